@@ -1,0 +1,42 @@
+"""The root of every error this product raises, and the contract's own branch of it.
+
+    YabamError
+    └── ContractError          (also a ValueError) text from outside that breaks the contract
+        ├── ChannelError       not `store:{store_id}` or `table:{store_id}/{table_id}`
+        ├── CursorError        not a seq, an event id or a cursor
+        ├── FrameError         an SSE stream that breaks a limit
+        ├── RecordError        a Kafka record that is not of our making
+        └── TicketError        a stream ticket that is forged, expired or for something else
+
+The other packages root their trees here too: ``except YabamError`` catches all of them.
+"""
+
+from __future__ import annotations
+
+
+class YabamError(Exception):
+    """Anything this product raises on purpose."""
+
+
+class ContractError(YabamError, ValueError):
+    """Text or bytes from outside that are not of the wire contract; the message says why."""
+
+
+class ChannelError(ContractError):
+    """Not a channel name: write `store:{store_id}` or `table:{store_id}/{table_id}`."""
+
+
+class CursorError(ContractError):
+    """Not a seq, an event id or a cursor such as `store:12@482,store:15@77`."""
+
+
+class FrameError(ContractError):
+    """An SSE stream that goes over a limit; close it and sync."""
+
+
+class RecordError(ContractError):
+    """A Kafka record that does not follow `contract.record`; count it and skip it."""
+
+
+class TicketError(ContractError):
+    """A ticket that proves nothing; ask Fetch Sync for a new one."""

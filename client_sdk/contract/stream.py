@@ -1,0 +1,54 @@
+"""The stream's own events: hello, heartbeat, sync-required and bye, as JSON in an SSE `data:`.
+
+Order events travel as `OrderEvent` JSON under their own type (`order.placed` …) and id.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+HELLO: Final = "hello"
+HEARTBEAT: Final = "heartbeat"
+SYNC_REQUIRED: Final = "sync-required"
+BYE: Final = "bye"
+
+ByeReason = Literal["timeout", "drain", "degraded", "slow", "expired"]
+SyncRequiredReason = Literal["gap", "ring", "restart"]
+
+
+class Hello(Struct, frozen=True):
+    """The stream's first event: all before it has been replayed from here on."""
+
+    server: str
+    epoch: str
+    watermark: str
+    """RFC 3339, UTC: all that Core committed before it has been handed to this server."""
+    ends_in_ms: int
+    replayed: int
+    """How many events of the ring follow before the live ones."""
+
+
+class Heartbeat(Struct, frozen=True):
+    """Silence, proven: nothing was committed before the watermark that you have not been sent."""
+
+    watermark: str
+
+
+class SyncRequired(Struct, frozen=True):
+    """The server cannot prove that it covers the client's cursor; the stream ends after it.
+
+    `gap`: a record is missing in the pipeline; `ring`: the cursor is older than the ring or the
+    ticket older than the replay window; `restart`: the log began anew (another epoch).
+    """
+
+    channel: str
+    reason: SyncRequiredReason
+
+
+class Bye(Struct, frozen=True):
+    """The stream's planned end: sync, then connect again after `reconnect_after_ms`."""
+
+    reason: ByeReason
+    reconnect_after_ms: int

@@ -1,0 +1,75 @@
+"""Fetch Sync: the answer of `GET /v1/sync` and `POST /v1/sync`, and the limits of the request.
+
+The same call serves the first start, every reconnect and polling (see `docs/protocol.md`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from client_sdk.contract.order import Order, OrderEvent
+
+MAX_LIMIT: Final = 1000
+"""The most events one channel may get in one answer."""
+MAX_WAIT_S: Final = 25.0
+"""The longest `wait`, in seconds: below the idle timeout of common proxies."""
+
+ResetReason = Literal["first_sync", "retention", "epoch", "ahead"]
+
+
+class Snapshot(Struct, frozen=True):
+    """The channel's open orders and the head they are true at."""
+
+    head: int
+    orders: list[Order]
+
+
+class ChannelSync(Struct, frozen=True):
+    """What is new in one channel."""
+
+    channel: str
+    head: int
+    digest: str
+    """The digest of the open orders at `head`, 16 hex digits."""
+    reset: ResetReason | None
+    """Why the client must replace its state by `snapshot`; None: go on from the cursor."""
+    events: list[OrderEvent]
+    snapshot: Snapshot | None
+    has_more: bool = False
+
+
+class StreamGrant(Struct, frozen=True):
+    """Where to connect, and the ticket that proves this sync; `expires_in` in seconds."""
+
+    url: str
+    ticket: str
+    expires_in: float
+
+
+class SyncResponse(Struct, frozen=True):
+    """The answer of one Fetch Sync."""
+
+    epoch: str
+    server_time: datetime
+    cursor: str
+    """The cursor after this answer is applied."""
+    has_more: bool
+    channels: list[ChannelSync]
+    stream: StreamGrant | None
+    poll_after_ms: int
+
+
+_decoder: Final = msgspec.json.Decoder(SyncResponse)
+
+
+def decode_sync(body: bytes) -> SyncResponse:
+    """Read an answer of Fetch Sync.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not such an answer.
+    """
+    return _decoder.decode(body)
