@@ -1,0 +1,113 @@
+"""What Core refuses, and why: each error is one row of the problem table.
+
+YabamError
+└── CoreError                 `.slug` names the problem (contract.problem.TITLES)
+    ├── BadRequestError       the request is malformed (bad-request, bad-json, bad-cursor, …)
+    ├── InvalidError          the body breaks a rule (invalid)
+    ├── UnauthorizedError     no valid token (unauthorized)
+    ├── ForbiddenError        the token does not permit it (forbidden)
+    ├── NotFoundError         no such order, or not for this caller (not-found)
+    ├── ImpossibleTransitionError  carries the order as it stands (impossible-transition)
+    ├── StaleVersionError     carries the order as it stands (stale-version)
+    ├── IdempotencyMismatchError   the key was used for another request
+    ├── ConflictError         other writers came first too often (conflict)
+    ├── OverloadedError       refused early; try again after `.retry_after` (overloaded)
+    ├── UnavailableError      Postgres cannot be reached (unavailable)
+    └── SettingsError         a bad setting stops the start
+"""
+
+from __future__ import annotations
+
+from client_sdk.contract.errors import YabamError
+from client_sdk.contract.order import Order
+
+
+class CoreError(YabamError):
+    """Anything Core refuses; the text says what was wrong and what to do."""
+
+    slug: str = "internal"
+
+
+class BadRequestError(CoreError):
+    """The request is malformed; `slug` tells in which part."""
+
+    def __init__(self, detail: str, slug: str = "bad-request") -> None:
+        super().__init__(detail)
+        self.slug = slug
+
+
+class InvalidError(CoreError):
+    """The body is JSON but breaks a rule; the text names the field."""
+
+    slug = "invalid"
+
+
+class UnauthorizedError(CoreError):
+    """There is no token, or it is forged, expired or of an unknown key."""
+
+    slug = "unauthorized"
+
+
+class ForbiddenError(CoreError):
+    """The token is good but does not permit this."""
+
+    slug = "forbidden"
+
+
+class NotFoundError(CoreError):
+    """There is no such thing, or this caller may not know of it."""
+
+    slug = "not-found"
+
+
+class ImpossibleTransitionError(CoreError):
+    """The order cannot take this step from where it is."""
+
+    slug = "impossible-transition"
+
+    def __init__(self, detail: str, order: Order) -> None:
+        super().__init__(detail)
+        self.order = order
+
+
+class StaleVersionError(CoreError):
+    """If-Match named another version than the order has."""
+
+    slug = "stale-version"
+
+    def __init__(self, detail: str, order: Order) -> None:
+        super().__init__(detail)
+        self.order = order
+
+
+class IdempotencyMismatchError(CoreError):
+    """The Idempotency-Key came with another request before."""
+
+    slug = "idempotency-mismatch"
+
+
+class ConflictError(CoreError):
+    """Other writers changed the order first, as often as we tried."""
+
+    slug = "conflict"
+
+
+class OverloadedError(CoreError):
+    """A bound is reached; nothing was done. Try again after `retry_after` seconds."""
+
+    slug = "overloaded"
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class UnavailableError(CoreError):
+    """Postgres cannot be reached; nothing is known to be written. Try again."""
+
+    slug = "unavailable"
+    retry_after = 1.0
+
+
+class SettingsError(CoreError):
+    """A setting is missing or wrong; the text names the variable, the value and the reason."""

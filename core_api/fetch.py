@@ -1,0 +1,137 @@
+"""Fetch Sync at work: gather the reads, decide, wait where asked to, sign the ticket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.sync import ResetReason, StreamGrant
+from client_sdk.contract.ticket import Ticket, TicketKeys
+from core_api.access import Caller, check_sync
+from core_api.gather import Gatherer
+from core_api.storage.reads import (
+    Moment,
+    OpenOrders,
+    Page,
+    PageQuery,
+    read_pages,
+    read_snapshots,
+)
+from core_api.sync import (
+    ChannelAnswer,
+    SyncRequest,
+    cursor_of,
+    encode_answer,
+    has_more,
+    is_news,
+    page_of,
+    reset_reason,
+    snapshot_of,
+)
+
+if TYPE_CHECKING:
+    from core_api.storage.pool import Pool
+    from core_api.tail import Tail
+
+
+_PAGES_PER_QUERY: Final = 1000
+_SNAPSHOTS_PER_QUERY: Final = 50
+
+
+class FetchSync:
+    """Answers `GET /v1/sync`.
+
+    Args:
+        pool: the database.
+        tail: wakes requests that wait.
+        tickets: signs stream tickets.
+        stream_url: where an event server is reached.
+        ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
+        poll_after_ms: how long a polling client should wait.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        tail: Tail,
+        tickets: TicketKeys,
+        stream_url: str,
+        ticket_ttl_s: float,
+        poll_after_ms: int,
+    ) -> None:
+        self._tail = tail
+        self._tickets = tickets
+        self._stream_url = stream_url
+        self._ticket_ttl_s = ticket_ttl_s
+        self._poll_after_ms = poll_after_ms
+        self._pages: Gatherer[PageQuery, Moment, Page] = Gatherer(
+            lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY
+        )
+        self._snapshots: Gatherer[tuple[str, str, str | None], Moment, OpenOrders] = Gatherer(
+            lambda channels: read_snapshots(pool, channels), _SNAPSHOTS_PER_QUERY
+        )
+
+    async def answer(self, caller: Caller, request: SyncRequest) -> bytes:
+        """The answer's body.
+
+        Raises:
+            ForbiddenError: the caller may not follow one of the channels.
+            OverloadedError: too many requests wait already.
+            UnavailableError: the database does not answer.
+        """
+        for channel in request.after:
+            check_sync(caller, channel)
+        moment, channels = await self._read(request)
+        if request.wait_s and not is_news(channels):
+            known = {str(channel): seq or 0 for channel, seq in request.after.items()}
+            if await self._tail.wait(known, request.wait_s):
+                moment, channels = await self._read(request)
+        return encode_answer(
+            moment, channels, self._grant(caller, moment, channels), self._poll_after_ms
+        )
+
+    async def _read(self, request: SyncRequest) -> tuple[Moment, list[ChannelAnswer]]:
+        while True:
+            moment, pages = await self._pages.ask(request.queries())
+            resets: dict[Channel, ResetReason] = {}
+            answers: list[ChannelAnswer] = []
+            for (channel, after), page in zip(request.after.items(), pages, strict=True):
+                reason = reset_reason(after, request.epoch, moment, page)
+                if reason is None:
+                    answers.append(page_of(str(channel), after or 0, page))
+                else:
+                    resets[channel] = reason
+            if not resets:
+                return moment, answers
+            # The snapshots are read later than the pages. The answer keeps the earlier moment: a
+            # ticket issued earlier asks the event server to cover more, never less. Only a new
+            # epoch in between would mix two logs; then all is read again.
+            later, snapshots = await self._reset(resets)
+            if later.epoch == moment.epoch:
+                return moment, answers + snapshots
+
+    async def _reset(
+        self, resets: Mapping[Channel, ResetReason]
+    ) -> tuple[Moment, list[ChannelAnswer]]:
+        moment, opened = await self._snapshots.ask(
+            [(str(channel), channel.store_id, channel.table_id) for channel in resets]
+        )
+        return moment, [
+            snapshot_of(str(channel), reason, orders)
+            for (channel, reason), orders in zip(resets.items(), opened, strict=True)
+        ]
+
+    def _grant(
+        self, caller: Caller, moment: Moment, channels: list[ChannelAnswer]
+    ) -> StreamGrant | None:
+        if has_more(channels):
+            return None
+        ticket = Ticket(
+            epoch=moment.epoch,
+            cursor=cursor_of(channels),
+            issued_at=moment.unix_s,
+            expires_at=moment.unix_s + self._ticket_ttl_s,
+            subject=caller.subject,
+        )
+        return StreamGrant(self._stream_url, self._tickets.sign(ticket), self._ticket_ttl_s)

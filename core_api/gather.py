@@ -1,0 +1,79 @@
+"""Gathered reads: concurrent requests share one query.
+
+One query is in flight; requests that come meanwhile wait for it and then go out together as the
+next. An idle gatherer adds no wait, a busy one costs the database one query per round trip however
+many ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+C = TypeVar("C")
+
+
+class Gatherer(Generic[Q, C, R]):
+    """Joins the questions of many callers into few queries.
+
+    Args:
+        run: answers questions, in their order, together with what is common to all answers.
+        most: how many questions one query may carry; one caller's stay together.
+    """
+
+    def __init__(
+        self, run: Callable[[Sequence[Q]], Awaitable[tuple[C, list[R]]]], most: int
+    ) -> None:
+        self._run = run
+        self._most = most
+        self._waiting: deque[tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]] = deque()
+        self._pump: asyncio.Task[None] | None = None
+
+    async def ask(self, questions: Sequence[Q]) -> tuple[C, list[R]]:
+        """The common part and one answer per question; raises what `run` raises."""
+        future: asyncio.Future[tuple[C, list[R]]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((questions, future))
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._drain(), name="gather")
+        return await future
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._next_batch()
+                if batch:
+                    await self._answer(batch)
+        finally:
+            self._pump = None
+
+    def _next_batch(self) -> list[tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]]:
+        batch: list[tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]] = []
+        size = 0
+        while self._waiting and (not batch or size + len(self._waiting[0][0]) <= self._most):
+            questions, future = self._waiting.popleft()
+            if not future.done():  # its caller has gone away meanwhile
+                batch.append((questions, future))
+                size += len(questions)
+        return batch
+
+    async def _answer(
+        self, batch: list[tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]]
+    ) -> None:
+        questions = [question for asked, _ in batch for question in asked]
+        try:
+            common, answers = await self._run(questions)
+        except Exception as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        start = 0
+        for asked, future in batch:
+            end = start + len(asked)
+            if not future.done():
+                future.set_result((common, answers[start:end]))
+            start = end

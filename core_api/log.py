@@ -1,0 +1,82 @@
+"""How one command becomes rows: the rule for promises 1, 2 and 7 on the writing side.
+
+Pure: from an order before and after it computes what the one writing statement needs
+(`storage/writes.py`): the channels in sorted order, what each may see, the change of each digest,
+and the JSON that the log keeps and every path forwards unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from client_sdk.contract.channel import Channel, event_id
+from client_sdk.contract.digest import EMPTY, order_hash
+from client_sdk.contract.order import Order
+from core_api.orders import Change, table_view
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one channel gets: its event's JSON without id and seq, and its digest's change."""
+
+    channel: str
+    body: str
+    digest_delta: int
+    """XORed onto the channel's digest; signed 64 bits, as Postgres holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogWrite:
+    """One command's rows."""
+
+    change: Change
+    owner_view: str
+    table_view: str | None
+    entries: tuple[Entry, ...]
+    """Sorted by channel: the order in which the counter rows are locked."""
+
+
+class _Body(Struct, frozen=True):
+    type: str
+    occurred_at: datetime
+    order_id: str
+    order_version: int
+    data: msgspec.Raw
+
+
+def compose(change: Change) -> LogWrite:
+    """The rows of one change, in the store's channel and, if the order has a table, in its too."""
+    order = change.after
+    owner = msgspec.json.encode(order)
+    delta = _signed(_hash_if_open(change.before) ^ _hash_if_open(order))
+    entries = [Entry(str(Channel("store", order.store_id)), _body(change, owner), delta)]
+    table: bytes | None = None
+    if order.table_id is not None:
+        table = msgspec.json.encode(table_view(order))
+        name = str(Channel("table", order.store_id, order.table_id))
+        entries.append(Entry(name, _body(change, table), delta))
+    entries.sort(key=lambda entry: entry.channel)
+    return LogWrite(change, owner.decode(), table.decode() if table else None, tuple(entries))
+
+
+def event_json(channel: str, seq: int, body: str) -> str:
+    """The whole event of a log row; the relay's statement builds the same text in SQL."""
+    return f'{{"id":"{event_id(channel, seq)}","seq":{seq},{body}'
+
+
+def _body(change: Change, view: bytes) -> str:
+    order = change.after
+    body = _Body(change.type, order.updated_at, order.id, order.version, msgspec.Raw(view))
+    return msgspec.json.encode(body)[1:].decode()
+
+
+def _hash_if_open(order: Order | None) -> int:
+    return order_hash(order.id, order.version) if order is not None and order.is_open else EMPTY
+
+
+def _signed(digest: int) -> int:
+    return digest - (1 << 64) if digest >> 63 else digest

@@ -1,0 +1,210 @@
+"""The life of an order: the commands, what may follow what, and who sees which fields.
+
+Pure. `NEXT` is the one table of what may follow what; everything else asks it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
+
+from client_sdk.contract.channel import ID_PATTERN
+from client_sdk.contract.order import (
+    EventType,
+    MinorUnits,
+    Order,
+    OrderStatus,
+)
+from client_sdk.contract.order import Guest as WireGuest
+from client_sdk.contract.order import Item as WireItem
+from core_api.errors import ImpossibleTransitionError, InvalidError
+
+NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
+    "placed": ("accepted", "rejected", "cancelled"),
+    "accepted": ("preparing", "ready", "cancelled"),
+    "preparing": ("ready", "cancelled"),
+    "ready": ("served", "cancelled"),
+    "served": ("paid",),
+    "paid": (),
+    "rejected": (),
+    "cancelled": (),
+}
+"""What may follow each status."""
+
+CHANGEABLE: Final[frozenset[OrderStatus]] = frozenset({"placed", "accepted", "preparing"})
+"""While an order is in one of these, its items and note may be changed."""
+
+MAX_ITEMS: Final = 200
+
+_NO_NUL: Final = "^[^\x00]*$"
+StoreId = Annotated[str, Meta(pattern=f"^{ID_PATTERN}$", description="The store's id.")]
+Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_NUL)]
+Note = Annotated[str, Meta(max_length=500, pattern=_NO_NUL)]
+Target = Literal["accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"]
+
+
+class NewItem(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of an order; `unit_price` in minor units of the order's currency."""
+
+    name: Line
+    quantity: Annotated[int, Meta(ge=1, le=999)]
+    unit_price: MinorUnits
+    note: Note = ""
+
+
+class NewGuest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who orders; only the owner sees it."""
+
+    name: Annotated[str, Meta(max_length=200, pattern=_NO_NUL)] = ""
+    phone: Annotated[str, Meta(max_length=40, pattern=_NO_NUL)] = ""
+
+
+Items = Annotated[list[NewItem], Meta(min_length=1, max_length=MAX_ITEMS)]
+
+
+class PlaceOrder(Struct, frozen=True, forbid_unknown_fields=True):
+    """Place an order, at a table or (without `table_id`) at the counter."""
+
+    store_id: StoreId
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217.")]
+    items: Items
+    table_id: Annotated[str, Meta(pattern=f"^{ID_PATTERN}$")] | None = None
+    note: Note = ""
+    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=_NO_NUL)] | None = None
+    guest: NewGuest | None = None
+
+
+class Transition(Struct, frozen=True, forbid_unknown_fields=True):
+    """Take an order one step further; `reason` says why it is rejected or cancelled."""
+
+    to: Target
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=_NO_NUL)] | None = None
+
+
+class ChangeOrder(Struct, frozen=True, forbid_unknown_fields=True):
+    """Replace an order's items, its note, or both."""
+
+    items: Items | UnsetType = UNSET
+    note: Note | UnsetType = UNSET
+
+
+class Change(Struct, frozen=True):
+    """What a command does to an order: its state before (None: it is new) and after."""
+
+    type: EventType
+    before: Order | None
+    after: Order
+
+
+def place(command: PlaceOrder, *, order_id: str, placed_by: str, now: datetime) -> Change:
+    """A new order at version 1."""
+    items = _items(command.items)
+    guest = command.guest
+    order = Order(
+        id=order_id,
+        store_id=command.store_id,
+        table_id=command.table_id,
+        status="placed",
+        version=1,
+        currency=command.currency,
+        items=items,
+        total=_total(items),
+        note=command.note,
+        reference=command.reference,
+        reason=None,
+        created_at=now,
+        updated_at=now,
+        guest=WireGuest(guest.name, guest.phone) if guest else None,
+        placed_by=placed_by,
+    )
+    return Change("order.placed", None, order)
+
+
+def transition(order: Order, command: Transition, *, now: datetime) -> Change:
+    """The order one step further.
+
+    Raises:
+        ImpossibleTransitionError: the step does not follow the order's status.
+        InvalidError: a reason for a step that takes none.
+    """
+    if command.to not in NEXT[order.status]:
+        raise ImpossibleTransitionError(
+            f"the order is {order.status}; what may follow is {_listed(NEXT[order.status])}", order
+        )
+    if command.reason is not None and command.to not in ("rejected", "cancelled"):
+        raise InvalidError("$.reason: only a rejected or cancelled order has a reason")
+    after = replace(
+        order,
+        status=command.to,
+        version=order.version + 1,
+        reason=command.reason,
+        updated_at=now,
+    )
+    return Change(_EVENT_OF[command.to], order, after)
+
+
+def change(order: Order, command: ChangeOrder, *, now: datetime) -> Change:
+    """The order with other items or another note.
+
+    Raises:
+        ImpossibleTransitionError: the order is too far on to be changed.
+        InvalidError: the command changes nothing.
+    """
+    if order.status not in CHANGEABLE:
+        raise ImpossibleTransitionError(
+            f"the order is {order.status}; it may be changed while it is "
+            f"{_listed(tuple(s for s in NEXT if s in CHANGEABLE))}",
+            order,
+        )
+    if command.items is UNSET and command.note is UNSET:
+        raise InvalidError("$: give items, note or both")
+    items = order.items if command.items is UNSET else _items(command.items)
+    after = replace(
+        order,
+        items=items,
+        total=_total(items),
+        note=order.note if command.note is UNSET else command.note,
+        version=order.version + 1,
+        updated_at=now,
+    )
+    return Change("order.changed", order, after)
+
+
+def table_view(order: Order) -> Order:
+    """The order as its table may see it: without the owner's fields."""
+    return replace(order, guest=UNSET, placed_by=UNSET)
+
+
+_EVENT_OF: Final[dict[Target, EventType]] = {
+    "accepted": "order.accepted",
+    "rejected": "order.rejected",
+    "preparing": "order.preparing",
+    "ready": "order.ready",
+    "served": "order.served",
+    "paid": "order.paid",
+    "cancelled": "order.cancelled",
+}
+
+
+def _items(items: list[NewItem]) -> list[WireItem]:
+    return [WireItem(item.name, item.quantity, item.unit_price, item.note) for item in items]
+
+
+def _total(items: list[WireItem]) -> int:
+    return sum(item.quantity * item.unit_price for item in items)
+
+
+def _listed(statuses: tuple[OrderStatus, ...]) -> str:
+    return ", ".join(statuses) if statuses else "nothing"
+
+
+_decoder: Final = msgspec.json.Decoder(Order)
+
+
+def decode_order(text: str) -> Order:
+    """Read an order that Core itself stored."""
+    return _decoder.decode(text)

@@ -1,0 +1,104 @@
+"""The settings of Core's processes, from the environment; `docs/settings.md` is made from here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core_api.errors import SettingsError
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _database_url(url: str) -> str:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("write postgresql://user:password@host:port/database")
+    return url
+
+
+class DatabaseSettings(BaseSettings):
+    """What every process of Core needs: the database and the shape of Kafka."""
+
+    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
+
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        description="Postgres: postgresql://user:password@host:port/database"
+    )
+
+
+class CoreSettings(DatabaseSettings):
+    """`yabam core`."""
+
+    core_host: str = Field("127.0.0.1", description="Address that Core listens on")
+    core_port: Port = Field(8000, description="Port that Core listens on; 0 picks a free one")
+    stream_url: str = Field(
+        "http://127.0.0.1:8001/v1/stream", description="Where clients find the event servers"
+    )
+    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    token_keys: dict[str, str] = Field(
+        description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
+    )
+    token_kid: str = Field(description="The token key that signs")
+    ticket_keys: dict[str, str] = Field(
+        description='Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}'
+    )
+    ticket_kid: str = Field(description="The ticket key that signs")
+    ticket_ttl_s: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        description="How long a ticket is good for; less than the event servers' replay window",
+    )
+    poll_after_ms: int = Field(
+        3000, ge=100, le=600_000, description="How long a polling client waits between syncs"
+    )
+    pool_size: int = Field(10, ge=2, le=500, description="Connections to Postgres")
+    statement_timeout_s: float = Field(
+        10.0, gt=0, le=300, description="A statement is given up after this time"
+    )
+    tail_interval_s: float = Field(
+        0.25, gt=0, le=10, description="How often waiting syncs look for commits of other processes"
+    )
+    max_waiting: int = Field(
+        20_000, ge=1, description="How many syncs may wait at once; beyond it they get 503"
+    )
+    key_retention_s: float = Field(
+        7 * 86_400.0, gt=0, description="How long the answer of an Idempotency-Key is kept"
+    )
+    drain_s: float = Field(
+        10.0, ge=0, le=600, description="How long requests may take to finish after SIGTERM"
+    )
+    cors_origins: list[str] = Field(
+        ["*"], description="Origins whose pages may call; no cookies are ever used"
+    )
+
+
+def load(settings: type[BaseSettings]) -> BaseSettings:
+    """Read settings from the environment.
+
+    Raises:
+        SettingsError: naming each variable that is missing or wrong, its value and the reason.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(
+                f"YABAM_{'.'.join(str(part) for part in item['loc']).upper()}"
+                + (
+                    " is not set"
+                    if item["type"] == "missing"
+                    else f"={_shown(item['loc'][0], item['input'])}: {item['msg']}"
+                )
+                for item in error.errors(include_url=False)
+            )
+        ) from None
+
+
+def _shown(name: int | str, value: object) -> str:
+    """A value as it may stand in a message: secrets never do."""
+    if "key" in str(name) or "url" in str(name):
+        return "(hidden)"
+    return repr(value)[:80]

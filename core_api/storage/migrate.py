@@ -1,0 +1,64 @@
+"""Migrations through Alembic, and the start of a new epoch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+_HERE: Final = Path(__file__).parent
+# Any number, so long as all our processes use it: one migrates, the others wait for it.
+_MIGRATION_LOCK: Final = 7_962_226
+
+
+def engine_url(database_url: str) -> str:
+    """The URL in the form that SQLAlchemy wants for asyncpg."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", database_url)
+
+
+async def upgrade(database_url: str, revision: str = "head") -> None:
+    """Migrate forward to `revision`; several processes may call it at once."""
+    await _run(database_url, lambda config: command.upgrade(config, revision))
+
+
+async def downgrade(database_url: str, revision: str) -> None:
+    """Migrate back to `revision`."""
+    await _run(database_url, lambda config: command.downgrade(config, revision))
+
+
+async def start_epoch(database_url: str, epoch: str) -> None:
+    """Begin a new lifetime of the log: every cursor of the old one is answered with a reset."""
+    engine = create_async_engine(engine_url(database_url))
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(
+                text("UPDATE epoch SET epoch = :epoch, started_at = now()"), {"epoch": epoch}
+            )
+    finally:
+        await engine.dispose()
+
+
+async def _run(database_url: str, action: Callable[[Config], None]) -> None:
+    engine = create_async_engine(engine_url(database_url))
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT pg_advisory_lock(:k)"), {"k": _MIGRATION_LOCK})
+            await connection.commit()
+            await connection.run_sync(_with_config, action)
+            await connection.commit()
+    finally:
+        # Closing the session gives the advisory lock back.
+        await engine.dispose()
+
+
+def _with_config(connection: Connection, action: Callable[[Config], None]) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_HERE / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    action(config)

@@ -1,0 +1,169 @@
+"""The tables, as SQLAlchemy Core metadata: what Alembic migrates to and a test compares with.
+
+The log, the outbox and the heads are written by one statement per command (`writes.py`) and read
+by gathered statements (`reads.py`), both on asyncpg. Text is `text`, times are `timestamptz`, money
+is `bigint` in minor units. JSON that is only passed through is `text`: Postgres need not parse it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_OPEN = text("status NOT IN ('rejected', 'paid', 'cancelled')")
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("table_id", Text),
+    Column("status", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("reference", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("owner_view", Text, nullable=False, comment="the whole order as JSON"),
+    Column("table_view", Text, comment="what its table may see; null without a table"),
+    CheckConstraint("version >= 1", name="version"),
+    CheckConstraint("total >= 0", name="total"),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("(table_id IS NULL) = (table_view IS NULL)", name="table_view"),
+    # Snapshots read the open orders of a store or of one table; both indexes stay small because
+    # closed orders, which are nearly all of them, are not in them.
+    Index("ix_orders_open_store", "store_id", postgresql_where=_OPEN),
+    Index("ix_orders_open_table", "store_id", "table_id", postgresql_where=_OPEN),
+    comment="The current state of each order",
+)
+
+order_items = Table(
+    "order_items",
+    metadata,
+    Column("order_id", Uuid, ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True),
+    Column("line", SmallInteger, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("unit_price", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    CheckConstraint("quantity >= 1", name="quantity"),
+    CheckConstraint("unit_price >= 0", name="unit_price"),
+    comment="The lines of each order, for questions asked in SQL",
+)
+
+channel_heads = Table(
+    "channel_heads",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("head", BigInteger, nullable=False, comment="the newest seq"),
+    Column("digest", BigInteger, nullable=False, comment="of the open orders, signed 64 bits"),
+    Column(
+        "floor",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="the newest seq that retention has trimmed",
+    ),
+    CheckConstraint("head >= 1 AND floor >= 0 AND floor <= head", name="range"),
+    # Every write updates this row in place; room on the page keeps the update off the index.
+    postgresql_with={"fillfactor": "50"},
+    comment="The counter row that makes a channel's seqs gapless and in commit order",
+)
+
+channel_log = Table(
+    "channel_log",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("order_id", Uuid, nullable=False),
+    Column("order_version", Integer, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("body", Text, nullable=False, comment="the event's JSON after its id and seq"),
+    Index("ix_channel_log_occurred_at", "occurred_at", postgresql_using="brin"),
+    comment="The events of each channel",
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("shard", Integer, nullable=False, comment="the Kafka partition of the store"),
+    Column("store_id", Text, nullable=False),
+    Column("channels", ARRAY(Text), nullable=False),
+    Column("seqs", ARRAY(BigInteger), nullable=False),
+    Column(
+        "committed_after", DateTime(timezone=True), nullable=False, server_default=text("now()")
+    ),
+    Index("ix_outbox_shard_id", "shard", "id"),
+    comment="Events that the relay has still to publish; each points into the log",
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("order_id", Uuid, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+    comment="The answer of each write that named a key, kept for its retries",
+)
+
+epoch = Table(
+    "epoch",
+    metadata,
+    Column("only", Integer, primary_key=True, server_default=text("1")),
+    Column("epoch", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    CheckConstraint("only = 1", name="only_one"),
+    comment="The lifetime of the log; a restore starts a new one",
+)
+
+relay_leases = Table(
+    "relay_leases",
+    metadata,
+    Column("shard", Integer, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False, comment="one up at each change of owner"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    comment="Which relay owns a shard; the fence is checked by the statement that deletes rows",
+)
+
+relay_members = Table(
+    "relay_members",
+    metadata,
+    Column("relay", Text, primary_key=True),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+    comment="The relays that are alive, so that each takes its fair share of shards",
+)
