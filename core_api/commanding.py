@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -40,10 +40,8 @@ from core_api.orders import (
     transition,
 )
 from core_api.storage.orders import Kept, read_order
+from core_api.storage.pool import Pool
 from core_api.storage.writes import KeyClaim, insert_order, update_order
-
-if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
 
 MAX_ATTEMPTS: Final = 20
 """How often a write that others overtake is decided anew."""

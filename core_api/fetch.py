@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from client_sdk.contract.channel import Channel
@@ -10,6 +10,7 @@ from client_sdk.contract.sync import ResetReason, StreamGrant
 from client_sdk.contract.ticket import Ticket, TicketKeys
 from core_api.access import Caller, check_sync
 from core_api.gather import Gatherer
+from core_api.storage.pool import Pool
 from core_api.storage.reads import (
     Moment,
     OpenOrders,
@@ -31,7 +32,6 @@ from core_api.sync import (
 )
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
     from core_api.tail import Tail
 
 
@@ -49,6 +49,7 @@ class FetchSync:
         stream_url: where an event server is reached.
         ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
         poll_after_ms: how long a polling client should wait.
+        reset_given: called with the reason for each snapshot given.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class FetchSync:
         stream_url: str,
         ticket_ttl_s: float,
         poll_after_ms: int,
+        reset_given: Callable[[ResetReason], None],
     ) -> None:
         self._tail = tail
         self._tickets = tickets
         self._stream_url = stream_url
         self._ticket_ttl_s = ticket_ttl_s
         self._poll_after_ms = poll_after_ms
+        self._reset_given = reset_given
         self._pages: Gatherer[PageQuery, Moment, Page] = Gatherer(
             lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY
         )
@@ -109,6 +112,8 @@ class FetchSync:
             # epoch in between would mix two logs; then all is read again.
             later, snapshots = await self._reset(resets)
             if later.epoch == moment.epoch:
+                for reason in resets.values():
+                    self._reset_given(reason)
                 return moment, answers + snapshots
 
     async def _reset(

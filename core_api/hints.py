@@ -10,15 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import asyncpg
 
 from core_api.errors import UnavailableError
-from core_api.storage.pool import mapped_errors
-
-if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+from core_api.storage.pool import Pool, mapped_errors
 
 CHANNEL: Final = "yabam_outbox"
 _RETRY_S: Final = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,7 +28,18 @@ class DatabaseSettings(BaseSettings):
     )
 
 
-class CoreSettings(DatabaseSettings):
+class TokenSettings(BaseSettings):
+    """What makes and verifies access tokens."""
+
+    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
+
+    token_keys: dict[str, str] = Field(
+        description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
+    )
+    token_kid: str = Field(description="The token key that signs")
+
+
+class CoreSettings(DatabaseSettings, TokenSettings):
     """`yabam core`."""
 
     core_host: str = Field("127.0.0.1", description="Address that Core listens on")
@@ -37,10 +48,6 @@ class CoreSettings(DatabaseSettings):
         "http://127.0.0.1:8001/v1/stream", description="Where clients find the event servers"
     )
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
-    token_keys: dict[str, str] = Field(
-        description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
-    )
-    token_kid: str = Field(description="The token key that signs")
     ticket_keys: dict[str, str] = Field(
         description='Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}'
     )
@@ -75,7 +82,10 @@ class CoreSettings(DatabaseSettings):
     )
 
 
-def load(settings: type[BaseSettings]) -> BaseSettings:
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(settings: type[S]) -> S:
     """Read settings from the environment.
 
     Raises:

@@ -41,6 +41,8 @@ class Tail:
         self._waiters: dict[str, set[_Waiter]] = {}
         self._count = 0
         self._hinted = asyncio.Event()
+        self.stopping = False
+        """Whether `stop` was called: nobody waits any more."""
 
     @property
     def waiting(self) -> int:
@@ -53,6 +55,8 @@ class Tail:
         Raises:
             OverloadedError: `most` requests wait already.
         """
+        if self.stopping:
+            return False
         if self._count >= self._most:
             raise OverloadedError("too many requests wait already: ask again without wait", 2.0)
         waiter = _Waiter(known, asyncio.get_running_loop().create_future())
@@ -80,6 +84,11 @@ class Tail:
             for waiter in self._waiters.get(channel, ()):
                 if not waiter.future.done():
                     waiter.future.set_result(None)
+
+    def stop(self) -> None:
+        """Let all go, and let nobody wait from now on: the process is about to end."""
+        self.stopping = True
+        self.wake(list(self._waiters))
 
     async def run(self) -> None:
         """Look for commits of other processes, for ever."""

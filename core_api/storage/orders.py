@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
-from core_api.storage.pool import mapped_errors
-
-if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+from core_api.storage.pool import Pool, mapped_errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 
 import asyncpg
 
 from core_api.errors import UnavailableError
 
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+_CHECK_WITHIN_S: Final = 2.0
 
-    Pool = asyncpg.Pool[asyncpg.Record]
-    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+# asyncpg's classes are generic for type checkers only.
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 _UNREACHABLE: Final = (
     OSError,
@@ -34,20 +33,31 @@ async def open_pool(database_url: str, *, size: int, command_timeout_s: float, n
     """A pool of `size` connections; a statement is given up after `command_timeout_s`.
 
     Connections are handed out as they are: our statements leave no session state behind, so the
-    reset that asyncpg sends after each use, a round trip of its own, is left out.
+    reset that asyncpg sends after each use, a round trip of its own, is left out. The pool opens
+    whether or not Postgres is there yet: connections are made when they are needed.
+    """
+    return await asyncpg.create_pool(
+        database_url,
+        min_size=0,
+        max_size=size,
+        command_timeout=command_timeout_s,
+        reset=_keep,
+        server_settings={"application_name": name, "jit": "off"},
+    )
+
+
+async def check_database(pool: Pool) -> None:
+    """Whether Postgres answers and is migrated.
 
     Raises:
-        UnavailableError: Postgres does not answer.
+        UnavailableError: it does not, or is not.
     """
-    with mapped_errors():
-        return await asyncpg.create_pool(
-            database_url,
-            min_size=min(2, size),
-            max_size=size,
-            command_timeout=command_timeout_s,
-            reset=_keep,
-            server_settings={"application_name": name, "jit": "off"},
-        )
+    try:
+        with mapped_errors():
+            async with asyncio.timeout(_CHECK_WITHIN_S):
+                await pool.fetchval("SELECT epoch FROM epoch")
+    except asyncpg.UndefinedTableError as error:
+        raise UnavailableError("the database is not migrated: run yabam db upgrade") from error
 
 
 @contextmanager

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from core_api.storage.pool import mapped_errors
-
-if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+from core_api.storage.pool import Pool, mapped_errors
 
 
 class PageQuery(NamedTuple):

@@ -143,10 +143,10 @@ idempotency_keys = Table(
 epoch = Table(
     "epoch",
     metadata,
-    Column("only", Integer, primary_key=True, server_default=text("1")),
+    Column("singleton", Integer, primary_key=True, server_default=text("1")),
     Column("epoch", Text, nullable=False),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
-    CheckConstraint("only = 1", name="only_one"),
+    CheckConstraint("singleton = 1", name="singleton"),
     comment="The lifetime of the log; a restore starts a new one",
 )
 

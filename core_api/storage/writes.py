@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import asyncpg
 
 from client_sdk.contract.order import Item
 from core_api.log import LogWrite
-from core_api.storage.pool import mapped_errors
-
-if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+from core_api.storage.pool import Pool, mapped_errors
 
 # Each WITH term reads from the one before it, which fixes the order of the locks above: a term
 # that nobody reads would run last, after the counter rows are taken.

@@ -63,7 +63,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "epoch",
-        sa.Column("only", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("singleton", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("epoch", sa.Text(), nullable=False),
         sa.Column(
             "started_at",
@@ -71,8 +71,8 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
-        sa.CheckConstraint("only = 1", name=op.f("ck_epoch_only_one")),
-        sa.PrimaryKeyConstraint("only", name=op.f("pk_epoch")),
+        sa.CheckConstraint("singleton = 1", name=op.f("ck_epoch_singleton")),
+        sa.PrimaryKeyConstraint("singleton", name=op.f("pk_epoch")),
         comment="The lifetime of the log; a restore starts a new one",
     )
     op.create_table(

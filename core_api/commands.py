@@ -1,0 +1,117 @@
+"""Core's part of the command line: `yabam core`, `relay`, `ingest`, `db` and `token`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+from collections.abc import Coroutine
+
+import asyncpg
+import uvloop
+from sqlalchemy.exc import SQLAlchemyError
+
+from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.errors import ChannelError
+from core_api.access import EVERY_STORE, Caller, Role
+from core_api.errors import CoreError, SettingsError
+from core_api.logs import configure
+from core_api.main import new_epoch, run_core, token_keys
+from core_api.serving import bind
+from core_api.settings import CoreSettings, DatabaseSettings, TokenSettings, load
+from core_api.storage import migrate
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+Subparsers = argparse._SubParsersAction  # the type that add_subparsers gives has no public name
+
+
+def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    """Add Core's commands."""
+    core = subparsers.add_parser("core", help="serve orders and Fetch Sync")
+    core.set_defaults(run=_core)
+    _register_db(subparsers.add_parser("db", help="migrate the database, start a new epoch"))
+    _register_token(subparsers.add_parser("token", help="make an access token"))
+
+
+def _register_db(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    upgrade = actions.add_parser("upgrade", help="migrate forward")
+    upgrade.add_argument("revision", nargs="?", default="head")
+    upgrade.set_defaults(run=lambda args: _database(migrate.upgrade(_url(), args.revision)))
+    downgrade = actions.add_parser("downgrade", help="migrate back")
+    downgrade.add_argument("revision")
+    downgrade.set_defaults(run=lambda args: _database(migrate.downgrade(_url(), args.revision)))
+    epoch = actions.add_parser("new-epoch", help="after a restore: make every client start anew")
+    epoch.set_defaults(run=_new_epoch)
+
+
+def _register_token(parser: argparse.ArgumentParser) -> None:
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--owner", metavar="STORE", action="append", help="an owner of this store")
+    who.add_argument("--producer", metavar="STORE", action="append", help="a producer for it")
+    who.add_argument("--table", metavar="STORE/TABLE", help="the guest's device at this table")
+    who.add_argument("--ops", action="store_true", help="who runs the system: reads all")
+    parser.add_argument("--subject", help="whom the token names (default: made from the role)")
+    parser.add_argument("--lifetime", default="30d", help="such as 15m, 12h or 30d (default 30d)")
+    parser.epilog = "For --owner and --producer, '*' stands for every store."
+    parser.set_defaults(run=_token)
+
+
+def _core(_args: argparse.Namespace) -> int:
+    settings = load(CoreSettings)
+    configure("core")
+    listener = bind(settings.core_host, settings.core_port, "YABAM_CORE_PORT")
+    uvloop.run(run_core(settings, listener))
+    return 0
+
+
+def _url() -> str:
+    return load(DatabaseSettings).database_url
+
+
+def _database(work: Coroutine[None, None, None]) -> int:
+    try:
+        asyncio.run(work)
+    except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CoreError(f"the database did not do it: {reason}") from error
+    return 0
+
+
+def _new_epoch(_args: argparse.Namespace) -> int:
+    epoch = new_epoch()
+    _database(migrate.start_epoch(_url(), epoch))
+    print(epoch)
+    return 0
+
+
+def _token(args: argparse.Namespace) -> int:
+    settings = load(TokenSettings)
+    keys = token_keys(settings.token_keys, settings.token_kid)
+    print(keys.sign(_holder(args), _lifetime(args.lifetime)))
+    return 0
+
+
+def _holder(args: argparse.Namespace) -> Caller:
+    try:
+        if args.table:
+            table = parse_channel(f"table:{args.table}")
+            return Caller(args.subject or str(table), "table", table=table)
+        if args.ops:
+            return Caller(args.subject or "ops", "ops")
+        stores = args.owner or args.producer
+        for store in stores:
+            if store != EVERY_STORE:
+                parse_channel(f"store:{store}")
+    except ChannelError as error:
+        raise SettingsError(str(error)) from error
+    role: Role = "owner" if args.owner else "producer"
+    return Caller(args.subject or f"{role}-{'-'.join(stores)}", role, frozenset(stores))
+
+
+def _lifetime(text: str) -> int:
+    match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
+    if match is None:
+        raise SettingsError(f"{text!r} is not a lifetime: write such as 15m, 12h or 30d")
+    return int(match[1]) * _SECONDS[match[2]]

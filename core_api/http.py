@@ -1,0 +1,203 @@
+"""Core's routes: HTTP in, the services called, HTTP out. No rule stands here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from core_api.access import Caller
+from core_api.commanding import Commands, Written
+from core_api.errors import (
+    BadRequestError,
+    CoreError,
+    ForbiddenError,
+    InvalidError,
+    UnauthorizedError,
+)
+from core_api.fetch import FetchSync
+from core_api.idempotency import Idempotency, parse_key
+from core_api.metrics import CoreMetrics
+from core_api.openapi import document
+from core_api.orders import ChangeOrder, PlaceOrder, Transition
+from core_api.problems import LastResort, on_core_error, on_http_error, read_body
+from core_api.sync import parse_sync
+from core_api.tokens import TokenKeys
+
+T = TypeVar("T", PlaceOrder, Transition, ChangeOrder)
+JSON: Final = "application/json"
+_NO_STORE: Final = {"cache-control": "no-store"}
+_ETAG: Final = re.compile(r'"([1-9][0-9]{0,9})"')
+
+_place: Final = msgspec.json.Decoder(PlaceOrder)
+_transition: Final = msgspec.json.Decoder(Transition)
+_change: Final = msgspec.json.Decoder(ChangeOrder)
+
+
+class CoreApi:
+    """The handlers, over the services that they call.
+
+    Args:
+        commands: the write path.
+        fetch: Fetch Sync.
+        tokens: verifies access tokens.
+        metrics: what `/metrics` shows.
+        ready: raises UnavailableError while Core cannot serve.
+    """
+
+    def __init__(
+        self,
+        commands: Commands,
+        fetch: FetchSync,
+        tokens: TokenKeys,
+        metrics: CoreMetrics,
+        ready: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._commands = commands
+        self._fetch = fetch
+        self._tokens = tokens
+        self._metrics = metrics
+        self._ready = ready
+        self._openapi = msgspec.json.encode(document())
+
+    def app(self, cors_origins: list[str]) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/v1/sync", self.sync, methods=["GET"]),
+                Route("/v1/orders", self.place, methods=["POST"]),
+                Route("/v1/orders/{id}", self.read, methods=["GET"]),
+                Route("/v1/orders/{id}", self.change, methods=["PATCH"]),
+                Route("/v1/orders/{id}/transitions", self.transition, methods=["POST"]),
+                Route("/healthz", self.healthz, methods=["GET"]),
+                Route("/readyz", self.readyz, methods=["GET"]),
+                Route("/metrics", self.show_metrics, methods=["GET"]),
+                Route("/openapi.json", self.openapi, methods=["GET"]),
+            ],
+            middleware=[
+                Middleware(LastResort),
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=cors_origins,
+                    allow_methods=["GET", "POST", "PATCH"],
+                    allow_headers=["authorization", "content-type", "if-match", "idempotency-key"],
+                    expose_headers=["etag", "location", "retry-after", "idempotency-replayed"],
+                    max_age=86_400,
+                ),
+                Middleware(self._metrics.middleware),
+            ],
+            exception_handlers={CoreError: on_core_error, HTTPException: on_http_error},
+        )
+
+    async def sync(self, request: Request) -> Response:
+        """GET /v1/sync."""
+        caller = self._caller(request)
+        body = await self._fetch.answer(caller, parse_sync(request.query_params.multi_items()))
+        return Response(body, media_type=JSON, headers=_NO_STORE)
+
+    async def place(self, request: Request) -> Response:
+        """POST /v1/orders."""
+        caller = self._caller(request)
+        command = _decoded(_place, await read_body(request))
+        written = await self._commands.place(caller, command, _idempotency(caller, request))
+        return _answer(written, {"location": f"/v1/orders/{written.order_id}"})
+
+    async def transition(self, request: Request) -> Response:
+        """POST /v1/orders/{id}/transitions."""
+        caller = self._caller(request)
+        command = _decoded(_transition, await read_body(request))
+        return _answer(
+            await self._commands.transition(
+                caller,
+                request.path_params["id"],
+                command,
+                _if_match(request),
+                _idempotency(caller, request),
+            )
+        )
+
+    async def change(self, request: Request) -> Response:
+        """PATCH /v1/orders/{id}."""
+        caller = self._caller(request)
+        command = _decoded(_change, await read_body(request))
+        return _answer(
+            await self._commands.change(
+                caller,
+                request.path_params["id"],
+                command,
+                _if_match(request),
+                _idempotency(caller, request),
+            )
+        )
+
+    async def read(self, request: Request) -> Response:
+        """GET /v1/orders/{id}."""
+        return _answer(await self._commands.read(self._caller(request), request.path_params["id"]))
+
+    async def healthz(self, _request: Request) -> Response:
+        """GET /healthz: the process runs."""
+        return Response(b'{"status":"ok"}', media_type=JSON, headers=_NO_STORE)
+
+    async def readyz(self, _request: Request) -> Response:
+        """GET /readyz: the process can serve."""
+        await self._ready()
+        return Response(b'{"status":"ready"}', media_type=JSON, headers=_NO_STORE)
+
+    async def show_metrics(self, request: Request) -> Response:
+        """GET /metrics, for ops."""
+        if self._caller(request).role != "ops":
+            raise ForbiddenError("/metrics takes a token of role ops")
+        return Response(self._metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    async def openapi(self, _request: Request) -> Response:
+        """GET /openapi.json."""
+        return Response(self._openapi, media_type=JSON)
+
+    def _caller(self, request: Request) -> Caller:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise UnauthorizedError("send an access token as Authorization: Bearer …")
+        return self._tokens.verify(token.strip())
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidError(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
+
+
+def _idempotency(caller: Caller, request: Request) -> Idempotency | None:
+    text = request.headers.get("idempotency-key")
+    if text is None:
+        return None
+    return Idempotency(f"{caller.role}:{caller.subject}", parse_key(text))
+
+
+def _if_match(request: Request) -> int | None:
+    text = request.headers.get("if-match")
+    if text is None or text == "*":
+        return None
+    match = _ETAG.fullmatch(text)
+    if match is None:
+        raise BadRequestError('If-Match must be the version as its ETag gave it, such as "3"')
+    return int(match[1])
+
+
+def _answer(written: Written, headers: dict[str, str] | None = None) -> Response:
+    headers = _NO_STORE | {"etag": f'"{written.version}"'} | (headers or {})
+    if written.replayed:
+        headers["idempotency-replayed"] = "true"
+    return Response(written.body, written.status, headers, JSON)

@@ -1,0 +1,155 @@
+"""Where Core's processes are put together: the only module that knows all the parts."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from client_sdk.contract.ticket import TicketKeys
+from core_api.commanding import Commands
+from core_api.errors import UnavailableError
+from core_api.fetch import FetchSync
+from core_api.hints import Hints
+from core_api.http import CoreApi
+from core_api.ids import epoch_name, order_id
+from core_api.metrics import CoreMetrics
+from core_api.serving import Server
+from core_api.settings import CoreSettings
+from core_api.storage.orders import trim_keys
+from core_api.storage.pool import Pool, check_database, open_pool
+from core_api.storage.reads import read_moved
+from core_api.tail import Tail
+from core_api.tokens import TokenKeys
+
+log = structlog.get_logger()
+
+_ENTROPY_BYTES: Final = 10
+_KEYS_PER_TRIM: Final = 1000
+_TRIM_EVERY_S: Final = 60.0
+
+
+def utc_now() -> datetime:
+    """The time that events carry."""
+    return datetime.now(UTC)
+
+
+def new_order_id() -> UUID:
+    """A fresh order id."""
+    return order_id(time.time_ns() // 1_000_000, secrets.token_bytes(_ENTROPY_BYTES))
+
+
+def new_epoch() -> str:
+    """A fresh epoch, later than all before it."""
+    return epoch_name(time.time_ns() // 1_000_000, secrets.token_bytes(_ENTROPY_BYTES))
+
+
+def token_keys(keys: dict[str, str], kid: str) -> TokenKeys:
+    """The ring of token keys, on this machine's clock."""
+    return TokenKeys({name: key.encode() for name, key in keys.items()}, kid, time.time)
+
+
+async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: str) -> None:
+    """Return once `check` passes; until then a plain log line per attempt, with back-off."""
+    delay = 0.1
+    while True:
+        try:
+            await check()
+        except UnavailableError as error:
+            log.warning(waiting_event, reason=str(error), next_attempt_s=delay)
+        else:
+            return
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, 5.0)
+
+
+async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
+    """`yabam core`: serve until SIGTERM or SIGINT, then drain and return."""
+    pool = await open_pool(
+        settings.database_url,
+        size=settings.pool_size,
+        command_timeout_s=settings.statement_timeout_s,
+        name="yabam-core",
+    )
+    tail = Tail(
+        lambda known: read_moved(pool, known), settings.tail_interval_s, settings.max_waiting
+    )
+    hints = Hints(pool, settings.database_url, tail.hint)
+    metrics = CoreMetrics(lambda: tail.waiting)
+    api = CoreApi(
+        Commands(pool, settings.partitions, utc_now, new_order_id, _announcer(tail, hints)),
+        FetchSync(
+            pool,
+            tail,
+            TicketKeys(
+                {kid: key.encode() for kid, key in settings.ticket_keys.items()},
+                settings.ticket_kid,
+            ),
+            settings.stream_url,
+            settings.ticket_ttl_s,
+            settings.poll_after_ms,
+            metrics.reset_given,
+        ),
+        token_keys(settings.token_keys, settings.token_kid),
+        metrics,
+        lambda: _check_ready(pool, tail),
+    )
+    server = Server(api.app(settings.cors_origins), settings.drain_s, tail.stop)
+    helpers = [
+        asyncio.create_task(work, name=name)
+        for name, work in {
+            "announce": _announce(pool),
+            "tail": tail.run(),
+            "hints-out": hints.send(),
+            "hints-in": hints.listen(),
+            "trim-keys": _keep_trimming(
+                lambda: trim_keys(pool, settings.key_retention_s, _KEYS_PER_TRIM)
+            ),
+        }.items()
+    ]
+    host, port = listener.getsockname()[:2]
+    log.info("core_listening", host=host, port=port)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+        pool.terminate()
+        log.info("core_stopped")
+
+
+def _announcer(tail: Tail, hints: Hints) -> Callable[[Sequence[str]], None]:
+    def committed(channels: Sequence[str]) -> None:
+        tail.wake(channels)
+        hints.committed()
+
+    return committed
+
+
+async def _announce(pool: Pool) -> None:
+    await wait_until_ready(lambda: check_database(pool), "waiting_for_database")
+    log.info("core_ready")
+
+
+async def _check_ready(pool: Pool, tail: Tail) -> None:
+    if tail.stopping:
+        raise UnavailableError("this process is stopping")
+    await check_database(pool)
+
+
+async def _keep_trimming(trim: Callable[[], Awaitable[int]]) -> None:
+    while True:
+        try:
+            while await trim() == _KEYS_PER_TRIM:
+                pass
+        except UnavailableError as error:
+            log.warning("trim_failed", reason=str(error))
+        await asyncio.sleep(_TRIM_EVERY_S)

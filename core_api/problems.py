@@ -1,0 +1,126 @@
+"""Errors as answers: every refusal becomes problem+json (RFC 9457), and nothing else leaks out."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
+from core_api.errors import (
+    BadRequestError,
+    CoreError,
+    ImpossibleTransitionError,
+    OverloadedError,
+    StaleVersionError,
+    UnavailableError,
+)
+
+MAX_BODY_BYTES: Final = 64 * 1024
+
+log = structlog.get_logger()
+
+_SLUG_OF_STATUS: Final = {404: "not-found", 405: "method-not-allowed"}
+_DETAIL_OF_STATUS: Final = {
+    404: "there is nothing at this path: see /openapi.json for what there is",
+    405: "the path is right, the method is not: see /openapi.json for what it takes",
+}
+
+
+def respond(value: Problem, headers: dict[str, str] | None = None) -> Response:
+    """The problem as an answer."""
+    headers = {"cache-control": "no-store"} | (headers or {})
+    if value.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(value.retry_after))
+    if value.status == 401:
+        headers["www-authenticate"] = 'Bearer realm="yabam"'
+    return Response(encode_problem(value), value.status, headers, MEDIA_TYPE)
+
+
+def of_core_error(error: CoreError) -> Problem:
+    """What Core refuses, as a problem."""
+    order = retry_after = None
+    if isinstance(error, StaleVersionError | ImpossibleTransitionError):
+        order = msgspec.json.encode(error.order)
+    if isinstance(error, OverloadedError | UnavailableError):
+        retry_after = error.retry_after
+    return problem(error.slug, str(error), order=order, retry_after=retry_after)
+
+
+async def on_core_error(_request: Request, error: Exception) -> Response:
+    """Starlette's handler for `CoreError`."""
+    if not isinstance(error, CoreError):
+        raise error
+    headers = {}
+    if isinstance(error, StaleVersionError):
+        headers["etag"] = f'"{error.order.version}"'
+    if isinstance(error, UnavailableError):
+        log.warning("database_unavailable", reason=str(error))
+        # The reason may name hosts; the client needs only to know that it should come again.
+        generic = problem("unavailable", "the database does not answer: try again", retry_after=1)
+        return respond(generic)
+    return respond(of_core_error(error), headers)
+
+
+async def on_http_error(_request: Request, error: Exception) -> Response:
+    """Starlette's handler for its own errors: no route, wrong method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    slug = _SLUG_OF_STATUS.get(error.status_code, "bad-request")
+    detail = _DETAIL_OF_STATUS.get(error.status_code, "the request is malformed")
+    return respond(problem(slug, detail), dict(error.headers or {}))
+
+
+class LastResort:
+    """ASGI middleware around everything: a bug is logged, and answered without a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; answer `internal` if the application fails."""
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception:
+            log.exception("request_failed", path=scope.get("path"))
+            if started or scope["type"] != "http":
+                raise
+            detail = "the server failed; nothing is known to be done: try again"
+            await respond(problem("internal", detail))(scope, receive, send)
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, at most `MAX_BODY_BYTES`.
+
+    Raises:
+        BadRequestError: it is larger, or not sent as JSON.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise BadRequestError("send the body as application/json", "unsupported-media-type")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> BadRequestError:
+    return BadRequestError(f"a body may have at most {MAX_BODY_BYTES} bytes", "too-large")

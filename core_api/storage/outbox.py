@@ -1,0 +1,259 @@
+"""The relay's statements: read the outbox, delete what was published, hold leases on shards.
+
+Each is one statement in a transaction of its own, so any connection of a pool (or of a pooler) can
+run it; no session state is left behind, and no lock outlives its statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from core_api.errors import UnavailableError
+from core_api.leases import Lease
+from core_api.storage.pool import Pool, mapped_errors
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One event that is still to be published."""
+
+    id: int
+    store_id: str
+    type: str
+    occurred_at: str
+    """RFC 3339, UTC."""
+    ids: tuple[str, ...]
+    """Empty if retention has trimmed the log before the relay came: nothing is left to publish."""
+    lines: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one read saw, at one moment."""
+
+    epoch: str
+    unix_s: float
+    """The database's now(), taken before the snapshot: all committed before it was seen."""
+    oldest_age_s: float
+    """How long ago the oldest row that was read was written; 0 without rows."""
+    shards: Mapping[int, Sequence[OutboxRow]]
+    """The rows of each shard whose lease still held, in order of publication."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much is waiting in the whole outbox."""
+
+    rows: int
+    age_s: float
+
+
+# No lock. Per held shard one range of ix_outbox_shard_id, and per channel of a row one probe of the
+# log's primary key (OFFSET 0 keeps it a probe, whatever the statistics say). A shard whose lease is
+# not ours any more, or has run out, gives no row at all; a held shard without events gives one row
+# of nulls. Rows may become visible behind one that was read (another store's commit came later),
+# so a read always starts at the beginning: a position would skip them.
+_READ: Final = """
+SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, l.shard,
+       o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8,
+       e.type, to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       e.ids, e.lines
+FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
+     JOIN relay_leases l ON l.shard = mine.shard AND l.fence = mine.fence
+          AND l.owner = $1 AND l.expires_at > now()
+     LEFT JOIN LATERAL (
+         SELECT id, store_id, channels, seqs, committed_after FROM outbox
+         WHERE shard = l.shard ORDER BY id LIMIT $4
+     ) AS o ON true
+     LEFT JOIN LATERAL (
+         SELECT min(c.type) AS type, min(c.occurred_at) AS occurred_at,
+                array_agg(p.channel || '@' || p.seq ORDER BY p.place) AS ids,
+                array_agg(
+                    '{"id":"' || p.channel || '@' || p.seq || '","seq":' || p.seq || ',' || c.body
+                    ORDER BY p.place
+                ) AS lines
+         FROM unnest(o.channels, o.seqs) WITH ORDINALITY AS p(channel, seq, place)
+              CROSS JOIN LATERAL (
+                  SELECT type, occurred_at, body FROM channel_log
+                  WHERE channel = p.channel AND seq = p.seq OFFSET 0
+              ) AS c
+     ) AS e ON true
+ORDER BY l.shard, o.id
+"""
+
+# The fence. The lease rows are share-locked, so a relay that takes a shard over waits for this
+# statement or this statement sees its higher number and deletes nothing there. The epoch is checked
+# as well: after a restore the same row ids may name other events. Probes of both primary keys.
+# Its commit need not wait for the disk: a delete that a crash undoes is published a second time,
+# and consumers drop that by its seq.
+_DELETE: Final = """
+WITH held AS (
+    SELECT l.shard FROM relay_leases l
+         JOIN unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
+              ON l.shard = mine.shard AND l.fence = mine.fence
+    WHERE l.owner = $1
+    ORDER BY l.shard FOR SHARE OF l
+)
+DELETE FROM outbox o USING held h, unnest($4::bigint[]) AS done(id)
+WHERE o.id = done.id AND o.shard = h.shard
+      AND (SELECT epoch FROM epoch) = $5
+      AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
+"""
+
+# Row locks on this relay's own member row and leases, all by primary key; members long gone are
+# removed by whoever gets them first.
+_BEAT: Final = """
+WITH alive AS (
+    INSERT INTO relay_members (relay, seen_at) VALUES ($1, now())
+    ON CONFLICT (relay) DO UPDATE SET seen_at = excluded.seen_at
+), gone AS (
+    DELETE FROM relay_members WHERE relay IN (
+        SELECT relay FROM relay_members
+        WHERE relay <> $1 AND seen_at < now() - make_interval(secs => 10 * $2::float8)
+        FOR UPDATE SKIP LOCKED
+    )
+)
+UPDATE relay_leases l SET expires_at = now() + make_interval(secs => $2::float8)
+FROM unnest($3::int[], $4::bigint[]) AS mine(shard, fence)
+WHERE l.shard = mine.shard AND l.fence = mine.fence AND l.owner = $1
+RETURNING l.shard
+"""
+
+# No lock; both tables are read whole, and have a row per relay and per shard.
+_MEMBERS: Final = """
+SELECT relay FROM relay_members WHERE seen_at > now() - make_interval(secs => $1::float8)
+"""
+_LEASES: Final = """
+SELECT shard, owner, fence, extract(epoch FROM expires_at - now())::float8 FROM relay_leases
+"""
+
+# Row locks by primary key, in order of shard. The condition is checked again under the row's lock,
+# so of two relays that claim a lease one gets it, and with it a number that no owner had before.
+_CLAIM: Final = """
+INSERT INTO relay_leases AS l (shard, owner, fence, expires_at)
+SELECT s.shard, $1, 1, now() + make_interval(secs => $2::float8)
+FROM unnest($3::int[]) AS s(shard) ORDER BY s.shard
+ON CONFLICT (shard) DO UPDATE
+    SET owner = excluded.owner, fence = l.fence + 1, expires_at = excluded.expires_at
+    WHERE l.expires_at <= now()
+RETURNING shard, fence
+"""
+
+# Row locks by primary key. The row stays, and its number with it: the next owner counts on.
+_RELEASE: Final = """
+UPDATE relay_leases l SET expires_at = now()
+FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
+WHERE l.shard = mine.shard AND l.fence = mine.fence AND l.owner = $1
+"""
+
+_LEAVE: Final = "DELETE FROM relay_members WHERE relay = $1"
+
+# No lock; the count reads at most 100,001 index entries, the age the first of the primary key.
+_DEPTH: Final = """
+SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 100001) AS some),
+       (SELECT extract(epoch FROM now() - committed_after)::float8
+        FROM outbox ORDER BY id LIMIT 1)
+"""
+
+
+class Outbox:
+    """The outbox and its leases, for one relay.
+
+    Each method raises `UnavailableError` when Postgres does not answer, or answers with an error
+    (tables not migrated yet, say): the relay tries again in either case.
+
+    Args:
+        pool: the database.
+        relay_id: the name that leases are held under; no two processes share one.
+        lease_ttl_s: how long a lease holds without being renewed.
+    """
+
+    def __init__(self, pool: Pool, relay_id: str, lease_ttl_s: float) -> None:
+        self._pool = pool
+        self._relay_id = relay_id
+        self._ttl_s = lease_ttl_s
+
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+        """The first rows of each shard whose lease still holds; None if none does."""
+        with _errors():
+            rows = await self._pool.fetch(
+                _READ, self._relay_id, list(fences), list(fences.values()), rows_per_shard
+            )
+        if not rows:
+            return None
+        shards: dict[int, list[OutboxRow]] = {}
+        age = 0.0
+        for _, _, shard, id_, store_id, age_s, type_, occurred_at, ids, lines in rows:
+            of_shard = shards.setdefault(shard, [])
+            if id_ is not None:
+                age = max(age, age_s)
+                of_shard.append(
+                    OutboxRow(
+                        id_,
+                        store_id,
+                        type_ or "",
+                        occurred_at or "",
+                        tuple(ids or ()),
+                        tuple(line.encode() for line in lines or ()),
+                    )
+                )
+        return Reading(rows[0][0], rows[0][1], age, shards)
+
+    async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
+        """Delete published rows of shards whose lease is still ours; how many it were."""
+        with _errors():
+            tag = await self._pool.execute(
+                _DELETE, self._relay_id, list(fences), list(fences.values()), ids, epoch
+            )
+        return int(tag.rpartition(" ")[2])
+
+    async def beat(self, fences: Mapping[int, int]) -> set[int]:
+        """Say that this relay is alive and renew its leases; those that are still its own."""
+        with _errors():
+            rows = await self._pool.fetch(
+                _BEAT, self._relay_id, self._ttl_s, list(fences), list(fences.values())
+            )
+        return {row[0] for row in rows}
+
+    async def look(self) -> tuple[set[str], list[Lease]]:
+        """The relays that are alive, and all leases."""
+        with _errors():
+            members = await self._pool.fetch(_MEMBERS, self._ttl_s)
+            leases = await self._pool.fetch(_LEASES)
+        return {row[0] for row in members}, [Lease(*row) for row in leases]
+
+    async def claim(self, shards: Sequence[int]) -> dict[int, int]:
+        """Take those of the shards that are free; the fence of each that was taken."""
+        with _errors():
+            rows = await self._pool.fetch(_CLAIM, self._relay_id, self._ttl_s, shards)
+        return {row[0]: row[1] for row in rows}
+
+    async def release(self, fences: Mapping[int, int]) -> None:
+        """Give leases back at once, instead of letting them run out."""
+        with _errors():
+            await self._pool.execute(_RELEASE, self._relay_id, list(fences), list(fences.values()))
+
+    async def leave(self) -> None:
+        """Stop counting among the relays that are alive."""
+        with _errors():
+            await self._pool.execute(_LEAVE, self._relay_id)
+
+    async def depth(self) -> Depth:
+        """How much waits in the outbox, whoever owns its shards."""
+        with _errors():
+            row = await self._pool.fetchrow(_DEPTH)
+        return Depth(row[0], row[1] or 0.0) if row else Depth(0, 0.0)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        with mapped_errors():
+            yield
+    except asyncpg.PostgresError as error:
+        raise UnavailableError(f"the database answers with an error: {error}") from error

@@ -1,0 +1,134 @@
+"""The topics that Core's processes need: made if they are missing, checked if they are there.
+
+The number of partitions of `order-events` is the number of shards of the outbox. Changing it on a
+live topic would move stores to other partitions and break their order, so a difference is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from core_api.errors import SettingsError, UnavailableError
+
+_CREATE_TIMEOUT_MS: Final = 10_000
+_APPEARS_TRIES: Final = 50
+_APPEARS_PAUSE_S: Final = 0.1
+
+_HOUR_MS: Final = 3_600_000
+MAX_DEAD_LETTER_BYTES: Final = 4 * 1024 * 1024
+"""A dead letter is its original with headers added: its limit lies above that of other topics."""
+
+
+class BrokerError(UnavailableError):
+    """Kafka cannot be reached or refuses; nothing is known to be written. Try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    exact: bool = False
+    """Whether another number of partitions is an error."""
+    configs: Mapping[str, str] = field(default_factory=dict)
+
+
+def events_topic(name: str, partitions: int) -> Topic:
+    """Where the relay publishes. Postgres is the truth: an hour is far beyond any replay window."""
+    return Topic(
+        name,
+        partitions,
+        exact=True,
+        configs={
+            "cleanup.policy": "delete",
+            "retention.ms": str(_HOUR_MS),
+            "segment.ms": str(_HOUR_MS // 6),
+            # Event servers find their start by the time that the relay wrote.
+            "message.timestamp.type": "CreateTime",
+        },
+    )
+
+
+def inbound_topic(name: str, partitions: int) -> Topic:
+    """Where producers send commands."""
+    return Topic(name, partitions, configs={"retention.ms": str(7 * 24 * _HOUR_MS)})
+
+
+def dead_letter_topic(name: str, partitions: int) -> Topic:
+    """Where commands go that cannot be applied; long enough for a person to look."""
+    return Topic(
+        name,
+        partitions,
+        configs={
+            "retention.ms": str(30 * 24 * _HOUR_MS),
+            "max.message.bytes": str(MAX_DEAD_LETTER_BYTES),
+        },
+    )
+
+
+async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout_s: float) -> None:
+    """Make the topics that are missing and check the others.
+
+    Raises:
+        BrokerError: Kafka cannot be reached, or does not let us make a topic.
+        SettingsError: a topic has another number of partitions than the settings say.
+    """
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap, request_timeout_ms=round(request_timeout_s * 1000)
+    )
+    try:
+        await admin.start()
+        # A listing of all topics, unlike a question for one by name, makes no topic by itself.
+        present = set(await admin.list_topics())
+        missing = [topic for topic in topics if topic.name not in present]
+        # A broker without a controller cannot make topics on request: librdkafka's mock broker.
+        # It makes them when it is asked for them, with a number of partitions of its own.
+        if missing and (await admin.describe_cluster()).get("controller_id", -1) >= 0:
+            await _create(admin, missing)
+        await _check(admin, topics)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerError(f"Kafka at {bootstrap} does not answer: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    # A replication factor of -1 means the cluster's default.
+    response = await admin.create_topics(
+        [NewTopic(t.name, t.partitions, -1, topic_configs=dict(t.configs)) for t in topics],
+        timeout_ms=_CREATE_TIMEOUT_MS,
+    )
+    for name, code, *rest in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            why = next((text for text in rest if isinstance(text, str)), None) or error.description
+            raise BrokerError(f"Kafka does not make the topic {name}: {why}")
+
+
+async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    wanted = {topic.name: topic for topic in topics}
+    found: dict[str, int] = {}
+    for _ in range(_APPEARS_TRIES):
+        for described in await admin.describe_topics(list(wanted)):
+            if described["error_code"] == 0 and described["partitions"]:
+                found[described["topic"]] = len(described["partitions"])
+        if found.keys() >= wanted.keys():
+            break
+        # A topic that was just made reaches the brokers' metadata a little later.
+        await asyncio.sleep(_APPEARS_PAUSE_S)
+    for name, topic in wanted.items():
+        if name not in found:
+            raise BrokerError(f"the topic {name} was made but does not appear")
+        if topic.exact and found[name] != topic.partitions:
+            raise SettingsError(
+                f"the topic {name} has {found[name]} partitions, YABAM_PARTITIONS={topic.partitions}:"
+                f" set YABAM_PARTITIONS={found[name]}, or use a new topic (adding partitions to a"
+                " live one would break the order within stores)"
+            )
