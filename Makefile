@@ -1,0 +1,58 @@
+# Yabam events. `make` alone lists what there is.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 3
+
+.PHONY: help setup run kafka test test-fast lint types format lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY) ## Install everything into .venv
+
+$(READY): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV): the first time takes about half a minute"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "  1/2 packages of requirements.lock"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "  2/2 this project"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+run: $(READY) ## Start the whole system (KAFKA=host:port DATABASE=postgresql://… to use your own)
+	@exec $(BIN)/python -m deploy.local $(if $(KAFKA),--kafka $(KAFKA)) $(if $(DATABASE),--database $(DATABASE)) $(RUN_ARGS)
+
+kafka: $(READY) ## Start a real Apache Kafka 4 on port 9092, without Docker
+	@exec $(BIN)/python -m deploy.kafka $(KAFKA_ARGS)
+
+test: $(READY) ## Run all tests (real Postgres, real Apache Kafka)
+	@$(BIN)/python -m deploy.kafka --prepare
+	@$(BIN)/python -m pytest -n $(WORKERS) $(TEST_ARGS)
+
+test-fast: $(READY) ## Run the tests of pure rules only
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit $(TEST_ARGS)
+
+lint: $(READY) ## Check style
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(READY) ## Check types, strictly
+	@$(BIN)/mypy
+
+format: $(READY) ## Bring everything into form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(READY) ## Write requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --python-version 3.11 --extra server --extra local --group dev \
+		pyproject.toml --output-file requirements.lock
+
+clean: ## Remove what was built; the data of `make run` in var/ stays
+	@rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
