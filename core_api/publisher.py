@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from core_api.topics import BrokerError, Topic, ensure_topics
+from core_api.turn import Message
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -27,15 +28,6 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 MAX_BATCH_BYTES: Final = 512 * 1024
 """One partition's share of a publication; below the broker's default limit of a mebibyte."""
-
-
-class Message(NamedTuple):
-    """One Kafka record, ready to be sent."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    timestamp_ms: int
 
 
 class KafkaPublisher:

@@ -19,33 +19,6 @@ from core_api.storage.pool import Pool, mapped_errors
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """One event that is still to be published."""
-
-    id: int
-    store_id: str
-    type: str
-    occurred_at: str
-    """RFC 3339, UTC."""
-    ids: tuple[str, ...]
-    """Empty if retention has trimmed the log before the relay came: nothing is left to publish."""
-    lines: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one read saw, at one moment."""
-
-    epoch: str
-    unix_s: float
-    """The database's now(), taken before the snapshot: all committed before it was seen."""
-    oldest_age_s: float
-    """How long ago the oldest row that was read was written; 0 without rows."""
-    shards: Mapping[int, Sequence[OutboxRow]]
-    """The rows of each shard whose lease still held, in order of publication."""
-
-
-@dataclass(frozen=True, slots=True)
 class Depth:
     """How much is waiting in the whole outbox."""
 

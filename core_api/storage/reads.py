@@ -48,7 +48,8 @@ class Moment:
     unix_s: float
 
 
-# One probe of channel_heads' primary key per channel. The log is probed only where there is
+# One probe of channel_heads' primary key per channel (the LIMIT keeps the planner from turning the
+# probes into a scan of all heads once many channels are asked for). The log is probed only where there is
 # something after the cursor: the condition on the head stands inside the lateral query, where the
 # planner checks it before it opens the index. now() is taken before the snapshot, so all that
 # committed before it is seen.
@@ -56,7 +57,9 @@ _PAGES: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8,
        h.head, h.digest, h.floor, l.seqs, l.bodies
 FROM unnest($1::text[], $2::bigint[], $3::int[]) WITH ORDINALITY AS q(channel, after, lim, place)
-     LEFT JOIN channel_heads h ON h.channel = q.channel
+     LEFT JOIN LATERAL (
+         SELECT head, digest, floor FROM channel_heads WHERE channel = q.channel LIMIT 1
+     ) AS h ON true
      LEFT JOIN LATERAL (
          SELECT array_agg(p.seq) AS seqs, array_agg(p.body) AS bodies FROM (
              SELECT c.seq, c.body FROM channel_log c
@@ -83,14 +86,18 @@ SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, h.head, h.d
        ) END
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY
          AS q(channel, store_id, table_id, place)
-     LEFT JOIN channel_heads h ON h.channel = q.channel
+     LEFT JOIN LATERAL (
+         SELECT head, digest FROM channel_heads WHERE channel = q.channel LIMIT 1
+     ) AS h ON true
 ORDER BY q.place
 """
 
 # The heads that have gone past what waiters know: one probe per channel.
 _MOVED: Final = """
 SELECT q.channel FROM unnest($1::text[], $2::bigint[]) AS q(channel, after)
-     JOIN channel_heads h ON h.channel = q.channel AND h.head > q.after
+     JOIN LATERAL (
+         SELECT head FROM channel_heads WHERE channel = q.channel LIMIT 1
+     ) AS h ON h.head > q.after
 """
 
 
