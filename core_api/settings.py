@@ -82,6 +82,39 @@ class CoreSettings(DatabaseSettings, TokenSettings):
     )
 
 
+class KafkaSettings(BaseSettings):
+    """Where Kafka is and what its topics are called."""
+
+    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
+
+    kafka: str = Field(description="Kafka: host:port[,host:port]")
+    events_topic: str = Field("order-events", description="The topic that event servers read")
+    inbound_topic: str = Field("orders.inbound", description="The topic that producers write")
+    inbound_dlq_topic: str = Field(
+        "orders.inbound.dlq", description="Where commands go that cannot be applied"
+    )
+
+
+class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
+    """`yabam relay`."""
+
+    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    relay_host: str = Field("127.0.0.1", description="Address of the relay's health and metrics")
+    relay_port: Port = Field(8002, description="Port of the relay's health and metrics")
+    relay_lease_s: float = Field(
+        5.0, ge=0.5, le=60, description="How long a dead relay's shards stand still at most"
+    )
+
+
+class IngestSettings(DatabaseSettings, TokenSettings, KafkaSettings):
+    """`yabam ingest`."""
+
+    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    ingest_host: str = Field("127.0.0.1", description="Address of ingest's health and metrics")
+    ingest_port: Port = Field(8003, description="Port of ingest's health and metrics")
+    ingest_pool_size: int = Field(10, ge=2, le=500, description="Connections to Postgres")
+
+
 S = TypeVar("S", bound=BaseSettings)
 
 

@@ -128,7 +128,7 @@ async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
             raise BrokerError(f"the topic {name} was made but does not appear")
         if topic.exact and found[name] != topic.partitions:
             raise SettingsError(
-                f"the topic {name} has {found[name]} partitions, YABAM_PARTITIONS={topic.partitions}:"
-                f" set YABAM_PARTITIONS={found[name]}, or use a new topic (adding partitions to a"
-                " live one would break the order within stores)"
+                f"the topic {name} has {found[name]} partitions, but YABAM_PARTITIONS="
+                f"{topic.partitions}: set it to {found[name]}, or use a new topic (adding"
+                " partitions to a live one would break the order within stores)"
             )

@@ -16,6 +16,7 @@ import asyncpg
 from core_api.errors import UnavailableError
 from core_api.leases import Lease
 from core_api.storage.pool import Pool, mapped_errors
+from core_api.turn import OutboxRow, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ _LEAVE: Final = "DELETE FROM relay_members WHERE relay = $1"
 
 # No lock; the count reads at most 100,001 index entries, the age the first of the primary key.
 _DEPTH: Final = """
-SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 100001) AS some),
+SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 100001) AS counted),
        (SELECT extract(epoch FROM now() - committed_after)::float8
         FROM outbox ORDER BY id LIMIT 1)
 """

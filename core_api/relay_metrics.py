@@ -1,0 +1,80 @@
+"""What the relay tells an on-call person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class RelayMetrics:
+    """The relay's numbers, in a registry of the caller's."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.outbox_rows = Gauge(
+            "yabam_relay_outbox_rows",
+            "Events in the whole outbox that wait to be published; 100001 means more than 100000",
+            registry=registry,
+        )
+        self.outbox_age = Gauge(
+            "yabam_relay_outbox_age_seconds",
+            "How long the oldest event in the outbox has waited; rising means nothing is relayed",
+            registry=registry,
+        )
+        self.published = Counter(
+            "yabam_relay_published_events",
+            "Events that Kafka has acknowledged, repeated ones included",
+            registry=registry,
+        )
+        self.trimmed = Counter(
+            "yabam_relay_trimmed_events",
+            "Events that retention trimmed from the log before they were relayed: clients resync",
+            registry=registry,
+        )
+        self.batch = Histogram(
+            "yabam_relay_batch_events",
+            "Events per publication",
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+            registry=registry,
+        )
+        self.publish = Histogram(
+            "yabam_relay_publish_seconds",
+            "From the read of the outbox to Kafka's acknowledgement",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
+            registry=registry,
+        )
+        self.wait = Histogram(
+            "yabam_relay_wait_seconds",
+            "How old the oldest event of a read was; what the relay adds before it sends",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
+            registry=registry,
+        )
+        self.leases_held = Gauge(
+            "yabam_relay_leases_held", "Shards that this relay owns now", registry=registry
+        )
+        self.lease_changes = Counter(
+            "yabam_relay_lease_changes",
+            "Shards claimed, released to a peer, or lost because a lease ran out",
+            ["change"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "yabam_relay_failures",
+            "Times that the relay began to wait for Postgres or Kafka",
+            ["on"],
+            registry=registry,
+        )
+        self.rebuilds = Counter(
+            "yabam_relay_producer_rebuilds",
+            "Producers thrown away after an error that they cannot recover from",
+            registry=registry,
+        )
+        self.watermark_age = Gauge(
+            "yabam_relay_watermark_age_seconds",
+            "Since the oldest last watermark of the shards owned; over 5 s streams degrade",
+            registry=registry,
+        )
+
+    def watch_watermark(self, age_s: Callable[[], float]) -> None:
+        """Ask `age_s` for the watermark's age whenever the numbers are read."""
+        self.watermark_age.set_function(age_s)

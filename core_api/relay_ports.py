@@ -1,0 +1,50 @@
+"""What the relay needs of Postgres and of Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from core_api.leases import Lease
+from core_api.turn import Message, Reading
+
+if TYPE_CHECKING:
+    from core_api.storage.outbox import Depth
+
+
+class Shelf(Protocol):
+    """The outbox and its leases, as the relay needs them (`storage.outbox.Outbox`)."""
+
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+        """The first rows of each shard whose lease still holds; None if none does."""
+
+    async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
+        """Delete published rows of shards whose lease is still ours."""
+
+    async def beat(self, fences: Mapping[int, int]) -> set[int]:
+        """Renew; the shards that are still ours."""
+
+    async def look(self) -> tuple[set[str], list[Lease]]:
+        """The relays that are alive, and all leases."""
+
+    async def claim(self, shards: Sequence[int]) -> dict[int, int]:
+        """Take free shards; the fence of each."""
+
+    async def release(self, fences: Mapping[int, int]) -> None:
+        """Give leases back."""
+
+    async def leave(self) -> None:
+        """Stop counting among the relays."""
+
+    async def depth(self) -> Depth:
+        """How much waits."""
+
+
+class Publisher(Protocol):
+    """Kafka, as the relay needs it (`publisher.KafkaPublisher`)."""
+
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
+        """Send, wait, and tell how many of each partition's first messages are stored."""
+
+    async def close(self) -> None:
+        """Let go of the connection."""

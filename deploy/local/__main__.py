@@ -1,0 +1,183 @@
+"""`make run`: start everything on this machine, say what to try, show orders as they arrive."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from client_sdk.contract.errors import YabamError
+from core_api.access import Caller
+from core_api.main import token_keys
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.process import ProcessError
+from deploy.local.restaurant import STORES, Restaurant, show_orders
+from deploy.local.stack import Addresses, Ports, Stack, check_ports, load_keys
+
+_TOKEN_LIFETIME_S: Final = 30 * 86_400
+_WATCH_EVERY_S: Final = 0.5
+
+
+def main() -> int:
+    """Run until Ctrl-C; 0 on a clean stop, 1 with one plain line when something is wrong."""
+    options = _options()
+    # SIGTERM ends us as Ctrl-C does, so that a supervisor's stop is clean too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with contextlib.ExitStack() as cleanup:
+            _run(options, cleanup)
+    except KeyboardInterrupt:
+        print(f"\nStopped. Orders and keys are kept in {options.data}.")
+    except YabamError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--kafka", help="host:port of a Kafka that runs already")
+    parser.add_argument("--database", help="postgresql://… of a Postgres that runs already")
+    parser.add_argument("--data", type=Path, default=Path("var/local"), help="what is kept")
+    parser.add_argument("--core-port", type=int, default=Ports.core)
+    parser.add_argument("--events-port", type=int, default=Ports.events)
+    parser.add_argument("--relay-port", type=int, default=Ports.relay)
+    parser.add_argument("--ingest-port", type=int, default=Ports.ingest)
+    parser.add_argument("--no-restaurant", action="store_true", help="place no orders")
+    return parser.parse_args()
+
+
+def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
+    ports = Ports(
+        options.core_port, options.events_port, options.relay_port, options.ingest_port
+    )
+    check_ports(
+        "127.0.0.1",
+        {
+            "--core-port": ports.core,
+            "--events-port": ports.events,
+            "--relay-port": ports.relay,
+            "--ingest-port": ports.ingest,
+        },
+    )
+    started = time.monotonic()
+    with _step("PostgreSQL"):
+        database = options.database or _postgres(options.data, cleanup)
+    with _step("Kafka broker"):
+        kafka = options.kafka or _broker(cleanup)
+    stack = Stack(
+        Addresses(database, kafka, ports=ports), load_keys(options.data / "keys.json"), options.data
+    )
+    with _step("database schema"):
+        stack.migrate()
+    cleanup.callback(_quietly, stack.stop)
+    with _step("Core, relay, ingest, event server"):
+        stack.start()
+    print(f"Ready after {time.monotonic() - started:.1f} s.\n")
+    print(_what_to_try(stack), flush=True)
+    asyncio.run(_watch(stack, options))
+
+
+def _postgres(data: Path, cleanup: contextlib.ExitStack) -> str:
+    server = EmbeddedPostgres(data / "postgres")
+    cleanup.callback(_quietly, server.stop)
+    server.start()
+    return server.url
+
+
+def _broker(cleanup: contextlib.ExitStack) -> str:
+    broker = EmbeddedBroker()
+    cleanup.callback(_quietly, broker.stop)
+    broker.start()
+    return broker.bootstrap
+
+
+@contextlib.contextmanager
+def _step(what: str) -> Iterator[None]:
+    print(f"Starting {what} … ", end="", flush=True)
+    start = time.monotonic()
+    yield
+    print(f"{time.monotonic() - start:.1f} s", flush=True)
+
+
+def _quietly(stop: object) -> None:
+    """Stop a part; a second Ctrl-C while stopping must not leave the others running."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        if callable(stop):
+            stop()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _token(stack: Stack, caller: Caller) -> str:
+    keys = {"local": load_keys(stack.folder / "keys.json").token}
+    return token_keys(keys, "local").sign(caller, _TOKEN_LIFETIME_S)
+
+
+def _what_to_try(stack: Stack) -> str:
+    owner = _token(stack, Caller("owner-1", "owner", frozenset({"1"})))
+    sync = f"{stack.core_url}/v1/sync?channel=store:1"
+    ticket = f"""$(curl -s '{sync}' -H "Authorization: Bearer $YABAM_TOKEN" """
+    ticket += """| sed -E 's/.*"ticket":"([^"]*)".*/\\1/')"""
+    return f"""\
+Core          {stack.core_url}        API: {stack.core_url}/openapi.json
+Event server  {stack.events_url}
+
+Try this in another terminal, in this folder. First take the token of store 1's owner:
+
+  export YABAM_TOKEN={owner}
+
+Follow the store, whatever happens to the connection:
+
+  .venv/bin/yabam tail --store 1 --core {stack.core_url}
+
+Place an order:
+
+  .venv/bin/yabam order place --store 1 --table 5 --item "Bibimbap:2:9500" --core {stack.core_url}
+
+See the raw stream:
+
+  curl -N "{stack.events_url}/v1/stream?ticket={ticket}"
+
+Ctrl-C stops everything. Orders as they arrive:
+"""
+
+
+async def _watch(stack: Stack, options: argparse.Namespace) -> None:
+    owner = _token(stack, Caller("owner", "owner", frozenset(STORES)))
+    tasks = [asyncio.create_task(_watch_processes(stack))]
+    tasks.append(asyncio.create_task(show_orders(stack.core_url, owner)))
+    if not options.no_restaurant:
+        tasks.append(asyncio.create_task(Restaurant(stack.core_url, owner).run()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch_processes(stack: Stack) -> None:
+    while True:
+        for process in stack.processes:
+            if process.exit_status is not None:
+                raise ProcessError(
+                    f"{process.name} ended with status {process.exit_status}:\n"
+                    f"{process.log_tail()}\nIts whole log is {process.log}."
+                )
+        await asyncio.sleep(_WATCH_EVERY_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""One child process: started, watched, stopped, and for tests killed or frozen."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from client_sdk.contract.errors import YabamError
+
+_PR_SET_PDEATHSIG: Final = 1
+_LOG_TAIL_LINES: Final = 15
+
+
+class ProcessError(YabamError):
+    """A child did not do what it should; the text has the end of its log."""
+
+
+def die_with_parent() -> None:
+    """Run in a child before exec: the kernel sends it SIGTERM when its parent dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Process:
+    """A child that logs to a file.
+
+    Args:
+        name: what to call it in messages.
+        command: its argv.
+        environment: added to ours.
+        log: its stdout and stderr are appended here.
+        health_url: answers 200 at `/readyz` once it is ready; None: ready when it runs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        health_url: str | None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._health_url = health_url
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The child's process id.
+
+        Raises:
+            ProcessError: it was not started.
+        """
+        if self._child is None:
+            raise ProcessError(f"{self.name} was not started")
+        return self._child.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status; None while it runs."""
+        return self._child.poll() if self._child is not None else None
+
+    def start(self) -> None:
+        """Start it; a second start follows a stop or a kill."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as out:
+            self._child = subprocess.Popen(  # noqa: PLW1509
+                self._command,
+                env=os.environ | self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Return once it says that it is ready.
+
+        Raises:
+            ProcessError: it died, or was not ready within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self.is_ready():
+            if self.exit_status is not None:
+                raise ProcessError(f"{self.name} ended at its start:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise ProcessError(
+                    f"{self.name} was not ready within {timeout_s:g} s:\n{self.log_tail()}"
+                )
+            time.sleep(0.05)
+
+    def is_ready(self) -> bool:
+        """Whether it says so right now."""
+        if self._health_url is None:
+            return self.exit_status is None
+        try:
+            return httpx.get(f"{self._health_url}/readyz", timeout=2.0).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self, timeout_s: float = 15.0) -> int | None:
+        """SIGTERM, and SIGKILL after `timeout_s`; the exit status."""
+        if self._child is None:
+            return None
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            return self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._child.returncode
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye, no clean-up."""
+        self.signal(signal.SIGKILL)
+        if self._child is not None:
+            self._child.wait()
+
+    def finish(self) -> None:
+        """Wait for its own end.
+
+        Raises:
+            ProcessError: it ended with another status than 0.
+        """
+        if self._child is not None and self._child.wait() != 0:
+            raise ProcessError(f"{self.name} failed:\n{self.log_tail()}")
+
+    def suspend(self) -> None:
+        """SIGSTOP: it lives, and does nothing."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.signal(signal.SIGCONT)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it runs."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(number)
+
+    def log_tail(self) -> str:
+        """The last lines of its log."""
+        if not self.log.exists():
+            return "(no log)"
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-_LOG_TAIL_LINES:])

@@ -1,0 +1,189 @@
+"""The whole system as processes of this machine: how each is started and what it is told.
+
+`python -m deploy.local` shows it to a person; the tests start the same thing on free ports, and
+kill parts of it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from client_sdk.contract.errors import YabamError
+from deploy.local.process import Process
+
+
+class PortTakenError(YabamError):
+    """Something else listens where we should; the text says where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the processes listen; `free_ports` for tests."""
+
+    core: int = 8000
+    events: int = 8001
+    relay: int = 8002
+    ingest: int = 8003
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The secrets of one installation."""
+
+    token: str
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """What the processes are connected to."""
+
+    database: str
+    kafka: str
+    host: str = "127.0.0.1"
+    ports: Ports = field(default_factory=Ports)
+
+
+def free_ports() -> Ports:
+    """Ports that nobody uses right now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+    try:
+        return Ports(*(s.getsockname()[1] for s in sockets))
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def check_ports(host: str, wanted: dict[str, int]) -> None:
+    """Whether the ports can be had; `wanted` names the option that sets each.
+
+    Raises:
+        PortTakenError: one of them is taken.
+    """
+    for option, port in wanted.items():
+        try:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+        except OSError as error:
+            raise PortTakenError(
+                f"port {port} on {host} is taken: stop what uses it (ss -ltnp 'sport = :{port}' "
+                f'shows what), or choose another: make run RUN_ARGS="{option} {port + 100}"'
+            ) from error
+
+
+def load_keys(path: Path) -> Keys:
+    """The keys in the file; made on the first run, so that tokens outlive a restart."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = {"token": secrets.token_urlsafe(32), "ticket": secrets.token_urlsafe(32)}
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(made))
+    stored = json.loads(path.read_text())
+    return Keys(stored["token"], stored["ticket"])
+
+
+class Stack:
+    """Core, relay, ingest and event server.
+
+    Args:
+        addresses: what they are connected to.
+        keys: their secrets.
+        folder: their logs go to `folder/log`.
+        extra: more settings (`YABAM_…`) for all of them.
+    """
+
+    def __init__(
+        self, addresses: Addresses, keys: Keys, folder: Path, extra: dict[str, str] | None = None
+    ) -> None:
+        self.addresses = addresses
+        self.environment = _environment(addresses, keys) | (extra or {})
+        self.folder = folder
+        ports = addresses.ports
+        self.core = self._process("core", ["core"], ports.core)
+        self.relay = self._process("relay", ["relay"], ports.relay)
+        self.ingest = self._process("ingest", ["ingest"], ports.ingest)
+        self.events = self._process("events", ["events"], ports.events)
+
+    @property
+    def processes(self) -> Sequence[Process]:
+        """All of them, in the order of the flow."""
+        return (self.core, self.relay, self.ingest, self.events)
+
+    @property
+    def core_url(self) -> str:
+        """Where Core answers."""
+        return f"http://{self.addresses.host}:{self.addresses.ports.core}"
+
+    @property
+    def events_url(self) -> str:
+        """Where the event server answers."""
+        return f"http://{self.addresses.host}:{self.addresses.ports.events}"
+
+    def migrate(self) -> None:
+        """Bring the database to the newest schema.
+
+        Raises:
+            ProcessError: it could not be done.
+        """
+        run_once(self._process("migrate", ["db", "upgrade"], None))
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """Start all and return once all are ready.
+
+        Raises:
+            ProcessError: one of them died or was not ready in time.
+        """
+        for process in self.processes:
+            process.start()
+        for process in self.processes:
+            process.wait_ready(timeout_s)
+
+    def stop(self) -> None:
+        """Stop all, the event server first, so that its clients are told to come back."""
+        for process in reversed(self.processes):
+            process.stop()
+
+    def _process(self, name: str, arguments: list[str], port: int | None) -> Process:
+        return Process(
+            name,
+            [sys.executable, "-m", "client_sdk.cli", *arguments],
+            self.environment,
+            self.folder / "log" / f"{name}.log",
+            None if port is None else f"http://{self.addresses.host}:{port}",
+        )
+
+
+def run_once(process: Process) -> None:
+    """Run a process to its end.
+
+    Raises:
+        ProcessError: it failed.
+    """
+    process.start()
+    process.finish()
+
+
+def _environment(addresses: Addresses, keys: Keys) -> dict[str, str]:
+    ports = addresses.ports
+    return {
+        "YABAM_DATABASE_URL": addresses.database,
+        "YABAM_KAFKA": addresses.kafka,
+        "YABAM_TOKEN_KEYS": json.dumps({"local": keys.token}),
+        "YABAM_TOKEN_KID": "local",
+        "YABAM_TICKET_KEYS": json.dumps({"local": keys.ticket}),
+        "YABAM_TICKET_KID": "local",
+        "YABAM_CORE_HOST": addresses.host,
+        "YABAM_CORE_PORT": str(ports.core),
+        "YABAM_EVENTS_HOST": addresses.host,
+        "YABAM_EVENTS_PORT": str(ports.events),
+        "YABAM_RELAY_PORT": str(ports.relay),
+        "YABAM_INGEST_PORT": str(ports.ingest),
+        "YABAM_STREAM_URL": f"http://{addresses.host}:{ports.events}/v1/stream",
+    }
