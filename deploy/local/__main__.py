@@ -16,13 +16,15 @@ from client_sdk.contract.errors import YabamError
 from core_api.access import Caller
 from core_api.main import token_keys
 from deploy.local.broker import EmbeddedBroker
+from deploy.local.ports import check_free
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import ProcessError
 from deploy.local.restaurant import STORES, Restaurant, show_orders
-from deploy.local.stack import Addresses, Ports, Stack, check_ports, load_keys
+from deploy.local.stack import Addresses, Ports, Stack, load_keys
 
 _TOKEN_LIFETIME_S: Final = 30 * 86_400
 _WATCH_EVERY_S: Final = 0.5
+_PORTS: Final = Ports()
 
 
 def main() -> int:
@@ -46,32 +48,28 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kafka", help="host:port of a Kafka that runs already")
     parser.add_argument("--database", help="postgresql://… of a Postgres that runs already")
     parser.add_argument("--data", type=Path, default=Path("var/local"), help="what is kept")
-    parser.add_argument("--core-port", type=int, default=Ports.core)
-    parser.add_argument("--events-port", type=int, default=Ports.events)
-    parser.add_argument("--relay-port", type=int, default=Ports.relay)
-    parser.add_argument("--ingest-port", type=int, default=Ports.ingest)
+    parser.add_argument("--core-port", type=int, default=_PORTS.core)
+    parser.add_argument("--events-port", type=int, default=_PORTS.events)
+    parser.add_argument("--relay-port", type=int, default=_PORTS.relay)
+    parser.add_argument("--ingest-port", type=int, default=_PORTS.ingest)
     parser.add_argument("--no-restaurant", action="store_true", help="place no orders")
     return parser.parse_args()
 
 
 def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
-    ports = Ports(
-        options.core_port, options.events_port, options.relay_port, options.ingest_port
-    )
-    check_ports(
-        "127.0.0.1",
-        {
-            "--core-port": ports.core,
-            "--events-port": ports.events,
-            "--relay-port": ports.relay,
-            "--ingest-port": ports.ingest,
-        },
-    )
+    ports = Ports(options.core_port, options.events_port, options.relay_port, options.ingest_port)
+    for option, port in (
+        ("--core-port", ports.core),
+        ("--events-port", ports.events),
+        ("--relay-port", ports.relay),
+        ("--ingest-port", ports.ingest),
+    ):
+        check_free(port, f'make run RUN_ARGS="{option} {port + 100}"')
     started = time.monotonic()
     with _step("PostgreSQL"):
         database = options.database or _postgres(options.data, cleanup)
     with _step("Kafka broker"):
-        kafka = options.kafka or _broker(cleanup)
+        kafka = options.kafka or _broker(options.data, cleanup)
     stack = Stack(
         Addresses(database, kafka, ports=ports), load_keys(options.data / "keys.json"), options.data
     )
@@ -92,8 +90,8 @@ def _postgres(data: Path, cleanup: contextlib.ExitStack) -> str:
     return server.url
 
 
-def _broker(cleanup: contextlib.ExitStack) -> str:
-    broker = EmbeddedBroker()
+def _broker(data: Path, cleanup: contextlib.ExitStack) -> str:
+    broker = EmbeddedBroker(data)
     cleanup.callback(_quietly, broker.stop)
     broker.start()
     return broker.bootstrap

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,10 +25,10 @@ class ProcessError(YabamError):
     """A child did not do what it should; the text has the end of its log."""
 
 
-def die_with_parent() -> None:
-    """Run in a child before exec: the kernel sends it SIGTERM when its parent dies (Linux)."""
+def die_with_parent(number: signal.Signals) -> None:
+    """Run in a child before exec: the kernel sends it `number` when its parent dies (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 class Process:
@@ -39,6 +40,8 @@ class Process:
         environment: added to ours.
         log: its stdout and stderr are appended here.
         health_url: answers 200 at `/readyz` once it is ready; None: ready when it runs.
+        stop_signal: asks it to stop; also sent by the kernel when we die ourselves.
+        user: whom it runs as; None: as we do.
     """
 
     def __init__(
@@ -48,12 +51,16 @@ class Process:
         environment: Mapping[str, str],
         log: Path,
         health_url: str | None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        user: str | None = None,
     ) -> None:
         self.name = name
         self.log = log
         self._command = list(command)
         self._environment = dict(environment)
         self._health_url = health_url
+        self._stop_signal = stop_signal
+        self._user = user
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -76,14 +83,15 @@ class Process:
         """Start it; a second start follows a stop or a kill."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as out:
-            self._child = subprocess.Popen(  # noqa: PLW1509
+            self._child = subprocess.Popen(
                 self._command,
                 env=os.environ | self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(die_with_parent, self._stop_signal),
+                user=self._user,
             )
 
     def wait_ready(self, timeout_s: float) -> None:
@@ -112,11 +120,11 @@ class Process:
             return False
 
     def stop(self, timeout_s: float = 15.0) -> int | None:
-        """SIGTERM, and SIGKILL after `timeout_s`; the exit status."""
+        """The stop signal, and SIGKILL after `timeout_s`; the exit status."""
         if self._child is None:
             return None
         self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
+        self.signal(self._stop_signal)
         try:
             return self._child.wait(timeout_s)
         except subprocess.TimeoutExpired:

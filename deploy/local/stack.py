@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client_sdk.contract.errors import YabamError
+from deploy.local.ports import free_port
 from deploy.local.process import Process
-
-
-class PortTakenError(YabamError):
-    """Something else listens where we should; the text says where and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +47,7 @@ class Addresses:
 
 def free_ports() -> Ports:
     """Ports that nobody uses right now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-    try:
-        return Ports(*(s.getsockname()[1] for s in sockets))
-    finally:
-        for s in sockets:
-            s.close()
-
-
-def check_ports(host: str, wanted: dict[str, int]) -> None:
-    """Whether the ports can be had; `wanted` names the option that sets each.
-
-    Raises:
-        PortTakenError: one of them is taken.
-    """
-    for option, port in wanted.items():
-        try:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((host, port))
-        except OSError as error:
-            raise PortTakenError(
-                f"port {port} on {host} is taken: stop what uses it (ss -ltnp 'sport = :{port}' "
-                f'shows what), or choose another: make run RUN_ARGS="{option} {port + 100}"'
-            ) from error
+    return Ports(free_port(), free_port(), free_port(), free_port())
 
 
 def load_keys(path: Path) -> Keys:

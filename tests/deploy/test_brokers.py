@@ -1,0 +1,95 @@
+"""Both brokers, reached by the same client: what is sent is read back, as it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from deploy.kafka.server import KafkaServer, ensure_libs
+from deploy.local.broker import PARTITIONS, EmbeddedBroker
+from deploy.local.ports import PortTakenError
+
+BUILD = Path("build/kafka")
+
+
+@pytest.fixture(
+    params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)],
+)
+def broker(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[EmbeddedBroker | KafkaServer]:
+    server: EmbeddedBroker | KafkaServer = (
+        EmbeddedBroker(tmp_path)
+        if request.param == "embedded"
+        else KafkaServer(tmp_path / "kafka", ensure_libs(BUILD, print))
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+async def _make_topic(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic("t", PARTITIONS, 1)])
+    await admin.close()
+
+
+async def _send(bootstrap: str, value: bytes) -> int:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    await producer.start()
+    try:
+        sent = await producer.send_and_wait(
+            "t", value, key=b"12", partition=2, headers=[("h", b"\xe2\x80\xa8")], timestamp_ms=5000
+        )
+        return int(sent.offset)
+    finally:
+        await producer.stop()
+
+
+async def test_a_record_comes_back_as_it_was_sent(broker: EmbeddedBroker | KafkaServer) -> None:
+    if isinstance(broker, KafkaServer):
+        await _make_topic(broker.bootstrap)
+    await _send(broker.bootstrap, "김밥\u2028".encode())
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap)
+    await consumer.start()
+    try:
+        partition = TopicPartition("t", 2)
+        consumer.assign([partition])
+        await consumer.seek_to_beginning(partition)
+        record = await consumer.getone()
+        assert record.value == "김밥\u2028".encode()
+        assert (record.key, record.timestamp) == (b"12", 5000)
+        assert list(record.headers) == [("h", b"\xe2\x80\xa8")]
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.kafka
+async def test_apache_kafka_keeps_its_records_through_a_kill(tmp_path: Path) -> None:
+    server = KafkaServer(tmp_path / "kafka", ensure_libs(BUILD, print))
+    server.start()
+    try:
+        await _make_topic(server.bootstrap)
+        assert await _send(server.bootstrap, b"1") == 0
+        server.kill()
+        server.start()
+        assert await _send(server.bootstrap, b"2") == 1
+    finally:
+        server.stop()
+    assert server.process.exit_status is not None
+
+
+@pytest.mark.kafka
+def test_apache_kafka_names_a_taken_port(tmp_path: Path) -> None:
+    import socket
+
+    libs = ensure_libs(BUILD, print)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTakenError, match=str(port)):
+            KafkaServer(tmp_path / "kafka", libs, port).start()
