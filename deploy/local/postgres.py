@@ -20,7 +20,7 @@ from typing import Final
 
 from client_sdk.contract.errors import YabamError
 from deploy.local.ports import LOOPBACK, answers, free_port
-from deploy.local.process import Process
+from deploy.local.process import Process, as_user
 
 _USER_UNDER_ROOT: Final = "yabam-postgres"
 _READY_WITHIN_S: Final = 60.0
@@ -147,7 +147,7 @@ class EmbeddedPostgres:
     def _run(self, binary: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(_binaries() / binary), *arguments],
-            user=self._user,
+            **as_user(self._user),
             cwd="/",
             capture_output=True,
             text=True,

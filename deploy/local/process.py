@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -29,6 +30,13 @@ def die_with_parent(number: signal.Signals) -> None:
     """Run in a child before exec: the kernel sends it `number` when its parent dies (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+
+
+def as_user(name: str | None) -> dict[str, Any]:
+    """The arguments that make `subprocess` run as this user and in its group only."""
+    if name is None:
+        return {}
+    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 
 
 class Process:
@@ -91,7 +99,8 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=partial(die_with_parent, self._stop_signal),
-                user=self._user,
+                # The group too: a folder that lets others pass may still keep out root's group.
+                **as_user(self._user),
             )
 
     def wait_ready(self, timeout_s: float) -> None:
