@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import asyncpg
 import structlog
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from core_api.orders import ChangeOrder, PlaceOrder, Transition
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+_Result = TypeVar("_Result")
 
 LANES_AT_ONCE: Final = 16
 """How many keys' commands of one partition are applied at the same time."""
@@ -173,5 +175,19 @@ class Applier:
             offset=record.offset,
         )
 
-    async def _patiently[T](self, action: Callable[[], Awaitable[T]]) -> T:
-        raise NotImplementedError
+    async def _patiently(self, action: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Try until it works or fails for a reason that lies in the record."""
+        pause = 0.0
+        while True:
+            try:
+                result = await action()
+            except _TRANSIENT as error:
+                if self._trouble != str(error):
+                    _log.warning("ingest_waits", reason=str(error))
+                self._trouble = str(error)
+                self._metrics.retries.inc()
+                pause = min(max(pause * 2, FIRST_RETRY_S), LONGEST_RETRY_S)
+                await self._sleep(pause)
+            else:
+                self._trouble = None
+                return result

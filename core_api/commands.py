@@ -16,9 +16,22 @@ from client_sdk.contract.errors import ChannelError
 from core_api.access import EVERY_STORE, Caller, Role
 from core_api.errors import CoreError, SettingsError
 from core_api.logs import configure
-from core_api.main import new_epoch, run_core, token_keys
+from core_api.main import (
+    new_epoch,
+    run_core,
+    run_ingest_process,
+    run_relay_process,
+    token_keys,
+)
 from core_api.serving import bind
-from core_api.settings import CoreSettings, DatabaseSettings, TokenSettings, load
+from core_api.settings import (
+    CoreSettings,
+    DatabaseSettings,
+    IngestSettings,
+    RelaySettings,
+    TokenSettings,
+    load,
+)
 from core_api.storage import migrate
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -30,6 +43,10 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add Core's commands."""
     core = subparsers.add_parser("core", help="serve orders and Fetch Sync")
     core.set_defaults(run=_core)
+    relay = subparsers.add_parser("relay", help="publish what Core committed to Kafka")
+    relay.set_defaults(run=_relay)
+    ingest = subparsers.add_parser("ingest", help="take commands from Kafka")
+    ingest.set_defaults(run=_ingest)
     _register_db(subparsers.add_parser("db", help="migrate the database, start a new epoch"))
     _register_token(subparsers.add_parser("token", help="make an access token"))
 
@@ -63,6 +80,22 @@ def _core(_args: argparse.Namespace) -> int:
     configure("core")
     listener = bind(settings.core_host, settings.core_port, "YABAM_CORE_PORT")
     uvloop.run(run_core(settings, listener))
+    return 0
+
+
+def _relay(_args: argparse.Namespace) -> int:
+    settings = load(RelaySettings)
+    configure("relay")
+    listener = bind(settings.relay_host, settings.relay_port, "YABAM_RELAY_PORT")
+    uvloop.run(run_relay_process(settings, listener))
+    return 0
+
+
+def _ingest(_args: argparse.Namespace) -> int:
+    settings = load(IngestSettings)
+    configure("ingest")
+    listener = bind(settings.ingest_host, settings.ingest_port, "YABAM_INGEST_PORT")
+    uvloop.run(run_ingest_process(settings, listener))
     return 0
 
 

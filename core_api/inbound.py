@@ -7,10 +7,10 @@ The value is JSON in UTF-8, at most 64 KiB, and says the same as a request over 
      "if_match": 3, "body": {"to": "cancelled", "reason": "…"}}
     {"command": "change", "idempotency_key": "…", "subject": "pos-7", "order_id": "…", "body": {…}}
 
-`body` is the body of the HTTP request of that name, `if_match` (optional) the version the order must
-have, `idempotency_key` is required, because Kafka delivers at least once, and counts within
-`subject`, the producer's name. The record's key is the store id: commands with the same key are
-applied in order.
+`body` is the body of the HTTP request of that name, `if_match` (optional) the version that the
+order must have, `idempotency_key` is required, because Kafka delivers at least once, and counts
+within `subject`, the producer's name. The record's key is the store id: commands with the same
+key are applied in order.
 
 There is no token: who may write to the topic is Kafka's to say, and counts as a producer for all
 stores, with a producer's rights.
@@ -35,7 +35,7 @@ MAX_COMMAND_BYTES: Final = 64 * 1024
 _MAX_DETAIL_CHARS: Final = 1000
 
 Headers = Sequence[tuple[str, bytes | None]]
-_Subject = Annotated[str, Meta(pattern="^[\x21-\x7e]{1,200}$")]
+_Subject = Annotated[str, Meta(pattern="^[\x21-\x7e]{1,200}\\Z")]
 _Version = Annotated[int, Meta(ge=1)]
 
 
@@ -91,7 +91,7 @@ class ChangeCommand(_Command, frozen=True, tag="change"):
 
 Command = PlaceCommand | TransitionCommand | ChangeCommand
 
-_decoder: Final = msgspec.json.Decoder(Command)
+_decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 
 
 def decode_command(value: bytes | None) -> Command:

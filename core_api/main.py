@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,9 +22,11 @@ from core_api.fetch import FetchSync
 from core_api.hints import Hints
 from core_api.http import CoreApi
 from core_api.ids import epoch_name, order_id
+from core_api.ingest_main import run_ingest
 from core_api.metrics import CoreMetrics
+from core_api.relay_main import run_relay
 from core_api.serving import Server
-from core_api.settings import CoreSettings
+from core_api.settings import CoreSettings, IngestSettings, RelaySettings
 from core_api.storage.orders import trim_keys
 from core_api.storage.pool import Pool, check_database, open_pool
 from core_api.storage.reads import read_moved
@@ -124,6 +128,71 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         await asyncio.gather(*helpers, return_exceptions=True)
         pool.terminate()
         log.info("core_stopped")
+
+
+async def run_relay_process(settings: RelaySettings, listener: socket.socket) -> None:
+    """`yabam relay`: publish until SIGTERM or SIGINT."""
+    pool = await open_pool(
+        settings.database_url, size=4, command_timeout_s=10.0, name="yabam-relay"
+    )
+    try:
+        await run_relay(
+            pool=pool,
+            database_url=settings.database_url,
+            bootstrap=settings.kafka,
+            topic=settings.events_topic,
+            partitions=settings.partitions,
+            relay_id=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            verify=token_keys(settings.token_keys, settings.token_kid).verify,
+            listener=listener,
+            stop=stop_signal(),
+            lease_ttl_s=settings.relay_lease_s,
+        )
+    finally:
+        pool.terminate()
+        log.info("relay_stopped")
+
+
+async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:
+    """`yabam ingest`: take commands from Kafka until SIGTERM or SIGINT."""
+    pool = await open_pool(
+        settings.database_url,
+        size=settings.ingest_pool_size,
+        command_timeout_s=10.0,
+        name="yabam-ingest",
+    )
+    hints = Hints(pool, settings.database_url, lambda: None)
+    sending = asyncio.create_task(hints.send(), name="hints-out")
+    try:
+        await run_ingest(
+            commands=Commands(
+                pool,
+                settings.partitions,
+                utc_now,
+                new_order_id,
+                lambda _channels: hints.committed(),
+            ),
+            bootstrap=settings.kafka,
+            topic=settings.inbound_topic,
+            dead_letters=settings.inbound_dlq_topic,
+            partitions=settings.partitions,
+            verify=token_keys(settings.token_keys, settings.token_kid).verify,
+            listener=listener,
+            stop=stop_signal(),
+        )
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        pool.terminate()
+        log.info("ingest_stopped")
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 def _announcer(tail: Tail, hints: Hints) -> Callable[[Sequence[str]], None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -20,7 +21,7 @@ from starlette.routing import Route
 
 from client_sdk.contract.problem import MEDIA_TYPE, TITLES, encode_problem, problem
 from core_api.access import Caller
-from core_api.errors import CoreError, ForbiddenError, SettingsError, UnauthorizedError
+from core_api.errors import CoreError, ForbiddenError, UnauthorizedError
 
 _CLOSE_S: Final = 2
 
@@ -68,59 +69,33 @@ class OpsServer:
 
     Args:
         app: what to serve.
-        host: the address to listen on.
-        port: the port; 0 picks a free one.
+        listener: a bound socket (`serving.bind`).
     """
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
-        self._host = host
-        self._wanted = port
-        config = uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=_CLOSE_S,
+    def __init__(self, app: Starlette, listener: socket.socket) -> None:
+        self._listener = listener
+        self._server = _Quiet(
+            uvicorn.Config(
+                app,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_CLOSE_S,
+            )
         )
-        self._server = _Quiet(config)
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        port: int = self._server.servers[0].sockets[0].getsockname()[1]
-        return port
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            SettingsError: the port is taken.
-        """
-        self._task = asyncio.create_task(self._serve())
-        while not self._server.started:
-            if self._task.done():
-                self._task.result()
-            await asyncio.sleep(0.005)
+    def start(self) -> None:
+        """Serve from now on."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop serving; the listener is closed."""
         if self._task is not None:
             self._server.should_exit = True
-            with contextlib.suppress(SettingsError):
-                await self._task
-
-    async def _serve(self) -> None:
-        try:
-            await self._server.serve()
-        except SystemExit:
-            # uvicorn's way to say that it cannot bind.
-            raise SettingsError(
-                f"{self._host}:{self._wanted} cannot be listened on: another process has taken the"
-                " port; stop it or set another port"
-            ) from None
+            await self._task
 
 
 class _Quiet(uvicorn.Server):

@@ -57,6 +57,12 @@ class KafkaPublisher:
         self._rebuilt = rebuilt
         self._producer: AIOKafkaProducer | None = None
         self._broken = False
+        self._partitions = topic.partitions
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic has; known once open."""
+        return self._partitions
 
     async def open(self) -> None:
         """Connect, and see to the topic; `publish` does it by itself when needed.
@@ -81,7 +87,7 @@ class KafkaPublisher:
         self._producer, self._broken = producer, True
         try:
             await producer.start()
-            await producer.partitions_for(self._topic.name)
+            self._partitions = len(await producer.partitions_for(self._topic.name))
         except (KafkaError, OSError, TimeoutError) as error:
             raise BrokerError(f"Kafka at {self._bootstrap} does not answer: {error!r}") from error
         self._broken = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -31,10 +32,9 @@ async def run_relay(
     partitions: int,
     relay_id: str,
     verify: Callable[[str], Caller],
+    listener: socket.socket,
     stop: asyncio.Event,
     lease_ttl_s: float = 5.0,
-    host: str = "127.0.0.1",
-    port: int = 8002,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Relay until `stop` is set.
@@ -47,14 +47,13 @@ async def run_relay(
         partitions: how many shards the outbox and partitions the topic has.
         relay_id: a name that no other process has, not even this one's next start.
         verify: who holds a token; raises `UnauthorizedError`.
+        listener: a bound socket, where health and metrics are served.
         stop: set it to end.
         lease_ttl_s: how long a dead relay's shards stand still at most.
-        host: where health and metrics are served.
-        port: the same; 0 picks a free one.
         clock: seconds that only go forward.
 
     Raises:
-        SettingsError: the port is taken, or the topic has another number of partitions.
+        SettingsError: the topic has another number of partitions.
     """
     registry = CollectorRegistry()
     metrics = RelayMetrics(registry)
@@ -71,8 +70,8 @@ async def run_relay(
         metrics=metrics,
     )
     app = ops_app(registry, verify, lambda: relay.healthy, lambda: relay.trouble)
-    server = OpsServer(app, host, port)
-    await server.start()
+    server = OpsServer(app, listener)
+    server.start()
     hints = asyncio.create_task(Hints(pool, database_url, relay.hint).listen())
     stopper = asyncio.create_task(_stop_when(stop, relay))
     try:

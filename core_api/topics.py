@@ -88,9 +88,7 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout
         # A listing of all topics, unlike a question for one by name, makes no topic by itself.
         present = set(await admin.list_topics())
         missing = [topic for topic in topics if topic.name not in present]
-        # A broker without a controller cannot make topics on request: librdkafka's mock broker.
-        # It makes them when it is asked for them, with a number of partitions of its own.
-        if missing and (await admin.describe_cluster()).get("controller_id", -1) >= 0:
+        if missing and await _has_controller(admin):
             await _create(admin, missing)
         await _check(admin, topics)
     except (KafkaError, OSError, TimeoutError) as error:
@@ -99,10 +97,21 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout
         await admin.close()
 
 
+async def _has_controller(admin: AIOKafkaAdminClient) -> bool:
+    """Whether topics can be made on request.
+
+    librdkafka's mock broker names a controller that does not exist. It makes a topic as soon as
+    somebody asks for it by name, with a number of partitions of its own.
+    """
+    cluster = await admin.describe_cluster()
+    return cluster["controller_id"] in {broker["node_id"] for broker in cluster["brokers"]}
+
+
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
-    # A replication factor of -1 means the cluster's default.
+    # A replication factor of -1 means the cluster's default; aiokafka lets it pass only beside
+    # replica assignments, and an empty set of them is none.
     response = await admin.create_topics(
-        [NewTopic(t.name, t.partitions, -1, topic_configs=dict(t.configs)) for t in topics],
+        [NewTopic(t.name, t.partitions, -1, {}, dict(t.configs)) for t in topics],
         timeout_ms=_CREATE_TIMEOUT_MS,
     )
     for name, code, *rest in response.topic_errors:

@@ -1,0 +1,82 @@
+"""Wires ingest: one call that runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from core_api.access import Caller
+from core_api.applier import Applier, Commands
+from core_api.ingest import GROUP, Ingest, KafkaDeadLetters
+from core_api.ingest_metrics import IngestMetrics
+from core_api.ops import OpsServer, ops_app
+from core_api.publisher import KafkaPublisher
+from core_api.topics import dead_letter_topic, inbound_topic
+
+_DRAIN_S: Final = 5.0
+
+
+async def run_ingest(
+    *,
+    commands: Commands,
+    bootstrap: str,
+    topic: str,
+    dead_letters: str,
+    partitions: int,
+    verify: Callable[[str], Caller],
+    listener: socket.socket,
+    stop: asyncio.Event,
+    group: str = GROUP,
+    clock: Callable[[], float] = time.monotonic,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> None:
+    """Ingest until `stop` is set.
+
+    Args:
+        commands: the write path.
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        topic: what to read.
+        dead_letters: where commands go that cannot be applied.
+        partitions: how many partitions a topic gets that is made here.
+        verify: who holds a token; raises `UnauthorizedError`.
+        listener: a bound socket, where health and metrics are served.
+        stop: set it to end.
+        group: the consumer group.
+        clock: seconds that only go forward.
+        now_ms: milliseconds since the Unix epoch.
+    """
+    registry = CollectorRegistry()
+    metrics = IngestMetrics(registry)
+    publisher = KafkaPublisher(bootstrap, dead_letter_topic(dead_letters, partitions))
+    applier = Applier(commands, KafkaDeadLetters(publisher, now_ms), asyncio.sleep, metrics)
+    ingest = Ingest(
+        bootstrap,
+        inbound_topic(topic, partitions),
+        applier,
+        group=group,
+        clock=clock,
+        metrics=metrics,
+    )
+    app = ops_app(registry, verify, lambda: ingest.healthy, lambda: ingest.trouble)
+    server = OpsServer(app, listener)
+    server.start()
+    running = asyncio.create_task(ingest.run())
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        ingest.stop()
+        # What is still being tried by then is not committed: it will be delivered again.
+        await asyncio.wait({running}, timeout=_DRAIN_S)
+    finally:
+        stopped.cancel()
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        await publisher.close()
+        await server.stop()

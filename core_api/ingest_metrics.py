@@ -1,0 +1,33 @@
+"""What ingest tells an on-call person."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class IngestMetrics:
+    """Ingest's numbers, in a registry of the caller's."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.commands = Counter(
+            "yabam_ingest_commands",
+            "Commands dealt with: applied, repeated (a redelivery, nothing changed) or refused",
+            ["outcome"],
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "yabam_ingest_dead_letters",
+            "Commands in the dead letter topic, by reason",
+            ["reason"],
+            registry=registry,
+        )
+        self.retries = Counter(
+            "yabam_ingest_retries",
+            "Tries that failed because Postgres or Kafka did not answer",
+            registry=registry,
+        )
+        self.behind = Gauge(
+            "yabam_ingest_behind_records",
+            "Records that are in the topic and not yet applied, over the partitions read here",
+            registry=registry,
+        )

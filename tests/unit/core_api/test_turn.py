@@ -1,0 +1,116 @@
+"""What the relay sends of a read, and which rows it may delete afterwards."""
+
+from __future__ import annotations
+
+from client_sdk.contract.record import OrderRecord, WatermarkRecord, decode_record
+from core_api.leases import WATERMARK_ACTIVE_S
+from core_api.turn import Held, Message, OutboxRow, Reading, compose, settle
+
+NOW = 100.0
+
+
+def row(id_: int, *, trimmed: bool = False) -> OutboxRow:
+    ids = () if trimmed else (f"store:12@{id_}", f"table:12/5@{id_}")
+    lines = () if trimmed else (b'{"owner":1}', b'{"table":1}')
+    return OutboxRow(id_, "12", "order.placed", "2026-01-01T00:00:00.000000Z", ids, lines)
+
+
+def reading(**shards: list[OutboxRow]) -> Reading:
+    return Reading(
+        "E1", 1_700_000_000.25, 0.0, {int(name[1:]): rows for name, rows in shards.items()}
+    )
+
+
+def lease(*, good_for_s: float = 5.0, watermark_at: float | None = NOW) -> Held:
+    return Held(fence=1, good_until=NOW + good_for_s, watermark_at=watermark_at)
+
+
+def decoded(message: Message) -> OrderRecord | WatermarkRecord:
+    return decode_record(message.value, [(k, v) for k, v in message.headers if v is not None])
+
+
+def test_an_event_is_keyed_by_its_store_and_stamped_with_the_time_of_the_read() -> None:
+    turn = compose(reading(s3=[row(7)]), {3: lease()}, 10, NOW)
+    (message,) = turn.messages[3]
+    assert message.key == b"12"
+    assert message.timestamp_ms == 1_700_000_000_250
+    assert decoded(message) == OrderRecord(
+        "E1",
+        "order.placed",
+        "2026-01-01T00:00:00.000000Z",
+        ("store:12@7", "table:12/5@7"),
+        (b'{"owner":1}', b'{"table":1}'),
+    )
+
+
+def test_a_watermark_follows_the_events_of_its_read() -> None:
+    turn = compose(reading(s0=[row(1), row(2)]), {0: lease(watermark_at=None)}, 10, NOW)
+    assert [type(decoded(m)) for m in turn.messages[0]] == [
+        OrderRecord,
+        OrderRecord,
+        WatermarkRecord,
+    ]
+    assert decoded(turn.messages[0][-1]) == WatermarkRecord("E1", 1_700_000_000.25)
+
+
+def test_a_shard_that_was_not_read_to_its_end_gets_no_watermark() -> None:
+    turn = compose(reading(s0=[row(1), row(2)]), {0: lease(watermark_at=None)}, 2, NOW)
+    assert not turn.watermarked
+    assert len(turn.messages[0]) == 2
+
+
+def test_each_shard_is_judged_by_itself() -> None:
+    held = {0: lease(watermark_at=None), 1: lease(watermark_at=None), 2: lease()}
+    turn = compose(reading(s0=[row(1), row(2)], s1=[row(3)], s2=[]), held, 2, NOW)
+    assert turn.watermarked == {1}
+    assert 2 not in turn.messages
+
+
+def test_a_lease_that_ran_out_since_the_read_sends_nothing() -> None:
+    turn = compose(reading(s0=[row(1)]), {0: lease(good_for_s=0.0)}, 10, NOW)
+    assert not turn.messages
+    assert settle(turn, {}).done == []
+
+
+def test_events_are_done_when_they_are_stored() -> None:
+    turn = compose(reading(s0=[row(1), row(4)], s1=[row(2)]), {0: lease(), 1: lease()}, 10, NOW)
+    outcome = settle(turn, {0: 2, 1: 1})
+    assert outcome.done == [1, 4, 2]
+    assert outcome.events == {0: 2, 1: 1}
+    assert outcome.complete
+    assert not outcome.marked
+
+
+def test_of_a_batch_that_took_only_some_the_rest_is_not_done_and_nor_is_the_watermark() -> None:
+    turn = compose(reading(s0=[row(1), row(2)]), {0: lease(watermark_at=None)}, 10, NOW)
+    outcome = settle(turn, {0: 1})
+    assert outcome.done == [1]
+    assert not outcome.marked
+    assert settle(turn, {0: 2}).marked == set()
+    assert settle(turn, {0: 3}).marked == {0}
+
+
+def test_a_shard_that_failed_keeps_its_rows_and_the_others_do_not_suffer() -> None:
+    turn = compose(reading(s0=[row(1)], s1=[row(2)]), {0: lease(), 1: lease()}, 10, NOW)
+    outcome = settle(turn, {1: 1})
+    assert outcome.done == [2]
+    assert not outcome.complete
+
+
+def test_rows_whose_log_is_trimmed_are_skipped_and_done_also_when_there_is_nothing_else() -> None:
+    rows = [row(1, trimmed=True), row(2), row(3, trimmed=True), row(4)]
+    turn = compose(reading(s0=rows), {0: lease()}, 10, NOW)
+    assert len(turn.messages[0]) == 2
+    assert settle(turn, {0: 1}).done == [1, 2, 3]
+    assert settle(turn, {0: 2}).done == [1, 2, 3, 4]
+    empty = compose(reading(s0=[row(9, trimmed=True)]), {0: lease()}, 1, NOW)
+    assert settle(empty, {}).done == [9]
+    assert settle(empty, {}).complete
+
+
+def test_a_busy_shard_gets_a_watermark_soon() -> None:
+    held = {0: lease(watermark_at=NOW - 1.01 * WATERMARK_ACTIVE_S)}
+    assert compose(reading(s0=[row(1)]), held, 10, NOW).watermarked == {0}
+    assert not compose(reading(s0=[]), held, 10, NOW).watermarked
+    held[0].published_since = True
+    assert compose(reading(s0=[]), held, 10, NOW).watermarked == {0}
