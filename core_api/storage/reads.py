@@ -51,8 +51,8 @@ class Moment:
 # One probe of channel_heads' primary key per channel (the LIMIT keeps the planner from turning the
 # probes into a scan of all heads once many channels are asked for). The log is probed only where
 # there is something after the cursor: the condition on the head stands inside the lateral query,
-# where the planner checks it before it opens the index. now() is taken before the snapshot, so all that
-# committed before it is seen.
+# where the planner checks it before it opens the index. now() is taken before the snapshot, so all
+# that committed before it is seen.
 _PAGES: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8,
        h.head, h.digest, h.floor, l.seqs, l.bodies

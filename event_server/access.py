@@ -1,0 +1,73 @@
+"""Who may read `/metrics`: the holder of an access token (JWT, HS256, keys by `kid`) of role ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import jwt
+
+from event_server.errors import RefusedError, SettingsError
+
+AUDIENCE: Final = "yabam"
+_ALGORITHM: Final = "HS256"
+_MAX_TOKEN_CHARS: Final = 8192
+
+
+class OpsTokens:
+    """Verifies access tokens and lets only ops pass.
+
+    Args:
+        keys: secrets of at least 32 bytes by `kid`.
+        time: seconds since the Unix epoch, by this machine's clock.
+
+    Raises:
+        SettingsError: there is no key, or one is too short.
+    """
+
+    def __init__(self, keys: Mapping[str, str], time: Callable[[], float]) -> None:
+        if not keys:
+            raise SettingsError("YABAM_TOKEN_KEYS names no key")
+        for kid, key in keys.items():
+            if len(key.encode()) < 32:
+                raise SettingsError(f"YABAM_TOKEN_KEYS: the key {kid!r} is shorter than 32 bytes")
+        self._keys = dict(keys)
+        self._time = time
+
+    def check(self, authorization: str) -> None:
+        """Let an Authorization header pass.
+
+        Raises:
+            RefusedError: there is no valid token in it, or its role is not ops.
+        """
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise RefusedError("unauthorized", "send an access token as Authorization: Bearer …")
+        if self._claims(token.strip()).get("role") != "ops":
+            raise RefusedError("forbidden", "/metrics takes a token of role ops")
+
+    def _claims(self, token: str) -> dict[str, object]:
+        malformed = RefusedError("unauthorized", "the token is not a valid JWT of this system")
+        if len(token) > _MAX_TOKEN_CHARS:
+            raise malformed
+        try:
+            key = self._keys.get(jwt.get_unverified_header(token).get("kid", ""))
+            if key is None:
+                raise malformed
+            claims: dict[str, object] = jwt.decode(
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                audience=AUDIENCE,
+                options={
+                    "require": ["exp", "sub", "aud"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
+            )
+        except jwt.PyJWTError as error:
+            raise malformed from error
+        expires_at = claims["exp"]
+        if not isinstance(expires_at, int) or self._time() >= expires_at:
+            raise RefusedError("unauthorized", "the token has expired: get a new one")
+        return claims

@@ -1,0 +1,53 @@
+"""What the event server refuses, and why.
+
+YabamError
+└── EventServerError
+    ├── RefusedError          a request is answered with a problem; `.slug` names it
+    ├── SettingsError         a bad setting, or a topic that does not fit, stops the start
+    └── SourceError           Kafka, as one reading session sees it; the next session starts anew
+        ├── SourceLostError   the brokers do not answer: nothing is known to be missing
+        └── LogReplacedError  records were removed or the log was replaced: some may be missing
+"""
+
+from __future__ import annotations
+
+from client_sdk.contract.errors import YabamError
+
+
+class EventServerError(YabamError):
+    """Anything the event server raises on purpose."""
+
+
+class RefusedError(EventServerError):
+    """The request is refused; the text says what was wrong and what to do.
+
+    Args:
+        slug: the problem's name in `contract.problem.TITLES`.
+        detail: for the client to read.
+        retry_after: seconds; None: coming again does not help.
+        url: with `misdirected`, where to go.
+    """
+
+    def __init__(
+        self, slug: str, detail: str, retry_after: float | None = None, url: str | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.slug = slug
+        self.retry_after = retry_after
+        self.url = url
+
+
+class SettingsError(EventServerError):
+    """A setting is missing or wrong; the text names the variable, the value and the reason."""
+
+
+class SourceError(EventServerError):
+    """A reading session is over; what follows it begins with a fresh warm-up."""
+
+
+class SourceLostError(SourceError):
+    """Kafka does not answer, or refuses; the text says how."""
+
+
+class LogReplacedError(SourceError):
+    """Kafka no longer holds what was to be read next; the text says where."""

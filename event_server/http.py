@@ -1,0 +1,114 @@
+"""The event server's routes: HTTP in, the parts called, HTTP out. No rule stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from event_server.access import OpsTokens
+from event_server.asgi import StreamResponse
+from event_server.errors import RefusedError
+from event_server.metrics import EventMetrics
+from event_server.problems import LastResort, of_refusal, on_http_error, respond
+from event_server.stream import parse_request
+from event_server.streams import Streams
+
+_NO_STORE: Final = {"cache-control": "no-store"}
+_ALLOW: Final = {"allow": "GET, HEAD, OPTIONS"}
+
+
+class EventApi:
+    """The handlers, over the parts that they call.
+
+    Args:
+        streams: judges and serves streams.
+        tokens: guards `/metrics`.
+        metrics: what it shows.
+        buffer_bytes: how much may wait for a slow client.
+        monotonic: seconds.
+    """
+
+    def __init__(
+        self,
+        streams: Streams,
+        tokens: OpsTokens,
+        metrics: EventMetrics,
+        buffer_bytes: int,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._streams = streams
+        self._tokens = tokens
+        self._metrics = metrics
+        self._buffer_bytes = buffer_bytes
+        self._monotonic = monotonic
+
+    def app(self, cors_origins: list[str]) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                _route("/v1/stream", self.stream),
+                _route("/healthz", self.healthz),
+                _route("/readyz", self.readyz),
+                _route("/metrics", self.show_metrics),
+            ],
+            middleware=[
+                Middleware(LastResort),
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=cors_origins,
+                    allow_methods=["GET", "HEAD"],
+                    allow_headers=["authorization", "cache-control", "last-event-id"],
+                    expose_headers=["retry-after"],
+                    max_age=86_400,
+                ),
+            ],
+            exception_handlers={RefusedError: self._on_refusal, HTTPException: on_http_error},
+        )
+
+    async def stream(self, request: Request) -> Response:
+        """GET /v1/stream. No await stands between the judgement and the opening."""
+        asked = parse_request(
+            request.scope["query_string"], request.headers.get("last-event-id", "")
+        )
+        accepted = self._streams.judge(asked, self._monotonic())
+        return StreamResponse(self._streams, accepted, self._buffer_bytes, self._monotonic)
+
+    async def healthz(self, _request: Request) -> Response:
+        """GET /healthz: the process runs."""
+        return Response(b'{"status":"ok"}', media_type="application/json", headers=_NO_STORE)
+
+    async def readyz(self, _request: Request) -> Response:
+        """GET /readyz: streams are served."""
+        self._streams.check_ready(self._monotonic())
+        return Response(b'{"status":"ready"}', media_type="application/json", headers=_NO_STORE)
+
+    async def show_metrics(self, request: Request) -> Response:
+        """GET /metrics, for ops."""
+        self._tokens.check(request.headers.get("authorization", ""))
+        return Response(
+            self._metrics.exposition(), headers=_NO_STORE | {"content-type": CONTENT_TYPE_LATEST}
+        )
+
+    async def _on_refusal(self, _request: Request, error: Exception) -> Response:
+        if not isinstance(error, RefusedError):
+            raise error
+        self._metrics.refused[error.slug] += 1
+        return respond(of_refusal(error))
+
+
+def _route(path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
+    async def answer(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=_ALLOW)
+        return await handler(request)
+
+    return Route(path, answer, methods=["GET", "OPTIONS"])

@@ -1,0 +1,128 @@
+"""One reading session's records, turned into what the hub takes. Pure.
+
+A session begins some way back in each partition and is warm once everything that stood in the
+partitions at its start has been read, and after it a watermark that was written since: an old
+watermark at the end of a log whose writer is dead proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from client_sdk.contract.errors import FrameError, RecordError
+from client_sdk.contract.record import (
+    Headers,
+    OrderRecord,
+    WatermarkRecord,
+    decode_record,
+    split_ids,
+)
+from event_server.frames import Frames
+from event_server.hub import Hub
+from event_server.ring import MARGIN_S
+
+Skipped = Callable[[str, str], None]
+"""Told of a record that is left out: the kind, and the reason in words."""
+
+
+@dataclass(slots=True)
+class Reach:
+    """How far a session reaches in one partition."""
+
+    end: int
+    """The offset behind the last record that was there at the start."""
+    since: float | None
+    """All records of this time (database) and later are read; None: from the log's first on,
+    however old that is, because what came before it may have been removed."""
+    fresh: bool = False
+
+
+class Intake:
+    """Takes the records of one session.
+
+    Args:
+        hub: where they go; a session starts it afresh.
+        frames: encodes them.
+        reaches: the partitions read.
+        skipped: told of each record that is not ours.
+    """
+
+    def __init__(
+        self, hub: Hub, frames: Frames, reaches: Mapping[int, Reach], skipped: Skipped
+    ) -> None:
+        self._hub = hub
+        self._frames = frames
+        self._reaches = reaches
+        self._skipped = skipped
+        hub.warm = False
+        hub.rings.covered_since = float("inf")
+
+    def take(
+        self,
+        partition: int,
+        offset: int,
+        time: float,
+        value: bytes | None,
+        headers: Headers,
+        now: float,
+    ) -> None:
+        """Take the next record of a partition.
+
+        Args:
+            partition: one of those read.
+            offset: its place there.
+            time: the record's timestamp, seconds (the relay's reading of the database's clock).
+            value: the record's value.
+            headers: the record's headers.
+            now: monotonic seconds.
+        """
+        reach = self._reaches[partition]
+        if reach.since is None:
+            reach.since = time
+        try:
+            record = decode_record(value, headers)
+            if isinstance(record, WatermarkRecord):
+                self._watermark(partition, offset, reach, record, now)
+            else:
+                self._order(record, time)
+        except (RecordError, FrameError) as error:
+            self._skipped("foreign" if isinstance(error, RecordError) else "malformed", str(error))
+
+    def _order(self, record: OrderRecord, time: float) -> None:
+        # All of it is read before any of it is published: a record counts whole or not at all.
+        framed = [
+            (channel, seq, self._frames.order(event_id, record.type, line))
+            for (channel, seq), event_id, line in zip(
+                split_ids(record.ids), record.ids, record.lines, strict=True
+            )
+        ]
+        if not self._hub.admit(record.epoch):
+            self._skipped("old_epoch", f"epoch {record.epoch} is over")
+            return
+        for channel, seq, frame in framed:
+            self._hub.publish(channel, seq, frame, time)
+
+    def _watermark(
+        self, partition: int, offset: int, reach: Reach, record: WatermarkRecord, now: float
+    ) -> None:
+        epoch = self._hub.epoch
+        if not self._hub.admit(record.epoch):
+            self._skipped("old_epoch", f"epoch {record.epoch} is over")
+            return
+        if self._hub.epoch != epoch:
+            for other in self._reaches.values():
+                other.fresh = False
+        self._hub.mark(partition, record.watermark, now)
+        if offset >= reach.end and not reach.fresh:
+            reach.fresh = True
+            self._warm_if_complete()
+
+    def _warm_if_complete(self) -> None:
+        if self._hub.warm or not all(reach.fresh for reach in self._reaches.values()):
+            return
+        since = max(reach.since or 0.0 for reach in self._reaches.values())
+        rings = self._hub.rings
+        evicted = rings.covered_since if rings.covered_since != float("inf") else 0.0
+        rings.covered_since = max(since + MARGIN_S, evicted)
+        self._hub.warm = True

@@ -1,0 +1,150 @@
+"""Where the event server is put together: the only module that knows all the parts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import time
+
+import structlog
+
+from client_sdk.contract.ticket import TicketKeys
+from event_server.access import OpsTokens
+from event_server.clock import DatabaseClock
+from event_server.frames import Frames, as_text
+from event_server.health import Health
+from event_server.http import EventApi
+from event_server.hub import Hub
+from event_server.metrics import EventMetrics
+from event_server.ring import Rings
+from event_server.serving import Server, allow_open_files, give_up_on_dead_peers
+from event_server.settings import EventSettings
+from event_server.source import KafkaSource, Where
+from event_server.stream import Placement, Timing
+from event_server.streams import TICK_S, Limits, Streams
+
+log = structlog.get_logger()
+
+_DEAD_PEER_S = 30.0
+
+
+def build_streams(settings: EventSettings, keys: TicketKeys, frames: Frames) -> Streams:
+    """The hub and the open streams, as the settings want them."""
+    rings = Rings(settings.events_ring_events, settings.events_ring_bytes)
+    hub = Hub(rings, frames, DatabaseClock(), settings.owned_partitions)
+    return Streams(
+        settings.events_name,
+        hub,
+        frames,
+        Health(hub, settings.events_degraded_after_s),
+        keys,
+        Placement(settings.partitions, settings.owned_partitions),
+        Timing(
+            (settings.events_lifetime_min_s, settings.events_lifetime_max_s),
+            (settings.events_retry_min_ms, settings.events_retry_max_ms),
+            random.uniform,
+        ),
+        Limits(
+            settings.events_max_streams,
+            settings.events_heartbeat_s,
+            settings.events_abort_after_s,
+            settings.events_window_s,
+        ),
+        time.monotonic(),
+    )
+
+
+async def run_events(
+    settings: EventSettings, keys: TicketKeys, tokens: OpsTokens, listener: socket.socket
+) -> None:
+    """`yabam events`: serve until SIGTERM or SIGINT, then drain and return.
+
+    Raises:
+        SettingsError: the topic does not fit the settings.
+    """
+    frames = Frames(as_text)
+    streams = build_streams(settings, keys, frames)
+    metrics = EventMetrics(streams, time.monotonic)
+    api = EventApi(streams, tokens, metrics, settings.events_buffer_bytes, time.monotonic)
+    source = _source(settings, streams, frames, metrics)
+    server = Server(
+        api.app(settings.cors_origins),
+        lambda: _drain(streams, settings.events_drain_s),
+        lambda: len(streams) == 0,
+        settings.events_drain_s + settings.events_abort_after_s,
+    )
+    give_up_on_dead_peers(listener, _DEAD_PEER_S)
+    _warn_of_file_limit(settings.events_max_streams)
+    host, port = listener.getsockname()[:2]
+    log.info("events_listening", host=host, port=port)
+    work = [
+        asyncio.create_task(source.run(), name="source"),
+        asyncio.create_task(_keep_turning(streams), name="timer"),
+    ]
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    try:
+        done, _ = await asyncio.wait([serving, *work], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        if not serving.done():
+            server.should_exit = server.force_exit = True
+        for task in work:
+            task.cancel()
+        await asyncio.gather(serving, *work, return_exceptions=True)
+        log.info("events_stopped")
+
+
+def _source(
+    settings: EventSettings, streams: Streams, frames: Frames, metrics: EventMetrics
+) -> KafkaSource:
+    def lost(missing: bool) -> None:
+        if not missing:
+            streams.end_all("degraded", time.monotonic())
+        streams.hub.forget("gap")
+
+    def skipped(kind: str) -> None:
+        metrics.skipped[kind] += 1
+
+    where = Where(
+        settings.kafka,
+        settings.events_topic,
+        settings.partitions,
+        settings.owned_partitions,
+        settings.events_window_s,
+    )
+    return KafkaSource(where, streams.hub, frames, lost, skipped, time.monotonic, time.time)
+
+
+def _drain(streams: Streams, over_s: float) -> None:
+    log.info("draining", streams=len(streams), over_s=over_s)
+    streams.drain(over_s, time.monotonic())
+
+
+async def _keep_turning(streams: Streams) -> None:
+    while True:
+        streams.turn(time.monotonic())
+        await asyncio.sleep(TICK_S)
+
+
+def _warn_of_file_limit(max_streams: int) -> None:
+    limit = allow_open_files()
+    if limit < max_streams + 64:
+        log.warning(
+            "open_files_limit_is_low",
+            limit=limit,
+            max_streams=max_streams,
+            what_to_do="raise it (ulimit -n), or lower YABAM_EVENTS_MAX_STREAMS",
+        )
+
+
+def ticket_keys(settings: EventSettings) -> TicketKeys:
+    """The ring of ticket keys.
+
+    Raises:
+        TicketError: a key is too short, or the signing one is missing.
+    """
+    return TicketKeys(
+        {kid: key.encode() for kid, key in settings.ticket_keys.items()}, settings.ticket_kid
+    )

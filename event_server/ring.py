@@ -1,0 +1,118 @@
+"""The rings: what was committed lately in each channel, for those who connect a moment later.
+
+A ring is a contiguous run of frames up to the channel's newest seq. It is bounded by count, by age
+and, all rings together, by bytes. What age and bytes remove is removed by whole seconds of record
+time, oldest first, over all channels; `covered_since` rises with it. A channel whose ring is empty
+has none, so that what is kept follows what is committed and not how many channels ever were.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FRAME_OVERHEAD: Final = 160
+"""What keeping one frame costs beside its bytes (measured: tuple, float, list slots, headers)."""
+
+MARGIN_S: Final = 1.0
+"""The relay reads the time just before it reads the outbox, so a record can tell of a commit that
+came a moment after the record's time. Coverage is claimed from this much later."""
+
+
+class Ring:
+    """One channel's run of (record time, frame), the newest at `head`."""
+
+    __slots__ = ("entries", "head", "marked")
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[float, bytes]] = []
+        self.head = 0
+        self.marked = -1
+        """The second under which the ring was last noted for expiry."""
+
+    @property
+    def floor(self) -> int:
+        """The oldest seq that is kept."""
+        return self.head - len(self.entries) + 1
+
+    def after(self, seq: int) -> list[bytes]:
+        """The frames from `seq` + 1 up to the head."""
+        return [frame for _, frame in self.entries[seq + 1 - self.floor :]]
+
+
+class Rings:
+    """All channels' rings under their common bounds.
+
+    Args:
+        max_events: how many events one ring keeps.
+        max_bytes: how much all rings keep, `FRAME_OVERHEAD` included.
+    """
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._rings: dict[str, Ring] = {}
+        self._by_second: dict[int, list[str]] = {}
+        self.covered_since = float("inf")
+        """All that was committed after this time (database) is in the rings, or yet to come."""
+        self.bytes = 0
+        self.events = 0
+        self.evicted_for_space = 0
+
+    def __len__(self) -> int:
+        return len(self._rings)
+
+    def get(self, channel: str) -> Ring | None:
+        """The channel's ring; None: nothing was committed in it since `covered_since`."""
+        return self._rings.get(channel)
+
+    def append(self, channel: str, seq: int, frame: bytes, time: float) -> None:
+        """Keep a frame; a seq that does not follow the head starts the channel's ring anew."""
+        ring = self._rings.get(channel)
+        if ring is None:
+            ring = self._rings[channel] = Ring()
+        elif seq != ring.head + 1:
+            self._drop(ring, len(ring.entries))
+        elif len(ring.entries) >= self._max_events:
+            self._drop(ring, 1)
+        if ring.entries:
+            # Within a ring times never fall, so that each second can cut off a first part of it.
+            time = max(time, ring.entries[-1][0])
+        ring.entries.append((time, frame))
+        ring.head = seq
+        self.bytes += len(frame) + FRAME_OVERHEAD
+        self.events += 1
+        second = int(time)
+        if ring.marked != second:
+            ring.marked = second
+            self._by_second.setdefault(second, []).append(channel)
+        while self.bytes > self._max_bytes:
+            self.evicted_for_space += 1
+            self._expire_second(min(self._by_second))
+
+    def expire(self, before: float) -> None:
+        """Remove what is older than `before`."""
+        for second in sorted(second for second in self._by_second if second + 1 <= before):
+            self._expire_second(second)
+
+    def clear(self) -> None:
+        """Remove everything; `covered_since` stays as it is."""
+        self._rings.clear()
+        self._by_second.clear()
+        self.bytes = self.events = 0
+
+    def _expire_second(self, second: int) -> None:
+        end = float(second + 1)
+        for channel in self._by_second.pop(second):
+            ring = self._rings.get(channel)
+            if ring is None:
+                continue
+            old = next((i for i, (t, _) in enumerate(ring.entries) if t >= end), len(ring.entries))
+            self._drop(ring, old)
+            if not ring.entries:
+                del self._rings[channel]
+        self.covered_since = max(self.covered_since, end + MARGIN_S)
+
+    def _drop(self, ring: Ring, count: int) -> None:
+        self.bytes -= sum(len(frame) for _, frame in ring.entries[:count]) + FRAME_OVERHEAD * count
+        self.events -= count
+        del ring.entries[:count]

@@ -1,0 +1,127 @@
+"""An ASGI application on uvicorn: a socket bound early, a quiet start, a drain before the stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import resource
+import signal
+import socket
+from collections.abc import Callable, Generator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from event_server.errors import SettingsError
+
+_KEEP_ALIVE_S = 75
+_LAST_WORDS_S = 2
+_BACKLOG = 4096
+
+
+def bind(host: str, port: int, variable: str) -> socket.socket:
+    """A listening socket's address, taken before anything else is started.
+
+    Raises:
+        SettingsError: it cannot be had; the text names the port and what to do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"port {port} on {host} is taken: stop what uses it, or set {variable} to another"
+            ) from error
+        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return bound
+
+
+def give_up_on_dead_peers(listener: socket.socket, after_s: float) -> None:
+    """Let the kernel cut connections whose peer has taken nothing for so long (Linux)."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Accepted sockets inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(after_s * 1000))
+
+
+def allow_open_files() -> int:
+    """Raise the limit of open files as far as we may; one stream takes one. The limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which on SIGTERM or SIGINT drains first and then stops with exit code 0.
+
+    Args:
+        app: what to serve.
+        drain: called at the first signal; begins to end the streams.
+        drained: whether all of them have ended.
+        drain_s: how long to wait for that at most.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        drain: Callable[[], None],
+        drained: Callable[[], bool],
+        drain_s: float,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=_LAST_WORDS_S,
+            )
+        )
+        self._drain = drain
+        self._drained = drained
+        self._drain_s = drain_s
+        self._draining: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take the signals on the loop. uvicorn's own way raises them again after a clean stop,
+        which would make every stop look like a kill."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for number in signals:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        """Drain and stop; called again, stop at once."""
+        if self._draining is not None:
+            self.should_exit = self.force_exit = True
+            return
+        self._draining = asyncio.get_running_loop().create_task(self._drain_and_exit())
+
+    async def _drain_and_exit(self) -> None:
+        self._drain()
+        for connection in list(self.server_state.connections):
+            # Idle ones are closed; the others after their response, so that clients move on.
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_s):
+                while not self._drained():
+                    await asyncio.sleep(0.05)
+        self.should_exit = True

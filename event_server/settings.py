@@ -1,0 +1,148 @@
+"""The settings of `yabam events`, from the environment; `docs/settings.md` is made from here."""
+
+from __future__ import annotations
+
+import platform
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from event_server.errors import SettingsError
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class EventSettings(BaseSettings):
+    """`yabam events`."""
+
+    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
+
+    kafka: str = Field("127.0.0.1:9092", description="Kafka: host:port[,host:port]")
+    events_topic: str = Field("order-events", description="The topic that the relay writes")
+    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    events_partitions: list[int] | None = Field(
+        None,
+        description="The partitions that this server reads, as JSON such as [0,2]; all if not set",
+    )
+    ticket_keys: dict[str, str] = Field(
+        description='Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}'
+    )
+    ticket_kid: str = Field(description="The ticket key that Core signs with")
+    token_keys: dict[str, str] = Field(
+        description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
+    )
+    cors_origins: list[str] = Field(
+        ["*"], description="Origins whose pages may call; no cookies are ever used"
+    )
+    events_host: str = Field("127.0.0.1", description="Address that the event server listens on")
+    events_port: Port = Field(
+        8001, description="Port that the event server listens on; 0 picks a free one"
+    )
+    events_name: str = Field(
+        platform.node() or "events",
+        min_length=1,
+        max_length=200,
+        description="This server's name in the hello of its streams; the host's name if not set",
+    )
+    events_window_s: float = Field(
+        120.0,
+        ge=1,
+        le=86_400,
+        description="Replay window: how long an event is kept for those who connect; well above "
+        "YABAM_TICKET_TTL_S",
+    )
+    events_ring_events: int = Field(
+        256, ge=1, le=100_000, description="How many events are kept per channel"
+    )
+    events_ring_bytes: int = Field(
+        128 * 1024 * 1024,
+        ge=64 * 1024,
+        description="How many bytes of events are kept in all; over it the oldest go early",
+    )
+    events_lifetime_min_s: float = Field(
+        45.0, gt=0, le=86_400, description="The shortest lifetime of a stream"
+    )
+    events_lifetime_max_s: float = Field(
+        90.0, gt=0, le=86_400, description="The longest lifetime of a stream"
+    )
+    events_retry_min_ms: int = Field(
+        1_000, ge=0, le=600_000, description="The least `retry:` that a stream tells its client"
+    )
+    events_retry_max_ms: int = Field(
+        3_000, ge=0, le=600_000, description="The greatest `retry:` that a stream tells its client"
+    )
+    events_heartbeat_s: float = Field(
+        5.0, ge=0.1, le=300, description="How often a stream gets a heartbeat"
+    )
+    events_degraded_after_s: float = Field(
+        5.0,
+        ge=2,
+        le=300,
+        description="Watermark lag above which streams are ended and new ones refused; the relay "
+        "marks once a second",
+    )
+    events_max_streams: int = Field(
+        20_000, ge=1, description="How many streams may be open at once; beyond it they get 503"
+    )
+    events_buffer_bytes: int = Field(
+        256 * 1024,
+        ge=1024,
+        description="How much may wait in memory for one slow client before its stream is ended",
+    )
+    events_abort_after_s: float = Field(
+        5.0,
+        gt=0,
+        le=300,
+        description="How long a stream's last words may take before its connection is cut",
+    )
+    events_drain_s: float = Field(
+        10.0, ge=0, le=600, description="After SIGTERM: over how long the streams are ended"
+    )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        if self.events_lifetime_min_s > self.events_lifetime_max_s:
+            raise ValueError("YABAM_EVENTS_LIFETIME_MIN_S is above YABAM_EVENTS_LIFETIME_MAX_S")
+        if self.events_retry_min_ms > self.events_retry_max_ms:
+            raise ValueError("YABAM_EVENTS_RETRY_MIN_MS is above YABAM_EVENTS_RETRY_MAX_MS")
+        stray = [p for p in self.owned_partitions if not 0 <= p < self.partitions]
+        if stray or not self.owned_partitions:
+            raise ValueError(
+                f"YABAM_EVENTS_PARTITIONS must name some of 0 to {self.partitions - 1}"
+            )
+        return self
+
+    @property
+    def owned_partitions(self) -> frozenset[int]:
+        """The partitions that this server reads."""
+        if self.events_partitions is None:
+            return frozenset(range(self.partitions))
+        return frozenset(self.events_partitions)
+
+
+def load() -> EventSettings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: naming each variable that is missing or wrong, its value and the reason.
+    """
+    try:
+        return EventSettings()
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(_told(dict(item)) for item in error.errors(include_url=False))
+        ) from None
+
+
+def _told(item: dict[str, object]) -> str:
+    loc = item["loc"]
+    path = list(loc) if isinstance(loc, tuple) else []
+    reason = str(item["msg"]).removeprefix("Value error, ")
+    if not path:
+        return reason
+    variable = f"YABAM_{str(path[0]).upper()}"
+    if item["type"] == "missing":
+        return f"{variable} is not set"
+    shown = "(hidden)" if "key" in str(path[0]) else repr(item["input"])[:80]
+    return f"{variable}={shown}: {reason}"

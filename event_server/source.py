@@ -1,0 +1,274 @@
+"""Kafka in: reads the partitions of this server without a consumer group.
+
+Reading goes in sessions. A session finds the topic, starts each partition a replay window back,
+and reads on for as long as it can prove that nothing is left out. Whatever shakes that proof (the
+brokers are gone, the log was cut or replaced) ends the session: everything read before is
+forgotten, the streams end, and the next session warms up anew.
+
+Works with Apache Kafka and with brokers that have no index by time (librdkafka's mock broker):
+those are read from the beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
+from event_server.frames import Frames
+from event_server.hub import Hub
+from event_server.intake import Intake, Reach
+from event_server.ring import MARGIN_S
+
+log = structlog.get_logger()
+
+_REQUEST_TIMEOUT_MS: Final = 5_000
+_RECORDS_AT_ONCE: Final = 500
+_NEWEST_WITHIN_S: Final = 5.0
+_CHECK_EVERY_S: Final = 1.0
+_TOPIC_POLL_S: Final = 1.0
+_BACK_OFF_S: Final = (0.1, 5.0)
+_STOP_WITHIN_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What is read, and how far back."""
+
+    bootstrap: str
+    topic: str
+    partitions: int
+    owned: frozenset[int]
+    window_s: float
+    silence_s: float = 3.0
+    """A partition without a record for so long is looked into: the relay marks once a second."""
+
+
+class KafkaSource:
+    """Feeds the hub from Kafka.
+
+    Args:
+        where: what to read.
+        hub: takes the events.
+        frames: encodes them.
+        lost: called when a session has ended, before everything is forgotten; true: records may be
+            missing, false: Kafka is out of reach.
+        skipped: told of each record that is left out, with its kind.
+        monotonic: seconds.
+        wall: seconds since the Unix epoch, for a log without a single record.
+    """
+
+    def __init__(
+        self,
+        where: Where,
+        hub: Hub,
+        frames: Frames,
+        lost: Callable[[bool], None],
+        skipped: Callable[[str], None],
+        monotonic: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self.sessions = 0
+        self._where = where
+        self._hub = hub
+        self._frames = frames
+        self._lost = lost
+        self._skipped = skipped
+        self._monotonic = monotonic
+        self._wall = wall
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        """Read until cancelled.
+
+        Raises:
+            SettingsError: the topic has another number of partitions than the settings say.
+        """
+        delay = _BACK_OFF_S[0]
+        while True:
+            began = self._monotonic()
+            try:
+                await self._session()
+            except SourceError as error:
+                missing = isinstance(error, LogReplacedError)
+                self._hub.warm = False
+                self._lost(missing)
+                log.warning("kafka_lost", reason=str(error), next_attempt_s=delay)
+            if self._monotonic() - began > 2 * _BACK_OFF_S[1]:
+                delay = _BACK_OFF_S[0]
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _BACK_OFF_S[1])
+
+    async def _session(self) -> None:
+        self.sessions += 1
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._where.bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            metadata_max_age_ms=30_000,
+        )
+        try:
+            await consumer.start()
+            await self._find_topic(consumer)
+            await self._read(consumer)
+        except OffsetOutOfRangeError as error:
+            raise LogReplacedError(f"what was to be read next is gone: {error}") from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise SourceLostError(
+                f"Kafka at {self._where.bootstrap}: {type(error).__name__}: {error}"
+            ) from error
+        finally:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(consumer.stop(), _STOP_WITHIN_S)
+
+    async def _find_topic(self, consumer: AIOKafkaConsumer) -> None:
+        """Wait for the topic (the relay makes it) and hold its partitions against the settings."""
+        topic = self._where.topic
+        told = False
+        # The list of all topics is asked for: asking for one by name may create it, wrongly.
+        while topic not in await consumer.topics():
+            if not told:
+                log.info("waiting_for_topic", topic=topic, made_by="yabam relay")
+            told = True
+            await asyncio.sleep(_TOPIC_POLL_S)
+        await consumer.end_offsets([TopicPartition(topic, 0)])  # brings the topic's metadata
+        self._check_partitions(consumer)
+
+    def _check_partitions(self, consumer: AIOKafkaConsumer) -> None:
+        found = len(consumer.partitions_for_topic(self._where.topic) or ())
+        if found != self._where.partitions:
+            raise SettingsError(
+                f"the topic {self._where.topic} has {found} partitions, "
+                f"YABAM_PARTITIONS={self._where.partitions}: set YABAM_PARTITIONS={found} for all "
+                "processes, or use a new topic"
+            )
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        topic = self._where.topic
+        parts = [TopicPartition(topic, p) for p in sorted(self._where.owned)]
+        ends = await consumer.end_offsets(parts)
+        begins = await consumer.beginning_offsets(parts)
+        since = await self._newest_time(consumer, begins, ends) - self._where.window_s - MARGIN_S
+        starts = await self._starts(consumer, begins, since)
+        self._seek(consumer, starts)
+        intake = Intake(
+            self._hub,
+            self._frames,
+            {
+                tp.partition: Reach(ends[tp], since if starts[tp] > begins[tp] else None)
+                for tp in parts
+            },
+            self._skip,
+        )
+        log.info("warming_up", records=sum(ends[tp] - starts[tp] for tp in parts))
+        await self._follow(consumer, intake, starts)
+
+    async def _newest_time(
+        self,
+        consumer: AIOKafkaConsumer,
+        begins: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+    ) -> float:
+        """The newest record's time: the database's clock, as of a moment before the session."""
+        last = {tp: end - 1 for tp, end in ends.items() if end > begins[tp]}
+        newest = 0.0
+        if last:
+            self._seek(consumer, last)
+            deadline = self._monotonic() + _NEWEST_WITHIN_S
+            while last and self._monotonic() < deadline:
+                for tp, records in (await consumer.getmany(timeout_ms=200)).items():
+                    last.pop(tp, None)
+                    newest = max(newest, *(record.timestamp / 1000 for record in records))
+        return newest or self._wall()
+
+    async def _starts(
+        self, consumer: AIOKafkaConsumer, begins: Mapping[TopicPartition, int], since: float
+    ) -> dict[TopicPartition, int]:
+        found = await consumer.offsets_for_times(dict.fromkeys(begins, int(since * 1000)))
+        return {
+            tp: begin if (at := found.get(tp)) is None else max(begin, at.offset)
+            for tp, begin in begins.items()
+        }
+
+    def _seek(self, consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int]) -> None:
+        # No await between the two: a fetch in between would look for a group's position.
+        consumer.assign(list(starts))
+        for tp, offset in starts.items():
+            consumer.seek(tp, offset)
+
+    async def _follow(
+        self, consumer: AIOKafkaConsumer, intake: Intake, starts: Mapping[TopicPartition, int]
+    ) -> None:
+        now = self._monotonic()
+        positions = dict(starts)
+        heard = dict.fromkeys(starts, now)
+        next_check = now + _CHECK_EVERY_S
+        while True:
+            batches = await consumer.getmany(
+                timeout_ms=round(_CHECK_EVERY_S * 1000), max_records=_RECORDS_AT_ONCE
+            )
+            now = self._monotonic()
+            for tp, records in batches.items():
+                warm = self._hub.warm
+                for record in records:
+                    self._take(intake, record, now)
+                positions[tp] = records[-1].offset + 1
+                heard[tp] = now
+                if self._hub.warm and not warm:
+                    log.info("warm", covered_since=self._hub.rings.covered_since)
+            if now >= next_check:
+                next_check = now + _CHECK_EVERY_S
+                await self._check(consumer, positions, heard, now)
+            await asyncio.sleep(0)  # a full buffer must not keep the streams from being written
+
+    def _take(self, intake: Intake, record: Any, now: float) -> None:
+        intake.take(
+            record.partition,
+            record.offset,
+            record.timestamp / 1000,
+            record.value,
+            record.headers,
+            now,
+        )
+
+    async def _check(
+        self,
+        consumer: AIOKafkaConsumer,
+        positions: Mapping[TopicPartition, int],
+        heard: dict[TopicPartition, float],
+        now: float,
+    ) -> None:
+        """Hold the session against the brokers.
+
+        Raises:
+            LogReplacedError: the log ends before what was read already.
+            SourceLostError: there are records that do not come, or nobody answers.
+        """
+        self._check_partitions(consumer)
+        for tp, position in positions.items():
+            if (consumer.highwater(tp) or position) < position:
+                raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
+        silent = [tp for tp, at in heard.items() if now - at > self._where.silence_s]
+        if not silent:
+            return
+        for tp, end in (await consumer.end_offsets(silent)).items():
+            if end < positions[tp]:
+                raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
+            if end > positions[tp]:
+                raise SourceLostError(f"records of partition {tp.partition} do not arrive")
+            heard[tp] = self._monotonic()  # it is the relay that is silent: look again later
+
+    def _skip(self, kind: str, reason: str) -> None:
+        self._skipped(kind)
+        if kind not in self._told:
+            self._told.add(kind)
+            log.warning("record_skipped", kind=kind, reason=reason, told="once per kind")

@@ -1,0 +1,175 @@
+"""A stream request, judged: who may follow what, from where, and for how long. Pure.
+
+The ticket says which channels; the positions are the ticket's cursor, overridden by `lastEventId`
+(a cursor, an event id, or a bare seq where the ticket has one channel), overridden in turn by the
+`Last-Event-ID` header, which an EventSource sends by itself when it reconnects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from client_sdk.contract.channel import parse_channel, parse_seq
+from client_sdk.contract.cursor import parse_cursor
+from client_sdk.contract.errors import ChannelError, CursorError, TicketError
+from client_sdk.contract.record import partition_of
+from client_sdk.contract.stream import ByeReason
+from client_sdk.contract.ticket import MAX_TICKET_CHARS, Ticket, TicketKeys
+from event_server.errors import RefusedError
+
+MAX_QUERY_BYTES: Final = 2 * MAX_TICKET_CHARS
+"""The longest query: a ticket and a cursor, both for the most channels there may be."""
+MAX_PARAMETERS: Final = 16
+
+RECONNECT_MS: Final[Mapping[ByeReason, tuple[int, int]]] = {
+    "timeout": (0, 500),
+    "expired": (0, 500),
+    "drain": (0, 2_000),
+    "slow": (500, 3_000),
+    "degraded": (1_000, 5_000),
+}
+"""How long a client waits after `bye`, picked evenly between the two, by reason."""
+
+Uniform = Callable[[float, float], float]
+"""A random number evenly between two (`random.uniform`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """What a request asks for, not judged yet."""
+
+    ticket: str
+    last_event_id: str
+    header: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A request that may be served."""
+
+    ticket: Ticket
+    positions: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which partitions of how many this server reads."""
+
+    partitions: int
+    owned: frozenset[int]
+
+    def owns(self, channel: str) -> bool:
+        """Whether the channel's events come to this server.
+
+        Raises:
+            ChannelError: it is not a channel name.
+        """
+        if len(self.owned) == self.partitions:
+            return True
+        return partition_of(parse_channel(channel).store_id, self.partitions) in self.owned
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long streams last and how their clients are told to come back."""
+
+    lifetime_s: tuple[float, float]
+    retry_ms: tuple[int, int]
+    uniform: Uniform
+
+    def lifetime(self) -> float:
+        """One stream's lifetime in seconds: spread widely, so that a storm does not come back."""
+        return self.uniform(*self.lifetime_s)
+
+    def retry(self) -> int:
+        """One stream's `retry:` in milliseconds."""
+        return round(self.uniform(*self.retry_ms))
+
+    def reconnect(self, reason: ByeReason) -> int:
+        """When the client may come back after this `bye`, in milliseconds."""
+        return round(self.uniform(*RECONNECT_MS[reason]))
+
+
+def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
+    """Read a request's query string and its Last-Event-ID header (empty: there is none).
+
+    Unknown parameters are left alone: pages add their own to get past caches.
+
+    Raises:
+        RefusedError: the query is not readable, too long, or names a parameter of ours twice.
+    """
+    if len(query) > MAX_QUERY_BYTES:
+        raise RefusedError("bad-request", f"the query is longer than {MAX_QUERY_BYTES} bytes")
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_PARAMETERS,
+        )
+    except ValueError as error:
+        raise RefusedError("bad-request", f"the query is malformed: {error}") from error
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in ("ticket", "lastEventId"):
+            continue
+        if name in found:
+            raise RefusedError("bad-request", f"{name} may be given once")
+        found[name] = value
+    return StreamRequest(
+        found.get("ticket", ""), found.get("lastEventId", ""), last_event_id_header.strip()
+    )
+
+
+def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Placement) -> Accepted:
+    """Judge a request at `time` (seconds, the database's clock).
+
+    Raises:
+        RefusedError: the ticket or a position is bad, or the channels are another server's.
+    """
+    if not request.ticket:
+        raise RefusedError(
+            "bad-ticket", "send the ticket that Fetch Sync returned: /v1/stream?ticket=…"
+        )
+    try:
+        ticket = keys.verify(request.ticket, time)
+    except TicketError as error:
+        raise RefusedError("bad-ticket", str(error)) from error
+    if not ticket.cursor:
+        raise RefusedError("bad-ticket", "the ticket names no channel")
+    _check_placement(ticket, placement)
+    positions = {
+        **ticket.cursor,
+        **_positions(request.last_event_id, ticket, "lastEventId"),
+        **_positions(request.header, ticket, "Last-Event-ID"),
+    }
+    return Accepted(ticket, positions)
+
+
+def _check_placement(ticket: Ticket, placement: Placement) -> None:
+    try:
+        stray = next((c for c in ticket.cursor if not placement.owns(c)), None)
+    except ChannelError as error:
+        raise RefusedError("bad-ticket", str(error)) from error
+    if stray is not None:
+        raise RefusedError(
+            "misdirected", f"this server does not carry {stray}: sync again and take its stream.url"
+        )
+
+
+def _positions(text: str, ticket: Ticket, name: str) -> dict[str, int]:
+    try:
+        if text and "@" not in text:
+            if len(ticket.cursor) > 1:
+                raise CursorError("with several channels write store:12@482,store:15@77")
+            return {next(iter(ticket.cursor)): parse_seq(text)}
+        cursor = parse_cursor(text)
+    except CursorError as error:
+        raise RefusedError("bad-cursor", f"{name}: {error}") from error
+    for channel in cursor:
+        if channel not in ticket.cursor:
+            raise RefusedError("forbidden", f"{name} names {channel}, which the ticket does not")
+    return cursor

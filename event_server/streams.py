@@ -1,0 +1,207 @@
+"""The open streams: how each begins, what keeps it going, and how it ends. Shared by every push path.
+
+A push path hands a subscriber to `open` and says `close` when the connection is gone; all between
+(heartbeats, lifetimes, slow clients, drain, degradation) happens in `turn`, which one timer calls.
+No await, no clock of its own: `now` is monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from client_sdk.contract.stream import ByeReason, Hello, SyncRequired
+from client_sdk.contract.ticket import TicketKeys
+from event_server.clock import rfc3339
+from event_server.errors import RefusedError
+from event_server.frames import Frames
+from event_server.health import Health
+from event_server.hub import Hub, Subscriber
+from event_server.stream import Accepted, Placement, StreamRequest, Timing, accept
+from event_server.wheel import Deadlines, Rota
+
+TICK_S: Final = 0.1
+_RETRY_AFTER_S: Final = (1.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the open streams."""
+
+    max_streams: int
+    heartbeat_s: float
+    abort_after_s: float
+    """How long a last frame may take to leave before the connection is cut."""
+    window_s: float
+    """How long an event stays in the rings."""
+
+
+class Streams:
+    """All open streams of this process.
+
+    Args:
+        server: this server's name, for hello.
+        hub: delivers.
+        frames: in the same wire form as the hub's.
+        health: whether streams may be served.
+        keys: verify tickets.
+        placement: which channels are ours.
+        timing: lifetimes and retries.
+        limits: bounds.
+        now: the monotonic time of the start.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        hub: Hub,
+        frames: Frames,
+        health: Health,
+        keys: TicketKeys,
+        placement: Placement,
+        timing: Timing,
+        limits: Limits,
+        now: float,
+    ) -> None:
+        self.hub = hub
+        self.health = health
+        self.opened = 0
+        self.ended: Counter[str] = Counter()
+        self._server = server
+        self._frames = frames
+        self._keys = keys
+        self._placement = placement
+        self._timing = timing
+        self._limits = limits
+        self._started = now
+        self._next_expiry = now
+        self._deadlines: Deadlines[Subscriber] = Deadlines()
+        self._ending: Deadlines[Subscriber] = Deadlines()
+        self._rota: Rota[Subscriber] = Rota(max(1, round(limits.heartbeat_s / TICK_S)))
+        self._period = max(1, round(limits.heartbeat_s / TICK_S))
+
+    def __len__(self) -> int:
+        return len(self._deadlines) + len(self._ending)
+
+    # A request ------------------------------------------------------------------------------
+
+    def judge(self, request: StreamRequest, now: float) -> Accepted:
+        """Whether the request may be served; `open` must follow without an await between.
+
+        Raises:
+            RefusedError: it may not; the error says which problem to answer.
+        """
+        self.check_ready(now)
+        if len(self) >= self._limits.max_streams:
+            raise self._come_again("overloaded", "this server has no room for another stream")
+        time = self.hub.clock.estimate(now)
+        if time is None:
+            raise self._come_again("degraded", "this server does not know the time yet")
+        accepted = accept(request, self._keys, time, self._placement)
+        self.hub.clock.observe(accepted.ticket.issued_at, now)
+        return accepted
+
+    def check_ready(self, now: float) -> None:
+        """Whether streams may be served at all.
+
+        Raises:
+            RefusedError: they may not.
+        """
+        state = self.health.state(now)
+        if state == "draining":
+            raise self._come_again("unavailable", "this server is stopping: another one takes over")
+        if state == "warming":
+            raise self._come_again("degraded", "this server has not read the latest events yet")
+        if state == "degraded":
+            raise self._come_again("degraded", "this server cannot prove that it is up to date")
+
+    def open(self, subscriber: Subscriber, accepted: Accepted, now: float) -> None:
+        """Begin the stream: the subscriber is sent its first frames, and follows from now on."""
+        ticket = accepted.ticket
+        self.opened += 1
+        replay = self.hub.attach(
+            subscriber, accepted.positions, ticket.cursor, ticket.issued_at, ticket.epoch
+        )
+        if isinstance(replay, SyncRequired):
+            self.ended["sync-required"] += 1
+            self._ending.set(subscriber, self._tick(now + self._limits.abort_after_s))
+            subscriber.end(self._frames.sync_required(replay))
+            return
+        lifetime = self._timing.lifetime()
+        hello = Hello(
+            self._server,
+            self.hub.epoch,
+            rfc3339(self.hub.watermark or 0.0),
+            round(lifetime * 1000),
+            len(replay),
+        )
+        self._deadlines.set(subscriber, self._tick(now + lifetime))
+        self._rota.add(subscriber, math.floor(self._timing.uniform(0, self._period - 1e-9)))
+        subscriber.send(self._frames.opening(self._timing.retry(), hello) + b"".join(replay))
+
+    def close(self, subscriber: Subscriber) -> None:
+        """The connection is gone, or the response has been written to its end."""
+        if subscriber in self._deadlines:
+            self.ended["client"] += 1
+        self.hub.detach(subscriber)
+        self._rota.discard(subscriber)
+        self._deadlines.discard(subscriber)
+        self._ending.discard(subscriber)
+
+    def slow(self, subscriber: Subscriber, now: float) -> None:
+        """The subscriber's buffer is over its limit: it is ended, and may sync."""
+        if subscriber in self._deadlines:
+            self._bye(subscriber, "slow", now)
+
+    # The timer ------------------------------------------------------------------------------
+
+    def turn(self, now: float) -> None:
+        """What is due by now; to be called every `TICK_S`."""
+        tick = self._tick(now)
+        if self.health.state(now) == "degraded":
+            self.end_all("degraded", now)
+        reason: ByeReason = "drain" if self.health.draining else "timeout"
+        for subscriber in self._deadlines.turn(tick):
+            self._bye(subscriber, reason, now)
+        for subscriber in self._ending.turn(tick):
+            self.ended["aborted"] += 1
+            subscriber.abort()
+        watermark = self.hub.watermark
+        if watermark is not None:
+            heartbeat = self._frames.heartbeat(watermark)
+            for subscriber in self._rota.turn(tick):
+                subscriber.send(heartbeat)
+        if now >= self._next_expiry:
+            self._next_expiry = now + 1.0
+            time = self.hub.clock.estimate(now)
+            if time is not None:
+                self.hub.rings.expire(time - self._limits.window_s)
+
+    def end_all(self, reason: ByeReason, now: float) -> None:
+        """End every stream with this `bye`."""
+        for subscriber in self._deadlines.items():
+            self._bye(subscriber, reason, now)
+
+    def drain(self, over_s: float, now: float) -> None:
+        """Take no new stream, and end the open ones evenly over `over_s` seconds."""
+        self.health.draining = True
+        streams = self._deadlines.items()
+        for position, subscriber in enumerate(streams):
+            at = self._tick(now + over_s * position / len(streams))
+            self._deadlines.set(subscriber, min(at, self._deadlines.tick_of(subscriber)))
+
+    def _bye(self, subscriber: Subscriber, reason: ByeReason, now: float) -> None:
+        self.ended[reason] += 1
+        self.hub.detach(subscriber)
+        self._rota.discard(subscriber)
+        self._deadlines.discard(subscriber)
+        self._ending.set(subscriber, self._tick(now + self._limits.abort_after_s))
+        subscriber.end(self._frames.bye(reason, self._timing.reconnect(reason)))
+
+    def _come_again(self, slug: str, detail: str) -> RefusedError:
+        return RefusedError(slug, detail, retry_after=self._timing.uniform(*_RETRY_AFTER_S))
+
+    def _tick(self, now: float) -> int:
+        return int((now - self._started) / TICK_S)

@@ -1,0 +1,164 @@
+"""What the tests of the relay share: orders to place, a relay to run, a topic to read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from client_sdk.contract.record import OrderRecord, WatermarkRecord, decode_record, split_ids
+from core_api.access import Caller
+from core_api.commanding import Commands
+from core_api.ids import order_id
+from core_api.orders import NewItem, PlaceOrder
+from core_api.relay_main import run_relay
+from core_api.serving import bind
+
+if TYPE_CHECKING:
+    from core_api.storage.pool import Pool
+
+PARTITIONS = 4
+PRODUCER = Caller("pos", "producer", frozenset({"*"}))
+
+
+@contextlib.asynccontextmanager
+async def started(
+    pool: Pool, url: str, bootstrap: str, topic: str, relay_id: str = "a", ttl_s: float = 5.0
+) -> AsyncIterator[None]:
+    """A relay in this process."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(
+        run_relay(
+            pool=pool,
+            database_url=url,
+            bootstrap=bootstrap,
+            topic=topic,
+            partitions=PARTITIONS,
+            relay_id=relay_id,
+            verify=lambda _: PRODUCER,
+            listener=bind("127.0.0.1", 0, "none"),
+            stop=stop,
+            lease_ttl_s=ttl_s,
+        )
+    )
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+def commands(pool: Pool) -> Commands:
+    return Commands(
+        pool,
+        PARTITIONS,
+        lambda: datetime.now(UTC),
+        lambda: order_id(time.time_ns() // 1_000_000, secrets.token_bytes(10)),
+        lambda _: None,
+    )
+
+
+async def place(on: Commands, store: str, note: str = "", table: str | None = "5") -> str:
+    order = PlaceOrder(store, "EUR", [NewItem("Tea", 1, 250)], table_id=table, note=note)
+    return (await on.place(PRODUCER, order)).order_id
+
+
+@dataclass
+class Topic:
+    """What has been read of a topic, judged as a consumer judges it."""
+
+    heads: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Partition and offset of the first record of each event id."""
+    watermarks: dict[int, list[tuple[int, float, float]]] = field(default_factory=dict)
+    """Offset, watermark and time of arrival, by partition."""
+    records: list[OrderRecord] = field(default_factory=list)
+    keys: Counter[tuple[bytes, int]] = field(default_factory=Counter)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until(self, condition: Callable[[], bool], within_s: float = 15.0) -> None:
+        """Wait for what has been read to fulfil the condition."""
+        async with asyncio.timeout(within_s):
+            while not condition():
+                self.news.clear()
+                await self.news.wait()
+
+    def take(self, message: object) -> None:
+        record = decode_record(message.value, message.headers)  # type: ignore[attr-defined]
+        partition, offset = message.partition, message.offset  # type: ignore[attr-defined]
+        if isinstance(record, WatermarkRecord):
+            of_partition = self.watermarks.setdefault(partition, [])
+            of_partition.append((offset, record.watermark, time.monotonic()))
+            return
+        self.records.append(record)
+        self.keys[message.key, partition] += 1  # type: ignore[attr-defined]
+        for channel, seq in split_ids(record.ids):
+            head = self.heads.get(channel, 0)
+            if seq <= head:
+                self.repeated += 1
+                continue
+            assert seq == head + 1, f"{channel}: {seq} came after {head}"
+            self.heads[channel] = seq
+            self.places[f"{channel}@{seq}"] = (partition, offset)
+
+
+@contextlib.asynccontextmanager
+async def followed(bootstrap: str, topic: str) -> AsyncIterator[Topic]:
+    """The topic, read from its beginning for as long as the block lasts."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=10,
+        request_timeout_ms=5000,
+        metadata_max_age_ms=1000,
+    )
+    await consumer.start()
+    seen = Topic()
+
+    async def read() -> None:
+        consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
+        async for message in consumer:
+            seen.take(message)
+            seen.news.set()
+
+    reading = asyncio.create_task(read())
+    try:
+        yield seen
+        if reading.done():
+            reading.result()
+    finally:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+        await consumer.stop()
+
+
+async def heads_in_database(pool: Pool) -> dict[str, int]:
+    return {row[0]: row[1] for row in await pool.fetch("SELECT channel, head FROM channel_heads")}
+
+
+async def all_arrive(pool: Pool, seen: Topic, within_s: float = 15.0) -> None:
+    """Wait until every committed event has been seen; in order it was, or `take` had failed."""
+    heads = await heads_in_database(pool)
+    await seen.until(lambda: seen.heads == heads, within_s)
+
+
+async def until_empty(pool: Pool, within_s: float = 10.0) -> None:
+    """Wait until nothing is left to relay."""
+    await until_true(pool, "SELECT NOT EXISTS (SELECT FROM outbox)", within_s)
+
+
+async def until_true(pool: Pool, question: str, within_s: float = 10.0) -> None:
+    """Wait for the database to say yes; it tells nobody when its answer changes."""
+    async with asyncio.timeout(within_s):
+        while not await pool.fetchval(question):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
