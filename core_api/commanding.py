@@ -1,8 +1,9 @@
 """The write path: a command from HTTP or Kafka becomes one transaction.
 
 Each method reads what it must decide on, asks the pure rules (`access`, `orders`, `log`), and
-writes with one statement that is conditioned on what it read. Two writers of one order never wait
-for each other with a transaction open: the second finds its condition gone and decides anew.
+writes with a statement that is conditioned on what it read; commands that come at once share one.
+Two writers of one order never wait for each other with a transaction open: the second finds its
+condition gone and decides anew.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from client_sdk.contract.order import Order
@@ -26,6 +28,7 @@ from core_api.errors import (
     NotFoundError,
     StaleVersionError,
 )
+from core_api.gather import Gatherer
 from core_api.idempotency import Idempotency, request_hash
 from core_api.log import LogWrite, compose
 from core_api.orders import (
@@ -41,8 +44,10 @@ from core_api.orders import (
 )
 from core_api.storage.orders import Kept, read_order
 from core_api.storage.pool import Pool
-from core_api.storage.writes import KeyClaim, insert_order, update_order
+from core_api.storage.writes import KeyClaim, Outcome, Write, write_each
 
+MAX_BATCH: Final = 100
+"""How many commands may share one transaction."""
 MAX_ATTEMPTS: Final = 20
 """How often a write that others overtake is decided anew."""
 
@@ -84,6 +89,11 @@ class Commands:
         self._now = now
         self._new_id = new_id
         self._committed = committed
+        self._writes: Gatherer[Write, None, Outcome | asyncpg.PostgresError] = Gatherer(
+            lambda writes: write_each(pool, writes),
+            MAX_BATCH,
+            lambda write: write.identities,
+        )
 
     async def place(
         self, caller: Caller, command: PlaceOrder, idempotency: Idempotency | None = None
@@ -102,9 +112,8 @@ class Commands:
         )
         write = compose(made)
         body = _shown(caller, write)
-        claim = _claim(idempotency, digest, 201, body)
-        outcome = await insert_order(self._pool, write, self._shard(command.store_id), claim)
-        if outcome == "key-taken":
+        outcome = await self._write(write, _claim(idempotency, digest, 201, body))
+        if outcome is Outcome.KEY_TAKEN:
             return await self._replay(idempotency, digest)
         return self._done(write, 201, body)
 
@@ -189,11 +198,10 @@ class Commands:
                 refusal.order = _visible(caller, refusal.order)
                 raise
             body = _shown(caller, write)
-            claim = _claim(idempotency, digest, 200, body)
-            outcome = await update_order(self._pool, write, self._shard(order.store_id), claim)
-            if outcome == "key-taken":
+            outcome = await self._write(write, _claim(idempotency, digest, 200, body))
+            if outcome is Outcome.KEY_TAKEN:
                 return await self._replay(idempotency, digest)
-            if outcome != "stale":
+            if outcome is Outcome.WRITTEN:
                 return self._done(write, 200, body)
         raise ConflictError("other writers kept changing this order first: try again")
 
@@ -209,8 +217,12 @@ class Commands:
         order = write.change.after
         return Written(status, order.id, body.encode(), order.version)
 
-    def _shard(self, store_id: str) -> int:
-        return partition_of(store_id, self._partitions)
+    async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> Outcome:
+        shard = partition_of(rows.change.after.store_id, self._partitions)
+        _, (outcome,) = await self._writes.ask([Write(rows, shard, claim)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 def _check_version(order: Order, if_match: int | None) -> None:

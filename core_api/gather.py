@@ -1,4 +1,4 @@
-"""Gathered reads: concurrent requests share one query.
+"""Gathered queries: concurrent requests share one, for reading as for writing.
 
 One query is in flight; requests that come meanwhile wait for it and then go out together as the
 next. An idle gatherer adds no wait, a busy one costs the database one query per round trip however
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Generic, TypeAlias, TypeVar
 
 Q = TypeVar("Q")
 R = TypeVar("R")
 C = TypeVar("C")
+
+
+Asked: TypeAlias = tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]
 
 
 class Gatherer(Generic[Q, C, R]):
@@ -23,14 +26,19 @@ class Gatherer(Generic[Q, C, R]):
     Args:
         run: answers questions, in their order, together with what is common to all answers.
         most: how many questions one query may carry; one caller's stay together.
+        identities: what no two questions of one query may share; the later one waits for the next.
     """
 
     def __init__(
-        self, run: Callable[[Sequence[Q]], Awaitable[tuple[C, list[R]]]], most: int
+        self,
+        run: Callable[[Sequence[Q]], Awaitable[tuple[C, list[R]]]],
+        most: int,
+        identities: Callable[[Q], Iterable[object]] = lambda _question: (),
     ) -> None:
         self._run = run
         self._most = most
-        self._waiting: deque[tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]] = deque()
+        self._identities = identities
+        self._waiting: deque[Asked[Q, C, R]] = deque()
         self._pump: asyncio.Task[None] | None = None
 
     async def ask(self, questions: Sequence[Q]) -> tuple[C, list[R]]:
@@ -50,19 +58,27 @@ class Gatherer(Generic[Q, C, R]):
         finally:
             self._pump = None
 
-    def _next_batch(self) -> list[tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]]:
-        batch: list[tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]] = []
+    def _next_batch(self) -> list[Asked[Q, C, R]]:
+        batch: list[Asked[Q, C, R]] = []
+        held_back: list[Asked[Q, C, R]] = []
+        taken: set[object] = set()
         size = 0
         while self._waiting and (not batch or size + len(self._waiting[0][0]) <= self._most):
-            questions, future = self._waiting.popleft()
-            if not future.done():  # its caller has gone away meanwhile
-                batch.append((questions, future))
+            questions, future = asked = self._waiting.popleft()
+            if future.done():  # its caller has gone away meanwhile
+                continue
+            wanted = {identity for q in questions for identity in self._identities(q)}
+            if taken.isdisjoint(wanted):
+                batch.append(asked)
                 size += len(questions)
+            else:
+                held_back.append(asked)
+            # What is held back holds back what comes after it, so that nobody is overtaken.
+            taken |= wanted
+        self._waiting.extendleft(reversed(held_back))
         return batch
 
-    async def _answer(
-        self, batch: list[tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]]
-    ) -> None:
+    async def _answer(self, batch: list[Asked[Q, C, R]]) -> None:
         questions = [question for asked, _ in batch for question in asked]
         try:
             common, answers = await self._run(questions)

@@ -237,11 +237,13 @@ class Relay:
     async def _leave(self) -> None:
         fences = self._fences()
         self._held.clear()
-        # First, so that a peer can go on at once: closing may take seconds while Kafka is down.
-        with contextlib.suppress(UnavailableError):
-            await self._outbox.release(fences)
-            await self._outbox.leave()
-        await self._publisher.close()
+        try:
+            # First, so that a peer can go on at once: closing may take long while Kafka is down.
+            with contextlib.suppress(UnavailableError):
+                await self._outbox.release(fences)
+                await self._outbox.leave()
+        finally:
+            await self._publisher.close()
         _log.info("relay_left", shards=sorted(fences))
 
     def _fences(self) -> dict[int, int]:

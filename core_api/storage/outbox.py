@@ -229,5 +229,6 @@ def _errors() -> Iterator[None]:
     try:
         with mapped_errors():
             yield
-    except asyncpg.PostgresError as error:
+    except (asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+        # The second comes from a connection whose server dies between two of our statements.
         raise UnavailableError(f"the database answers with an error: {error}") from error

@@ -1,91 +1,139 @@
-"""The writing statements: each command is one statement, so one transaction and one round trip.
+"""The writing statement: many commands at once, one transaction, one round trip.
 
-Locks, in order: the order's row; the idempotency key's index entry; then the counter rows of the
-channels, sorted by name (the store's always before its tables'), which are held only for the two
-inserts and the commit that follow. Every writer takes them in this order, so none deadlock.
+Concurrent commands go out together (`core_api/gather.py`); one alone is a batch of one. Locks are
+taken in one order by every writer, so none deadlock: the orders' rows by id; the idempotency keys'
+index entries by key; last the counter rows of the channels, sorted by name, which are held only for
+the inserts into the log and the outbox and the commit that follow (promise 1: a seq is given under
+its channel's lock, so in commit order, and given back by a rollback, so without a gap).
+
+A command whose condition is gone (another writer was first, the key is taken) is left out by the
+statement itself and harms none of the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from enum import Enum
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from client_sdk.contract.order import Item
 from core_api.log import LogWrite
 from core_api.storage.pool import Pool, mapped_errors
 
-# Each WITH term reads from the one before it, which fixes the order of the locks above: a term
-# that nobody reads would run last, after the counter rows are taken.
-_APPEND: Final = """
-, claimed AS (
-    -- A key that is there already fails the statement as a whole: nothing is written twice.
+# Each WITH term reads from the one before it, which fixes the order of the locks: a term that
+# nobody reads would run last, after the counter rows are taken.
+_WRITE: Final = """
+WITH asked AS (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+        $8::text[], $9::text[], $10::timestamptz[], $11::text[], $12::text[], $13::text[],
+        $14::int[], $15::bool[], $16::text[], $17::text[], $18::bytea[], $19::int[], $20::text[]
+    ) WITH ORDINALITY AS a(
+        id, version, store_id, table_id, status, currency, total, note, reference, at,
+        owner_view, table_view, type, shard, new_items, subject, key, request_hash, answer_status,
+        answer, place
+    )
+), locked AS (
+    -- Row locks by primary key, sorted. The version is checked again once a lock is had: of two
+    -- writers that read the same version one writes and the other finds no row.
+    SELECT o.id FROM asked a JOIN orders o ON o.id = a.id AND o.version = a.version - 1
+    WHERE a.version > 1 ORDER BY o.id FOR UPDATE OF o
+), ready AS (
+    SELECT a.* FROM asked a WHERE a.version = 1 OR a.id IN (SELECT id FROM locked)
+), claimed AS (
+    -- Waits for another transaction that claims the same key, by the primary key's index.
     INSERT INTO idempotency_keys (subject, key, request_hash, status, order_id, body)
-    SELECT $2, $3, $4, $5, w.id, $6 FROM written w WHERE $3::text IS NOT NULL
+    SELECT subject, key, request_hash, answer_status, id, answer FROM ready
+    WHERE key IS NOT NULL ORDER BY subject, key
+    ON CONFLICT DO NOTHING
+    RETURNING subject, key
+), granted AS (
+    SELECT r.* FROM ready r
+    WHERE r.key IS NULL OR (r.subject, r.key) IN (SELECT subject, key FROM claimed)
+), inserted AS (
+    INSERT INTO orders (id, store_id, table_id, status, version, currency, total, note, reference,
+                        created_at, updated_at, owner_view, table_view)
+    SELECT id, store_id, table_id, status, version, currency, total, note, reference,
+           at, at, owner_view, table_view
+    FROM granted WHERE version = 1
+    RETURNING 1
+), updated AS (
+    -- By primary key, on rows that are locked already.
+    UPDATE orders o SET status = g.status, version = g.version, total = g.total, note = g.note,
+                        updated_at = g.at, owner_view = g.owner_view, table_view = g.table_view
+    FROM granted g WHERE g.version > 1 AND o.id = g.id
+    RETURNING 1
+), emptied AS (
+    DELETE FROM order_items i USING granted g
+    WHERE g.version > 1 AND g.new_items AND i.order_id = g.id
     RETURNING 1
 ), items AS (
     INSERT INTO order_items (order_id, line, name, quantity, unit_price, note)
-    SELECT w.id, i.line, i.name, i.quantity, i.unit_price, i.note
-    FROM {items_source}
-         unnest($7::text[], $8::int[], $9::bigint[], $10::text[]) WITH ORDINALITY
-             AS i(name, quantity, unit_price, note, line)
+    SELECT i.order_id, i.line, i.name, i.quantity, i.unit_price, i.note
+    FROM (SELECT count(*) FROM emptied) AS after_delete,
+         (SELECT count(*) FROM inserted) AS after_insert,
+         unnest($21::uuid[], $22::int[], $23::text[], $24::int[], $25::bigint[], $26::text[])
+             AS i(order_id, line, name, quantity, unit_price, note)
+    WHERE i.order_id IN (SELECT id FROM granted)
     RETURNING 1
+), events AS (
+    SELECT e.channel, e.delta, e.body, g.id, g.version, g.type, g.at, g.shard, g.store_id, g.place,
+           row_number() OVER (PARTITION BY e.channel ORDER BY g.place) AS nth
+    FROM unnest($27::uuid[], $28::text[], $29::bigint[], $30::text[])
+             AS e(order_id, channel, delta, body)
+         JOIN granted g ON g.id = e.order_id
 ), heads AS (
-    -- Row locks on channel_heads by primary key, in the sorted order of the arrays.
+    -- Row locks on channel_heads by primary key, sorted.
     INSERT INTO channel_heads AS h (channel, head, digest)
-    SELECT e.channel, 1, e.delta
-    FROM written w,
-         (SELECT count(*) FROM claimed) AS after_claim,
+    SELECT e.channel, count(*), bit_xor(e.delta)
+    FROM events e,
          (SELECT count(*) FROM items) AS after_items,
-         unnest($11::text[], $12::bigint[]) WITH ORDINALITY AS e(channel, delta, place)
-    ORDER BY e.place
-    ON CONFLICT (channel) DO UPDATE SET head = h.head + 1, digest = h.digest # excluded.digest
+         (SELECT count(*) FROM updated) AS after_update
+    GROUP BY e.channel ORDER BY e.channel
+    ON CONFLICT (channel) DO UPDATE
+        SET head = h.head + excluded.head, digest = h.digest # excluded.digest
     RETURNING h.channel, h.head
+), numbered AS (
+    SELECT e.*, h.head - (count(*) OVER (PARTITION BY e.channel)) + e.nth AS seq
+    FROM events e JOIN heads h ON h.channel = e.channel
 ), logged AS (
     INSERT INTO channel_log (channel, seq, order_id, order_version, type, occurred_at, body)
-    SELECT h.channel, h.head, $1, $14, $15, $16, e.body
-    FROM heads h JOIN unnest($11::text[], $13::text[]) AS e(channel, body) USING (channel)
-    RETURNING channel, seq
+    SELECT channel, seq, id, version, type, at, body FROM numbered
+    RETURNING 1
 ), queued AS (
+    -- The outbox's ids are given here, under the counter rows' locks: within a store they rise in
+    -- commit order. Sorted by place, so that they do within this statement too.
     INSERT INTO outbox (shard, store_id, channels, seqs)
-    SELECT $17, $18, array_agg(channel ORDER BY channel), array_agg(seq ORDER BY channel)
-    FROM logged HAVING count(*) > 0
-    RETURNING seqs
+    SELECT min(shard), min(store_id), array_agg(channel ORDER BY channel),
+           array_agg(seq ORDER BY channel)
+    FROM numbered, (SELECT count(*) FROM logged) AS after_log
+    GROUP BY place ORDER BY place
+    RETURNING 1
 )
-SELECT seqs FROM queued
+SELECT a.place - 1,
+       CASE WHEN EXISTS (SELECT FROM granted g WHERE g.place = a.place) THEN 'written'
+            WHEN EXISTS (SELECT FROM ready r WHERE r.place = a.place) THEN 'key-taken'
+            ELSE 'stale' END
+FROM asked a, (SELECT count(*) FROM queued) AS after_all
 """
 
-_INSERT: Final = """
-WITH written AS (
-    INSERT INTO orders (id, store_id, table_id, status, version, currency, total, note, reference,
-                        created_at, updated_at, owner_view, table_view)
-    VALUES ($1, $18, $19, $20, $14, $21, $22, $23, $24, $16, $16, $25, $26)
-    RETURNING id
-)
-""" + _APPEND.format(items_source="written w,")  # noqa: S608 (two constants of this module)
 
-# By primary key; the version is checked again after the row lock is had, so of two writers that
-# read the same version one writes and the other finds no row.
-_UPDATE: Final = """
-WITH written AS (
-    UPDATE orders SET status = $19, version = $14, total = $20, note = $21, updated_at = $16,
-                      owner_view = $22, table_view = $23
-    WHERE id = $1 AND version = $14 - 1
-    RETURNING id
-), emptied AS (
-    DELETE FROM order_items WHERE $24 AND order_id IN (SELECT id FROM written) RETURNING 1
-)
-""" + _APPEND.format(items_source="written w, (SELECT count(*) FROM emptied) AS after_delete,")  # noqa: S608
+class Outcome(Enum):
+    """What became of one command of a batch."""
 
-_KEYS: Final = "pk_idempotency_keys"
+    WRITTEN = "written"
+    STALE = "stale"
+    """The order is not at the version that the command was decided on."""
+    KEY_TAKEN = "key-taken"
+    """The idempotency key has an answer already."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyClaim:
-    """The idempotency key that a write claims, and the answer to keep under it."""
+    """The idempotency key that a command claims, and the answer to keep under it."""
 
     subject: str
     key: str
@@ -94,69 +142,93 @@ class KeyClaim:
     body: str
 
 
-Outcome = Literal["stale", "key-taken"]
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One command of a batch."""
+
+    rows: LogWrite
+    shard: int
+    claim: KeyClaim | None
+
+    @property
+    def identities(self) -> tuple[object, ...]:
+        """What no two commands of one batch may share: the order, and the key."""
+        order_id = self.rows.change.after.id
+        return (order_id, (self.claim.subject, self.claim.key)) if self.claim else (order_id,)
 
 
-async def insert_order(
-    pool: Pool, write: LogWrite, shard: int, claim: KeyClaim | None
-) -> Sequence[int] | Outcome:
-    """Write a new order; the seqs it got in its channels, in the order of `write.entries`.
+async def write_batch(pool: Pool, writes: Sequence[Write]) -> list[Outcome]:
+    """Write commands, all in one transaction; what became of each, in their order.
 
-    Raises:
-        UnavailableError: Postgres does not answer; whether it wrote is not known.
-    """
-    order = write.change.after
-    return await _run(
-        pool, _INSERT, write, shard, claim, order.items,
-        order.table_id, order.status, order.currency, order.total, order.note, order.reference,
-        write.owner_view, write.table_view,
-    )  # fmt: skip
-
-
-async def update_order(
-    pool: Pool, write: LogWrite, shard: int, claim: KeyClaim | None
-) -> Sequence[int] | Outcome:
-    """Write an order's next version, unless another one is there already (`stale`).
+    No two may share an order or an idempotency key.
 
     Raises:
         UnavailableError: Postgres does not answer; whether it wrote is not known.
     """
-    before, order = write.change.before, write.change.after
-    items_changed = before is None or before.items != order.items
-    return await _run(
-        pool, _UPDATE, write, shard, claim, order.items if items_changed else [],
-        order.status, order.total, order.note, write.owner_view, write.table_view, items_changed,
-    )  # fmt: skip
+    with mapped_errors():
+        rows = await pool.fetch(
+            _WRITE,
+            *_columns([_order_row(write) for write in writes], 20),
+            *_columns([row for write in writes for row in _item_rows(write)], 6),
+            *_columns([row for write in writes for row in _event_rows(write)], 4),
+        )
+    outcomes = [Outcome.STALE] * len(writes)
+    for place, outcome in rows:
+        outcomes[place] = Outcome(outcome)
+    return outcomes
 
 
-async def _run(
-    pool: Pool,
-    statement: str,
-    write: LogWrite,
-    shard: int,
-    claim: KeyClaim | None,
-    items: list[Item],
-    *rest: object,
-) -> Sequence[int] | Outcome:
-    order = write.change.after
-    entries = write.entries
-    key = (
-        (claim.subject, claim.key, claim.request_hash, claim.status, claim.body)
-        if claim
-        else (None, None, None, None, None)
-    )
+async def write_each(
+    pool: Pool, writes: Sequence[Write]
+) -> tuple[None, list[Outcome | asyncpg.PostgresError]]:
+    """`write_batch`; if Postgres refuses the batch, each by itself, so that one harms only itself.
+
+    Raises:
+        UnavailableError: as `write_batch`.
+    """
     try:
-        with mapped_errors():
-            seqs: Sequence[int] | None = await pool.fetchval(
-                statement, UUID(order.id), *key,
-                [i.name for i in items], [i.quantity for i in items],
-                [i.unit_price for i in items], [i.note for i in items],
-                [e.channel for e in entries], [e.digest_delta for e in entries],
-                [e.body for e in entries],
-                order.version, write.change.type, order.updated_at, shard, order.store_id, *rest,
-            )  # fmt: skip
-    except asyncpg.UniqueViolationError as error:
-        if error.constraint_name == _KEYS:
-            return "key-taken"
-        raise
-    return "stale" if seqs is None else seqs
+        return None, [*await write_batch(pool, writes)]
+    except asyncpg.PostgresError as error:
+        if len(writes) == 1:
+            return None, [error]
+    outcomes: list[Outcome | asyncpg.PostgresError] = []
+    for write in writes:
+        outcomes += (await write_each(pool, [write]))[1]
+    return None, outcomes
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[tuple[object, ...]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _order_row(write: Write) -> tuple[object, ...]:
+    change, claim = write.rows.change, write.claim
+    before, order = change.before, change.after
+    return (
+        UUID(order.id), order.version, order.store_id, order.table_id, order.status,
+        order.currency, order.total, order.note, order.reference, order.updated_at,
+        write.rows.owner_view, write.rows.table_view, change.type, write.shard,
+        before is None or before.items != order.items,
+        *(
+            (claim.subject, claim.key, claim.request_hash, claim.status, claim.body)
+            if claim
+            else (None,) * 5
+        ),
+    )  # fmt: skip
+
+
+def _item_rows(write: Write) -> list[tuple[object, ...]]:
+    before, order = write.rows.change.before, write.rows.change.after
+    if before is not None and before.items == order.items:
+        return []
+    return [
+        (UUID(order.id), line, item.name, item.quantity, item.unit_price, item.note)
+        for line, item in enumerate(order.items, 1)
+    ]
+
+
+def _event_rows(write: Write) -> list[tuple[object, ...]]:
+    order_id = UUID(write.rows.change.after.id)
+    return [
+        (order_id, entry.channel, entry.digest_delta, entry.body) for entry in write.rows.entries
+    ]
