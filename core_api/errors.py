@@ -102,6 +102,16 @@ class OverloadedError(CoreError):
         self.retry_after = retry_after
 
 
+class RateLimitedError(CoreError):
+    """This caller asks too often; nothing was done. Try again after `retry_after` seconds."""
+
+    slug = "too-many-requests"
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class UnavailableError(CoreError):
     """Postgres cannot be reached; nothing is known to be written. Try again."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,9 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.sync import ResetReason, StreamGrant
 from client_sdk.contract.ticket import Ticket, TicketKeys
 from core_api.access import Caller, check_sync
+from core_api.errors import UnavailableError
 from core_api.gather import Gatherer
+from core_api.load import Bound, poll_after_ms
 from core_api.storage.pool import Pool
 from core_api.storage.reads import (
     Moment,
@@ -48,7 +51,9 @@ class FetchSync:
         tickets: signs stream tickets.
         stream_url: where an event server is reached.
         ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
-        poll_after_ms: how long a polling client should wait.
+        poll_after_ms: how long a polling client should wait while Core is calm.
+        bound: how many syncs may read at once; those that wait do not count.
+        deadline_s: how long one read may take.
         reset_given: called with the reason for each snapshot given.
     """
 
@@ -60,6 +65,8 @@ class FetchSync:
         stream_url: str,
         ticket_ttl_s: float,
         poll_after_ms: int,
+        bound: Bound,
+        deadline_s: float,
         reset_given: Callable[[ResetReason], None],
     ) -> None:
         self._tail = tail
@@ -67,6 +74,8 @@ class FetchSync:
         self._stream_url = stream_url
         self._ticket_ttl_s = ticket_ttl_s
         self._poll_after_ms = poll_after_ms
+        self._bound = bound
+        self._deadline_s = deadline_s
         self._reset_given = reset_given
         self._pages: Gatherer[PageQuery, Moment, Page] = Gatherer(
             lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY
@@ -85,14 +94,21 @@ class FetchSync:
         """
         for channel in request.after:
             check_sync(caller, channel)
-        moment, channels = await self._read(request)
+        moment, channels = await self._read_soon(request)
         if request.wait_s and not is_news(channels):
             known = {str(channel): seq or 0 for channel, seq in request.after.items()}
             if await self._tail.wait(known, request.wait_s):
-                moment, channels = await self._read(request)
-        return encode_answer(
-            moment, channels, self._grant(caller, moment, channels), self._poll_after_ms
-        )
+                moment, channels = await self._read_soon(request)
+        pace = poll_after_ms(self._poll_after_ms, self._bound.share)
+        return encode_answer(moment, channels, self._grant(caller, moment, channels), pace)
+
+    async def _read_soon(self, request: SyncRequest) -> tuple[Moment, list[ChannelAnswer]]:
+        with self._bound.admit():
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    return await self._read(request)
+            except TimeoutError:
+                raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
 
     async def _read(self, request: SyncRequest) -> tuple[Moment, list[ChannelAnswer]]:
         while True:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -17,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from core_api.access import Caller
+from core_api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.commanding import Commands, Written
 from core_api.errors import (
     BadRequestError,
@@ -24,17 +27,20 @@ from core_api.errors import (
     ForbiddenError,
     InvalidError,
     UnauthorizedError,
+    UnavailableError,
 )
 from core_api.fetch import FetchSync
 from core_api.idempotency import Idempotency, parse_key
+from core_api.load import Bound, RateLimit
 from core_api.metrics import CoreMetrics
 from core_api.openapi import document
 from core_api.orders import ChangeOrder, PlaceOrder, Transition
 from core_api.problems import LastResort, on_core_error, on_http_error, read_body
-from core_api.sync import parse_sync
+from core_api.sync import SyncBody, parse_sync, request_of
 from core_api.tokens import TokenKeys
 
-T = TypeVar("T", PlaceOrder, Transition, ChangeOrder)
+A = TypeVar("A")
+T = TypeVar("T", PlaceOrder, Transition, ChangeOrder, SyncBody, Batch)
 JSON: Final = "application/json"
 _NO_STORE: Final = {"cache-control": "no-store"}
 _ETAG: Final = re.compile(r'"([1-9][0-9]{0,9})"')
@@ -42,6 +48,17 @@ _ETAG: Final = re.compile(r'"([1-9][0-9]{0,9})"')
 _place: Final = msgspec.json.Decoder(PlaceOrder)
 _transition: Final = msgspec.json.Decoder(Transition)
 _change: Final = msgspec.json.Decoder(ChangeOrder)
+_sync: Final = msgspec.json.Decoder(SyncBody)
+_batch: Final = msgspec.json.Decoder(Batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is taken on at once, from whom, and for how long (seconds)."""
+
+    commands: Bound
+    rate: RateLimit
+    deadline_s: float
 
 
 class CoreApi:
@@ -52,6 +69,7 @@ class CoreApi:
         fetch: Fetch Sync.
         tokens: verifies access tokens.
         metrics: what `/metrics` shows.
+        limits: how much is taken on at once, and from whom.
         ready: raises UnavailableError while Core cannot serve.
     """
 
@@ -61,12 +79,14 @@ class CoreApi:
         fetch: FetchSync,
         tokens: TokenKeys,
         metrics: CoreMetrics,
+        limits: Limits,
         ready: Callable[[], Awaitable[None]],
     ) -> None:
         self._commands = commands
         self._fetch = fetch
         self._tokens = tokens
         self._metrics = metrics
+        self._limits = limits
         self._ready = ready
         self._openapi = msgspec.json.encode(document())
 
@@ -75,7 +95,9 @@ class CoreApi:
         return Starlette(
             routes=[
                 Route("/v1/sync", self.sync, methods=["GET"]),
+                Route("/v1/sync", self.sync_body, methods=["POST"]),
                 Route("/v1/orders", self.place, methods=["POST"]),
+                Route("/v1/orders/batch", self.place_batch, methods=["POST"]),
                 Route("/v1/orders/{id}", self.read, methods=["GET"]),
                 Route("/v1/orders/{id}", self.change, methods=["PATCH"]),
                 Route("/v1/orders/{id}/transitions", self.transition, methods=["POST"]),
@@ -105,44 +127,66 @@ class CoreApi:
         body = await self._fetch.answer(caller, parse_sync(request.query_params.multi_items()))
         return Response(body, media_type=JSON, headers=_NO_STORE)
 
+    async def sync_body(self, request: Request) -> Response:
+        """POST /v1/sync."""
+        caller = self._caller(request)
+        wanted = request_of(_decoded(_sync, await read_body(request)))
+        return Response(
+            await self._fetch.answer(caller, wanted), media_type=JSON, headers=_NO_STORE
+        )
+
     async def place(self, request: Request) -> Response:
         """POST /v1/orders."""
-        caller = self._caller(request)
-        command = _decoded(_place, await read_body(request))
-        written = await self._commands.place(caller, command, _idempotency(caller, request))
-        return _answer(written, {"location": f"/v1/orders/{written.order_id}"})
+        with self._limits.commands.admit():
+            caller = self._caller(request)
+            command = _decoded(_place, await read_body(request))
+            written = await self._within_deadline(
+                self._commands.place(caller, command, _idempotency(caller, request))
+            )
+            return _answer(written, {"location": f"/v1/orders/{written.order_id}"})
+
+    async def place_batch(self, request: Request) -> Response:
+        """POST /v1/orders/batch: each order by itself, with a result for each."""
+        with self._limits.commands.admit():
+            caller = self._caller(request)
+            batch = _decoded(_batch, await read_body(request, MAX_BATCH_BYTES))
+            results = await self._within_deadline(place_all(self._commands, caller, batch))
+            return Response(msgspec.json.encode(results), media_type=JSON, headers=_NO_STORE)
 
     async def transition(self, request: Request) -> Response:
         """POST /v1/orders/{id}/transitions."""
-        caller = self._caller(request)
-        command = _decoded(_transition, await read_body(request))
-        return _answer(
-            await self._commands.transition(
+        with self._limits.commands.admit():
+            caller = self._caller(request)
+            command = _decoded(_transition, await read_body(request))
+            work = self._commands.transition(
                 caller,
                 request.path_params["id"],
                 command,
                 _if_match(request),
                 _idempotency(caller, request),
             )
-        )
+            return _answer(await self._within_deadline(work))
 
     async def change(self, request: Request) -> Response:
         """PATCH /v1/orders/{id}."""
-        caller = self._caller(request)
-        command = _decoded(_change, await read_body(request))
-        return _answer(
-            await self._commands.change(
+        with self._limits.commands.admit():
+            caller = self._caller(request)
+            command = _decoded(_change, await read_body(request))
+            work = self._commands.change(
                 caller,
                 request.path_params["id"],
                 command,
                 _if_match(request),
                 _idempotency(caller, request),
             )
-        )
+            return _answer(await self._within_deadline(work))
 
     async def read(self, request: Request) -> Response:
         """GET /v1/orders/{id}."""
-        return _answer(await self._commands.read(self._caller(request), request.path_params["id"]))
+        with self._limits.commands.admit():
+            caller = self._caller(request)
+            work = self._commands.read(caller, request.path_params["id"])
+            return _answer(await self._within_deadline(work))
 
     async def healthz(self, _request: Request) -> Response:
         """GET /healthz: the process runs."""
@@ -167,7 +211,18 @@ class CoreApi:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise UnauthorizedError("send an access token as Authorization: Bearer …")
-        return self._tokens.verify(token.strip())
+        caller = self._tokens.verify(token.strip())
+        self._limits.rate.take(caller.subject)
+        return caller
+
+    async def _within_deadline(self, work: Coroutine[Any, Any, A]) -> A:
+        try:
+            async with asyncio.timeout(self._limits.deadline_s):
+                return await work
+        except TimeoutError:
+            raise UnavailableError(
+                f"it was not done within {self._limits.deadline_s:g} s"
+            ) from None
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
 import signal
 import socket
@@ -20,23 +21,24 @@ from core_api.commanding import Commands
 from core_api.errors import UnavailableError
 from core_api.fetch import FetchSync
 from core_api.hints import Hints
-from core_api.http import CoreApi
+from core_api.http import CoreApi, Limits
 from core_api.ids import epoch_name, order_id
 from core_api.ingest_main import run_ingest
+from core_api.load import Bound, RateLimit
 from core_api.metrics import CoreMetrics
 from core_api.relay_main import run_relay
 from core_api.serving import Server
 from core_api.settings import CoreSettings, IngestSettings, RelaySettings
-from core_api.storage.orders import trim_keys
 from core_api.storage.pool import Pool, check_database, open_pool
 from core_api.storage.reads import read_moved
+from core_api.storage.retention import trim_keys, trim_log
 from core_api.tail import Tail
 from core_api.tokens import TokenKeys
 
 log = structlog.get_logger()
 
 _ENTROPY_BYTES: Final = 10
-_KEYS_PER_TRIM: Final = 1000
+_TRIM_BATCH: Final = 1000
 _TRIM_EVERY_S: Final = 60.0
 
 
@@ -86,7 +88,9 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lambda known: read_moved(pool, known), settings.tail_interval_s, settings.max_waiting
     )
     hints = Hints(pool, settings.database_url, tail.hint)
-    metrics = CoreMetrics(lambda: tail.waiting)
+    syncs = Bound(settings.max_syncs, "syncs", random.uniform)
+    commands = Bound(settings.max_commands, "commands", random.uniform)
+    metrics = CoreMetrics(lambda: tail.waiting, {"sync": syncs, "command": commands})
     api = CoreApi(
         Commands(pool, settings.partitions, utc_now, new_order_id, _announcer(tail, hints)),
         FetchSync(
@@ -99,10 +103,17 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             settings.stream_url,
             settings.ticket_ttl_s,
             settings.poll_after_ms,
+            syncs,
+            settings.deadline_s,
             metrics.reset_given,
         ),
         token_keys(settings.token_keys, settings.token_kid),
         metrics,
+        Limits(
+            commands,
+            RateLimit(settings.rate_per_s, settings.rate_burst, time.monotonic),
+            settings.deadline_s,
+        ),
         lambda: _check_ready(pool, tail),
     )
     server = Server(api.app(settings.cors_origins), settings.drain_s, tail.stop)
@@ -114,7 +125,10 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             "hints-out": hints.send(),
             "hints-in": hints.listen(),
             "trim-keys": _keep_trimming(
-                lambda: trim_keys(pool, settings.key_retention_s, _KEYS_PER_TRIM)
+                lambda: trim_keys(pool, settings.key_retention_s, _TRIM_BATCH)
+            ),
+            "trim-log": _keep_trimming(
+                lambda: trim_log(pool, settings.log_retention_s, _TRIM_BATCH)
             ),
         }.items()
     ]
@@ -217,7 +231,7 @@ async def _check_ready(pool: Pool, tail: Tail) -> None:
 async def _keep_trimming(trim: Callable[[], Awaitable[int]]) -> None:
     while True:
         try:
-            while await trim() == _KEYS_PER_TRIM:
+            while await trim() >= _TRIM_BATCH:
                 pass
         except UnavailableError as error:
             log.warning("trim_failed", reason=str(error))

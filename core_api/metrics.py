@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core_api.load import Bound
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -17,9 +20,10 @@ class CoreMetrics:
 
     Args:
         waiting: how many syncs wait right now.
+        bounds: what bounds the requests under way, by their kind.
     """
 
-    def __init__(self, waiting: Callable[[], int]) -> None:
+    def __init__(self, waiting: Callable[[], int], bounds: Mapping[str, Bound]) -> None:
         self.registry = CollectorRegistry()
         self.requests = Histogram(
             "yabam_core_request_seconds",
@@ -40,6 +44,21 @@ class CoreMetrics:
             registry=self.registry,
         )
         gauge.set_function(waiting)
+        under_way = Gauge(
+            "yabam_core_under_way_requests",
+            "Requests that the database works for, by kind",
+            ["kind"],
+            registry=self.registry,
+        )
+        refused = Gauge(
+            "yabam_core_refused_requests",
+            "Requests refused with 503 since the start because a bound was reached, by kind",
+            ["kind"],
+            registry=self.registry,
+        )
+        for kind, bound in bounds.items():
+            under_way.labels(kind).set_function(partial(getattr, bound, "under_way"))
+            refused.labels(kind).set_function(partial(getattr, bound, "refused"))
 
     def reset_given(self, reason: str) -> None:
         """A client was given a snapshot, for this reason."""

@@ -10,7 +10,9 @@ from client_sdk.contract.channel import CHANNEL_PATTERN
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import MEDIA_TYPE, TITLES, Problem
 from client_sdk.contract.sync import MAX_LIMIT, MAX_WAIT_S, SyncResponse
+from core_api.batch import Batch, BatchResults
 from core_api.orders import ChangeOrder, PlaceOrder, Transition
+from core_api.sync import SyncBody
 
 Json = dict[str, Any]
 _REF: Final = "#/components/schemas/{name}"
@@ -19,7 +21,10 @@ _TEXT: Final = {"type": "string"}
 
 def document() -> Json:
     """The document."""
-    types = [Order, PlaceOrder, Transition, ChangeOrder, SyncResponse, Problem]
+    types = [
+        Order, PlaceOrder, Transition, ChangeOrder, Batch, BatchResults, SyncBody, SyncResponse,
+        Problem,
+    ]  # fmt: skip
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     return {
         "openapi": "3.1.0",
@@ -57,29 +62,39 @@ def _paths() -> Json:
         "/v1/orders": {
             "post": _operation(
                 "placeOrder", "Place an order", [key], "PlaceOrder",
-                {201: "Order"}, (400, 401, 403, 409, 413, 415, 422, 503),
+                {201: "Order"}, (400, 401, 403, 409, 413, 415, 422, 429, 503),
+            )
+        },
+        "/v1/orders/batch": {
+            "post": _operation(
+                "placeOrders", "Place up to 100 orders, each by itself", [], "Batch",
+                {200: "BatchResults"}, (400, 401, 413, 415, 422, 429, 503),
             )
         },
         "/v1/orders/{id}": {
             "get": _operation(
-                "readOrder", "Read an order", [order_id], None, {200: "Order"}, (401, 404, 503)
+                "readOrder", "Read an order", [order_id], None, {200: "Order"}, (401, 404, 429, 503)
             ),
             "patch": _operation(
                 "changeOrder", "Change an order's items or note", [order_id, key, if_match],
-                "ChangeOrder", {200: "Order"}, (400, 401, 403, 404, 409, 412, 413, 415, 422, 503),
+                "ChangeOrder", {200: "Order"}, (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503),
             ),
         },
         "/v1/orders/{id}/transitions": {
             "post": _operation(
                 "stepOrder", "Take an order one step further", [order_id, key, if_match],
-                "Transition", {200: "Order"}, (400, 401, 403, 404, 409, 412, 413, 415, 422, 503),
+                "Transition", {200: "Order"}, (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503),
             )
         },
         "/v1/sync": {
             "get": _operation(
                 "fetchSync", "Fetch Sync", _sync_parameters(), None,
-                {200: "SyncResponse"}, (400, 401, 403, 503),
-            )
+                {200: "SyncResponse"}, (400, 401, 403, 429, 503),
+            ),
+            "post": _operation(
+                "fetchSyncOfBody", "Fetch Sync, with the state vector in the body", [], "SyncBody",
+                {200: "SyncResponse"}, (400, 401, 403, 413, 415, 422, 429, 503),
+            ),
         },
         "/healthz": {"get": _probe("healthz", "The process runs", (200,))},
         "/readyz": {"get": _probe("readyz", "The process can serve", (200, 503))},

@@ -18,6 +18,7 @@ from core_api.errors import (
     CoreError,
     ImpossibleTransitionError,
     OverloadedError,
+    RateLimitedError,
     StaleVersionError,
     UnavailableError,
 )
@@ -48,7 +49,7 @@ def of_core_error(error: CoreError) -> Problem:
     order = retry_after = None
     if isinstance(error, StaleVersionError | ImpossibleTransitionError):
         order = msgspec.json.encode(error.order)
-    if isinstance(error, OverloadedError | UnavailableError):
+    if isinstance(error, OverloadedError | RateLimitedError | UnavailableError):
         retry_after = error.retry_after
     return problem(error.slug, str(error), order=order, retry_after=retry_after)
 
@@ -102,8 +103,8 @@ class LastResort:
             await respond(problem("internal", detail))(scope, receive, send)
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, at most `MAX_BODY_BYTES`.
+async def read_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
+    """The body, at most `most` bytes.
 
     Raises:
         BadRequestError: it is larger, or not sent as JSON.
@@ -112,15 +113,15 @@ async def read_body(request: Request) -> bytes:
     if media_type != "application/json":
         raise BadRequestError("send the body as application/json", "unsupported-media-type")
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        raise _too_large()
+    if declared.isdigit() and int(declared) > most:
+        raise _too_large(most)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
+        if len(body) > most:
+            raise _too_large(most)
     return bytes(body)
 
 
-def _too_large() -> BadRequestError:
-    return BadRequestError(f"a body may have at most {MAX_BODY_BYTES} bytes", "too-large")
+def _too_large(most: int) -> BadRequestError:
+    return BadRequestError(f"a body may have at most {most} bytes here", "too-large")

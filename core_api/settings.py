@@ -71,6 +71,26 @@ class CoreSettings(DatabaseSettings, TokenSettings):
     max_waiting: int = Field(
         20_000, ge=1, description="How many syncs may wait at once; beyond it they get 503"
     )
+    max_syncs: int = Field(
+        2000, ge=1, description="How many syncs may read at once; beyond it they get 503"
+    )
+    max_commands: int = Field(
+        1000, ge=1, description="How many commands may be under way; beyond it they get 503"
+    )
+    rate_per_s: float = Field(
+        1000.0, gt=0, description="Requests per second that one token's subject may send on average"
+    )
+    rate_burst: int = Field(
+        5000, ge=1, description="Requests that one token's subject may send at once"
+    )
+    deadline_s: float = Field(
+        15.0, gt=0, le=300, description="A request that is not done by then gets 503"
+    )
+    log_retention_s: float = Field(
+        7 * 86_400.0,
+        gt=0,
+        description="How long events are kept; an older cursor gets a reset and a snapshot",
+    )
     key_retention_s: float = Field(
         7 * 86_400.0, gt=0, description="How long the answer of an Idempotency-Key is kept"
     )

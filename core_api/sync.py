@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from client_sdk.contract.channel import Channel, parse_channel, parse_seq
+from client_sdk.contract.channel import MAX_SEQ, Channel, parse_channel, parse_seq
 from client_sdk.contract.cursor import MAX_CHANNELS, format_cursor, parse_cursor
 from client_sdk.contract.digest import format_digest
 from client_sdk.contract.errors import ChannelError, CursorError
@@ -70,6 +70,35 @@ def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:
         limit=_limit(by_name.get("limit", [str(DEFAULT_LIMIT)])[0]),
         wait_s=_wait(by_name.get("wait", ["0"])[0]),
     )
+
+
+class SyncBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/sync`: the same request, for state vectors too long for a URL."""
+
+    channels: Annotated[dict[str, int | None], Meta(min_length=1, max_length=MAX_CHANNELS)]
+    """Each channel with the seq that the client has applied; null: it starts anew."""
+    epoch: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)] = 0.0
+
+
+def request_of(body: SyncBody) -> SyncRequest:
+    """What the body of `POST /v1/sync` asks for.
+
+    Raises:
+        BadRequestError: a channel or a seq in it is malformed.
+    """
+    after: dict[Channel, int | None] = {}
+    for name, seq in body.channels.items():
+        if seq is not None and not 0 <= seq <= MAX_SEQ:
+            raise BadRequestError(
+                f"the seq of {name[:80]} must be from 0 to {MAX_SEQ}", "bad-cursor"
+            )
+        try:
+            after[parse_channel(name)] = seq
+        except ChannelError as error:
+            raise BadRequestError(str(error), "bad-channel") from error
+    return SyncRequest(after, body.epoch or None, body.limit, body.wait)
 
 
 def _positions(names: list[str], last_ids: list[str]) -> dict[Channel, int | None]:

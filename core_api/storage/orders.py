@@ -42,24 +42,3 @@ async def read_order(
         return row["owner_view"], None
     kept = Kept(row["request_hash"], row["status"], str(row["order_id"]), row["body"])
     return row["owner_view"], kept
-
-
-# A range scan over the index on created_at, in small batches so that no lock is held for long.
-_TRIM_KEYS: Final = """
-DELETE FROM idempotency_keys WHERE (subject, key) IN (
-    SELECT subject, key FROM idempotency_keys
-    WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-"""
-
-
-async def trim_keys(pool: Pool, older_than_s: float, batch: int) -> int:
-    """Forget at most `batch` idempotency keys older than `older_than_s`; how many it were.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    with mapped_errors():
-        tag = await pool.execute(_TRIM_KEYS, older_than_s, batch)
-    return int(tag.rpartition(" ")[2])

@@ -1,0 +1,103 @@
+"""How much Core takes on: bounds, fair shares, and the pace it gives to polling clients. Pure.
+
+What cannot be served soon is refused early and cheaply, with a time to come back (RFC 9110,
+10.2.3). Each kind of work has a bound of its own, so that a storm of one never starves the others.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from core_api.errors import OverloadedError, RateLimitedError
+
+_CALM: Final = 0.25
+"""Up to this share of the bound, polling clients keep their usual pace."""
+_SLOWEST: Final = 10
+"""At the bound, they poll this many times more slowly."""
+_MAX_SUBJECTS: Final = 50_000
+
+
+class Bound:
+    """How many requests of one kind may be under way at once.
+
+    Args:
+        most: the bound.
+        what: the kind, for the message.
+        uniform: a random number evenly between two, so that the refused come back spread.
+    """
+
+    def __init__(self, most: int, what: str, uniform: Callable[[float, float], float]) -> None:
+        self._most = most
+        self._what = what
+        self._uniform = uniform
+        self.under_way = 0
+        self.refused = 0
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Count a request in for as long as the block runs.
+
+        Raises:
+            OverloadedError: the bound is reached.
+        """
+        if self.under_way >= self._most:
+            self.refused += 1
+            raise OverloadedError(
+                f"too many {self._what} are under way: try again", self._uniform(1.0, 4.0)
+            )
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+
+    @property
+    def share(self) -> float:
+        """How much of the bound is taken, 0 to 1."""
+        return self.under_way / self._most
+
+
+def poll_after_ms(usual_ms: int, share: float) -> int:
+    """How long a polling client should wait: the usual time while it is calm, longer under load."""
+    if share <= _CALM:
+        return usual_ms
+    return round(usual_ms * (1 + (_SLOWEST - 1) * (share - _CALM) / (1 - _CALM)))
+
+
+class RateLimit:
+    """A token bucket per subject: `burst` requests at once, `per_s` on average.
+
+    Args:
+        per_s: requests per second.
+        burst: the bucket's size.
+        now: seconds that only go forward.
+    """
+
+    def __init__(self, per_s: float, burst: int, now: Callable[[], float]) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._now = now
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, subject: str) -> None:
+        """Count one request of the subject.
+
+        Raises:
+            RateLimitedError: its bucket is empty; it says when there is something in it again.
+        """
+        now = self._now()
+        level, since = self._buckets.pop(subject, (float(self._burst), now))
+        level = min(float(self._burst), level + (now - since) * self._per_s)
+        allowed = level >= 1.0
+        self._buckets[subject] = (level - 1.0 if allowed else level, now)
+        if len(self._buckets) > _MAX_SUBJECTS:
+            # The one that has been quiet for longest is full again by now, or nearly.
+            self._buckets.popitem(last=False)
+        if not allowed:
+            raise RateLimitedError(
+                f"{subject[:80]} asks more often than {self._per_s:g} times a second: slow down",
+                (1.0 - level) / self._per_s,
+            )
