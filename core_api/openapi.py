@@ -17,6 +17,7 @@ from core_api.sync import SyncBody
 Json = dict[str, Any]
 _REF: Final = "#/components/schemas/{name}"
 _TEXT: Final = {"type": "string"}
+_WRITE_PROBLEMS: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503)
 
 
 def document() -> Json:
@@ -77,13 +78,13 @@ def _paths() -> Json:
             ),
             "patch": _operation(
                 "changeOrder", "Change an order's items or note", [order_id, key, if_match],
-                "ChangeOrder", {200: "Order"}, (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503),
+                "ChangeOrder", {200: "Order"}, _WRITE_PROBLEMS,
             ),
         },
         "/v1/orders/{id}/transitions": {
             "post": _operation(
                 "stepOrder", "Take an order one step further", [order_id, key, if_match],
-                "Transition", {200: "Order"}, (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503),
+                "Transition", {200: "Order"}, _WRITE_PROBLEMS,
             )
         },
         "/v1/sync": {

@@ -1,4 +1,4 @@
-"""Who may read `/metrics`: the holder of an access token (JWT, HS256, keys by `kid`) of role ops."""
+"""Who may read `/metrics`: the holder of an access token (JWT, HS256, `kid`) of role ops."""
 
 from __future__ import annotations
 

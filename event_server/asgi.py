@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from event_server.stream import Accepted
 from event_server.streams import Streams
 
-AppStatus.disable_automatic_graceful_drain()
+AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 STREAM_HEADERS: Final = {
     "cache-control": "no-store",

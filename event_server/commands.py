@@ -13,7 +13,7 @@ from event_server.errors import SettingsError
 from event_server.logs import configure
 from event_server.main import run_events, ticket_keys
 from event_server.serving import bind
-from event_server.settings import load
+from event_server.settings import EventSettings, load
 
 Subparsers = argparse._SubParsersAction  # the type that add_subparsers gives has no public name
 
@@ -25,7 +25,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 
 def _events(_args: argparse.Namespace) -> int:
-    settings = load()
+    settings = load(EventSettings)
     try:
         keys = ticket_keys(settings)
     except TicketError as error:

@@ -18,7 +18,7 @@ from typing import Protocol
 from client_sdk.contract.stream import SyncRequired, SyncRequiredReason
 from event_server.clock import DatabaseClock
 from event_server.frames import Frames
-from event_server.ring import Rings
+from event_server.ring import Ring, Rings
 
 
 class Subscriber(Protocol):
@@ -52,6 +52,13 @@ class _Audience:
         """Where the live ones stand; meaningless without any."""
         self.live: set[Subscriber] = set()
         self.pending: dict[Subscriber, int] = {}
+
+
+def _head(ring: Ring | None, audience: _Audience | None) -> int | None:
+    """The newest seq that came, as far as anybody still knows it."""
+    if ring is not None:
+        return ring.head
+    return audience.head if audience is not None and audience.live else None
 
 
 class Hub:
@@ -123,10 +130,7 @@ class Hub:
         """One event of one channel, in the order of its partition."""
         ring = self.rings.get(channel)
         audience = self._audiences.get(channel)
-        if ring is not None:
-            head = ring.head
-        else:
-            head = audience.head if audience is not None and audience.live else None
+        head = _head(ring, audience)
         if head is not None:
             if seq <= head:
                 self.duplicates += 1
@@ -178,7 +182,7 @@ class Hub:
             if audience is None:
                 audience = self._audiences[channel] = _Audience()
             ring = self.rings.get(channel)
-            head = ring.head if ring is not None else audience.head if audience.live else None
+            head = _head(ring, audience)
             if head is None or position > head:
                 audience.pending[subscriber] = position
                 continue
@@ -225,9 +229,7 @@ class Hub:
             # is here counts. From its sync on, what is not here is yet to come.
             at_hand = position < synced <= ring.head or position >= synced
             return at_hand and position >= ring.floor - 1
-        audience = self._audiences.get(channel)
-        head = audience.head if audience is not None and audience.live else 0
-        return position >= synced and position >= head
+        return position >= max(synced, _head(None, self._audiences.get(channel)) or 0)
 
     def _deliver(self, channel: str, audience: _Audience, seq: int, frame: bytes) -> None:
         live = audience.live

@@ -1,8 +1,9 @@
 """One reading session's records, turned into what the hub takes. Pure.
 
 A session begins some way back in each partition and is warm once everything that stood in the
-partitions at its start has been read, and after it a watermark that was written since: an old
-watermark at the end of a log whose writer is dead proves nothing.
+partitions at its start has been read, and after it a watermark that was written since (an old
+watermark at the end of a log whose writer is dead proves nothing) and that lies within what the
+rings cover, so that a sync from now on finds its place in them.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Intake:
         self._reaches = reaches
         self._skipped = skipped
         hub.warm = False
-        hub.rings.covered_since = float("inf")
+        hub.rings.uncover()
 
     def take(
         self,
@@ -114,15 +115,15 @@ class Intake:
             for other in self._reaches.values():
                 other.fresh = False
         self._hub.mark(partition, record.watermark, now)
-        if offset >= reach.end and not reach.fresh:
+        if offset >= reach.end and not self._hub.warm:
             reach.fresh = True
             self._warm_if_complete()
 
     def _warm_if_complete(self) -> None:
-        if self._hub.warm or not all(reach.fresh for reach in self._reaches.values()):
+        if not all(reach.fresh for reach in self._reaches.values()):
             return
-        since = max(reach.since or 0.0 for reach in self._reaches.values())
-        rings = self._hub.rings
-        evicted = rings.covered_since if rings.covered_since != float("inf") else 0.0
-        rings.covered_since = max(since + MARGIN_S, evicted)
-        self._hub.warm = True
+        since = max(reach.since or 0.0 for reach in self._reaches.values()) + MARGIN_S
+        covered = max(since, self._hub.rings.evicted_before)
+        if (self._hub.watermark or 0.0) >= covered:
+            self._hub.rings.covered_since = covered
+            self._hub.warm = True

@@ -113,6 +113,7 @@ def _source(
         settings.partitions,
         settings.owned_partitions,
         settings.events_window_s,
+        settings.events_fetch_wait_ms,
     )
     return KafkaSource(where, streams.hub, frames, lost, skipped, time.monotonic, time.time)
 

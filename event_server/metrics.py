@@ -1,4 +1,4 @@
-"""What the event server counts, read from its parts when Prometheus asks: nothing on the hot path."""
+"""What the event server counts, read from its parts when Prometheus asks."""
 
 from __future__ import annotations
 

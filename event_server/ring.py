@@ -8,6 +8,7 @@ has none, so that what is kept follows what is committed and not how many channe
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 FRAME_OVERHEAD: Final = 160
@@ -52,8 +53,10 @@ class Rings:
         self._max_bytes = max_bytes
         self._rings: dict[str, Ring] = {}
         self._by_second: dict[int, list[str]] = {}
-        self.covered_since = float("inf")
+        self.covered_since = math.inf
         """All that was committed after this time (database) is in the rings, or yet to come."""
+        self.evicted_before = 0.0
+        """The least that `covered_since` can be, by what has been removed."""
         self.bytes = 0
         self.events = 0
         self.evicted_for_space = 0
@@ -94,8 +97,14 @@ class Rings:
         for second in sorted(second for second in self._by_second if second + 1 <= before):
             self._expire_second(second)
 
+    def uncover(self) -> None:
+        """Remove everything, and claim nothing until `covered_since` is set."""
+        self.clear()
+        self.covered_since = math.inf
+        self.evicted_before = 0.0
+
     def clear(self) -> None:
-        """Remove everything; `covered_since` stays as it is."""
+        """Remove everything; nothing of it is needed by anybody."""
         self._rings.clear()
         self._by_second.clear()
         self.bytes = self.events = 0
@@ -110,7 +119,8 @@ class Rings:
             self._drop(ring, old)
             if not ring.entries:
                 del self._rings[channel]
-        self.covered_since = max(self.covered_since, end + MARGIN_S)
+        self.evicted_before = max(self.evicted_before, end + MARGIN_S)
+        self.covered_since = max(self.covered_since, self.evicted_before)
 
     def _drop(self, ring: Ring, count: int) -> None:
         self.bytes -= sum(len(frame) for _, frame in ring.entries[:count]) + FRAME_OVERHEAD * count

@@ -122,6 +122,6 @@ class Server(uvicorn.Server):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_s):
-                while not self._drained():
+                while not self._drained():  # noqa: ASYNC110  (the streams know no event loop)
                     await asyncio.sleep(0.05)
         self.should_exit = True

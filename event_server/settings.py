@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,6 +44,13 @@ class EventSettings(BaseSettings):
         min_length=1,
         max_length=200,
         description="This server's name in the hello of its streams; the host's name if not set",
+    )
+    events_fetch_wait_ms: int = Field(
+        100,
+        ge=1,
+        le=2_000,
+        description="How long Kafka may hold back an answer while nothing is new. Apache Kafka "
+        "answers as soon as something comes; librdkafka's mock broker waits it out",
     )
     events_window_s: float = Field(
         120.0,
@@ -121,14 +128,17 @@ class EventSettings(BaseSettings):
         return frozenset(self.events_partitions)
 
 
-def load() -> EventSettings:
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(settings: type[S]) -> S:
     """Read the settings from the environment.
 
     Raises:
         SettingsError: naming each variable that is missing or wrong, its value and the reason.
     """
     try:
-        return EventSettings()
+        return settings()
     except ValidationError as error:
         raise SettingsError(
             "; ".join(_told(dict(item)) for item in error.errors(include_url=False))

@@ -47,6 +47,8 @@ class Where:
     partitions: int
     owned: frozenset[int]
     window_s: float
+    fetch_wait_ms: int
+    """How long a broker may hold back the answer to a fetch when there is nothing new."""
     silence_s: float = 3.0
     """A partition without a record for so long is looked into: the relay marks once a second."""
 
@@ -115,6 +117,7 @@ class KafkaSource:
             auto_offset_reset="none",
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
             metadata_max_age_ms=30_000,
+            fetch_max_wait_ms=self._where.fetch_wait_ms,
         )
         try:
             await consumer.start()
@@ -145,6 +148,8 @@ class KafkaSource:
 
     def _check_partitions(self, consumer: AIOKafkaConsumer) -> None:
         found = len(consumer.partitions_for_topic(self._where.topic) or ())
+        if not found:
+            raise SourceLostError(f"the topic {self._where.topic} is gone")
         if found != self._where.partitions:
             raise SettingsError(
                 f"the topic {self._where.topic} has {found} partitions, "
@@ -211,6 +216,7 @@ class KafkaSource:
         now = self._monotonic()
         positions = dict(starts)
         heard = dict.fromkeys(starts, now)
+        owed: dict[TopicPartition, int] = {}
         next_check = now + _CHECK_EVERY_S
         while True:
             batches = await consumer.getmany(
@@ -227,7 +233,7 @@ class KafkaSource:
                     log.info("warm", covered_since=self._hub.rings.covered_since)
             if now >= next_check:
                 next_check = now + _CHECK_EVERY_S
-                await self._check(consumer, positions, heard, now)
+                await self._check(consumer, positions, heard, owed, now)
             await asyncio.sleep(0)  # a full buffer must not keep the streams from being written
 
     def _take(self, intake: Intake, record: Any, now: float) -> None:
@@ -244,10 +250,11 @@ class KafkaSource:
         self,
         consumer: AIOKafkaConsumer,
         positions: Mapping[TopicPartition, int],
-        heard: dict[TopicPartition, float],
+        heard: Mapping[TopicPartition, float],
+        owed: dict[TopicPartition, int],
         now: float,
     ) -> None:
-        """Hold the session against the brokers.
+        """Hold the session against the brokers. `owed`: the ends that the last check found.
 
         Raises:
             LogReplacedError: the log ends before what was read already.
@@ -258,14 +265,15 @@ class KafkaSource:
             if (consumer.highwater(tp) or position) < position:
                 raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
         silent = [tp for tp, at in heard.items() if now - at > self._where.silence_s]
-        if not silent:
-            return
-        for tp, end in (await consumer.end_offsets(silent)).items():
+        # If no record is owed either, it is the relay that is silent: the watermark tells of that.
+        ends = await consumer.end_offsets(silent) if silent else {}
+        for tp, end in ends.items():
             if end < positions[tp]:
-                raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
-            if end > positions[tp]:
+                raise LogReplacedError(f"partition {tp.partition} ends before {positions[tp]}")
+            if positions[tp] < owed.get(tp, 0):
                 raise SourceLostError(f"records of partition {tp.partition} do not arrive")
-            heard[tp] = self._monotonic()  # it is the relay that is silent: look again later
+        owed.clear()
+        owed.update(ends)
 
     def _skip(self, kind: str, reason: str) -> None:
         self._skipped(kind)

@@ -162,11 +162,8 @@ def _check_placement(ticket: Ticket, placement: Placement) -> None:
 
 def _positions(text: str, ticket: Ticket, name: str) -> dict[str, int]:
     try:
-        if text and "@" not in text:
-            if len(ticket.cursor) > 1:
-                raise CursorError("with several channels write store:12@482,store:15@77")
-            return {next(iter(ticket.cursor)): parse_seq(text)}
-        cursor = parse_cursor(text)
+        bare = text and "@" not in text and len(ticket.cursor) == 1
+        cursor = {next(iter(ticket.cursor)): parse_seq(text)} if bare else parse_cursor(text)
     except CursorError as error:
         raise RefusedError("bad-cursor", f"{name}: {error}") from error
     for channel in cursor:

@@ -1,4 +1,4 @@
-"""The open streams: how each begins, what keeps it going, and how it ends. Shared by every push path.
+"""The open streams: how each begins, goes on and ends. Every push path shares this.
 
 A push path hands a subscriber to `open` and says `close` when the connection is gone; all between
 (heartbeats, lifetimes, slow clients, drain, degradation) happens in `turn`, which one timer calls.
