@@ -53,7 +53,7 @@ class EventApi:
 
     def app(self, cors_origins: list[str]) -> Starlette:
         """The ASGI application."""
-        return Starlette(
+        app = Starlette(
             routes=[
                 _route("/v1/stream", self.stream),
                 _route("/healthz", self.healthz),
@@ -73,6 +73,8 @@ class EventApi:
             ],
             exception_handlers={RefusedError: self._on_refusal, HTTPException: on_http_error},
         )
+        app.router.redirect_slashes = False  # one path, one answer
+        return app
 
     async def stream(self, request: Request) -> Response:
         """GET /v1/stream. No await stands between the judgement and the opening."""

@@ -6,6 +6,8 @@ import asyncio
 import random
 import socket
 import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
 
 import structlog
 
@@ -29,11 +31,23 @@ log = structlog.get_logger()
 _DEAD_PEER_S = 30.0
 
 
-def build_streams(settings: EventSettings, keys: TicketKeys, frames: Frames) -> Streams:
-    """The hub and the open streams, as the settings want them."""
+@dataclass(frozen=True, slots=True)
+class EventServer:
+    """All parts of one process but what feeds it."""
+
+    settings: EventSettings
+    frames: Frames
+    streams: Streams
+    metrics: EventMetrics
+    http: Server
+
+
+def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> EventServer:
+    """Put the parts together, as the settings want them."""
+    frames = Frames(as_text)
     rings = Rings(settings.events_ring_events, settings.events_ring_bytes)
     hub = Hub(rings, frames, DatabaseClock(), settings.owned_partitions)
-    return Streams(
+    streams = Streams(
         settings.events_name,
         hub,
         frames,
@@ -53,6 +67,15 @@ def build_streams(settings: EventSettings, keys: TicketKeys, frames: Frames) -> 
         ),
         time.monotonic(),
     )
+    metrics = EventMetrics(streams, time.monotonic)
+    api = EventApi(streams, tokens, metrics, settings.events_buffer_bytes, time.monotonic)
+    http = Server(
+        api.app(settings.cors_origins),
+        lambda: _drain(streams, settings.events_drain_s),
+        lambda: len(streams) == 0,
+        settings.events_drain_s + settings.events_abort_after_s,
+    )
+    return EventServer(settings, frames, streams, metrics, http)
 
 
 async def run_events(
@@ -63,49 +86,47 @@ async def run_events(
     Raises:
         SettingsError: the topic does not fit the settings.
     """
-    frames = Frames(as_text)
-    streams = build_streams(settings, keys, frames)
-    metrics = EventMetrics(streams, time.monotonic)
-    api = EventApi(streams, tokens, metrics, settings.events_buffer_bytes, time.monotonic)
-    source = _source(settings, streams, frames, metrics)
-    server = Server(
-        api.app(settings.cors_origins),
-        lambda: _drain(streams, settings.events_drain_s),
-        lambda: len(streams) == 0,
-        settings.events_drain_s + settings.events_abort_after_s,
-    )
+    server = build(settings, keys, tokens)
     give_up_on_dead_peers(listener, _DEAD_PEER_S)
     _warn_of_file_limit(settings.events_max_streams)
     host, port = listener.getsockname()[:2]
     log.info("events_listening", host=host, port=port)
-    work = [
-        asyncio.create_task(source.run(), name="source"),
-        asyncio.create_task(_keep_turning(streams), name="timer"),
+    await serve(server, listener, kafka_source(server).run())
+    log.info("events_stopped")
+
+
+async def serve(
+    server: EventServer, listener: socket.socket, source: Coroutine[None, None, None]
+) -> None:
+    """Serve until the server has drained, or a part has failed: then its error is raised."""
+    serving = asyncio.create_task(server.http.serve(sockets=[listener]), name="http")
+    parts = [
+        asyncio.create_task(source, name="source"),
+        asyncio.create_task(_keep_turning(server.streams), name="timer"),
     ]
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     try:
-        done, _ = await asyncio.wait([serving, *work], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([serving, *parts], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
         if not serving.done():
-            server.should_exit = server.force_exit = True
-        for task in work:
+            server.http.should_exit = server.http.force_exit = True
+        for task in parts:
             task.cancel()
-        await asyncio.gather(serving, *work, return_exceptions=True)
-        log.info("events_stopped")
+        await asyncio.gather(serving, *parts, return_exceptions=True)
 
 
-def _source(
-    settings: EventSettings, streams: Streams, frames: Frames, metrics: EventMetrics
-) -> KafkaSource:
+def kafka_source(server: EventServer) -> KafkaSource:
+    """What feeds the server."""
+    settings, streams = server.settings, server.streams
+
     def lost(missing: bool) -> None:
         if not missing:
             streams.end_all("degraded", time.monotonic())
         streams.hub.forget("gap")
 
     def skipped(kind: str) -> None:
-        metrics.skipped[kind] += 1
+        server.metrics.skipped[kind] += 1
 
     where = Where(
         settings.kafka,
@@ -115,7 +136,11 @@ def _source(
         settings.events_window_s,
         settings.events_fetch_wait_ms,
     )
-    return KafkaSource(where, streams.hub, frames, lost, skipped, time.monotonic, time.time)
+    source = KafkaSource(
+        where, streams.hub, server.frames, lost, skipped, time.monotonic, time.time
+    )
+    server.metrics.count_sessions(lambda: source.sessions)
+    return source
 
 
 def _drain(streams: Streams, over_s: float) -> None:

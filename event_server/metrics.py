@@ -24,11 +24,15 @@ class EventMetrics(Collector):
     def __init__(self, streams: Streams, monotonic: Callable[[], float]) -> None:
         self.skipped: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        self.sessions = 0
+        self._sessions: Callable[[], int] = lambda: 0
         self._streams = streams
         self._monotonic = monotonic
         self._registry = CollectorRegistry()
         self._registry.register(self)
+
+    def count_sessions(self, sessions: Callable[[], int]) -> None:
+        """Where to read how often reading from Kafka was begun."""
+        self._sessions = sessions
 
     def exposition(self) -> bytes:
         """All of it as text."""
@@ -82,7 +86,9 @@ class EventMetrics(Collector):
         yield _counters(
             "records_skipped_total", "Records of the topic that were left out", "kind", self.skipped
         )
-        yield _counter("sessions_total", "Times that reading from Kafka was begun", self.sessions)
+        yield _counter(
+            "sessions_total", "Times that reading from Kafka was begun", self._sessions()
+        )
         yield _gauge("ring_size_bytes", "Memory of the rings", hub.rings.bytes)
         yield _gauge("ring_events_count", "Events kept in the rings", hub.rings.events)
         yield _gauge("ring_channels_count", "Channels with a ring", len(hub.rings))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import platform
-from typing import Annotated, Self, TypeVar
+import re
+from typing import Annotated, Final, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from event_server.errors import SettingsError
+
+_FIELD: Final = re.compile(r'field "(\w+)"')
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -139,6 +143,9 @@ def load(settings: type[S]) -> S:
     """
     try:
         return settings()
+    except UnreadableError as error:  # a list or a mapping that is not JSON
+        name = _FIELD.search(str(error))
+        raise SettingsError(f"YABAM_{name[1].upper() if name else '…'} is not JSON") from None
     except ValidationError as error:
         raise SettingsError(
             "; ".join(_told(dict(item)) for item in error.errors(include_url=False))

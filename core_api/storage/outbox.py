@@ -73,8 +73,8 @@ WITH held AS (
     WHERE l.owner = $1
     ORDER BY l.shard FOR SHARE OF l
 )
-DELETE FROM outbox o USING held h, unnest($4::bigint[]) AS done(id)
-WHERE o.id = done.id AND o.shard = h.shard
+DELETE FROM outbox o
+WHERE o.id = ANY($4::bigint[]) AND o.shard IN (SELECT shard FROM held)
       AND (SELECT epoch FROM epoch) = $5
       AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
 """

@@ -249,18 +249,22 @@ async def test_the_old_owner_of_a_shard_reads_and_deletes_nothing_and_the_new_on
     assert await new.delete(taken, [row.id], reading.epoch) == 1
 
 
-async def test_a_takeover_waits_for_a_delete_under_way(pool: Pool) -> None:
-    """So that no row vanishes under the new owner by the hand of the old one."""
+async def test_a_delete_that_meets_a_takeover_waits_for_it_and_then_deletes_nothing(
+    pool: Pool,
+) -> None:
+    """Without its lock on the lease the delete would still see the old number, and go through."""
     shard = partition_of("12", PARTITIONS)
-    old, new = Outbox(pool, "old", 5.0), Outbox(pool, "new", 5.0)
+    await place(commands(pool), "12")
+    old = Outbox(pool, "old", 5.0)
     fences = await old.claim([shard])
-    await pool.execute("UPDATE relay_leases SET expires_at = now() - interval '1 s'")
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT FROM relay_leases WHERE shard = $1 FOR SHARE", shard)
-        takeover = asyncio.create_task(new.claim([shard]))
+    reading = await old.read(fences, 10)
+    assert reading is not None
+    (row,) = reading.shards[shard]
+    async with pool.acquire() as taker, taker.transaction():
+        await taker.execute("UPDATE relay_leases SET owner = 'new', fence = fence + 1")
+        deleting = asyncio.create_task(old.delete(fences, [row.id], reading.epoch))
         await until_true(pool, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
-        assert not takeover.done()
-    assert await takeover == {shard: fences[shard] + 1}
+    assert await deleting == 0
 
 
 def same_partition() -> tuple[str, str]:

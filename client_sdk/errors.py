@@ -1,0 +1,83 @@
+"""What the SDK raises.
+
+YabamError
+├── ContractError            text from outside that breaks the contract (contract.errors)
+└── ClientError
+    ├── UnauthorizedError    the token was refused, and refreshing it did not help
+    ├── RefusedError         the server refuses this request for good; `.problem` says why
+    ├── UnreachableError     the server cannot be reached or is busy, as often as we tried
+    ├── HandlerError         your handler kept raising; its last error is the `__cause__`
+    ├── CursorStoreError     the stored cursor cannot be read or written
+    ├── BufferedStartError   the buffered start did not get ready
+    └── ClosedError          the client is closed
+"""
+
+from __future__ import annotations
+
+from client_sdk.contract.errors import (
+    ChannelError,
+    ContractError,
+    CursorError,
+    FrameError,
+    TicketError,
+    YabamError,
+)
+from client_sdk.contract.problem import Problem
+
+
+class ClientError(YabamError):
+    """Anything that the SDK raises by itself."""
+
+
+class UnauthorizedError(ClientError):
+    """The token was refused, and refreshing it did not help: get another one."""
+
+
+class RefusedError(ClientError):
+    """The server refuses this request for good: mend the request, trying again is no use."""
+
+    def __init__(self, message: str, status: int, problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = problem
+
+
+class UnreachableError(ClientError):
+    """The server cannot be reached or is busy; the write may or may not have been done.
+
+    Send it again with the same idempotency key.
+    """
+
+
+class HandlerError(ClientError):
+    """Your handler kept raising; the event is not acknowledged and will be handed over again."""
+
+
+class CursorStoreError(ClientError):
+    """The stored cursor cannot be read or written; the text says what to do."""
+
+
+class BufferedStartError(ClientError):
+    """The buffered start did not get ready; the text says in which state it stopped."""
+
+
+class ClosedError(ClientError):
+    """The client is closed: make a new one."""
+
+
+__all__ = [
+    "BufferedStartError",
+    "ChannelError",
+    "ClientError",
+    "ClosedError",
+    "ContractError",
+    "CursorError",
+    "CursorStoreError",
+    "FrameError",
+    "HandlerError",
+    "RefusedError",
+    "TicketError",
+    "UnauthorizedError",
+    "UnreachableError",
+    "YabamError",
+]

@@ -1,0 +1,163 @@
+"""The order book: the open orders of each channel as they stand now, and their digest. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from client_sdk.contract.digest import EMPTY, order_hash
+from client_sdk.contract.order import Order, OrderEvent, OrderStatus
+
+ChangeKind = Literal["added", "updated", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class BookChange:
+    """One order of the book has changed; `order` is None when a reset took it away."""
+
+    kind: ChangeKind
+    channel: str
+    order_id: str
+    order: Order | None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeResult:
+    """What a merge did, in numbers of orders."""
+
+    added: int
+    updated: int
+    duplicates: int
+
+
+Observer = Callable[[BookChange], None]
+
+
+MAX_CLOSED: Final = 1000
+"""How many closed orders a channel remembers; beyond it, the digest would show a mistake."""
+
+
+class OrderBook:
+    """The open orders of every channel that the client follows.
+
+    An older version never overwrites a newer one, and an order that was closed does not come back
+    by a late event. Observers get one call per change, after the book has changed.
+    """
+
+    def __init__(self) -> None:
+        self._channels: dict[str, dict[str, Order]] = {}
+        self._digests: dict[str, int] = {}
+        self._closed: dict[str, OrderedDict[str, int]] = {}
+        self._observers: list[Observer] = []
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call `observer` for each change from now on; the answer ends that."""
+        self._observers.append(observer)
+        return lambda: self._observers.remove(observer)
+
+    def apply(self, event: OrderEvent) -> bool:
+        """Take in an event; whether the book changed."""
+        return self._put(event.channel, event.data)
+
+    def replace(self, channel: str, orders: Iterable[Order]) -> None:
+        """The channel's open orders are these and no others."""
+        fresh = {order.id: order for order in orders}
+        self._closed.pop(channel, None)
+        for gone in [key for key in self._channels.get(channel, {}) if key not in fresh]:
+            self._remove(channel, gone, None)
+        for order in fresh.values():
+            self._put(channel, order, force=True)
+
+    def merge(self, channel: str, orders: Iterable[Order]) -> MergeResult:
+        """Take in orders of any age, keeping what is newer here."""
+        added = updated = duplicates = 0
+        for order in orders:
+            known = order.id in self._channels.get(channel, {})
+            if not self._put(channel, order):
+                duplicates += 1
+            elif known:
+                updated += 1
+            else:
+                added += 1
+        return MergeResult(added, updated, duplicates)
+
+    def digest(self, channel: str) -> int:
+        """The digest of the channel's open orders, to be compared with Core's at the head."""
+        return self._digests.get(channel, EMPTY)
+
+    def get(self, order_id: str) -> Order | None:
+        """An open order by its id."""
+        for orders in self._channels.values():
+            if order_id in orders:
+                return orders[order_id]
+        return None
+
+    def by_table(self, store_id: str, table_id: str | None) -> list[Order]:
+        """The open orders of one table, oldest first."""
+        return [o for o in self if (o.store_id, o.table_id) == (store_id, table_id)]
+
+    def by_status(self, *statuses: OrderStatus) -> list[Order]:
+        """The open orders in these statuses, oldest first."""
+        return [order for order in self if order.status in statuses]
+
+    def in_channel(self, channel: str) -> list[Order]:
+        """The channel's open orders, oldest first."""
+        return sorted(self._channels.get(channel, {}).values(), key=_age)
+
+    def __iter__(self) -> Iterator[Order]:
+        # An order that two channels show is one order; the view that tells more wins.
+        seen: dict[str, Order] = {}
+        for channel in sorted(self._channels, reverse=True):
+            seen |= self._channels[channel]
+        return iter(sorted(seen.values(), key=_age))
+
+    def __len__(self) -> int:
+        return len({key for orders in self._channels.values() for key in orders})
+
+    def _put(self, channel: str, order: Order, *, force: bool = False) -> bool:
+        orders = self._channels.setdefault(channel, {})
+        known = orders.get(order.id)
+        closed = self._closed.get(channel)
+        if closed is not None and closed.get(order.id, 0) >= order.version:
+            return False
+        if known is not None and known.version >= order.version and not force:
+            return False
+        if known == order:
+            return False
+        if not order.is_open:
+            self._bury(channel, order)
+            return self._remove(channel, order.id, order)
+        if known is not None:
+            self._toggle(channel, known)
+        orders[order.id] = order
+        self._toggle(channel, order)
+        self._tell(BookChange("updated" if known else "added", channel, order.id, order))
+        return True
+
+    def _remove(self, channel: str, order_id: str, final: Order | None) -> bool:
+        known = self._channels.get(channel, {}).pop(order_id, None)
+        if known is None:
+            return False
+        self._toggle(channel, known)
+        self._tell(BookChange("removed", channel, order_id, final))
+        return True
+
+    def _bury(self, channel: str, order: Order) -> None:
+        closed = self._closed.setdefault(channel, OrderedDict())
+        closed[order.id] = order.version
+        if len(closed) > MAX_CLOSED:
+            closed.popitem(last=False)
+
+    def _toggle(self, channel: str, order: Order) -> None:
+        flipped = self._digests.get(channel, EMPTY) ^ order_hash(order.id, order.version)
+        self._digests[channel] = flipped
+
+    def _tell(self, change: BookChange) -> None:
+        for observer in tuple(self._observers):
+            observer(change)
+
+
+def _age(order: Order) -> tuple[str, str]:
+    return order.created_at.isoformat(), order.id

@@ -1,0 +1,280 @@
+"""What goes into the machine and what comes out of it: inputs, commands, settings. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Literal
+
+from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.stream import ByeReason, SyncRequiredReason
+from client_sdk.contract.sync import SyncResponse
+from client_sdk.merge import Change, Reset
+
+
+class State(Enum):
+    """The client's states; `machine.py` draws them."""
+
+    IDLE = "idle"
+    SYNCING = "syncing"
+    CONNECTING = "connecting"
+    LIVE = "live"
+    POLLING = "polling"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+FailureKind = Literal["unreachable", "busy", "unauthorized", "ticket", "refused", "malformed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a sync or a stream did not work.
+
+    `unreachable`: no answer, or the connection broke; `busy`: 429 or 503, with `retry_after` in
+    seconds; `unauthorized`: the token; `ticket`: 401 from a stream; `refused`: another 4xx, for
+    good; `malformed`: an answer that breaks the contract.
+    """
+
+    kind: FailureKind
+    detail: str
+    retry_after: float | None = None
+    cause: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncDone:
+    """The sync of this generation was answered."""
+
+    generation: int
+    response: SyncResponse
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFailed:
+    """The sync of this generation failed."""
+
+    generation: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHello:
+    """The stream of this generation said hello."""
+
+    generation: int
+    epoch: str
+    watermark: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """The stream of this generation brought an event."""
+
+    generation: int
+    event: OrderEvent
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHeartbeat:
+    """The stream of this generation proved its silence up to the watermark."""
+
+    generation: int
+    watermark: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSyncRequired:
+    """The server of this generation's stream cannot prove that it covers the cursor."""
+
+    generation: int
+    channel: str
+    reason: SyncRequiredReason
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBye:
+    """The stream of this generation ends as planned."""
+
+    generation: int
+    reason: ByeReason
+    reconnect_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """The stream of this generation is over without a bye, or could not be had."""
+
+    generation: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The deadline that the machine asked for has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The consumer is done with this many changes."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """The orders of the channel here do not match Core's digest at the same head."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefreshed:
+    """There is a new token."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The shell cannot go on: the handler or the token callback failed for good."""
+
+    cause: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The consumer wants no more."""
+
+
+Input = (
+    Start
+    | SyncDone
+    | SyncFailed
+    | StreamHello
+    | StreamEvent
+    | StreamHeartbeat
+    | StreamSyncRequired
+    | StreamBye
+    | StreamEnded
+    | Tick
+    | Acknowledged
+    | Diverged
+    | TokenRefreshed
+    | GiveUp
+    | Close
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StartSync:
+    """Call Fetch Sync; answer with SyncDone or SyncFailed of this generation."""
+
+    generation: int
+    after: Mapping[str, int | None]
+    epoch: str | None
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSync:
+    """The sync of this generation is not wanted any more."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """Connect; answer with the Stream inputs of this generation."""
+
+    generation: int
+    url: str
+    ticket: str
+    cursor: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseStream:
+    """The stream of this generation is not wanted any more."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Hand this change to the consumer, after all before it; `epoch` belongs to its cursor."""
+
+    change: Change
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Show these orders in the book, after all deliveries before; the consumer is told nothing."""
+
+    snapshot: Reset
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDigest:
+    """After all deliveries before: the book's digest must be this; else answer with Diverged."""
+
+    channel: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """Get a new token; answer with TokenRefreshed or GiveUp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """It is over; `cause` is None after a Close."""
+
+    cause: Failure | Exception | None
+
+
+Command = (
+    StartSync
+    | CancelSync
+    | OpenStream
+    | CloseStream
+    | Deliver
+    | Fill
+    | CheckDigest
+    | RefreshToken
+    | Finished
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The machine's numbers; times in seconds."""
+
+    stream_failures: int = 3
+    """After so many stream failures in a row it polls."""
+    watermark_timeout: float = 15.0
+    """A watermark that stands still for longer makes the stream a failed one."""
+    connect_timeout: float = 10.0
+    """A stream that has not said hello by then has failed."""
+    sync_timeout: float = 30.0
+    """A sync that is not answered by then (plus its wait) has failed."""
+    short_stream: float = 1.0
+    """A stream that ends sooner, without an event, has failed: a proxy may be buffering."""
+    healthy_after: float = 60.0
+    """Failures are forgotten after so long a time without one."""
+    backoff_first: float = 0.5
+    backoff_most: float = 30.0
+    """The back-off doubles from the first to the most, and is taken with full jitter."""
+    poll_jitter: float = 0.2
+    """Polls come at `poll_after_ms` times 1 ± this."""
+    long_poll: float = 0.0
+    """While polling, let Core hold the answer for so long; 0: ask every `poll_after_ms`."""
+    max_pending: int = 1000
+    """With so many changes not acknowledged the stream is closed until half are."""

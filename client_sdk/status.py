@@ -1,0 +1,63 @@
+"""What a client tells about itself: the lamp on a terminal, and numbers for a log. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from client_sdk.contract.cursor import format_cursor
+from client_sdk.machine import Machine
+from client_sdk.signals import State
+
+Mode = Literal["starting", "live", "polling", "offline", "closed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the client stands."""
+
+    mode: Mode
+    """`live`: pushed to; `polling`: asking, a little later; `offline`: nothing is certain now."""
+    state: State
+    cursor: str
+    """What has been taken in."""
+    watermark: datetime | None
+    """All that Core committed before it has been received, while live."""
+    uncertain_for: float | None
+    """Seconds since it was last certain to know everything; None: never yet."""
+    pending: int
+    """Changes taken in and not acknowledged."""
+    last_error: str | None
+
+
+def status_of(machine: Machine, before: Mode, pending: int, now: float) -> Status:
+    """The status at `now`; `before` is the mode of the last one."""
+    failure = machine.last_failure
+    return Status(
+        mode=_mode(machine, before),
+        state=machine.state,
+        cursor=format_cursor(machine.positions.known),
+        watermark=machine.watermark,
+        uncertain_for=None if machine.certain_at is None else now - machine.certain_at,
+        pending=pending,
+        last_error=failure.detail if failure else None,
+    )
+
+
+def _mode(machine: Machine, before: Mode) -> Mode:
+    match machine.state:
+        case State.IDLE:
+            return "starting"
+        case State.CLOSED:
+            return "closed"
+        case State.FAILED:
+            return "failed"
+        case State.LIVE:
+            return "live"
+    if machine.failing:
+        return "offline"
+    if machine.state is State.POLLING:
+        return "polling" if machine.certain_at is not None else "starting"
+    # Between two streams, as planned: the lamp does not flicker.
+    return before if machine.certain_at is not None else "starting"

@@ -1,0 +1,183 @@
+"""The HTTP side of the client: syncs and streams, their answers and errors made into inputs.
+
+Every read has a bound: a sync's answer `MAX_SYNC_BYTES`, an event `frame.MAX_EVENT_BYTES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Final
+
+import httpx
+import msgspec
+
+from client_sdk.contract import stream as wire
+from client_sdk.contract.channel import event_id
+from client_sdk.contract.cursor import format_cursor
+from client_sdk.contract.errors import FrameError
+from client_sdk.contract.frame import SseEvent, SseParser
+from client_sdk.contract.order import decode_event
+from client_sdk.contract.problem import decode_problem
+from client_sdk.contract.sync import decode_sync
+from client_sdk.errors import RefusedError
+from client_sdk.signals import (
+    Failure,
+    FailureKind,
+    Input,
+    OpenStream,
+    StartSync,
+    StreamBye,
+    StreamEnded,
+    StreamEvent,
+    StreamHeartbeat,
+    StreamHello,
+    StreamSyncRequired,
+    SyncDone,
+    SyncFailed,
+)
+
+MAX_SYNC_BYTES: Final = 64 << 20
+"""The longest answer of Fetch Sync that is read."""
+_MOST_CHANNELS_IN_URL: Final = 40
+_MAX_PROBLEM_BYTES: Final = 64 << 10
+_BUSY: Final = frozenset({429, 503})
+
+
+class Transport:
+    """Core and the event servers, over one `httpx.AsyncClient`.
+
+    Args:
+        http: the client; its base URL is Core's.
+    """
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def sync(self, command: StartSync, token: str) -> SyncDone | SyncFailed:
+        """Call Fetch Sync."""
+        request = self._sync_request(command, token)
+        # A long poll is silent for as long as it waits.
+        request.extensions["timeout"] = httpx.Timeout(10.0, read=command.wait_s + 20.0).as_dict()
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                body = await _read(response, MAX_SYNC_BYTES)
+            finally:
+                await response.aclose()
+            if response.status_code == 200:
+                return SyncDone(command.generation, decode_sync(body))
+            failure = _refusal(response, body, "unauthorized")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            failure = _unreachable(error)
+        except (msgspec.DecodeError, UnicodeDecodeError, FrameError) as error:
+            failure = Failure("malformed", f"Fetch Sync's answer is malformed: {error}")
+        return SyncFailed(command.generation, failure)
+
+    async def stream(self, command: OpenStream) -> AsyncIterator[Input]:
+        """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
+        parameters = {"ticket": command.ticket, "lastEventId": format_cursor(command.cursor)}
+        timeout = httpx.Timeout(10.0, read=None)  # the machine watches for silence itself
+        headers = {"accept": "text/event-stream", "cache-control": "no-store"}
+        generation = command.generation
+        try:
+            async with self._http.stream(
+                "GET", command.url, params=parameters, headers=headers, timeout=timeout
+            ) as response:
+                if response.status_code != 200:
+                    body = await _read(response, _MAX_PROBLEM_BYTES)
+                    yield StreamEnded(generation, _refusal(response, body, "ticket"))
+                    return
+                parser = SseParser()
+                async for chunk in response.aiter_bytes():
+                    for event in parser.feed(chunk):
+                        signal = signal_of(generation, event)
+                        if signal is not None:
+                            yield signal
+            failure = Failure("unreachable", "the stream ended without a bye")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            failure = _unreachable(error)
+        except (msgspec.DecodeError, ValueError) as error:
+            failure = Failure("malformed", f"the stream is malformed: {error}")
+        yield StreamEnded(generation, failure)
+
+    def _sync_request(self, command: StartSync, token: str) -> httpx.Request:
+        headers = {"authorization": f"Bearer {token}"}
+        if len(command.after) > _MOST_CHANNELS_IN_URL:
+            body = {"channels": dict(command.after), "wait": command.wait_s}
+            if command.epoch is not None:
+                body["epoch"] = command.epoch
+            return self._http.build_request("POST", "/v1/sync", json=body, headers=headers)
+        parameters: list[tuple[str, str | int | float | bool | None]] = [
+            ("channel", channel) for channel in command.after
+        ]
+        cursor = {channel: seq for channel, seq in command.after.items() if seq is not None}
+        if cursor:
+            parameters.append(("lastEventId", format_cursor(cursor)))
+        if command.epoch is not None:
+            parameters.append(("epoch", command.epoch))
+        if command.wait_s:
+            parameters.append(("wait", f"{command.wait_s:g}"))
+        return self._http.build_request("GET", "/v1/sync", params=parameters, headers=headers)
+
+
+def signal_of(generation: int, event: SseEvent) -> Input | None:
+    """What an event of the stream means; None for one that we do not know.
+
+    Raises:
+        msgspec.DecodeError: its data is not what its type demands.
+        ValueError: it contradicts itself.
+    """
+    data = event.data.encode()
+    match event.type:
+        case _ if event.type.startswith("order."):
+            order_event = decode_event(data)
+            if order_event.id != event_id(order_event.channel, order_event.seq):
+                raise ValueError(f"the event {order_event.id} says seq {order_event.seq}")
+            return StreamEvent(generation, order_event)
+        case wire.HELLO:
+            hello = msgspec.json.decode(data, type=wire.Hello)
+            return StreamHello(generation, hello.epoch, datetime.fromisoformat(hello.watermark))
+        case wire.HEARTBEAT:
+            beat = msgspec.json.decode(data, type=wire.Heartbeat)
+            return StreamHeartbeat(generation, datetime.fromisoformat(beat.watermark))
+        case wire.SYNC_REQUIRED:
+            required = msgspec.json.decode(data, type=wire.SyncRequired)
+            return StreamSyncRequired(generation, required.channel, required.reason)
+        case wire.BYE:
+            bye = msgspec.json.decode(data, type=wire.Bye)
+            return StreamBye(generation, bye.reason, bye.reconnect_after_ms)
+    return None
+
+
+async def _read(response: httpx.Response, most: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > most:
+            raise FrameError(f"it is longer than {most} bytes")
+    return bytes(body)
+
+
+def _refusal(response: httpx.Response, body: bytes, unauthorized: FailureKind) -> Failure:
+    problem = decode_problem(body)
+    detail = f"{response.status_code} {problem.title}: {problem.detail}" if problem else ""
+    detail = detail or f"{response.status_code} {response.reason_phrase}"
+    status = response.status_code
+    if status in _BUSY:
+        return Failure("busy", detail, _retry_after(response))
+    if status == 401:
+        return Failure(unauthorized, detail)
+    if 400 <= status < 500:
+        return Failure("refused", detail, cause=RefusedError(detail, status, problem))
+    return Failure("unreachable", detail)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Retry-After in seconds (RFC 9110, 10.2.3); a date is not what our servers send."""
+    text = response.headers.get("retry-after", "")
+    return min(float(text), 3600.0) if text.isascii() and text.isdigit() else None
+
+
+def _unreachable(error: Exception) -> Failure:
+    return Failure("unreachable", str(error) or type(error).__name__)

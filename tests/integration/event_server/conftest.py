@@ -1,0 +1,185 @@
+"""An event server in this process, on a real uvicorn and a random port, fed by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from client_sdk.contract.frame import SseEvent, SseParser
+from client_sdk.contract.ticket import Ticket
+from event_server.access import OpsTokens
+from event_server.intake import Intake, Reach
+from event_server.main import EventServer, build, serve
+from event_server.serving import bind
+from event_server.settings import EventSettings
+from tests.unit.event_server.parts import EPOCH, KEYS, make_ticket, order_record, watermark_record
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+class Running:
+    """A server that runs, and the world that feeds it."""
+
+    def __init__(self, server: EventServer, port: int) -> None:
+        self.server = server
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.serving: asyncio.Task[None] | None = None
+        self._offset = 0
+        self._intake: Intake | None = None
+
+    def warm_up(self) -> None:
+        """Begin a session that is warm and covers the last minute."""
+        self._offset = 0
+        self._intake = Intake(
+            self.server.streams.hub,
+            self.server.frames,
+            {0: Reach(0, time.time() - 60)},
+            lambda *_: None,
+        )
+        self.mark()
+
+    def mark(self, epoch: str = EPOCH) -> None:
+        """The relay's watermark: now."""
+        self._take(None, watermark_record(time.time(), epoch))
+
+    def publish(self, *ids: str, text: str = "", epoch: str = EPOCH) -> None:
+        """One order event."""
+        self._take(*order_record(ids, epoch, text))
+
+    def ticket(self, cursor: dict[str, int], **changes: Any) -> str:
+        """A ticket of a sync that happened now."""
+        return KEYS.sign(make_ticket(cursor, **({"issued_at": time.time()} | changes)))
+
+    async def until_open(self, streams: int) -> None:
+        """Return once so many streams are open."""
+        while len(self.server.streams) != streams:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    def _take(self, value: bytes | None, headers: Any) -> None:
+        assert self._intake is not None
+        self._intake.take(0, self._offset, time.time(), value, headers, time.monotonic())
+        self._offset += 1
+
+
+class Stream:
+    """A client's end of one stream."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self._chunks = response.aiter_raw()
+        self._parser = SseParser()
+        self._events: list[SseEvent] = []
+        self.retry_ms: int | None = None
+
+    async def next(self, *, skip_heartbeats: bool = True) -> SseEvent:
+        """The next event; StopAsyncIteration when the stream has ended."""
+        while True:
+            while not self._events:
+                self._events += self._parser.feed(await anext(self._chunks))
+                self.retry_ms = self._parser.reconnection_time_ms
+            event = self._events.pop(0)
+            if event.type != "heartbeat" or not skip_heartbeats:
+                return event
+
+    async def rest(self) -> list[SseEvent]:
+        """All events until the stream ends."""
+        events = []
+        try:
+            while True:
+                events.append(await self.next())
+        except StopAsyncIteration:
+            return events
+
+    async def ids(self, count: int) -> list[str]:
+        """The ids of the next order events."""
+        return [(await self.next()).last_event_id for _ in range(count)]
+
+
+def ticket_of(text: str) -> Ticket:
+    """What a ticket says."""
+    return KEYS.verify(text, 0.0)
+
+
+def ops_token(role: str = "ops") -> str:
+    claims = {"sub": "x", "role": role, "aud": "yabam", "exp": int(time.time()) + 60}
+    return jwt.encode(claims, SECRET, "HS256", {"kid": "a1"})
+
+
+@asynccontextmanager
+async def running(**changes: Any) -> AsyncIterator[Running]:
+    """Run a server with these settings."""
+    values: dict[str, Any] = {
+        "ticket_keys": {"t1": "k" * 32},
+        "ticket_kid": "t1",
+        "token_keys": {"a1": SECRET},
+        "partitions": 1,
+        "events_port": 0,
+        "events_name": "server-1",
+        "events_drain_s": 0.3,
+    }
+    settings = EventSettings(**(values | changes))
+    listener = bind("127.0.0.1", 0, "YABAM_EVENTS_PORT")
+    server = build(settings, KEYS, OpsTokens(settings.token_keys, time.time))
+    me = Running(server, listener.getsockname()[1])
+    me.serving = asyncio.create_task(serve(server, listener, asyncio.Event().wait()))  # type: ignore[arg-type]
+    while not server.http.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    me.warm_up()
+    try:
+        yield me
+    finally:
+        server.http.stop()
+        server.http.stop()
+        await me.serving
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts servers that end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start_one(**changes: Any) -> Running:
+            return await stack.enter_async_context(running(**changes))
+
+        yield start_one
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(timeout=10) as client:
+        yield client
+
+
+@asynccontextmanager
+async def following(
+    client: httpx.AsyncClient,
+    server: Running,
+    ticket: str,
+    last_event_id: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> AsyncIterator[Stream]:
+    """An open stream."""
+    params = {"ticket": ticket} | ({"lastEventId": last_event_id} if last_event_id else {})
+    async with client.stream(
+        "GET", f"{server.url}/v1/stream", params=params, headers=headers
+    ) as response:
+        assert response.status_code == 200, await response.aread()
+        yield Stream(response)
+
+
+def reason(event: SseEvent) -> str:
+    """Why a bye or a sync-required came."""
+    text: str = json.loads(event.data)["reason"]
+    return text

@@ -1,0 +1,155 @@
+"""From records to the hub: what counts, what is left out, and when a session is warm."""
+
+from __future__ import annotations
+
+import pytest
+
+from client_sdk.contract.record import Headers
+from event_server.hub import Hub
+from event_server.intake import Intake, Reach
+from event_server.ring import MARGIN_S
+from tests.unit.event_server.parts import (
+    EPOCH,
+    FRAMES,
+    FakeSubscriber,
+    make_hub,
+    order_record,
+    watermark_record,
+)
+
+
+class Session:
+    """An intake whose offsets and clock move on by themselves."""
+
+    def __init__(self, ends: dict[int, int], since: float | None = 900.0) -> None:
+        self.hub: Hub = make_hub(partitions=len(ends), covered_since=0.0)
+        self.skipped: list[tuple[str, str]] = []
+        self.offsets = dict.fromkeys(ends, 0)
+        self.intake = Intake(
+            self.hub,
+            FRAMES,
+            {p: Reach(end, since) for p, end in ends.items()},
+            lambda kind, reason: self.skipped.append((kind, reason)),
+        )
+
+    def take(
+        self, partition: int, value: bytes | None, headers: Headers, time: float = 1000.0
+    ) -> None:
+        self.intake.take(partition, self.offsets[partition], time, value, headers, now=time - 900)
+        self.offsets[partition] += 1
+
+    def watermark(self, partition: int, time: float = 1000.0, epoch: str = EPOCH) -> None:
+        self.take(partition, None, watermark_record(time, epoch), time)
+
+    def order(self, partition: int, *ids: str, time: float = 1000.0, epoch: str = EPOCH) -> None:
+        value, headers = order_record(ids, epoch)
+        self.take(partition, value, headers, time)
+
+    def head(self, channel: str) -> int | None:
+        ring = self.hub.rings.get(channel)
+        return None if ring is None else ring.head
+
+
+class TestWarmUp:
+    def test_an_empty_log_is_warm_with_its_first_watermark_that_lies_in_what_is_covered(
+        self,
+    ) -> None:
+        session = Session({0: 0}, since=None)
+        session.watermark(0, 1000.0)
+        assert not session.hub.warm
+        session.watermark(0, 1000.0 + MARGIN_S)
+        assert session.hub.warm
+        assert session.hub.rings.covered_since == 1000.0 + MARGIN_S
+
+    def test_a_watermark_from_before_the_start_proves_nothing(self) -> None:
+        session = Session({0: 2})
+        session.order(0, "store:1@1")
+        session.watermark(0)
+        assert not session.hub.warm
+        session.watermark(0)
+        assert session.hub.warm
+
+    def test_every_partition_must_have_one(self) -> None:
+        session = Session({0: 0, 1: 1})
+        session.watermark(0)
+        session.watermark(0)
+        session.watermark(1)
+        assert not session.hub.warm
+        session.watermark(1)
+        assert session.hub.warm
+
+    def test_covered_is_from_the_latest_start_of_all_partitions(self) -> None:
+        session = Session({0: 0, 1: 0})
+        session.intake._reaches[1].since = 950.0
+        session.watermark(0)
+        session.watermark(1)
+        assert session.hub.rings.covered_since == 950.0 + MARGIN_S
+
+    def test_a_log_read_from_its_first_record_covers_nothing_before_that_record(self) -> None:
+        session = Session({0: 1}, since=None)
+        session.order(0, "store:1@5", time=990.0)
+        session.watermark(0)
+        assert session.hub.rings.covered_since == 990.0 + MARGIN_S
+
+    def test_a_new_epoch_asks_every_partition_again(self) -> None:
+        session = Session({0: 0, 1: 0})
+        session.watermark(0)
+        session.watermark(0, epoch="01EPOCH2")
+        session.watermark(1)
+        assert not session.hub.warm
+        session.watermark(1, epoch="01EPOCH2")
+        assert session.hub.warm
+
+    def test_a_new_session_takes_back_what_the_last_one_claimed(self) -> None:
+        session = Session({0: 0})
+        session.watermark(0)
+        Intake(session.hub, FRAMES, {0: Reach(0, 900.0)}, lambda *_: None)
+        assert not session.hub.warm
+        assert session.hub.rings.covered_since > 1e12
+
+
+class TestRecords:
+    def test_an_order_reaches_each_of_its_channels(self) -> None:
+        session = Session({0: 0})
+        session.order(0, "store:1@5", "table:1/2@3")
+        assert (session.head("store:1"), session.head("table:1/2")) == (5, 3)
+
+    def test_the_line_arrives_as_it_was_written(self) -> None:
+        session = Session({0: 0})
+        session.watermark(0)
+        subscriber = FakeSubscriber()
+        session.hub.attach(subscriber, {"store:1": 4}, {"store:1": 4}, 1000.0, EPOCH)
+        text = "a\u2028b\u0085c \\n \\r 🍜"
+        value, headers = order_record(("store:1@5",), text=text)
+        session.take(0, value, headers)
+        (event,) = subscriber.events
+        assert event.data.encode() == value
+        assert (event.type, event.last_event_id) == ("order.placed", "store:1@5")
+
+    @pytest.mark.parametrize(
+        ("value", "headers", "kind"),
+        [
+            (b"hello", [], "foreign"),
+            (b"{}", [("type", b"order.placed"), ("epoch", b"01EPOCH1")], "foreign"),
+            (None, [("type", b"watermark"), ("epoch", b"01EPOCH1")], "foreign"),
+            (None, [("type", b"watermark"), ("epoch", b"\xff"), ("watermark", b"1")], "foreign"),
+            (None, [("type", b"watermark"), ("epoch", b"x"), ("watermark", b"soon")], "foreign"),
+            (*order_record(("store:1@5", "nonsense@@1")), "foreign"),
+            (*order_record(("store:1@5", "store:1@9999999999999999999")), "foreign"),
+            (*order_record(("store:1@5",), text="\r"), "malformed"),
+        ],
+    )
+    def test_what_is_not_ours_is_left_out_whole_and_told(
+        self, value: bytes | None, headers: Headers, kind: str
+    ) -> None:
+        session = Session({0: 0})
+        session.take(0, value, headers)
+        assert [k for k, _ in session.skipped] == [kind]
+        assert len(session.hub.rings) == 0
+
+    def test_an_older_epoch_is_left_out(self) -> None:
+        session = Session({0: 0})
+        session.order(0, "store:1@5", epoch="01EPOCH0")
+        session.watermark(0, epoch="01EPOCH0")
+        assert [k for k, _ in session.skipped] == ["old_epoch", "old_epoch"]
+        assert session.hub.watermark is None

@@ -1,0 +1,238 @@
+"""A stream from its hello to its end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from client_sdk.contract.ticket import Ticket
+from event_server.errors import RefusedError
+from event_server.stream import Accepted, StreamRequest
+from event_server.streams import TICK_S, Streams
+from tests.unit.event_server.parts import (
+    EPOCH,
+    KEYS,
+    FakeSubscriber,
+    frame,
+    make_hub,
+    make_streams,
+    make_ticket,
+)
+
+A = "store:1"
+TICKET = make_ticket({A: 7})
+
+
+def ready(**options: object) -> Streams:
+    """Streams over a hub whose watermark is 1000 at the time 0."""
+    hub = make_hub()
+    hub.mark(0, 1000.0, 0.0)
+    return make_streams(hub, **options)  # type: ignore[arg-type]
+
+
+def connect(
+    streams: Streams, now: float = 0.0, ticket: Ticket = TICKET, last_event_id: str = ""
+) -> FakeSubscriber:
+    accepted = streams.judge(StreamRequest(KEYS.sign(ticket), last_event_id, ""), now)
+    subscriber = FakeSubscriber()
+    streams.open(subscriber, accepted, now)
+    return subscriber
+
+
+def advance(streams: Streams, start: float, end: float, marks: bool = True) -> None:
+    """Turn the timer from `start` to `end`; the relay marks each second if `marks`."""
+    for tick in range(round(start / TICK_S), round(end / TICK_S)):
+        now = tick * TICK_S
+        if marks and tick % 10 == 0:
+            streams.hub.mark(0, 1000.0 + now, now)
+        streams.turn(now)
+
+
+def refused(streams: Streams, now: float = 0.0) -> RefusedError:
+    with pytest.raises(RefusedError) as error:
+        connect(streams, now)
+    return error.value
+
+
+class TestBeginning:
+    def test_retry_and_hello_come_first_then_what_was_missed(self) -> None:
+        streams = ready()
+        for seq in (7, 8, 9):
+            streams.hub.publish(A, seq, frame(A, seq), 1000.0)
+        subscriber = connect(streams)
+        assert subscriber.raw.startswith(b"retry: 2000\n\nevent: hello\n")
+        assert subscriber.types() == ["hello", "order.placed", "order.placed"]
+        assert json.loads(subscriber.events[0].data) == {
+            "server": "server-1",
+            "epoch": EPOCH,
+            "watermark": "1970-01-01T00:16:40.000000Z",
+            "ends_in_ms": 67500,
+            "replayed": 2,
+        }
+
+    def test_what_cannot_be_covered_gets_sync_required_and_nothing_else(self) -> None:
+        streams = ready()
+        subscriber = connect(streams, last_event_id="3")
+        assert subscriber.types() == ["sync-required"]
+        assert subscriber.ended
+
+    def test_a_ticket_tells_the_time_too(self) -> None:
+        streams = ready()
+        connect(streams, ticket=make_ticket({A: 7}, issued_at=1004.0))
+        assert streams.hub.clock.estimate(0.0) == 1004.0
+
+
+class TestRefusals:
+    def test_a_server_that_warms_up(self) -> None:
+        streams = ready()
+        streams.hub.warm = False
+        assert refused(streams).slug == "degraded"
+
+    def test_a_server_whose_watermark_is_too_old(self) -> None:
+        streams = ready()
+        error = refused(streams, now=6.0)
+        assert error.slug == "degraded"
+        assert error.retry_after == 3.0
+
+    def test_a_full_server(self) -> None:
+        streams = ready(max_streams=2)
+        connect(streams)
+        first = connect(streams)
+        assert refused(streams).slug == "overloaded"
+        streams.close(first)
+        connect(streams)
+
+    def test_a_stream_that_is_ending_still_counts(self) -> None:
+        streams = ready(max_streams=1)
+        subscriber = connect(streams)
+        streams.slow(subscriber, 0.0)
+        assert refused(streams).slug == "overloaded"
+
+    def test_a_server_that_is_stopping(self) -> None:
+        streams = ready()
+        streams.drain(10.0, 0.0)
+        assert refused(streams).slug == "unavailable"
+
+
+class TestHeartbeats:
+    def test_each_stream_gets_one_per_period_with_the_watermark(self) -> None:
+        streams = ready(heartbeat_s=2.0)
+        subscriber = connect(streams)
+        advance(streams, 0.1, 10.1)
+        beats = [e for e in subscriber.events if e.type == "heartbeat"]
+        assert len(beats) == 5
+        assert json.loads(beats[-1].data)["watermark"] >= "1970-01-01T00:16:48.000000Z"
+
+    def test_they_are_spread_over_the_period(self) -> None:
+        shares = iter([0.5])
+
+        def share(low: float, high: float) -> float:
+            return low + (high - low) * next(shares, 0.5)
+
+        streams = ready(heartbeat_s=1.0, uniform=share)
+        subscribers = []
+        for n in range(10):
+            shares = iter([0.5, n / 10 + 0.01])
+            subscribers.append(connect(streams))
+        per_tick = []
+        for tick in range(11, 21):
+            before = sum(len(s.events) for s in subscribers)
+            streams.turn(tick * TICK_S)
+            per_tick.append(sum(len(s.events) for s in subscribers) - before)
+        assert per_tick == [1] * 10
+
+
+class TestEnds:
+    def test_after_its_lifetime_with_bye_timeout(self) -> None:
+        streams = ready(lifetime_s=(3.0, 3.0))
+        subscriber = connect(streams)
+        advance(streams, 0.1, 3.0)
+        assert not subscriber.ended
+        advance(streams, 3.0, 3.2)
+        assert json.loads(subscriber.events[-1].data) == {
+            "reason": "timeout",
+            "reconnect_after_ms": 250,
+        }
+
+    def test_nothing_comes_after_bye(self) -> None:
+        streams = ready(lifetime_s=(1.0, 1.0), heartbeat_s=0.1)
+        subscriber = connect(streams)
+        advance(streams, 0.1, 1.2)
+        streams.hub.publish(A, 8, frame(A, 8), 1000.0)
+        advance(streams, 1.2, 3.0)
+        assert subscriber.types()[-1] == "bye"
+
+    def test_degraded_ends_every_stream(self) -> None:
+        streams = ready()
+        subscribers = [connect(streams) for _ in range(3)]
+        advance(streams, 0.1, 4.9, marks=False)
+        assert not any(s.ended for s in subscribers)
+        advance(streams, 4.9, 5.3, marks=False)
+        assert [json.loads(s.events[-1].data)["reason"] for s in subscribers] == ["degraded"] * 3
+
+    def test_a_slow_client_is_ended_once(self) -> None:
+        streams = ready()
+        subscriber = connect(streams)
+        streams.slow(subscriber, 0.0)
+        streams.slow(subscriber, 0.0)
+        assert json.loads(subscriber.events[-1].data)["reason"] == "slow"
+
+    def test_whose_last_words_do_not_leave_is_cut_off(self) -> None:
+        streams = ready()
+        stuck, gone = connect(streams), connect(streams)
+        streams.slow(stuck, 0.0)
+        streams.slow(gone, 0.0)
+        streams.close(gone)
+        advance(streams, 0.1, 4.9)
+        assert not stuck.aborted
+        advance(streams, 4.9, 5.2)
+        assert stuck.aborted
+        assert not gone.aborted
+
+    def test_who_leaves_is_forgotten(self) -> None:
+        streams = ready(lifetime_s=(1.0, 1.0), heartbeat_s=0.1)
+        subscriber = connect(streams)
+        streams.close(subscriber)
+        seen = len(subscriber.events)
+        streams.hub.publish(A, 8, frame(A, 8), 1000.0)
+        advance(streams, 0.1, 3.0)
+        assert len(subscriber.events) == seen
+        assert len(streams) == 0
+
+
+class TestDrain:
+    def test_streams_are_ended_evenly_over_the_time(self) -> None:
+        streams = ready()
+        subscribers = [connect(streams) for _ in range(10)]
+        streams.drain(5.0, 0.0)
+        ended = []
+        for tick in range(60):
+            streams.turn(tick * TICK_S)
+            ended.append(sum(s.ended for s in subscribers))
+        assert ended[2] == 1
+        assert ended[27] == pytest.approx(6, abs=1)
+        assert ended[50] == 10
+        assert {json.loads(s.events[-1].data)["reason"] for s in subscribers} == {"drain"}
+
+    def test_a_stream_that_would_have_ended_earlier_is_not_kept_longer(self) -> None:
+        streams = ready(lifetime_s=(1.0, 1.0))
+        connect(streams)
+        last = connect(streams)
+        streams.drain(30.0, 0.0)
+        advance(streams, 0.1, 1.2)
+        assert last.ended
+
+
+def test_old_events_leave_the_rings_by_the_database_clock() -> None:
+    streams = ready()
+    streams.hub.publish(A, 8, frame(A, 8), 1000.0)
+    advance(streams, 0.1, 119.0)
+    assert streams.hub.rings.get(A) is not None
+    advance(streams, 119.0, 124.0)
+    assert streams.hub.rings.get(A) is None
+
+
+def test_an_accepted_request_keeps_what_was_asked() -> None:
+    accepted = Accepted(TICKET, {A: 7})
+    assert accepted.positions == {A: 7}
