@@ -51,7 +51,7 @@ async def replay_file(
         ReplayError: the file cannot be read.
         RefusedError, UnauthorizedError, UnreachableError: as `OrderProducer`.
     """
-    planned = plan(read_orders(_lines(path))[:limit], stores, tables, seed)
+    planned = plan(read_orders(read_lines(path))[:limit], stores, tables, seed)
     return await replay(planned, producer, pace, concurrency, progress)
 
 
@@ -69,7 +69,8 @@ async def replay(
 
     async def one(item: Planned) -> None:
         try:
-            summary.events += await live(item, producer)
+            made = await live(item, producer)
+            summary.events += made
             summary.orders += 1
             if summary.orders % _PROGRESS_EVERY == 0:
                 progress(f"{summary.orders} of {len(planned)} orders")
@@ -108,7 +109,12 @@ async def live(item: Planned, producer: OrderProducer) -> int:
     return events
 
 
-def _lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
+    """The lines of a CSV file, gzipped or not.
+
+    Raises:
+        ReplayError: it cannot be read.
+    """
     try:
         raw = path.read_bytes()
         text = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw

@@ -25,6 +25,7 @@ _UNREACHABLE: Final = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a connection that was cut in mid-statement may raise
     asyncpg.QueryCanceledError,
 )
 

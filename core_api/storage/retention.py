@@ -7,13 +7,17 @@ from typing import Final
 from core_api.storage.pool import Pool, mapped_errors
 
 # Old rows are found by the BRIN index over their time. The counter rows are locked sorted, as
-# writers do, and a channel that is being written to is skipped until the next time. The floor moves
+# writers do, and a channel that is being written to is skipped until the next time. What the relay
+# has still to publish is not forgotten, however old it is. The floor moves
 # in the transaction that deletes, so a reader sees both or neither.
 _TRIM_LOG: Final = """
 WITH old AS (
     SELECT channel, max(seq) AS seq FROM (
         SELECT channel, seq FROM channel_log
-        WHERE occurred_at < now() - make_interval(secs => $1) LIMIT $2
+        WHERE occurred_at < least(
+            now() - make_interval(secs => $1),
+            (SELECT committed_after FROM outbox ORDER BY id LIMIT 1)
+        ) LIMIT $2
     ) AS some GROUP BY channel
 ), locked AS (
     SELECT h.channel, o.seq FROM channel_heads h JOIN old o ON o.channel = h.channel

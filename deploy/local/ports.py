@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
 from typing import Final
 
 from client_sdk.contract.errors import YabamError
 
 LOOPBACK: Final = "127.0.0.1"
+_BELOW_EPHEMERAL: Final = range(15_000, 32_000)
 
 
 class PortTakenError(YabamError):
@@ -15,10 +18,16 @@ class PortTakenError(YabamError):
 
 
 def free_port() -> int:
-    """A port that nobody uses right now."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nobody uses right now.
+
+    It is below the ports that the system hands to outgoing connections, one of which might else
+    take it before its owner listens.
+    """
+    while True:
+        port = secrets.choice(_BELOW_EPHEMERAL)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def check_free(port: int, choose_another: str) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import jwt
@@ -15,6 +19,8 @@ import pytest
 
 from client_sdk.contract.frame import SseEvent, SseParser
 from client_sdk.contract.ticket import Ticket
+from deploy.kafka.server import KafkaServer, ensure_libs
+from deploy.local.broker import EmbeddedBroker
 from event_server.access import OpsTokens
 from event_server.intake import Intake, Reach
 from event_server.main import EventServer, build, serve
@@ -183,3 +189,37 @@ def reason(event: SseEvent) -> str:
     """Why a bye or a sync-required came."""
     text: str = json.loads(event.data)["reason"]
     return text
+
+
+KAFKA_BUILD = Path(os.environ.get("YABAM_TEST_KAFKA_BUILD", "build/kafka"))
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    with tempfile.TemporaryDirectory(prefix="yabam-broker-") as folder:
+        broker = EmbeddedBroker(Path(folder))
+        broker.start()
+        yield broker
+        broker.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[KafkaServer]:
+    with tempfile.TemporaryDirectory(prefix="yabam-kafka-") as folder:
+        server = KafkaServer(Path(folder), ensure_libs(KAFKA_BUILD, print))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def bootstrap(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for it runs on the embedded broker and on Apache Kafka."""
+    name = "embedded_broker" if request.param == "embedded" else "kafka_server"
+    address: str = request.getfixturevalue(name).bootstrap
+    return address
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"events-{uuid4().hex}"

@@ -1,0 +1,108 @@
+"""The whole system on real parts: PostgreSQL, Apache Kafka, and every process of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from core_api.access import Caller, Role
+from core_api.main import token_keys
+from deploy.kafka.server import KafkaServer, ensure_libs
+from deploy.local.ports import free_port
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.stack import Addresses, Stack, free_ports, load_keys
+
+BUILD = Path("build/kafka")
+
+
+@pytest.fixture(scope="session")
+def parts_folder() -> Iterator[Path]:
+    """A folder that other users may be let into, which pytest's own are not."""
+    folder = Path(tempfile.mkdtemp(prefix="yabam-parts-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(parts_folder: Path) -> Iterator[KafkaServer]:
+    """A real Apache Kafka; a machine without Java and Maven fails here, and is told so."""
+    server = KafkaServer(parts_folder / "kafka", ensure_libs(BUILD, print))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(parts_folder: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(parts_folder / "postgres")
+    server.start()
+    yield server
+    server.stop()
+
+
+class Installation(Stack):
+    """A stack with a database and topics of its own."""
+
+    def __init__(self, database: str, kafka: str, folder: Path, extra: dict[str, str]) -> None:
+        self.keys = load_keys(folder / "keys.json")
+        name = uuid.uuid4().hex[:12]
+        topics = {
+            "YABAM_EVENTS_TOPIC": f"order-events-{name}",
+            "YABAM_INBOUND_TOPIC": f"orders.inbound-{name}",
+            "YABAM_INBOUND_DLQ_TOPIC": f"orders.inbound.dlq-{name}",
+        }
+        self.stream_port = free_port()
+        """Where clients look for the event server when a test puts a proxy there."""
+        extra = {name: value.format(proxy=self.stream_port) for name, value in extra.items()}
+        super().__init__(
+            Addresses(database, kafka, ports=free_ports()), self.keys, folder, topics | extra
+        )
+
+    def token(self, role: Role, *stores: str) -> str:
+        """A token of the role for these stores."""
+        keys = token_keys({"local": self.keys.token}, "local")
+        return keys.sign(Caller(f"{role}-{'-'.join(stores)}", role, frozenset(stores)), 3600)
+
+
+@pytest.fixture
+def extra_settings() -> dict[str, str]:
+    """Settings that a test module overrides for its stack."""
+    return {}
+
+
+@pytest.fixture
+def stack(
+    postgres: EmbeddedPostgres,
+    kafka: KafkaServer,
+    tmp_path: Path,
+    extra_settings: dict[str, str],
+) -> Iterator[Installation]:
+    """Everything, running."""
+    database = create_database(postgres)
+    installation = Installation(database, kafka.bootstrap, tmp_path, extra_settings)
+    installation.migrate()
+    try:
+        installation.start()
+        yield installation
+    finally:
+        installation.stop()
+
+
+def create_database(postgres: EmbeddedPostgres) -> str:
+    """A fresh database; its URL."""
+    name = f"t{uuid.uuid4().hex}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres.url)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    asyncio.run(create())
+    return postgres.url.rpartition("/")[0] + f"/{name}"

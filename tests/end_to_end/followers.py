@@ -1,0 +1,111 @@
+"""Clients that write down everything they are handed, and the proof over what they wrote."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import asyncpg
+import msgspec
+
+from client_sdk import OrderClient, OrderEvent, Reset, Settings
+from client_sdk.contract.order import Order
+
+IMPATIENT = Settings(backoff_first=0.05, backoff_most=0.5, connect_timeout=3.0)
+"""A client that comes back quickly, so that a test sees many comebacks in its time."""
+
+
+class Follower:
+    """One client on one channel; `seqs` and `orders` are what its consumer made of it."""
+
+    def __init__(self, core_url: str, token: str, channel: str) -> None:
+        self.channel = channel
+        self.seqs: list[int] = []
+        self.orders: dict[str, Order] = {}
+        self.resets: list[str] = []
+        self.first_state = asyncio.Event()
+        self.client = OrderClient(core_url, token, [channel], settings=IMPATIENT)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Follow, until stopped."""
+        self._task = asyncio.create_task(self._follow(), name=f"follow {self.channel}")
+
+    async def synced(self) -> None:
+        """Return once the consumer has been given its first state."""
+        await self.first_state.wait()
+
+    async def stop(self) -> None:
+        """Stop, and raise what the client raised."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            if not self._task.cancelled() and (error := self._task.exception()) is not None:
+                raise error
+
+    async def reached(self, head: int) -> None:
+        """Return once the consumer has the event `head`."""
+        while not self.seqs or self.seqs[-1] < head:
+            if self._task is not None and self._task.done():
+                self._task.result()
+            await asyncio.sleep(0.02)
+
+    async def _follow(self) -> None:
+        async with self.client:
+            async for change in self.client.events():
+                if isinstance(change, Reset):
+                    self.resets.append(change.reason)
+                    self.first_state.set()
+                    self.orders = {order.id: order for order in change.orders}
+                elif isinstance(change, OrderEvent):
+                    self.seqs.append(change.seq)
+                    self.orders[change.data.id] = change.data
+
+
+async def heads(database: str) -> dict[str, int]:
+    """The head of every channel, as the database has it."""
+    connection = await asyncpg.connect(database)
+    try:
+        rows = await connection.fetch("SELECT channel, head FROM channel_heads")
+        return {row["channel"]: row["head"] for row in rows}
+    finally:
+        await connection.close()
+
+
+async def orders_of(database: str, channel: str) -> dict[str, Order]:
+    """Every order of a channel as the database has it, in the channel's view."""
+    kind, _, name = channel.partition(":")
+    store, _, table = name.partition("/")
+    connection = await asyncpg.connect(database)
+    try:
+        rows = await connection.fetch(
+            "SELECT owner_view, table_view FROM orders WHERE store_id = $1"
+            " AND ($2 = '' OR table_id = $2)",
+            store,
+            table,
+        )
+    finally:
+        await connection.close()
+    views = [row["owner_view"] if kind == "store" else row["table_view"] for row in rows]
+    orders = [msgspec.json.decode(view, type=Order) for view in views]
+    return {order.id: order for order in orders}
+
+
+async def prove(database: str, followers: Iterable[Follower], within_s: float) -> int:
+    """Every follower has every event of its channel, once and in order, and the same orders as the
+    database; the number of events that is."""
+    newest = await heads(database)
+    total = 0
+    async with asyncio.timeout(within_s):
+        for follower in followers:
+            await follower.reached(newest.get(follower.channel, 0))
+    for follower in followers:
+        head = newest[follower.channel]
+        assert follower.seqs == list(range(1, head + 1)), follower.channel
+        expected = await orders_of(database, follower.channel)
+        assert follower.orders == expected, follower.channel
+        still_open = {key: order for key, order in expected.items() if order.is_open}
+        assert {order.id: order for order in follower.client.orders} == still_open
+        assert follower.client.status.last_error is None or follower.resets == ["first_sync"]
+        total += head
+    return total

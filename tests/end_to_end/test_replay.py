@@ -1,0 +1,80 @@
+"""Real orders through the real system, to followers that are cut off again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from client_sdk import OrderProducer
+from client_sdk.replay import read_lines, replay
+from client_sdk.replay_plan import Pace, Planned, plan, read_orders
+from tests.end_to_end.conftest import Installation
+from tests.end_to_end.followers import Follower, prove
+from tests.end_to_end.proxy import Proxy
+
+REAL_ORDERS = Path(os.environ.get("YABAM_REAL_ORDERS", "../shared/data/takeaway-orders.csv.gz"))
+ORDERS = 2_000
+STORES = 8
+TABLES = 6
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+
+
+@pytest.fixture
+def extra_settings() -> dict[str, str]:
+    return {
+        # Streams that end all the time, as well as the ones that we cut.
+        "YABAM_EVENTS_LIFETIME_MIN_S": "1",
+        "YABAM_EVENTS_LIFETIME_MAX_S": "4",
+        "YABAM_STREAM_URL": "http://127.0.0.1:{proxy}/v1/stream",
+    }
+
+
+def orders() -> list[Planned]:
+    if not REAL_ORDERS.exists():
+        pytest.fail(
+            f"the real orders are not at {REAL_ORDERS}: set YABAM_REAL_ORDERS to the CSV file"
+        )
+    return plan(read_orders(read_lines(REAL_ORDERS))[:ORDERS], STORES, TABLES, seed=7)
+
+
+def channels() -> list[str]:
+    stores = [f"store:{store + 1}" for store in range(STORES)]
+    return stores + [f"table:{store + 1}/{table + 1}" for store in range(4) for table in range(3)]
+
+
+async def cut_now_and_then(proxy: Proxy, chance: random.Random) -> None:
+    while True:
+        await asyncio.sleep(chance.uniform(0.2, 1.0))
+        proxy.cut()
+
+
+async def test_no_event_of_2000_real_orders_is_lost_doubled_or_out_of_order(
+    stack: Installation,
+) -> None:
+    planned = orders()
+    proxy = Proxy(stack.addresses.ports.events)
+    proxy.port = stack.stream_port
+    await proxy.start()
+    token = stack.token("owner", "*")
+    followers = [Follower(stack.core_url, token, channel) for channel in channels()]
+    for follower in followers:
+        follower.start()
+    await asyncio.gather(*(follower.synced() for follower in followers))
+    cutting = asyncio.create_task(cut_now_and_then(proxy, random.Random(7)))
+    try:
+        async with OrderProducer(stack.core_url, token) as producer:
+            summary = await replay(planned, producer, Pace(None), 64, lambda _line: None)
+        assert summary.orders == ORDERS
+        proven = await prove(stack.addresses.database, followers, within_s=30)
+        assert proven > ORDERS * 5
+        assert proxy.cuts > 20
+    finally:
+        cutting.cancel()
+        for follower in followers:
+            await follower.stop()
+        await proxy.stop()
