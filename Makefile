@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
 
-.PHONY: help setup run kafka test test-fast lint types format lock clean
+.PHONY: help setup run kafka test test-fast lint types format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,7 +33,7 @@ kafka: $(READY) ## Start a real Apache Kafka 4 on port 9092, without Docker
 
 test: $(READY) ## Run all tests (real Postgres, real Apache Kafka)
 	@$(BIN)/python -m deploy.kafka --prepare
-	@$(BIN)/python -m pytest -n $(WORKERS) $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_ARGS)
 
 test-fast: $(READY) ## Run the tests of pure rules only
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit $(TEST_ARGS)
@@ -48,6 +48,9 @@ types: $(READY) ## Check types, strictly
 format: $(READY) ## Bring everything into form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(READY) ## Write docs/settings.md anew from the settings classes
+	@$(BIN)/python -m deploy.settings_table
 
 lock: $(READY) ## Write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \

@@ -107,13 +107,9 @@ class Intake:
     def _watermark(
         self, partition: int, offset: int, reach: Reach, record: WatermarkRecord, now: float
     ) -> None:
-        epoch = self._hub.epoch
         if not self._hub.admit(record.epoch):
             self._skipped("old_epoch", f"epoch {record.epoch} is over")
             return
-        if self._hub.epoch != epoch:
-            for other in self._reaches.values():
-                other.fresh = False
         self._hub.mark(partition, record.watermark, now)
         if offset >= reach.end and not self._hub.warm:
             reach.fresh = True

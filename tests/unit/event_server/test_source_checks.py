@@ -1,0 +1,78 @@
+"""What a reading session makes of its brokers' answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
+from event_server.source import KafkaSource, Where
+from tests.unit.event_server.parts import FRAMES, make_hub
+
+PART = TopicPartition("order-events", 0)
+
+
+class Brokers:
+    """What `_check` asks a consumer."""
+
+    def __init__(self, end: int, highwater: int | None = None, partitions: int = 1) -> None:
+        self.end = end
+        self._highwater = highwater
+        self._partitions = partitions
+
+    def partitions_for_topic(self, _: str) -> set[int]:
+        return set(range(self._partitions))
+
+    def highwater(self, _: TopicPartition) -> int | None:
+        return self._highwater
+
+    async def end_offsets(self, parts: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(parts, self.end)
+
+
+async def check(
+    brokers: Any, position: int, silent_for: float, owed: dict[TopicPartition, int]
+) -> None:
+    where = Where("x:1", "order-events", 1, frozenset({0}), 60.0, 10, silence_s=3.0)
+    source = KafkaSource(
+        where, make_hub(), FRAMES, lambda _: None, lambda _: None, lambda: 0.0, lambda: 0.0
+    )
+    await source._check(brokers, {PART: position}, {PART: 100.0 - silent_for}, owed, 100.0)
+
+
+async def test_a_silent_partition_whose_end_is_where_we_are_is_the_relays_silence() -> None:
+    owed: dict[TopicPartition, int] = {}
+    for _ in range(3):
+        await check(Brokers(end=7), 7, 60.0, owed)
+
+
+async def test_records_that_came_this_moment_are_given_time_until_the_next_check() -> None:
+    owed: dict[TopicPartition, int] = {}
+    await check(Brokers(end=9), 7, 4.0, owed)
+    await check(Brokers(end=9), 9, 5.0, owed)
+
+
+async def test_records_that_do_not_come_end_the_session() -> None:
+    owed: dict[TopicPartition, int] = {}
+    await check(Brokers(end=9), 7, 4.0, owed)
+    with pytest.raises(SourceLostError, match="do not arrive"):
+        await check(Brokers(end=9), 7, 5.0, owed)
+
+
+@pytest.mark.parametrize(
+    ("brokers", "silent_for", "error"),
+    [
+        (Brokers(end=5), 4.0, LogReplacedError),
+        (Brokers(end=7, highwater=5), 0.0, LogReplacedError),
+        (Brokers(end=7, partitions=0), 0.0, SourceLostError),
+        (Brokers(end=7, partitions=2), 0.0, SettingsError),
+    ],
+    ids=["the log ends before us", "so says a fetch", "no topic", "more partitions"],
+)
+async def test_what_shakes_the_proof_ends_it(
+    brokers: Brokers, silent_for: float, error: type[SourceError]
+) -> None:
+    with pytest.raises(error):
+        await check(brokers, 7, silent_for, {})
