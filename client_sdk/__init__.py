@@ -1,6 +1,8 @@
 """The client SDK: follow a store's or a table's orders, and place them, without losing one."""
 
 from client_sdk.blocking import BlockingOrderClient
+from client_sdk.buffered import BufferedSettings, BufferedStart, StartResult, StartState
+from client_sdk.buffered_client import BufferedClient, LiveTransport
 from client_sdk.client import OrderClient, RetryPolicy
 from client_sdk.contract.order import Guest, Item, Order, OrderEvent
 from client_sdk.cursors import (
@@ -11,6 +13,7 @@ from client_sdk.cursors import (
     SqliteCursors,
 )
 from client_sdk.errors import (
+    BufferedStartError,
     ClientError,
     ClosedError,
     ContractError,
@@ -30,6 +33,10 @@ from client_sdk.status import Status
 __all__ = [
     "BlockingOrderClient",
     "BookChange",
+    "BufferedClient",
+    "BufferedSettings",
+    "BufferedStart",
+    "BufferedStartError",
     "Change",
     "Checkpoint",
     "ClientError",
@@ -41,6 +48,7 @@ __all__ = [
     "Guest",
     "HandlerError",
     "Item",
+    "LiveTransport",
     "MemoryCursors",
     "Order",
     "OrderBook",
@@ -52,6 +60,8 @@ __all__ = [
     "RetryPolicy",
     "Settings",
     "SqliteCursors",
+    "StartResult",
+    "StartState",
     "State",
     "Status",
     "UnauthorizedError",

@@ -48,7 +48,7 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
     rings = Rings(settings.events_ring_events, settings.events_ring_bytes)
     hub = Hub(rings, frames, DatabaseClock(), settings.owned_partitions)
     streams = Streams(
-        settings.events_name,
+        settings.server_name,
         hub,
         frames,
         Health(hub, settings.events_degraded_after_s),

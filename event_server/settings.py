@@ -44,10 +44,9 @@ class EventSettings(BaseSettings):
         8001, description="Port that the event server listens on; 0 picks a free one"
     )
     events_name: str = Field(
-        platform.node() or "events",
-        min_length=1,
+        "",
         max_length=200,
-        description="This server's name in the hello of its streams; the host's name if not set",
+        description="This server's name in the hello of its streams; the host's name if empty",
     )
     events_fetch_wait_ms: int = Field(
         100,
@@ -123,6 +122,11 @@ class EventSettings(BaseSettings):
                 f"YABAM_EVENTS_PARTITIONS must name some of 0 to {self.partitions - 1}"
             )
         return self
+
+    @property
+    def server_name(self) -> str:
+        """This server's name."""
+        return self.events_name or platform.node() or "events"
 
     @property
     def owned_partitions(self) -> frozenset[int]:

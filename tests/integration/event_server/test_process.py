@@ -21,18 +21,7 @@ from tests.integration.event_server.conftest import SECRET, Stream, reason
 from tests.integration.event_server.relay import relay_to
 from tests.unit.event_server.parts import KEYS, make_ticket
 
-COMMAND = """
-import argparse, sys
-from client_sdk.contract.errors import YabamError
-from event_server.commands import register
-parser = argparse.ArgumentParser()
-register(parser.add_subparsers())
-args = parser.parse_args(["events"])
-try:
-    sys.exit(args.run(args))
-except YabamError as error:
-    sys.exit(f"yabam: {error}")
-"""
+COMMAND = "from client_sdk.cli import main; raise SystemExit(main(['events']))"
 
 
 @asynccontextmanager
@@ -103,7 +92,7 @@ async def test_a_taken_port_is_named_with_what_to_do(topic: str) -> None:
         port = taken.getsockname()[1]
         async with process("127.0.0.1:9", topic, port) as child:
             _, log = await asyncio.wait_for(child.communicate(), 10)
-    assert child.returncode != 0
+    assert child.returncode == 2
     assert f"port {port} on 127.0.0.1 is taken" in log.decode()
     assert "YABAM_EVENTS_PORT" in log.decode()
     assert "Traceback" not in log.decode()
@@ -118,7 +107,7 @@ async def test_a_topic_that_does_not_fit_stops_it_with_a_plain_word(
         process(bootstrap, topic, free_port(), YABAM_PARTITIONS="3") as child,
     ):
         _, log = await asyncio.wait_for(child.communicate(), 15)
-    assert child.returncode != 0
+    assert child.returncode == 2
     assert "has 4 partitions, YABAM_PARTITIONS=3" in log.decode()
     assert "Traceback" not in log.decode()
 
