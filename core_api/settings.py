@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypeVar
 
+import pydantic_settings
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -146,6 +148,11 @@ def load(settings: type[S]) -> S:
     """
     try:
         return settings()
+    except pydantic_settings.SettingsError as error:
+        # A variable that should hold JSON does not; the library names the field, not the value.
+        field = re.search(r'field "(\w+)"', str(error))
+        name = f"YABAM_{field[1].upper()}" if field else "a setting"
+        raise SettingsError(f"{name} is not JSON: see docs/settings.md for its form") from None
     except ValidationError as error:
         raise SettingsError(
             "; ".join(

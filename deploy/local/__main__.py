@@ -70,8 +70,13 @@ def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
         database = options.database or _postgres(options.data, cleanup)
     with _step("Kafka broker"):
         kafka = options.kafka or _broker(options.data, cleanup)
+        # The embedded broker answers a waiting fetch only when its time is up.
+        settings = {} if options.kafka else {"YABAM_EVENTS_FETCH_WAIT_MS": "10"}
     stack = Stack(
-        Addresses(database, kafka, ports=ports), load_keys(options.data / "keys.json"), options.data
+        Addresses(database, kafka, ports=ports),
+        load_keys(options.data / "keys.json"),
+        options.data,
+        settings,
     )
     with _step("database schema"):
         stack.migrate()
