@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,8 @@ from client_sdk.contract.errors import YabamError
 
 _PR_SET_PDEATHSIG: Final = 1
 _LOG_TAIL_LINES: Final = 15
+# The kernel takes the thread that made a child for its parent. This one lives as long as we do.
+_SPAWNER: Final = ThreadPoolExecutor(1, thread_name_prefix="spawner")
 
 
 class ProcessError(YabamError):
@@ -89,9 +92,12 @@ class Process:
 
     def start(self) -> None:
         """Start it; a second start follows a stop or a kill."""
+        self._child = _SPAWNER.submit(self._spawn).result()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as out:
-            self._child = subprocess.Popen(
+            return subprocess.Popen(
                 self._command,
                 env=os.environ | self._environment,
                 stdin=subprocess.DEVNULL,
