@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -132,6 +133,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             ),
         }.items()
     ]
+    for helper in helpers:
+        helper.add_done_callback(partial(_stop_if_failed, server))
     host, port = listener.getsockname()[:2]
     log.info("core_listening", host=host, port=port)
     try:
@@ -199,6 +202,13 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         await asyncio.gather(sending, return_exceptions=True)
         pool.terminate()
         log.info("ingest_stopped")
+
+
+def _stop_if_failed(server: Server, helper: asyncio.Task[None]) -> None:
+    """A helper that died of a bug leaves Core half alive: better to stop and be started anew."""
+    if not helper.cancelled() and (error := helper.exception()) is not None:
+        log.error("helper_failed", helper=helper.get_name(), exc_info=error)
+        server.should_exit = True
 
 
 def stop_signal() -> asyncio.Event:

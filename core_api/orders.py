@@ -40,8 +40,8 @@ CHANGEABLE: Final[frozenset[OrderStatus]] = frozenset({"placed", "accepted", "pr
 
 MAX_ITEMS: Final = 200
 
-_NO_NUL: Final = "^[^\x00]*$"
-StoreId = Annotated[str, Meta(pattern=f"^{ID_PATTERN}$", description="The store's id.")]
+_NO_NUL: Final = "^[^\x00]*$(?!\n)"
+StoreId = Annotated[str, Meta(pattern=f"^{ID_PATTERN}$(?!\n)", description="The store's id.")]
 Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_NUL)]
 Note = Annotated[str, Meta(max_length=500, pattern=_NO_NUL)]
 Target = Literal["accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"]
@@ -70,9 +70,9 @@ class PlaceOrder(Struct, frozen=True, forbid_unknown_fields=True):
     """Place an order, at a table or (without `table_id`) at the counter."""
 
     store_id: StoreId
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217.")]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$(?!\n)", description="ISO 4217.")]
     items: Items
-    table_id: Annotated[str, Meta(pattern=f"^{ID_PATTERN}$")] | None = None
+    table_id: Annotated[str, Meta(pattern=f"^{ID_PATTERN}$(?!\n)")] | None = None
     note: Note = ""
     reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=_NO_NUL)] | None = None
     guest: NewGuest | None = None

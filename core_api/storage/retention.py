@@ -18,7 +18,7 @@ WITH old AS (
             now() - make_interval(secs => $1),
             (SELECT committed_after FROM outbox ORDER BY id LIMIT 1)
         ) LIMIT $2
-    ) AS some GROUP BY channel
+    ) AS batch GROUP BY channel
 ), locked AS (
     SELECT h.channel, o.seq FROM channel_heads h JOIN old o ON o.channel = h.channel
     ORDER BY h.channel FOR UPDATE OF h SKIP LOCKED

@@ -1,0 +1,84 @@
+"""A Core in a process of its own over a real PostgreSQL, and the tokens to speak to it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.ticket import TicketKeys
+from core_api.access import Caller, Role
+from core_api.main import token_keys
+from deploy.local.stack import Addresses, Keys, Stack, free_ports
+
+KEYS = Keys(token="t" * 32, ticket="k" * 32)
+ITEM = {"name": "김밥", "quantity": 2, "unit_price": 3500}
+
+
+@dataclass
+class CoreService:
+    """One Core; each test takes a store of its own, so that tests do not see each other."""
+
+    database: str
+    stack: Stack
+    client: httpx.AsyncClient = field(repr=False)
+
+    @classmethod
+    def start(cls, database: str, folder: Path, extra: dict[str, str] | None = None) -> CoreService:
+        """Start Core on a migrated database."""
+        stack = Stack(
+            Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, folder, extra or {}
+        )
+        stack.migrate()
+        stack.core.start()
+        stack.core.wait_ready(30)
+        return cls.over(database, stack)
+
+    @classmethod
+    def over(cls, database: str, stack: Stack) -> CoreService:
+        """A Core that runs already, with a client for the loop that is running now."""
+        client = httpx.AsyncClient(base_url=stack.core_url, timeout=30)
+        return cls(database, stack, client)
+
+    def stop(self) -> None:
+        """Stop it."""
+        self.stack.core.stop()
+
+    @property
+    def tickets(self) -> TicketKeys:
+        """The ring that verifies its tickets."""
+        return TicketKeys({"local": KEYS.ticket.encode()}, "local")
+
+
+def token(role: Role, *stores: str, table: str | None = None, lifetime_s: int = 600) -> str:
+    """A token of the role for these stores or this table (`12/5`)."""
+    keys = token_keys({"local": KEYS.token}, "local")
+    channel = parse_channel(f"table:{table}") if table else None
+    subject = f"{role}-{'-'.join(stores)}{table or ''}"
+    return keys.sign(Caller(subject, role, frozenset(stores), channel), lifetime_s)
+
+
+def bearer(text: str, **more: str) -> dict[str, str]:
+    """Headers with the token; underscores of other names become dashes."""
+    headers = {"authorization": f"Bearer {text}"} if text else {}
+    return headers | {name.replace("_", "-"): value for name, value in more.items()}
+
+
+def new_store() -> str:
+    """A store that no other test uses."""
+    return uuid.uuid4().hex[:12]
+
+
+def an_order(store: str, table: str | None = "5", **more: Any) -> dict[str, Any]:
+    """The body of an order."""
+    return {
+        "store_id": store,
+        "table_id": table,
+        "currency": "KRW",
+        "items": [ITEM],
+        "guest": {"name": "Kim", "phone": "010"},
+    } | more
