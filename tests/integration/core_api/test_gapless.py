@@ -13,7 +13,7 @@ from core_api.access import Caller
 from core_api.commanding import Commands
 from core_api.errors import UnavailableError
 from core_api.main import new_order_id, utc_now
-from core_api.orders import NewItem, PlaceOrder, Transition
+from core_api.orders import ChangeOrder, NewItem, PlaceOrder, Transition
 from core_api.storage.migrate import upgrade
 from core_api.storage.pool import Pool, open_pool
 
@@ -127,6 +127,26 @@ async def check_whole(url: str) -> None:
     )
     assert unlike == 0
     await connection.close()
+
+
+async def test_two_processes_that_change_one_order_never_skip_or_double_a_version(
+    database: str,
+) -> None:
+    await upgrade(database)
+    pools = [await open_pool(database, size=6, command_timeout_s=10, name="writer") for _ in "ab"]
+    both = [Commands(pool, 4, utc_now, new_order_id, lambda _channels: None) for pool in pools]
+    placed = await both[0].place(OWNER, PlaceOrder("one", "KRW", [NewItem("a", 1, 1)]))
+    written = await asyncio.gather(
+        *(
+            commands.change(OWNER, placed.order_id, ChangeOrder(note=f"{n}"))
+            for n in range(8)
+            for commands in both
+        )
+    )
+    assert sorted(answer.version for answer in written) == list(range(2, 18))
+    await check_whole(database)
+    for pool in pools:
+        pool.terminate()
 
 
 async def test_the_control_a_bigserial_lets_a_follower_miss_a_row(database: str) -> None:

@@ -46,7 +46,7 @@ def test_the_service_answers_as_the_document_says(operations: Any) -> None:
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         )
-        @schemathesis_cases(operation)
+        @schemathesis_cases(operation)  # type: ignore[untyped-decorator]
         def answers(case: Any) -> None:
             response = case.call(headers=headers)
             case.validate_response(response, checks=checks)
