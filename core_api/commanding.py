@@ -48,7 +48,7 @@ from core_api.storage.writes import KeyClaim, Outcome, Write, write_each
 
 MAX_BATCH: Final = 100
 """How many commands may share one transaction."""
-MAX_ATTEMPTS: Final = 20
+MAX_ATTEMPTS: Final = 50
 """How often a write that others overtake is decided anew."""
 
 

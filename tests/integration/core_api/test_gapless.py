@@ -129,21 +129,22 @@ async def check_whole(url: str) -> None:
     await connection.close()
 
 
-async def test_two_processes_that_change_one_order_never_skip_or_double_a_version(
+async def test_processes_that_change_one_order_at_once_never_skip_or_double_a_version(
     database: str,
 ) -> None:
     await upgrade(database)
-    pools = [await open_pool(database, size=6, command_timeout_s=10, name="writer") for _ in "ab"]
-    both = [Commands(pool, 4, utc_now, new_order_id, lambda _channels: None) for pool in pools]
-    placed = await both[0].place(OWNER, PlaceOrder("one", "KRW", [NewItem("a", 1, 1)]))
-    written = await asyncio.gather(
-        *(
-            commands.change(OWNER, placed.order_id, ChangeOrder(note=f"{n}"))
-            for n in range(8)
-            for commands in both
+    pools = [await open_pool(database, size=6, command_timeout_s=10, name="writer") for _ in "abcd"]
+    cores = [Commands(pool, 4, utc_now, new_order_id, lambda _channels: None) for pool in pools]
+    for _ in range(3):
+        placed = await cores[0].place(OWNER, PlaceOrder("one", "KRW", [NewItem("a", 1, 1)]))
+        written = await asyncio.gather(
+            *(
+                commands.change(OWNER, placed.order_id, ChangeOrder(note=f"{n}"))
+                for n in range(6)
+                for commands in cores
+            )
         )
-    )
-    assert sorted(answer.version for answer in written) == list(range(2, 18))
+        assert sorted(answer.version for answer in written) == list(range(2, 26))
     await check_whole(database)
     for pool in pools:
         pool.terminate()
