@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
 
-.PHONY: help setup run kafka test test-fast lint types format docs lock clean
+.PHONY: help setup run kafka test test-fast bench-sdk simulate lint types format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ test: $(READY) ## Run all tests (real Postgres, real Apache Kafka)
 
 test-fast: $(READY) ## Run the tests of pure rules only
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit $(TEST_ARGS)
+
+bench-sdk: $(READY) ## Measure the SDK's buffered start
+	@$(BIN)/python -m tests.bench.buffered_start
 
 lint: $(READY) ## Check style
 	@$(BIN)/ruff format --check .
