@@ -92,7 +92,7 @@ class CoreApi:
 
     def app(self, cors_origins: list[str]) -> Starlette:
         """The ASGI application."""
-        return Starlette(
+        app = Starlette(
             routes=[
                 Route("/v1/sync", self.sync, methods=["GET"]),
                 Route("/v1/sync", self.sync_body, methods=["POST"]),
@@ -120,6 +120,9 @@ class CoreApi:
             ],
             exception_handlers={CoreError: on_core_error, HTTPException: on_http_error},
         )
+        # A path with a slash too many is not found; a redirect would go where the Host header says.
+        app.router.redirect_slashes = False
+        return app
 
     async def sync(self, request: Request) -> Response:
         """GET /v1/sync."""

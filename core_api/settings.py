@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import pydantic_settings
 from pydantic import AfterValidator, Field, ValidationError
@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core_api.errors import SettingsError
 
+_LONGEST_RETENTION_S: Final = 10 * 365 * 86_400.0
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -23,7 +24,9 @@ def _database_url(url: str) -> str:
 class DatabaseSettings(BaseSettings):
     """What every process of Core needs: the database and the shape of Kafka."""
 
-    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         description="Postgres: postgresql://user:password@host:port/database"
@@ -33,7 +36,9 @@ class DatabaseSettings(BaseSettings):
 class TokenSettings(BaseSettings):
     """What makes and verifies access tokens."""
 
-    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     token_keys: dict[str, str] = Field(
         description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
@@ -91,10 +96,14 @@ class CoreSettings(DatabaseSettings, TokenSettings):
     log_retention_s: float = Field(
         7 * 86_400.0,
         gt=0,
+        le=_LONGEST_RETENTION_S,
         description="How long events are kept; an older cursor gets a reset and a snapshot",
     )
     key_retention_s: float = Field(
-        7 * 86_400.0, gt=0, description="How long the answer of an Idempotency-Key is kept"
+        7 * 86_400.0,
+        gt=0,
+        le=_LONGEST_RETENTION_S,
+        description="How long the answer of an Idempotency-Key is kept",
     )
     drain_s: float = Field(
         10.0, ge=0, le=600, description="How long requests may take to finish after SIGTERM"
@@ -107,7 +116,9 @@ class CoreSettings(DatabaseSettings, TokenSettings):
 class KafkaSettings(BaseSettings):
     """Where Kafka is and what its topics are called."""
 
-    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     kafka: str = Field(description="Kafka: host:port[,host:port]")
     events_topic: str = Field("order-events", description="The topic that event servers read")
@@ -169,6 +180,6 @@ def load(settings: type[S]) -> S:
 
 def _shown(name: int | str, value: object) -> str:
     """A value as it may stand in a message: secrets never do."""
-    if "key" in str(name) or "url" in str(name):
+    if str(name).endswith(("_keys", "database_url")):
         return "(hidden)"
     return repr(value)[:80]

@@ -92,7 +92,7 @@ def request_of(body: SyncBody) -> SyncRequest:
     for name, seq in body.channels.items():
         if seq is not None and not 0 <= seq <= MAX_SEQ:
             raise BadRequestError(
-                f"the seq of {name[:80]} must be from 0 to {MAX_SEQ}", "bad-cursor"
+                f"the seq of {name[:80]!a} must be from 0 to {MAX_SEQ}", "bad-cursor"
             )
         try:
             after[parse_channel(name)] = seq

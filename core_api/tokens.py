@@ -94,7 +94,7 @@ class TokenKeys:
         return caller
 
     def _verify(self, token: str) -> tuple[Caller, int]:
-        if len(token) > _MAX_TOKEN_CHARS:
+        if len(token) > _MAX_TOKEN_CHARS or not token.isascii():
             raise UnauthorizedError("the token is not a valid JWT of this system")
         try:
             key = self._keys.get(jwt.get_unverified_header(token).get("kid", ""))

@@ -110,6 +110,8 @@ class SseParser:
             raise FrameError(f"a line of the stream is longer than {self._max_event_bytes} bytes")
 
     def _take_pending(self, part: bytes) -> bytes:
+        if len(part) + self._pending_bytes > self._max_event_bytes:
+            raise FrameError(f"a line of the stream is longer than {self._max_event_bytes} bytes")
         if not self._pending:
             return part
         self._pending.append(part)

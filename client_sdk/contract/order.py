@@ -13,6 +13,8 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from client_sdk.contract.decode import decode
+
 OrderStatus = Literal[
     "placed", "accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"
 ]
@@ -62,7 +64,7 @@ class Order(Struct, frozen=True):
     status: OrderStatus
     version: int
     """1 when placed, one up at each event of this order."""
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
     items: list[Item]
     total: int
     note: str
@@ -107,4 +109,4 @@ def decode_event(data: bytes | str) -> OrderEvent:
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an event.
     """
-    return _event_decoder.decode(data)
+    return decode(_event_decoder, data)

@@ -11,6 +11,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.decode import decode
+
 MEDIA_TYPE: Final = "application/problem+json"
 _PREFIX: Final = "urn:yabam:problem:"
 
@@ -60,6 +62,9 @@ class Problem(Struct, frozen=True, omit_defaults=True):
         return self.type.removeprefix(_PREFIX)
 
 
+_decoder: Final = msgspec.json.Decoder(Problem)
+
+
 def problem(
     slug: str,
     detail: str,
@@ -82,6 +87,6 @@ def encode_problem(value: Problem) -> bytes:
 def decode_problem(body: bytes) -> Problem | None:
     """Read a problem body; None if it is not one (a proxy's HTML page, say)."""
     try:
-        return msgspec.json.decode(body, type=Problem)
+        return decode(_decoder, body)
     except msgspec.DecodeError:
         return None

@@ -76,13 +76,14 @@ def decode_record(value: bytes | None, headers: Headers) -> OrderRecord | Waterm
     Raises:
         RecordError: the record is not of our making.
     """
-    fields = dict(headers)
+    # Kafka permits a header without a value, whatever the type of ours says.
+    fields = {name: value or b"" for name, value in headers}
     kind, epoch = fields.get("type"), fields.get("epoch")
     if not kind or not epoch:
         raise RecordError("the record lacks the header type or epoch")
     try:
         if kind == WATERMARK_TYPE:
-            return WatermarkRecord(epoch.decode("ascii"), int(fields["watermark"]) / 1e6)
+            return WatermarkRecord(epoch.decode("ascii"), _seconds(fields["watermark"]))
         ids = tuple(fields["ids"].decode("ascii").split(","))
         lines = tuple((value or b"").split(b"\n"))
         if len(ids) != len(lines):
@@ -100,6 +101,12 @@ def decode_record(value: bytes | None, headers: Headers) -> OrderRecord | Waterm
         raise RecordError(f"a header of the record is malformed: {error}") from error
     except ValueError as error:
         raise RecordError(str(error)) from error
+
+
+def _seconds(micros: bytes) -> float:
+    if not micros.isdigit() or len(micros) > 18:
+        raise RecordError("the watermark is not a number of microseconds")
+    return int(micros) / 1e6
 
 
 def split_ids(ids: Iterable[str]) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.decode import decode
 from client_sdk.contract.order import Order, OrderEvent
 
 MAX_LIMIT: Final = 1000
@@ -72,4 +73,4 @@ def decode_sync(body: bytes) -> SyncResponse:
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not such an answer.
     """
-    return _decoder.decode(body)
+    return decode(_decoder, body)

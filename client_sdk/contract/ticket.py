@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.decode import decode
 from client_sdk.contract.errors import TicketError
 
 MAX_TICKET_CHARS: Final = 48 * 1024
@@ -77,7 +78,7 @@ class TicketKeys:
         if not hmac.compare_digest(_encode(_mac(key, signed)), signature):
             raise TicketError("the ticket's signature is wrong")
         try:
-            ticket = _decoder.decode(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
+            ticket = decode(_decoder, urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
         except (Base64Error, msgspec.DecodeError) as error:
             raise TicketError("the ticket is malformed") from error
         if now >= ticket.expires_at:

@@ -1,0 +1,36 @@
+"""Orders and callers for the tests of Core's rules."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec.structs import replace
+
+from client_sdk.contract.order import Guest, Item, Order, OrderStatus
+
+NOW: Final = datetime(2026, 11, 21, 3, 0, 38, 624170, tzinfo=UTC)
+LATER: Final = datetime(2026, 11, 21, 3, 5, 0, tzinfo=UTC)
+ORDER_ID: Final = "01a1fc0c-7a60-77c9-ba73-87c38a9e69f5"
+
+
+def order(status: OrderStatus = "placed", version: int = 1, **more: object) -> Order:
+    """An order of table 5 in store 12."""
+    made = Order(
+        id=ORDER_ID,
+        store_id="12",
+        table_id="5",
+        status=status,
+        version=version,
+        currency="KRW",
+        items=[Item("김밥", 2, 3500)],
+        total=7000,
+        note="",
+        reference=None,
+        reason=None,
+        created_at=NOW,
+        updated_at=NOW,
+        guest=Guest("Kim", "010"),
+        placed_by="pos-7",
+    )
+    return replace(made, **more)

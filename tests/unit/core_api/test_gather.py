@@ -1,0 +1,234 @@
+"""Gathered queries: one in flight, the next carries all who came meanwhile, none harms another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core_api.gather import Gatherer
+
+
+class Database:
+    """Answers when it is told to, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.in_flight = 0
+        self.answers: asyncio.Queue[Exception | None] = asyncio.Queue()
+
+    async def run(self, questions: Sequence[str]) -> tuple[int, list[str]]:
+        self.in_flight += 1
+        assert self.in_flight == 1
+        self.batches.append(list(questions))
+        try:
+            error = await self.answers.get()
+            if error is not None:
+                raise error
+            return len(self.batches), [f"{question}!" for question in questions]
+        finally:
+            self.in_flight -= 1
+
+    def answer(self, error: Exception | None = None) -> None:
+        self.answers.put_nowait(error)
+
+
+def gatherer(
+    database: Database,
+    most: int = 100,
+    identities: Callable[[str], Iterable[object]] = lambda _question: (),
+) -> Gatherer[str, int, str]:
+    return Gatherer(database.run, most, identities)
+
+
+async def asked(
+    queries: Gatherer[str, int, str], *questions: str
+) -> asyncio.Task[tuple[int, list[str]]]:
+    """A caller, once its question has been taken."""
+    task = asyncio.create_task(queries.ask(questions))
+    await settled()
+    return task
+
+
+async def settled() -> None:
+    """Let everything run that can run."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_lone_question_goes_out_at_once() -> None:
+    database = Database()
+    task = await asked(gatherer(database), "a")
+    assert database.batches == [["a"]]
+    database.answer()
+    assert await task == (1, ["a!"])
+
+
+async def test_questions_that_come_meanwhile_go_out_together_as_the_next() -> None:
+    database = Database()
+    queries = gatherer(database)
+    first = await asked(queries, "a")
+    later = [await asked(queries, question) for question in "bcd"]
+    assert database.batches == [["a"]]
+    database.answer()
+    await first
+    await settled()
+    assert database.batches == [["a"], ["b", "c", "d"]]
+    database.answer()
+    assert [await task for task in later] == [(2, ["b!"]), (2, ["c!"]), (2, ["d!"])]
+
+
+async def test_each_caller_gets_its_own_answers_in_its_own_order() -> None:
+    database = Database()
+    queries = gatherer(database)
+    tasks = [
+        await asked(queries, "x"),
+        await asked(queries, "a", "b", "c"),
+        await asked(queries),
+        await asked(queries, "d"),
+    ]
+    database.answer()
+    database.answer()
+    assert [(await task)[1] for task in tasks] == [["x!"], ["a!", "b!", "c!"], [], ["d!"]]
+
+
+async def test_a_query_carries_no_more_than_it_may_and_never_splits_a_caller() -> None:
+    database = Database()
+    queries = gatherer(database, most=3)
+    tasks = [await asked(queries, "x")]
+    tasks += [await asked(queries, *questions) for questions in ("ab", "cd", "e", "fghij", "k")]
+    for _ in range(5):
+        database.answer()
+    for task in tasks:
+        await task
+    assert database.batches == [["x"], ["a", "b"], ["c", "d", "e"], [*"fghij"], ["k"]]
+
+
+async def test_an_error_reaches_all_of_its_query_and_none_of_the_next() -> None:
+    database = Database()
+    queries = gatherer(database)
+    tasks = [await asked(queries, "x"), await asked(queries, "a"), await asked(queries, "b")]
+    database.answer()
+    await tasks[0]
+    await settled()
+    after = await asked(queries, "c")
+    database.answer(RuntimeError("the database is gone"))
+    for task in tasks[1:]:
+        with pytest.raises(RuntimeError, match="gone"):
+            await task
+    database.answer()
+    assert await after == (3, ["c!"])
+
+
+async def test_a_caller_that_goes_away_while_it_waits_is_not_asked_for() -> None:
+    database = Database()
+    queries = gatherer(database)
+    first, gone, stays = [await asked(queries, question) for question in "abc"]
+    gone.cancel()
+    database.answer()
+    await first
+    await settled()
+    assert database.batches == [["a"], ["c"]]
+    database.answer()
+    assert await stays == (2, ["c!"])
+    assert gone.cancelled()
+
+
+async def test_a_caller_that_goes_away_in_flight_harms_nobody() -> None:
+    database = Database()
+    queries = gatherer(database)
+    first, gone, stays = [await asked(queries, question) for question in "abc"]
+    database.answer()
+    await first
+    await settled()
+    gone.cancel()
+    await settled()
+    database.answer()
+    assert await stays == (2, ["c!"])
+    lone = await asked(queries, "d")
+    lone.cancel()
+    database.answer()
+    await settled()
+    next_one = await asked(queries, "e")
+    database.answer()
+    assert (await next_one)[1] == ["e!"]
+
+
+async def test_an_error_in_flight_of_a_caller_that_went_away_is_nobodys() -> None:
+    database = Database()
+    queries = gatherer(database)
+    gone = await asked(queries, "a")
+    gone.cancel()
+    database.answer(RuntimeError("nobody hears this"))
+    await settled()
+    after = await asked(queries, "b")
+    database.answer()
+    assert (await after)[1] == ["b!"]
+
+
+async def test_all_callers_of_the_next_query_may_go_away() -> None:
+    database = Database()
+    queries = gatherer(database)
+    first, *gone = [await asked(queries, question) for question in "abc"]
+    for task in gone:
+        task.cancel()
+    database.answer()
+    await first
+    await settled()
+    assert database.batches == [["a"]]
+    after = await asked(queries, "d")
+    database.answer()
+    assert (await after)[1] == ["d!"]
+
+
+async def test_what_shares_an_identity_waits_for_the_next_query() -> None:
+    database = Database()
+    queries = gatherer(database, identities=lambda question: [question[0]])
+    tasks = [await asked(queries, question) for question in ("x1", "a1", "b1", "a2", "c1", "a3")]
+    for _ in range(4):
+        database.answer()
+    for task in tasks:
+        await task
+    assert database.batches == [["x1"], ["a1", "b1", "c1"], ["a2"], ["a3"]]
+
+
+async def test_what_is_held_back_is_not_overtaken_by_what_it_would_share() -> None:
+    database = Database()
+    queries = gatherer(database, identities=lambda question: list(question))
+    # ab is held back by a; b could go with a, but came after ab.
+    tasks = [await asked(queries, question) for question in ("x", "a", "ab", "b", "c")]
+    for _ in range(4):
+        database.answer()
+    for task in tasks:
+        await task
+    assert database.batches == [["x"], ["a", "c"], ["ab"], ["b"]]
+
+
+@given(
+    st.lists(st.lists(st.text("abc", min_size=1, max_size=2), min_size=1, max_size=1), max_size=15),
+    st.integers(1, 4),
+)
+def test_every_question_is_asked_once_and_those_that_share_stay_in_order(
+    calls: list[list[str]], most: int
+) -> None:
+    async def scenario() -> None:
+        database = Database()
+        named = [[f"{question}{n}" for question in call] for n, call in enumerate(calls)]
+        queries = gatherer(database, most, lambda question: set(question) & set("abc"))
+        for _ in calls:
+            database.answer()
+        results = await asyncio.gather(*(queries.ask(call) for call in named))
+        assert [answers for _, answers in results] == [[f"{q}!" for q in call] for call in named]
+        order = {q: n for n, batch in enumerate(database.batches) for q in batch}
+        assert sorted(order) == sorted(question for call in named for question in call)
+        assert all(len(batch) <= max(most, 1) for batch in database.batches)
+        flat = [question for call in named for question in call]
+        for place, later in enumerate(flat):
+            for earlier in flat[:place]:
+                if set(earlier) & set(later) & set("abc"):
+                    assert order[earlier] < order[later]
+
+    asyncio.run(scenario())

@@ -1,0 +1,82 @@
+"""Idempotency keys: one spelling of a request, one hash; any other request, another."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core_api.errors import BadRequestError
+from core_api.idempotency import parse_key, request_hash
+from core_api.orders import ChangeOrder, NewItem, PlaceOrder, Transition
+
+ITEM = '{"name":"a","quantity":1,"unit_price":1}'
+
+
+def placed(text: str) -> bytes:
+    return request_hash("place", "", msgspec.json.decode(text, type=PlaceOrder), None)
+
+
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255))
+def test_visible_ascii_is_a_key_and_quotes_around_it_are_not_part_of_it(key: str) -> None:
+    if key[0] == key[-1] == '"' and len(key) > 1:
+        return
+    assert parse_key(key) == key
+    assert parse_key(f"  {key} ") == key
+    if len(key) < 255:
+        assert parse_key(f'"{key}"') == key
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", '""', "a b", "a\tb", "a\x00b", "é", "키", "a\x7f", "a\u2028b", "x" * 256,
+     '"' + "x" * 256 + '"', '" "', "a\nb"],
+    ids=lambda text: ascii(text)[:20],
+)  # fmt: skip
+def test_anything_else_is_no_key(text: str) -> None:
+    with pytest.raises(BadRequestError) as refused:
+        parse_key(text)
+    assert refused.value.slug == "bad-request"
+    assert "Idempotency-Key" in str(refused.value)
+
+
+def test_white_space_the_order_of_keys_and_defaults_do_not_make_another_request() -> None:
+    spelled = [
+        f'{{"store_id":"1","currency":"KRW","items":[{ITEM}]}}',
+        f' {{ "currency" : "KRW",\n"items" : [ {ITEM} ], "store_id" : "1" }} ',
+        f'{{"store_id":"1","currency":"KRW","items":[{ITEM}],"note":"","table_id":null}}',
+        f'{{"store_id":"\\u0031","currency":"KRW","items":[{ITEM}]}}',
+    ]
+    assert len({placed(text) for text in spelled}) == 1
+
+
+def test_everything_that_a_request_says_makes_another_request() -> None:
+    item = NewItem("a", 1, 1)
+    hashes = [
+        request_hash("place", "", PlaceOrder("1", "KRW", [item]), None),
+        request_hash("place", "", PlaceOrder("2", "KRW", [item]), None),
+        request_hash("place", "", PlaceOrder("1", "USD", [item]), None),
+        request_hash("place", "", PlaceOrder("1", "KRW", [item, item]), None),
+        request_hash("place", "", PlaceOrder("1", "KRW", [item], table_id="1"), None),
+        request_hash("place", "", PlaceOrder("1", "KRW", [item], note="x"), None),
+        request_hash("place", "", PlaceOrder("1", "KRW", [item], reference="x"), None),
+        request_hash("transition", "a", Transition("cancelled"), None),
+        request_hash("transition", "b", Transition("cancelled"), None),
+        request_hash("transition", "a", Transition("accepted"), None),
+        request_hash("transition", "a", Transition("cancelled", "x"), None),
+        request_hash("transition", "a", Transition("cancelled"), 1),
+        request_hash("transition", "a", Transition("cancelled"), 2),
+        request_hash("change", "a", ChangeOrder(note="x"), None),
+        request_hash("change", "a", ChangeOrder(items=[item]), None),
+        request_hash("change", "a", ChangeOrder(items=[item], note="x"), None),
+    ]
+    assert all(len(one) == 32 for one in hashes)
+    assert all(one != other for one, other in combinations(hashes, 2))
+
+
+def test_the_parts_of_a_request_cannot_be_moved_into_each_other() -> None:
+    step = Transition("accepted")
+    assert request_hash("a", "bc", step, None) != request_hash("ab", "c", step, None)

@@ -1,0 +1,162 @@
+"""Load: bounds refuse early, polling slows down, and each subject has its share."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core_api import load
+from core_api.errors import OverloadedError, RateLimitedError
+from core_api.load import Bound, RateLimit, poll_after_ms
+
+
+def middle(low: float, high: float) -> float:
+    return (low + high) / 2
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_as_many_as_the_bound_are_let_in_and_the_next_is_refused() -> None:
+    bound = Bound(2, "syncs", middle)
+    with bound.admit(), bound.admit():
+        assert (bound.under_way, bound.share) == (2, 1.0)
+        with pytest.raises(OverloadedError, match="syncs") as refused, bound.admit():
+            pass
+        assert refused.value.retry_after == 2.5
+        assert (bound.under_way, bound.refused) == (2, 1)
+    assert (bound.under_way, bound.share) == (0, 0.0)
+
+
+def test_a_request_that_fails_gives_its_place_back() -> None:
+    bound = Bound(1, "commands", middle)
+    for _ in range(3):
+        with pytest.raises(KeyError), bound.admit():
+            raise KeyError
+    assert bound.under_way == 0
+    assert bound.refused == 0
+
+
+def test_the_refused_are_told_to_come_back_spread_over_some_seconds() -> None:
+    told = []
+    for draw in (min, max):
+        bound = Bound(0, "syncs", lambda low, high, draw=draw: draw(low, high))  # type: ignore[misc]
+        with pytest.raises(OverloadedError) as refused, bound.admit():
+            pass
+        told.append(refused.value.retry_after)
+    assert told == [1.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, 3000), (0.25, 3000), (0.625, 16_500), (1.0, 30_000)]
+)
+def test_polling_slows_down_under_load(share: float, expected: int) -> None:
+    assert poll_after_ms(3000, share) == expected
+
+
+@given(st.integers(100, 600_000), st.floats(0, 1), st.floats(0, 1))
+def test_more_load_never_means_faster_polling(usual: int, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert usual <= poll_after_ms(usual, low) <= poll_after_ms(usual, high) <= 10 * usual
+
+
+def test_a_subject_may_send_a_burst_and_then_as_many_as_come_in() -> None:
+    clock = Clock()
+    limit = RateLimit(2.0, 3, clock)
+    for _ in range(3):
+        limit.take("a")
+    with pytest.raises(RateLimitedError) as refused:
+        limit.take("a")
+    assert refused.value.retry_after == pytest.approx(0.5)
+    clock.now += 0.5
+    limit.take("a")
+    with pytest.raises(RateLimitedError):
+        limit.take("a")
+
+
+def test_who_comes_back_when_told_is_served() -> None:
+    clock = Clock()
+    limit = RateLimit(3.0, 1, clock)
+    limit.take("a")
+    for _ in range(50):
+        clock.now += 0.1
+        with pytest.raises(RateLimitedError) as refused:
+            limit.take("a")
+        clock.now += refused.value.retry_after + 1e-9
+        limit.take("a")
+
+
+def test_a_refused_request_costs_nothing() -> None:
+    clock = Clock()
+    limit = RateLimit(1.0, 1, clock)
+    limit.take("a")
+    for _ in range(100):
+        with pytest.raises(RateLimitedError):
+            limit.take("a")
+    clock.now += 1.0
+    limit.take("a")
+
+
+def test_one_subject_does_not_use_up_anothers() -> None:
+    limit = RateLimit(1.0, 1, Clock())
+    limit.take("a")
+    limit.take("b")
+
+
+def test_rest_is_saved_up_to_the_burst_and_no_further() -> None:
+    clock = Clock()
+    limit = RateLimit(1.0, 3, clock)
+    limit.take("a")
+    clock.now += 1e6
+    for _ in range(3):
+        limit.take("a")
+    with pytest.raises(RateLimitedError):
+        limit.take("a")
+
+
+@given(st.lists(st.floats(0, 5), max_size=60), st.floats(0.1, 50), st.integers(1, 20))
+def test_nobody_ever_gets_more_than_the_burst_and_the_rate(
+    pauses: list[float], per_s: float, burst: int
+) -> None:
+    clock = Clock()
+    limit = RateLimit(per_s, burst, clock)
+    served = 0
+    for pause in pauses:
+        clock.now += pause
+        try:
+            limit.take("a")
+        except RateLimitedError as error:
+            refused = error
+            clock.now += refused.retry_after / 2
+        else:
+            served += 1
+    assert served <= burst + (clock.now - 1000.0) * per_s + 1e-6
+
+
+def test_the_message_names_the_subject_shortly() -> None:
+    limit = RateLimit(1.0, 1, Clock())
+    limit.take("s" * 5000)
+    with pytest.raises(RateLimitedError) as refused:
+        limit.take("s" * 5000)
+    assert len(str(refused.value)) < 200
+
+
+def test_subjects_that_were_quiet_for_longest_are_forgotten_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(load, "_MAX_SUBJECTS", 2)
+    limit = RateLimit(1.0, 1, Clock())
+    for subject in ("a", "b"):
+        limit.take(subject)
+    with pytest.raises(RateLimitedError):
+        limit.take("a")  # heard of again, so b is now the quietest
+    limit.take("c")
+    limit.take("b")
+    with pytest.raises(RateLimitedError):
+        limit.take("c")
