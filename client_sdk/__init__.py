@@ -14,6 +14,7 @@ from client_sdk.cursors import (
 )
 from client_sdk.errors import (
     BufferedStartError,
+    ChannelError,
     ClientError,
     ClosedError,
     ContractError,
@@ -25,9 +26,10 @@ from client_sdk.errors import (
     YabamError,
 )
 from client_sdk.merge import Change, Reset
-from client_sdk.orders import BookChange, OrderBook
+from client_sdk.orders import BookChange, MergeResult, OrderBook
 from client_sdk.producer import OrderProducer
-from client_sdk.signals import Settings, State
+from client_sdk.settings import Settings
+from client_sdk.signals import State
 from client_sdk.status import Status
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "BufferedStart",
     "BufferedStartError",
     "Change",
+    "ChannelError",
     "Checkpoint",
     "ClientError",
     "ClosedError",
@@ -50,6 +53,7 @@ __all__ = [
     "Item",
     "LiveTransport",
     "MemoryCursors",
+    "MergeResult",
     "Order",
     "OrderBook",
     "OrderClient",

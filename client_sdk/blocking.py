@@ -1,23 +1,28 @@
 """The client for programs without asyncio: the same client, on a thread of its own.
 
 The loop runs in a private thread; each call waits for it. So the machine, the transport and the
-cursor stores are the very same, and only this shell differs.
+cursor stores are the very same, and only this shell differs. Handlers run in the caller's thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from client_sdk.client import OrderClient, Token
+import httpx
+
+from client_sdk.client import OrderClient, RetryPolicy
 from client_sdk.cursors import Checkpoint, CursorStore
+from client_sdk.driver import Token
 from client_sdk.errors import ClosedError
 from client_sdk.merge import Change
 from client_sdk.orders import OrderBook
-from client_sdk.signals import Settings
+from client_sdk.settings import Settings
 from client_sdk.status import Status
 
 R = TypeVar("R")
@@ -26,8 +31,8 @@ R = TypeVar("R")
 class BlockingOrderClient:
     """`OrderClient` for threads: `for change in client.events(): …`.
 
-    Args and errors are those of `OrderClient`. `close` may be called from another thread; the loop
-    over `events()` then ends.
+    Args and errors are those of `OrderClient`. `orders` and `checkpoint` belong to the thread that
+    loops over `events()`; `close` and `status` may be used from any.
     """
 
     def __init__(
@@ -38,35 +43,31 @@ class BlockingOrderClient:
         *,
         cursors: CursorStore | None = None,
         settings: Settings | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._make: Callable[[], OrderClient] = lambda: OrderClient(
-            base_url, token, channels, cursors=cursors, settings=settings
+        self._loop = _LoopThread()
+        self._client = OrderClient(
+            base_url, token, channels, cursors=cursors, settings=settings, transport=transport
         )
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, name="yabam-client", daemon=True)
-        self._client: OrderClient | None = None
-
-    @property
-    def orders(self) -> OrderBook:
-        """The open orders, as of the last change handed over."""
-        return self._opened.orders
+        self.orders: OrderBook = self._client.orders
+        """The open orders, as of the change in hand."""
 
     @property
     def status(self) -> Status:
         """How the client stands right now."""
-        return self._call(self._read_status())
+        return self._client.status
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The cursor that includes the change last handed over."""
-        return self._opened.checkpoint
+        """The cursor that includes the change in hand."""
+        return self._client.checkpoint
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._loop.start()
         try:
-            self._client = self._call(self._open())
+            self._loop.call(self._client.__aenter__())
         except BaseException:
-            self._stop()
+            self._loop.stop()
             raise
         return self
 
@@ -79,54 +80,132 @@ class BlockingOrderClient:
         self.close()
 
     def events(self) -> Iterator[Change]:
-        """Every event once and in order; acknowledged when the next one is asked for."""
-        events = self._opened.events()
-        try:
-            while True:
-                try:
-                    change = self._call(_next(events))
-                except StopAsyncIteration:
+        """Every event once and in order; acknowledged when the next one is asked for.
+
+        Ends when the client is closed. Errors are those of `OrderClient.events`.
+        """
+        while True:
+            try:
+                delivery = self._loop.call(self._client._take())
+            except ClosedError:
+                if self._client.status.mode == "closed":
                     return
-                yield change
-        finally:
-            if not self._loop.is_closed():
-                self._call(_close(events))
+                raise
+            if delivery is None:
+                return
+            yield delivery.change
+            try:
+                self._loop.call(self._client._done(delivery))
+            except ClosedError:
+                return  # another thread closed the client: this change is not acknowledged
+
+    def run(self, handler: Callable[[Change], None], retry: RetryPolicy | None = None) -> None:
+        """Hand each change to `handler`, in this thread, until the client is closed.
+
+        Raises:
+            HandlerError: the handler kept raising; the change is not acknowledged.
+        """
+        policy = retry or RetryPolicy()
+        for change in self.events():
+            self._handle(handler, change, policy)
+
+    def statuses(self) -> Iterator[Status]:
+        """The status now, and again each time its mode or state has changed: the newest one."""
+        status: Status | None = None
+        while True:
+            try:
+                status = self._loop.call(self._client._next_status(status))
+            except ClosedError:
+                return
+            if status is None:
+                return
+            yield status
 
     def close(self) -> None:
-        """Close the stream and stop."""
-        if self._thread.is_alive():
-            if self._client is not None:
-                self._call(self._client.close())
-            self._stop()
+        """Close the stream and stop; a loop over `events()` in another thread ends."""
+        try:
+            self._loop.call(self._client.close())
+        except ClosedError:
+            return
+        finally:
+            self._loop.stop()
 
-    @property
-    def _opened(self) -> OrderClient:
-        if self._client is None:
-            raise ClosedError("use the client in a with statement")
-        return self._client
+    def _handle(
+        self, handler: Callable[[Change], None], change: Change, policy: RetryPolicy
+    ) -> None:
+        failed = 0
+        while True:
+            try:
+                handler(change)
+                return
+            except Exception as error:
+                failed += 1
+                delay = policy.delay(failed)
+                if delay is None:
+                    raise self._loop.call(self._give_up(change, failed, error)) from error
+            time.sleep(delay)
 
-    async def _open(self) -> OrderClient:
-        return await self._make().__aenter__()
-
-    async def _read_status(self) -> Status:
-        return self._opened.status
-
-    def _call(self, work: Coroutine[Any, Any, R]) -> R:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        self._loop.close()
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+    async def _give_up(self, change: Change, attempts: int, error: Exception) -> Exception:
+        return self._client._give_up(change, attempts, error)
 
 
-async def _next(events: AsyncGenerator[Change, None]) -> Change:
-    return await anext(events)
+class _LoopThread:
+    """An event loop in a thread; a call after its end, or cut off by it, raises ClosedError."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread.
+
+        Raises:
+            ClosedError: it was started before.
+        """
+        with self._lock:
+            if self._thread is not None:
+                raise ClosedError("a client can be entered once: make a new one")
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=_serve, args=[self._loop], name="yabam-client", daemon=True
+            )
+            self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, R]) -> R:
+        """Run `work` on the loop and wait for it; leaving the wait cancels it."""
+        with self._lock:
+            if self._loop is None:
+                work.close()
+                raise ClosedError("the client is not open: use it in a with statement")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise ClosedError("the client was closed meanwhile") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """End the loop and the thread; what still runs is cancelled."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None and self._thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            if self._thread is not threading.current_thread():
+                self._thread.join()
 
 
-async def _close(events: AsyncGenerator[Change, None]) -> None:
-    await events.aclose()
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()

@@ -1,6 +1,5 @@
-"""The asyncio shell around the machine: sockets, timers, the queue to the consumer. Thin.
-
-One task feeds the machine; syncs, streams and the consumer only hand their inputs to it.
+"""The asyncio client: what a program uses. Thin: `driver.py` runs the machine, `handover.py` keeps
+what lies between it and the consumer.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ import asyncio
 import inspect
 import random
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -18,52 +17,49 @@ from typing import Self
 import httpx
 
 from client_sdk.contract.channel import parse_channel
-from client_sdk.contract.digest import format_digest
+from client_sdk.contract.cursor import MAX_CHANNELS
+from client_sdk.contract.errors import ChannelError
 from client_sdk.cursors import Checkpoint, CursorStore, MemoryCursors
-from client_sdk.errors import (
-    ClientError,
-    HandlerError,
-    UnauthorizedError,
-)
+from client_sdk.driver import Driver, Token
+from client_sdk.errors import ClientError, ClosedError, HandlerError, UnauthorizedError
+from client_sdk.handover import Handover
 from client_sdk.machine import Machine
-from client_sdk.merge import Change, Reset
+from client_sdk.merge import Change
 from client_sdk.orders import OrderBook
+from client_sdk.settings import Settings
 from client_sdk.signals import (
-    Acknowledged,
-    CancelSync,
     CheckDigest,
     Close,
-    CloseStream,
-    Command,
     Deliver,
-    Diverged,
     Failure,
     Fill,
-    Finished,
     GiveUp,
-    Input,
-    OpenStream,
-    RefreshToken,
-    Settings,
     Start,
-    StartSync,
-    State,
-    Tick,
-    TokenRefreshed,
 )
 from client_sdk.status import Status, status_of
 from client_sdk.transport import Transport
 
-Token = str | Callable[[], str | Awaitable[str]]
 Handler = Callable[[Change], Awaitable[None] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a handler that raises is tried, and how long between (seconds, doubling)."""
+    """How often a handler that raises is tried, and how long between (seconds, doubling).
+
+    Raises:
+        ValueError: it would never try.
+    """
 
     attempts: int = 3
     first_delay: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError("attempts must be at least 1")
+
+    def delay(self, failed: int) -> float | None:
+        """How long to wait after so many failed attempts; None: give up."""
+        return None if failed >= self.attempts else self.first_delay * 2 ** (failed - 1)
 
 
 class OrderClient:
@@ -71,19 +67,24 @@ class OrderClient:
 
     Use it as an async context manager, then iterate `events()` or call `run(handler)`. A change is
     acknowledged, and the cursor saved, when the iterator is asked for the next one or the handler
-    has returned; what was not acknowledged is handed over again after a restart.
+    has returned; what was not acknowledged is handed over again: by the next loop over `events()`,
+    and after a restart.
 
     Args:
         base_url: where Core is.
-        token: an access token, or a function (async or not) that gives one; it is called again
-            when the token is refused.
-        channels: what to follow, such as `store:12` or `table:12/5`; at most 500.
+        token: an access token, or a function (async or not) that gives one; it is called before
+            the first sync and whenever the token was refused. A plain function is called in a
+            thread. One that raises is called again later, with back-off; let it raise
+            UnauthorizedError to end the client.
+        channels: what to follow, such as `store:12` or `table:12/5`; 1 to 500.
         cursors: where to keep the cursor; in memory if nothing is said.
         settings: the machine's numbers.
-        transport: httpx's transport, for tests and proxies.
+        transport: httpx's transport, for tests, proxies and certificates of your own.
+        uniform: a random number evenly between two.
+        clock: seconds that only go forward.
 
     Raises:
-        ChannelError: one of the channels is not a channel name.
+        ChannelError: a channel is not a channel name, or there are none or too many.
     """
 
     def __init__(
@@ -98,51 +99,62 @@ class OrderClient:
         uniform: Callable[[float, float], float] = random.uniform,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._channels = [str(parse_channel(channel)) for channel in channels]
-        self._token_source = token
-        self._token = token if isinstance(token, str) else ""
+        self._channels = list(dict.fromkeys(str(parse_channel(name)) for name in channels))
+        if not 1 <= len(self._channels) <= MAX_CHANNELS:
+            raise ChannelError(f"name 1 to {MAX_CHANNELS} channels, not {len(self._channels)}")
+        self._token = token
         self._cursors = cursors or MemoryCursors()
         self._settings = settings or Settings()
         self._uniform = uniform
         self._clock = clock
         self._http = httpx.AsyncClient(base_url=base_url, transport=transport)
-        self._transport = Transport(self._http)
-        self._inbox: asyncio.Queue[Input] = asyncio.Queue()
-        self._queue: deque[Deliver | Fill | CheckDigest] = deque()
         self._news = asyncio.Event()
-        self._finished: Finished | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._positions: dict[str, int] = {}
-        self._epoch = ""
-        self._iterating = False
-        self._pending = 0
-        self._status_changed = asyncio.Event()
+        self._finished: tuple[Failure | Exception | None] | None = None
+        self._taking = False
+        self._driver: Driver | None = None
         self._machine = Machine({}, None, self._settings, uniform)
-        self._status = status_of(self._machine, "starting", 0, 0.0)
+        self._status_changed = asyncio.Event()
+        self._status = status_of(self._machine, "starting", 0.0)
         self.orders = OrderBook()
-        """The open orders, as of the last change handed over."""
+        """The open orders, as of the change in hand."""
+        self._handover = Handover(self.orders, {}, "")
 
     @property
     def status(self) -> Status:
         """How the client stands right now."""
-        return status_of(self._machine, self._status.mode, self._pending, self._clock())
+        return status_of(self._machine, self._status.mode, self._clock())
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The cursor that includes the change last handed over: keep it in your transaction."""
-        return Checkpoint(self._epoch, dict(self._positions))
+        """The cursor that includes the change in hand: keep it in your transaction."""
+        return self._handover.checkpoint
 
     async def __aenter__(self) -> Self:
-        stored = await self._cursors.load()
+        if self._driver is not None or self._http.is_closed:
+            raise ClosedError("a client can be entered once: make a new one")
+        try:
+            stored = await self._cursors.load()
+        except BaseException:
+            await self._http.aclose()
+            raise
         positions: dict[str, int | None] = dict.fromkeys(self._channels)
+        epoch = None
         if stored is not None:
+            epoch = stored.epoch
             positions |= {c: s for c, s in stored.positions.items() if c in positions}
-            self._epoch = stored.epoch
-        self._positions = {c: seq for c, seq in positions.items() if seq is not None}
-        epoch = stored.epoch if stored is not None else None
+        known = {c: seq for c, seq in positions.items() if seq is not None}
+        self._handover = Handover(self.orders, known, epoch or "")
         self._machine = Machine(positions, epoch, self._settings, self._uniform)
-        await self._refresh_token()
-        self._spawn("machine", self._run())
+        self._driver = Driver(
+            self._machine,
+            Transport(self._http),
+            self._token,
+            self._put,
+            self._finish,
+            self._publish_status,
+            self._clock,
+        )
+        self._driver.feed(Start())
         return self
 
     async def __aexit__(
@@ -155,32 +167,28 @@ class OrderClient:
 
     async def close(self) -> None:
         """Close the stream and stop; what was not acknowledged stays so."""
-        if self._finished is None:
-            self._handle(Close())
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._http.aclose()
+        try:
+            if self._driver is not None:
+                if self._finished is None:
+                    self._driver.feed(Close())
+                await self._driver.stop()
+        finally:
+            await self._http.aclose()
 
     async def events(self) -> AsyncGenerator[Change, None]:
         """Every event once and in order, and a `Reset` where a channel starts anew.
 
-        Ends when the client is closed.
+        Ends when the client is closed. Whoever leaves the loop gets the change that was in hand
+        once more from the next one.
 
         Raises:
             UnauthorizedError, RefusedError, ClientError: the client failed; it says why.
-            CursorStoreError: the cursor could not be saved.
+            CursorStoreError: the cursor could not be saved; ask again to try again.
+            ClosedError: the client was never opened.
         """
-        if self._iterating:
-            raise ClientError("events() is being iterated already: make a client for each consumer")
-        self._iterating = True
-        try:
-            while (delivery := await self._next()) is not None:
-                yield delivery.change
-                await self._acknowledge()
-        finally:
-            self._iterating = False
+        while (delivery := await self._take()) is not None:
+            yield delivery.change
+            await self._done(delivery)
 
     async def run(self, handler: Handler, retry: RetryPolicy | None = None) -> None:
         """Hand each change to `handler` until the client is closed.
@@ -189,167 +197,115 @@ class OrderClient:
             HandlerError: the handler kept raising; the change is not acknowledged.
         """
         policy = retry or RetryPolicy()
-        async for change in self.events():
-            await self._handled(handler, change, policy)
+        async with aclosing(self.events()) as changes:
+            async for change in changes:
+                await self._call(handler, change, policy)
 
-    async def statuses(self) -> AsyncIterator[Status]:
-        """The status now, and again each time its mode or state changes."""
-        while True:
-            self._status_changed.clear()
-            status = self._status
+    async def statuses(self) -> AsyncGenerator[Status, None]:
+        """The status now, and again each time its mode or state has changed: the newest one."""
+        status: Status | None = None
+        while (status := await self._next_status(status)) is not None:
             yield status
-            if status.mode in ("closed", "failed"):
-                return
-            await self._status_changed.wait()
 
-    # ── towards the consumer ─────────────────────────────────────────────────
+    # ── for the blocking twin, too ───────────────────────────────────────────
 
-    async def _next(self) -> Deliver | None:
-        while True:
-            while self._queue:
-                if self._finished is not None and self._finished.cause is None:
+    async def _take(self) -> Deliver | None:
+        if self._driver is None:
+            raise ClosedError("open the client by `async with` first")
+        if self._taking:
+            raise ClientError("somebody waits for events already: make a client for each consumer")
+        self._taking = True
+        try:
+            await self._save()
+            while True:
+                self._news.clear()
+                if self._finished == (None,):
                     return None
-                item = self._queue.popleft()
-                if isinstance(item, Deliver):
-                    self._show(item)
-                    return item
-                await self._keep_book(item)
-            if self._finished is not None:
-                self._raise(self._finished.cause)
+                delivery = self._take_from_handover()
+                if delivery is not None:
+                    return delivery
+                if self._finished is not None:
+                    raise _error_of(self._finished[0])
+                await self._news.wait()
+        finally:
+            self._taking = False
+
+    async def _done(self, delivery: Deliver) -> None:
+        self._handover.done(delivery)
+        await self._save()
+
+    async def _next_status(self, shown: Status | None) -> Status | None:
+        while True:
+            changed, status = self._status_changed, self.status
+            if shown is None or (shown.mode, shown.state) != (status.mode, status.state):
+                return status
+            if shown.mode in ("closed", "failed"):
                 return None
-            self._news.clear()
-            await self._news.wait()
+            await changed.wait()
 
-    def _show(self, delivery: Deliver) -> None:
-        change = delivery.change
-        if delivery.epoch != self._epoch:
-            # Seqs of another epoch say nothing in this one.
-            self._epoch, self._positions = delivery.epoch, {}
-        if isinstance(change, Reset):
-            self.orders.replace(change.channel, change.orders)
-            self._positions[change.channel] = change.head
-        else:
-            self.orders.apply(change)
-            self._positions[change.channel] = change.seq
+    def _give_up(self, change: Change, attempts: int, error: Exception) -> HandlerError:
+        failed = HandlerError(
+            f"the handler raised {attempts} times at {change.channel}; the change is not "
+            f"acknowledged: {error!r}"
+        )
+        failed.__cause__ = error
+        if self._driver is not None and self._finished is None:
+            self._driver.feed(GiveUp(failed))
+        return failed
 
-    async def _keep_book(self, item: Fill | CheckDigest) -> None:
-        if isinstance(item, Fill):
-            self.orders.replace(item.snapshot.channel, item.snapshot.orders)
-        elif format_digest(self.orders.digest(item.channel)) != item.digest:
-            self._inbox.put_nowait(Diverged(item.channel))
+    # ── the rest ─────────────────────────────────────────────────────────────
 
-    async def _acknowledge(self) -> None:
-        await self._cursors.save(self.checkpoint)
-        self._pending -= 1
-        self._inbox.put_nowait(Acknowledged(1))
+    def _take_from_handover(self) -> Deliver | None:
+        try:
+            return self._handover.take()
+        finally:
+            for diverged in self._handover.divergences():
+                if self._driver is not None:
+                    self._driver.feed(diverged)
 
-    async def _handled(self, handler: Handler, change: Change, policy: RetryPolicy) -> None:
-        for attempt in range(policy.attempts):
+    async def _save(self) -> None:
+        # Asked again after a cancellation or an error, it saves the same once more.
+        if self._handover.unsaved:
+            await self._cursors.save(self._handover.checkpoint)
+            acknowledged = self._handover.saved()
+            if self._driver is not None:
+                self._driver.feed(acknowledged)
+
+    async def _call(self, handler: Handler, change: Change, policy: RetryPolicy) -> None:
+        failed = 0
+        while True:
             try:
                 done = handler(change)
                 if inspect.isawaitable(done):
                     await done
-            except Exception as error:
-                if attempt + 1 == policy.attempts:
-                    self._handle(GiveUp(error))
-                    raise HandlerError(
-                        f"the handler raised {policy.attempts} times; the change is not "
-                        f"acknowledged: {error!r}"
-                    ) from error
-                await asyncio.sleep(policy.first_delay * 2**attempt)
-            else:
                 return
+            except Exception as error:
+                failed += 1
+                delay = policy.delay(failed)
+                if delay is None:
+                    raise self._give_up(change, failed, error) from error
+            await asyncio.sleep(delay)
 
-    def _raise(self, cause: Failure | Exception | None) -> None:
-        if isinstance(cause, Exception):
-            raise cause
-        if isinstance(cause, Failure):
-            if cause.kind == "unauthorized":
-                raise UnauthorizedError(cause.detail) from cause.cause
-            raise cause.cause or ClientError(cause.detail)
+    def _put(self, command: Deliver | Fill | CheckDigest) -> None:
+        self._handover.put(command)
+        self._news.set()
 
-    # ── around the machine ───────────────────────────────────────────────────
-
-    async def _run(self) -> None:
-        self._handle(Start())
-        while self._machine.state not in (State.CLOSED, State.FAILED):
-            deadline = self._machine.deadline
-            remaining = None if deadline == float("inf") else max(0.0, deadline - self._clock())
-            signal: Input = Tick()
-            try:
-                async with asyncio.timeout(remaining):
-                    signal = await self._inbox.get()
-            except TimeoutError:
-                pass
-            self._handle(signal)
-
-    def _handle(self, signal: Input) -> None:
-        for command in self._machine.handle(signal, self._clock()):
-            self._execute(command)
-        self._publish_status()
-
-    def _execute(self, command: Command) -> None:
-        match command:
-            case StartSync():
-                self._spawn("sync", self._sync(command))
-            case OpenStream():
-                self._spawn("stream", self._stream(command))
-            case CancelSync():
-                self._cancel("sync")
-            case CloseStream():
-                self._cancel("stream")
-            case RefreshToken():
-                self._spawn("token", self._refresh())
-            case Finished():
-                self._finished = command
-                self._news.set()
-            case Deliver() | Fill() | CheckDigest():
-                self._pending += isinstance(command, Deliver)
-                self._queue.append(command)
-                self._news.set()
-
-    def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
-        self._cancel(name)
-        task = asyncio.create_task(work, name=f"yabam-{name}")
-        task.add_done_callback(self._check)
-        self._tasks[name] = task
-
-    def _check(self, task: asyncio.Task[None]) -> None:
-        """An error that nobody foresaw ends the client and reaches the consumer."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            failure = ClientError(f"{task.get_name()} failed: {error!r}")
-            self._finished = self._finished or Finished(failure)
-            self._news.set()
-
-    def _cancel(self, name: str) -> None:
-        task = self._tasks.pop(name, None)
-        if task is not None:
-            task.cancel()
-
-    async def _sync(self, command: StartSync) -> None:
-        self._inbox.put_nowait(await self._transport.sync(command, self._token))
-
-    async def _stream(self, command: OpenStream) -> None:
-        async for signal in self._transport.stream(command):
-            self._inbox.put_nowait(signal)
-            # The machine takes it before the next: the inbox never holds more than a few.
-            await asyncio.sleep(0)
-
-    async def _refresh(self) -> None:
-        try:
-            await self._refresh_token()
-        except Exception as error:
-            self._inbox.put_nowait(GiveUp(error))
-        else:
-            self._inbox.put_nowait(TokenRefreshed())
-
-    async def _refresh_token(self) -> None:
-        if not isinstance(self._token_source, str):
-            token = self._token_source()
-            self._token = token if isinstance(token, str) else await token
+    def _finish(self, cause: Failure | Exception | None) -> None:
+        self._finished = self._finished or (cause,)
+        self._news.set()
 
     def _publish_status(self) -> None:
-        before = self._status
-        self._status = self.status
+        before, self._status = self._status, self.status
         if (before.mode, before.state) != (self._status.mode, self._status.state):
-            self._status_changed.set()
+            changed, self._status_changed = self._status_changed, asyncio.Event()
+            changed.set()
+
+
+def _error_of(cause: Failure | Exception | None) -> Exception:
+    if isinstance(cause, Exception):
+        return cause
+    if cause is None:
+        return ClosedError("the client is closed")
+    if cause.kind == "unauthorized":
+        return UnauthorizedError(cause.detail)
+    return cause.cause or ClientError(cause.detail)

@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +32,9 @@ class Checkpoint(Struct, frozen=True):
 
     epoch: str
     positions: Mapping[str, int]
+
+
+_decoder = msgspec.json.Decoder(Checkpoint)
 
 
 class CursorStore(Protocol):
@@ -75,6 +79,7 @@ class FileCursors:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
+        self._writing = _Latest()
 
     async def load(self) -> Checkpoint | None:
         """The last checkpoint saved.
@@ -90,7 +95,7 @@ class FileCursors:
         Raises:
             CursorStoreError: it cannot be written.
         """
-        await asyncio.to_thread(self._save, checkpoint)
+        await self._writing.run(lambda: self._save(checkpoint))
 
     def _load(self) -> Checkpoint | None:
         try:
@@ -132,6 +137,7 @@ class SqliteCursors:
     def __init__(self, path: str | Path, name: str = "default") -> None:
         self._path = Path(path)
         self._name = name
+        self._writing = _Latest()
 
     async def load(self) -> Checkpoint | None:
         """The last checkpoint saved.
@@ -147,7 +153,7 @@ class SqliteCursors:
         Raises:
             CursorStoreError: it cannot be written.
         """
-        await asyncio.to_thread(self._save, checkpoint)
+        await self._writing.run(lambda: self._save(checkpoint))
 
     @staticmethod
     def prepare(connection: sqlite3.Connection) -> None:
@@ -186,18 +192,44 @@ class SqliteCursors:
             raise CursorStoreError(f"cannot write {self._path}: {error}") from error
 
 
+class _Latest:
+    """Runs writes in threads, one at a time; a write that a newer one has overtaken is left out.
+
+    Whoever cancels a save leaves its thread running: it must not write its older checkpoint over
+    the next one.
+    """
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._written = 0
+        self._lock = threading.Lock()
+
+    async def run(self, write: Callable[[], None]) -> None:
+        """Return once this write, or a newer one, is done."""
+        self._asked += 1
+        await asyncio.to_thread(self._write, self._asked, write)
+
+    def _write(self, number: int, write: Callable[[], None]) -> None:
+        with self._lock:
+            if number > self._written:
+                write()
+                self._written = number
+
+
 def _head(body: bytes) -> bytes:
     return f"{_FORMAT} {sha256(body).hexdigest()}".encode()
 
 
 def _checked(body: bytes, where: str) -> Checkpoint:
     try:
-        checkpoint = msgspec.json.decode(body, type=Checkpoint)
+        checkpoint = _decoder.decode(body)
+        if not checkpoint.epoch:
+            raise CursorStoreError(f"{where} holds a cursor without an epoch")
         for channel, seq in checkpoint.positions.items():
             parse_channel(channel)
             if not 0 <= seq <= MAX_SEQ:
                 raise CursorStoreError(f"{where} holds an impossible seq for {channel}")
-    except (msgspec.DecodeError, UnicodeDecodeError, ContractError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, ContractError) as error:
         raise CursorStoreError(f"{where} holds something else than a cursor: {error}") from error
     return checkpoint
 

@@ -92,16 +92,20 @@ class Positions:
 def changes_of(positions: Positions, answer: ChannelSync) -> tuple[list[Change], bool]:
     """What a sync's answer changes in one channel, and whether it is sound.
 
-    The positions move along. An answer that leaves a gap is not sound: its good part is given, and
-    the client must sync again from where it is.
+    The positions move along. An answer that leaves a gap, or ends before the head without saying
+    that there is more, is not sound: its good part is given, and the client must sync again from
+    where it is.
     """
     changes: list[Change] = []
+    position = positions[answer.channel]
     if answer.reset is not None and answer.snapshot is not None:
-        snapshot = answer.snapshot
-        positions.move(answer.channel, snapshot.head)
-        orders = tuple(snapshot.orders)
-        changes.append(Reset(answer.channel, answer.reset, snapshot.head, orders))
-    elif answer.reset is not None or positions[answer.channel] is None:
+        # The stream may have brought what lies behind a snapshot while the answer was under way.
+        head = answer.snapshot.head
+        if answer.reset != "retention" or position is None or position < head:
+            positions.move(answer.channel, head)
+            orders = tuple(answer.snapshot.orders)
+            changes.append(Reset(answer.channel, answer.reset, head, orders))
+    elif answer.reset is not None or position is None:
         return changes, False
     for event in answer.events:
         verdict = Verdict.GAP if event.channel != answer.channel else positions.take(event)
@@ -109,4 +113,5 @@ def changes_of(positions: Positions, answer: ChannelSync) -> tuple[list[Change],
             return changes, False
         if verdict is Verdict.APPLY:
             changes.append(event)
-    return changes, True
+    reached = positions[answer.channel]
+    return changes, answer.has_more or (reached is not None and reached >= answer.head)

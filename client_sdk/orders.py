@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from msgspec import UNSET
+
 from client_sdk.contract.digest import EMPTY, order_hash
 from client_sdk.contract.order import Order, OrderEvent, OrderStatus
 
@@ -43,7 +45,9 @@ class OrderBook:
     """The open orders of every channel that the client follows.
 
     An older version never overwrites a newer one, and an order that was closed does not come back
-    by a late event. Observers get one call per change, after the book has changed.
+    by a late event. Observers get one call per change, after the book has changed; one that raises
+    keeps neither the book nor the other observers from it, and its error comes out of the call
+    that changed the book.
     """
 
     def __init__(self) -> None:
@@ -51,6 +55,7 @@ class OrderBook:
         self._digests: dict[str, int] = {}
         self._closed: dict[str, OrderedDict[str, int]] = {}
         self._observers: list[Observer] = []
+        self._changes: list[BookChange] = []
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Call `observer` for each change from now on; the answer ends that."""
@@ -59,7 +64,9 @@ class OrderBook:
 
     def apply(self, event: OrderEvent) -> bool:
         """Take in an event; whether the book changed."""
-        return self._put(event.channel, event.data)
+        changed = self._put(event.channel, event.data)
+        self._tell()
+        return changed
 
     def replace(self, channel: str, orders: Iterable[Order]) -> None:
         """The channel's open orders are these and no others."""
@@ -69,6 +76,7 @@ class OrderBook:
             self._remove(channel, gone, None)
         for order in fresh.values():
             self._put(channel, order, force=True)
+        self._tell()
 
     def merge(self, channel: str, orders: Iterable[Order]) -> MergeResult:
         """Take in orders of any age, keeping what is newer here."""
@@ -81,6 +89,7 @@ class OrderBook:
                 updated += 1
             else:
                 added += 1
+        self._tell()
         return MergeResult(added, updated, duplicates)
 
     def digest(self, channel: str) -> int:
@@ -89,10 +98,10 @@ class OrderBook:
 
     def get(self, order_id: str) -> Order | None:
         """An open order by its id."""
-        for orders in self._channels.values():
-            if order_id in orders:
-                return orders[order_id]
-        return None
+        found: Order | None = None
+        for channel in sorted(self._channels):
+            found = _better(found, self._channels[channel].get(order_id))
+        return found
 
     def by_table(self, store_id: str, table_id: str | None) -> list[Order]:
         """The open orders of one table, oldest first."""
@@ -107,10 +116,11 @@ class OrderBook:
         return sorted(self._channels.get(channel, {}).values(), key=_age)
 
     def __iter__(self) -> Iterator[Order]:
-        # An order that two channels show is one order; the view that tells more wins.
+        # An order that two channels show is one order.
         seen: dict[str, Order] = {}
-        for channel in sorted(self._channels, reverse=True):
-            seen |= self._channels[channel]
+        for channel in sorted(self._channels):
+            for key, order in self._channels[channel].items():
+                seen[key] = _better(seen.get(key), order) or order
         return iter(sorted(seen.values(), key=_age))
 
     def __len__(self) -> int:
@@ -133,7 +143,8 @@ class OrderBook:
             self._toggle(channel, known)
         orders[order.id] = order
         self._toggle(channel, order)
-        self._tell(BookChange("updated" if known else "added", channel, order.id, order))
+        kind: ChangeKind = "added" if known is None else "updated"
+        self._changes.append(BookChange(kind, channel, order.id, order))
         return True
 
     def _remove(self, channel: str, order_id: str, final: Order | None) -> bool:
@@ -141,7 +152,7 @@ class OrderBook:
         if known is None:
             return False
         self._toggle(channel, known)
-        self._tell(BookChange("removed", channel, order_id, final))
+        self._changes.append(BookChange("removed", channel, order_id, final))
         return True
 
     def _bury(self, channel: str, order: Order) -> None:
@@ -154,9 +165,26 @@ class OrderBook:
         flipped = self._digests.get(channel, EMPTY) ^ order_hash(order.id, order.version)
         self._digests[channel] = flipped
 
-    def _tell(self, change: BookChange) -> None:
-        for observer in tuple(self._observers):
-            observer(change)
+    def _tell(self) -> None:
+        changes, self._changes = self._changes, []
+        failed: Exception | None = None
+        for change in changes:
+            for observer in tuple(self._observers):
+                try:
+                    observer(change)
+                except Exception as error:
+                    failed = failed or error
+        if failed is not None:
+            raise failed
+
+
+def _better(one: Order | None, other: Order | None) -> Order | None:
+    """Of two channels' views the newer; at the same version the owner's, which tells more."""
+    if one is None or other is None:
+        return one or other
+    if one.version != other.version:
+        return max(one, other, key=lambda order: order.version)
+    return one if one.placed_by is not UNSET else other
 
 
 def _age(order: Order) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from client_sdk.signals import Settings
+from client_sdk.settings import Settings
 
 
 class Backoff:
@@ -18,18 +18,24 @@ class Backoff:
     def __init__(self, settings: Settings, uniform: Callable[[float, float], float]) -> None:
         self._settings = settings
         self._uniform = uniform
-        self._failed_at = float("-inf")
+        self._well_since: float | None = None
         self.failures = 0
 
     def failed(self, now: float) -> float:
         """Count a failure; how long to wait now, in seconds."""
-        if now - self._failed_at >= self._settings.healthy_after:
+        well = self._well_since
+        if well is not None and now - well >= self._settings.healthy_after:
             self.failures = 0
+        self._well_since = None
         self.failures += 1
-        self._failed_at = now
         most = self._settings.backoff_first * 2 ** min(self.failures - 1, 30)
         return self._uniform(0.0, min(most, self._settings.backoff_most))
 
+    def well(self, now: float) -> None:
+        """It works since now, if it did not already; a mere connect forgets nothing."""
+        if self._well_since is None:
+            self._well_since = now
+
     def forget(self) -> None:
-        """It has worked: the next failure is the first."""
+        """It was answered in full: the next failure is the first."""
         self.failures = 0

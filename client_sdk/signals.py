@@ -1,4 +1,4 @@
-"""What goes into the machine and what comes out of it: inputs, commands, settings. Pure values."""
+"""What goes into the machine and what comes out of it: inputs and commands. Pure values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class State(Enum):
     FAILED = "failed"
 
 
-FailureKind = Literal["unreachable", "busy", "unauthorized", "ticket", "refused", "malformed"]
+FailureKind = Literal[
+    "unreachable", "busy", "unauthorized", "token", "ticket", "refused", "malformed", "consumer"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,9 @@ class Failure:
     """Why a sync or a stream did not work.
 
     `unreachable`: no answer, or the connection broke; `busy`: 429 or 503, with `retry_after` in
-    seconds; `unauthorized`: the token; `ticket`: 401 from a stream; `refused`: another 4xx, for
-    good; `malformed`: an answer that breaks the contract.
+    seconds; `unauthorized`: the token was refused; `token`: the callback gave none; `ticket`: 401
+    from a stream; `refused`: our server refuses for good; `malformed`: an answer that breaks the
+    contract; `consumer`: what `GiveUp` brought.
     """
 
     kind: FailureKind
@@ -136,13 +139,8 @@ class Diverged:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRefreshed:
-    """There is a new token."""
-
-
-@dataclass(frozen=True, slots=True)
 class GiveUp:
-    """The shell cannot go on: the handler or the token callback failed for good."""
+    """The shell cannot go on: the handler failed for good, or something that nobody foresaw."""
 
     cause: Exception
 
@@ -165,7 +163,6 @@ Input = (
     | Tick
     | Acknowledged
     | Diverged
-    | TokenRefreshed
     | GiveUp
     | Close
 )
@@ -179,6 +176,8 @@ class StartSync:
     after: Mapping[str, int | None]
     epoch: str | None
     wait_s: float
+    new_token: bool = False
+    """The token was refused: get another one first; failing that is a failure of kind `token`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +195,7 @@ class OpenStream:
     url: str
     ticket: str
     cursor: Mapping[str, int]
+    """Where to go on from: it is what the ticket is bound to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,15 +222,14 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class CheckDigest:
-    """After all deliveries before: the book's digest must be this; else answer with Diverged."""
+    """After all deliveries before: the book's digest must be this; else answer with Diverged.
+
+    It comes once per position and digest, so there are never more of them than deliveries (and
+    channels), however long a consumer is busy.
+    """
 
     channel: str
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshToken:
-    """Get a new token; answer with TokenRefreshed or GiveUp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,40 +240,5 @@ class Finished:
 
 
 Command = (
-    StartSync
-    | CancelSync
-    | OpenStream
-    | CloseStream
-    | Deliver
-    | Fill
-    | CheckDigest
-    | RefreshToken
-    | Finished
+    StartSync | CancelSync | OpenStream | CloseStream | Deliver | Fill | CheckDigest | Finished
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The machine's numbers; times in seconds."""
-
-    stream_failures: int = 3
-    """After so many stream failures in a row it polls."""
-    watermark_timeout: float = 15.0
-    """A watermark that stands still for longer makes the stream a failed one."""
-    connect_timeout: float = 10.0
-    """A stream that has not said hello by then has failed."""
-    sync_timeout: float = 30.0
-    """A sync that is not answered by then (plus its wait) has failed."""
-    short_stream: float = 1.0
-    """A stream that ends sooner, without an event, has failed: a proxy may be buffering."""
-    healthy_after: float = 60.0
-    """Failures are forgotten after so long a time without one."""
-    backoff_first: float = 0.5
-    backoff_most: float = 30.0
-    """The back-off doubles from the first to the most, and is taken with full jitter."""
-    poll_jitter: float = 0.2
-    """Polls come at `poll_after_ms` times 1 ± this."""
-    long_poll: float = 0.0
-    """While polling, let Core hold the answer for so long; 0: ask every `poll_after_ms`."""
-    max_pending: int = 1000
-    """With so many changes not acknowledged the stream is closed until half are."""

@@ -26,21 +26,24 @@ class Status:
     """All that Core committed before it has been received, while live."""
     uncertain_for: float | None
     """Seconds since it was last certain to know everything; None: never yet."""
+    lag: float | None
+    """Seconds that what is known here lies behind Core's clock, as last heard; None: not known."""
     pending: int
     """Changes taken in and not acknowledged."""
     last_error: str | None
 
 
-def status_of(machine: Machine, before: Mode, pending: int, now: float) -> Status:
+def status_of(machine: Machine, before: Mode, now: float) -> Status:
     """The status at `now`; `before` is the mode of the last one."""
-    failure = machine.last_failure
+    failure, certain_at = machine.last_failure, machine.knowledge.certain_at
     return Status(
         mode=_mode(machine, before),
         state=machine.state,
         cursor=format_cursor(machine.positions.known),
         watermark=machine.watermark,
-        uncertain_for=None if machine.certain_at is None else now - machine.certain_at,
-        pending=pending,
+        uncertain_for=None if certain_at is None else max(0.0, now - certain_at),
+        lag=machine.knowledge.lag(now),
+        pending=machine.pending,
         last_error=failure.detail if failure else None,
     )
 
@@ -57,7 +60,9 @@ def _mode(machine: Machine, before: Mode) -> Mode:
             return "live"
     if machine.failing:
         return "offline"
+    if machine.knowledge.certain_at is None:
+        return "starting"
     if machine.state is State.POLLING:
-        return "polling" if machine.certain_at is not None else "starting"
+        return "polling"
     # Between two streams, as planned: the lamp does not flicker.
-    return before if machine.certain_at is not None else "starting"
+    return "polling" if before == "offline" else before

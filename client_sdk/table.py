@@ -26,7 +26,6 @@ StreamEnded         -        -                ended            ended          en
 Tick                -        tick             tick             tick           tick             -      -
 Acknowledged        -        acknowledged     acknowledged     acknowledged   acknowledged     -      -
 Diverged            -        diverge          diverge          diverge        diverge          -      -
-TokenRefreshed      -        token_refreshed  token_refreshed  -              token_refreshed  -      -
 GiveUp              give_up  give_up          give_up          give_up        give_up          -      -
 Close               close    close            close            close          close            -      close
 """  # noqa: E501

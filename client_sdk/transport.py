@@ -5,8 +5,9 @@ Every read has a bound: a sync's answer `MAX_SYNC_BYTES`, an event `frame.MAX_EV
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -18,7 +19,7 @@ from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.frame import SseEvent, SseParser
 from client_sdk.contract.order import decode_event
-from client_sdk.contract.problem import decode_problem
+from client_sdk.contract.problem import TITLES, decode_problem
 from client_sdk.contract.sync import decode_sync
 from client_sdk.errors import RefusedError
 from client_sdk.signals import (
@@ -41,7 +42,9 @@ MAX_SYNC_BYTES: Final = 64 << 20
 """The longest answer of Fetch Sync that is read."""
 _MOST_CHANNELS_IN_URL: Final = 40
 _MAX_PROBLEM_BYTES: Final = 64 << 10
+MAX_RETRY_AFTER_S: Final = 3600.0
 _BUSY: Final = frozenset({429, 503})
+_UNREACHABLE: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
 
 class Transport:
@@ -68,15 +71,18 @@ class Transport:
             if response.status_code == 200:
                 return SyncDone(command.generation, decode_sync(body))
             failure = _refusal(response, body, "unauthorized")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except _UNREACHABLE as error:
             failure = _unreachable(error)
-        except (msgspec.DecodeError, UnicodeDecodeError, FrameError) as error:
+        except (msgspec.DecodeError, ValueError) as error:
             failure = Failure("malformed", f"Fetch Sync's answer is malformed: {error}")
         return SyncFailed(command.generation, failure)
 
-    async def stream(self, command: OpenStream) -> AsyncIterator[Input]:
+    async def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
         """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
-        parameters = {"ticket": command.ticket, "lastEventId": format_cursor(command.cursor)}
+        parameters = {"ticket": command.ticket}
+        if len(command.cursor) <= _MOST_CHANNELS_IN_URL:
+            # The ticket says the same; a long state vector is not worth a longer URL.
+            parameters["lastEventId"] = format_cursor(command.cursor)
         timeout = httpx.Timeout(10.0, read=None)  # the machine watches for silence itself
         headers = {"accept": "text/event-stream", "cache-control": "no-store"}
         generation = command.generation
@@ -88,6 +94,7 @@ class Transport:
                     body = await _read(response, _MAX_PROBLEM_BYTES)
                     yield StreamEnded(generation, _refusal(response, body, "ticket"))
                     return
+                _check_media_type(response)
                 parser = SseParser()
                 async for chunk in response.aiter_bytes():
                     for event in parser.feed(chunk):
@@ -95,7 +102,7 @@ class Transport:
                         if signal is not None:
                             yield signal
             failure = Failure("unreachable", "the stream ended without a bye")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except _UNREACHABLE as error:
             failure = _unreachable(error)
         except (msgspec.DecodeError, ValueError) as error:
             failure = Failure("malformed", f"the stream is malformed: {error}")
@@ -137,10 +144,10 @@ def signal_of(generation: int, event: SseEvent) -> Input | None:
             return StreamEvent(generation, order_event)
         case wire.HELLO:
             hello = msgspec.json.decode(data, type=wire.Hello)
-            return StreamHello(generation, hello.epoch, datetime.fromisoformat(hello.watermark))
+            return StreamHello(generation, hello.epoch, _instant(hello.watermark))
         case wire.HEARTBEAT:
             beat = msgspec.json.decode(data, type=wire.Heartbeat)
-            return StreamHeartbeat(generation, datetime.fromisoformat(beat.watermark))
+            return StreamHeartbeat(generation, _instant(beat.watermark))
         case wire.SYNC_REQUIRED:
             required = msgspec.json.decode(data, type=wire.SyncRequired)
             return StreamSyncRequired(generation, required.channel, required.reason)
@@ -148,6 +155,24 @@ def signal_of(generation: int, event: SseEvent) -> Input | None:
             bye = msgspec.json.decode(data, type=wire.Bye)
             return StreamBye(generation, bye.reason, bye.reconnect_after_ms)
     return None
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"the time {text[:40]!a} has no offset")
+    return instant
+
+
+def _check_media_type(response: httpx.Response) -> None:
+    """Hold an answer against the page of a captive portal.
+
+    Raises:
+        ValueError: it is not an event stream.
+    """
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip()
+    if media_type.lower() != "text/event-stream":
+        raise ValueError(f"it is of type {media_type[:80]!a}")
 
 
 async def _read(response: httpx.Response, most: int) -> bytes:
@@ -168,15 +193,27 @@ def _refusal(response: httpx.Response, body: bytes, unauthorized: FailureKind) -
         return Failure("busy", detail, _retry_after(response))
     if status == 401:
         return Failure(unauthorized, detail)
-    if 400 <= status < 500:
+    if 400 <= status < 500 and problem is not None and problem.slug in TITLES:
         return Failure("refused", detail, cause=RefusedError(detail, status, problem))
+    # A 404 that is none of our problems is a proxy's, as during an installation: it passes.
     return Failure("unreachable", detail)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Retry-After in seconds (RFC 9110, 10.2.3); a date is not what our servers send."""
-    text = response.headers.get("retry-after", "")
-    return min(float(text), 3600.0) if text.isascii() and text.isdigit() else None
+    """Retry-After in seconds (RFC 9110, 10.2.3), at most an hour.
+
+    A date, which a proxy may send, is taken against the answer's own Date, whose clock it is.
+    """
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:10])
+    else:
+        try:
+            date = parsedate_to_datetime(response.headers.get("date", ""))
+            seconds = (parsedate_to_datetime(text) - date).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 
 
 def _unreachable(error: Exception) -> Failure:
