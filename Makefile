@@ -41,6 +41,9 @@ test-fast: $(READY) ## Run the tests of pure rules only
 bench-sdk: $(READY) ## Measure the SDK's buffered start
 	@$(BIN)/python -m tests.bench.buffered_start
 
+simulate: $(READY) ## Run 100,000 bad schedules of the client in virtual time (SCHEDULES=n SEED=n)
+	@$(BIN)/python -m tests.simulation $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
+
 lint: $(READY) ## Check style
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

@@ -1,0 +1,173 @@
+"""A model of Core: the real rules of orders, log and Fetch Sync over logs in memory."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from uuid import UUID
+
+import msgspec
+
+from client_sdk.contract.channel import event_id, parse_channel
+from client_sdk.contract.order import Order
+from client_sdk.contract.record import OrderRecord, encode_order_record
+from client_sdk.contract.sync import StreamGrant, SyncResponse, decode_sync
+from client_sdk.contract.ticket import Ticket, TicketKeys
+from core_api import sync as rules
+from core_api.log import compose, event_json
+from core_api.orders import (
+    NEXT,
+    Change,
+    NewItem,
+    PlaceOrder,
+    Transition,
+    place,
+    table_view,
+    transition,
+)
+from core_api.storage.reads import Moment, OpenOrders, Page
+
+KEYS = TicketKeys({"t1": b"k" * 32}, "t1")
+STORE = "1"
+TABLES = ("1", "2")
+TICKET_TTL_S = 30.0
+
+
+@dataclass
+class ChannelLog:
+    """One channel: its events' bodies by seq, what is trimmed, its digest and orders."""
+
+    bodies: list[str] = field(default_factory=list)
+    floor: int = 0
+    digest: int = 0
+    orders: dict[str, Order] = field(default_factory=dict)
+
+    @property
+    def head(self) -> int:
+        return len(self.bodies)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """One event in the outbox."""
+
+    record: tuple[bytes, list[tuple[str, bytes]]]
+    at: float
+
+
+@dataclass
+class Truth:
+    """All that a backup holds."""
+
+    epoch: int = 1
+    channels: dict[str, ChannelLog] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    outbox: list[Committed] = field(default_factory=list)
+
+
+class ModelCore:
+    """Commits at random, answers syncs by the real rules; times are the database's."""
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self.truth = Truth()
+        self.epochs = 1
+        self.commits = 0
+        self.times: dict[tuple[int, str, int], float] = {}
+        """When each (epoch, channel, seq) was committed."""
+
+    @property
+    def epoch(self) -> str:
+        """The epoch's name; sorts by time."""
+        return f"E{self.truth.epoch:05d}"
+
+    def commit(self, now: float) -> None:
+        """Place an order, or take one a step further."""
+        waiting = [order for order in self.truth.orders.values() if NEXT[order.status]]
+        moment = datetime.fromtimestamp(now, UTC)
+        if waiting and self._chance.random() < 0.6:
+            order = self._chance.choice(waiting)
+            to = self._chance.choice(NEXT[order.status])
+            assert to != "placed"
+            change = transition(order, Transition(to), now=moment)
+        else:
+            self.commits += 1
+            command = PlaceOrder(
+                STORE, "KRW", [NewItem("a", 1, 1)], table_id=self._chance.choice(TABLES)
+            )
+            name = UUID(int=self._chance.getrandbits(128))
+            change = place(command, order_id=str(name), placed_by="sim", now=moment)
+        self._write(change, now)
+
+    def _write(self, change: Change, now: float) -> None:
+        rows = compose(change)
+        ids, lines = [], []
+        for entry in rows.entries:
+            log = self.truth.channels.setdefault(entry.channel, ChannelLog())
+            log.bodies.append(entry.body)
+            log.digest ^= entry.digest_delta & 0xFFFFFFFFFFFFFFFF
+            log.orders[change.after.id] = change.after
+            ids.append(event_id(entry.channel, log.head))
+            lines.append(event_json(entry.channel, log.head, entry.body).encode())
+            self.times[self.truth.epoch, entry.channel, log.head] = now
+        self.truth.orders[change.after.id] = change.after
+        record = OrderRecord(self.epoch, change.type, "now", tuple(ids), tuple(lines))
+        self.truth.outbox.append(Committed(encode_order_record(record), now))
+
+    def answer(
+        self, after: dict[str, int | None], epoch: str | None, limit: int, now: float
+    ) -> SyncResponse:
+        """Fetch Sync, by the real rules."""
+        request = rules.SyncRequest(
+            {parse_channel(name): seq for name, seq in after.items()}, epoch, limit, 0.0
+        )
+        moment = Moment(self.epoch, now)
+        answers = []
+        for query, (channel, seq) in zip(request.queries(), request.after.items(), strict=True):
+            log = self.truth.channels.get(query.channel, ChannelLog())
+            page = Page(log.head, log.digest, log.floor, self._rows(log, query.after, query.limit))
+            reason = rules.reset_reason(seq, request.epoch, moment, page)
+            if reason is None:
+                answers.append(rules.page_of(str(channel), query.after, page))
+            else:
+                opened = OpenOrders(log.head, log.digest, self._views(str(channel), log))
+                answers.append(rules.snapshot_of(str(channel), reason, opened))
+        grant = None
+        if not rules.has_more(answers):
+            ticket = Ticket(self.epoch, rules.cursor_of(answers), now, now + TICKET_TTL_S, "sim")
+            grant = StreamGrant("http://events", KEYS.sign(ticket), TICKET_TTL_S)
+        return decode_sync(rules.encode_answer(moment, answers, grant, 3000))
+
+    @staticmethod
+    def _rows(log: ChannelLog, after: int, limit: int) -> tuple[tuple[int, str], ...]:
+        if after < log.floor:
+            return ()
+        newest = min(log.head, after + limit)
+        return tuple((seq, log.bodies[seq - 1]) for seq in range(after + 1, newest + 1))
+
+    @staticmethod
+    def _views(channel: str, log: ChannelLog) -> list[str]:
+        view = table_view if channel.startswith("table:") else lambda order: order
+        return [
+            msgspec.json.encode(view(order)).decode()
+            for order in log.orders.values()
+            if order.is_open
+        ]
+
+    def trim(self) -> None:
+        """Forget the older half of a channel's log."""
+        for log in self.truth.channels.values():
+            log.floor = max(log.floor, log.head // 2)
+
+    def backup(self) -> Truth:
+        """What a restore would bring back."""
+        return copy.deepcopy(self.truth)
+
+    def restore(self, truth: Truth) -> None:
+        """Go back to a backup, in a new epoch; what the relay had not published is gone."""
+        self.epochs += 1
+        self.truth = copy.deepcopy(truth)
+        self.truth.epoch = self.epochs
+        self.truth.outbox.clear()

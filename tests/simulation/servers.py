@@ -1,0 +1,141 @@
+"""Relay, Kafka and event server of the simulation; the event server's rules are the real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+from client_sdk.contract.record import WatermarkRecord, encode_watermark_record
+from event_server.clock import DatabaseClock
+from event_server.frames import Frames, as_text
+from event_server.health import Health
+from event_server.hub import Hub, Subscriber
+from event_server.intake import Intake, Reach
+from event_server.ring import Rings
+from event_server.stream import Placement, Timing
+from event_server.streams import Limits, Streams
+from tests.simulation.core import KEYS, ModelCore
+
+FRAMES = Frames(as_text)
+WINDOW_S = 120.0
+RING_FRAMES = 12
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of the topic's only partition."""
+
+    time: float
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+@dataclass
+class ModelKafka:
+    """A topic with one partition, which may lose all it has."""
+
+    records: list[Record] = field(default_factory=list)
+    begin: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.records)
+
+    def wipe(self) -> None:
+        """Start with an empty log, at the same offsets as before: the hard case is for others."""
+        self.begin = self.end
+        self.records = []
+
+
+class ModelRelay:
+    """Publishes the outbox in order, then a watermark; may repeat itself, stall and die."""
+
+    def __init__(self, core: ModelCore, kafka: ModelKafka, chance: Random) -> None:
+        self._core = core
+        self._kafka = kafka
+        self._chance = chance
+        self.stalled_until = 0.0
+        self.forgets = 0.0
+        """How often it dies between publishing and deleting."""
+
+    def run(self, now: float) -> None:
+        """One read of the outbox."""
+        if now < self.stalled_until:
+            return
+        outbox = self._core.truth.outbox
+        batch = outbox[: self._chance.randint(1, 5)]
+        complete = len(batch) == len(outbox)
+        for committed in batch:
+            self._kafka.records.append(Record(now, *committed.record))
+        if complete:
+            mark = WatermarkRecord(self._core.epoch, now)
+            self._kafka.records.append(Record(now, None, encode_watermark_record(mark)))
+        if self._chance.random() >= self.forgets:
+            del outbox[: len(batch)]
+
+
+class ModelServer:
+    """An event server; a restart gives it new rings from the topic's last two minutes."""
+
+    hub_class: type[Hub] = Hub
+
+    def __init__(self, kafka: ModelKafka, chance: Random, now: float, db_now: float) -> None:
+        self._kafka = kafka
+        self.stuck_until = 0.0
+        self.hub = self.hub_class(Rings(RING_FRAMES, 1 << 20), FRAMES, DatabaseClock(), [0])
+        self._health = Health(self.hub, 5.0)
+        self.streams = Streams(
+            "sim",
+            self.hub,
+            FRAMES,
+            self._health,
+            KEYS,
+            Placement(1, frozenset({0})),
+            Timing((8.0, 20.0), (1000, 3000), chance.uniform),
+            Limits(1000, 5.0, abort_after_s=5.0, window_s=WINDOW_S),
+            now,
+        )
+        since = db_now - WINDOW_S
+        old = [n for n, record in enumerate(kafka.records) if record.time < since]
+        skip = (old[-1] + 1) if old else 0
+        self._offset = kafka.begin + skip
+        reach = Reach(kafka.end, since if old else None)
+        self._intake = Intake(self.hub, FRAMES, {0: reach}, lambda _kind, _reason: None)
+
+    def run(self, now: float) -> None:
+        """Read what is new, then do what is due."""
+        if now >= self.stuck_until:
+            if self._offset < self._kafka.begin:
+                self.hub.forget("gap")
+                self._offset = self._kafka.begin
+                self._intake = Intake(
+                    self.hub, FRAMES, {0: Reach(self._kafka.end, None)}, lambda _k, _r: None
+                )
+            for record in self._kafka.records[self._offset - self._kafka.begin :]:
+                self._intake.take(0, self._offset, record.time, record.value, record.headers, now)
+                self._offset += 1
+        self.streams.turn(now)
+
+
+class Wire:
+    """A subscriber whose frames are kept until the network carries them."""
+
+    def __init__(self) -> None:
+        self.backlog = 0
+        self.frames: list[bytes] = []
+        self.ended = False
+        self.aborted = False
+
+    def send(self, frame: bytes) -> None:
+        if not self.ended:
+            self.frames.append(frame)
+
+    def end(self, frame: bytes) -> None:
+        self.send(frame)
+        self.ended = True
+
+    def abort(self) -> None:
+        self.ended = self.aborted = True
+
+
+_: type[Subscriber] = Wire
