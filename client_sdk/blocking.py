@@ -42,12 +42,19 @@ class BlockingOrderClient:
         channels: Sequence[str],
         *,
         cursors: CursorStore | None = None,
+        device: str | None = None,
         settings: Settings | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._loop = _LoopThread()
         self._client = OrderClient(
-            base_url, token, channels, cursors=cursors, settings=settings, transport=transport
+            base_url,
+            token,
+            channels,
+            cursors=cursors,
+            device=device,
+            settings=settings,
+            transport=transport,
         )
         self.orders: OrderBook = self._client.orders
         """The open orders, as of the change in hand."""

@@ -18,6 +18,7 @@ import httpx
 
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
+from client_sdk.contract.device import DeviceReport, check_device
 from client_sdk.contract.errors import ChannelError
 from client_sdk.cursors import Checkpoint, CursorStore, MemoryCursors
 from client_sdk.driver import Driver, Token
@@ -78,6 +79,8 @@ class OrderClient:
             UnauthorizedError to end the client.
         channels: what to follow, such as `store:12` or `table:12/5`; 1 to 500.
         cursors: where to keep the cursor; in memory if nothing is said.
+        device: this device's name within its store, such as `till-1`: with it Core can tell who
+            has received what (`GET /v1/stores/{id}/devices`).
         settings: the machine's numbers.
         transport: httpx's transport, for tests, proxies and certificates of your own.
         uniform: a random number evenly between two.
@@ -85,6 +88,7 @@ class OrderClient:
 
     Raises:
         ChannelError: a channel is not a channel name, or there are none or too many.
+        DeviceError: the device's name is not one.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class OrderClient:
         channels: Sequence[str],
         *,
         cursors: CursorStore | None = None,
+        device: str | None = None,
         settings: Settings | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
@@ -102,6 +107,7 @@ class OrderClient:
         self._channels = list(dict.fromkeys(str(parse_channel(name)) for name in channels))
         if not 1 <= len(self._channels) <= MAX_CHANNELS:
             raise ChannelError(f"name 1 to {MAX_CHANNELS} channels, not {len(self._channels)}")
+        self._device = None if device is None else check_device(device)
         self._token = token
         self._cursors = cursors or MemoryCursors()
         self._settings = settings or Settings()
@@ -147,7 +153,7 @@ class OrderClient:
         self._machine = Machine(positions, epoch, self._settings, self._uniform)
         self._driver = Driver(
             self._machine,
-            Transport(self._http),
+            Transport(self._http, self._report if self._device is not None else None),
             self._token,
             self._put,
             self._finish,
@@ -293,6 +299,11 @@ class OrderClient:
     def _finish(self, cause: Failure | Exception | None) -> None:
         self._finished = self._finished or (cause,)
         self._news.set()
+
+    def _report(self) -> DeviceReport:
+        mode = self._status.mode
+        fed = mode if mode in ("live", "polling", "offline") else "starting"
+        return DeviceReport(self._device or "", fed, self._machine.pending)
 
     def _publish_status(self) -> None:
         before, self._status = self._status, self.status

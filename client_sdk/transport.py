@@ -5,7 +5,7 @@ Every read has a bound: a sync's answer `MAX_SYNC_BYTES`, an event `frame.MAX_EV
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -16,6 +16,7 @@ import msgspec
 from client_sdk.contract import stream as wire
 from client_sdk.contract.channel import event_id
 from client_sdk.contract.cursor import format_cursor
+from client_sdk.contract.device import HEADER, DeviceReport, format_device
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.frame import SseEvent, SseParser
 from client_sdk.contract.order import decode_event
@@ -52,10 +53,14 @@ class Transport:
 
     Args:
         http: the client; its base URL is Core's.
+        report: what each sync tells Core of this device; None: nothing.
     """
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, report: Callable[[], DeviceReport] | None = None
+    ) -> None:
         self._http = http
+        self._report = report
 
     async def sync(self, command: StartSync, token: str) -> SyncDone | SyncFailed:
         """Call Fetch Sync."""
@@ -109,7 +114,7 @@ class Transport:
         yield StreamEnded(generation, failure)
 
     def _sync_request(self, command: StartSync, token: str) -> httpx.Request:
-        headers = {"authorization": f"Bearer {token}"}
+        headers = {"authorization": f"Bearer {token}"} | self._about()
         if len(command.after) > _MOST_CHANNELS_IN_URL:
             body = {"channels": dict(command.after), "wait": command.wait_s}
             if command.epoch is not None:
@@ -126,6 +131,9 @@ class Transport:
         if command.wait_s:
             parameters.append(("wait", f"{command.wait_s:g}"))
         return self._http.build_request("GET", "/v1/sync", params=parameters, headers=headers)
+
+    def _about(self) -> dict[str, str]:
+        return {} if self._report is None else {HEADER: format_device(self._report())}
 
 
 def signal_of(generation: int, event: SseEvent) -> Input | None:

@@ -59,6 +59,17 @@ def check_sync(caller: Caller, channel: Channel) -> None:
         raise ForbiddenError(f"this token does not permit following {channel}")
 
 
+def check_devices(caller: Caller, store_id: str) -> None:
+    """Whether the caller may see the store's devices.
+
+    Raises:
+        ForbiddenError: it may not.
+    """
+    if caller.role == "ops" or (caller.role == "owner" and caller.has_store(store_id)):
+        return
+    raise ForbiddenError("this token does not permit seeing the devices of that store")
+
+
 def check_place(caller: Caller, store_id: str, table_id: str | None) -> None:
     """Whether the caller may place an order there.
 

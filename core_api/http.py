@@ -18,9 +18,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from core_api.access import Caller
+from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.device import HEADER, DeviceReport, parse_device
+from client_sdk.contract.errors import ChannelError, DeviceError
+from core_api.access import Caller, check_devices
 from core_api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.commanding import Commands, Written
+from core_api.devices import DeviceLog, Devices, sightings_of
 from core_api.errors import (
     BadRequestError,
     CoreError,
@@ -36,7 +40,7 @@ from core_api.metrics import CoreMetrics
 from core_api.openapi import document
 from core_api.orders import ChangeOrder, PlaceOrder, Transition
 from core_api.problems import LastResort, on_core_error, on_http_error, read_body
-from core_api.sync import SyncBody, parse_sync, request_of
+from core_api.sync import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.tokens import TokenKeys
 
 A = TypeVar("A")
@@ -67,6 +71,7 @@ class CoreApi:
     Args:
         commands: the write path.
         fetch: Fetch Sync.
+        devices: collects what devices report, and shows it.
         tokens: verifies access tokens.
         metrics: what `/metrics` shows.
         limits: how much is taken on at once, and from whom.
@@ -77,6 +82,7 @@ class CoreApi:
         self,
         commands: Commands,
         fetch: FetchSync,
+        devices: DeviceLog,
         tokens: TokenKeys,
         metrics: CoreMetrics,
         limits: Limits,
@@ -84,6 +90,7 @@ class CoreApi:
     ) -> None:
         self._commands = commands
         self._fetch = fetch
+        self._devices = devices
         self._tokens = tokens
         self._metrics = metrics
         self._limits = limits
@@ -101,6 +108,7 @@ class CoreApi:
                 Route("/v1/orders/{id}", self.read, methods=["GET"]),
                 Route("/v1/orders/{id}", self.change, methods=["PATCH"]),
                 Route("/v1/orders/{id}/transitions", self.transition, methods=["POST"]),
+                Route("/v1/stores/{id}/devices", self.devices, methods=["GET"]),
                 Route("/healthz", self.healthz, methods=["GET"]),
                 Route("/readyz", self.readyz, methods=["GET"]),
                 Route("/metrics", self.show_metrics, methods=["GET"]),
@@ -112,7 +120,13 @@ class CoreApi:
                     CORSMiddleware,
                     allow_origins=cors_origins,
                     allow_methods=["GET", "POST", "PATCH"],
-                    allow_headers=["authorization", "content-type", "if-match", "idempotency-key"],
+                    allow_headers=[
+                        "authorization",
+                        "content-type",
+                        "if-match",
+                        "idempotency-key",
+                        HEADER,
+                    ],
                     expose_headers=["etag", "location", "retry-after", "idempotency-replayed"],
                     max_age=86_400,
                 ),
@@ -127,16 +141,23 @@ class CoreApi:
     async def sync(self, request: Request) -> Response:
         """GET /v1/sync."""
         caller = self._caller(request)
-        body = await self._fetch.answer(caller, parse_sync(request.query_params.multi_items()))
-        return Response(body, media_type=JSON, headers=_NO_STORE)
+        wanted = parse_sync(request.query_params.multi_items())
+        return await self._synced(caller, request, wanted)
 
     async def sync_body(self, request: Request) -> Response:
         """POST /v1/sync."""
         caller = self._caller(request)
         wanted = request_of(_decoded(_sync, await read_body(request)))
-        return Response(
-            await self._fetch.answer(caller, wanted), media_type=JSON, headers=_NO_STORE
-        )
+        return await self._synced(caller, request, wanted)
+
+    async def devices(self, request: Request) -> Response:
+        """GET /v1/stores/{id}/devices: who has received what."""
+        caller = self._caller(request)
+        store_id = _store(request)
+        check_devices(caller, store_id)
+        with self._limits.commands.admit():
+            found = await self._within_deadline(self._devices.of_store(store_id))
+        return Response(msgspec.json.encode(Devices(found)), media_type=JSON, headers=_NO_STORE)
 
     async def place(self, request: Request) -> Response:
         """POST /v1/orders."""
@@ -210,6 +231,13 @@ class CoreApi:
         """GET /openapi.json."""
         return Response(self._openapi, media_type=JSON)
 
+    async def _synced(self, caller: Caller, request: Request, wanted: SyncRequest) -> Response:
+        report = _device(request)
+        body = await self._fetch.answer(caller, wanted)
+        if report is not None:
+            self._devices.saw(sightings_of(caller, report, wanted.after, wanted.epoch))
+        return Response(body, media_type=JSON, headers=_NO_STORE)
+
     def _caller(self, request: Request) -> Caller:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -242,6 +270,21 @@ def _idempotency(caller: Caller, request: Request) -> Idempotency | None:
     if text is None:
         return None
     return Idempotency(f"{caller.role}:{caller.subject}", parse_key(text))
+
+
+def _store(request: Request) -> str:
+    try:
+        return parse_channel(f"store:{request.path_params['id']}").store_id
+    except ChannelError as error:
+        raise BadRequestError(str(error), "bad-channel") from error
+
+
+def _device(request: Request) -> DeviceReport | None:
+    text = request.headers.get(HEADER)
+    try:
+        return None if text is None else parse_device(text)
+    except DeviceError as error:
+        raise BadRequestError(str(error)) from error
 
 
 def _if_match(request: Request) -> int | None:

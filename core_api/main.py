@@ -19,6 +19,7 @@ import structlog
 
 from client_sdk.contract.ticket import TicketKeys
 from core_api.commanding import Commands
+from core_api.devices import DeviceLog
 from core_api.errors import UnavailableError
 from core_api.fetch import FetchSync
 from core_api.hints import Hints
@@ -27,9 +28,11 @@ from core_api.ids import epoch_name, order_id
 from core_api.ingest_main import run_ingest
 from core_api.load import Bound, RateLimit
 from core_api.metrics import CoreMetrics
+from core_api.reach import ReachSettings
 from core_api.relay_main import run_relay
 from core_api.serving import Server
 from core_api.settings import CoreSettings, IngestSettings, RelaySettings
+from core_api.storage.devices import list_devices, store_sightings, trim_devices
 from core_api.storage.pool import Pool, check_database, open_pool
 from core_api.storage.reads import read_moved
 from core_api.storage.retention import trim_keys, trim_log
@@ -40,6 +43,7 @@ log = structlog.get_logger()
 
 _ENTROPY_BYTES: Final = 10
 _TRIM_BATCH: Final = 1000
+_MOST_DEVICES: Final = 1000
 _TRIM_EVERY_S: Final = 60.0
 
 
@@ -92,6 +96,10 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     syncs = Bound(settings.max_syncs, "syncs", random.uniform)
     commands = Bound(settings.max_commands, "commands", random.uniform)
     metrics = CoreMetrics(lambda: tail.waiting, {"sync": syncs, "command": commands})
+    devices = DeviceLog(
+        lambda batch: store_sightings(pool, batch),
+        lambda store_id: list_devices(pool, store_id, _MOST_DEVICES),
+    )
     api = CoreApi(
         Commands(pool, settings.partitions, utc_now, new_order_id, _announcer(tail, hints)),
         FetchSync(
@@ -108,6 +116,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             settings.deadline_s,
             metrics.reset_given,
         ),
+        devices,
         token_keys(settings.token_keys, settings.token_kid),
         metrics,
         Limits(
@@ -123,10 +132,14 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         for name, work in {
             "announce": _announce(pool),
             "tail": tail.run(),
+            "devices": devices.run(),
             "hints-out": hints.send(),
             "hints-in": hints.listen(),
             "trim-keys": _keep_trimming(
                 lambda: trim_keys(pool, settings.key_retention_s, _TRIM_BATCH)
+            ),
+            "trim-devices": _keep_trimming(
+                lambda: trim_devices(pool, settings.log_retention_s, _TRIM_BATCH)
             ),
             "trim-log": _keep_trimming(
                 lambda: trim_log(pool, settings.log_retention_s, _TRIM_BATCH)
@@ -163,6 +176,12 @@ async def run_relay_process(settings: RelaySettings, listener: socket.socket) ->
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
             stop=stop_signal(),
+            watch=ReachSettings(
+                settings.alerts_topic,
+                settings.unreceived_after_s,
+                settings.unaccepted_after_s,
+                settings.reach_every_s,
+            ),
             lease_ttl_s=settings.relay_lease_s,
         )
     finally:

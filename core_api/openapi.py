@@ -6,11 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from client_sdk.contract.channel import CHANNEL_PATTERN
+from client_sdk.contract.channel import CHANNEL_PATTERN, ID_PATTERN
+from client_sdk.contract.device import FORM
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import MEDIA_TYPE, TITLES, Problem
 from client_sdk.contract.sync import MAX_LIMIT, MAX_WAIT_S, SyncResponse
 from core_api.batch import Batch, BatchResults
+from core_api.devices import Devices
 from core_api.orders import ChangeOrder, PlaceOrder, Transition
 from core_api.sync import SyncBody
 
@@ -24,7 +26,7 @@ def document() -> Json:
     """The document."""
     types = [
         Order, PlaceOrder, Transition, ChangeOrder, Batch, BatchResults, SyncBody, SyncResponse,
-        Problem,
+        Devices, Problem,
     ]  # fmt: skip
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     return {
@@ -59,6 +61,15 @@ def _paths() -> Json:
         {"type": "string", "pattern": '^"[1-9][0-9]{0,8}"$'},
         "The version that the decision rests on, as its ETag gave it",
     )
+    store_id = _parameter(
+        "id", "path", {"type": "string", "pattern": f"^{ID_PATTERN}$"}, "The store"
+    )
+    device = _parameter(
+        "Yabam-Device",
+        "header",
+        {"type": "string", "pattern": f"^{FORM}$"},
+        "Which device asks, how it was fed, and how many events wait there for its user",
+    )
     return {
         "/v1/orders": {
             "post": _operation(
@@ -89,13 +100,21 @@ def _paths() -> Json:
         },
         "/v1/sync": {
             "get": _operation(
-                "fetchSync", "Fetch Sync", _sync_parameters(), None,
+                "fetchSync", "Fetch Sync", [*_sync_parameters(), device], None,
                 {200: "SyncResponse"}, (400, 401, 403, 429, 503),
             ),
             "post": _operation(
-                "fetchSyncOfBody", "Fetch Sync, with the state vector in the body", [], "SyncBody",
+                "fetchSyncOfBody", "Fetch Sync, with the state vector in the body", [device],
+                "SyncBody",
                 {200: "SyncResponse"}, (400, 401, 403, 413, 415, 422, 429, 503),
             ),
+        },
+        "/v1/stores/{id}/devices": {
+            "get": _operation(
+                "listDevices", "Who has received what: a store's devices, the last seen first",
+                [store_id],
+                None, {200: "Devices"}, (400, 401, 403, 429, 503),
+            )
         },
         "/healthz": {"get": _probe("healthz", "The process runs", (200,))},
         "/readyz": {"get": _probe("readyz", "The process can serve", (200, 503))},

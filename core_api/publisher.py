@@ -158,9 +158,11 @@ async def _abandon(producer: AIOKafkaProducer, patience_s: float) -> None:
     # AIOKafkaProducer.stop() waits until all is delivered, which is for ever while Kafka is down,
     # and offers no other way to end; so the two parts it is made of are closed one by one.
     producer._closed = True
-    with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(patience_s + 1):
-            await producer._sender.close()
+    # One that is still asking for its producer id ends in a CancelledError that is not ours.
+    closing = asyncio.ensure_future(producer._sender.close())
+    await asyncio.wait({closing}, timeout=patience_s + 1)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(patience_s):
             await producer.client.close()

@@ -14,10 +14,11 @@ from core_api.access import Caller
 from core_api.hints import Hints
 from core_api.ops import OpsServer, ops_app
 from core_api.publisher import KafkaPublisher
+from core_api.reach import Reach, ReachSettings
 from core_api.relay import Relay
 from core_api.relay_metrics import RelayMetrics
 from core_api.storage.outbox import Outbox
-from core_api.topics import events_topic
+from core_api.topics import alerts_topic, events_topic
 
 if TYPE_CHECKING:
     from core_api.storage.pool import Pool
@@ -34,6 +35,7 @@ async def run_relay(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
+    watch: ReachSettings,
     lease_ttl_s: float = 5.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -49,6 +51,7 @@ async def run_relay(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
+        watch: where and when to tell of orders that reach nobody.
         lease_ttl_s: how long a dead relay's shards stand still at most.
         clock: seconds that only go forward.
 
@@ -73,14 +76,22 @@ async def run_relay(
     server = OpsServer(app, listener)
     server.start()
     hints = asyncio.create_task(Hints(pool, database_url, relay.hint).listen())
+    reach = Reach(
+        pool,
+        KafkaPublisher(bootstrap, alerts_topic(watch.topic)),
+        metrics,
+        watch,
+        lambda: int(time.time() * 1000),
+    )
+    watching = asyncio.create_task(reach.run())
     stopper = asyncio.create_task(_stop_when(stop, relay))
     try:
         await relay.run()
     finally:
-        hints.cancel()
-        stopper.cancel()
+        for task in (hints, stopper, watching):
+            task.cancel()
         # Hints may fail as they like: nothing depends on them.
-        await asyncio.gather(hints, stopper, return_exceptions=True)
+        await asyncio.gather(hints, stopper, watching, return_exceptions=True)
         await server.stop()
 
 

@@ -69,6 +69,18 @@ class RelayMetrics:
             "Producers thrown away after an error that they cannot recover from",
             registry=registry,
         )
+        self.unreached = Gauge(
+            "yabam_relay_unreached_orders",
+            "Orders that no device of their store has received, or nobody has accepted, in time",
+            ["kind"],
+            registry=registry,
+        )
+        self.alerts = Counter(
+            "yabam_relay_unreached_alerts",
+            "Orders that reach nobody, told on the alerts topic",
+            ["kind"],
+            registry=registry,
+        )
         self.watermark_age = Gauge(
             "yabam_relay_watermark_age_seconds",
             "Since the oldest last watermark of the shards owned; over 5 s streams degrade",

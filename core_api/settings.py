@@ -123,6 +123,9 @@ class KafkaSettings(BaseSettings):
     kafka: str = Field(description="Kafka: host:port[,host:port]")
     events_topic: str = Field("order-events", description="The topic that event servers read")
     inbound_topic: str = Field("orders.inbound", description="The topic that producers write")
+    alerts_topic: str = Field(
+        "store-alerts", description="Where orders are told of that reach nobody"
+    )
     inbound_dlq_topic: str = Field(
         "orders.inbound.dlq", description="Where commands go that cannot be applied"
     )
@@ -136,6 +139,19 @@ class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
     relay_port: Port = Field(8002, description="Port of the relay's health and metrics")
     relay_lease_s: float = Field(
         5.0, ge=0.5, le=60, description="How long a dead relay's shards stand still at most"
+    )
+    unreceived_after_s: float = Field(
+        180.0,
+        ge=1,
+        le=86_400,
+        description="An order that no owner's device has for so long is told of; devices report "
+        "at each sync, so less than the longest life of a stream makes false alarms",
+    )
+    unaccepted_after_s: float = Field(
+        300.0, ge=1, le=86_400, description="An order that is only `placed` for so long is told of"
+    )
+    reach_every_s: float = Field(
+        5.0, ge=0.1, le=3600, description="How often to look for orders that reach nobody"
     )
 
 

@@ -61,6 +61,11 @@ def inbound_topic(name: str, partitions: int) -> Topic:
     return Topic(name, partitions, configs={"retention.ms": str(7 * 24 * _HOUR_MS)})
 
 
+def alerts_topic(name: str) -> Topic:
+    """Where orders are told of that reach nobody."""
+    return Topic(name, 1, configs={"retention.ms": str(7 * 24 * _HOUR_MS)})
+
+
 def dead_letter_topic(name: str, partitions: int) -> Topic:
     """Where commands go that cannot be applied; long enough for a person to look."""
     return Topic(

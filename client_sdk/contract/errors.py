@@ -4,6 +4,7 @@
     └── ContractError          (also a ValueError) text from outside that breaks the contract
         ├── ChannelError       not `store:{store_id}` or `table:{store_id}/{table_id}`
         ├── CursorError        not a seq, an event id or a cursor
+        ├── DeviceError        not a device's name, or not its header
         ├── FrameError         an SSE stream that breaks a limit
         ├── RecordError        a Kafka record that is not of our making
         └── TicketError        a stream ticket that is forged, expired or for something else
@@ -28,6 +29,10 @@ class ChannelError(ContractError):
 
 class CursorError(ContractError):
     """Not a seq, an event id or a cursor such as `store:12@482,store:15@77`."""
+
+
+class DeviceError(ContractError):
+    """A device's name or its header is malformed."""
 
 
 class FrameError(ContractError):

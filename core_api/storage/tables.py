@@ -167,3 +167,32 @@ relay_members = Table(
     Column("seen_at", DateTime(timezone=True), nullable=False),
     comment="The relays that are alive, so that each takes its fair share of shards",
 )
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("device", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("epoch", Text, nullable=False),
+    Column("applied", BigInteger, nullable=False, comment="the last seq of the store's channel"),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+    Index("ix_devices_seen_at", "seen_at"),
+    comment="What each device of an owner had applied at its last sync",
+)
+
+unreached = Table(
+    "unreached",
+    metadata,
+    Column("order_id", Uuid, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("store_id", Text, nullable=False),
+    Column("placed_at", DateTime(timezone=True), nullable=False),
+    Column(
+        "told_at",
+        DateTime(timezone=True),
+        comment="when its record was published; null: not yet",
+    ),
+    comment="Orders that nobody has received or accepted in time",
+)

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 
+from core_api.reach import ReachSettings
 from core_api.relay_main import run_relay
 from core_api.serving import bind
 from core_api.storage.pool import open_pool
@@ -17,6 +18,7 @@ async def main(database_url: str, bootstrap: str, topic: str, relay_id: str, ttl
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     pool = await open_pool(database_url, size=2, command_timeout_s=10, name=relay_id)
     await run_relay(
+        watch=ReachSettings("store-alerts", 180.0, 300.0, 3600.0),
         pool=pool,
         database_url=database_url,
         bootstrap=bootstrap,

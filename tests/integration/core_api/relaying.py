@@ -19,6 +19,7 @@ from core_api.access import Caller
 from core_api.commanding import Commands
 from core_api.ids import order_id
 from core_api.orders import NewItem, PlaceOrder
+from core_api.reach import ReachSettings
 from core_api.relay_main import run_relay
 from core_api.serving import bind
 
@@ -37,6 +38,7 @@ async def started(
     stop = asyncio.Event()
     running = asyncio.create_task(
         run_relay(
+            watch=ReachSettings("store-alerts", 180.0, 300.0, 3600.0),
             pool=pool,
             database_url=url,
             bootstrap=bootstrap,

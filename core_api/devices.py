@@ -1,0 +1,152 @@
+"""Who has received what: what devices report at each sync, collected and stored in batches.
+
+A report costs a sync nothing but a dictionary entry; one statement a second stores what has come
+since. What a process that dies has not stored yet comes again with each device's next sync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from msgspec import Struct
+
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.device import DeviceMode, DeviceReport
+from core_api.access import Caller
+from core_api.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+MOST_UNSTORED: Final = 100_000
+"""Reports kept while the database does not answer; more are left out."""
+
+
+class Sighting(Struct, frozen=True):
+    """One device of one store, as its last sync showed it."""
+
+    store_id: str
+    device: str
+    subject: str
+    mode: DeviceMode
+    epoch: str | None
+    applied: int | None
+    """None: it did not say, as at its start."""
+
+
+class Device(Struct, frozen=True):
+    """A device as the API shows it."""
+
+    device: str
+    subject: str
+    """Of the token that it syncs with."""
+    mode: DeviceMode
+    """How it was fed before its last sync."""
+    last_seen: datetime
+    cursor: str
+    """The last event that it has applied."""
+    lag: int
+    """Events of the store that it has not applied; one that is pushed to reports them late."""
+
+
+class Devices(Struct, frozen=True):
+    """The answer of `GET /v1/stores/{id}/devices`."""
+
+    devices: list[Device]
+    """The last seen first."""
+
+
+def sightings_of(
+    caller: Caller,
+    report: DeviceReport,
+    after: Mapping[Channel, int | None],
+    epoch: str | None,
+) -> list[Sighting]:
+    """What a sync shows of an owner's device: one sighting for each store that it follows.
+
+    All that is pending may belong to any channel, so it is taken off each: what is counted as
+    applied has been applied for certain.
+    """
+    if caller.role != "owner":
+        return []
+    return [
+        Sighting(
+            channel.store_id,
+            report.device,
+            caller.subject,
+            report.mode,
+            epoch,
+            None if seq is None else max(0, seq - report.pending),
+        )
+        for channel, seq in after.items()
+        if channel.table_id is None
+    ]
+
+
+class DeviceLog:
+    """Collects sightings and stores the newest of each device.
+
+    Args:
+        store: keeps a batch.
+        listed: the devices of a store, as far as they are stored.
+        every_s: how long a batch collects.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[Sequence[Sighting]], Awaitable[None]],
+        listed: Callable[[str], Awaitable[list[Device]]],
+        every_s: float = 1.0,
+    ) -> None:
+        self._store = store
+        self._listed = listed
+        self._every_s = every_s
+        self._unstored: dict[tuple[str, str], Sighting] = {}
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        """Note these; they are stored soon."""
+        for one in sightings:
+            key = (one.store_id, one.device)
+            if key in self._unstored or len(self._unstored) < MOST_UNSTORED:
+                self._unstored[key] = one
+
+    async def of_store(self, store_id: str) -> list[Device]:
+        """The devices of a store, the last seen first.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        await self.flush()
+        return await self._listed(store_id)
+
+    async def run(self) -> None:
+        """Store what has come, on and on."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            try:
+                await self.flush()
+            except UnavailableError as error:
+                _log.warning("devices_not_stored", reason=str(error))
+
+    async def flush(self) -> None:
+        """Store what has come.
+
+        Raises:
+            UnavailableError: the database does not answer; it is tried again the next time.
+        """
+        batch = self._unstored
+        if not batch:
+            return
+        self._unstored = {}
+        try:
+            await self._store(list(batch.values()))
+        except UnavailableError:
+            # What came meanwhile is newer.
+            self._unstored = batch | self._unstored
+            raise
