@@ -16,6 +16,10 @@ _CHECK_WITHIN_S: Final = 2.0
 # asyncpg's classes are generic for type checkers only.
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
+# Every statement of ours is a handful of index probes. A plan that was made while a table was still
+# small, and kept, must not turn into a scan of it when it has grown.
+PLANNER: Final = {"jit": "off", "enable_seqscan": "off"}
+
 _UNREACHABLE: Final = (
     OSError,
     asyncio.TimeoutError,
@@ -43,9 +47,7 @@ async def open_pool(database_url: str, *, size: int, command_timeout_s: float, n
         max_size=size,
         command_timeout=command_timeout_s,
         reset=_keep,
-        # Every statement of ours is a handful of index probes. A plan that was made while a table
-        # was still small, and kept, must not turn into a scan of it when it has grown.
-        server_settings={"application_name": name, "jit": "off", "enable_seqscan": "off"},
+        server_settings={"application_name": name, **PLANNER},
     )
 
 

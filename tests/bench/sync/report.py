@@ -1,0 +1,102 @@
+"""What a run says: the table, the ratios beside their targets, and what the load cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from tests.bench.sync.cases import (
+    COMMANDS_MANY,
+    COMMANDS_ONE,
+    FLAT_WITHIN,
+    OVER_ASYNCPG,
+    OVER_SQLALCHEMY,
+    Case,
+    Point,
+    Sample,
+    System,
+)
+
+Results = Mapping[Point, Sample]
+
+
+def table(results: Results) -> Iterator[str]:
+    """One line per point. CPU is in % of one core; per request in µs."""
+    yield (
+        f"{'system':<11}{'clients':>7}  {'case':<13}{'events':>10}{'req/s':>9}{'p50 ms':>8}"
+        f"{'p99 ms':>8}{'server %':>9}{'µs/req':>7}{'Postgres %':>11}{'µs/req':>7}{'load %':>7}"
+        f"{'failed':>7}"
+    )
+    for point, sample in results.items():
+        load = sample.load
+        yield (
+            f"{point.system:<11}{point.clients:>7}  {point.case:<13}{point.log_events:>10,}"
+            f"{load.req_s:>9,.0f}{load.p50_ms:>8.1f}{load.p99_ms:>8.1f}"
+            f"{sample.server_cpu:>9.0%}{_per_request(sample.server_cpu, sample):>7.0f}"
+            f"{sample.postgres_cpu:>11.0%}{_per_request(sample.postgres_cpu, sample):>7.0f}"
+            f"{sample.generator_cpu:>7.0%}{load.failed:>7}"
+        )
+
+
+def ratios(results: Results) -> Iterator[str]:
+    """Core beside each rival, and over the longer log beside the shorter one."""
+    targets: dict[System, float | None] = {
+        "sqlalchemy": OVER_SQLALCHEMY,
+        "asyncpg": OVER_ASYNCPG,
+        "pgbench": None,
+    }
+    for point, sample in results.items():
+        if point.system != "yabam":
+            continue
+        said = []
+        for rival, target in targets.items():
+            other = results.get(Point(rival, point.clients, point.case, point.log_events))
+            if other is not None:
+                ratio = sample.load.req_s / other.load.req_s
+                due = target if point.clients == 64 else None
+                said.append(f"{ratio:.2f} × {rival}{_against(ratio, due)}")
+        yield f"{_where(point.clients, point.case, point.log_events)}: {', '.join(said)}"
+    yield from _flatness(results)
+
+
+def commands(results: Mapping[str, Sample]) -> Iterator[str]:
+    """The write path, by how many stores the orders go to."""
+    for name, sample in results.items():
+        target = COMMANDS_ONE if name == "one store" else COMMANDS_MANY
+        load = sample.load
+        yield (
+            f"orders to {name}: {load.req_s:,.0f}/s{_against(load.req_s, target)}, p50 "
+            f"{load.p50_ms:.1f} ms, p99 {load.p99_ms:.1f} ms, Core {sample.server_cpu:.0%} "
+            f"({_per_request(sample.server_cpu, sample):.0f} µs each), Postgres "
+            f"{sample.postgres_cpu:.0%}, failed {load.failed}"
+        )
+
+
+def _flatness(results: Results) -> Iterator[str]:
+    lengths = sorted({point.log_events for point in results})
+    if len(lengths) < 2:
+        return
+    short, long = lengths[0], lengths[-1]
+    for point, sample in results.items():
+        if point.system != "yabam" or point.log_events != short:
+            continue
+        longer = results[Point("yabam", point.clients, point.case, long)]
+        change = longer.load.req_s / sample.load.req_s - 1
+        verdict = "met" if change >= -FLAT_WITHIN else "MISSED"
+        yield (
+            f"{_where(point.clients, point.case, long)} beside {short:,}: {change:+.1%} "
+            f"(target within {FLAT_WITHIN:.0%}: {verdict})"
+        )
+
+
+def _where(clients: int, case: Case, events: int) -> str:
+    return f"{clients} clients, {case}, {events:,} events"
+
+
+def _against(value: float, target: float | None) -> str:
+    if target is None:
+        return ""
+    return f" (target {target:,g}: {'met' if value >= target else 'MISSED'})"
+
+
+def _per_request(cpu: float, sample: Sample) -> float:
+    return cpu / sample.load.req_s * 1e6

@@ -1,0 +1,124 @@
+"""The processes that are measured: Core, what stands in for it, and what they cost."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psutil
+
+from core_api.access import Caller
+from core_api.main import token_keys
+from core_api.tokens import TokenKeys
+from deploy.local.ports import free_port
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.process import Process
+from deploy.local.stack import Addresses, Keys, Stack, free_ports
+from tests.bench.sync.cases import Load, Sample, System
+from tests.bench.sync.rivals import OPENERS
+from tests.bench.sync.wrk import BenchError, Request
+
+KEYS: Final = Keys(token="t" * 32, ticket="k" * 32)
+_TOKEN_LIFETIME_S: Final = 86_400
+
+
+class Serving:
+    """One process that answers Fetch Sync over one database.
+
+    Args:
+        system: Core or one of its rivals.
+        database: its URL.
+        folder: for its log.
+    """
+
+    def __init__(self, system: System, database: str, folder: Path) -> None:
+        stack = Stack(Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, folder)
+        if system in OPENERS:
+            port = free_port()
+            self.url = f"http://127.0.0.1:{port}"
+            self.process = Process(
+                system,
+                [sys.executable, "-m", "tests.bench.sync.rivals", system, str(port)],
+                stack.environment,
+                folder / f"{system}.log",
+                self.url,
+            )
+        else:
+            self.url = stack.core_url
+            self.process = stack.core
+
+    def start(self) -> None:
+        """Start it and wait for it."""
+        self.process.start()
+        self.process.wait_ready(30)
+
+    def channels_of(self, request: Request) -> object:
+        """What it answers for the channels of this request.
+
+        Raises:
+            BenchError: it refuses.
+        """
+        answer = httpx.get(
+            self.url + request.path, headers={"authorization": f"Bearer {request.token}"}
+        )
+        if answer.status_code != 200:
+            raise BenchError(f"{self.process.name} answers {answer.status_code}: {answer.text}")
+        return answer.json()["channels"]
+
+
+def token_maker() -> Callable[[Caller], str]:
+    """Makes tokens that the processes take."""
+    keys: TokenKeys = token_keys({"local": KEYS.token}, "local")
+    return lambda caller: keys.sign(caller, _TOKEN_LIFETIME_S)
+
+
+def measured(
+    run: Callable[[], Load], server: Process | None, postgres: EmbeddedPostgres, seconds: float
+) -> Sample:
+    """Run a load, which takes so many seconds, and count what it costs."""
+    before = _server_cpu(server), _tree_cpu(postgres.process.pid), _generator_cpu()
+    load = run()
+    after = _server_cpu(server), _tree_cpu(postgres.process.pid), _generator_cpu()
+    costs = [(end - start) / seconds for start, end in zip(before, after, strict=True)]
+    return Sample(load, *costs)
+
+
+@contextmanager
+def running(processes: list[Process]) -> Iterator[None]:
+    """Stop them at the end, whatever happens."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.stop()
+
+
+def _server_cpu(server: Process | None) -> float:
+    if server is None:
+        return 0.0
+    times = psutil.Process(server.pid).cpu_times()
+    return times.user + times.system
+
+
+def _tree_cpu(pid: int) -> float:
+    """Of a process and its children, the ended ones included: pgbench's connections end."""
+    postmaster = psutil.Process(pid)
+    own = postmaster.cpu_times()
+    total = own.user + own.system + own.children_user + own.children_system
+    for child in postmaster.children():
+        try:
+            times = child.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def _generator_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
