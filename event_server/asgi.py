@@ -10,22 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Final
 
 import anyio
 from sse_starlette.sse import AppStatus, EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
+from event_server.problems import STREAM_HEADERS
 from event_server.stream import Accepted
 from event_server.streams import Streams
 
 AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
-
-STREAM_HEADERS: Final = {
-    "cache-control": "no-store",
-    "content-type": "text/event-stream; charset=utf-8",
-    "x-accel-buffering": "no",
-}
 
 
 class QueueSubscriber:
@@ -115,7 +109,7 @@ class StreamResponse(EventSourceResponse):
             lambda: streams.slow(self._subscriber, monotonic()),
             self._scope.cancel,
         )
-        super().__init__(self._subscriber.chunks(), headers=STREAM_HEADERS, ping=0)
+        super().__init__(self._subscriber.chunks(), headers=dict(STREAM_HEADERS), ping=0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve until the stream ends or the client leaves."""

@@ -32,6 +32,23 @@ def as_text(frame: bytes) -> bytes:
     return frame
 
 
+def as_chunk(frame: bytes) -> bytes:
+    """The wire form of a path that writes HTTP/1.1 itself: one chunk of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(frame), frame)
+
+
+def joined(chunks: bytes) -> bytes:
+    """What stands in whole chunks: for HTTP/1.0, which knows none."""
+    parts: list[bytes] = []
+    at = 0
+    while at < len(chunks):
+        begin = chunks.index(b"\r\n", at) + 2
+        end = begin + int(chunks[at : begin - 2], 16)
+        parts.append(chunks[begin:end])
+        at = end + 2
+    return b"".join(parts)
+
+
 class Frames:
     """Makes frames in one wire form."""
 

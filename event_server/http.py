@@ -18,8 +18,8 @@ from event_server.access import OpsTokens
 from event_server.asgi import StreamResponse
 from event_server.errors import RefusedError
 from event_server.metrics import EventMetrics
-from event_server.problems import LastResort, of_refusal, on_http_error, respond
-from event_server.stream import parse_request
+from event_server.problems import EXPOSED_HEADERS, LastResort, of_refusal, on_http_error, respond
+from event_server.stream import parse_request, refuse_body
 from event_server.streams import Streams
 
 _NO_STORE: Final = {"cache-control": "no-store"}
@@ -61,15 +61,15 @@ class EventApi:
                 _route("/metrics", self.show_metrics),
             ],
             middleware=[
-                Middleware(LastResort),
                 Middleware(
                     CORSMiddleware,
                     allow_origins=cors_origins,
                     allow_methods=["GET", "HEAD"],
                     allow_headers=["authorization", "cache-control", "last-event-id"],
-                    expose_headers=["retry-after"],
+                    expose_headers=[EXPOSED_HEADERS],
                     max_age=86_400,
                 ),
+                Middleware(LastResort),
             ],
             exception_handlers={RefusedError: self._on_refusal, HTTPException: on_http_error},
         )
@@ -78,9 +78,9 @@ class EventApi:
 
     async def stream(self, request: Request) -> Response:
         """GET /v1/stream. No await stands between the judgement and the opening."""
-        asked = parse_request(
-            request.scope["query_string"], request.headers.get("last-event-id", "")
-        )
+        headers = request.headers
+        refuse_body(headers.get("content-length", ""), headers.get("transfer-encoding", ""))
+        asked = parse_request(request.scope["query_string"], headers.get("last-event-id", ""))
         accepted = self._streams.judge(asked, self._monotonic())
         return StreamResponse(self._streams, accepted, self._buffer_bytes, self._monotonic)
 

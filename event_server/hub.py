@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from client_sdk.contract.stream import SyncRequired, SyncRequiredReason
-from event_server.clock import DatabaseClock
+from event_server.clock import DatabaseClock, Watermark
 from event_server.frames import Frames
 from event_server.ring import Ring, Rings
 
@@ -32,7 +32,7 @@ class Subscriber(Protocol):
     def backlog(self) -> int:
         """Bytes that were sent to it and have not left the process."""
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, /) -> None:
         """Write a frame; ignored after `end`."""
 
     def end(self, frame: bytes) -> None:
@@ -86,7 +86,7 @@ class Hub:
         self.sync_required: dict[str, int] = {"gap": 0, "ring": 0, "restart": 0}
         self._frames = frames
         self._partitions = frozenset(partitions)
-        self._watermarks: dict[int, float] = {}
+        self._watermarks: dict[int, Watermark] = {}
         self._audiences: dict[str, _Audience] = {}
         self._following: dict[Subscriber, tuple[str, ...]] = {}
 
@@ -95,7 +95,7 @@ class Hub:
         """All that was committed before it has been handed out; None while that is not known."""
         if len(self._watermarks) < len(self._partitions):
             return None
-        return min(self._watermarks.values())
+        return min(watermark.highest for watermark in self._watermarks.values())
 
     @property
     def channels_followed(self) -> int:
@@ -121,10 +121,27 @@ class Hub:
             self.forget("restart")
         return True
 
-    def mark(self, partition: int, watermark: float, now: float) -> None:
-        """All that was committed before `watermark` came before this in the partition."""
-        self._watermarks[partition] = max(watermark, self._watermarks.get(partition, 0.0))
+    def mark(self, partition: int, watermark: float, now: float) -> bool:
+        """All that was committed before `watermark` came before this in the partition.
+
+        Returns:
+            Whether the database's clock was set back: then nothing that was read before counts,
+            all streams have been ended, and the server must warm up again.
+        """
+        marks = self._watermarks.get(partition)
+        if marks is None:
+            marks = self._watermarks[partition] = Watermark()
+        set_back = marks.take(watermark)
+        if set_back:
+            self.warm = False
+            self.clock.forget()
+            self.rings.uncover()
+            # The others must still be seen to go back from where they were.
+            watermarks = dict(self._watermarks)
+            self.forget("gap")
+            self._watermarks = watermarks
         self.clock.observe(watermark, now)
+        return set_back
 
     def publish(self, channel: str, seq: int, frame: bytes, time: float) -> None:
         """One event of one channel, in the order of its partition."""

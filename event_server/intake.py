@@ -37,6 +37,8 @@ class Reach:
     """All records of this time (database) and later are read; None: from the log's first on,
     however old that is, because what came before it may have been removed."""
     fresh: bool = False
+    last: float = 0.0
+    """The time of the record that was read last."""
 
 
 class Intake:
@@ -81,6 +83,7 @@ class Intake:
         reach = self._reaches[partition]
         if reach.since is None:
             reach.since = time
+        reach.last = time
         try:
             record = decode_record(value, headers)
             if isinstance(record, WatermarkRecord):
@@ -110,10 +113,17 @@ class Intake:
         if not self._hub.admit(record.epoch):
             self._skipped("old_epoch", f"epoch {record.epoch} is over")
             return
-        self._hub.mark(partition, record.watermark, now)
+        if self._hub.mark(partition, record.watermark, now):
+            self._begin_again()
         if offset >= reach.end and not self._hub.warm:
             reach.fresh = True
             self._warm_if_complete()
+
+    def _begin_again(self) -> None:
+        """The rings are empty: they hold what was committed after the last record that went into
+        them, of each partition. One whose clock is not set back yet holds all up until it is."""
+        for reach in self._reaches.values():
+            reach.since, reach.fresh = reach.last, False
 
     def _warm_if_complete(self) -> None:
         if not all(reach.fresh for reach in self._reaches.values()):

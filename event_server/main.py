@@ -14,7 +14,8 @@ import structlog
 from client_sdk.contract.ticket import TicketKeys
 from event_server.access import OpsTokens
 from event_server.clock import DatabaseClock
-from event_server.frames import Frames, as_text
+from event_server.edge import Edge
+from event_server.frames import Frames, as_chunk, as_text
 from event_server.health import Health
 from event_server.http import EventApi
 from event_server.hub import Hub
@@ -44,7 +45,8 @@ class EventServer:
 
 def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> EventServer:
     """Put the parts together, as the settings want them."""
-    frames = Frames(as_text)
+    on_edge = settings.events_push_path == "edge"
+    frames = Frames(as_chunk if on_edge else as_text)
     rings = Rings(settings.events_ring_events, settings.events_ring_bytes)
     hub = Hub(rings, frames, DatabaseClock(), settings.owned_partitions)
     streams = Streams(
@@ -69,11 +71,16 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
     )
     metrics = EventMetrics(streams, time.monotonic)
     api = EventApi(streams, tokens, metrics, settings.events_buffer_bytes, time.monotonic)
+    edge = Edge(
+        streams, metrics, settings.cors_origins, settings.events_buffer_bytes, time.monotonic
+    )
     http = Server(
         api.app(settings.cors_origins),
         lambda: _drain(streams, settings.events_drain_s),
         lambda: len(streams) == 0,
         settings.events_drain_s + settings.events_abort_after_s,
+        edge.protocol if on_edge else None,
+        (settings.events_tls_cert, settings.events_tls_key) if settings.events_tls_cert else None,
     )
     return EventServer(settings, frames, streams, metrics, http)
 

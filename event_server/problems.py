@@ -16,6 +16,15 @@ from event_server.errors import RefusedError
 
 log = structlog.get_logger()
 
+EXPOSED_HEADERS: Final = "retry-after"
+"""What a page of another origin may read of an answer, beside what CORS always lets it."""
+STREAM_HEADERS: Final = (
+    ("cache-control", "no-store"),
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("x-accel-buffering", "no"),
+)
+"""The headers of an open stream."""
+
 _OF_STATUS: Final = {
     404: ("not-found", "there is nothing at this path: streams are at /v1/stream"),
     405: ("method-not-allowed", "this path takes GET, HEAD and OPTIONS"),

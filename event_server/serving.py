@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Generator
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -65,6 +66,8 @@ class Server(uvicorn.Server):
         drain: called at the first signal; begins to end the streams.
         drained: whether all of them have ended.
         drain_s: how long to wait for that at most.
+        protocol: makes each connection's protocol; None: uvicorn's own.
+        tls: files of the certificate chain and of its key; None: no TLS.
     """
 
     def __init__(
@@ -73,12 +76,18 @@ class Server(uvicorn.Server):
         drain: Callable[[], None],
         drained: Callable[[], bool],
         drain_s: float,
+        protocol: Callable[..., asyncio.Protocol] | None = None,
+        tls: tuple[str, str] | None = None,
     ) -> None:
+        certificate, key = tls or (None, None)
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http="httptools",
+                # uvicorn only ever calls it.
+                http="httptools" if protocol is None else cast(type[asyncio.Protocol], protocol),
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -114,6 +123,14 @@ class Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
             return
         self._draining = asyncio.get_running_loop().create_task(self._drain_and_exit())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; connections that have not ended by now are cut."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
 
     async def _drain_and_exit(self) -> None:
         self._drain()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from typing import Annotated, Final, Self, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,6 +43,15 @@ class EventSettings(BaseSettings):
     events_port: Port = Field(
         8001, description="Port that the event server listens on; 0 picks a free one"
     )
+    events_push_path: Literal["edge", "asgi"] = Field(
+        "edge",
+        description="How streams are written: `edge` straight to the connection, `asgi` by a task "
+        "per stream, which is what an ASGI server offers and costs several times as much",
+    )
+    events_tls_cert: str = Field(
+        "", description="File of the certificate chain (PEM); with it the server speaks TLS"
+    )
+    events_tls_key: str = Field("", description="File of the certificate's private key (PEM)")
     events_name: str = Field(
         "",
         max_length=200,
@@ -114,6 +123,8 @@ class EventSettings(BaseSettings):
     def _ranges(self) -> Self:
         if self.events_lifetime_min_s > self.events_lifetime_max_s:
             raise ValueError("YABAM_EVENTS_LIFETIME_MIN_S is above YABAM_EVENTS_LIFETIME_MAX_S")
+        if bool(self.events_tls_cert) != bool(self.events_tls_key):
+            raise ValueError("YABAM_EVENTS_TLS_CERT and YABAM_EVENTS_TLS_KEY go together")
         if self.events_retry_min_ms > self.events_retry_max_ms:
             raise ValueError("YABAM_EVENTS_RETRY_MIN_MS is above YABAM_EVENTS_RETRY_MAX_MS")
         stray = [p for p in self.owned_partitions if not 0 <= p < self.partitions]

@@ -124,6 +124,16 @@ def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
     )
 
 
+def refuse_body(content_length: str, transfer_encoding: str) -> None:
+    """Hold a request's framing headers (empty: there is none) against a body.
+
+    Raises:
+        RefusedError: it has one.
+    """
+    if transfer_encoding or content_length.strip() not in ("", "0"):
+        raise RefusedError("bad-request", "a stream's request has no body")
+
+
 def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Placement) -> Accepted:
     """Judge a request at `time` (seconds, the database's clock).
 

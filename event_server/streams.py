@@ -7,11 +7,13 @@ No await, no clock of its own: `now` is monotonic seconds.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from client_sdk.contract.errors import TicketError
 from client_sdk.contract.stream import ByeReason, Hello, SyncRequired
 from client_sdk.contract.ticket import TicketKeys
 from event_server.clock import rfc3339
@@ -93,15 +95,25 @@ class Streams:
         Raises:
             RefusedError: it may not; the error says which problem to answer.
         """
-        self.check_ready(now)
+        try:
+            self.check_ready(now)
+        except RefusedError:
+            self._learn_the_time(request, now)
+            raise
         if len(self) >= self._limits.max_streams:
             raise self._come_again("overloaded", "this server has no room for another stream")
         time = self.hub.clock.estimate(now)
         if time is None:
             raise self._come_again("degraded", "this server does not know the time yet")
         accepted = accept(request, self._keys, time, self._placement)
-        self.hub.clock.observe(accepted.ticket.issued_at, now)
+        if self.hub.clock.observe(accepted.ticket.issued_at, now):
+            self.check_ready(now)  # the ticket may prove that what was handed out lags behind
         return accepted
+
+    def _learn_the_time(self, request: StreamRequest, now: float) -> None:
+        """A lag that no client asks about may be forgotten, but not while clients come."""
+        with contextlib.suppress(TicketError):
+            self.hub.clock.observe(self._keys.verify(request.ticket, 0.0).issued_at, now)
 
     def check_ready(self, now: float) -> None:
         """Whether streams may be served at all.

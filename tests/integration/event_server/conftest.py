@@ -16,6 +16,7 @@ from uuid import uuid4
 import httpx
 import jwt
 import pytest
+import uvloop
 
 from client_sdk.contract.frame import SseEvent, SseParser
 from client_sdk.contract.ticket import Ticket
@@ -29,6 +30,19 @@ from event_server.settings import EventSettings
 from tests.unit.event_server.parts import EPOCH, KEYS, make_ticket, order_record, watermark_record
 
 SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Everything runs on the loop that serves in earnest; what hangs on transports on both kinds,
+    which differ in when they write and what they tell."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+        "uvloop": uvloop.new_event_loop
+    }
+    if item.path.name == "test_connections.py":
+        factories["asyncio"] = asyncio.new_event_loop
+    return factories
 
 
 class Running:
@@ -151,12 +165,20 @@ async def running(**changes: Any) -> AsyncIterator[Running]:
 Start = Callable[..., Awaitable[Running]]
 
 
+@pytest.fixture(params=["edge", "asgi"])
+def push_path(request: pytest.FixtureRequest) -> str:
+    """Every push path must pass each test that asks for it."""
+    path: str = request.param
+    return path
+
+
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
+async def start(push_path: str) -> AsyncIterator[Start]:
     """Starts servers that end with the test."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**changes: Any) -> Running:
+            changes = {"events_push_path": push_path} | changes
             return await stack.enter_async_context(running(**changes))
 
         yield start_one

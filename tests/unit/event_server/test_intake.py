@@ -153,3 +153,54 @@ class TestRecords:
         session.watermark(0, epoch="01EPOCH0")
         assert [k for k, _ in session.skipped] == ["old_epoch", "old_epoch"]
         assert session.hub.watermark is None
+
+
+class TestTheDatabasesClockSetBack:
+    def back(self, session: Session, partition: int, at: float) -> None:
+        for second in range(4):
+            session.watermark(partition, at + second)
+
+    def test_all_is_forgotten_and_warmed_up_anew(self) -> None:
+        session = Session({0: 0})
+        session.watermark(0, 1000.0)
+        session.order(0, "store:1@1", time=1000.0)
+        subscriber = FakeSubscriber()
+        session.hub.attach(subscriber, {"store:1": 1}, {"store:1": 1}, 1000.0, EPOCH)
+        self.back(session, 0, 400.0)
+        assert subscriber.types() == ["sync-required"]
+        assert not session.hub.warm
+        session.watermark(0, 405.0)
+        assert session.hub.warm
+        assert session.hub.rings.covered_since == 403.0 + MARGIN_S
+        assert session.head("store:1") is None
+
+    def test_the_server_is_up_to_date_again(self) -> None:
+        session = Session({0: 0})
+        session.watermark(0, 1000.0)
+        self.back(session, 0, 400.0)
+        assert session.hub.lag(403.0 - 900) == pytest.approx(0.0)
+
+    def test_every_partition_is_asked_and_what_one_read_ahead_is_not_claimed(self) -> None:
+        session = Session({0: 0, 1: 0})
+        session.watermark(0, 1000.0)
+        session.watermark(1, 1000.0)
+        self.back(session, 1, 400.0)
+        session.order(1, "store:2@1", time=407.0)
+        self.back(session, 0, 403.0)  # at 406 all is forgotten once more, that order too
+        session.watermark(1, 407.5)
+        session.watermark(0, 407.5)
+        assert not session.hub.warm
+        session.watermark(0, 409.0)
+        session.watermark(1, 409.0)
+        assert session.hub.warm
+        assert session.hub.rings.covered_since == 407.0 + MARGIN_S
+
+    def test_while_one_partition_has_not_heard_of_it_nothing_is_claimed(self) -> None:
+        session = Session({0: 0, 1: 0})
+        session.watermark(0, 1000.0)
+        session.watermark(1, 1000.0)
+        self.back(session, 0, 400.0)
+        for second in range(20):
+            session.watermark(0, 406.0 + second)
+            session.watermark(1, 1001.0 + second)
+        assert not session.hub.warm
