@@ -103,16 +103,20 @@ class FetchSync:
         return encode_answer(moment, channels, self._grant(caller, moment, channels), pace)
 
     async def _read_soon(self, request: SyncRequest) -> tuple[Moment, list[ChannelAnswer]]:
-        with self._bound.admit():
-            try:
-                async with asyncio.timeout(self._deadline_s):
-                    return await self._read(request)
-            except TimeoutError:
-                raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
+        deadline = asyncio.get_running_loop().time() + self._deadline_s
+        self._bound.enter()
+        try:
+            return await self._read(request, deadline)
+        except TimeoutError:
+            raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
+        finally:
+            self._bound.leave()
 
-    async def _read(self, request: SyncRequest) -> tuple[Moment, list[ChannelAnswer]]:
+    async def _read(
+        self, request: SyncRequest, deadline: float
+    ) -> tuple[Moment, list[ChannelAnswer]]:
         while True:
-            moment, pages = await self._pages.ask(request.queries())
+            moment, pages = await self._pages.ask(request.queries(), deadline)
             resets: dict[Channel, ResetReason] = {}
             answers: list[ChannelAnswer] = []
             for (channel, after), page in zip(request.after.items(), pages, strict=True):
@@ -126,17 +130,17 @@ class FetchSync:
             # The snapshots are read later than the pages. The answer keeps the earlier moment: a
             # ticket issued earlier asks the event server to cover more, never less. Only a new
             # epoch in between would mix two logs; then all is read again.
-            later, snapshots = await self._reset(resets)
+            later, snapshots = await self._reset(resets, deadline)
             if later.epoch == moment.epoch:
                 for reason in resets.values():
                     self._reset_given(reason)
                 return moment, answers + snapshots
 
     async def _reset(
-        self, resets: Mapping[Channel, ResetReason]
+        self, resets: Mapping[Channel, ResetReason], deadline: float
     ) -> tuple[Moment, list[ChannelAnswer]]:
         moment, opened = await self._snapshots.ask(
-            [(str(channel), channel.store_id, channel.table_id) for channel in resets]
+            [(str(channel), channel.store_id, channel.table_id) for channel in resets], deadline
         )
         return moment, [
             snapshot_of(str(channel), reason, orders)

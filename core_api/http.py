@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -17,37 +17,33 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from client_sdk.contract.channel import parse_channel
-from client_sdk.contract.device import HEADER, DeviceReport, parse_device
-from client_sdk.contract.errors import ChannelError, DeviceError
+from client_sdk.contract.device import HEADER
 from core_api.access import Caller, check_devices
 from core_api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.commanding import Commands, Written
 from core_api.devices import DeviceLog, Devices, sightings_of
 from core_api.errors import (
-    BadRequestError,
     CoreError,
     ForbiddenError,
-    InvalidError,
     UnauthorizedError,
     UnavailableError,
 )
 from core_api.fetch import FetchSync
-from core_api.idempotency import Idempotency, parse_key
 from core_api.load import Bound, RateLimit
 from core_api.metrics import CoreMetrics
 from core_api.openapi import document
 from core_api.orders import ChangeOrder, PlaceOrder, Transition
 from core_api.problems import LastResort, on_core_error, on_http_error, read_body
+from core_api.quick import QuickSync
+from core_api.request_parts import decoded, device_of, idempotency_of, if_match_of, store_of
 from core_api.sync import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.tokens import TokenKeys
 
 A = TypeVar("A")
-T = TypeVar("T", PlaceOrder, Transition, ChangeOrder, SyncBody, Batch)
 JSON: Final = "application/json"
 _NO_STORE: Final = {"cache-control": "no-store"}
-_ETAG: Final = re.compile(r'"([1-9][0-9]{0,9})"')
 
 _place: Final = msgspec.json.Decoder(PlaceOrder)
 _transition: Final = msgspec.json.Decoder(Transition)
@@ -97,8 +93,29 @@ class CoreApi:
         self._ready = ready
         self._openapi = msgspec.json.encode(document())
 
-    def app(self, cors_origins: list[str]) -> Starlette:
-        """The ASGI application."""
+    def app(self, cors_origins: list[str]) -> ASGIApp:
+        """The ASGI application: Starlette's, with the quick way of `GET /v1/sync` before it."""
+
+        def cors(app: ASGIApp) -> CORSMiddleware:
+            return CORSMiddleware(
+                app,
+                allow_origins=cors_origins,
+                allow_methods=["GET", "POST", "PATCH"],
+                allow_headers=[
+                    "authorization",
+                    "content-type",
+                    "if-match",
+                    "idempotency-key",
+                    HEADER,
+                ],
+                expose_headers=["etag", "location", "retry-after", "idempotency-replayed"],
+                max_age=86_400,
+            )
+
+        return QuickSync(self.starlette(cors), self.get_sync, self._metrics, cors)
+
+    def starlette(self, cors: Callable[[ASGIApp], ASGIApp]) -> Starlette:
+        """All routes, without the quick way."""
         app = Starlette(
             routes=[
                 Route("/v1/sync", self.sync, methods=["GET"]),
@@ -115,21 +132,9 @@ class CoreApi:
                 Route("/openapi.json", self.openapi, methods=["GET"]),
             ],
             middleware=[
+                # Outermost, so that pages of other origins can read the answer to a bug too.
+                Middleware(cors),
                 Middleware(LastResort),
-                Middleware(
-                    CORSMiddleware,
-                    allow_origins=cors_origins,
-                    allow_methods=["GET", "POST", "PATCH"],
-                    allow_headers=[
-                        "authorization",
-                        "content-type",
-                        "if-match",
-                        "idempotency-key",
-                        HEADER,
-                    ],
-                    expose_headers=["etag", "location", "retry-after", "idempotency-replayed"],
-                    max_age=86_400,
-                ),
                 Middleware(self._metrics.middleware),
             ],
             exception_handlers={CoreError: on_core_error, HTTPException: on_http_error},
@@ -138,22 +143,35 @@ class CoreApi:
         app.router.redirect_slashes = False
         return app
 
+    async def get_sync(self, authorization: str, device: str | None, query: bytes) -> bytes:
+        """The answer's body of GET /v1/sync, from the two headers that it heeds and the query.
+
+        Raises:
+            CoreError: the request is refused.
+        """
+        caller = self._caller(authorization)
+        wanted = parse_sync(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+        return await self._synced(caller, device, wanted)
+
     async def sync(self, request: Request) -> Response:
         """GET /v1/sync."""
-        caller = self._caller(request)
-        wanted = parse_sync(request.query_params.multi_items())
-        return await self._synced(caller, request, wanted)
+        headers = request.headers
+        body = await self.get_sync(
+            headers.get("authorization", ""), headers.get(HEADER), request.scope["query_string"]
+        )
+        return Response(body, media_type=JSON, headers=_NO_STORE)
 
     async def sync_body(self, request: Request) -> Response:
         """POST /v1/sync."""
-        caller = self._caller(request)
-        wanted = request_of(_decoded(_sync, await read_body(request)))
-        return await self._synced(caller, request, wanted)
+        caller = self._caller_of(request)
+        wanted = request_of(decoded(_sync, await read_body(request)))
+        body = await self._synced(caller, request.headers.get(HEADER), wanted)
+        return Response(body, media_type=JSON, headers=_NO_STORE)
 
     async def devices(self, request: Request) -> Response:
         """GET /v1/stores/{id}/devices: who has received what."""
-        caller = self._caller(request)
-        store_id = _store(request)
+        caller = self._caller_of(request)
+        store_id = store_of(request)
         check_devices(caller, store_id)
         with self._limits.commands.admit():
             found = await self._within_deadline(self._devices.of_store(store_id))
@@ -162,53 +180,53 @@ class CoreApi:
     async def place(self, request: Request) -> Response:
         """POST /v1/orders."""
         with self._limits.commands.admit():
-            caller = self._caller(request)
-            command = _decoded(_place, await read_body(request))
+            caller = self._caller_of(request)
+            command = decoded(_place, await read_body(request))
             written = await self._within_deadline(
-                self._commands.place(caller, command, _idempotency(caller, request))
+                self._commands.place(caller, command, idempotency_of(caller, request))
             )
             return _answer(written, {"location": f"/v1/orders/{written.order_id}"})
 
     async def place_batch(self, request: Request) -> Response:
         """POST /v1/orders/batch: each order by itself, with a result for each."""
         with self._limits.commands.admit():
-            caller = self._caller(request)
-            batch = _decoded(_batch, await read_body(request, MAX_BATCH_BYTES))
+            caller = self._caller_of(request)
+            batch = decoded(_batch, await read_body(request, MAX_BATCH_BYTES))
             results = await self._within_deadline(place_all(self._commands, caller, batch))
             return Response(msgspec.json.encode(results), media_type=JSON, headers=_NO_STORE)
 
     async def transition(self, request: Request) -> Response:
         """POST /v1/orders/{id}/transitions."""
         with self._limits.commands.admit():
-            caller = self._caller(request)
-            command = _decoded(_transition, await read_body(request))
+            caller = self._caller_of(request)
+            command = decoded(_transition, await read_body(request))
             work = self._commands.transition(
                 caller,
                 request.path_params["id"],
                 command,
-                _if_match(request),
-                _idempotency(caller, request),
+                if_match_of(request),
+                idempotency_of(caller, request),
             )
             return _answer(await self._within_deadline(work))
 
     async def change(self, request: Request) -> Response:
         """PATCH /v1/orders/{id}."""
         with self._limits.commands.admit():
-            caller = self._caller(request)
-            command = _decoded(_change, await read_body(request))
+            caller = self._caller_of(request)
+            command = decoded(_change, await read_body(request))
             work = self._commands.change(
                 caller,
                 request.path_params["id"],
                 command,
-                _if_match(request),
-                _idempotency(caller, request),
+                if_match_of(request),
+                idempotency_of(caller, request),
             )
             return _answer(await self._within_deadline(work))
 
     async def read(self, request: Request) -> Response:
         """GET /v1/orders/{id}."""
         with self._limits.commands.admit():
-            caller = self._caller(request)
+            caller = self._caller_of(request)
             work = self._commands.read(caller, request.path_params["id"])
             return _answer(await self._within_deadline(work))
 
@@ -223,7 +241,7 @@ class CoreApi:
 
     async def show_metrics(self, request: Request) -> Response:
         """GET /metrics, for ops."""
-        if self._caller(request).role != "ops":
+        if self._caller_of(request).role != "ops":
             raise ForbiddenError("/metrics takes a token of role ops")
         return Response(self._metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
 
@@ -231,15 +249,18 @@ class CoreApi:
         """GET /openapi.json."""
         return Response(self._openapi, media_type=JSON)
 
-    async def _synced(self, caller: Caller, request: Request, wanted: SyncRequest) -> Response:
-        report = _device(request)
+    async def _synced(self, caller: Caller, device: str | None, wanted: SyncRequest) -> bytes:
+        report = device_of(device)
         body = await self._fetch.answer(caller, wanted)
         if report is not None:
             self._devices.saw(sightings_of(caller, report, wanted.after, wanted.epoch))
-        return Response(body, media_type=JSON, headers=_NO_STORE)
+        return body
 
-    def _caller(self, request: Request) -> Caller:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    def _caller_of(self, request: Request) -> Caller:
+        return self._caller(request.headers.get("authorization", ""))
+
+    def _caller(self, authorization: str) -> Caller:
+        scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise UnauthorizedError("send an access token as Authorization: Bearer …")
         caller = self._tokens.verify(token.strip())
@@ -254,47 +275,6 @@ class CoreApi:
             raise UnavailableError(
                 f"it was not done within {self._limits.deadline_s:g} s"
             ) from None
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise InvalidError(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
-
-
-def _idempotency(caller: Caller, request: Request) -> Idempotency | None:
-    text = request.headers.get("idempotency-key")
-    if text is None:
-        return None
-    return Idempotency(f"{caller.role}:{caller.subject}", parse_key(text))
-
-
-def _store(request: Request) -> str:
-    try:
-        return parse_channel(f"store:{request.path_params['id']}").store_id
-    except ChannelError as error:
-        raise BadRequestError(str(error), "bad-channel") from error
-
-
-def _device(request: Request) -> DeviceReport | None:
-    text = request.headers.get(HEADER)
-    try:
-        return None if text is None else parse_device(text)
-    except DeviceError as error:
-        raise BadRequestError(str(error)) from error
-
-
-def _if_match(request: Request) -> int | None:
-    text = request.headers.get("if-match")
-    if text is None or text == "*":
-        return None
-    match = _ETAG.fullmatch(text)
-    if match is None:
-        raise BadRequestError('If-Match must be the version as its ETag gave it, such as "3"')
-    return int(match[1])
 
 
 def _answer(written: Written, headers: dict[str, str] | None = None) -> Response:

@@ -36,9 +36,8 @@ class Bound:
         self.under_way = 0
         self.refused = 0
 
-    @contextmanager
-    def admit(self) -> Iterator[None]:
-        """Count a request in for as long as the block runs.
+    def enter(self) -> None:
+        """Count a request in; `leave` must follow.
 
         Raises:
             OverloadedError: the bound is reached.
@@ -49,10 +48,23 @@ class Bound:
                 f"too many {self._what} are under way: try again", self._uniform(1.0, 4.0)
             )
         self.under_way += 1
+
+    def leave(self) -> None:
+        """Count a request out."""
+        self.under_way -= 1
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Count a request in for as long as the block runs.
+
+        Raises:
+            OverloadedError: the bound is reached.
+        """
+        self.enter()
         try:
             yield
         finally:
-            self.under_way -= 1
+            self.leave()
 
     @property
     def share(self) -> float:

@@ -78,8 +78,14 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     return respond(problem(slug, detail), dict(error.headers or {}))
 
 
+def internal_error() -> Response:
+    """The answer where a bug was met."""
+    detail = "the server failed; nothing is known to be done: try again"
+    return respond(problem("internal", detail))
+
+
 class LastResort:
-    """ASGI middleware around everything: a bug is logged, and answered without a traceback."""
+    """ASGI middleware around all of ours: a bug is logged, and answered without a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -99,8 +105,7 @@ class LastResort:
             log.exception("request_failed", path=scope.get("path"))
             if started or scope["type"] != "http":
                 raise
-            detail = "the server failed; nothing is known to be done: try again"
-            await respond(problem("internal", detail))(scope, receive, send)
+            await internal_error()(scope, receive, send)
 
 
 async def read_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:

@@ -232,3 +232,20 @@ def test_every_question_is_asked_once_and_those_that_share_stay_in_order(
                     assert order[earlier] < order[later]
 
     asyncio.run(scenario())
+
+
+async def test_a_caller_past_its_deadline_leaves_and_the_query_goes_on_for_the_others() -> None:
+    release = asyncio.Event()
+
+    async def run(questions: Sequence[int]) -> tuple[str, list[int]]:
+        await release.wait()
+        return "common", [question * 2 for question in questions]
+
+    gatherer: Gatherer[int, str, int] = Gatherer(run, 10)
+    now = asyncio.get_running_loop().time()
+    patient = asyncio.create_task(gatherer.ask([1], now + 60))
+    hasty = asyncio.create_task(gatherer.ask([2], now))
+    with pytest.raises(TimeoutError):
+        await hasty
+    release.set()
+    assert await patient == ("common", [2])

@@ -1,0 +1,209 @@
+"""The quick way of `GET /v1/sync` answers what Starlette's way answers, byte for byte."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Scope
+
+from client_sdk.contract.ticket import TicketKeys
+from core_api.access import Caller
+from core_api.fetch import FetchSync
+from core_api.http import CoreApi, Limits
+from core_api.load import Bound, RateLimit
+from core_api.metrics import CoreMetrics
+from core_api.quick import QuickSync
+from core_api.storage import reads
+from core_api.tail import Tail
+from core_api.tokens import TokenKeys
+
+TOKENS = TokenKeys({"k": b"t" * 32}, "k", lambda: 1000.0)
+OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"1"})), 600)
+EXPIRED = TOKENS.sign(Caller("o", "owner", frozenset({"1"})), -1)
+BUSY = TOKENS.sign(Caller("busy", "owner", frozenset({"1"})), 600)
+HEAD = 5
+
+
+class Database:
+    """Answers Core's reads for any channel: five events, of which retention has trimmed one."""
+
+    async def fetch(self, statement: str, channels: Sequence[str], *more: Any) -> list[list[Any]]:
+        if "table:1/down" in channels:
+            raise ConnectionRefusedError
+        if "table:1/bug" in channels:
+            raise ZeroDivisionError
+        if statement == reads.PAGES:
+            afters, limits = more
+            return [
+                ["e1", 1.5, HEAD, 7, 1, seqs, [f'"n":{seq}}}' for seq in seqs]]
+                for seqs in (
+                    [*range(after + 1, HEAD + 1)][:limit]
+                    for after, limit in zip(afters, limits, strict=True)
+                )
+            ]
+        return [["e1", 1.5, HEAD, 7, ['{"id":"a"}']] for _ in channels]
+
+
+class Devices:
+    """Takes reports, and keeps none."""
+
+    def saw(self, sightings: object) -> None:
+        assert sightings is not None
+
+
+def core() -> CoreApi:
+    """A Core over that database, with clocks and chance that stand still."""
+    bound = Bound(10, "syncs", lambda low, _high: low)
+    metrics = CoreMetrics(lambda: 0, {"sync": bound})
+    database: Any = Database()
+    unused: Any = None
+    devices: Any = Devices()
+    fetch = FetchSync(
+        database,
+        Tail(unused, 0.1, 0),
+        TicketKeys({"t": b"k" * 32}, "t"),
+        "https://events.example/v1/stream",
+        30.0,
+        3000,
+        bound,
+        5.0,
+        metrics.reset_given,
+    )
+    rate = RateLimit(1000.0, 10_000, lambda: 0.0)
+    for _ in range(10_000):
+        rate.take("busy")
+    return CoreApi(unused, fetch, devices, TOKENS, metrics, Limits(bound, rate, 5.0), unused)
+
+
+async def answer_of(app: ASGIApp, scope: Scope) -> list[Message]:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(dict(message, headers=list(message.get("headers", []))))
+
+    await app(scope, receive, send)
+    return sent
+
+
+def scope_of(query: str, headers: Sequence[tuple[str, str]], method: str = "GET") -> Scope:
+    return {
+        "type": "http",
+        "method": method,
+        "path": "/v1/sync",
+        "root_path": "",
+        "query_string": query.encode("latin-1"),
+        "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers],
+        "app": None,
+    }
+
+
+QUERIES = [
+    "",
+    "channel=store:1",
+    "channel=store%3A1&lastEventId=store%3A1%405",
+    "channel=store:1&lastEventId=5",
+    "channel=store:1&lastEventId=2&limit=1",
+    "channel=store:1&lastEventId=0",
+    "channel=store:1&lastEventId=9",
+    "channel=store:1&lastEventId=3&epoch=e0",
+    "channel=store:1&lastEventId=3&epoch=e1&epoch=e1",
+    "channel=store:1&channel=table:1/2&lastEventId=store:1@4,table:1/2@5",
+    "lastEventId=store:1@4,table:1/2@5",
+    "channel=store:1&channel=store:1",
+    "channel=store:2",
+    "channel=table:1/down",
+    "channel=table:1/bug",
+    "channel=store:\xff",
+    "channel=store:%FF",
+    "channel=store:1;limit=3",
+    "channel=store:1&limit=0",
+    "channel=store:1&limit=1e3",
+    "channel=store:1&limit=",
+    "channel=store:1&wait=26",
+    "channel=store:1&wait=1",
+    "channel=store:1&wait=0.0&lastEventId=4",
+    "channel=store:1&lastEventId=5&wait=1",
+    "channel=store:1&what=ever",
+    "channel=store:1&&=&a",
+    "channel=" + "x" * 200,
+    "channel",
+    "lastEventId=%2B5",
+    "channel=store:1&lastEventId=+5",
+]
+HEADERS = [
+    [],
+    [("authorization", "")],
+    [("authorization", f"Bearer {OWNER}")],
+    [("authorization", f"bearer  {OWNER} ")],
+    [("authorization", f"Bearer {OWNER}"), ("authorization", "Bearer x")],
+    [("authorization", "Bearer x"), ("authorization", f"Bearer {OWNER}")],
+    [("authorization", "Basic eDp5")],
+    [("authorization", "Bearer \xff")],
+    [("authorization", f"Bearer {EXPIRED}")],
+    [("authorization", f"Bearer {BUSY}")],
+    [("authorization", f"Bearer {OWNER}"), ("origin", "https://a.example")],
+    [("authorization", f"Bearer {OWNER}"), ("origin", "https://b.example")],
+    [("origin", "https://a.example")],
+    [("authorization", f"Bearer {OWNER}"), ("yabam-device", "\xff;;")],
+    [("authorization", f"Bearer {OWNER}"), ("yabam-device", "pos-1; mode=stream")],
+    [("authorization", f"Bearer {OWNER}"), ("cookie", "a=b"), ("accept", "*/*")],
+]
+
+
+def requests() -> Iterator[Scope]:
+    """Every query with every set of headers, and mutations of both."""
+    for query, headers in itertools.product(QUERIES, HEADERS):
+        yield scope_of(query, headers)
+    chance = random.Random(11)
+    for _ in range(500):
+        mutated = list(chance.choice(QUERIES))
+        for _ in range(chance.randrange(1, 4)):
+            mutated.insert(chance.randrange(len(mutated) + 1), chance.choice("&=@:,%+;15/ \xe9"))
+        yield scope_of("".join(mutated), chance.choice(HEADERS))
+
+
+@pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
+async def test_both_ways_answer_alike(origins: list[str]) -> None:
+    quick = core().app(origins)
+    assert isinstance(quick, QuickSync)
+    usual = core().app(origins)
+    assert isinstance(usual, QuickSync)
+    statuses = set()
+    for scope in requests():
+        expected = await answer_of(usual.behind, dict(scope))
+        assert await answer_of(quick, dict(scope)) == expected, scope
+        statuses.add(expected[0]["status"])
+    assert statuses == {200, 400, 401, 403, 429, 500, 503}
+
+
+async def test_only_this_get_is_taken_the_quick_way() -> None:
+    app = core().app(["*"])
+    for method in ("POST", "PUT", "HEAD", "OPTIONS"):
+        scope = scope_of("channel=store:2", HEADERS[2], method)
+        sent = await answer_of(app, scope)
+        assert sent[0]["status"] != 200
+    preflight = scope_of(
+        "", [("origin", "https://a.example"), ("access-control-request-method", "GET")], "OPTIONS"
+    )
+    assert (await answer_of(app, preflight))[0]["status"] == 200
+
+
+async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:
+    api = core()
+    app = api.app(["*"])
+    assert isinstance(app, QuickSync)
+    for one in (app, app.behind):
+        await answer_of(one, scope_of("channel=store:1", HEADERS[2]))
+        await answer_of(one, scope_of("channel=table:1/down", HEADERS[2]))
+        await answer_of(one, scope_of("channel=store:2", HEADERS[2]))
+    text = api._metrics.exposition().decode()
+    for status in (200, 403, 503):
+        line = f'yabam_core_request_seconds_count{{route="/v1/sync",status="{status}"}} 2.0'
+        assert line in text
