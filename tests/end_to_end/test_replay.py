@@ -26,7 +26,12 @@ DISHES = ("Plain Papadum", "King Prawn Balti", "Garlic Naan", "Mushroom Rice", "
 STORES = 8
 TABLES = 6
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.slow,
+    pytest.mark.timeout(480),
+    pytest.mark.xdist_group("kafka"),
+]
 
 
 @pytest.fixture
