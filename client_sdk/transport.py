@@ -21,8 +21,9 @@ from client_sdk.contract.errors import FrameError
 from client_sdk.contract.frame import SseEvent, SseParser
 from client_sdk.contract.order import decode_event
 from client_sdk.contract.problem import TITLES, decode_problem
-from client_sdk.contract.sync import decode_sync
+from client_sdk.contract.sync import MAX_ORDERS, SyncResponse, decode_sync
 from client_sdk.errors import RefusedError
+from client_sdk.paging import MAX_PAGES, next_page, with_page
 from client_sdk.signals import (
     Failure,
     FailureKind,
@@ -68,19 +69,32 @@ class Transport:
         # A long poll is silent for as long as it waits.
         request.extensions["timeout"] = httpx.Timeout(10.0, read=command.wait_s + 20.0).as_dict()
         try:
-            response = await self._http.send(request, stream=True)
-            try:
-                body = await _read(response, MAX_SYNC_BYTES)
-            finally:
-                await response.aclose()
-            if response.status_code == 200:
-                return SyncDone(command.generation, decode_sync(body))
-            failure = _refusal(response, body, "unauthorized")
+            answer = await self._ask(request)
+            for _ in range(MAX_PAGES):
+                if isinstance(answer, Failure) or (page := next_page(answer)) is None:
+                    break
+                further = await self._ask(self._page_request(page, token))
+                if isinstance(further, Failure):
+                    answer = further
+                else:
+                    answer = with_page(answer, page, further)
         except _UNREACHABLE as error:
-            failure = _unreachable(error)
+            answer = _unreachable(error)
         except (msgspec.DecodeError, ValueError) as error:
-            failure = Failure("malformed", f"Fetch Sync's answer is malformed: {error}")
-        return SyncFailed(command.generation, failure)
+            answer = Failure("malformed", f"Fetch Sync's answer is malformed: {error}")
+        if isinstance(answer, Failure):
+            return SyncFailed(command.generation, answer)
+        return SyncDone(command.generation, answer)
+
+    async def _ask(self, request: httpx.Request) -> SyncResponse | Failure:
+        response = await self._http.send(request, stream=True)
+        try:
+            body = await _read(response, MAX_SYNC_BYTES)
+        finally:
+            await response.aclose()
+        if response.status_code == 200:
+            return decode_sync(body)
+        return _refusal(response, body, "unauthorized")
 
     async def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
         """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
@@ -116,13 +130,18 @@ class Transport:
     def _sync_request(self, command: StartSync, token: str) -> httpx.Request:
         headers = {"authorization": f"Bearer {token}"} | self._about()
         if len(command.after) > _MOST_CHANNELS_IN_URL:
-            body = {"channels": dict(command.after), "wait": command.wait_s}
+            body = {
+                "channels": dict(command.after),
+                "wait": command.wait_s,
+                "orders": MAX_ORDERS,
+            }
             if command.epoch is not None:
                 body["epoch"] = command.epoch
             return self._http.build_request("POST", "/v1/sync", json=body, headers=headers)
         parameters: list[tuple[str, str | int | float | bool | None]] = [
             ("channel", channel) for channel in command.after
         ]
+        parameters.append(("orders", MAX_ORDERS))
         cursor = {channel: seq for channel, seq in command.after.items() if seq is not None}
         if cursor:
             parameters.append(("lastEventId", format_cursor(cursor)))
@@ -130,6 +149,11 @@ class Transport:
             parameters.append(("epoch", command.epoch))
         if command.wait_s:
             parameters.append(("wait", f"{command.wait_s:g}"))
+        return self._http.build_request("GET", "/v1/sync", params=parameters, headers=headers)
+
+    def _page_request(self, page: str, token: str) -> httpx.Request:
+        parameters = {"page": page, "orders": str(MAX_ORDERS)}
+        headers = {"authorization": f"Bearer {token}"}
         return self._http.build_request("GET", "/v1/sync", params=parameters, headers=headers)
 
     def _about(self) -> dict[str, str]:
@@ -199,7 +223,8 @@ def _refusal(response: httpx.Response, body: bytes, unauthorized: FailureKind) -
     status = response.status_code
     if status in _BUSY:
         return Failure("busy", detail, _retry_after(response))
-    if status == 401:
+    if status == 401 or (status == 421 and unauthorized == "ticket"):
+        # Another server carries the channel: the next sync says which, and gives a ticket for it.
         return Failure(unauthorized, detail)
     if 400 <= status < 500 and problem is not None and problem.slug in TITLES:
         return Failure("refused", detail, cause=RefusedError(detail, status, problem))

@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -26,6 +26,7 @@ from event_server.settings import EventSettings
 from event_server.source import KafkaSource, Where
 from event_server.stream import Placement, Timing
 from event_server.streams import TICK_S, Limits, Streams
+from event_server.workers import when_orphaned
 
 log = structlog.get_logger()
 
@@ -55,7 +56,7 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
         frames,
         Health(hub, settings.events_degraded_after_s),
         keys,
-        Placement(settings.partitions, settings.owned_partitions),
+        Placement(settings.partitions, settings.owned_partitions, settings.fleet),
         Timing(
             (settings.events_lifetime_min_s, settings.events_lifetime_max_s),
             (settings.events_retry_min_ms, settings.events_retry_max_ms),
@@ -86,27 +87,41 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
 
 
 async def run_events(
-    settings: EventSettings, keys: TicketKeys, tokens: OpsTokens, listener: socket.socket
+    settings: EventSettings,
+    keys: TicketKeys,
+    tokens: OpsTokens,
+    listeners: Sequence[socket.socket],
+    worker: int | None = None,
 ) -> None:
     """`yabam events`: serve until SIGTERM or SIGINT, then drain and return.
+
+    Args:
+        settings: this process's.
+        keys: verify tickets.
+        tokens: verify access tokens.
+        listeners: bound sockets.
+        worker: its number, if a parent runs several.
 
     Raises:
         SettingsError: the topic does not fit the settings.
     """
     server = build(settings, keys, tokens)
-    give_up_on_dead_peers(listener, _DEAD_PEER_S)
+    if worker is not None:
+        when_orphaned(server.http.stop)
+    for listener in listeners:
+        give_up_on_dead_peers(listener, _DEAD_PEER_S)
+        host, port = listener.getsockname()[:2]
+        log.info("events_listening", host=host, port=port)
     _warn_of_file_limit(settings.events_max_streams)
-    host, port = listener.getsockname()[:2]
-    log.info("events_listening", host=host, port=port)
-    await serve(server, listener, kafka_source(server).run())
+    await serve(server, listeners, kafka_source(server).run())
     log.info("events_stopped")
 
 
 async def serve(
-    server: EventServer, listener: socket.socket, source: Coroutine[None, None, None]
+    server: EventServer, listeners: Sequence[socket.socket], source: Coroutine[None, None, None]
 ) -> None:
     """Serve until the server has drained, or a part has failed: then its error is raised."""
-    serving = asyncio.create_task(server.http.serve(sockets=[listener]), name="http")
+    serving = asyncio.create_task(server.http.serve(sockets=list(listeners)), name="http")
     parts = [
         asyncio.create_task(source, name="source"),
         asyncio.create_task(_keep_turning(server.streams), name="timer"),

@@ -21,8 +21,14 @@ _LAST_WORDS_S = 2
 _BACKLOG = 4096
 
 
-def bind(host: str, port: int, variable: str) -> socket.socket:
+def bind(host: str, port: int, variable: str, *, shared: bool = False) -> socket.socket:
     """A listening socket's address, taken before anything else is started.
+
+    Args:
+        host: an address of this machine.
+        port: 0 picks a free one.
+        variable: the setting to name when the port is taken.
+        shared: other sockets of ours may listen on the port as well (SO_REUSEPORT).
 
     Raises:
         SettingsError: it cannot be had; the text names the port and what to do.
@@ -31,6 +37,8 @@ def bind(host: str, port: int, variable: str) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
     except OSError as error:
         bound.close()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 import re
+from random import choice
 from typing import Annotated, Final, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
+from client_sdk.contract.placement import StreamNodes
 from event_server.errors import SettingsError
 
 _FIELD: Final = re.compile(r'field "(\w+)"')
@@ -29,6 +31,11 @@ class EventSettings(BaseSettings):
         None,
         description="The partitions that this server reads, as JSON such as [0,2]; all if not set",
     )
+    stream_nodes: dict[str, list[int]] = Field(
+        {},
+        description="Where partitions are shared out: the stream URL of each event server with the "
+        'partitions that it carries, as JSON such as {"https://a/v1/stream": [0, 1]}',
+    )
     ticket_keys: dict[str, str] = Field(
         description='Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}'
     )
@@ -42,6 +49,13 @@ class EventSettings(BaseSettings):
     events_host: str = Field("127.0.0.1", description="Address that the event server listens on")
     events_port: Port = Field(
         8001, description="Port that the event server listens on; 0 picks a free one"
+    )
+    events_worker_port: int = Field(
+        0,
+        ge=0,
+        le=65_000,
+        description="With `yabam events --workers N`: worker 0 to N-1 also listen on this port and "
+        "those after it, each by itself, for its own /metrics and /readyz; 0: they do not",
     )
     events_push_path: Literal["edge", "asgi"] = Field(
         "edge",
@@ -119,6 +133,13 @@ class EventSettings(BaseSettings):
         10.0, ge=0, le=600, description="After SIGTERM: over how long the streams are ended"
     )
 
+    @field_validator("stream_nodes")
+    @classmethod
+    def _carried(cls, nodes: dict[str, list[int]], info: ValidationInfo) -> dict[str, list[int]]:
+        if nodes:
+            StreamNodes(nodes, info.data.get("partitions", 1), choice)
+        return nodes
+
     @model_validator(mode="after")
     def _ranges(self) -> Self:
         if self.events_lifetime_min_s > self.events_lifetime_max_s:
@@ -133,6 +154,13 @@ class EventSettings(BaseSettings):
                 f"YABAM_EVENTS_PARTITIONS must name some of 0 to {self.partitions - 1}"
             )
         return self
+
+    @property
+    def fleet(self) -> StreamNodes | None:
+        """Who carries which partitions; None: this server need not know."""
+        if not self.stream_nodes:
+            return None
+        return StreamNodes(self.stream_nodes, self.partitions, choice)
 
     @property
     def server_name(self) -> str:

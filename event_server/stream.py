@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from client_sdk.contract.channel import parse_channel, parse_seq
 from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.errors import ChannelError, CursorError, TicketError
+from client_sdk.contract.placement import StreamNodes
 from client_sdk.contract.record import partition_of
 from client_sdk.contract.stream import ByeReason
 from client_sdk.contract.ticket import MAX_TICKET_CHARS, Ticket, TicketKeys
@@ -60,6 +61,8 @@ class Placement:
 
     partitions: int
     owned: frozenset[int]
+    fleet: StreamNodes | None = None
+    """Who carries the others, if that is known."""
 
     def owns(self, channel: str) -> bool:
         """Whether the channel's events come to this server.
@@ -162,12 +165,17 @@ def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Pla
 def _check_placement(ticket: Ticket, placement: Placement) -> None:
     try:
         stray = next((c for c in ticket.cursor if not placement.owns(c)), None)
+        if stray is None:
+            return
+        fleet = placement.fleet
+        url = fleet.url_for(map(parse_channel, ticket.cursor)) if fleet is not None else None
     except ChannelError as error:
         raise RefusedError("bad-ticket", str(error)) from error
-    if stray is not None:
-        raise RefusedError(
-            "misdirected", f"this server does not carry {stray}: sync again and take its stream.url"
-        )
+    raise RefusedError(
+        "misdirected",
+        f"this server does not carry {stray}: sync again and take its stream.url",
+        url=url,
+    )
 
 
 def _positions(text: str, ticket: Ticket, name: str) -> dict[str, int]:

@@ -150,7 +150,7 @@ async def running(**changes: Any) -> AsyncIterator[Running]:
     listener = bind("127.0.0.1", 0, "YABAM_EVENTS_PORT")
     server = build(settings, KEYS, OpsTokens(settings.token_keys, time.time))
     me = Running(server, listener.getsockname()[1])
-    me.serving = asyncio.create_task(serve(server, listener, asyncio.Event().wait()))  # type: ignore[arg-type]
+    me.serving = asyncio.create_task(serve(server, [listener], asyncio.Event().wait()))  # type: ignore[arg-type]
     while not server.http.started:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     me.warm_up()

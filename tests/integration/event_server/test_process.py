@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -21,12 +21,10 @@ from tests.integration.event_server.conftest import SECRET, Stream, reason
 from tests.integration.event_server.relay import relay_to
 from tests.unit.event_server.parts import KEYS, make_ticket
 
-COMMAND = "from client_sdk.cli import main; raise SystemExit(main(['events']))"
-
 
 @asynccontextmanager
 async def process(
-    bootstrap: str, topic: str, port: int, **more: str
+    bootstrap: str, topic: str, port: int, *, arguments: Sequence[str] = (), **more: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """The process; killed at the end if it still runs."""
     environment = os.environ | {
@@ -40,7 +38,7 @@ async def process(
         "YABAM_TOKEN_KEYS": json.dumps({"a1": SECRET}),
     }
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", COMMAND, env=environment | more,
+        sys.executable, "-m", "client_sdk.cli", "events", *arguments, env=environment | more,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
