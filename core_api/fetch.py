@@ -19,20 +19,23 @@ from core_api.storage.reads import (
     OpenOrders,
     Page,
     PageQuery,
+    SnapshotQuery,
     read_pages,
     read_snapshots,
 )
 from core_api.sync import (
     ChannelAnswer,
-    SyncRequest,
     cursor_of,
     encode_answer,
     has_more,
     is_news,
+    next_page_of,
     page_of,
     reset_reason,
     snapshot_of,
+    void_reason,
 )
+from core_api.sync_request import SnapshotPage, SyncRequest
 
 if TYPE_CHECKING:
     from core_api.tail import Tail
@@ -80,8 +83,8 @@ class FetchSync:
         self._pages: Gatherer[PageQuery, Moment, Page] = Gatherer(
             lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY
         )
-        self._snapshots: Gatherer[tuple[str, str, str | None], Moment, OpenOrders] = Gatherer(
-            lambda channels: read_snapshots(pool, channels), _SNAPSHOTS_PER_QUERY
+        self._snapshots: Gatherer[SnapshotQuery, Moment, OpenOrders] = Gatherer(
+            lambda queries: read_snapshots(pool, queries), _SNAPSHOTS_PER_QUERY
         )
 
     async def answer(self, caller: Caller, request: SyncRequest) -> bytes:
@@ -106,6 +109,8 @@ class FetchSync:
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         self._bound.enter()
         try:
+            if request.page is not None:
+                return await self._read_page(request, request.page, deadline)
             return await self._read(request, deadline)
         except TimeoutError:
             raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
@@ -130,22 +135,34 @@ class FetchSync:
             # The snapshots are read later than the pages. The answer keeps the earlier moment: a
             # ticket issued earlier asks the event server to cover more, never less. Only a new
             # epoch in between would mix two logs; then all is read again.
-            later, snapshots = await self._reset(resets, deadline)
+            later, snapshots = await self._reset(request, resets, deadline)
             if later.epoch == moment.epoch:
                 for reason in resets.values():
                     self._reset_given(reason)
                 return moment, answers + snapshots
 
     async def _reset(
-        self, resets: Mapping[Channel, ResetReason], deadline: float
+        self, request: SyncRequest, resets: Mapping[Channel, ResetReason], deadline: float
     ) -> tuple[Moment, list[ChannelAnswer]]:
         moment, opened = await self._snapshots.ask(
-            [(str(channel), channel.store_id, channel.table_id) for channel in resets], deadline
+            [request.snapshot_query(channel) for channel in resets], deadline
         )
         return moment, [
-            snapshot_of(str(channel), reason, orders)
+            snapshot_of(str(channel), reason, orders, moment.epoch)
             for (channel, reason), orders in zip(resets.items(), opened, strict=True)
         ]
+
+    async def _read_page(
+        self, request: SyncRequest, page: SnapshotPage, deadline: float
+    ) -> tuple[Moment, list[ChannelAnswer]]:
+        first = request.snapshot_query(page.channel)
+        query = first._replace(after=page.after, since=page.head)
+        moment, (opened,) = await self._snapshots.ask([query], deadline)
+        reason = void_reason(page, moment, opened)
+        if reason is None:
+            return moment, [next_page_of(page, opened)]
+        self._reset_given(reason)
+        return await self._reset(request, {page.channel: reason}, deadline)
 
     def _grant(
         self, caller: Caller, moment: Moment, channels: list[ChannelAnswer]

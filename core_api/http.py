@@ -38,7 +38,7 @@ from core_api.orders import ChangeOrder, PlaceOrder, Transition
 from core_api.problems import LastResort, on_core_error, on_http_error, read_body
 from core_api.quick import QuickSync
 from core_api.request_parts import decoded, device_of, idempotency_of, if_match_of, store_of
-from core_api.sync import SyncBody, SyncRequest, parse_sync, request_of
+from core_api.sync_request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.tokens import TokenKeys
 
 A = TypeVar("A")

@@ -10,11 +10,11 @@ from client_sdk.contract.channel import CHANNEL_PATTERN, ID_PATTERN
 from client_sdk.contract.device import FORM
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import MEDIA_TYPE, TITLES, Problem
-from client_sdk.contract.sync import MAX_LIMIT, MAX_WAIT_S, SyncResponse
+from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S, SyncResponse
 from core_api.batch import Batch, BatchResults
 from core_api.devices import Devices
 from core_api.orders import ChangeOrder, PlaceOrder, Transition
-from core_api.sync import SyncBody
+from core_api.sync_request import SyncBody
 
 Json = dict[str, Any]
 _REF: Final = "#/components/schemas/{name}"
@@ -151,6 +151,18 @@ def _sync_parameters() -> list[Json]:
             "query",
             {"type": "number", "minimum": 0, "maximum": MAX_WAIT_S},
             "Seconds to wait for something new",
+        ),
+        _parameter(
+            "orders",
+            "query",
+            {"type": "integer", "minimum": 1, "maximum": MAX_ORDERS},
+            "The most orders in a page of a snapshot; left out: snapshots come whole",
+        ),
+        _parameter(
+            "page",
+            "query",
+            _TEXT,
+            "A snapshot's next: its further page, and nothing else; stands alone or with orders",
         ),
     ]
 

@@ -16,6 +16,8 @@ from client_sdk.contract.order import Order, OrderEvent
 
 MAX_LIMIT: Final = 1000
 """The most events one channel may get in one answer."""
+MAX_ORDERS: Final = 1000
+"""The most orders that a client may ask for in one page of a snapshot."""
 MAX_WAIT_S: Final = 25.0
 """The longest `wait`, in seconds: below the idle timeout of common proxies."""
 
@@ -27,6 +29,8 @@ class Snapshot(Struct, frozen=True):
 
     head: int
     orders: list[Order]
+    next: str | None = None
+    """What to ask for the page after this one with; None: it is the last, or the only one."""
 
 
 class ChannelSync(Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
+from uuid import UUID
 
 from core_api.storage.pool import Pool, mapped_errors
 
@@ -37,13 +38,32 @@ class Page:
     events: Sequence[tuple[int, str]]
 
 
+class SnapshotQuery(NamedTuple):
+    """What one request asks of a channel's open orders."""
+
+    channel: str
+    store_id: str
+    table_id: str | None
+    most: int | None
+    """At most so many; None: all."""
+    after: UUID | None
+    """Those after this order, by id; None: from the first."""
+    since: int | None
+    """Tell also which orders have an event after this seq."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenOrders:
-    """The open orders of one channel as JSON, and the head they are true at."""
+    """Open orders of one channel as JSON, sorted by id, and the head they are true at."""
 
     head: int
     digest: int
     orders: Sequence[str]
+    floor: int = 0
+    ids: Sequence[UUID] = ()
+    changed: frozenset[UUID] = frozenset()
+    cut: bool = False
+    """There are more after these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +97,36 @@ FROM unnest($1::text[], $2::bigint[], $3::int[]) WITH ORDINALITY AS q(channel, a
 ORDER BY q.place
 """
 
-# A range of one of the two partial indexes over open orders, with the head of the same snapshot.
+# A range of one of the two partial indexes over open orders, in the order of the index, with the
+# head of the same snapshot. One order more than asked for is read, to see that there are more.
 _SNAPSHOTS: Final = """
-SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, h.head, h.digest,
-       CASE WHEN q.table_id IS NULL THEN ARRAY(
-           SELECT o.owner_view FROM orders o
-           WHERE o.store_id = q.store_id AND o.status NOT IN ('rejected', 'paid', 'cancelled')
-           ORDER BY o.created_at, o.id
-       ) ELSE ARRAY(
-           SELECT o.table_view FROM orders o
-           WHERE o.store_id = q.store_id AND o.table_id = q.table_id
-             AND o.status NOT IN ('rejected', 'paid', 'cancelled')
-           ORDER BY o.created_at, o.id
+SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, h.head, h.digest, h.floor,
+       o.ids, o.views,
+       CASE WHEN q.since IS NOT NULL THEN ARRAY(
+           SELECT DISTINCT c.order_id FROM channel_log c
+           WHERE c.channel = q.channel AND c.seq > q.since
        ) END
-FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY
-         AS q(channel, store_id, table_id, place)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::bigint[])
+         WITH ORDINALITY AS q(channel, store_id, table_id, most, after, since, place)
      LEFT JOIN LATERAL (
-         SELECT head, digest FROM channel_heads WHERE channel = q.channel LIMIT 1
+         SELECT head, digest, floor FROM channel_heads WHERE channel = q.channel LIMIT 1
      ) AS h ON true
+     LEFT JOIN LATERAL (
+         SELECT array_agg(p.id ORDER BY p.id) AS ids, array_agg(p.view ORDER BY p.id) AS views
+         FROM (
+             (SELECT o.id, o.owner_view AS view FROM orders o
+              WHERE q.table_id IS NULL AND o.store_id = q.store_id
+                AND o.status NOT IN ('rejected', 'paid', 'cancelled')
+                AND o.id > coalesce(q.after, '00000000-0000-0000-0000-000000000000')
+              ORDER BY o.id LIMIT q.most + 1)
+             UNION ALL
+             (SELECT o.id, o.table_view FROM orders o
+              WHERE o.store_id = q.store_id AND o.table_id = q.table_id
+                AND o.status NOT IN ('rejected', 'paid', 'cancelled')
+                AND o.id > coalesce(q.after, '00000000-0000-0000-0000-000000000000')
+              ORDER BY o.id LIMIT q.most + 1)
+         ) AS p
+     ) AS o ON true
 ORDER BY q.place
 """
 
@@ -134,18 +166,31 @@ def pages_of(rows: Sequence[Row]) -> tuple[Moment, list[Page]]:
 
 
 async def read_snapshots(
-    pool: Pool, channels: Sequence[tuple[str, str, str | None]]
+    pool: Pool, queries: Sequence[SnapshotQuery]
 ) -> tuple[Moment, list[OpenOrders]]:
-    """The open orders of many channels, given as (channel, store id, table id).
+    """The open orders of many channels, in the order asked.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    names, stores, tables = zip(*channels, strict=True)
     with mapped_errors():
-        rows = await pool.fetch(_SNAPSHOTS, names, stores, tables)
-    snapshots = [OpenOrders(row[2] or 0, _unsigned(row[3] or 0), row[4]) for row in rows]
-    return Moment(rows[0][0], rows[0][1]), snapshots
+        rows = await pool.fetch(_SNAPSHOTS, *zip(*queries, strict=True))
+    return Moment(rows[0][0], rows[0][1]), [
+        _opened(row, query.most) for row, query in zip(rows, queries, strict=True)
+    ]
+
+
+def _opened(row: Row, most: int | None) -> OpenOrders:
+    ids, views = row[5] or [], row[6] or []
+    return OpenOrders(
+        row[2] or 0,
+        _unsigned(row[3] or 0),
+        views[:most],
+        row[4] or 0,
+        ids[:most],
+        frozenset(row[7] or ()),
+        most is not None and len(ids) > most,
+    )
 
 
 async def read_moved(pool: Pool, known: dict[str, int]) -> list[str]:

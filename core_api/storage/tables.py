@@ -57,10 +57,10 @@ orders = Table(
     CheckConstraint("total >= 0", name="total"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("(table_id IS NULL) = (table_view IS NULL)", name="table_view"),
-    # Snapshots read the open orders of a store or of one table; both indexes stay small because
-    # closed orders, which are nearly all of them, are not in them.
-    Index("ix_orders_open_store", "store_id", postgresql_where=_OPEN),
-    Index("ix_orders_open_table", "store_id", "table_id", postgresql_where=_OPEN),
+    # Snapshots read the open orders of a store or of one table, by id and in pages; both indexes
+    # stay small because closed orders, which are nearly all of them, are not in them.
+    Index("ix_orders_open_store", "store_id", "id", postgresql_where=_OPEN),
+    Index("ix_orders_open_table", "store_id", "table_id", "id", postgresql_where=_OPEN),
     comment="The current state of each order",
 )
 

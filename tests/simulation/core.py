@@ -28,6 +28,7 @@ from core_api.orders import (
     transition,
 )
 from core_api.storage.reads import Moment, OpenOrders, Page
+from core_api.sync_request import SyncRequest
 
 KEYS = TicketKeys({"t1": b"k" * 32}, "t1")
 STORE = "1"
@@ -120,7 +121,7 @@ class ModelCore:
         self, after: dict[str, int | None], epoch: str | None, limit: int, now: float
     ) -> SyncResponse:
         """Fetch Sync, by the real rules."""
-        request = rules.SyncRequest(
+        request = SyncRequest(
             {parse_channel(name): seq for name, seq in after.items()}, epoch, limit, 0.0
         )
         moment = Moment(self.epoch, now)
@@ -133,7 +134,7 @@ class ModelCore:
                 answers.append(rules.page_of(str(channel), query.after, page))
             else:
                 opened = OpenOrders(log.head, log.digest, self._views(str(channel), log))
-                answers.append(rules.snapshot_of(str(channel), reason, opened))
+                answers.append(rules.snapshot_of(str(channel), reason, opened, self.epoch))
         grant = None
         if not rules.has_more(answers):
             ticket = Ticket(self.epoch, rules.cursor_of(answers), now, now + TICKET_TTL_S, "sim")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from core_api.storage.pool import PLANNER
 from core_api.storage.reads import PAGES
-from core_api.sync import DEFAULT_LIMIT
+from core_api.sync_request import DEFAULT_LIMIT
 from deploy.local.postgres import binaries
 from tests.bench.sync.cases import Load
 from tests.bench.sync.wrk import BenchError

@@ -28,7 +28,8 @@ from core_api.settings import CoreSettings, load
 from core_api.storage.migrate import engine_url
 from core_api.storage.pool import PLANNER, open_pool
 from core_api.storage.reads import PAGES, Moment, Page, PageQuery, pages_of
-from core_api.sync import SyncRequest, cursor_of, encode_answer, page_of, parse_sync
+from core_api.sync import cursor_of, encode_answer, page_of
+from core_api.sync_request import SyncRequest, parse_sync
 
 Read: TypeAlias = Callable[[Sequence[PageQuery]], Awaitable[tuple[Moment, list[Page]]]]
 

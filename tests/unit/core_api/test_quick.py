@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.types import ASGIApp, Message, Scope
@@ -45,7 +46,8 @@ class Database:
                     for after, limit in zip(afters, limits, strict=True)
                 )
             ]
-        return [["e1", 1.5, HEAD, 7, ['{"id":"a"}']] for _ in channels]
+        opened = ["e1", 1.5, HEAD, 7, 1, [UUID(int=1)], ['{"id":"a"}'], [UUID(int=2)]]
+        return [opened] * len(channels)
 
 
 class Devices:
@@ -132,6 +134,12 @@ QUERIES = [
     "channel=store:1&lastEventId=5&wait=1",
     "channel=store:1&what=ever",
     "channel=store:1&&=&a",
+    "channel=store:1&orders=1",
+    "channel=store:1&orders=1001",
+    f"page=store:1@4~{UUID(int=1)}~e1&orders=5",
+    f"page=store:1@4~{UUID(int=1)}~e2",
+    f"page=store:1@4~{UUID(int=1)}~e1&channel=store:1",
+    "page=store:1@4~~",
     "channel=" + "x" * 200,
     "channel",
     "lastEventId=%2B5",

@@ -15,17 +15,19 @@ from core_api.log import compose
 from core_api.orders import Change
 from core_api.storage.reads import Moment, OpenOrders, Page, PageQuery
 from core_api.sync import (
-    DEFAULT_LIMIT,
-    SyncBody,
-    SyncRequest,
     encode_answer,
     has_more,
     is_news,
     page_of,
-    parse_sync,
-    request_of,
     reset_reason,
     snapshot_of,
+)
+from core_api.sync_request import (
+    DEFAULT_LIMIT,
+    SyncBody,
+    SyncRequest,
+    parse_sync,
+    request_of,
 )
 from tests.unit.core_api.samples import order
 
@@ -259,7 +261,7 @@ def test_an_empty_page_leaves_the_cursor_and_is_no_news() -> None:
 
 
 def test_a_snapshot_moves_the_cursor_to_its_head_and_is_news_even_if_empty() -> None:
-    part = snapshot_of("store:12", "first_sync", OpenOrders(0, 0, ()))
+    part = snapshot_of("store:12", "first_sync", OpenOrders(0, 0, ()), "E1")
     assert (part.seq, part.wire.reset) == (0, "first_sync")
     assert is_news([part])
     assert not has_more([part])
@@ -268,7 +270,7 @@ def test_a_snapshot_moves_the_cursor_to_its_head_and_is_news_even_if_empty() -> 
 def test_an_answer_is_what_the_contract_reads() -> None:
     parts = [
         page_of("store:12", 4, Page(5, 1 << 63, 0, ((5, BODY),))),
-        snapshot_of("table:12/5", "retention", OpenOrders(3, 7, (OWNER_VIEW,))),
+        snapshot_of("table:12/5", "retention", OpenOrders(3, 7, (OWNER_VIEW,)), "E1"),
     ]
     grant = StreamGrant("http://x/v1/stream", "t", 30.0)
     answer = decode_sync(encode_answer(MOMENT, parts, grant, 3000))
