@@ -223,7 +223,8 @@ def _refusal(response: httpx.Response, body: bytes, unauthorized: FailureKind) -
     status = response.status_code
     if status in _BUSY:
         return Failure("busy", detail, _retry_after(response))
-    if status == 401:
+    if status == 401 or (status == 421 and unauthorized == "ticket"):
+        # Another server carries the channel: the next sync says which, and gives a ticket for it.
         return Failure(unauthorized, detail)
     if 400 <= status < 500 and problem is not None and problem.slug in TITLES:
         return Failure("refused", detail, cause=RefusedError(detail, status, problem))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from client_sdk.contract.channel import Channel
+from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.sync import ResetReason, StreamGrant
 from client_sdk.contract.ticket import Ticket, TicketKeys
 from core_api.access import Caller, check_sync
@@ -52,7 +52,7 @@ class FetchSync:
         pool: the database.
         tail: wakes requests that wait.
         tickets: signs stream tickets.
-        stream_url: where an event server is reached.
+        stream_url: an event server that carries these channels; None: there is none.
         ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
         poll_after_ms: how long a polling client should wait while Core is calm.
         bound: how many syncs may read at once; those that wait do not count.
@@ -65,7 +65,7 @@ class FetchSync:
         pool: Pool,
         tail: Tail,
         tickets: TicketKeys,
-        stream_url: str,
+        stream_url: Callable[[Iterable[Channel]], str | None],
         ticket_ttl_s: float,
         poll_after_ms: int,
         bound: Bound,
@@ -169,6 +169,9 @@ class FetchSync:
     ) -> StreamGrant | None:
         if has_more(channels):
             return None
+        url = self._stream_url(parse_channel(answer.wire.channel) for answer in channels)
+        if url is None:
+            return None
         ticket = Ticket(
             epoch=moment.epoch,
             cursor=cursor_of(channels),
@@ -176,4 +179,4 @@ class FetchSync:
             expires_at=moment.unix_s + self._ticket_ttl_s,
             subject=caller.subject,
         )
-        return StreamGrant(self._stream_url, self._tickets.sign(ticket), self._ticket_ttl_s)
+        return StreamGrant(url, self._tickets.sign(ticket), self._ticket_ttl_s)

@@ -109,7 +109,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
                 {kid: key.encode() for kid, key in settings.ticket_keys.items()},
                 settings.ticket_kid,
             ),
-            settings.stream_url,
+            settings.stream_url_for(),
             settings.ticket_ttl_s,
             settings.poll_after_ms,
             syncs,

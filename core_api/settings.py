@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from random import choice
 from typing import Annotated, Final, TypeVar
 
 import pydantic_settings
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.placement import StreamNodes
 from core_api.errors import SettingsError
 
 _LONGEST_RETENTION_S: Final = 10 * 365 * 86_400.0
@@ -55,6 +59,12 @@ class CoreSettings(DatabaseSettings, TokenSettings):
         "http://127.0.0.1:8001/v1/stream", description="Where clients find the event servers"
     )
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    stream_nodes: dict[str, list[int]] = Field(
+        {},
+        description="Where event servers share out the partitions: the stream URL of each with the "
+        'partitions that it carries, as JSON such as {"https://a/v1/stream": [0, 1]}; it goes '
+        "before YABAM_STREAM_URL",
+    )
     ticket_keys: dict[str, str] = Field(
         description='Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}'
     )
@@ -111,6 +121,19 @@ class CoreSettings(DatabaseSettings, TokenSettings):
     cors_origins: list[str] = Field(
         ["*"], description="Origins whose pages may call; no cookies are ever used"
     )
+
+    @field_validator("stream_nodes")
+    @classmethod
+    def _carried(cls, nodes: dict[str, list[int]], info: ValidationInfo) -> dict[str, list[int]]:
+        if nodes:
+            StreamNodes(nodes, info.data.get("partitions", 1), choice)
+        return nodes
+
+    def stream_url_for(self) -> Callable[[Iterable[Channel]], str | None]:
+        """What finds the event server for channels."""
+        if self.stream_nodes:
+            return StreamNodes(self.stream_nodes, self.partitions, choice).url_for
+        return lambda _channels: self.stream_url
 
 
 class KafkaSettings(BaseSettings):
@@ -187,7 +210,8 @@ def load(settings: type[S]) -> S:
                 + (
                     " is not set"
                     if item["type"] == "missing"
-                    else f"={_shown(item['loc'][0], item['input'])}: {item['msg']}"
+                    else f"={_shown(item['loc'][0], item['input'])}: "
+                    + item["msg"].removeprefix("Value error, ")
                 )
                 for item in error.errors(include_url=False)
             )

@@ -68,7 +68,7 @@ def core() -> CoreApi:
         database,
         Tail(unused, 0.1, 0),
         TicketKeys({"t": b"k" * 32}, "t"),
-        "https://events.example/v1/stream",
+        lambda _channels: "https://events.example/v1/stream",
         30.0,
         3000,
         bound,
