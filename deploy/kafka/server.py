@@ -78,6 +78,8 @@ class KafkaServer:
         port: where it listens on 127.0.0.1; 0 picks a free one and keeps it.
         heap_mb: the JVM's heap.
         settings: more `server.properties`, which win over ours.
+        doors: more listeners, by name: the port that each listens on, and the one that it tells
+            its clients, where a proxy may stand.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class KafkaServer:
         port: int = 0,
         heap_mb: int = 512,
         settings: Mapping[str, str] | None = None,
+        doors: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
         self._data = data.absolute()
         self._libs = libs
@@ -94,6 +97,7 @@ class KafkaServer:
         self._controller_port = free_port()
         self._heap_mb = heap_mb
         self._settings = dict(settings or {})
+        self._doors = dict(doors or {})
         self.process = Process(
             "Apache Kafka",
             [*self._java(), "kafka.Kafka", str(self._properties_path)],
@@ -154,13 +158,17 @@ class KafkaServer:
         return ["java", heap, *_JVM, *_LOGGING, "-cp", classpath]
 
     def _properties(self) -> dict[str, str]:
+        doors = {"PLAINTEXT": (self._port, self._port)} | self._doors
+        listens = [f"{name}://127.0.0.1:{port}" for name, (port, _) in doors.items()]
+        tells = [f"{name}://127.0.0.1:{port}" for name, (_, port) in doors.items()]
+        names = [*doors, "CONTROLLER"]
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},"
-            f"CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "listeners": ",".join([*listens, f"CONTROLLER://127.0.0.1:{self._controller_port}"]),
+            "advertised.listeners": ",".join(tells),
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in names),
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self._data / "log"),
             # A topic that nobody made on purpose would have the wrong number of partitions.

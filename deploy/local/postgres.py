@@ -110,6 +110,11 @@ class EmbeddedPostgres:
         """Shut it down; clients are cut."""
         self.process.stop(timeout_s=60.0)
 
+    def stop_at_once(self) -> None:
+        """An immediate shutdown: no checkpoint, it recovers from its log at the next start."""
+        self.process.signal(signal.SIGQUIT)
+        self.process.wait(timeout_s=30.0)
+
     def kill(self) -> None:
         """SIGKILL: it recovers from its log at the next start."""
         self.process.kill()

@@ -75,6 +75,11 @@ class Process:
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
+    def health_url(self) -> str | None:
+        """Where it answers `/readyz`; None: nowhere."""
+        return self._health_url
+
+    @property
     def pid(self) -> int:
         """The child's process id.
 
@@ -90,16 +95,19 @@ class Process:
         """The exit status; None while it runs."""
         return self._child.poll() if self._child is not None else None
 
-    def start(self) -> None:
-        """Start it; a second start follows a stop or a kill."""
-        self._child = _SPAWNER.submit(self._spawn).result()
+    def start(self, extra: Mapping[str, str] | None = None) -> None:
+        """Start it; a second start follows a stop or a kill. `extra` is environment for this once.
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+        A preloaded library, such as one that turns the clock, can be given so.
+        """
+        self._child = _SPAWNER.submit(self._spawn, extra or {}).result()
+
+    def _spawn(self, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as out:
             return subprocess.Popen(
                 self._command,
-                env=os.environ | self._environment,
+                env={**os.environ, **self._environment, **extra},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -140,6 +148,12 @@ class Process:
             return None
         self.signal(signal.SIGCONT)
         self.signal(self._stop_signal)
+        return self.wait(timeout_s)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Wait for its end, and SIGKILL it after `timeout_s`; the exit status."""
+        if self._child is None:
+            return None
         try:
             return self._child.wait(timeout_s)
         except subprocess.TimeoutExpired:

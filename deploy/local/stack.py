@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from deploy.local.ports import free_port
 from deploy.local.process import Process
+
+Kind = Literal["core", "relay", "ingest", "events"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +72,22 @@ class Stack:
         keys: their secrets.
         folder: their logs go to `folder/log`.
         extra: more settings (`YABAM_…`) for all of them.
+        own: settings of one process, by its name (`core`, `relay-2`); they win over all others.
     """
 
     def __init__(
-        self, addresses: Addresses, keys: Keys, folder: Path, extra: dict[str, str] | None = None
+        self,
+        addresses: Addresses,
+        keys: Keys,
+        folder: Path,
+        extra: Mapping[str, str] | None = None,
+        own: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.addresses = addresses
-        self.environment = _environment(addresses, keys) | (extra or {})
+        self.environment = _environment(addresses, keys) | dict(extra or {})
         self.folder = folder
+        self._own = own or {}
+        self._more: list[Process] = []
         ports = addresses.ports
         self.core = self._process("core", ["core"], ports.core)
         self.relay = self._process("relay", ["relay"], ports.relay)
@@ -86,7 +97,7 @@ class Stack:
     @property
     def processes(self) -> Sequence[Process]:
         """All of them, in the order of the flow."""
-        return (self.core, self.relay, self.ingest, self.events)
+        return (self.core, self.relay, self.ingest, self.events, *self._more)
 
     @property
     def core_url(self) -> str:
@@ -106,6 +117,15 @@ class Stack:
         """
         run_once(self._process("migrate", ["db", "upgrade"], None))
 
+    def add(self, kind: Kind, port: int) -> Process:
+        """One more process of a kind, which listens on `port`; from now on one of `processes`."""
+        names = [process.name.partition("-")[0] for process in self.processes]
+        name = f"{kind}-{names.count(kind) + 1}"
+        listens = {f"YABAM_{kind.upper()}_PORT": str(port)}
+        process = self._process(name, [kind], port, listens)
+        self._more.append(process)
+        return process
+
     def start(self, timeout_s: float = 60.0) -> None:
         """Start all and return once all are ready.
 
@@ -122,11 +142,18 @@ class Stack:
         for process in reversed(self.processes):
             process.stop()
 
-    def _process(self, name: str, arguments: list[str], port: int | None) -> Process:
+    def _process(
+        self,
+        name: str,
+        arguments: list[str],
+        port: int | None,
+        listens: Mapping[str, str] | None = None,
+    ) -> Process:
+        own = dict(self._own.get(name, {}))
         return Process(
             name,
             [sys.executable, "-m", "client_sdk.cli", *arguments],
-            self.environment,
+            self.environment | dict(listens or {}) | own,
             self.folder / "log" / f"{name}.log",
             None if port is None else f"http://{self.addresses.host}:{port}",
         )

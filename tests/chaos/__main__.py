@@ -1,0 +1,137 @@
+"""`make chaos`: the real system on real servers, broken in every way, with nothing lost."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from client_sdk import Settings
+from client_sdk.contract.errors import YabamError
+from deploy.kafka.server import ensure_libs
+from tests.chaos.crowd import Crowd, Watcher
+from tests.chaos.load import Load
+from tests.chaos.report import Table, markdown, write_json
+from tests.chaos.runner import Field, Outcome, Runner, Scenario
+from tests.chaos.scenarios import ALL
+from tests.chaos.site import Site
+
+_TABLES: Final = 4
+_SHORT_SCALE: Final = 0.3
+_INBOUND: Final = "orders.inbound"
+_FIRST_LEVEL_WITHIN_S: Final = 120.0
+
+
+def main() -> int:
+    """0 if nothing was lost, doubled or misordered and all recovered; 1 otherwise."""
+    options = _options()
+    # What the writers' Kafka client has to say of each failed attempt is the fault, not news.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    chosen = [s for s in ALL if s.name in options.scenario or not options.scenario]
+    folder = Path(tempfile.mkdtemp(prefix="yabam-chaos-"))
+    libs = None if options.embedded else ensure_libs(options.build / "kafka", print)
+    if libs is None:
+        chosen = [s for s in chosen if not s.needs_kafka]
+    site = Site(folder, libs, {})
+    scale = _SHORT_SCALE if options.short else 1.0
+    start = time.monotonic()
+    try:
+        outcomes = asyncio.run(
+            rehearse(site, chosen, options.seed, options.clients, scale, rate_per_s=options.rate)
+        )
+    except YabamError as error:
+        print(error, file=sys.stderr)
+        return 1
+    write_json(options.build / "chaos.json", outcomes)
+    (options.build / "chaos.md").write_text(markdown(outcomes))
+    passed = all(outcome.passed or outcome.skipped for outcome in outcomes)
+    took = time.monotonic() - start
+    print(
+        f"\n{len(outcomes)} scenarios with seed {options.seed} in {took:.0f} s: "
+        f"{'nothing lost, doubled or out of order' if passed else 'FAILED'}"
+    )
+    print(f"Report: {options.build / 'chaos.json'} and {options.build / 'chaos.md'}")
+    if passed and not options.keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"Logs: {folder / 'log'}")
+    return 0 if passed else 1
+
+
+async def rehearse(
+    site: Site,
+    scenarios: Sequence[Scenario],
+    seed: int,
+    clients: int,
+    scale: float,
+    *,
+    rate_per_s: float,
+    settings: Settings | None = None,
+) -> list[Outcome]:
+    """Start everything, run the scenarios, stop everything."""
+    chance = random.Random(seed)
+    table = Table()
+    async with contextlib.AsyncExitStack() as cleanup:
+        cleanup.push_async_callback(site.stop)
+        await site.start()
+        stores = [str(number + 1) for number in range(max(1, clients // (1 + _TABLES)))]
+        places = [(store, str(number + 1)) for store in stores for number in range(_TABLES)]
+        channels = [f"store:{store}" for store in stores]
+        channels += [f"table:{store}/{number}" for store, number in places]
+        crowd = Crowd([_watcher(site, channel, settings) for channel in channels[:clients]])
+        cleanup.push_async_callback(crowd.stop)
+        load = Load(
+            site.core_url,
+            site.token("writer", "owner", "*"),
+            places,
+            rate_per_s,
+            chance,
+            (site.bootstrap, _INBOUND),
+        )
+        cleanup.push_async_callback(load.stop)
+        await crowd.start()
+        if not await crowd.level(site.ledger, live=True, within_s=_FIRST_LEVEL_WITHIN_S):
+            raise YabamError(f"the clients do not all go live: {dict(crowd.modes())}")
+        table.begin(f"{len(channels)} clients are live, seed {seed}, {rate_per_s:g} writes/s")
+        runner = Runner(Field(site, crowd, load, chance, scale), seed, table.show)
+        outcomes = []
+        for scenario in scenarios:
+            outcome = await runner.run(scenario)
+            outcomes.append(outcome)
+            table.add(outcome)
+        return outcomes
+
+
+def _watcher(site: Site, channel: str, settings: Settings | None) -> Watcher:
+    store = channel.partition(":")[2].partition("/")[0]
+    token = site.token(f"device-{channel}", "owner", store)
+    return Watcher(site.core_url, token, channel, settings or Settings())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--rate", type=float, default=30.0, help="writes per second over HTTP")
+    parser.add_argument(
+        "--scenario", nargs="+", default=[], choices=[s.name for s in ALL], metavar="NAME",
+        help="only these: " + ", ".join(s.name for s in ALL),
+    )  # fmt: skip
+    parser.add_argument("--short", action="store_true", help="faults last a third of their time")
+    parser.add_argument("--embedded", action="store_true", help="with the embedded broker")
+    parser.add_argument("--build", type=Path, default=Path("build"), help="jars and reports")
+    parser.add_argument("--keep", action="store_true", help="keep data and logs")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The clients under test, and what their handlers were given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from client_sdk import Change, OrderClient, OrderEvent, Reset, Settings
+from tests.chaos.proof import OVER, Fact, Ledger, Standing, Verdict, judge, judge_orders
+
+_SAMPLE_EVERY_S: Final = 0.5
+_LOOK_EVERY_S: Final = 0.1
+
+
+class Watcher:
+    """One client on one channel; its handler writes down what it is given.
+
+    Args:
+        core_url: where Core is.
+        token: whom it is.
+        channel: what it follows.
+        settings: of the client.
+    """
+
+    def __init__(self, core_url: str, token: str, channel: str, settings: Settings) -> None:
+        self.channel = channel
+        self.base = 0
+        """The facts begin after this seq."""
+        self.facts: list[Fact] = []
+        self.orders: dict[str, Standing] = {}
+        self.resets: list[str] = []
+        self.slowest_s = 0.0
+        """The longest that an event took from Core to the handler."""
+        self.synced = asyncio.Event()
+        self.client = OrderClient(core_url, token, [channel], settings=settings)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def at(self) -> int:
+        """The newest seq that the handler was given."""
+        return self.facts[-1].seq if self.facts else self.base
+
+    def start(self) -> None:
+        """Follow until stopped."""
+        self._task = asyncio.create_task(self._follow(), name=self.channel)
+
+    async def stop(self) -> None:
+        """Stop; what the client raised is raised."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the client; None while it runs."""
+        if self._task is None or not self._task.done() or self._task.cancelled():
+            return None
+        return self._task.exception()
+
+    def turn_page(self) -> None:
+        """Begin new facts where these end."""
+        self.base, self.facts, self.resets, self.slowest_s = self.at, [], [], 0.0
+
+    async def _follow(self) -> None:
+        async with self.client:
+            await self.client.run(self._handle)
+
+    def _handle(self, change: Change) -> None:
+        if isinstance(change, OrderEvent):
+            self._take(change)
+        else:
+            self._restart(change)
+
+    def _take(self, event: OrderEvent) -> None:
+        self.facts.append(Fact(event.seq, event.order_id, event.order_version))
+        self.orders[event.order_id] = Standing(event.order_version, event.data.status)
+        if event.data.status in OVER:
+            del self.orders[event.order_id]
+        self.slowest_s = max(self.slowest_s, time.time() - event.occurred_at.timestamp())
+
+    def _restart(self, reset: Reset) -> None:
+        if reset.reason in ("first_sync", "epoch"):
+            # A log of its own begins. Any other reset leaves the base where it is, so that events
+            # it skips are found missing.
+            self.base, self.facts = reset.head, []
+        if reset.reason != "first_sync":
+            self.resets.append(reset.reason)
+        self.orders = {order.id: Standing(order.version, order.status) for order in reset.orders}
+        self.synced.set()
+
+
+class Crowd:
+    """All clients, watched."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self.watchers = list(watchers)
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        """Client-seconds in each mode since the page was turned."""
+        self._sampling: asyncio.Task[None] | None = None
+
+    async def start(self, at_once: int = 40) -> None:
+        """Start all, some at a time, and return once each has its first state."""
+        for first in range(0, len(self.watchers), at_once):
+            some = self.watchers[first : first + at_once]
+            for watcher in some:
+                watcher.start()
+            await asyncio.gather(*(watcher.synced.wait() for watcher in some))
+        self._sampling = asyncio.create_task(self._sample())
+
+    async def stop(self) -> None:
+        """Stop all."""
+        if self._sampling is not None:
+            self._sampling.cancel()
+        await asyncio.gather(*(w.stop() for w in self.watchers), return_exceptions=True)
+
+    def turn_page(self) -> None:
+        """Begin a new page for the next scenario."""
+        self.seconds.clear()
+        for watcher in self.watchers:
+            watcher.turn_page()
+
+    def modes(self) -> Counter[str]:
+        """How many clients are in which mode now."""
+        return Counter("failed" if w.failure else w.client.status.mode for w in self.watchers)
+
+    @property
+    def slowest_s(self) -> float:
+        """The longest that any event took on this page."""
+        return max(watcher.slowest_s for watcher in self.watchers)
+
+    def behind(self, heads: Mapping[str, int]) -> int:
+        """How many clients have not got all up to these heads."""
+        return sum(w.at < heads.get(w.channel, 0) for w in self.watchers)
+
+    async def level(self, ledger: Ledger, *, live: bool, within_s: float) -> bool:
+        """Wait until all have what the log holds now, and are live if so asked; whether they did.
+
+        With `live`, "now" moves along while not all are live.
+        """
+        deadline = time.monotonic() + within_s
+        heads: dict[str, int] | None = None
+        while time.monotonic() < deadline:
+            if live and self.modes()["live"] < len(self.watchers):
+                heads = None
+            elif heads is None:
+                heads = await ledger.heads()
+            elif not self.behind(heads):
+                return True
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return False
+
+    async def judge(self, ledger: Ledger, *, new_epoch: bool) -> Verdict:
+        """What all clients got on this page against the database, which must be at rest."""
+        verdict = Verdict()
+        expected = await ledger.log({w.channel: w.base for w in self.watchers})
+        orders = await ledger.open_orders()
+        for watcher in self.watchers:
+            name = watcher.channel
+            verdict.add(judge(name, expected[name], watcher.facts))
+            verdict.add(judge_orders(name, orders.get(name, {}), watcher.orders))
+            book = {o.id: Standing(o.version, o.status) for o in watcher.client.orders}
+            verdict.add(judge_orders(f"{name} (its book)", orders.get(name, {}), book))
+            unforeseen = [r for r in watcher.resets if r != "epoch" or not new_epoch]
+            if unforeseen:
+                verdict.add(Verdict(lost=1, notes=[f"{name}: reset for {unforeseen}"]))
+            if watcher.failure is not None:
+                verdict.add(Verdict(lost=1, notes=[f"{name}: ended by {watcher.failure!r}"]))
+        return verdict
+
+    async def _sample(self) -> None:
+        before = time.monotonic()
+        while True:
+            await asyncio.sleep(_SAMPLE_EVERY_S)
+            now = time.monotonic()
+            for mode, count in self.modes().items():
+                self.seconds[mode] += count * (now - before)
+            before = now

@@ -1,0 +1,190 @@
+"""Writers: orders over HTTP and through Kafka; what is acknowledged is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from client_sdk import Item, OrderProducer, RefusedError, UnreachableError
+from tests.chaos.proof import Ledger, Verdict, judge_writes
+
+_ITEMS: Final = (Item("Bibimbap", 1, 9_500), Item("파전 Scallion pancake", 2, 11_000))
+_STEPS: Final = ("accepted", "preparing", "ready", "served", "paid")
+_WRITES_PER_ORDER: Final = 1 + len(_STEPS)
+_MOST_UNDER_WAY: Final = 300
+_BETWEEN_STEPS_S: Final = 0.4
+_REST_WITHIN_S: Final = 90.0
+_SEND_WITHIN_S: Final = 10.0
+_AGAIN_AFTER_S: Final = 0.5
+
+
+class Load:
+    """Places orders and takes them through their life.
+
+    Args:
+        core_url: where Core is.
+        token: of an owner of all stores.
+        places: the (store, table) pairs that order.
+        writes_per_s: over HTTP.
+        chance: the seed's.
+        kafka: where commands go, and the topic; None: all orders go over HTTP.
+    """
+
+    def __init__(
+        self,
+        core_url: str,
+        token: str,
+        places: Sequence[tuple[str, str]],
+        writes_per_s: float,
+        chance: random.Random,
+        kafka: tuple[str, str] | None,
+    ) -> None:
+        self._producer = OrderProducer(core_url, token, attempts=60)
+        self._places = places
+        self._orders_per_s = writes_per_s / _WRITES_PER_ORDER
+        self._chance = chance
+        self._kafka = kafka
+        self._running = asyncio.Event()
+        self._lives: set[asyncio.Task[None]] = set()
+        self._placing: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._sender: AIOKafkaProducer | None = None
+        self._sent = asyncio.Event()
+        self._sent.set()
+        self.by_http: dict[str, int] = {}
+        """The newest version of each order that Core acknowledged, by its reference."""
+        self.by_kafka: dict[str, int] = {}
+        """The same of each command that Kafka acknowledged."""
+        self.forgiving = False
+        """Whether an order may be gone, as after a restore."""
+
+    def start(self) -> None:
+        """Write until paused."""
+        self._running.set()
+        if self._placing is None:
+            self._placing = asyncio.create_task(self._place_on())
+            if self._kafka is not None:
+                self._sending = asyncio.create_task(self._send_on())
+
+    async def pause(self) -> bool:
+        """Begin no more orders, and wait until those under way are done; whether they were."""
+        self._running.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REST_WITHIN_S):
+                await self._sent.wait()
+                await asyncio.gather(*self._lives)
+        return not self._lives and self._sent.is_set()
+
+    async def stop(self) -> None:
+        """End at once."""
+        tasks = [*self._lives, *(t for t in (self._placing, self._sending) if t is not None)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._producer.__aexit__(None, None, None)
+        await self._drop_sender()
+
+    async def ingested(self, ledger: Ledger) -> None:
+        """Return once every command that Kafka acknowledged has been applied, or time is up."""
+        deadline = time.monotonic() + _REST_WITHIN_S
+        while time.monotonic() < deadline:
+            stored = await ledger.by_reference(list(self.by_kafka))
+            if self.by_kafka.keys() <= stored.keys():
+                return
+            await asyncio.sleep(0.2)
+
+    async def judge(self, ledger: Ledger) -> Verdict:
+        """Every acknowledged write against the database; then they are forgotten."""
+        verdict = Verdict()
+        for acknowledged, what in ((self.by_http, "over HTTP"), (self.by_kafka, "through Kafka")):
+            stored = await ledger.by_reference(list(acknowledged))
+            verdict.add(judge_writes(acknowledged, stored, what))
+            acknowledged.clear()
+        return verdict
+
+    def forget(self) -> None:
+        """Ask for none of what was acknowledged so far: a backup does not hold it."""
+        self.by_http.clear()
+        self.by_kafka.clear()
+
+    async def _place_on(self) -> None:
+        while True:
+            await self._running.wait()
+            if len(self._lives) < _MOST_UNDER_WAY:
+                life = asyncio.create_task(self._live(*self._chance.choice(self._places)))
+                self._lives.add(life)
+                life.add_done_callback(self._lives.discard)
+            await asyncio.sleep(self._chance.uniform(0.5, 1.5) / self._orders_per_s)
+
+    async def _live(self, store: str, table: str) -> None:
+        reference = f"http-{uuid.uuid4()}"
+        with contextlib.suppress(UnreachableError):
+            try:
+                order = await self._producer.place(
+                    store, _ITEMS, currency="KRW", table_id=table, reference=reference
+                )
+                self.by_http[reference] = order.version
+                for step in _STEPS:
+                    await asyncio.sleep(self._chance.uniform(0.5, 1.5) * _BETWEEN_STEPS_S)
+                    order = await self._producer.transition(order.id, step)
+                    self.by_http[reference] = order.version
+            except RefusedError:
+                if not self.forgiving:
+                    raise
+                self.by_http.pop(reference, None)
+
+    async def _send_on(self) -> None:
+        while True:
+            await self._running.wait()
+            store, table = self._chance.choice(self._places)
+            reference = f"kafka-{uuid.uuid4()}"
+            command = {
+                "command": "place",
+                "idempotency_key": reference,
+                "subject": "till",
+                "body": {
+                    "store_id": store,
+                    "table_id": table,
+                    "currency": "KRW",
+                    "items": list(_ITEMS),
+                    "reference": reference,
+                },
+            }
+            self._sent.clear()
+            sent = False
+            while not sent:
+                sent = await self._send(store, msgspec.json.encode(command))
+                await asyncio.sleep(0 if sent else _AGAIN_AFTER_S)
+            self.by_kafka[reference] = 1
+            self._sent.set()
+            await asyncio.sleep(1 / self._orders_per_s)
+
+    async def _send(self, key: str, value: bytes) -> bool:
+        assert self._kafka is not None
+        bootstrap, topic = self._kafka
+        try:
+            async with asyncio.timeout(_SEND_WITHIN_S):
+                if self._sender is None:
+                    self._sender = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+                    await self._sender.start()
+                await self._sender.send_and_wait(topic, value, key=key.encode())
+        except (KafkaError, OSError, TimeoutError):
+            await self._drop_sender()
+            return False
+        return True
+
+    async def _drop_sender(self) -> None:
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
+                async with asyncio.timeout(2):
+                    await sender.stop()

@@ -1,0 +1,187 @@
+"""The proof of loss: what the handlers were given against what the database holds.
+
+It uses nothing of the code under test: the log and the orders are read by SQL, the digest is
+computed here, and each client's handler writes down what it was given and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+import asyncpg
+
+OVER: Final = frozenset({"rejected", "paid", "cancelled"})
+
+
+class Fact(NamedTuple):
+    """One event: the `seq`-th of its channel took this order to this version."""
+
+    seq: int
+    order_id: str
+    version: int
+
+
+class Standing(NamedTuple):
+    """One order as it stands."""
+
+    version: int
+    status: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What is wrong; all zero if nothing is."""
+
+    lost: int = 0
+    """Events that the log holds and a client did not get as they are, acknowledged orders that the
+    database does not hold, and channels whose orders differ at a client."""
+    doubled: int = 0
+    out_of_order: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.lost or self.doubled or self.out_of_order)
+
+    def add(self, other: Verdict) -> None:
+        """Count the other's findings with these."""
+        self.lost += other.lost
+        self.doubled += other.doubled
+        self.out_of_order += other.out_of_order
+        self.notes += other.notes
+
+
+def judge(name: str, expected: Sequence[Fact], got: Sequence[Fact]) -> Verdict:
+    """What one client got of one channel against the channel's log."""
+    verdict = Verdict()
+    verdict.doubled = len(got) - len({fact.seq for fact in got})
+    newest = 0
+    seen: set[int] = set()
+    for fact in got:
+        verdict.out_of_order += fact.seq < newest and fact.seq not in seen
+        seen.add(fact.seq)
+        newest = max(newest, fact.seq)
+    missing, invented = set(expected) - set(got), set(got) - set(expected)
+    verdict.lost = len(missing | invented)
+    if not verdict.clean:
+        verdict.notes.append(
+            f"{name}: missing {_some(missing)}, not in the log {_some(invented)}, "
+            f"doubled {verdict.doubled}, out of order {verdict.out_of_order}"
+        )
+    return verdict
+
+
+def digest(orders: Mapping[str, Standing]) -> int:
+    """The digest of the open orders among these."""
+    whole = 0
+    for order_id, order in orders.items():
+        if order.status not in OVER:
+            hashed = sha256(f"{order_id}:{order.version}".encode()).digest()
+            whole ^= int.from_bytes(hashed[:8], "big")
+    return whole
+
+
+def judge_orders(
+    name: str, expected: Mapping[str, Standing], shown: Mapping[str, Standing]
+) -> Verdict:
+    """The open orders that one client has of a channel against those of the database."""
+    if digest(expected) == digest(shown):
+        return Verdict()
+    different = sorted(
+        key for key in expected.keys() | shown.keys() if expected.get(key) != shown.get(key)
+    )
+    return Verdict(lost=1, notes=[f"{name}: its orders differ at {different[:3]}"])
+
+
+def judge_writes(
+    acknowledged: Mapping[str, int], stored: Mapping[str, Sequence[int]], what: str
+) -> Verdict:
+    """The writes that were acknowledged, by reference, against what the database holds of each.
+
+    Args:
+        acknowledged: the newest version of each order that its writer was told.
+        stored: the version of each order that carries the reference.
+        what: how the orders came, for the notes.
+    """
+    lost = [name for name, version in acknowledged.items() if max(stored.get(name, [0])) < version]
+    doubled = [name for name in acknowledged if len(stored.get(name, [])) > 1]
+    notes = []
+    if lost or doubled:
+        notes.append(f"{what}: not in the database {lost[:3]}, more than once {doubled[:3]}")
+    return Verdict(lost=len(lost), doubled=len(doubled), notes=notes)
+
+
+def _some(facts: Iterable[Fact]) -> str:
+    ordered = sorted(facts)
+    seqs = ", ".join(str(fact.seq) for fact in ordered[:3])
+    return f"{len(ordered)}" + (f" (seq {seqs} …)" if seqs else "")
+
+
+class Ledger:
+    """Core's tables, read past Core and past every proxy."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+
+    async def heads(self) -> dict[str, int]:
+        """The newest seq of each channel."""
+        rows = await self._fetch("SELECT channel, max(seq) FROM channel_log GROUP BY channel")
+        return {row[0]: row[1] for row in rows}
+
+    async def log(self, after: Mapping[str, int]) -> dict[str, list[Fact]]:
+        """The log of each of these channels after a seq."""
+        rows = await self._fetch(
+            "SELECT l.channel, l.seq, l.order_id::text, l.order_version FROM channel_log l"
+            " JOIN unnest($1::text[], $2::bigint[]) AS a(channel, seq)"
+            " ON l.channel = a.channel AND l.seq > a.seq ORDER BY l.channel, l.seq",
+            list(after),
+            list(after.values()),
+        )
+        facts: dict[str, list[Fact]] = {channel: [] for channel in after}
+        for channel, seq, order_id, version in rows:
+            facts[channel].append(Fact(seq, order_id, version))
+        return facts
+
+    async def open_orders(self) -> dict[str, dict[str, Standing]]:
+        """The open orders of each channel."""
+        rows = await self._fetch(
+            "SELECT store_id, table_id, id::text, version, status FROM orders"
+            " WHERE NOT status = ANY($1::text[])",
+            list(OVER),
+        )
+        channels: dict[str, dict[str, Standing]] = {}
+        for store, table, order_id, version, status in rows:
+            names = [f"store:{store}"] + ([f"table:{store}/{table}"] if table else [])
+            for name in names:
+                channels.setdefault(name, {})[order_id] = Standing(version, status)
+        return channels
+
+    async def by_reference(self, references: Sequence[str]) -> dict[str, list[int]]:
+        """The versions of the orders that carry each reference."""
+        rows = await self._fetch(
+            "SELECT reference, version FROM orders WHERE reference = ANY($1::text[])",
+            list(references),
+        )
+        versions: dict[str, list[int]] = {}
+        for reference, version in rows:
+            versions.setdefault(reference, []).append(version)
+        return versions
+
+    async def run(self, statement: str, *arguments: object) -> None:
+        """Run a statement, as an administrator would."""
+        await self._fetch(statement, *arguments)
+
+    async def fetch(self, statement: str, *arguments: object) -> list[tuple[object, ...]]:
+        """The rows of a question."""
+        return [tuple(row) for row in await self._fetch(statement, *arguments)]
+
+    async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self._database, timeout=20, command_timeout=60)
+        try:
+            return list(await connection.fetch(statement, *arguments))
+        finally:
+            await connection.close()

@@ -1,0 +1,99 @@
+"""The live table, the report, and `chaos.json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.chaos.runner import Field, Outcome
+
+_HEAD: Final = (
+    f"{'scenario':<22}{'result':<9}{'recovery':>9}{'slowest':>9}{'written':>9}{'lost':>6}"
+    f"{'doubled':>9}{'disorder':>9}{'live':>9}{'polling':>9}{'other':>7}"
+)
+
+
+class Table:
+    """The table on the terminal: a line per scenario, the last one alive."""
+
+    def __init__(self) -> None:
+        self._alive = sys.stdout.isatty()
+
+    def begin(self, text: str) -> None:
+        """Say what is to come."""
+        print(f"{text}\n\n{_HEAD}\n{'─' * len(_HEAD)}", flush=True)
+
+    def show(self, name: str, phase: str, elapsed_s: float, ground: Field) -> None:
+        """The scenario that runs now; only on a terminal."""
+        if not self._alive:
+            return
+        modes = ground.crowd.modes()
+        line = f"{name:<22}{phase:<9}{elapsed_s:>7.0f} s  " + "  ".join(
+            f"{mode} {count}" for mode, count in sorted(modes.items())
+        )
+        print(f"\r\033[K{line}", end="", flush=True)
+
+    def add(self, outcome: Outcome) -> None:
+        """The scenario is over."""
+        start = "\r\033[K" if self._alive else ""
+        print(f"{start}{_line(outcome)}", flush=True)
+        for note in (outcome.trouble, *outcome.verdict.notes[:5]):
+            if note:
+                print(f"    {note}", flush=True)
+
+
+def _line(outcome: Outcome) -> str:
+    verdict = outcome.verdict
+    result = "passed" if outcome.passed else "not run" if outcome.skipped else "FAILED"
+    return (
+        f"{outcome.scenario.name:<22}{result:<9}{_seconds(outcome.recovery_s):>9}"
+        f"{_seconds(outcome.slowest_s):>9}{outcome.written:>9}{verdict.lost:>6}"
+        f"{verdict.doubled:>9}{verdict.out_of_order:>9}{outcome.live_s:>9.0f}"
+        f"{outcome.polling_s:>9.0f}{outcome.offline_s:>7.0f}"
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.1f} s"
+
+
+def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """What machines read: one entry per scenario that was run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = [
+        {
+            "scenario": o.scenario.name,
+            "seed": o.seed,
+            "written": o.written,
+            "lost": o.verdict.lost,
+            "doubled": o.verdict.doubled,
+            "out_of_order": o.verdict.out_of_order,
+            "recovery_s": None if o.recovery_s is None else round(o.recovery_s, 1),
+            "live_s": round(o.live_s),
+            "polling_s": round(o.polling_s),
+        }
+        for o in outcomes
+        if not o.skipped
+    ]
+    path.write_text(json.dumps(entries, indent=1) + "\n")
+
+
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """The table of the report, for people."""
+    head = (
+        "| scenario | injected | seen | recovery | slowest event | written | lost | doubled "
+        "| out of order | live | polling | other |"
+    )
+    rows = [head, "| --- | --- | --- |" + " ---: |" * 9]
+    for o in outcomes:
+        v = o.verdict
+        seen = o.trouble or o.seen
+        rows.append(
+            f"| {o.scenario.name} | {o.scenario.injected} | {seen} | {_seconds(o.recovery_s)} "
+            f"| {_seconds(o.slowest_s)} | {o.written} | {v.lost} | {v.doubled} "
+            f"| {v.out_of_order} | {o.live_s:.0f} s | {o.polling_s:.0f} s | {o.offline_s:.0f} s |"
+        )
+    return "\n".join(rows) + "\n"

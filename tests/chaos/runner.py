@@ -1,0 +1,182 @@
+"""Runs scenarios one after the other on one installation, and judges each by the proof."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.chaos.crowd import Crowd
+from tests.chaos.load import Load
+from tests.chaos.proof import Verdict
+from tests.chaos.site import Site
+
+RECOVERS_WITHIN_S: Final = 150.0
+_LEVEL_WITHIN_S: Final = 60.0
+_WARM_UP_S: Final = 2.0
+_SHOW_EVERY_S: Final = 1.0
+
+
+class NotInjectedError(Exception):
+    """The fault did not come about, so nothing is shown; the text says why."""
+
+
+class NotPossibleError(Exception):
+    """This machine lacks what the scenario needs; the text says what."""
+
+
+@dataclass(slots=True)
+class Field:
+    """What a scenario works on."""
+
+    site: Site
+    crowd: Crowd
+    load: Load
+    chance: random.Random
+    scale: float
+    """How long faults last: 1 as written, less in the short form."""
+
+    async def last(self, seconds: float) -> None:
+        """Let the fault last."""
+        await asyncio.sleep(seconds * self.scale)
+
+    async def until(
+        self, condition: Callable[[], Awaitable[bool]], what: str, within_s: float = 60.0
+    ) -> float:
+        """Return once the condition holds; how long it took.
+
+        Raises:
+            NotInjectedError: it did not come to hold; `what` says what it is.
+        """
+        start = time.monotonic()
+        while not await condition():
+            if time.monotonic() - start > within_s:
+                raise NotInjectedError(f"within {within_s:g} s it was not seen that {what}")
+            await asyncio.sleep(0.1)
+        return time.monotonic() - start
+
+
+Inject = Callable[[Field], Awaitable[str]]
+"""Brings a fault about and ends it; says in a few words what was seen of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One fault."""
+
+    name: str
+    injected: str
+    """What is done, for the report."""
+    inject: Inject
+    needs_kafka: bool = False
+    """Whether it needs Apache Kafka, not the embedded broker."""
+    new_epoch: bool = False
+    """Whether clients are to start anew."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What has become of a scenario."""
+
+    scenario: Scenario
+    seed: int
+    seen: str = ""
+    written: int = 0
+    verdict: Verdict = field(default_factory=Verdict)
+    recovery_s: float | None = None
+    """From the end of the fault until every client was live and had all; None: not in time."""
+    slowest_s: float = 0.0
+    live_s: float = 0.0
+    polling_s: float = 0.0
+    offline_s: float = 0.0
+    trouble: str = ""
+    """Why it shows nothing, or is not as it should be."""
+    skipped: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was run, and nothing was lost, doubled, misordered or left behind."""
+        return self.verdict.clean and self.recovery_s is not None and not self.trouble
+
+
+Show = Callable[[str, str, float, Field], None]
+"""Is told once a second: scenario, phase, seconds since its begin."""
+
+
+class Runner:
+    """Runs scenarios.
+
+    Args:
+        ground: what they work on.
+        seed: for the report.
+        show: shows progress.
+    """
+
+    def __init__(self, ground: Field, seed: int, show: Show) -> None:
+        self._ground = ground
+        self._seed = seed
+        self._show = show
+        self._phase = ""
+
+    async def run(self, scenario: Scenario) -> Outcome:
+        """Inject the fault under load, wait for recovery, come to rest, and prove."""
+        outcome = Outcome(scenario, self._seed)
+        showing = asyncio.create_task(self._keep_showing(scenario.name))
+        try:
+            await self._run(scenario, outcome)
+        finally:
+            showing.cancel()
+        return outcome
+
+    async def _run(self, scenario: Scenario, outcome: Outcome) -> None:
+        site, crowd, load = self._ground.site, self._ground.crowd, self._ground.load
+        crowd.turn_page()
+        load.forgiving = scenario.new_epoch
+        self._phase = "load"
+        load.start()
+        await asyncio.sleep(_WARM_UP_S * self._ground.scale)
+        self._phase = "fault"
+        try:
+            outcome.seen = await scenario.inject(self._ground)
+        except NotInjectedError as error:
+            outcome.trouble = f"not injected: {error}"
+        except NotPossibleError as error:
+            outcome.trouble, outcome.skipped = str(error), True
+        for proxy in site.proxies:
+            proxy.clear()
+        if ended := await site.revive():
+            outcome.trouble = "; ".join(ended)
+        self._phase = "recovery"
+        healed = time.monotonic()
+        if await crowd.level(site.ledger, live=True, within_s=RECOVERS_WITHIN_S):
+            outcome.recovery_s = time.monotonic() - healed
+        self._phase = "proof"
+        await self._prove(scenario, outcome)
+
+    async def _prove(self, scenario: Scenario, outcome: Outcome) -> None:
+        site, crowd, load = self._ground.site, self._ground.crowd, self._ground.load
+        if not await load.pause():
+            outcome.trouble = outcome.trouble or "writers could not finish their orders"
+        await load.ingested(site.ledger)
+        await crowd.level(site.ledger, live=False, within_s=_LEVEL_WITHIN_S)
+        outcome.written = sum(
+            len(facts)
+            for facts in (
+                await site.ledger.log({w.channel: w.base for w in crowd.watchers})
+            ).values()
+        )
+        outcome.verdict.add(await crowd.judge(site.ledger, new_epoch=scenario.new_epoch))
+        outcome.verdict.add(await load.judge(site.ledger))
+        outcome.slowest_s = crowd.slowest_s
+        outcome.live_s = crowd.seconds["live"]
+        outcome.polling_s = crowd.seconds["polling"]
+        outcome.offline_s = sum(crowd.seconds.values()) - outcome.live_s - outcome.polling_s
+
+    async def _keep_showing(self, name: str) -> None:
+        start = time.monotonic()
+        while True:
+            self._show(name, self._phase, time.monotonic() - start, self._ground)
+            await asyncio.sleep(_SHOW_EVERY_S)

@@ -1,0 +1,108 @@
+"""Processes are killed, frozen, all gone, and restarted in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from deploy.local.process import Process
+from tests.chaos.runner import Field, Inject, NotInjectedError, Scenario
+from tests.chaos.site import aside
+
+_KINDS = ("core", "relay", "ingest", "events")
+
+
+def _all_of(ground: Field, kind: str) -> list[Process]:
+    return [p for p in ground.site.stack.processes if p.name.partition("-")[0] == kind]
+
+
+def _kill(kind: str) -> Inject:
+    async def inject(ground: Field) -> str:
+        victims = _all_of(ground, kind)
+        ground.chance.shuffle(victims)
+        for victim in victims:
+            await aside(victim.kill)
+            await ground.last(ground.chance.uniform(2, 6))
+            victim.start()
+            await ground.site.ready(victim)
+        return f"{', '.join(victim.name for victim in victims)} killed and started again"
+
+    return inject
+
+
+def _freeze(kind: str) -> Inject:
+    async def inject(ground: Field) -> str:
+        victim = ground.chance.choice(_all_of(ground, kind))
+        seconds = ground.chance.uniform(8, 14)
+        victim.suspend()
+        await ground.last(seconds)
+        victim.resume()
+        return f"{victim.name} frozen for {seconds * ground.scale:.0f} s"
+
+    return inject
+
+
+async def _at_random(ground: Field) -> str:
+    done = []
+    for _ in range(8):
+        victim = ground.chance.choice(list(ground.site.stack.processes))
+        if ground.chance.random() < 0.5:
+            await aside(victim.kill)
+            await ground.last(ground.chance.uniform(0, 3))
+            victim.start()
+            done.append(f"{victim.name} killed")
+        else:
+            victim.suspend()
+            await ground.last(ground.chance.uniform(1, 7))
+            victim.resume()
+            done.append(f"{victim.name} frozen")
+        await ground.last(ground.chance.uniform(0, 2))
+    await ground.site.ready(*ground.site.stack.processes)
+    return ", ".join(done)
+
+
+async def _no_event_servers(ground: Field) -> str:
+    servers = _all_of(ground, "events")
+    for server in servers:
+        await aside(server.kill)
+    await ground.last(120)
+    modes = ground.crowd.modes()
+    for server in servers:
+        server.start()
+    await ground.site.ready(*servers)
+    if modes["polling"] < len(ground.crowd.watchers) * 0.9:
+        raise NotInjectedError(f"clients poll: {dict(modes)}")
+    return f"{modes['polling']} of {len(ground.crowd.watchers)} clients polled"
+
+
+async def _rolling_restart(ground: Field) -> str:
+    offline_before = ground.crowd.seconds["offline"]
+    longest = 0.0
+    for process in ground.site.stack.processes:
+        start = time.monotonic()
+        status = await aside(process.stop)
+        longest = max(longest, time.monotonic() - start)
+        if status != 0:
+            raise NotInjectedError(f"{process.name} ends with status 0: it was {status}")
+        process.start()
+        await ground.site.ready(process)
+        await asyncio.sleep(1.0)
+    offline = ground.crowd.seconds["offline"] - offline_before
+    return (
+        f"each ended with status 0, the slowest after {longest:.1f} s; "
+        f"clients were offline for {offline:.0f} client-seconds"
+    )
+
+
+def _named(make: Callable[[str], Inject], verb: str, injected: str) -> list[Scenario]:
+    return [Scenario(f"{verb}-{kind}", injected.format(kind=kind), make(kind)) for kind in _KINDS]
+
+
+SCENARIOS = [
+    *_named(_kill, "kill", "SIGKILL of each {kind} in turn, started again after 2 to 6 s"),
+    *_named(_freeze, "freeze", "SIGSTOP of one {kind} for 8 to 14 s, then SIGCONT"),
+    Scenario("random", "eight kills and freezes of any process, by the seed", _at_random),
+    Scenario("no-event-servers", "all event servers gone for 120 s", _no_event_servers),
+    Scenario("rolling-restart", "SIGTERM and start of every process in turn", _rolling_restart),
+]

@@ -1,0 +1,228 @@
+"""One whole installation on this machine, with a fault proxy wherever a network lies between parts.
+
+    clients ──▶ front of Core ──▶ core, core-2 ──▶ database's proxy ──▶ PostgreSQL
+       └──────▶ front of events ─▶ events, events-2 ─▶ Kafka's proxy for them ──▶ Apache Kafka
+                                   relay, relay-2, ingest ─▶ their proxy of Kafka ──▲
+    relay-2 ──▶ a database's proxy of its own
+
+Both fronts balance the load, as an installation's do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import asyncpg
+import httpx
+
+from core_api.access import Caller, Role
+from core_api.main import token_keys
+from deploy.kafka.server import KafkaServer
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.process import Process
+from deploy.local.stack import Addresses, Keys, Stack, free_ports
+from tests.chaos.proof import Ledger
+from tests.chaos.wire import FaultProxy
+
+DATABASE: Final = "yabam"
+_READY_WITHIN_S: Final = 60.0
+_KEYS: Final = Keys("chaos-token-key-" + "t" * 32, "chaos-ticket-key-" + "t" * 32)
+
+T = TypeVar("T")
+
+
+class Site:
+    """The installation.
+
+    Args:
+        folder: data and logs; other users must be able to pass into it.
+        libs: Apache Kafka's jars; None: the embedded broker, which no proxy can stand before.
+        settings: more settings (`YABAM_…`) for all processes.
+    """
+
+    def __init__(self, folder: Path, libs: Path | None, settings: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.postgres = EmbeddedPostgres(folder / "postgres")
+        self.database = self.postgres.url.rpartition("/")[0] + f"/{DATABASE}"
+        self.ledger = Ledger(self.database)
+        ports = free_ports()
+        second = {kind: free_port() for kind in ("core", "relay", "events")}
+        self.core_front = FaultProxy(free_port(), [ports.core, second["core"]], balancing=True)
+        self.events_front = FaultProxy(
+            free_port(), [ports.events, second["events"]], balancing=True
+        )
+        self.database_wire = FaultProxy(free_port(), [self.postgres.port])
+        self.relay_2_database_wire = FaultProxy(free_port(), [self.postgres.port])
+        relay_door, events_door = free_port(), free_port()
+        self.kafka_wire = FaultProxy(free_port(), [relay_door])
+        self.events_kafka_wire = FaultProxy(free_port(), [events_door])
+        self.kafka: KafkaServer | None = None
+        self.broker: EmbeddedBroker | None = None
+        if libs is not None:
+            self.kafka = KafkaServer(
+                folder / "kafka",
+                libs,
+                doors={
+                    "RELAY": (relay_door, self.kafka_wire.port),
+                    "EVENTS": (events_door, self.events_kafka_wire.port),
+                },
+            )
+        else:
+            self.broker = EmbeddedBroker(folder)
+        self._ports, self._second, self._settings = ports, second, dict(settings)
+        self.stack: Stack
+
+    @property
+    def proxies(self) -> list[FaultProxy]:
+        """All fault proxies."""
+        return [
+            self.core_front,
+            self.events_front,
+            self.database_wire,
+            self.relay_2_database_wire,
+            self.kafka_wire,
+            self.events_kafka_wire,
+        ]
+
+    @property
+    def core_url(self) -> str:
+        """Where clients find Core."""
+        return f"http://{LOOPBACK}:{self.core_front.port}"
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka, past every proxy."""
+        server = self.kafka or self.broker
+        assert server is not None
+        return server.bootstrap
+
+    def token(self, subject: str, role: Role, *stores: str) -> str:
+        """A token for these stores; `*` stands for all."""
+        keys = token_keys({"local": _KEYS.token}, "local")
+        return keys.sign(Caller(subject, role, frozenset(stores)), 86_400)
+
+    async def start(self) -> None:
+        """Start everything and return once all is ready."""
+        _allow_open_files()
+        broker = self.kafka or self.broker
+        assert broker is not None
+        await asyncio.gather(aside(self.postgres.start), aside(broker.start))
+        await self._create_database()
+        for proxy in self.proxies:
+            await proxy.start()
+        self.stack = self._make_stack()
+        await aside(self.stack.migrate)
+        await aside(self.stack.start)
+
+    async def stop(self) -> None:
+        """Stop everything."""
+        for proxy in self.proxies:
+            proxy.clear()
+        with contextlib.suppress(AttributeError):
+            for process in self.stack.processes:
+                process.resume()
+            await asyncio.gather(*(aside(process.stop) for process in self.stack.processes))
+        for proxy in self.proxies:
+            await proxy.stop()
+        for server in (self.kafka, self.broker, self.postgres):
+            if server is not None:
+                server.process.resume()
+                await aside(server.stop)
+
+    def process(self, name: str) -> Process:
+        """The process of this name, such as `relay-2`."""
+        return next(p for p in self.stack.processes if p.name == name)
+
+    async def ready(self, *processes: Process) -> None:
+        """Return once these say that they are ready."""
+        waits = [partial(process.wait_ready, _READY_WITHIN_S) for process in processes]
+        await asyncio.gather(*(aside(wait) for wait in waits))
+
+    async def revive(self) -> list[str]:
+        """Start what has ended though nobody asked it to; what it was, with its last words."""
+        dead = [p for p in self.stack.processes if p.exit_status is not None]
+        words = [f"{p.name} ended by itself: {p.log_tail().splitlines()[-1].strip()}" for p in dead]
+        for process in dead:
+            process.start()
+        await self.ready(*dead)
+        return words
+
+    async def metric(self, process: Process, name: str) -> float:
+        """The sum of a metric of a process over its labels; 0 if it is not there."""
+        headers = {"authorization": f"Bearer {self.token('ops', 'ops')}"}
+        async with httpx.AsyncClient(timeout=10) as http:
+            answer = await http.get(f"{process.health_url}/metrics", headers=headers)
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in answer.text.splitlines()
+            if line.startswith((f"{name} ", f"{name}{{"))
+        )
+
+    async def metrics(self, kind: str, name: str) -> float:
+        """The sum of a metric over all processes of a kind."""
+        those = [p for p in self.stack.processes if p.name.partition("-")[0] == kind]
+        return sum([await self.metric(process, name) for process in those])
+
+    async def _create_database(self) -> None:
+        connection = await asyncpg.connect(self.postgres.url)
+        try:
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            await connection.close()
+
+    def _make_stack(self) -> Stack:
+        def database_through(wire: FaultProxy) -> str:
+            return self.database.replace(f":{self.postgres.port}/", f":{wire.port}/")
+
+        kafka, events_kafka = self.bootstrap, self.bootstrap
+        settings = {
+            "YABAM_STREAM_URL": f"http://{LOOPBACK}:{self.events_front.port}/v1/stream",
+        } | self._settings
+        if self.kafka is not None:
+            kafka = f"{LOOPBACK}:{self.kafka_wire.port}"
+            events_kafka = f"{LOOPBACK}:{self.events_kafka_wire.port}"
+        else:
+            # The embedded broker answers a waiting fetch only when its time is up.
+            settings["YABAM_EVENTS_FETCH_WAIT_MS"] = "10"
+        stack = Stack(
+            Addresses(database_through(self.database_wire), kafka, ports=self._ports),
+            _KEYS,
+            self.folder,
+            settings,
+            {
+                "events": {"YABAM_KAFKA": events_kafka},
+                "events-2": {"YABAM_KAFKA": events_kafka},
+                "relay-2": {"YABAM_DATABASE_URL": database_through(self.relay_2_database_wire)},
+            },
+        )
+        stack.add("core", self._second["core"])
+        stack.add("relay", self._second["relay"])
+        stack.add("events", self._second["events"])
+        return stack
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """Do blocking work without holding up the clients."""
+    return await asyncio.to_thread(work)
+
+
+def _allow_open_files() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def log_lines(process: Process, event: str) -> list[dict[str, object]]:
+    """What a process has logged of one event name."""
+    if not process.log.exists():
+        return []
+    lines = process.log.read_text(errors="replace").splitlines()
+    return [json.loads(line) for line in lines if f'"{event}"' in line and line.startswith("{")]
