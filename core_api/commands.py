@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import re
 from collections.abc import Coroutine
+from typing import TypeVar
 
 import asyncpg
 import uvloop
@@ -17,6 +18,7 @@ from core_api.access import EVERY_STORE, Caller, Role
 from core_api.errors import CoreError, SettingsError
 from core_api.logs import configure
 from core_api.main import (
+    look_for_restore,
     new_epoch,
     run_core,
     run_ingest_process,
@@ -29,11 +31,15 @@ from core_api.settings import (
     DatabaseSettings,
     IngestSettings,
     RelaySettings,
+    RestoreSettings,
     TokenSettings,
     load,
 )
 from core_api.storage import migrate
 
+A = TypeVar("A")
+
+_SIGNS_SHOWN = 10
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Subparsers = argparse._SubParsersAction  # the type that add_subparsers gives has no public name
@@ -55,12 +61,17 @@ def _register_db(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     upgrade = actions.add_parser("upgrade", help="migrate forward")
     upgrade.add_argument("revision", nargs="?", default="head")
-    upgrade.set_defaults(run=lambda args: _database(migrate.upgrade(_url(), args.revision)))
+    upgrade.set_defaults(run=lambda args: _migrated(migrate.upgrade(_url(), args.revision)))
     downgrade = actions.add_parser("downgrade", help="migrate back")
     downgrade.add_argument("revision")
-    downgrade.set_defaults(run=lambda args: _database(migrate.downgrade(_url(), args.revision)))
+    downgrade.set_defaults(run=lambda args: _migrated(migrate.downgrade(_url(), args.revision)))
     epoch = actions.add_parser("new-epoch", help="after a restore: make every client start anew")
     epoch.set_defaults(run=_new_epoch)
+    check = actions.add_parser(
+        "restore-check", help="after a restore: look whether the database went back"
+    )
+    check.add_argument("--look", action="store_true", help="only say so; start no new epoch")
+    check.set_defaults(run=_restore_check)
 
 
 def _register_token(parser: argparse.ArgumentParser) -> None:
@@ -103,12 +114,16 @@ def _url() -> str:
     return load(DatabaseSettings).database_url
 
 
-def _database(work: Coroutine[None, None, None]) -> int:
+def _database(work: Coroutine[None, None, A]) -> A:
     try:
-        asyncio.run(work)
+        return asyncio.run(work)
     except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
         reason = str(error).partition("\n")[0]
         raise CoreError(f"the database did not do it: {reason}") from error
+
+
+def _migrated(work: Coroutine[None, None, None]) -> int:
+    _database(work)
     return 0
 
 
@@ -117,6 +132,22 @@ def _new_epoch(_args: argparse.Namespace) -> int:
     _database(migrate.start_epoch(_url(), epoch))
     print(epoch)
     return 0
+
+
+def _restore_check(args: argparse.Namespace) -> int:
+    """0: no sign of it, or a new epoch has begun; 1: there are signs, and `--look` was given."""
+    settings = load(RestoreSettings)
+    found = _database(look_for_restore(settings))
+    for sign in found[:_SIGNS_SHOWN]:
+        print(sign)
+    if not found:
+        compared = "its identity and what Kafka has" if settings.kafka else "its identity only"
+        print(f"nothing shows that the database went back (compared: {compared})")
+        return 0
+    if args.look:
+        print(f"{len(found)} signs that the database went back: run `yabam db new-epoch`")
+        return 1
+    return _new_epoch(args)
 
 
 def _token(args: argparse.Namespace) -> int:

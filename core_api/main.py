@@ -28,11 +28,14 @@ from core_api.ids import epoch_name, order_id
 from core_api.ingest_main import run_ingest
 from core_api.load import Bound, RateLimit
 from core_api.metrics import CoreMetrics
+from core_api.published import read_published
 from core_api.reach import ReachSettings
 from core_api.relay_main import run_relay
+from core_api.restore import Published, newest_of, signs
 from core_api.serving import Server
-from core_api.settings import CoreSettings, IngestSettings, RelaySettings
+from core_api.settings import CoreSettings, IngestSettings, RelaySettings, RestoreSettings
 from core_api.storage.devices import list_devices, store_sightings, trim_devices
+from core_api.storage.lineage import read_lineage, read_stored
 from core_api.storage.pool import Pool, check_database, open_pool
 from core_api.storage.reads import read_moved
 from core_api.storage.retention import trim_keys, trim_log
@@ -221,6 +224,17 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         await asyncio.gather(sending, return_exceptions=True)
         pool.terminate()
         log.info("ingest_stopped")
+
+
+async def look_for_restore(settings: RestoreSettings) -> list[str]:
+    """The signs that the database went back behind what was published."""
+    lineage = await read_lineage(settings.database_url)
+    published: dict[str, Published] = {}
+    if settings.kafka:
+        records = await read_published(settings.kafka, settings.events_topic, settings.partitions)
+        published = newest_of(records, lineage.epoch)
+    stored = await read_stored(settings.database_url, published)
+    return list(signs(lineage, published, stored))
 
 
 def _stop_if_failed(server: Server, helper: asyncio.Task[None]) -> None:

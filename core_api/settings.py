@@ -187,6 +187,16 @@ class IngestSettings(DatabaseSettings, TokenSettings, KafkaSettings):
     ingest_pool_size: int = Field(10, ge=2, le=500, description="Connections to Postgres")
 
 
+class RestoreSettings(DatabaseSettings):
+    """`yabam db restore-check`."""
+
+    kafka: str = Field(
+        "", description="Kafka: host:port[,host:port]; without it, only the database is looked at"
+    )
+    events_topic: str = Field("order-events", description="The topic that event servers read")
+    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+
+
 S = TypeVar("S", bound=BaseSettings)
 
 

@@ -12,6 +12,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from core_api.storage.lineage import START_EPOCH
+
 _HERE: Final = Path(__file__).parent
 # Any number, so long as all our processes use it: one migrates, the others wait for it.
 _MIGRATION_LOCK: Final = 7_962_226
@@ -37,9 +39,7 @@ async def start_epoch(database_url: str, epoch: str) -> None:
     engine = create_async_engine(engine_url(database_url))
     try:
         async with engine.begin() as connection:
-            await connection.execute(
-                text("UPDATE epoch SET epoch = :epoch, started_at = now()"), {"epoch": epoch}
-            )
+            await connection.execute(text(START_EPOCH), {"epoch": epoch})
     finally:
         await engine.dispose()
 

@@ -146,6 +146,7 @@ epoch = Table(
     Column("singleton", Integer, primary_key=True, server_default=text("1")),
     Column("epoch", Text, nullable=False),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("born_in", Text, comment="the cluster, timeline and database it began in"),
     CheckConstraint("singleton = 1", name="singleton"),
     comment="The lifetime of the log; a restore starts a new one",
 )

@@ -1,0 +1,61 @@
+"""The signs of a restore: another identity, and what was published but is not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from client_sdk.contract.record import OrderRecord
+from core_api.restore import Lineage, Published, newest_of, signs
+from core_api.storage.lineage import Stored
+
+HERE = Lineage("E2", "7/1/5", "7/1/5")
+PUBLISHED = {"store:1": Published(9, "a", 3)}
+
+
+def record(seq: int, version: int, epoch: str = "E2") -> OrderRecord:
+    line = b'{"seq":%d,"order_id":"a","order_version":%d,"data":{}}' % (seq, version)
+    ids = (f"store:1@{seq}", f"table:1/2@{seq - 5}")
+    return OrderRecord(epoch, "order.changed", "now", ids, (line, line))
+
+
+def test_the_newest_event_of_each_channel_counts_whatever_the_order_of_the_records() -> None:
+    newest = newest_of([record(8, 2), record(9, 3), record(7, 1)], "E2")
+    assert newest == {"store:1": Published(9, "a", 3), "table:1/2": Published(4, "a", 3)}
+
+
+def test_what_was_published_in_another_epoch_says_nothing() -> None:
+    assert newest_of([record(9, 3, "E1")], "E2") == {}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        Stored(9, 0, ("a", 3)),
+        Stored(12, 0, ("a", 3)),
+        Stored(12, 10, None),
+    ],
+    ids=["at the head", "before it", "trimmed by now"],
+)
+def test_a_database_that_has_what_was_published_shows_no_sign(stored: Stored) -> None:
+    assert list(signs(HERE, PUBLISHED, {"store:1": stored})) == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (Stored(8, 0, None), "the head is 8"),
+        (Stored(0, 0, None), "the head is 0"),
+        (Stored(9, 0, ("b", 3)), "version 3 of b"),
+        (Stored(20, 0, ("a", 2)), "version 2 of a"),
+    ],
+    ids=["behind", "empty", "another order", "another version"],
+)
+def test_a_database_that_lacks_it_or_has_it_otherwise_does(stored: Stored, said: str) -> None:
+    (sign,) = signs(HERE, PUBLISHED, {"store:1": stored})
+    assert said in sign
+
+
+def test_an_epoch_that_began_in_another_database_is_a_sign() -> None:
+    (sign,) = signs(Lineage("E2", "7/1/5", "7/1/6"), {}, {})
+    assert "7/1/5" in sign
+    assert list(signs(Lineage("E2", None, "7/1/6"), {}, {})) == [], "not known is no sign"
