@@ -26,6 +26,9 @@ from event_server.clock import rfc3339
 
 Wire = Callable[[bytes], bytes]
 
+Event = tuple[str, str, bytes]
+"""An order event that is not encoded yet: its id, its type and its line of JSON."""
+
 
 def as_text(frame: bytes) -> bytes:
     """The wire form of a path that leaves HTTP to another layer."""
@@ -55,12 +58,13 @@ class Frames:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def order(self, event_id: str, kind: str, line: bytes) -> bytes:
-        """An order event; `line` is its JSON.
+    def order(self, event: Event) -> bytes:
+        """An order event.
 
         Raises:
             FrameError: a part of it holds a line end.
         """
+        event_id, kind, line = event
         return self._wire(encode_frame(kind, line, event_id))
 
     def opening(self, retry_ms: int, hello: Hello) -> bytes:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from client_sdk.contract.stream import SyncRequired, SyncRequiredReason
 from event_server.clock import DatabaseClock, Watermark
-from event_server.frames import Frames
+from event_server.frames import Event, Frames
 from event_server.ring import Ring, Rings
 
 
@@ -66,7 +66,7 @@ class Hub:
 
     Args:
         rings: what is kept for replay.
-        frames: makes `sync-required`.
+        frames: encodes events and makes `sync-required`.
         clock: the database's clock, fed by the watermarks.
         partitions: which are read; the watermark is the least of theirs.
     """
@@ -143,8 +143,11 @@ class Hub:
         self.clock.observe(watermark, now)
         return set_back
 
-    def publish(self, channel: str, seq: int, frame: bytes, time: float) -> None:
-        """One event of one channel, in the order of its partition."""
+    def publish(self, channel: str, seq: int, event: Event, time: float) -> None:
+        """One event of one channel, in the order of its partition.
+
+        It is encoded only if somebody follows the channel, now or in time for a replay.
+        """
         ring = self.rings.get(channel)
         audience = self._audiences.get(channel)
         head = _head(ring, audience)
@@ -155,9 +158,9 @@ class Hub:
             if seq > head + 1:
                 self.gaps += 1
         self.published += 1
-        self.rings.append(channel, seq, frame, time)
+        self.rings.append(channel, seq, event, time)
         if audience is not None:
-            self._deliver(channel, audience, seq, frame)
+            self._deliver(channel, audience, seq, self._frames.order(event))
 
     def forget(self, reason: SyncRequiredReason) -> None:
         """Nothing that was read before counts any more: empty the rings and end all streams."""
@@ -204,7 +207,7 @@ class Hub:
                 audience.pending[subscriber] = position
                 continue
             if ring is not None:
-                replay += ring.after(position)
+                replay += map(self._frames.order, ring.after(position))
             audience.live.add(subscriber)
             audience.head = head
         self._following[subscriber] = tuple(positions)

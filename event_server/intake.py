@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from client_sdk.contract.errors import FrameError, RecordError
+from client_sdk.contract.frame import encode_frame
 from client_sdk.contract.record import (
     Headers,
     OrderRecord,
@@ -19,10 +21,12 @@ from client_sdk.contract.record import (
     decode_record,
     split_ids,
 )
-from event_server.frames import Frames
 from event_server.hub import Hub
 from event_server.ring import MARGIN_S
 
+MAX_DIGITS: Final = 19
+"""A seq with fewer digits is one for certain."""
+MOST_TYPES: Final = 100
 Skipped = Callable[[str, str], None]
 """Told of a record that is left out: the kind, and the reason in words."""
 
@@ -46,18 +50,15 @@ class Intake:
 
     Args:
         hub: where they go; a session starts it afresh.
-        frames: encodes them.
         reaches: the partitions read.
         skipped: told of each record that is not ours.
     """
 
-    def __init__(
-        self, hub: Hub, frames: Frames, reaches: Mapping[int, Reach], skipped: Skipped
-    ) -> None:
+    def __init__(self, hub: Hub, reaches: Mapping[int, Reach], skipped: Skipped) -> None:
         self._hub = hub
-        self._frames = frames
         self._reaches = reaches
         self._skipped = skipped
+        self._types: set[str] = set()
         hub.warm = False
         hub.rings.uncover()
 
@@ -95,17 +96,31 @@ class Intake:
 
     def _order(self, record: OrderRecord, time: float) -> None:
         # All of it is read before any of it is published: a record counts whole or not at all.
-        framed = [
-            (channel, seq, self._frames.order(event_id, record.type, line))
-            for (channel, seq), event_id, line in zip(
-                split_ids(record.ids), record.ids, record.lines, strict=True
-            )
-        ]
+        if record.type not in self._types:
+            self._learn(record.type)
+        places = [self._place(event_id) for event_id in record.ids]
+        for line in record.lines:
+            if b"\r" in line:
+                raise FrameError("an event's data must be one line")
         if not self._hub.admit(record.epoch):
             self._skipped("old_epoch", f"epoch {record.epoch} is over")
             return
-        for channel, seq, frame in framed:
-            self._hub.publish(channel, seq, frame, time)
+        publish = self._hub.publish
+        for (channel, seq), event_id, line in zip(places, record.ids, record.lines, strict=True):
+            publish(channel, seq, (event_id, record.type, line), time)
+
+    def _place(self, event_id: str) -> tuple[str, int]:
+        """The channel and seq of an event id; a channel that is known needs no second look."""
+        channel, _, seq = event_id.rpartition("@")
+        if self._hub.rings.get(channel) is not None and seq.isdecimal() and len(seq) < MAX_DIGITS:
+            return channel, int(seq)
+        return split_ids([event_id])[0]
+
+    def _learn(self, kind: str) -> None:
+        """Hold a type that has not come before against the rules of a frame."""
+        encode_frame(kind, b"")
+        if len(self._types) < MOST_TYPES:
+            self._types.add(kind)
 
     def _watermark(
         self, partition: int, offset: int, reach: Reach, record: WatermarkRecord, now: float

@@ -1,6 +1,6 @@
 """The rings: what was committed lately in each channel, for those who connect a moment later.
 
-A ring is a contiguous run of frames up to the channel's newest seq. It is bounded by count, by age
+A ring is a contiguous run of events up to the channel's newest seq. It is bounded by count, by age
 and, all rings together, by bytes. What age and bytes remove is removed by whole seconds of record
 time, oldest first, over all channels; `covered_since` rises with it. A channel whose ring is empty
 has none, so that what is kept follows what is committed and not how many channels ever were.
@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
-FRAME_OVERHEAD: Final = 160
-"""What keeping one frame costs beside its bytes (measured: tuple, float, list slots, headers)."""
+from event_server.frames import Event
+
+EVENT_OVERHEAD: Final = 280
+"""What keeping one event costs beside its line (tuples, float, id, list slots, headers)."""
 
 MARGIN_S: Final = 1.0
 """The relay reads the time just before it reads the outbox, so a record can tell of a commit that
@@ -20,12 +22,12 @@ came a moment after the record's time. Coverage is claimed from this much later.
 
 
 class Ring:
-    """One channel's run of (record time, frame), the newest at `head`."""
+    """One channel's run of (record time, event), the newest at `head`."""
 
     __slots__ = ("entries", "head", "marked")
 
     def __init__(self) -> None:
-        self.entries: list[tuple[float, bytes]] = []
+        self.entries: list[tuple[float, Event]] = []
         self.head = 0
         self.marked = -1
         """The second under which the ring was last noted for expiry."""
@@ -35,9 +37,9 @@ class Ring:
         """The oldest seq that is kept."""
         return self.head - len(self.entries) + 1
 
-    def after(self, seq: int) -> list[bytes]:
-        """The frames from `seq` + 1 up to the head."""
-        return [frame for _, frame in self.entries[seq + 1 - self.floor :]]
+    def after(self, seq: int) -> list[Event]:
+        """The events from `seq` + 1 up to the head."""
+        return [event for _, event in self.entries[seq + 1 - self.floor :]]
 
 
 class Rings:
@@ -45,7 +47,7 @@ class Rings:
 
     Args:
         max_events: how many events one ring keeps.
-        max_bytes: how much all rings keep, `FRAME_OVERHEAD` included.
+        max_bytes: how much all rings keep, `EVENT_OVERHEAD` included.
     """
 
     def __init__(self, max_events: int, max_bytes: int) -> None:
@@ -68,8 +70,8 @@ class Rings:
         """The channel's ring; None: nothing was committed in it since `covered_since`."""
         return self._rings.get(channel)
 
-    def append(self, channel: str, seq: int, frame: bytes, time: float) -> None:
-        """Keep a frame; a seq that does not follow the head starts the channel's ring anew."""
+    def append(self, channel: str, seq: int, event: Event, time: float) -> None:
+        """Keep an event; a seq that does not follow the head starts the channel's ring anew."""
         ring = self._rings.get(channel)
         if ring is None:
             ring = self._rings[channel] = Ring()
@@ -77,12 +79,13 @@ class Rings:
             self._drop(ring, len(ring.entries))
         elif len(ring.entries) >= self._max_events:
             self._drop(ring, 1)
-        if ring.entries:
+        entries = ring.entries
+        if entries and time < entries[-1][0]:
             # Within a ring times never fall, so that each second can cut off a first part of it.
-            time = max(time, ring.entries[-1][0])
-        ring.entries.append((time, frame))
+            time = entries[-1][0]
+        entries.append((time, event))
         ring.head = seq
-        self.bytes += len(frame) + FRAME_OVERHEAD
+        self.bytes += len(event[2]) + EVENT_OVERHEAD
         self.events += 1
         second = int(time)
         if ring.marked != second:
@@ -123,6 +126,7 @@ class Rings:
         self.covered_since = max(self.covered_since, self.evicted_before)
 
     def _drop(self, ring: Ring, count: int) -> None:
-        self.bytes -= sum(len(frame) for _, frame in ring.entries[:count]) + FRAME_OVERHEAD * count
+        gone = sum(len(event[2]) for _, event in ring.entries[:count])
+        self.bytes -= gone + EVENT_OVERHEAD * count
         self.events -= count
         del ring.entries[:count]

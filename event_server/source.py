@@ -22,7 +22,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
-from event_server.frames import Frames
 from event_server.hub import Hub
 from event_server.intake import Intake, Reach
 from event_server.ring import MARGIN_S
@@ -59,7 +58,6 @@ class KafkaSource:
     Args:
         where: what to read.
         hub: takes the events.
-        frames: encodes them.
         lost: called when a session has ended, before everything is forgotten; true: records may be
             missing, false: Kafka is out of reach.
         skipped: told of each record that is left out, with its kind.
@@ -71,7 +69,6 @@ class KafkaSource:
         self,
         where: Where,
         hub: Hub,
-        frames: Frames,
         lost: Callable[[bool], None],
         skipped: Callable[[str], None],
         monotonic: Callable[[], float],
@@ -80,7 +77,6 @@ class KafkaSource:
         self.sessions = 0
         self._where = where
         self._hub = hub
-        self._frames = frames
         self._lost = lost
         self._skipped = skipped
         self._monotonic = monotonic
@@ -167,7 +163,6 @@ class KafkaSource:
         self._seek(consumer, starts)
         intake = Intake(
             self._hub,
-            self._frames,
             {
                 tp.partition: Reach(ends[tp], since if starts[tp] > begins[tp] else None)
                 for tp in parts

@@ -75,7 +75,8 @@ def parse_event_id(text: str) -> tuple[str, int]:
     match = _EVENT_ID.fullmatch(text)
     if match is None:
         raise CursorError(f"{_shown(text)} is not an event id: write {{channel}}@{{seq}}")
-    return match[1], parse_seq(match[2])
+    seq = int(match[2])
+    return match[1], seq if seq <= MAX_SEQ else parse_seq(match[2])
 
 
 def event_id(channel: str, seq: int) -> str:

@@ -15,8 +15,9 @@ agrees on it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from client_sdk.contract.channel import parse_event_id
 from client_sdk.contract.errors import CursorError, RecordError
@@ -26,8 +27,7 @@ Headers = Sequence[tuple[str, bytes]]
 WATERMARK_TYPE: Final = b"watermark"
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRecord:
+class OrderRecord(Struct, frozen=True):
     """One order event in all its channels."""
 
     epoch: str
@@ -39,8 +39,7 @@ class OrderRecord:
     """The event's JSON for each id."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatermarkRecord:
+class WatermarkRecord(Struct, frozen=True):
     """All that Core committed before `watermark` stands before this record in its partition."""
 
     epoch: str

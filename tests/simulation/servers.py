@@ -100,7 +100,7 @@ class ModelServer:
         skip = (old[-1] + 1) if old else 0
         self._offset = kafka.begin + skip
         reach = Reach(kafka.end, since if old else None)
-        self._intake = Intake(self.hub, FRAMES, {0: reach}, lambda _kind, _reason: None)
+        self._intake = Intake(self.hub, {0: reach}, lambda _kind, _reason: None)
 
     def run(self, now: float) -> None:
         """Read what is new, then do what is due."""
@@ -109,7 +109,7 @@ class ModelServer:
                 self.hub.forget("gap")
                 self._offset = self._kafka.begin
                 self._intake = Intake(
-                    self.hub, FRAMES, {0: Reach(self._kafka.end, None)}, lambda _k, _r: None
+                    self.hub, {0: Reach(self._kafka.end, None)}, lambda _k, _r: None
                 )
             for record in self._kafka.records[self._offset - self._kafka.begin :]:
                 self._intake.take(0, self._offset, record.time, record.value, record.headers, now)

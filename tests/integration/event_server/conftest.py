@@ -61,7 +61,6 @@ class Running:
         self._offset = 0
         self._intake = Intake(
             self.server.streams.hub,
-            self.server.frames,
             {0: Reach(0, time.time() - 60)},
             lambda *_: None,
         )

@@ -19,6 +19,7 @@ from client_sdk.contract.frame import SseEvent, SseParser
 from event_server.edge import Connection
 from event_server.edge_requests import MAX_HEAD_BYTES, MAX_WAITING_BYTES
 from tests.integration.event_server.conftest import Running, Start, following, reason
+from tests.unit.event_server.parts import event
 
 A = "store:12"
 
@@ -450,7 +451,8 @@ class TestTls:
                 assert (await client.get(f"{server.url}/healthz")).status_code == 200
                 async with following(client, server, server.ticket({A: 0})) as stream:
                     await stream.next()
-                    server.server.streams.hub.publish(A, 1, b"", 0.0)
+                    server.server.streams.hub.publish(A, 1, event(A, 1), 0.0)
+                    assert await stream.ids(1) == [f"{A}@1"]
                     end_all(server)
                     assert [reason(e) for e in await stream.rest()] == ["timeout"]
 

@@ -34,7 +34,6 @@ class Reading:
         self.source = KafkaSource(
             Where(bootstrap, topic, PARTITIONS, frozenset(owned), window_s, 10, silence_s=1.0),
             self.hub,
-            FRAMES,
             self._lose,
             self._skip,
             time.monotonic,

@@ -12,7 +12,7 @@ from client_sdk.contract.record import (
 )
 from client_sdk.contract.ticket import Ticket, TicketKeys
 from event_server.clock import DatabaseClock
-from event_server.frames import Frames, as_text
+from event_server.frames import Event, Frames, as_text
 from event_server.health import Health
 from event_server.hub import Hub
 from event_server.ring import Rings
@@ -55,8 +55,8 @@ class FakeSubscriber:
         return [e.type for e in self.events]
 
 
-def frame(channel: str, seq: int) -> bytes:
-    return FRAMES.order(f"{channel}@{seq}", "order.placed", b'{"seq":%d}' % seq)
+def event(channel: str, seq: int) -> Event:
+    return f"{channel}@{seq}", "order.placed", b'{"seq":%d}' % seq
 
 
 def make_hub(

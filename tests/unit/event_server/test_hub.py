@@ -8,7 +8,7 @@ import pytest
 
 from client_sdk.contract.stream import SyncRequired
 from event_server.hub import Hub
-from tests.unit.event_server.parts import EPOCH, FakeSubscriber, frame, make_hub
+from tests.unit.event_server.parts import EPOCH, FakeSubscriber, event, make_hub
 
 A, B = "store:1", "table:1/5"
 
@@ -31,7 +31,7 @@ def attach(
 
 def publish(hub: Hub, channel: str, *seqs: int, time: float = 1000.0) -> None:
     for seq in seqs:
-        hub.publish(channel, seq, frame(channel, seq), time)
+        hub.publish(channel, seq, event(channel, seq), time)
 
 
 def ids(channel: str, *seqs: int) -> list[str]:

@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client_sdk.contract.stream import SyncRequired
-from event_server.ring import FRAME_OVERHEAD, MARGIN_S
-from tests.unit.event_server.parts import FakeSubscriber, frame, make_hub
+from event_server.ring import EVENT_OVERHEAD, MARGIN_S
+from tests.unit.event_server.parts import FakeSubscriber, event, make_hub
 
 CHANNELS = ["store:1", "table:1/5"]
 WINDOW_S = 20.0
 MAX_EVENTS = 4
-MAX_BYTES = 7 * (80 + FRAME_OVERHEAD)
+MAX_BYTES = 7 * (10 + EVENT_OVERHEAD)
 
 # How often each thing happens: the ordinary most, disasters sometimes.
 WEIGHTS = {
@@ -111,7 +111,7 @@ class World:
     def deliver(self, n: int) -> None:
         for record in self.log[self.read : self.read + 1 + n % 6]:
             self.hub.publish(
-                record.channel, record.seq, frame(record.channel, record.seq), record.time
+                record.channel, record.seq, event(record.channel, record.seq), record.time
             )
             self.handed[record.channel] = max(self.handed[record.channel], record.seq)
             self.read += 1

@@ -10,7 +10,6 @@ from event_server.intake import Intake, Reach
 from event_server.ring import MARGIN_S
 from tests.unit.event_server.parts import (
     EPOCH,
-    FRAMES,
     FakeSubscriber,
     make_hub,
     order_record,
@@ -27,7 +26,6 @@ class Session:
         self.offsets = dict.fromkeys(ends, 0)
         self.intake = Intake(
             self.hub,
-            FRAMES,
             {p: Reach(end, since) for p, end in ends.items()},
             lambda kind, reason: self.skipped.append((kind, reason)),
         )
@@ -103,7 +101,7 @@ class TestWarmUp:
     def test_a_new_session_takes_back_what_the_last_one_claimed(self) -> None:
         session = Session({0: 0})
         session.watermark(0)
-        Intake(session.hub, FRAMES, {0: Reach(0, 900.0)}, lambda *_: None)
+        Intake(session.hub, {0: Reach(0, 900.0)}, lambda *_: None)
         assert not session.hub.warm
         assert session.hub.rings.covered_since > 1e12
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from event_server.ring import FRAME_OVERHEAD, MARGIN_S, Rings
+from event_server.ring import EVENT_OVERHEAD, MARGIN_S, Rings
 
 A, B = "store:1", "store:2"
-FRAME = b"x" * 100
-COST = len(FRAME) + FRAME_OVERHEAD
+EVENT = ("store:1@1", "order.placed", b"x" * 100)
+COST = 100 + EVENT_OVERHEAD
 
 
 def make(max_events: int = 256, max_bytes: int = 1 << 20) -> Rings:
@@ -19,7 +19,7 @@ def make(max_events: int = 256, max_bytes: int = 1 << 20) -> Rings:
 
 def fill(rings: Rings, channel: str, *times: float, first: int = 1) -> None:
     for seq, time in enumerate(times, first):
-        rings.append(channel, seq, FRAME, time)
+        rings.append(channel, seq, EVENT, time)
 
 
 def kept(rings: Rings, channel: str) -> range | None:
@@ -51,7 +51,7 @@ def test_a_second_goes_as_a_whole_and_only_when_it_is_over() -> None:
 def test_a_channel_that_has_gone_quiet_leaves_nothing_behind() -> None:
     rings = make()
     for n in range(1000):
-        rings.append(f"store:{n}", 1, FRAME, 100.0)
+        rings.append(f"store:{n}", 1, EVENT, 100.0)
     rings.expire(200.0)
     assert (len(rings), rings.bytes, rings.events) == (0, 0, 0)
 
@@ -85,7 +85,7 @@ def test_the_count_limit_of_one_ring_takes_nothing_from_coverage() -> None:
 def test_a_seq_that_does_not_follow_starts_the_ring_anew() -> None:
     rings = make()
     fill(rings, A, 100.0, 101.0)
-    rings.append(A, 9, FRAME, 102.0)
+    rings.append(A, 9, EVENT, 102.0)
     assert kept(rings, A) == range(9, 10)
     assert rings.bytes == COST
 

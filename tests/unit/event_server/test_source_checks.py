@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
 from event_server.source import KafkaSource, Where
-from tests.unit.event_server.parts import FRAMES, make_hub
+from tests.unit.event_server.parts import make_hub
 
 PART = TopicPartition("order-events", 0)
 
@@ -37,7 +37,7 @@ async def check(
 ) -> None:
     where = Where("x:1", "order-events", 1, frozenset({0}), 60.0, 10, silence_s=3.0)
     source = KafkaSource(
-        where, make_hub(), FRAMES, lambda _: None, lambda _: None, lambda: 0.0, lambda: 0.0
+        where, make_hub(), lambda _: None, lambda _: None, lambda: 0.0, lambda: 0.0
     )
     await source._check(brokers, {PART: position}, {PART: 100.0 - silent_for}, owed, 100.0)
 

@@ -14,7 +14,7 @@ from tests.unit.event_server.parts import (
     EPOCH,
     KEYS,
     FakeSubscriber,
-    frame,
+    event,
     make_hub,
     make_streams,
     make_ticket,
@@ -59,7 +59,7 @@ class TestBeginning:
     def test_retry_and_hello_come_first_then_what_was_missed(self) -> None:
         streams = ready()
         for seq in (7, 8, 9):
-            streams.hub.publish(A, seq, frame(A, seq), 1000.0)
+            streams.hub.publish(A, seq, event(A, seq), 1000.0)
         subscriber = connect(streams)
         assert subscriber.raw.startswith(b"retry: 2000\n\nevent: hello\n")
         assert subscriber.types() == ["hello", "order.placed", "order.placed"]
@@ -159,7 +159,7 @@ class TestEnds:
         streams = ready(lifetime_s=(1.0, 1.0), heartbeat_s=0.1)
         subscriber = connect(streams)
         advance(streams, 0.1, 1.2)
-        streams.hub.publish(A, 8, frame(A, 8), 1000.0)
+        streams.hub.publish(A, 8, event(A, 8), 1000.0)
         advance(streams, 1.2, 3.0)
         assert subscriber.types()[-1] == "bye"
 
@@ -195,7 +195,7 @@ class TestEnds:
         subscriber = connect(streams)
         streams.close(subscriber)
         seen = len(subscriber.events)
-        streams.hub.publish(A, 8, frame(A, 8), 1000.0)
+        streams.hub.publish(A, 8, event(A, 8), 1000.0)
         advance(streams, 0.1, 3.0)
         assert len(subscriber.events) == seen
         assert len(streams) == 0
@@ -226,7 +226,7 @@ class TestDrain:
 
 def test_old_events_leave_the_rings_by_the_database_clock() -> None:
     streams = ready()
-    streams.hub.publish(A, 8, frame(A, 8), 1000.0)
+    streams.hub.publish(A, 8, event(A, 8), 1000.0)
     advance(streams, 0.1, 119.0)
     assert streams.hub.rings.get(A) is not None
     advance(streams, 119.0, 124.0)
