@@ -116,9 +116,12 @@ def test_a_handler_that_raises_is_tried_again_and_then_named(server: Server) -> 
         tried.append(seq_of(change))
         raise RuntimeError("the printer is out of paper")
 
-    with client_of(server, cursors) as client:
-        with pytest.raises(HandlerError, match="out of paper"):
-            client.run(broken, RetryPolicy(attempts=3, first_delay=0.01))
+    policy = RetryPolicy(attempts=3, first_delay=0.01)
+    with (
+        client_of(server, cursors) as client,
+        pytest.raises(HandlerError, match="out of paper"),
+    ):
+        client.run(broken, policy)
     assert tried == [1, 1, 1]
     assert cursors.checkpoint == Checkpoint(EPOCH, {CHANNEL: 0})
 
