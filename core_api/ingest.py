@@ -39,6 +39,8 @@ GROUP: Final = "core-ingest"
 MAX_RECORDS: Final = 500
 """Records taken at once over all partitions."""
 _POLL_MS: Final = 200
+_LOOK_EVERY_S: Final = 5.0
+_LEAVE_WITHIN_S: Final = 10.0
 # A broker with news answers a fetch at once; librdkafka's mock broker answers only after this time.
 _FETCH_WAIT_MS: Final = 100
 _FIRST_RETRY_S: Final = 0.1
@@ -166,12 +168,25 @@ class Ingest:
             await consumer.start()
             _log.info("ingest_reads", topic=self._topic.name, group=self._group)
             self._failing = None
-            while not self._stopping.is_set():
-                self._turned_at = self._clock()
-                batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MAX_RECORDS)
-                await self._deal_with(consumer, batches)
+            await self._read(consumer)
         finally:
-            await consumer.stop()
+            # A fetch that is given up may end stop() in a CancelledError that is not ours.
+            leaving = asyncio.ensure_future(consumer.stop())
+            await asyncio.wait({leaving}, timeout=_LEAVE_WITHIN_S)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        look_at = self._clock() + _LOOK_EVERY_S
+        while not self._stopping.is_set():
+            self._turned_at = now = self._clock()
+            if now >= look_at:
+                look_at = now + _LOOK_EVERY_S
+                # A broker that lost its disk has no such topic any more, and tells no member so.
+                if self._topic.name not in await consumer.topics():
+                    raise BrokerError(f"the topic {self._topic.name} is gone")
+            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MAX_RECORDS)
+            await self._deal_with(consumer, batches)
 
     async def _deal_with(
         self, consumer: AIOKafkaConsumer, batches: Mapping[TopicPartition, Sequence[Any]]

@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from core_api.access import Caller
 from core_api.applier import Commands
@@ -261,6 +262,28 @@ async def test_two_members_share_the_partitions_and_nothing_is_applied_twice(
             await until_true(pool, "SELECT count(*) = 120 FROM orders", 60)
         await inbound.until_committed(120)
     assert await pool.fetchval("SELECT count(*) FROM channel_log") == 240
+
+
+@pytest.mark.parametrize(
+    "bootstrap", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True
+)
+async def test_a_topic_that_a_broker_has_lost_is_made_anew_and_read(
+    pool: Pool, inbound: Inbound
+) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=inbound.bootstrap)
+    await admin.start()
+    try:
+        async with inbound.ingested(commands(pool)):
+            await inbound.send(a_command("before"))
+            await inbound.until_committed(1)
+            await admin.delete_topics([inbound.topic])
+            async with asyncio.timeout(30):
+                while inbound.topic not in await admin.list_topics():  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            await inbound.send(a_command("after"))
+            await until_true(pool, "SELECT count(*) = 2 FROM orders", within_s=30)
+    finally:
+        await admin.close()
 
 
 async def test_numbers_are_for_ops_only(pool: Pool, inbound: Inbound) -> None:
