@@ -115,7 +115,15 @@ class Stack:
         Raises:
             ProcessError: it could not be done.
         """
-        run_once(self._process("migrate", ["db", "upgrade"], None))
+        self.run("migrate", ["db", "upgrade"])
+
+    def run(self, name: str, arguments: list[str]) -> None:
+        """Run a `yabam` command to its end; its log goes by `name`.
+
+        Raises:
+            ProcessError: it failed.
+        """
+        run_once(self._process(name, arguments, None))
 
     def add(self, kind: Kind, port: int) -> Process:
         """One more process of a kind, which listens on `port`; from now on one of `processes`."""

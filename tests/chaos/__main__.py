@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -44,15 +44,26 @@ def main() -> int:
     site = Site(folder, libs, {})
     scale = _SHORT_SCALE if options.short else 1.0
     start = time.monotonic()
+
+    def save(outcomes: Sequence[Outcome]) -> None:
+        write_json(options.build / "chaos.json", outcomes)
+        (options.build / "chaos.md").write_text(markdown(outcomes))
+
     try:
         outcomes = asyncio.run(
-            rehearse(site, chosen, options.seed, options.clients, scale, rate_per_s=options.rate)
+            rehearse(
+                site,
+                chosen,
+                options.seed,
+                options.clients,
+                scale,
+                rate_per_s=options.rate,
+                save=save,
+            )
         )
     except YabamError as error:
         print(error, file=sys.stderr)
         return 1
-    write_json(options.build / "chaos.json", outcomes)
-    (options.build / "chaos.md").write_text(markdown(outcomes))
     passed = all(outcome.passed or outcome.skipped for outcome in outcomes)
     took = time.monotonic() - start
     print(
@@ -76,8 +87,9 @@ async def rehearse(
     *,
     rate_per_s: float,
     settings: Settings | None = None,
+    save: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
 ) -> list[Outcome]:
-    """Start everything, run the scenarios, stop everything."""
+    """Start everything, run the scenarios, stop everything; `save` is told after each."""
     chance = random.Random(seed)
     table = Table()
     async with contextlib.AsyncExitStack() as cleanup:
@@ -108,6 +120,7 @@ async def rehearse(
             outcome = await runner.run(scenario)
             outcomes.append(outcome)
             table.add(outcome)
+            save(outcomes)
         return outcomes
 
 

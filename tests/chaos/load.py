@@ -58,6 +58,7 @@ class Load:
         self._placing: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
         self._sender: AIOKafkaProducer | None = None
+        self._commanding = True
         self._sent = asyncio.Event()
         self._sent.set()
         self.by_http: dict[str, int] = {}
@@ -67,9 +68,10 @@ class Load:
         self.forgiving = False
         """Whether an order may be gone, as after a restore."""
 
-    def start(self) -> None:
+    def start(self, *, by_kafka: bool = True) -> None:
         """Write until paused."""
         self._running.set()
+        self._commanding = by_kafka
         if self._placing is None:
             self._placing = asyncio.create_task(self._place_on())
             if self._kafka is not None:
@@ -145,6 +147,9 @@ class Load:
     async def _send_on(self) -> None:
         while True:
             await self._running.wait()
+            if not self._commanding:
+                await asyncio.sleep(_AGAIN_AFTER_S)
+                continue
             store, table = self._chance.choice(self._places)
             reference = f"kafka-{uuid.uuid4()}"
             command = {

@@ -196,10 +196,12 @@ class FaultProxy:
                     writer.write_eof()
                 return
             if up and self.trap is not None and not await self.trap(data):
+                link.reset()
                 raise ConnectionResetError("trapped")
             if not up and link.tearing:
                 writer.write(data[: len(data) // 2])
                 await asyncio.sleep(_TICK_S)  # the half must be on its way before the reset
+                link.reset()
                 raise ConnectionResetError("torn")
             await self._write(writer, data)
 

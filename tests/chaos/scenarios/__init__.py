@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from tests.chaos.runner import Scenario
-from tests.chaos.scenarios import outages, servers
+from tests.chaos.scenarios import network, outages, relays, servers, silence, times
 
-ALL: tuple[Scenario, ...] = (*servers.SCENARIOS, *outages.SCENARIOS)
+ALL: tuple[Scenario, ...] = (
+    *servers.SCENARIOS,
+    *relays.SCENARIOS,
+    *silence.SCENARIOS,
+    *outages.SCENARIOS,
+    *network.SCENARIOS,
+    *times.SCENARIOS,
+)

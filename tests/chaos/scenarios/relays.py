@@ -1,0 +1,117 @@
+"""Relays at the worst moments: between publishing and deleting, beyond their lease, silent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from tests.chaos.runner import Field, NotInjectedError, Scenario
+from tests.chaos.site import Site, aside, log_lines
+from tests.chaos.wire import FaultProxy
+
+_DUPLICATES = "yabam_events_duplicates_total"
+# A prepared statement is announced once, by name and text; later only its name passes.
+_ANNOUNCED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\x00[^\x00]*DELETE FROM outbox")
+
+
+class DeleteWatch:
+    """Sees relay-2's statement that deletes what was published, on its way to the database.
+
+    The rows it names are in Kafka by then: whoever stops the relay here stops it between the two.
+    The relay's connections must have been made after this was set on the wire.
+    """
+
+    def __init__(self, wire: FaultProxy) -> None:
+        self.seen = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.armed = False
+        self.passes = False
+        """Whether the held statement reaches the database after all."""
+        self._wire = wire
+        self._names: set[bytes] = set()
+
+    async def __call__(self, data: bytes) -> bool:
+        """The trap of the wire."""
+        self._names.update(_ANNOUNCED.findall(data))
+        if not self.armed or not any(name in data for name in self._names):
+            return True
+        self.armed = False
+        self.seen.set()
+        await self.go_on.wait()
+        return self.passes
+
+    async def hold(self) -> None:
+        """Hold the next such statement, and return once it is held."""
+        self._wire.trap = self
+        self._wire.cut()
+        self.armed = True
+        await self.seen.wait()
+
+
+async def _kill_between(ground: Field) -> str:
+    site, relay = ground.site, ground.site.process("relay-2")
+    before = await site.metrics("events", _DUPLICATES)
+    rounds = max(1, round(3 * ground.scale))
+    for _ in range(rounds):
+        watch = DeleteWatch(site.relay_2_database_wire)
+        await _held(watch, ground)
+        await aside(relay.kill)
+        watch.go_on.set()
+        site.relay_2_database_wire.clear()
+        await ground.last(6)
+        relay.start()
+        await site.ready(relay)
+    doubled = await site.metrics("events", _DUPLICATES) - before
+    if doubled < rounds:
+        raise NotInjectedError(f"events reached Kafka twice: {doubled:.0f}")
+    return f"{rounds} kills; the event servers dropped {doubled:.0f} duplicates"
+
+
+async def _pause_past_lease(ground: Field) -> str:
+    site, relay = ground.site, ground.site.process("relay-2")
+    watch = DeleteWatch(site.relay_2_database_wire)
+    await _held(watch, ground)
+    relay.suspend()
+
+    async def taken_over() -> bool:
+        return len(await _owners(site)) == 1
+
+    seconds = await ground.until(taken_over, "the other relay took all shards over")
+    await ground.last(2)
+    lost_before = len(log_lines(relay, "lease_lost"))
+    watch.passes = True
+    watch.go_on.set()  # its delete arrives now, from an owner that is none any more
+    relay.resume()
+
+    async def fenced() -> bool:
+        return len(log_lines(relay, "lease_lost")) > lost_before
+
+    await ground.until(fenced, "the woken relay noticed that its leases are gone")
+    return f"its shards were taken over after {seconds:.1f} s; woken, it was fenced"
+
+
+async def _held(watch: DeleteWatch, ground: Field) -> None:
+    try:
+        async with asyncio.timeout(60):
+            await watch.hold()
+    except TimeoutError as error:
+        raise NotInjectedError("relay-2 deleted what it had published") from error
+
+
+async def _owners(site: Site) -> set[str]:
+    rows = await site.ledger.fetch("SELECT owner FROM relay_leases WHERE expires_at > now()")
+    return {str(row[0]) for row in rows} if len(rows) == 4 else set()
+
+
+SCENARIOS = [
+    Scenario(
+        "relay-between",
+        "relay killed three times after Kafka's answer, before its delete",
+        _kill_between,
+    ),
+    Scenario(
+        "relay-past-lease",
+        "relay frozen with its delete under way until its shards were taken over, then woken",
+        _pause_past_lease,
+    ),
+]
