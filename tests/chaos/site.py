@@ -156,21 +156,21 @@ class Site:
         await self.ready(*dead)
         return words
 
-    async def metric(self, process: Process, name: str) -> float:
-        """The sum of a metric of a process over its labels; 0 if it is not there."""
+    async def metric(self, process: Process, name: str, label: str = "") -> float:
+        """The sum of a metric of a process, over all labels or those with `label` in them."""
         headers = {"authorization": f"Bearer {self.token('ops', 'ops')}"}
         async with httpx.AsyncClient(timeout=10) as http:
             answer = await http.get(f"{process.health_url}/metrics", headers=headers)
         return sum(
             float(line.rpartition(" ")[2])
             for line in answer.text.splitlines()
-            if line.startswith((f"{name} ", f"{name}{{"))
+            if line.startswith((f"{name} ", f"{name}{{")) and label in line
         )
 
-    async def metrics(self, kind: str, name: str) -> float:
+    async def metrics(self, kind: str, name: str, label: str = "") -> float:
         """The sum of a metric over all processes of a kind."""
         those = [p for p in self.stack.processes if p.name.partition("-")[0] == kind]
-        return sum([await self.metric(process, name) for process in those])
+        return sum([await self.metric(process, name, label) for process in those])
 
     async def _create_database(self) -> None:
         connection = await asyncpg.connect(self.postgres.url)

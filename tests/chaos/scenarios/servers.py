@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 from deploy.local.process import Process
 from tests.chaos.runner import Field, Inject, NotInjectedError, Scenario
 from tests.chaos.site import aside
 
 _KINDS = ("core", "relay", "ingest", "events")
+_STOPS_WITHIN_S = 30.0
 
 
 def _all_of(ground: Field, kind: str) -> list[Process]:
@@ -81,7 +83,7 @@ async def _rolling_restart(ground: Field) -> str:
     longest = 0.0
     for process in ground.site.stack.processes:
         start = time.monotonic()
-        status = await aside(process.stop)
+        status = await aside(partial(process.stop, _STOPS_WITHIN_S))
         longest = max(longest, time.monotonic() - start)
         if status != 0:
             raise NotInjectedError(f"{process.name} ends with status 0: it was {status}")

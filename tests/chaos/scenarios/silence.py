@@ -21,6 +21,7 @@ async def _noticed(ground: Field, since: float) -> str:
     Raises:
         NotInjectedError: one of these was not seen.
     """
+    byes = await _byes(ground)
     servers = [p for p in ground.site.stack.processes if p.name.startswith("events")]
 
     async def all_not_ready() -> bool:
@@ -35,16 +36,25 @@ async def _noticed(ground: Field, since: float) -> str:
         ready = await ground.site.metric(server, "yabam_events_ready_state")
         if lag < _DEGRADED_AFTER_S or ready:
             raise NotInjectedError(f"the metrics of {server.name} say so: {lag:.1f} s, {ready}")
-        if await _status(server, "/v1/stream?ticket=any") not in (401, 503):
-            raise NotInjectedError(f"{server.name} refuses streams")
+        if (status := await _status(server, "/v1/stream?ticket=any")) != 503:
+            raise NotInjectedError(f"{server.name} refuses streams by 503: {status}")
 
     async def all_poll() -> bool:
         return ground.crowd.modes()["polling"] == len(ground.crowd.watchers)
 
     polled = noticed + await ground.until(all_poll, "all clients poll")
-    ended = await ground.site.metrics("events", "yabam_events_streams_ended_total")
+    byes = await _byes(ground) - byes
+    if not byes:
+        raise NotInjectedError("clients were told by `bye: degraded`")
     return (
-        f"not ready after {noticed:.1f} s, all clients polled by {polled:.1f} s ({ended:.0f} byes)"
+        f"not ready after {noticed:.1f} s, all clients polled by {polled:.1f} s, "
+        f"{byes:.0f} told so by a bye"
+    )
+
+
+async def _byes(ground: Field) -> float:
+    return await ground.site.metrics(
+        "events", "yabam_events_streams_ended_total", 'reason="degraded"'
     )
 
 
