@@ -1,0 +1,211 @@
+"""Every client syncs at once, again and again: `python -m tests.bench.sync.storm --clients 5000`.
+
+As after an outage: all connect anew and ask in the same moment, some with nothing to catch up on,
+some three events behind, some from the start. A client that is refused comes back when it was told
+to. Each answer is compared with what it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import psutil
+import uvloop
+
+from client_sdk.contract.errors import YabamError
+from client_sdk.contract.sync import SyncResponse, decode_sync
+from core_api.access import Caller
+from deploy.local.postgres import EmbeddedPostgres
+from tests.bench.sync.fill import fill, make_database
+from tests.bench.sync.systems import Serving, running, token_maker
+from tests.bench.sync.wrk import BenchError
+
+EVENTS: Final = 60
+"""In the channel of each client."""
+_BEHIND: Final = (0, 3, None)
+"""What the clients have missed, in turn; None: they start from nothing."""
+_SERVED_WITHIN_S: Final = 60.0
+_CALM_AT_ONCE: Final = 50
+_MANY_FILES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One client of the storm, and the request that it sends."""
+
+    store: int
+    behind: int | None
+    request: bytes
+
+    def check(self, answer: SyncResponse) -> None:
+        """Hold the answer against what this client must be told.
+
+        Raises:
+            BenchError: it is wrong.
+        """
+        (channel,) = answer.channels
+        first = EVENTS + 1 if self.behind is None else EVENTS - self.behind + 1
+        right = (
+            channel.channel == f"store:{self.store}"
+            and channel.head == EVENTS
+            and channel.reset == ("first_sync" if self.behind is None else None)
+            and [event.seq for event in channel.events] == list(range(first, EVENTS + 1))
+            and answer.cursor == f"store:{self.store}@{EVENTS}"
+            and answer.stream is not None
+        )
+        if not right:
+            raise BenchError(f"a wrong answer for store {self.store}: {answer}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """What one storm was like. Times in seconds, memory in MiB."""
+
+    clients: int
+    refused: int
+    """Answers of 503, after which the client came again."""
+    p50_s: float
+    p99_s: float
+    all_s: float
+    """Until the last client was served."""
+    core_mib: float
+    """Core's resident memory once all had gone."""
+
+
+def clients_of(url: str, count: int) -> list[Client]:
+    """The clients, each with a store and a token of its own."""
+    token = token_maker()
+    host = urlsplit(url).netloc
+    clients = []
+    for store in range(1, count + 1):
+        behind = _BEHIND[store % len(_BEHIND)]
+        after = "" if behind is None else f"&lastEventId=store:{store}@{EVENTS - behind}"
+        bearer = token(Caller(f"pos-{store}", "owner", frozenset({str(store)})))
+        request = (
+            f"GET /v1/sync?channel=store:{store}{after} HTTP/1.1\r\nhost: {host}\r\n"
+            f"authorization: Bearer {bearer}\r\n\r\n"
+        )
+        clients.append(Client(store, behind, request.encode()))
+    return clients
+
+
+async def storm(url: str, clients: Sequence[Client], core: psutil.Process) -> Wave:
+    """All of them at once; returns when each has been served, rightly.
+
+    Raises:
+        BenchError: an answer was wrong.
+    """
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(_SERVED_WITHIN_S):
+            served = await asyncio.gather(*(_sync(url, client) for client in clients))
+    except TimeoutError:
+        raise BenchError(f"not all were served within {_SERVED_WITHIN_S:g} s") from None
+    times = sorted(at - began for at, _ in served)
+    return Wave(
+        len(clients),
+        sum(refused for _, refused in served),
+        times[len(times) // 2],
+        times[len(times) * 99 // 100],
+        times[-1],
+        memory_mib(core),
+    )
+
+
+async def _sync(url: str, client: Client) -> tuple[float, int]:
+    """When it was served, and how often it was refused before."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    refused = 0
+    try:
+        while True:
+            writer.write(client.request)
+            status, headers, body = await _answer(reader)
+            if status == 200:
+                served_at = time.perf_counter()
+                client.check(decode_sync(body))
+                return served_at, refused
+            if status != 503:
+                raise BenchError(f"store {client.store} was answered {status}: {body!r}")
+            refused += 1
+            await asyncio.sleep(float(headers["retry-after"]))
+    finally:
+        writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
+    }
+    body = await reader.readexactly(int(headers["content-length"]))
+    return int(head[0].split()[1]), headers, body
+
+
+def memory_mib(process: psutil.Process) -> float:
+    """Its resident memory."""
+    return float(process.memory_info().rss) / 2**20
+
+
+def allow_many_files() -> None:
+    """A connection is a file: let this process and its children have as many as may be had."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def storms(url: str, pid: int, count: int, times: int) -> tuple[float, list[Wave]]:
+    """Core's memory once each client has synced in calm, and storm after storm."""
+    core = psutil.Process(pid)
+    clients = clients_of(url, count)
+    for start in range(0, count, _CALM_AT_ONCE):
+        await storm(url, clients[start : start + _CALM_AT_ONCE], core)
+    calm = memory_mib(core)
+    return calm, [await storm(url, clients, core) for _ in range(times)]
+
+
+def main() -> int:
+    """Run it and print what it was like; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.sync.storm", description=__doc__)
+    parser.add_argument("--clients", type=int, default=5000)
+    parser.add_argument("--times", type=int, default=3)
+    options = parser.parse_args()
+    allow_many_files()
+    with tempfile.TemporaryDirectory(prefix="yabam-storm-") as name:
+        postgres = EmbeddedPostgres(Path(name) / "data")
+        postgres.start()
+        try:
+            database = asyncio.run(make_database(postgres, "storm"))
+            asyncio.run(fill(database, options.clients, EVENTS))
+            core = Serving("yabam", database, Path(name))
+            core.start()
+            with running([core.process]):
+                work = storms(core.url, core.process.pid, options.clients, options.times)
+                calm, waves = uvloop.run(work)
+        except YabamError as error:
+            print(error, file=sys.stderr)
+            return 1
+        finally:
+            postgres.stop()
+    print(f"Core's memory before: {calm:.0f} MiB")
+    for number, wave in enumerate(waves, 1):
+        print(
+            f"storm {number}: {wave.clients:,} clients served, none wrong, {wave.refused:,} "
+            f"refusals on the way; p50 {wave.p50_s:.2f} s, p99 {wave.p99_s:.2f} s, "
+            f"all {wave.all_s:.2f} s; Core {wave.core_mib:.0f} MiB"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
