@@ -27,6 +27,7 @@ from core_api.http import CoreApi, Limits
 from core_api.ids import epoch_name, order_id
 from core_api.ingest_main import run_ingest
 from core_api.load import Bound, RateLimit
+from core_api.memory import keep_giving_back
 from core_api.metrics import CoreMetrics
 from core_api.published import read_published
 from core_api.reach import ReachSettings
@@ -138,6 +139,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             "devices": devices.run(),
             "hints-out": hints.send(),
             "hints-in": hints.listen(),
+            "memory": keep_giving_back(),
             "trim-keys": _keep_trimming(
                 lambda: trim_keys(pool, settings.key_retention_s, _TRIM_BATCH)
             ),

@@ -36,6 +36,8 @@ _BEHIND: Final = (0, 3, None)
 """What the clients have missed, in turn; None: they start from nothing."""
 _SERVED_WITHIN_S: Final = 60.0
 _CALM_AT_ONCE: Final = 50
+_CALMED_S: Final = 12.0
+"""After this time, Core has given back what the storm took."""
 _MANY_FILES: Final = 65_536
 
 
@@ -192,6 +194,8 @@ def main() -> int:
             with running([core.process]):
                 work = storms(core.url, core.process.pid, options.clients, options.times)
                 calm, waves = uvloop.run(work)
+                time.sleep(_CALMED_S)
+                left = memory_mib(psutil.Process(core.process.pid))
         except YabamError as error:
             print(error, file=sys.stderr)
             return 1
@@ -204,6 +208,7 @@ def main() -> int:
             f"refusals on the way; p50 {wave.p50_s:.2f} s, p99 {wave.p99_s:.2f} s, "
             f"all {wave.all_s:.2f} s; Core {wave.core_mib:.0f} MiB"
         )
+    print(f"Core's memory {_CALMED_S:g} s later: {left:.0f} MiB")
     return 0
 
 

@@ -34,10 +34,13 @@ class Serving:
         system: Core or one of its rivals.
         database: its URL.
         folder: for its log.
+        extra: more settings.
     """
 
-    def __init__(self, system: System, database: str, folder: Path) -> None:
-        stack = Stack(Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, folder)
+    def __init__(
+        self, system: System, database: str, folder: Path, extra: dict[str, str] | None = None
+    ) -> None:
+        stack = Stack(Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, folder, extra)
         if system in OPENERS:
             port = free_port()
             self.url = f"http://127.0.0.1:{port}"

@@ -10,7 +10,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from core_api.access import Caller
+from core_api.commanding import Commands
+from core_api.main import new_epoch, new_order_id, utc_now
+from core_api.orders import NewItem, PlaceOrder, Transition
 from core_api.storage import migrate
+from core_api.storage.pool import open_pool
 from core_api.storage.tables import metadata
 
 
@@ -51,8 +56,43 @@ async def test_a_new_database_has_an_epoch_and_a_new_epoch_is_later(database: st
     await migrate.upgrade(database)
     read = text("SELECT epoch FROM epoch")
     first = await ask(database, lambda c: c.execute(read).scalar())
-    from core_api.main import new_epoch
-
     await migrate.start_epoch(database, new_epoch())
     second = await ask(database, lambda c: c.execute(read).scalar())
     assert first < second
+
+
+async def test_a_filled_database_goes_back_and_forward_without_losing_an_event(
+    database: str,
+) -> None:
+    await migrate.upgrade(database)
+    pool = await open_pool(database, size=4, command_timeout_s=10, name="test")
+    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+    owner = Caller("owner", "owner", frozenset({"*"}))
+    for n in range(40):
+        order = PlaceOrder(str(n % 3), "KRW", [NewItem("a", 1, 1)], table_id="5")
+        placed = await commands.place(owner, order)
+        await commands.transition(owner, placed.order_id, Transition("accepted"))
+    pool.terminate()
+    before = await contents(database)
+    assert len(before["channel_log"]) == 160
+    for revision in ("0003", "0002", "0001"):
+        await migrate.downgrade(database, revision)
+        assert await contents(database) == before, revision
+    await migrate.upgrade(database)
+    assert await contents(database) == before
+
+
+async def contents(database: str) -> dict[str, list[str]]:
+    """Every row of the tables that there have been from the start; the epoch's name alone."""
+    tables = ("orders", "order_items", "channel_heads", "channel_log", "outbox")
+    reads = {table: f"SELECT * FROM {table} ORDER BY 1, 2" for table in tables}
+    reads["epoch"] = "SELECT epoch FROM epoch"
+
+    def read(connection: Connection) -> dict[str, list[str]]:
+        return {
+            table: [str(row) for row in connection.execute(text(statement))]
+            for table, statement in reads.items()
+        }
+
+    found: dict[str, list[str]] = await ask(database, read)
+    return found
