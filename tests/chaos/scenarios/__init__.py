@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from tests.chaos.runner import Scenario
-from tests.chaos.scenarios import network, outages, relays, servers, silence, times
+from tests.chaos.scenarios import network, outages, records, relays, servers, silence, times
 
 ALL: tuple[Scenario, ...] = (
     *servers.SCENARIOS,
     *relays.SCENARIOS,
     *silence.SCENARIOS,
     *outages.SCENARIOS,
+    *records.SCENARIOS,
     *network.SCENARIOS,
     *times.SCENARIOS,
 )

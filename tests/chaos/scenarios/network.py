@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from tests.chaos.runner import Field, Scenario
 from tests.chaos.wire import FaultProxy
 
@@ -33,7 +31,7 @@ async def _tear(ground: Field) -> str:
         await ground.last(3)
         for front in _fronts(ground):
             front.clear()
-        await asyncio.sleep(1.0)
+        await ground.last(1)
     return f"{torn} connections marked; each torn in its next piece"
 
 

@@ -97,6 +97,28 @@ async def _rolling_restart(ground: Field) -> str:
     )
 
 
+async def _cold_start(ground: Field) -> str:
+    site = ground.site
+    processes = list(site.stack.processes)
+    await asyncio.gather(*(aside(process.kill) for process in processes))
+    servers = [site.postgres] + ([] if site.kafka is None else [site.kafka])
+    await asyncio.gather(*(aside(server.stop) for server in servers))
+    ground.chance.shuffle(processes)
+    for process in processes:
+        process.start()
+    await ground.last(8)
+    early = [process.name for process in processes if await aside(process.is_ready)]
+    ended = [process.name for process in processes if process.exit_status is not None]
+    ground.chance.shuffle(servers)
+    for server in servers:
+        await aside(server.start)
+        await ground.last(3)
+    await site.ready(*processes)
+    if early or ended:
+        raise NotInjectedError(f"all wait: {early} were ready too early, {ended} ended")
+    return f"started as {', '.join(process.name for process in processes)}; all waited"
+
+
 def _named(make: Callable[[str], Inject], verb: str, injected: str) -> list[Scenario]:
     return [Scenario(f"{verb}-{kind}", injected.format(kind=kind), make(kind)) for kind in _KINDS]
 
@@ -106,5 +128,6 @@ SCENARIOS = [
     *_named(_freeze, "freeze", "SIGSTOP of one {kind} for 8 to 14 s, then SIGCONT"),
     Scenario("random", "eight kills and freezes of any process, by the seed", _at_random),
     Scenario("no-event-servers", "all event servers gone for 120 s", _no_event_servers),
+    Scenario("cold-start", "all started in any order, before the servers they need", _cold_start),
     Scenario("rolling-restart", "SIGTERM and start of every process in turn", _rolling_restart),
 ]
