@@ -44,7 +44,7 @@ _SEED: Final = 11
 def arguments() -> argparse.Namespace:
     """What is to be measured, and for how long."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each run (default 2)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each run (default 1.5)")
     parser.add_argument("--rounds", type=int, default=3, help="whose median counts (default 3)")
     parser.add_argument("--clients", type=int, nargs="+", default=[64, 512])
     parser.add_argument("--channels", type=int, default=10_000)

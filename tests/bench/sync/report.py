@@ -38,7 +38,11 @@ def table(results: Results) -> Iterator[str]:
 
 
 def ratios(results: Results) -> Iterator[str]:
-    """Core beside each rival, and over the longer log beside the shorter one."""
+    """Core beside each rival, and over the longer log beside the shorter one.
+
+    "Per CPU" is answers per CPU second of the server and Postgres together: other work on the
+    machine takes from the rate of a run, and hardly from this.
+    """
     targets: dict[System, float | None] = {
         "sqlalchemy": OVER_SQLALCHEMY,
         "asyncpg": OVER_ASYNCPG,
@@ -53,8 +57,9 @@ def ratios(results: Results) -> Iterator[str]:
             if other is not None:
                 ratio = sample.load.req_s / other.load.req_s
                 due = target if point.clients == 64 else None
-                said.append(f"{ratio:.2f} × {rival}{_against(ratio, due)}")
-        yield f"{_where(point.clients, point.case, point.log_events)}: {', '.join(said)}"
+                cost = _cost(other) / _cost(sample)
+                said.append(f"{ratio:.2f} × {rival}{_against(ratio, due)}, {cost:.2f} × per CPU")
+        yield f"{_where(point.clients, point.case, point.log_events)}: {'; '.join(said)}"
     yield from _flatness(results)
 
 
@@ -84,7 +89,8 @@ def _flatness(results: Results) -> Iterator[str]:
         verdict = "met" if change >= -FLAT_WITHIN else "MISSED"
         yield (
             f"{_where(point.clients, point.case, long)} beside {short:,}: {change:+.1%} "
-            f"(target within {FLAT_WITHIN:.0%}: {verdict})"
+            f"(target within {FLAT_WITHIN:.0%}: {verdict}); CPU of an answer "
+            f"{_cost(longer) / _cost(sample) - 1:+.1%}"
         )
 
 
@@ -96,6 +102,10 @@ def _against(value: float, target: float | None) -> str:
     if target is None:
         return ""
     return f" (target {target:,g}: {'met' if value >= target else 'MISSED'})"
+
+
+def _cost(sample: Sample) -> float:
+    return _per_request(sample.server_cpu + sample.postgres_cpu, sample)
 
 
 def _per_request(cpu: float, sample: Sample) -> float:
