@@ -1,0 +1,153 @@
+/* Many SSE subscribers in one process, by epoll: cheap enough not to be what is measured.
+ *
+ *   subscribers HOST_PORT REQUESTS_FILE
+ *
+ * The file holds one request head per connection, each ended by an empty line. The program connects
+ * them all, says "connected N" once each has been answered 200, and then obeys its standard input:
+ *   mark   print what came since the last mark, as JSON, and begin anew
+ * An event counts when its data holds "t":NANOSECONDS, the publisher's CLOCK_REALTIME.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TAIL 64
+#define MOST_LATENCIES 4000000
+#define AT_ONCE 256
+
+struct conn { int fd, answered, tail_len; char tail[TAIL]; };
+
+static uint32_t *latencies; /* microseconds */
+static size_t latency_count, event_count;
+static int answered, refused, closed_count;
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + t.tv_nsec;
+}
+
+static int by_size(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void take(struct conn *c, char *data, size_t len, uint64_t now) {
+    /* data has TAIL bytes of room in front, which hold what the last read ended with */
+    char *begin = data - c->tail_len, *end = data + len, *at = begin;
+    memcpy(begin, c->tail, c->tail_len);
+    while ((at = memmem(at, end - at, "\"t\":", 4)) && end - at > 25) {
+        uint64_t sent = strtoull(at + 4, NULL, 10);
+        event_count++;
+        if (latency_count < MOST_LATENCIES)
+            latencies[latency_count++] = now > sent ? (uint32_t)((now - sent) / 1000) : 0;
+        at += 4;
+    }
+    c->tail_len = 0;
+    if (at) { /* a marker that is not whole yet */
+        c->tail_len = end - at;
+        memcpy(c->tail, at, c->tail_len);
+    } else if (end - begin >= 3) {
+        c->tail_len = 3;
+        memcpy(c->tail, end - 3, 3);
+    }
+}
+
+static void report(void) {
+    qsort(latencies, latency_count, sizeof *latencies, by_size);
+    uint32_t p50 = latency_count ? latencies[latency_count / 2] : 0;
+    uint32_t p99 = latency_count ? latencies[(size_t)(latency_count * 0.99)] : 0;
+    printf("{\"events\":%zu,\"p50_us\":%u,\"p99_us\":%u,\"closed\":%d}\n", event_count, p50, p99,
+           closed_count);
+    fflush(stdout);
+    latency_count = event_count = 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) return 2;
+    struct rlimit most;
+    getrlimit(RLIMIT_NOFILE, &most);
+    most.rlim_cur = most.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &most);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    FILE *file = fopen(argv[2], "rb");
+    if (!file) return perror(argv[2]), 2;
+    fseek(file, 0, SEEK_END);
+    size_t size = ftell(file);
+    rewind(file);
+    char *requests = malloc(size + 1);
+    if (fread(requests, 1, size, file) != size) return 2;
+    requests[size] = 0;
+    latencies = malloc(sizeof *latencies * MOST_LATENCIES);
+    int ep = epoll_create1(0), count = 0, opened = 0;
+    for (char *at = requests; (at = strstr(at, "\r\n\r\n")); at += 4) count++;
+    struct conn *conns = calloc(count, sizeof *conns);
+    struct epoll_event in = {.events = EPOLLIN, .data.u32 = UINT32_MAX};
+    epoll_ctl(ep, EPOLL_CTL_ADD, 0, &in);
+    char *next = requests, *buffer = malloc(TAIL + 262144);
+    struct epoll_event ready[512];
+    int told = 0;
+    for (;;) {
+        while (opened < count && opened - answered < AT_ONCE) {
+            char *end = strstr(next, "\r\n\r\n") + 4;
+            struct conn *c = &conns[opened];
+            c->fd = socket(AF_INET, SOCK_STREAM, 0);
+            if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to)) return perror("connect"), 1;
+            if (write(c->fd, next, end - next) != end - next) return perror("write"), 1;
+            fcntl(c->fd, F_SETFL, O_NONBLOCK);
+            in.data.u32 = opened++;
+            epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &in);
+            next = end;
+        }
+        if (!told && answered == count) {
+            told = 1;
+            printf("connected %d\n", count);
+            fflush(stdout);
+        }
+        int n = epoll_wait(ep, ready, 512, -1);
+        uint64_t now = now_ns();
+        for (int i = 0; i < n; i++) {
+            if (ready[i].data.u32 == UINT32_MAX) {
+                char line[16];
+                ssize_t got = read(0, line, sizeof line);
+                if (got <= 0) return 0;
+                report();
+                continue;
+            }
+            struct conn *c = &conns[ready[i].data.u32];
+            ssize_t got = read(c->fd, buffer + TAIL, 262144);
+            if (got <= 0) {
+                if (got < 0 && errno == EAGAIN) continue;
+                closed_count++;
+                epoll_ctl(ep, EPOLL_CTL_DEL, c->fd, NULL);
+                close(c->fd);
+                continue;
+            }
+            if (!c->answered) {
+                c->answered = 1;
+                answered++;
+                if (memcmp(buffer + TAIL, "HTTP/1.1 200", 12)) {
+                    if (!refused++) {
+                        buffer[TAIL + (got < 400 ? got : 400)] = 0;
+                        fprintf(stderr, "refused: %s\n", buffer + TAIL);
+                    }
+                    return 1;
+                }
+            }
+            take(c, buffer + TAIL, got, now);
+        }
+    }
+}
