@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
 
-.PHONY: help setup run kafka test test-fast bench-sdk simulate lint types format docs lock clean
+.PHONY: help setup run kafka test test-fast bench bench-setup bench-sdk bench-sync chaos simulate \
+	lint types format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +38,21 @@ test: $(READY) ## Run all tests (real Postgres, real Apache Kafka)
 
 test-fast: $(READY) ## Run the tests of pure rules only
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit $(TEST_ARGS)
+
+bench: $(READY) ## Compare what a push costs with sse-starlette, Nchan and C (BENCH_ARGS=…)
+	@$(BIN)/python -m deploy.kafka --prepare
+	@$(BIN)/python -m tests.bench.firehose
+	@$(BIN)/python -m tests.bench.fanout $(BENCH_ARGS)
+
+bench-setup: ## Install what the benchmarks compare with (Debian, as root)
+	@apt-get install -y -qq nginx-light libnginx-mod-nchan gcc wrk postgresql-contrib
+
+bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench (BENCH_ARGS=…)
+	@$(BIN)/python -m tests.bench.sync $(BENCH_ARGS)
+
+chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHAOS_ARGS=…)
+	@$(BIN)/python -m deploy.kafka --prepare
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
 
 bench-sdk: $(READY) ## Measure the SDK's buffered start
 	@$(BIN)/python -m tests.bench.buffered_start
