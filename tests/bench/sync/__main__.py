@@ -44,7 +44,7 @@ _SEED: Final = 11
 def arguments() -> argparse.Namespace:
     """What is to be measured, and for how long."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each run (default 1.5)")
+    parser.add_argument("--seconds", type=int, default=1, help="of each run (default 1)")
     parser.add_argument("--rounds", type=int, default=3, help="whose median counts (default 3)")
     parser.add_argument("--clients", type=int, nargs="+", default=[64, 512])
     parser.add_argument("--channels", type=int, default=10_000)
@@ -151,7 +151,7 @@ class Bench:
         events: int,
         warming: bool,
     ) -> Sample:
-        seconds = min(1.0, self._options.seconds) if warming else self._options.seconds
+        seconds = 1 if warming else self._options.seconds
         if server is None:
             after = events - BEHIND[point.case]
             channels = self._options.channels

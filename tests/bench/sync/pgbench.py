@@ -19,7 +19,7 @@ from tests.bench.sync.wrk import BenchError
 _SETTINGS: Final = " ".join(f"-c {name}={value}" for name, value in PLANNER.items())
 
 
-def run_pgbench(url: str, channels: int, after: int, clients: int, seconds: float) -> Load:
+def run_pgbench(url: str, channels: int, after: int, clients: int, seconds: int) -> Load:
     """Ask for random channels, with a prepared statement on each of `clients` connections.
 
     Raises:
@@ -34,7 +34,7 @@ def run_pgbench(url: str, channels: int, after: int, clients: int, seconds: floa
             [
                 *(str(binaries() / "pgbench"), "-n", "-M", "prepared", "-j", "2"),
                 *("-l", "--log-prefix", str(folder / "log"), "-f", str(script)),
-                *("-c", str(clients), "-T", str(max(1, round(seconds)))),
+                *("-c", str(clients), "-T", str(seconds)),
                 *("-h", str(parts.hostname), "-p", str(parts.port), "-U", str(parts.username)),
                 parts.path[1:],
             ],

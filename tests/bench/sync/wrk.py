@@ -46,7 +46,7 @@ def write_requests(path: Path, requests: Sequence[Request]) -> Path:
     return path
 
 
-def run_wrk(url: str, requests: Path, clients: int, seconds: float, seed: int) -> Load:
+def run_wrk(url: str, requests: Path, clients: int, seconds: int, seed: int) -> Load:
     """Send requests of the file from `clients` connections, each one at a time.
 
     Raises:
@@ -57,7 +57,7 @@ def run_wrk(url: str, requests: Path, clients: int, seconds: float, seed: int) -
         raise BenchError("wrk is missing; on Debian: apt-get install wrk")
     done = subprocess.run(
         [
-            *(wrk, "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "10s"),
+            *(wrk, "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "10s"),
             *("-s", str(_SCRIPT), url, "--", str(requests), str(seed)),
         ],
         capture_output=True,
