@@ -127,6 +127,8 @@ class Relay:
                     pause = next_pause(pause, await self._turn())
                 except UnavailableError as error:
                     self._fail(error)
+                    # Without a lease a turn asks nobody; only a tick tells that it works again.
+                    self._next_tick = self._clock()
                     retry = min(max(retry * 2, _FIRST_RETRY_S), _LONGEST_RETRY_S)
                     # A hint does not cut this short: it would turn the back-off into a storm.
                     await _rest(self._stopping, retry)

@@ -1,0 +1,90 @@
+"""The relay says that it works only once the database has said so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from prometheus_client import CollectorRegistry
+
+from core_api.errors import UnavailableError
+from core_api.leases import Lease
+from core_api.relay import Relay
+from core_api.relay_metrics import RelayMetrics
+from core_api.storage.outbox import Depth
+from core_api.turn import Message, Reading
+
+
+class AwayThenThere:
+    """A database that refuses its first questions and has no work for anybody."""
+
+    def __init__(self, refusals: int, answered: asyncio.Event) -> None:
+        self._refusals = refusals
+        self._answered = answered
+        self.troubles: list[str | None] = []
+        self.relay: Relay | None = None
+
+    async def beat(self, fences: Mapping[int, int]) -> set[int]:
+        assert self.relay is not None
+        self.troubles.append(self.relay.trouble)
+        if self._refusals:
+            self._refusals -= 1
+            raise UnavailableError("the database does not answer")
+        return set(fences)
+
+    async def look(self) -> tuple[set[str], list[Lease]]:
+        return {"me"}, []
+
+    async def claim(self, shards: Sequence[int]) -> dict[int, int]:
+        return {}
+
+    async def depth(self) -> Depth:
+        self._answered.set()
+        return Depth(0, 0.0)
+
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+        return None
+
+    async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
+        return 0
+
+    async def release(self, fences: Mapping[int, int]) -> None:
+        return None
+
+    async def leave(self) -> None:
+        return None
+
+
+class Nothing:
+    """A Kafka that is not asked."""
+
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
+        raise AssertionError(parts)
+
+    async def close(self) -> None:
+        return None
+
+
+async def test_a_relay_without_a_database_is_in_trouble_until_the_database_answers() -> None:
+    answered = asyncio.Event()
+    shelf = AwayThenThere(3, answered)
+    loop = asyncio.get_running_loop()
+    relay = shelf.relay = Relay(
+        shelf,
+        Nothing(),
+        relay_id="me",
+        partitions=4,
+        lease_ttl_s=5.0,
+        clock=loop.time,
+        metrics=RelayMetrics(CollectorRegistry()),
+    )
+    running = asyncio.create_task(relay.run())
+    async with asyncio.timeout(5):
+        await answered.wait()
+    assert len(shelf.troubles) == 4
+    assert all(shelf.troubles)
+    async with asyncio.timeout(5):
+        while relay.trouble is not None:  # noqa: ASYNC110 (the relay tells nobody)
+            await asyncio.sleep(0)
+    relay.stop()
+    await running
