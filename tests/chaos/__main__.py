@@ -90,7 +90,6 @@ async def rehearse(
     save: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
 ) -> list[Outcome]:
     """Start everything, run the scenarios, stop everything; `save` is told after each."""
-    chance = random.Random(seed)
     table = Table()
     async with contextlib.AsyncExitStack() as cleanup:
         cleanup.push_async_callback(site.stop)
@@ -106,7 +105,7 @@ async def rehearse(
             site.token("writer", "owner", "*"),
             places,
             rate_per_s,
-            chance,
+            random.Random(seed),
             (site.bootstrap, _INBOUND),
         )
         cleanup.push_async_callback(load.stop)
@@ -114,7 +113,7 @@ async def rehearse(
         if not await crowd.level(site.ledger, live=True, within_s=_FIRST_LEVEL_WITHIN_S):
             raise YabamError(f"the clients do not all go live: {dict(crowd.modes())}")
         table.begin(f"{len(channels)} clients are live, seed {seed}, {rate_per_s:g} writes/s")
-        runner = Runner(Field(site, crowd, load, chance, scale), seed, table.show)
+        runner = Runner(Field(site, crowd, load, random.Random(seed), scale), seed, table.show)
         outcomes = []
         for scenario in scenarios:
             outcome = await runner.run(scenario)

@@ -134,6 +134,8 @@ class Runner:
     async def _run(self, scenario: Scenario, outcome: Outcome) -> None:
         site, crowd, load = self._ground.site, self._ground.crowd, self._ground.load
         crowd.turn_page()
+        # Each scenario draws its own victims and times, whatever was run before it.
+        self._ground.chance = random.Random(f"{self._seed}/{scenario.name}")
         load.forgiving = scenario.new_epoch
         self._phase = "load"
         load.start()
