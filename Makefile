@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
 
-.PHONY: help setup run kafka test test-fast bench bench-setup bench-sdk bench-sync chaos simulate \
+.PHONY: help setup run kafka test test-fast bench bench-setup bench-sdk bench-sync storm chaos simulate \
 	lint types format docs lock clean
 
 help: ## Show this list
@@ -49,6 +49,9 @@ bench-setup: ## Install what the benchmarks compare with (Debian, as root)
 
 bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench (BENCH_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync $(BENCH_ARGS)
+
+storm: $(READY) ## Let 5,000 clients sync at once, three times in a row (STORM_ARGS=…)
+	@$(BIN)/python -m tests.bench.sync.storm $(STORM_ARGS)
 
 chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHAOS_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare

@@ -34,3 +34,5 @@ def configure(process: str) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # aiokafka logs each failed attempt as an error; our own events say what follows from it.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

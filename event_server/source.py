@@ -12,7 +12,6 @@ those are read from the beginning.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -126,8 +125,11 @@ class KafkaSource:
                 f"Kafka at {self._where.bootstrap}: {type(error).__name__}: {error}"
             ) from error
         finally:
-            with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), _STOP_WITHIN_S)
+            # A fetch that is given up may end stop() in a CancelledError that is not ours.
+            stopping = asyncio.ensure_future(consumer.stop())
+            await asyncio.wait({stopping}, timeout=_STOP_WITHIN_S)
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
 
     async def _find_topic(self, consumer: AIOKafkaConsumer) -> None:
         """Wait for the topic (the relay makes it) and hold its partitions against the settings."""

@@ -25,7 +25,6 @@ from deploy.kafka.server import KafkaServer, ensure_libs
 from tests.bench.fanout.measure import Subscribers, compiled, cpu_seconds, private_kib
 from tests.bench.fanout.systems import CSend, Nchan, SseStarlette, System, Yabam
 
-DELIVERIES_PER_S = 60_000
 LATENCY_EVENTS_PER_S = 500
 LATENCY_S = 8.0
 Row = dict[str, Any]
@@ -52,7 +51,7 @@ async def fan_out(system: System, program: Path, folder: Path, n: int, deliverie
         else:
             for _ in range(rounds):
                 await system.publish([0])
-                await asyncio.sleep(n / DELIVERIES_PER_S)
+                await asyncio.sleep(n / system.deliveries_per_s)
         came = await subscribers.gather(n * rounds, 60)
         spent = cpu_seconds(pids) - cpu - idle_rate * (time.monotonic() - began)
         if came.events != n * rounds or came.closed:

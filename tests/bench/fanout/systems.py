@@ -45,6 +45,8 @@ class System(Protocol):
 
     name: str
     port: int
+    deliveries_per_s: int
+    """How quickly it is given work: what it can keep up with on one core."""
 
     @abstractmethod
     async def start(self) -> None:
@@ -119,6 +121,7 @@ class Yabam:
     """This event server, fed by a real Kafka."""
 
     name = "yabam"
+    deliveries_per_s = 60_000
 
     def __init__(self, kafka: str, streams: int) -> None:
         self.port = free_port()
@@ -201,11 +204,12 @@ class SseStarlette:
     """The plain way: a generator and a queue for each client, by sse-starlette on uvicorn."""
 
     name = "sse-starlette"
+    deliveries_per_s = 20_000
 
     def __init__(self) -> None:
         self.port = free_port()
         self._child = Child()
-        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}")
+        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
     async def start(self) -> None:
         module = "tests.bench.fanout.plain:app"
@@ -234,12 +238,13 @@ class Nchan:
     """nginx with Nchan, one worker, published to over HTTP."""
 
     name = "nchan"
+    deliveries_per_s = 60_000
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self._folder = folder / f"nchan-{self.port}"
         self._child = Child()
-        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}")
+        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
     @staticmethod
     def is_installed() -> bool:
@@ -299,6 +304,7 @@ class CSend:
     """The limit: a C loop of send()."""
 
     name = "c-send"
+    deliveries_per_s = 60_000
 
     def __init__(self, program: Path, connections: int) -> None:
         self.port = free_port()
