@@ -1,0 +1,78 @@
+"""The handover: one change in hand until its cursor is saved."""
+
+from __future__ import annotations
+
+import pytest
+
+from client_sdk import ClientError, Reset
+from client_sdk.cursors import Checkpoint
+from client_sdk.handover import Handover
+from client_sdk.orders import OrderBook
+from client_sdk.signals import CheckDigest, Deliver
+from tests.unit.client_sdk.samples import EPOCH, event, order
+
+STORE = "store:12"
+
+
+def handover() -> tuple[Handover, OrderBook]:
+    book = OrderBook()
+    return Handover(book, {STORE: 0}, EPOCH), book
+
+
+def deliver(seq: int, epoch: str = EPOCH) -> Deliver:
+    return Deliver(event(seq), epoch)
+
+
+def test_the_change_in_hand_is_given_again_until_it_is_done_and_saved() -> None:
+    hand, _ = handover()
+    hand.put(deliver(1))
+    hand.put(deliver(2))
+    first = hand.take()
+    assert first is not None
+    assert hand.take() is first
+    hand.done(first)
+    assert hand.unsaved
+    assert hand.take() is first
+    hand.saved()
+    second = hand.take()
+    assert second is not None
+    assert second.change == event(2)
+
+
+def test_book_and_checkpoint_are_as_of_the_change_in_hand() -> None:
+    hand, book = handover()
+    hand.put(deliver(1))
+    hand.put(deliver(2))
+    assert len(book) == 0
+    hand.take()
+    assert [one.id for one in book] == ["order-1"]
+    assert hand.checkpoint == Checkpoint(EPOCH, {STORE: 1})
+
+
+def test_a_change_that_somebody_else_holds_cannot_be_done() -> None:
+    hand, _ = handover()
+    hand.put(deliver(1))
+    hand.take()
+    with pytest.raises(ClientError, match="took over"):
+        hand.done(deliver(2))
+
+
+def test_a_new_epoch_forgets_the_positions_of_the_old_one() -> None:
+    hand = Handover(OrderBook(), {STORE: 9, "store:13": 4}, EPOCH)
+    hand.put(Deliver(Reset(STORE, "epoch", 2, (order("a"),)), "newer"))
+    hand.take()
+    assert hand.checkpoint == Checkpoint("newer", {STORE: 2})
+
+
+def test_a_digest_is_compared_only_after_the_changes_before_it() -> None:
+    hand, _ = handover()
+    hand.put(deliver(1))
+    hand.put(CheckDigest(STORE, "00000000000000ff"))
+    first = hand.take()
+    assert first is not None
+    assert hand.divergences() == []
+    hand.done(first)
+    hand.saved()
+    assert hand.take() is None
+    assert [one.channel for one in hand.divergences()] == [STORE]
+    assert hand.divergences() == []
