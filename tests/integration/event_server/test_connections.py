@@ -473,5 +473,6 @@ class TestTls:
                     seq += 1
                     server.publish(f"{A}@{seq}", text="x" * 10_000)
                     await asyncio.sleep(0)
+                # By an abort, or by its last words, if the kernel's buffers have grown meanwhile.
                 await server.until_open(0)
-        assert server.server.streams.ended["aborted"] == 1
+        assert server.server.streams.ended["slow"] == 1
