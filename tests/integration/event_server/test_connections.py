@@ -76,7 +76,9 @@ class Client:
             elif answer.headers.get("connection") == "close":
                 answer.body = await self.reader.read()
         if answer.headers.get("content-type", "").startswith("text/event-stream"):
-            answer.events = SseParser().feed(answer.body)
+            # A heartbeat may come at any moment.
+            events = SseParser().feed(answer.body)
+            answer.events = [event for event in events if event.type != "heartbeat"]
         return answer
 
     async def begin(self) -> Answer:
