@@ -311,10 +311,40 @@ async def test_a_wrong_node_leads_to_a_sync_that_tells_the_right_one(script: Scr
 
 
 async def test_a_page_of_a_captive_portal_is_no_stream(script: Script) -> None:
-    portal = (200, {"content-type": "text/html"}, b"<html>log in</html>")
-    script.on_stream = [refusing(portal)]
+    async def portal(wire: Wire) -> None:
+        wire.raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n")
+        wire.hello()
+        wire.order(event(1))
+        await asyncio.Event().wait()
+
+    script.always_stream = portal
     async with client_of(script, cursors=stored(0)) as client:
-        await becomes(client, "live")
+        await becomes(client, "polling")
+        assert "text/html" in (client.status.last_error or "")
+        assert client.status.cursor == f"{CHANNEL}@0"
+
+
+async def test_syncs_that_take_longer_than_a_stream_lives_lose_nothing(script: Script) -> None:
+    async def short(wire: Wire) -> None:
+        wire.head()
+        wire.hello()
+        for one in script.events[wire.asked.after or 0 :]:
+            wire.order(one)
+        await asyncio.sleep(0.05)
+        wire.bye()
+
+    async def slow(_asked: Asked) -> Answer | None:
+        await asyncio.sleep(0.2)
+        return None
+
+    script.always_stream = short
+    script.on_sync = [slow] * 100
+    async with client_of(script, cursors=stored(0)) as client:
+        consumer, taken = Consumer(client), list[int]()
+        for seq in range(1, 9):
+            await script.commit(push=False)
+            taken += await consumer.take(seq)
+    assert taken == list(range(1, 9))
 
 
 # ── what a sync may do ───────────────────────────────────────────────────────
