@@ -46,12 +46,9 @@ async def fan_out(system: System, program: Path, folder: Path, n: int, deliverie
         idle_rate = (cpu_seconds(pids) - idle) / (time.monotonic() - began)
         rounds = max(5, deliveries // n)
         cpu, began = cpu_seconds(pids), time.monotonic()
-        if isinstance(system, CSend):
-            await system.publish([0] * rounds)
-        else:
-            for _ in range(rounds):
-                await system.publish([0])
-                await asyncio.sleep(n / system.deliveries_per_s)
+        for _ in range(rounds):
+            await system.publish([0])
+            await asyncio.sleep(n / system.deliveries_per_s)
         came = await subscribers.gather(n * rounds, 60)
         spent = cpu_seconds(pids) - cpu - idle_rate * (time.monotonic() - began)
         if came.events != n * rounds or came.closed:
