@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -20,10 +19,9 @@ from client_sdk.contract.device import HEADER, DeviceReport, format_device
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.frame import SseEvent, SseParser
 from client_sdk.contract.order import decode_event
-from client_sdk.contract.problem import TITLES, decode_problem
 from client_sdk.contract.sync import MAX_ORDERS, SyncResponse, decode_sync
-from client_sdk.errors import RefusedError
 from client_sdk.paging import MAX_PAGES, next_page, with_page
+from client_sdk.refusals import refusal
 from client_sdk.signals import (
     Failure,
     FailureKind,
@@ -44,8 +42,6 @@ MAX_SYNC_BYTES: Final = 64 << 20
 """The longest answer of Fetch Sync that is read."""
 _MOST_CHANNELS_IN_URL: Final = 40
 _MAX_PROBLEM_BYTES: Final = 64 << 10
-MAX_RETRY_AFTER_S: Final = 3600.0
-_BUSY: Final = frozenset({429, 503})
 _UNREACHABLE: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
 
@@ -94,7 +90,7 @@ class Transport:
             await response.aclose()
         if response.status_code == 200:
             return decode_sync(body)
-        return _refusal(response, body, "unauthorized")
+        return _refused(response, body, "unauthorized")
 
     async def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
         """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
@@ -111,7 +107,7 @@ class Transport:
             ) as response:
                 if response.status_code != 200:
                     body = await _read(response, _MAX_PROBLEM_BYTES)
-                    yield StreamEnded(generation, _refusal(response, body, "ticket"))
+                    yield StreamEnded(generation, _refused(response, body, "ticket"))
                     return
                 _check_media_type(response)
                 parser = SseParser()
@@ -216,37 +212,10 @@ async def _read(response: httpx.Response, most: int) -> bytes:
     return bytes(body)
 
 
-def _refusal(response: httpx.Response, body: bytes, unauthorized: FailureKind) -> Failure:
-    problem = decode_problem(body)
-    detail = f"{response.status_code} {problem.title}: {problem.detail}" if problem else ""
-    detail = detail or f"{response.status_code} {response.reason_phrase}"
-    status = response.status_code
-    if status in _BUSY:
-        return Failure("busy", detail, _retry_after(response))
-    if status == 401 or (status == 421 and unauthorized == "ticket"):
-        # Another server carries the channel: the next sync says which, and gives a ticket for it.
-        return Failure(unauthorized, detail)
-    if 400 <= status < 500 and problem is not None and problem.slug in TITLES:
-        return Failure("refused", detail, cause=RefusedError(detail, status, problem))
-    # A 404 that is none of our problems is a proxy's, as during an installation: it passes.
-    return Failure("unreachable", detail)
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Retry-After in seconds (RFC 9110, 10.2.3), at most an hour.
-
-    A date, which a proxy may send, is taken against the answer's own Date, whose clock it is.
-    """
-    text = response.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        seconds = float(text[:10])
-    else:
-        try:
-            date = parsedate_to_datetime(response.headers.get("date", ""))
-            seconds = (parsedate_to_datetime(text) - date).total_seconds()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+def _refused(response: httpx.Response, body: bytes, unauthorized: FailureKind) -> Failure:
+    return refusal(
+        response.status_code, response.reason_phrase, response.headers, body, unauthorized
+    )
 
 
 def _unreachable(error: Exception) -> Failure:
