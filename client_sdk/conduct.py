@@ -31,6 +31,8 @@ POLL_AFTER_S: Final = (0.1, 300.0)
 """The bounds of `poll_after_ms`, whatever Core says."""
 LONG_POLL_GAP_S: Final = 0.2
 """Long polls that bring something follow each other after a random part of this."""
+LONG_FAULT: Final = 3
+"""After so many failed syncs in a row the next good one makes the stream's failures old news."""
 
 
 class Conduct:
@@ -62,6 +64,7 @@ class Conduct:
         self._pressure = Pressure(settings.max_pending)
         self._now = float("-inf")
         self._probe_at = 0.0
+        self._kept_away_until = 0.0
         self._heal_at = 0.0
         self._poll_after_s = 1.0
         self._needs_token = False
@@ -208,6 +211,7 @@ class Conduct:
     def _stream_has_failed(self, failure: Failure, now: float) -> None:
         self.counters.stream_failures += 1
         self._note(failure)
+        self._kept_away_until = now + (failure.retry_after or 0.0)
         delay = max(self._stream_backoff.failed(now), failure.retry_after or 0.0)
         enough = self._stream_backoff.failures >= self._settings.stream_failures
         if self.state is State.POLLING or failure.kind == "busy" or enough:
@@ -229,6 +233,11 @@ class Conduct:
             self._sync_or_pause(now)
         elif not self._sync.active and self._sync.due_at == NEVER:
             self._sync.due_at = now + self._poll_after_s
+
+    def _try_stream_now(self, now: float) -> None:
+        """Try the stream with this answer's ticket, unless its server asked for more time."""
+        self._stream_backoff.forget()
+        self._probe_at = max(min(self._probe_at, now), self._kept_away_until)
 
     # ── the rest ─────────────────────────────────────────────────────────────
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from client_sdk.conduct import POLL_AFTER_S, Conduct
+from client_sdk.conduct import LONG_FAULT, POLL_AFTER_S, Conduct
 from client_sdk.merge import Verdict
 from client_sdk.signals import (
     Acknowledged,
@@ -77,6 +77,9 @@ class Machine(Conduct):
         if taken.fault is not None:
             self._sync_has_failed(Failure("malformed", taken.fault), now)
             return
+        if self._sync_backoff.failures >= LONG_FAULT:
+            # What broke the syncs broke the streams, too: their back-off must not come on top.
+            self._try_stream_now(now)
         self._sync_backoff.forget()
         self._needs_token = False
         least, most = POLL_AFTER_S
@@ -161,6 +164,7 @@ class Machine(Conduct):
         after_s = min(max(signal.reconnect_after_ms / 1000, 0.0), MOST_RECONNECT_S)
         if signal.reason == "degraded":
             self._note(Failure("busy", "the server says bye: degraded"))
+            self._kept_away_until = now + after_s
             self._go_poll(now, max(after_s, self._stream_backoff.failed(now)))
         elif too_short:
             failure = Failure("unreachable", f"the stream ended at once: bye {signal.reason}")

@@ -637,6 +637,51 @@ def test_an_answer_without_a_stream_leads_to_polling() -> None:
 # ── back-off ─────────────────────────────────────────────────────────────────
 
 
+def after_a_long_fault(retry_after: float | None = None) -> Rig:
+    """Polling; the stream was refused until its back-off was longest, then three syncs failed."""
+    rig = Rig()
+    refused = 0
+    while refused < 10:
+        rig.answer()
+        if rig.of(OpenStream):
+            refused += 1
+            rig.end("busy", retry_after)
+        if refused < 10:
+            rig.tick()
+    for _ in range(3):
+        rig.tick()
+        rig.fail_sync()
+    rig.tick()
+    return rig
+
+
+def test_the_first_answer_after_a_long_fault_lets_the_stream_be_tried_at_once() -> None:
+    rig = after_a_long_fault()
+    assert rig.of(OpenStream, rig.answer())
+
+
+def test_a_stream_that_fails_after_a_long_fault_begins_a_back_off_of_its_own() -> None:
+    rig = after_a_long_fault()
+    rig.answer()
+    rig.end("busy")
+    rig.tick()
+    assert rig.of(OpenStream, rig.answer()), "the first back-off is shorter than a poll"
+
+
+def test_two_failed_syncs_are_no_long_fault() -> None:
+    rig = Rig().polling()
+    for _ in range(2):
+        rig.fail_sync()
+        rig.tick()
+    rig.machine._probe_at = rig.now + 30.0
+    assert not rig.of(OpenStream, rig.answer())
+
+
+def test_after_a_long_fault_the_server_s_own_word_about_waiting_still_holds() -> None:
+    rig = after_a_long_fault(retry_after=50.0)
+    assert not rig.of(OpenStream, rig.answer())
+
+
 def test_back_off_doubles_up_to_its_most_with_full_jitter() -> None:
     rig = Rig(settings=Settings(backoff_first=1.0, backoff_most=8.0))
     waits = []
