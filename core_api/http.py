@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from client_sdk.contract.device import HEADER
@@ -72,6 +72,7 @@ class CoreApi:
         metrics: what `/metrics` shows.
         limits: how much is taken on at once, and from whom.
         ready: raises UnavailableError while Core cannot serve.
+        pages: the routes of the pages that people open.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class CoreApi:
         metrics: CoreMetrics,
         limits: Limits,
         ready: Callable[[], Awaitable[None]],
+        pages: Sequence[BaseRoute] = (),
     ) -> None:
         self._commands = commands
         self._fetch = fetch
@@ -91,6 +93,7 @@ class CoreApi:
         self._metrics = metrics
         self._limits = limits
         self._ready = ready
+        self._pages = pages
         self._openapi = msgspec.json.encode(document())
 
     def app(self, cors_origins: list[str]) -> ASGIApp:
@@ -130,6 +133,7 @@ class CoreApi:
                 Route("/readyz", self.readyz, methods=["GET"]),
                 Route("/metrics", self.show_metrics, methods=["GET"]),
                 Route("/openapi.json", self.openapi, methods=["GET"]),
+                *self._pages,
             ],
             middleware=[
                 # Outermost, so that pages of other origins can read the answer to a bug too.

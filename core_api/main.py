@@ -29,6 +29,7 @@ from core_api.ingest_main import run_ingest
 from core_api.load import Bound, RateLimit
 from core_api.memory import keep_giving_back
 from core_api.metrics import CoreMetrics
+from core_api.pages.serving import FOLDER, Pages, content_policy, read_files
 from core_api.published import read_published
 from core_api.reach import ReachSettings
 from core_api.relay_main import run_relay
@@ -129,6 +130,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             settings.deadline_s,
         ),
         lambda: _check_ready(pool, tail),
+        Pages(read_files(FOLDER), content_policy(settings.stream_urls)).routes(),
     )
     server = Server(api.app(settings.cors_origins), settings.drain_s, tail.stop)
     helpers = [

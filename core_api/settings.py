@@ -129,6 +129,11 @@ class CoreSettings(DatabaseSettings, TokenSettings):
             StreamNodes(nodes, info.data.get("partitions", 1), choice)
         return nodes
 
+    @property
+    def stream_urls(self) -> list[str]:
+        """Where the event servers are, all of them."""
+        return list(self.stream_nodes) or [self.stream_url]
+
     def stream_url_for(self) -> Callable[[Iterable[Channel]], str | None]:
         """What finds the event server for channels."""
         if self.stream_nodes:

@@ -1,0 +1,53 @@
+// Korean and English: one table of texts per page, the browser's language unless another was chosen.
+
+const KEY = "yabam.language";
+const LANGUAGES = ["ko", "en"];
+const tables = { ko: {}, en: {} };
+const listeners = new Set();
+let current = LANGUAGES.includes(localStorage.getItem(KEY))
+  ? localStorage.getItem(KEY)
+  : navigator.languages.some((tag) => tag.startsWith("ko")) ? "ko" : "en";
+document.documentElement.lang = current;
+
+/** The language now: ko or en. */
+export const language = () => current;
+
+/** Adds texts: {name: [Korean, English]}. */
+export function addTexts(texts) {
+  for (const [name, [ko, en]] of Object.entries(texts)) {
+    tables.ko[name] = ko;
+    tables.en[name] = en;
+  }
+}
+
+/** The text of that name, with {values} filled in. */
+export function t(name, values = {}) {
+  const text = tables[current][name];
+  if (text === undefined) throw new Error(`there is no text ${name}`);
+  return text.replace(/\{(\w+)\}/g, (_all, key) => String(values[key]));
+}
+
+/** Changes to the other language, and remembers it. */
+export function switchLanguage() {
+  current = current === "ko" ? "en" : "ko";
+  localStorage.setItem(KEY, current);
+  document.documentElement.lang = current;
+  translate();
+  for (const listener of listeners) listener();
+}
+
+/** Calls `listener` whenever the language has changed. */
+export const onLanguage = (listener) => listeners.add(listener);
+
+/** Fills in what the page names by data-text, and data-label for what is only spoken. */
+export function translate(root = document) {
+  for (const element of root.querySelectorAll("[data-text]")) {
+    element.textContent = t(element.dataset.text);
+  }
+  for (const element of root.querySelectorAll("[data-label]")) {
+    element.setAttribute("aria-label", t(element.dataset.label));
+  }
+  for (const element of root.querySelectorAll("[data-hint]")) {
+    element.setAttribute("placeholder", t(element.dataset.hint));
+  }
+}

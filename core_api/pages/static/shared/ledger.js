@@ -1,0 +1,75 @@
+// All orders that a page shows: those open, those closed lately, and Core's answers that come
+// before the events that tell of the same. Pure.
+
+const MOST_CLOSED = 30;
+const CLOSED_FOR_MS = 3 * 3_600_000;
+const ANSWER_FOR_MS = 60_000;
+const CLOSED = new Set(["rejected", "paid", "cancelled"]);
+
+/** The newest that is known of each order. */
+export class Ledger {
+  #open = new Map();
+  #closed = new Map();
+  #answers = new Map();
+
+  /** @param closed what `closed` gave before a reload */
+  constructor(closed = []) {
+    for (const entry of closed) this.#closed.set(entry.order.id, entry);
+  }
+
+  /** Takes in what the client tells. */
+  take({ orders, changes }, now) {
+    this.#open = new Map(orders.map((order) => [order.id, order]));
+    for (const { kind, order } of changes) {
+      if (kind === "removed" && order) this.#close(order, now);
+    }
+    for (const [id, { order, at }] of this.#answers) {
+      const known = this.#open.get(id) ?? this.#closed.get(id)?.order;
+      const late = now - at > ANSWER_FOR_MS && !this.#open.has(id);
+      if (late || (known && known.version >= order.version)) this.#answers.delete(id);
+    }
+    this.#trim(now);
+  }
+
+  /** Takes in an order as Core answered it. */
+  put(order, now) {
+    const known = this.get(order.id);
+    if (!known || known.version < order.version) this.#answers.set(order.id, { order, at: now });
+  }
+
+  /** The order as far as known. */
+  get(id) {
+    return this.#answers.get(id)?.order ?? this.#open.get(id) ?? this.#closed.get(id)?.order;
+  }
+
+  /** All orders, oldest first. */
+  all() {
+    const ids = new Set([...this.#open.keys(), ...this.#closed.keys(), ...this.#answers.keys()]);
+    return [...ids].map((id) => this.get(id)).sort(byAge);
+  }
+
+  /** The orders that were closed lately, to be kept over a reload. */
+  get closed() {
+    return [...this.#closed.values()];
+  }
+
+  #close(order, now) {
+    this.#closed.delete(order.id);
+    this.#closed.set(order.id, { order, at: now });
+  }
+
+  #trim(now) {
+    for (const [id, { at }] of this.#closed) {
+      const many = this.#closed.size > MOST_CLOSED;
+      if (many || now - at > CLOSED_FOR_MS || this.#open.has(id)) this.#closed.delete(id);
+    }
+  }
+}
+
+/** Whether the order is over. */
+export const isClosed = (order) => CLOSED.has(order.status);
+
+function byAge(a, b) {
+  if (a.created_at !== b.created_at) return a.created_at < b.created_at ? -1 : 1;
+  return a.id < b.id ? -1 : 1;
+}

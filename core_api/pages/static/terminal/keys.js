@@ -1,0 +1,62 @@
+// The keyboard: every button has a number, and the arrows go from order to order.
+
+import { byId, el } from "../shared/dom.js";
+import { t } from "../shared/language.js";
+
+const ARROWS = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+
+/** Listens for keys. @param board the Board @param toggleSound what S does */
+export function listenForKeys(board, toggleSound) {
+  addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input, textarea, dialog");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("terminal").hidden) return;
+    if (handled(event, board, toggleSound)) event.preventDefault();
+  });
+}
+
+function handled(event, board, toggleSound) {
+  if (event.key in ARROWS) {
+    board.move(...ARROWS[event.key]);
+    return true;
+  }
+  // By the place of the key: with a Korean keyboard, N types ㅜ.
+  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
+  if (digit && !event.repeat) {
+    board.focusedCard?.press(Number(digit));
+    return true;
+  }
+  if (event.key === "?") return showHelp();
+  if (event.code === "KeyN") {
+    board.moveToNew();
+    return true;
+  }
+  if (event.code === "KeyS" && !event.repeat) {
+    toggleSound();
+    return true;
+  }
+  return false;
+}
+
+/** Shows what the keys do. */
+export function showHelp() {
+  const rows = [
+    ["← → ↑ ↓", "keyArrows"],
+    ["1 2 3", "keyNumbers"],
+    ["N", "keyNew"],
+    ["S", "keySound"],
+    ["?", "keyHelp"],
+  ];
+  byId("help-keys").replaceChildren(
+    ...rows.flatMap(([keys, text]) => [
+      el("dt", {}, keys.split(" ").map((key) => el("kbd", {}, key))),
+      el("dd", {}, t(text)),
+    ]),
+  );
+  byId("help").showModal();
+  return true;
+}

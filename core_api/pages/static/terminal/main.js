@@ -1,0 +1,45 @@
+// The owner's terminal: signs in, then hands over to the desk.
+
+import { byId } from "../shared/dom.js";
+import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
+import "./texts.js";
+import { Desk } from "./desk.js";
+import { listenForKeys, showHelp } from "./keys.js";
+import { askToken, signOut, signedIn } from "./signin.js";
+
+let desk = null;
+
+function open(who) {
+  byId("terminal").hidden = false;
+  desk = new Desk(who, (problem) => leave(problem));
+  desk.start();
+  listenForKeys(desk.board, () => desk.toggleSound());
+}
+
+// A fresh page is the surest way to leave nothing of the last owner behind.
+function leave(problem) {
+  desk?.close();
+  signOut();
+  if (problem !== null) sessionStorage.setItem("yabam.problem", problem);
+  location.reload();
+}
+
+const doing = {
+  language: switchLanguage,
+  sound: () => desk?.toggleSound(),
+  help: showHelp,
+  "sign-out": () => leave(null),
+};
+document.addEventListener("click", (event) => {
+  const action = event.target.closest("[data-action]")?.dataset.action;
+  if (action) doing[action]();
+});
+
+onLanguage(() => (document.title = desk === null ? t("title") : document.title));
+translate();
+document.title = t("title");
+const problem = sessionStorage.getItem("yabam.problem");
+sessionStorage.removeItem("yabam.problem");
+const who = signedIn();
+if (who === null) askToken(open, problem === null ? null : t(problem));
+else open(who);

@@ -1,0 +1,48 @@
+// Asks why an order is rejected or cancelled, before it is.
+
+import { byId, el } from "../shared/dom.js";
+import { itemsLine, orderNumber } from "../shared/format.js";
+import { t } from "../shared/language.js";
+import { placeOf } from "./card.js";
+
+const REASONS = ["reasonSoldOut", "reasonBusy", "reasonClosed"];
+
+/** The reason that the owner gives (null: none), or undefined when the order is kept after all. */
+export function askReason(order, to) {
+  const dialog = byId("reason");
+  const rejects = to === "rejected";
+  const confirm = dialog.querySelector("button[value=ok]");
+  const own = byId("reason-text");
+  byId("reason-title").textContent = t(rejects ? "rejectTitle" : "cancelTitle");
+  byId("reason-order").textContent = `${placeOf(order)} · #${orderNumber(order)} · ${itemsLine(order)}`;
+  confirm.textContent = t(rejects ? "rejectConfirm" : "cancelConfirm");
+  own.value = "";
+  const choices = byId("reason-choices");
+  choices.replaceChildren(
+    choices.querySelector("legend"),
+    ...REASONS.map((name, n) =>
+      el(
+        "label",
+        { class: "chip" },
+        el("input", { type: "radio", name: "reason", value: t(name), ...(n === 0 ? { autofocus: true } : {}) }),
+        el("span", {}, t(name)),
+      ),
+    ),
+  );
+  own.oninput = () => {
+    for (const radio of dialog.querySelectorAll("input[type=radio]")) radio.checked = false;
+  };
+  for (const radio of dialog.querySelectorAll("input[type=radio]")) {
+    radio.onchange = () => (own.value = "");
+  }
+  dialog.querySelector("button[value='']").onclick = () => dialog.close("");
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => {
+      if (dialog.returnValue !== "ok") return resolve(undefined);
+      const chosen = dialog.querySelector("input[type=radio]:checked")?.value ?? own.value.trim();
+      return resolve(chosen === "" ? null : chosen);
+    };
+  });
+}

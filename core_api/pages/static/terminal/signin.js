@@ -1,0 +1,66 @@
+// Signing in: whose token, and which stores.
+
+import { byId } from "../shared/dom.js";
+import { t } from "../shared/language.js";
+import { Kept, TokenError, readToken, takeFragment } from "../shared/session.js";
+
+const kept = new Kept("owner");
+
+/** {session, stores} of who is signed in already or comes by a link; null: ask. */
+export function signedIn() {
+  const linked = takeFragment();
+  const found = linked ?? kept.load();
+  if (found === null) return null;
+  const made = attempt(found.token, found.stores ?? "", linked !== null);
+  if (made === null) byId("token").value = found.token;
+  return made;
+}
+
+/** Asks for a token; `then` is called with {session, stores}. */
+export function askToken(then, problem = null) {
+  const form = byId("sign-in").querySelector("form");
+  byId("sign-in").hidden = false;
+  if (problem !== null) byId("sign-in-error").textContent = problem;
+  byId("token").focus();
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    const made = attempt(byId("token").value, byId("stores").value, true);
+    if (made === null) return;
+    byId("sign-in").hidden = true;
+    byId("token").value = "";
+    then(made);
+  };
+}
+
+/** Forgets who is signed in. */
+export const signOut = () => kept.clear();
+
+function attempt(token, named, save) {
+  const error = byId("sign-in-error");
+  error.textContent = "";
+  try {
+    const session = readToken(token, "owner", Date.now());
+    const stores = storesOf(session, named);
+    // A session that was kept stays kept as it was.
+    if (save) kept.save({ token: session.token, stores: stores.join() }, byId("keep").checked);
+    return { session, stores };
+  } catch (problem) {
+    if (!(problem instanceof TokenError)) throw problem;
+    error.textContent = t(problem.message, problem.values);
+    return null;
+  }
+}
+
+function storesOf(session, named) {
+  const wanted = named.split(/[\s,]+/).filter((store) => store !== "");
+  const every = session.stores.includes("*");
+  if (wanted.length === 0 && (every || session.stores.length === 0)) {
+    byId("stores-row").hidden = false;
+    throw new TokenError("storesNeeded");
+  }
+  for (const store of wanted) {
+    const good = /^[A-Za-z0-9_.-]{1,64}$/.test(store) && (every || session.stores.includes(store));
+    if (!good) throw Object.assign(new TokenError("storesOther"), { values: { store } });
+  }
+  return wanted.length > 0 ? wanted : session.stores;
+}
