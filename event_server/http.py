@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,8 +22,10 @@ from event_server.metrics import EventMetrics
 from event_server.problems import EXPOSED_HEADERS, LastResort, of_refusal, on_http_error, respond
 from event_server.stream import parse_request, refuse_body
 from event_server.streams import Streams
+from event_server.top import MOST_CHANNELS, busiest
 
 _NO_STORE: Final = {"cache-control": "no-store"}
+_LIMITS: Final = range(1, MOST_CHANNELS + 1)
 _ALLOW: Final = {"allow": "GET, HEAD, OPTIONS"}
 
 
@@ -59,6 +62,7 @@ class EventApi:
                 _route("/healthz", self.healthz),
                 _route("/readyz", self.readyz),
                 _route("/metrics", self.show_metrics),
+                _route("/v1/channels/top", self.top_channels),
             ],
             middleware=[
                 Middleware(
@@ -100,11 +104,23 @@ class EventApi:
             self._metrics.exposition(), headers=_NO_STORE | {"content-type": CONTENT_TYPE_LATEST}
         )
 
+    async def top_channels(self, request: Request) -> Response:
+        """GET /v1/channels/top?limit=…, for ops."""
+        self._tokens.check(request.headers.get("authorization", ""))
+        top = await busiest(self._streams.hub, _limit(request.query_params.get("limit", "10")))
+        return Response(msgspec.json.encode(top), media_type="application/json", headers=_NO_STORE)
+
     async def _on_refusal(self, _request: Request, error: Exception) -> Response:
         if not isinstance(error, RefusedError):
             raise error
         self._metrics.refused[error.slug] += 1
         return respond(of_refusal(error))
+
+
+def _limit(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= len(text) <= 3 and int(text) in _LIMITS:
+        return int(text)
+    raise RefusedError("bad-request", f"limit is a number from 1 to {MOST_CHANNELS}")
 
 
 def _route(path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:

@@ -12,7 +12,7 @@ their partition; times are the database's. The rules, each of which a property t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Protocol
 
 from client_sdk.contract.stream import SyncRequired, SyncRequiredReason
@@ -52,6 +52,9 @@ class _Audience:
         """Where the live ones stand; meaningless without any."""
         self.live: set[Subscriber] = set()
         self.pending: dict[Subscriber, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.live) + len(self.pending)
 
 
 def _head(ring: Ring | None, audience: _Audience | None) -> int | None:
@@ -101,6 +104,10 @@ class Hub:
     def channels_followed(self) -> int:
         """How many channels have a subscriber."""
         return len(self._audiences)
+
+    def audiences(self) -> list[tuple[str, Sized]]:
+        """The channels that are followed, each with what tells how many follow it; a copy."""
+        return list(self._audiences.items())
 
     def lag(self, now: float) -> float | None:
         """How far the watermark is behind the database's clock, in seconds; None: not known."""

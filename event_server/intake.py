@@ -52,12 +52,20 @@ class Intake:
         hub: where they go; a session starts it afresh.
         reaches: the partitions read.
         skipped: told of each record that is not ours.
+        handed: told of the time of each record that went to at least one stream.
     """
 
-    def __init__(self, hub: Hub, reaches: Mapping[int, Reach], skipped: Skipped) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        reaches: Mapping[int, Reach],
+        skipped: Skipped,
+        handed: Callable[[float], None] | None = None,
+    ) -> None:
         self._hub = hub
         self._reaches = reaches
         self._skipped = skipped
+        self._handed = handed
         self._types: set[str] = set()
         hub.warm = False
         hub.rings.uncover()
@@ -105,9 +113,12 @@ class Intake:
         if not self._hub.admit(record.epoch):
             self._skipped("old_epoch", f"epoch {record.epoch} is over")
             return
+        before = self._hub.deliveries
         publish = self._hub.publish
         for (channel, seq), event_id, line in zip(places, record.ids, record.lines, strict=True):
             publish(channel, seq, (event_id, record.type, line), time)
+        if self._handed is not None and self._hub.deliveries != before:
+            self._handed(time)
 
     def _place(self, event_id: str) -> tuple[str, int]:
         """The channel and seq of an event id; a channel that is known needs no second look."""

@@ -20,6 +20,7 @@ from event_server.frames import Frames, as_chunk, as_text
 from event_server.health import Health
 from event_server.http import EventApi
 from event_server.hub import Hub
+from event_server.latency import PushLatency
 from event_server.metrics import EventMetrics
 from event_server.ring import Rings
 from event_server.serving import Server, allow_open_files, give_up_on_dead_peers
@@ -71,7 +72,7 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
         ),
         time.monotonic(),
     )
-    metrics = EventMetrics(streams, time.monotonic)
+    metrics = EventMetrics(streams, PushLatency(hub.clock, time.time), time.monotonic)
     api = EventApi(streams, tokens, metrics, settings.events_buffer_bytes, time.monotonic)
     edge = Edge(
         streams, metrics, settings.cors_origins, settings.events_buffer_bytes, time.monotonic
@@ -160,7 +161,9 @@ def kafka_source(server: EventServer) -> KafkaSource:
         settings.events_window_s,
         settings.events_fetch_wait_ms,
     )
-    source = KafkaSource(where, streams.hub, lost, skipped, time.monotonic, time.time)
+    source = KafkaSource(
+        where, streams.hub, lost, skipped, time.monotonic, time.time, server.metrics.latency
+    )
     server.metrics.count_sessions(lambda: source.sessions)
     return source
 

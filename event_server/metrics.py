@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from client_sdk.contract.stream import ByeReason
 from event_server.health import State
+from event_server.latency import PushLatency
 from event_server.streams import Streams
+
+Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+
+# Every series is there from the start, at 0: what appears with its first fault raises no alert.
+ENDS: Final = (*get_args(ByeReason), "sync-required", "client", "aborted")
+REFUSALS: Final = (
+    "bad-request",
+    "bad-cursor",
+    "unauthorized",
+    "bad-ticket",
+    "forbidden",
+    "misdirected",
+    "overloaded",
+    "degraded",
+    "unavailable",
+)
+SKIPS: Final = ("foreign", "malformed", "old_epoch")
 
 
 class EventMetrics(Collector):
@@ -18,10 +39,14 @@ class EventMetrics(Collector):
 
     Args:
         streams: the open streams, and through them the hub.
+        latency: how long pushes take.
         monotonic: seconds.
     """
 
-    def __init__(self, streams: Streams, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, streams: Streams, latency: PushLatency, monotonic: Callable[[], float]
+    ) -> None:
+        self.latency = latency
         self.skipped: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._sessions: Callable[[], int] = lambda: 0
@@ -38,17 +63,17 @@ class EventMetrics(Collector):
         """All of it as text."""
         return generate_latest(self._registry)
 
-    def describe(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def describe(self) -> Iterator[Family]:
         """Nothing in advance: names are fixed in `collect`."""
         return iter(())
 
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def collect(self) -> Iterator[Family]:
         """The state of this moment."""
         yield from self._streams_now()
         yield from self._log_now()
         yield from self._health_now()
 
-    def _streams_now(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def _streams_now(self) -> Iterator[Family]:
         hub = self._streams.hub
         yield _gauge("streams_open_count", "Streams that are open", len(self._streams))
         yield _gauge(
@@ -60,6 +85,7 @@ class EventMetrics(Collector):
             "Streams ended, by the reason in bye; client: it left; aborted: its connection was cut",
             "reason",
             self._streams.ended,
+            ENDS,
         )
         yield _counters(
             "sync_required_total",
@@ -68,11 +94,21 @@ class EventMetrics(Collector):
             hub.sync_required,
         )
         yield _counters(
-            "requests_refused_total", "Requests answered with a problem", "problem", self.refused
+            "requests_refused_total",
+            "Requests answered with a problem",
+            "problem",
+            self.refused,
+            REFUSALS,
         )
         yield _counter("deliveries_total", "Events sent live to a stream", hub.deliveries)
+        yield HistogramMetricFamily(
+            "yabam_events_push_seconds",
+            "From the relay's read of an event to its hand-out, for events that somebody follows",
+            buckets=[(_bound(most), float(n)) for most, n in self.latency.cumulative()],
+            sum_value=self.latency.sum_s,
+        )
 
-    def _log_now(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def _log_now(self) -> Iterator[Family]:
         hub = self._streams.hub
         yield _counter("events_total", "Events taken from Kafka, per channel", hub.published)
         yield _counter(
@@ -84,7 +120,11 @@ class EventMetrics(Collector):
             hub.gaps,
         )
         yield _counters(
-            "records_skipped_total", "Records of the topic that were left out", "kind", self.skipped
+            "records_skipped_total",
+            "Records of the topic that were left out",
+            "kind",
+            self.skipped,
+            SKIPS,
         )
         yield _counter(
             "sessions_total", "Times that reading from Kafka was begun", self._sessions()
@@ -102,6 +142,12 @@ class EventMetrics(Collector):
         now = self._monotonic()
         state: State = self._streams.health.state(now)
         yield _gauge("ready_state", "1 if streams are served", int(state == "ok"))
+        states = GaugeMetricFamily(
+            "yabam_events_health_state", "1 for the state that the server is in", labels=["state"]
+        )
+        for name in get_args(State):
+            states.add_metric([name], int(state == name))
+        yield states
         lag = self._streams.hub.lag(now)
         if lag is not None:
             yield _gauge("watermark_lag_seconds", "How far what was handed out is behind Core", lag)
@@ -116,9 +162,13 @@ def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
 
 
 def _counters(
-    name: str, text: str, label: str, values: Counter[str] | dict[str, int]
+    name: str, text: str, label: str, values: Mapping[str, int], known: Iterable[str] = ()
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(f"yabam_events_{name}", text, labels=[label])
-    for key, value in values.items():
-        family.add_metric([key], value)
+    for key in dict.fromkeys((*known, *values)):
+        family.add_metric([key], values.get(key, 0))
     return family
+
+
+def _bound(seconds: float) -> str:
+    return "+Inf" if math.isinf(seconds) else str(seconds)

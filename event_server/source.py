@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
 from event_server.hub import Hub
 from event_server.intake import Intake, Reach
+from event_server.latency import PushLatency
 from event_server.ring import MARGIN_S
 
 log = structlog.get_logger()
@@ -62,6 +63,7 @@ class KafkaSource:
         skipped: told of each record that is left out, with its kind.
         monotonic: seconds.
         wall: seconds since the Unix epoch, for a log without a single record.
+        latency: told of what is handed out.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class KafkaSource:
         skipped: Callable[[str], None],
         monotonic: Callable[[], float],
         wall: Callable[[], float],
+        latency: PushLatency | None = None,
     ) -> None:
         self.sessions = 0
         self._where = where
@@ -80,6 +83,7 @@ class KafkaSource:
         self._skipped = skipped
         self._monotonic = monotonic
         self._wall = wall
+        self._latency = latency or PushLatency(hub.clock, wall)
         self._told: set[str] = set()
 
     async def run(self) -> None:
@@ -170,6 +174,7 @@ class KafkaSource:
                 for tp in parts
             },
             self._skip,
+            self._latency.handed,
         )
         log.info("warming_up", records=sum(ends[tp] - starts[tp] for tp in parts))
         await self._follow(consumer, intake, starts)
@@ -228,6 +233,7 @@ class KafkaSource:
                 heard[tp] = now
                 if self._hub.warm and not warm:
                     log.info("warm", covered_since=self._hub.rings.covered_since)
+            self._latency.settle(self._monotonic())
             if now >= next_check:
                 next_check = now + _CHECK_EVERY_S
                 await self._check(consumer, positions, heard, owed, now)

@@ -63,6 +63,7 @@ class Running:
             self.server.streams.hub,
             {0: Reach(0, time.time() - 60)},
             lambda *_: None,
+            self.server.metrics.latency.handed,
         )
         self.mark()
 
@@ -86,6 +87,7 @@ class Running:
     def _take(self, value: bytes | None, headers: Any) -> None:
         assert self._intake is not None
         self._intake.take(0, self._offset, time.time(), value, headers, time.monotonic())
+        self.server.metrics.latency.settle(time.monotonic())
         self._offset += 1
 
 

@@ -133,16 +133,58 @@ class TestMetrics:
             "yabam_events_events_total 1.0",
             'yabam_events_requests_refused_total{problem="bad-ticket"} 1.0',
             "yabam_events_ready_state 1.0",
+            'yabam_events_health_state{state="ok"} 1.0',
+            'yabam_events_health_state{state="degraded"} 0.0',
+            "yabam_events_push_seconds_count 1.0",
         ):
             assert line in text.splitlines()
 
+    async def test_every_series_is_there_before_its_first_fault(
+        self, start: Start, client: httpx.AsyncClient
+    ) -> None:
+        server = await start()
+        headers = {"authorization": f"Bearer {ops_token()}"}
+        lines = (await client.get(f"{server.url}/metrics", headers=headers)).text.splitlines()
+        for series in (
+            'yabam_events_streams_ended_total{reason="slow"}',
+            'yabam_events_streams_ended_total{reason="degraded"}',
+            'yabam_events_requests_refused_total{problem="overloaded"}',
+            'yabam_events_records_skipped_total{kind="malformed"}',
+            'yabam_events_sync_required_total{reason="gap"}',
+            "yabam_events_gaps_total",
+            "yabam_events_ring_evictions_total",
+        ):
+            assert f"{series} 0.0" in lines
+
+    async def test_the_busiest_channels_are_told_when_asked_for(
+        self, start: Start, client: httpx.AsyncClient
+    ) -> None:
+        server = await start()
+        headers = {"authorization": f"Bearer {ops_token()}"}
+        url = f"{server.url}/v1/channels/top"
+        async with following(client, server, server.ticket({A: 0, "store:quiet": 0})) as stream:
+            await stream.next()
+            server.publish(f"{A}@1")
+            server.publish("store:followed-by-nobody@1")
+            await stream.next()
+            all_of_them = (await client.get(url, headers=headers)).json()
+            first = (await client.get(url, params={"limit": 1}, headers=headers)).json()
+        busy = {"channel": A, "followers": 1, "events": 1}
+        quiet = {"channel": "store:quiet", "followers": 1, "events": 0}
+        assert all_of_them == {"channels": [busy, quiet]}
+        assert first == {"channels": [busy]}
+        for limit in ("0", "101", "-1", "x", "1000000"):
+            refused = await client.get(url, params={"limit": limit}, headers=headers)
+            assert refused.json()["type"] == "urn:yabam:problem:bad-request"
+
+    @pytest.mark.parametrize("path", ["/metrics", "/v1/channels/top"])
     @pytest.mark.parametrize("role", ["owner", "table", "producer"])
     async def test_only_ops_may_read_them(
-        self, start: Start, client: httpx.AsyncClient, role: str
+        self, start: Start, client: httpx.AsyncClient, role: str, path: str
     ) -> None:
         server = await start()
         headers = {"authorization": f"Bearer {ops_token(role)}"}
-        url = f"{server.url}/metrics"
+        url = server.url + path
         assert await problem_of(client, "GET", url, headers=headers) == "forbidden"
 
 
