@@ -1,0 +1,198 @@
+// The wire contract: channels, cursors, the digest, and the shapes of what servers answer. Pure.
+//
+// The same as client_sdk/contract/ in Python; docs/protocol.md describes both. One difference: a
+// JavaScript number is exact up to 2^53 - 1 only, so a larger seq is refused instead of rounded.
+
+/** How many channels one cursor may name. */
+export const MAX_CHANNELS = 500;
+const OPEN_STATUSES = new Set(["placed", "accepted", "preparing", "ready", "served"]);
+const CLOSED_STATUSES = new Set(["rejected", "paid", "cancelled"]);
+const RESETS = new Set(["first_sync", "retention", "epoch", "ahead"]);
+
+const ID = "[A-Za-z0-9_.\\-]{1,64}";
+const CHANNEL = new RegExp(`^(?:(store):(${ID})|(table):(${ID})/(${ID}))$`);
+const EVENT_ID = new RegExp(`^((?:store:${ID}|table:${ID}/${ID}))@([0-9]{1,19})$`);
+
+/** What breaks the contract. */
+export class ContractError extends Error {}
+
+/** Reads a channel name as {kind, store, table}. */
+export function parseChannel(text) {
+  const found = CHANNEL.exec(text);
+  if (!found) throw new ContractError(`${JSON.stringify(text)} is not a channel`);
+  return found[1]
+    ? { kind: "store", store: found[2], table: null }
+    : { kind: "table", store: found[4], table: found[5] };
+}
+
+/** Reads an event id `{channel}@{seq}` as [channel, seq]. */
+export function parseEventId(text) {
+  const found = EVENT_ID.exec(text);
+  if (!found || BigInt(found[2]) > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new ContractError(`${JSON.stringify(text)} is not an event id`);
+  }
+  return [found[1], Number(found[2])];
+}
+
+/** Reads a cursor `a@1,b@2` as a Map; the empty text is the empty cursor. */
+export function parseCursor(text) {
+  const cursor = new Map();
+  if (text === "") return cursor;
+  const parts = text.split(",");
+  if (parts.length > MAX_CHANNELS) throw new ContractError("the cursor names too many channels");
+  for (const part of parts) {
+    const [channel, seq] = parseEventId(part);
+    if (cursor.has(channel)) throw new ContractError(`the cursor names ${channel} twice`);
+    cursor.set(channel, seq);
+  }
+  return cursor;
+}
+
+/** Writes a cursor, sorted by channel. */
+export function formatCursor(cursor) {
+  return [...cursor]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([channel, seq]) => `${channel}@${seq}`)
+    .join(",");
+}
+
+/** The channel of an event. */
+export function channelOf(event) {
+  return event.id.slice(0, event.id.lastIndexOf("@"));
+}
+
+/** Whether the order still stands in snapshots and digests. */
+export function isOpen(order) {
+  return !CLOSED_STATUSES.has(order.status);
+}
+
+/** What one open order adds to a digest: the first 64 bits of SHA-256, as a BigInt. */
+export function orderHash(id, version) {
+  const [high, low] = sha256(new TextEncoder().encode(`${id}:${version}`));
+  return (BigInt(high) << 32n) | BigInt(low);
+}
+
+/** A digest as 16 lower-case hex digits, its form on the wire. */
+export function formatDigest(digest) {
+  return digest.toString(16).padStart(16, "0");
+}
+
+// SHA-256 (FIPS 180-4), because the browser's own is asynchronous and, over plain HTTP in a store's
+// network, not there at all.
+const PRIMES = (() => {
+  const primes = [];
+  for (let n = 2; primes.length < 64; n++) {
+    if (primes.every((p) => n % p !== 0)) primes.push(n);
+  }
+  return primes;
+})();
+const fraction = (x) => Math.floor((x - Math.floor(x)) * 2 ** 32) | 0;
+const START = PRIMES.slice(0, 8).map((p) => fraction(Math.sqrt(p)));
+const K = PRIMES.map((p) => fraction(Math.cbrt(p)));
+
+/** SHA-256 of the bytes as eight unsigned 32-bit numbers. */
+export function sha256(bytes) {
+  const padded = new Uint8Array(((bytes.length + 8) >> 6) * 64 + 64);
+  padded.set(bytes);
+  padded[bytes.length] = 0x80;
+  const view = new DataView(padded.buffer);
+  view.setUint32(padded.length - 8, Math.floor(bytes.length / 2 ** 29));
+  view.setUint32(padded.length - 4, bytes.length << 3);
+  const hash = Int32Array.from(START);
+  const w = new Int32Array(64);
+  const turn = (x, n) => (x >>> n) | (x << (32 - n));
+  for (let block = 0; block < padded.length; block += 64) {
+    for (let i = 0; i < 16; i++) w[i] = view.getInt32(block + 4 * i);
+    for (let i = 16; i < 64; i++) {
+      const s0 = turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ (w[i - 15] >>> 3);
+      const s1 = turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ (w[i - 2] >>> 10);
+      w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+    }
+    let [a, b, c, d, e, f, g, h] = hash;
+    for (let i = 0; i < 64; i++) {
+      const s1 = turn(e, 6) ^ turn(e, 11) ^ turn(e, 25);
+      const t1 = (h + s1 + ((e & f) ^ (~e & g)) + K[i] + w[i]) | 0;
+      const s0 = turn(a, 2) ^ turn(a, 13) ^ turn(a, 22);
+      const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+      [h, g, f, e, d, c, b, a] = [g, f, e, (d + t1) | 0, c, b, a, (t1 + t2) | 0];
+    }
+    [a, b, c, d, e, f, g, h].forEach((x, i) => (hash[i] += x));
+  }
+  return [...hash].map((x) => x >>> 0);
+}
+
+// ── shapes ─────────────────────────────────────────────────────────────────────────────────────
+
+const TIME = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/;
+const isObject = (x) => typeof x === "object" && x !== null && !Array.isArray(x);
+const isText = (x) => typeof x === "string";
+const isSeq = (x) => Number.isSafeInteger(x) && x >= 0;
+const isNull = (x) => x === null || x === undefined;
+const isTime = (x) => isText(x) && TIME.test(x) && !Number.isNaN(Date.parse(x));
+
+function check(condition, what) {
+  if (!condition) throw new ContractError(`${what} is not as the protocol says`);
+}
+
+/** The order, if it is one. */
+export function checkOrder(order) {
+  check(isObject(order), "an order");
+  check(isText(order.id) && isText(order.store_id), "an order's id or store");
+  check(OPEN_STATUSES.has(order.status) || CLOSED_STATUSES.has(order.status), "an order's status");
+  check(isSeq(order.version) && isSeq(order.total), "an order's version or total");
+  check(isText(order.currency) && /^[A-Z]{3}$/.test(order.currency), "an order's currency");
+  check(isNull(order.table_id) || isText(order.table_id), "an order's table");
+  check(isNull(order.reference) || isText(order.reference), "an order's reference");
+  check(isNull(order.reason) || isText(order.reason), "an order's reason");
+  check(isText(order.note), "an order's note");
+  check(isTime(order.created_at) && isTime(order.updated_at), "an order's time");
+  check(Array.isArray(order.items), "an order's items");
+  for (const item of order.items) {
+    check(isText(item?.name) && isSeq(item.quantity) && isSeq(item.unit_price), "an item");
+    check(item.note === undefined || isText(item.note), "an item's note");
+  }
+  return order;
+}
+
+/** The order event, if it is one. */
+export function checkEvent(event) {
+  check(isObject(event) && isText(event.id) && isText(event.type), "an event");
+  const [channel, seq] = parseEventId(event.id);
+  check(event.id === `${channel}@${event.seq}` && seq === event.seq, "an event's seq");
+  check(isTime(event.occurred_at) && isText(event.order_id), "an event's time or order");
+  check(isSeq(event.order_version), "an event's version");
+  checkOrder(event.data);
+  return event;
+}
+
+function checkChannel(answer) {
+  check(isObject(answer) && isText(answer.channel) && isSeq(answer.head), "a channel's answer");
+  check(isText(answer.digest), "a digest");
+  check(isNull(answer.reset) || RESETS.has(answer.reset), "a reset");
+  check(answer.has_more === undefined || typeof answer.has_more === "boolean", "has_more");
+  check(Array.isArray(answer.events), "a channel's events");
+  answer.events.forEach(checkEvent);
+  if (isNull(answer.snapshot)) return;
+  const { head, orders, next } = answer.snapshot;
+  check(isSeq(head) && Array.isArray(orders) && (isNull(next) || isText(next)), "a snapshot");
+  orders.forEach(checkOrder);
+}
+
+/** The answer of Fetch Sync, if it is one. */
+export function checkSync(answer) {
+  check(isObject(answer) && isText(answer.epoch) && isText(answer.cursor), "the answer");
+  check(isTime(answer.server_time) && Array.isArray(answer.channels), "the answer");
+  check(Number.isSafeInteger(answer.poll_after_ms), "poll_after_ms");
+  check(typeof answer.has_more === "boolean", "has_more");
+  answer.channels.forEach(checkChannel);
+  if (isNull(answer.stream)) return answer;
+  const { url, ticket, expires_in: expires } = answer.stream;
+  check(isText(url) && isText(ticket) && Number.isFinite(expires), "the stream");
+  return answer;
+}
+
+/** A time of the wire in seconds since 1970, cut to milliseconds. */
+export function instant(text) {
+  check(isTime(text), "a time");
+  return Date.parse(text) / 1000;
+}

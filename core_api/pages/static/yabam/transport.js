@@ -1,0 +1,203 @@
+// The HTTP side: syncs, streams and commands; answers and errors made into the machine's inputs.
+//
+// As client_sdk/transport.py. Every read has a bound: a sync's answer MAX_SYNC_BYTES, an event of
+// the stream MAX_EVENT_LENGTH of sse.js.
+
+import { ContractError, checkSync, formatCursor } from "./contract.js";
+import { MAX_PAGES, nextPage, withPage } from "./paging.js";
+import { readProblem, refusal, slugOf } from "./refusals.js";
+import { failure, inputOf, parsed } from "./signals.js";
+import { SseParser } from "./sse.js";
+
+/** What one URL can name; a page follows a store or a table, never so many. */
+export const MOST_CHANNELS = 40;
+const MAX_ORDERS = 1000;
+const MAX_SYNC_BYTES = 64 * 2 ** 20;
+const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
+
+/** The token callback gave none: it is asked again later. */
+class TokenError extends Error {}
+
+/**
+ * Core and the event servers.
+ *
+ * @param core Core's address, as location.origin
+ * @param token an access token, or a function that gives one (or its promise) and is asked again
+ *   when Core refuses the last one
+ * @param about () → the value of Yabam-Device, as "till-1; mode=live; pending=0"; null: send none
+ */
+export class Transport {
+  #core;
+  #source;
+  #token = null;
+  #about;
+
+  constructor(core, token, about = null) {
+    this.#core = core;
+    this.#source = typeof token === "function" ? token : () => token;
+    this.#about = about;
+  }
+
+  /** Calls Fetch Sync, as a StartSync says: the input that it leads to. */
+  async sync(command, signal) {
+    const { generation } = command;
+    try {
+      if (command.newToken) this.#token = null;
+      const about = this.#about === null ? {} : { "yabam-device": this.#about() };
+      let answer = await this.#ask(questionOf(command), signal, about);
+      for (let n = 0; n < MAX_PAGES && !answer.kind; n++) {
+        const page = nextPage(answer);
+        if (page === null) break;
+        const further = await this.#ask(new URLSearchParams({ page, orders: MAX_ORDERS }), signal);
+        answer = further.kind ? further : withPage(answer, page, further);
+      }
+      if (answer.kind) return { type: "SyncFailed", generation, failure: answer };
+      return { type: "SyncDone", generation, response: answer };
+    } catch (error) {
+      return { type: "SyncFailed", generation, failure: failureOf(error) };
+    }
+  }
+
+  async #ask(query, signal, headers = {}) {
+    const authorization = await this.#authorization();
+    const response = await fetch(`${this.#core}/v1/sync?${query}`, {
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+      headers: { authorization, ...headers },
+    });
+    const text = await readText(response, MAX_SYNC_BYTES);
+    if (response.status !== 200) return refusal(response, text, "unauthorized");
+    return checkSync(parsed(text));
+  }
+
+  async #authorization() {
+    try {
+      this.#token ??= await this.#source();
+    } catch (error) {
+      throw new TokenError(`the token callback failed: ${error?.message ?? error}`);
+    }
+    return `Bearer ${this.#token}`;
+  }
+
+  /** Opens a stream, as an OpenStream says, and hands its inputs to `put`, a StreamEnded last. */
+  async stream(command, signal, put) {
+    const { generation } = command;
+    let why = failure("unreachable", "the stream ended without a bye");
+    try {
+      const url = new URL(command.url, document.baseURI);
+      url.searchParams.set("ticket", command.ticket);
+      url.searchParams.set("lastEventId", formatCursor(Object.entries(command.cursor)));
+      const response = await fetch(url, {
+        signal,
+        cache: "no-store",
+        credentials: "omit",
+        headers: { accept: "text/event-stream" },
+      });
+      if (response.status !== 200) {
+        why = refusal(response, await readText(response, MAX_PROBLEM_BYTES), "ticket");
+      } else {
+        await readStream(generation, response, put);
+      }
+    } catch (error) {
+      why = failureOf(error);
+    }
+    put({ type: "StreamEnded", generation, failure: why });
+  }
+
+  /**
+   * Sends a command about orders: {ok, status, order, problem, detail}.
+   *
+   * `order` is the order as it stands now, if the answer tells; `problem` is the refusal's name.
+   * It throws when there is no answer: send it again with the same `key`, it is done once.
+   *
+   * @param path as "/v1/orders/{id}/transitions"
+   * @param body what becomes the JSON
+   * @param key the Idempotency-Key
+   * @param version the order's version that the sender has seen; null: any
+   * @param timeout in milliseconds
+   */
+  async command(path, body, { key, version = null, timeout = 10_000 }) {
+    const headers = {
+      authorization: await this.#authorization(),
+      "content-type": "application/json",
+      "idempotency-key": key,
+    };
+    if (version !== null) headers["if-match"] = `"${version}"`;
+    const response = await fetch(this.#core + path, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(body),
+      cache: "no-store",
+      credentials: "omit",
+      signal: AbortSignal.timeout(timeout),
+    });
+    const { ok, status, statusText } = response;
+    const text = await readText(response, MAX_SYNC_BYTES);
+    if (ok) return { ok, status, order: parsed(text), problem: null, detail: "" };
+    const problem = readProblem(text);
+    if (problem === null) return { ok, status, order: null, problem: null, detail: statusText };
+    const { order = null, detail } = problem;
+    return { ok, status, order, problem: slugOf(problem), detail };
+  }
+}
+
+/** The query of a sync. */
+export function questionOf({ after, epoch, wait }) {
+  const query = new URLSearchParams();
+  for (const channel of Object.keys(after)) query.append("channel", channel);
+  query.set("orders", MAX_ORDERS);
+  const known = Object.entries(after).filter(([, seq]) => seq !== null);
+  if (known.length > 0) query.set("lastEventId", formatCursor(known));
+  if (epoch !== null) query.set("epoch", epoch);
+  if (wait > 0) query.set("wait", String(Number(wait.toFixed(2))));
+  return query;
+}
+
+async function readStream(generation, response, put) {
+  const mediaType = (response.headers.get("content-type") ?? "").split(";")[0].trim();
+  if (mediaType.toLowerCase() !== "text/event-stream") {
+    // As the page of a captive portal.
+    await response.body?.cancel();
+    throw new ContractError(`the stream is of type ${JSON.stringify(mediaType.slice(0, 80))}`);
+  }
+  const parser = new SseParser();
+  const reader = response.body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      for (const event of parser.feed(value)) {
+        const input = inputOf(generation, event);
+        if (input !== null) put(input);
+      }
+    }
+  } catch (error) {
+    await reader.cancel().catch(() => {});
+    throw error;
+  }
+}
+
+async function readText(response, most) {
+  if (response.body === null) return "";
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text + decoder.decode();
+    length += value.length;
+    if (length > most) {
+      await reader.cancel();
+      throw new ContractError(`the answer is longer than ${most} bytes`);
+    }
+    text += decoder.decode(value, { stream: true });
+  }
+}
+
+function failureOf(error) {
+  const detail = String(error?.message ?? error);
+  if (error instanceof ContractError) return failure("malformed", detail);
+  return failure(error instanceof TokenError ? "token" : "unreachable", detail);
+}
