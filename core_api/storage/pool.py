@@ -25,12 +25,13 @@ _UNREACHABLE: Final = (
     asyncio.TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what a connection that was cut in mid-statement may raise
     asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,  # the disk is full: somebody will make room
+    asyncpg.PostgresIOError,
 )
 
 

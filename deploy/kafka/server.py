@@ -1,8 +1,9 @@
-"""A single-node Apache Kafka (KRaft, broker and controller in one) as a child process.
+"""A node of Apache Kafka (KRaft, broker and controller in one) as a child process.
 
 The jars come from the `pom.xml` beside this file. The node listens on loopback only, keeps its data
 in a folder, and can be stopped, killed, frozen, wiped and started again on the same port: `make
-kafka` runs it for people, the tests run it to break it.
+kafka` runs it for people, the tests run it to break it. One alone is a whole Kafka; `cluster.py`
+joins several.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +71,15 @@ def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
     return libs
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node's place in its cluster."""
+
+    number: int
+    voters: Mapping[int, int]
+    """Every node's number, with the port of its controller."""
+
+
 class KafkaServer:
     """One Kafka node.
 
@@ -80,6 +91,7 @@ class KafkaServer:
         settings: more `server.properties`, which win over ours.
         doors: more listeners, by name: the port that each listens on, and the one that it tells
             its clients, where a proxy may stand.
+        member: its place among others; None: it is alone.
     """
 
     def __init__(
@@ -90,16 +102,17 @@ class KafkaServer:
         heap_mb: int = 512,
         settings: Mapping[str, str] | None = None,
         doors: Mapping[str, tuple[int, int]] | None = None,
+        member: Member | None = None,
     ) -> None:
         self._data = data.absolute()
         self._libs = libs
         self._port = port or free_port()
-        self._controller_port = free_port()
+        self._member = member or Member(1, {1: free_port()})
         self._heap_mb = heap_mb
         self._settings = dict(settings or {})
         self._doors = dict(doors or {})
         self.process = Process(
-            "Apache Kafka",
+            "Apache Kafka" if member is None else f"Apache Kafka {member.number}",
             [*self._java(), "kafka.Kafka", str(self._properties_path)],
             {},
             self._data / "kafka.log",
@@ -110,6 +123,11 @@ class KafkaServer:
     def bootstrap(self) -> str:
         """`host:port` for clients."""
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def number(self) -> int:
+        """Its node id."""
+        return self._member.number
 
     @property
     def _properties_path(self) -> Path:
@@ -162,11 +180,15 @@ class KafkaServer:
         listens = [f"{name}://127.0.0.1:{port}" for name, (port, _) in doors.items()]
         tells = [f"{name}://127.0.0.1:{port}" for name, (_, port) in doors.items()]
         names = [*doors, "CONTROLLER"]
+        voters = self._member.voters
+        listens.append(f"CONTROLLER://127.0.0.1:{voters[self.number]}")
         return {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
-            "listeners": ",".join([*listens, f"CONTROLLER://127.0.0.1:{self._controller_port}"]),
+            "node.id": str(self.number),
+            "controller.quorum.voters": ",".join(
+                f"{number}@127.0.0.1:{port}" for number, port in voters.items()
+            ),
+            "listeners": ",".join(listens),
             "advertised.listeners": ",".join(tells),
             "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in names),
             "controller.listener.names": "CONTROLLER",

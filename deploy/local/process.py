@@ -91,6 +91,11 @@ class Process:
         return self._child.pid
 
     @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._child is not None and self._child.poll() is None
+
+    @property
     def exit_status(self) -> int | None:
         """The exit status; None while it runs."""
         return self._child.poll() if self._child is not None else None

@@ -20,8 +20,8 @@ from client_sdk.contract.errors import YabamError
 from deploy.kafka.server import ensure_libs
 from tests.chaos.crowd import Crowd, Watcher
 from tests.chaos.load import Load
-from tests.chaos.report import Table, markdown, write_json
-from tests.chaos.runner import Field, Outcome, Runner, Scenario
+from tests.chaos.report import Table, markdown, summary, write_json
+from tests.chaos.runner import RECOVERS_WITHIN_S, Field, Outcome, Runner, Scenario
 from tests.chaos.scenarios import ALL
 from tests.chaos.site import Site
 
@@ -41,41 +41,65 @@ def main() -> int:
     libs = None if options.embedded else ensure_libs(options.build / "kafka", print)
     if libs is None:
         chosen = [s for s in chosen if not s.needs_kafka]
-    site = Site(folder, libs, {})
-    scale = _SHORT_SCALE if options.short else 1.0
     start = time.monotonic()
-
-    def save(outcomes: Sequence[Outcome]) -> None:
-        write_json(options.build / "chaos.json", outcomes)
-        (options.build / "chaos.md").write_text(markdown(outcomes))
-
-    try:
-        outcomes = asyncio.run(
-            rehearse(
-                site,
-                chosen,
-                options.seed,
-                options.clients,
-                scale,
-                rate_per_s=options.rate,
-                save=save,
-            )
-        )
-    except YabamError as error:
-        print(error, file=sys.stderr)
-        return 1
-    passed = all(outcome.passed or outcome.skipped for outcome in outcomes)
-    took = time.monotonic() - start
+    outcomes: list[Outcome] = []
+    passed = True
+    for nodes in (1, 3):
+        those = [s for s in chosen if s.needs_cluster == (nodes > 1)]
+        if those:
+            home = folder / f"kafka-{nodes}"
+            home.mkdir()
+            disk = any(s.needs_disk for s in those)
+            site = Site(home, libs, {}, nodes=nodes, own_disk=disk)
+            passed &= _run(site, those, options, outcomes, start)
+    passed &= len(outcomes) == len(chosen) and all(o.passed or o.skipped for o in outcomes)
+    took_s = time.monotonic() - start
     print(
-        f"\n{len(outcomes)} scenarios with seed {options.seed} in {took:.0f} s: "
+        f"\n{len(outcomes)} scenarios with seed {options.seed} in {took_s:.0f} s: "
         f"{'nothing lost, doubled or out of order' if passed else 'FAILED'}"
     )
     print(f"Report: {options.build / 'chaos.json'} and {options.build / 'chaos.md'}")
     if passed and not options.keep:
         shutil.rmtree(folder, ignore_errors=True)
     else:
-        print(f"Logs: {folder / 'log'}")
+        print(f"Logs: {folder}")
     return 0 if passed else 1
+
+
+def _run(
+    site: Site,
+    scenarios: Sequence[Scenario],
+    options: argparse.Namespace,
+    outcomes: list[Outcome],
+    start: float,
+) -> bool:
+    """Run scenarios on one installation; whether it could be started."""
+    before = list(outcomes)
+
+    def save(new: Sequence[Outcome]) -> None:
+        outcomes[:] = [*before, *new]
+        write_json(options.build / "chaos.json", outcomes)
+        said = summary(outcomes, options.seed, options.clients, options.rate, options.scale)
+        took = f"{(time.monotonic() - start) / 60:.0f} minutes"
+        (options.build / "chaos.md").write_text(f"{said} {took}.\n\n{markdown(outcomes)}")
+
+    try:
+        asyncio.run(
+            rehearse(
+                site,
+                scenarios,
+                options.seed,
+                options.clients,
+                options.scale,
+                rate_per_s=options.rate,
+                patience_s=options.patience,
+                save=save,
+            )
+        )
+    except YabamError as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
 
 
 async def rehearse(
@@ -86,6 +110,7 @@ async def rehearse(
     scale: float,
     *,
     rate_per_s: float,
+    patience_s: float = RECOVERS_WITHIN_S,
     settings: Settings | None = None,
     save: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
 ) -> list[Outcome]:
@@ -113,7 +138,8 @@ async def rehearse(
         if not await crowd.level(site.ledger, live=True, within_s=_FIRST_LEVEL_WITHIN_S):
             raise YabamError(f"the clients do not all go live: {dict(crowd.modes())}")
         table.begin(f"{len(channels)} clients are live, seed {seed}, {rate_per_s:g} writes/s")
-        runner = Runner(Field(site, crowd, load, random.Random(seed), scale), seed, table.show)
+        ground = Field(site, crowd, load, random.Random(seed), scale, patience_s)
+        runner = Runner(ground, seed, table.show)
         outcomes = []
         for scenario in scenarios:
             outcome = await runner.run(scenario)
@@ -138,7 +164,19 @@ def _options() -> argparse.Namespace:
         "--scenario", nargs="+", default=[], choices=[s.name for s in ALL], metavar="NAME",
         help="only these: " + ", ".join(s.name for s in ALL),
     )  # fmt: skip
-    parser.add_argument("--short", action="store_true", help="faults last a third of their time")
+    parser.add_argument(
+        "--short",
+        dest="scale",
+        action="store_const",
+        const=_SHORT_SCALE,
+        default=1.0,
+        help="faults last a third of their time",
+    )
+    parser.add_argument("--scale", type=float, help="how long faults last: 1 as written")
+    parser.add_argument(
+        "--patience", type=float, default=RECOVERS_WITHIN_S, metavar="S",
+        help="how long after a fault clients may need at most",
+    )  # fmt: skip
     parser.add_argument("--embedded", action="store_true", help="with the embedded broker")
     parser.add_argument("--build", type=Path, default=Path("build"), help="jars and reports")
     parser.add_argument("--keep", action="store_true", help="keep data and logs")

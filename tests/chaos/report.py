@@ -1,7 +1,11 @@
-"""The live table, the report, and `chaos.json`."""
+"""The live table, the report, and `chaos.json`.
+
+`python -m tests.chaos.report` puts the report of the last run into `docs/reliability.md`.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -10,6 +14,8 @@ from typing import Final
 
 from tests.chaos.runner import Field, Outcome
 
+REPORTS: Final = ("chaos", "unprotected")
+"""Their names in `build`, and of the marks in the document."""
 _HEAD: Final = (
     f"{'scenario':<22}{'result':<9}{'recovery':>9}{'slowest':>9}{'written':>9}{'lost':>6}"
     f"{'doubled':>9}{'disorder':>9}{'live':>9}{'polling':>9}{'other':>7}"
@@ -81,6 +87,28 @@ def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
     path.write_text(json.dumps(entries, indent=1) + "\n")
 
 
+def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, scale: float) -> str:
+    """What was run and what came of it, in sentences; what took how long is to follow."""
+    run = [o for o in outcomes if not o.skipped]
+    failed = [o.scenario.name for o in run if not o.passed]
+    skipped = [f"{o.scenario.name} ({o.trouble})" for o in outcomes if o.skipped]
+    lost, doubled, disorder = (
+        sum(getattr(o.verdict, name) for o in run) for name in ("lost", "doubled", "out_of_order")
+    )
+    live, polling = sum(o.live_s for o in run), sum(o.polling_s for o in run)
+    return " ".join(
+        [
+            f"Seed {seed}, {clients} clients, {rate:g} writes a second over HTTP,",
+            f"faults at {scale:g} of their length: {len(run)} scenarios,",
+            f"{sum(o.written for o in run):,} events written, {lost} lost, {doubled} doubled,",
+            f"{disorder} out of order; {live:,.0f} client-seconds live, {polling:,.0f} polling.",
+            f"Failed: {', '.join(failed)}." if failed else "All passed.",
+            *([f"Not run: {', '.join(skipped)}."] if skipped else []),
+            "All took",
+        ]
+    )
+
+
 def markdown(outcomes: Sequence[Outcome]) -> str:
     """The table of the report, for people."""
     head = (
@@ -97,3 +125,36 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
             f"| {v.out_of_order} | {o.live_s:.0f} s | {o.polling_s:.0f} s | {o.offline_s:.0f} s |"
         )
     return "\n".join(rows) + "\n"
+
+
+def put_between(text: str, name: str, content: str) -> str:
+    """The text, with what stands between the marks of this name replaced.
+
+    Raises:
+        ValueError: the text has not exactly one such pair of marks.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"exactly one pair of marks is needed: {begin} … {end}")
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n{content.strip()}\n{end}{rest.partition(end)[2]}"
+
+
+def main() -> int:
+    """Put the reports that there are in `build` into the document; 1 if there is none."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.report", description=__doc__)
+    parser.add_argument("--build", type=Path, default=Path("build"))
+    parser.add_argument("--document", type=Path, default=Path("docs/reliability.md"))
+    options = parser.parse_args()
+    found = [name for name in REPORTS if (options.build / f"{name}.md").exists()]
+    for name in found:
+        text = put_between(
+            options.document.read_text(), name, (options.build / f"{name}.md").read_text()
+        )
+        options.document.write_text(text)
+        print(f"{options.document}: {name}")
+    return 0 if found else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

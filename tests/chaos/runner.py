@@ -15,6 +15,7 @@ from tests.chaos.proof import Verdict
 from tests.chaos.site import Site
 
 RECOVERS_WITHIN_S: Final = 150.0
+_FAULT_WITHIN_S: Final = 300.0
 _LEVEL_WITHIN_S: Final = 60.0
 _WARM_UP_S: Final = 2.0
 _SHOW_EVERY_S: Final = 1.0
@@ -38,6 +39,8 @@ class Field:
     chance: random.Random
     scale: float
     """How long faults last: 1 as written, less in the short form."""
+    patience_s: float = RECOVERS_WITHIN_S
+    """How long after the fault clients may need to be live and level again."""
 
     async def last(self, seconds: float) -> None:
         """Let the fault last."""
@@ -48,15 +51,34 @@ class Field:
     ) -> float:
         """Return once the condition holds; how long it took.
 
+        A run with less patience than `within_s` waits no longer than that.
+
         Raises:
             NotInjectedError: it did not come to hold; `what` says what it is.
         """
         start = time.monotonic()
+        within_s = min(within_s, self.patience_s)
         while not await condition():
             if time.monotonic() - start > within_s:
                 raise NotInjectedError(f"within {within_s:g} s it was not seen that {what}")
             await asyncio.sleep(0.1)
         return time.monotonic() - start
+
+    async def all_in(self, *modes: str, within_s: float = 60.0) -> float:
+        """Return once every client is in one of these modes; how long it took.
+
+        Raises:
+            NotInjectedError: they do not all get there.
+        """
+
+        async def there() -> bool:
+            found = self.crowd.modes()
+            return sum(found[mode] for mode in modes) == len(self.crowd.watchers)
+
+        try:
+            return await self.until(there, f"all clients are {' or '.join(modes)}", within_s)
+        except NotInjectedError as error:
+            raise NotInjectedError(f"{error}: {dict(self.crowd.modes())}") from error
 
 
 Inject = Callable[[Field], Awaitable[str]]
@@ -73,6 +95,10 @@ class Scenario:
     inject: Inject
     needs_kafka: bool = False
     """Whether it needs Apache Kafka, not the embedded broker."""
+    needs_disk: bool = False
+    """Whether PostgreSQL must have a disk of its own."""
+    needs_cluster: bool = False
+    """Whether it needs three nodes of Apache Kafka."""
     new_epoch: bool = False
     """Whether clients are to start anew."""
 
@@ -122,11 +148,16 @@ class Runner:
         self._phase = ""
 
     async def run(self, scenario: Scenario) -> Outcome:
-        """Inject the fault under load, wait for recovery, come to rest, and prove."""
+        """Inject the fault under load, wait for recovery, come to rest, and prove.
+
+        An error in a scenario is the outcome's trouble; the next one can be run.
+        """
         outcome = Outcome(scenario, self._seed)
         showing = asyncio.create_task(self._keep_showing(scenario.name))
         try:
             await self._run(scenario, outcome)
+        except Exception as error:
+            outcome.trouble = outcome.trouble or f"the run failed: {error!r}"
         finally:
             showing.cancel()
         return outcome
@@ -141,22 +172,28 @@ class Runner:
         load.start()
         await asyncio.sleep(_WARM_UP_S * self._ground.scale)
         self._phase = "fault"
-        try:
-            outcome.seen = await scenario.inject(self._ground)
-        except NotInjectedError as error:
-            outcome.trouble = f"not injected: {error}"
-        except NotPossibleError as error:
-            outcome.trouble, outcome.skipped = str(error), True
-        for proxy in site.proxies:
-            proxy.clear()
-        if ended := await site.revive():
-            outcome.trouble = "; ".join(ended)
+        await self._inject(scenario, outcome)
         self._phase = "recovery"
         healed = time.monotonic()
-        if await crowd.level(site.ledger, live=True, within_s=RECOVERS_WITHIN_S):
+        if await crowd.level(site.ledger, live=True, within_s=self._ground.patience_s):
             outcome.recovery_s = time.monotonic() - healed
         self._phase = "proof"
         await self._prove(scenario, outcome)
+
+    async def _inject(self, scenario: Scenario, outcome: Outcome) -> None:
+        """Inject the fault, and take it away again whatever has become of it."""
+        site = self._ground.site
+        try:
+            async with asyncio.timeout(_FAULT_WITHIN_S):
+                outcome.seen = await scenario.inject(self._ground)
+        except NotInjectedError as error:
+            outcome.trouble = f"not as it should be: {error}"
+        except NotPossibleError as error:
+            outcome.trouble, outcome.skipped = str(error), True
+        except Exception as error:
+            # The other scenarios are to be run, whatever this one stumbled over.
+            outcome.trouble = f"the scenario failed: {error!r}"
+        outcome.trouble = "; ".join(filter(None, [outcome.trouble, *await site.heal()]))
 
     async def _prove(self, scenario: Scenario, outcome: Outcome) -> None:
         site, crowd, load = self._ground.site, self._ground.crowd, self._ground.load

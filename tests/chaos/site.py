@@ -5,7 +5,8 @@
                                    relay, relay-2, ingest ─▶ their proxy of Kafka ──▲
     relay-2 ──▶ a database's proxy of its own
 
-Both fronts balance the load, as an installation's do.
+Both fronts balance the load, as an installation's do. PostgreSQL has a disk of its own where one
+can be had. With three nodes of Kafka there is no proxy before them: they break by themselves.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from typing import Final, TypeVar
 import asyncpg
 import httpx
 
+from client_sdk.contract.errors import YabamError
 from core_api.access import Caller, Role
 from core_api.main import token_keys
+from deploy.kafka.cluster import KafkaCluster
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
+from tests.chaos.disk import Disk
 from tests.chaos.proof import Ledger
 from tests.chaos.wire import FaultProxy
 
@@ -47,11 +51,23 @@ class Site:
         folder: data and logs; other users must be able to pass into it.
         libs: Apache Kafka's jars; None: the embedded broker, which no proxy can stand before.
         settings: more settings (`YABAM_…`) for all processes.
+        nodes: of Apache Kafka.
+        own_disk: whether PostgreSQL gets a small disk of its own, if we may make one.
     """
 
-    def __init__(self, folder: Path, libs: Path | None, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        libs: Path | None,
+        settings: Mapping[str, str],
+        *,
+        nodes: int = 1,
+        own_disk: bool = False,
+    ) -> None:
         self.folder = folder
-        self.postgres = EmbeddedPostgres(folder / "postgres")
+        self.disk = Disk(folder / "disk")
+        self._own_disk = own_disk
+        self.postgres = EmbeddedPostgres(folder / "disk" / "postgres")
         self.database = self.postgres.url.rpartition("/")[0] + f"/{DATABASE}"
         self.ledger = Ledger(self.database)
         ports = free_ports()
@@ -66,8 +82,11 @@ class Site:
         self.kafka_wire = FaultProxy(free_port(), [relay_door])
         self.events_kafka_wire = FaultProxy(free_port(), [events_door])
         self.kafka: KafkaServer | None = None
+        self.cluster: KafkaCluster | None = None
         self.broker: EmbeddedBroker | None = None
-        if libs is not None:
+        if libs is not None and nodes > 1:
+            self.cluster = KafkaCluster(folder / "kafka", libs, nodes)
+        elif libs is not None:
             self.kafka = KafkaServer(
                 folder / "kafka",
                 libs,
@@ -101,9 +120,13 @@ class Site:
     @property
     def bootstrap(self) -> str:
         """Kafka, past every proxy."""
-        server = self.kafka or self.broker
+        return self._kafka.bootstrap
+
+    @property
+    def _kafka(self) -> KafkaServer | KafkaCluster | EmbeddedBroker:
+        server = self.kafka or self.cluster or self.broker
         assert server is not None
-        return server.bootstrap
+        return server
 
     def token(self, subject: str, role: Role, *stores: str) -> str:
         """A token for these stores; `*` stands for all."""
@@ -113,9 +136,9 @@ class Site:
     async def start(self) -> None:
         """Start everything and return once all is ready."""
         _allow_open_files()
-        broker = self.kafka or self.broker
-        assert broker is not None
-        await asyncio.gather(aside(self.postgres.start), aside(broker.start))
+        if self._own_disk:
+            await aside(self.disk.mount)
+        await asyncio.gather(aside(self.postgres.start), aside(self._kafka.start))
         await self._create_database()
         for proxy in self.proxies:
             await proxy.start()
@@ -133,10 +156,11 @@ class Site:
             await asyncio.gather(*(aside(process.stop) for process in self.stack.processes))
         for proxy in self.proxies:
             await proxy.stop()
-        for server in (self.kafka, self.broker, self.postgres):
-            if server is not None:
-                server.process.resume()
-                await aside(server.stop)
+        self.postgres.process.resume()
+        if self.kafka is not None:
+            self.kafka.resume()
+        await asyncio.gather(aside(self._kafka.stop), aside(self.postgres.stop))
+        await aside(self.disk.unmount)
 
     def process(self, name: str) -> Process:
         """The process of this name, such as `relay-2`."""
@@ -147,13 +171,32 @@ class Site:
         waits = [partial(process.wait_ready, _READY_WITHIN_S) for process in processes]
         await asyncio.gather(*(aside(wait) for wait in waits))
 
-    async def revive(self) -> list[str]:
-        """Start what has ended though nobody asked it to; what it was, with its last words."""
+    async def heal(self) -> list[str]:
+        """Take every fault away and start what has ended; what ended by itself, with its last
+        words, and what does not come back."""
+        words = []
+        for proxy in self.proxies:
+            proxy.clear()
+            await proxy.start()
+        await aside(self.disk.free)
+        for server in (self.postgres, self.kafka):
+            if server is not None:
+                server.process.resume()
+                if not server.process.running:
+                    await aside(server.start)
+        if self.cluster is not None:
+            self.cluster.resume()
+            await aside(self.cluster.start)
+        for process in self.stack.processes:
+            process.resume()
         dead = [p for p in self.stack.processes if p.exit_status is not None]
-        words = [f"{p.name} ended by itself: {p.log_tail().splitlines()[-1].strip()}" for p in dead]
+        words += [f"{p.name} ended by itself: {_last_words(p)}" for p in dead]
         for process in dead:
             process.start()
-        await self.ready(*dead)
+        try:
+            await self.ready(*dead)
+        except YabamError as error:
+            words.append(str(error).splitlines()[0])
         return words
 
     async def metric(self, process: Process, name: str, label: str = "") -> float:
@@ -208,6 +251,10 @@ class Site:
         stack.add("relay", self._second["relay"])
         stack.add("events", self._second["events"])
         return stack
+
+
+def _last_words(process: Process) -> str:
+    return (process.log_tail().splitlines() or ["nothing"])[-1].strip()
 
 
 async def aside(work: Callable[[], T]) -> T:

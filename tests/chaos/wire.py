@@ -70,7 +70,9 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen."""
+        """Listen, if it does not."""
+        if self._server is not None:
+            return
         self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port, backlog=1024)
         if self._balancing and not self._tasks:
             for backend in self._backends:

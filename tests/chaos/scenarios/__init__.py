@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from tests.chaos.runner import Scenario
-from tests.chaos.scenarios import network, outages, records, relays, servers, silence, times
+from tests.chaos.scenarios import (
+    disks,
+    leaders,
+    network,
+    outages,
+    records,
+    relays,
+    servers,
+    silence,
+    times,
+)
 
 ALL: tuple[Scenario, ...] = (
     *servers.SCENARIOS,
     *relays.SCENARIOS,
     *silence.SCENARIOS,
     *outages.SCENARIOS,
+    *disks.SCENARIOS,
     *records.SCENARIOS,
     *network.SCENARIOS,
     *times.SCENARIOS,
+    *leaders.SCENARIOS,
 )

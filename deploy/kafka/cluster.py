@@ -1,0 +1,91 @@
+"""Several nodes of Apache Kafka on this machine, each broker and controller: leaders may move.
+
+Topics are kept on three nodes, and a write counts once two of them have it, so any one node may
+die.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from deploy.kafka.server import KafkaServer, Member
+from deploy.local.ports import free_port
+
+_REPLICAS: Final = 3
+_HEAP_MB: Final = 320
+
+
+class KafkaCluster:
+    """Nodes 1 to `size`, of which each can be stopped, killed and frozen by itself.
+
+    Args:
+        data: their folders lie in it.
+        libs: the jars, from `ensure_libs`.
+        size: how many; three or more.
+    """
+
+    def __init__(self, data: Path, libs: Path, size: int = 3) -> None:
+        voters = {number: free_port() for number in range(1, size + 1)}
+        self.nodes = [
+            KafkaServer(
+                data / f"node-{number}",
+                libs,
+                heap_mb=_HEAP_MB,
+                settings=_settings(),
+                member=Member(number, voters),
+            )
+            for number in voters
+        ]
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port,host:port,…` of all nodes, for clients."""
+        return ",".join(node.bootstrap for node in self.nodes)
+
+    def node(self, number: int) -> KafkaServer:
+        """The node of this id."""
+        return self.nodes[number - 1]
+
+    def start(self) -> None:
+        """Start those that do not run, and return once all answer.
+
+        Raises:
+            KafkaServerError: one does not start.
+        """
+        # None serves before more than half of them can talk to each other.
+        self._each([node.start for node in self.nodes if not node.process.running])
+
+    def stop(self) -> None:
+        """SIGTERM to all."""
+        self._each([node.stop for node in self.nodes])
+
+    def kill(self) -> None:
+        """SIGKILL to all."""
+        self._each([node.kill for node in self.nodes])
+
+    def resume(self) -> None:
+        """SIGCONT to all."""
+        self._each([node.resume for node in self.nodes])
+
+    def _each(self, work: list[Callable[[], None]]) -> None:
+        if work:
+            with ThreadPoolExecutor(len(work)) as pool:
+                for done in [pool.submit(one) for one in work]:
+                    done.result()
+
+
+def _settings() -> dict[str, str]:
+    replicas = str(_REPLICAS)
+    return {
+        "default.replication.factor": replicas,
+        "min.insync.replicas": "2",
+        "offsets.topic.replication.factor": replicas,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": "2",
+        "controlled.shutdown.enable": "true",
+        # One machine runs all of them: a node that is late is not yet a dead one.
+        "broker.session.timeout.ms": "4000",
+    }

@@ -1,0 +1,177 @@
+"""Three nodes of Kafka: the leaders of partitions die, leave in order, and are moved by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest
+
+from deploy.kafka.cluster import KafkaCluster
+from tests.chaos.runner import Field, NotInjectedError, Scenario
+from tests.chaos.site import aside
+
+_TOPICS: Final = ("order-events", "orders.inbound")
+_PARTITIONS: Final = 4
+_MOVES_WITHIN_S: Final = 40.0
+_SESSIONS = "yabam_events_sessions_total"
+
+Place = tuple[str, int]
+"""A topic and one of its partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one partition is kept."""
+
+    leader: int
+    replicas: frozenset[int]
+    in_sync: frozenset[int]
+
+
+def _cluster(ground: Field) -> KafkaCluster:
+    assert ground.site.cluster is not None
+    return ground.site.cluster
+
+
+async def standings(ground: Field) -> dict[Place, Standing]:
+    """Where every partition is kept, by whichever node answers; empty: none does now."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=ground.site.bootstrap, request_timeout_ms=5000)
+    try:
+        await admin.start()
+        described = await admin.describe_topics(list(_TOPICS))
+    except (KafkaError, OSError, TimeoutError):
+        return {}
+    finally:
+        await admin.close()
+    return {
+        (topic["topic"], part["partition"]): Standing(
+            part["leader"], frozenset(part["replicas"]), frozenset(part["isr"])
+        )
+        for topic in described
+        for part in topic["partitions"]
+    }
+
+
+async def _kill(ground: Field) -> str:
+    seen = []
+    for _ in range(max(1, round(2 * ground.scale))):
+        place = (_TOPICS[0], ground.chance.randrange(_PARTITIONS))
+        victim = (await _all_in_sync(ground))[place].leader
+        await aside(_cluster(ground).node(victim).kill)
+        seconds = await _left(ground, victim)
+        await ground.last(10)
+        await aside(_cluster(ground).start)
+        seen.append(f"node {victim} killed, others lead after {seconds:.1f} s")
+    await _all_in_sync(ground)
+    return "; ".join(seen)
+
+
+async def _leave(ground: Field) -> str:
+    slowest = 0.0
+    nodes = [node.number for node in _cluster(ground).nodes]
+    ground.chance.shuffle(nodes)
+    for number in nodes:
+        await _all_in_sync(ground)
+        await aside(_cluster(ground).node(number).stop)
+        slowest = max(slowest, await _left(ground, number))
+        await ground.last(3)
+        await aside(_cluster(ground).start)
+    await _all_in_sync(ground)
+    return f"nodes {nodes} left in turn; others led {slowest:.1f} s later at most"
+
+
+async def _reassign(ground: Field) -> str:
+    moved = 0
+    everywhere = frozenset(node.number for node in _cluster(ground).nodes)
+    sessions = await ground.site.metrics("events", _SESSIONS)
+    for _ in range(max(1, round(3 * ground.scale))):
+        before = await _all_in_sync(ground)
+        await _place_on(ground, {p: everywhere - {s.leader} for p, s in before.items()})
+        await _left(ground, before)
+        moved += len(before)
+        await ground.last(3)
+        await _place_on(ground, dict.fromkeys(before, everywhere))
+    await _all_in_sync(ground)
+    anew = await ground.site.metrics("events", _SESSIONS) - sessions
+    return f"{moved} leaders moved by hand; event servers began to read anew {anew:.0f} times"
+
+
+async def _left(ground: Field, old: int | dict[Place, Standing]) -> float:
+    """Wait until no partition is led by this node, or by its old leader; how long it took."""
+
+    async def elsewhere() -> bool:
+        now = await standings(ground)
+        return len(now) == len(_TOPICS) * _PARTITIONS and all(
+            standing.leader > 0
+            and standing.leader != (old if isinstance(old, int) else old[place].leader)
+            for place, standing in now.items()
+        )
+
+    return await ground.until(elsewhere, "other nodes lead all partitions", _MOVES_WITHIN_S)
+
+
+async def _all_in_sync(ground: Field) -> dict[Place, Standing]:
+    """Wait until every partition has a leader and all its replicas; where they are then."""
+    nodes = frozenset(node.number for node in _cluster(ground).nodes)
+    found: dict[Place, Standing] = {}
+
+    async def whole() -> bool:
+        found.update(await standings(ground))
+        return len(found) == len(_TOPICS) * _PARTITIONS and all(
+            standing.leader > 0 and standing.in_sync == standing.replicas == nodes
+            for standing in found.values()
+        )
+
+    await ground.until(whole, "all three nodes keep every partition", _MOVES_WITHIN_S)
+    return found
+
+
+async def _place_on(ground: Field, nodes: dict[Place, frozenset[int]]) -> None:
+    """Let each partition be kept by these nodes, in an order drawn by chance."""
+    topics: list[Any] = []
+    for topic in _TOPICS:
+        parts: list[Any] = []
+        for (name, number), those in nodes.items():
+            order = sorted(those)
+            ground.chance.shuffle(order)
+            if name == topic:
+                parts.append((number, order, {}))
+        topics.append((topic, parts, {}))
+    admin = AIOKafkaAdminClient(bootstrap_servers=ground.site.bootstrap)
+    await admin.start()
+    try:
+        request = AlterPartitionReassignmentsRequest(20_000, topics, {})
+        answer = await admin._send_to_controller(request)
+    finally:
+        await admin.close()
+    errors = [part for topic in answer.responses for part in topic[1] if part[1]]
+    if answer.error_code or errors:
+        raise NotInjectedError(f"Kafka moves the partitions: {answer.error_message} {errors}")
+
+
+SCENARIOS = [
+    Scenario(
+        "leader-killed",
+        "SIGKILL of the node that leads a partition, twice",
+        _kill,
+        needs_kafka=True,
+        needs_cluster=True,
+    ),
+    Scenario(
+        "leader-leaves",
+        "SIGTERM and start of each node in turn: its leaders move before it goes",
+        _leave,
+        needs_kafka=True,
+        needs_cluster=True,
+    ),
+    Scenario(
+        "leader-moved",
+        "every partition taken away from its leader, and given back, three times",
+        _reassign,
+        needs_kafka=True,
+        needs_cluster=True,
+    ),
+]
