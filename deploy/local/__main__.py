@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
 from core_api.access import Caller
 from core_api.main import token_keys
@@ -127,14 +128,22 @@ def _token(stack: Stack, caller: Caller) -> str:
 
 def _what_to_try(stack: Stack) -> str:
     owner = _token(stack, Caller("owner-1", "owner", frozenset({"1"})))
+    guest = _token(stack, Caller("table-1-5", "table", table=Channel("table", "1", "5")))
     sync = f"{stack.core_url}/v1/sync?channel=store:1"
     ticket = f"""$(curl -s '{sync}' -H "Authorization: Bearer $YABAM_TOKEN" """
     ticket += """| sed -E 's/.*"ticket":"([^"]*)".*/\\1/')"""
     return f"""\
-Core          {stack.core_url}        API: {stack.core_url}/openapi.json
-Event server  {stack.events_url}
+Open these two in a browser, side by side. The links sign you in.
 
-Try this in another terminal, in this folder. First take the token of store 1's owner:
+The terminal of store 1's owner, where orders come in and are handled:
+
+  {stack.core_url}/terminal#token={owner}
+
+Table 5 of that store, where a guest orders and sees how far it has come:
+
+  {stack.core_url}/table#token={guest}
+
+For programs, in another terminal, in this folder. First take the owner's token:
 
   export YABAM_TOKEN={owner}
 
@@ -150,6 +159,7 @@ See the raw stream:
 
   curl -N "{stack.events_url}/v1/stream?ticket={ticket}"
 
+Core {stack.core_url} (API: {stack.core_url}/openapi.json), event server {stack.events_url}.
 Ctrl-C stops everything. Orders as they arrive:
 """
 

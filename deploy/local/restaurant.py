@@ -26,6 +26,10 @@ _NOTES: Final = ("", "", "", "덜 맵게 해 주세요", "no onions, please", "�
 _GUESTS: Final = ("Kim Minji", "Lee Junho", "Park Sora", "Choi Daniel")
 _BETWEEN_ORDERS_S: Final = (1.0, 3.0)
 _BETWEEN_STEPS_S: Final = (2.0, 6.0)
+# Store 1 is whoever has opened its terminal: fewer orders, and time enough to handle them oneself.
+_OPENED: Final = STORES[0]
+_WEIGHTS: Final = (1, 4, 4)
+_PATIENCE_S: Final = (60.0, 120.0)
 _STEPS: Final = ("accepted", "preparing", "ready", "served", "paid")
 
 
@@ -52,8 +56,9 @@ class Restaurant:
         chance = self._chance
         # Somebody else may step the same order, or Core may be away for a while: never mind.
         with contextlib.suppress(RefusedError, UnreachableError):
+            (store,) = chance.choices(STORES, _WEIGHTS)
             order = await self._producer.place(
-                chance.choice(STORES),
+                store,
                 chance.sample(_MENU, chance.randint(1, 4)),
                 currency="KRW",
                 table_id=str(chance.randint(1, _TABLES)),
@@ -61,7 +66,8 @@ class Restaurant:
                 guest=Guest(name=chance.choice(_GUESTS)),
             )
             for step in _STEPS:
-                await asyncio.sleep(chance.uniform(*_BETWEEN_STEPS_S))
+                pause = _PATIENCE_S if store == _OPENED else _BETWEEN_STEPS_S
+                await asyncio.sleep(chance.uniform(*pause))
                 await self._producer.transition(order.id, step)
 
 

@@ -1,12 +1,13 @@
 // The desk: what the client tells and what the owner does, put together for the board.
 
+import { Actions } from "../shared/actions.js";
 import { byId, el, setText } from "../shared/dom.js";
 import { follow, store, stored } from "../shared/follow.js";
 import { clockTime, itemsLine, money, orderNumber } from "../shared/format.js";
 import { onLanguage, t } from "../shared/language.js";
 import { Lamp } from "../shared/lamp.js";
 import { Ledger } from "../shared/ledger.js";
-import { Actions } from "./actions.js";
+import { Outbox, unsent } from "../shared/outbox.js";
 import { Bell } from "./bell.js";
 import { Board } from "./board.js";
 import { placeOf } from "./card.js";
@@ -28,6 +29,7 @@ export class Desk {
   #ledger;
   #bell;
   #actions;
+  #outbox;
   #following;
   #status = { mode: "starting", certainAt: null, skewMs: 0, lastError: null, cause: null };
   #known = false;
@@ -54,14 +56,15 @@ export class Desk {
       channels,
       seen: (news) => this.#see(news, name),
     });
+    this.#outbox = new Outbox((...command) => this.#following.transport.command(...command));
     this.#actions = new Actions({
-      send: (path, body, options) => this.#following.transport.command(path, body, options),
+      outbox: this.#outbox,
       told: {
         changed: () => this.#show(),
         answered: (order) => this.#answered(order),
         refused: (action, answer) => this.#refused(action, answer),
       },
-      storage: unsent(name),
+      storage: unsent(`${name}.unsent`),
     });
     this.#bell.start();
     this.#actions.start();
@@ -82,7 +85,7 @@ export class Desk {
 
   close() {
     this.#closing.abort();
-    this.#actions.close();
+    this.#outbox.close();
     this.#following.close();
   }
 
@@ -94,7 +97,7 @@ export class Desk {
     this.#known ||= status.certainAt !== null || orders.length > 0;
     this.#ledger.take({ orders, changes }, Date.now());
     if (changes.length > 0) store(`${name}.closed`, this.#ledger.closed);
-    if (wasAway && (status.mode === "live" || status.mode === "polling")) this.#actions.wake();
+    if (wasAway && (status.mode === "live" || status.mode === "polling")) this.#outbox.wake();
     if (status.mode === "failed") {
       this.#failed(status.cause);
       return;
@@ -238,19 +241,4 @@ function explanation(action, { problem, detail }, order) {
   if (problem === "not-found") return t("refusedGone");
   if (problem === "forbidden") return t("refusedForbidden");
   return t("refusedOther", { detail: detail ?? problem ?? "" });
-}
-
-/** Where unsent actions survive a reload: in this tab's own storage, so that no other sends them. */
-function unsent(name) {
-  const key = `${name}.unsent`;
-  return {
-    load: () => {
-      try {
-        return JSON.parse(sessionStorage.getItem(key)) ?? [];
-      } catch {
-        return [];
-      }
-    },
-    save: (actions) => sessionStorage.setItem(key, JSON.stringify(actions)),
-  };
 }

@@ -1,0 +1,72 @@
+// What somebody does to orders: shown at once, sent until Core answers, taken back if it refuses.
+//
+// Each action has a key of its own, so that one that was sent twice is done once. It names the
+// version that was seen, so that nobody accepts what was changed under their hands. A reload goes
+// on where it was.
+
+import { newKey } from "./outbox.js";
+
+/** The actions that Core has not answered yet: one per order at most. */
+export class Actions {
+  #pending = new Map();
+  #outbox;
+  #told;
+  #storage;
+
+  /**
+   * @param outbox what sends them
+   * @param told {changed(), answered(order), refused(action, answer)}
+   * @param storage {load() → actions of before a reload, save(actions)}
+   */
+  constructor({ outbox, told, storage }) {
+    this.#outbox = outbox;
+    this.#told = told;
+    this.#storage = storage;
+  }
+
+  /** Sends what a reload left behind. */
+  start() {
+    for (const action of this.#storage.load()) this.#begin(action);
+  }
+
+  /** Takes an order one step further; nothing while an action on it is not answered. */
+  add({ id, version, status }, to, reason = null) {
+    if (this.#pending.has(id)) return;
+    this.#begin({ key: newKey(), id, version, seen: status, to, reason, tries: 0 });
+    this.#save();
+  }
+
+  /** The order as it will be; `sending` and `retrying` say that Core has not answered yet. */
+  shown(order) {
+    const action = this.#pending.get(order.id);
+    if (!action) return order;
+    const { to, reason, tries } = action;
+    return { ...order, status: to, reason, sending: true, retrying: tries > 0 };
+  }
+
+  /** Whether something is not answered yet. */
+  get pending() {
+    return this.#pending.size > 0;
+  }
+
+  async #begin(action) {
+    const { id, key, version, to, reason } = action;
+    this.#pending.set(id, action);
+    const path = `/v1/orders/${encodeURIComponent(id)}/transitions`;
+    const body = reason === null ? { to } : { to, reason };
+    const answer = await this.#outbox.deliver(path, body, { key, version }, () => {
+      action.tries += 1;
+      this.#told.changed();
+    });
+    if (answer === null) return;
+    this.#pending.delete(id);
+    this.#save();
+    if (answer.order) this.#told.answered(answer.order);
+    if (!answer.ok) this.#told.refused(action, answer);
+    else this.#told.changed();
+  }
+
+  #save() {
+    this.#storage.save([...this.#pending.values()]);
+  }
+}

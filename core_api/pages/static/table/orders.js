@@ -1,0 +1,69 @@
+// The guest's orders, each with how far it has come.
+
+import { arrange, el } from "../shared/dom.js";
+import { clockTime, money, orderNumber } from "../shared/format.js";
+import { language, t } from "../shared/language.js";
+
+const STAGES = ["placed", "accepted", "preparing", "ready", "served"];
+
+/** The list in `root`; `cancel` (order) is called when the guest takes one back. */
+export class Orders {
+  #root;
+  #cancel;
+  #rows = new Map();
+
+  constructor(root, cancel) {
+    this.#root = root;
+    this.#cancel = cancel;
+  }
+
+  /** Shows the orders, the newest first. */
+  show(orders) {
+    const rows = new Map();
+    for (const order of [...orders].reverse()) rows.set(order.id, this.#row(order));
+    this.#rows = rows;
+    arrange(this.#root, [...rows.values()].map((row) => row.element));
+  }
+
+  #row(order) {
+    const { version, status, sending = false, retrying = false } = order;
+    const shown = [language(), version, status, sending, retrying].join();
+    const known = this.#rows.get(order.id);
+    if (known?.shown === shown) return known;
+    const element = known?.element ?? el("li", { class: "order" });
+    element.dataset.status = status;
+    element.classList.toggle("sending", sending);
+    element.replaceChildren(...this.#content(order));
+    return { element, shown };
+  }
+
+  #content(order) {
+    const stage = order.status === "paid" ? STAGES.length : STAGES.indexOf(order.status);
+    return [
+      el(
+        "div",
+        { class: "order-head" },
+        el("span", { class: `badge ${order.status}` }, t(`status_${order.status}`)),
+        el("span", { class: "quiet" }, `#${orderNumber(order)} · ${clockTime(Date.parse(order.created_at)).slice(0, -3)}`),
+      ),
+      el("p", { class: "line" }, order.retrying ? t("orderRetrying") : t(`line_${order.status}`)),
+      stage < 0
+        ? null
+        : el("div", { class: "stages", "aria-hidden": "true" },
+            STAGES.map((_name, n) => el("span", { class: n <= stage ? "done" : null }))),
+      order.reason ? el("p", { class: "quiet", dir: "auto" }, t("reason", { reason: order.reason })) : null,
+      el("ul", { class: "order-items" },
+        order.items.map((item) =>
+          el("li", {}, el("span", {}, `${item.quantity}×`), el("span", { dir: "auto" }, item.name)))),
+      order.note ? el("p", { class: "order-note", dir: "auto" }, order.note) : null,
+      el(
+        "div",
+        { class: "order-foot" },
+        el("strong", {}, money(order.total, order.currency)),
+        order.status === "placed" && !order.sending
+          ? el("button", { class: "button", type: "button", onclick: () => this.#cancel(order) }, t("cancel"))
+          : null,
+      ),
+    ].filter((part) => part !== null);
+  }
+}

@@ -1,0 +1,41 @@
+// What the guest's page says.
+
+import { addTexts } from "../shared/language.js";
+import "../shared/texts.js";
+
+addTexts({
+  title: ["테이블 {table} — Yabam", "Table {table} — Yabam"],
+  scanTitle: ["테이블의 QR 코드를 스캔해 주세요", "Scan the code on your table"],
+  scanLead: [
+    "이 페이지는 테이블에 있는 코드로 열 수 있습니다. 직원에게 문의해 주셔도 됩니다.",
+    "This page opens with the code that stands on your table. Or ask a member of staff.",
+  ],
+  tokenRole: ["테이블용 코드가 아닙니다.", "This code is not for a table."],
+  orders: ["내 주문", "Your orders"],
+  noOrders: ["아직 주문이 없습니다. 아래 메뉴에서 골라 주세요.", "No orders yet. Choose from the menu."],
+  menu: ["메뉴", "Menu"],
+  menuFault: ["메뉴를 불러오지 못했습니다. 다시 시도합니다.", "The menu could not be loaded. Trying again."],
+  more: ["{dish} 하나 더", "One more {dish}"],
+  less: ["{dish} 하나 빼기", "One {dish} fewer"],
+  note: ["요청 사항", "Note to the kitchen"],
+  noteHint: ["요청 사항 (예: 덜 맵게)", "Note to the kitchen"],
+  order: ["{count}개 주문하기 · {total}", "Order {count} · {total}"],
+  orderSending: ["주문 보내는 중…", "Sending your order…"],
+  orderRetrying: ["연결을 기다리는 중 — 곧 다시 보냅니다", "No connection — it will be sent again"],
+  orderRefused: ["주문을 보내지 못했습니다: {detail}", "The order was not taken: {detail}"],
+  cancel: ["취소", "Cancel"],
+  cancelRefused: [
+    "이미 주방에서 시작해 취소할 수 없습니다. 직원에게 말씀해 주세요.",
+    "The kitchen has it already, so it cannot be cancelled here. Please ask the staff.",
+  ],
+  line_placed: ["주문이 전달되었습니다. 매장 확인을 기다리고 있습니다.", "Sent to the kitchen, which will confirm it in a moment."],
+  line_accepted: ["매장에서 주문을 확인했습니다.", "The kitchen has accepted it."],
+  line_preparing: ["지금 조리하고 있습니다.", "It is being prepared now."],
+  line_ready: ["준비되었습니다. 곧 가져다 드립니다.", "Ready. It is on its way to you."],
+  line_served: ["맛있게 드세요!", "Enjoy your meal!"],
+  line_paid: ["결제되었습니다. 감사합니다!", "Paid. Thank you!"],
+  line_rejected: ["죄송합니다. 주문을 받을 수 없습니다.", "Sorry, the kitchen cannot take this order."],
+  line_cancelled: ["주문이 취소되었습니다.", "This order was cancelled."],
+  reason: ["사유: {reason}", "Reason: {reason}"],
+  announce: ["주문 {number}: {line}", "Order {number}: {line}"],
+});
