@@ -141,7 +141,7 @@ class CoreApi:
                 Middleware(LastResort),
                 Middleware(self._metrics.middleware),
             ],
-            exception_handlers={CoreError: on_core_error, HTTPException: on_http_error},
+            exception_handlers={CoreError: self._on_core_error, HTTPException: on_http_error},
         )
         # A path with a slash too many is not found; a redirect would go where the Host header says.
         app.router.redirect_slashes = False
@@ -252,6 +252,11 @@ class CoreApi:
     async def openapi(self, _request: Request) -> Response:
         """GET /openapi.json."""
         return Response(self._openapi, media_type=JSON)
+
+    async def _on_core_error(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, CoreError):
+            self._metrics.refused(error.slug)
+        return await on_core_error(request, error)
 
     async def _synced(self, caller: Caller, device: str | None, wanted: SyncRequest) -> bytes:
         report = device_of(device)

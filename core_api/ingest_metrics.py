@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from client_sdk.contract.problem import TITLES
+
+OUTCOMES: Final = ("applied", "repeated", "refused")
 
 
 class IngestMetrics:
@@ -31,3 +37,9 @@ class IngestMetrics:
             "Records that are in the topic and not yet applied, over the partitions read here",
             registry=registry,
         )
+        # Every series is there from the start, at 0: what appears with its first fault raises no
+        # alert.
+        for outcome in OUTCOMES:
+            self.commands.labels(outcome)
+        for slug in TITLES:
+            self.dead_letters.labels(slug)

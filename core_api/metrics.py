@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from client_sdk.contract.device import DeviceMode
+from client_sdk.contract.problem import TITLES
+from client_sdk.contract.sync import ResetReason
 from core_api.load import Bound
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -38,6 +43,26 @@ class CoreMetrics:
             ["reason"],
             registry=self.registry,
         )
+        self.problems = Counter(
+            "yabam_core_problems_total",
+            "Requests refused or failed, by the problem that was answered",
+            ["problem"],
+            registry=self.registry,
+        )
+        self.devices = Gauge(
+            "yabam_core_devices_count",
+            "Owners' devices seen in the last two minutes, of all Cores, by how they were fed",
+            ["mode"],
+            registry=self.registry,
+        )
+        # Every series is there from the start, at 0: what appears with its first fault raises no
+        # alert.
+        for reason in get_args(ResetReason):
+            self.resets.labels(reason)
+        for slug in TITLES:
+            self.problems.labels(slug)
+        for mode in get_args(DeviceMode):
+            self.devices.labels(mode)
         gauge = Gauge(
             "yabam_core_waiting_requests",
             "Syncs that wait for something new",
@@ -50,19 +75,22 @@ class CoreMetrics:
             ["kind"],
             registry=self.registry,
         )
-        refused = Gauge(
-            "yabam_core_refused_requests",
-            "Requests refused with 503 since the start because a bound was reached, by kind",
-            ["kind"],
-            registry=self.registry,
-        )
         for kind, bound in bounds.items():
             under_way.labels(kind).set_function(partial(getattr, bound, "under_way"))
-            refused.labels(kind).set_function(partial(getattr, bound, "refused"))
+        self.registry.register(_Refusals(bounds))
 
     def reset_given(self, reason: str) -> None:
         """A client was given a snapshot, for this reason."""
         self.resets.labels(reason).inc()
+
+    def devices_seen(self, modes: Mapping[str, int]) -> None:
+        """So many devices were seen lately in each mode; none in those that are left out."""
+        for mode in get_args(DeviceMode):
+            self.devices.labels(mode).set(modes.get(mode, 0))
+
+    def refused(self, slug: str) -> None:
+        """A request was answered with this problem."""
+        self.problems.labels(slug).inc()
 
     def exposition(self) -> bytes:
         """All of it as text."""
@@ -86,8 +114,29 @@ class CoreMetrics:
 
             try:
                 await app(scope, receive, watch)
+            except Exception:
+                self.refused("internal")
+                raise
             finally:
                 route = getattr(scope.get("route"), "path", "none")
                 self.requests.labels(route, status).observe(time.perf_counter() - start)
 
         return timed
+
+
+class _Refusals(Collector):
+    """What the bounds themselves have counted."""
+
+    def __init__(self, bounds: Mapping[str, Bound]) -> None:
+        self._bounds = bounds
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counts of this moment."""
+        family = CounterMetricFamily(
+            "yabam_core_refused_requests",
+            "Requests refused with 503 because a bound was reached, by kind",
+            labels=["kind"],
+        )
+        for kind, bound in self._bounds.items():
+            family.add_metric([kind], bound.refused)
+        yield family

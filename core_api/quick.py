@@ -82,7 +82,7 @@ class QuickSync:
         try:
             body = await self._answer(authorization or "", device, scope["query_string"])
         except Exception as error:
-            refusal = await _refusal(scope, error)
+            refusal = await _refusal(scope, error, self._metrics)
             self._metrics.requests.labels(_PATH, refusal.status_code).observe(
                 time.perf_counter() - began
             )
@@ -105,7 +105,8 @@ class QuickSync:
         self._served.observe(time.perf_counter() - began)
 
 
-async def _refusal(scope: Scope, error: Exception) -> Response:
+async def _refusal(scope: Scope, error: Exception, metrics: CoreMetrics) -> Response:
+    metrics.refused(error.slug if isinstance(error, CoreError) else "internal")
     if isinstance(error, CoreError):
         return await on_core_error(Request(scope), error)
     log.error("request_failed", path=_PATH, exc_info=error)

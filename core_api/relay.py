@@ -86,6 +86,7 @@ class Relay:
         self._turned_at = clock()
         self._failing: str | None = "start"
         metrics.watch_watermark(self._watermark_age)
+        metrics.shards.set(partitions)
 
     @property
     def healthy(self) -> bool:

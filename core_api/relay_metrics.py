@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+CHANGES: Final = ("claimed", "released", "lost")
+FAILURES: Final = ("kafka", "postgres")
+UNREACHED: Final = ("unreceived", "unaccepted")
 
 
 class RelayMetrics:
@@ -86,6 +91,21 @@ class RelayMetrics:
             "Since the oldest last watermark of the shards owned; over 5 s streams degrade",
             registry=registry,
         )
+
+        self.shards = Gauge(
+            "yabam_relay_shards_count",
+            "Shards that there are; the relays together must own so many",
+            registry=registry,
+        )
+        # Every series is there from the start, at 0: what appears with its first fault raises no
+        # alert.
+        for change in CHANGES:
+            self.lease_changes.labels(change)
+        for on in FAILURES:
+            self.failures.labels(on)
+        for kind in UNREACHED:
+            self.unreached.labels(kind)
+            self.alerts.labels(kind)
 
     def watch_watermark(self, age_s: Callable[[], float]) -> None:
         """Ask `age_s` for the watermark's age whenever the numbers are read."""

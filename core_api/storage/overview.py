@@ -1,0 +1,99 @@
+"""What ops look at, in Postgres: how much waits, who is there, and which orders reach nobody."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from core_api.storage.pool import Pool, mapped_errors
+
+# No lock. Of devices at most the 100,000 that were seen last are counted, by ix_devices_seen_at.
+_MODES: Final = """
+SELECT mode, count(*) AS devices FROM (
+    SELECT mode FROM devices WHERE seen_at > now() - make_interval(secs => $1)
+    ORDER BY seen_at DESC LIMIT 100000
+) AS seen GROUP BY mode
+"""
+
+# No lock; the count reads at most 100,001 index entries, the age the first of the primary key.
+_OUTBOX: Final = """
+SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 100001) AS counted) AS rows,
+       (SELECT extract(epoch FROM now() - committed_after)::float8
+        FROM outbox ORDER BY id LIMIT 1) AS age_s
+"""
+
+# No lock. The table holds only orders that are late now; of many, the first 10,000 are counted.
+_UNREACHED: Final = """
+WITH late AS MATERIALIZED (
+    SELECT order_id, kind, store_id, placed_at FROM unreached ORDER BY placed_at LIMIT 10000
+)
+SELECT kind, store_id, count(*) AS orders,
+       extract(epoch FROM now() - min(placed_at))::float8 AS waiting_s,
+       (array_agg(order_id::text ORDER BY placed_at))[1] AS order_id
+FROM late GROUP BY kind, store_id ORDER BY min(placed_at), store_id, kind LIMIT $1
+"""
+
+
+class Waiting(Struct, frozen=True):
+    """The outbox."""
+
+    rows: int
+    """100001: more than 100,000."""
+    age_s: float
+    """Of its oldest row; 0 when it is empty."""
+
+
+class LateStore(Struct, frozen=True):
+    """A store with orders that nobody has received, or nobody has accepted, in time."""
+
+    kind: str
+    store_id: str
+    orders: int
+    waiting_s: float
+    """Of the oldest of them."""
+    order_id: str
+    """The oldest of them."""
+
+
+class Overview(Struct, frozen=True):
+    """All of it, at one moment."""
+
+    at: datetime
+    outbox: Waiting
+    modes: dict[str, int]
+    """Devices seen lately, by mode."""
+    late: list[LateStore]
+    """The longest waiting first."""
+
+
+async def count_modes(pool: Pool, seen_within_s: float) -> dict[str, int]:
+    """How many devices were seen in each mode within that time.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        rows = await pool.fetch(_MODES, seen_within_s)
+    return {row["mode"]: row["devices"] for row in rows}
+
+
+async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> Overview:
+    """All that the ops page takes from Postgres.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        async with pool.acquire() as connection:
+            at = await connection.fetchval("SELECT now()")
+            outbox = await connection.fetchrow(_OUTBOX)
+            modes = await connection.fetch(_MODES, seen_within_s)
+            late = await connection.fetch(_UNREACHED, most_stores)
+    return Overview(
+        at,
+        Waiting(outbox["rows"], outbox["age_s"] or 0.0) if outbox else Waiting(0, 0.0),
+        {row["mode"]: row["devices"] for row in modes},
+        [LateStore(**row) for row in late],
+    )
