@@ -12,7 +12,7 @@ from client_sdk.contract.ticket import Ticket, TicketKeys
 from core_api.access import Caller, check_sync
 from core_api.errors import UnavailableError
 from core_api.gather import Gatherer
-from core_api.load import Bound, poll_after_ms
+from core_api.load import Bound, Pace
 from core_api.storage.pool import Pool
 from core_api.storage.reads import (
     Moment,
@@ -54,7 +54,7 @@ class FetchSync:
         tickets: signs stream tickets.
         stream_url: an event server that carries these channels; None: there is none.
         ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
-        poll_after_ms: how long a polling client should wait while Core is calm.
+        pace: how long polling clients should wait.
         bound: how many syncs may read at once; those that wait do not count.
         deadline_s: how long one read may take.
         reset_given: called with the reason for each snapshot given.
@@ -67,7 +67,7 @@ class FetchSync:
         tickets: TicketKeys,
         stream_url: Callable[[Iterable[Channel]], str | None],
         ticket_ttl_s: float,
-        poll_after_ms: int,
+        pace: Pace,
         bound: Bound,
         deadline_s: float,
         reset_given: Callable[[ResetReason], None],
@@ -76,7 +76,7 @@ class FetchSync:
         self._tickets = tickets
         self._stream_url = stream_url
         self._ticket_ttl_s = ticket_ttl_s
-        self._poll_after_ms = poll_after_ms
+        self._pace = pace
         self._bound = bound
         self._deadline_s = deadline_s
         self._reset_given = reset_given
@@ -102,7 +102,7 @@ class FetchSync:
             known = {str(channel): seq or 0 for channel, seq in request.after.items()}
             if await self._tail.wait(known, request.wait_s):
                 moment, channels = await self._read_soon(request)
-        pace = poll_after_ms(self._poll_after_ms, self._bound.share)
+        pace = self._pace.after_ms(self._bound.share)
         return encode_answer(moment, channels, self._grant(caller, moment, channels), pace)
 
     async def _read_soon(self, request: SyncRequest) -> tuple[Moment, list[ChannelAnswer]]:

@@ -6,6 +6,7 @@ What cannot be served soon is refused early and cheaply, with a time to come bac
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ _CALM: Final = 0.25
 """Up to this share of the bound, polling clients keep their usual pace."""
 _SLOWEST: Final = 10
 """At the bound, they poll this many times more slowly."""
+_REMEMBERED_S: Final = 5.0
+"""How long the load must last before it slows polling clients down, and for how long it does."""
 _MAX_SUBJECTS: Final = 50_000
 
 
@@ -77,6 +80,33 @@ def poll_after_ms(usual_ms: int, share: float) -> int:
     if share <= _CALM:
         return usual_ms
     return round(usual_ms * (1 + (_SLOWEST - 1) * (share - _CALM) / (1 - _CALM)))
+
+
+class Pace:
+    """The pace of polling clients, by how much of the bound was taken of late.
+
+    A storm fills the bound for a moment, and every client is answered in that moment: were it told
+    to wait ten times as long for that, all would be deaf long after the storm has passed.
+
+    Args:
+        usual_ms: how long a client waits while it is calm.
+        now: seconds that only go forward.
+    """
+
+    def __init__(self, usual_ms: int, now: Callable[[], float]) -> None:
+        self._usual_ms = usual_ms
+        self._now = now
+        self._level = 0.0
+        self._share = 0.0
+        self._since = now()
+
+    def after_ms(self, share: float) -> int:
+        """What to tell a client at this moment, in which `share` of the bound is taken."""
+        now = self._now()
+        weight = 1 - math.exp((self._since - now) / _REMEMBERED_S)
+        self._level += (self._share - self._level) * weight
+        self._share, self._since = share, now
+        return poll_after_ms(self._usual_ms, self._level)
 
 
 class RateLimit:

@@ -26,7 +26,7 @@ from core_api.hints import Hints
 from core_api.http import CoreApi, Limits
 from core_api.ids import epoch_name, order_id
 from core_api.ingest_main import run_ingest
-from core_api.load import Bound, RateLimit
+from core_api.load import Bound, Pace, RateLimit
 from core_api.memory import keep_giving_back
 from core_api.metrics import CoreMetrics
 from core_api.pages.serving import FOLDER, Pages, content_policy, read_files
@@ -116,7 +116,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             ),
             settings.stream_url_for(),
             settings.ticket_ttl_s,
-            settings.poll_after_ms,
+            Pace(settings.poll_after_ms, time.monotonic),
             syncs,
             settings.deadline_s,
             metrics.reset_given,

@@ -15,7 +15,7 @@ from client_sdk.contract.ticket import TicketKeys
 from core_api.access import Caller
 from core_api.fetch import FetchSync
 from core_api.http import CoreApi, Limits
-from core_api.load import Bound, RateLimit
+from core_api.load import Bound, Pace, RateLimit
 from core_api.metrics import CoreMetrics
 from core_api.quick import QuickSync
 from core_api.storage import reads
@@ -70,7 +70,7 @@ def core() -> CoreApi:
         TicketKeys({"t": b"k" * 32}, "t"),
         lambda _channels: "https://events.example/v1/stream",
         30.0,
-        3000,
+        Pace(3000, lambda: 0.0),
         bound,
         5.0,
         metrics.reset_given,
