@@ -20,7 +20,7 @@ from client_sdk.contract.errors import YabamError
 from deploy.kafka.server import ensure_libs
 from tests.chaos.crowd import Crowd, Watcher
 from tests.chaos.load import Load
-from tests.chaos.report import Table, markdown, summary, write_json
+from tests.chaos.report import Table, markdown, summary, write_json, write_notes
 from tests.chaos.runner import RECOVERS_WITHIN_S, Field, Outcome, Runner, Scenario
 from tests.chaos.scenarios import ALL
 from tests.chaos.site import Site
@@ -79,6 +79,7 @@ def _run(
     def save(new: Sequence[Outcome]) -> None:
         outcomes[:] = [*before, *new]
         write_json(options.build / "chaos.json", outcomes)
+        write_notes(options.build / "chaos-notes.json", outcomes)
         said = summary(outcomes, options.seed, options.clients, options.rate, options.scale)
         took = f"{(time.monotonic() - start) / 60:.0f} minutes"
         (options.build / "chaos.md").write_text(f"{said} {took}.\n\n{markdown(outcomes)}")

@@ -67,6 +67,10 @@ class Load:
         """The same of each command that Kafka acknowledged."""
         self.forgiving = False
         """Whether an order may be gone, as after a restore."""
+        self.refused: list[str] = []
+        """Steps that Core refused for good, though each follows from the one before."""
+        self.patience_s = _REST_WITHIN_S
+        """How long writers may need to finish, and commands to be applied."""
 
     def start(self, *, by_kafka: bool = True) -> None:
         """Write until paused."""
@@ -81,7 +85,7 @@ class Load:
         """Begin no more orders, and wait until those under way are done; whether they were."""
         self._running.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_REST_WITHIN_S):
+            async with asyncio.timeout(self.patience_s):
                 await self._sent.wait()
                 await asyncio.gather(*self._lives)
         return not self._lives and self._sent.is_set()
@@ -97,7 +101,7 @@ class Load:
 
     async def ingested(self, ledger: Ledger) -> None:
         """Return once every command that Kafka acknowledged has been applied, or time is up."""
-        deadline = time.monotonic() + _REST_WITHIN_S
+        deadline = time.monotonic() + self.patience_s
         while time.monotonic() < deadline:
             stored = await ledger.by_reference(list(self.by_kafka))
             if self.by_kafka.keys() <= stored.keys():
@@ -105,12 +109,17 @@ class Load:
             await asyncio.sleep(0.2)
 
     async def judge(self, ledger: Ledger) -> Verdict:
-        """Every acknowledged write against the database; then they are forgotten."""
+        """Every acknowledged write against the database, and what was refused; then they are
+        forgotten."""
         verdict = Verdict()
         for acknowledged, what in ((self.by_http, "over HTTP"), (self.by_kafka, "through Kafka")):
             stored = await ledger.by_reference(list(acknowledged))
             verdict.add(judge_writes(acknowledged, stored, what))
             acknowledged.clear()
+        if self.refused:
+            note = f"{len(self.refused)} steps were refused: {self.refused[0]}"
+            verdict.add(Verdict(lost=len(self.refused), notes=[note]))
+            self.refused.clear()
         return verdict
 
     def forget(self) -> None:
@@ -139,10 +148,11 @@ class Load:
                     await asyncio.sleep(self._chance.uniform(0.5, 1.5) * _BETWEEN_STEPS_S)
                     order = await self._producer.transition(order.id, step)
                     self.by_http[reference] = order.version
-            except RefusedError:
-                if not self.forgiving:
-                    raise
-                self.by_http.pop(reference, None)
+            except RefusedError as error:
+                if self.forgiving:
+                    self.by_http.pop(reference, None)
+                else:
+                    self.refused.append(str(error))
 
     async def _send_on(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from tests.chaos.runner import Field, Outcome
 
 REPORTS: Final = ("chaos", "unprotected")
 """Their names in `build`, and of the marks in the document."""
+_MOST_NOTES: Final = 6
 _HEAD: Final = (
     f"{'scenario':<22}{'result':<9}{'recovery':>9}{'slowest':>9}{'written':>9}{'lost':>6}"
     f"{'doubled':>9}{'disorder':>9}{'live':>9}{'polling':>9}{'other':>7}"
@@ -85,6 +86,16 @@ def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
         if not o.skipped
     ]
     path.write_text(json.dumps(entries, indent=1) + "\n")
+
+
+def write_notes(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """What was wrong, in words, by scenario; empty if nothing was."""
+    wrong = {
+        o.scenario.name: [text for text in (o.trouble, *o.verdict.notes) if text][:_MOST_NOTES]
+        for o in outcomes
+        if not o.passed
+    }
+    path.write_text(json.dumps(wrong, indent=1, ensure_ascii=False) + "\n")
 
 
 def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, scale: float) -> str:

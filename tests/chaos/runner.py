@@ -168,6 +168,7 @@ class Runner:
         # Each scenario draws its own victims and times, whatever was run before it.
         self._ground.chance = random.Random(f"{self._seed}/{scenario.name}")
         load.forgiving = scenario.new_epoch
+        load.patience_s = min(load.patience_s, self._ground.patience_s)
         self._phase = "load"
         load.start()
         await asyncio.sleep(_WARM_UP_S * self._ground.scale)
@@ -200,7 +201,8 @@ class Runner:
         if not await load.pause():
             outcome.trouble = outcome.trouble or "writers could not finish their orders"
         await load.ingested(site.ledger)
-        await crowd.level(site.ledger, live=False, within_s=_LEVEL_WITHIN_S)
+        patience_s = min(_LEVEL_WITHIN_S, self._ground.patience_s)
+        await crowd.level(site.ledger, live=False, within_s=patience_s)
         outcome.written = sum(
             len(facts)
             for facts in (

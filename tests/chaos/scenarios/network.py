@@ -14,13 +14,14 @@ async def _stall(ground: Field) -> str:
     for front in _fronts(ground):
         front.stall()
     await ground.last(40)
-    modes = ground.crowd.modes()
-    return f"then {dict(modes)}"
+    await ground.all_in("polling", "offline", within_s=30)
+    return f"then {dict(ground.crowd.modes())}"
 
 
 async def _stall_streams(ground: Field) -> str:
     ground.site.events_front.stall()
     await ground.last(40)
+    await ground.all_in("polling", within_s=30)
     return f"then {dict(ground.crowd.modes())}"
 
 

@@ -36,8 +36,9 @@ async def _freeze_kafka(ground: Field) -> str:
     kafka = kafka_of(ground)
     kafka.suspend()
     await ground.last(20)
+    await ground.all_in("polling", within_s=30)
     kafka.resume()
-    return "frozen"
+    return "frozen until all clients polled"
 
 
 async def _wipe_kafka(ground: Field) -> str:

@@ -74,7 +74,7 @@ async def _pause_past_lease(ground: Field) -> str:
     relay.suspend()
 
     async def taken_over() -> bool:
-        return len(await _owners(site)) == 1
+        return len(await owners(site)) == 1
 
     seconds = await ground.until(taken_over, "the other relay took all shards over")
     await ground.last(2)
@@ -98,7 +98,8 @@ async def _held(watch: DeleteWatch, ground: Field) -> None:
         raise NotInjectedError("relay-2 deleted what it had published") from error
 
 
-async def _owners(site: Site) -> set[str]:
+async def owners(site: Site) -> set[str]:
+    """Which relays hold all the shards; empty: a shard is held by none."""
     rows = await site.ledger.fetch("SELECT owner FROM relay_leases WHERE expires_at > now()")
     return {str(row[0]) for row in rows} if len(rows) == 4 else set()
 

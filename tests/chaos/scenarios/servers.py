@@ -9,6 +9,7 @@ from functools import partial
 
 from deploy.local.process import Process
 from tests.chaos.runner import Field, Inject, NotInjectedError, Scenario
+from tests.chaos.scenarios.relays import owners
 from tests.chaos.site import aside
 
 _KINDS = ("core", "relay", "ingest", "events")
@@ -37,12 +38,42 @@ def _freeze(kind: str) -> Inject:
     async def inject(ground: Field) -> str:
         victim = ground.chance.choice(_all_of(ground, kind))
         seconds = ground.chance.uniform(8, 14)
+        start = time.monotonic()
         victim.suspend()
         await ground.last(seconds)
+        seen = await _NOTICED[kind](ground)
         victim.resume()
-        return f"{victim.name} frozen for {seconds * ground.scale:.0f} s"
+        return f"{victim.name} frozen for {time.monotonic() - start:.0f} s{seen}"
 
     return inject
+
+
+async def _others_took_over(ground: Field) -> str:
+    async def taken_over() -> bool:
+        return len(await owners(ground.site)) == 1
+
+    await ground.until(taken_over, "the other relay took all shards over", 30)
+    return ", its shards were taken over"
+
+
+async def _clients_found_out(ground: Field) -> str:
+    """Whether its clients get what is written now though it keeps their connections."""
+    within_s = min(40.0, ground.patience_s)
+    if not await ground.crowd.level(ground.site.ledger, live=False, within_s=within_s):
+        raise NotInjectedError("its clients found out and had all that was written")
+    return ", its clients had everything before it woke"
+
+
+async def _nobody_need_notice(_: Field) -> str:
+    return ""
+
+
+_NOTICED = {
+    "core": _nobody_need_notice,
+    "relay": _others_took_over,
+    "ingest": _nobody_need_notice,
+    "events": _clients_found_out,
+}
 
 
 async def _at_random(ground: Field) -> str:

@@ -6,9 +6,11 @@ import subprocess
 from pathlib import Path
 
 from deploy.local.postgres import binaries
-from tests.chaos.runner import Field, Inject, NotPossibleError, Scenario
+from tests.chaos.runner import Field, Inject, NotInjectedError, NotPossibleError, Scenario
 from tests.chaos.site import DATABASE, Site, aside
 
+_MOST_LATE = 0.05
+"""The share of clients whose ticket may have expired on a busy machine."""
 _FAKETIME_PLACES = ("/usr/lib", "/usr/local/lib", "/opt")
 
 
@@ -36,14 +38,30 @@ def _clock_off(kind: str) -> Inject:
                 }
             )
             await ground.site.ready(process)
-            await ground.last(12)
-            seen.append(f"{offset}: {dict(ground.crowd.modes())}")
+            seen.append(f"{offset}: {await _all_come_again(ground)}")
         await aside(process.stop)
         process.start()
         await ground.site.ready(process)
         return "; ".join(seen)
 
     return inject
+
+
+async def _all_come_again(ground: Field) -> str:
+    """What became of it when all clients had to sync and to connect anew."""
+    site = ground.site
+    before = await _refused_tickets(site)
+    site.events_front.cut()
+    await ground.last(12)
+    await ground.all_in("live", within_s=40)
+    refused = await _refused_tickets(site) - before
+    if refused > len(ground.crowd.watchers) * _MOST_LATE:
+        raise NotInjectedError(f"tickets are good whatever the clock: {refused:.0f} were refused")
+    return f"all live again, {refused:.0f} tickets refused"
+
+
+async def _refused_tickets(site: Site) -> float:
+    return await site.metrics("events", "yabam_events_requests_refused_total", "ticket")
 
 
 async def _restore(ground: Field) -> str:

@@ -1,0 +1,32 @@
+"""The tool that takes protections out fits the code as it is, and leaves no scenario out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.scenarios import ALL
+from tests.chaos.unprotected.tree import ROOT, Patch, PatchError, apply
+from tests.chaos.unprotected.trials import TRIALS, Trial
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.scenario)
+def test_each_patch_fits_once_and_leaves_python(trial: Trial, tmp_path: Path) -> None:
+    for file in {patch.file for patch in trial.without.patches}:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text((ROOT / file).read_text())
+    for patch in trial.without.patches:
+        apply(patch, tmp_path)
+        compile((tmp_path / patch.file).read_text(), patch.file, "exec")
+
+
+def test_every_scenario_is_tried_once() -> None:
+    assert sorted(trial.scenario for trial in TRIALS) == sorted(s.name for s in ALL)
+
+
+@pytest.mark.parametrize("text", ["a guard is missing", "guard()\nguard()\n"])
+def test_a_patch_that_does_not_fit_exactly_once_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "module.py").write_text(text)
+    with pytest.raises(PatchError, match=r"module\.py"):
+        apply(Patch("module.py", "guard()\n", ""), tmp_path)

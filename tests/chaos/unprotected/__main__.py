@@ -1,0 +1,140 @@
+"""`python -m tests.chaos.unprotected`: each scenario must fail once its protection is taken out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.chaos.scenarios import ALL
+from tests.chaos.unprotected.tree import PatchError, copy_tree
+from tests.chaos.unprotected.trials import TRIALS, Trial
+
+_CLIENTS: Final = 20
+_PATIENCE_S: Final = 20
+_RUN_WITHIN_S: Final = 240
+_MOST_TEXT: Final = 200
+Seen = dict[str, Any]
+
+
+def main() -> int:
+    """0 if every scenario that was run has failed; 1 if one has passed or could not be run."""
+    options = _options()
+    build = options.build.resolve()
+    results = _kept(build / "unprotected.json")
+    chosen = [t for t in TRIALS if t.scenario in options.scenario or not options.scenario]
+    for trial in chosen:
+        began = time.monotonic()
+        seen = _try(trial, build)
+        results[trial.scenario] = seen
+        took = time.monotonic() - began
+        print(f"{trial.scenario:<20}{seen['result']:<12}{took:>4.0f} s  {seen['said']}", flush=True)
+        _write(build, results)
+    failed = [t.scenario for t in chosen if results[t.scenario]["result"] == "failed"]
+    print(f"\n{len(failed)} of {len(chosen)} scenarios fail without their protection")
+    return 0 if len(failed) == len(chosen) else 1
+
+
+def _try(trial: Trial, build: Path) -> Seen:
+    """Run one scenario from a patched copy of the project; what the run said."""
+    folder = Path(tempfile.mkdtemp(prefix="yabam-unprotected-"))
+    try:
+        copy_tree(folder, trial.without.patches)
+        made = folder / "build"
+        made.mkdir()
+        (build / "kafka").mkdir(parents=True, exist_ok=True)
+        (made / "kafka").symlink_to(build / "kafka")
+        code = _run(trial, folder)
+        return {"without": trial.without.what} | _judged(made / "chaos.json", code, folder)
+    except PatchError as error:
+        return {"without": trial.without.what, "result": "not run", "said": str(error)}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(trial: Trial, folder: Path) -> int | None:
+    """The exit status of the chaos run; None: it did not end in time."""
+    needs_kafka = {s.name: s.needs_kafka for s in ALL}[trial.scenario]
+    command = [sys.executable, "-m", "tests.chaos", "--scenario", trial.scenario]
+    command += ["--seed", str(trial.seed), "--scale", str(trial.scale)]
+    command += ["--clients", str(_CLIENTS), "--patience", str(_PATIENCE_S)]
+    command += [] if needs_kafka else ["--embedded"]
+    environment = os.environ | {"PYTHONPATH": str(folder), "TMPDIR": str(folder)}
+    # Postgres has a user of its own, who must be let through.
+    folder.chmod(0o711)
+    with (folder / "run.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            return process.wait(_RUN_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+            return None
+
+
+def _judged(report: Path, code: int | None, folder: Path) -> Seen:
+    """What the run's report says of its one scenario."""
+    entries = json.loads(report.read_text()) if report.exists() else []
+    if code is None or not entries:
+        last = (folder / "run.log").read_text(errors="replace").strip().splitlines()[-3:]
+        return {"result": "not run", "said": " / ".join(last)[:_MOST_TEXT]}
+    (entry,) = entries
+    notes = json.loads(report.with_name("chaos-notes.json").read_text())
+    said = [f"{entry[key]} {key.replace('_', ' ')}" for key in _COUNTS if entry[key]]
+    if entry["recovery_s"] is None:
+        said.append(f"clients did not recover within {_PATIENCE_S} s")
+    said += notes.get(entry["scenario"], [])[:1]
+    failed = code == 1 and bool(said)
+    return {"result": "failed" if failed else "passed", "said": "; ".join(said)[:_MOST_TEXT]}
+
+
+_COUNTS: Final = ("lost", "doubled", "out_of_order")
+
+
+def _kept(path: Path) -> dict[str, Seen]:
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _write(build: Path, results: Mapping[str, Seen]) -> None:
+    (build / "unprotected.json").write_text(json.dumps(results, indent=1) + "\n")
+    names = [trial.scenario for trial in TRIALS if trial.scenario in results]
+    (build / "unprotected.md").write_text(_table(names, results))
+
+
+def _table(names: Sequence[str], results: Mapping[str, Seen]) -> str:
+    failed = sum(results[name]["result"] == "failed" for name in names)
+    rows = [
+        f"{failed} of {len(names)} scenarios failed without their protection.",
+        "",
+        "| scenario | taken out | the run | what it said |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name in names:
+        seen = results[name]
+        said = seen["said"].replace("|", "/").replace("\n", " ")
+        rows.append(f"| {name} | {seen['without']} | {seen['result']} | {said} |")
+    return "\n".join(rows) + "\n"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.unprotected", description=__doc__)
+    parser.add_argument(
+        "--scenario", nargs="+", default=[], choices=[t.scenario for t in TRIALS], metavar="NAME",
+        help="only these; the results of the others are kept",
+    )  # fmt: skip
+    parser.add_argument("--build", type=Path, default=Path("build"), help="jars and reports")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
