@@ -138,7 +138,7 @@ class Applier:
         except Exception as error:
             # A fault of ours, or data that the database refuses: it must not block the partition.
             _log.exception("command_failed", partition=record.partition, offset=record.offset)
-            await self._bury(record, "internal", f"{type(error).__name__}: {error}")
+            await self._bury(record, "internal", f"{type(error).__name__}: {_first_line(error)}")
         else:
             self._metrics.commands.labels(outcome).inc()
 
@@ -159,7 +159,8 @@ class Applier:
         except _REFUSED:
             raise
         except asyncpg.PostgresError as error:
-            raise UnavailableError(f"the database answers with an error: {error}") from error
+            reason = _first_line(error)
+            raise UnavailableError(f"the database answers with an error: {reason}") from error
         return "repeated" if written.replayed else "applied"
 
     async def _bury(self, record: InboundRecord, slug: str, detail: str) -> None:
@@ -191,3 +192,8 @@ class Applier:
             else:
                 self._trouble = None
                 return result
+
+
+def _first_line(error: Exception) -> str:
+    """Without what Postgres adds: that may quote the row."""
+    return str(error).partition("\n")[0]

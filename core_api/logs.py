@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
+import asyncpg
 import structlog
 
 
@@ -16,6 +19,7 @@ def configure(process: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering: list[structlog.typing.Processor] = [
+        without_rows,
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(),
     ]
@@ -36,3 +40,20 @@ def configure(process: str) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # aiokafka logs each failed attempt as an error; our own events say what follows from it.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def without_rows(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """A structlog processor: Postgres's errors lose their detail, which may quote a whole row, and
+    so a guest's name, number and note."""
+    error = event.get("exc_info")
+    if isinstance(error, tuple):
+        error = error[1]
+    elif error is not None and not isinstance(error, BaseException):
+        error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, asyncpg.PostgresError):
+            error.detail = None
+        error = error.__cause__ or error.__context__
+    return event

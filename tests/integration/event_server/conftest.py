@@ -24,7 +24,7 @@ from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.broker import EmbeddedBroker
 from event_server.access import OpsTokens
 from event_server.intake import Intake, Reach
-from event_server.main import EventServer, build, serve
+from event_server.main import EventServer, build, serve, ticket_keys
 from event_server.serving import bind
 from event_server.settings import EventSettings
 from tests.unit.event_server.parts import EPOCH, KEYS, make_ticket, order_record, watermark_record
@@ -69,11 +69,11 @@ class Running:
 
     def mark(self, epoch: str = EPOCH) -> None:
         """The relay's watermark: now."""
-        self._take(None, watermark_record(time.time(), epoch))
+        self.take(None, watermark_record(time.time(), epoch))
 
     def publish(self, *ids: str, text: str = "", epoch: str = EPOCH) -> None:
         """One order event."""
-        self._take(*order_record(ids, epoch, text))
+        self.take(*order_record(ids, epoch, text))
 
     def ticket(self, cursor: dict[str, int], **changes: Any) -> str:
         """A ticket of a sync that happened now."""
@@ -84,7 +84,8 @@ class Running:
         while len(self.server.streams) != streams:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
-    def _take(self, value: bytes | None, headers: Any) -> None:
+    def take(self, value: bytes | None, headers: Any) -> None:
+        """Any record."""
         assert self._intake is not None
         self._intake.take(0, self._offset, time.time(), value, headers, time.monotonic())
         self.server.metrics.latency.settle(time.monotonic())
@@ -149,7 +150,7 @@ async def running(**changes: Any) -> AsyncIterator[Running]:
     }
     settings = EventSettings(**(values | changes))
     listener = bind("127.0.0.1", 0, "YABAM_EVENTS_PORT")
-    server = build(settings, KEYS, OpsTokens(settings.token_keys, time.time))
+    server = build(settings, ticket_keys(settings), OpsTokens(settings.token_keys, time.time))
     me = Running(server, listener.getsockname()[1])
     me.serving = asyncio.create_task(serve(server, [listener], asyncio.Event().wait()))  # type: ignore[arg-type]
     while not server.http.started:  # noqa: ASYNC110

@@ -1,0 +1,33 @@
+"""A real Core over a real PostgreSQL, and the whole system, as the integration tests have them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.stack import Stack
+from tests.integration.conftest import (
+    core,
+    core_process,
+    database,
+    db,
+    make_database,
+    postgres_server,
+)
+from tests.integration.event_server.conftest import client
+from tests.security.installation import installed
+
+__all__ = ["client", "core", "core_process", "database", "db", "postgres_server"]
+
+
+@pytest.fixture(scope="session")
+def system(
+    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Every process of ours, shared by the tests that need them all."""
+    database = asyncio.run(make_database(postgres_server))
+    with installed(database, tmp_path_factory.mktemp("system")) as running:
+        yield running

@@ -1,0 +1,57 @@
+"""The whole system as real processes on this machine's embedded parts, and its logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.stack import Addresses, Stack, free_ports
+from tests.integration.core_service import KEYS
+
+TOGETHER = pytest.mark.xdist_group("security-system")
+"""Marks tests that share one system, which only one worker has."""
+
+
+@contextmanager
+def installed(database: str, folder: Path, extra: dict[str, str] | None = None) -> Iterator[Stack]:
+    """Every process of ours, ready, over an empty database."""
+    broker = EmbeddedBroker(folder)
+    broker.start()
+    try:
+        addresses = Addresses(database, broker.bootstrap, ports=free_ports())
+        settings = {"YABAM_EVENTS_FETCH_WAIT_MS": "10"} | (extra or {})
+        stack = Stack(addresses, KEYS, folder, settings)
+        stack.migrate()
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop()
+    finally:
+        broker.stop()
+
+
+def log_lines(stack: Stack) -> list[str]:
+    """All that the processes have written."""
+    lines: list[str] = []
+    for process in stack.processes:
+        if process.log.exists():
+            # Only what ends a line in a terminal or a log collector, and no more than that.
+            lines += process.log.read_bytes().decode().split("\n")[:-1]
+    return lines
+
+
+def log_events(stack: Stack) -> list[dict[str, Any]]:
+    """Each line of the logs as the object that it must be."""
+    events = []
+    for line in log_lines(stack):
+        event = json.loads(line)
+        assert isinstance(event, dict), line
+        events.append(event)
+    return events

@@ -1,0 +1,81 @@
+"""Every route of Core, each with a request that a rightful caller would be answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from httpx import AsyncClient, Response
+
+from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
+
+OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"})
+TABLE = "5"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request."""
+
+    route: str
+    """As the OpenAPI document names it."""
+    method: str
+    path: str
+    json: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def send(self, client: AsyncClient, who: str) -> Response:
+        """Its answer to the holder of this token."""
+        headers = bearer(who) | self.headers
+        return await client.request(self.method, self.path, json=self.json, headers=headers)
+
+
+def calls(store: str, order_id: str) -> list[Call]:
+    """A request to each route that concerns this store, and this order at its table 5."""
+    order = f"/v1/orders/{order_id}"
+    return [
+        Call("/v1/sync", "GET", f"/v1/sync?channel=store:{store}"),
+        Call("/v1/sync", "GET", f"/v1/sync?channel=table:{store}/{TABLE}"),
+        Call("/v1/sync", "GET", f"/v1/sync?lastEventId=store:{store}@0"),
+        Call("/v1/sync", "POST", "/v1/sync", {"channels": {f"store:{store}": 0}}),
+        Call("/v1/orders", "POST", "/v1/orders", an_order(store, TABLE)),
+        Call("/v1/orders/batch", "POST", "/v1/orders/batch", a_batch(store)),
+        Call("/v1/orders/{id}", "GET", order),
+        Call("/v1/orders/{id}", "PATCH", order, {"note": "mine now"}),
+        Call("/v1/orders/{id}/transitions", "POST", f"{order}/transitions", {"to": "cancelled"}),
+        Call("/v1/orders/{id}/transitions", "POST", f"{order}/transitions", {"to": "accepted"}),
+        Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
+        Call("/metrics", "GET", "/metrics"),
+    ]
+
+
+def a_batch(store: str) -> dict[str, Any]:
+    """The body of a batch of one order."""
+    return {"items": [{"idempotency_key": f"k-{new_store()}", "order": an_order(store, TABLE)}]}
+
+
+def refused(response: Response) -> bool:
+    """Whether the caller was denied, and told nothing else."""
+    if response.status_code == 200 and "results" in response.json():
+        (result,) = response.json()["results"]
+        return result["status"] in (403, 404) and result["order"] is None
+    return response.status_code in (403, 404)
+
+
+async def placed(core: CoreService, store: str, table: str | None = TABLE, **more: Any) -> str:
+    """An order of this store; its id."""
+    response = await core.client.post(
+        "/v1/orders", json=an_order(store, table, **more), headers=bearer(token("owner", store))
+    )
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
+
+
+async def seen(core: CoreService, store: str) -> tuple[int, dict[str, tuple[str, int, str]]]:
+    """What the store holds, as ops see it: its head, its open orders."""
+    response = await core.client.get(
+        f"/v1/sync?channel=store:{store}", headers=bearer(token("ops"))
+    )
+    (channel,) = response.json()["channels"]
+    orders = (channel["snapshot"] or {"orders": []})["orders"]
+    return channel["head"], {o["id"]: (o["status"], o["version"], o["note"]) for o in orders}

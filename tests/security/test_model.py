@@ -1,0 +1,37 @@
+"""SECURITY.md and the tests: each line of the threat model has one, and nothing else has."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+MODEL = Path("SECURITY.md")
+TESTS = Path(__file__).parent
+
+
+def lines_of_the_model() -> list[int]:
+    return [int(number) for number in re.findall(r"^\* \*\*T(\d+)\*\*", MODEL.read_text(), re.M)]
+
+
+def numbered_tests() -> set[int]:
+    names = [
+        node.name
+        for path in TESTS.glob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return {int(found[1]) for name in names if (found := re.match(r"test_t(\d+)_", name))}
+
+
+def test_each_line_of_the_threat_model_has_a_test_and_each_test_a_line() -> None:
+    lines = lines_of_the_model()
+    assert lines == list(range(1, len(lines) + 1))
+    assert len(lines) > 30
+    assert numbered_tests() == set(lines)
+
+
+def test_each_setting_that_is_named_exists() -> None:
+    named = set(re.findall(r"YABAM_[A-Z_]+", MODEL.read_text()))
+    assert named
+    assert named <= set(re.findall(r"YABAM_[A-Z_]+", Path("docs/settings.md").read_text()))

@@ -1,0 +1,226 @@
+"""T1 to T11: what a token opens, and what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from core_api.access import Role
+from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
+from tests.security.routes import OPEN, TABLE, calls, placed, refused, seen
+
+CLAIMS: dict[str, Any] = {
+    "sub": "x",
+    "role": "owner",
+    "stores": ["*"],
+    "aud": "yabam",
+    "exp": int(time.time()) + 600,
+}
+
+
+def made(key: str = KEYS.token, algorithm: str = "HS256", kid: str = "local", **more: Any) -> str:
+    return jwt.encode(CLAIMS | more, key, algorithm, {"kid": kid})
+
+
+NO_TOKENS: dict[str, Callable[[], str]] = {
+    "none": lambda: "",
+    "nonsense": lambda: "nonsense",
+    "unsigned": lambda: made("", "none"),
+    "of a stranger's key": lambda: made("s" * 32),
+    "of a kid that we lack": lambda: made(kid="other"),
+    "of another algorithm": lambda: made(algorithm="HS512"),
+    "for another system": lambda: made(aud="elsewhere"),
+    "of a role that there is not": lambda: made(role="root"),
+    "of the ticket keys": lambda: made(KEYS.ticket),
+}
+
+
+async def test_t1_without_a_valid_token_nothing_is_read_or_written(core: CoreService) -> None:
+    store = new_store()
+    order_id = await placed(core, store)
+    before = await seen(core, store)
+    asked = calls(store, order_id)
+    for call in asked:
+        response = await call.send(core.client, "")
+        assert response.status_code == 401, call
+        assert order_id not in response.text.replace(call.path, "")
+    assert await seen(core, store) == before
+    paths = set((await core.client.get("/openapi.json")).json()["paths"])
+    assert {call.route for call in asked} >= paths - OPEN, "a route that this test does not know"
+
+
+async def test_t2_an_owners_token_opens_nothing_of_another_store(core: CoreService) -> None:
+    mine, store = new_store(), new_store()
+    order_id = await placed(core, store)
+    before = await seen(core, store)
+    who = token("owner", mine)
+    for call in calls(store, order_id):
+        assert refused(await call.send(core.client, who)), call
+    # One channel that is ours opens no other beside it.
+    for query in (
+        f"channel=store:{mine}&channel=store:{store}",
+        f"channel=store:{mine}&channel=table:{store}/{TABLE}",
+        f"lastEventId=store:{mine}@0,store:{store}@0",
+    ):
+        assert refused(await core.client.get(f"/v1/sync?{query}", headers=bearer(who))), query
+    assert await seen(core, store) == before
+
+
+async def test_t3_a_tables_token_shows_its_own_table_and_no_owners_field(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    own, other = await placed(core, store), await placed(core, store, "6")
+    no_table = await placed(core, store, None)
+    who = token("table", table=f"{store}/{TABLE}")
+    for order_id in (other, no_table):
+        for call in calls(store, order_id):
+            if "{id}" in call.route:
+                assert refused(await call.send(core.client, who)), call
+    for query in (f"channel=store:{store}", f"channel=table:{store}/6",
+                  f"channel=table:{store}/{TABLE}&channel=store:{store}"):  # fmt: skip
+        assert refused(await core.client.get(f"/v1/sync?{query}", headers=bearer(who))), query
+    shown = [await call.send(core.client, who) for call in calls(store, own)]
+    assert any(response.status_code == 200 for response in shown)
+    for response in shown:
+        for text in ("guest", "Kim", "010", "placed_by", other, no_table):
+            assert text not in response.text
+
+
+async def test_t4_a_producers_token_never_gets_a_ticket(core: CoreService) -> None:
+    store = new_store()
+    order_id = await placed(core, store)
+    for who in (token("producer", store), token("producer", "*")):
+        for call in calls(store, order_id):
+            response = await call.send(core.client, who)
+            assert "ticket" not in response.text
+            if call.route == "/v1/sync":
+                assert response.status_code == 403, call
+
+
+async def test_t5_an_ops_token_writes_nothing(core: CoreService) -> None:
+    store = new_store()
+    order_id = await placed(core, store)
+    before = await seen(core, store)
+    for call in calls(store, order_id):
+        response = await call.send(core.client, token("ops"))
+        if call.method != "GET" and call.route != "/v1/sync":
+            assert refused(response), call
+        else:
+            assert response.status_code == 200, call
+    assert await seen(core, store) == before
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+@pytest.mark.parametrize("which", NO_TOKENS)
+async def test_t6_only_what_our_token_keys_signed_for_this_system_is_a_token(
+    core: CoreService, which: str
+) -> None:
+    store = new_store()
+    order_id = await placed(core, store)
+    text = NO_TOKENS[which]()
+    for call in calls(store, order_id):
+        assert (await call.send(core.client, text)).status_code == 401, call
+    # The same claims under our own key are a token: it is the signature that was missing.
+    assert (await core.client.get(f"/v1/orders/{order_id}", headers=bearer(made()))).is_success
+
+
+async def test_t7_a_token_that_has_expired_is_refused_however_often_it_was_good(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    order_id = await placed(core, store)
+    ends_at = int(time.time()) + 2
+    who = made(exp=ends_at, stores=[store])
+    assert (await core.client.get(f"/v1/orders/{order_id}", headers=bearer(who))).is_success
+    while time.time() < ends_at:  # noqa: ASYNC110  (it is the clock that is awaited)
+        await asyncio.sleep(0.02)
+    for call in calls(store, order_id):
+        assert (await call.send(core.client, who)).status_code == 401, call
+
+
+@pytest.mark.parametrize("role", ["owner", "producer", "table"])
+async def test_t8_who_may_not_see_an_order_cannot_tell_whether_it_exists(
+    core: CoreService, role: Role
+) -> None:
+    there = await placed(core, new_store())
+    nowhere = f"{there[:-4]}{int(there[-4:], 16) ^ 0xFFFF:04x}"
+    mine = new_store()
+    who = token("table", table=f"{mine}/5") if role == "table" else token(role, mine)
+    for one, another in zip(calls(mine, there), calls(mine, nowhere), strict=True):
+        if "/orders/{id}" in one.route:
+            first, second = [await call.send(core.client, who) for call in (one, another)]
+            assert first.status_code == second.status_code == 404
+            assert first.text.replace(there, "") == second.text.replace(nowhere, "")
+
+
+async def test_t9_an_idempotency_key_is_its_callers_own(core: CoreService) -> None:
+    mine, store = new_store(), new_store()
+    key = f"key-{store}"
+
+    async def place(store: str, who: str) -> httpx.Response:
+        headers = bearer(who, idempotency_key=key)
+        return await core.client.post("/v1/orders", json=an_order(store), headers=headers)
+
+    first = await place(store, token("owner", store))
+    again = await place(store, token("owner", store))
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.json()["id"] == first.json()["id"]
+    for who in (token("owner", mine), token("producer", mine)):
+        theirs = await place(mine, who)
+        assert theirs.status_code == 201
+        assert "idempotency-replayed" not in theirs.headers
+        assert (await place(store, who)).status_code in (403, 422)
+    assert (await seen(core, store))[0] == 1
+
+
+async def test_t10_a_page_of_a_snapshot_opens_only_what_the_token_opens(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    for _ in range(3):
+        await placed(core, store)
+    first = await core.client.get(
+        f"/v1/sync?channel=store:{store}&orders=1", headers=bearer(token("owner", store))
+    )
+    page = first.json()["channels"][0]["snapshot"]["next"]
+    params = {"page": page, "orders": "1"}
+    for who, status in (
+        (token("owner", store), 200),
+        (token("owner", new_store()), 403),
+        (token("table", table=f"{store}/{TABLE}"), 403),
+        (token("producer", store), 403),
+        ("", 401),
+    ):
+        response = await core.client.get("/v1/sync", params=params, headers=bearer(who))
+        assert response.status_code == status
+        assert ("Kim" in response.text) == (status == 200)
+
+
+async def test_t11_a_device_reports_for_the_stores_of_its_token_only(core: CoreService) -> None:
+    mine, store = new_store(), new_store()
+    await placed(core, mine)
+    await placed(core, store)
+    report = {"yabam-device": "thief; mode=live; pending=0"}
+    for who, channel in (
+        (token("owner", mine), f"store:{store}"),
+        (token("table", table=f"{store}/{TABLE}"), f"table:{store}/{TABLE}"),
+        (token("table", table=f"{store}/{TABLE}"), f"store:{store}"),
+        (token("producer", store), f"store:{store}"),
+        (token("ops"), f"store:{store}"),
+        (token("owner", mine), f"store:{mine}"),
+    ):
+        params = {"channel": channel, "lastEventId": "1"}
+        await core.client.get("/v1/sync", params=params, headers=bearer(who) | report)
+    shown = {}
+    for name in (mine, store):
+        path = f"/v1/stores/{name}/devices"
+        listed = (await core.client.get(path, headers=bearer(token("ops")))).json()["devices"]
+        shown[name] = [(device["device"], device["subject"]) for device in listed]
+    assert shown == {mine: [("thief", f"owner-{mine}")], store: []}
