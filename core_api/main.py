@@ -19,6 +19,8 @@ import structlog
 
 from client_sdk.contract.ticket import TicketKeys
 from core_api.commanding import Commands
+from core_api.dashboard import Sampler
+from core_api.dashboard_main import keep_counting, ops_sampler
 from core_api.devices import DeviceLog
 from core_api.errors import UnavailableError
 from core_api.fetch import FetchSync
@@ -29,6 +31,7 @@ from core_api.ingest_main import run_ingest
 from core_api.load import Bound, Pace, RateLimit
 from core_api.memory import keep_giving_back
 from core_api.metrics import CoreMetrics
+from core_api.pages.ops import OpsStream
 from core_api.pages.serving import FOLDER, Pages, content_policy, read_files
 from core_api.published import read_published
 from core_api.reach import ReachSettings
@@ -105,6 +108,11 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lambda batch: store_sightings(pool, batch),
         lambda store_id: list_devices(pool, store_id, _MOST_DEVICES),
     )
+    tokens = token_keys(settings.token_keys, settings.token_kid)
+    sampler = ops_sampler(
+        pool, settings.ops_nodes, tokens, metrics.registry, settings.ops_viewers, random.uniform
+    )
+    pages = Pages(read_files(FOLDER), content_policy(settings.stream_urls))
     api = CoreApi(
         Commands(pool, settings.partitions, utc_now, new_order_id, _announcer(tail, hints)),
         FetchSync(
@@ -122,7 +130,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             metrics.reset_given,
         ),
         devices,
-        token_keys(settings.token_keys, settings.token_kid),
+        tokens,
         metrics,
         Limits(
             commands,
@@ -130,15 +138,16 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             settings.deadline_s,
         ),
         lambda: _check_ready(pool, tail),
-        Pages(read_files(FOLDER), content_policy(settings.stream_urls)).routes(),
+        [*pages.routes(), OpsStream(sampler, tokens.verify, random.uniform).route()],
     )
-    server = Server(api.app(settings.cors_origins), settings.drain_s, tail.stop)
+    server = Server(api.app(settings.cors_origins), settings.drain_s, lambda: _stop(tail, sampler))
     helpers = [
         asyncio.create_task(work, name=name)
         for name, work in {
             "announce": _announce(pool),
             "tail": tail.run(),
             "devices": devices.run(),
+            "count-devices": keep_counting(pool, metrics),
             "hints-out": hints.send(),
             "hints-in": hints.listen(),
             "memory": keep_giving_back(),
@@ -262,6 +271,11 @@ def _announcer(tail: Tail, hints: Hints) -> Callable[[Sequence[str]], None]:
         hints.committed()
 
     return committed
+
+
+def _stop(tail: Tail, sampler: Sampler) -> None:
+    tail.stop()
+    sampler.stop()
 
 
 async def _announce(pool: Pool) -> None:

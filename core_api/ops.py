@@ -50,7 +50,7 @@ def ops_app(
 
     async def metrics(request: Request) -> Response:
         try:
-            _check_ops(request, verify)
+            check_ops(request, verify)
         except CoreError as error:
             return _problem(error.slug, str(error))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -106,7 +106,13 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-def _check_ops(request: Request, verify: Callable[[str], Caller]) -> None:
+def check_ops(request: Request, verify: Callable[[str], Caller]) -> None:
+    """Let a request pass that carries a token of role ops.
+
+    Raises:
+        UnauthorizedError: it carries no valid token.
+        ForbiddenError: the token is of another role.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise UnauthorizedError("send a token of role ops: Authorization: Bearer …")

@@ -25,6 +25,12 @@ def _database_url(url: str) -> str:
     return url
 
 
+def _http_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#]+/?", url):
+        raise ValueError("write http://host:port")
+    return url
+
+
 class DatabaseSettings(BaseSettings):
     """What every process of Core needs: the database and the shape of Kafka."""
 
@@ -120,6 +126,15 @@ class CoreSettings(DatabaseSettings, TokenSettings):
     )
     cors_origins: list[str] = Field(
         ["*"], description="Origins whose pages may call; no cookies are ever used"
+    )
+    ops_nodes: list[Annotated[str, AfterValidator(_http_url)]] = Field(
+        [],
+        description="The processes that the page /ops shows, as JSON: the addresses of each event "
+        "server, relay and ingest, and of the Cores, such as "
+        '["http://events-1:8001", "http://relay-1:8002"]',
+    )
+    ops_viewers: int = Field(
+        20, ge=1, le=1000, description="How many may watch the page /ops; beyond it they get 503"
     )
 
     @field_validator("stream_nodes")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
+import asyncpg
 from msgspec import Struct
 
+from core_api.errors import UnavailableError
 from core_api.storage.pool import Pool, mapped_errors
 
 # No lock. Of devices at most the 100,000 that were seen last are counted, by ix_devices_seen_at.
@@ -74,7 +78,7 @@ async def count_modes(pool: Pool, seen_within_s: float) -> dict[str, int]:
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
+    with _errors():
         rows = await pool.fetch(_MODES, seen_within_s)
     return {row["mode"]: row["devices"] for row in rows}
 
@@ -85,7 +89,7 @@ async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> O
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
+    with _errors():
         async with pool.acquire() as connection:
             at = await connection.fetchval("SELECT now()")
             outbox = await connection.fetchrow(_OUTBOX)
@@ -97,3 +101,13 @@ async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> O
         {row["mode"]: row["devices"] for row in modes},
         [LateStore(**row) for row in late],
     )
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        with mapped_errors():
+            yield
+    except asyncpg.PostgresError as error:
+        # As while it is not migrated.
+        raise UnavailableError(f"the database answers with an error: {error}") from error

@@ -179,6 +179,7 @@ def run_once(process: Process) -> None:
 
 def _environment(addresses: Addresses, keys: Keys) -> dict[str, str]:
     ports = addresses.ports
+    watched = (ports.events, ports.relay, ports.ingest)
     return {
         "YABAM_DATABASE_URL": addresses.database,
         "YABAM_KAFKA": addresses.kafka,
@@ -192,5 +193,6 @@ def _environment(addresses: Addresses, keys: Keys) -> dict[str, str]:
         "YABAM_EVENTS_PORT": str(ports.events),
         "YABAM_RELAY_PORT": str(ports.relay),
         "YABAM_INGEST_PORT": str(ports.ingest),
+        "YABAM_OPS_NODES": json.dumps([f"http://{addresses.host}:{port}" for port in watched]),
         "YABAM_STREAM_URL": f"http://{addresses.host}:{ports.events}/v1/stream",
     }

@@ -1,0 +1,247 @@
+"""`GET /v1/ops/stream` over everything that it looks at: Postgres, relay, ingest, event server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from client_sdk.contract.frame import SseEvent, SseParser
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.stack import Addresses, Stack, free_ports
+from tests.integration.conftest import make_database
+from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
+
+PATH = "/v1/ops/stream"
+WITHIN_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def everything(
+    postgres_server: EmbeddedPostgres, embedded_broker: EmbeddedBroker
+) -> Iterator[Stack]:
+    """All processes; what reaches nobody is told of after a second."""
+    name = uuid4().hex[:12]
+    with tempfile.TemporaryDirectory(prefix="yabam-ops-") as folder:
+        stack = Stack(
+            Addresses(
+                asyncio.run(make_database(postgres_server)),
+                embedded_broker.bootstrap,
+                ports=free_ports(),
+            ),
+            KEYS,
+            Path(folder),
+            {
+                "YABAM_EVENTS_FETCH_WAIT_MS": "10",
+                "YABAM_EVENTS_TOPIC": f"order-events-{name}",
+                "YABAM_INBOUND_TOPIC": f"orders.inbound-{name}",
+                "YABAM_INBOUND_DLQ_TOPIC": f"orders.inbound.dlq-{name}",
+                "YABAM_ALERTS_TOPIC": f"store-alerts-{name}",
+                "YABAM_UNRECEIVED_AFTER_S": "1",
+                "YABAM_REACH_EVERY_S": "0.2",
+                "YABAM_OPS_VIEWERS": "2",
+            },
+        )
+        stack.migrate()
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop()
+
+
+class Watching:
+    """A viewer's end of the stream."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._bytes = response.aiter_raw()
+        self._parser = SseParser()
+        self._events: list[SseEvent] = []
+
+    async def next(self) -> SseEvent:
+        while not self._events:
+            self._events += self._parser.feed(await anext(self._bytes))
+        return self._events.pop(0)
+
+    async def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first figures that are as wanted."""
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                event = await self.next()
+                if event.type == "figures" and wanted(figures := json.loads(event.data)):
+                    return dict(figures)
+
+
+@asynccontextmanager
+async def watching(stack: Stack, role_token: str | None = None) -> AsyncIterator[Watching]:
+    headers = bearer(role_token or token("ops"))
+    async with (
+        httpx.AsyncClient(base_url=stack.core_url, timeout=WITHIN_S) as client,
+        client.stream("GET", PATH, headers=headers) as response,
+    ):
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert response.headers["cache-control"] == "no-store"
+        yield Watching(response)
+
+
+@asynccontextmanager
+async def following(stack: Stack, store: str) -> AsyncIterator[None]:
+    """An owner's device that is live, without a client around it."""
+    headers = bearer(token("owner", store), yabam_device=f"till-{store}; mode=live; pending=0")
+    async with httpx.AsyncClient(timeout=WITHIN_S) as client:
+        answer = await client.get(
+            f"{stack.core_url}/v1/sync", params={"channel": f"store:{store}"}, headers=headers
+        )
+        grant = answer.json()["stream"]
+        async with client.stream("GET", grant["url"], params={"ticket": grant["ticket"]}) as stream:
+            assert stream.status_code == 200
+            frames = stream.aiter_raw()  # held on to: when it goes, so does the connection
+            await anext(frames)
+            yield
+
+
+async def place(stack: Stack, store: str) -> str:
+    async with httpx.AsyncClient(base_url=stack.core_url) as client:
+        headers = bearer(token("producer", store), idempotency_key=uuid4().hex)
+        answer = await client.post("/v1/orders", json=an_order(store), headers=headers)
+        assert answer.status_code == 201
+        return str(answer.json()["id"])
+
+
+class TestFigures:
+    async def test_they_move_when_orders_are_placed(self, everything: Stack) -> None:
+        store = new_store()
+        async with watching(everything) as ops, following(everything, store):
+            before = await ops.until(lambda f: f["connections"] == 1)
+            assert before["watermark_age_s"] < 5
+            placed = [asyncio.create_task(place(everything, store)) for _ in range(20)]
+            await asyncio.gather(*placed)
+            moved = await ops.until(lambda f: f["latency"] and f["latency"]["events"] >= 20)
+            assert moved["events_per_s"] > 0
+            assert moved["deliveries_per_s"] > 0
+            assert 0 < moved["latency"]["p50_ms"] <= moved["latency"]["p99_ms"] < 30_000
+            assert moved["top"][0] == {"channel": f"store:{store}", "followers": 1, "events": 20}
+            seen = await ops.until(lambda f: f["clients"].get("live", 0) >= 1)
+            assert seen["outbox"] == {"rows": 0, "age_s": 0.0}
+            assert seen["resyncs"]["first_sync"] >= 0
+            assert seen["database"] == ""
+
+    async def test_every_process_is_there_with_what_tells_how_it_is(
+        self, everything: Stack
+    ) -> None:
+        async with watching(everything) as ops:
+            figures = await ops.until(lambda f: all(n["state"] == "ready" for n in f["nodes"]))
+        by_kind = {node["kind"]: node["figures"] for node in figures["nodes"]}
+        assert by_kind.keys() == {"core", "events", "relay", "ingest"}
+        assert by_kind["relay"]["shards"] == 4
+        assert by_kind["events"].keys() == {"streams", "lag_s", "channels"}
+
+    async def test_a_store_whose_order_reaches_nobody_is_named(self, everything: Stack) -> None:
+        store = new_store()
+        order = await place(everything, store)
+        async with watching(everything) as ops:
+            figures = await ops.until(
+                lambda f: any(late["store_id"] == store for late in f["late"])
+            )
+        (late,) = [late for late in figures["late"] if late["store_id"] == store]
+        assert (late["kind"], late["orders"], late["order_id"]) == ("unreceived", 1, order)
+        assert late["waiting_s"] >= 1
+
+    async def test_a_process_that_is_gone_is_shown_and_hides_nothing(
+        self, everything: Stack
+    ) -> None:
+        everything.ingest.kill()
+        try:
+            async with watching(everything) as ops:
+                figures = await ops.until(
+                    lambda f: any(node["state"] == "down" for node in f["nodes"])
+                )
+        finally:
+            everything.ingest.start()
+            everything.ingest.wait_ready(30)
+        (down,) = [node for node in figures["nodes"] if node["state"] == "down"]
+        assert down["node"].endswith(str(everything.addresses.ports.ingest))
+        assert down["detail"]
+        assert figures["connections"] is not None
+
+    async def test_a_second_viewer_is_told_what_the_charts_showed_before(
+        self, everything: Stack
+    ) -> None:
+        async with watching(everything) as first:
+            shown = await first.until(lambda _: True)
+            async with watching(everything) as second:
+                hello = await second.next()
+        assert hello.type == "hello"
+        told = json.loads(hello.data)
+        assert told["nodes"] == 3
+        assert shown["at_ms"] in [point["at_ms"] for point in told["points"]]
+
+
+class TestWhoMayWatch:
+    @pytest.mark.parametrize("role", ["owner", "producer", "table"])
+    async def test_only_ops(self, everything: Stack, role: Any) -> None:
+        stores = () if role == "table" else ("*",)
+        held = token(role, *stores, table="12/5" if role == "table" else None)
+        assert await problem(everything, bearer(held)) == (403, "forbidden")
+
+    async def test_nobody_without_a_token(self, everything: Stack) -> None:
+        assert await problem(everything, {}) == (401, "unauthorized")
+        assert await problem(everything, bearer(token("ops", lifetime_s=-1))) == (
+            401,
+            "unauthorized",
+        )
+
+    async def test_no_more_than_the_bound_until_one_leaves(self, everything: Stack) -> None:
+        async with watching(everything) as one, watching(everything) as two:
+            await asyncio.gather(one.next(), two.next())
+            assert await problem(everything, bearer(token("ops"))) == (503, "overloaded")
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                try:
+                    async with watching(everything) as next_one:
+                        assert (await next_one.next()).type == "hello"
+                    break
+                except AssertionError:
+                    continue  # the server has not seen yet that one left
+
+
+class TestTheEnd:
+    async def test_a_core_that_stops_says_goodbye(
+        self, postgres_server: EmbeddedPostgres, tmp_path: Path
+    ) -> None:
+        addresses = Addresses(
+            await make_database(postgres_server), "127.0.0.1:1", ports=free_ports()
+        )
+        stack = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_NODES": "[]"})
+        await asyncio.to_thread(stack.migrate)
+        stack.core.start()
+        try:
+            await asyncio.to_thread(stack.core.wait_ready, 30)
+            async with watching(stack) as ops:
+                figures = await ops.until(lambda _: True)
+                assert [node["kind"] for node in figures["nodes"]] == ["core"]
+                assert figures["connections"] is None
+                stopping = asyncio.create_task(asyncio.to_thread(stack.core.stop))
+                async with asyncio.timeout(WITHIN_S):
+                    while (event := await ops.next()).type != "bye":
+                        pass
+            assert json.loads(event.data)["reason"] == "drain"
+            await stopping
+        finally:
+            stack.core.stop()
+
+
+async def problem(stack: Stack, headers: dict[str, str]) -> tuple[int, str]:
+    async with httpx.AsyncClient(base_url=stack.core_url) as client:
+        answer = await client.get(PATH, headers=headers)
+        return answer.status_code, answer.json()["type"].rpartition(":")[2]
