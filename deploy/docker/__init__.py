@@ -1,0 +1,1 @@
+"""The image of the servers, and what an installation by compose needs beside it."""

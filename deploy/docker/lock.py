@@ -1,0 +1,93 @@
+"""What the image installs, cut out of `requirements.lock`: `python -m deploy.docker.lock`.
+
+The lock of the whole project also holds the tools of its tests, which have no place in an image.
+The files made here have the same versions and hashes, so the image runs what the tests ran with.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+LOCK: Final = Path("requirements.lock")
+PROJECT: Final = Path("pyproject.toml")
+SERVER: Final = Path("deploy/docker/server.lock")
+BUILD: Final = Path("deploy/docker/build.lock")
+
+_HEAD: Final = "# Made by `python -m deploy.docker.lock` from requirements.lock; do not edit it.\n"
+_PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)==")
+# What the image has, whatever this is run on.
+_IMAGE: Final = {
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "python_full_version": "3.11.9",
+    "python_version": "3.11",
+    "sys_platform": "linux",
+}
+
+
+def render() -> Mapping[Path, str]:
+    """The text of each file."""
+    project = tomllib.loads(PROJECT.read_text())
+    pins = _pins(LOCK.read_text())
+    servers = project["project"]["dependencies"] + _extra(project, "server")
+    return {
+        SERVER: _HEAD + _cut(pins, servers),
+        BUILD: _HEAD + _cut(pins, project["build-system"]["requires"]),
+    }
+
+
+def _extra(project: Mapping[str, Any], name: str) -> list[str]:
+    found: list[str] = project["project"]["optional-dependencies"][name]
+    return found
+
+
+def _pins(lock: str) -> dict[str, str]:
+    """The lines of each package, by its name."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in lock.splitlines(keepends=True):
+        if match := _PIN.match(line):
+            name = canonicalize_name(match[1])
+            found[name] = ""
+        if name:
+            found[name] += line
+    return found
+
+
+def _cut(pins: Mapping[str, str], roots: Iterable[str]) -> str:
+    return "".join(pins[name] for name in sorted(_needed(roots)))
+
+
+def _needed(roots: Iterable[str]) -> set[str]:
+    """The names of all that the roots need, themselves included."""
+    found: set[tuple[str, str]] = set()
+    ahead = [(root, "") for root in roots]
+    while ahead:
+        text, extra = ahead.pop()
+        wanted = Requirement(text)
+        if wanted.marker is not None and not wanted.marker.evaluate(_IMAGE | {"extra": extra}):
+            continue
+        name = canonicalize_name(wanted.name)
+        for chosen in ("", *wanted.extras):
+            if (name, chosen) not in found:
+                found.add((name, chosen))
+                ahead += [(need, chosen) for need in distribution(name).requires or ()]
+    return {name for name, _ in found}
+
+
+if __name__ == "__main__":
+    for path, text in render().items():
+        path.write_text(text)
+        print(f"wrote {path}", file=sys.stderr)

@@ -1,0 +1,139 @@
+"""What an installation by compose needs and no repository may hold.
+
+`python -m deploy.docker.prepare` makes, where it is missing, and never changes what is there:
+
+    deploy/.env                 keys and passwords, from the system's random source
+    deploy/secrets/ops-token    Prometheus's access token, signed by the key in deploy/.env
+    deploy/secrets/tls.crt,key  a self-signed certificate; put your own in its place
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from client_sdk.contract.errors import YabamError
+from core_api.access import Caller
+from core_api.main import token_keys
+
+FOLDER: Final = Path("deploy")
+PUBLIC: Final = "https://localhost:8443"
+_KID: Final = "k1"
+_OPS_TOKEN_S: Final = 365 * 86_400
+_CERTIFICATE_DAYS: Final = 365
+
+
+class PrepareError(YabamError):
+    """Something could not be made; the text says what to do."""
+
+
+def main() -> int:
+    """Make what is missing; 1 with one plain line when that fails."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.docker.prepare")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where compose.yaml is")
+    parser.add_argument(
+        "--public", default=PUBLIC, help=f"the address that clients use (default {PUBLIC})"
+    )
+    options = parser.parse_args()
+    try:
+        for path in prepare(options.folder, options.public, lambda: secrets.token_urlsafe(32)):
+            print(f"made {path}", file=sys.stderr)
+    except YabamError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
+    """Make what is missing; the files that were made.
+
+    Args:
+        folder: where compose.yaml is.
+        public: the address that clients use, such as https://orders.example.
+        secret: 32 random bytes as text that is safe in a URL.
+
+    Raises:
+        PrepareError: the address is not one, or there is no openssl.
+    """
+    address = urlsplit(public)
+    if address.scheme != "https" or not address.hostname or address.path not in ("", "/"):
+        raise PrepareError(f"--public takes such as {PUBLIC}, not {public!r}")
+    environment, closed = folder / ".env", folder / "secrets"
+    made = []
+    if not environment.exists():
+        _write(environment, _environment(f"https://{address.netloc}", secret), 0o600)
+        made.append(environment)
+    # The containers' users must be able to read the files; other users of this machine are kept
+    # out by the folder.
+    closed.mkdir(mode=0o700, exist_ok=True)
+    if not (token := closed / "ops-token").exists():
+        _write(token, _ops_token(read(environment)), 0o644)
+        made.append(token)
+    if not (certificate := closed / "tls.crt").exists():
+        _certify(certificate, closed / "tls.key", address.hostname)
+        made.append(certificate)
+    return made
+
+
+def read(path: Path) -> dict[str, str]:
+    """The variables in an environment file."""
+    lines = (line for line in path.read_text().splitlines() if line and not line.startswith("#"))
+    pairs = (line.partition("=") for line in lines)
+    return {name: value for name, _, value in pairs}
+
+
+def _environment(public: str, secret: Callable[[], str]) -> str:
+    values = {
+        "PUBLIC_URL": public,
+        "POSTGRES_PASSWORD": secret(),
+        "GRAFANA_PASSWORD": secret(),
+        # Without spaces or quotes around: compose, `docker run --env-file` and
+        # `kubectl create secret --from-env-file` then read the same.
+        "YABAM_TOKEN_KEYS": json.dumps({_KID: secret()}, separators=(",", ":")),
+        "YABAM_TOKEN_KID": _KID,
+        "YABAM_TICKET_KEYS": json.dumps({_KID: secret()}, separators=(",", ":")),
+        "YABAM_TICKET_KID": _KID,
+    }
+    head = "# Secrets of this installation. Keep a copy where you keep secrets, never in git.\n"
+    return head + "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _ops_token(environment: Mapping[str, str]) -> str:
+    keys = token_keys(json.loads(environment["YABAM_TOKEN_KEYS"]), environment["YABAM_TOKEN_KID"])
+    return keys.sign(Caller("prometheus", "ops"), _OPS_TOKEN_S)
+
+
+def _certify(certificate: Path, key: Path, host: str) -> None:
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
+        *("-days", str(_CERTIFICATE_DAYS), "-subj", f"/CN={host}"),
+        *("-addext", f"subjectAltName=DNS:{host},DNS:localhost,IP:127.0.0.1"),
+        *("-keyout", str(key), "-out", str(certificate)),
+    ]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise PrepareError(
+            "openssl is needed to make a certificate: install it, or put your own into "
+            f"{certificate} and {key}"
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise PrepareError(f"openssl made no certificate: {error.stderr.strip()}") from error
+    key.chmod(0o644)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    path.touch(mode=mode)
+    path.chmod(mode)
+    path.write_text(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

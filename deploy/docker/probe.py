@@ -1,0 +1,55 @@
+#!/opt/yabam/bin/python -I
+"""Asks the server of this container how it is: `yabam-probe healthz`, `yabam-probe readyz`.
+
+One image runs every command, so it looks at the container's first process to see which this is,
+and asks at the port that the server listens on. A command that serves nothing is well while it
+runs.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+PORTS: Final = {"core": 8000, "events": 8001, "relay": 8002, "ingest": 8003}
+"""Each server's port where no setting says another."""
+_ANSWERS_WITHIN_S: Final = 3.0
+
+
+def server_of(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bool] | None:
+    """The port of the server that `command` runs, and whether it speaks TLS; None: it is none."""
+    kind = next((word for word in command if word in PORTS), None)
+    if kind is None:
+        return None
+    port = environment.get(f"YABAM_{kind.upper()}_PORT") or PORTS[kind]
+    return int(port), kind == "events" and bool(environment.get("YABAM_EVENTS_TLS_CERT"))
+
+
+def answers(port: int, secure: bool, path: str) -> bool:
+    """Whether it answers 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWERS_WITHIN_S)
+    if secure:
+        # Its certificate names the host that clients use, which is not the one that is asked here.
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", port, timeout=_ANSWERS_WITHIN_S, context=trusting
+        )
+    try:
+        connection.request("GET", f"/{path}")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    first = Path("/proc/1/cmdline").read_text().split("\0")
+    server = server_of(first, os.environ)
+    sys.exit(0 if server is None or answers(*server, sys.argv[1]) else 1)
