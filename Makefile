@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
 
-.PHONY: help setup run kafka test test-fast bench bench-setup bench-sdk bench-sync storm chaos simulate \
+.PHONY: help setup run kafka test test-fast bench bench-setup bench-sdk bench-sync storm load-test chaos simulate \
 	lint types format docs lock clean
 
 help: ## Show this list
@@ -52,6 +52,12 @@ bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench 
 
 storm: $(READY) ## Let 5,000 clients sync at once, three times in a row (STORM_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync.storm $(STORM_ARGS)
+
+load-test: $(READY) ## Load the whole system and prove nothing lost (CLIENTS= STORES= ORDERS= DURATION= FAULTS= CORE= KEYS= LOAD_ARGS=…)
+	@$(BIN)/python -m deploy.kafka --prepare
+	@exec $(BIN)/python -m deploy.load $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(STORES),--stores $(STORES)) \
+		$(if $(ORDERS),--orders $(ORDERS)) $(if $(DURATION),--duration $(DURATION)) $(if $(FAULTS),--faults $(FAULTS)) \
+		$(if $(CORE),--core $(CORE)) $(if $(KEYS),--keys $(KEYS)) $(LOAD_ARGS)
 
 chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHAOS_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare

@@ -37,7 +37,7 @@ def status_of(machine: Machine, before: Mode, now: float) -> Status:
     """The status at `now`; `before` is the mode of the last one."""
     failure, certain_at = machine.last_failure, machine.knowledge.certain_at
     return Status(
-        mode=_mode(machine, before),
+        mode=mode_of(machine, before),
         state=machine.state,
         cursor=format_cursor(machine.positions.known),
         watermark=machine.watermark,
@@ -48,7 +48,8 @@ def status_of(machine: Machine, before: Mode, now: float) -> Status:
     )
 
 
-def _mode(machine: Machine, before: Mode) -> Mode:
+def mode_of(machine: Machine, before: Mode) -> Mode:
+    """The mode of the machine; `before` is the last one."""
     match machine.state:
         case State.IDLE:
             return "starting"

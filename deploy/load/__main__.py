@@ -1,0 +1,71 @@
+"""`make load-test`: run one, show it, write the report; the exit status says whether it passed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import uvloop
+
+from client_sdk.contract.errors import YabamError
+from deploy.load.page import page
+from deploy.load.plan import Plan, read_plan
+from deploy.load.report import failures, text, write_json
+from deploy.load.run import LoadTest
+from deploy.load.site import GivenSite, Site, own_site
+
+_LINE_EVERY_S = 5.0
+
+
+def main() -> int:
+    """0: nothing lost and every threshold kept; 1: not so; 2: it could not be run."""
+    # SIGTERM ends us as Ctrl-C does, so that what we started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        plan = read_plan(sys.argv[1:])
+        with _site(plan) as site:
+            outcome = uvloop.run(LoadTest(plan, site, _progress()).run())
+    except YabamError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped; there is no report.", file=sys.stderr)
+        return 2
+    html = plan.out / "load-test.html"
+    write_json(outcome, plan.out / "load-test.json")
+    html.write_text(page(outcome))
+    print(text(outcome))
+    wrong = failures(outcome)
+    print(f"\n{'FAILED: ' + '; '.join(wrong) if wrong else 'Passed.'}\nThe charts: {html}")
+    return 1 if wrong else 0
+
+
+@contextlib.contextmanager
+def _site(plan: Plan) -> Iterator[Site]:
+    if plan.core is not None and plan.keys is not None:
+        yield GivenSite(plan.core, plan.keys)
+    else:
+        with own_site(plan, lambda line: print(line, flush=True)) as site:
+            yield site
+
+
+def _progress() -> Callable[[str], None]:
+    """On a terminal one line that changes; in a log a line now and then."""
+    if sys.stdout.isatty():
+        return lambda line: print(f"\r{line}\x1b[K", end="", flush=True)
+    last = time.monotonic() - _LINE_EVERY_S
+
+    def show(line: str) -> None:
+        nonlocal last
+        if time.monotonic() >= last + _LINE_EVERY_S - 0.5:
+            last = time.monotonic()
+            print(line, flush=True)
+
+    return show
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,332 @@
+"""A client of the load test: the SDK's own machine over light connections.
+
+What it does (sync, connect, back off, poll, come back) is the machine's; what is left out is the
+book of orders, since the proof compares events, and the handler, since nobody reads them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from client_sdk.contract.cursor import format_cursor
+from client_sdk.contract.device import HEADER, DeviceMode, DeviceReport, format_device
+from client_sdk.contract.errors import FrameError
+from client_sdk.contract.frame import SseParser
+from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.sync import decode_sync
+from client_sdk.machine import Machine
+from client_sdk.merge import Change
+from client_sdk.refusals import refusal
+from client_sdk.settings import Settings
+from client_sdk.signals import (
+    Acknowledged,
+    CancelSync,
+    Close,
+    CloseStream,
+    Command,
+    Deliver,
+    Failure,
+    Finished,
+    Input,
+    OpenStream,
+    Start,
+    StartSync,
+    StreamEnded,
+    StreamHello,
+    SyncDone,
+    SyncFailed,
+    Tick,
+)
+from client_sdk.status import Mode, mode_of
+from client_sdk.transport import signal_of
+from deploy.load.exchange import Connection, Whole
+from deploy.load.proof import Fact, Track
+from deploy.load.timeline import Tally
+
+_MALFORMED: Final = (msgspec.DecodeError, ValueError, FrameError)
+_FED: Final[dict[Mode, DeviceMode]] = {"live": "live", "polling": "polling", "offline": "offline"}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who a client is."""
+
+    channel: str
+    token: str
+    device: str | None
+    """Terminals have a name, tables have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all clients of a run share.
+
+    `sent_at` says when the command was due that took an order (by its reference) to a version.
+    """
+
+    core: tuple[str, int]
+    settings: Settings
+    uniform: Callable[[float, float], float]
+    tally: Tally
+    sent_at: dict[tuple[str, int], float]
+    clock: Callable[[], float]
+
+
+class Follower:
+    """One client.
+
+    Args:
+        person: who it is.
+        world: what it shares with the others.
+    """
+
+    __slots__ = (
+        "_connections", "_loop", "_machine", "_person", "_tasks", "_timer", "_world",
+        "cause", "mode", "track",
+    )  # fmt: skip
+
+    def __init__(self, person: Person, world: World) -> None:
+        self.track = Track(person.channel)
+        self.mode: Mode = "starting"
+        self.cause: object = None
+        """Why it gave up, if it did."""
+        self._person = person
+        self._world = world
+        self._machine = Machine({person.channel: None}, None, world.settings, world.uniform)
+        self._loop = asyncio.get_running_loop()
+        self._connections: dict[str, Connection] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Sync, connect, and go on until closed."""
+        self.feed(Start())
+
+    def cut(self) -> None:
+        """Both its connections are reset, as by a network that is gone for a moment."""
+        for connection in self._connections.values():
+            connection.cut()
+
+    def close(self) -> None:
+        """It is over."""
+        self.feed(Close())
+        if self._timer is not None:
+            self._timer.cancel()
+        for name in ("sync", "stream"):
+            self._drop(name)
+
+    def feed(self, signal: Input) -> None:
+        """Hand an input to the machine and do what it says."""
+        delivered = 0
+        for command in self._machine.handle(signal, self._world.clock()):
+            delivered += self._do(command)
+        if delivered:
+            self.feed(Acknowledged(delivered))
+        self.mode = mode_of(self._machine, self.mode)
+        self._set_timer()
+
+    def _do(self, command: Command) -> int:
+        match command:
+            case Deliver():
+                self._apply(command.change)
+                return 1
+            case StartSync():
+                self._run("sync", self._ask_core(command))
+            case OpenStream():
+                self._run("stream", self._open(command))
+            case CancelSync():
+                self._drop("sync")
+            case CloseStream():
+                self._drop("stream")
+            case Finished(cause=cause):
+                self.cause = cause
+            case _:
+                pass  # no book is kept, so there is nothing to fill and no digest to check
+        return 0
+
+    def _apply(self, change: Change) -> None:
+        if not isinstance(change, OrderEvent):
+            self.track.begin(change.head, change.reason)
+            return
+        self.track.apply(Fact(change.seq, change.order_id, change.order_version))
+        tally = self._world.tally
+        tally.count("delivered")
+        sent_at = self._world.sent_at.get((change.data.reference or "", change.order_version))
+        if sent_at is not None:
+            tally.took("delivery", self._world.clock() - sent_at)
+
+    # ── time ─────────────────────────────────────────────────────────────────
+
+    def _set_timer(self) -> None:
+        """A timer that is early finds out when it fires: deadlines mostly move away."""
+        deadline = self._machine.deadline
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline != float("inf"):
+            self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._machine.deadline <= self._world.clock():
+            self.feed(Tick())
+        else:
+            self._set_timer()
+
+    # ── Core ─────────────────────────────────────────────────────────────────
+
+    async def _ask_core(self, command: StartSync) -> None:
+        began = self._world.clock()
+        connection: Connection | Failure
+        known = self._connections.get("sync")
+        if known is not None and known.keeps:
+            connection = known
+        else:
+            connection = await self._dial("sync", *self._world.core)
+        if isinstance(connection, Failure):
+            self._synced(SyncFailed(command.generation, connection), began)
+            return
+
+        def done(status: int, headers: dict[str, str], body: bytes, trouble: str | None) -> None:
+            self._synced(_sync_input(command.generation, status, headers, body, trouble), began)
+
+        connection.ask(self._sync_request(command), Whole(done))
+
+    def _synced(self, signal: SyncDone | SyncFailed, began: float) -> None:
+        tally = self._world.tally
+        if isinstance(signal, SyncDone):
+            tally.count("synced")
+            tally.took("sync", self._world.clock() - began)
+        else:
+            tally.count("refused" if signal.failure.kind == "busy" else "failed")
+        self.feed(signal)
+
+    def _sync_request(self, command: StartSync) -> bytes:
+        channel = self._person.channel
+        query = {"channel": channel, "orders": "1000"}
+        if (seq := command.after[channel]) is not None:
+            query["lastEventId"] = f"{channel}@{seq}"
+        if command.epoch is not None:
+            query["epoch"] = command.epoch
+        about = ""
+        if self._person.device is not None:
+            fed = _FED.get(self.mode, "starting")
+            about = f"{HEADER}: {format_device(DeviceReport(self._person.device, fed, 0))}\r\n"
+        host, port = self._world.core
+        return (
+            f"GET /v1/sync?{urlencode(query)} HTTP/1.1\r\nhost: {host}:{port}\r\n"
+            f"authorization: Bearer {self._person.token}\r\n{about}\r\n"
+        ).encode()
+
+    # ── the event server ─────────────────────────────────────────────────────
+
+    async def _open(self, command: OpenStream) -> None:
+        self._world.tally.count("opened")
+        url = urlsplit(command.url)
+        connection = await self._dial("stream", url.hostname or "", url.port or 80)
+        if isinstance(connection, Failure):
+            self.heard(StreamEnded(command.generation, connection))
+            return
+        query = f"ticket={command.ticket}&lastEventId={quote(format_cursor(command.cursor))}"
+        connection.ask(
+            f"GET {url.path}?{query} HTTP/1.1\r\nhost: {url.netloc}\r\n"
+            "accept: text/event-stream\r\n\r\n".encode(),
+            _StreamAnswer(self, command.generation),
+        )
+
+    def heard(self, signal: Input) -> None:
+        """An input of the stream."""
+        if isinstance(signal, StreamHello):
+            self._world.tally.count("hello")
+        elif isinstance(signal, StreamEnded):
+            busy = signal.failure.kind == "busy"
+            self._world.tally.count("refused" if busy else "failed")
+        self.feed(signal)
+
+    # ── connections ──────────────────────────────────────────────────────────
+
+    async def _dial(self, name: str, host: str, port: int) -> Connection | Failure:
+        try:
+            _, connection = await self._loop.create_connection(Connection, host, port)
+        except OSError as error:
+            return Failure("unreachable", str(error))
+        self._connections[name] = connection
+        return connection
+
+    def _run(self, name: str, work: Coroutine[None, None, None]) -> None:
+        self._tasks[name] = self._loop.create_task(work)
+
+    def _drop(self, name: str) -> None:
+        """Cut the connection, or stop it from being opened."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+        connection = self._connections.pop(name, None)
+        if connection is not None:
+            connection.abort()
+
+
+class _StreamAnswer:
+    """The answer to a stream's request, as inputs; the machine ignores what comes too late."""
+
+    __slots__ = ("_follower", "_generation", "_parser", "_refused")
+
+    def __init__(self, follower: Follower, generation: int) -> None:
+        self._follower = follower
+        self._generation = generation
+        self._parser: SseParser | None = None
+        self._refused: tuple[int, dict[str, str], bytearray] | None = None
+
+    def began(self, status: int, headers: dict[str, str]) -> None:
+        """It is a stream if it says so."""
+        if status != 200:
+            self._refused = status, headers, bytearray()
+        elif headers.get("content-type", "").startswith("text/event-stream"):
+            self._parser = SseParser()
+
+    def brought(self, data: bytes) -> None:
+        """Events."""
+        if self._refused is not None:
+            self._refused[2].extend(data)
+        if self._parser is None:
+            return
+        try:
+            for event in self._parser.feed(data):
+                signal = signal_of(self._generation, event)
+                if signal is not None:
+                    self._follower.heard(signal)
+        except _MALFORMED as error:
+            self._parser = None
+            self._end(Failure("malformed", f"the stream is malformed: {error}"))
+
+    def ended(self, trouble: str | None) -> None:
+        """It is over."""
+        if self._refused is not None and trouble is None:
+            status, headers, body = self._refused
+            self._end(refusal(status, "", headers, bytes(body), "ticket"))
+        else:
+            self._end(Failure("unreachable", trouble or "the stream ended without a bye"))
+
+    def _end(self, failure: Failure) -> None:
+        self._follower.heard(StreamEnded(self._generation, failure))
+
+
+def _sync_input(
+    generation: int, status: int, headers: dict[str, str], body: bytes, trouble: str | None
+) -> SyncDone | SyncFailed:
+    if trouble is not None:
+        return SyncFailed(generation, Failure("unreachable", trouble))
+    if status != 200:
+        return SyncFailed(generation, refusal(status, "", headers, body, "unauthorized"))
+    try:
+        return SyncDone(generation, decode_sync(body))
+    except _MALFORMED as error:
+        return SyncFailed(generation, Failure("malformed", str(error)))

@@ -1,0 +1,165 @@
+"""The proof: what each client applied, against Core's log and against what Core acknowledged. Pure.
+
+A client's events are counted as they are applied: each must be one above the last. Their contents
+are summed up (the sum of a hash of each), and so is the log's; equal sums from the same start to
+the same end mean the same events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+_MASK: Final = 2**64 - 1
+_MOST_NOTES: Final = 20
+
+
+class Fact(NamedTuple):
+    """One event: the `seq`-th of its channel took this order to this version."""
+
+    seq: int
+    order_id: str
+    version: int
+
+
+class Track:
+    """What one client applied of its channel."""
+
+    __slots__ = ("channel", "doubled", "lost", "out_of_order", "resets", "seq", "start", "total")
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self.start: int | None = None
+        """The head of its first snapshot: what it must have from there on."""
+        self.seq = 0
+        self.total = 0
+        self.lost = 0
+        self.doubled = 0
+        self.out_of_order = 0
+        self.resets: list[str] = []
+        """Why it was told to start anew, after its first snapshot."""
+
+    def begin(self, head: int, reason: str) -> None:
+        """It took a snapshot; what a later one skips it never saw as events."""
+        if self.start is not None:
+            self.resets.append(reason)
+            self.lost += max(0, head - self.seq)
+        self.start = self.seq = head
+        self.total = 0
+
+    def apply(self, fact: Fact) -> None:
+        """It applied an event."""
+        if fact.seq == self.seq + 1:
+            self.seq = fact.seq
+        elif fact.seq > self.seq:
+            self.lost += fact.seq - self.seq - 1
+            self.out_of_order += 1
+            self.seq = fact.seq
+        else:
+            self.doubled += 1
+            return
+        self.total = (self.total + hash(fact)) & _MASK
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What is wrong; all zero if nothing is."""
+
+    checked: int = 0
+    """Events that clients applied and that were found in the log as they are."""
+    lost: int = 0
+    doubled: int = 0
+    out_of_order: int = 0
+    unlogged: int = 0
+    """Orders' versions that Core acknowledged and the log does not hold."""
+    resets: int = 0
+    never_synced: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether every event reached every client once and in order."""
+        wrong = self.lost + self.doubled + self.out_of_order + self.unlogged + self.never_synced
+        return wrong == 0
+
+    def note(self, text: str) -> None:
+        """Remember an example; there may be very many."""
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(text)
+
+
+class Log:
+    """A channel's events as Core keeps them, in order and without a gap.
+
+    Args:
+        facts: from some seq on to the head.
+
+    Raises:
+        ValueError: they are not contiguous.
+    """
+
+    def __init__(self, facts: Sequence[Fact]) -> None:
+        self.first = facts[0].seq if facts else 1
+        for place, fact in enumerate(facts):
+            if fact.seq != self.first + place:
+                raise ValueError(f"the log goes from {self.first + place - 1} to {fact.seq}")
+        self._sums = [0, *accumulate(hash(fact) & _MASK for fact in facts)]
+        self.facts = facts
+
+    def total(self, start: int, end: int) -> int | None:
+        """The sum of what comes after `start` up to `end`; None: the log has not all of it."""
+        low, high = start + 1 - self.first, end + 1 - self.first
+        if not 0 <= low <= high < len(self._sums):
+            return None
+        return (self._sums[high] - self._sums[low]) & _MASK
+
+
+def judge(
+    tracks: Sequence[Track],
+    heads: Mapping[str, int],
+    logs: Mapping[str, Log],
+    acknowledged: Mapping[str, Sequence[tuple[str, int]]],
+) -> Verdict:
+    """Hold everything against everything.
+
+    Args:
+        tracks: one per client.
+        heads: of each channel, once all writing is over.
+        logs: of each channel.
+        acknowledged: per channel the orders and versions that Core said it stored.
+    """
+    verdict = Verdict()
+    for track in tracks:
+        _judge_track(track, heads[track.channel], logs[track.channel], verdict)
+    for channel, written in acknowledged.items():
+        known = {(fact.order_id, fact.version) for fact in logs[channel].facts}
+        missing = [what for what in written if what not in known]
+        verdict.unlogged += len(missing)
+        for order_id, version in missing:
+            verdict.note(f"{channel}: {order_id} version {version} was acknowledged, not stored")
+    return verdict
+
+
+def _judge_track(track: Track, head: int, log: Log, verdict: Verdict) -> None:
+    verdict.resets += len(track.resets)
+    verdict.doubled += track.doubled
+    verdict.out_of_order += track.out_of_order
+    if track.start is None:
+        verdict.never_synced += 1
+        verdict.note(f"a client of {track.channel} never had a sync")
+        return
+    lost = track.lost + max(0, head - track.seq)
+    if lost or track.doubled or track.out_of_order:
+        verdict.note(
+            f"a client of {track.channel} stands at {track.seq} of {head}: {lost} lost, "
+            f"{track.doubled} doubled, {track.out_of_order} out of order"
+            + (f", resets {track.resets}" if track.resets else "")
+        )
+    elif log.total(track.start, track.seq) != track.total:
+        lost += 1
+        verdict.note(f"a client of {track.channel} applied other events than the log holds")
+    else:
+        verdict.checked += track.seq - track.start
+    verdict.lost += lost

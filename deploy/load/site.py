@@ -1,0 +1,202 @@
+"""What is loaded: a system of the test's own, which it may break, or one that runs already."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import psutil
+
+from deploy.kafka.server import KafkaServer, ensure_libs
+from deploy.load.plan import FaultName, LoadTestError, Plan
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.process import Process
+from deploy.local.stack import Addresses, Keys, Stack, free_ports, load_keys
+
+_READY_WITHIN_S: Final = 60.0
+_KAFKA_HEAP_MB: Final = 512
+
+
+class Site(ABC):
+    """A system under load."""
+
+    core_url: str
+    events_url: str | None
+    """For health probes; None: not known."""
+    keys: Keys
+
+    @abstractmethod
+    def pids(self) -> Mapping[str, int]:
+        """Its processes, by name, as they are now."""
+
+    @abstractmethod
+    def breaks(self, fault: FaultName) -> tuple[Callable[[], None], Callable[[], None]]:
+        """How to begin a fault and how to end it; both may block."""
+
+
+class OwnSite(Site):
+    """Postgres, Apache Kafka, Core, relay, ingest and event server, started for this test."""
+
+    def __init__(self, stack: Stack, postgres: EmbeddedPostgres | None, kafka: KafkaServer | None):
+        self.core_url = stack.core_url
+        self.events_url = stack.events_url
+        self._stack = stack
+        self._postgres = postgres
+        self._kafka = kafka
+        self.keys = load_keys(stack.folder / "keys.json")
+
+    def pids(self) -> Mapping[str, int]:
+        """Ours, and those of the Postgres and Kafka that we started."""
+        found = {process.name: process.pid for process in self._stack.processes}
+        if self._postgres is not None:
+            found["postgres"] = self._postgres.process.pid
+        if self._kafka is not None:
+            found["kafka"] = self._kafka.process.pid
+        return found
+
+    def breaks(self, fault: FaultName) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Kill and start again, stop and start, or freeze and wake."""
+        match fault:
+            case "kill-events":
+                return _killing(self._stack.events)
+            case "kill-core":
+                return _killing(self._stack.core)
+            case "kill-relay":
+                return _killing(self._stack.relay)
+            case "stop-kafka":
+                kafka = self._kafka
+                if kafka is None:
+                    raise LoadTestError("stop-kafka: the Kafka of --kafka is not ours to stop")
+                return kafka.stop, kafka.start
+            case "freeze-postgres":
+                if self._postgres is None:
+                    raise LoadTestError("freeze-postgres: that of --database is not ours")
+                return _freezing(self._postgres.process.pid)
+            case "cut-all":
+                raise AssertionError("the clients do that themselves")
+
+
+class GivenSite(Site):
+    """A system that runs already."""
+
+    def __init__(self, core_url: str, keys: Path) -> None:
+        self.core_url = core_url.rstrip("/")
+        self.events_url = None
+        self.keys = _read_keys(keys)
+
+    def pids(self) -> Mapping[str, int]:
+        """Our processes on this machine, as their command lines tell."""
+        found = {}
+        for process in psutil.process_iter(["pid", "cmdline"]):
+            words = process.info["cmdline"] or []
+            for part in ("core", "relay", "ingest", "events"):
+                if part in words[-1:] and any("yabam" in w or "client_sdk" in w for w in words):
+                    found[part] = process.info["pid"]
+        return found
+
+    def breaks(self, fault: FaultName) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Never."""
+        raise AssertionError(f"a plan with --core has no {fault}")
+
+
+@contextlib.contextmanager
+def own_site(plan: Plan, say: Callable[[str], None]) -> Iterator[Site]:
+    """Start a system, and stop it at the end; its logs stay in `out/load-test`.
+
+    Raises:
+        YabamError: a part of it does not start.
+    """
+    folder = plan.out / "load-test"
+    with contextlib.ExitStack() as cleanup:
+        scratch = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="yabam-load-")))
+        postgres = kafka = None
+        if plan.database is None:
+            say("Starting PostgreSQL")
+            postgres = EmbeddedPostgres(scratch / "postgres")
+            cleanup.callback(postgres.stop)
+            postgres.start()
+        if plan.kafka is None:
+            libs = ensure_libs(Path("build/kafka"), say)
+            say("Starting Apache Kafka")
+            kafka = KafkaServer(scratch / "kafka", libs, heap_mb=_KAFKA_HEAP_MB)
+            cleanup.callback(kafka.stop)
+            kafka.start()
+        database = plan.database or (postgres.url if postgres else "")
+        bootstrap = plan.kafka or (kafka.bootstrap if kafka else "")
+        stack = Stack(
+            Addresses(database, bootstrap, ports=free_ports()),
+            load_keys(folder / "keys.json"),
+            folder,
+            _settings(plan),
+        )
+        say("Starting Core, relay, ingest and event server")
+        stack.migrate()
+        cleanup.callback(stack.stop)
+        stack.start()
+        yield OwnSite(stack, postgres, kafka)
+
+
+def _settings(plan: Plan) -> dict[str, str]:
+    least, most = plan.lifetime_s
+    return {
+        "YABAM_EVENTS_LIFETIME_MIN_S": f"{least:g}",
+        "YABAM_EVENTS_LIFETIME_MAX_S": f"{most:g}",
+        "YABAM_EVENTS_MAX_STREAMS": str(max(20_000, plan.clients + plan.clients // 10)),
+        # Runs share a Kafka that is given; its topics must not.
+        "YABAM_EVENTS_TOPIC": f"load-{secrets.token_hex(4)}",
+    }
+
+
+def _read_keys(path: Path) -> Keys:
+    try:
+        stored = json.loads(path.read_text())
+        return Keys(stored["token"], stored.get("ticket", ""))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LoadTestError(
+            f"--keys {path} cannot be read: it is JSON with the secret of the token key "
+            f'"local", as `make run` writes it: {{"token": "…"}} ({error})'
+        ) from error
+
+
+def _killing(process: Process) -> tuple[Callable[[], None], Callable[[], None]]:
+    def again() -> None:
+        process.start()
+        process.wait_ready(_READY_WITHIN_S)
+
+    return process.kill, again
+
+
+def _freezing(pid: int) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A database's workers are processes of their own: all of them stand still."""
+
+    def family() -> list[psutil.Process]:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+
+    frozen: list[psutil.Process] = []
+
+    def begin() -> None:
+        frozen.extend(family())
+        for process in frozen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+
+    def end() -> None:
+        for process in frozen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    return begin, end
+
+
+def address_of(url: str) -> tuple[str, int]:
+    """Host and port of an http URL."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 80

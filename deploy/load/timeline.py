@@ -1,0 +1,117 @@
+"""What each second of a load test was like."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+PERCENTILES: Final = (50.0, 95.0, 99.0)
+
+
+def percentiles(values: array[float]) -> tuple[float, ...]:
+    """The values below which 50, 95 and 99 in 100 lie (nearest rank); none for no values."""
+    ordered = sorted(values)
+    most = len(ordered) - 1
+    return tuple(ordered[round(most * p / 100)] for p in PERCENTILES) if ordered else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One second: counts of what happened in it, and how things stood at its end.
+
+    Latencies are (p50, p95, p99) in milliseconds, empty if there was none.
+    """
+
+    at: float
+    delivery_ms: tuple[float, ...]
+    command_ms: tuple[float, ...]
+    sync_ms: tuple[float, ...]
+    health_ms: tuple[float, ...]
+    counts: Mapping[str, int]
+    """delivered, committed, synced, opened, refused, failed."""
+    modes: Mapping[str, int]
+    """Clients by mode: live, polling, starting, offline."""
+    cpu: Mapping[str, float]
+    """Of each process, in percent of one core."""
+    memory: Mapping[str, float]
+    """Of each process, in MiB; what processes share is divided among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that was done to the system."""
+
+    at: float
+    name: str
+
+
+class Tally:
+    """Counts what happens until `take` is called, and everything over the whole run."""
+
+    KINDS: Final = ("delivery", "command", "sync", "health")
+
+    def __init__(self) -> None:
+        self._now: dict[str, array[float]] = {kind: array("d") for kind in self.KINDS}
+        self._whole: dict[str, array[float]] = {kind: array("d") for kind in self.KINDS}
+        self._counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        """Over the whole run."""
+
+    def took(self, kind: str, seconds: float) -> None:
+        """Something of this kind took so long."""
+        self._now[kind].append(seconds * 1000)
+
+    def count(self, what: str) -> None:
+        """It happened once."""
+        self._counts[what] += 1
+
+    def take(
+        self,
+        at: float,
+        modes: Mapping[str, int],
+        cpu: Mapping[str, float],
+        memory: Mapping[str, float],
+    ) -> Second:
+        """The second that ends now."""
+        parts = {kind: percentiles(values) for kind, values in self._now.items()}
+        for kind, values in self._now.items():
+            self._whole[kind].extend(values)
+            self._now[kind] = array("d")
+        counts, self._counts = dict(self._counts), Counter()
+        self.counts.update(counts)
+        return Second(
+            at, parts["delivery"], parts["command"], parts["sync"], parts["health"],
+            counts, dict(modes), dict(cpu), dict(memory),
+        )  # fmt: skip
+
+    def whole(self, kind: str) -> tuple[float, ...]:
+        """The percentiles over the whole run, in milliseconds."""
+        return percentiles(self._whole[kind])
+
+    def size(self, kind: str) -> int:
+        """How many of this kind there were."""
+        return len(self._whole[kind])
+
+
+class Timeline:
+    """The seconds and the marks of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: list[Second] = []
+        self.marks: list[Mark] = []
+
+    def worst(self, field: str, start: float, end: float) -> float | None:
+        """The greatest p99 (ms) of a latency within a time; None if there was none."""
+        found = [
+            values[2]
+            for second in self.seconds
+            if start <= second.at <= end and (values := getattr(second, field))
+        ]
+        return max(found, default=None)
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        """For JSON."""
+        return [asdict(second) for second in self.seconds]

@@ -1,0 +1,87 @@
+"""`make load-test`, as ops run it: the proof holds, faults are survived, thresholds decide."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.kafka.server import KafkaServer
+from deploy.local.postgres import EmbeddedPostgres
+from tests.end_to_end.conftest import Installation, create_database
+
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka"), pytest.mark.slow]
+_WITHIN_S = 150
+
+
+async def load_test(out: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
+    """Its exit status, what it printed, and its report."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.load", "--out", str(out), *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            printed, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+    report = out / "load-test.json"
+    assert process.returncode is not None
+    found = json.loads(report.read_text()) if report.exists() else {}
+    return process.returncode, printed.decode(), found
+
+
+async def test_it_breaks_its_own_system_and_a_threshold_that_was_missed_fails_it(
+    kafka: KafkaServer, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    database = await asyncio.to_thread(create_database, postgres)
+    status, printed, report = await load_test(
+        tmp_path, "--kafka", kafka.bootstrap, "--database", database, "--clients", "60",
+        "--stores", "6", "--orders", "5", "--ramp", "1", "--duration", "24", "--fault-seconds", "2",
+        "--faults", "kill-events", "--lifetime", "4-8", "--max-command-p99-ms", "0.01",
+    )  # fmt: skip
+    assert status == 1, printed
+    assert len(report["failures"]) == 1, printed
+    assert report["failures"][0].startswith("p99 of command"), printed
+    verdict, counts = report["verdict"], report["counts"]
+    assert (verdict["lost"], verdict["doubled"], verdict["out_of_order"]) == (0, 0, 0)
+    # Each step of an order reaches two terminals and one table.
+    assert verdict["checked"] == counts["delivered"] == 3 * counts["committed"]
+    assert counts["opened"] > 60, "no stream was ever ended by its timeout"
+    (fault,) = report["faults"]
+    assert fault["least_live"] < 60
+    assert fault["live_again"] is not None
+    page = (tmp_path / "load-test.html").read_text()
+    assert page.count("<svg") == 7
+    assert "http" not in page, "the page must need nothing else"
+
+
+async def test_it_loads_a_system_that_runs_already(stack: Installation, tmp_path: Path) -> None:
+    status, printed, report = await load_test(
+        tmp_path, "--core", stack.core_url, "--keys",
+        str(stack.folder / "keys.json"), "--clients", "20", "--stores", "2", "--orders", "5",
+        "--ramp", "0", "--duration", "3",
+    )  # fmt: skip
+    assert status == 0, printed
+    assert "Passed." in printed
+    assert report["verdict"]["checked"] == 3 * report["counts"]["committed"] > 0
+
+
+async def test_a_wrong_key_is_named_and_nothing_is_loaded(
+    stack: Installation, tmp_path: Path
+) -> None:
+    keys = tmp_path / "other.json"
+    keys.write_text('{"token": "another secret of thirty-two bytes or more"}')
+    status, printed, _ = await load_test(
+        tmp_path, "--core", stack.core_url, "--keys", str(keys), "--clients", "2",
+        "--ramp", "0", "--duration", "1",
+    )  # fmt: skip
+    assert status == 2
+    assert "a client gave up" in printed
+    assert "signed by a key that this system lacks" in printed or "401" in printed
+    assert "Traceback" not in printed

@@ -1,0 +1,59 @@
+"""The load test's charts and figures."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.load.chart import Chart, Series, draw, legend
+from deploy.load.timeline import Tally, Timeline, percentiles
+
+VALUES = st.lists(st.none() | st.floats(0, 1e9), min_size=1, max_size=30)
+
+
+@given(VALUES, st.booleans(), st.sampled_from(["linear", "log"]))
+def test_whatever_the_values_the_chart_is_sound_xml_without_a_nonsense_number(
+    values: list[float | None], stacked: bool, scale: str
+) -> None:
+    times = [float(n) for n in range(len(values))]
+    series = [Series("<a & b>", values), Series("b", values)]
+    marks = [(times[-1], "kill <all>")]
+    chart = Chart("T", "ms", times, series, marks, scale, stacked)  # type: ignore[arg-type]
+    for text in (draw(chart), f"<p>{legend(chart)}</p>"):
+        ET.fromstring(text)
+        assert "nan" not in text
+        assert "inf" not in text
+
+
+def test_higher_values_are_drawn_higher() -> None:
+    chart = Chart("T", "ms", [0.0, 1.0], [Series("a", [1.0, 9.0])])
+    root = ET.fromstring(draw(chart))
+    (path,) = (e.get("d", "") for e in root.iter() if e.get("class") == "line0")
+    first, last = (float(point.split()[1]) for point in path[1:].split("L"))
+    assert last < first
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    assert percentiles(array("d", [float(n) for n in range(101)])) == (50.0, 95.0, 99.0)
+    assert percentiles(array("d", [7.0])) == (7.0, 7.0, 7.0)
+    assert percentiles(array("d")) == ()
+
+
+def test_each_second_counts_its_own_and_the_tally_keeps_all() -> None:
+    tally = Tally()
+    tally.took("delivery", 0.002)
+    tally.count("opened")
+    first = tally.take(1.0, {"live": 1}, {}, {})
+    tally.took("delivery", 0.004)
+    second = tally.take(2.0, {"live": 1}, {}, {})
+    assert (first.delivery_ms[2], first.counts) == (2.0, {"opened": 1})
+    assert (second.delivery_ms[2], second.counts) == (4.0, {})
+    assert tally.size("delivery") == 2
+    timeline = Timeline()
+    timeline.seconds += [first, second]
+    assert timeline.worst("delivery_ms", 0, 1.5) == pytest.approx(2.0)
+    assert timeline.worst("command_ms", 0, 9) is None
