@@ -1,0 +1,177 @@
+"""The Python SDK asked: what it answers to a case, in the form of the case's `expect`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from client_sdk.contract.channel import parse_channel, parse_event_id
+from client_sdk.contract.cursor import format_cursor, parse_cursor
+from client_sdk.contract.digest import EMPTY, format_digest, order_hash
+from client_sdk.contract.errors import ContractError
+from client_sdk.contract.frame import SseEvent, SseParser
+from client_sdk.contract.order import Order, OrderEvent
+from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
+from client_sdk.merge import Change, Positions, Reset, changes_of
+from client_sdk.orders import BookChange, OrderBook
+from client_sdk.paging import next_page, with_page
+from client_sdk.refusals import refusal
+from client_sdk.signals import Failure
+from client_sdk.transport import signal_of
+from tests.conformance.cases import Json
+from tests.conformance.machine_subject import answer_machine
+
+REFUSED: Final = {"refused": True}
+
+
+def answer(of: str, case: Json) -> Json:
+    """What the SDK answers to a case of the file `of`."""
+    try:
+        # As it would look after a journey as JSON: tuples are lists.
+        return json.loads(json.dumps(_SUBJECTS[of](case)))
+    except (ContractError, msgspec.DecodeError, ValueError):
+        return REFUSED
+
+
+def change_of(change: Change) -> Json:
+    """A change as a case tells it."""
+    if isinstance(change, Reset):
+        return {
+            "reset": change.reason,
+            "channel": change.channel,
+            "head": change.head,
+            "orders": [[order.id, order.version] for order in change.orders],
+        }
+    return {"event": change.id, "order": [change.order_id, change.order_version]}
+
+
+def failure_of(failure: Failure) -> Json:
+    """A failure as a case tells it."""
+    return {"kind": failure.kind, "detail": failure.detail, "retry_after": failure.retry_after}
+
+
+def _sse(case: Json) -> Json:
+    parser = SseParser()
+    events = [event for piece in case["bytes"] for event in parser.feed(bytes.fromhex(piece))]
+    told = [[event.type, event.data, event.last_event_id] for event in events]
+    return {"events": told, "retry": parser.reconnection_time_ms}
+
+
+def _names(case: Json) -> Json:
+    match case["what"]:
+        case "channel":
+            channel = parse_channel(case["text"])
+            return {"kind": channel.kind, "store": channel.store_id, "table": channel.table_id}
+        case "event id":
+            return parse_event_id(case["text"])
+        case "cursor":
+            return parse_cursor(case["text"])
+    return format_cursor(case["cursor"])
+
+
+def _digest(case: Json) -> Json:
+    digest = EMPTY
+    for order_id, version in case["orders"]:
+        digest ^= order_hash(order_id, version)
+    return format_digest(digest)
+
+
+def _answers(case: Json) -> Json:
+    decode_sync(json.dumps(case["response"]).encode())
+    return "taken"
+
+
+def _signals(case: Json) -> Json:
+    signal = signal_of(7, SseEvent(case["type"], case["data"], ""))
+    if signal is None:
+        return None
+    told: dict[str, Json] = {"type": type(signal).__name__}
+    for key, value in asdict(signal).items():
+        if isinstance(value, datetime):
+            told[key] = value.timestamp()
+        elif key == "event":
+            told[key] = signal.event.id  # type: ignore[union-attr]
+        else:
+            told[key] = value
+    return told
+
+
+def _refusals(case: Json) -> Json:
+    body = case["body"]
+    text = body if isinstance(body, str) else json.dumps(body)
+    status, phrase, headers = case["status"], case["phrase"], case["headers"]
+    return failure_of(refusal(status, phrase, headers, text.encode(), case["unauthorized"]))
+
+
+def _paging(case: Json) -> Json:
+    answer, further = (msgspec.convert(case[k], SyncResponse) for k in ("answer", "further"))
+    page = next_page(answer)
+    if page is None:
+        return {"next": None}
+    whole = with_page(answer, page, further)
+    channels = [
+        {
+            "channel": one.channel,
+            "head": one.head,
+            "reset": one.reset,
+            "orders": [order.id for order in one.snapshot.orders] if one.snapshot else None,
+            "events": [event.id for event in one.events],
+        }
+        for one in whole.channels
+    ]
+    return {"next": next_page(whole), "has_more": whole.has_more, "channels": channels}
+
+
+def _merge(case: Json) -> Json:
+    positions = Positions(case["positions"])
+    changes, sound = changes_of(positions, msgspec.convert(case["answer"], ChannelSync))
+    told = [change_of(change) for change in changes]
+    return {"changes": told, "sound": sound, "positions": positions.all}
+
+
+def _book(case: Json) -> Json:
+    book = OrderBook()
+    seen: list[BookChange] = []
+    book.observe(seen.append)
+    steps = []
+    for step in case["steps"]:
+        if "apply" in step:
+            book.apply(msgspec.convert(step["apply"], OrderEvent))
+        else:
+            book.replace(step["replace"], msgspec.convert(step["orders"], list[Order]))
+        steps.append([[c.kind, c.channel, c.order_id, _version(c.order)] for c in seen])
+        seen.clear()
+    channels = case["channels"]
+    return {
+        "steps": steps,
+        "orders": [_order(order) for order in book],
+        "in": {name: [_order(order) for order in book.in_channel(name)] for name in channels},
+        "digests": {name: format_digest(book.digest(name)) for name in channels},
+    }
+
+
+def _version(order: Order | None) -> int | None:
+    return None if order is None else order.version
+
+
+def _order(order: Order) -> Json:
+    return [order.id, order.version, order.status, order.note]
+
+
+_SUBJECTS: Final[dict[str, Callable[[Json], Json]]] = {
+    "answers": _answers,
+    "book": _book,
+    "digest": _digest,
+    "machine": lambda case: answer_machine(case, change_of, failure_of),
+    "merge": _merge,
+    "names": _names,
+    "paging": _paging,
+    "refusals": _refusals,
+    "signals": _signals,
+    "sse": _sse,
+}

@@ -1,0 +1,43 @@
+"""The Python SDK answers every case as the files say."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from client_sdk.signals import Acknowledged
+from client_sdk.table import TABLE
+from tests.conformance import cases, subject
+from tests.conformance.cases import Json
+from tests.conformance.machine_subject import cells
+
+CASES: Final = [
+    pytest.param(of, case, id=f"{of}: {case['name']}")
+    for of in cases.files()
+    for case in cases.cases(of)
+    if case.get("only", "python") == "python"
+]
+
+
+@pytest.mark.parametrize(("of", "case"), CASES)
+def test_the_sdk_answers_as_the_file_says(of: str, case: Json) -> None:
+    difference = cases.difference(case["expect"], subject.answer(of, case))
+    assert not difference, difference
+
+
+def test_no_two_cases_of_a_file_have_one_name() -> None:
+    for of in cases.files():
+        names = [case["name"] for case in cases.cases(of)]
+        assert len(names) == len(set(names)), of
+
+
+def test_the_schedules_come_through_every_cell_of_the_transition_table() -> None:
+    seen = {
+        cell for case in cases.cases("machine") for cell in cells(case, case["expect"]["steps"])
+    }
+    # A machine that is never under pressure is never told Acknowledged.
+    table = {
+        (state.value, signal.__name__) for state, signal in TABLE if signal is not Acknowledged
+    }
+    assert table - seen == set()
