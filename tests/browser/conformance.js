@@ -1,0 +1,171 @@
+// The browser's module asked: what it answers to a case, in the form of the case's `expect`.
+//
+// The twin of tests/conformance/subject.py and machine_subject.py.
+
+import { OrderBook } from "/static/yabam/book.js";
+import * as contract from "/static/yabam/contract.js";
+import { Machine, modeOf } from "/static/yabam/machine.js";
+import { Positions, changesOf } from "/static/yabam/merge.js";
+import { nextPage, withPage } from "/static/yabam/paging.js";
+import { refusal } from "/static/yabam/refusals.js";
+import { inputOf } from "/static/yabam/signals.js";
+import { SseParser } from "/static/yabam/sse.js";
+
+const REFUSED = { refused: true };
+
+/** What the module answers to a case of the file `of`. */
+export function answer(of, given) {
+  try {
+    return SUBJECTS[of](given);
+  } catch (error) {
+    if (error instanceof contract.ContractError) return REFUSED;
+    return { raised: String(error?.stack ?? error) };
+  }
+}
+
+const bytesOf = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+const orderOf = ({ id, version, status, note }) => [id, version, status, note];
+const failureOf = ({ kind, detail, retryAfter }) => ({ kind, detail, retry_after: retryAfter });
+
+function changeOf(change) {
+  if (change.type !== "reset") {
+    return { event: change.id, order: [change.order_id, change.order_version] };
+  }
+  const { reason, channel, head } = change;
+  return { reset: reason, channel, head, orders: change.orders.map((o) => [o.id, o.version]) };
+}
+
+const SUBJECTS = {
+  sse({ bytes }) {
+    const parser = new SseParser();
+    const events = bytes.flatMap((piece) => parser.feed(bytesOf(piece)));
+    return { events: events.map((e) => [e.type, e.data, e.lastEventId]), retry: parser.retry };
+  },
+
+  names({ what, text, cursor }) {
+    if (what === "channel") return contract.parseChannel(text);
+    if (what === "event id") return contract.parseEventId(text);
+    if (what === "cursor") return Object.fromEntries(contract.parseCursor(text));
+    return contract.formatCursor(Object.entries(cursor));
+  },
+
+  digest({ orders }) {
+    const hashes = orders.map(([id, version]) => contract.orderHash(id, version));
+    return contract.formatDigest(hashes.reduce((a, b) => a ^ b, 0n));
+  },
+
+  answers({ response }) {
+    contract.checkSync(response);
+    return "taken";
+  },
+
+  signals({ type, data }) {
+    const input = inputOf(7, { type, data });
+    if (input === null) return null;
+    const { event, reconnectAfterMs, ...rest } = input;
+    if (event !== undefined) rest.event = event.id;
+    if (reconnectAfterMs !== undefined) rest.reconnect_after_ms = reconnectAfterMs;
+    return rest;
+  },
+
+  refusals({ status, phrase, headers, body, unauthorized }) {
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    const response = { status, statusText: phrase, headers: new Headers(headers) };
+    return failureOf(refusal(response, text, unauthorized));
+  },
+
+  paging({ answer: first, further }) {
+    const page = nextPage(first);
+    if (page === null) return { next: null };
+    const whole = withPage(first, page, further);
+    const channels = whole.channels.map(({ channel, head, reset, snapshot, events }) => ({
+      channel,
+      head,
+      reset,
+      orders: snapshot ? snapshot.orders.map((order) => order.id) : null,
+      events: events.map((event) => event.id),
+    }));
+    return { next: nextPage(whole), has_more: whole.has_more, channels };
+  },
+
+  merge({ positions, answer: part }) {
+    const moved = new Positions(positions);
+    const [changes, sound] = changesOf(moved, part);
+    return { changes: changes.map(changeOf), sound, positions: moved.all };
+  },
+
+  book({ steps, channels }) {
+    const book = new OrderBook();
+    const told = steps.map((step) => {
+      const changes = step.apply ? book.apply(step.apply) : book.replace(step.replace, step.orders);
+      return changes.map((c) => [c.kind, c.channel, c.id, c.order?.version ?? null]);
+    });
+    const each = (give) => Object.fromEntries(channels.map((name) => [name, give(name)]));
+    return {
+      steps: told,
+      orders: book.all().map(orderOf),
+      in: each((name) => book.inChannel(name).map(orderOf)),
+      digests: each((name) => book.digest(name)),
+    };
+  },
+
+  machine: askMachine,
+  wake: askMachine,
+};
+
+// ── the machine ────────────────────────────────────────────────────────────────────────────────
+
+function askMachine({ positions, epoch, settings, chance, steps }) {
+  let taken = 0;
+  const uniform = (low, high) => low + (high - low) * chance[taken++ % chance.length];
+  const machine = new Machine(positions, epoch, camelKeys(settings), uniform);
+  let mode = "starting";
+  const after = steps.map(({ input, now }) => {
+    const commands = machine.handle(machineInput(input), now).map(commandOf);
+    mode = modeOf(machine, mode);
+    const { state, certainAt } = machine;
+    const deadline = machine.deadline === Infinity ? null : machine.deadline;
+    return { commands, state, mode, deadline, certain_at: certainAt };
+  });
+  return { steps: after, end: endOf(machine) };
+}
+
+function endOf({ positions, epoch, watermark, counters, lastFailure }) {
+  const told = Object.entries(counters).filter(([, n]) => n > 0);
+  return {
+    positions: positions.all,
+    epoch,
+    watermark,
+    counters: Object.fromEntries(told.map(([name, n]) => [snake(name), n])),
+    last_failure: lastFailure && failureOf(lastFailure),
+  };
+}
+
+function machineInput(told) {
+  const input = camelKeys(told);
+  if (input.response) input.response = contract.checkSync(input.response);
+  if (input.event) input.event = contract.checkEvent(input.event);
+  if (input.failure) input.failure = camelKeys(input.failure);
+  if (input.watermark) input.watermark = contract.instant(input.watermark);
+  return input;
+}
+
+function commandOf({ type, ...command }) {
+  if (type === "Deliver") return { type, epoch: command.epoch, ...changeOf(command.change) };
+  if (type === "Finished") {
+    const { cause } = command;
+    return { type, cause: cause?.kind ? failureOf(cause) : cause };
+  }
+  if (type === "StartSync") {
+    const { newToken, ...rest } = command;
+    return { type, new_token: newToken, ...rest };
+  }
+  return { type, ...command };
+}
+
+const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+function camelKeys(object) {
+  const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+  return Object.fromEntries(Object.entries(object).map(([name, value]) => [camel(name), value]));
+}

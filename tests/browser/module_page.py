@@ -1,0 +1,110 @@
+"""A page of a real browser in which the client module can be called, served over loopback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.async_api import Browser, Page, async_playwright
+
+STATIC: Final = Path(__file__).parents[2] / "core_api" / "pages" / "static"
+TESTS: Final = Path(__file__).parent
+_KINDS: Final = {".js": "text/javascript", ".html": "text/html"}
+_BLANK: Final = b'<!doctype html><meta charset="utf-8"><title>conformance</title>'
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """A Chromium, without a window.
+
+    Raises:
+        AssertionError: there is none on this machine.
+    """
+    path = shutil.which("chromium")
+    assert path, "the browser tests need a Chromium: apt-get install chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@contextmanager
+def served(folders: Mapping[str, Path]) -> Iterator[str]:
+    """The files of each folder under its prefix, and an empty page at /; where they are."""
+
+    class Files(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body, kind = _file(folders, self.path)
+            self.send_response(404 if body is None else 200)
+            self.send_header("content-type", f"{kind}; charset=utf-8")
+            self.send_header("content-length", str(len(body or b"")))
+            self.send_header("cache-control", "no-store")
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_args: object) -> None:
+            """A test's log is its own."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _file(folders: Mapping[str, Path], path: str) -> tuple[bytes | None, str]:
+    path = path.partition("?")[0]
+    if path == "/":
+        return _BLANK, "text/html"
+    for prefix, folder in folders.items():
+        file = folder / path.removeprefix(prefix)
+        if path.startswith(prefix) and ".." not in path and file.is_file():
+            return file.read_bytes(), _KINDS.get(file.suffix, "text/plain")
+    return None, "text/plain"
+
+
+class ModulePage:
+    """The module, ready to be asked.
+
+    Args:
+        page: one that `served` gave.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    async def answers(self, of: str, cases: list[Any]) -> list[Any]:
+        """What the module answers to these cases of the file `of`."""
+        told = await self.page.evaluate(
+            """async ([of, cases]) => {
+                const { answer } = await import("/tests/conformance.js");
+                return JSON.stringify(cases.map((given) => answer(of, given)));
+            }""",
+            [of, cases],
+        )
+        found: list[Any] = json.loads(told)
+        return found
+
+
+@asynccontextmanager
+async def module_page(static: Path = STATIC) -> AsyncIterator[ModulePage]:
+    """The module of the folder, in a browser of its own."""
+    with served({"/static/": static, "/tests/": TESTS}) as url:
+        async with chromium() as browser:
+            page = await browser.new_page()
+            await page.goto(url)
+            yield ModulePage(page)

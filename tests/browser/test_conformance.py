@@ -1,0 +1,35 @@
+"""The browser's module answers every case as the files say, in a real Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.module_page import ModulePage, module_page
+from tests.conformance import cases
+from tests.conformance.cases import Json
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("conformance")]
+
+CASES: Final = [
+    pytest.param(of, case, id=f"{of}: {case['name']}")
+    for of in cases.files()
+    for case in cases.cases(of)
+    if case.get("only", "js") == "js"
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module() -> AsyncIterator[ModulePage]:
+    async with module_page() as page:
+        yield page
+
+
+@pytest.mark.parametrize(("of", "case"), CASES)
+async def test_the_module_answers_as_the_file_says(module: ModulePage, of: str, case: Json) -> None:
+    (answer,) = await module.answers(of, [case])
+    difference = cases.difference(case["expect"], answer)
+    assert not difference, difference
