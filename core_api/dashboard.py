@@ -38,6 +38,7 @@ class Point(Struct, frozen=True):
     at_ms: int
     connections: int | None
     events_per_s: float | None
+    syncs_per_s: float | None
     p50_ms: float | None
     p99_ms: float | None
     watermark_age_s: float | None
@@ -181,6 +182,7 @@ def point_of(figures: Figures) -> Point:
         figures.at_ms,
         figures.connections,
         figures.events_per_s,
+        figures.syncs_per_s,
         latency.p50_ms if latency else None,
         latency.p99_ms if latency else None,
         figures.watermark_age_s,

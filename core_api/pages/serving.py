@@ -23,7 +23,11 @@ from core_api.errors import NotFoundError
 
 FOLDER: Final = Path(__file__).parent / "static"
 START: Final = "/terminal"
-PAGES: Final = {"/terminal": "terminal/index.html", "/table": "table/index.html"}
+PAGES: Final = {
+    "/terminal": "terminal/index.html",
+    "/table": "table/index.html",
+    "/ops": "ops/index.html",
+}
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",

@@ -1,0 +1,68 @@
+// Small charts as inline SVG: lines over the last minutes, with the area under the first.
+
+const SVG = "http://www.w3.org/2000/svg";
+const [WIDTH, HEIGHT] = [240, 56];
+export const SPAN_MS = 300_000;
+const LEAST_SPAN_MS = 60_000;
+
+/** A chart that `draw` fills anew. */
+export class Chart {
+  element = made("svg", {
+    class: "chart",
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    preserveAspectRatio: "none",
+    role: "img",
+  });
+  #area = made("path", { class: "area" });
+  #lines = [made("path", { class: "line second" }), made("path", { class: "line" })];
+
+  constructor() {
+    this.element.append(this.#area, ...this.#lines);
+  }
+
+  /**
+   * Draws lines of [time in ms, value or null]; the first has the area, the second is thinner.
+   *
+   * @param least the top of the chart stands for this at least
+   */
+  draw(lines, now, least, label) {
+    const values = lines.flat().flatMap(([, value]) => (value === null ? [] : [value]));
+    const top = Math.max(least, ...values) * 1.08;
+    const oldest = Math.min(...lines.flat().map(([at]) => at));
+    const wide = Math.min(SPAN_MS, Math.max(LEAST_SPAN_MS, now - oldest));
+    const runs = lines.map((points) => runsOf(points, now, wide, top));
+    const [second, first] = this.#lines;
+    first.setAttribute("d", runs[0].map(lineOf).join(""));
+    second.setAttribute("d", (runs[1] ?? []).map(lineOf).join(""));
+    this.#area.setAttribute("d", runs[0].map(areaOf).join(""));
+    this.element.setAttribute("aria-label", label(values));
+  }
+}
+
+/** Where the points lie; a new run begins after each that is not known. */
+function runsOf(points, now, wide, top) {
+  const runs = [[]];
+  for (const [at, value] of points) {
+    const x = WIDTH * (1 - (now - at) / wide);
+    if (x < 0) continue;
+    if (value === null) runs.push([]);
+    else runs.at(-1).push([x, HEIGHT - (value / top) * HEIGHT]);
+  }
+  return runs.filter((run) => run.length > 0);
+}
+
+const rounded = (number) => Number(number.toFixed(1));
+
+function lineOf(run) {
+  return run.map(([x, y], n) => `${n ? "L" : "M"}${rounded(x)} ${rounded(y)}`).join("");
+}
+
+function areaOf(run) {
+  return `${lineOf(run)}L${rounded(run.at(-1)[0])} ${HEIGHT}L${rounded(run[0][0])} ${HEIGHT}Z`;
+}
+
+function made(name, attributes) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}

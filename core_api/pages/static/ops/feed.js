@@ -1,0 +1,114 @@
+// The figures' own stream: GET /v1/ops/stream, read as server-sent events, and begun again.
+//
+// An EventSource cannot send a token. The stream ends by itself after a minute or so; one that is
+// silent for longer than it may be is taken for dead.
+
+import { SseParser } from "../yabam/sse.js";
+
+const PATH = "/v1/ops/stream";
+const SILENT_MS = 10_000;
+const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 10_000];
+
+/** Follows the stream and tells `heard`: .hello, .figures, .feed (a state), .refused (a text). */
+export class Feed {
+  #token;
+  #heard;
+  #failures = 0;
+  #stop = new AbortController();
+
+  constructor(token, heard) {
+    this.#token = token;
+    this.#heard = heard;
+  }
+
+  async run() {
+    while (!this.#stop.signal.aborted) {
+      const pause = await this.#once();
+      if (pause === null) return;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
+  stop() {
+    this.#stop.abort();
+  }
+
+  /** One stream; how long to wait before the next, in milliseconds; null: not again. */
+  async #once() {
+    const silence = new AbortController();
+    const signal = AbortSignal.any([this.#stop.signal, silence.signal]);
+    const watch = new Watch(() => silence.abort(), SILENT_MS);
+    try {
+      const response = await fetch(PATH, {
+        signal,
+        cache: "no-store",
+        credentials: "omit",
+        headers: { accept: "text/event-stream", authorization: `Bearer ${this.#token}` },
+      });
+      if (response.status !== 200) return await this.#turnedAway(response);
+      return (await this.#read(response.body.getReader(), watch)) ?? this.#failed("");
+    } catch (error) {
+      if (this.#stop.signal.aborted) return null;
+      return this.#failed(silence.signal.aborted ? "" : String(error.message ?? error));
+    } finally {
+      watch.end();
+    }
+  }
+
+  async #turnedAway(response) {
+    const problem = await response.json().catch(() => ({}));
+    if (response.status === 401 || response.status === 403) {
+      this.#heard.refused(response.status === 401 ? "tokenRefused" : "tokenRole");
+      return null;
+    }
+    const detail = problem.detail ?? String(response.status);
+    if (response.status !== 503) return this.#failed(detail);
+    this.#heard.feed("busy", detail);
+    return 1000 * Math.max(1, Number(response.headers.get("retry-after")) || 1);
+  }
+
+  async #read(reader, watch) {
+    const parser = new SseParser();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return null;
+      watch.again();
+      for (const { type, data } of parser.feed(value)) {
+        if (type === "hello") this.#heard.hello(JSON.parse(data));
+        if (type === "figures") {
+          this.#failures = 0;
+          this.#heard.figures(JSON.parse(data));
+        }
+        if (type === "bye") return JSON.parse(data).reconnect_after_ms;
+      }
+    }
+  }
+
+  #failed(detail) {
+    this.#heard.feed("offline", detail);
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS);
+    this.#failures += 1;
+    return pause * (0.5 + Math.random() / 2);
+  }
+}
+
+/** Calls `late` when `again` has not been called for so long. */
+class Watch {
+  #late;
+  #after;
+  #timer;
+
+  constructor(late, after) {
+    [this.#late, this.#after] = [late, after];
+    this.again();
+  }
+
+  again() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#late, this.#after);
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,58 @@
+// The ops page: signs in, then hands over to the page.
+
+import { byId } from "../shared/dom.js";
+import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
+import { Kept, TokenError, readToken, takeFragment } from "../shared/session.js";
+import "./texts.js";
+import { OpsPage } from "./page.js";
+
+const kept = new Kept("ops");
+let page = null;
+
+function ask(problem) {
+  byId("ops").hidden = true;
+  byId("sign-in").hidden = false;
+  byId("sign-in-error").textContent = problem === null ? "" : t(problem);
+  byId("token").focus();
+}
+
+function open(token) {
+  try {
+    const session = readToken(token, "ops", Date.now());
+    kept.save({ token: session.token }, false);
+    byId("sign-in").hidden = true;
+    byId("token").value = "";
+    page = new OpsPage(session.token, leave);
+    page.start();
+  } catch (problem) {
+    if (!(problem instanceof TokenError)) throw problem;
+    ask(problem.message);
+  }
+}
+
+// A fresh page is the surest way to leave nothing behind of who was signed in.
+function leave(problem) {
+  page?.stop();
+  kept.clear();
+  if (problem !== null) sessionStorage.setItem("yabam.problem", problem);
+  location.reload();
+}
+
+const doing = { language: switchLanguage, "sign-out": () => leave(null) };
+document.addEventListener("click", (event) => {
+  const action = event.target.closest("[data-action]")?.dataset.action;
+  if (action) doing[action]();
+});
+byId("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  open(byId("token").value);
+});
+
+onLanguage(() => page?.show());
+translate();
+document.title = t("title");
+const problem = sessionStorage.getItem("yabam.problem");
+sessionStorage.removeItem("yabam.problem");
+const found = takeFragment() ?? kept.load();
+if (found === null) ask(problem);
+else open(found.token);

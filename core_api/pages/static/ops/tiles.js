@@ -1,0 +1,106 @@
+// The row of key figures, each with its last five minutes.
+
+import { el, setText } from "../shared/dom.js";
+import { t } from "../shared/language.js";
+import { Chart } from "./chart.js";
+import { milliseconds, number, span } from "./numbers.js";
+
+const AMBER_AGE_S = 2.5;
+const RED_AGE_S = 5;
+
+/** Each: what it is called, its value, what stands below, its lines, how well it is. */
+const TILES = [
+  {
+    name: "connections",
+    value: (f) => number(f.connections),
+    below: () => t("followers"),
+    lines: (points) => [points.map((p) => [p.at_ms, p.connections])],
+    write: number,
+    least: 4,
+  },
+  {
+    name: "events",
+    value: (f) => (f.events_per_s === null ? "–" : number(f.events_per_s) + t("perSecond")),
+    below: (f) => t("pushed", { value: number(f.deliveries_per_s) }),
+    lines: (points) => [points.map((p) => [p.at_ms, p.events_per_s])],
+    write: number,
+    least: 2,
+  },
+  {
+    name: "latency",
+    value: (f) => milliseconds(f.latency?.p50_ms),
+    below: (f) => (f.latency ? t("p99", { value: milliseconds(f.latency.p99_ms) }) : t("noPush")),
+    lines: (points) => [
+      points.map((p) => [p.at_ms, p.p50_ms]),
+      points.map((p) => [p.at_ms, p.p99_ms]),
+    ],
+    write: milliseconds,
+    least: 10,
+    level: (f) => levelOf(f.latency?.p99_ms ?? 0, 1000, 5000),
+  },
+  {
+    name: "watermark",
+    value: (f) => span(f.watermark_age_s),
+    below: (f) => t(f.watermark_age_s === null ? "unknown" : "allowed"),
+    lines: (points) => [points.map((p) => [p.at_ms, p.watermark_age_s])],
+    write: span,
+    least: 1,
+    level: (f) => levelOf(f.watermark_age_s ?? 0, AMBER_AGE_S, RED_AGE_S),
+  },
+  {
+    name: "outbox",
+    value: (f) => number(f.outbox?.rows),
+    below: (f) => {
+      if (f.outbox === null) return t("unknown");
+      return f.outbox.rows === 0 ? t("empty") : t("oldest", { value: span(f.outbox.age_s) });
+    },
+    lines: (points) => [points.map((p) => [p.at_ms, p.outbox_rows])],
+    write: number,
+    least: 4,
+    level: (f) => levelOf(f.outbox?.age_s ?? 0, AMBER_AGE_S, RED_AGE_S),
+  },
+  {
+    name: "syncs",
+    value: (f) => (f.syncs_per_s === null ? "–" : number(f.syncs_per_s) + t("perSecond")),
+    below: () => t("thisCore"),
+    lines: (points) => [points.map((p) => [p.at_ms, p.syncs_per_s])],
+    write: number,
+    least: 2,
+  },
+];
+
+function levelOf(value, amber, red) {
+  if (value >= red) return "red";
+  return value >= amber ? "amber" : "";
+}
+
+/** The tiles, in `parent`. */
+export class Tiles {
+  #tiles;
+
+  constructor(parent) {
+    this.#tiles = TILES.map((kind) => {
+      const [name, value, below] = [el("h2"), el("p", { class: "value" }), el("p", { class: "below" })];
+      const chart = new Chart();
+      const tile = el("article", { class: "tile", "data-figure": kind.name }, name, value, below);
+      tile.append(chart.element);
+      parent.append(tile);
+      return { kind, tile, name, value, below, chart };
+    });
+  }
+
+  /** Shows the figures, and the points before them. */
+  show(figures, points) {
+    for (const { kind, tile, name, value, below, chart } of this.#tiles) {
+      setText(name, t(kind.name));
+      setText(value, kind.value(figures));
+      setText(below, kind.below(figures));
+      tile.dataset.level = kind.level?.(figures) ?? "";
+      chart.draw(kind.lines(points), figures.at_ms, kind.least, (values) => {
+        if (values.length === 0) return t("chartEmpty", { name: t(kind.name) });
+        const [least, most] = [Math.min(...values), Math.max(...values)].map(kind.write);
+        return t("chart", { name: t(kind.name), least, most });
+      });
+    }
+  }
+}
