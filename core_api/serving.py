@@ -5,15 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
+from typing import Final
+from typing import cast
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from core_api.connections import Connection
 from core_api.errors import SettingsError
+from core_api.patience import Patience
+
+log = structlog.get_logger()
+
+_OTHER_FILES = 64
+
+# As many connections may wait to be accepted as the kernel allows (net.core.somaxconn): after a cut
+# all clients knock at once, and one that finds the queue full tries again only seconds later.
+_BACKLOG: Final = 65_535
 
 
 def bind(host: str, port: int, variable: str) -> socket.socket:
@@ -37,6 +52,22 @@ def bind(host: str, port: int, variable: str) -> socket.socket:
     return bound
 
 
+def allow_open_files(max_waiting: int) -> None:
+    """Raise the limit of open files as far as we may; each sync that waits takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit < max_waiting + _OTHER_FILES:
+        log.warning(
+            "open_files_limit_is_low",
+            limit=limit,
+            max_waiting=max_waiting,
+            what_to_do="raise it (ulimit -n), or lower YABAM_MAX_WAITING",
+        )
+
+
 class Server(uvicorn.Server):
     """uvicorn, which tells the application of SIGTERM before it waits for open requests.
 
@@ -44,14 +75,22 @@ class Server(uvicorn.Server):
         app: what to serve.
         drain_s: how long open requests may take after SIGTERM.
         stopping: called once when the signal comes.
+        request_timeout_s: how long a client may take over a request.
     """
 
-    def __init__(self, app: ASGIApp, drain_s: float, stopping: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        drain_s: float,
+        stopping: Callable[[], None],
+        request_timeout_s: float,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http="httptools",
+                # uvicorn only ever calls it.
+                http=cast(type[asyncio.Protocol], partial(Connection, Patience(request_timeout_s))),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -59,6 +98,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=75,
+                backlog=_BACKLOG,
                 timeout_graceful_shutdown=max(1, round(drain_s)),
             )
         )
