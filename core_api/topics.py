@@ -2,6 +2,8 @@
 
 The number of partitions of `order-events` is the number of shards of the outbox. Changing it on a
 live topic would move stores to other partitions and break their order, so a difference is an error.
+Settings of a topic that was made by somebody else are named in the log where they can do harm; they
+may be his to choose.
 """
 
 from __future__ import annotations
@@ -9,19 +11,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from core_api.errors import SettingsError, UnavailableError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 _CREATE_TIMEOUT_MS: Final = 10_000
 _APPEARS_TRIES: Final = 50
 _APPEARS_PAUSE_S: Final = 0.1
 
 _HOUR_MS: Final = 3_600_000
-MAX_DEAD_LETTER_BYTES: Final = 4 * 1024 * 1024
+_MIB: Final = 1024 * 1024
+_UNLIMITED: Final = "-1"
+_AT_LEAST: Final = frozenset({"retention.ms", "max.message.bytes"})
+"""Settings of which less than wanted does harm, and more does none."""
+_EXACTLY: Final = frozenset({"cleanup.policy", "message.timestamp.type"})
+"""Settings of which any other value does harm."""
+MAX_DEAD_LETTER_BYTES: Final = 4 * _MIB
 """A dead letter is its original with headers added: its limit lies above that of other topics."""
 
 
@@ -50,6 +65,8 @@ def events_topic(name: str, partitions: int) -> Topic:
             "cleanup.policy": "delete",
             "retention.ms": str(_HOUR_MS),
             "segment.ms": str(_HOUR_MS // 6),
+            # A publication of the relay is smaller by half.
+            "max.message.bytes": str(_MIB),
             # Event servers find their start by the time that the relay wrote.
             "message.timestamp.type": "CreateTime",
         },
@@ -93,13 +110,55 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout
         # A listing of all topics, unlike a question for one by name, makes no topic by itself.
         present = set(await admin.list_topics())
         missing = [topic for topic in topics if topic.name not in present]
-        if missing and await _has_controller(admin):
+        real = await _has_controller(admin)
+        if missing and real:
             await _create(admin, missing)
         await _check(admin, topics)
+        if real:
+            await _name_differences(admin, [t for t in topics if t not in missing])
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"Kafka at {bootstrap} does not answer: {error!r}") from error
     finally:
         await admin.close()
+
+
+def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a topic that may do harm, each with the value that was found.
+
+    Args:
+        wanted: the settings as they should be.
+        found: those of the topic; one that is not told counts as it should be.
+    """
+    return {
+        name: found[name]
+        for name, value in wanted.items()
+        if name in found and not _will_do(name, value, found[name])
+    }
+
+
+def _will_do(name: str, wanted: str, found: str) -> bool:
+    if name in _EXACTLY:
+        return found == wanted
+    return name not in _AT_LEAST or found == _UNLIMITED or int(found) >= int(wanted)
+
+
+async def _name_differences(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    """Say in the log which settings of topics that were there already may do harm."""
+    for topic in topics:
+        asked = ConfigResource(ConfigResourceType.TOPIC, topic.name, dict(topic.configs))
+        (answer,) = await admin.describe_configs([asked])
+        for code, _, _, _, entries in (tuple(resource)[:5] for resource in answer.resources):
+            # Who may not look at settings may still use the topic.
+            found = {entry[0]: entry[1] for entry in entries} if code == 0 else {}
+            for name, value in differences(topic.configs, found).items():
+                _log.warning(
+                    "topic_setting_differs",
+                    topic=topic.name,
+                    setting=name,
+                    found=value,
+                    wanted=topic.configs[name],
+                    what_to_do="kafka-configs --alter, or let a new topic be made here",
+                )
 
 
 async def _has_controller(admin: AIOKafkaAdminClient) -> bool:

@@ -76,7 +76,8 @@ IDEMPOTENCY_IMPATIENT: Final = Protection(
     (_KEY_PER_ATTEMPT, Patch("client_sdk/producer.py", "timeout=20.0", "timeout=1.0")),
 )
 DELETE_AFTER_PUBLISH: Final = Protection(
-    "the relay deletes 0.3 s before it publishes; event server and client let gaps pass",
+    "the relay deletes 0.3 s before it publishes; event servers let gaps pass and never degrade, "
+    "clients let gaps pass",
     (
         Patch(
             "core_api/relay.py",
@@ -88,6 +89,7 @@ DELETE_AFTER_PUBLISH: Final = Protection(
             "            await self._publish(turn.messages)\n",
         ),
         *_TRUSTING,
+        _NEVER_DEGRADED,
     ),
 )
 COMMIT_AFTER_APPLY: Final = Protection(
@@ -341,6 +343,19 @@ ORDER_BY_ID: Final = Protection(
             '        """Something was committed: read now."""\n',
         ),
         *_TRUSTING,
+    ),
+)
+SYNC_APPLIED: Final = Protection(
+    "the client takes the ticket of a Fetch Sync, but not the events",
+    (
+        Patch(
+            "client_sdk/merge.py",
+            "    for event in answer.events:\n",
+            "    if answer.reset is None and answer.events:\n"
+            "        positions.move(answer.channel, answer.events[-1].seq)\n"
+            "        return changes, True\n"
+            "    for event in answer.events:\n",
+        ),
     ),
 )
 NEW_EPOCH: Final = Protection(

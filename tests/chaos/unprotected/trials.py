@@ -40,7 +40,7 @@ TRIALS: Final = (
     Trial("consumers-stuck", p.LOOKS_AT_KAFKA),
     Trial("producers-stuck", p.DEGRADES),
     Trial("stop-kafka", p.SESSION_END),
-    Trial("kill-kafka", p.DELETE_AFTER_PUBLISH),
+    Trial("kill-kafka", p.SYNC_APPLIED),
     Trial("freeze-kafka", p.ANY_SILENCE),
     Trial("wipe-kafka", p.TOPIC_GONE),
     Trial("kill-postgres", p.DURABLE),
