@@ -37,7 +37,7 @@ from core_api.published import read_published
 from core_api.reach import ReachSettings
 from core_api.relay_main import run_relay
 from core_api.restore import Published, newest_of, signs
-from core_api.serving import Server
+from core_api.serving import Server, allow_open_files
 from core_api.settings import CoreSettings, IngestSettings, RelaySettings, RestoreSettings
 from core_api.storage.devices import list_devices, store_sightings, trim_devices
 from core_api.storage.lineage import read_lineage, read_stored
@@ -140,7 +140,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lambda: _check_ready(pool, tail),
         [*pages.routes(), OpsStream(sampler, tokens.verify, random.uniform).route()],
     )
-    server = Server(api.app(settings.cors_origins), settings.drain_s, lambda: _stop(tail, sampler))
+    server = Server(
+        api.app(settings.cors_origins),
+        settings.drain_s,
+        lambda: _stop(tail, sampler),
+        settings.request_timeout_s,
+    )
+    allow_open_files(settings.max_waiting)
     helpers = [
         asyncio.create_task(work, name=name)
         for name, work in {

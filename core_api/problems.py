@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -121,10 +121,14 @@ async def read_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
     if declared.isdigit() and int(declared) > most:
         raise _too_large(most)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise _too_large(most)
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                raise _too_large(most)
+    except ClientDisconnect as error:
+        # Nobody reads the answer; but it is no failure of ours, and so none for the log.
+        raise BadRequestError("the request ended before its body did") from error
     return bytes(body)
 
 

@@ -109,6 +109,13 @@ class CoreSettings(DatabaseSettings, TokenSettings):
     deadline_s: float = Field(
         15.0, gt=0, le=300, description="A request that is not done by then gets 503"
     )
+    request_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="How long a client may take over a request, from the connection or the "
+        "request's first byte to its last; then the connection is cut",
+    )
     log_retention_s: float = Field(
         7 * 86_400.0,
         gt=0,

@@ -3,9 +3,9 @@
 uvicorn's own state of a connection is made when an application request comes, by uvicorn's own
 `__init__`, and dropped when a stream begins.
 
-A request is taken up to the end of its head. What the client sends behind a request for a stream
-waits, unparsed and bounded, until that has been answered. So no request ever overtakes another, and
-an open stream needs no parser.
+A request is taken up to the end of its head. What the client sends behind a request that is not
+answered yet waits, unparsed and bounded. So no request ever overtakes another, a flood of pipelined
+requests costs no more memory than one, and an open stream needs no parser.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from event_server.patience import Patience
 from event_server.stream import MAX_QUERY_BYTES
 
 PATH: Final = b"/v1/stream"
 MAX_HEAD_BYTES: Final = MAX_QUERY_BYTES + 32 * 1024
 """The longest head of a request; a ticket with its cursor may fill most of it."""
 MAX_WAITING_BYTES: Final = 64 * 1024
-"""How much may wait behind an open stream; then nothing more is read until the stream ends."""
+"""How much may wait behind a request; then nothing more is read until that has been answered."""
 
 _HEAD_END: Final = b"\r\n\r\n"
 
@@ -50,8 +51,8 @@ class Requests(HttpToolsProtocol):
     """
 
     __slots__ = (
-        "_application", "_head", "_head_bytes", "_in_body", "_making", "_tail", "_url",
-        "_waiting", "asked", "loop", "parser", "server_state", "timeout_keep_alive_task",
+        "_application", "_head", "_head_bytes", "_in_body", "_making", "_patience", "_tail",
+        "_url", "_waiting", "asked", "loop", "parser", "server_state", "timeout_keep_alive_task",
         "transport", "write_paused",
     )  # fmt: skip
 
@@ -61,6 +62,7 @@ class Requests(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         loop: asyncio.AbstractEventLoop | None,
+        patience: Patience,
     ) -> None:
         # uvicorn's own __init__ runs when an application request comes.
         self.loop = loop or asyncio.get_running_loop()
@@ -69,6 +71,7 @@ class Requests(HttpToolsProtocol):
         self.asked: Asked | None = None
         self.write_paused = False
         self._making = (config, app_state)
+        self._patience = patience
         self._application = False
         self._in_body = False
         self._head_bytes = 0
@@ -105,7 +108,7 @@ class Requests(HttpToolsProtocol):
             return
         if self.asked is not None:
             self.serve()
-        elif self._waiting:
+        elif self._waiting and not self._is_full():
             data, self._waiting = self._waiting, b""
             if not self.transport.is_reading():
                 self.transport.resume_reading()
@@ -127,9 +130,11 @@ class Requests(HttpToolsProtocol):
         """The client is there."""
         self.transport = transport
         self.server_state.connections.add(self)
+        self._patience.begin(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or we have cut the connection."""
+        self._patience.end(self)
         self._unset_keepalive_if_required()
         self.asked, self._waiting = None, b""
         if self._application:
@@ -140,7 +145,7 @@ class Requests(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """The client has sent something."""
         self._unset_keepalive_if_required()
-        if self.asked is None and not self._waiting:
+        if self.asked is None and not self._waiting and not self._is_full():
             self.feed(data)
         else:
             self.wait(data)
@@ -164,10 +169,21 @@ class Requests(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def lose_patience(self) -> None:
+        """The client takes too long over its request."""
+        self.transport.abort()
+
     # Bytes in -------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes, up to a request for the stream."""
+        """Take the next bytes, up to a request that has to be answered first."""
+        self._parse(data)
+        if self.asked is None and (self._in_body or self._head_bytes):
+            self._patience.begin(self)
+        else:
+            self._patience.end(self)
+
+    def _parse(self, data: bytes) -> None:
         if self.parser is None:
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
@@ -192,6 +208,15 @@ class Requests(HttpToolsProtocol):
                     self.wait(data)
                 self.serve()
                 return
+            if data and self._is_full():
+                self.wait(data)
+                return
+
+    def _is_full(self) -> bool:
+        """Whether the application has all that it may be asked before it answers."""
+        if not self._application:
+            return False
+        return bool(self.pipeline) or (not self._in_body and self.is_answering())
 
     def wait(self, data: bytes) -> None:
         """Keep bytes for later."""
@@ -268,7 +293,9 @@ class Requests(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The application has answered."""
         super().on_response_complete()
-        if self.asked is not None:
+        if len(self._waiting) > MAX_WAITING_BYTES:
+            self.transport.pause_reading()  # uvicorn has just made it read again
+        if self.asked is not None or self._waiting:
             self.loop.call_soon(self.go_on)
 
 

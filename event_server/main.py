@@ -22,6 +22,7 @@ from event_server.http import EventApi
 from event_server.hub import Hub
 from event_server.latency import PushLatency
 from event_server.metrics import EventMetrics
+from event_server.patience import Patience
 from event_server.ring import Rings
 from event_server.serving import Server, allow_open_files, give_up_on_dead_peers
 from event_server.settings import EventSettings
@@ -75,7 +76,12 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
     metrics = EventMetrics(streams, PushLatency(hub.clock, time.time), time.monotonic)
     api = EventApi(streams, tokens, metrics, settings.events_buffer_bytes, time.monotonic)
     edge = Edge(
-        streams, metrics, settings.cors_origins, settings.events_buffer_bytes, time.monotonic
+        streams,
+        metrics,
+        settings.cors_origins,
+        settings.events_buffer_bytes,
+        time.monotonic,
+        Patience(settings.events_request_timeout_s),
     )
     http = Server(
         api.app(settings.cors_origins),

@@ -123,6 +123,13 @@ class EventSettings(BaseSettings):
         ge=1024,
         description="How much may wait in memory for one slow client before its stream is ended",
     )
+    events_request_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="How long a client may take over a request, from the connection or the "
+        "request's first byte to its last; then the connection is cut",
+    )
     events_abort_after_s: float = Field(
         5.0,
         gt=0,

@@ -362,6 +362,7 @@ class TestTheEdge:
             client.get("/healthz")
             client.writer.write(b"\x00\x01garbage\r\n\r\n")
             assert (await client.answer()).body == b'{"status":"ok"}'
+            assert (await client.answer()).status == 400
             assert await client.at_end()
 
     async def test_no_more_than_so_much_waits_behind_a_stream(self, start: Start) -> None:

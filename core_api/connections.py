@@ -1,0 +1,174 @@
+"""uvicorn's connection, with bounds: how long a head may be, how slowly a request may come, and how
+much of a flood of pipelined requests is taken in before the first is answered.
+
+What cannot be a request is answered by a problem, as everything else is, and leaves no line in the
+log: whoever can reach the port could fill it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from client_sdk.contract.problem import MEDIA_TYPE, encode_problem, problem
+from core_api.patience import Patience
+
+MAX_HEAD_BYTES: Final = 128 * 1024
+"""The longest head of a request; a GET of Fetch Sync for 500 channels may fill much of it."""
+MAX_WAITING_BYTES: Final = 64 * 1024
+"""How much may wait behind a request; then nothing more is read until that has been answered."""
+
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+class Connection(HttpToolsProtocol):
+    """One connection.
+
+    Args:
+        patience: how long a request may take to come.
+        config: uvicorn's.
+        server_state: uvicorn's.
+        app_state: uvicorn's.
+    """
+
+    def __init__(
+        self,
+        patience: Patience,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._patience = patience
+        self._tail = b""
+        self._head_bytes = 0
+        self._in_body = False
+        self._waiting = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The client is there."""
+        super().connection_made(transport)
+        self._patience.begin(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone, or we have cut the connection."""
+        self._patience.end(self)
+        self._waiting = b""
+        super().connection_lost(exc)
+
+    def lose_patience(self) -> None:
+        """The client takes too long over its request."""
+        self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """The client has sent something."""
+        self._unset_keepalive_if_required()
+        if self._waiting or self._is_full():
+            self._wait(data)
+        else:
+            self._feed(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which nobody needs."""
+        if not self._in_body:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete."""
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        self._in_body, self._head_bytes = False, 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The application has answered."""
+        super().on_response_complete()
+        if not self._waiting:
+            return
+        if len(self._waiting) > MAX_WAITING_BYTES:
+            self.transport.pause_reading()  # uvicorn has just made it read again
+        self.loop.call_soon(self._go_on)  # in its turn: others wait, too
+
+    def _feed(self, data: bytes) -> None:
+        self._parse(data)
+        if self._in_body or self._head_bytes:
+            self._patience.begin(self)
+        else:
+            self._patience.end(self)
+
+    def _parse(self, data: bytes) -> None:
+        """Take the next bytes, up to a request that has to be answered first."""
+        while data and not self.transport.is_closing():
+            cut = _end_of_head(self._tail, data)
+            piece, data = data[:cut], data[cut:]
+            self._tail = b"" if piece.endswith(_HEAD_END) else (self._tail + piece)[-3:]
+            if not self._in_body:
+                self._head_bytes += len(piece)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._turn_away(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
+                return
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade:
+                pass  # we never do; the request itself has been taken as any other
+            except httptools.HttpParserError as error:
+                self._turn_away(f"this is not HTTP/1.1: {error}")
+                return
+            if data and self._is_full():
+                self._wait(data)
+                return
+
+    def _is_full(self) -> bool:
+        """Whether the application has all that it may be asked before it answers."""
+        return bool(self.pipeline) or (not self._in_body and self._is_answering())
+
+    def _is_answering(self) -> bool:
+        return not getattr(self.cycle, "response_complete", True)
+
+    def _wait(self, data: bytes) -> None:
+        self._waiting += data
+        if len(self._waiting) > MAX_WAITING_BYTES:
+            self.transport.pause_reading()
+
+    def _go_on(self) -> None:
+        if not self._waiting or self._is_full() or self.transport.is_closing():
+            return
+        data, self._waiting = self._waiting, b""
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
+        self._unset_keepalive_if_required()
+        self._feed(data)
+
+    def _turn_away(self, detail: str) -> None:
+        """What came cannot be a request, and so nothing behind it can: answer, and close."""
+        if self._is_answering():
+            self.transport.pause_reading()
+            self.cycle.keep_alive = False  # it closes once the request before has its answer
+            return
+        body = encode_problem(problem("bad-request", detail))
+        head = b"".join(b"%b: %b\r\n" % field for field in self.server_state.default_headers)
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\n%bcontent-type: %b\r\ncontent-length: %d\r\n"
+            b"cache-control: no-store\r\nconnection: close\r\n\r\n%b"
+            % (head, MEDIA_TYPE.encode(), len(body), body)
+        )
+        self.transport.close()
+
+
+def _end_of_head(tail: bytes, data: bytes) -> int:
+    """How much of `data`, which follows `tail`, belongs to the head that it ends, or else all."""
+    if tail:
+        seam = (tail + data[:3]).find(_HEAD_END)
+        if seam >= 0:
+            return seam + len(_HEAD_END) - len(tail)
+    at = data.find(_HEAD_END)
+    return len(data) if at < 0 else at + len(_HEAD_END)
