@@ -11,8 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
-from typing import Final
-from typing import cast
+from typing import Final, cast
 
 import structlog
 import uvicorn
@@ -29,6 +28,11 @@ _OTHER_FILES = 64
 # As many connections may wait to be accepted as the kernel allows (net.core.somaxconn): after a cut
 # all clients knock at once, and one that finds the queue full tries again only seconds later.
 _BACKLOG: Final = 65_535
+
+
+READINESS_LEAD_S: Final = 1.0
+"""After SIGTERM new connections are taken for so long: a load balancer needs this time to see that
+this process is not ready any more."""
 
 
 def bind(host: str, port: int, variable: str) -> socket.socket:
@@ -69,7 +73,10 @@ def allow_open_files(max_waiting: int) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which tells the application of SIGTERM before it waits for open requests.
+    """uvicorn, which tells the application of SIGTERM before it stops to take requests.
+
+    The application says from then on that it is not ready. After `READINESS_LEAD_S` no new
+    connection is taken, and open requests are finished. A second signal ends the lead.
 
     Args:
         app: what to serve.
@@ -103,6 +110,7 @@ class Server(uvicorn.Server):
             )
         )
         self._stopping = stopping
+        self._leaving: asyncio.TimerHandle | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -117,7 +125,12 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal: uvicorn stops accepting, and what waits is told to finish."""
-        if not self.should_exit:
+        """Take a signal: what waits is told to finish, and a moment later uvicorn stops."""
+        leave = super().handle_exit
+        if self._leaving is None:
             self._stopping()
-        super().handle_exit(sig, frame)
+            loop = asyncio.get_running_loop()
+            self._leaving = loop.call_later(READINESS_LEAD_S, leave, sig, frame)
+        else:
+            self._leaving.cancel()
+            leave(sig, frame)
