@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
-
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest
+from typing import Final
 
 from deploy.kafka.cluster import KafkaCluster
-from tests.chaos.runner import Field, NotInjectedError, Scenario
+from deploy.kafka.replicas import Place, Standing, move, standings
+from tests.chaos.runner import Field, Scenario
 from tests.chaos.site import aside
 
 _TOPICS: Final = ("order-events", "orders.inbound")
@@ -18,41 +14,14 @@ _PARTITIONS: Final = 4
 _MOVES_WITHIN_S: Final = 40.0
 _SESSIONS = "yabam_events_sessions_total"
 
-Place = tuple[str, int]
-"""A topic and one of its partitions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one partition is kept."""
-
-    leader: int
-    replicas: frozenset[int]
-    in_sync: frozenset[int]
-
 
 def _cluster(ground: Field) -> KafkaCluster:
     assert ground.site.cluster is not None
     return ground.site.cluster
 
 
-async def standings(ground: Field) -> dict[Place, Standing]:
-    """Where every partition is kept, by whichever node answers; empty: none does now."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=ground.site.bootstrap, request_timeout_ms=5000)
-    try:
-        await admin.start()
-        described = await admin.describe_topics(list(_TOPICS))
-    except (KafkaError, OSError, TimeoutError):
-        return {}
-    finally:
-        await admin.close()
-    return {
-        (topic["topic"], part["partition"]): Standing(
-            part["leader"], frozenset(part["replicas"]), frozenset(part["isr"])
-        )
-        for topic in described
-        for part in topic["partitions"]
-    }
+async def _standings(ground: Field) -> dict[Place, Standing]:
+    return await standings(ground.site.bootstrap, _TOPICS)
 
 
 async def _kill(ground: Field) -> str:
@@ -103,7 +72,7 @@ async def _left(ground: Field, old: int | dict[Place, Standing]) -> float:
     """Wait until no partition is led by this node, or by its old leader; how long it took."""
 
     async def elsewhere() -> bool:
-        now = await standings(ground)
+        now = await _standings(ground)
         return len(now) == len(_TOPICS) * _PARTITIONS and all(
             standing.leader > 0
             and standing.leader != (old if isinstance(old, int) else old[place].leader)
@@ -119,7 +88,7 @@ async def _all_in_sync(ground: Field) -> dict[Place, Standing]:
     found: dict[Place, Standing] = {}
 
     async def whole() -> bool:
-        found.update(await standings(ground))
+        found.update(await _standings(ground))
         return len(found) == len(_TOPICS) * _PARTITIONS and all(
             standing.leader > 0 and standing.in_sync == standing.replicas == nodes
             for standing in found.values()
@@ -131,25 +100,10 @@ async def _all_in_sync(ground: Field) -> dict[Place, Standing]:
 
 async def _place_on(ground: Field, nodes: dict[Place, frozenset[int]]) -> None:
     """Let each partition be kept by these nodes, in an order drawn by chance."""
-    topics: list[Any] = []
-    for topic in _TOPICS:
-        parts: list[Any] = []
-        for (name, number), those in nodes.items():
-            order = sorted(those)
-            ground.chance.shuffle(order)
-            if name == topic:
-                parts.append((number, order, {}))
-        topics.append((topic, parts, {}))
-    admin = AIOKafkaAdminClient(bootstrap_servers=ground.site.bootstrap)
-    await admin.start()
-    try:
-        request = AlterPartitionReassignmentsRequest(20_000, topics, {})
-        answer = await admin._send_to_controller(request)
-    finally:
-        await admin.close()
-    errors = [part for topic in answer.responses for part in topic[1] if part[1]]
-    if answer.error_code or errors:
-        raise NotInjectedError(f"Kafka moves the partitions: {answer.error_message} {errors}")
+    orders = {place: sorted(those) for place, those in nodes.items()}
+    for order in orders.values():
+        ground.chance.shuffle(order)
+    await move(ground.site.bootstrap, orders)
 
 
 SCENARIOS = [

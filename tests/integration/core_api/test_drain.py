@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
 from os import kill
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from tests.integration.core_service import CoreService, an_order, bearer, new_st
 
 
 @pytest.fixture
-async def core(postgres_server: EmbeddedPostgres, tmp_path: Path) -> CoreService:
+async def core(postgres_server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[CoreService]:
     database = await asyncio.to_thread(lambda: asyncio.run(make_database(postgres_server)))
-    return await asyncio.to_thread(CoreService.start, database, tmp_path)
+    service = await asyncio.to_thread(CoreService.start, database, tmp_path)
+    yield service
+    await asyncio.to_thread(service.stack.core.kill)
 
 
 async def test_it_is_not_ready_while_it_still_serves_then_takes_nobody_in(
