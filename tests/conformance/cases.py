@@ -122,6 +122,8 @@ def response(short: Json) -> Json:
 
 def difference(expected: Json, actual: Json) -> str:
     """Where the two differ, line by line; empty: nowhere."""
+    if expected == actual:
+        return ""
     one, other = (
         json.dumps(_plain(value), indent=1, sort_keys=True, ensure_ascii=False).splitlines()
         for value in (expected, actual)
@@ -141,6 +143,8 @@ def _plain(value: Json) -> Json:
 
 
 def _hex(piece: Json) -> str:
+    if isinstance(piece, list):
+        return "".join(_hex(part) for part in piece)
     if isinstance(piece, str):
         return piece.encode().hex()
     if "repeat" in piece:

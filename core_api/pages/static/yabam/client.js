@@ -90,6 +90,8 @@ export class Client {
 
   /** The device slept or the network is back: what waits need not. */
   wake() {
+    // What was live before a sleep is not certain after it.
+    if (this.#mode === "live") this.#mode = "polling";
     this.#feed({ type: "Wake" });
   }
 

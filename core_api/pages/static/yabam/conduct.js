@@ -9,6 +9,8 @@ import { Backoff, SETTINGS } from "./pacing.js";
 export const NEVER = Infinity;
 /** Long polls that bring something follow each other after a random part of this, in seconds. */
 const LONG_POLL_GAP = 0.2;
+/** After so many failed syncs in a row the next good one makes the stream's failures old news. */
+export const LONG_FAULT = 3;
 
 /** The sync under way, if there is one, and when the next is due. */
 class SyncTrack {
@@ -90,9 +92,11 @@ export class Conduct {
     this._stream = new StreamTrack();
     this._now = -Infinity;
     this._probeAt = 0;
+    this._keptAwayUntil = 0;
     this._healAt = 0;
     this._pollAfter = 1;
     this._needsToken = false;
+    this._woken = false;
     this._streamBackoff = new Backoff(this._settings, uniform);
     this._syncBackoff = new Backoff(this._settings, uniform);
     this._divergenceBackoff = new Backoff(this._settings, uniform);
@@ -148,7 +152,7 @@ export class Conduct {
 
   /** How long Core may hold the answer: never while something else waits for it. */
   _wait(now) {
-    if (this.state !== "polling" || this._stream.open || this.failing) return 0;
+    if (this.state !== "polling" || this._stream.open || this.failing || this._woken) return 0;
     // The next try of the stream needs a ticket, so an answer, by then.
     return Math.min(this._settings.longPoll, Math.max(0, this._probeAt - now));
   }
@@ -218,6 +222,7 @@ export class Conduct {
   _streamHasFailed(why, now) {
     this.counters.streamFailures += 1;
     this.lastFailure = why;
+    this._keptAwayUntil = now + (why.retryAfter ?? 0);
     const delay = Math.max(this._streamBackoff.failed(now), why.retryAfter ?? 0);
     const enough = this._streamBackoff.failures >= this._settings.streamFailures;
     if (this.state === "polling" || why.kind === "busy" || enough) this._goPoll(now, delay);
@@ -239,6 +244,11 @@ export class Conduct {
     } else if (!this._sync.active && this._sync.dueAt === NEVER) {
       this._sync.dueAt = now + this._pollAfter;
     }
+  }
+
+  /** Tries the stream with the next ticket, unless its server asked for more time. */
+  _tryStreamNow(now) {
+    this._probeAt = Math.max(Math.min(this._probeAt, now), this._keptAwayUntil);
   }
 
   // ── the rest ─────────────────────────────────────────────────────────────────────────────────

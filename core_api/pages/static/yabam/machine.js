@@ -16,7 +16,7 @@
 // Syncs and streams carry a generation: what comes from an older one is ignored. Every way back has
 // a guard, so that no mistake of a server becomes a tight loop.
 
-import { Conduct } from "./conduct.js";
+import { Conduct, LONG_FAULT } from "./conduct.js";
 import { APPLY, GAP } from "./merge.js";
 import { failure } from "./signals.js";
 import { IGNORE, TABLE } from "./table.js";
@@ -57,8 +57,14 @@ export class Machine extends Conduct {
         this._syncHasFailed(failure("malformed", taken.fault), now);
         return;
       }
+      if (this._syncBackoff.failures >= LONG_FAULT) {
+        // What broke the syncs broke the streams, too: their back-off must not come on top.
+        this._streamBackoff.forget();
+        this._tryStreamNow(now);
+      }
       this._syncBackoff.forget();
       this._needsToken = false;
+      this._woken = false;
       this._pollAfter = clamp(response.poll_after_ms / 1000, LEAST_POLL, MOST_POLL);
       if (response.has_more) {
         this._syncNow(now);
@@ -141,6 +147,7 @@ export class Machine extends Conduct {
       const after = clamp(input.reconnectAfterMs / 1000, 0, MOST_RECONNECT);
       if (input.reason === "degraded") {
         this.lastFailure = failure("busy", "the server says bye: degraded");
+        this._keptAwayUntil = now + after;
         this._goPoll(now, Math.max(after, this._streamBackoff.failed(now)));
       } else if (tooShort) {
         const why = `the stream ended at once: bye ${input.reason}`;
@@ -186,7 +193,8 @@ export class Machine extends Conduct {
       this._dropStream();
       // A browser may say it several times in a row; that must not keep a sync from its end.
       if (now - this._sync.beganAt >= FRESH_SYNC) this._cancelSync();
-      this._probeAt = Math.min(this._probeAt, now);
+      this._tryStreamNow(now);
+      this._woken = true;
       this._goSync(now, 0);
     },
 

@@ -1,0 +1,56 @@
+"""The browser's module and the Python SDK say the same to random cases, in a real Chromium.
+
+`YABAM_SEED` begins the name of each case, to look further than the cases of every day.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.module_page import ModulePage, module_page
+from tests.conformance import cases, subject
+from tests.conformance.cases import Json
+from tests.conformance.random_cases import book_case, machine_case, sse_case
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("differential")]
+
+SEED: Final = os.environ.get("YABAM_SEED", "everyday")
+BATCHES: Final = range(15)
+EACH: Final = 25
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module() -> AsyncIterator[ModulePage]:
+    async with module_page() as page:
+        yield page
+
+
+async def compare(module: ModulePage, of: str, batch: int, make: Callable[[str], Json]) -> None:
+    made = [make(f"{SEED} {of} {batch}.{n}") for n in range(EACH)]
+    for case, answer in zip(made, await module.answers(of, made), strict=True):
+        difference = cases.difference(subject.answer(of, case), answer)
+        assert not difference, f"the case {case['name']!r} (Python is expected):\n{difference}"
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+async def test_both_machines_say_the_same_to_any_schedule(module: ModulePage, batch: int) -> None:
+    await compare(module, "machine", batch, machine_case)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+async def test_both_parsers_give_the_same_events_from_any_bytes(
+    module: ModulePage, batch: int
+) -> None:
+    await compare(module, "sse", batch, sse_case)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+async def test_both_books_hold_the_same_orders_after_any_events(
+    module: ModulePage, batch: int
+) -> None:
+    await compare(module, "book", batch, book_case)
