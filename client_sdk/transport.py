@@ -5,7 +5,9 @@ Every read has a bound: a sync's answer `MAX_SYNC_BYTES`, an event `frame.MAX_EV
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import datetime
 from typing import Final
 
@@ -42,6 +44,7 @@ MAX_SYNC_BYTES: Final = 64 << 20
 """The longest answer of Fetch Sync that is read."""
 _MOST_CHANNELS_IN_URL: Final = 40
 _MAX_PROBLEM_BYTES: Final = 64 << 10
+_END_FOLLOWS_WITHIN_S: Final = 1.0
 _UNREACHABLE: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
 
@@ -110,10 +113,12 @@ class Transport:
                     yield StreamEnded(generation, _refused(response, body, "ticket"))
                     return
                 _check_media_type(response)
-                parser = SseParser()
-                async for chunk in response.aiter_bytes():
+                parser, chunks = SseParser(), response.aiter_bytes()
+                async for chunk in chunks:
                     for event in parser.feed(chunk):
                         signal = signal_of(generation, event)
+                        if isinstance(signal, StreamBye | StreamSyncRequired):
+                            await _read_out(chunks)
                         if signal is not None:
                             yield signal
             failure = Failure("unreachable", "the stream ended without a bye")
@@ -201,6 +206,15 @@ def _check_media_type(response: httpx.Response) -> None:
     media_type = response.headers.get("content-type", "").partition(";")[0].strip()
     if media_type.lower() != "text/event-stream":
         raise ValueError(f"it is of type {media_type[:80]!a}")
+
+
+async def _read_out(chunks: AsyncIterator[bytes]) -> None:
+    """Take what follows a stream's last event, which is the end of the response: only then can its
+    connection be used for the next request."""
+    with contextlib.suppress(TimeoutError, *_UNREACHABLE):
+        async with asyncio.timeout(_END_FOLLOWS_WITHIN_S):
+            async for _ in chunks:
+                pass
 
 
 async def _read(response: httpx.Response, most: int) -> bytes:
