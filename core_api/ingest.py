@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -22,6 +22,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
+from core_api.errors import UnavailableError
 from core_api.inbound import InboundRecord
 from core_api.topics import BrokerError, Topic, ensure_topics
 from core_api.turn import Message
@@ -92,6 +93,7 @@ class Ingest:
         bootstrap: Kafka, as `host:port[,host:port]`.
         topic: what to read; made if it is missing.
         applier: deals with what was read.
+        check: raises `UnavailableError` while the database cannot take commands.
         group: the consumer group.
         clock: seconds that only go forward.
         metrics: where the numbers go.
@@ -103,6 +105,7 @@ class Ingest:
         bootstrap: str,
         topic: Topic,
         applier: Applier,
+        check: Callable[[], Awaitable[None]],
         *,
         group: str = GROUP,
         clock: Callable[[], float],
@@ -112,6 +115,7 @@ class Ingest:
         self._bootstrap = bootstrap
         self._topic = topic
         self._applier = applier
+        self._check = check
         self._group = group
         self._clock = clock
         self._metrics = metrics
@@ -141,10 +145,12 @@ class Ingest:
         while not self._stopping.is_set():
             try:
                 await self._session()
-            except (KafkaError, BrokerError, OSError, TimeoutError) as error:
-                if self._failing is None or retry == 0:
-                    _log.warning("ingest_waits", reason=repr(error))
-                self._failing = f"Kafka does not answer: {error!r}"
+            except (KafkaError, UnavailableError, OSError, TimeoutError) as error:
+                known = isinstance(error, UnavailableError)
+                reason = str(error) if known else f"Kafka does not answer: {error!r}"
+                if self._failing != reason:
+                    _log.warning("ingest_waits", reason=reason)
+                self._failing = reason
                 retry = min(max(retry * 2, _FIRST_RETRY_S), _LONGEST_RETRY_S)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(retry):
@@ -155,6 +161,8 @@ class Ingest:
     async def _session(self) -> None:
         """One membership of the group, until it fails or is to stop."""
         await ensure_topics(self._bootstrap, [self._topic], self._request_timeout_s)
+        # Who said that it is ready before there is a database could not keep its word.
+        await self._check()
         consumer = AIOKafkaConsumer(
             self._topic.name,
             bootstrap_servers=self._bootstrap,

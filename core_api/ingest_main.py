@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -25,6 +25,7 @@ _DRAIN_S: Final = 5.0
 async def run_ingest(
     *,
     commands: Commands,
+    check: Callable[[], Awaitable[None]],
     bootstrap: str,
     topic: str,
     dead_letters: str,
@@ -40,6 +41,7 @@ async def run_ingest(
 
     Args:
         commands: the write path.
+        check: raises `UnavailableError` while the database cannot take commands.
         bootstrap: Kafka, as `host:port[,host:port]`.
         topic: what to read.
         dead_letters: where commands go that cannot be applied.
@@ -59,6 +61,7 @@ async def run_ingest(
         bootstrap,
         inbound_topic(topic, partitions),
         applier,
+        check,
         group=group,
         clock=clock,
         metrics=metrics,

@@ -230,6 +230,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 new_order_id,
                 lambda _channels: hints.committed(),
             ),
+            check=lambda: check_database(pool),
             bootstrap=settings.kafka,
             topic=settings.inbound_topic,
             dead_letters=settings.inbound_dlq_topic,

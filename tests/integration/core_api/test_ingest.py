@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
 import pytest
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -38,6 +39,10 @@ def a_command(key: str, command: str = "place", **fields: object) -> bytes:
     return json.dumps({**base, **fields}).encode()
 
 
+async def _there() -> None:
+    """A database that can take commands."""
+
+
 class Inbound:
     """A pair of topics, what is sent to the one and found in the other."""
 
@@ -52,7 +57,10 @@ class Inbound:
 
     @contextlib.asynccontextmanager
     async def ingested(
-        self, on: Commands, port: list[int] | None = None
+        self,
+        on: Commands,
+        port: list[int] | None = None,
+        check: Callable[[], Awaitable[None]] = _there,
     ) -> AsyncIterator[asyncio.Task[None]]:
         stop = asyncio.Event()
         listener = bind("127.0.0.1", 0, "none")
@@ -61,6 +69,7 @@ class Inbound:
         running = asyncio.create_task(
             run_ingest(
                 commands=on,
+                check=check,
                 bootstrap=self.bootstrap,
                 topic=self.topic,
                 dead_letters=self.dead,
@@ -233,6 +242,29 @@ async def test_while_postgres_is_away_nothing_is_put_aside_and_nothing_committed
         await until_true(pool, "SELECT count(*) = 1 FROM orders", 30)
         await inbound.until_committed(1)
         assert (await http.get(f"http://127.0.0.1:{port[0]}/readyz")).status_code == 200
+
+
+async def test_it_is_not_ready_before_there_is_a_database(pool: Pool, inbound: Inbound) -> None:
+    there = asyncio.Event()
+
+    async def check() -> None:
+        if not there.is_set():
+            raise UnavailableError("the database does not answer")
+
+    port: list[int] = []
+    with structlog.testing.capture_logs() as log:
+        async with inbound.ingested(commands(pool), port, check), httpx.AsyncClient() as http:
+            url = f"http://127.0.0.1:{port[0]}/readyz"
+            async with asyncio.timeout(20):
+                while not any(line["event"] == "ingest_waits" for line in log):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert (await http.get(url)).status_code == 503
+            there.set()
+            async with asyncio.timeout(20):
+                while (await http.get(url)).status_code != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+    reasons = [line["reason"] for line in log if line["event"] == "ingest_waits"]
+    assert reasons == ["the database does not answer"]
 
 
 async def test_a_fault_of_ours_does_not_block_the_partition(pool: Pool, inbound: Inbound) -> None:
