@@ -191,8 +191,8 @@ class Requests(HttpToolsProtocol):
             cut = _end_of_head(self._tail, data)
             piece, data = data[:cut], data[cut:]
             self._tail = b"" if piece.endswith(_HEAD_END) else (self._tail + piece)[-3:]
-            if not self._in_body:
-                self._head_bytes += len(piece)
+            if not self._in_body or not self.is_answering():
+                self._head_bytes += len(piece)  # a body that nobody reads any more counts, too
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.turn_away(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
                 return
@@ -240,6 +240,10 @@ class Requests(HttpToolsProtocol):
         """A header, or a trailer, which nobody needs."""
         if not self._in_body:
             self._head.append((name, value))
+            return
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise ValueError("too many trailers")  # answered as a bad request
 
     def on_headers_complete(self) -> None:
         """The head is complete. Here it is only decided who answers: an error in a callback of

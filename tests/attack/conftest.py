@@ -1,0 +1,25 @@
+"""The attacked system, and PostgreSQL for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.local.postgres import EmbeddedPostgres
+from tests.attack.site import SETTINGS, Site
+from tests.integration.conftest import make_database, postgres_server
+from tests.security.installation import installed
+
+__all__ = ["postgres_server"]
+
+
+@pytest.fixture(scope="session")
+def site(
+    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """One system, attacked by one test after the other: what harms it harms the next, too."""
+    database = asyncio.run(make_database(postgres_server))
+    with installed(database, tmp_path_factory.mktemp("attacked"), SETTINGS) as stack:
+        yield Site.over(stack)

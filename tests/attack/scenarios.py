@@ -1,0 +1,19 @@
+"""All attacks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from tests.attack import connections
+from tests.attack.site import Figures, Site
+
+Scenario = Callable[[Site, bool], Awaitable[Figures]]
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "half-open": connections.half_open,
+    "slow-loris": connections.slow_loris,
+    "huge-heads": connections.huge_heads,
+    "pipelined": connections.pipelined,
+    "smuggling": connections.smuggling,
+}

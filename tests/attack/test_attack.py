@@ -1,0 +1,18 @@
+"""The system under attack, in the small: it stays up for others, and its memory is bounded.
+
+`python -m tests.attack` runs the same in full size and prints the figures.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.attack.scenarios import SCENARIOS
+from tests.attack.site import Site
+
+
+@pytest.mark.xdist_group("attack")
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_the_system_stays_up_for_others(site: Site, name: str) -> None:
+    figures = await SCENARIOS[name](site, False)
+    print(f"\n{name}: {figures}")
