@@ -1,0 +1,109 @@
+// What the tests of the module's shell put around it: a Core and an event server that are scripts.
+
+import { Client } from "/static/yabam/client.js";
+import { checkEvent, checkSync } from "/static/yabam/contract.js";
+import { Shared } from "/static/yabam/tabs.js";
+import { Transport } from "/static/yabam/transport.js";
+
+const never = new AbortController().signal;
+
+/** Calls Fetch Sync once: the input that it leads to. */
+export async function syncOnce(token, command, about = "till-1; mode=live; pending=0") {
+  const asked = { generation: 3, after: { "store:12": null }, epoch: null, wait: 0, ...command };
+  return new Transport(location.origin, token, () => about).sync(asked, never);
+}
+
+/** Opens a stream and gives all its inputs. */
+export async function streamOnce(command = {}) {
+  const url = `${location.origin}/v1/stream`;
+  const asked = { generation: 4, url, ticket: "t", cursor: { "store:12": 5 }, ...command };
+  const inputs = [];
+  await new Transport(location.origin, "k").stream(asked, never, (input) => inputs.push(input));
+  return inputs;
+}
+
+/** Sends a command: Core's answer, or what was thrown. */
+export async function commandOnce(path, body, options) {
+  try {
+    return await new Transport(location.origin, "k").command(path, body, options);
+  } catch (error) {
+    return { thrown: error.name };
+  }
+}
+
+/** A transport that does what its script says, and notes what it was asked. */
+export class ScriptedTransport {
+  asked = [];
+  opened = [];
+  #answers;
+  #put = null;
+
+  /** @param answers what each sync is answered; a null leaves it waiting, the last one stays */
+  constructor(answers) {
+    this.#answers = [...answers];
+  }
+
+  async sync({ generation, after, epoch }) {
+    this.asked.push({ after, epoch });
+    const answer = this.#answers.length > 1 ? this.#answers.shift() : this.#answers[0];
+    if (answer === null) return new Promise(() => {});
+    if (answer.kind) return { type: "SyncFailed", generation, failure: answer };
+    return { type: "SyncDone", generation, response: checkSync(answer) };
+  }
+
+  stream({ generation, cursor }, signal, put) {
+    this.opened.push(cursor);
+    this.#put = (input) => put({ generation, ...input });
+    this.#put({ type: "StreamHello", epoch: "E1", watermark: 1 });
+    return new Promise(() => {});
+  }
+
+  /** An event comes by the stream. */
+  push(event) {
+    this.#put({ type: "StreamEvent", event: checkEvent(event) });
+  }
+}
+
+/** A client over a scripted transport; `seen` holds all that it told. */
+export function startClient({ answers, saved = null, changed = () => {}, settings = {} }) {
+  const transport = new ScriptedTransport(answers);
+  const seen = [];
+  const bench = { transport, seen, client: null, now: 0 };
+  bench.client = new Client({
+    channels: ["store:12"],
+    transport,
+    saved,
+    settings,
+    changed: (news) => {
+      seen.push(news);
+      changed(news);
+    },
+    clock: () => bench.now,
+    uniform: (_low, high) => high,
+  });
+  bench.client.start();
+  return bench;
+}
+
+/** This tab of several; `seen` holds what it would show. */
+export function startTab(name, answers) {
+  const tab = { seen: [], transports: [], shared: null };
+  const lead = (saved) => {
+    const transport = new ScriptedTransport(answers);
+    tab.transports.push(transport);
+    return new Client({
+      channels: ["store:12"],
+      transport,
+      saved,
+      changed: (news) => tab.shared.tell(news),
+      clock: () => performance.now() / 1000,
+      uniform: (_low, high) => high,
+    });
+  };
+  const seen = ({ orders, status, leading }) => {
+    tab.seen.push({ orders: orders.map(({ id }) => id), mode: status.mode, leading });
+  };
+  tab.shared = new Shared({ name, lead, load: () => null, seen });
+  tab.shared.start();
+  return tab;
+}
