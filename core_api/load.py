@@ -7,6 +7,7 @@ What cannot be served soon is refused early and cheaply, with a time to come bac
 from __future__ import annotations
 
 import math
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,9 +121,13 @@ class RateLimit:
 
     def __init__(self, per_s: float, burst: int, now: Callable[[], float]) -> None:
         self._per_s = per_s
-        self._burst = burst
+        self._burst = float(burst)
         self._now = now
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        # Numbers in arrays: a float made in the midst of a storm, and kept, would keep all the
+        # memory around it from being given back.
+        self._slots: OrderedDict[str, int] = OrderedDict()
+        self._levels = array("d")
+        self._since = array("d")
 
     def take(self, subject: str) -> None:
         """Count one request of the subject.
@@ -131,15 +136,29 @@ class RateLimit:
             RateLimitedError: its bucket is empty; it says when there is something in it again.
         """
         now = self._now()
-        level, since = self._buckets.pop(subject, (float(self._burst), now))
-        level = min(float(self._burst), level + (now - since) * self._per_s)
+        slot = self._slot_of(subject, now)
+        level = min(self._burst, self._levels[slot] + (now - self._since[slot]) * self._per_s)
         allowed = level >= 1.0
-        self._buckets[subject] = (level - 1.0 if allowed else level, now)
-        if len(self._buckets) > _MAX_SUBJECTS:
-            # The one that has been quiet for longest is full again by now, or nearly.
-            self._buckets.popitem(last=False)
+        self._levels[slot] = level - 1.0 if allowed else level
+        self._since[slot] = now
         if not allowed:
             raise RateLimitedError(
                 f"{subject[:80]} asks more often than {self._per_s:g} times a second: slow down",
                 (1.0 - level) / self._per_s,
             )
+
+    def _slot_of(self, subject: str, now: float) -> int:
+        slot = self._slots.get(subject)
+        if slot is not None:
+            self._slots.move_to_end(subject)
+            return slot
+        if len(self._slots) < _MAX_SUBJECTS:
+            slot = len(self._levels)
+            self._levels.append(self._burst)
+            self._since.append(now)
+        else:
+            # The one that has been quiet for longest is full again by now, or nearly.
+            _, slot = self._slots.popitem(last=False)
+            self._levels[slot], self._since[slot] = self._burst, now
+        self._slots[subject] = slot
+        return slot

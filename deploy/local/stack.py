@@ -12,12 +12,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from deploy.local.ports import free_port
 from deploy.local.process import Process
 
 Kind = Literal["core", "relay", "ingest", "events"]
+
+_CORE: Final = {"PYTHONMALLOC": "malloc"}
+"""How Core is run wherever it runs; `core_api/memory.py` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ class Stack:
         listens: Mapping[str, str] | None = None,
     ) -> Process:
         own = dict(self._own.get(name, {}))
+        if name.startswith("core"):
+            own = _CORE | own
         return Process(
             name,
             [sys.executable, "-m", "client_sdk.cli", *arguments],
