@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
+# What the tests use beside Python and Java: a program and the Debian package that has it.
+TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus
+export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup run kafka test test-fast bench bench-setup bench-sdk bench-sync storm load-test chaos simulate \
+.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync storm load-test chaos simulate \
 	lint types format docs lock clean
 
 help: ## Show this list
@@ -32,9 +35,21 @@ run: $(READY) ## Start the whole system (KAFKA=host:port DATABASE=postgresql://�
 kafka: $(READY) ## Start a real Apache Kafka 4 on port 9092, without Docker
 	@exec $(BIN)/python -m deploy.kafka $(KAFKA_ARGS)
 
-test: $(READY) ## Run all tests (real Postgres, real Apache Kafka)
+tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, nginx, promtool
+	@missing=""; for tool in $(TOOLS); do command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; done; \
+	test -z "$$missing" && exit 0; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "The tests use programs that are not here; on Debian, as root: apt-get install$$missing"; exit 1; fi; \
+	echo "Installing$$missing, which the tests use"; \
+	apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+test: $(READY) tools ## Run all tests (real Postgres, Apache Kafka, nginx and browser)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_ARGS)
+
+test-browser: $(READY) tools ## Run the tests in a real browser only
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/browser $(TEST_ARGS)
 
 test-fast: $(READY) ## Run the tests of pure rules only
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit $(TEST_ARGS)
@@ -53,7 +68,7 @@ bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench 
 storm: $(READY) ## Let 5,000 clients sync at once, three times in a row (STORM_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync.storm $(STORM_ARGS)
 
-load-test: $(READY) ## Load the whole system and prove nothing lost (CLIENTS= STORES= ORDERS= DURATION= FAULTS= CORE= KEYS= LOAD_ARGS=…)
+load-test: $(READY) ## Load the whole system and prove nothing was lost (CLIENTS=n ORDERS=n FAULTS=a,b LOAD_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@exec $(BIN)/python -m deploy.load $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(STORES),--stores $(STORES)) \
 		$(if $(ORDERS),--orders $(ORDERS)) $(if $(DURATION),--duration $(DURATION)) $(if $(FAULTS),--faults $(FAULTS)) \
