@@ -119,12 +119,18 @@ def answer_machine(case: Json, change_of: Teller, failure_of: FailureTeller) -> 
     return {"steps": steps, "end": subject.end()}
 
 
-def cells(case: Json, steps: Iterable[Json]) -> Iterator[tuple[str, str]]:
-    """Which cells of the transition table the case, answered by `steps`, has come through."""
-    state = "idle"
+def cells(case: Json, steps: Iterable[Json]) -> Iterator[tuple[str, str, bool]]:
+    """The cells of the transition table that the case comes through, and whether each did a thing.
+
+    Args:
+        case: a schedule.
+        steps: what came of each of its inputs.
+    """
+    state, deadline = "idle", None
     for step, after in zip(case["steps"], steps, strict=True):
-        yield state, step["input"]["type"]
-        state = after["state"]
+        did = bool(after["commands"]) or (after["state"], after["deadline"]) != (state, deadline)
+        yield state, step["input"]["type"], did
+        state, deadline = after["state"], after["deadline"]
 
 
 def input_of(told: Json) -> Input:

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from client_sdk.signals import Acknowledged
-from client_sdk.table import TABLE
+from client_sdk.table import IGNORE, TABLE
 from tests.conformance import cases, subject
 from tests.conformance.cases import Json
 from tests.conformance.machine_subject import cells
@@ -37,7 +37,17 @@ def test_the_schedules_come_through_every_cell_of_the_transition_table() -> None
         cell for case in cases.cases("machine") for cell in cells(case, case["expect"]["steps"])
     }
     # A machine that is never under pressure is never told Acknowledged.
-    table = {
-        (state.value, signal.__name__) for state, signal in TABLE if signal is not Acknowledged
+    told = {cell: rule for cell, rule in TABLE.items() if cell[1] is not Acknowledged}
+    wanted = {
+        (state.value, signal.__name__, rule != IGNORE) for (state, signal), rule in told.items()
     }
-    assert table - seen == set()
+    assert wanted - seen == set()
+
+
+def test_what_the_table_ignores_does_nothing() -> None:
+    ignored = {
+        (state.value, signal.__name__) for (state, signal), rule in TABLE.items() if rule == IGNORE
+    }
+    for case in cases.cases("machine"):
+        for state, signal, did in cells(case, case["expect"]["steps"]):
+            assert not (did and (state, signal) in ignored), case["name"]
