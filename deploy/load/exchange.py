@@ -28,17 +28,26 @@ class Answer(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """A connection to one server."""
+    """A connection to one server.
 
-    __slots__ = ("_answer", "_headers", "_parser", "_transport", "keeps")
+    Args:
+        address: whom it leads to.
+    """
 
-    def __init__(self) -> None:
-        self.keeps = False
-        """Whether it may be used for another request."""
+    __slots__ = ("_answer", "_headers", "_keeps", "_parser", "_transport", "address")
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
+        self._keeps = False
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._answer: Answer | None = None
         self._headers: dict[str, str] = {}
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may be used for a request now."""
+        return self._keeps and self._answer is None
 
     def ask(self, request: bytes, answer: Answer) -> None:
         """Send a request; only when the answer before it is whole."""
@@ -51,7 +60,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Cut it; nothing is told any more."""
         self._answer = None
-        self.keeps = False
+        self._keeps = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -66,7 +75,7 @@ class Connection(asyncio.Protocol):
         """The socket is open."""
         # uvloop's transports are of no class of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
-        self.keeps = True
+        self._keeps = True
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the answer."""
@@ -80,7 +89,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is closed."""
-        self.keeps = False
+        self._keeps = False
         self._end(str(error) if error else "the connection was closed")
         self._transport = None
 
@@ -104,7 +113,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The answer is whole."""
         if self._parser is not None and not self._parser.should_keep_alive():
-            self.keeps = False
+            self._keeps = False
             if self._transport is not None:
                 self._transport.close()
         self._end(None)

@@ -12,17 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
-import msgspec
-
 from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.device import HEADER, DeviceMode, DeviceReport, format_device
-from client_sdk.contract.errors import FrameError
-from client_sdk.contract.frame import SseParser
 from client_sdk.contract.order import OrderEvent
-from client_sdk.contract.sync import decode_sync
 from client_sdk.machine import Machine
 from client_sdk.merge import Change
-from client_sdk.refusals import refusal
 from client_sdk.settings import Settings
 from client_sdk.signals import (
     Acknowledged,
@@ -44,12 +38,11 @@ from client_sdk.signals import (
     Tick,
 )
 from client_sdk.status import Mode, mode_of
-from client_sdk.transport import signal_of
+from deploy.load.answers import StreamAnswer, sync_input
 from deploy.load.exchange import Connection, Whole
 from deploy.load.proof import Fact, Track
 from deploy.load.timeline import Tally
 
-_MALFORMED: Final = (msgspec.DecodeError, ValueError, FrameError)
 _FED: Final[dict[Mode, DeviceMode]] = {"live": "live", "polling": "polling", "offline": "offline"}
 
 
@@ -118,8 +111,10 @@ class Follower:
         self.feed(Close())
         if self._timer is not None:
             self._timer.cancel()
-        for name in ("sync", "stream"):
-            self._drop(name)
+        for task in self._tasks.values():
+            task.cancel()
+        for connection in self._connections.values():
+            connection.abort()
 
     def feed(self, signal: Input) -> None:
         """Hand an input to the machine and do what it says."""
@@ -185,18 +180,13 @@ class Follower:
 
     async def _ask_core(self, command: StartSync) -> None:
         began = self._world.clock()
-        connection: Connection | Failure
-        known = self._connections.get("sync")
-        if known is not None and known.keeps:
-            connection = known
-        else:
-            connection = await self._dial("sync", *self._world.core)
+        connection = await self._connection("sync", self._world.core)
         if isinstance(connection, Failure):
             self._synced(SyncFailed(command.generation, connection), began)
             return
 
         def done(status: int, headers: dict[str, str], body: bytes, trouble: str | None) -> None:
-            self._synced(_sync_input(command.generation, status, headers, body, trouble), began)
+            self._synced(sync_input(command.generation, status, headers, body, trouble), began)
 
         connection.ask(self._sync_request(command), Whole(done))
 
@@ -231,7 +221,7 @@ class Follower:
     async def _open(self, command: OpenStream) -> None:
         self._world.tally.count("opened")
         url = urlsplit(command.url)
-        connection = await self._dial("stream", url.hostname or "", url.port or 80)
+        connection = await self._connection("stream", (url.hostname or "", url.port or 80))
         if isinstance(connection, Failure):
             self.heard(StreamEnded(command.generation, connection))
             return
@@ -239,7 +229,7 @@ class Follower:
         connection.ask(
             f"GET {url.path}?{query} HTTP/1.1\r\nhost: {url.netloc}\r\n"
             "accept: text/event-stream\r\n\r\n".encode(),
-            _StreamAnswer(self, command.generation),
+            StreamAnswer(self.heard, command.generation),
         )
 
     def heard(self, signal: Input) -> None:
@@ -253,80 +243,28 @@ class Follower:
 
     # ── connections ──────────────────────────────────────────────────────────
 
-    async def _dial(self, name: str, host: str, port: int) -> Connection | Failure:
+    async def _connection(self, name: str, address: tuple[str, int]) -> Connection | Failure:
+        """The one of before, if it is still good, or a new one."""
+        known = self._connections.get(name)
+        if known is not None:
+            if known.is_free and known.address == address:
+                return known
+            known.abort()
         try:
-            _, connection = await self._loop.create_connection(Connection, host, port)
+            _, made = await self._loop.create_connection(lambda: Connection(address), *address)
         except OSError as error:
             return Failure("unreachable", str(error))
-        self._connections[name] = connection
-        return connection
+        self._connections[name] = made
+        return made
 
     def _run(self, name: str, work: Coroutine[None, None, None]) -> None:
         self._tasks[name] = self._loop.create_task(work)
 
     def _drop(self, name: str) -> None:
-        """Cut the connection, or stop it from being opened."""
+        """Cut the connection, or stop it from being opened; one whose answer is whole may stay."""
         task = self._tasks.pop(name, None)
         if task is not None:
             task.cancel()
-        connection = self._connections.pop(name, None)
-        if connection is not None:
+        connection = self._connections.get(name)
+        if connection is not None and not connection.is_free:
             connection.abort()
-
-
-class _StreamAnswer:
-    """The answer to a stream's request, as inputs; the machine ignores what comes too late."""
-
-    __slots__ = ("_follower", "_generation", "_parser", "_refused")
-
-    def __init__(self, follower: Follower, generation: int) -> None:
-        self._follower = follower
-        self._generation = generation
-        self._parser: SseParser | None = None
-        self._refused: tuple[int, dict[str, str], bytearray] | None = None
-
-    def began(self, status: int, headers: dict[str, str]) -> None:
-        """It is a stream if it says so."""
-        if status != 200:
-            self._refused = status, headers, bytearray()
-        elif headers.get("content-type", "").startswith("text/event-stream"):
-            self._parser = SseParser()
-
-    def brought(self, data: bytes) -> None:
-        """Events."""
-        if self._refused is not None:
-            self._refused[2].extend(data)
-        if self._parser is None:
-            return
-        try:
-            for event in self._parser.feed(data):
-                signal = signal_of(self._generation, event)
-                if signal is not None:
-                    self._follower.heard(signal)
-        except _MALFORMED as error:
-            self._parser = None
-            self._end(Failure("malformed", f"the stream is malformed: {error}"))
-
-    def ended(self, trouble: str | None) -> None:
-        """It is over."""
-        if self._refused is not None and trouble is None:
-            status, headers, body = self._refused
-            self._end(refusal(status, "", headers, bytes(body), "ticket"))
-        else:
-            self._end(Failure("unreachable", trouble or "the stream ended without a bye"))
-
-    def _end(self, failure: Failure) -> None:
-        self._follower.heard(StreamEnded(self._generation, failure))
-
-
-def _sync_input(
-    generation: int, status: int, headers: dict[str, str], body: bytes, trouble: str | None
-) -> SyncDone | SyncFailed:
-    if trouble is not None:
-        return SyncFailed(generation, Failure("unreachable", trouble))
-    if status != 200:
-        return SyncFailed(generation, refusal(status, "", headers, body, "unauthorized"))
-    try:
-        return SyncDone(generation, decode_sync(body))
-    except _MALFORMED as error:
-        return SyncFailed(generation, Failure("malformed", str(error)))

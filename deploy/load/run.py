@@ -16,10 +16,10 @@ from client_sdk.contract.channel import parse_channel
 from client_sdk.settings import Settings
 from core_api.access import Caller
 from core_api.main import token_keys
-from deploy.load.exchange import Connection, fetch
 from deploy.load.follower import Follower, Person, World
 from deploy.load.ledger import Ledger
 from deploy.load.plan import FaultName, LoadTestError, Plan
+from deploy.load.probe import probe
 from deploy.load.proof import Verdict, judge
 from deploy.load.site import Site, address_of
 from deploy.load.timeline import Mark, Second, Tally, Timeline
@@ -27,8 +27,6 @@ from deploy.load.usage import Usage
 from deploy.load.writer import Door, Writer
 
 _SETTLE_S: Final = 90.0
-_PROBE_EVERY_S: Final = 0.1
-_PROBE_WITHIN_S: Final = 10.0
 _TOKEN_LIFETIME_S: Final = 86_400
 _SPARE_FILES: Final = 1_000
 _SHOWN_MODES: Final = ("live", "polling", "offline")
@@ -96,7 +94,7 @@ class LoadTest:
         """
         _allow_files(self._plan.clients)
         writer = self._writer()
-        others = [asyncio.create_task(self._watch()), asyncio.create_task(self._probe())]
+        others = [asyncio.create_task(self._watch()), asyncio.create_task(self._probes())]
         try:
             await self._ramp()
             faults = asyncio.create_task(self._break())
@@ -198,28 +196,9 @@ class LoadTest:
         self._outcome.timeline.seconds.append(second)
         return second
 
-    async def _probe(self) -> None:
-        """Small requests of others, which a storm must not keep waiting."""
+    async def _probes(self) -> None:
         urls = [url for url in (self._site.core_url, self._site.events_url) if url is not None]
-        await asyncio.gather(*(self._probe_one(*address_of(url)) for url in urls))
-
-    async def _probe_one(self, host: str, port: int) -> None:
-        request = f"GET /healthz HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode()
-        loop = asyncio.get_running_loop()
-        while True:
-            began = time.monotonic()
-            try:
-                async with asyncio.timeout(_PROBE_WITHIN_S):
-                    _, connection = await loop.create_connection(Connection, host, port)
-                    try:
-                        await fetch(connection, request)
-                    finally:
-                        connection.abort()
-            except (OSError, TimeoutError):
-                self._outcome.tally.count("probes failed")
-            else:
-                self._outcome.tally.took("health", time.monotonic() - began)
-            await asyncio.sleep(_PROBE_EVERY_S)
+        await asyncio.gather(*(probe(address_of(url), self._outcome.tally) for url in urls))
 
     # ── what is broken ───────────────────────────────────────────────────────
 

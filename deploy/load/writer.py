@@ -175,15 +175,16 @@ class Writer:
             except BaseException:
                 connection.abort()
                 raise
-        if connection.keeps:
+        if connection.is_free:
             self._free.append(connection)
         return answer
 
     async def _connection(self) -> Connection:
         while self._free:
             connection = self._free.pop()
-            if connection.keeps:
+            if connection.is_free:
                 return connection
         loop = asyncio.get_running_loop()
-        _, made = await loop.create_connection(Connection, *self._door.core)
+        address = self._door.core
+        _, made = await loop.create_connection(lambda: Connection(address), *address)
         return made
