@@ -1,0 +1,109 @@
+"""The metrics that our processes export, gathered from the registries that they serve."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Metric
+
+from client_sdk.contract.ticket import TicketKeys
+from core_api.ingest_metrics import IngestMetrics
+from core_api.load import Bound
+from core_api.metrics import CoreMetrics
+from core_api.relay_metrics import RelayMetrics
+from event_server.access import OpsTokens
+from event_server.main import build
+from event_server.settings import EventSettings
+
+ROOT = Path(__file__).parents[2]
+_KEY = "k" * 32
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One metric: its kind, its labels, the names of its series."""
+
+    name: str
+    kind: str
+    labels: frozenset[str]
+    series: frozenset[str]
+
+
+def exported() -> dict[str, Exported]:
+    """All metrics of all parts, by the name that they are exported by."""
+    found: dict[str, Exported] = {}
+    for family in [*_core(), *_relay(), *_ingest(), *_events()]:
+        one = _exported(family)
+        found[one.name] = one
+    return found
+
+
+def series_names(metrics: Iterable[Exported]) -> set[str]:
+    """The names that a query may use."""
+    return {name for metric in metrics for name in metric.series}
+
+
+def _exported(family: Metric) -> Exported:
+    labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+    name = family.name + "_total" if family.type == "counter" else family.name
+    series = {name} if family.type != "histogram" else set()
+    if family.type == "histogram":
+        series = {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}
+    return Exported(name, family.type, frozenset(labels), frozenset(series))
+
+
+def _core() -> list[Metric]:
+    bound = Bound(1, "syncs", lambda low, _high: low)
+    metrics = CoreMetrics(lambda: 0, {"sync": bound})
+    metrics.requests.labels("/v1/sync", 200).observe(0.01)
+    return list(metrics.registry.collect())
+
+
+def _relay() -> list[Metric]:
+    registry = CollectorRegistry()
+    RelayMetrics(registry)
+    return list(registry.collect())
+
+
+def _ingest() -> list[Metric]:
+    registry = CollectorRegistry()
+    IngestMetrics(registry)
+    return list(registry.collect())
+
+
+def _events() -> list[Metric]:
+    values: dict[str, Any] = {
+        "kafka": "127.0.0.1:1",
+        "ticket_keys": {"k": _KEY},
+        "ticket_kid": "k",
+        "token_keys": {"k": _KEY},
+        "partitions": 1,
+    }
+    settings = EventSettings(**values)
+    server = build(
+        settings,
+        TicketKeys({"k": _KEY.encode()}, "k"),
+        OpsTokens({"k": _KEY}, lambda: 0.0),
+    )
+    server.streams.hub.mark(0, 1000.0, 0.0)  # the lag is known from the first watermark on
+    return list(server.metrics.collect())
+
+
+def metrics_in(query: str) -> set[str]:
+    """The names of our series in a query."""
+    return set(re.findall(r"\byabam_[a-z0-9_]+", query))
+
+
+def unknown_labels(query: str, metrics: Iterable[Exported]) -> set[str]:
+    """Labels that a query matches by and that its metric does not have."""
+    by_series = {name: metric for metric in metrics for name in metric.series}
+    unknown = set()
+    for name, matchers in re.findall(r"\b(yabam_[a-z0-9_]+)\{([^}]*)\}", query):
+        for label in re.findall(r"([a-zA-Z_]+)\s*(?:=~|!~|!=|=)", matchers):
+            if label not in by_series[name].labels | {"job", "instance", "le"}:
+                unknown.add(f"{name}: {label}")
+    return unknown

@@ -1,0 +1,140 @@
+"""The alert rules: each asks for what is exported, says what to do, and fires when it should."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.exported import ROOT, exported, metrics_in, series_names, unknown_labels
+
+FOLDER = ROOT / "deploy/prometheus"
+ALERTS = FOLDER / "alerts.yml"
+CASES = FOLDER / "alerts.test.yml"
+PROMTOOL = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(
+    PROMTOOL is None, reason="promtool is not installed (Debian: apt-get install prometheus)"
+)
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def promtool(*arguments: str, folder: Path = FOLDER) -> subprocess.CompletedProcess[str]:
+    assert PROMTOOL is not None
+    return subprocess.run(
+        [PROMTOOL, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: str(rule["alert"]))
+class TestEachRule:
+    def test_asks_for_what_is_exported(self, rule: dict[str, Any]) -> None:
+        metrics = exported().values()
+        assert metrics_in(rule["expr"]) <= series_names(metrics)
+        assert metrics_in(rule["expr"]) or "up{" in rule["expr"]
+        assert not unknown_labels(rule["expr"], metrics)
+
+    def test_says_what_is_wrong_and_what_to_do(self, rule: dict[str, Any]) -> None:
+        assert rule["labels"].keys() == {"severity"}
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["annotations"].keys() == {"summary", "description", "runbook"}
+        assert re.fullmatch(r"docs/operations\.md#[a-z-]+", rule["annotations"]["runbook"])
+
+    def test_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent(
+        self, rule: dict[str, Any]
+    ) -> None:
+        fires, silent = f"{rule['alert']} fires: ", f"{rule['alert']} is silent: "
+        found = {"fires": 0, "silent": 0}
+        for case in yaml.safe_load(CASES.read_text())["tests"]:
+            expected = [
+                sample["value"]
+                for one in case["promql_expr_test"]
+                for sample in one["exp_samples"]
+                if f'alertname="{rule["alert"]}"' in one["expr"]
+            ]
+            if case["name"].startswith(fires):
+                assert expected[-1] == 1
+                found["fires"] += 1
+            elif case["name"].startswith(silent):
+                assert set(expected) == {0}
+                found["silent"] += 1
+        assert found == {"fires": 1, "silent": 1}
+
+
+def test_names_are_unique() -> None:
+    names = [rule["alert"] for rule in rules()]
+    assert len(set(names)) == len(names)
+
+
+@needs_promtool
+class TestByPromtool:
+    def test_the_rules_are_valid(self) -> None:
+        done = promtool("check", "rules", ALERTS.name)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"{len(rules())} rules found" in done.stdout
+
+    def test_every_rule_fires_at_its_fault_and_not_at_its_neighbour(self) -> None:
+        done = promtool("test", "rules", CASES.name)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    @pytest.mark.parametrize(
+        ("alert", "rule", "broken"),
+        [
+            (
+                "YabamGap",
+                "(yabam_events_gaps_total[10m]) > 0",
+                "(yabam_events_gaps_total[10m]) > 5",
+            ),
+            (
+                "YabamOutboxOld",
+                "max(yabam_relay_outbox_age_seconds) > 10",
+                "max(yabam_relay_outbox_age_seconds) > 5",
+            ),
+            (
+                "YabamProcessDown",
+                'up{job=~"yabam-.*"} == 0\n        for: 1m',
+                'up{job=~"yabam-.*"} == 0',
+            ),
+        ],
+        ids=["too deaf", "too nervous", "too hasty"],
+    )
+    def test_a_wrong_rule_is_found(
+        self, alert: str, rule: str, broken: str, tmp_path: Path
+    ) -> None:
+        text = ALERTS.read_text()
+        assert rule in text
+        (tmp_path / ALERTS.name).write_text(text.replace(rule, broken))
+        cases = yaml.safe_load(CASES.read_text())
+        cases["tests"] = [one for one in cases["tests"] if one["name"].startswith(alert)]
+        (tmp_path / CASES.name).write_text(yaml.safe_dump(cases))
+        assert promtool("test", "rules", CASES.name, folder=tmp_path).returncode != 0
+
+    def test_prometheus_itself_is_configured_validly(self, tmp_path: Path) -> None:
+        token = tmp_path / "ops_token"
+        token.write_text("a token")
+        text = (FOLDER / "prometheus.yml").read_text()
+        for there, here in (
+            ("/etc/prometheus/alerts.yml", ALERTS),
+            ("/run/secrets/ops_token", token),
+        ):
+            assert there in text
+            text = text.replace(there, str(here))
+        (tmp_path / "prometheus.yml").write_text(text)
+        done = promtool("check", "config", "prometheus.yml", folder=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_kind_of_process_is_asked_under_the_name_that_alerts_use() -> None:
+    config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
+    jobs = {job["job_name"] for job in config["scrape_configs"]}
+    assert jobs == {"yabam-core", "yabam-events", "yabam-relay", "yabam-ingest"}
+    named = set(re.findall(r'job="(yabam-[a-z]+)"', ALERTS.read_text() + CASES.read_text()))
+    assert named == jobs
