@@ -49,6 +49,7 @@ def served(folders: Mapping[str, Path]) -> Iterator[str]:
             self.send_header("content-type", f"{kind}; charset=utf-8")
             self.send_header("content-length", str(len(body or b"")))
             self.send_header("cache-control", "no-store")
+            self.send_header("access-control-allow-origin", "*")
             self.end_headers()
             self.wfile.write(body or b"")
 
