@@ -1,0 +1,227 @@
+"""The compose file and the image, held against the settings and the rules of a hardened service."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from core_api.access import Caller
+from core_api.main import token_keys
+from core_api.settings import CoreSettings
+from deploy.docker import prepare
+from event_server.settings import EventSettings
+from tests.deploy.manifests import OURS, SERVERS, load
+
+ROOT: Final = Path(__file__).parents[2]
+DEPLOY: Final = ROOT / "deploy"
+DOCKERFILE: Final = (DEPLOY / "docker/Dockerfile").read_text()
+WRITES_BESIDE_ITS_PROGRAMS: Final = {"kafka"}
+VARIABLE: Final = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return parsed
+
+
+@pytest.fixture(scope="module")
+def services(compose: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = compose["services"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What `prepare` makes for compose to read."""
+    folder = tmp_path_factory.mktemp("deploy")
+    prepare.prepare(folder, "https://orders.example", unlike_any_other())
+    return prepare.read(folder / ".env")
+
+
+def unlike_any_other() -> Any:
+    made = iter(f"{number:02}" + "x" * 41 for number in range(100))
+    return lambda: next(made)
+
+
+def environment_of(service: dict[str, Any], secrets: dict[str, str]) -> dict[str, str]:
+    """What the processes of a service find in their environment."""
+    image = dict(re.findall(r"(YABAM_\w+)=(\S+)", DOCKERFILE))
+    own = {
+        name: VARIABLE.sub(lambda match: secrets[match[1]], value)
+        for name, value in service["environment"].items()
+    }
+    return image | own
+
+
+class TestOurServices:
+    @pytest.mark.parametrize("name", OURS)
+    def test_are_given_all_that_they_need_and_nothing_that_they_do_not_know(
+        self,
+        services: dict[str, Any],
+        secrets: dict[str, str],
+        name: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        environment = environment_of(services[name], secrets)
+        known = {f"YABAM_{field.upper()}" for field in OURS[name].model_fields}
+        assert set(services[name]["environment"]) <= known
+        load(OURS[name], environment, monkeypatch)
+
+    @pytest.mark.parametrize("name", SERVERS)
+    def test_listen_where_others_in_the_network_can_reach_them(
+        self, services: dict[str, Any], secrets: dict[str, str], name: str
+    ) -> None:
+        environment = environment_of(services[name], secrets)
+        assert environment[f"YABAM_{name.upper()}_HOST"] == "0.0.0.0"
+
+    @pytest.mark.parametrize("name", SERVERS)
+    def test_are_healthy_when_they_say_that_they_can_serve(
+        self, services: dict[str, Any], name: str
+    ) -> None:
+        service = services[name]
+        assert service["command"] == [name]
+        assert service["healthcheck"]["test"] == ["CMD", "yabam-probe", "readyz"]
+
+    @pytest.mark.parametrize(("name", "count"), [("core", 2), ("relay", 2), ("events", 2)])
+    def test_run_more_than_once(self, services: dict[str, Any], name: str, count: int) -> None:
+        assert services[name]["deploy"]["replicas"] == count
+
+    @pytest.mark.parametrize("name", SERVERS)
+    def test_are_given_longer_to_stop_than_they_drain(
+        self,
+        services: dict[str, Any],
+        secrets: dict[str, str],
+        name: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        settings = load(OURS[name], environment_of(services[name], secrets), monkeypatch)
+        drain = 0.0
+        if isinstance(settings, CoreSettings):
+            drain = settings.drain_s
+        elif isinstance(settings, EventSettings):
+            drain = settings.events_drain_s + settings.events_abort_after_s
+        assert seconds(services[name]["stop_grace_period"]) >= drain + 10
+
+    @pytest.mark.parametrize("name", SERVERS)
+    def test_migrate_before_anything_reads_the_database(
+        self, services: dict[str, Any], name: str
+    ) -> None:
+        waits = services[name]["depends_on"]
+        if name == "events":
+            assert "YABAM_DATABASE_URL" not in services[name]["environment"]
+        else:
+            assert waits["migrate"]["condition"] == "service_completed_successfully"
+        assert services["migrate"]["command"] == ["db", "upgrade"]
+        assert services["migrate"]["restart"] == "no"
+
+    def test_share_one_image(self, services: dict[str, Any]) -> None:
+        assert {services[name]["image"] for name in OURS} == {"yabam-events:local"}
+
+    def test_see_only_the_secrets_that_they_use(self, services: dict[str, Any]) -> None:
+        assert set(services["migrate"]["environment"]) == {"YABAM_DATABASE_URL"}
+        assert "YABAM_TICKET_KEYS" not in services["relay"]["environment"]
+        assert not any("env_file" in service for service in services.values())
+
+
+class TestEveryService:
+    def test_waits_by_condition_for_services_that_there_are(self, services: dict[str, Any]) -> None:
+        for service in services.values():
+            for name, how in service.get("depends_on", {}).items():
+                assert name in services
+                healthy = how["condition"] == "service_healthy"
+                assert healthy or how["condition"] == "service_completed_successfully"
+                assert not healthy or "test" in services[name]["healthcheck"]
+
+    def test_may_do_little(self, services: dict[str, Any]) -> None:
+        for name, service in services.items():
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+            assert service["read_only"] is (name not in WRITES_BESIDE_ITS_PROGRAMS), name
+            assert "privileged" not in service, name
+            limits = service["deploy"]["resources"]["limits"]
+            assert {"cpus", "memory", "pids"} <= limits.keys(), name
+
+    def test_is_pinned_to_a_version_and_named_without_a_host(
+        self, services: dict[str, Any]
+    ) -> None:
+        for name, service in services.items():
+            image, _, tag = service["image"].partition(":")
+            assert tag not in ("", "latest"), name
+            assert "." not in image.partition("/")[0], name
+
+    def test_keeps_its_data_in_a_volume(
+        self, compose: dict[str, Any], services: dict[str, Any]
+    ) -> None:
+        for name in ("postgres", "kafka", "prometheus", "grafana"):
+            mounted = {volume.partition(":")[0] for volume in services[name]["volumes"]}
+            assert name in mounted & compose["volumes"].keys()
+
+    def test_mounts_only_files_that_there_are(
+        self, compose: dict[str, Any], services: dict[str, Any]
+    ) -> None:
+        made = {secret["file"] for secret in compose["secrets"].values()}
+        assert made == {"secrets/ops-token", "secrets/tls.crt", "secrets/tls.key"}
+        for service in services.values():
+            for volume in service.get("volumes", []):
+                source = volume.partition(":")[0]
+                if source.startswith("."):
+                    assert (DEPLOY / source).exists(), source
+                    assert volume.endswith(":ro"), source
+
+    def test_only_nginx_can_be_reached_from_other_machines(self, services: dict[str, Any]) -> None:
+        for name, service in services.items():
+            for port in service.get("ports", []):
+                assert name == "nginx" or port.startswith("127.0.0.1:"), name
+
+
+class TestSecrets:
+    def test_have_no_default(self) -> None:
+        text = (DEPLOY / "compose.yaml").read_text()
+        for name, kind, _ in VARIABLE.findall(text):
+            assert kind == "?" or name == "PUBLIC_PORT", name
+        for line in text.splitlines():
+            if re.search(r"PASSWORD|_KEYS|_TOKEN:", line):
+                assert "${" in line, line
+
+    def test_are_made_once_and_for_their_owner_only(self, tmp_path: Path) -> None:
+        made = prepare.prepare(tmp_path, "https://orders.example:8443", unlike_any_other())
+        names = {str(path.relative_to(tmp_path)) for path in made}
+        assert names == {".env", "secrets/ops-token", "secrets/tls.crt"}
+        assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+        assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
+        before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+        assert prepare.prepare(tmp_path, "https://other.example", unlike_any_other()) == []
+        assert before == {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def test_differ_from_each_other(self, secrets: dict[str, str]) -> None:
+        hidden = [secrets[name] for name in secrets if re.search("PASSWORD|KEYS", name)]
+        assert len(set(hidden)) == len(hidden) == 4
+
+    def test_prometheus_gets_a_token_that_core_takes(self, tmp_path: Path) -> None:
+        prepare.prepare(tmp_path, "https://orders.example", unlike_any_other())
+        made = prepare.read(tmp_path / ".env")
+        keys = token_keys(yaml.safe_load(made["YABAM_TOKEN_KEYS"]), made["YABAM_TOKEN_KID"])
+        token = (tmp_path / "secrets/ops-token").read_text()
+        assert keys.verify(token) == Caller("prometheus", "ops")
+
+    @pytest.mark.parametrize("public", ["orders.example", "http://a.example", "https://a/x", ""])
+    def test_an_address_that_browsers_could_not_use_is_refused(
+        self, tmp_path: Path, public: str
+    ) -> None:
+        with pytest.raises(prepare.PrepareError, match="--public takes such as https"):
+            prepare.prepare(tmp_path, public, unlike_any_other())
+        assert list(tmp_path.iterdir()) == []
+
+    def test_git_never_takes_them(self) -> None:
+        ignored = (DEPLOY / ".gitignore").read_text().splitlines()
+        assert {"/.env", "/secrets/"} <= set(ignored)
+
+
+def seconds(text: str) -> float:
+    assert text.endswith("s")
+    return float(text[:-1])

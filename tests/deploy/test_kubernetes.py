@@ -1,0 +1,295 @@
+"""The Kubernetes manifests, held against the settings and the rules of a hardened pod."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+
+from client_sdk.contract.placement import StreamNodes
+from core_api.settings import CoreSettings
+from event_server.settings import EventSettings
+from tests.deploy.exported import exported
+from tests.deploy.manifests import (
+    FOLDER,
+    NAME,
+    OURS,
+    SECRETS,
+    SERVERS,
+    Resource,
+    container_of,
+    environment_of,
+    kustomization,
+    load,
+    maps,
+    named,
+    of_kind,
+    pod_of,
+)
+
+
+class TestOurPods:
+    @pytest.mark.parametrize(
+        ("name", "folders"),
+        [
+            *((name, ("base", "events")) for name in OURS),
+            ("core", ("base", "fleet")),
+            ("events", ("base", "events", "fleet/a")),
+            ("events", ("base", "events", "fleet/b")),
+        ],
+    )
+    def test_are_given_all_that_they_need_and_nothing_that_they_do_not_know(
+        self, name: str, folders: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        environment = environment_of(name, *folders)
+        assert environment.keys() <= {f"YABAM_{field.upper()}" for field in OURS[name].model_fields}
+        load(OURS[name], environment, monkeypatch)
+        if name != "migrate":
+            assert environment[f"YABAM_{name.upper()}_HOST"] == "0.0.0.0"
+
+    def test_read_one_secret_of_which_only_the_names_are_here(self) -> None:
+        assert named("Secret", "yabam")["stringData"] == dict.fromkeys(SECRETS, "")
+        listed = [
+            path for path in FOLDER.rglob("kustomization.yaml") if "secret" in path.read_text()
+        ]
+        assert listed == []
+        literals = list(maps("base", "events").values())
+        assert not any(re.search(r"KEYS|URL=postgres|PASSWORD", str(found)) for found in literals)
+
+    @pytest.mark.parametrize("name", OURS)
+    def test_run_the_command_that_they_are_named_for(self, name: str) -> None:
+        container = container_of(name)
+        assert container["args"] == (["db", "upgrade"] if name == "migrate" else [name])
+        assert container["image"] == "yabam-events"
+
+    @pytest.mark.parametrize("folder", ["base", "events"])
+    def test_are_pinned_to_the_projects_version(self, folder: str) -> None:
+        version = re.search(r'^version = "(.+)"$', Path("pyproject.toml").read_text(), re.M)
+        assert version is not None
+        assert kustomization(folder)["images"] == [{"name": "yabam-events", "newTag": version[1]}]
+
+    @pytest.mark.parametrize("name", SERVERS)
+    def test_are_started_anew_by_healthz_and_served_to_by_readyz(self, name: str) -> None:
+        container = container_of(name)
+        assert container["startupProbe"]["httpGet"]["path"] == "/healthz"
+        assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        (port,) = container["ports"]
+        assert port["containerPort"] == OURS[name].model_fields[f"{name}_port"].default
+
+    @pytest.mark.parametrize("name", SERVERS)
+    def test_have_time_to_leave_the_balancer_and_to_drain(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = load(OURS[name], environment_of(name, "base", "events"), monkeypatch)
+        needed = 0.0
+        if isinstance(settings, CoreSettings):
+            needed = settings.drain_s
+        elif isinstance(settings, EventSettings):
+            needed = settings.events_drain_s + settings.events_abort_after_s
+        if needed:
+            sleep, before = container_of(name)["lifecycle"]["preStop"]["exec"]["command"]
+            assert sleep == "sleep"
+            assert int(before) >= 5
+            needed += int(before)
+        grace = pod_of(named("Deployment", name))["terminationGracePeriodSeconds"]
+        assert grace >= needed + 10
+
+    def test_wait_for_their_replacement_when_they_are_rolled(self) -> None:
+        for deployment in of_kind("Deployment"):
+            assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+class TestEveryPod:
+    @pytest.mark.parametrize(
+        "workload", of_kind("Deployment", "Job"), ids=lambda w: w["metadata"]["name"]
+    )
+    def test_keeps_the_restricted_standard(self, workload: Resource) -> None:
+        pod = pod_of(workload)
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert "memory" in container["resources"]["limits"]
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+        labels = named("Namespace", "yabam")["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+    @pytest.mark.parametrize(
+        "deployment", of_kind("Deployment"), ids=lambda d: d["metadata"]["name"]
+    )
+    def test_is_spread_and_never_drained_together_with_its_like(self, deployment: Resource) -> None:
+        name = deployment["metadata"]["name"]
+        selector = {"matchLabels": {NAME: name}}
+        assert deployment["spec"]["selector"] == selector
+        assert deployment["spec"]["template"]["metadata"]["labels"][NAME] == name
+        spread = pod_of(deployment)["topologySpreadConstraints"]
+        assert {rule["topologyKey"] for rule in spread} >= {"kubernetes.io/hostname"}
+        assert all(rule["labelSelector"] == selector for rule in spread)
+        budget = named("PodDisruptionBudget", name)["spec"]
+        assert budget == {"maxUnavailable": 1, "selector": selector}
+
+    def test_that_serves_others_is_found_by_its_port(self) -> None:
+        for service in of_kind("Service"):
+            (port,) = service["spec"]["ports"]
+            container = container_of(service["spec"]["selector"][NAME])
+            assert port["targetPort"] in {offered["name"] for offered in container["ports"]}
+
+
+class TestTheAutoscaler:
+    def test_counts_streams_by_a_metric_that_is_exported_and_translated(self) -> None:
+        metrics = named("HorizontalPodAutoscaler", "events")["spec"]["metrics"]
+        (pods,) = (metric["pods"] for metric in metrics if metric["type"] == "Pods")
+        name = pods["metric"]["name"]
+        assert name in exported()
+        (rule,) = yaml.safe_load((FOLDER / "monitoring/adapter-rules.yaml").read_text())["rules"][
+            "custom"
+        ]
+        assert rule["seriesQuery"].startswith(f"{name}{{")
+        assert rule["name"]["as"] == name
+
+    def test_leaves_room_for_the_streams_of_a_server_that_dies(self) -> None:
+        spec = named("HorizontalPodAutoscaler", "events")["spec"]
+        (pods,) = (metric["pods"] for metric in spec["metrics"] if metric["type"] == "Pods")
+        most = int(maps("events")["yabam-events"]["YABAM_EVENTS_MAX_STREAMS"])
+        assert int(pods["target"]["averageValue"]) * 2 <= most
+        assert spec["minReplicas"] >= 2
+
+    def test_scales_what_says_no_number_of_its_own(self) -> None:
+        for scaler in of_kind("HorizontalPodAutoscaler"):
+            target = scaler["spec"]["scaleTargetRef"]
+            assert "replicas" not in named(target["kind"], target["name"])["spec"]
+
+
+class TestNetwork:
+    def test_is_closed_but_for_what_is_named(self) -> None:
+        policy = named("NetworkPolicy", "nothing-else")["spec"]
+        assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+    def test_opens_the_database_to_those_who_have_its_address(self) -> None:
+        assert reached_by("to-database") == {
+            name for name in OURS if "YABAM_DATABASE_URL" in environment_of(name, "base", "events")
+        }
+
+    def test_opens_kafka_to_those_who_have_its_address(self) -> None:
+        assert reached_by("to-kafka") == {
+            name for name in OURS if "YABAM_KAFKA" in environment_of(name, "base", "events")
+        }
+
+    def test_lets_prometheus_ask_every_server(self) -> None:
+        assert reached_by("from-prometheus") == set(SERVERS)
+        (rule,) = named("NetworkPolicy", "from-prometheus")["spec"]["ingress"]
+        asked = {port["port"] for port in rule["ports"]}
+        assert asked == {container_of(name)["ports"][0]["containerPort"] for name in SERVERS}
+
+
+class TestIngress:
+    @pytest.mark.parametrize("folder", ["ingress", "fleet"])
+    def test_has_the_rules_that_nginx_has(self, folder: str) -> None:
+        rules = Path("deploy/nginx/nginx.conf").read_text()
+        text = (FOLDER / folder / "ingress.yaml").read_text()
+        for ingress in yaml.safe_load_all(text):
+            streams = ingress["metadata"]["name"].startswith("stream")
+            place = "location = /v1/stream {" if streams else "location / {"
+            block = rules.partition(place)[2].partition("\n        }")[0]
+            told = {
+                name.rpartition("/")[2]: value
+                for name, value in ingress["metadata"]["annotations"].items()
+            }
+            for name in ("proxy-read-timeout", "proxy-send-timeout", "proxy-next-upstream-tries",
+                         "proxy-next-upstream-timeout", "proxy-next-upstream"):  # fmt: skip
+                (value,) = re.findall(rf"^\s*{name.replace('-', '_')} (.+?)s?;", block, re.M)
+                assert told[name] == value, name
+            assert (told.get("proxy-buffering") == "off") is streams
+            assert (told.get("enable-access-log") == "false") is streams
+
+    def test_sends_streams_to_event_servers_and_all_else_to_core(self) -> None:
+        text = (FOLDER / "ingress/ingress.yaml").read_text()
+        routes = {
+            (path["path"], path["pathType"]): path["backend"]["service"]["name"]
+            for ingress in yaml.safe_load_all(text)
+            for rule in ingress["spec"]["rules"]
+            for path in rule["http"]["paths"]
+        }
+        assert routes == {("/v1/stream", "Exact"): "events", ("/", "Prefix"): "core"}
+
+
+class TestTheEdge:
+    def test_has_nginxs_own_rules(self) -> None:
+        made = yaml.safe_load(Path("deploy/nginx/kustomization.yaml").read_text())
+        files = {entry["name"]: entry["files"] for entry in made["configMapGenerator"]}
+        assert files["edge-rules"] == ["nginx.conf"]
+        names = [Path("deploy/nginx") / name for name in files["edge-place"]]
+        assert {path.name for path in names} == {"http.conf", "listen.conf"}
+        assert all(path.exists() for path in names)
+        mounts = {mount["mountPath"] for mount in container_of("edge")["volumeMounts"]}
+        assert {"/etc/yabam/nginx.conf", "/etc/yabam/place", "/tmp"} <= mounts
+
+    def test_treats_its_servers_as_composes_nginx_does(self) -> None:
+        assert settings_of("kubernetes") == settings_of("compose")
+
+    def test_finds_every_pod_by_itself(self) -> None:
+        text = upstreams("kubernetes")
+        for name in ("core", "events"):
+            assert f"server {name}-pods.yabam.svc.cluster.local:" in text
+            assert named("Service", f"{name}-pods")["spec"]["clusterIP"] == "None"
+
+
+class TestTheFleet:
+    def test_carries_every_partition_once_and_says_the_same_everywhere(self) -> None:
+        count = int(maps("base")["yabam-shape"]["YABAM_PARTITIONS"])
+        core = maps("base", "fleet")["yabam-core"]
+        nodes = json.loads(core["YABAM_STREAM_NODES"])
+        StreamNodes(nodes, count, lambda found: found[0])
+        groups = {}
+        for group in ("a", "b"):
+            own = maps("events", f"fleet/{group}")["yabam-events"]
+            assert json.loads(own["YABAM_STREAM_NODES"]) == nodes
+            assert kustomization(f"fleet/{group}")["nameSuffix"] == f"-{group}"
+            groups[f"https://events-{group}.orders.example/v1/stream"] = json.loads(
+                own["YABAM_EVENTS_PARTITIONS"]
+            )
+        assert groups == nodes
+        assert sorted(chain.from_iterable(groups.values())) == list(range(count))
+
+    def test_has_a_way_in_to_each_group_for_the_pages_of_core(self) -> None:
+        text = (FOLDER / "fleet/ingress.yaml").read_text()
+        hosts = {
+            rule["host"]: rule["http"]["paths"][0]["backend"]["service"]["name"]
+            for ingress in yaml.safe_load_all(text)
+            for rule in ingress["spec"]["rules"]
+        }
+        assert hosts == {
+            "orders.example": "core",
+            "events-a.orders.example": "events-a",
+            "events-b.orders.example": "events-b",
+        }
+        for group in ("a", "b"):
+            origins = maps("events", f"fleet/{group}")["yabam-events"]["YABAM_CORS_ORIGINS"]
+            assert json.loads(origins) == ["https://orders.example"]
+
+
+def reached_by(policy: str) -> set[str]:
+    (rule,) = named("NetworkPolicy", policy)["spec"]["podSelector"]["matchExpressions"]
+    assert (rule["key"], rule["operator"]) == (NAME, "In")
+    return set(rule["values"])
+
+
+def upstreams(place: str) -> str:
+    text = (Path("deploy/nginx") / place / "http.conf").read_text()
+    return text[text.index("upstream core") :]
+
+
+def settings_of(place: str) -> list[str]:
+    lines = (line.strip() for line in upstreams(place).splitlines())
+    return [re.sub(r"^server \S+", "server", line) for line in lines if not line.startswith("#")]
