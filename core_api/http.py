@@ -57,6 +57,7 @@ class Limits:
     """How much is taken on at once, from whom, and for how long (seconds)."""
 
     commands: Bound
+    """A request counts once its body is there: one that comes slowly must keep nobody out."""
     rate: RateLimit
     deadline_s: float
 
@@ -97,7 +98,7 @@ class CoreApi:
         self._openapi = msgspec.json.encode(document())
 
     def app(self, cors_origins: list[str]) -> ASGIApp:
-        """The ASGI application: Starlette's, with the quick way of `GET /v1/sync` before it."""
+        """The ASGI application: Starlette's, with the quick way of `/v1/sync` before it."""
 
         def cors(app: ASGIApp) -> CORSMiddleware:
             return CORSMiddleware(
@@ -115,7 +116,7 @@ class CoreApi:
                 max_age=86_400,
             )
 
-        return QuickSync(self.starlette(cors), self.get_sync, self._metrics, cors)
+        return QuickSync(self.starlette(cors), self.get_sync, self.post_sync, self._metrics, cors)
 
     def starlette(self, cors: Callable[[ASGIApp], ASGIApp]) -> Starlette:
         """All routes, without the quick way."""
@@ -157,6 +158,16 @@ class CoreApi:
         wanted = parse_sync(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
         return await self._synced(caller, device, wanted)
 
+    async def post_sync(self, request: Request) -> bytes:
+        """The answer's body of POST /v1/sync.
+
+        Raises:
+            CoreError: the request is refused.
+        """
+        caller = self._caller_of(request)
+        wanted = request_of(decoded(_sync, await read_body(request)))
+        return await self._synced(caller, request.headers.get(HEADER), wanted)
+
     async def sync(self, request: Request) -> Response:
         """GET /v1/sync."""
         headers = request.headers
@@ -167,10 +178,7 @@ class CoreApi:
 
     async def sync_body(self, request: Request) -> Response:
         """POST /v1/sync."""
-        caller = self._caller_of(request)
-        wanted = request_of(decoded(_sync, await read_body(request)))
-        body = await self._synced(caller, request.headers.get(HEADER), wanted)
-        return Response(body, media_type=JSON, headers=_NO_STORE)
+        return Response(await self.post_sync(request), media_type=JSON, headers=_NO_STORE)
 
     async def devices(self, request: Request) -> Response:
         """GET /v1/stores/{id}/devices: who has received what."""
@@ -183,9 +191,9 @@ class CoreApi:
 
     async def place(self, request: Request) -> Response:
         """POST /v1/orders."""
+        caller = self._caller_of(request)
+        command = decoded(_place, await read_body(request))
         with self._limits.commands.admit():
-            caller = self._caller_of(request)
-            command = decoded(_place, await read_body(request))
             written = await self._within_deadline(
                 self._commands.place(caller, command, idempotency_of(caller, request))
             )
@@ -193,17 +201,17 @@ class CoreApi:
 
     async def place_batch(self, request: Request) -> Response:
         """POST /v1/orders/batch: each order by itself, with a result for each."""
+        caller = self._caller_of(request)
+        batch = decoded(_batch, await read_body(request, MAX_BATCH_BYTES))
         with self._limits.commands.admit():
-            caller = self._caller_of(request)
-            batch = decoded(_batch, await read_body(request, MAX_BATCH_BYTES))
             results = await self._within_deadline(place_all(self._commands, caller, batch))
             return Response(msgspec.json.encode(results), media_type=JSON, headers=_NO_STORE)
 
     async def transition(self, request: Request) -> Response:
         """POST /v1/orders/{id}/transitions."""
+        caller = self._caller_of(request)
+        command = decoded(_transition, await read_body(request))
         with self._limits.commands.admit():
-            caller = self._caller_of(request)
-            command = decoded(_transition, await read_body(request))
             work = self._commands.transition(
                 caller,
                 request.path_params["id"],
@@ -215,9 +223,9 @@ class CoreApi:
 
     async def change(self, request: Request) -> Response:
         """PATCH /v1/orders/{id}."""
+        caller = self._caller_of(request)
+        command = decoded(_change, await read_body(request))
         with self._limits.commands.admit():
-            caller = self._caller_of(request)
-            command = decoded(_change, await read_body(request))
             work = self._commands.change(
                 caller,
                 request.path_params["id"],

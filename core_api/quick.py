@@ -1,8 +1,8 @@
-"""The quick way of `GET /v1/sync`: ahead of Starlette's stack, by the same function as behind it.
+"""The quick way of `/v1/sync`: ahead of Starlette's stack, by the same function as behind it.
 
 In a storm every client asks this one question, and routing, middleware and request objects cost
 several times what the question does. So this answers it from the bare ASGI scope. What is not
-exactly this request goes on to Starlette, whose own route for it answers the same, byte for byte;
+exactly this request goes on to Starlette, whose own routes for it answer the same, byte for byte;
 a test holds both ways equal.
 """
 
@@ -25,21 +25,24 @@ from core_api.problems import internal_error, on_core_error
 log = structlog.get_logger()
 
 _PATH: Final = "/v1/sync"
+_METHODS: Final = ("GET", "POST")
 _DEVICE: Final = HEADER.lower().encode("latin-1")
 
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 # As the CORS middleware writes it where there is no origin.
 _VARY: Final[_Headers] = ((b"vary", b"Origin"),)
 
-Answer: TypeAlias = Callable[[str, str | None, bytes], Awaitable[bytes]]
+Get: TypeAlias = Callable[[str, str | None, bytes], Awaitable[bytes]]
+Post: TypeAlias = Callable[[Request], Awaitable[bytes]]
 
 
 class QuickSync:
-    """ASGI middleware that answers `GET /v1/sync` itself.
+    """ASGI middleware that answers `GET /v1/sync` and `POST /v1/sync` itself.
 
     Args:
         app: what answers all else.
-        answer: the body, from the headers Authorization and the device's, and the query.
+        get: the answer's body, from the headers Authorization and the device's, and the query.
+        post: the answer's body, from the request.
         metrics: counts the request under its route.
         cors: wraps what answers pages of other origins, as `app` is wrapped.
     """
@@ -47,20 +50,22 @@ class QuickSync:
     def __init__(
         self,
         app: ASGIApp,
-        answer: Answer,
+        get: Get,
+        post: Post,
         metrics: CoreMetrics,
         cors: Callable[[ASGIApp], ASGIApp],
     ) -> None:
         self.behind = app
         """What answers all else, and would answer this too."""
-        self._answer = answer
+        self._get = get
+        self._post = post
         self._metrics = metrics
         self._cors = cors(self._respond)
         self._served = metrics.requests.labels(_PATH, 200)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or pass it on."""
-        if scope["type"] != "http" or scope["path"] != _PATH or scope["method"] != "GET":
+        if scope["type"] != "http" or scope["path"] != _PATH or scope["method"] not in _METHODS:
             await self.behind(scope, receive, send)
             return
         for name, _ in scope["headers"]:
@@ -73,14 +78,11 @@ class QuickSync:
         self, scope: Scope, receive: Receive, send: Send, more: _Headers = ()
     ) -> None:
         began = time.perf_counter()
-        authorization = device = None
-        for name, value in scope["headers"]:
-            if name == b"authorization" and authorization is None:
-                authorization = value.decode("latin-1")
-            elif name == _DEVICE and device is None:
-                device = value.decode("latin-1")
         try:
-            body = await self._answer(authorization or "", device, scope["query_string"])
+            if scope["method"] == "POST":
+                body = await self._post(Request(scope, receive))
+            else:
+                body = await self._get(*_headers_of(scope), scope["query_string"])
         except Exception as error:
             refusal = await _refusal(scope, error, self._metrics)
             self._metrics.requests.labels(_PATH, refusal.status_code).observe(
@@ -103,6 +105,17 @@ class QuickSync:
         )
         await send({"type": "http.response.body", "body": body})
         self._served.observe(time.perf_counter() - began)
+
+
+def _headers_of(scope: Scope) -> tuple[str, str | None]:
+    """Authorization and the device's: of several of a name, the first, as Starlette takes it."""
+    authorization = device = None
+    for name, value in scope["headers"]:
+        if name == b"authorization" and authorization is None:
+            authorization = value.decode("latin-1")
+        elif name == _DEVICE and device is None:
+            device = value.decode("latin-1")
+    return authorization or "", device
 
 
 async def _refusal(scope: Scope, error: Exception, metrics: CoreMetrics) -> Response:

@@ -20,13 +20,14 @@ from client_sdk.contract.channel import (
 from client_sdk.contract.cursor import MAX_CHANNELS, parse_cursor
 from client_sdk.contract.errors import ChannelError, CursorError
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S
-from core_api.errors import BadRequestError
+from core_api.errors import BadRequestError, InvalidError
 from core_api.storage.reads import PageQuery, SnapshotQuery
 
 DEFAULT_LIMIT: Final = 500
 _PAGE: Final = re.compile(
     r"([^~]{1,200})~([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})~([0-9A-Za-z]{1,64})"
 )
+_ALONE: Final = "page stands alone, or with orders"
 _PARAMETERS: Final = frozenset(
     {"channel", "lastEventId", "epoch", "limit", "wait", "orders", "page"}
 )
@@ -93,7 +94,9 @@ def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:
             raise BadRequestError(f"{name} is given twice")
     orders = _count("orders", by_name["orders"][0], MAX_ORDERS) if "orders" in by_name else None
     if "page" in by_name:
-        return _page(by_name, orders)
+        if set(by_name) - {"page", "orders"}:
+            raise BadRequestError(_ALONE)
+        return _page(by_name["page"][0], orders)
     epoch = by_name.get("epoch", [""])[0] or None
     return SyncRequest(
         after=_positions(by_name.get("channel", []), by_name.get("lastEventId", [])),
@@ -107,20 +110,29 @@ def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:
 class SyncBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/sync`: the same request, for state vectors too long for a URL."""
 
-    channels: Annotated[dict[str, int | None], Meta(min_length=1, max_length=MAX_CHANNELS)]
+    channels: Annotated[dict[str, int | None], Meta(max_length=MAX_CHANNELS)] = {}
     """Each channel with the seq that the client has applied; null: it starts anew."""
     epoch: str | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
     wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)] = 0.0
     orders: Annotated[int, Meta(ge=1, le=MAX_ORDERS)] | None = None
+    page: str | None = None
+    """A snapshot's `next`: its further page; alone, or with `orders`."""
 
 
 def request_of(body: SyncBody) -> SyncRequest:
     """What the body of `POST /v1/sync` asks for.
 
     Raises:
-        BadRequestError: a channel or a seq in it is malformed.
+        BadRequestError: a channel, a seq or the page in it is malformed, or at odds with the rest.
+        InvalidError: it names no channel.
     """
+    if body.page is not None:
+        if body != SyncBody(orders=body.orders, page=body.page):
+            raise BadRequestError(_ALONE)
+        return _page(body.page, body.orders)
+    if not body.channels:
+        raise InvalidError("name at least one of `channels`, or a `page`")
     after: dict[Channel, int | None] = {}
     for name, seq in body.channels.items():
         if seq is not None and not 0 <= seq <= MAX_SEQ:
@@ -185,10 +197,8 @@ def _count(name: str, text: str, most: int) -> int:
     return int(text)
 
 
-def _page(by_name: Mapping[str, list[str]], orders: int | None) -> SyncRequest:
-    if set(by_name) - {"page", "orders"}:
-        raise BadRequestError("page stands alone, or with orders")
-    match = _PAGE.fullmatch(by_name["page"][0])
+def _page(text: str, orders: int | None) -> SyncRequest:
+    match = _PAGE.fullmatch(text)
     if match is None:
         raise BadRequestError("page is malformed: give a snapshot's next", "bad-cursor")
     try:

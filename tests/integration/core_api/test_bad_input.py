@@ -217,7 +217,7 @@ async def test_a_change_of_nothing_is_refused(core: CoreService) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "slug"),
     [
-        ("GET", "/", "not-found"),
+        ("GET", "/v1", "not-found"),
         ("GET", "/v2/sync", "not-found"),
         ("DELETE", "/v1/orders", "method-not-allowed"),
         ("PUT", "/v1/sync", "method-not-allowed"),

@@ -250,3 +250,25 @@ async def test_the_sdk_takes_all_pages_before_it_applies_any(core: CoreService) 
         refused = await Transport(http).sync(command, token("owner", new_store()))
         assert isinstance(refused, SyncFailed)
         assert isinstance(refused.failure.cause, RefusedError)
+
+
+async def test_a_post_is_given_the_same_pages(core: CoreService) -> None:
+    store = new_store()
+    await fill(core, store, 7)
+    who = bearer(token("owner", store))
+    page: str | None = None
+    seen = 0
+    while page is not None or not seen:
+        asked: dict[str, str | int] = (
+            {"page": page, "orders": 3} if page else {"channel": f"store:{store}", "orders": 3}
+        )
+        got = await core.client.get("/v1/sync", params=asked, headers=who)
+        body = {"page": page, "orders": 3} if page else {"channels": {f"store:{store}": None}}
+        posted = await core.client.post("/v1/sync", json={"orders": 3} | body, headers=who)
+        answers = [decode_sync(response.content).channels for response in (got, posted)]
+        assert answers[0] == answers[1]
+        snapshot = answers[0][0].snapshot
+        assert snapshot is not None
+        seen += len(snapshot.orders)
+        page = snapshot.next
+    assert seen == 7

@@ -1,4 +1,4 @@
-"""The quick way of `GET /v1/sync` answers what Starlette's way answers, byte for byte."""
+"""The quick way of `/v1/sync` answers what Starlette's way answers, byte for byte."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from starlette.types import ASGIApp, Message, Scope
+from structlog.testing import capture_logs
 
 from client_sdk.contract.ticket import TicketKeys
 from core_api.access import Caller
@@ -81,11 +82,15 @@ def core() -> CoreApi:
     return CoreApi(unused, fetch, devices, TOKENS, metrics, Limits(bound, rate, 5.0), unused)
 
 
-async def answer_of(app: ASGIApp, scope: Scope) -> list[Message]:
+async def answer_of(app: ASGIApp, scope: Scope, body: bytes = b"") -> list[Message]:
+    """What it sends; the body comes in two pieces."""
     sent: list[Message] = []
+    middle = len(body) // 2
+    pieces = iter([(body[:middle], True), (body[middle:], False)])
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        piece, more = next(pieces)
+        return {"type": "http.request", "body": piece, "more_body": more}
 
     async def send(message: Message) -> None:
         sent.append(dict(message, headers=list(message.get("headers", []))))
@@ -165,16 +170,64 @@ HEADERS = [
 ]
 
 
-def requests() -> Iterator[Scope]:
-    """Every query with every set of headers, and mutations of both."""
+BODIES = [
+    b"",
+    b"{",
+    b"{}",
+    b"\xff",
+    b"null",
+    b'{"channels":{}}',
+    b'{"channels":{"store:1":null}}',
+    b'{"channels":{"store:1":5}}',
+    b'{"channels":{"store:1":2},"limit":1}',
+    b'{"channels":{"store:1":9},"epoch":"e1"}',
+    b'{"channels":{"store:1":3},"epoch":"e0"}',
+    b'{"channels":{"store:1":4,"table:1/2":5}}',
+    b'{"channels":{"store:2":1}}',
+    b'{"channels":{"table:1/down":1}}',
+    b'{"channels":{"table:1/bug":1}}',
+    b'{"channels":{"shop:1":1}}',
+    b'{"channels":{"store:1":-1}}',
+    b'{"channels":{"store:1":5},"wait":1}',
+    b'{"channels":{"store:1":5},"wait":26}',
+    b'{"channels":{"store:1":null},"orders":1}',
+    b'{"channels":{"store:1":null},"orders":0}',
+    b'{"channels":{"store:1":1},"more":1}',
+    b'{"page":"store:1@4~00000000-0000-0000-0000-000000000001~e1","orders":5}',
+    b'{"page":"store:1@4~00000000-0000-0000-0000-000000000001~e2"}',
+    b'{"page":"store:1@4~00000000-0000-0000-0000-000000000001~e1","limit":5}',
+    b'{"page":"store:1@4~~"}',
+    b'{"channels":{"store:1":1},"page":""}',
+    b" " * 70_000,
+]
+TYPES = [
+    [("content-type", "application/json")],
+    [("content-type", "Application/JSON; charset=utf-8")],
+    [("content-type", "text/plain")],
+    [("content-type", "application/json"), ("content-length", "999999")],
+    [],
+]
+
+
+def requests() -> Iterator[tuple[Scope, bytes]]:
+    """Every query and every body with every set of headers, and mutations of them."""
     for query, headers in itertools.product(QUERIES, HEADERS):
-        yield scope_of(query, headers)
+        yield scope_of(query, headers), b""
+    for body, headers in itertools.product(BODIES, HEADERS):
+        yield scope_of("channel=store:1", [*headers, *TYPES[0]], "POST"), body
+    for body, kind in itertools.product(BODIES, TYPES):
+        yield scope_of("", [*HEADERS[2], *kind], "POST"), body
     chance = random.Random(11)
+    for _ in range(500):
+        changed = bytearray(chance.choice(BODIES[:-1]))
+        for _ in range(chance.randrange(1, 4)):
+            changed.insert(chance.randrange(len(changed) + 1), chance.choice(b'{}":,15nu \xe9'))
+        yield scope_of("", [*chance.choice(HEADERS), *TYPES[0]], "POST"), bytes(changed)
     for _ in range(500):
         mutated = list(chance.choice(QUERIES))
         for _ in range(chance.randrange(1, 4)):
             mutated.insert(chance.randrange(len(mutated) + 1), chance.choice("&=@:,%+;15/ \xe9"))
-        yield scope_of("".join(mutated), chance.choice(HEADERS))
+        yield scope_of("".join(mutated), chance.choice(HEADERS)), b""
 
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
@@ -184,16 +237,39 @@ async def test_both_ways_answer_alike(origins: list[str]) -> None:
     usual = core().app(origins)
     assert isinstance(usual, QuickSync)
     statuses = set()
-    for scope in requests():
-        expected = await answer_of(usual.behind, dict(scope))
-        assert await answer_of(quick, dict(scope)) == expected, scope
-        statuses.add(expected[0]["status"])
-    assert statuses == {200, 400, 401, 403, 429, 500, 503}
+    with capture_logs() as logged:
+        for scope, body in requests():
+            expected = await answer_of(usual.behind, dict(scope), body)
+            assert await answer_of(quick, dict(scope), body) == expected, (scope, body)
+            statuses.add((scope["method"], expected[0]["status"]))
+    assert {line["event"] for line in logged} == {"request_failed", "database_unavailable"}
+    assert {status for method, status in statuses if method == "GET"} == {
+        *(200, 400, 401, 403, 429, 500, 503)
+    }
+    assert {status for method, status in statuses if method == "POST"} == {
+        *(200, 400, 401, 403, 413, 415, 422, 429, 500, 503)
+    }
 
 
-async def test_only_this_get_is_taken_the_quick_way() -> None:
+async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> None:
     app = core().app(["*"])
-    for method in ("POST", "PUT", "HEAD", "OPTIONS"):
+    page = f"store:1@4~{UUID(int=1)}~e1"
+    for query, body in [
+        ("channel=store:1", b'{"channels":{"store:1":null}}'),
+        ("lastEventId=store:1@2,table:1/2@5", b'{"channels":{"store:1":2,"table:1/2":5}}'),
+        ("channel=store:1&orders=3", b'{"channels":{"store:1":null},"orders":3}'),
+        (f"page={page}", b'{"page":"%s"}' % page.encode()),
+        (f"page={page}&orders=5", b'{"page":"%s","orders":5}' % page.encode()),
+    ]:
+        expected = await answer_of(app, scope_of(query, HEADERS[2]))
+        assert expected[0]["status"] == 200
+        scope = scope_of("", [*HEADERS[2], *TYPES[0]], "POST")
+        assert await answer_of(app, scope, body) == expected
+
+
+async def test_what_is_neither_get_nor_post_is_left_to_starlette() -> None:
+    app = core().app(["*"])
+    for method in ("PUT", "HEAD", "OPTIONS"):
         scope = scope_of("channel=store:2", HEADERS[2], method)
         sent = await answer_of(app, scope)
         assert sent[0]["status"] != 200
@@ -211,7 +287,9 @@ async def test_a_request_is_counted_under_its_route_and_status_either_way() -> N
         await answer_of(one, scope_of("channel=store:1", HEADERS[2]))
         await answer_of(one, scope_of("channel=table:1/down", HEADERS[2]))
         await answer_of(one, scope_of("channel=store:2", HEADERS[2]))
+        posted = scope_of("", [*HEADERS[2], *TYPES[0]], "POST")
+        await answer_of(one, posted, b'{"channels":{"store:1":1}}')
     text = api._metrics.exposition().decode()
-    for status in (200, 403, 503):
-        line = f'yabam_core_request_seconds_count{{route="/v1/sync",status="{status}"}} 2.0'
+    for status, count in ((200, 4), (403, 2), (503, 2)):
+        line = f'yabam_core_request_seconds_count{{route="/v1/sync",status="{status}"}} {count}.0'
         assert line in text

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from client_sdk.contract.channel import MAX_SEQ, Channel
 from client_sdk.contract.cursor import MAX_CHANNELS, parse_cursor
 from client_sdk.contract.sync import StreamGrant, decode_sync
-from core_api.errors import BadRequestError
+from core_api.errors import BadRequestError, InvalidError
 from core_api.log import compose
 from core_api.orders import Change
 from core_api.storage.reads import Moment, OpenOrders, Page, PageQuery
@@ -180,9 +180,31 @@ def test_a_malformed_channel_or_seq_of_a_post_is_refused(
     assert len(str(refused.value)) < 400
 
 
+def test_a_post_asks_for_a_page_alone_or_with_orders() -> None:
+    text = "store:12@4~00000000-0000-0000-0000-000000000001~E1"
+    for orders in (None, 7):
+        parameters = [("page", text), *([("orders", "7")] if orders else [])]
+        assert request_of(SyncBody(page=text, orders=orders)) == parse_sync(parameters)
+    for body in (
+        SyncBody({"store:12": 1}, page=text),
+        SyncBody(page=text, epoch="E1"),
+        SyncBody(page=text, limit=1),
+        SyncBody(page=text, wait=1.0),
+        SyncBody(page=""),
+    ):
+        with pytest.raises(BadRequestError, match="page"):
+            request_of(body)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"channels":{}}', b'{"orders":7}'])
+def test_a_post_names_a_channel_or_a_page(body: bytes) -> None:
+    with pytest.raises(InvalidError, match="at least one"):
+        request_of(msgspec.json.decode(body, type=SyncBody))
+
+
 @pytest.mark.parametrize(
     "body",
-    [b"{}", b'{"channels":{}}', b'{"channels":["store:1"]}', b'{"channels":{"store:1":"1"}}',
+    [b'{"channels":["store:1"]}', b'{"page":1}', b'{"channels":{"store:1":"1"}}',
      b'{"channels":{"store:1":1},"limit":0}', b'{"channels":{"store:1":1},"limit":1001}',
      b'{"channels":{"store:1":1},"wait":-0.1}', b'{"channels":{"store:1":1},"wait":25.1}',
      b'{"channels":{"store:1":1},"wait":"1"}', b'{"channels":{"store:1":1},"epoch":1}',
