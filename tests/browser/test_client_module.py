@@ -103,8 +103,11 @@ SPOILED: Final[dict[str, Json]] = {
     "text": "saved",
     "another format": {"format": 2},
     "no epoch": {"epoch": None},
-    "another channel": {"positions": {"store:13": 5}},
-    "one channel more": {"positions": {"store:12": 5, "store:13": 5}},
+    "another channel": {"positions": {"store:13": 5}, "orders": {"store:13": []}},
+    "one channel more": {
+        "positions": {"store:12": 5, "store:13": 5},
+        "orders": {"store:12": [], "store:13": []},
+    },
     "a position that is none": {"positions": {"store:12": "5"}},
     "a position with a fraction": {"positions": {"store:12": 5.5}},
     "no orders": {"orders": {}},
@@ -152,13 +155,14 @@ async def test_a_tick_does_what_is_due_and_only_that(page: Page) -> None:
         const counts = [];
         for (const now of [14.9, 15]) {
             bench.now = now;
+            const before = bench.seen.length;
             bench.client.tick();
-            counts.push(bench.client.mode);
+            counts.push([bench.seen.length - before, bench.client.mode]);
         }
         return counts;
     """
     # The watermark has stood still for the 15 seconds that it may.
-    assert await run(page, script, good()) == ["live", "polling"]
+    assert await run(page, script, good()) == [[0, "live"], [1, "polling"]]
 
 
 async def test_its_own_timer_does_what_is_due(page: Page) -> None:
