@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.attack import connections
+from tests.attack import channels, connections, inputs
 from tests.attack.site import Figures, Site
 
 Scenario = Callable[[Site, bool], Awaitable[Figures]]
@@ -16,4 +16,11 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "huge-heads": connections.huge_heads,
     "pipelined": connections.pipelined,
     "smuggling": connections.smuggling,
+    "many-channels": channels.many_channels,
+    "many-subscribers": channels.many_subscribers,
+    "wide-cursors": channels.wide_cursors,
+    "ticket-replay": channels.ticket_replay,
+    "another-store": inputs.another_store,
+    "bodies": inputs.bodies,
+    "log-injection": inputs.log_injection,
 }
