@@ -91,7 +91,7 @@ def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
 def write_notes(path: Path, outcomes: Sequence[Outcome]) -> None:
     """What was wrong, in words, by scenario; empty if nothing was."""
     wrong = {
-        o.scenario.name: [text for text in (o.trouble, *o.verdict.notes) if text][:_MOST_NOTES]
+        o.scenario.name: {"trouble": o.trouble, "notes": o.verdict.notes[:_MOST_NOTES]}
         for o in outcomes
         if not o.passed
     }

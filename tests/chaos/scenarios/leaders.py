@@ -31,7 +31,7 @@ async def _kill(ground: Field) -> str:
         victim = (await _all_in_sync(ground))[place].leader
         await aside(_cluster(ground).node(victim).kill)
         seconds = await _left(ground, victim)
-        await ground.last(10)
+        await ground.last(6)
         await aside(_cluster(ground).start)
         seen.append(f"node {victim} killed, others lead after {seconds:.1f} s")
     await _all_in_sync(ground)

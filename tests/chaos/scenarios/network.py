@@ -13,14 +13,14 @@ def _fronts(ground: Field) -> list[FaultProxy]:
 async def _stall(ground: Field) -> str:
     for front in _fronts(ground):
         front.stall()
-    await ground.last(40)
+    await ground.last(25)
     await ground.all_in("polling", "offline", within_s=30)
     return f"then {dict(ground.crowd.modes())}"
 
 
 async def _stall_streams(ground: Field) -> str:
     ground.site.events_front.stall()
-    await ground.last(40)
+    await ground.last(25)
     await ground.all_in("polling", within_s=30)
     return f"then {dict(ground.crowd.modes())}"
 
@@ -48,7 +48,7 @@ async def _latency(ground: Field) -> str:
     for front in _fronts(ground):
         front.latency_s = 2.0
         front.cut()
-    await ground.last(30)
+    await ground.last(20)
     return f"then {dict(ground.crowd.modes())}"
 
 
@@ -56,15 +56,15 @@ async def _trickle(ground: Field) -> str:
     for front in _fronts(ground):
         front.bytes_per_s = 1000
         front.cut()
-    await ground.last(30)
+    await ground.last(20)
     return f"then {dict(ground.crowd.modes())}"
 
 
 SCENARIOS = [
-    Scenario("net-stall", "nothing passes for 40 s, no FIN", _stall),
+    Scenario("net-stall", "nothing passes for 25 s, no FIN", _stall),
     Scenario("net-stall-streams", "the same before the event servers only", _stall_streams),
     Scenario("net-tear", "resets in the middle of a frame or answer", _tear),
     Scenario("net-cut", "ten times every connection reset", _cut),
-    Scenario("net-latency", "2 s latency each way and at connecting, 30 s", _latency),
-    Scenario("net-trickle", "1 KB/s per connection and direction, 30 s", _trickle),
+    Scenario("net-latency", "2 s latency each way and at connecting, 20 s", _latency),
+    Scenario("net-trickle", "1 KB/s per connection and direction, 20 s", _trickle),
 ]

@@ -69,7 +69,7 @@ async def _both_relays(ground: Field) -> str:
         relay.suspend()
     try:
         seen = await _noticed(ground, time.monotonic())
-        await ground.last(10)
+        await ground.last(5)
     finally:
         for relay in relays:
             relay.resume()
@@ -87,7 +87,7 @@ async def _one_partition(ground: Field) -> str:
     )
     try:
         seen = await _noticed(ground, time.monotonic())
-        await ground.last(10)
+        await ground.last(5)
     finally:
         await ledger.run("UPDATE relay_leases SET expires_at = now() WHERE shard = $1", shard)
     return f"partition {shard}: {seen}"
@@ -98,7 +98,7 @@ async def _stuck_consumers(ground: Field) -> str:
     wire.stall()
     try:
         seen = await _noticed(ground, time.monotonic())
-        await ground.last(10)
+        await ground.last(5)
     finally:
         wire.clear()
     return seen
@@ -109,7 +109,7 @@ async def _stuck_producers(ground: Field) -> str:
     wire.stall()
     try:
         seen = await _noticed(ground, time.monotonic())
-        await ground.last(10)
+        await ground.last(5)
     finally:
         wire.clear()
         await asyncio.sleep(0.1)
@@ -118,7 +118,7 @@ async def _stuck_producers(ground: Field) -> str:
 
 
 SCENARIOS = [
-    Scenario("relays-silent", "SIGSTOP of both relays until clients poll, and 10 s", _both_relays),
+    Scenario("relays-silent", "SIGSTOP of both relays until clients poll, and 5 s", _both_relays),
     Scenario("partition-silent", "one partition gets nothing, likewise", _one_partition),
     Scenario(
         "consumers-stuck",

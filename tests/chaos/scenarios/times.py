@@ -41,7 +41,7 @@ def _clock_off(kind: str) -> Inject:
             await ground.site.ready(process)
             # Connections that went to its twin meanwhile are shared out anew.
             ground.site.core_front.cut()
-            await ground.last(12)
+            await ground.last(8)
             seen.append(f"{offset}: {await _look(ground)}")
         await aside(process.stop)
         process.start()

@@ -93,7 +93,9 @@ def _judged(report: Path, code: int | None, folder: Path) -> Seen:
     said = [f"{entry[key]} {key.replace('_', ' ')}" for key in _COUNTS if entry[key]]
     if entry["recovery_s"] is None:
         said.append(f"clients did not recover within {_PATIENCE_S} s")
-    said += notes.get(entry["scenario"], [])[:1]
+    wrong = notes.get(entry["scenario"], {"trouble": "", "notes": []})
+    said += [wrong["trouble"]] if wrong["trouble"] else []
+    said += [] if said else wrong["notes"][:1]
     failed = code == 1 and bool(said)
     return {"result": "failed" if failed else "passed", "said": "; ".join(said)[:_MOST_TEXT]}
 

@@ -1,0 +1,68 @@
+"""What protects from loss, each with the patches that take it out.
+
+Some stand behind one another: what one lets pass the next one catches. Then all of them are taken
+out. Where a fault must hit a moment of microseconds, the patch makes the moment longer, so that a
+short run meets it; with the protection in its place, such a moment does no harm however long it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tests.chaos.unprotected.tree import Patch
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """One protection, or several that stand behind one another."""
+
+    what: str
+    """What is taken out, for the report."""
+    patches: tuple[Patch, ...]
+
+
+_JUDGED: Final = """\
+        if event.seq <= position:
+            return Verdict.DUPLICATE
+        return Verdict.APPLY if event.seq == position + 1 else Verdict.GAP
+"""
+CLIENT_TAKES_GAPS: Final = Patch(
+    "client_sdk/merge.py",
+    "return Verdict.APPLY if event.seq == position + 1 else Verdict.GAP",
+    "return Verdict.APPLY",
+)
+CLIENT_TAKES_ALL: Final = Patch("client_sdk/merge.py", _JUDGED, "        return Verdict.APPLY\n")
+CLIENT_WAITS_FOR_EVER: Final = Patch(
+    "client_sdk/settings.py", "watermark_timeout: float = 15.0", "watermark_timeout: float = 1e9"
+)
+SERVER_PUSHES_GAPS: Final = Patch(
+    "event_server/hub.py", "            if seq == audience.head + 1:\n", "            if seq > 0:\n"
+)
+SERVER_PUSHES_DUPLICATES: Final = Patch(
+    "event_server/hub.py", "                self.duplicates += 1\n                return\n",
+    "                self.duplicates += 1\n",
+)  # fmt: skip
+NEVER_DEGRADED: Final = Patch(
+    "event_server/health.py",
+    "self._degraded = lag is None or lag > limit",
+    "self._degraded = False",
+)
+NO_LOOK_AT_KAFKA: Final = Patch(
+    "event_server/source.py",
+    "await self._check(consumer, positions, heard, owed, now)",
+    "pass",
+)
+TRUSTING: Final = (CLIENT_TAKES_GAPS, SERVER_PUSHES_GAPS)
+KEY_PER_ATTEMPT: Final = Patch(
+    "client_sdk/producer.py",
+    "                response = await self._http.send(request)\n",
+    '                request.headers["idempotency-key"] = self._new_key()\n'
+    "                response = await self._http.send(request)\n",
+)
+ANSWERED_LATE: Final = Patch(
+    "core_api/commanding.py",
+    "        _, (outcome,) = await self._writes.ask([Write(rows, shard, claim)])\n",
+    "        _, (outcome,) = await self._writes.ask([Write(rows, shard, claim)])\n"
+    '        await __import__("asyncio").sleep(0.5)\n',
+)

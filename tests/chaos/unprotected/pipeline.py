@@ -1,0 +1,208 @@
+"""What protects in Core, relay, ingest and the servers they use, and how it is taken out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.chaos.unprotected.patches import (
+    ANSWERED_LATE,
+    KEY_PER_ATTEMPT,
+    NEVER_DEGRADED,
+    TRUSTING,
+    Protection,
+)
+from tests.chaos.unprotected.tree import Patch
+
+IDEMPOTENCY: Final = Protection(
+    "the producer sends a new key at each attempt (Core answers 0.5 s after its commit)",
+    (KEY_PER_ATTEMPT, ANSWERED_LATE),
+)
+
+IDEMPOTENCY_IMPATIENT: Final = Protection(
+    "the producer sends a new key at each attempt, and one every second",
+    (KEY_PER_ATTEMPT, Patch("client_sdk/producer.py", "timeout=20.0", "timeout=1.0")),
+)
+
+DELETE_AFTER_PUBLISH: Final = Protection(
+    "the relay deletes 0.3 s before it publishes; event servers let gaps pass and never degrade, "
+    "clients let gaps pass",
+    (
+        Patch(
+            "core_api/relay.py",
+            "        stored = await self._publish(turn.messages) if turn.messages else {}\n",
+            "        stored = {s: len(messages) for s, messages in turn.messages.items()}\n"
+            "        await self._settle(turn, stored, fences)\n"
+            "        await asyncio.sleep(0.3)\n"
+            "        if turn.messages:\n"
+            "            await self._publish(turn.messages)\n",
+        ),
+        *TRUSTING,
+        NEVER_DEGRADED,
+    ),
+)
+
+COMMIT_AFTER_APPLY: Final = Protection(
+    "ingest commits its offsets 1 s before it applies the commands",
+    (
+        Patch(
+            "core_api/ingest.py",
+            "        await self._applier.apply([_inbound(record) for record in records])\n",
+            "        await consumer.commit({partition: records[-1].offset + 1})\n"
+            "        await asyncio.sleep(1)\n"
+            "        await self._applier.apply([_inbound(record) for record in records])\n",
+        ),
+    ),
+)
+
+INBOUND_KEYS: Final = Protection(
+    "ingest does not heed the commands' keys (and commits 1 s after it applied)",
+    (
+        Patch(
+            "core_api/inbound.py",
+            "return Idempotency(self.subject, self.idempotency_key)",
+            'return Idempotency(self.subject, str(__import__("uuid").uuid4()))',
+        ),
+        Patch(
+            "core_api/ingest.py",
+            "        await self._applier.apply([_inbound(record) for record in records])\n",
+            "        await self._applier.apply([_inbound(record) for record in records])\n"
+            "        await asyncio.sleep(1)\n",
+        ),
+    ),
+)
+
+TAKE_OVER: Final = Protection(
+    "a lease that has run out cannot be claimed",
+    (
+        Patch(
+            "core_api/storage/outbox.py",
+            "    WHERE l.expires_at <= now()\n",
+            "    WHERE false\n",
+        ),
+    ),
+)
+
+READY_WHEN_READY: Final = Protection(
+    "the relay says that it is ready whatever its trouble is",
+    (Patch("core_api/relay_main.py", "lambda: relay.trouble", "lambda: None"),),
+)
+
+FENCE: Final = Protection(
+    "the lease's number is not checked when the relay reads and renews",
+    (
+        Patch(
+            "core_api/storage/outbox.py",
+            "ON l.shard = mine.shard AND l.fence = mine.fence\n"
+            "          AND l.owner = $1 AND l.expires_at > now()\n",
+            "ON l.shard = mine.shard AND $1::text IS NOT NULL\n",
+        ),
+        Patch(
+            "core_api/storage/outbox.py",
+            "WHERE l.shard = mine.shard AND l.fence = mine.fence AND l.owner = $1\n"
+            "RETURNING l.shard\n",
+            "WHERE l.shard = mine.shard\nRETURNING l.shard\n",
+        ),
+    ),
+)
+
+TOPIC_GONE: Final = Protection(
+    "ingest does not look whether its topic is still there",
+    (
+        Patch(
+            "core_api/ingest.py",
+            "                if self._topic.name not in await consumer.topics():\n",
+            "                if False:\n",
+        ),
+    ),
+)
+
+DURABLE: Final = Protection(
+    "PostgreSQL without `fsync` and synchronous commit",
+    (Patch("deploy/local/postgres.py", "durable: bool = True", "durable: bool = False"),),
+)
+
+UNREACHABLE_MAPPED: Final = Protection(
+    "connections refused and statements timed out are not taken for an absent database",
+    (
+        Patch(
+            "core_api/storage/pool.py",
+            "    OSError,\n    asyncio.TimeoutError,\n",
+            "",
+        ),
+    ),
+)
+
+FULL_MAPPED: Final = Protection(
+    "a full disk is not taken for an absent database",
+    (
+        Patch(
+            "core_api/storage/pool.py",
+            "    asyncpg.InsufficientResourcesError,",
+            "    # asyncpg.InsufficientResourcesError,",
+        ),
+    ),
+)
+
+CORE_DATABASE_CLOCK: Final = Protection(
+    "tickets carry Core's own time, not the database's",
+    (
+        Patch(
+            "core_api/fetch.py",
+            "issued_at=moment.unix_s,",
+            'issued_at=__import__("time").time(),',
+        ),
+    ),
+)
+
+RELAY_DATABASE_CLOCK: Final = Protection(
+    "the watermark is the relay's own time, not the database's",
+    (
+        Patch(
+            "core_api/storage/outbox.py",
+            "return Reading(rows[0][0], rows[0][1], age, shards)",
+            'return Reading(rows[0][0], __import__("time").time(), age, shards)',
+        ),
+    ),
+)
+
+ORDER_BY_ID: Final = Protection(
+    "the relay publishes by the events' time, once a second; event server and client let gaps pass",
+    (
+        Patch(
+            "core_api/storage/outbox.py",
+            "ORDER BY l.shard, o.id\n",
+            "ORDER BY l.shard, e.occurred_at\n",
+        ),
+        Patch(
+            "core_api/leases.py", "LONGEST_PAUSE_S: Final = 0.05", "LONGEST_PAUSE_S: Final = 1.0"
+        ),
+        Patch(
+            "core_api/leases.py", "SHORTEST_PAUSE_S: Final = 0.002", "SHORTEST_PAUSE_S: Final = 1"
+        ),
+        Patch(
+            "core_api/relay.py",
+            '        """Something was committed: read now."""\n        self._wake.set()\n',
+            '        """Something was committed: read now."""\n',
+        ),
+        *TRUSTING,
+    ),
+)
+
+NEW_EPOCH: Final = Protection(
+    "no new epoch after a restore",
+    (
+        Patch(
+            "tests/chaos/scenarios/times.py",
+            '    await aside(lambda: site.stack.run("new-epoch", ["db", "new-epoch"]))\n',
+            "",
+        ),
+    ),
+)
+
+ACKNOWLEDGED: Final = Protection(
+    "the relay does not wait for Kafka's answer; event server and client let gaps pass",
+    (
+        Patch("core_api/publisher.py", "enable_idempotence=True", "acks=0"),
+        *TRUSTING,
+    ),
+)
