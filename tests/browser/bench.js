@@ -13,12 +13,18 @@ export async function syncOnce(token, command, about = "till-1; mode=live; pendi
   return new Transport(location.origin, token, () => about).sync(asked, never);
 }
 
-/** Opens a stream and gives all its inputs. */
+/** Opens a stream and gives its inputs to the end, or to the bye, where a client closes it. */
 export async function streamOnce(command = {}) {
   const url = `${location.origin}/v1/stream`;
   const asked = { generation: 4, url, ticket: "t", cursor: { "store:12": 5 }, ...command };
   const inputs = [];
-  await new Transport(location.origin, "k").stream(asked, never, (input) => inputs.push(input));
+  const closing = new AbortController();
+  const transport = new Transport(location.origin, "k");
+  await transport.stream(asked, closing.signal, (input) => {
+    if (closing.signal.aborted) return;
+    inputs.push(input);
+    if (input.type === "StreamBye") closing.abort();
+  });
   return inputs;
 }
 

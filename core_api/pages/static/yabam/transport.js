@@ -14,6 +14,8 @@ export const MOST_CHANNELS = 40;
 const MAX_ORDERS = 1000;
 const MAX_SYNC_BYTES = 64 * 2 ** 20;
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
+const END_FOLLOWS_WITHIN_MS = 1_000;
+const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
 
 /** The token callback gave none: it is asked again later. */
 class TokenError extends Error {}
@@ -169,6 +171,7 @@ async function readStream(generation, response, put) {
       if (done) return;
       for (const event of parser.feed(value)) {
         const input = inputOf(generation, event);
+        if (LAST_WORDS.has(input?.type)) await readOut(reader);
         if (input !== null) put(input);
       }
     }
@@ -176,6 +179,22 @@ async function readStream(generation, response, put) {
     await reader.cancel().catch(() => {});
     throw error;
   }
+}
+
+/**
+ * Takes what follows a stream's last event, which is the end of the response: only then can its
+ * connection be used for the next request.
+ */
+async function readOut(reader) {
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, END_FOLLOWS_WITHIN_MS);
+  });
+  const ended = async () => {
+    while (!(await reader.read()).done);
+  };
+  await Promise.race([ended().catch(() => {}), late]);
+  clearTimeout(timer);
 }
 
 async function readText(response, most) {
