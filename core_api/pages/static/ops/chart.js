@@ -61,6 +61,15 @@ function areaOf(run) {
   return `${lineOf(run)}L${rounded(run.at(-1)[0])} ${HEIGHT}L${rounded(run[0][0])} ${HEIGHT}Z`;
 }
 
+/** A bar that is filled to a share, 0 to 1. */
+export function meter(share, kind) {
+  const rail = made("rect", { class: "rail", width: "100%", height: "8", rx: "4" });
+  const fill = made("rect", { class: "fill", width: `${rounded(share * 100)}%`, height: "8", rx: "4" });
+  const element = made("svg", { class: `meter ${kind}`, "aria-hidden": "true" });
+  element.append(rail, fill);
+  return element;
+}
+
 function made(name, attributes) {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
