@@ -101,6 +101,8 @@ export function startTab(name, answers) {
       channels: ["store:12"],
       transport,
       saved,
+      // The scripted stream has no heartbeats; nobody asks again but by a test's doing.
+      settings: { watermarkTimeout: 3600 },
       changed: (news) => tab.shared.tell(news),
       clock: () => performance.now() / 1000,
       uniform: (_low, high) => high,
