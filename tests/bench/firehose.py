@@ -1,27 +1,50 @@
 """How many records of channels that nobody follows an event server takes in, per core and second.
 
-`python -m tests.bench.firehose` drives the real intake, hub and rings, and nothing else: no Kafka
-client and no sockets. It prints the median of several rounds in CPU time.
+`python -m tests.bench.firehose` measures two things in CPU time, the median of several rounds:
+the real intake, hub and rings by themselves, and behind the real `KafkaSource` with its consumer,
+which reads from a real Apache Kafka what was written there before. It writes
+`build/bench-firehose.json`.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import json
 import statistics
+import tempfile
 import time
+from pathlib import Path
+from typing import Any, Final
 
-from client_sdk.contract.record import Headers, OrderRecord, encode_order_record
+import uvloop
+from aiokafka import AIOKafkaProducer
+
+from client_sdk.contract.record import (
+    Headers,
+    OrderRecord,
+    WatermarkRecord,
+    encode_order_record,
+    encode_watermark_record,
+)
+from core_api.topics import ensure_topics, events_topic
+from deploy.kafka.server import KafkaServer, ensure_libs
 from event_server.clock import DatabaseClock
 from event_server.frames import Frames, as_chunk
 from event_server.hub import Hub
 from event_server.intake import Intake, Reach
 from event_server.main import collect_rarely
 from event_server.ring import Rings
+from event_server.source import KafkaSource, Where
 
-EPOCH = "01M7Y0RVFX7GQRHXE522T5TA8A"
-LINE_BYTES = 700
-PER_SECOND = 20_000
+RESULTS: Final = Path("build/bench-firehose.json")
+TARGET: Final = 100_000
+EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
+LINE_BYTES: Final = 700
+PER_SECOND: Final = 20_000
 """Records that carry the same second of the database's clock."""
+_BATCH_BYTES: Final = 256 * 1024
+_RING_BYTES: Final = 128 << 20
 
 
 def records(count: int, stores: int) -> list[tuple[bytes, Headers]]:
@@ -36,10 +59,9 @@ def records(count: int, stores: int) -> list[tuple[bytes, Headers]]:
     return made
 
 
-def run(taken: list[tuple[bytes, Headers]]) -> float:
-    """Take them all in; CPU seconds."""
-    frames = Frames(as_chunk)
-    hub = Hub(Rings(256, 128 << 20), frames, DatabaseClock(), [0])
+def intake_alone(taken: list[tuple[bytes, Headers]]) -> float:
+    """Take them all in from memory; CPU seconds."""
+    hub = _hub()
     intake = Intake(hub, {0: Reach(0, 0.0)}, lambda kind, reason: None)
     began = time.process_time()
     for offset, (value, headers) in enumerate(taken):
@@ -47,18 +69,104 @@ def run(taken: list[tuple[bytes, Headers]]) -> float:
     return time.process_time() - began
 
 
+def _hub() -> Hub:
+    return Hub(Rings(256, _RING_BYTES), Frames(as_chunk), DatabaseClock(), [0])
+
+
+async def fill(kafka: str, topic: str, taken: list[tuple[bytes, Headers]], now: float) -> None:
+    """Write them to a topic of one partition, as records of the last seconds before `now`, and
+    a watermark behind them."""
+    await ensure_topics(kafka, [events_topic(topic, 1)], 10)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, max_batch_size=_BATCH_BYTES)
+    await producer.start()
+    try:
+        began = now - len(taken) / PER_SECOND
+        batch = producer.create_batch()
+        for number, (value, headers) in enumerate(taken):
+            stamp = int((began + number / PER_SECOND) * 1000)
+            fields: dict[str, Any] = {"key": b"s", "value": value, "headers": headers}
+            if batch.append(timestamp=stamp, **fields) is None:
+                batch.close()
+                await producer.send_batch(batch, topic, partition=0)
+                batch = producer.create_batch()
+                batch.append(timestamp=stamp, **fields)
+        mark = encode_watermark_record(WatermarkRecord(EPOCH, now + 10))
+        batch.append(timestamp=int(now * 1000), key=None, value=None, headers=mark)
+        batch.close()
+        sent = await producer.send_batch(batch, topic, partition=0)
+        await sent
+    finally:
+        await producer.stop()
+
+
+async def through_kafka(kafka: str, topic: str, count: int) -> float:
+    """Read the topic as an event server does when it starts; CPU seconds.
+
+    Raises:
+        RuntimeError: other records came than were written.
+    """
+    hub = _hub()
+    where = Where(kafka, topic, 1, frozenset([0]), 120.0, 100)
+    source = KafkaSource(where, hub, lambda _: None, lambda _: None, time.monotonic, time.time)
+    began = time.process_time()
+    reading = asyncio.create_task(source.run())
+    try:
+        async with asyncio.timeout(60):
+            while hub.watermark is None:  # noqa: ASYNC110  (the hub knows no event loop)
+                await asyncio.sleep(0.02)
+        spent = time.process_time() - began
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    if hub.published != 2 * count:
+        raise RuntimeError(f"{hub.published} of {2 * count} events came")
+    return spent
+
+
+def _row(through: str, stores: int, count: int, spent: list[float], target: int | None) -> Any:
+    rate = count / statistics.median(spent)
+    print(
+        f"{through:<16}{stores:>7,} stores: {rate:>9,.0f} records/s per core, "
+        f"{1e6 / rate:.2f} µs each",
+        flush=True,
+    )
+    return {"through": through, "stores": stores, "records_per_s": rate, "target": target}
+
+
+def measure(options: argparse.Namespace, kafka: str) -> list[dict[str, Any]]:
+    """All of it."""
+    rows = []
+    for stores in (100, 10_000):
+        taken = records(options.records, stores)
+        alone = [intake_alone(taken) for _ in range(options.rounds)]
+        rows.append(_row("intake alone", stores, options.records, alone, None))
+        topic = f"firehose-{stores}"
+        uvloop.run(fill(kafka, topic, taken, time.time()))
+        del taken
+        whole = [
+            uvloop.run(through_kafka(kafka, topic, options.records)) for _ in range(options.rounds)
+        ]
+        rows.append(_row("Kafka to ring", stores, options.records, whole, TARGET))
+    return rows
+
+
 def main() -> None:
-    """Print the figures."""
+    """Print the figures and write them."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.firehose", description=__doc__)
-    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     collect_rarely()
-    for stores in (100, 10_000):
-        taken = records(options.records, stores)
-        seconds = statistics.median(run(taken) for _ in range(options.rounds))
-        rate = options.records / seconds
-        print(f"{stores:>7,} stores: {rate:>9,.0f} records/s per core, {1e6 / rate:.2f} µs each")
+    with tempfile.TemporaryDirectory(prefix="yabam-firehose-") as folder:
+        server = KafkaServer(Path(folder) / "kafka", ensure_libs(Path("build/kafka"), print))
+        server.start()
+        try:
+            rows = measure(options, server.bootstrap)
+        finally:
+            server.stop()
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"records": options.records, "rows": rows}, indent=1) + "\n")
+    print(f"written: {RESULTS}")
 
 
 if __name__ == "__main__":

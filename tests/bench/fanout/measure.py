@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.fanout.child import Child
+
 _HERE = Path(__file__).parent
 
 
@@ -63,41 +65,30 @@ class Subscribers:
 
     Args:
         program: where it is.
-        port: of the server, on loopback.
-        requests: one request head each.
         folder: for its file.
     """
 
-    def __init__(self, program: Path, port: int, requests: Sequence[bytes], folder: Path) -> None:
+    def __init__(self, program: Path, folder: Path) -> None:
         self._program = program
-        self._port = port
-        self._file = folder / f"requests-{port}"
-        self._file.write_bytes(b"".join(requests))
-        self._process: asyncio.subprocess.Process | None = None
-        self._total = 0
+        self._folder = folder
+        self._child = Child()
 
-    async def connect(self, within_s: float = 120.0) -> None:
-        """Return once every one has been answered.
+    async def connect(self, port: int, requests: Sequence[bytes], within_s: float = 120.0) -> None:
+        """Send these request heads to loopback, and return once every one has been answered.
 
         Raises:
             RuntimeError: one was refused.
         """
-        self._process = await asyncio.create_subprocess_exec(
-            str(self._program), str(self._port), str(self._file),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        assert self._process.stdout is not None
+        file = self._folder / f"requests-{port}"
+        file.write_bytes(b"".join(requests))
+        await self._child.start(str(self._program), str(port), str(file), quiet=False)
         async with asyncio.timeout(within_s):
-            if not await self._process.stdout.readline():
+            if not await self._child.hear():
                 raise RuntimeError("the server refused a subscriber")
 
     async def mark(self) -> Came:
         """What came since the last mark."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(b"mark\n")
-        said = json.loads(await self._process.stdout.readline())
+        said = json.loads(await self._child.ask("mark"))
         return Came(said["events"], said["p50_us"] / 1e3, said["p99_us"] / 1e3, said["closed"])
 
     async def gather(self, events: int, within_s: float) -> Came:
@@ -115,6 +106,4 @@ class Subscribers:
 
     async def close(self) -> None:
         """Hang up."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+        await self._child.stop()

@@ -1,0 +1,60 @@
+"""A bare `asyncio.Protocol` on uvloop: accepts, answers with a stream's head, sends to all.
+
+    python -m tests.bench.fanout.bare PORT
+
+No request is parsed, no ticket looked at, no timer kept: what a connect and a delivery cost below
+this, no server on asyncio can reach. Each line of its standard input goes to all as one event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Final, cast
+
+import uvloop
+
+from event_server.frames import as_chunk
+from event_server.serving import allow_open_files
+
+_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
+)
+_followers: set[asyncio.Transport] = set()
+
+
+class _Connection(asyncio.Protocol):
+    __slots__ = ("_transport",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        _followers.add(self._transport)
+        self._transport.write(_HEAD)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _followers.discard(self._transport)
+
+
+async def _serve(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    lines = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    server = await loop.create_server(_Connection, "127.0.0.1", port, backlog=4096)
+    print("listening", flush=True)
+    async with server:
+        seq = 0
+        while data := await lines.readline():
+            seq += 1
+            event = b"id: store:0@%d\nevent: order.placed\ndata: %b\n\n" % (seq, data.rstrip())
+            frame = as_chunk(event)
+            for transport in _followers:
+                transport.write(frame)
+            print("sent", flush=True)
+
+
+if __name__ == "__main__":
+    allow_open_files()
+    uvloop.run(_serve(int(sys.argv[1])))

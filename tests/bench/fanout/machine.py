@@ -1,0 +1,122 @@
+"""The machine of a run: what it is, what runs on it, and how quiet it was."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+_POM: Final = Path("deploy/kafka/pom.xml")
+_PACKAGES: Final = (
+    "uvicorn", "uvloop", "httptools", "aiokafka", "starlette", "sse-starlette", "msgspec",
+)  # fmt: skip
+
+
+def header() -> dict[str, Any]:
+    """What a reader must know of the machine and the versions; null: it is not installed."""
+    return {
+        "machine": _cpu(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+        "kafka": _kafka(),
+        "nginx": _said_by("nginx", "-v").rpartition("/")[2] or None,
+        "nchan": _said_by("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan") or None,
+        "gcc": _said_by("gcc", "-dumpfullversion") or None,
+    }
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    named = (text.split(":")[1].strip() for text in lines if text.startswith("model name"))
+    return next(named, "unknown")
+
+
+def _kafka() -> str:
+    space = "{http://maven.apache.org/POM/4.0.0}"
+    for dependency in ElementTree.parse(_POM).iter(f"{space}dependency"):
+        if dependency.findtext(f"{space}artifactId", "").startswith("kafka"):
+            return dependency.findtext(f"{space}version", "unknown")
+    return "unknown"
+
+
+def _said_by(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        return ""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip() if done.returncode == 0 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """How quiet the machine was during a run; shares are of all cores."""
+
+    load_before: float
+    load_after: float
+    idle: float
+    stolen: float
+    """By the host, for other machines."""
+    others: float
+    """Used by other processes than the run's own."""
+
+    @classmethod
+    def read(cls, said: Mapping[str, Any]) -> Quiet:
+        """As it stands in a file."""
+        return cls(**said)
+
+    def write(self) -> dict[str, float]:
+        """As it goes into a file."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return (
+            f"load average {self.load_before:.1f} before and {self.load_after:.1f} after; of all "
+            f"cores {self.idle:.0%} idle, {self.stolen:.0%} stolen by the host, "
+            f"{self.others:.0%} used by other processes"
+        )
+
+
+class QuietMeter:
+    """Measures from when it is made."""
+
+    def __init__(self) -> None:
+        self._load = os.getloadavg()[0]
+        self._times = _times()
+        self._ours = _our_cpu()
+
+    def read(self) -> Quiet:
+        """How quiet it was until now; processes of ours that still run count as others."""
+        user, nice, system, idle, wait, irq, softirq, steal = (
+            after - before for after, before in zip(_times(), self._times, strict=True)
+        )
+        busy = user + nice + system + irq + softirq
+        total = busy + idle + wait + steal
+        ours = (_our_cpu() - self._ours) * os.sysconf("SC_CLK_TCK")
+        return Quiet(
+            self._load,
+            os.getloadavg()[0],
+            (idle + wait) / total,
+            steal / total,
+            max(0.0, busy - ours) / total,
+        )
+
+
+def _times() -> list[int]:
+    first = Path("/proc/stat").read_text().splitlines()[0]
+    return [int(text) for text in first.split()[1:9]]
+
+
+def _our_cpu() -> float:
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)

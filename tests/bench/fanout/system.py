@@ -1,0 +1,67 @@
+"""What every system under test offers to a run, and what their subscribers ask and get."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import httpx
+
+DATA_BYTES: Final = 600
+_FILLER: Final = "x" * (DATA_BYTES - 40)
+
+
+class System(Protocol):
+    """One server under test; `channel` is a number."""
+
+    name: str
+    port: int
+    deliveries_per_s: int
+    """How quickly it is given work: what it can keep up with on one core."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start it, and return once it serves."""
+
+    @abstractmethod
+    def pids(self) -> list[int]:
+        """Its processes, whose CPU time and memory count."""
+
+    @abstractmethod
+    def request(self, channel: int) -> bytes:
+        """The head of a subscriber's request."""
+
+    @abstractmethod
+    async def publish(self, channels: Sequence[int]) -> None:
+        """One event to each of these channels."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """End it."""
+
+
+def line() -> str:
+    """An event's data, with the time of this moment."""
+    return json.dumps({"t": time.time_ns(), "x": _FILLER}, separators=(",", ":"))
+
+
+def get(target: str, port: int) -> bytes:
+    """A request head."""
+    head = f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/event-stream\r\n\r\n"
+    return head.encode()
+
+
+async def serves(url: str, within_s: float = 60.0) -> None:
+    """Return once the address answers 200."""
+    async with httpx.AsyncClient() as client, asyncio.timeout(within_s):
+        while True:
+            try:
+                if (await client.get(url)).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)

@@ -1,0 +1,107 @@
+"""This event server as a system under test, fed by a real Kafka as in production."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from client_sdk.contract.record import (
+    OrderRecord,
+    WatermarkRecord,
+    encode_order_record,
+    encode_watermark_record,
+)
+from client_sdk.contract.ticket import Ticket, TicketKeys
+from core_api.topics import ensure_topics, events_topic
+from deploy.local.ports import free_port
+from tests.bench.fanout.child import Child
+from tests.bench.fanout.system import get, line, serves
+
+EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
+FETCH_WAIT_MS: Final = 100
+KEYS: Final = TicketKeys({"t1": b"k" * 32}, "t1")
+
+
+class Yabam:
+    """This event server, fed by a real Kafka."""
+
+    name = "yabam"
+    deliveries_per_s = 60_000
+
+    def __init__(self, kafka: str, streams: int) -> None:
+        self.port = free_port()
+        self.kafka = kafka
+        self._streams = streams
+        self.topic = f"bench-{time.time_ns()}"
+        self._child = Child()
+        self._seqs: dict[int, int] = {}
+        self._producer: AIOKafkaProducer | None = None
+        self._marking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await ensure_topics(self.kafka, [events_topic(self.topic, 1)], 10)
+        self._producer = AIOKafkaProducer(bootstrap_servers=self.kafka, linger_ms=0)
+        await self._producer.start()
+        self._marking = asyncio.create_task(self._mark())
+        await self._child.start(
+            sys.executable, "-m", "client_sdk.cli", "events",
+            YABAM_KAFKA=self.kafka,
+            YABAM_EVENTS_TOPIC=self.topic,
+            YABAM_PARTITIONS="1",
+            YABAM_EVENTS_FETCH_WAIT_MS=str(FETCH_WAIT_MS),
+            YABAM_EVENTS_PORT=str(self.port),
+            YABAM_EVENTS_MAX_STREAMS=str(self._streams + 100),
+            YABAM_EVENTS_LIFETIME_MIN_S="3600",
+            YABAM_EVENTS_LIFETIME_MAX_S="3600",
+            YABAM_EVENTS_DEGRADED_AFTER_S="60",
+            YABAM_TICKET_KEYS=json.dumps({"t1": "k" * 32}),
+            YABAM_TICKET_KID="t1",
+            YABAM_TOKEN_KEYS=json.dumps({"a1": "a" * 32}),
+        )  # fmt: skip
+        await serves(f"http://127.0.0.1:{self.port}/readyz")
+
+    def pids(self) -> list[int]:
+        return [self._child.pid]
+
+    def request(self, channel: int) -> bytes:
+        now = time.time()
+        cursor = {f"store:{channel}": self._seqs.get(channel, 0)}
+        ticket = KEYS.sign(Ticket(EPOCH, cursor, now, now + 300, "bench"))
+        return get(f"/v1/stream?ticket={ticket}", self.port)
+
+    async def publish(self, channels: Sequence[int]) -> None:
+        assert self._producer is not None
+        batch = self._producer.create_batch()
+        for channel in channels:
+            seq = self._seqs[channel] = self._seqs.get(channel, 0) + 1
+            name, when = f"store:{channel}@{seq}", "2026-11-21T00:00:00Z"
+            record = OrderRecord(EPOCH, "order.placed", when, (name,), (line().encode(),))
+            value, headers = encode_order_record(record)
+            stamp = int(time.time() * 1000)
+            batch.append(key=b"s", value=value, timestamp=stamp, headers=headers)
+        batch.close()
+        await self._producer.send_batch(batch, self.topic, partition=0)
+
+    async def stop(self) -> None:
+        if self._marking is not None:
+            self._marking.cancel()
+        await self._child.stop()
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def _mark(self) -> None:
+        assert self._producer is not None
+        while True:
+            batch = self._producer.create_batch()
+            mark = encode_watermark_record(WatermarkRecord(EPOCH, time.time()))
+            stamp = int(time.time() * 1000)
+            batch.append(key=None, value=None, timestamp=stamp, headers=mark)
+            batch.close()
+            await self._producer.send_batch(batch, self.topic, partition=0)
+            await asyncio.sleep(1)
