@@ -104,6 +104,7 @@ const SUBJECTS = {
     return {
       steps: told,
       orders: book.all().map(orderOf),
+      found: book.all().map(({ id }) => orderOf(book.get(id))),
       in: each((name) => book.inChannel(name).map(orderOf)),
       digests: each((name) => book.digest(name)),
     };

@@ -150,6 +150,7 @@ def _book(case: Json) -> Json:
     return {
         "steps": steps,
         "orders": [_order(order) for order in book],
+        "found": [_order(found) for order in book if (found := book.get(order.id)) is not None],
         "in": {name: [_order(order) for order in book.in_channel(name)] for name in channels},
         "digests": {name: format_digest(book.digest(name)) for name in channels},
     }

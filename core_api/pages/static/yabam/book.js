@@ -39,7 +39,8 @@ export class OrderBook {
 
   /** An open order by its id, or undefined. */
   get(id) {
-    return this.all().find((order) => order.id === id);
+    const views = this.#names().map((name) => this.#channels.get(name).get(id));
+    return views.filter(Boolean).reduce(better, undefined);
   }
 
   /** The channel's open orders, oldest first. */
@@ -49,8 +50,11 @@ export class OrderBook {
 
   /** All open orders, oldest first; one that two channels show is one order. */
   all() {
-    const names = [...this.#channels.keys()].sort();
-    return allOf(names.map((name) => [...this.#channels.get(name).values()]));
+    return allOf(this.#names().map((name) => [...this.#channels.get(name).values()]));
+  }
+
+  #names() {
+    return [...this.#channels.keys()].sort();
   }
 
   #orders(channel) {
