@@ -1,14 +1,17 @@
 """Asks the other processes how they are: `/readyz`, `/metrics`, and the busiest channels.
 
-What is asked is what ops configured; what answers is bounded in time and size, and a process that
-does not answer is shown as such instead of holding up the rest.
+What is asked is what ops configured, each address that a name has: behind one name there may be
+several processes. What answers is bounded in time and size, and a process that does not answer is
+shown as such instead of holding up the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -21,7 +24,12 @@ from core_api.dashboard_figures import BusyChannel, Kind, Reading, Series
 ANSWER_WITHIN_S: Final = 1.5
 MOST_BYTES: Final = 2 << 20
 """The longest answer that is read."""
+MOST_NODES: Final = 100
+"""How many processes are asked."""
 _KINDS: Final[tuple[Kind, ...]] = ("events", "relay", "ingest", "core")
+
+
+Addresses = Callable[[str, int], Awaitable[Iterable[str]]]
 
 
 class _Busiest(msgspec.Struct):
@@ -38,19 +46,42 @@ class Scraper:
         nodes: their addresses.
         token: makes a token of role ops, for this round.
         client: HTTP.
+        addresses: where a host and port are to be found, as numbers; raises OSError.
     """
 
     def __init__(
-        self, nodes: Iterable[str], token: Callable[[], str], client: httpx.AsyncClient
+        self,
+        nodes: Iterable[str],
+        token: Callable[[], str],
+        client: httpx.AsyncClient,
+        addresses: Addresses | None = None,
     ) -> None:
         self._nodes = [node.rstrip("/") for node in nodes]
         self._token = token
         self._client = client
+        self._addresses = addresses or resolved
 
     async def read(self) -> list[Reading]:
         """What each of them told, in the order of the addresses."""
         headers = {"authorization": f"Bearer {self._token()}"}
-        return list(await asyncio.gather(*(self._ask(node, headers) for node in self._nodes)))
+        found = await asyncio.gather(*(self._found(node) for node in self._nodes))
+        nodes = [node for several in found for node in several][:MOST_NODES]
+        return list(await asyncio.gather(*(self._ask(node, headers) for node in nodes)))
+
+    async def _found(self, node: str) -> list[str]:
+        """The processes behind an address; that of a certificate's name is left as it is."""
+        parts = urlsplit(node)
+        if parts.scheme != "http":
+            return [node]
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                hosts = await self._addresses(parts.hostname or "", parts.port or 80)
+        except (OSError, TimeoutError):
+            return [node]  # asking it will say what is wrong
+        several = sorted({f"[{host}]" if ":" in host else host for host in hosts})
+        if len(several) < 2:
+            return [node]
+        return [f"http://{host}:{parts.port or 80}" for host in several]
 
     async def _ask(self, node: str, headers: Mapping[str, str]) -> Reading:
         try:
@@ -81,6 +112,19 @@ class Scraper:
                 if len(body) > MOST_BYTES:
                     raise ValueError(f"the answer is longer than {MOST_BYTES} bytes")
         return response.status_code, bytes(body)
+
+
+async def resolved(host: str, port: int) -> list[str]:
+    """The addresses that the name has.
+
+    Raises:
+        OSError: it has none.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # A name that has both kinds of address, as localhost has, is still one process.
+    first = found[0][0]
+    return [str(address[0]) for family, *_, address in found if family == first]
 
 
 def reading_of(node: str, registry: CollectorRegistry) -> Reading:

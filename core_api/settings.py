@@ -136,8 +136,8 @@ class CoreSettings(DatabaseSettings, TokenSettings):
     )
     ops_nodes: list[Annotated[str, AfterValidator(_http_url)]] = Field(
         [],
-        description="The processes that the page /ops shows, as JSON: the addresses of each event "
-        "server, relay and ingest, and of the Cores, such as "
+        description="The processes that the page /ops shows, as JSON: the addresses of the event "
+        "servers, relays, ingests and Cores; behind a name each address counts, such as "
         '["http://events-1:8001", "http://relay-1:8002"]',
     )
     ops_viewers: int = Field(

@@ -129,6 +129,7 @@ def _token(stack: Stack, caller: Caller) -> str:
 def _what_to_try(stack: Stack) -> str:
     owner = _token(stack, Caller("owner-1", "owner", frozenset({"1"})))
     guest = _token(stack, Caller("table-1-5", "table", table=Channel("table", "1", "5")))
+    ops = _token(stack, Caller("ops-1", "ops"))
     sync = f"{stack.core_url}/v1/sync?channel=store:1"
     ticket = f"""$(curl -s '{sync}' -H "Authorization: Bearer $YABAM_TOKEN" """
     ticket += """| sed -E 's/.*"ticket":"([^"]*)".*/\\1/')"""
@@ -142,6 +143,10 @@ The terminal of store 1's owner, where orders come in and are handled:
 Table 5 of that store, where a guest orders and sees how far it has come:
 
   {stack.core_url}/table#token={guest}
+
+What ops look at:
+
+  {stack.core_url}/ops#token={ops}
 
 For programs, in another terminal, in this folder. First take the owner's token:
 
