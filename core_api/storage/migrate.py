@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Final
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from core_api.storage.lineage import START_EPOCH
 
 _HERE: Final = Path(__file__).parent
 # Any number, so long as all our processes use it: one migrates, the others wait for it.
 _MIGRATION_LOCK: Final = 7_962_226
+_ASK_AGAIN_S: Final = 0.1
 
 
 def engine_url(database_url: str) -> str:
@@ -48,13 +50,29 @@ async def _run(database_url: str, action: Callable[[Config], None]) -> None:
     engine = create_async_engine(engine_url(database_url))
     try:
         async with engine.connect() as connection:
-            await connection.execute(text("SELECT pg_advisory_lock(:k)"), {"k": _MIGRATION_LOCK})
-            await connection.commit()
+            await _lock(connection)
             await connection.run_sync(_with_config, action)
             await connection.commit()
     finally:
         # Closing the session gives the advisory lock back.
         await engine.dispose()
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """Wait until nobody else migrates.
+
+    It asks again and again: a statement that waited for the lock would be an open transaction, for
+    whose end CREATE INDEX CONCURRENTLY waits, while its own session holds the lock.
+    """
+    while True:
+        taken = await connection.execute(
+            text("SELECT pg_try_advisory_lock(:k)"), {"k": _MIGRATION_LOCK}
+        )
+        is_ours = taken.scalar_one()
+        await connection.commit()
+        if is_ours:
+            return
+        await asyncio.sleep(_ASK_AGAIN_S)
 
 
 def _with_config(connection: Connection, action: Callable[[Config], None]) -> None:

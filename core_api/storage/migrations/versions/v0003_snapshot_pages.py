@@ -1,4 +1,4 @@
-"""Snapshots in pages: the indexes over open orders go by id."""
+"""Snapshots in pages: the indexes over open orders go by id. Runs while orders are written."""
 
 from __future__ import annotations
 
@@ -26,5 +26,16 @@ def downgrade() -> None:
 
 
 def _index(name: str, columns: list[str]) -> None:
-    op.drop_index(name, "orders")
-    op.create_index(name, "orders", columns, postgresql_where=_OPEN)
+    """Put an index over these columns in the place of the one of this name.
+
+    No order waits for it: CONCURRENTLY takes no lock that a write waits for. It cannot run within a
+    transaction, so each statement stands for itself, and this begins anew where a run broke off.
+    """
+    new = f"{name}_new"
+    with op.get_context().autocommit_block():
+        op.drop_index(new, "orders", postgresql_concurrently=True, if_exists=True)
+        op.create_index(
+            new, "orders", columns, postgresql_where=_OPEN, postgresql_concurrently=True
+        )
+        op.drop_index(name, "orders", postgresql_concurrently=True, if_exists=True)
+        op.execute(f"ALTER INDEX {new} RENAME TO {name}")

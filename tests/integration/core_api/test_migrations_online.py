@@ -1,0 +1,178 @@
+"""Migrations run while orders are written: no write waits for the snapshot indexes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+import asyncpg
+import pytest
+
+from core_api.access import Caller
+from core_api.commanding import Commands
+from core_api.main import new_order_id, utc_now
+from core_api.orders import NewItem, PlaceOrder, Transition
+from core_api.storage import migrate
+from core_api.storage.pool import Pool, open_pool
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Move: TypeAlias = Callable[[str], Awaitable[None]]
+
+OWNER = Caller("owner", "owner", frozenset({"*"}))
+ORDER = PlaceOrder("1", "KRW", [NewItem("a", 1, 1)], table_id="5")
+FILLED = 30_000
+STUCK_S = 5.0
+"""A write behind a lock would wait for as long as the test keeps its transaction open: for ever."""
+
+# What CREATE INDEX and DROP INDEX take, and an INSERT waits for (PostgreSQL 18, table 13.2).
+_IN_THE_WAY = """
+SELECT mode, granted, query FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE relation = 'orders'::regclass AND pg_locks.pid <> pg_backend_pid()
+  AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+"""
+_INDEXES = """
+SELECT indexrelid::regclass::text, indisvalid, pg_get_indexdef(indexrelid) FROM pg_index
+WHERE indrelid = 'orders'::regclass AND NOT indisprimary ORDER BY 1
+"""
+
+
+async def forward(url: str) -> None:
+    """Both indexes made to go by id."""
+    await migrate.upgrade(url, "0003")
+
+
+async def back(url: str) -> None:
+    """Both indexes made as they were before."""
+    await migrate.downgrade(url, "0002")
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    """Over a filled database."""
+    await migrate.upgrade(database)
+    pool = await open_pool(database, size=4, command_timeout_s=60, name="writer")
+    await Commands(pool, 4, utc_now, new_order_id, lambda _channels: None).place(OWNER, ORDER)
+    await pool.execute(
+        "INSERT INTO orders SELECT (json_populate_record(o, json_build_object("
+        "'id', gen_random_uuid(), 'store_id', (n % 1000)::text))).*"
+        " FROM orders o, generate_series(1, $1::int) AS n",
+        FILLED,
+    )
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture
+async def writer(database: str) -> AsyncIterator[Connection]:
+    """A connection for a transaction that stays open."""
+    connection = await asyncpg.connect(database)
+    yield connection
+    connection.terminate()
+
+
+async def start(database: str, move: Move) -> None:
+    """Bring the database to where `move` begins."""
+    if move is forward:
+        await migrate.downgrade(database, "0002")
+    else:
+        await migrate.downgrade(database, "0003")
+
+
+@pytest.mark.parametrize("move", [forward, back])
+async def test_orders_are_written_while_a_migration_waits_for_an_open_transaction(
+    database: str, pool: Pool, writer: Connection, move: Move
+) -> None:
+    await start(database, move)
+    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+    held = writer.transaction()
+    await held.start()
+    await writer.execute("UPDATE orders SET note = 'held' WHERE store_id = '7'")
+    moving = asyncio.ensure_future(move(database))
+    await until_it_waits(pool)
+    async with asyncio.timeout(STUCK_S):
+        for _ in range(20):
+            written = await commands.place(OWNER, ORDER)
+            await commands.transition(OWNER, written.order_id, Transition("accepted"))
+        assert await pool.fetch(_IN_THE_WAY) == []
+    assert not moving.done(), "it did not wait: the test shows nothing"
+    await held.rollback()
+    await moving
+    assert [row[:2] for row in await pool.fetch(_INDEXES)] == [
+        ("ix_orders_open_store", True),
+        ("ix_orders_open_table", True),
+    ]
+
+
+async def until_it_waits(pool: Pool) -> None:
+    """Return once the migration waits for somebody."""
+    waiting = 0
+    async with asyncio.timeout(30):
+        while not waiting:
+            waiting = await pool.fetchval(
+                "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+                " WHERE NOT granted AND application_name <> 'writer'"
+                " AND datname = current_database()"
+            )
+
+
+@pytest.mark.parametrize("move", [forward, back])
+async def test_no_lock_that_a_write_waits_for_is_ever_held(
+    database: str, pool: Pool, move: Move
+) -> None:
+    await start(database, move)
+    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+    moving = asyncio.ensure_future(move(database))
+    longest, written, looks = 0.0, 0, 0
+    while not moving.done():
+        began = time.monotonic()
+        await commands.place(OWNER, ORDER)
+        longest, written = max(longest, time.monotonic() - began), written + 1
+        found = await pool.fetch(_IN_THE_WAY)
+        looks += 1
+        assert found == []
+    await moving
+    assert min(written, looks) > 5, "nothing was written meanwhile: the test shows nothing"
+    assert longest < STUCK_S
+    count = await pool.fetchval("SELECT count(*) FROM orders")
+    assert count == FILLED + 1 + written
+
+
+@pytest.mark.parametrize("move", [forward, back])
+async def test_a_migration_that_was_cut_off_is_taken_up_again(
+    database: str, pool: Pool, writer: Connection, move: Move
+) -> None:
+    await start(database, move)
+    held = writer.transaction()
+    await held.start()
+    await writer.execute("UPDATE orders SET note = 'held' WHERE store_id = '7'")
+    moving = asyncio.ensure_future(move(database))
+    await until_it_waits(pool)
+    await pool.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND datname = current_database()"
+    )
+    await asyncio.wait([moving])
+    assert moving.exception() is not None
+    await held.rollback()
+    left = {row[0]: row[1] for row in await pool.fetch(_INDEXES)}
+    assert left["ix_orders_open_store_new"] is False, "half an index was left"
+    assert left["ix_orders_open_store"], "and the one in use with it"
+    await move(database)
+    defined = [row[2].partition("USING")[2] for row in await pool.fetch(_INDEXES)]
+    open_ = "WHERE (status <> ALL (ARRAY['rejected'::text, 'paid'::text, 'cancelled'::text]))"
+    by_id = ", id" if move is forward else ""
+    assert defined == [
+        f" btree (store_id{by_id}) {open_}",
+        f" btree (store_id, table_id{by_id}) {open_}",
+    ]
+
+
+async def test_two_that_migrate_at_once_do_not_wait_for_each_other_for_ever(
+    database: str, pool: Pool
+) -> None:
+    await migrate.downgrade(database, "0002")
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(migrate.upgrade(database) for _ in range(3)))
+    assert await pool.fetchval("SELECT version_num FROM alembic_version") == "0004"
