@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from client_sdk.contract.record import Headers, partition_of
 from core_api.topics import ensure_topics, events_topic
@@ -44,27 +45,29 @@ class Relay:
             value, headers = order_record((f"store:{store}@{seq}",))
             await self.write(partition_of(store, PARTITIONS), value, headers, at)
 
-    async def mark(self, epoch: str = EPOCH, at: float | None = None) -> None:
-        """A watermark for each partition."""
+    async def mark(
+        self, epoch: str = EPOCH, at: float | None = None, but: int | None = None
+    ) -> None:
+        """A watermark for each partition `but` one."""
         now = time.time() if at is None else at
-        for partition in range(PARTITIONS):
+        for partition in set(range(PARTITIONS)) - {but}:
             await self.write(partition, None, watermark_record(now, epoch), at)
 
-    def keep_marking(self) -> None:
-        """Mark on and on."""
-        self._marking = asyncio.create_task(self._mark_on())
+    def keep_marking(self, but: int | None = None) -> None:
+        """Mark on and on, each partition `but` one."""
+        self._marking = asyncio.create_task(self._mark_on(but))
 
     async def stop_marking(self) -> None:
         """Fall silent."""
         if self._marking is not None:
             self._marking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, KafkaError):
                 await self._marking
             self._marking = None
 
-    async def _mark_on(self) -> None:
+    async def _mark_on(self, but: int | None) -> None:
         while True:
-            await self.mark()
+            await self.mark(but=but)
             await asyncio.sleep(_MARK_EVERY_S)
 
 
