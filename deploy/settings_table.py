@@ -9,15 +9,16 @@ from typing import Final
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from core_api.settings import CoreSettings, IngestSettings, RelaySettings
+from core_api.settings import CoreSettings, IngestSettings, RelaySettings, RestoreSettings
 from event_server.settings import EventSettings
 
 TARGET: Final = Path("docs/settings.md")
-_PROCESSES: Final[dict[str, type[BaseSettings]]] = {
+PROCESSES: Final[dict[str, type[BaseSettings]]] = {
     "yabam core": CoreSettings,
     "yabam relay": RelaySettings,
     "yabam ingest": IngestSettings,
     "yabam events": EventSettings,
+    "yabam db restore-check": RestoreSettings,
 }
 _HEAD: Final = """\
 # Settings
@@ -31,19 +32,19 @@ the reason.
 def render() -> str:
     """The whole page."""
     parts = [_HEAD]
-    for process, settings in _PROCESSES.items():
+    for process, settings in PROCESSES.items():
         parts.append(f"\n## `{process}`\n\n| variable | default | meaning |\n| --- | --- | --- |\n")
         parts += [_row(name, field) for name, field in settings.model_fields.items()]
     return "".join(parts)
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    default = "**needed**" if field.is_required() else f"`{_shown(field.default)}`"
+    default = "**needed**" if field.is_required() else _shown(field.default)
     return f"| `YABAM_{name.upper()}` | {default} | {field.description} |\n"
 
 
 def _shown(value: object) -> str:
-    return "not set" if value is None else str(value).replace("'", '"')
+    return "not set" if value in (None, "") else "`{}`".format(str(value).replace("'", '"'))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic_settings import BaseSettings
 
-from deploy.settings_table import TARGET, render
+import core_api.settings
+import event_server.settings
+from deploy.settings_table import PROCESSES, TARGET, render
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ("core_api", "event_server")
@@ -75,6 +78,17 @@ def test_pure_rules_neither_wait_nor_look_at_a_clock(module: str) -> None:
     tree = ast.parse((ROOT / module).read_text())
     assert not any(isinstance(node, ast.Await | ast.AsyncFunctionDef) for node in ast.walk(tree))
     assert not imports_of(ROOT / module) & {"asyncio", "socket", "time", "random", "httpx"}
+
+
+def test_the_settings_page_tells_of_every_process() -> None:
+    whole = {
+        settings
+        for module in (core_api.settings, event_server.settings)
+        for settings in vars(module).values()
+        if isinstance(settings, type) and issubclass(settings, BaseSettings)
+        if settings is not BaseSettings and not settings.__subclasses__()
+    }
+    assert set(PROCESSES.values()) == whole
 
 
 def test_the_settings_page_is_what_the_code_says() -> None:
