@@ -1,0 +1,26 @@
+"""docs/metrics.md lists what the processes export: the same names, kinds and labels."""
+
+from __future__ import annotations
+
+import re
+
+from tests.deploy.exported import ROOT, exported
+
+ROW = re.compile(
+    r"^\| `(yabam_[a-z_]+)` \| (\w+) \| ([^|]*)\| ([^|]+) \| ([^|]+) \|$", re.MULTILINE
+)
+
+
+def test_the_page_lists_exactly_what_is_exported() -> None:
+    rows = ROW.findall((ROOT / "docs/metrics.md").read_text())
+    written = {
+        name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels, *_ in rows
+    }
+    assert len(written) == len(rows), "a metric is listed twice"
+    assert written == {one.name: (one.kind, one.labels) for one in exported().values()}
+
+
+def test_every_setting_that_the_page_names_exists() -> None:
+    settings = (ROOT / "docs/settings.md").read_text()
+    for name in re.findall(r"`(YABAM_[A-Z_]+)`", (ROOT / "docs/metrics.md").read_text()):
+        assert f"`{name}`" in settings, name
