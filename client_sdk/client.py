@@ -303,7 +303,7 @@ class OrderClient:
     def _report(self) -> DeviceReport:
         mode = self._status.mode
         fed = mode if mode in ("live", "polling", "offline") else "starting"
-        return DeviceReport(self._device or "", fed, self._machine.pending)
+        return DeviceReport(self._device or "", fed, self._machine.pending, self._machine.diverged)
 
     def _publish_status(self) -> None:
         before, self._status = self._status, self.status

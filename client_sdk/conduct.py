@@ -94,6 +94,11 @@ class Conduct:
         return self._pressure.pending
 
     @property
+    def diverged(self) -> int:
+        """Channels that begin anew because their orders had another digest."""
+        return self._intake.diverged
+
+    @property
     def paused(self) -> bool:
         """Whether it waits for the consumer, and for nothing else."""
         return self._pressure.paused

@@ -69,6 +69,11 @@ class Intake:
         self._checked: dict[str, tuple[int, str]] = {}
         self._asked: Mapping[str, int | None] = {}
 
+    @property
+    def diverged(self) -> int:
+        """Channels that begin anew because their orders had another digest."""
+        return len(self._diverged)
+
     def question(self) -> Question:
         """What the next sync asks; its answer goes to `take`, or to `fill`."""
         if self._unfilled:

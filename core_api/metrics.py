@@ -49,6 +49,11 @@ class CoreMetrics:
             ["problem"],
             registry=self.registry,
         )
+        self.divergences = Counter(
+            "yabam_core_divergences_total",
+            "Channels whose orders a client had otherwise than the database, and took anew: a bug",
+            registry=self.registry,
+        )
         self.devices = Gauge(
             "yabam_core_devices_count",
             "Owners' devices seen in the last two minutes, of all Cores, by how they were fed",
@@ -87,6 +92,10 @@ class CoreMetrics:
         """So many devices were seen lately in each mode; none in those that are left out."""
         for mode in get_args(DeviceMode):
             self.devices.labels(mode).set(modes.get(mode, 0))
+
+    def diverged(self, channels: int) -> None:
+        """A client reports that its orders of so many channels had another digest."""
+        self.divergences.inc(channels)
 
     def refused(self, slug: str) -> None:
         """A request was answered with this problem."""

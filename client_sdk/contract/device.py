@@ -4,7 +4,8 @@
 
 It is a structured field (RFC 9651): an item, here a token, with parameters. What the device has
 applied follows from the sync's own cursor, less what is `pending`: events that it has taken in and
-not handed to its user yet.
+not handed to its user yet. Where the sync begins channels anew because their digest did not fit,
+`diverged` says how many: `; diverged=1`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from client_sdk.contract.errors import DeviceError
 
 HEADER: Final = "yabam-device"
 MAX_PENDING: Final = 1_000_000
+MAX_DIVERGED: Final = 999
 DeviceMode = Literal["starting", "live", "polling", "offline"]
 
 _NAME: Final = re.compile(r"[A-Za-z*][A-Za-z0-9._~:/*-]{0,63}")
 FORM: Final = (
     r"([A-Za-z*][A-Za-z0-9._~:/*-]{0,63}); ?mode=(starting|live|polling|offline)"
-    r"; ?pending=([0-9]{1,7})"
+    r"; ?pending=([0-9]{1,7})(?:; ?diverged=([0-9]{1,3}))?"
 )
 """The header's value, as a regular expression."""
 
@@ -37,6 +39,8 @@ class DeviceReport(Struct, frozen=True):
     """How it was fed before this sync."""
     pending: int
     """Events taken in and not handed to its user yet, over all its channels."""
+    diverged: int = 0
+    """Channels that this sync begins anew because their orders had another digest."""
 
 
 def check_device(name: str) -> str:
@@ -56,7 +60,8 @@ def check_device(name: str) -> str:
 def format_device(report: DeviceReport) -> str:
     """The header's value."""
     pending = min(report.pending, MAX_PENDING)
-    return f"{report.device}; mode={report.mode}; pending={pending}"
+    value = f"{report.device}; mode={report.mode}; pending={pending}"
+    return f"{value}; diverged={min(report.diverged, MAX_DIVERGED)}" if report.diverged else value
 
 
 def parse_device(value: str) -> DeviceReport:
@@ -70,5 +75,5 @@ def parse_device(value: str) -> DeviceReport:
         raise DeviceError(
             f"Yabam-Device {value[:80]!a} is malformed: it looks like till-1; mode=live; pending=0"
         )
-    name, mode, pending = found.groups()
-    return DeviceReport(name, cast("DeviceMode", mode), int(pending))
+    name, mode, pending, diverged = found.groups()
+    return DeviceReport(name, cast("DeviceMode", mode), int(pending), int(diverged or 0))

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from prometheus_client import CollectorRegistry
@@ -97,6 +98,40 @@ async def test_the_sdk_reports_what_its_program_has_handled(core: CoreService) -
         assert isinstance(change, Reset)
     (device,) = await devices(core, store)
     assert device["device"] == "till-7"
+
+
+async def divergences(core: CoreService) -> float:
+    text = (await core.client.get("/metrics", headers=bearer(token("ops")))).text
+    (line,) = [one for one in text.splitlines() if one.startswith("yabam_core_divergences_total")]
+    return float(line.rpartition(" ")[2])
+
+
+async def test_a_client_whose_orders_differ_takes_them_anew_and_core_counts_it(
+    core: CoreService, db: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    store = new_store()
+    await place_some(core, store, 1)
+    before = await divergences(core)
+    url = str(core.client.base_url)
+    client = OrderClient(url, token("owner", store), [f"store:{store}"], device="till-7")
+    async with client:
+        changes = client.events()
+        first = await anext(changes)
+        assert isinstance(first, Reset)
+        await db.execute(
+            "UPDATE channel_heads SET digest = digest # 1 WHERE channel = $1", f"store:{store}"
+        )
+        again = await anext(changes)
+        assert isinstance(again, Reset)
+        assert again.reason == "digest"
+    assert await divergences(core) == before + 1
+
+
+async def test_no_more_divergences_are_counted_than_there_are_channels(core: CoreService) -> None:
+    store = new_store()
+    before = await divergences(core)
+    await sync(core, store, None, DeviceReport("till-1", "live", 0, diverged=500))
+    assert await divergences(core) == before + 1
 
 
 @pytest.mark.parametrize(

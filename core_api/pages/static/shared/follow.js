@@ -83,7 +83,8 @@ export function follow({ kind, session, channels, seen }) {
 
   const about = () => {
     const mode = REPORTED.has(client?.mode) ? client.mode : "starting";
-    return `${device}; mode=${mode}; pending=0`;
+    const diverged = client?.diverged ? `; diverged=${client.diverged}` : "";
+    return `${device}; mode=${mode}; pending=0${diverged}`;
   };
   const transport = new DatedTransport(location.origin, session.token, about);
 

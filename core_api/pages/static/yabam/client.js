@@ -56,6 +56,11 @@ export class Client {
     return this.#mode;
   }
 
+  /** How many channels begin anew because their orders had another digest. */
+  get diverged() {
+    return this.#machine.diverged;
+  }
+
   /** What a page shows of the client itself; times in milliseconds since 1970. */
   get status() {
     const { certainAt, state, lastFailure, counters } = this.#machine;

@@ -118,6 +118,11 @@ export class Conduct {
     return this._intake.counters;
   }
 
+  /** How many channels begin anew because their orders had another digest. */
+  get diverged() {
+    return this._intake.diverged;
+  }
+
   /** When the machine wants a Tick; Infinity: not at all. */
   get deadline() {
     if (this.state === "closed" || this.state === "failed") return NEVER;

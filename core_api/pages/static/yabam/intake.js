@@ -40,6 +40,11 @@ export class Intake {
     return verdict;
   }
 
+  /** How many channels begin anew because their orders had another digest. */
+  get diverged() {
+    return this.#diverged.size;
+  }
+
   /**
    * The book of the channel is wrong: it starts anew, or (heal is false) is only checked again
    * later. Whether it starts anew by this.
