@@ -8,6 +8,7 @@ import contextlib
 import logging
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -34,6 +35,8 @@ _FIRST_LEVEL_WITHIN_S: Final = 120.0
 def main() -> int:
     """0 if nothing was lost, doubled or misordered and all recovered; 1 otherwise."""
     options = _options()
+    # However it is ended: what was started is stopped, and what was mounted is let go of.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # What the writers' Kafka client has to say of each failed attempt is the fault, not news.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     chosen = [s for s in ALL if s.name in options.scenario or not options.scenario]

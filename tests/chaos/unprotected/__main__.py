@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ Seen = dict[str, Any]
 def main() -> int:
     """0 if every scenario that was run has failed; 1 if one has passed or could not be run."""
     options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     build = options.build.resolve()
     results = _kept(build / "unprotected.json")
     chosen = [t for t in TRIALS if t.scenario in options.scenario or not options.scenario]
@@ -77,9 +79,10 @@ def _run(trial: Trial, folder: Path) -> int | None:
         try:
             return process.wait(_RUN_WITHIN_S)
         except subprocess.TimeoutExpired:
+            return None
+        finally:
             process.terminate()
             process.wait()
-            return None
 
 
 def _judged(report: Path, code: int | None, folder: Path) -> Seen:

@@ -70,14 +70,16 @@ DUPLICATES: Final = Protection(
 DEGRADES: Final = Protection("event servers never degrade", (NEVER_DEGRADED,))
 
 LEAST_WATERMARK: Final = Protection(
-    "the watermark is that of the newest partition, not of the oldest",
+    "the lag is that of the newest partition, not of the oldest",
     (
         Patch(
-            "event_server/hub.py", "        return min(watermark.", "        return max(watermark."
+            "event_server/hub.py",
+            "watermark, time = self.watermark, self.clock.estimate(now)",
+            "watermark = max((m.highest for m in self._watermarks.values()), default=None)\n"
+            "        time = self.clock.estimate(now)",
         ),
     ),
 )
-
 LOOKS_AT_KAFKA: Final = Protection(
     "event servers never degrade and never look whether Kafka still answers",
     (NEVER_DEGRADED, NO_LOOK_AT_KAFKA),
