@@ -77,7 +77,7 @@ export class Card {
     const focused = this.element.contains(document.activeElement);
     this.#age = el("span", { class: "age" });
     this.element.removeAttribute("aria-label");
-    this.element.replaceChildren(
+    const parts = [
       el(
         "div",
         { class: "card-head" },
@@ -97,7 +97,9 @@ export class Card {
         el("strong", {}, money(order.total, order.currency)),
       ),
       this.#foot(order),
-    );
+    ];
+    // An absent part would be shown as the word null.
+    this.element.replaceChildren(...parts.filter((part) => part !== null));
     if (focused) this.element.focus({ preventScroll: true });
   }
 
