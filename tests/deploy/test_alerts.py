@@ -69,6 +69,13 @@ class TestEachRule:
         assert found == {"fires": 1, "silent": 1}
 
 
+def test_every_runbook_is_a_heading_of_the_page_that_it_names() -> None:
+    headings = re.findall(r"^#+ (.+)$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}
+    for rule in rules():
+        assert rule["annotations"]["runbook"].partition("#")[2] in anchors, rule["alert"]
+
+
 def test_names_are_unique() -> None:
     names = [rule["alert"] for rule in rules()]
     assert len(set(names)) == len(names)
