@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from tests.browser.module_page import ModulePage, module_page
+from tests.browser.module_page import ModulePage, chromium, module_page
 from tests.conformance import cases
 from tests.conformance.cases import Json
 
@@ -33,3 +33,12 @@ async def test_the_module_answers_as_the_file_says(module: ModulePage, of: str, 
     (answer,) = await module.answers(of, [case])
     difference = cases.difference(case["expect"], answer)
     assert not difference, difference
+
+
+async def test_a_machine_without_a_chromium_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(AssertionError, match="apt-get install chromium"):
+        async with chromium():
+            pass

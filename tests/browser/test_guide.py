@@ -136,3 +136,19 @@ def test_the_guide_says_how_large_the_module_is(pattern: str, size: float) -> No
     found = re.search(pattern, GUIDE)
     assert found is not None
     assert int(found[1].replace(",", "")) == pytest.approx(size, rel=0.05)
+
+
+def test_what_the_guide_calls_pure_reaches_for_nothing_outside() -> None:
+    found = re.search(r"All but (.*?) are pure", GUIDE, re.DOTALL)
+    assert found is not None
+    shells = set(re.findall(r"`([a-z]+\.js)`", found[1]))
+    outside = (
+        r"fetch\(|setTimeout|setInterval|Date\.now|new Date|Math\.random|performance\b|crypto\b"
+    )
+    outside += r"|document\b|navigator\b|localStorage|location\b|globalThis|addEventListener"
+    for path in MODULE:
+        if path.name in shells:
+            continue
+        code = re.sub(r"//.*|/\*.*?\*/", "", path.read_text())
+        assert not re.search(outside, code), path.name
+        assert not shells & set(re.findall(r'from "\./(.*?)"', code)), path.name
