@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import tempfile
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -17,14 +14,7 @@ import pytest
 
 from client_sdk import Item, OrderClient, OrderEvent, OrderProducer, Settings
 from client_sdk.contract.frame import SseEvent, SseParser
-from core_api.access import Caller
-from core_api.main import token_keys
-from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process import Process
-from deploy.local.stack import Addresses, Stack, free_ports, load_keys
-from tests.deploy.edge import Nginx
+from tests.deploy.site import Site, started
 
 ITEMS: Final = [Item("Bibimbap", 1, 9_500)]
 BRISK: Final = {
@@ -39,72 +29,18 @@ IMPATIENT: Final = Settings(
 )
 
 
-class Site:
-    """The system, nginx before it, and one store for each test."""
-
-    def __init__(self, stack: Stack, nginx: Nginx, events: list[Process], token: str) -> None:
-        self.stack = stack
-        self.nginx = nginx
-        self.events = events
-        self.token = token
-        self.store = uuid.uuid4().hex[:8]
-
-    @property
-    def channel(self) -> str:
-        return f"store:{self.store}"
-
-    def transport(self) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(verify=self.nginx.trust)
-
-    async def ended_streams(self, since: int, count: int) -> list[dict[str, Any]]:
-        """The first streams that ended after so many log entries, as the access log has them."""
-        while True:
-            found = [entry for entry in self.nginx.requests()[since:] if is_stream(entry)]
-            if len(found) >= count:
-                return found[:count]
-            await asyncio.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Nginx, str]]:
-    folder = tmp_path_factory.mktemp("through-nginx")
-    data = Path(tempfile.mkdtemp(prefix="yabam-parts-"))  # PostgreSQL's user must get in
-    postgres, broker = EmbeddedPostgres(data / "postgres", durable=False), EmbeddedBroker()
-    postgres.start()
-    broker.start()
-    ports, more = free_ports(), (free_port(), free_port())
-    nginx = Nginx(folder / "nginx", [ports.core, more[0]], [ports.events, more[1]])
-    keys = load_keys(folder / "keys.json")
-    settings = BRISK | {"YABAM_STREAM_URL": f"{nginx.url}/v1/stream", "YABAM_CORS_ORIGINS": "[]"}
-    stack = Stack(Addresses(postgres.url, broker.bootstrap, ports=ports), keys, folder, settings)
-    stack.add("core", more[0])
-    stack.add("events", more[1])
-    try:
-        stack.migrate()
-        stack.start()
-        nginx.start()
-        token = token_keys({"local": keys.token}, "local").sign(
-            Caller("owner", "owner", frozenset("*")), 3600
-        )
-        yield stack, nginx, token
-    finally:
-        nginx.stop()
-        stack.stop()
-        broker.stop()
-        postgres.stop()
-        shutil.rmtree(data, ignore_errors=True)
+def running() -> Iterator[Site]:
+    with started(BRISK) as site:
+        yield site
 
 
 @pytest.fixture
-async def site(running: tuple[Stack, Nginx, str]) -> AsyncIterator[Site]:
-    stack, nginx, token = running
-    events = [process for process in stack.processes if process.name.startswith("events")]
-    yield Site(stack, nginx, events, token)
-    for process in events:
-        if process.exit_status is not None:
-            await asyncio.to_thread(process.start)
-    for process in events:
-        await asyncio.to_thread(process.wait_ready, 30)
+async def site(running: Site) -> AsyncIterator[Site]:
+    """The system, whole before and after each test, and a store that no other test uses."""
+    running.choose_store()
+    yield running
+    await asyncio.to_thread(running.mend)
 
 
 class Follower:
@@ -133,10 +69,6 @@ class Follower:
             async for status in self.client.statuses():
                 if status.mode == mode:
                     return
-
-
-def is_stream(entry: dict[str, Any]) -> bool:
-    return bool(entry["path"] == "/v1/stream" and entry["status"] == 200)
 
 
 @asynccontextmanager
