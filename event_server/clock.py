@@ -13,6 +13,7 @@ watermarks in the order in which they were read from the database's clock.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 BELIEVED_FOR_S: Final = 60.0
@@ -88,6 +89,7 @@ class Watermark:
         return False
 
 
+@lru_cache(64)
 def rfc3339(seconds: float) -> str:
     """Seconds since the Unix epoch as RFC 3339 in UTC, with microseconds."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

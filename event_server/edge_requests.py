@@ -11,11 +11,11 @@ requests costs no more memory than one, and an open stream needs no parser.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import httptools
+from msgspec import Struct
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -32,8 +32,7 @@ MAX_WAITING_BYTES: Final = 64 * 1024
 _HEAD_END: Final = b"\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request for a stream, as it came."""
 
     query: bytes

@@ -90,15 +90,14 @@ class Hub:
         self._frames = frames
         self._partitions = frozenset(partitions)
         self._watermarks: dict[int, Watermark] = {}
+        self._watermark: float | None = None
         self._audiences: dict[str, _Audience] = {}
         self._following: dict[Subscriber, tuple[str, ...]] = {}
 
     @property
     def watermark(self) -> float | None:
         """All that was committed before it has been handed out; None while that is not known."""
-        if len(self._watermarks) < len(self._partitions):
-            return None
-        return min(watermark.highest for watermark in self._watermarks.values())
+        return self._watermark
 
     @property
     def channels_followed(self) -> int:
@@ -147,6 +146,8 @@ class Hub:
             watermarks = dict(self._watermarks)
             self.forget("gap")
             self._watermarks = watermarks
+        if len(self._watermarks) == len(self._partitions):
+            self._watermark = min(mark.highest for mark in self._watermarks.values())
         self.clock.observe(watermark, now)
         return set_back
 
@@ -173,6 +174,7 @@ class Hub:
         """Nothing that was read before counts any more: empty the rings and end all streams."""
         self.rings.clear()
         self._watermarks.clear()
+        self._watermark = None
         for subscriber, channels in list(self._following.items()):
             self._require_sync(subscriber, channels[0], reason)
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
+
+from msgspec import Struct
 
 from client_sdk.contract.channel import parse_channel, parse_seq
 from client_sdk.contract.cursor import parse_cursor
@@ -38,8 +40,7 @@ Uniform = Callable[[float, float], float]
 """A random number evenly between two (`random.uniform`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRequest:
+class StreamRequest(Struct, frozen=True):
     """What a request asks for, not judged yet."""
 
     ticket: str
@@ -47,8 +48,7 @@ class StreamRequest:
     header: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """A request that may be served."""
 
     ticket: Ticket
@@ -107,12 +107,7 @@ def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
     if len(query) > MAX_QUERY_BYTES:
         raise RefusedError("bad-request", f"the query is longer than {MAX_QUERY_BYTES} bytes")
     try:
-        pairs = parse_qsl(
-            query.decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=MAX_PARAMETERS,
-        )
+        pairs = parse_query(query.decode("ascii"))
     except ValueError as error:
         raise RefusedError("bad-request", f"the query is malformed: {error}") from error
     found: dict[str, str] = {}
@@ -125,6 +120,28 @@ def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
     return StreamRequest(
         found.get("ticket", ""), found.get("lastEventId", ""), last_event_id_header.strip()
     )
+
+
+def parse_query(text: str) -> list[tuple[str, str]]:
+    """The parameters of a query, as `urllib.parse.parse_qsl` reads them, at a third of its price.
+
+    Raises:
+        ValueError: there are too many, or one is not UTF-8.
+    """
+    if text.count("&") >= MAX_PARAMETERS:
+        raise ValueError(f"there are more than {MAX_PARAMETERS} parameters")
+    pairs = []
+    for part in text.split("&"):
+        name, _, value = part.partition("=")
+        if part:
+            pairs.append((_decoded(name), _decoded(value)))
+    return pairs
+
+
+def _decoded(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    return unquote(text.replace("+", " "), errors="strict")
 
 
 def refuse_body(content_length: str, transfer_encoding: str) -> None:

@@ -53,9 +53,12 @@ class TicketKeys:
         for kid, key in keys.items():
             if len(key) < 32:
                 raise TicketError(f"the ticket key {kid!r} is shorter than 32 bytes")
-        self._by_header = {_header(kid): key for kid, key in keys.items()}
+        # A state that has taken the key in already is copied for less than a new one is made.
+        self._by_header = {
+            _header(kid): hmac.new(key, digestmod="sha256") for kid, key in keys.items()
+        }
         self._signing_header = _header(signing_kid)
-        self._signing_key = keys[signing_kid]
+        self._signing_key = self._by_header[self._signing_header]
 
     def sign(self, ticket: Ticket) -> str:
         """The ticket as text for a URL."""
@@ -90,8 +93,10 @@ def _header(kid: str) -> bytes:
     return _encode(msgspec.json.encode({"alg": "HS256", "kid": kid, "typ": "yabam-ticket"}))
 
 
-def _mac(key: bytes, signed: bytes) -> bytes:
-    return hmac.digest(key, signed, "sha256")
+def _mac(key: hmac.HMAC, signed: bytes) -> bytes:
+    mac = key.copy()
+    mac.update(signed)
+    return mac.digest()
 
 
 def _encode(raw: bytes) -> bytes:

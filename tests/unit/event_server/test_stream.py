@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from client_sdk.contract.ticket import Ticket, TicketKeys
 from event_server.errors import RefusedError
@@ -16,6 +18,7 @@ from event_server.stream import (
     StreamRequest,
     Timing,
     accept,
+    parse_query,
     parse_request,
 )
 from tests.unit.event_server.parts import KEYS, make_ticket
@@ -128,6 +131,18 @@ class TestQuery:
         with pytest.raises(RefusedError) as refused:
             parse_request(query, "")
         assert refused.value.slug == "bad-request"
+
+    @given(st.text(st.sampled_from("ab=&%+;0fFcC3ß/?#\x00 "), max_size=40))
+    def test_any_query_is_read_as_the_standard_library_reads_it(self, text: str) -> None:
+        try:
+            expected = parse_qsl(
+                text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
+            )
+        except ValueError:
+            with pytest.raises(ValueError, match=r"parameters|decode"):
+                parse_query(text)
+        else:
+            assert parse_query(text) == expected
 
 
 class TestTiming:
