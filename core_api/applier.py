@@ -23,6 +23,7 @@ from core_api.inbound import (
     decode_command,
     lanes,
 )
+from core_api.tracing import traced
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -124,7 +125,8 @@ class Applier:
         async def lane(of_key: Sequence[InboundRecord]) -> None:
             async with room:
                 for record in of_key:
-                    await self._settle(record)
+                    with traced(record.headers):
+                        await self._settle(record)
 
         async with asyncio.TaskGroup() as group:
             for of_key in lanes(records):
@@ -137,7 +139,12 @@ class Applier:
             await self._bury(record, error.slug, str(error))
         except Exception as error:
             # A fault of ours, or data that the database refuses: it must not block the partition.
-            _log.exception("command_failed", partition=record.partition, offset=record.offset)
+            _log.exception(
+                "command_failed",
+                order_id=_order_of(record),
+                partition=record.partition,
+                offset=record.offset,
+            )
             await self._bury(record, "internal", f"{type(error).__name__}: {_first_line(error)}")
         else:
             self._metrics.commands.labels(outcome).inc()
@@ -172,6 +179,7 @@ class Applier:
             "command_refused",
             reason=slug,
             detail=detail,
+            order_id=_order_of(record),
             partition=record.partition,
             offset=record.offset,
         )
@@ -192,6 +200,14 @@ class Applier:
             else:
                 self._trouble = None
                 return result
+
+
+def _order_of(record: InboundRecord) -> str | None:
+    """The order that the command is about; None: a new one, or it cannot be read."""
+    try:
+        return getattr(decode_command(record.value), "order_id", None)
+    except CoreError:
+        return None
 
 
 def _first_line(error: Exception) -> str:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import structlog
 
 from client_sdk.contract.order import Order
 from client_sdk.contract.record import partition_of
@@ -45,6 +46,8 @@ from core_api.orders import (
 from core_api.storage.orders import Kept, read_order
 from core_api.storage.pool import Pool
 from core_api.storage.writes import KeyClaim, Outcome, Write, write_each
+
+log = structlog.get_logger()
 
 MAX_BATCH: Final = 100
 """How many commands may share one transaction."""
@@ -215,6 +218,13 @@ class Commands:
     def _done(self, write: LogWrite, status: int, body: str) -> Written:
         self._committed([entry.channel for entry in write.entries])
         order = write.change.after
+        log.info(
+            "order_written",
+            type=write.change.type,
+            order_id=order.id,
+            store_id=order.store_id,
+            version=order.version,
+        )
         return Written(status, order.id, body.encode(), order.version)
 
     async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> Outcome:

@@ -41,6 +41,7 @@ from core_api.quick import QuickSync
 from core_api.request_parts import decoded, device_of, idempotency_of, if_match_of, store_of
 from core_api.sync_request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.tokens import TokenKeys
+from core_api.tracing import Tracing
 
 log = structlog.get_logger()
 A = TypeVar("A")
@@ -141,6 +142,7 @@ class CoreApi:
             middleware=[
                 # Outermost, so that pages of other origins can read the answer to a bug too.
                 Middleware(cors),
+                Middleware(Tracing),
                 Middleware(LastResort),
                 Middleware(self._metrics.middleware),
             ],
