@@ -180,8 +180,15 @@ def _drain(streams: Streams, over_s: float) -> None:
 
 
 async def _keep_turning(streams: Streams) -> None:
+    before = None
     while True:
-        streams.turn(time.monotonic())
+        now = time.monotonic()
+        state = streams.health.state(now)
+        if state != before:
+            lag = streams.hub.lag(now)
+            log.info("health_changed", state=state, before=before, lag_s=lag, streams=len(streams))
+            before = state
+        streams.turn(now)
         await asyncio.sleep(TICK_S)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import httpx
 import pytest
+import structlog
 
 from client_sdk.contract.problem import decode_problem
 from event_server.streams import Streams
@@ -213,3 +217,24 @@ class TestCors:
         ours = await client.get(f"{server.url}/healthz", headers={"origin": "https://ours"})
         assert "access-control-allow-origin" not in theirs.headers
         assert ours.headers["access-control-allow-origin"] == "https://ours"
+
+
+async def test_each_change_of_health_is_a_line_of_the_log(start: Start) -> None:
+    def states() -> list[str]:
+        return [line["state"] for line in log if line["event"] == "health_changed"]
+
+    async def until(state: str) -> None:
+        async with asyncio.timeout(20):
+            while states()[-1:] != [state]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    with structlog.testing.capture_logs() as log:
+        server = await start()
+        await until("ok")
+        clock = server.server.streams.hub.clock
+        clock.observe(time.time() + 60, time.monotonic())  # so the watermark is a minute old
+        await until("degraded")
+        clock.forget()
+        server.mark()
+        await until("ok")
+    assert states()[-3:] == ["ok", "degraded", "ok"]
