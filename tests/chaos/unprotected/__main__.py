@@ -89,7 +89,8 @@ def _judged(report: Path, code: int | None, folder: Path) -> Seen:
     """What the run's report says of its one scenario."""
     entries = json.loads(report.read_text()) if report.exists() else []
     if code is None or not entries:
-        last = (folder / "run.log").read_text(errors="replace").strip().splitlines()[-3:]
+        lines = (folder / "run.log").read_text(errors="replace").strip().splitlines()
+        last = [line for line in lines if not line.startswith(("Report:", "Logs:"))][-4:]
         return {"result": "not run", "said": " / ".join(last)[:_MOST_TEXT]}
     (entry,) = entries
     notes = json.loads(report.with_name("chaos-notes.json").read_text())

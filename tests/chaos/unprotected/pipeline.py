@@ -199,10 +199,16 @@ NEW_EPOCH: Final = Protection(
     ),
 )
 
-ACKNOWLEDGED: Final = Protection(
-    "the relay does not wait for Kafka's answer; event server and client let gaps pass",
+METADATA: Final = Protection(
+    "the relay's producer does not ask anew who leads a partition",
     (
-        Patch("core_api/publisher.py", "enable_idempotence=True", "acks=0"),
-        *TRUSTING,
+        Patch(
+            "core_api/publisher.py",
+            "            self._partitions = len(await producer.partitions_for(self._topic.name))\n",
+            "            self._partitions = len(await producer.partitions_for(self._topic.name))\n"
+            "            known = asyncio.get_running_loop().create_future()\n"
+            "            known.set_result(True)\n"
+            "            producer.client.force_metadata_update = lambda: known\n",
+        ),
     ),
 )

@@ -61,7 +61,7 @@ TRIALS: Final = (
     Trial("clock-ingest", pipeline.ORDER_BY_ID),
     Trial("clock-events", delivery.EVENTS_DATABASE_CLOCK),
     Trial("restore", pipeline.NEW_EPOCH),
-    Trial("leader-killed", pipeline.ACKNOWLEDGED, scale=0.5),
-    Trial("leader-leaves", pipeline.ACKNOWLEDGED),
-    Trial("leader-moved", pipeline.ACKNOWLEDGED),
+    Trial("leader-killed", pipeline.METADATA, scale=0.5),
+    Trial("leader-leaves", pipeline.METADATA),
+    Trial("leader-moved", pipeline.METADATA),
 )
