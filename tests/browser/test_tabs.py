@@ -187,6 +187,55 @@ async def test_a_visible_tab_reminds_a_leader_whose_timers_are_held_back(
     assert await follower.page.evaluate("() => tab.shared.leading") is False
 
 
+async def test_a_visible_tab_takes_the_lead_from_one_that_the_browser_froze(
+    context: BrowserContext, url: str
+) -> None:
+    leader = await Tab.open(context, url, FIRST)
+    await leader.shows("a")
+    follower = await Tab.open(context, url, response({"channels": [{"head": 5, "digest": A1}]}))
+    await follower.shows("a")
+    # A tab stopped by the debugger is as still as a frozen one, and holds its lock as fast.
+    debugger = await context.new_cdp_session(leader.page)
+    await debugger.send("Debugger.enable")
+    await debugger.send("Debugger.pause")
+    await follower.leads()
+    assert (await follower.asked())[0]["after"] == {"store:12": 5}
+    await follower.push(SECOND)
+    await follower.shows("a", "b")
+    await debugger.send("Debugger.resume")
+    await leader.shows("a", "b")
+    assert await leader.page.evaluate("() => [tab.shared.leading, tab.transports.length]") == [
+        False,
+        1,
+    ]
+    # It waits for its turn like any other.
+    await follower.page.close()
+    await leader.leads()
+    await leader.page.wait_for_function("() => tab.transports.length === 2")
+
+
+async def test_a_leader_that_answers_keeps_the_lead(context: BrowserContext, url: str) -> None:
+    leader = await Tab.open(context, url, FIRST)
+    await leader.shows("a")
+    follower = await Tab.open(context, url, FIRST)
+    await follower.shows("a")
+    # More reminders than a frozen tab would be given.
+    await leader.page.evaluate(
+        """() => new Promise((resolve) => {
+            const channel = new BroadcastChannel("orders of kim");
+            let reminders = 0;
+            channel.onmessage = ({ data }) => {
+                reminders += data.type === "remind" ? 1 : 0;
+                if (reminders > 7) resolve();
+            };
+        })"""
+    )
+    assert await follower.page.evaluate("() => [tab.shared.leading, tab.transports.length]") == [
+        False,
+        0,
+    ]
+
+
 async def test_followers_see_the_lamp_change_without_any_order(
     context: BrowserContext, url: str
 ) -> None:

@@ -5,13 +5,16 @@
 // from its own copy. Where a browser has no Web Locks (plain HTTP in a store's network), each tab
 // leads for itself.
 //
-// A browser holds back the timers of a hidden tab, to one a minute. So each visible tab that does
-// not lead reminds the leading one each second of what is due.
+// A browser holds back the timers of a hidden tab, or freezes all of it, lock in hand. So each
+// visible tab that does not lead reminds the leading one of what is due, and takes the lead from
+// one that does not answer.
 
 import { allOf } from "./book.js";
 import { formatCursor } from "./contract.js";
 
 const REMIND_EVERY_MS = 1_000;
+/** After so many reminders in a row without an answer the leading tab counts as frozen. */
+const PATIENCE = 5;
 
 /** Makes this page one of several that share a client. */
 export class Shared {
@@ -23,11 +26,12 @@ export class Shared {
   #seen;
   #channel = null;
   #client = null;
+  #waiting = null;
   #release = null;
-  #closing = new AbortController();
+  #reminder = null;
+  #unanswered = 0;
   #copy = null;
   #posted = null;
-  #reminder = null;
 
   /**
    * @param name what the tabs share: one per signed-in person and set of channels
@@ -49,21 +53,8 @@ export class Shared {
     }
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#heard(data);
-    this.#post({ type: "ask" });
-    this.#reminder = setInterval(() => {
-      if (!this.leading && !document.hidden) this.#post({ type: "remind" });
-    }, REMIND_EVERY_MS);
-    const held = () =>
-      new Promise((release) => {
-        this.#release = release;
-        if (this.#closing.signal.aborted) release();
-        else this.#becomeLeader();
-      });
-    navigator.locks.request(this.#name, { signal: this.#closing.signal }, held).catch((error) => {
-      // A browser that forbids storage forbids locks too.
-      if (error.name === "SecurityError") this.#becomeLeader();
-      else if (error.name !== "AbortError") throw error;
-    });
+    this.#reminder = setInterval(() => this.#remind(), REMIND_EVERY_MS);
+    this.#follow();
   }
 
   /** Something in this tab says that the device slept or the network is back. */
@@ -74,12 +65,10 @@ export class Shared {
 
   /** Leaves; another tab takes over what this one led. */
   close() {
-    this.#closing.abort();
     clearInterval(this.#reminder);
-    const client = this.#client;
-    this.#client = null;
-    client?.close();
-    this.leading = false;
+    this.#waiting?.abort();
+    this.#waiting = null;
+    this.#stop();
     this.#channel?.close();
     this.#channel = null;
     this.#release?.();
@@ -99,33 +88,96 @@ export class Shared {
     this.#show(state, changes, status);
   }
 
+  // ── who leads ────────────────────────────────────────────────────────────────────────────────
+
+  #follow() {
+    this.#unanswered = 0;
+    this.#post({ type: "ask" });
+    this.#wait(false);
+  }
+
+  /** Waits until it may lead; `steal` takes the lead at once. */
+  #wait(steal) {
+    this.#waiting?.abort();
+    const waiting = new AbortController();
+    this.#waiting = waiting;
+    const held = () =>
+      new Promise((release) => {
+        // It may have left meanwhile.
+        if (this.#waiting !== waiting) return release();
+        this.#release = release;
+        return this.#becomeLeader();
+      });
+    const options = steal ? { steal } : { signal: waiting.signal };
+    navigator.locks.request(this.#name, options, held).catch((error) => {
+      if (this.#waiting !== waiting) return;
+      // A browser that forbids storage forbids locks too.
+      if (error.name === "SecurityError") this.#becomeLeader();
+      else if (error.name === "AbortError") this.#stepDown();
+      else throw error;
+    });
+  }
+
   #becomeLeader() {
     this.leading = true;
-    clearInterval(this.#reminder);
+    this.#posted = null;
     this.#client = this.#lead(this.#copy ?? this.#load());
     this.#client.start();
   }
 
+  /** Another tab took the lead while this one was frozen. */
+  #stepDown() {
+    this.#copy = this.#client.state;
+    this.#stop();
+    this.#follow();
+  }
+
+  #stop() {
+    // Not in the lead any more before the client says that it is closed: nobody else is.
+    const client = this.#client;
+    this.#client = null;
+    this.leading = false;
+    client?.close();
+  }
+
+  #remind() {
+    if (this.leading || document.hidden) {
+      this.#unanswered = 0;
+      return;
+    }
+    this.#post({ type: "remind" });
+    this.#unanswered += 1;
+    if (this.#unanswered > PATIENCE) {
+      this.#unanswered = 0;
+      this.#wait(true);
+    }
+  }
+
+  // ── what they tell each other ────────────────────────────────────────────────────────────────
+
   #heard(message) {
-    if (this.#client) this.#asked(message);
-    else if (message.type === "state") this.#followed(message);
-    else if (message.type === "status" && this.#copy) {
+    if (this.#client) {
+      this.#asked(message);
+      return;
+    }
+    if (["state", "status", "here"].includes(message.type)) this.#unanswered = 0;
+    if (message.type === "state") {
+      this.#copy = message.state;
+      this.#show(message.state, message.changes, message.status);
+    } else if (message.type === "status" && this.#copy) {
       this.#show(this.#copy, [], message.status);
     }
   }
 
   #asked({ type }) {
     if (type === "wake") this.#client.wake();
-    else if (type === "remind") this.#client.tick();
-    else if (type === "ask") {
+    else if (type === "remind") {
+      this.#post({ type: "here" });
+      this.#client.tick();
+    } else if (type === "ask") {
       const { state, status } = this.#client;
       this.#post({ type: "state", state, changes: [], status });
     }
-  }
-
-  #followed({ state, changes, status }) {
-    this.#copy = state;
-    this.#show(state, changes, status);
   }
 
   #post(message) {
