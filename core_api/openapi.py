@@ -116,6 +116,12 @@ def _paths() -> Json:
                 None, {200: "Devices"}, (400, 401, 403, 429, 503),
             )
         },
+        "/v1/ops/stream": {
+            "get": _stream(
+                "watchOps", "What the page /ops shows, as server-sent events: hello, figures, bye",
+                (401, 403, 503),
+            )
+        },
         "/healthz": {"get": _probe("healthz", "The process runs", (200,))},
         "/readyz": {"get": _probe("readyz", "The process can serve", (200, 503))},
     }  # fmt: skip
@@ -205,6 +211,20 @@ def _probe(name: str, summary: str, statuses: tuple[int, ...]) -> Json:
             str(status): _problem(status) if status >= 400 else {"description": "Yes"}
             for status in statuses
         },
+    }
+
+
+def _stream(name: str, summary: str, problems: tuple[int, ...]) -> Json:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "responses": {
+            "200": {
+                "description": "It goes on until its end is said",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            }
+        }
+        | {str(status): _problem(status) for status in problems},
     }
 
 
