@@ -68,7 +68,7 @@ def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
     environment, closed = folder / ".env", folder / "secrets"
     made = []
     if not environment.exists():
-        _write(environment, _environment(f"https://{address.netloc}", secret), 0o600)
+        _write(environment, _environment(address.netloc, address.port or 443, secret), 0o600)
         made.append(environment)
     # The containers' users must be able to read the files; other users of this machine are kept
     # out by the folder.
@@ -89,9 +89,10 @@ def read(path: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _environment(public: str, secret: Callable[[], str]) -> str:
+def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
     values = {
-        "PUBLIC_URL": public,
+        "PUBLIC_URL": f"https://{host}",
+        "PUBLIC_PORT": str(port),
         "POSTGRES_PASSWORD": secret(),
         "GRAFANA_PASSWORD": secret(),
         # Without spaces or quotes around: compose, `docker run --env-file` and

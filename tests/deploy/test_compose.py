@@ -202,6 +202,16 @@ class TestSecrets:
         hidden = [secrets[name] for name in secrets if re.search("PASSWORD|KEYS", name)]
         assert len(set(hidden)) == len(hidden) == 4
 
+    @pytest.mark.parametrize(
+        ("public", "port"), [("https://orders.example", "443"), ("https://localhost:9443", "9443")]
+    )
+    def test_stand_beside_the_address_that_clients_use(
+        self, tmp_path: Path, public: str, port: str
+    ) -> None:
+        prepare.prepare(tmp_path, public, unlike_any_other())
+        made = prepare.read(tmp_path / ".env")
+        assert (made["PUBLIC_URL"], made["PUBLIC_PORT"]) == (public, port)
+
     def test_prometheus_gets_a_token_that_core_takes(self, tmp_path: Path) -> None:
         prepare.prepare(tmp_path, "https://orders.example", unlike_any_other())
         made = prepare.read(tmp_path / ".env")
