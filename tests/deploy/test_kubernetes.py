@@ -193,6 +193,36 @@ class TestNetwork:
         assert asked == {container_of(name)["ports"][0]["containerPort"] for name in SERVERS}
 
 
+class TestTheOpsPage:
+    @pytest.mark.parametrize(
+        ("folders", "events"),
+        [
+            (("base", "events"), {"events-pods"}),
+            (("base", "fleet"), {"events-pods-a", "events-pods-b"}),
+        ],
+    )
+    def test_asks_every_pod_of_every_kind_at_its_port(
+        self, folders: tuple[str, ...], events: set[str]
+    ) -> None:
+        found = {}
+        for node in json.loads(environment_of("core", *folders)["YABAM_OPS_NODES"]):
+            host, _, port = node.removeprefix("http://").partition(":")
+            found[host] = int(port)
+        assert found.keys() == {"core-pods", "relay-pods", "ingest-pods"} | events
+        for host, port in found.items():
+            service = named("Service", re.sub(r"-[ab]$", "", host))["spec"]
+            assert service["clusterIP"] == "None", "a name must have the address of each pod"
+            assert [offered["port"] for offered in service["ports"]] == [port]
+
+    def test_may_reach_them(self) -> None:
+        allowed = {container_of(name)["ports"][0]["containerPort"] for name in SERVERS}
+        assert reached_by("from-watcher") == set(SERVERS)
+        (way_in,) = named("NetworkPolicy", "from-watcher")["spec"]["ingress"]
+        (way_out,) = named("NetworkPolicy", "to-watched")["spec"]["egress"]
+        for rule in (way_in, way_out):
+            assert {port["port"] for port in rule["ports"]} == allowed
+
+
 class TestIngress:
     @pytest.mark.parametrize("folder", ["ingress", "fleet"])
     def test_has_the_rules_that_nginx_has(self, folder: str) -> None:
