@@ -57,9 +57,10 @@ export class ScriptedTransport {
     return { type: "SyncDone", generation, response: checkSync(answer) };
   }
 
-  stream({ generation, cursor }, signal, put) {
+  async stream({ generation, cursor }, signal, put) {
     this.opened.push(cursor);
     this.#put = (input) => put({ generation, ...input });
+    await null; // as over a network, nothing is heard at once
     this.#put({ type: "StreamHello", epoch: "E1", watermark: 1 });
     return new Promise(() => {});
   }

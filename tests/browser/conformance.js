@@ -131,12 +131,13 @@ function askMachine({ positions, epoch, settings, chance, steps }) {
   return { steps: after, end: endOf(machine) };
 }
 
-function endOf({ positions, epoch, watermark, counters, lastFailure }) {
+function endOf({ positions, epoch, watermark, diverged, counters, lastFailure }) {
   const told = Object.entries(counters).filter(([, n]) => n > 0);
   return {
     positions: positions.all,
     epoch,
     watermark,
+    diverged,
     counters: Object.fromEntries(told.map(([name, n]) => [snake(name), n])),
     last_failure: lastFailure && failureOf(lastFailure),
   };

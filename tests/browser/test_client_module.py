@@ -78,6 +78,15 @@ async def test_a_book_that_differs_from_cores_takes_a_snapshot(page: Page) -> No
     assert await run(page, script, wrong, good()) == [[None, None], 1, "live"]
 
 
+async def test_it_reports_how_the_device_stands(page: Page) -> None:
+    wrong = good(SNAPSHOT | {"digest": "f" * 16})
+    script = "return [bench.client.report('till-1'), bench.client.mode];"
+    assert await run(page, script, good()) == ["till-1; mode=live; pending=0", "live"]
+    # The answer that would heal it is under way.
+    healing = await run(page, script, wrong, None)
+    assert healing == ["till-1; mode=starting; pending=0; diverged=1", "starting"]
+
+
 async def test_a_stored_state_goes_on_where_it_was(page: Page) -> None:
     script = """
         return [bench.transport.asked[0], bench.client.book.all().map(({ id }) => id),

@@ -89,6 +89,7 @@ class MachineSubject:
             "positions": machine.positions.all,
             "epoch": machine.epoch,
             "watermark": None if watermark is None else watermark.timestamp(),
+            "diverged": machine.diverged,
             "counters": {key: n for key, n in vars(machine.counters).items() if n},
             "last_failure": None if failure is None else self._failure_of(failure),
         }

@@ -10,6 +10,7 @@ import { MOST_CHANNELS } from "./transport.js";
 
 const FORMAT = 1;
 const LONGEST_TIMER_MS = 60_000;
+const REPORTED = new Set(["starting", "live", "polling", "offline"]);
 
 /** Follows channels until closed. */
 export class Client {
@@ -59,6 +60,13 @@ export class Client {
   /** How many channels begin anew because their orders had another digest. */
   get diverged() {
     return this.#machine.diverged;
+  }
+
+  /** The value of Yabam-Device: how the device of this name stands. */
+  report(device) {
+    const mode = REPORTED.has(this.#mode) ? this.#mode : "starting";
+    const diverged = this.diverged > 0 ? `; diverged=${this.diverged}` : "";
+    return `${device}; mode=${mode}; pending=0${diverged}`;
   }
 
   /** What a page shows of the client itself; times in milliseconds since 1970. */
