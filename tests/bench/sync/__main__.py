@@ -1,4 +1,8 @@
-"""Measure Fetch Sync and the write path; write `build/bench-sync.json`."""
+"""Measure Fetch Sync and the write path; write `build/bench-sync.json`.
+
+With its defaults it ends within six minutes: where the machine is slow, it leaves out rounds.
+`python -m tests.bench.sync.publish` writes the figures into `docs/performance.md`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ import asyncio
 import itertools
 import json
 import os
-import platform
 import random
 import sys
 import tempfile
@@ -16,6 +19,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from client_sdk.contract.errors import YabamError
 from core_api.access import Caller
@@ -26,8 +31,10 @@ from tests.bench.sync.cases import (
     SYSTEMS,
     Case,
     Point,
+    Run,
     Sample,
     System,
+    details_of,
     encode_rows,
     median,
     row_of,
@@ -39,6 +46,8 @@ from tests.bench.sync.wrk import BenchError, Request, run_wrk, write_requests
 
 _PRODUCERS: Final = 100
 _SEED: Final = 11
+_COMMANDS_S: Final = 25.0
+"""About what the write path takes, its database included."""
 _PGBENCH_CONNECTS_S: Final = 2
 """pgbench's time runs while hundreds of connections are made, one after the other."""
 
@@ -48,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync", description=__doc__)
     parser.add_argument("--seconds", type=int, default=1, help="of each run (default 1)")
     parser.add_argument("--rounds", type=int, default=3, help="whose median counts (default 3)")
+    parser.add_argument("--within", type=float, default=330, help="seconds for all (default 330)")
     parser.add_argument("--clients", type=int, nargs="+", default=[64, 512])
     parser.add_argument("--channels", type=int, default=10_000)
     parser.add_argument("--events", type=int, nargs="+", default=[60, 600], help="per channel")
@@ -74,6 +84,9 @@ class Bench:
         self._folder = folder
         self._options = options
         self._token = token_maker()
+        self._ends_at = time.monotonic() + options.within
+        self.rounds = 0
+        """How many were measured."""
 
     def syncs(self) -> dict[Point, Sample]:
         """Every system in every case, interleaved, so that a slow moment hits all alike."""
@@ -97,21 +110,39 @@ class Bench:
                 server.start()
             files = dict(self._request_files())
             self._check_alike(serving, files)
-            for round_ in range(options.rounds + 1):
+            for round_ in self._while_there_is_time(options.rounds):
                 for point, events in self._points():
                     measured_server = serving.get((point.system, events))
+                    if measured_server is None and round_ == 0:
+                        continue  # pgbench has nothing to warm up but what the others read too
                     sample = self._measure(
                         point, measured_server, databases[events], files, events, round_ == 0
                     )
                     if round_ > 0:
                         samples.setdefault(point, []).append(sample)
-                say(f"round {round_} of {options.rounds}" + (" (to warm up)" if not round_ else ""))
         return {point: median(found) for point, found in samples.items()}
+
+    def _while_there_is_time(self, rounds: int) -> Iterator[int]:
+        """Round 0, to warm up, and the others: one at least, and no more than the time allows."""
+        longest = 0.0
+        for round_ in range(rounds + 1):
+            began = time.monotonic()
+            if round_ > 1 and began + longest + _COMMANDS_S > self._ends_at:
+                say(f"the time is up: {self.rounds} of {rounds} rounds count")
+                return
+            yield round_
+            took = time.monotonic() - began
+            if round_ > 0:
+                longest = max(longest, took)
+                self.rounds = round_
+            what = "to warm up" if round_ == 0 else f"{round_} of {rounds}"
+            say(f"round {what}: {took:.0f} s, load average {os.getloadavg()[0]:.1f}")
 
     def _points(self) -> Iterator[tuple[Point, int]]:
         options = self._options
-        for clients, case, events, system in itertools.product(
-            options.clients, options.cases, options.events, options.systems
+        # Both logs of a system one after the other: they are compared to a few per cent.
+        for clients, case, system, events in itertools.product(
+            options.clients, options.cases, options.systems, options.events
         ):
             yield Point(system, clients, case, options.channels * events), events
 
@@ -223,6 +254,7 @@ def say(line: str) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """The whole benchmark."""
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="yabam-bench-") as name:
         postgres = EmbeddedPostgres(Path(name) / "data", max_connections=800)
         postgres.start()
@@ -232,26 +264,26 @@ def run(options: argparse.Namespace) -> None:
             written = {} if options.no_commands else bench.commands()
         finally:
             postgres.stop()
-    show(results, written)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_bytes(encode_rows([row_of(p, s) for p, s in results.items()]))
-    say(f"written to {options.out}")
-    failed = sum(s.load.failed for s in [*results.values(), *written.values()])
-    if failed:
-        raise BenchError(f"{failed} requests were not answered well: the figures do not count")
-
-
-def show(results: dict[Point, Sample], written: dict[str, Sample]) -> None:
-    """Print it all."""
-    load_1m = os.getloadavg()[0]
-    say(
-        f"\n{os.cpu_count()} cores, load average {load_1m:.1f}, {platform.platform()}, "
-        f"Python {platform.python_version()}"
+    found = Run(
+        " ".join(["python -m tests.bench.sync", *sys.argv[1:]]),
+        report.machine(),
+        bench.rounds,
+        round(time.monotonic() - began, 1),
+        list(results.items()),
+        written,
     )
+    say(f"\n{found.machine}")
     for lines in (report.table(results), report.ratios(results), report.commands(written)):
         say("")
         for line in lines:
             say(line)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_bytes(encode_rows([row_of(p, s) for p, s in results.items()]))
+    details_of(options.out).write_bytes(msgspec.json.encode(found))
+    say(f"written to {options.out} after {found.took_s:.0f} s")
+    failed = sum(s.load.failed for s in [*results.values(), *written.values()])
+    if failed:
+        raise BenchError(f"{failed} requests were not answered well: the figures do not count")
 
 
 def main() -> int:

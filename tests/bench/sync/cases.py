@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -66,9 +67,21 @@ class Row(Struct, frozen=True):
     p99_ms: float
 
 
+class Run(Struct, frozen=True):
+    """All that one run of the benchmark found, for `docs/performance.md`."""
+
+    command: str
+    machine: str
+    rounds: int
+    """Whose medians these are; fewer than asked for where the time was up."""
+    took_s: float
+    results: list[tuple[Point, Sample]]
+    commands: dict[str, Sample]
+
+
 def median(samples: list[Sample]) -> Sample:
-    """The sample in the middle by its rate: a whole run, not a mix of several."""
-    return sorted(samples, key=lambda sample: sample.load.req_s)[len(samples) // 2]
+    """The sample in the middle by its rate, of two the slower: a whole run, no mix of several."""
+    return sorted(samples, key=lambda sample: sample.load.req_s)[(len(samples) - 1) // 2]
 
 
 def row_of(point: Point, sample: Sample) -> Row:
@@ -83,6 +96,11 @@ def row_of(point: Point, sample: Sample) -> Row:
         round(load.p50_ms, 3),
         round(load.p99_ms, 3),
     )
+
+
+def details_of(out: Path) -> Path:
+    """Where the `Run` stands whose rows are in `out`."""
+    return out.with_name(f"{out.stem}-details.json")
 
 
 def encode_rows(rows: list[Row]) -> bytes:

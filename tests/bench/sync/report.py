@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Iterator, Mapping
 
 from tests.bench.sync.cases import (
@@ -19,6 +21,14 @@ from tests.bench.sync.cases import (
 Results = Mapping[Point, Sample]
 
 
+def machine() -> str:
+    """What it ran on, and how busy that was before."""
+    return (
+        f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
+        f"load average {os.getloadavg()[2]:.1f} over the last quarter of an hour"
+    )
+
+
 def table(results: Results) -> Iterator[str]:
     """One line per point. CPU is in % of one core; per request in µs."""
     yield (
@@ -34,6 +44,23 @@ def table(results: Results) -> Iterator[str]:
             f"{sample.server_cpu:>9.0%}{_per_request(sample.server_cpu, sample):>7.0f}"
             f"{sample.postgres_cpu:>11.0%}{_per_request(sample.postgres_cpu, sample):>7.0f}"
             f"{sample.generator_cpu:>7.0%}{load.failed:>7}"
+        )
+
+
+def markdown(results: Results) -> Iterator[str]:
+    """The same for a page; CPU per answer in µs."""
+    yield (
+        "| system | clients | case | events in the log | req/s | p50 ms | p99 ms "
+        "| CPU of the server, µs | CPU of Postgres, µs |"
+    )
+    yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for point, sample in results.items():
+        load = sample.load
+        yield (
+            f"| {point.system} | {point.clients} | {point.case} | {point.log_events:,} "
+            f"| {load.req_s:,.0f} | {load.p50_ms:.1f} | {load.p99_ms:.1f} "
+            f"| {_per_request(sample.server_cpu, sample):.0f} "
+            f"| {_per_request(sample.postgres_cpu, sample):.0f} |"
         )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
 import psutil
 import uvloop
 
@@ -30,6 +31,7 @@ from tests.bench.sync.fill import fill, make_database
 from tests.bench.sync.systems import Serving, running, token_maker
 from tests.bench.sync.wrk import BenchError
 
+OUT: Final = Path("build/storm.json")
 EVENTS: Final = 60
 """In the channel of each client."""
 _BEHIND: Final = (0, 3, None)
@@ -39,7 +41,7 @@ _CALM_AT_ONCE: Final = 50
 """Enough to open all of Core's connections to the database."""
 CALMED_S: Final = 12.0
 """After this time, Core has given back what the storm took."""
-KEEPS_AT_MOST: Final = 0.10
+KEEPS_AT_MOST: Final = 0.15
 """Of its memory, Core may hold so much more after the storms than before."""
 _MANY_FILES: Final = 65_536
 
@@ -210,6 +212,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync.storm", description=__doc__)
     parser.add_argument("--clients", type=int, default=5000)
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     allow_many_files()
     with tempfile.TemporaryDirectory(prefix="yabam-storm-") as name:
@@ -228,9 +231,16 @@ def main() -> int:
             return 1
         finally:
             postgres.stop()
+    write(seen, options.out)
     for line in lines_of(seen):
         print(line)
     return 0 if seen.kept <= KEEPS_AT_MOST else 1
+
+
+def write(seen: Storms, path: Path) -> None:
+    """For `docs/performance.md`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.encode(seen))
 
 
 def lines_of(seen: Storms) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
 from tests.bench.sync.fill import fill, make_database
-from tests.bench.sync.storm import EVENTS, Storms, storms
+from tests.bench.sync.storm import EVENTS, Storms, allow_many_files, storms
 from tests.bench.sync.systems import Serving, running
 
 CLIENTS = 1500
@@ -17,6 +17,7 @@ CLIENTS = 1500
 @pytest.fixture
 async def seen(postgres_server: EmbeddedPostgres, tmp_path: Path) -> Storms:
     """Three storms over one Core."""
+    allow_many_files()
     database = await make_database(postgres_server, f"storm_{tmp_path.name}")
     await fill(database, CLIENTS, EVENTS)
     core = Serving("yabam", database, tmp_path, {"YABAM_MAX_SYNCS": "400"})
