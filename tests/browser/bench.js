@@ -104,13 +104,15 @@ export function startTab(name, answers) {
       saved,
       // The scripted stream has no heartbeats; nobody asks again but by a test's doing.
       settings: { watermarkTimeout: 3600 },
-      changed: (news) => tab.shared.tell(news),
+      // A page may add to the status what it knows.
+      changed: ({ changes, status }) => tab.shared.tell({ changes, status: { ...status, lead: 7 } }),
       clock: () => performance.now() / 1000,
       uniform: (_low, high) => high,
     });
   };
   const seen = ({ orders, status, leading }) => {
-    tab.seen.push({ orders: orders.map(({ id }) => id), mode: status.mode, leading });
+    const { mode, lead } = status;
+    tab.seen.push({ orders: orders.map(({ id }) => id), mode, leading, lead });
   };
   tab.shared = new Shared({ name, lead, load: () => null, seen });
   tab.shared.start();

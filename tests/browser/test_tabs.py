@@ -100,6 +100,7 @@ async def test_two_tabs_share_one_connection(context: BrowserContext, url: str) 
     await leader.shows("a", "b")
     await follower.shows("a", "b")
     assert await follower.page.evaluate("() => tab.seen.some(({ leading }) => leading)") is False
+    assert await follower.page.evaluate("() => tab.seen.every(({ lead }) => lead === 7)") is True
     assert len(await leader.asked()) == 1
     assert await follower.asked() == []
 

@@ -7,7 +7,6 @@ import { Transport } from "../yabam/transport.js";
 const SAVE_AFTER_MS = 400;
 const LOOK_EVERY_MS = 5_000;
 const SLEPT_MS = 10_000;
-const REPORTED = new Set(["starting", "live", "polling", "offline"]);
 
 /** Seconds that only go forward, and go on while the machine sleeps. */
 export function awakeClock(wall = () => Date.now(), monotonic = () => performance.now()) {
@@ -81,17 +80,14 @@ export function follow({ kind, session, channels, seen }) {
   let client = null;
   let saving = null;
 
-  const about = () => {
-    const mode = REPORTED.has(client?.mode) ? client.mode : "starting";
-    const diverged = client?.diverged ? `; diverged=${client.diverged}` : "";
-    return `${device}; mode=${mode}; pending=0${diverged}`;
-  };
+  const about = () => client.report(device);
   const transport = new DatedTransport(location.origin, session.token, about);
 
   const save = () => {
     clearTimeout(saving);
     saving = null;
-    if (client) store(name, client.state);
+    // A tab that does not lead any more must not keep its old state over the newer one.
+    if (shared.leading) store(name, client.state);
   };
   const changed = (news) => {
     shared.tell({ ...news, status: { ...news.status, skewMs: transport.skewMs } });

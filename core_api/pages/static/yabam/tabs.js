@@ -32,6 +32,7 @@ export class Shared {
   #unanswered = 0;
   #copy = null;
   #posted = null;
+  #status = null;
 
   /**
    * @param name what the tabs share: one per signed-in person and set of channels
@@ -77,6 +78,7 @@ export class Shared {
   /** To be called with what the Client tells, in the leading tab. */
   tell({ changes, status }) {
     if (!this.#client) return;
+    this.#status = status;
     const { state } = this.#client;
     const position = `${state.epoch} ${formatCursor(Object.entries(status.positions))}`;
     if (changes.length > 0 || position !== this.#posted) {
@@ -175,8 +177,8 @@ export class Shared {
       this.#post({ type: "here" });
       this.#client.tick();
     } else if (type === "ask") {
-      const { state, status } = this.#client;
-      this.#post({ type: "state", state, changes: [], status });
+      const { state } = this.#client;
+      this.#post({ type: "state", state, changes: [], status: this.#status });
     }
   }
 
