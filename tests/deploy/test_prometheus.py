@@ -1,0 +1,186 @@
+"""A real Prometheus over a real installation: it reads every process, and raises what it should."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import yaml
+
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.ports import free_port
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.stack import Addresses, Stack, free_ports
+from tests.deploy.exported import ROOT
+from tests.integration.core_service import KEYS, an_order, bearer, token
+
+PROMETHEUS = shutil.which("prometheus")
+WITHIN_S = 90.0
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        PROMETHEUS is None,
+        reason="prometheus is not installed (Debian: apt-get install prometheus)",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="yabam-prom-", ignore_cleanup_errors=True) as name:
+        path = Path(name)
+        path.chmod(0o711)
+        yield path
+
+
+@pytest.fixture(scope="module")
+def stack(folder: Path) -> Iterator[Stack]:
+    postgres, broker = EmbeddedPostgres(folder / "postgres", durable=False), EmbeddedBroker(folder)
+    postgres.start()
+    broker.start()
+    database = f"t{uuid.uuid4().hex}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres.url)
+        await connection.execute(f"CREATE DATABASE {database}")
+        await connection.close()
+
+    asyncio.run(create())
+    url = postgres.url.rpartition("/")[0] + f"/{database}"
+    stack = Stack(
+        Addresses(url, broker.bootstrap, ports=free_ports()),
+        KEYS,
+        folder,
+        {"YABAM_EVENTS_FETCH_WAIT_MS": "10"},
+    )
+    try:
+        stack.migrate()
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+        broker.stop()
+        postgres.stop()
+
+
+@pytest.fixture(scope="module")
+def prometheus(stack: Stack, folder: Path) -> Iterator[str]:
+    """Prometheus with our configuration, in which only the addresses and the pace are other."""
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(ROOT / "deploy/prometheus/alerts.yml")]
+    held = folder / "ops-token"
+    held.write_text(token("ops"))
+    for job in config["scrape_configs"]:
+        del job["dns_sd_configs"]
+        job["authorization"] = {"credentials_file": str(held)}
+        port = getattr(stack.addresses.ports, job["job_name"].removeprefix("yabam-"))
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    with (folder / "prometheus.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                str(PROMETHEUS),
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'tsdb'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield f"http://127.0.0.1:{port}/api/v1"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+async def client(prometheus: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=prometheus, timeout=10) as client:
+        yield client
+
+
+async def data(client: httpx.AsyncClient, path: str, **query: str) -> Any:
+    answer = (await client.get(path, params=query)).json()
+    assert answer["status"] == "success", answer
+    return answer["data"]
+
+
+async def until(
+    client: httpx.AsyncClient, path: str, wanted: Callable[[Any], bool], **query: str
+) -> Any:
+    """What the path answers, as soon as it is as wanted."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            try:
+                if wanted(found := await data(client, path, **query)):
+                    return found
+            except (httpx.TransportError, json.JSONDecodeError):
+                pass  # it is starting
+            await asyncio.sleep(0.2)
+
+
+def firing(alerts: dict[str, Any]) -> set[str]:
+    return {one["labels"]["alertname"] for one in alerts["alerts"] if one["state"] == "firing"}
+
+
+async def test_it_reads_every_process(client: httpx.AsyncClient) -> None:
+    targets = await until(
+        client,
+        "/targets",
+        lambda found: (
+            len(found["activeTargets"]) == 4
+            and all(target["health"] == "up" for target in found["activeTargets"])
+        ),
+    )
+    jobs = {target["labels"]["job"] for target in targets["activeTargets"]}
+    assert jobs == {"yabam-core", "yabam-events", "yabam-relay", "yabam-ingest"}
+
+
+async def test_every_query_of_the_dashboard_is_answered(
+    client: httpx.AsyncClient, stack: Stack
+) -> None:
+    async with httpx.AsyncClient(base_url=stack.core_url) as core:
+        placed = await core.post(
+            "/v1/orders", json=an_order("1"), headers=bearer(token("owner", "1"))
+        )
+        assert placed.status_code == 201
+    await until(
+        client,
+        "/query",
+        lambda found: float(found["result"][0]["value"][1]) > 0 if found["result"] else False,
+        query="sum(rate(yabam_relay_published_events_total[1m]))",
+    )
+    board = json.loads((ROOT / "deploy/grafana/yabam.json").read_text())
+    queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    for query in queries:
+        await data(client, "/query", query=query)
+
+
+async def test_a_system_that_is_well_raises_nothing_and_one_without_event_server_does(
+    client: httpx.AsyncClient, stack: Stack
+) -> None:
+    groups = (await until(client, "/rules", lambda found: bool(found["groups"])))["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert all(rule["health"] in ("ok", "unknown") for rule in rules), rules
+    assert firing(await data(client, "/alerts")) == set()
+    stack.events.kill()
+    try:
+        wanted = {"YabamNoEventServerReady"}
+        await until(client, "/alerts", lambda found: wanted <= firing(found))
+    finally:
+        stack.events.start()
+        await asyncio.to_thread(stack.events.wait_ready, 30)
+    await until(client, "/alerts", lambda found: not wanted & firing(found))
