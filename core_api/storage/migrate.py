@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core_api.storage.lineage import START_EPOCH
 
@@ -38,7 +39,7 @@ async def downgrade(database_url: str, revision: str) -> None:
 
 async def start_epoch(database_url: str, epoch: str) -> None:
     """Begin a new lifetime of the log: every cursor of the old one is answered with a reset."""
-    engine = create_async_engine(engine_url(database_url))
+    engine = _engine(database_url)
     try:
         async with engine.begin() as connection:
             await connection.execute(text(START_EPOCH), {"epoch": epoch})
@@ -46,8 +47,16 @@ async def start_epoch(database_url: str, epoch: str) -> None:
         await engine.dispose()
 
 
+def _engine(database_url: str) -> AsyncEngine:
+    # asyncpg reads the URL itself, as it does in the pool: SQLAlchemy would hand it each option as
+    # an argument, and it has none for `sslmode` and others that Postgres's own URLs have.
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database_url)
+    )
+
+
 async def _run(database_url: str, action: Callable[[Config], None]) -> None:
-    engine = create_async_engine(engine_url(database_url))
+    engine = _engine(database_url)
     try:
         async with engine.connect() as connection:
             await _lock(connection)
