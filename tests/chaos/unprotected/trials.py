@@ -53,7 +53,7 @@ TRIALS: Final = (
     Trial("net-stall", delivery.SILENCE_AT_CLIENT),
     Trial("net-stall-streams", delivery.SILENCE_AT_CLIENT),
     Trial("net-tear", pipeline.IDEMPOTENCY),
-    Trial("net-cut", delivery.NO_BLIND_WINDOW),
+    Trial("net-cut", delivery.SYNC_APPLIED),
     Trial("net-latency", delivery.NO_BLIND_WINDOW),
     Trial("net-trickle", delivery.NO_BLIND_WINDOW),
     Trial("clock-core", pipeline.CORE_DATABASE_CLOCK),
