@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from client_sdk.contract.errors import FrameError, RecordError
+from client_sdk.contract.channel import parse_event_id
+from client_sdk.contract.errors import CursorError, FrameError, RecordError
 from client_sdk.contract.frame import encode_frame
 from client_sdk.contract.record import (
     Headers,
     OrderRecord,
     WatermarkRecord,
     decode_record,
-    split_ids,
 )
 from event_server.hub import Hub
 from event_server.ring import MARGIN_S
@@ -114,9 +114,9 @@ class Intake:
             self._skipped("old_epoch", f"epoch {record.epoch} is over")
             return
         before = self._hub.deliveries
-        publish = self._hub.publish
+        publish, kind = self._hub.publish, record.type
         for (channel, seq), event_id, line in zip(places, record.ids, record.lines, strict=True):
-            publish(channel, seq, (event_id, record.type, line), time)
+            publish(channel, seq, (event_id, kind, line), time)
         if self._handed is not None and self._hub.deliveries != before:
             self._handed(time)
 
@@ -125,7 +125,10 @@ class Intake:
         channel, _, seq = event_id.rpartition("@")
         if self._hub.rings.get(channel) is not None and seq.isdecimal() and len(seq) < MAX_DIGITS:
             return channel, int(seq)
-        return split_ids([event_id])[0]
+        try:
+            return parse_event_id(event_id)
+        except CursorError as error:
+            raise RecordError(str(error)) from error
 
     def _learn(self, kind: str) -> None:
         """Hold a type that has not come before against the rules of a frame."""

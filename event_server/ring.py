@@ -9,7 +9,10 @@ has none, so that what is kept follows what is committed and not how many channe
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
+
+from msgspec import Struct
 
 from event_server.frames import Event
 
@@ -21,16 +24,13 @@ MARGIN_S: Final = 1.0
 came a moment after the record's time. Coverage is claimed from this much later."""
 
 
-class Ring:
+class Ring(Struct, eq=False):
     """One channel's run of (record time, event), the newest at `head`."""
 
-    __slots__ = ("entries", "head", "marked")
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[float, Event]] = []
-        self.head = 0
-        self.marked = -1
-        """The second under which the ring was last noted for expiry."""
+    entries: list[tuple[float, Event]] = []
+    head: int = 0
+    marked: int = -1
+    """The second under which the ring was last noted for expiry."""
 
     @property
     def floor(self) -> int:
@@ -54,6 +54,9 @@ class Rings:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._rings: dict[str, Ring] = {}
+        # The dictionary's own method, because every event of the topic asks.
+        self.get: Callable[[str], Ring | None] = self._rings.get
+        """The channel's ring; None: nothing was committed in it since `covered_since`."""
         self._by_second: dict[int, list[str]] = {}
         self.covered_since = math.inf
         """All that was committed after this time (database) is in the rings, or yet to come."""
@@ -66,10 +69,6 @@ class Rings:
     def __len__(self) -> int:
         return len(self._rings)
 
-    def get(self, channel: str) -> Ring | None:
-        """The channel's ring; None: nothing was committed in it since `covered_since`."""
-        return self._rings.get(channel)
-
     def append(self, channel: str, seq: int, event: Event, time: float) -> None:
         """Keep an event; a seq that does not follow the head starts the channel's ring anew."""
         ring = self._rings.get(channel)
@@ -78,7 +77,9 @@ class Rings:
         elif seq != ring.head + 1:
             self._drop(ring, len(ring.entries))
         elif len(ring.entries) >= self._max_events:
-            self._drop(ring, 1)
+            _, gone = ring.entries.pop(0)
+            self.bytes -= len(gone[2]) + EVENT_OVERHEAD
+            self.events -= 1
         entries = ring.entries
         if entries and time < entries[-1][0]:
             # Within a ring times never fall, so that each second can cut off a first part of it.

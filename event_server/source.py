@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -227,8 +227,10 @@ class KafkaSource:
             now = self._monotonic()
             for tp, records in batches.items():
                 warm = self._hub.warm
+                take, partition = intake.take, tp.partition
                 for record in records:
-                    self._take(intake, record, now)
+                    time, value = record.timestamp / 1000, record.value
+                    take(partition, record.offset, time, value, record.headers, now)
                 positions[tp] = records[-1].offset + 1
                 heard[tp] = now
                 if self._hub.warm and not warm:
@@ -238,16 +240,6 @@ class KafkaSource:
                 next_check = now + _CHECK_EVERY_S
                 await self._check(consumer, positions, heard, owed, now)
             await asyncio.sleep(0)  # a full buffer must not keep the streams from being written
-
-    def _take(self, intake: Intake, record: Any, now: float) -> None:
-        intake.take(
-            record.partition,
-            record.offset,
-            record.timestamp / 1000,
-            record.value,
-            record.headers,
-            now,
-        )
 
     async def _check(
         self,

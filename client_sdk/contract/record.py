@@ -75,8 +75,9 @@ def decode_record(value: bytes | None, headers: Headers) -> OrderRecord | Waterm
     Raises:
         RecordError: the record is not of our making.
     """
-    # Kafka permits a header without a value, whatever the type of ours says.
-    fields = {name: value or b"" for name, value in headers}
+    fields = dict(headers)
+    if None in fields.values():  # Kafka permits it, whatever the type of ours says
+        fields = {name: text or b"" for name, text in fields.items()}
     kind, epoch = fields.get("type"), fields.get("epoch")
     if not kind or not epoch:
         raise RecordError("the record lacks the header type or epoch")
