@@ -114,8 +114,18 @@ async def test_when_the_leader_closes_the_other_goes_on_from_its_copy(
     await follower.shows("a")
     await leader.push(SECOND)
     await follower.shows("a", "b")
-    await leader.page.evaluate("() => tab.shared.close()")
+    # It is handed over, not taken for lack of an answer.
+    await leader.page.evaluate(
+        """() => {
+            globalThis.reminders = 0;
+            new BroadcastChannel("orders of kim").onmessage = ({ data }) => {
+                if (data.type === "remind") globalThis.reminders += 1;
+            };
+            tab.shared.close();
+        }"""
+    )
     await follower.leads()
+    assert await leader.page.evaluate("() => globalThis.reminders") <= 5
     assert (await follower.asked())[0] == {"after": {"store:12": 6}, "epoch": "E1"}
     modes = await follower.page.evaluate("() => tab.seen.map(({ mode }) => mode)")
     assert "closed" not in modes
