@@ -14,7 +14,14 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 import event_server.source
 from client_sdk.contract.record import partition_of
 from core_api.errors import SettingsError as CoreSettingsError
-from core_api.topics import differences, ensure_topics, events_topic, inbound_topic
+from core_api.topics import (
+    BrokerError,
+    Topic,
+    differences,
+    ensure_topics,
+    events_topic,
+    inbound_topic,
+)
 from deploy.kafka.server import KafkaServer
 from event_server.errors import SettingsError
 from tests.integration.event_server.relay import PARTITIONS, admin_of, relay_to
@@ -46,6 +53,14 @@ async def test_a_missing_topic_is_made_with_the_settings_that_it_needs(
     assert {name: found[name] for name in wanted.configs} == wanted.configs
     assert len(described["partitions"]) == PARTITIONS
     assert log == []
+
+
+async def test_a_topic_that_kafka_does_not_make_is_named_with_kafka_s_reason(
+    address: str, topic: str
+) -> None:
+    wanted = Topic(topic, PARTITIONS, configs={"retention.ms": "soon"})
+    with pytest.raises(BrokerError, match=f"does not make the topic {topic}: .*retention.ms"):
+        await ensure_topics(address, [wanted], 5)
 
 
 async def test_settings_of_somebody_else_s_topic_that_do_harm_are_named(
