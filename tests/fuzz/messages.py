@@ -1,0 +1,61 @@
+"""Targets over JSON: what clients send to Core, what a server sends to a client, commands."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+
+from client_sdk.contract.frame import SseEvent
+from client_sdk.contract.sync import decode_sync
+from client_sdk.transport import signal_of
+from core_api.errors import BadRequestError, InvalidError
+from core_api.inbound import decode_command
+from core_api.orders import PlaceOrder
+from core_api.request_parts import decoded
+from core_api.sync_request import SyncBody, request_of
+from tests.fuzz.names import hold
+
+_BODY = msgspec.json.Decoder(SyncBody)
+_PLACE = msgspec.json.Decoder(PlaceOrder)
+
+
+def sync_body(data: bytes) -> None:
+    """The body of `POST /v1/sync`, and of an order, is refused or asks for what may be asked."""
+    with suppress(BadRequestError, InvalidError):
+        hold(request_of(decoded(_BODY, data)))
+    try:
+        order = decoded(_PLACE, data)
+    except (BadRequestError, InvalidError):
+        return
+    assert "\x00" not in str(order)
+    assert order.items
+
+
+def command(data: bytes) -> None:
+    """A command from Kafka is refused for a reason, or is one."""
+    try:
+        found = decode_command(data)
+    except (BadRequestError, InvalidError):
+        return
+    assert found.caller.role == "producer"
+    assert found.idempotency.key.isascii()
+
+
+def sync_answer(data: bytes) -> None:
+    """What a client makes of an answer: the answer, or one of the errors that it knows."""
+    try:
+        answer = decode_sync(data)
+    except (msgspec.DecodeError, ValueError):
+        return
+    assert decode_sync(msgspec.json.encode(answer)) == answer
+
+
+def signal(data: bytes) -> None:
+    """What a client makes of an event of a stream: an input, nothing, or an error that it knows."""
+    kind, _, text = data.partition(b"\x00")
+    event = SseEvent(kind.decode("utf-8", "replace"), text.decode("utf-8", "replace"), "")
+    try:
+        signal_of(1, event)
+    except (msgspec.DecodeError, ValueError):
+        return
