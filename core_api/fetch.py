@@ -81,10 +81,10 @@ class FetchSync:
         self._deadline_s = deadline_s
         self._reset_given = reset_given
         self._pages: Gatherer[PageQuery, Moment, Page] = Gatherer(
-            lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY
+            lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY, abandons=True
         )
         self._snapshots: Gatherer[SnapshotQuery, Moment, OpenOrders] = Gatherer(
-            lambda queries: read_snapshots(pool, queries), _SNAPSHOTS_PER_QUERY
+            lambda queries: read_snapshots(pool, queries), _SNAPSHOTS_PER_QUERY, abandons=True
         )
 
     async def answer(self, caller: Caller, request: SyncRequest) -> bytes:

@@ -27,6 +27,8 @@ class Gatherer(Generic[Q, C, R]):
         run: answers questions, in their order, together with what is common to all answers.
         most: how many questions one query may carry; one caller's stay together.
         identities: what no two questions of one query may share; the later one waits for the next.
+        abandons: whether a query in flight is cancelled once all its callers have gone away; for
+            reading, where nothing is lost by it.
     """
 
     def __init__(
@@ -34,11 +36,14 @@ class Gatherer(Generic[Q, C, R]):
         run: Callable[[Sequence[Q]], Awaitable[tuple[C, list[R]]]],
         most: int,
         identities: Callable[[Q], Iterable[object]] = lambda _question: (),
+        abandons: bool = False,
     ) -> None:
         self._run = run
         self._most = most
         self._identities = identities
         self._waiting: deque[Asked[Q, C, R]] = deque()
+        self._abandons = abandons
+        self._in_flight: list[Asked[Q, C, R]] = []
         self._pump: asyncio.Task[None] | None = None
 
     async def ask(self, questions: Sequence[Q], deadline: float | None = None) -> tuple[C, list[R]]:
@@ -54,14 +59,22 @@ class Gatherer(Generic[Q, C, R]):
         self._waiting.append((questions, future))
         if self._pump is None:
             self._pump = asyncio.create_task(self._drain(), name="gather")
-        if deadline is None:
-            return await future
         # A timer on the future costs a fraction of asyncio.timeout, and this is the hottest path.
-        timer = loop.call_at(deadline, _expire, future)
+        timer = None if deadline is None else loop.call_at(deadline, _expire, future)
         try:
             return await future
+        except (TimeoutError, asyncio.CancelledError):
+            self._abandon_if_unwanted()
+            raise
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
+
+    def _abandon_if_unwanted(self) -> None:
+        wanted = any(not future.done() for _, future in self._in_flight)
+        if self._abandons and self._in_flight and self._pump is not None and not wanted:
+            self._in_flight = []
+            self._pump.cancel()
 
     async def _drain(self) -> None:
         try:
@@ -94,13 +107,22 @@ class Gatherer(Generic[Q, C, R]):
 
     async def _answer(self, batch: list[Asked[Q, C, R]]) -> None:
         questions = [question for asked, _ in batch for question in asked]
+        self._in_flight = batch
         try:
             common, answers = await self._run(questions)
+        except asyncio.CancelledError:
+            pump = asyncio.current_task()
+            if self._in_flight or pump is None:
+                raise
+            pump.uncancel()  # it was ours, and meant for this query alone
+            return
         except Exception as error:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
             return
+        finally:
+            self._in_flight = []
         start = 0
         for asked, future in batch:
             end = start + len(asked)

@@ -20,8 +20,12 @@ from uuid import UUID
 
 import asyncpg
 
+from core_api.errors import UnavailableError
 from core_api.log import LogWrite
 from core_api.storage.pool import Pool, mapped_errors
+
+MAX_CLASHES: Final = 4
+"""A batch that has met a deadlock or a serialisation failure so often is given up."""
 
 # Each WITH term reads from the one before it, which fixes the order of the locks: a term that
 # nobody reads would run last, after the counter rows are taken.
@@ -160,22 +164,34 @@ class Write:
 async def write_batch(pool: Pool, writes: Sequence[Write]) -> list[Outcome]:
     """Write commands, all in one transaction; what became of each, in their order.
 
-    No two may share an order or an idempotency key.
+    No two may share an order or an idempotency key. Writers do not clash with each other; where one
+    clashes with somebody else's transaction, Postgres has undone it whole, and it is done again.
 
     Raises:
-        UnavailableError: Postgres does not answer; whether it wrote is not known.
+        UnavailableError: Postgres does not answer, and whether it wrote is not known; or others
+            clashed with it `MAX_CLASHES` times, and nothing is written.
     """
-    with mapped_errors():
-        rows = await pool.fetch(
-            _WRITE,
-            *_columns([_order_row(write) for write in writes], 20),
-            *_columns([row for write in writes for row in _item_rows(write)], 6),
-            *_columns([row for write in writes for row in _event_rows(write)], 4),
-        )
+    arguments = (
+        *_columns([_order_row(write) for write in writes], 20),
+        *_columns([row for write in writes for row in _item_rows(write)], 6),
+        *_columns([row for write in writes for row in _event_rows(write)], 4),
+    )
+    rows = await _fetch(pool, arguments)
     outcomes = [Outcome.STALE] * len(writes)
     for place, outcome in rows:
         outcomes[place] = Outcome(outcome)
     return outcomes
+
+
+async def _fetch(pool: Pool, arguments: Sequence[object]) -> Sequence[asyncpg.Record]:
+    clash: Exception | None = None
+    for _ in range(MAX_CLASHES):
+        try:
+            with mapped_errors():
+                return await pool.fetch(_WRITE, *arguments)
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+            clash = error
+    raise UnavailableError(f"other transactions kept clashing with it: {clash}") from clash
 
 
 async def write_each(

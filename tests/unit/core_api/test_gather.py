@@ -249,3 +249,62 @@ async def test_a_caller_past_its_deadline_leaves_and_the_query_goes_on_for_the_o
         await hasty
     release.set()
     assert await patient == ("common", [2])
+
+
+class Slow:
+    """Never answers by itself; tells which queries were cancelled."""
+
+    def __init__(self) -> None:
+        self.begun: list[list[str]] = []
+        self.cancelled: list[list[str]] = []
+        self.go_on = asyncio.Event()
+
+    async def run(self, questions: Sequence[str]) -> tuple[int, list[str]]:
+        self.begun.append(list(questions))
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(list(questions))
+            raise
+        return len(self.begun), [f"{question}!" for question in questions]
+
+
+async def test_a_query_that_nobody_waits_for_any_more_is_cancelled_and_the_next_goes_out() -> None:
+    slow = Slow()
+    queries: Gatherer[str, int, str] = Gatherer(slow.run, 100, abandons=True)
+    first = await asked(queries, "a")
+    soon = asyncio.get_running_loop().time() + 0.01
+    second = asyncio.create_task(queries.ask(["b"], soon))
+    third = await asked(queries, "c")
+    first.cancel()
+    await settled()
+    assert (slow.cancelled, slow.begun[1:]) == ([["a"]], [["b", "c"]])
+    with pytest.raises(TimeoutError):
+        await second
+    assert slow.cancelled == [["a"]], "there is still one who waits for the second"
+    fourth = await asked(queries, "d")
+    third.cancel()
+    await settled()
+    assert slow.cancelled == [["a"], ["b", "c"]]
+    slow.go_on.set()
+    assert await fourth == (3, ["d!"])
+    assert await queries.ask(["e"]) == (4, ["e!"]), "it works as before"
+
+
+async def test_a_query_past_the_deadline_of_all_its_callers_is_cancelled() -> None:
+    slow = Slow()
+    queries: Gatherer[str, int, str] = Gatherer(slow.run, 100, abandons=True)
+    with pytest.raises(TimeoutError):
+        await queries.ask(["a"], asyncio.get_running_loop().time() + 0.01)
+    await settled()
+    assert slow.cancelled == [["a"]]
+
+
+async def test_a_query_that_writes_goes_on_without_its_callers() -> None:
+    slow = Slow()
+    queries: Gatherer[str, int, str] = Gatherer(slow.run, 100)
+    (await asked(queries, "a")).cancel()
+    await settled()
+    assert slow.cancelled == []
+    slow.go_on.set()
+    assert await queries.ask(["b"]) == (2, ["b!"])
