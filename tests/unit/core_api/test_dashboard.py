@@ -121,6 +121,20 @@ async def test_a_viewer_that_comes_back_soon_finds_the_points_still_there() -> N
     one.stop()
 
 
+async def test_leaving_and_coming_back_at_once_stops_nothing() -> None:
+    world = World()
+    one = sampler(world, linger_s=0)
+    with one.viewer():
+        await world.until(1)
+    with one.viewer():
+        watch = one.watch(60)
+        await anext(watch)
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+        world.turns.put_nowait(4)
+        assert await next_figures(watch) == 4
+
+
 async def test_a_look_that_fails_ends_nothing() -> None:
     world = World()
     one = sampler(world)

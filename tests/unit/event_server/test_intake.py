@@ -23,11 +23,13 @@ class Session:
     def __init__(self, ends: dict[int, int], since: float | None = 900.0) -> None:
         self.hub: Hub = make_hub(partitions=len(ends), covered_since=0.0)
         self.skipped: list[tuple[str, str]] = []
+        self.handed: list[float] = []
         self.offsets = dict.fromkeys(ends, 0)
         self.intake = Intake(
             self.hub,
             {p: Reach(end, since) for p, end in ends.items()},
             lambda kind, reason: self.skipped.append((kind, reason)),
+            self.handed.append,
         )
 
     def take(
@@ -151,6 +153,21 @@ class TestRecords:
         session.watermark(0, epoch="01EPOCH0")
         assert [k for k, _ in session.skipped] == ["old_epoch", "old_epoch"]
         assert session.hub.watermark is None
+
+
+class TestHandedOut:
+    def test_the_time_of_a_record_is_told_once_if_somebody_follows_a_channel_of_it(self) -> None:
+        session = Session({0: 0})
+        session.watermark(0, 1002.0)
+        session.order(0, "store:12@1", time=1003.0)
+        followers = [FakeSubscriber(), FakeSubscriber()]
+        for one in followers:
+            session.hub.attach(one, {"store:12": 1}, {"store:12": 1}, 1003.0, EPOCH)
+        session.order(0, "store:12@2", "table:12/5@1", time=1004.0)
+        session.order(0, "store:13@1", time=1005.0)
+        session.order(0, "store:12@2", time=1006.0)
+        assert [one.ids() for one in followers] == [["store:12@2"]] * 2
+        assert session.handed == [1004.0]
 
 
 class TestTheDatabasesClockSetBack:
