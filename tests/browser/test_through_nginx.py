@@ -15,7 +15,11 @@ from playwright.async_api import Page, expect
 from tests.browser.module_page import chromium
 from tests.deploy.site import Site, started
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-through-nginx"),
+]
 
 SOON_MS: Final = 20_000
 SETTINGS: Final = {"YABAM_EVENTS_FETCH_WAIT_MS": "10", "YABAM_POLL_AFTER_MS": "500"}

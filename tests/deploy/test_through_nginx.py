@@ -16,6 +16,8 @@ from client_sdk import Item, OrderClient, OrderEvent, OrderProducer, Settings
 from client_sdk.contract.frame import SseEvent, SseParser
 from tests.deploy.site import Site, started
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("through-nginx")]
+
 ITEMS: Final = [Item("Bibimbap", 1, 9_500)]
 BRISK: Final = {
     "YABAM_EVENTS_FETCH_WAIT_MS": "10",
