@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import httpx
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from client_sdk.contract.channel import Channel
 from core_api.access import Caller
@@ -23,6 +25,12 @@ _BRISK: Final = {
     "YABAM_POLL_AFTER_MS": "500",
 }
 _TOKEN_LIFETIME_S: Final = 3600
+SOON_MS: Final = 20_000
+"""How long a page may take for anything, on a machine that is busy with other tests."""
+SIZES: Final = {"1024x768": (1024, 768), "phone": (390, 844)}
+SHOTS: Final = Path("build/screenshots")
+# What a browser says of its own when a server is gone; the page handles it.
+_UNREACHED: Final = "Failed to load resource"
 _stores = count(1)
 
 
@@ -51,17 +59,14 @@ class Site:
         keys = token_keys({"local": self.keys.token}, "local")
         return keys.sign(Caller(f"{role}-1", role, frozenset(stores), table), lifetime_s)
 
-    async def streams(self) -> int:
-        """How many streams the event server holds now."""
-        async with httpx.AsyncClient() as client:
-            answer = await client.get(
-                f"{self.stack.events_url}/metrics",
-                headers={"authorization": f"Bearer {self.token('ops')}"},
-            )
-            answer.raise_for_status()
-        found = re.search(r"^yabam_events_connections ([0-9.e+]+)$", answer.text, re.MULTILINE)
-        assert found is not None, answer.text
-        return int(float(found[1]))
+    async def streams_are(self, count: int) -> None:
+        """Return once the event server holds so many streams."""
+        ops = {"authorization": f"Bearer {self.token('ops')}"}
+        async with httpx.AsyncClient(headers=ops) as client, asyncio.timeout(SOON_MS / 1000):
+            wanted = f"\nyabam_events_streams_open_count {count}.0\n"
+            url = f"{self.stack.events_url}/metrics"
+            while wanted not in (await client.get(url)).text:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 class Store:
@@ -127,6 +132,58 @@ class Store:
         answer.raise_for_status()
         (channel,) = answer.json()["channels"]
         return list(channel["snapshot"]["orders"])
+
+
+@asynccontextmanager
+async def device(
+    browser: Browser,
+    size: tuple[int, int] = SIZES["1024x768"],
+    locale: str = "en-US",
+    *,
+    touch: bool = False,
+) -> AsyncIterator[BrowserContext]:
+    """A device of its own: pages on which no error is raised and nothing breaks their policy."""
+    context = await browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, locale=locale, has_touch=touch
+    )
+    errors: list[str] = []
+
+    def watch(page: Page) -> None:
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", heard)
+
+    def heard(line: ConsoleMessage) -> None:
+        if line.type == "error" and not line.text.startswith(_UNREACHED):
+            errors.append(line.text)
+
+    context.on("page", watch)
+    yield context
+    await context.close()
+    assert not errors
+
+
+async def opened(context: BrowserContext, url: str, lamp: str = "live") -> Page:
+    """A page, once its lamp says so."""
+    page = await context.new_page()
+    await page.goto(url)
+    await lit(page, lamp)
+    return page
+
+
+async def lit(page: Page, mode: str) -> None:
+    """Return once the page's lamp says so."""
+    await expect(page.locator("#lamp")).to_have_attribute("data-mode", mode)
+
+
+def card(page: Page, order: dict[str, Any]) -> Locator:
+    """The card of an order on a terminal, by the end of its id."""
+    return page.locator(".card", has_text=f"#{order['id'][-4:].upper()}")
+
+
+async def shot(page: Page, name: str) -> None:
+    """Keep a screenshot."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SHOTS / f"{name}.png")
 
 
 async def until_ready(*processes: Any, timeout_s: float = 60) -> None:

@@ -94,6 +94,7 @@ export class Desk {
   #see({ orders, changes, status }, name) {
     const wasAway = this.#status.mode !== "live" && this.#status.mode !== "polling";
     this.#status = status;
+    const wasKnown = this.#known;
     this.#known ||= status.certainAt !== null || orders.length > 0;
     this.#ledger.take({ orders, changes }, Date.now());
     if (changes.length > 0) store(`${name}.closed`, this.#ledger.closed);
@@ -104,7 +105,9 @@ export class Desk {
     }
     const arrived = changes.filter((c) => c.kind === "added" && c.order.status === "placed");
     if (arrived.length > 0) this.#announce(arrived.map((change) => change.order));
-    this.#show(new Set(arrived.map((change) => change.id)), changes.length > 0);
+    // After a reload the orders are there from the start, with no change to tell of.
+    const ordersChanged = changes.length > 0 || !wasKnown;
+    this.#show(new Set(arrived.map((change) => change.id)), ordersChanged);
   }
 
   #failed(cause) {

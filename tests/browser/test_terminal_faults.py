@@ -1,0 +1,138 @@
+"""The owner's terminal while servers die and the network goes: nothing is lost, and it says so."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.restaurant import (
+    Site,
+    Store,
+    card,
+    device,
+    lit,
+    opened,
+    shot,
+    until_ready,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-faults")]
+
+
+@pytest.fixture(autouse=True)
+async def whole(site: Site) -> None:
+    """Every test begins with everything running."""
+    for process in (site.stack.core, site.stack.events):
+        if process.exit_status is not None:
+            process.start()
+    await until_ready(site.stack.core, site.stack.events)
+
+
+async def expect_the_same_as_core(store: Store, terminal: Page) -> None:
+    """Each open order stands on the terminal as it does in Core, and no other does."""
+    orders = await store.open_orders()
+    await expect(terminal.locator(".card")).to_have_count(len(orders))
+    for order in orders:
+        await expect(card(terminal, order)).to_have_attribute("data-status", order["status"])
+        await expect(card(terminal, order).locator(".sending-note")).to_have_count(0)
+
+
+async def test_without_event_server_it_polls_and_orders_still_arrive_and_it_returns(
+    site: Site, store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        await asyncio.to_thread(site.stack.events.kill)
+        await lit(terminal, "polling")
+        await expect(terminal.locator("#fault")).to_contain_text("Orders still arrive")
+        orders = [await store.place(table_id=str(table)) for table in (1, 2)]
+        for order in orders:
+            await card(terminal, order).wait_for()
+        await shot(terminal, "terminal-polling")
+        site.stack.events.start()
+        await until_ready(site.stack.events)
+        await lit(terminal, "live")
+        await expect(terminal.locator("#fault")).to_be_hidden()
+        await store.place(table_id="3")
+        await expect_the_same_as_core(store, terminal)
+
+
+async def test_with_everything_gone_it_is_offline_keeps_what_was_done_and_recovers_all(
+    site: Site, store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        first, second = [await store.place(table_id=str(table)) for table in (1, 2)]
+        await card(terminal, second).wait_for()
+        for process in (site.stack.core, site.stack.events):
+            await asyncio.to_thread(process.kill)
+        await lit(terminal, "offline")
+        await expect(terminal.locator("#fault")).to_contain_text("it catches up by itself")
+        await expect(terminal.locator(".lamp-certain")).not_to_be_empty()
+        await card(terminal, first).locator('[data-to="accepted"]').click()
+        await expect(card(terminal, first).locator(".retrying")).to_have_text(
+            "No connection — will be sent again"
+        )
+        await shot(terminal, "terminal-offline")
+        site.stack.core.start()
+        await until_ready(site.stack.core)
+        # Somebody orders before the terminal is back.
+        third = await store.place(table_id="3")
+        site.stack.events.start()
+        await until_ready(site.stack.events)
+        await lit(terminal, "live")
+        await card(terminal, third).wait_for()
+        await expect_the_same_as_core(store, terminal)
+        assert (await store.read(first["id"]))["status"] == "accepted"
+
+
+async def test_what_was_pressed_survives_a_reload_without_network(
+    site: Site, store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        order = await store.place()
+        await card(terminal, order).wait_for()
+        await terminal.route("**/transitions", lambda route: route.abort())
+        await card(terminal, order).locator('[data-to="accepted"]').click()
+        await expect(card(terminal, order).locator(".retrying")).to_have_count(1)
+        await terminal.wait_for_timeout(600)  # what it keeps is written a moment later
+        terminal.on("dialog", lambda dialog: dialog.accept())
+        await terminal.unroute("**/transitions")
+        await terminal.reload()
+        await lit(terminal, "live")
+        await expect(card(terminal, order)).to_have_attribute("data-status", "accepted")
+        await expect_the_same_as_core(store, terminal)
+        assert (await store.read(order["id"]))["status"] == "accepted"
+
+
+async def test_a_network_that_goes_and_comes_back_loses_nothing(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        orders = [await store.place() for _ in range(3)]
+        await expect(terminal.locator(".card")).to_have_count(3)
+        await owner.set_offline(True)
+        await lit(terminal, "offline")
+        for to in ("accepted", "preparing", "ready", "served", "paid"):
+            await store.step(orders[0], to)
+        await store.place()
+        await owner.set_offline(False)
+        await lit(terminal, "live")
+        # The paid one stays in the last column for a while: it is done, not lost.
+        await expect(card(terminal, orders[0])).to_have_attribute("data-status", "paid")
+        await expect(terminal.locator('.column[data-column="new"] .card')).to_have_count(3)
+
+
+async def test_a_page_that_slept_asks_at_once(store: Store, browser: Browser) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        order = await store.place()
+        await card(terminal, order).wait_for()
+        async with terminal.expect_request(lambda request: "/v1/sync?" in request.url):
+            await terminal.evaluate("dispatchEvent(new Event('online'))")
+        await lit(terminal, "live")
+        await expect_the_same_as_core(store, terminal)
