@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +18,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from deploy.local.broker import EmbeddedBroker
+from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
@@ -123,6 +126,16 @@ async def following(stack: Stack, store: str) -> AsyncIterator[None]:
             yield
 
 
+async def answers(stack: Stack) -> None:
+    """Return once Core takes requests, whether or not it can serve them."""
+    async with httpx.AsyncClient(base_url=stack.core_url) as client, asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                await client.get("/healthz")
+                return
+            await asyncio.sleep(0.05)
+
+
 async def back(process: Process) -> None:
     process.start()
     await asyncio.to_thread(process.wait_ready, 30)
@@ -212,6 +225,45 @@ class TestFaults:
                 await expect(page.locator("#nodes")).to_contain_text("YABAM_OPS_NODES")
                 await expect(page.locator("#nodes tbody tr")).to_have_count(1)
                 await expect(page.locator(tile(page, "connections"))).to_have_text("–")
+        finally:
+            alone.core.stop()
+
+    async def test_without_postgres_the_page_says_so_and_shows_the_rest(
+        self, stack: Stack, browser: Browser, tmp_path: Path
+    ) -> None:
+        nowhere = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+        addresses = Addresses(nowhere, "127.0.0.1:1", ports=free_ports())
+        nodes = json.dumps([stack.events_url])
+        alone = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_NODES": nodes})
+        alone.core.start()
+        try:
+            await answers(alone)
+            async with viewer(browser) as (_, page):
+                await page.goto(address(alone, token("ops")))
+                await expect(page.locator("#faults")).to_contain_text("The database does not")
+                await expect(page.locator(tile(page, "outbox"))).to_have_text("–")
+                await expect(page.locator("#late")).to_contain_text("Not known")
+                await expect(page.locator("#nodes .state-ready")).to_have_count(2)
+                await expect(page.locator(tile(page, "connections"))).to_have_text("0")
+        finally:
+            alone.core.stop()
+
+    async def test_who_finds_no_room_is_told_and_let_in_when_there_is_some(
+        self, stack: Stack, browser: Browser, tmp_path: Path
+    ) -> None:
+        addresses = Addresses(stack.addresses.database, "127.0.0.1:1", ports=free_ports())
+        alone = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_VIEWERS": "1"})
+        try:
+            await back(alone.core)
+            async with viewer(browser) as (_, second):
+                async with viewer(browser) as (_, first):
+                    await first.goto(address(alone, token("ops")))
+                    await expect(first.locator(".lamp-mode")).to_have_text("Live")
+                    await second.goto(address(alone, token("ops")))
+                    await expect(second.locator(".lamp-mode")).to_have_text("Waiting for room")
+                    await expect(second.locator("#faults")).to_contain_text("Too many people")
+                await expect(second.locator(".lamp-mode")).to_have_text("Live")
+                await expect(second.locator("#faults")).not_to_contain_text("Too many people")
         finally:
             alone.core.stop()
 
