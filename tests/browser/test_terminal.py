@@ -257,6 +257,8 @@ async def test_it_fits_and_can_be_touched(store: Store, browser: Browser, size: 
             "all => all.filter(b => b.getBoundingClientRect().height < 43.5).map(b => b.innerText)"
         )
         assert low == []
+        cut = "e => e.scrollWidth - e.clientWidth"
+        assert await terminal.locator("#store-name").evaluate(cut) == 0, "the name is cut"
 
 
 @pytest.mark.parametrize(
