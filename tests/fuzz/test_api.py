@@ -1,0 +1,18 @@
+"""Core answers what its OpenAPI document says, as each role, to requests that fit it and do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from core_api.access import Role
+from tests.fuzz.api import fuzz_api
+from tests.integration.core_service import CoreService
+
+
+@pytest.mark.parametrize("role", ["owner", "table", None])
+def test_each_operation_answers_as_the_document_says(
+    core_process: CoreService, role: Role | None
+) -> None:
+    statuses = fuzz_api(core_process.stack.core_url, role, examples=8, seed=1)
+    assert max(statuses) < 500 or statuses[503]
+    assert statuses[200] > (5 if role == "owner" else 0)
