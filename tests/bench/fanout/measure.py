@@ -50,6 +50,11 @@ def private_kib(pids: Sequence[int]) -> int:
     return total
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started from its first thread."""
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @dataclass(frozen=True)
 class Came:
     """What the subscribers got since they were last asked."""

@@ -12,6 +12,7 @@ import httpx
 
 from deploy.local.ports import free_port
 from tests.bench.fanout.child import Child
+from tests.bench.fanout.measure import children_of
 from tests.bench.fanout.system import get, line, serves
 
 NGINX_MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
@@ -98,8 +99,7 @@ http {{
         await serves(f"http://127.0.0.1:{self.port}/ready")
 
     def pids(self) -> list[int]:
-        children = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text()
-        return [int(pid) for pid in children.split()]
+        return children_of(self._child.pid)
 
     def request(self, channel: int) -> bytes:
         return get(f"/stream?channel={channel}", self.port)

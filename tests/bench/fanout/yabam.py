@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from client_sdk.contract.ticket import Ticket, TicketKeys
 from core_api.topics import ensure_topics, events_topic
 from deploy.local.ports import free_port
 from tests.bench.fanout.child import Child
+from tests.bench.fanout.measure import children_of
 from tests.bench.fanout.system import get, line, serves
 
 EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
@@ -29,17 +32,25 @@ KEYS: Final = TicketKeys({"t1": b"k" * 32}, "t1")
 
 
 class Yabam:
-    """This event server, fed by a real Kafka."""
+    """This event server, fed by a real Kafka.
+
+    Args:
+        kafka: where it is.
+        streams: how many there will be.
+        workers: `--workers`.
+    """
 
     name = "yabam"
     deliveries_per_s = 60_000
 
-    def __init__(self, kafka: str, streams: int) -> None:
+    def __init__(self, kafka: str, streams: int, workers: int = 1) -> None:
         self.port = free_port()
+        self._workers = workers
+        self._worker_port = _free_ports(workers)
         self.kafka = kafka
         self._streams = streams
         self.topic = f"bench-{time.time_ns()}"
-        self._child = Child()
+        self._child = Child(signal.SIGTERM)  # it ends its workers at this one
         self._seqs: dict[int, int] = {}
         self._producer: AIOKafkaProducer | None = None
         self._marking: asyncio.Task[None] | None = None
@@ -50,12 +61,14 @@ class Yabam:
         await self._producer.start()
         self._marking = asyncio.create_task(self._mark())
         await self._child.start(
-            sys.executable, "-m", "client_sdk.cli", "events",
+            sys.executable, "-m", "client_sdk.cli", "events", "--workers", str(self._workers),
             YABAM_KAFKA=self.kafka,
             YABAM_EVENTS_TOPIC=self.topic,
             YABAM_PARTITIONS="1",
             YABAM_EVENTS_FETCH_WAIT_MS=str(FETCH_WAIT_MS),
             YABAM_EVENTS_PORT=str(self.port),
+            YABAM_EVENTS_WORKER_PORT=str(self._worker_port),
+            YABAM_EVENTS_DRAIN_S="0",
             YABAM_EVENTS_MAX_STREAMS=str(self._streams + 100),
             YABAM_EVENTS_LIFETIME_MIN_S="3600",
             YABAM_EVENTS_LIFETIME_MAX_S="3600",
@@ -64,10 +77,12 @@ class Yabam:
             YABAM_TICKET_KID="t1",
             YABAM_TOKEN_KEYS=json.dumps({"a1": "a" * 32}),
         )  # fmt: skip
-        await serves(f"http://127.0.0.1:{self.port}/readyz")
+        ports = [self._worker_port + n for n in range(self._workers)]
+        for port in [self.port] if self._workers == 1 else ports:
+            await serves(f"http://127.0.0.1:{port}/readyz")
 
     def pids(self) -> list[int]:
-        return [self._child.pid]
+        return [self._child.pid] if self._workers == 1 else children_of(self._child.pid)
 
     def request(self, channel: int) -> bytes:
         now = time.time()
@@ -91,7 +106,7 @@ class Yabam:
     async def stop(self) -> None:
         if self._marking is not None:
             self._marking.cancel()
-        await self._child.stop()
+        await self._child.stop(signal.SIGTERM)
         if self._producer is not None:
             await self._producer.stop()
 
@@ -105,3 +120,20 @@ class Yabam:
             batch.close()
             await self._producer.send_batch(batch, self.topic, partition=0)
             await asyncio.sleep(1)
+
+
+def _free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody uses right now."""
+    while True:
+        first = free_port()
+        if all(_is_free(first + n) for n in range(1, count)):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,109 @@
+"""What several workers bring: `python -m tests.bench.fanout.workers`.
+
+The same subscribers are served by `yabam events --workers N`, each worker reading Kafka by itself.
+Events of one channel are published as fast as they are taken, and the time counts until the last of
+them has reached its last subscriber. On a machine with fewer cores than workers, subscribers and
+Kafka want, more workers cannot be quicker: CPU per delivery then tells what they cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.kafka.server import KafkaServer, ensure_libs
+from tests.bench.fanout.__main__ import allow_files
+from tests.bench.fanout.machine import QuietMeter
+from tests.bench.fanout.measure import Subscribers, compiled, cpu_seconds
+from tests.bench.fanout.yabam import Yabam
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """One measurement of so many workers."""
+
+    deliveries_per_s: float
+    cpu_us_per_delivery: float
+    streams: list[int]
+    """How many each worker has."""
+
+
+async def measure(system: Yabam, program: Path, folder: Path, n: int, events: int) -> Shared:
+    """Serve `n` subscribers of one channel with so many events.
+
+    Raises:
+        RuntimeError: an event was lost, or a subscriber refused.
+    """
+    subscribers = Subscribers(program, folder)
+    try:
+        await system.start()
+        pids = system.pids()
+        await asyncio.sleep(0.5)  # who asked whether it is ready hangs up
+        idle = [_open_files(pid) for pid in pids]
+        await subscribers.connect(system.port, [system.request(0)] * n)
+        streams = [_open_files(pid) - before for pid, before in zip(pids, idle, strict=True)]
+        await subscribers.mark()
+        cpu, began = cpu_seconds(pids), time.monotonic()
+        for _ in range(events):
+            await system.publish([0])
+        came = await subscribers.gather(n * events, 120)
+        took = time.monotonic() - began
+        if came.events != n * events or came.closed:
+            raise RuntimeError(f"{came} of {n * events} events came")
+        spent = cpu_seconds(pids) - cpu
+    finally:
+        await subscribers.close()
+        await system.stop()
+    return Shared(n * events / took, spent / (n * events) * 1e6, streams)
+
+
+def _open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+async def run(options: argparse.Namespace, kafka: str, folder: Path) -> None:
+    """All of it, in interleaved rounds."""
+    program = compiled("subscribers", Path("build/bench"))
+    found: dict[int, list[Shared]] = {count: [] for count in options.workers}
+    for _ in range(options.rounds):
+        for count in options.workers:
+            system = Yabam(kafka, options.connections, count)
+            found[count].append(
+                await measure(system, program, folder, options.connections, options.events)
+            )
+    print("| workers | deliveries/s | µs of CPU per delivery | streams of each worker |")
+    print("| ---: | ---: | ---: | --- |")
+    for count, shared in found.items():
+        rate = statistics.median(one.deliveries_per_s for one in shared)
+        cost = statistics.median(one.cpu_us_per_delivery for one in shared)
+        spread = ", ".join(f"{streams:,}" for streams in sorted(shared[-1].streams))
+        print(f"| {count} | {rate:,.0f} | {cost:.2f} | {spread} |")
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.fanout.workers")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--connections", type=int, default=2000)
+    parser.add_argument("--events", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    allow_files(options.connections)
+    meter = QuietMeter()
+    with tempfile.TemporaryDirectory(prefix="yabam-workers-") as folder:
+        server = KafkaServer(Path(folder) / "kafka", ensure_libs(Path("build/kafka"), print))
+        server.start()
+        try:
+            asyncio.run(run(options, server.bootstrap, Path(folder)))
+        finally:
+            server.stop()
+    print(f"\nThe machine: {meter.read()}.")
+
+
+if __name__ == "__main__":
+    main()
