@@ -205,7 +205,7 @@ class TestFaults:
             stack.core.kill()
             try:
                 await expect(page.locator(".lamp-mode")).to_have_text("Not connected")
-                await expect(page.locator("#faults")).to_contain_text("these are its last figures")
+                await expect(page.locator("#faults")).to_contain_text("these are its last figures.")
                 await expect(page.locator(tile(page, "watermark"))).to_be_visible()
                 await expect(page.locator("#ops")).to_have_class("stale")
             finally:

@@ -50,14 +50,30 @@ export function late(stores) {
   if (stores.length === 0) return empty(t("lateNone"), true);
   return table(
     ["store", "problem", "orders", "waiting", "oldestOrder"],
-    stores.map((one) => [
+    byStore(stores).map((one) => [
       el("code", { class: "short" }, one.store_id),
-      el("span", { class: "badge placed" }, known(`kind_${one.kind}`, one.kind)),
+      one.kinds.map((kind) => el("span", { class: "badge placed" }, known(`kind_${kind}`, kind))),
       number(one.orders),
       span(one.waiting_s),
       el("code", { class: "quiet" }, one.order_id),
     ]),
   );
+}
+
+/** One row per store: an order that no device has is accepted by nobody either. */
+function byStore(stores) {
+  const found = new Map();
+  for (const one of stores) {
+    const row = found.get(one.store_id);
+    if (row === undefined) {
+      found.set(one.store_id, { ...one, kinds: [one.kind] });
+    } else {
+      row.kinds.push(one.kind);
+      row.kinds.sort().reverse();
+      row.orders = Math.max(row.orders, one.orders);
+    }
+  }
+  return [...found.values()];
 }
 
 /** The processes, those in trouble first. */
@@ -83,6 +99,6 @@ function figuresOf(figures) {
 function table(heads, rows) {
   const head = el("tr", {}, heads.map((name) => el("th", { scope: "col" }, t(name))));
   const body = rows.map((cells) =>
-    el("tr", {}, cells.map((cell, n) => el("td", { "data-head": t(heads[n]) }, cell))));
+    el("tr", {}, cells.map((cell, n) => el("td", { "data-head": t(heads[n]) }, el("div", {}, cell)))));
   return el("table", {}, el("thead", {}, head), el("tbody", {}, body));
 }

@@ -110,8 +110,8 @@ addTexts({
   fault_database: ["데이터베이스 응답 없음: {detail}", "The database does not answer: {detail}"],
   fault_late: ["주문이 도착하지 않은 매장 {count}곳", "Stores that orders do not reach: {count}"],
   fault_feed: [
-    "서버에 연결할 수 없어 마지막 수치를 보여 줍니다: {detail}",
-    "The server cannot be reached; these are its last figures: {detail}",
+    "서버에 연결할 수 없어 마지막 수치를 보여 줍니다. {detail}",
+    "The server cannot be reached: these are its last figures. {detail}",
   ],
   fault_busy: ["보는 사람이 너무 많습니다: {detail}", "Too many people watch: {detail}"],
 });
