@@ -67,6 +67,7 @@ def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
         raise PrepareError(f"--public takes such as {PUBLIC}, not {public!r}")
     environment, closed = folder / ".env", folder / "secrets"
     made = []
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not environment.exists():
         _write(environment, _environment(address.netloc, address.port or 443, secret), 0o600)
         made.append(environment)

@@ -208,8 +208,9 @@ class TestSecrets:
     def test_stand_beside_the_address_that_clients_use(
         self, tmp_path: Path, public: str, port: str
     ) -> None:
-        prepare.prepare(tmp_path, public, unlike_any_other())
-        made = prepare.read(tmp_path / ".env")
+        folder = tmp_path / "safe" / "place"
+        prepare.prepare(folder, public, unlike_any_other())
+        made = prepare.read(folder / ".env")
         assert (made["PUBLIC_URL"], made["PUBLIC_PORT"]) == (public, port)
 
     def test_prometheus_gets_a_token_that_core_takes(self, tmp_path: Path) -> None:
