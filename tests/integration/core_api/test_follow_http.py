@@ -4,70 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 import pytest
 from msgspec import UNSET
 
-from client_sdk.contract.digest import order_hash, parse_digest
-from client_sdk.contract.order import Order
-from client_sdk.contract.sync import ChannelSync, decode_sync
 from core_api.orders import NEXT
 from core_api.storage.pool import open_pool
 from core_api.storage.retention import trim_log
+from tests.integration.core_api.following import Follower, open_orders
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
-
-@dataclass
-class Follower:
-    """The least a client can be: a cursor, the open orders, and the rules of the protocol."""
-
-    headers: dict[str, str]
-    channels: tuple[str, ...]
-    cursor: str = ""
-    epoch: str = ""
-    orders: dict[str, dict[str, Order]] = field(default_factory=dict)
-    seqs: dict[str, int] = field(default_factory=dict)
-    resets: list[str] = field(default_factory=list)
-    compared: int = 0
-
-    async def sync(self, core: CoreService, limit: int) -> bool:
-        """One sync; whether there is more."""
-        parameters: dict[str, Any] = {"channel": self.channels, "limit": limit}
-        if self.cursor:
-            parameters |= {"lastEventId": self.cursor, "epoch": self.epoch}
-        response = await core.client.get("/v1/sync", params=parameters, headers=self.headers)
-        assert response.status_code == 200, response.text
-        answer = decode_sync(response.content)
-        for channel in answer.channels:
-            self.apply(channel)
-        self.cursor, self.epoch = answer.cursor, answer.epoch
-        return answer.has_more
-
-    def apply(self, answer: ChannelSync) -> None:
-        name = answer.channel
-        if answer.reset is not None:
-            assert answer.snapshot is not None
-            self.resets.append(answer.reset)
-            self.orders[name] = {order.id: order for order in answer.snapshot.orders}
-            self.seqs[name] = answer.snapshot.head
-        for event in answer.events:
-            assert event.seq == self.seqs[name] + 1, "an event is missing, doubled or out of order"
-            assert event.id == f"{name}@{event.seq}"
-            self.seqs[name] = event.seq
-            self.orders[name].pop(event.order_id, None)
-            if event.data.is_open:
-                self.orders[name][event.order_id] = event.data
-        if self.seqs[name] == answer.head:
-            digest = 0
-            for order in self.orders[name].values():
-                digest ^= order_hash(order.id, order.version)
-            assert digest == parse_digest(answer.digest), "the orders are not those of the digest"
-            self.compared += 1
 
 
 async def live(core: CoreService, store: str, chance: random.Random, count: int) -> None:
@@ -146,18 +95,6 @@ async def test_a_follower_ends_with_the_open_orders_of_the_database(
     if not trimming:
         assert all(set(follower.resets) == {"first_sync"} for follower in followers)
     assert all(order.guest is UNSET for order in followers[2].orders[names[1]].values())
-
-
-async def open_orders(db: Database, store: str, channel: str) -> dict[str, int]:
-    """The versions of a channel's open orders, straight from the table."""
-    table = channel.partition("/")[2] or None
-    rows = await db.fetch(
-        "SELECT id, version FROM orders WHERE store_id = $1 AND ($2::text IS NULL OR table_id = $2)"
-        " AND status NOT IN ('rejected', 'paid', 'cancelled')",
-        store,
-        table,
-    )
-    return {str(row["id"]): row["version"] for row in rows}
 
 
 async def test_a_table_sees_none_of_the_owners_fields_in_a_batch_a_replay_or_a_snapshot(
