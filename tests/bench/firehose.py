@@ -36,8 +36,8 @@ from event_server.intake import Intake, Reach
 from event_server.main import collect_rarely
 from event_server.ring import Rings
 from event_server.source import KafkaSource, Where
+from tests.bench.fanout.results import FIREHOSE
 
-RESULTS: Final = Path("build/bench-firehose.json")
 TARGET: Final = 100_000
 EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
 LINE_BYTES: Final = 700
@@ -164,9 +164,9 @@ def main() -> None:
             rows = measure(options, server.bootstrap)
         finally:
             server.stop()
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"records": options.records, "rows": rows}, indent=1) + "\n")
-    print(f"written: {RESULTS}")
+    FIREHOSE.parent.mkdir(exist_ok=True)
+    FIREHOSE.write_text(json.dumps({"records": options.records, "rows": rows}, indent=1) + "\n")
+    print(f"written: {FIREHOSE}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.fanout.__main__ import allow_files
-from tests.bench.fanout.machine import Quiet
+from tests.bench.fanout.machine import Quiet, allow_files
 from tests.bench.fanout.report import BEGIN, END, markdown, written_into
 from tests.bench.fanout.results import Results, Sample
 
@@ -63,7 +62,7 @@ def test_a_ratio_is_the_median_of_the_ratios_of_each_round() -> None:
 
 
 def test_the_report_says_what_was_missed_and_how_quiet_it_was() -> None:
-    said = markdown(results(), None)
+    said = markdown(results())
     assert "1.50 × (1.00 to 2.00): **not met**" in said
     assert "3.00 × (2.00 to 9.00): met" in said
     assert "5% used by other processes" in said
@@ -73,6 +72,15 @@ def test_the_report_says_what_was_missed_and_how_quiet_it_was() -> None:
 def test_the_firehose_is_told_with_its_target() -> None:
     row = {"through": "Kafka to ring", "stores": 100, "records_per_s": 90_000.0, "target": 100_000}
     assert "90,000 (at least 100,000: **not met**)" in markdown(results(), {"rows": [row]})
+
+
+def test_workers_are_told_with_how_the_streams_were_spread() -> None:
+    row = {
+        "workers": 2, "deliveries_per_s": 61_026.4, "cpu_us_per_delivery": 4.36,
+        "streams": [984, 1016],
+    }  # fmt: skip
+    said = {"connections": 2000, "rounds": 3, "quiet": QUIET.write(), "rows": [row]}
+    assert "| 2 | 61,026 | 4.36 | 984, 1,016 |" in markdown(results(), None, said)
 
 
 def test_the_report_replaces_what_stands_between_the_marks_only() -> None:

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import resource
 import shlex
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 from deploy.kafka.server import KafkaServer, ensure_libs
-from tests.bench.fanout.machine import QuietMeter, header
+from tests.bench.fanout.machine import QuietMeter, allow_files, header
 from tests.bench.fanout.measure import compiled
 from tests.bench.fanout.measurements import cost, delay, delay_beside_bare
 from tests.bench.fanout.report import markdown
@@ -27,8 +25,6 @@ from tests.bench.fanout.results import Results, Sample
 from tests.bench.fanout.rivals import Bare, CSend, Nchan, SseStarlette
 from tests.bench.fanout.system import System
 from tests.bench.fanout.yabam import Yabam
-
-_OTHER_FILES: Final = 200
 
 
 class Bench:
@@ -112,22 +108,6 @@ async def run(options: argparse.Namespace, kafka: str, folder: Path, results: Re
             await bench.scale(n)
 
 
-def allow_files(most: int) -> None:
-    """Raise the limit of open files as far as the run needs it: the children take it over.
-
-    Ends the program with what to do if it cannot be had.
-    """
-    needed = most + _OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < needed:
-        sys.exit(
-            f"{most:,} connections need {needed:,} open files, and at most {hard:,} are allowed "
-            f"here. Raise the hard limit (as root: ulimit -n {needed}; in a container: --ulimit "
-            f"nofile={needed}), or measure fewer: BENCH_ARGS='--connections 500 --scale 100 200'"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.fanout", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
@@ -157,7 +137,7 @@ def main() -> None:
             server.stop()
     results.quiet = meter.read()
     results.write()
-    print("\n" + markdown(results, None))
+    print("\n" + markdown(results))
     print("written: build/bench.json, build/bench-push.json")
 
 

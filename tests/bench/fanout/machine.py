@@ -7,6 +7,7 @@ import platform
 import resource
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 _POM: Final = Path("deploy/kafka/pom.xml")
+_OTHER_FILES: Final = 200
 _PACKAGES: Final = (
     "uvicorn", "uvloop", "httptools", "aiokafka", "starlette", "sse-starlette", "msgspec",
 )  # fmt: skip
@@ -56,6 +58,22 @@ def _said_by(*command: str) -> str:
         return ""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip() if done.returncode == 0 else ""
+
+
+def allow_files(most: int) -> None:
+    """Raise the limit of open files as far as the run needs it: the children take it over.
+
+    Ends the program with what to do if it cannot be had.
+    """
+    needed = most + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < needed:
+        sys.exit(
+            f"{most:,} connections need {needed:,} open files, and at most {hard:,} are allowed "
+            f"here. Raise the hard limit (as root: ulimit -n {needed}; in a container: --ulimit "
+            f"nofile={needed}), or measure fewer: BENCH_ARGS='--connections 500 --scale 100 200'"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
 
 
 @dataclass(frozen=True, slots=True)

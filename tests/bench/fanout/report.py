@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.fanout.results import FIGURES, SYSTEMS, Figure, Results
-from tests.bench.firehose import RESULTS as FIREHOSE
+from tests.bench.fanout.machine import Quiet
+from tests.bench.fanout.results import FIGURES, FIREHOSE, SYSTEMS, WORKERS, Figure, Results
 
 BEGIN: Final = "<!-- make bench writes from here -->"
 END: Final = "<!-- to here -->"
@@ -32,8 +32,12 @@ _RATIOS: Final[Sequence[tuple[str, Figure, str, float | None]]] = (
 )
 
 
-def markdown(results: Results, firehose: dict[str, Any] | None) -> str:
-    """All that is to be told."""
+def markdown(
+    results: Results,
+    firehose: dict[str, Any] | None = None,
+    workers: dict[str, Any] | None = None,
+) -> str:
+    """All that is to be told; the other two as their programs wrote them."""
     parts = [
         _about(results),
         "\n".join(_table(results)),
@@ -42,6 +46,8 @@ def markdown(results: Results, firehose: dict[str, Any] | None) -> str:
     ]
     if firehose is not None:
         parts.append("\n".join(_firehose(firehose)))
+    if workers is not None:
+        parts.append("\n".join(_workers(workers)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -117,6 +123,20 @@ def _firehose(said: dict[str, Any]) -> Iterator[str]:
         yield f"| {row['through']} | {row['stores']:,} | {rate:,.0f}{verdict} | {1e6 / rate:.2f} |"
 
 
+def _workers(said: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"Several workers, {said['connections']:,} subscribers, medians of {said['rounds']} "
+        f"rounds. The machine: {Quiet.read(said['quiet'])}."
+    )
+    yield ""
+    yield "| workers | deliveries/s | µs of CPU per delivery | streams of each worker |"
+    yield "| ---: | ---: | ---: | --- |"
+    for row in said["rows"]:
+        spread = ", ".join(f"{streams:,}" for streams in row["streams"])
+        cost = row["cpu_us_per_delivery"]
+        yield f"| {row['workers']} | {row['deliveries_per_s']:,.0f} | {cost:.2f} | {spread} |"
+
+
 def _met(well: bool) -> str:
     return "met" if well else "**not met**"
 
@@ -131,6 +151,13 @@ def written_into(text: str, said: str) -> str:
     return f"{text[:begin]}\n\n{said}\n{text[end:]}"
 
 
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    said: dict[str, Any] = json.loads(path.read_text())
+    return said
+
+
 def main() -> None:
     """Print the report, or write it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.fanout.report")
@@ -140,8 +167,7 @@ def main() -> None:
         results = Results.read()
     except FileNotFoundError as error:
         sys.exit(f"{error.filename} is not there: run make bench first")
-    firehose = json.loads(FIREHOSE.read_text()) if FIREHOSE.exists() else None
-    said = markdown(results, firehose)
+    said = markdown(results, _read(FIREHOSE), _read(WORKERS))
     if options.write is None:
         print(said)
         return

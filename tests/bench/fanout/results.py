@@ -24,6 +24,8 @@ FIGURES: Final[tuple[Figure, ...]] = (
 SYSTEMS: Final = ("yabam", "sse-starlette", "nchan", "c-send")
 MEDIANS: Final = Path("build/bench.json")
 SAMPLES: Final = Path("build/bench-push.json")
+FIREHOSE: Final = Path("build/bench-firehose.json")
+WORKERS: Final = Path("build/bench-workers.json")
 
 
 @dataclass(frozen=True, slots=True)

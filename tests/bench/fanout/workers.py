@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import statistics
 import tempfile
 import time
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.kafka.server import KafkaServer, ensure_libs
-from tests.bench.fanout.__main__ import allow_files
-from tests.bench.fanout.machine import QuietMeter
+from tests.bench.fanout.machine import QuietMeter, allow_files
 from tests.bench.fanout.measure import Subscribers, compiled, cpu_seconds
+from tests.bench.fanout.results import WORKERS
 from tests.bench.fanout.yabam import Yabam
 
 
@@ -66,8 +67,10 @@ def _open_files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-async def run(options: argparse.Namespace, kafka: str, folder: Path) -> None:
-    """All of it, in interleaved rounds."""
+async def run(
+    options: argparse.Namespace, kafka: str, folder: Path
+) -> list[dict[str, int | float | list[int]]]:
+    """All of it, in interleaved rounds: the medians, and one round's spread of the streams."""
     program = compiled("subscribers", Path("build/bench"))
     found: dict[int, list[Shared]] = {count: [] for count in options.workers}
     for _ in range(options.rounds):
@@ -76,17 +79,19 @@ async def run(options: argparse.Namespace, kafka: str, folder: Path) -> None:
             found[count].append(
                 await measure(system, program, folder, options.connections, options.events)
             )
-    print("| workers | deliveries/s | µs of CPU per delivery | streams of each worker |")
-    print("| ---: | ---: | ---: | --- |")
-    for count, shared in found.items():
-        rate = statistics.median(one.deliveries_per_s for one in shared)
-        cost = statistics.median(one.cpu_us_per_delivery for one in shared)
-        spread = ", ".join(f"{streams:,}" for streams in sorted(shared[-1].streams))
-        print(f"| {count} | {rate:,.0f} | {cost:.2f} | {spread} |")
+    return [
+        {
+            "workers": count,
+            "deliveries_per_s": statistics.median(one.deliveries_per_s for one in shared),
+            "cpu_us_per_delivery": statistics.median(one.cpu_us_per_delivery for one in shared),
+            "streams": sorted(shared[-1].streams),
+        }
+        for count, shared in found.items()
+    ]
 
 
 def main() -> None:
-    """Run and print."""
+    """Run, print and write."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.fanout.workers")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--connections", type=int, default=2000)
@@ -99,10 +104,15 @@ def main() -> None:
         server = KafkaServer(Path(folder) / "kafka", ensure_libs(Path("build/kafka"), print))
         server.start()
         try:
-            asyncio.run(run(options, server.bootstrap, Path(folder)))
+            rows = asyncio.run(run(options, server.bootstrap, Path(folder)))
         finally:
             server.stop()
-    print(f"\nThe machine: {meter.read()}.")
+    for row in rows:
+        print(*(f"{name} {value}" for name, value in row.items()), sep=", ")
+    said = {"connections": options.connections, "rounds": options.rounds, "rows": rows}
+    WORKERS.parent.mkdir(exist_ok=True)
+    WORKERS.write_text(json.dumps(said | {"quiet": meter.read().write()}, indent=1) + "\n")
+    print(f"written: {WORKERS}")
 
 
 if __name__ == "__main__":
