@@ -19,6 +19,7 @@ _FAULT_WITHIN_S: Final = 300.0
 _LEVEL_WITHIN_S: Final = 60.0
 _WARM_UP_S: Final = 2.0
 _SHOW_EVERY_S: Final = 1.0
+_MOST_TEXT: Final = 200
 
 
 class NotInjectedError(Exception):
@@ -157,7 +158,7 @@ class Runner:
         try:
             await self._run(scenario, outcome)
         except Exception as error:
-            outcome.trouble = outcome.trouble or f"the run failed: {error!r}"
+            outcome.trouble = outcome.trouble or f"the run failed: {_brief(error)}"
         finally:
             showing.cancel()
         return outcome
@@ -193,7 +194,7 @@ class Runner:
             outcome.trouble, outcome.skipped = str(error), True
         except Exception as error:
             # The other scenarios are to be run, whatever this one stumbled over.
-            outcome.trouble = f"the scenario failed: {error!r}"
+            outcome.trouble = f"the scenario failed: {_brief(error)}"
         outcome.trouble = "; ".join(filter(None, [outcome.trouble, *await site.heal()]))
 
     async def _prove(self, scenario: Scenario, outcome: Outcome) -> None:
@@ -221,3 +222,8 @@ class Runner:
         while True:
             self._show(name, self._phase, time.monotonic() - start, self._ground)
             await asyncio.sleep(_SHOW_EVERY_S)
+
+
+def _brief(error: Exception) -> str:
+    """What kind of error it is, and the first line of its text."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:_MOST_TEXT]

@@ -18,6 +18,8 @@ class Trial:
     scale: float = 0.3
     """How long the fault lasts: 1 as written."""
     seed: int = 5
+    patience_s: int = 20
+    """How long after the fault clients may need; where the protected ones need a back-off, more."""
 
 
 TRIALS: Final = (
@@ -39,14 +41,14 @@ TRIALS: Final = (
     Trial("partition-silent", delivery.LEAST_WATERMARK),
     Trial("consumers-stuck", delivery.LOOKS_AT_KAFKA),
     Trial("producers-stuck", delivery.DEGRADES),
-    Trial("stop-kafka", delivery.SESSION_END),
+    Trial("stop-kafka", delivery.SESSION_END, patience_s=45),
     Trial("kill-kafka", delivery.SYNC_APPLIED),
     Trial("freeze-kafka", delivery.ANY_SILENCE),
     Trial("wipe-kafka", pipeline.TOPIC_GONE),
     Trial("kill-postgres", pipeline.DURABLE),
     Trial("crash-postgres", pipeline.DURABLE),
     Trial("refuse-postgres", pipeline.UNREACHABLE_MAPPED),
-    Trial("stall-postgres", pipeline.UNREACHABLE_MAPPED, scale=1.0),
+    Trial("stall-postgres", pipeline.UNREACHABLE_MAPPED, scale=1.0, patience_s=45),
     Trial("disk-full", pipeline.FULL_MAPPED),
     Trial("foreign-records", delivery.FOREIGN_SKIPPED),
     Trial("trimmed-log", delivery.TRIM_NOTICED),
