@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
 # What the tests use beside Python and Java: a program and the Debian package that has it.
-TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus
+TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus curl:curl openssl:openssl
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync storm load-test chaos simulate \
+.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync storm up down load-test chaos simulate \
 	lint types format docs lock clean
 
 help: ## Show this list
@@ -68,6 +68,14 @@ bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench 
 storm: $(READY) ## Let 5,000 clients sync at once, three times in a row (STORM_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync.storm $(STORM_ARGS)
 
+up: $(READY) ## Start the whole system in Docker (PUBLIC=https://host on the first time)
+	@$(BIN)/python -m deploy.docker.prepare $(if $(PUBLIC),--public $(PUBLIC))
+	@docker compose -f deploy/compose.yaml up --detach --build --wait
+	@. deploy/.env; echo "$$PUBLIC_URL/terminal  (a token: docker compose -f deploy/compose.yaml run --rm --no-deps core token --owner 1)"
+
+down: ## Stop it; the volumes stay
+	@docker compose -f deploy/compose.yaml down
+
 load-test: $(READY) ## Load the whole system and prove nothing was lost (CLIENTS=n ORDERS=n FAULTS=a,b LOAD_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@exec $(BIN)/python -m deploy.load $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(STORES),--stores $(STORES)) \
@@ -98,10 +106,11 @@ format: $(READY) ## Bring everything into form
 docs: $(READY) ## Write docs/settings.md anew from the settings classes
 	@$(BIN)/python -m deploy.settings_table
 
-lock: $(READY) ## Write requirements.lock anew from pyproject.toml
+lock: $(READY) ## Write requirements.lock and the image's anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --python-version 3.11 --extra server --extra local --group dev \
 		pyproject.toml --output-file requirements.lock
+	@$(BIN)/python -m deploy.docker.lock
 
 clean: ## Remove what was built; the data of `make run` in var/ stays
 	@rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
