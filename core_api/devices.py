@@ -89,6 +89,24 @@ def sightings_of(
     ]
 
 
+def note_divergence(
+    caller: Caller, report: DeviceReport, after: Mapping[Channel, int | None]
+) -> int:
+    """How many channels the device begins anew because its orders had another digest.
+
+    That must never happen: it is a bug of the client or of Core, and logged.
+    """
+    found = min(report.diverged, len(after))
+    if found:
+        _log.warning(
+            "digest_diverged",
+            subject=caller.subject,
+            device=report.device,
+            begun_anew=[str(channel) for channel, seq in after.items() if seq is None],
+        )
+    return found
+
+
 class DeviceLog:
     """Collects sightings and stores the newest of each device.
 

@@ -9,7 +9,6 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,11 +19,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from client_sdk.contract.device import HEADER, DeviceReport
+from client_sdk.contract.device import HEADER
 from core_api.access import Caller, check_devices
 from core_api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.commanding import Commands, Written
-from core_api.devices import DeviceLog, Devices, sightings_of
+from core_api.devices import DeviceLog, Devices, note_divergence, sightings_of
 from core_api.errors import (
     CoreError,
     ForbiddenError,
@@ -43,7 +42,6 @@ from core_api.sync_request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.tokens import TokenKeys
 from core_api.tracing import Tracing
 
-log = structlog.get_logger()
 A = TypeVar("A")
 JSON: Final = "application/json"
 _NO_STORE: Final = {"cache-control": "no-store"}
@@ -274,21 +272,9 @@ class CoreApi:
         report = device_of(device)
         body = await self._fetch.answer(caller, wanted)
         if report is not None:
-            self._note_divergence(caller, report, wanted)
+            self._metrics.diverged(note_divergence(caller, report, wanted.after))
             self._devices.saw(sightings_of(caller, report, wanted.after, wanted.epoch))
         return body
-
-    def _note_divergence(self, caller: Caller, report: DeviceReport, wanted: SyncRequest) -> None:
-        """A client that begins anew because its orders had another digest: a bug, ours or its."""
-        found = min(report.diverged, len(wanted.after))
-        if found:
-            self._metrics.diverged(found)
-            log.warning(
-                "digest_diverged",
-                subject=caller.subject,
-                device=report.device,
-                begun_anew=[str(channel) for channel, seq in wanted.after.items() if seq is None],
-            )
 
     def _caller_of(self, request: Request) -> Caller:
         return self._caller(request.headers.get("authorization", ""))
