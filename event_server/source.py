@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
 from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
 from event_server.hub import Hub
@@ -35,6 +35,9 @@ _CHECK_EVERY_S: Final = 1.0
 _TOPIC_POLL_S: Final = 1.0
 _BACK_OFF_S: Final = (0.1, 5.0)
 _STOP_WITHIN_S: Final = 5.0
+_UNANSWERED_S: Final = 15.0
+"""While records of other partitions come, the brokers are there, and may answer a question late for
+so long: a session that is given up has to warm up from the start, and would be given up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +264,13 @@ class KafkaSource:
                 raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
         silent = [tp for tp, at in heard.items() if now - at > self._where.silence_s]
         # If no record is owed either, it is the relay that is silent: the watermark tells of that.
-        ends = await consumer.end_offsets(silent) if silent else {}
+        try:
+            ends = await consumer.end_offsets(silent) if silent else {}
+        except KafkaTimeoutError:
+            all_silent = len(silent) == len(heard)
+            if all_silent or any(now - heard[tp] > _UNANSWERED_S for tp in silent):
+                raise
+            return
         for tp, end in ends.items():
             if end < positions[tp]:
                 raise LogReplacedError(f"partition {tp.partition} ends before {positions[tp]}")

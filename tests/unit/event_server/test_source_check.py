@@ -1,0 +1,61 @@
+"""When a reading session is given up because the brokers do not answer."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
+
+from event_server.clock import DatabaseClock
+from event_server.hub import Hub
+from event_server.ring import Rings
+from event_server.source import KafkaSource, Where
+from tests.unit.event_server.parts import FRAMES
+
+PARTITIONS = [TopicPartition("order-events", number) for number in range(4)]
+NOW = 1000.0
+
+
+class Mute:
+    """Brokers that answer no question."""
+
+    def partitions_for_topic(self, _topic: str) -> set[int]:
+        return {0, 1, 2, 3}
+
+    def highwater(self, _partition: TopicPartition) -> None:
+        return None
+
+    async def end_offsets(self, _partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        raise KafkaTimeoutError
+
+
+async def look(*silent_s: float) -> None:
+    """One look at brokers whose partitions were last heard from so many seconds ago."""
+    owned = frozenset(range(4))
+    source = KafkaSource(
+        Where("any:9092", "order-events", 4, owned, 120, 10),
+        Hub(Rings(256, 1 << 20), FRAMES, DatabaseClock(), owned),
+        lambda _missing: None,
+        lambda _kind: None,
+        lambda: NOW,
+        lambda: 0.0,
+    )
+    heard = dict(zip(PARTITIONS, (NOW - ago for ago in silent_s), strict=True))
+    consumer = cast(AIOKafkaConsumer, Mute())
+    await source._check(consumer, dict.fromkeys(PARTITIONS, 7), heard, {}, NOW)
+
+
+async def test_while_other_partitions_speak_a_late_answer_ends_nothing() -> None:
+    await look(0.1, 0.1, 5.0, 14.0)
+
+
+async def test_a_partition_that_stays_silent_ends_the_session() -> None:
+    with pytest.raises(KafkaTimeoutError):
+        await look(0.1, 0.1, 0.1, 16.0)
+
+
+async def test_when_no_partition_speaks_and_no_question_is_answered_kafka_is_out_of_reach() -> None:
+    with pytest.raises(KafkaTimeoutError):
+        await look(4.0, 4.0, 4.0, 4.0)
