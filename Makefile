@@ -9,7 +9,7 @@ WORKERS ?= 3
 TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus curl:curl openssl:openssl
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync storm up down load-test chaos simulate \
+.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync storm up down load-test chaos attack fuzz simulate \
 	lint types format docs lock clean
 
 help: ## Show this list
@@ -85,6 +85,12 @@ load-test: $(READY) ## Load the whole system and prove nothing was lost (CLIENTS
 chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHAOS_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
+
+attack: $(READY) ## Attack the real servers in full size, and print the figures (ATTACK_ARGS=…)
+	@$(BIN)/python -m tests.attack $(ATTACK_ARGS)
+
+fuzz: $(READY) ## Put hostile bytes to everything that reads bytes of others (SECONDS_EACH=n FUZZ_ARGS=…)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS_EACH),60) $(FUZZ_ARGS)
 
 bench-sdk: $(READY) ## Measure the SDK's buffered start
 	@$(BIN)/python -m tests.bench.buffered_start
