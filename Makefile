@@ -89,8 +89,8 @@ chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHA
 attack: $(READY) ## Attack the real servers in full size, and print the figures (ATTACK_ARGS=…)
 	@$(BIN)/python -m tests.attack $(ATTACK_ARGS)
 
-fuzz: $(READY) ## Put hostile bytes to everything that reads bytes of others (SECONDS_EACH=n FUZZ_ARGS=…)
-	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS_EACH),60) $(FUZZ_ARGS)
+fuzz: $(READY) ## Put hostile bytes to everything that reads bytes of others (FUZZ_SECONDS=n FUZZ_ARGS=…)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),60) $(FUZZ_ARGS)
 
 bench-sdk: $(READY) ## Measure the SDK's buffered start
 	@$(BIN)/python -m tests.bench.buffered_start
