@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
+
+import psutil
 
 from deploy.local.process import Process
 from tests.attack.site import REQUEST_TIMEOUT_S, Figures, Site
@@ -179,3 +182,40 @@ async def smuggling(site: Site, _full: bool) -> Figures:
                         process.name, name, head, wire.received)  # fmt: skip
             figures[f"{process.name}_refused"] = len(SHAPES) * len(heads)
     return figures
+
+
+async def out_of_files(site: Site, full: bool) -> Figures:
+    """More connections than the process may have files: who is in is served, and so is everybody
+    once there is room again."""
+    figures: Figures = {"connections": 2_000 if full else 200}
+    count = int(figures["connections"])
+    health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    for process, port in servers(site):
+        inside = await port.open()
+        inside.write(health)
+        await _answered(inside, 1)
+        limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        room = psutil.Process(process.pid).num_fds() + count // 4
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (room, limits[1]))
+        try:
+            async with port.many(count) as wires:
+                for wire in wires:
+                    wire.write(health)
+                inside.write(health)
+                await _answered(inside, 2)
+                figures[f"{process.name}_served"] = sum(200 in wire.statuses for wire in wires)
+        finally:
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
+        async with site.watched(figures, {process: 32.0}):
+            after = await port.open()
+            after.write(health)
+            await _answered(after, 1)
+            after.transport.abort()
+        inside.transport.abort()
+    return figures
+
+
+async def _answered(wire: Wire, times: int) -> None:
+    async with asyncio.timeout(20):
+        while len(wire.statuses) < times:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)

@@ -16,6 +16,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "huge-heads": connections.huge_heads,
     "pipelined": connections.pipelined,
     "smuggling": connections.smuggling,
+    "out-of-files": connections.out_of_files,
     "many-channels": channels.many_channels,
     "many-subscribers": channels.many_subscribers,
     "wide-cursors": channels.wide_cursors,
