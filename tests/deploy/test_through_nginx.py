@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,8 @@ import pytest
 
 from client_sdk import Item, OrderClient, OrderEvent, OrderProducer, Settings
 from client_sdk.contract.frame import SseEvent, SseParser
+from core_api.access import Caller
+from core_api.main import token_keys
 from tests.deploy.site import Site, started
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("through-nginx")]
@@ -125,6 +128,26 @@ async def test_heartbeats_come_one_by_one(site: Site) -> None:
     assert types[0] == ["hello"]
     assert types[-1][-1] == "bye"
     assert types.count(["heartbeat"]) >= 3
+
+
+async def test_the_figures_of_the_ops_page_come_as_they_are_made(site: Site) -> None:
+    environment = site.stack.environment
+    keys = token_keys(json.loads(environment["YABAM_TOKEN_KEYS"]), environment["YABAM_TOKEN_KID"])
+    held = {"authorization": f"Bearer {keys.sign(Caller('ops-1', 'ops', frozenset()), 600)}"}
+    parser = SseParser()
+    pieces: list[list[str]] = []
+    async with (
+        asyncio.timeout(30),
+        client_of(site) as client,
+        client.stream("GET", "/v1/ops/stream", headers=held) as answer,
+    ):
+        assert answer.status_code == 200
+        async for chunk in answer.aiter_raw():
+            pieces += [[event.type for event in events]] if (events := parser.feed(chunk)) else []
+            if len(pieces) == 4:
+                break
+    assert pieces[0][0] == "hello"
+    assert pieces[2:] == [["figures"], ["figures"]], "nginx has held some back"
 
 
 async def test_streams_come_over_http_2_as_well(site: Site) -> None:
