@@ -108,6 +108,8 @@ class FetchSync:
     async def _read_soon(self, request: SyncRequest) -> tuple[Moment, list[ChannelAnswer]]:
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         self._bound.enter()
+        # Seen at both ends, so that load counts whose requests come to nothing.
+        self._pace.see(self._bound.share)
         try:
             if request.page is not None:
                 return await self._read_page(request, request.page, deadline)
@@ -116,6 +118,7 @@ class FetchSync:
             raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
         finally:
             self._bound.leave()
+            self._pace.see(self._bound.share)
 
     async def _read(
         self, request: SyncRequest, deadline: float

@@ -101,12 +101,16 @@ class Pace:
         self._share = 0.0
         self._since = now()
 
-    def after_ms(self, share: float) -> int:
-        """What to tell a client at this moment, in which `share` of the bound is taken."""
+    def see(self, share: float) -> None:
+        """From this moment on, `share` of the bound is taken."""
         now = self._now()
         weight = 1 - math.exp((self._since - now) / _REMEMBERED_S)
         self._level += (self._share - self._level) * weight
         self._share, self._since = share, now
+
+    def after_ms(self, share: float) -> int:
+        """What to tell a client at this moment, in which `share` of the bound is taken."""
+        self.see(share)
         return poll_after_ms(self._usual_ms, self._level)
 
 

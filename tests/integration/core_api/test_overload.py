@@ -21,6 +21,7 @@ from tests.integration.core_service import CoreService, an_order, bearer, new_st
 POOL = 4
 AT_ONCE = 20
 DEADLINE_S = 5.0
+USUAL_MS = 3000
 _OF_CORE = """
 SELECT count(*) FILTER (WHERE wait_event_type = 'Lock') AS stuck, count(*) AS connections
 FROM pg_stat_activity WHERE application_name = 'yabam-core' AND datname = current_database()
@@ -38,6 +39,7 @@ def process(
         {
             "YABAM_POOL_SIZE": str(POOL),
             "YABAM_MAX_SYNCS": str(AT_ONCE),
+            "YABAM_POLL_AFTER_MS": str(USUAL_MS),
             "YABAM_DEADLINE_S": str(DEADLINE_S),
             "YABAM_STATEMENT_TIMEOUT_S": "120",
         },
@@ -105,6 +107,10 @@ async def test_syncs_that_are_stuck_are_bounded_and_starve_nobody_and_their_quer
     await stuck.rollback()
     answer = decode_sync((await core.client.get(sync, headers=owner)).content)
     assert [event.seq for event in answer.channels[0].events] == [1]
+    assert answer.poll_after_ms > USUAL_MS, "clients poll more slowly after that"
+    async with asyncio.timeout(60):
+        while answer.poll_after_ms > USUAL_MS:
+            answer = decode_sync((await core.client.get(sync, headers=owner)).content)
 
 
 async def test_hundreds_wait_without_a_connection_to_the_database_of_their_own(
