@@ -1,0 +1,68 @@
+"""What a command costs the database: one round trip, shared with others, and no NOTIFY."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+
+from core_api.access import Caller
+from core_api.commanding import Commands
+from core_api.hints import CHANNEL
+from core_api.main import new_order_id, utc_now
+from core_api.orders import NewItem, PlaceOrder, Transition
+from core_api.storage.pool import Pool
+
+OWNER = Caller("owner", "owner", frozenset({"*"}))
+ORDER = PlaceOrder("s", "KRW", [NewItem("a", 1, 1)], table_id="1")
+
+
+class Counting:
+    """A pool that counts the statements sent through it; it offers nothing but to send them."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.sent = 0
+
+    async def fetch(self, *arguments: Any) -> Any:
+        self.sent += 1
+        return await self._pool.fetch(*arguments)
+
+    async def fetchrow(self, *arguments: Any) -> Any:
+        self.sent += 1
+        return await self._pool.fetchrow(*arguments)
+
+
+def commands(pool: Any) -> Commands:
+    return Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+
+
+async def test_placing_is_one_round_trip_and_a_step_is_a_read_more(pool: Pool) -> None:
+    counting = Counting(pool)
+    placed = await commands(counting).place(OWNER, ORDER)
+    assert counting.sent == 1
+    await commands(counting).transition(OWNER, placed.order_id, Transition("accepted"))
+    assert counting.sent == 1 + 2
+
+
+async def test_orders_placed_at_once_share_their_statements(pool: Pool) -> None:
+    counting = Counting(pool)
+    core = commands(counting)
+    await asyncio.gather(*(core.place(OWNER, ORDER) for _ in range(50)))
+    assert counting.sent <= 3
+    assert await pool.fetchval("SELECT count(*) FROM orders") == 50
+
+
+async def test_an_order_notifies_nobody_within_its_transaction(
+    pool: Pool, database_url: str
+) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    listener = await asyncpg.connect(database_url)
+    for channel in (CHANNEL, "after"):
+        await listener.add_listener(channel, lambda *said: heard.put_nowait(said[2]))
+    await commands(pool).place(OWNER, ORDER)
+    await pool.execute("NOTIFY after")
+    async with asyncio.timeout(10):
+        assert await heard.get() == "after", "notifications come in the order of the commits"
+    await listener.close()
