@@ -84,12 +84,14 @@ def maps(*folders: str) -> dict[str, dict[str, str]]:
 
 
 def environment_of(name: str, *folders: str) -> dict[str, str]:
-    """What the container's process finds in its environment."""
+    """What the container's process finds in its environment of its own settings."""
     container, found = container_of(name), dict[str, str]()
     made = maps(*folders)
     for source in container.get("envFrom", []):
         found |= made[source["configMapRef"]["name"]]
     for variable in container["env"]:
+        if not variable["name"].startswith("YABAM_"):
+            continue
         reference = variable["valueFrom"]["secretKeyRef"]
         assert reference == {"name": "yabam", "key": variable["name"]}
         found[variable["name"]] = SECRETS[variable["name"]]

@@ -69,8 +69,11 @@ class TestOurServices:
     ) -> None:
         environment = environment_of(services[name], secrets)
         known = {f"YABAM_{field.upper()}" for field in OURS[name].model_fields}
-        assert set(services[name]["environment"]) <= known
+        assert set(services[name]["environment"]) - {"PYTHONMALLOC"} <= known
         load(OURS[name], environment, monkeypatch)
+
+    def test_core_is_run_so_that_it_gives_memory_back(self, services: dict[str, Any]) -> None:
+        assert services["core"]["environment"]["PYTHONMALLOC"] == "malloc"
 
     @pytest.mark.parametrize("name", SERVERS)
     def test_listen_where_others_in_the_network_can_reach_them(
