@@ -7,7 +7,14 @@ from typing import Final
 
 from client_sdk.contract.errors import FrameError, RecordError
 from client_sdk.contract.frame import SseEvent, SseParser, encode_frame
-from client_sdk.contract.record import OrderRecord, WatermarkRecord, decode_record, split_ids
+from client_sdk.contract.record import (
+    Headers,
+    OrderRecord,
+    WatermarkRecord,
+    decode_record,
+    split_ids,
+)
+from client_sdk.contract.stream import SyncRequired
 from event_server.frames import Frames, as_chunk, as_text, joined
 from event_server.intake import Intake, Reach
 from tests.unit.event_server.parts import EPOCH, FakeSubscriber, make_hub, watermark_record
@@ -69,16 +76,27 @@ def record(data: bytes) -> None:
         if isinstance(found, OrderRecord):
             assert len(found.ids) == len(found.lines)
             split_ids(found.ids)
+    for followed in (True, False):
+        _took(value or None, headers, followed)
+
+
+def _took(value: bytes | None, headers: Headers, followed: bool) -> None:
+    """Hold what streams get against the record, which came twice, whoever followed it then."""
     hub = make_hub()
-    skipped: list[str] = []
-    intake = Intake(hub, {0: Reach(0, 0.0)}, lambda kind, _reason: skipped.append(kind))
+    intake = Intake(hub, {0: Reach(0, 0.0)}, lambda _kind, _reason: None)
     intake.take(0, 0, 1.0, None, watermark_record(10.0), 0.0)
-    subscriber = FakeSubscriber()
-    hub.attach(subscriber, {"store:12": 0}, {"store:12": 0}, 10.0, EPOCH)
+    early, late = FakeSubscriber(), FakeSubscriber()
+    place = {"store:12": 0}
+    if followed:
+        hub.attach(early, place, place, 10.0, EPOCH)
     for offset in (1, 2):
-        intake.take(0, offset, 11.0, value or None, headers, 0.0)
+        intake.take(0, offset, 11.0, value, headers, 0.0)
     intake.take(0, 3, 12.0, None, watermark_record(12.0), 0.0)
-    for event in subscriber.events:
-        assert "\n" not in event.last_event_id + event.type
-    ids = subscriber.ids()
-    assert len(ids) == len(set(ids)), "an event came twice"
+    replay = hub.attach(late, place, place, 10.0, EPOCH)
+    if not isinstance(replay, SyncRequired):
+        late.send(b"".join(replay))
+    for subscriber in (early, late):
+        for event in subscriber.events:
+            assert "\n" not in event.last_event_id + event.type
+        ids = subscriber.ids()
+        assert len(ids) == len(set(ids)), "an event came twice"

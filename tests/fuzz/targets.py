@@ -65,7 +65,11 @@ _ALL: Final = (
     Target("sync-query", names.sync_query, _QUERY),
     Target("sync-body", messages.sync_body, (*_JSON, b'"channels"', b'"wait"')),
     Target("sync-answer", messages.sync_answer, _JSON),
-    Target("headers", names.headers, (b";", b"mode=", b"pending=", b'"', b"\x7f", b"=", b" ")),
+    Target(
+        "headers",
+        names.headers,
+        (b";", b"mode=", b"pending=", b"diverged=", b'"', b"\x7f", b"=", b" "),
+    ),
     Target("record", streams.record, (*_NAMES, b"\x1e", b"\x1f", b"\n", b"\r", b"watermark")),
     Target("command", messages.command, (*_JSON, b'"command"', b'"body"', b"\x00")),
     Target("events-socket", wire.events_socket, _HTTP),

@@ -65,7 +65,16 @@ async def next_events(server: Running, client: httpx.AsyncClient, count: int) ->
             server.take(*encode_order_record(record))
         for seq in range(1, count + 1):
             server.publish(f"store:12@{seq}")
-        return [await stream.next() for _ in range(count)]
+        events = [await stream.next() for _ in range(count)]
+    # What nobody followed is kept as it came, and read by the next that connects.
+    for line in (FORGED.encode(), b"{\r}"):
+        server.take(*encode_order_record(OrderRecord(EPOCH, "order.placed", "t", ("store:13@1",),
+                                                     (line,))))  # fmt: skip
+    async with following(client, server, server.ticket({"store:13": 0})) as stream:
+        await stream.next()
+        server.publish("store:13@1")
+        assert (await stream.next()).last_event_id == "store:13@1"
+    return events
 
 
 async def test_t28_what_somebody_else_writes_to_order_events_forges_no_frame(
