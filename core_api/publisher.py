@@ -130,7 +130,7 @@ class KafkaPublisher:
         producer, self._producer = self._producer, None
         self._broken = False
         if producer is not None:
-            await _abandon(producer, self._request_timeout_s)
+            await abandon(producer, self._request_timeout_s)
 
     async def _send(
         self, partition: int, messages: Sequence[Message]
@@ -154,7 +154,8 @@ def _succeeded(partition: int, future: asyncio.Future[Any]) -> bool:
     return error is None
 
 
-async def _abandon(producer: AIOKafkaProducer, patience_s: float) -> None:
+async def abandon(producer: AIOKafkaProducer, patience_s: float) -> None:
+    """Let go of a producer, without waiting for what it has not delivered."""
     # AIOKafkaProducer.stop() waits until all is delivered, which is for ever while Kafka is down,
     # and offers no other way to end; so the two parts it is made of are closed one by one.
     producer._closed = True

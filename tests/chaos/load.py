@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from client_sdk import Item, OrderProducer, RefusedError, UnreachableError
+from core_api.publisher import abandon
 from tests.chaos.proof import Ledger, Verdict, judge_writes
 
 _ITEMS: Final = (Item("Bibimbap", 1, 9_500), Item("파전 Scallion pancake", 2, 11_000))
@@ -25,6 +26,7 @@ _BETWEEN_STEPS_S: Final = 0.4
 _REST_WITHIN_S: Final = 90.0
 _SEND_WITHIN_S: Final = 10.0
 _AGAIN_AFTER_S: Final = 0.5
+_LEAVE_WITHIN_S: Final = 2.0
 
 
 class Load:
@@ -200,6 +202,4 @@ class Load:
     async def _drop_sender(self) -> None:
         sender, self._sender = self._sender, None
         if sender is not None:
-            with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
-                async with asyncio.timeout(2):
-                    await sender.stop()
+            await abandon(sender, _LEAVE_WITHIN_S)
