@@ -9,7 +9,7 @@ WORKERS ?= 3
 TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus curl:curl openssl:openssl
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync storm up down load-test chaos attack fuzz simulate \
+.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync publish storm up down load-test chaos attack fuzz simulate \
 	lint types format docs lock clean
 
 help: ## Show this list
@@ -64,6 +64,10 @@ bench-setup: ## Install what the benchmarks compare with (Debian, as root)
 
 bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench (BENCH_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync $(BENCH_ARGS)
+
+publish: $(READY) ## Write the figures of the benchmarks in build/ into docs/performance.md
+	@$(BIN)/python -m tests.bench.sync.publish
+	@$(BIN)/python -m tests.bench.fanout.report --write docs/performance.md
 
 storm: $(READY) ## Let 5,000 clients sync at once, three times in a row (STORM_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync.storm $(STORM_ARGS)
