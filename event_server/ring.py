@@ -24,7 +24,7 @@ MARGIN_S: Final = 1.0
 came a moment after the record's time. Coverage is claimed from this much later."""
 
 
-class Ring(Struct, eq=False):
+class Ring(Struct, eq=False, gc=False):  # nothing in it leads back to it
     """One channel's run of (record time, event), the newest at `head`."""
 
     entries: list[tuple[float, Event]] = []
