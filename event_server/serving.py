@@ -18,8 +18,8 @@ from event_server.errors import SettingsError
 
 _KEEP_ALIVE_S = 75
 _LAST_WORDS_S = 2
-# The kernel's own limit decides (net.core.somaxconn): after a cut all clients knock at once, and one
-# that finds the queue full tries again only seconds later.
+# The kernel's own limit decides (net.core.somaxconn): after a cut all clients knock at once, and
+# one that finds the queue full tries again only seconds later.
 _BACKLOG = 65_535
 
 

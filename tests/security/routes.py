@@ -30,8 +30,9 @@ class Call:
         return await client.request(self.method, self.path, json=self.json, headers=headers)
 
 
-def calls(store: str, order_id: str) -> list[Call]:
-    """A request to each route that concerns this store, and this order at its table 5."""
+def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
+    """A request to each route that concerns this store, and this order at its table 5; `streams`:
+    also to one that lasts for a minute where it is permitted."""
     order = f"/v1/orders/{order_id}"
     return [
         Call("/v1/sync", "GET", f"/v1/sync?channel=store:{store}"),
@@ -46,6 +47,7 @@ def calls(store: str, order_id: str) -> list[Call]:
         Call("/v1/orders/{id}/transitions", "POST", f"{order}/transitions", {"to": "accepted"}),
         Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
         Call("/metrics", "GET", "/metrics"),
+        *([Call("/v1/ops/stream", "GET", "/v1/ops/stream")] if streams else []),
     ]
 
 

@@ -108,7 +108,7 @@ async def test_t5_an_ops_token_writes_nothing(core: CoreService) -> None:
     store = new_store()
     order_id = await placed(core, store)
     before = await seen(core, store)
-    for call in calls(store, order_id):
+    for call in calls(store, order_id, streams=False):
         response = await call.send(core.client, token("ops"))
         if call.method != "GET" and call.route != "/v1/sync":
             assert refused(response), call
