@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -39,8 +40,10 @@ _SAMPLER: Final = Caller("ops-page", "ops", frozenset())
 
 def ops_sampler(
     pool: Pool,
+    cores: Sequence[str],
     nodes: Sequence[str],
     tokens: TokenKeys,
+    node_tokens: TokenKeys,
     registry: CollectorRegistry,
     most_viewers: int,
     uniform: Callable[[float, float], float],
@@ -49,9 +52,11 @@ def ops_sampler(
 
     Args:
         pool: the database.
-        nodes: the addresses of the processes to ask.
-        tokens: signs the token that they are asked with.
-        registry: this Core's own numbers; shown unless Cores are among the nodes.
+        cores: the addresses of the Cores to ask.
+        nodes: the addresses of the other processes to ask.
+        tokens: signs the token that Cores are asked with.
+        node_tokens: signs the token that the others are asked with.
+        registry: this Core's own numbers; shown unless one of the `cores` answers.
         most_viewers: how many may watch.
         uniform: a random number evenly between two.
     """
@@ -62,19 +67,26 @@ def ops_sampler(
         async with httpx.AsyncClient(
             timeout=ANSWER_WITHIN_S, limits=limits, trust_env=False
         ) as client:
-            scraper = Scraper(nodes, lambda: tokens.sign(_SAMPLER, _TOKEN_LIFETIME_S), client)
+            # A node is never shown a token that is good for orders: whoever had broken into it
+            # could read them all with it.
+            asked_cores, asked_nodes = (
+                Scraper(asked, partial(ring.sign, _SAMPLER, _TOKEN_LIFETIME_S), client)
+                for asked, ring in ((cores, tokens), (nodes, node_tokens))
+            )
 
             async def look() -> Round:
-                readings, (overview, trouble) = await asyncio.gather(
-                    scraper.read(), _overview(pool)
+                of_cores, of_nodes, (overview, trouble) = await asyncio.gather(
+                    asked_cores.read(), asked_nodes.read(), _overview(pool)
                 )
-                shown = _with_this_core(readings, registry)
+                shown = _with_this_core([*of_cores, *of_nodes], registry)
                 at_ms = time.time_ns() // 1_000_000
                 return Round(time.monotonic(), at_ms, shown, overview, trouble)
 
             yield look
 
-    return Sampler(looking, len(nodes), Bound(most_viewers, "viewers of the ops page", uniform))
+    return Sampler(
+        looking, len(cores) + len(nodes), Bound(most_viewers, "viewers of the ops page", uniform)
+    )
 
 
 async def keep_counting(pool: Pool, metrics: CoreMetrics) -> None:

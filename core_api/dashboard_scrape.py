@@ -25,7 +25,7 @@ ANSWER_WITHIN_S: Final = 1.5
 MOST_BYTES: Final = 2 << 20
 """The longest answer that is read."""
 MOST_NODES: Final = 100
-"""How many processes are asked."""
+"""How many processes one scraper asks."""
 _KINDS: Final[tuple[Kind, ...]] = ("events", "relay", "ingest", "core")
 
 

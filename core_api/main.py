@@ -75,6 +75,11 @@ def token_keys(keys: dict[str, str], kid: str) -> TokenKeys:
     return TokenKeys({name: key.encode() for name, key in keys.items()}, kid, time.time)
 
 
+def _node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
+    """What signs for the nodes; it only signs: Core verifies by its own ring alone."""
+    return next((token_keys({k: s}, k) for k, s in settings.ops_nodes_key.items()), own)
+
+
 async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: str) -> None:
     """Return once `check` passes; until then a plain log line per attempt, with back-off."""
     delay = 0.1
@@ -110,7 +115,14 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     )
     tokens = token_keys(settings.token_keys, settings.token_kid)
     sampler = ops_sampler(
-        pool, settings.ops_nodes, tokens, metrics.registry, settings.ops_viewers, random.uniform
+        pool,
+        settings.ops_cores,
+        settings.ops_nodes,
+        tokens,
+        _node_tokens(settings, tokens),
+        metrics.registry,
+        settings.ops_viewers,
+        random.uniform,
     )
     pages = Pages(read_files(FOLDER), content_policy(settings.stream_urls))
     api = CoreApi(

@@ -137,8 +137,19 @@ class CoreSettings(DatabaseSettings, TokenSettings):
     ops_nodes: list[Annotated[str, AfterValidator(_http_url)]] = Field(
         [],
         description="The processes that the page /ops shows, as JSON: the addresses of the event "
-        "servers, relays, ingests and Cores; behind a name each address counts, such as "
+        "servers, relays and ingests; behind a name each address counts, such as "
         '["http://events-1:8001", "http://relay-1:8002"]',
+    )
+    ops_cores: list[Annotated[str, AfterValidator(_http_url)]] = Field(
+        [],
+        description="The Cores that the page /ops shows, as JSON like YABAM_OPS_NODES; without it, "
+        "the one that was asked. They are shown a token of Core's own key, so name nothing else",
+    )
+    ops_nodes_key: dict[str, str] = Field(
+        {},
+        description="The key that signs the tokens which Core shows to YABAM_OPS_NODES, as JSON "
+        '{"kid": "secret of 32 bytes or more"}; Core itself takes no token of it. Without it, '
+        "Core's own key signs, and its nodes can then sign for everything",
     )
     ops_viewers: int = Field(
         20, ge=1, le=1000, description="How many may watch the page /ops; beyond it they get 503"
@@ -150,6 +161,17 @@ class CoreSettings(DatabaseSettings, TokenSettings):
         if nodes:
             StreamNodes(nodes, info.data.get("partitions", 1), choice)
         return nodes
+
+    @field_validator("ops_nodes_key")
+    @classmethod
+    def _of_the_nodes(cls, key: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if len(key) > 1:
+            raise ValueError("name one key, the one that signs")
+        if any(len(secret.encode()) < 32 for secret in key.values()):
+            raise ValueError("the key is shorter than 32 bytes")
+        if not set(key.values()).isdisjoint(info.data.get("token_keys", {}).values()):
+            raise ValueError("the key is among YABAM_TOKEN_KEYS: it must be one of its own")
+        return key
 
     @property
     def stream_urls(self) -> list[str]:
@@ -257,6 +279,6 @@ def load(settings: type[S]) -> S:
 
 def _shown(name: int | str, value: object) -> str:
     """A value as it may stand in a message: secrets never do."""
-    if str(name).endswith(("_keys", "database_url")):
+    if str(name).endswith(("_key", "_keys", "database_url")):
         return "(hidden)"
     return repr(value)[:80]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ from core_api.main import token_keys
 from event_server import settings as event_settings
 from event_server.access import OpsTokens
 from event_server.main import ticket_keys
-from tests.integration.core_service import KEYS, CoreService, bearer, new_store
+from tests.integration.core_service import KEYS, CoreService, bearer, new_store, token
 from tests.integration.event_server.conftest import ops_token, running
 from tests.security.routes import calls
 from tests.unit.event_server.parts import make_ticket
@@ -166,3 +167,52 @@ async def test_t21_a_ring_of_an_event_servers_own_is_worth_nothing_at_core(
                 ring["a1"], "HS256", {"kid": kid})  # fmt: skip
             for call in calls(store, "01a1fd30-7f1d-7595-993b-25007a0a41f5"):
                 assert (await call.send(core.client, forged)).status_code == 401, call
+
+
+@asynccontextmanager
+async def broken_into() -> AsyncIterator[tuple[str, asyncio.Queue[str]]]:
+    """A node whose thief keeps each token that it is shown; its address, and the tokens."""
+    shown = asyncio.Queue[str]()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        for line in head.split("\r\n"):
+            name, _, value = line.partition(": ")
+            if name.lower() == "authorization":
+                shown.put_nowait(value.removeprefix("Bearer "))
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield f"http://{host}:{port}", shown
+
+
+async def test_t21_what_core_shows_to_its_nodes_is_worth_nothing_at_core(
+    database: str, tmp_path: Path
+) -> None:
+    store = new_store()
+    async with broken_into() as (node, shown):
+        settings = {
+            "YABAM_OPS_NODES": json.dumps([node]),
+            "YABAM_OPS_NODES_KEY": json.dumps({"nodes": NEW}),
+        }
+        core = await asyncio.to_thread(CoreService.start, database, tmp_path, settings)
+        try:
+            async with (
+                httpx.AsyncClient(base_url=core.stack.core_url, timeout=30) as client,
+                client.stream("GET", "/v1/ops/stream", headers=bearer(token("ops"))) as figures,
+            ):
+                assert figures.status_code == 200
+                stolen = await asyncio.wait_for(shown.get(), 30)
+                assert jwt.decode(stolen, NEW, ["HS256"], audience="yabam")["role"] == "ops"
+                OpsTokens({"nodes": NEW}, time.time).check(f"Bearer {stolen}")
+                own = jwt.encode({"sub": "x", "aud": "yabam", "exp": int(time.time()) + 60,
+                                  "role": "owner", "stores": ["*"]},
+                                 NEW, "HS256", {"kid": "nodes"})  # fmt: skip
+                for call in calls(store, "01a1fd30-7f1d-7595-993b-25007a0a41f5"):
+                    for who in (stolen, own):
+                        assert (await call.send(client, who)).status_code == 401, call
+        finally:
+            await asyncio.to_thread(core.stop)

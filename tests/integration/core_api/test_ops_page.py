@@ -22,6 +22,12 @@ from tests.integration.conftest import make_database
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
 
 PATH = "/v1/ops/stream"
+NODES_KEY = {"nodes": "n" * 32}
+CORES_OWN = {
+    "YABAM_TOKEN_KEYS": json.dumps({"local": KEYS.token}),
+    "YABAM_TOKEN_KID": "local",
+    "YABAM_OPS_NODES_KEY": json.dumps(NODES_KEY),
+}
 WITHIN_S = 30.0
 
 
@@ -31,12 +37,13 @@ def everything(
 ) -> Iterator[Stack]:
     """All processes; what reaches nobody is told of after a second."""
     name = uuid4().hex[:12]
+    ports = free_ports()
     with tempfile.TemporaryDirectory(prefix="yabam-ops-") as folder:
         stack = Stack(
             Addresses(
                 asyncio.run(make_database(postgres_server)),
                 embedded_broker.bootstrap,
-                ports=free_ports(),
+                ports=ports,
             ),
             KEYS,
             Path(folder),
@@ -49,7 +56,10 @@ def everything(
                 "YABAM_UNRECEIVED_AFTER_S": "1",
                 "YABAM_REACH_EVERY_S": "0.2",
                 "YABAM_OPS_VIEWERS": "2",
+                "YABAM_TOKEN_KEYS": json.dumps(NODES_KEY),
+                "YABAM_TOKEN_KID": "nodes",
             },
+            {"core": CORES_OWN | {"YABAM_OPS_CORES": f'["http://127.0.0.1:{ports.core}"]'}},
         )
         stack.migrate()
         try:
@@ -141,6 +151,7 @@ class TestFigures:
     ) -> None:
         async with watching(everything) as ops:
             figures = await ops.until(lambda f: all(n["state"] == "ready" for n in f["nodes"]))
+        assert figures["nodes"][0]["node"] == everything.core_url
         by_kind = {node["kind"]: node["figures"] for node in figures["nodes"]}
         assert by_kind.keys() == {"core", "events", "relay", "ingest"}
         assert by_kind["relay"]["shards"] == 4
@@ -183,7 +194,7 @@ class TestFigures:
                 hello = await second.next()
         assert hello.type == "hello"
         told = json.loads(hello.data)
-        assert told["nodes"] == 3
+        assert told["nodes"] == 4
         assert shown["at_ms"] in [point["at_ms"] for point in told["points"]]
 
 

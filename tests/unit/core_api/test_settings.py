@@ -110,7 +110,7 @@ def test_a_database_url_of_another_kind_is_refused_and_not_shown(
     assert "write postgresql://" in text
 
 
-@pytest.mark.parametrize("name", ["YABAM_TOKEN_KEYS", "YABAM_TICKET_KEYS"])
+@pytest.mark.parametrize("name", ["YABAM_TOKEN_KEYS", "YABAM_TICKET_KEYS", "YABAM_OPS_NODES_KEY"])
 @pytest.mark.parametrize(
     "value", ["secret", "{secret", '["secret"]', '"secret"', '{"a": ["secret"]}', "5", ""]
 )
@@ -119,6 +119,33 @@ def test_keys_of_another_form_are_refused_and_not_shown(
 ) -> None:
     env.setenv(name, value)
     assert name in refusal()
+
+
+def test_the_key_for_the_nodes_is_none_or_one(env: pytest.MonkeyPatch) -> None:
+    assert load(CoreSettings).ops_nodes_key == {}
+    env.setenv("YABAM_OPS_NODES_KEY", '{"n": "node-secret-node-secret-node-secret"}')
+    assert load(CoreSettings).ops_nodes_key == {"n": "node-secret-node-secret-node-secret"}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ('{"n": "node-secret-of-31-characters-xx"}', "shorter than 32 bytes"),
+        (
+            '{"n": "node-secret-node-secret-node-secret", '
+            '"m": "next-secret-next-secret-next-secret"}',
+            "one key",
+        ),
+        ('{"n": "token-secret-token-secret-token-secret"}', "among YABAM_TOKEN_KEYS"),
+    ],
+)
+def test_a_key_for_the_nodes_that_would_not_keep_them_apart_is_refused(
+    env: pytest.MonkeyPatch, value: str, reason: str
+) -> None:
+    env.setenv("YABAM_OPS_NODES_KEY", value)
+    text = refusal()
+    assert "YABAM_OPS_NODES_KEY=(hidden)" in text
+    assert reason in text
 
 
 def test_several_bad_values_are_named_in_the_same_line(env: pytest.MonkeyPatch) -> None:
