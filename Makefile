@@ -9,7 +9,7 @@ WORKERS ?= 3
 TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus curl:curl openssl:openssl
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync publish storm up down load-test chaos attack fuzz simulate \
+.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync publish storm up down load-test chaos chaos-unprotected attack fuzz simulate \
 	lint types format docs lock clean
 
 help: ## Show this list
@@ -58,6 +58,8 @@ bench: $(READY) ## Compare what a push costs with sse-starlette, Nchan and C (BE
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.bench.firehose
 	@$(BIN)/python -m tests.bench.fanout $(BENCH_ARGS)
+	@$(BIN)/python -m tests.bench.fanout.workers
+	@$(BIN)/python -m tests.bench.fanout.report
 
 bench-setup: ## Install what the benchmarks compare with (Debian, as root)
 	@apt-get install -y -qq nginx-light libnginx-mod-nchan gcc wrk postgresql-contrib
@@ -89,6 +91,10 @@ load-test: $(READY) ## Load the whole system and prove nothing was lost (CLIENTS
 chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHAOS_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
+
+chaos-unprotected: $(READY) ## See each chaos scenario fail without its protection (SCENARIO="a b" CHAOS_ARGS=--control)
+	@$(BIN)/python -m deploy.kafka --prepare
+	@$(BIN)/python -m tests.chaos.unprotected $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
 
 attack: $(READY) ## Attack the real servers in full size, and print the figures (ATTACK_ARGS=…)
 	@$(BIN)/python -m tests.attack $(ATTACK_ARGS)
