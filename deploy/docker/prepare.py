@@ -2,9 +2,10 @@
 
 `python -m deploy.docker.prepare` makes, where it is missing, and never changes what is there:
 
-    deploy/.env                 keys and passwords, from the system's random source
-    deploy/secrets/ops-token    Prometheus's access token, signed by the key in deploy/.env
-    deploy/secrets/tls.crt,key  a self-signed certificate; put your own in its place
+    deploy/.env                     keys and passwords, from the system's random source
+    deploy/secrets/ops-token        Prometheus's access token for Core, signed by Core's key
+    deploy/secrets/ops-nodes-token  its token for all others, signed by the key of their own ring
+    deploy/secrets/tls.crt,key      a self-signed certificate; put your own in its place
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from core_api.main import token_keys
 FOLDER: Final = Path("deploy")
 PUBLIC: Final = "https://localhost:8443"
 _KID: Final = "k1"
+_NODES_KID: Final = "n1"
 _OPS_TOKEN_S: Final = 365 * 86_400
 _CERTIFICATE_DAYS: Final = 365
 
@@ -71,12 +73,18 @@ def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
     if not environment.exists():
         _write(environment, _environment(address.netloc, address.port or 443, secret), 0o600)
         made.append(environment)
+    elif "YABAM_NODE_TOKEN_KEYS" not in read(environment):
+        # Made before the nodes had a ring of their own.
+        with environment.open("a") as file:
+            file.write("\n" + _lines(_nodes_ring(secret())))
+        made.append(environment)
     # The containers' users must be able to read the files; other users of this machine are kept
     # out by the folder.
     closed.mkdir(mode=0o700, exist_ok=True)
-    if not (token := closed / "ops-token").exists():
-        _write(token, _ops_token(read(environment)), 0o644)
-        made.append(token)
+    for name, ring in (("ops-token", "YABAM_TOKEN"), ("ops-nodes-token", "YABAM_NODE_TOKEN")):
+        if not (token := closed / name).exists():
+            _write(token, _ops_token(read(environment), ring), 0o644)
+            made.append(token)
     if not (certificate := closed / "tls.crt").exists():
         _certify(certificate, closed / "tls.key", address.hostname)
         made.append(certificate)
@@ -96,19 +104,37 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
         "PUBLIC_PORT": str(port),
         "POSTGRES_PASSWORD": secret(),
         "GRAFANA_PASSWORD": secret(),
-        # Without spaces or quotes around: compose, `docker run --env-file` and
-        # `kubectl create secret --from-env-file` then read the same.
-        "YABAM_TOKEN_KEYS": json.dumps({_KID: secret()}, separators=(",", ":")),
+        "YABAM_TOKEN_KEYS": _ring(_KID, secret()),
         "YABAM_TOKEN_KID": _KID,
-        "YABAM_TICKET_KEYS": json.dumps({_KID: secret()}, separators=(",", ":")),
+        "YABAM_TICKET_KEYS": _ring(_KID, secret()),
         "YABAM_TICKET_KID": _KID,
+        **_nodes_ring(secret()),
     }
     head = "# Secrets of this installation. Keep a copy where you keep secrets, never in git.\n"
-    return head + "".join(f"{name}={value}\n" for name, value in values.items())
+    return head + _lines(values)
 
 
-def _ops_token(environment: Mapping[str, str]) -> str:
-    keys = token_keys(json.loads(environment["YABAM_TOKEN_KEYS"]), environment["YABAM_TOKEN_KID"])
+def _nodes_ring(secret: str) -> dict[str, str]:
+    """What event servers, relay and ingest verify by, and Core signs with for them alone."""
+    return {
+        "YABAM_NODE_TOKEN_KEYS": _ring(_NODES_KID, secret),
+        "YABAM_NODE_TOKEN_KID": _NODES_KID,
+        "YABAM_OPS_NODES_KEY": _ring(_NODES_KID, secret),
+    }
+
+
+def _ring(kid: str, secret: str) -> str:
+    # Without spaces or quotes around: compose, `docker run --env-file` and
+    # `kubectl create secret --from-env-file` then read the same.
+    return json.dumps({kid: secret}, separators=(",", ":"))
+
+
+def _lines(values: Mapping[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _ops_token(environment: Mapping[str, str], ring: str) -> str:
+    keys = token_keys(json.loads(environment[f"{ring}_KEYS"]), environment[f"{ring}_KID"])
     return keys.sign(Caller("prometheus", "ops"), _OPS_TOKEN_S)
 
 

@@ -29,6 +29,9 @@ SECRETS: Final = {
     "YABAM_DATABASE_URL": "postgresql://yabam:secret@db.example:5432/yabam",
     "YABAM_TOKEN_KEYS": json.dumps({"k1": "t" * 43}),
     "YABAM_TOKEN_KID": "k1",
+    "YABAM_NODE_TOKEN_KEYS": json.dumps({"n1": "n" * 43}),
+    "YABAM_NODE_TOKEN_KID": "n1",
+    "YABAM_OPS_NODES_KEY": json.dumps({"n1": "n" * 43}),
     "YABAM_TICKET_KEYS": json.dumps({"k1": "k" * 43}),
     "YABAM_TICKET_KID": "k1",
 }
@@ -93,8 +96,8 @@ def environment_of(name: str, *folders: str) -> dict[str, str]:
         if not variable["name"].startswith("YABAM_"):
             continue
         reference = variable["valueFrom"]["secretKeyRef"]
-        assert reference == {"name": "yabam", "key": variable["name"]}
-        found[variable["name"]] = SECRETS[variable["name"]]
+        assert reference["name"] == "yabam"
+        found[variable["name"]] = SECRETS[reference["key"]]
     return found
 
 

@@ -125,12 +125,14 @@ class TestByPromtool:
         assert promtool("test", "rules", CASES.name, folder=tmp_path).returncode != 0
 
     def test_prometheus_itself_is_configured_validly(self, tmp_path: Path) -> None:
-        token = tmp_path / "ops_token"
-        token.write_text("a token")
+        core, nodes = tmp_path / "ops_token", tmp_path / "ops_nodes_token"
+        for token in (core, nodes):
+            token.write_text("a token")
         text = (FOLDER / "prometheus.yml").read_text()
         for there, here in (
             ("/etc/prometheus/alerts.yml", ALERTS),
-            ("/run/secrets/ops_token", token),
+            ("/run/secrets/ops_token", core),
+            ("/run/secrets/ops_nodes_token", nodes),
         ):
             assert there in text
             text = text.replace(there, str(here))

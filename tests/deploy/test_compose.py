@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from core_api.access import Caller
+from core_api.errors import UnauthorizedError
 from core_api.main import token_keys
 from core_api.settings import CoreSettings
 from deploy.docker import prepare
@@ -130,6 +132,34 @@ class TestOurServices:
         assert "YABAM_TICKET_KEYS" not in services["relay"]["environment"]
         assert not any("env_file" in service for service in services.values())
 
+    @pytest.mark.parametrize("name", OURS)
+    def test_have_a_key_of_cores_tokens_only_if_they_are_core(
+        self, services: dict[str, Any], secrets: dict[str, str], name: str
+    ) -> None:
+        found = str(environment_of(services[name], secrets))
+        keys = keys_of(secrets, "YABAM_TOKEN_KEYS")
+        assert keys
+        assert [key in found for key in keys] == [name == "core"] * len(keys)
+
+    def test_take_what_core_signs_for_them_and_core_takes_it_from_nobody(
+        self, services: dict[str, Any], secrets: dict[str, str]
+    ) -> None:
+        core = environment_of(services["core"], secrets)
+        (signs,) = json.loads(core["YABAM_OPS_NODES_KEY"]).items()
+        assert signs not in json.loads(core["YABAM_TOKEN_KEYS"]).items()
+        for name in ("relay", "ingest", "events"):
+            ring = json.loads(environment_of(services[name], secrets)["YABAM_TOKEN_KEYS"])
+            assert signs in ring.items(), name
+
+    def test_are_all_on_the_ops_page_each_under_the_key_that_it_takes(
+        self, services: dict[str, Any]
+    ) -> None:
+        core = services["core"]["environment"]
+        assert json.loads(core["YABAM_OPS_CORES"]) == ["http://core:8000"]
+        assert set(json.loads(core["YABAM_OPS_NODES"])) == {
+            "http://events:8001", "http://relay:8002", "http://ingest:8003"
+        }  # fmt: skip
+
 
 class TestEveryService:
     def test_waits_by_condition_for_services_that_there_are(self, services: dict[str, Any]) -> None:
@@ -168,7 +198,9 @@ class TestEveryService:
         self, compose: dict[str, Any], services: dict[str, Any]
     ) -> None:
         made = {secret["file"] for secret in compose["secrets"].values()}
-        assert made == {"secrets/ops-token", "secrets/tls.crt", "secrets/tls.key"}
+        assert made == {
+            "secrets/ops-token", "secrets/ops-nodes-token", "secrets/tls.crt", "secrets/tls.key"
+        }  # fmt: skip
         for service in services.values():
             for volume in service.get("volumes", []):
                 source = volume.partition(":")[0]
@@ -194,7 +226,9 @@ class TestSecrets:
     def test_are_made_once_and_for_their_owner_only(self, tmp_path: Path) -> None:
         made = prepare.prepare(tmp_path, "https://orders.example:8443", unlike_any_other())
         names = {str(path.relative_to(tmp_path)) for path in made}
-        assert names == {".env", "secrets/ops-token", "secrets/tls.crt"}
+        assert names == {
+            ".env", "secrets/ops-token", "secrets/ops-nodes-token", "secrets/tls.crt"
+        }  # fmt: skip
         assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
         assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
         before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
@@ -203,7 +237,7 @@ class TestSecrets:
 
     def test_differ_from_each_other(self, secrets: dict[str, str]) -> None:
         hidden = [secrets[name] for name in secrets if re.search("PASSWORD|KEYS", name)]
-        assert len(set(hidden)) == len(hidden) == 4
+        assert len(set(hidden)) == len(hidden) == 5
 
     @pytest.mark.parametrize(
         ("public", "port"), [("https://orders.example", "443"), ("https://localhost:9443", "9443")]
@@ -216,12 +250,38 @@ class TestSecrets:
         made = prepare.read(folder / ".env")
         assert (made["PUBLIC_URL"], made["PUBLIC_PORT"]) == (public, port)
 
-    def test_prometheus_gets_a_token_that_core_takes(self, tmp_path: Path) -> None:
+    def test_prometheus_gets_a_token_that_core_takes_and_one_that_only_its_nodes_take(
+        self, tmp_path: Path
+    ) -> None:
         prepare.prepare(tmp_path, "https://orders.example", unlike_any_other())
         made = prepare.read(tmp_path / ".env")
-        keys = token_keys(yaml.safe_load(made["YABAM_TOKEN_KEYS"]), made["YABAM_TOKEN_KID"])
-        token = (tmp_path / "secrets/ops-token").read_text()
-        assert keys.verify(token) == Caller("prometheus", "ops")
+        core, nodes = (
+            token_keys(json.loads(made[f"{ring}_KEYS"]), made[f"{ring}_KID"])
+            for ring in ("YABAM_TOKEN", "YABAM_NODE_TOKEN")
+        )
+        for_core, for_nodes = (
+            (tmp_path / "secrets" / name).read_text() for name in ("ops-token", "ops-nodes-token")
+        )
+        assert core.verify(for_core) == nodes.verify(for_nodes) == Caller("prometheus", "ops")
+        for keys, other in ((core, for_nodes), (nodes, for_core)):
+            with pytest.raises(UnauthorizedError):
+                keys.verify(other)
+
+    def test_of_an_installation_whose_nodes_had_cores_ring_are_kept_and_theirs_added(
+        self, tmp_path: Path
+    ) -> None:
+        prepare.prepare(tmp_path, "https://orders.example", unlike_any_other())
+        environment = tmp_path / ".env"
+        whole = prepare.read(environment)
+        text = environment.read_text()
+        environment.write_text(text[: text.index("\nYABAM_NODE_TOKEN_KEYS=")])
+        (tmp_path / "secrets/ops-nodes-token").unlink()
+        before = prepare.read(environment)
+        made = prepare.prepare(tmp_path, "https://orders.example", unlike_any_other())
+        assert {path.name for path in made} == {".env", "ops-nodes-token"}
+        after = prepare.read(environment)
+        assert after.keys() == whole.keys()
+        assert before.items() <= after.items()
 
     @pytest.mark.parametrize("public", ["orders.example", "http://a.example", "https://a/x", ""])
     def test_an_address_that_browsers_could_not_use_is_refused(
@@ -234,6 +294,10 @@ class TestSecrets:
     def test_git_never_takes_them(self) -> None:
         ignored = (DEPLOY / ".gitignore").read_text().splitlines()
         assert {"/.env", "/secrets/"} <= set(ignored)
+
+
+def keys_of(secrets: dict[str, str], ring: str) -> list[str]:
+    return list(json.loads(secrets[ring]).values())
 
 
 def seconds(text: str) -> float:

@@ -61,6 +61,23 @@ class TestOurPods:
         assert not any(re.search(r"KEYS|URL=postgres|PASSWORD", str(found)) for found in literals)
 
     @pytest.mark.parametrize("name", OURS)
+    def test_have_a_key_of_cores_tokens_only_if_they_are_core(self, name: str) -> None:
+        environment = environment_of(name, "base", "events")
+        (key,) = json.loads(SECRETS["YABAM_TOKEN_KEYS"]).values()
+        assert (key in str(environment)) == (name == "core")
+        (signs,) = json.loads(SECRETS["YABAM_OPS_NODES_KEY"]).items()
+        if name in ("relay", "ingest", "events"):
+            assert signs in json.loads(environment["YABAM_TOKEN_KEYS"]).items()
+        # No way to the secret but by the keys that a process is given one by one.
+        assert not any("secretRef" in source for source in container_of(name).get("envFrom", []))
+        assert (
+            "secret"
+            not in str(
+                pod_of(named("Job" if name == "migrate" else "Deployment", name)).get("volumes", [])
+            ).lower()
+        )
+
+    @pytest.mark.parametrize("name", OURS)
     def test_run_the_command_that_they_are_named_for(self, name: str) -> None:
         container = container_of(name)
         assert container["args"] == (["db", "upgrade"] if name == "migrate" else [name])
@@ -205,7 +222,9 @@ class TestTheOpsPage:
         self, folders: tuple[str, ...], events: set[str]
     ) -> None:
         found = {}
-        for node in json.loads(environment_of("core", *folders)["YABAM_OPS_NODES"]):
+        core = environment_of("core", *folders)
+        assert json.loads(core["YABAM_OPS_CORES"]) == ["http://core-pods:8000"]
+        for node in json.loads(core["YABAM_OPS_CORES"]) + json.loads(core["YABAM_OPS_NODES"]):
             host, _, port = node.removeprefix("http://").partition(":")
             found[host] = int(port)
         assert found.keys() == {"core-pods", "relay-pods", "ingest-pods"} | events
@@ -221,6 +240,19 @@ class TestTheOpsPage:
         (way_out,) = named("NetworkPolicy", "to-watched")["spec"]["egress"]
         for rule in (way_in, way_out):
             assert {port["port"] for port in rule["ports"]} == allowed
+
+
+class TestThePodMonitors:
+    def test_show_cores_token_to_core_alone(self) -> None:
+        shown = {
+            key: asked
+            for monitor in of_kind("PodMonitor")
+            for endpoint in monitor["spec"]["podMetricsEndpoints"]
+            for key, asked in [
+                (endpoint["authorization"]["credentials"]["key"], selected_by(monitor))
+            ]
+        }
+        assert shown == {"core": {"core"}, "nodes": set(SERVERS) - {"core"}}
 
 
 class TestIngress:
@@ -313,6 +345,15 @@ def reached_by(policy: str) -> set[str]:
     (rule,) = named("NetworkPolicy", policy)["spec"]["podSelector"]["matchExpressions"]
     assert (rule["key"], rule["operator"]) == (NAME, "In")
     return set(rule["values"])
+
+
+def selected_by(monitor: Resource) -> set[str]:
+    selector = monitor["spec"]["selector"]
+    found = {selector.get("matchLabels", {}).get(NAME)} - {None}
+    for expression in selector.get("matchExpressions", []):
+        assert (expression["key"], expression["operator"]) == (NAME, "In")
+        found |= set(expression["values"])
+    return found
 
 
 def upstreams(place: str) -> str:

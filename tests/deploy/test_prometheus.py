@@ -17,6 +17,8 @@ import httpx
 import pytest
 import yaml
 
+from core_api.access import Caller
+from core_api.main import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
@@ -26,6 +28,8 @@ from tests.integration.core_service import KEYS, an_order, bearer, token
 
 PROMETHEUS = shutil.which("prometheus")
 WITHIN_S = 90.0
+CORES_RING = {"local": KEYS.token}
+NODES_RING = {"nodes": "n" * 32}
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -61,8 +65,10 @@ def stack(folder: Path) -> Iterator[Stack]:
         Addresses(url, broker.bootstrap, ports=free_ports()),
         KEYS,
         folder,
-        {"YABAM_EVENTS_FETCH_WAIT_MS": "10"},
-    )
+        {"YABAM_EVENTS_FETCH_WAIT_MS": "10", "YABAM_TOKEN_KEYS": json.dumps(NODES_RING),
+         "YABAM_TOKEN_KID": "nodes"},
+        {"core": {"YABAM_TOKEN_KEYS": json.dumps(CORES_RING), "YABAM_TOKEN_KID": "local"}},
+    )  # fmt: skip
     try:
         stack.migrate()
         stack.start()
@@ -79,11 +85,14 @@ def prometheus(stack: Stack, folder: Path) -> Iterator[str]:
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(ROOT / "deploy/prometheus/alerts.yml")]
-    held = folder / "ops-token"
-    held.write_text(token("ops"))
+    held = {"ops_token": token("ops"), "ops_nodes_token": ops_token_of_the_nodes()}
+    for name, text in held.items():
+        (folder / name).write_text(text)
     for job in config["scrape_configs"]:
         del job["dns_sd_configs"]
-        job["authorization"] = {"credentials_file": str(held)}
+        secret = Path(job["authorization"]["credentials_file"])
+        assert secret.parent == Path("/run/secrets")
+        job["authorization"] = {"credentials_file": str(folder / secret.name)}
         port = getattr(stack.addresses.ports, job["job_name"].removeprefix("yabam-"))
         job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -104,6 +113,10 @@ def prometheus(stack: Stack, folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+def ops_token_of_the_nodes() -> str:
+    return token_keys(NODES_RING, "nodes").sign(Caller("prometheus", "ops"), 600)
 
 
 @pytest.fixture
