@@ -127,6 +127,7 @@ async def test_a_step_is_taken_back_with_the_reason_when_another_terminal_was_fi
         order = await store.place()
         await card(terminal, order).wait_for()
         await owner.set_offline(True)
+        await lit(terminal, "offline")  # its strip moves the cards
         await press(terminal, order, "accepted")
         await expect(card(terminal, order)).to_have_attribute("data-status", "accepted")
         await expect(card(terminal, order).locator(".sending-note")).to_have_count(1)

@@ -77,8 +77,10 @@ class TestTheProbe:
     ) -> None:
         assert probe.server_of(command, environment) == server
 
-    def test_is_a_program(self) -> None:
-        assert (DEPLOY / "docker/probe.py").stat().st_mode & 0o111 == 0o111
+    def test_is_a_program_for_everybody_however_it_was_checked_out(self) -> None:
+        assert (
+            "COPY --chmod=755 deploy/docker/probe.py" in (DEPLOY / "docker/Dockerfile").read_text()
+        )
 
     @pytest.mark.parametrize(("status", "well"), [(200, True), (503, False)])
     def test_is_content_with_200_alone(self, status: int, well: bool) -> None:

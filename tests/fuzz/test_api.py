@@ -15,4 +15,5 @@ def test_each_operation_answers_as_the_document_says(
 ) -> None:
     statuses = fuzz_api(core_process.stack.core_url, role, examples=8, seed=1)
     assert max(statuses) < 500 or statuses[503]
-    assert statuses[200] > (5 if role == "owner" else 0)
+    # Requests that are refused alone would try nothing of what comes after the check of the token.
+    assert statuses[200] > 0

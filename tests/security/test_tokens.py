@@ -20,12 +20,12 @@ CLAIMS: dict[str, Any] = {
     "role": "owner",
     "stores": ["*"],
     "aud": "yabam",
-    "exp": int(time.time()) + 600,
 }
 
 
 def made(key: str = KEYS.token, algorithm: str = "HS256", kid: str = "local", **more: Any) -> str:
-    return jwt.encode(CLAIMS | more, key, algorithm, {"kid": kid})
+    expiry = {"exp": int(time.time()) + 600}
+    return jwt.encode(CLAIMS | expiry | more, key, algorithm, {"kid": kid})
 
 
 NO_TOKENS: dict[str, Callable[[], str]] = {
