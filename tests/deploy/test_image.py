@@ -48,7 +48,7 @@ class TestTheImage:
 
     def test_copies_what_the_context_lets_through(self) -> None:
         allowed = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
-        copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+        copied = re.findall(r"^COPY (?!--from)(?:--chmod=\d+ )?(.+) \S+$", DOCKERFILE, re.MULTILINE)
         for source in " ".join(copied).split():
             assert (ROOT / source).exists()
             assert any(source == path or source.startswith(f"{path}/") for path in allowed)
