@@ -27,7 +27,9 @@ class Fact(NamedTuple):
 class Track:
     """What one client applied of its channel."""
 
-    __slots__ = ("channel", "doubled", "lost", "out_of_order", "resets", "seq", "start", "total")
+    __slots__ = (
+        "channel", "doubled", "lost", "missing", "out_of_order", "resets", "seq", "start", "total",
+    )  # fmt: skip
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
@@ -36,6 +38,9 @@ class Track:
         self.seq = 0
         self.total = 0
         self.lost = 0
+        """Events that a snapshot skipped."""
+        self.missing: set[int] = set()
+        """Seqs below its own that it has not seen, or not yet."""
         self.doubled = 0
         self.out_of_order = 0
         self.resets: list[str] = []
@@ -54,9 +59,11 @@ class Track:
         if fact.seq == self.seq + 1:
             self.seq = fact.seq
         elif fact.seq > self.seq:
-            self.lost += fact.seq - self.seq - 1
-            self.out_of_order += 1
+            self.missing.update(range(self.seq + 1, fact.seq))
             self.seq = fact.seq
+        elif fact.seq in self.missing:
+            self.missing.remove(fact.seq)
+            self.out_of_order += 1
         else:
             self.doubled += 1
             return
@@ -75,14 +82,16 @@ class Verdict:
     unlogged: int = 0
     """Orders' versions that Core acknowledged and the log does not hold."""
     resets: int = 0
+    """Snapshots after the first: what a client applied before one is not compared."""
     never_synced: int = 0
+    gave_up: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
         """Whether every event reached every client once and in order."""
-        wrong = self.lost + self.doubled + self.out_of_order + self.unlogged + self.never_synced
-        return wrong == 0
+        wrong = self.lost + self.doubled + self.out_of_order + self.unlogged
+        return wrong + self.resets + self.never_synced + self.gave_up == 0
 
     def note(self, text: str) -> None:
         """Remember an example; there may be very many."""
@@ -150,8 +159,8 @@ def _judge_track(track: Track, head: int, log: Log, verdict: Verdict) -> None:
         verdict.never_synced += 1
         verdict.note(f"a client of {track.channel} never had a sync")
         return
-    lost = track.lost + max(0, head - track.seq)
-    if lost or track.doubled or track.out_of_order:
+    lost = track.lost + len(track.missing) + max(0, head - track.seq)
+    if lost or track.resets or track.doubled or track.out_of_order:
         verdict.note(
             f"a client of {track.channel} stands at {track.seq} of {head}: {lost} lost, "
             f"{track.doubled} doubled, {track.out_of_order} out of order"

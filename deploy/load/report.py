@@ -36,6 +36,10 @@ def failures(outcome: Outcome) -> list[str]:
         )
         if count
     ]
+    if verdict.resets:
+        found.append(f"{verdict.resets:,} resets, before which nothing is proven")
+    if verdict.gave_up:
+        found.append(f"{verdict.gave_up:,} clients gave up")
     if verdict.never_synced:
         found.append(f"{verdict.never_synced:,} clients never had a sync")
     found += [

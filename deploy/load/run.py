@@ -247,7 +247,12 @@ class LoadTest:
             await self._settled(heads)
             logs = await ledger.logs(heads)
         tracks = [follower.track for follower in self._followers]
-        self._outcome.verdict = judge(tracks, heads, logs, writer.written.by_channel)
+        verdict = judge(tracks, heads, logs, writer.written.by_channel)
+        for follower in self._followers:
+            if follower.mode == "failed":
+                verdict.gave_up += 1
+                verdict.note(f"a client of {follower.track.channel} gave up: {follower.cause}")
+        self._outcome.verdict = verdict
 
     async def _settled(self, heads: Mapping[str, int]) -> None:
         """Return once every client is at its channel's head, or has had time enough."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Dialog, Page, expect
 
 from tests.browser.restaurant import SIZES, Site, Store, card, device, lit, opened, shot
 
@@ -308,6 +308,46 @@ async def test_the_token_leaves_the_address_and_signing_out_forgets_it(
         await expect(terminal.locator("#sign-in")).to_be_visible()
         kept = "JSON.stringify([{...sessionStorage}, {...localStorage}])"
         assert store.owner not in await terminal.evaluate(kept)
+
+
+async def test_signing_out_leaves_no_order_and_drops_what_was_not_sent_only_when_told_to(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        order = await store.place(guest={"name": "Kim Minji"})
+        await card(terminal, order).wait_for()
+        await terminal.route("**/transitions", lambda route: route.abort())
+        await press(terminal, order, "accepted")
+        await expect(card(terminal, order).locator(".retrying")).to_have_count(1)
+        asked: list[str] = []
+
+        async def answer(dialog: Dialog) -> None:
+            asked.append(dialog.message)
+            await (dialog.dismiss() if len(asked) == 1 else dialog.accept())
+
+        terminal.on("dialog", answer)
+        await terminal.locator('[data-action="sign-out"]').click()
+        await expect(card(terminal, order)).to_be_visible()
+        await terminal.locator('[data-action="sign-out"]').click()
+        await expect(terminal.locator("#sign-in")).to_be_visible()
+        assert all("not sent yet" in message for message in asked[:2])
+        left = await terminal.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}])")
+        assert "Minji" not in left
+        assert order["id"] not in left
+        assert (await store.read(order["id"]))["status"] == "placed"
+
+
+async def test_a_link_opened_where_the_page_is_already_signs_in(
+    site: Site, store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        page = await owner.new_page()
+        await page.goto(f"{site.stack.core_url}/terminal")
+        await expect(page.locator("#sign-in")).to_be_visible()
+        await page.goto(store.terminal_url)
+        await lit(page, "live")
+        assert "token" not in page.url
 
 
 async def test_the_pages_may_load_nothing_from_elsewhere(site: Site) -> None:

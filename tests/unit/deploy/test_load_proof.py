@@ -47,7 +47,7 @@ def test_an_event_that_came_twice_is_doubled() -> None:
 
 def test_two_events_that_changed_places_are_out_of_order() -> None:
     verdict = verdict_of(track_of(0, [*LOG[:4], LOG[5], LOG[4], *LOG[6:]]))
-    assert verdict.out_of_order == 1
+    assert (verdict.out_of_order, verdict.lost, verdict.doubled) == (1, 0, 0)
     assert not verdict.clean
 
 
@@ -65,6 +65,15 @@ def test_what_a_reset_skipped_counts_as_lost() -> None:
         track.apply(fact)
     verdict = verdict_of(track)
     assert (verdict.lost, verdict.resets, verdict.clean) == (4, 1, False)
+
+
+def test_a_reset_that_skipped_nothing_fails_the_test_too() -> None:
+    track = track_of(0, LOG[:5])
+    track.begin(5, "epoch")
+    for fact in LOG[5:]:
+        track.apply(fact)
+    verdict = verdict_of(track)
+    assert (verdict.lost, verdict.resets, verdict.clean) == (0, 1, False)
 
 
 def test_a_client_that_never_synced_fails_the_test() -> None:

@@ -35,10 +35,23 @@ function claimsOf(token) {
 /** The token in the address's fragment, with the stores that it names; null: there is none. */
 export function takeFragment() {
   const fragment = new URLSearchParams(location.hash.slice(1));
+  // A link opened in a tab that is here already changes the fragment and loads nothing.
+  addEventListener("hashchange", () => {
+    if (new URLSearchParams(location.hash.slice(1)).has("token")) location.reload();
+  });
   const token = fragment.get("token");
   if (token === null) return null;
   history.replaceState(null, "", location.pathname + location.search);
   return { token, stores: fragment.get("store") };
+}
+
+/** Takes everything out of the browser that pages of these kinds kept of orders and actions. */
+export function forget(...kinds) {
+  for (const storage of [sessionStorage, localStorage]) {
+    for (const key of Object.keys(storage)) {
+      if (kinds.some((kind) => key.startsWith(`yabam.${kind}.`))) storage.removeItem(key);
+    }
+  }
 }
 
 /** Keeps what somebody signed in with, by the page's role. */

@@ -79,6 +79,11 @@ export class Desk {
     return this.#board;
   }
 
+  /** Whether something that was pressed is not sent yet. */
+  get pending() {
+    return this.#actions.pending;
+  }
+
   toggleSound() {
     this.#bell.toggle();
   }

@@ -16,10 +16,12 @@ function open(who) {
   listenForKeys(desk.board, () => desk.toggleSound());
 }
 
-// A fresh page is the surest way to leave nothing of the last owner behind.
+// A fresh page is the surest way to leave nothing of the last owner behind. Whose token was refused
+// is asked for another: what was not sent waits for it.
 function leave(problem) {
+  if (problem === null && desk?.pending && !confirm(t("leaving"))) return;
   desk?.close();
-  signOut();
+  signOut(problem === null);
   if (problem !== null) sessionStorage.setItem("yabam.problem", problem);
   location.reload();
 }

@@ -2,7 +2,7 @@
 
 import { byId } from "../shared/dom.js";
 import { t } from "../shared/language.js";
-import { Kept, TokenError, readToken, takeFragment } from "../shared/session.js";
+import { Kept, TokenError, forget, readToken, takeFragment } from "../shared/session.js";
 
 const kept = new Kept("owner");
 
@@ -32,8 +32,11 @@ export function askToken(then, problem = null) {
   };
 }
 
-/** Forgets who is signed in. */
-export const signOut = () => kept.clear();
+/** Forgets who is signed in, and with `everything` the orders and what was not sent, too. */
+export function signOut(everything) {
+  kept.clear();
+  if (everything) forget("terminal", "desk");
+}
 
 function attempt(token, named, save) {
   const error = byId("sign-in-error");

@@ -114,5 +114,8 @@ addTexts({
   keyNew: ["가장 오래된 새 주문으로", "Go to the oldest new order"],
   keySound: ["소리 켜기/끄기", "Sound on or off"],
   keyHelp: ["이 도움말", "This help"],
-  leaving: ["아직 보내지 못한 처리가 있습니다.", "Something is not sent yet."],
+  leaving: [
+    "아직 보내지 못한 처리가 있습니다. 로그아웃하면 사라집니다.",
+    "Something that you pressed is not sent yet. Signing out drops it.",
+  ],
 });
