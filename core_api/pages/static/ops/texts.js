@@ -47,7 +47,7 @@ addTexts({
   chartEmpty: ["{name}: 아직 기록 없음", "{name}: nothing recorded yet"],
   thisCore: ["Fetch Sync 요청", "calls of Fetch Sync"],
 
-  clients: ["점주 기기", "Owners' devices"],
+  clients: ["점주 기기 (마지막 동기화 기준)", "Owners' devices, at their last sync"],
   clientsNone: ["최근 2분간 동기화한 기기가 없습니다.", "No device has synced in the last two minutes."],
   mode_live: ["실시간", "Live"],
   mode_polling: ["주기 확인", "Polling"],
