@@ -215,6 +215,22 @@ async def test_a_blocked_sound_is_said_and_a_tap_allows_it(store: Store, browser
         await expect(terminal.locator("#sound")).to_have_text("Sound on")
 
 
+async def test_the_first_press_counts_though_it_takes_the_hint_about_sound_away(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        order = await store.place()
+        box = await card(terminal, order).locator('[data-to="accepted"]').bounding_box()
+        assert box is not None
+        await terminal.mouse.move(box["x"] + box["width"] / 2, box["y"] + 4)
+        await terminal.mouse.down()
+        await terminal.wait_for_timeout(500)  # a slow finger
+        await terminal.mouse.up()
+        await expect_status(terminal, order, "accepted")
+        await expect(terminal.locator("#sound-hint")).to_be_hidden()
+
+
 async def test_new_orders_are_told_to_a_screen_reader_and_in_the_title(
     store: Store, browser: Browser
 ) -> None:

@@ -36,7 +36,8 @@ export class Bell {
     this.#context.addEventListener("statechange", () => this.#told());
     this.#told();
     const allow = () => this.#allow();
-    addEventListener("pointerdown", allow);
+    // Not the press itself: the hint goes with it, and what moves under a finger is not clicked.
+    addEventListener("click", allow);
     addEventListener("keydown", allow);
   }
 
