@@ -223,7 +223,7 @@ async def test_the_first_press_counts_though_it_takes_the_hint_about_sound_away(
         order = await store.place()
         box = await card(terminal, order).locator('[data-to="accepted"]').bounding_box()
         assert box is not None
-        await terminal.mouse.move(box["x"] + box["width"] / 2, box["y"] + 4)
+        await terminal.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 4)
         await terminal.mouse.down()
         await terminal.wait_for_timeout(500)  # a slow finger
         await terminal.mouse.up()
