@@ -43,6 +43,14 @@ def test_a_server_imports_only_the_contract_of_the_sdk_and_never_the_other_serve
                 assert name.startswith("client_sdk.contract"), f"{path} imports {name}"
 
 
+def test_what_the_servers_share_imports_neither_of_them() -> None:
+    for path in modules("server_common"):
+        for name in imports_of(path):
+            assert not name.startswith(SERVERS), f"{path} imports {name}"
+            if name.startswith("client_sdk"):
+                assert name.startswith("client_sdk.contract"), f"{path} imports {name}"
+
+
 def test_the_sdk_imports_no_server_and_little_else() -> None:
     allowed = {"client_sdk", "httpx", "msgspec"}
     for path in modules("client_sdk"):

@@ -1,0 +1,1 @@
+"""What both servers need and no client does. It imports neither of them."""

@@ -1,0 +1,123 @@
+"""Background tasks that never end unnoticed.
+
+A task that fails, or returns although it should go on for ever, is logged, counted and started
+again after a pause that grows from failure to failure. While a task has not been running well for
+`HEALTHY_AFTER_S` since its last failure, `trouble` says so, and a process whose work needs that
+task is not ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 10.0
+HEALTHY_AFTER_S: Final = 5.0
+"""A task that has run for so long since it was started counts as working."""
+
+Work = Callable[[], Awaitable[None]]
+"""Starts the task anew; it must be callable again and again."""
+
+
+@dataclass(slots=True)
+class _Supervised:
+    work: Work
+    is_essential: bool
+    failures: int = 0
+    """Failures in a row: a run of `HEALTHY_AFTER_S` ends the row."""
+    trouble: str | None = None
+
+
+class Supervisor:
+    """Runs the background tasks of one process and starts each again when it ends.
+
+    Args:
+        restarted: called with a task's name each time it has ended and will be started again.
+        sleep: waits for a number of seconds.
+    """
+
+    def __init__(
+        self,
+        restarted: Callable[[str], None] = lambda _name: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._restarted = restarted
+        self._sleep = sleep
+        self._supervised: dict[str, _Supervised] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, name: str, work: Work, *, essential: bool = True) -> None:
+        """Run `work` until `stop`, whatever it raises.
+
+        Args:
+            name: unique in this process; it stands in the log and in the metrics.
+            work: starts the task; called again each time the task has ended.
+            essential: whether the process is not ready while this task fails.
+
+        Raises:
+            ValueError: a task of that name runs already.
+        """
+        if name in self._tasks:
+            raise ValueError(f"a background task {name!r} runs already")
+        self._supervised[name] = _Supervised(work, essential)
+        self._tasks[name] = asyncio.create_task(self._keep_running(name), name=name)
+
+    @property
+    def trouble(self) -> str | None:
+        """Which essential task does not work now, and why; None: all work."""
+        for task in self._supervised.values():
+            if task.is_essential and task.trouble is not None:
+                return task.trouble
+        return None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all tasks."""
+        return frozenset(self._tasks)
+
+    async def stop(self) -> None:
+        """Cancel all tasks and wait until they have ended."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
+        self._supervised.clear()
+
+    async def _keep_running(self, name: str) -> None:
+        task = self._supervised[name]
+        loop = asyncio.get_running_loop()
+        while True:
+            healthy = loop.call_later(HEALTHY_AFTER_S, _count_as_working, task)
+            try:
+                await task.work()
+                reason = "it returned"
+                _log.error("background_task_returned", task=name)
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                _log.error("background_task_failed", task=name, exc_info=error)
+            finally:
+                healthy.cancel()
+            task.failures += 1
+            task.trouble = f"the background task {name} fails: {reason}"
+            self._restarted(name)
+            await self._sleep(pause_after(task.failures))
+
+
+def pause_after(failures: int) -> float:
+    """How many seconds to wait after so many failures in a row, 1 or more."""
+    return min(FIRST_PAUSE_S * 2.0 ** min(failures - 1, 20), LONGEST_PAUSE_S)
+
+
+def _count_as_working(task: _Supervised) -> None:
+    task.failures, task.trouble = 0, None
