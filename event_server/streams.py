@@ -16,11 +16,12 @@ from typing import Final
 from client_sdk.contract.errors import TicketError
 from client_sdk.contract.stream import ByeReason, Hello, SyncRequired
 from client_sdk.contract.ticket import TicketKeys
+from event_server.audience import Subscriber
 from event_server.clock import rfc3339
 from event_server.errors import RefusedError
 from event_server.frames import Frames
 from event_server.health import Health
-from event_server.hub import Hub, Subscriber
+from event_server.hub import Hub
 from event_server.stream import Accepted, Placement, StreamRequest, Timing, accept
 from event_server.wheel import Deadlines, Rota
 
