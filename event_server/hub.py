@@ -292,7 +292,7 @@ class Hub:
                 broken.append((subscriber, error))
         self.deliveries += len(subscribers) - len(broken)
         for subscriber, reason in broken:
-            self._cut_off(subscriber, reason)
+            self.cut_off(subscriber, reason)
 
     def _require_sync(
         self, subscriber: Subscriber, channel: str, reason: SyncRequiredReason
@@ -302,11 +302,12 @@ class Hub:
         try:
             subscriber.end(self._frames.sync_required(SyncRequired(channel, reason)))
         except Exception as error:
-            self._cut_off(subscriber, error)
+            self.cut_off(subscriber, error)
         else:
             self.on_end(subscriber)
 
-    def _cut_off(self, subscriber: Subscriber, error: Exception) -> None:
+    def cut_off(self, subscriber: Subscriber, error: Exception) -> None:
+        """The subscriber cannot be written to: it is ended by itself."""
         self.detach(subscriber)
         with contextlib.suppress(Exception):
             subscriber.abort()
