@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -58,6 +59,7 @@ class Relay:
         lease_ttl_s: how long a lease holds; a dead relay's shards stand still for so long.
         clock: seconds that only go forward, also while this process is paused.
         metrics: where the numbers go.
+        new_session: a name that no other session of any relay has.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Relay:
         lease_ttl_s: float,
         clock: Callable[[], float],
         metrics: RelayMetrics,
+        new_session: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
+        self._new_session = new_session
         self._outbox = outbox
         self._publisher = publisher
         self._relay_id = relay_id
@@ -152,11 +156,25 @@ class Relay:
         self._forget([s for s in fences if reading is None or s not in reading.shards])
         if reading is None:
             return False
+        for lease in self._held.values():
+            if not lease.session:
+                lease.begin(self._new_session())
         turn = compose(reading, self._held, limit, self._clock())
-        stored = await self._publish(turn.messages) if turn.messages else {}
+        stored = await self._publish_in_session(turn)
         self._metrics.publish.observe(self._clock() - read_at)
         await self._settle(turn, stored, fences)
         return any(reading.shards.values())
+
+    async def _publish_in_session(self, turn: Turn) -> Mapping[int, int]:
+        """Publish; a shard whose records may or may not be stored goes on in a new session."""
+        leases = {shard: self._held[shard] for shard in turn.messages}
+        stored: Mapping[int, int] = {}
+        try:
+            stored = await self._publish(turn.messages) if leases else {}
+        finally:
+            for shard, lease in leases.items():
+                lease.count(stored.get(shard))
+        return stored
 
     async def _publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
         """Publish, and keep the leases alive for as long as that takes."""

@@ -13,6 +13,7 @@ from client_sdk.contract.record import (
     OrderRecord,
     WatermarkRecord,
     encode_order_record,
+    encode_sent,
     encode_watermark_record,
 )
 from core_api.leases import watermark_due
@@ -63,6 +64,21 @@ class Held:
     """By the relay's clock, counted from before the statement that renewed it: never too late."""
     watermark_at: float | None = None
     published_since: bool = False
+    session: str = ""
+    """This run of batches that were all stored for certain; empty: the next one begins a new."""
+    sent: int = 0
+    """How many records the session has; each carries its number, so that none is missed."""
+
+    def begin(self, session: str) -> None:
+        """Number what is sent from now on anew, under this name."""
+        self.session, self.sent = session, 0
+
+    def count(self, stored: int | None) -> None:
+        """Kafka has stored so many more of the session's records; None: that is not certain."""
+        if stored is None:
+            self.session = ""
+        else:
+            self.sent += stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +134,10 @@ def compose(reading: Reading, held: Mapping[int, Held], rows_per_shard: int, now
             watermarked.add(shard)
         rows_of[shard] = rows
         if messages:
-            messages_of[shard] = messages
+            messages_of[shard] = [
+                message._replace(headers=[*message.headers, encode_sent(lease.session, number)])
+                for number, message in enumerate(messages, lease.sent)
+            ]
     return Turn(reading, rows_of, messages_of, frozenset(watermarked))
 
 

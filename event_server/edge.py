@@ -149,6 +149,8 @@ class Connection(Requests):
             self._refuse(problem("internal", "the server failed: try again"), asked)
 
     def _open(self, asked: Asked) -> None:
+        if asked.fault is not None:
+            raise asked.fault
         edge, field = self._edge, asked.headers.get
         refuse_body(_text(field(b"content-length")), _text(field(b"transfer-encoding")))
         now = edge.monotonic()

@@ -20,7 +20,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from event_server.errors import RefusedError
 from event_server.patience import Patience
+from event_server.request_head import check_head
 from event_server.stream import MAX_QUERY_BYTES
 
 PATH: Final = b"/v1/stream"
@@ -41,6 +43,8 @@ class Asked(Struct, frozen=True):
     """Its client speaks HTTP/1.1."""
     keep: bool
     """Its client will send another request."""
+    fault: RefusedError | None = None
+    """Why its head is no request's."""
 
 
 class Requests(HttpToolsProtocol):
@@ -252,10 +256,17 @@ class Requests(HttpToolsProtocol):
         if query is None:
             self._pass_on()
             return
-        http_1_1 = self.parser.get_http_version() != "1.0"
-        keep = http_1_1 and self.parser.should_keep_alive()
+        version = self.parser.get_http_version()
+        http_1_1 = version != "1.0"
         # The first of a name counts, as in the application.
         headers = {name.lower(): value for name, value in reversed(self._head)}
+        try:
+            hosts = [value for name, value in self._head if name.lower() == b"host"]
+            check_head(version, hosts)
+        except RefusedError as error:
+            self.asked = Asked(query, headers, http_1_1, False, error)
+            return
+        keep = http_1_1 and self.parser.should_keep_alive()
         self.asked = Asked(query, headers, http_1_1, keep)
 
     def on_body(self, body: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from event_server.hub import Hub
@@ -21,6 +22,9 @@ class Health:
         self._limit_s = degraded_after_s
         self._degraded = False
         self.draining = False
+        self.trouble: Callable[[], str | None] = lambda: None
+        """Why streams cannot be begun although the state may be ok; None: they can. Open streams
+        go on: a part that has failed once starts anew, and the state tells when it matters."""
 
     def state(self, now: float) -> State:
         """The state at `now` (monotonic seconds)."""

@@ -14,18 +14,21 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_server.access import OpsTokens
 from event_server.asgi import StreamResponse
 from event_server.errors import RefusedError
 from event_server.metrics import EventMetrics
 from event_server.problems import EXPOSED_HEADERS, LastResort, of_refusal, on_http_error, respond
+from event_server.request_head import check_head
 from event_server.stream import parse_request, refuse_body
 from event_server.streams import Streams
 from event_server.top import MOST_CHANNELS, busiest
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 _LIMITS: Final = range(1, MOST_CHANNELS + 1)
+_READY_AGAIN_S: Final = 5.0
 _ALLOW: Final = {"allow": "GET, HEAD, OPTIONS"}
 
 
@@ -74,6 +77,7 @@ class EventApi:
                     max_age=86_400,
                 ),
                 Middleware(LastResort),
+                Middleware(CheckedHead, self._metrics),
             ],
             exception_handlers={RefusedError: self._on_refusal, HTTPException: on_http_error},
         )
@@ -93,7 +97,10 @@ class EventApi:
         return Response(b'{"status":"ok"}', media_type="application/json", headers=_NO_STORE)
 
     async def readyz(self, _request: Request) -> Response:
-        """GET /readyz: streams are served."""
+        """GET /readyz: streams are served; if not, why."""
+        reason = self._streams.health.trouble()
+        if reason is not None:
+            raise RefusedError("degraded", reason, retry_after=_READY_AGAIN_S)
         self._streams.check_ready(self._monotonic())
         return Response(b'{"status":"ready"}', media_type="application/json", headers=_NO_STORE)
 
@@ -115,6 +122,26 @@ class EventApi:
             raise error
         self._metrics.refused[error.slug] += 1
         return respond(of_refusal(error))
+
+
+class CheckedHead:
+    """ASGI middleware: a request whose head breaks the rules is answered, and nothing behind it."""
+
+    def __init__(self, app: ASGIApp, metrics: EventMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, if its head is right."""
+        if scope["type"] == "http":
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            try:
+                check_head(scope["http_version"], hosts)
+            except RefusedError as error:
+                self._metrics.refused[error.slug] += 1
+                await respond(of_refusal(error), {"connection": "close"})(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def _limit(text: str) -> int:

@@ -7,61 +7,31 @@ their partition; times are the database's. The rules, each of which a property t
 - A subscriber whose position lies beyond what has arrived is pending: its sync was ahead of the
   pipeline. It goes live when the pipeline reaches its position.
 - Whoever cannot be proven to get a contiguous run from its position gets `sync-required`, which is
-  the last frame of its stream: `ring` (too old), `gap` (a record is missing), `restart` (epoch).
+  the last frame of its stream: `ring` (too old, or ahead of what can be), `gap` (a record is
+  missing), `restart` (epoch).
+- A subscriber that cannot be written to is cut off, and all others get what is theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sized
-from typing import Protocol
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 
 from client_sdk.contract.stream import SyncRequired, SyncRequiredReason
+from event_server.audience import (
+    Ahead,
+    Audience,
+    Claim,
+    Ended,
+    Failed,
+    Subscriber,
+    covers,
+    head_of,
+    is_disproved,
+)
 from event_server.clock import DatabaseClock, Watermark
 from event_server.frames import Event, Frames
-from event_server.ring import Ring, Rings
-
-
-class Subscriber(Protocol):
-    """One open stream, as the hub and the timers need it. Compared by identity.
-
-    No method may call back into the hub: a subscriber that must go (its client left, its buffer is
-    full) says so later, from the event loop.
-    """
-
-    @property
-    def backlog(self) -> int:
-        """Bytes that were sent to it and have not left the process."""
-
-    def send(self, frame: bytes, /) -> None:
-        """Write a frame; ignored after `end`."""
-
-    def end(self, frame: bytes) -> None:
-        """Write a last frame and finish the response; what was not written yet may be dropped."""
-
-    def abort(self) -> None:
-        """Cut the connection: even the last frame does not go out."""
-
-
-class _Audience:
-    """Who follows one channel."""
-
-    __slots__ = ("head", "live", "pending")
-
-    def __init__(self) -> None:
-        self.head = 0
-        """Where the live ones stand; meaningless without any."""
-        self.live: set[Subscriber] = set()
-        self.pending: dict[Subscriber, int] = {}
-
-    def __len__(self) -> int:
-        return len(self.live) + len(self.pending)
-
-
-def _head(ring: Ring | None, audience: _Audience | None) -> int | None:
-    """The newest seq that came, as far as anybody still knows it."""
-    if ring is not None:
-        return ring.head
-    return audience.head if audience is not None and audience.live else None
+from event_server.ring import Rings
 
 
 class Hub:
@@ -72,10 +42,16 @@ class Hub:
         frames: encodes events and makes `sync-required`.
         clock: the database's clock, fed by the watermarks.
         partitions: which are read; the watermark is the least of theirs.
+        failed: told of subscribers that cannot be written to.
     """
 
     def __init__(
-        self, rings: Rings, frames: Frames, clock: DatabaseClock, partitions: Iterable[int]
+        self,
+        rings: Rings,
+        frames: Frames,
+        clock: DatabaseClock,
+        partitions: Iterable[int],
+        failed: Failed = lambda _subscriber, _error: None,
     ) -> None:
         self.rings = rings
         self.clock = clock
@@ -91,8 +67,12 @@ class Hub:
         self._partitions = frozenset(partitions)
         self._watermarks: dict[int, Watermark] = {}
         self._watermark: float | None = None
-        self._audiences: dict[str, _Audience] = {}
+        self._audiences: dict[str, Audience] = {}
         self._following: dict[Subscriber, tuple[str, ...]] = {}
+        self._ahead = Ahead()
+        self._failed = failed
+        self.on_end: Ended = lambda _subscriber: None
+        """Whoever keeps the streams is told which of them the hub has ended."""
 
     @property
     def watermark(self) -> float | None:
@@ -148,6 +128,12 @@ class Hub:
             self._watermarks = watermarks
         if len(self._watermarks) == len(self._partitions):
             self._watermark = min(mark.highest for mark in self._watermarks.values())
+        for subscriber, channel, claim in self._ahead.due(self._watermark):
+            audience = self._audiences.get(channel)
+            if audience is not None and audience.pending.get(subscriber) is claim:
+                head = head_of(self.rings.get(channel), audience)
+                if head is not None and is_disproved(claim, head, self._watermark):
+                    self._require_sync(subscriber, channel, "ring")
         self.clock.observe(watermark, now)
         return set_back
 
@@ -158,7 +144,7 @@ class Hub:
         """
         ring = self.rings.get(channel)
         audience = self._audiences.get(channel)
-        head = _head(ring, audience)
+        head = head_of(ring, audience)
         if head is not None:
             if seq <= head:
                 self.duplicates += 1
@@ -169,6 +155,33 @@ class Hub:
         self.rings.append(channel, seq, event, time)
         if audience is not None:
             self._deliver(channel, audience, seq, self._frames.order(event))
+
+    def omit(self, channel: str, seq: int, time: float) -> None:
+        """One event of one channel whose content is not at hand: who needs it must sync."""
+        audience = self._audiences.get(channel)
+        head = head_of(self.rings.get(channel), audience)
+        if head is not None and seq <= head:
+            return
+        self.rings.omit(channel, seq, time)
+        if audience is None:
+            return
+        live = list(audience.live)
+        for subscriber in [*live, *self._advance(channel, audience, seq)]:
+            self._require_sync(subscriber, channel, "gap")
+
+    def break_off(self, concerns: Callable[[str], bool], time: float) -> None:
+        """Events of some channels are missing; it is not known of which, nor how many.
+
+        Args:
+            concerns: whether a channel may be one of them.
+            time: all of them were committed before it, or a moment later.
+        """
+        self.gaps += 1
+        self.rings.break_off(concerns, time)
+        for channel, audience in list(self._audiences.items()):
+            if concerns(channel):
+                for subscriber in [*audience.live, *audience.pending]:
+                    self._require_sync(subscriber, channel, "gap")
 
     def forget(self, reason: SyncRequiredReason) -> None:
         """Nothing that was read before counts any more: empty the rings and end all streams."""
@@ -201,25 +214,28 @@ class Hub:
             What it missed, to be written before anything else; from now on it gets the rest.
             Or why it must sync: then it is not attached.
         """
-        refused = self._refusal(positions, synced, issued_at, epoch)
+        claims = {c: Claim(p, synced[c], issued_at) for c, p in positions.items()}
+        refused = self._refusal(claims, issued_at, epoch)
         if refused is not None:
             self.sync_required[refused.reason] += 1
             return refused
         replay: list[bytes] = []
-        for channel, position in positions.items():
+        for channel, claim in claims.items():
             audience = self._audiences.get(channel)
             if audience is None:
-                audience = self._audiences[channel] = _Audience()
+                audience = self._audiences[channel] = Audience()
             ring = self.rings.get(channel)
-            head = _head(ring, audience)
-            if head is None or position > head:
-                audience.pending[subscriber] = position
+            head = head_of(ring, audience)
+            if head is None or claim.position > head:
+                audience.pending[subscriber] = claim
+                if head is not None:
+                    self._ahead.add(subscriber, channel, claim)
                 continue
             if ring is not None:
-                replay += map(self._frames.order, ring.after(position))
+                replay += map(self._frames.order, ring.after(claim.position))
             audience.live.add(subscriber)
             audience.head = head
-        self._following[subscriber] = tuple(positions)
+        self._following[subscriber] = tuple(claims)
         return replay
 
     def detach(self, subscriber: Subscriber) -> None:
@@ -234,60 +250,65 @@ class Hub:
     # Rules ----------------------------------------------------------------------------------
 
     def _refusal(
-        self,
-        positions: Mapping[str, int],
-        synced: Mapping[str, int],
-        issued_at: float,
-        epoch: str,
+        self, claims: Mapping[str, Claim], issued_at: float, epoch: str
     ) -> SyncRequired | None:
-        first = next(iter(positions))
         if epoch != self.epoch:
-            return SyncRequired(first, "restart")
+            return SyncRequired(next(iter(claims)), "restart")
         if issued_at < self.rings.covered_since:
-            return SyncRequired(first, "ring")
-        for channel, position in positions.items():
-            if not self._covers(channel, position, synced[channel]):
+            return SyncRequired(next(iter(claims)), "ring")
+        for channel, claim in claims.items():
+            ring, audience = self.rings.get(channel), self._audiences.get(channel)
+            if not covers(claim, ring, audience, self._watermark):
                 return SyncRequired(channel, "ring")
         return None
 
-    def _covers(self, channel: str, position: int, synced: int) -> bool:
-        """Whether all that the channel has beyond `position` is at hand or yet to come."""
-        ring = self.rings.get(channel)
-        if ring is not None:
-            # Below its own sync the client asks for what may be older than the rings: only what
-            # is here counts. From its sync on, what is not here is yet to come.
-            at_hand = position < synced <= ring.head or position >= synced
-            return at_hand and position >= ring.floor - 1
-        return position >= max(synced, _head(None, self._audiences.get(channel)) or 0)
-
-    def _deliver(self, channel: str, audience: _Audience, seq: int, frame: bytes) -> None:
+    def _deliver(self, channel: str, audience: Audience, seq: int, frame: bytes) -> None:
         live = audience.live
         if live:
             if seq == audience.head + 1:
-                for subscriber in live:
-                    subscriber.send(frame)
-                self.deliveries += len(live)
+                self._write(live, frame)
             else:
                 for subscriber in list(live):
                     self._require_sync(subscriber, channel, "gap")
         audience.head = seq
-        if not audience.pending:
-            return
-        for subscriber, position in list(audience.pending.items()):
-            if seq < position:
-                continue
-            if seq > position + 1:
-                self._require_sync(subscriber, channel, "gap")
-                continue
-            del audience.pending[subscriber]
-            live.add(subscriber)
-            if seq == position + 1:
+        if audience.pending:
+            self._write(self._advance(channel, audience, seq), frame)
+
+    def _advance(self, channel: str, audience: Audience, seq: int) -> list[Subscriber]:
+        """Those who were pending and need this event."""
+        reached, ahead, missed = audience.advance(seq)
+        for subscriber, claim in ahead:
+            self._ahead.add(subscriber, channel, claim)
+        for subscriber in missed:
+            self._require_sync(subscriber, channel, "gap")
+        return reached
+
+    def _write(self, subscribers: Collection[Subscriber], frame: bytes) -> None:
+        broken: list[tuple[Subscriber, Exception]] = []
+        for subscriber in subscribers:
+            try:
                 subscriber.send(frame)
-                self.deliveries += 1
+            except Exception as error:
+                broken.append((subscriber, error))
+        self.deliveries += len(subscribers) - len(broken)
+        for subscriber, reason in broken:
+            self.cut_off(subscriber, reason)
 
     def _require_sync(
         self, subscriber: Subscriber, channel: str, reason: SyncRequiredReason
     ) -> None:
         self.sync_required[reason] += 1
         self.detach(subscriber)
-        subscriber.end(self._frames.sync_required(SyncRequired(channel, reason)))
+        try:
+            subscriber.end(self._frames.sync_required(SyncRequired(channel, reason)))
+        except Exception as error:
+            self.cut_off(subscriber, error)
+        else:
+            self.on_end(subscriber)
+
+    def cut_off(self, subscriber: Subscriber, error: Exception) -> None:
+        """The subscriber cannot be written to: it is ended by itself."""
+        self.detach(subscriber)
+        with contextlib.suppress(Exception):
+            subscriber.abort()
+        self._failed(subscriber, error)

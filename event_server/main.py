@@ -7,21 +7,23 @@ import gc
 import random
 import socket
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from client_sdk.contract.ticket import TicketKeys
 from event_server.access import OpsTokens
+from event_server.audience import Subscriber
 from event_server.clock import DatabaseClock
 from event_server.edge import Edge
+from event_server.errors import SettingsError
 from event_server.frames import Frames, as_chunk, as_text
 from event_server.health import Health
 from event_server.http import EventApi
 from event_server.hub import Hub
 from event_server.latency import PushLatency
-from event_server.metrics import EventMetrics
+from event_server.metrics import SOURCE, TIMER, EventMetrics
 from event_server.patience import Patience
 from event_server.ring import Rings
 from event_server.serving import Server, allow_open_files, give_up_on_dead_peers
@@ -30,6 +32,7 @@ from event_server.source import KafkaSource, Where
 from event_server.stream import Placement, Timing
 from event_server.streams import TICK_S, Limits, Streams
 from event_server.workers import when_orphaned
+from server_common.supervision import Supervisor, Work
 
 log = structlog.get_logger()
 
@@ -52,7 +55,8 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
     on_edge = settings.events_push_path == "edge"
     frames = Frames(as_chunk if on_edge else as_text)
     rings = Rings(settings.events_ring_events, settings.events_ring_bytes)
-    hub = Hub(rings, frames, DatabaseClock(), settings.owned_partitions)
+    broken = BrokenSubscribers()
+    hub = Hub(rings, frames, DatabaseClock(), settings.owned_partitions, broken)
     streams = Streams(
         settings.server_name,
         hub,
@@ -73,6 +77,7 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
         ),
         time.monotonic(),
     )
+    broken.give_up = streams.give_up
     metrics = EventMetrics(streams, PushLatency(hub.clock, time.time), time.monotonic)
     api = EventApi(streams, tokens, metrics, settings.events_buffer_bytes, time.monotonic)
     edge = Edge(
@@ -122,29 +127,61 @@ async def run_events(
         log.info("events_listening", host=host, port=port)
     _warn_of_file_limit(settings.events_max_streams)
     collect_rarely()
-    await serve(server, listeners, kafka_source(server).run())
+    source = kafka_source(server)
+    server.streams.health.trouble = lambda: source.trouble
+    await serve(server, listeners, source.run)
     log.info("events_stopped")
 
 
-async def serve(
-    server: EventServer, listeners: Sequence[socket.socket], source: Coroutine[None, None, None]
-) -> None:
-    """Serve until the server has drained, or a part has failed: then its error is raised."""
+async def serve(server: EventServer, listeners: Sequence[socket.socket], source: Work) -> None:
+    """Serve until the server has drained.
+
+    Raises:
+        SettingsError: the source cannot work with these settings, and never has.
+    """
+    loop = asyncio.get_running_loop()
+    wrong_settings: asyncio.Future[None] = loop.create_future()
+
+    async def read() -> None:
+        try:
+            await source()
+        except SettingsError as error:
+            if not wrong_settings.done():
+                wrong_settings.set_exception(error)
+            await asyncio.Event().wait()  # another start would not help
+
+    supervisor = Supervisor(server.metrics.task_restarted)
+    health = server.streams.health
+    of_source = health.trouble
+    health.trouble = lambda: of_source() or supervisor.trouble
+    supervisor.start(SOURCE, read)
+    supervisor.start(TIMER, lambda: _keep_turning(server.streams))
     serving = asyncio.create_task(server.http.serve(sockets=list(listeners)), name="http")
-    parts = [
-        asyncio.create_task(source, name="source"),
-        asyncio.create_task(_keep_turning(server.streams), name="timer"),
-    ]
     try:
-        done, _ = await asyncio.wait([serving, *parts], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({serving, wrong_settings}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
         if not serving.done():
             server.http.should_exit = server.http.force_exit = True
-        for task in parts:
-            task.cancel()
-        await asyncio.gather(serving, *parts, return_exceptions=True)
+        wrong_settings.cancel()
+        await supervisor.stop()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+class BrokenSubscribers:
+    """Ends the streams that cannot be written to, and says so once per reason."""
+
+    def __init__(self) -> None:
+        self.give_up: Callable[[Subscriber], None] = lambda _subscriber: None
+        self._told: set[str] = set()
+
+    def __call__(self, subscriber: Subscriber, error: Exception) -> None:
+        """The hub has cut this subscriber off."""
+        self.give_up(subscriber)
+        if (kind := type(error).__name__) not in self._told:
+            self._told.add(kind)
+            log.error("stream_cannot_be_written", told="once per kind", kind=kind, exc_info=error)
 
 
 def kafka_source(server: EventServer) -> KafkaSource:

@@ -19,7 +19,7 @@ from event_server.streams import Streams
 Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 # Every series is there from the start, at 0: what appears with its first fault raises no alert.
-ENDS: Final = (*get_args(ByeReason), "sync-required", "client", "aborted")
+ENDS: Final = (*get_args(ByeReason), "sync-required", "client", "aborted", "failed")
 REFUSALS: Final = (
     "bad-request",
     "bad-cursor",
@@ -31,7 +31,11 @@ REFUSALS: Final = (
     "degraded",
     "unavailable",
 )
-SKIPS: Final = ("foreign", "malformed", "old_epoch")
+SKIPS: Final = ("foreign", "malformed", "failed", "omitted", "missing", "old_epoch")
+SOURCE: Final = "source"
+"""The task that reads Kafka."""
+TIMER: Final = "timer"
+"""The task that ends streams and sends heartbeats."""
 
 
 class EventMetrics(Collector):
@@ -49,6 +53,7 @@ class EventMetrics(Collector):
         self.latency = latency
         self.skipped: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.restarts: Counter[str] = Counter()
         self._sessions: Callable[[], int] = lambda: 0
         self._streams = streams
         self._monotonic = monotonic
@@ -58,6 +63,10 @@ class EventMetrics(Collector):
     def count_sessions(self, sessions: Callable[[], int]) -> None:
         """Where to read how often reading from Kafka was begun."""
         self._sessions = sessions
+
+    def task_restarted(self, task: str) -> None:
+        """A background task has ended and is started again."""
+        self.restarts[task] += 1
 
     def exposition(self) -> bytes:
         """All of it as text."""
@@ -82,7 +91,8 @@ class EventMetrics(Collector):
         yield _counter("streams_opened_total", "Streams begun", self._streams.opened)
         yield _counters(
             "streams_ended_total",
-            "Streams ended, by the reason in bye; client: it left; aborted: its connection was cut",
+            "Streams ended, by the reason in bye; client: it left; aborted: its last frame did not "
+            "leave in time; failed: it could not be written to",
             "reason",
             self._streams.ended,
             ENDS,
@@ -121,7 +131,7 @@ class EventMetrics(Collector):
         )
         yield _counters(
             "records_skipped_total",
-            "Records of the topic that were left out",
+            "Records of the topic that were left out, or are missing in it",
             "kind",
             self.skipped,
             SKIPS,
@@ -138,10 +148,18 @@ class EventMetrics(Collector):
             hub.rings.evicted_for_space,
         )
 
-    def _health_now(self) -> Iterator[GaugeMetricFamily]:
+    def _health_now(self) -> Iterator[Family]:
         now = self._monotonic()
         state: State = self._streams.health.state(now)
-        yield _gauge("ready_state", "1 if streams are served", int(state == "ok"))
+        ready = state == "ok" and self._streams.health.trouble() is None
+        yield _gauge("ready_state", "1 if streams are served", int(ready))
+        yield _counters(
+            "task_restarts_total",
+            "Background tasks that had ended and were started again",
+            "task",
+            self.restarts,
+            (SOURCE, TIMER),
+        )
         states = GaugeMetricFamily(
             "yabam_events_health_state", "1 for the state that the server is in", labels=["state"]
         )

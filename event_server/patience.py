@@ -10,6 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+import structlog
+
+log = structlog.get_logger()
+
 
 class Debtor(Protocol):
     """A connection that owes us bytes."""
@@ -55,4 +59,7 @@ class Patience:
             due.append(debtor)
         for debtor in due:
             del self._until[debtor]
-            debtor.lose_patience()
+            try:
+                debtor.lose_patience()
+            except Exception:
+                log.exception("connection_cannot_be_cut")  # the others are still due

@@ -81,9 +81,11 @@ class Rings:
             self.bytes -= len(gone[2]) + EVENT_OVERHEAD
             self.events -= 1
         entries = ring.entries
-        if entries and time < entries[-1][0]:
-            # Within a ring times never fall, so that each second can cut off a first part of it.
-            time = entries[-1][0]
+        # Within a ring times never fall, so that each second can cut off a first part of it.
+        if entries:
+            time = max(time, entries[-1][0])
+        elif time < ring.marked:
+            time = float(ring.marked)
         entries.append((time, event))
         ring.head = seq
         self.bytes += len(event[2]) + EVENT_OVERHEAD
@@ -95,6 +97,26 @@ class Rings:
         while self.bytes > self._max_bytes:
             self.evicted_for_space += 1
             self._expire_second(min(self._by_second))
+
+    def omit(self, channel: str, seq: int, time: float) -> None:
+        """Keep only that an event was there: the ring begins behind it."""
+        ring = self._rings.get(channel)
+        if ring is None:
+            ring = self._rings[channel] = Ring()
+        self._drop(ring, len(ring.entries))
+        ring.head = seq
+        second = max(int(time), ring.marked)
+        if ring.marked != second:
+            ring.marked = second
+            self._by_second.setdefault(second, []).append(channel)
+
+    def break_off(self, concerns: Callable[[str], bool], time: float) -> None:
+        """Drop the rings of some channels: what was committed up to `time` is not all in them."""
+        for channel in [name for name in self._rings if concerns(name)]:
+            ring = self._rings.pop(channel)
+            self._drop(ring, len(ring.entries))
+        self.evicted_before = max(self.evicted_before, time + MARGIN_S)
+        self.covered_since = max(self.covered_since, self.evicted_before)
 
     def expire(self, before: float) -> None:
         """Remove what is older than `before`."""
@@ -121,7 +143,7 @@ class Rings:
                 continue
             old = next((i for i, (t, _) in enumerate(ring.entries) if t >= end), len(ring.entries))
             self._drop(ring, old)
-            if not ring.entries:
+            if not ring.entries and ring.marked <= second:
                 del self._rings[channel]
         self.evicted_before = max(self.evicted_before, end + MARGIN_S)
         self.covered_since = max(self.covered_since, self.evicted_before)

@@ -11,10 +11,13 @@ import socket
 from collections.abc import Callable, Generator
 from typing import cast
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from event_server.errors import SettingsError
+
+log = structlog.get_logger()
 
 _KEEP_ALIVE_S = 75
 _LAST_WORDS_S = 2
@@ -143,12 +146,19 @@ class Server(uvicorn.Server):
                 transport.abort()
 
     async def _drain_and_exit(self) -> None:
-        self._drain()
-        for connection in list(self.server_state.connections):
-            # Idle ones are closed; the others after their response, so that clients move on.
-            connection.shutdown()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._drain_s):
-                while not self._drained():  # noqa: ASYNC110  (the streams know no event loop)
-                    await asyncio.sleep(0.05)
-        self.should_exit = True
+        try:
+            self._drain()
+            for connection in list(self.server_state.connections):
+                # Idle ones are closed; the others after their response, so that clients move on.
+                try:
+                    connection.shutdown()
+                except Exception:
+                    log.exception("connection_cannot_be_shut_down")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._drain_s):
+                    while not self._drained():  # noqa: ASYNC110  (the streams know no event loop)
+                        await asyncio.sleep(0.05)
+        except Exception:
+            log.exception("drain_failed")
+        finally:
+            self.should_exit = True  # whatever failed, a process that is told to stop stops

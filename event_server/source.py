@@ -2,8 +2,9 @@
 
 Reading goes in sessions. A session finds the topic, starts each partition a replay window back,
 and reads on for as long as it can prove that nothing is left out. Whatever shakes that proof (the
-brokers are gone, the log was cut or replaced) ends the session: everything read before is
-forgotten, the streams end, and the next session warms up anew.
+brokers are gone, the log was cut or replaced, the topic does not fit the settings any more) ends
+the session: everything read before is forgotten, the streams end, and the next session warms up
+anew.
 
 Works with Apache Kafka and with brokers that have no index by time (librdkafka's mock broker):
 those are read from the beginning.
@@ -20,6 +21,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
+from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.record import partition_of
 from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
 from event_server.hub import Hub
 from event_server.intake import Intake, Reach
@@ -80,6 +83,8 @@ class KafkaSource:
         latency: PushLatency | None = None,
     ) -> None:
         self.sessions = 0
+        self.trouble: str | None = None
+        """Why nothing can be read before somebody acts; None: that is not so."""
         self._where = where
         self._hub = hub
         self._lost = lost
@@ -88,12 +93,15 @@ class KafkaSource:
         self._wall = wall
         self._latency = latency or PushLatency(hub.clock, wall)
         self._told: set[str] = set()
+        self._has_fitted = False
 
     async def run(self) -> None:
         """Read until cancelled.
 
         Raises:
-            SettingsError: the topic has another number of partitions than the settings say.
+            SettingsError: the topic has another number of partitions than the settings say, and
+                has had since the start. Later that ends the streams, and is looked at again and
+                again: the settings may be right for the topic that comes back.
         """
         delay = _BACK_OFF_S[0]
         while True:
@@ -101,14 +109,26 @@ class KafkaSource:
             try:
                 await self._session()
             except SourceError as error:
-                missing = isinstance(error, LogReplacedError)
-                self._hub.warm = False
-                self._lost(missing)
+                self._give_up(missing=isinstance(error, LogReplacedError))
                 log.warning("kafka_lost", reason=str(error), next_attempt_s=delay)
+            except SettingsError as error:
+                if not self._has_fitted:
+                    raise
+                if self.trouble is None:
+                    log.error("topic_does_not_fit", reason=str(error), streams="ended")
+                self.trouble = str(error)
+                self._give_up(missing=False)
+            except Exception:
+                self._give_up(missing=True)
+                raise
             if self._monotonic() - began > 2 * _BACK_OFF_S[1]:
                 delay = _BACK_OFF_S[0]
             await asyncio.sleep(delay)
             delay = min(delay * 2, _BACK_OFF_S[1])
+
+    def _give_up(self, *, missing: bool) -> None:
+        self._hub.warm = False
+        self._lost(missing)
 
     async def _session(self) -> None:
         self.sessions += 1
@@ -161,6 +181,7 @@ class KafkaSource:
                 f"YABAM_PARTITIONS={self._where.partitions}: set YABAM_PARTITIONS={found} for all "
                 "processes, or use a new topic"
             )
+        self._has_fitted, self.trouble = True, None
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         topic = self._where.topic
@@ -178,6 +199,7 @@ class KafkaSource:
             },
             self._skip,
             self._latency.handed,
+            lambda channel: partition_of(parse_channel(channel).store_id, self._where.partitions),
         )
         log.info("warming_up", records=sum(ends[tp] - starts[tp] for tp in parts))
         await self._follow(consumer, intake, starts)
@@ -233,8 +255,13 @@ class KafkaSource:
                 take, partition = intake.take, tp.partition
                 for record in records:
                     time, value = record.timestamp / 1000, record.value
-                    take(partition, record.offset, time, value, record.headers, now)
-                positions[tp] = records[-1].offset + 1
+                    again = take(partition, record.offset, time, value, record.headers, now)
+                    if again is not None:
+                        consumer.seek(tp, again)
+                        positions[tp] = again
+                        break
+                else:
+                    positions[tp] = records[-1].offset + 1
                 heard[tp] = now
                 if self._hub.warm and not warm:
                     log.info("warm", covered_since=self._hub.rings.covered_since)

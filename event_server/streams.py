@@ -16,11 +16,12 @@ from typing import Final
 from client_sdk.contract.errors import TicketError
 from client_sdk.contract.stream import ByeReason, Hello, SyncRequired
 from client_sdk.contract.ticket import TicketKeys
+from event_server.audience import Subscriber
 from event_server.clock import rfc3339
 from event_server.errors import RefusedError
 from event_server.frames import Frames
 from event_server.health import Health
-from event_server.hub import Hub, Subscriber
+from event_server.hub import Hub
 from event_server.stream import Accepted, Placement, StreamRequest, Timing, accept
 from event_server.wheel import Deadlines, Rota
 
@@ -83,6 +84,8 @@ class Streams:
         self._ending: Deadlines[Subscriber] = Deadlines()
         self._rota: Rota[Subscriber] = Rota(max(1, round(limits.heartbeat_s / TICK_S)))
         self._period = max(1, round(limits.heartbeat_s / TICK_S))
+        self._turned_at = now
+        hub.on_end = self._ended_by_hub
 
     def __len__(self) -> int:
         return len(self._deadlines) + len(self._ending)
@@ -128,6 +131,8 @@ class Streams:
             raise self._come_again("degraded", "this server has not read the latest events yet")
         if state == "degraded":
             raise self._come_again("degraded", "this server cannot prove that it is up to date")
+        if self.health.trouble() is not None:
+            raise self._come_again("degraded", "a part of this server does not work now")
 
     def open(self, subscriber: Subscriber, accepted: Accepted, now: float) -> None:
         """Begin the stream: the subscriber is sent its first frames, and follows from now on."""
@@ -171,7 +176,7 @@ class Streams:
 
     def turn(self, now: float) -> None:
         """What is due by now; to be called every `TICK_S`."""
-        tick = self._tick(now)
+        self._turned_at, tick = now, self._tick(now)
         if self.health.state(now) == "degraded":
             self.end_all("degraded", now)
         reason: ByeReason = "drain" if self.health.draining else "timeout"
@@ -179,12 +184,16 @@ class Streams:
             self._bye(subscriber, reason, now)
         for subscriber in self._ending.turn(tick):
             self.ended["aborted"] += 1
-            subscriber.abort()
+            with contextlib.suppress(Exception):
+                subscriber.abort()
         watermark = self.hub.watermark
         if watermark is not None:
             heartbeat = self._frames.heartbeat(watermark)
             for subscriber in self._rota.turn(tick):
-                subscriber.send(heartbeat)
+                try:
+                    subscriber.send(heartbeat)
+                except Exception as error:
+                    self.hub.cut_off(subscriber, error)
         if now >= self._next_expiry:
             self._next_expiry = now + 1.0
             time = self.hub.clock.estimate(now)
@@ -210,7 +219,29 @@ class Streams:
         self._rota.discard(subscriber)
         self._deadlines.discard(subscriber)
         self._ending.set(subscriber, self._tick(now + self._limits.abort_after_s))
-        subscriber.end(self._frames.bye(reason, self._timing.reconnect(reason)))
+        try:
+            subscriber.end(self._frames.bye(reason, self._timing.reconnect(reason)))
+        except Exception as error:
+            self.hub.cut_off(subscriber, error)
+
+    def _ended_by_hub(self, subscriber: Subscriber) -> None:
+        """The hub has written the stream's last frame."""
+        if subscriber not in self._deadlines:
+            return
+        self._rota.discard(subscriber)
+        self._deadlines.discard(subscriber)
+        self.ended["sync-required"] += 1
+        # No stream waits longer for its last words than if it had ended on the next turn.
+        due = self._tick(self._turned_at + TICK_S + self._limits.abort_after_s)
+        self._ending.set(subscriber, due)
+
+    def give_up(self, subscriber: Subscriber) -> None:
+        """The subscriber could not be written to, and has been cut off."""
+        if subscriber in self._deadlines:
+            self.ended["failed"] += 1
+        self._rota.discard(subscriber)
+        self._deadlines.discard(subscriber)
+        self._ending.discard(subscriber)
 
     def _come_again(self, slug: str, detail: str) -> RefusedError:
         return RefusedError(slug, detail, retry_after=self._timing.uniform(*_RETRY_AFTER_S))

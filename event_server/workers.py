@@ -58,9 +58,12 @@ class Workers:
         self._clock = clock
         self._stopping = asyncio.Event()
         self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._has_worked = False
+        """Whether a worker has ever run well: then the settings were right, and may be again."""
 
     async def run(self) -> int:
-        """Run until SIGTERM or SIGINT, or until a worker says that its settings are wrong.
+        """Run until SIGTERM or SIGINT, or until a worker says that its settings are wrong
+        before any has run well.
 
         Returns:
             The exit status: 0 if every worker drained and stopped.
@@ -82,13 +85,18 @@ class Workers:
         pause = _FIRST_PAUSE_S
         while True:
             began = self._clock()
-            status = await self._run_one(number)
+            try:
+                status = await self._run_one(number)
+            except OSError as error:  # no process to be had just now
+                log.error("worker_cannot_be_started", worker=number, reason=str(error))
+                status = 1
             if self._stopping.is_set():
                 return status
-            if status == SETTINGS_ERROR:
+            if self._clock() - began > _WELL_AFTER_S:
+                pause, self._has_worked = _FIRST_PAUSE_S, True
+            if status == SETTINGS_ERROR and not self._has_worked:
                 self.stop()
                 return status
-            pause = _FIRST_PAUSE_S if self._clock() - began > _WELL_AFTER_S else pause
             log.error("worker_died", worker=number, status=status, next_start_s=pause)
             if await self._stops_within(pause):
                 return 0
@@ -128,7 +136,11 @@ def when_orphaned(stop: Callable[[], None]) -> None:
     """Call `stop` when the parent is gone: its end of our standard input is closed then."""
 
     def look() -> None:
-        if not os.read(0, 1024):
+        try:
+            read = os.read(0, 1024)
+        except OSError:
+            read = b""
+        if not read:
             asyncio.get_running_loop().remove_reader(0)
             log.warning("parent_is_gone")
             stop()

@@ -7,6 +7,7 @@
         ├── DeviceError        not a device's name, or not its header
         ├── FrameError         an SSE stream that breaks a limit
         ├── RecordError        a Kafka record that is not of our making
+        │   └── DamagedRecordError  one that is, and whose event cannot be read
         └── TicketError        a stream ticket that is forged, expired or for something else
 
 The other packages root their trees here too: ``except YabamError`` catches all of them.
@@ -41,6 +42,21 @@ class FrameError(ContractError):
 
 class RecordError(ContractError):
     """A Kafka record that does not follow `contract.record`; count it and skip it."""
+
+
+class DamagedRecordError(RecordError):
+    """A record that carries an order event which cannot be read: whoever skips it, misses it.
+
+    Args:
+        reason: what is wrong.
+        epoch: the record's; empty: that cannot be read either.
+        ids: its event ids as they stand there; empty: they cannot be read either.
+    """
+
+    def __init__(self, reason: str, epoch: str = "", ids: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.epoch = epoch
+        self.ids = ids
 
 
 class TicketError(ContractError):

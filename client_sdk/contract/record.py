@@ -8,23 +8,37 @@ of JSON per id, in the same order: an event server forwards a line without ever 
 A watermark record has no key and no value; its headers are `type` = `watermark`, `watermark`
 (microseconds since the Unix epoch, the database's clock) and `epoch`.
 
+An omitted record stands for an order event that Kafka would not take. It has the headers of an
+order record, `omitted` = `1`, and no value.
+
+The last header of each record is `sent` = `{session}.{n}`: the publisher's session, and the
+record's number in it, counted from 0 in each partition. A session is one run of a publisher in
+which every batch was stored for certain. So a reader can tell whether the record that it reads next
+really follows the one before. A relay of before has no such header.
+
 The partition of a store is Kafka's own default (murmur2 over the key), so that any producer or tool
 agrees on it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
 
 from client_sdk.contract.channel import parse_event_id
-from client_sdk.contract.errors import CursorError, RecordError
+from client_sdk.contract.errors import CursorError, DamagedRecordError, RecordError
 
 Headers = Sequence[tuple[str, bytes]]
 
 WATERMARK_TYPE: Final = b"watermark"
+SENT: Final = "sent"
+
+_NAME: Final = re.compile(rb"[!-~]{1,64}")
+_SENT: Final = re.compile(rb"([A-Za-z0-9_-]{1,64})\.([0-9]{1,18})")
 
 
 class OrderRecord(Struct, frozen=True):
@@ -47,6 +61,19 @@ class WatermarkRecord(Struct, frozen=True):
     """Seconds since the Unix epoch, the database's clock."""
 
 
+class OmittedRecord(Struct, frozen=True):
+    """An order event without its content: whoever follows one of its channels must sync."""
+
+    epoch: str
+    type: str
+    occurred_at: str
+    """RFC 3339, UTC."""
+    ids: tuple[str, ...]
+
+
+Record = OrderRecord | WatermarkRecord | OmittedRecord
+
+
 def encode_order_record(record: OrderRecord) -> tuple[bytes, list[tuple[str, bytes]]]:
     """The value and the headers of an order record."""
     headers = [
@@ -58,6 +85,17 @@ def encode_order_record(record: OrderRecord) -> tuple[bytes, list[tuple[str, byt
     return b"\n".join(record.lines), headers
 
 
+def encode_omitted_record(record: OmittedRecord) -> list[tuple[str, bytes]]:
+    """The headers of an omitted record."""
+    return [
+        ("type", record.type.encode()),
+        ("ids", ",".join(record.ids).encode()),
+        ("occurred_at", record.occurred_at.encode()),
+        ("epoch", record.epoch.encode()),
+        ("omitted", b"1"),
+    ]
+
+
 def encode_watermark_record(record: WatermarkRecord) -> list[tuple[str, bytes]]:
     """The headers of a watermark record."""
     return [
@@ -67,40 +105,85 @@ def encode_watermark_record(record: WatermarkRecord) -> list[tuple[str, bytes]]:
     ]
 
 
-def decode_record(value: bytes | None, headers: Headers) -> OrderRecord | WatermarkRecord:
+def encode_sent(session: str, number: int) -> tuple[str, bytes]:
+    """The header `sent`, which stands last: the record's number in its publisher's session."""
+    return SENT, b"%b.%d" % (session.encode(), number)
+
+
+def sent_of(headers: Headers) -> bytes:
+    """A record's `sent` as it stands there; empty: there is none, or it is not of our making."""
+    raw = next((value for name, value in headers if name == SENT), None)
+    return raw if raw and _SENT.fullmatch(raw) else b""
+
+
+def parse_sent(raw: bytes) -> tuple[bytes, int]:
+    """The session and the number of what `sent_of` gave.
+
+    Raises:
+        RecordError: it is not `{session}.{n}`.
+    """
+    match = _SENT.fullmatch(raw)
+    if match is None:
+        raise RecordError("the header sent is not {session}.{n}")
+    return match[1], int(match[2])
+
+
+def decode_record(value: bytes | None, headers: Headers) -> Record:
     """Read a record of `order-events`.
 
     The JSON lines are not parsed: what is inside is the client's to check.
 
     Raises:
+        DamagedRecordError: the record carries an order event that cannot be read.
         RecordError: the record is not of our making.
     """
     fields = dict(headers)
     if None in fields.values():  # Kafka permits it, whatever the type of ours says
         fields = {name: text or b"" for name, text in fields.items()}
-    kind, epoch = fields.get("type"), fields.get("epoch")
-    if not kind or not epoch:
-        raise RecordError("the record lacks the header type or epoch")
+    kind, epoch_field = fields.get("type"), fields.get("epoch")
+    if not kind or not epoch_field:
+        raise _unreadable(fields, "the record lacks the header type or epoch")
     try:
-        if kind == WATERMARK_TYPE:
-            return WatermarkRecord(epoch.decode("ascii"), _seconds(fields["watermark"]))
+        epoch = _name(epoch_field)
+    except RecordError as error:
+        raise _unreadable(fields, f"epoch: {error}") from None
+    if kind == WATERMARK_TYPE:
+        if "watermark" not in fields:
+            raise RecordError("the record lacks the header watermark")
+        return WatermarkRecord(epoch, _seconds(fields["watermark"]))
+    try:
         ids = tuple(fields["ids"].decode("ascii").split(","))
-        lines = tuple((value or b"").split(b"\n"))
-        if len(ids) != len(lines):
-            raise RecordError(f"the record has {len(ids)} ids and {len(lines)} lines")
-        return OrderRecord(
-            epoch.decode("ascii"),
-            kind.decode("ascii"),
-            fields["occurred_at"].decode("ascii"),
-            ids,
-            lines,
-        )
-    except KeyError as error:
-        raise RecordError(f"the record lacks the header {error.args[0]}") from None
-    except (UnicodeDecodeError, CursorError) as error:
-        raise RecordError(f"a header of the record is malformed: {error}") from error
-    except ValueError as error:
-        raise RecordError(str(error)) from error
+    except (KeyError, UnicodeDecodeError):
+        raise DamagedRecordError("the record lacks readable ids", epoch) from None
+    try:
+        occurred_at, name = fields["occurred_at"].decode("ascii"), _name(kind)
+    except (KeyError, UnicodeDecodeError, RecordError) as error:
+        raise DamagedRecordError(f"type or occurred_at: {error!r}", epoch, ids) from None
+    if "omitted" in fields:
+        return OmittedRecord(epoch, name, occurred_at, ids)
+    lines = tuple((value or b"").split(b"\n"))
+    if len(ids) != len(lines):
+        reason = f"the record has {len(ids)} ids and {len(lines)} lines"
+        raise DamagedRecordError(reason, epoch, ids)
+    return OrderRecord(epoch, name, occurred_at, ids, lines)
+
+
+@lru_cache(256)
+def _name(raw: bytes) -> str:
+    """An epoch or a type: 1 to 64 visible ASCII characters.
+
+    Raises:
+        RecordError: it is not.
+    """
+    if _NAME.fullmatch(raw) is None:
+        raise RecordError(f"{raw[:80]!r} is not 1 to 64 visible ASCII characters")
+    return raw.decode("ascii")
+
+
+def _unreadable(fields: dict[str, bytes], reason: str) -> RecordError:
+    """A record with a header that only we write carried one of our events."""
+    ours = "ids" in fields or (SENT in fields and fields.get("type") != WATERMARK_TYPE)
+    return DamagedRecordError(reason) if ours else RecordError(reason)
 
 
 def _seconds(micros: bytes) -> float:

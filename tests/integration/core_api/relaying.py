@@ -102,6 +102,7 @@ class Topic:
             of_partition = self.watermarks.setdefault(partition, [])
             of_partition.append((offset, record.watermark, time.monotonic()))
             return
+        assert isinstance(record, OrderRecord)
         self.records.append(record)
         self.keys[message.key, partition] += 1  # type: ignore[attr-defined]
         for channel, seq in split_ids(record.ids):

@@ -136,6 +136,10 @@ def ops_token(role: str = "ops") -> str:
     return jwt.encode(claims, SECRET, "HS256", {"kid": "a1"})
 
 
+async def _idle() -> None:
+    await asyncio.Event().wait()
+
+
 @asynccontextmanager
 async def running(**changes: Any) -> AsyncIterator[Running]:
     """Run a server with these settings."""
@@ -152,7 +156,7 @@ async def running(**changes: Any) -> AsyncIterator[Running]:
     listener = bind("127.0.0.1", 0, "YABAM_EVENTS_PORT")
     server = build(settings, ticket_keys(settings), OpsTokens(settings.token_keys, time.time))
     me = Running(server, listener.getsockname()[1])
-    me.serving = asyncio.create_task(serve(server, [listener], asyncio.Event().wait()))  # type: ignore[arg-type]
+    me.serving = asyncio.create_task(serve(server, [listener], _idle))
     while not server.http.started:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     me.warm_up()

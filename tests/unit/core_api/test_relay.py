@@ -12,7 +12,8 @@ from core_api.leases import Lease
 from core_api.relay import Relay
 from core_api.relay_metrics import RelayMetrics
 from core_api.storage.outbox import Depth
-from core_api.turn import Message, Reading
+from core_api.topics import BrokerError
+from core_api.turn import Message, OutboxRow, Reading
 
 
 class AwayThenThere:
@@ -88,3 +89,57 @@ async def test_a_relay_without_a_database_is_in_trouble_until_the_database_answe
             await asyncio.sleep(0)
     relay.stop()
     await running
+
+
+class OneShard(AwayThenThere):
+    """A database that lets this relay own shard 0 and has one row for it, again and again."""
+
+    async def claim(self, shards: Sequence[int]) -> dict[int, int]:
+        return {0: 1}
+
+    async def look(self) -> tuple[set[str], list[Lease]]:
+        return {"me"}, []
+
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+        row = OutboxRow(1, "12", "order.placed", "now", ("store:12@1",), (b"{}",))
+        return Reading("E1", 1000.0, 0.0, {0: [row]})
+
+
+class Doubtful:
+    """A Kafka whose second answer gets lost."""
+
+    def __init__(self, relay_done: int) -> None:
+        self.sent: list[bytes | None] = []
+        self.relay: Relay | None = None
+        self._done = relay_done
+
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
+        await asyncio.sleep(0)
+        self.sent += [dict(message.headers)["sent"] for message in parts[0][:1]]
+        if len(self.sent) == self._done:
+            assert self.relay is not None
+            self.relay.stop()
+        if len(self.sent) == 2:
+            raise BrokerError("the answer is lost")
+        return {0: 1}
+
+    async def close(self) -> None:
+        return None
+
+
+async def test_records_are_numbered_anew_once_it_is_not_certain_what_is_stored() -> None:
+    kafka, names = Doubtful(4), iter(["one", "two", "three"])
+    shelf = OneShard(0, asyncio.Event())
+    relay = shelf.relay = kafka.relay = Relay(
+        shelf,
+        kafka,
+        relay_id="me",
+        partitions=1,
+        lease_ttl_s=5.0,
+        clock=asyncio.get_running_loop().time,
+        metrics=RelayMetrics(CollectorRegistry()),
+        new_session=lambda: next(names),
+    )
+    async with asyncio.timeout(20):
+        await relay.run()
+    assert kafka.sent == [b"one.0", b"one.1", b"two.0", b"two.1"]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from client_sdk.contract.record import OrderRecord, WatermarkRecord, decode_record
+from client_sdk.contract.record import (
+    OrderRecord,
+    Record,
+    WatermarkRecord,
+    decode_record,
+    encode_sent,
+)
 from core_api.leases import WATERMARK_ACTIVE_S
 from core_api.turn import Held, Message, OutboxRow, Reading, compose, settle
 
@@ -22,10 +28,12 @@ def reading(**shards: list[OutboxRow]) -> Reading:
 
 
 def lease(*, good_for_s: float = 5.0, watermark_at: float | None = NOW) -> Held:
-    return Held(fence=1, good_until=NOW + good_for_s, watermark_at=watermark_at)
+    held = Held(fence=1, good_until=NOW + good_for_s, watermark_at=watermark_at)
+    held.begin("one")
+    return held
 
 
-def decoded(message: Message) -> OrderRecord | WatermarkRecord:
+def decoded(message: Message) -> Record:
     return decode_record(message.value, [(k, v) for k, v in message.headers if v is not None])
 
 
@@ -114,3 +122,31 @@ def test_a_busy_shard_gets_a_watermark_soon() -> None:
     assert not compose(reading(s0=[]), held, 10, NOW).watermarked
     held[0].published_since = True
     assert compose(reading(s0=[]), held, 10, NOW).watermarked == {0}
+
+
+def numbers(held: Held, *rows: OutboxRow) -> list[tuple[str, bytes | None]]:
+    """What the messages of these rows, and of a watermark, say about their place."""
+    turn = compose(reading(s0=list(rows)), {0: held}, 10, NOW)
+    return [message.headers[-1] for message in turn.messages[0]]
+
+
+def test_each_record_says_which_one_of_its_session_it_is_watermarks_too() -> None:
+    held = lease(watermark_at=None)
+    assert numbers(held, row(1), row(2)) == [encode_sent("one", n) for n in (0, 1, 2)]
+
+
+def test_what_is_stored_is_counted_and_what_was_not_sent_gets_the_same_number_again() -> None:
+    held = lease(watermark_at=None)
+    held.count(2)
+    assert numbers(held, row(3))[0] == encode_sent("one", 2)
+    held.count(0)
+    assert numbers(held, row(3))[0] == encode_sent("one", 2)
+
+
+def test_doubt_about_a_batch_ends_its_session() -> None:
+    held = lease(watermark_at=None)
+    held.count(2)
+    held.count(None)
+    assert held.session == ""
+    held.begin("two")
+    assert numbers(held, row(3))[0] == encode_sent("two", 0)

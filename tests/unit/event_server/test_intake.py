@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from client_sdk.contract.record import Headers
+from client_sdk.contract.stream import SyncRequired
 from event_server.hub import Hub
 from event_server.intake import Intake, Reach
 from event_server.ring import MARGIN_S
@@ -130,13 +133,10 @@ class TestRecords:
         ("value", "headers", "kind"),
         [
             (b"hello", [], "foreign"),
-            (b"{}", [("type", b"order.placed"), ("epoch", b"01EPOCH1")], "foreign"),
+            (b"{}", [("type", b"order.placed"), ("epoch", b"x" * 65), ("at", b"")], "foreign"),
             (None, [("type", b"watermark"), ("epoch", b"01EPOCH1")], "foreign"),
             (None, [("type", b"watermark"), ("epoch", b"\xff"), ("watermark", b"1")], "foreign"),
             (None, [("type", b"watermark"), ("epoch", b"x"), ("watermark", b"soon")], "foreign"),
-            (*order_record(("store:1@5", "nonsense@@1")), "foreign"),
-            (*order_record(("store:1@5", "store:1@9999999999999999999")), "foreign"),
-            (*order_record(("store:1@5",), text="\r"), "malformed"),
         ],
     )
     def test_what_is_not_ours_is_left_out_whole_and_told(
@@ -153,6 +153,132 @@ class TestRecords:
         session.watermark(0, epoch="01EPOCH0")
         assert [k for k, _ in session.skipped] == ["old_epoch", "old_epoch"]
         assert session.hub.watermark is None
+
+
+def damaged(**changes: bytes | None) -> tuple[bytes, Headers]:
+    """An order record of store 1 with other headers; None: without it."""
+    value, headers = order_record(("store:1@6", "table:1/5@3"))
+    fields: dict[str, bytes | None] = {**dict(headers), **changes}
+    return value, [(name, text) for name, text in fields.items() if text is not None]
+
+
+class TestDamagedRecords:
+    """One that carried an event is never left out in silence, and concerns nobody else."""
+
+    def session(self) -> tuple[Session, dict[str, FakeSubscriber]]:
+        session = Session({0: 0, 1: 0})
+        session.intake._partition_of = lambda channel: int(":2" in channel)
+        for partition in (0, 1):
+            session.watermark(partition)
+        session.order(0, "store:1@5")
+        session.order(1, "store:2@5")
+        followers = {}
+        for channel in ("store:1", "table:1/9", "store:2"):
+            at = {channel: 5}
+            followers[channel] = FakeSubscriber()
+            session.hub.attach(followers[channel], at, at, 1000.0, EPOCH)
+        return session, followers
+
+    @pytest.mark.parametrize(
+        ("value", "headers"),
+        [
+            (b"{}", damaged()[1]),
+            (b"{}\n{}\n{}", damaged()[1]),
+            (b"{}\n{\r}", damaged()[1]),
+            damaged(type=b"order.placed\n"),
+            damaged(type=b"\xff"),
+            damaged(occurred_at=None),
+            damaged(omitted=b"1"),
+        ],
+    )
+    def test_whose_ids_are_readable_concerns_the_followers_of_its_channels(
+        self, value: bytes, headers: Headers
+    ) -> None:
+        session, followers = self.session()
+        session.take(0, value, headers)
+        assert followers["store:1"].types() == ["sync-required"]
+        assert not followers["table:1/9"].ended
+        assert not followers["store:2"].ended
+        assert [kind for kind, _ in session.skipped] == [
+            "omitted" if "omitted" in dict(headers) else "malformed"
+        ]
+        # Who synced before it must sync again; who synced after it goes on behind it.
+        early, late = FakeSubscriber(), FakeSubscriber()
+        for subscriber, seq in ((early, 5), (late, 6)):
+            at = {"store:1": seq}
+            answer = session.hub.attach(subscriber, at, at, 1001.0, EPOCH)
+            assert isinstance(answer, list) is (seq == 6)
+        session.order(0, "store:1@7")
+        assert late.ids() == ["store:1@7"]
+
+    @pytest.mark.parametrize(
+        ("value", "headers"),
+        [
+            damaged(ids=b"\xff"),
+            damaged(ids=None),
+            damaged(ids=b"store:1@6,nonsense@@1"),
+            damaged(ids=b"store:1@6,table:1/5@9999999999999999999"),
+            damaged(epoch=b"\xff"),
+            damaged(epoch=b"e" * 65),
+            damaged(epoch=None),
+            damaged(type=None),
+            damaged(type=None, ids=None, sent=b"a.0"),
+        ],
+    )
+    def test_whose_ids_are_not_concerns_the_followers_of_its_partition(
+        self, value: bytes, headers: Headers
+    ) -> None:
+        session, followers = self.session()
+        session.take(0, value, headers)
+        assert followers["store:1"].types() == ["sync-required"]
+        assert followers["table:1/9"].types() == ["sync-required"]
+        assert not followers["store:2"].ended
+        assert [kind for kind, _ in session.skipped] == ["malformed"]
+        at = {"store:1": 5}
+        answer = session.hub.attach(FakeSubscriber(), at, at, 1000.0, EPOCH)
+        assert isinstance(answer, SyncRequired)
+        session.order(1, "store:2@6")
+        assert followers["store:2"].ids() == ["store:2@6"]
+
+    def test_of_a_lifetime_that_is_over_concerns_nobody(self) -> None:
+        session, followers = self.session()
+        session.take(0, *damaged(ids=b"nonsense", epoch=b"01EPOCH0"))
+        assert not any(follower.ended for follower in followers.values())
+
+    def test_a_bug_with_one_record_ends_nothing_but_what_it_concerns(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        session, followers = self.session()
+        append = session.hub.rings.append
+
+        def fail(channel: str, *arguments: Any) -> None:
+            if channel == "store:1":
+                raise ZeroDivisionError
+            append(channel, *arguments)
+
+        monkeypatch.setattr(session.hub.rings, "append", fail)
+        session.order(0, "store:1@6", "table:1/5@3")
+        session.order(1, "store:2@6")
+        assert [kind for kind, _ in session.skipped] == ["failed"]
+        assert followers["store:1"].types() == ["sync-required"]
+        assert followers["store:2"].ids() == ["store:2@6"]
+
+
+class TestRecordsThatAreMissingInTheLog:
+    def test_the_followers_of_the_partition_are_told_before_a_watermark_can_pass(self) -> None:
+        session, followers = TestDamagedRecords().session()
+        for number, sent in enumerate((b"a.0", b"a.1", b"a.4")):
+            value, headers = order_record((f"store:1@{6 + number}",))
+            session.take(0, value, [*headers, ("sent", sent)])
+            if sent == b"a.4":  # looked back to, and found as it was
+                session.offsets[0] -= 2
+                for seq, again in ((7, b"a.1"), (8, b"a.4")):
+                    value, headers = order_record((f"store:1@{seq}",))
+                    session.take(0, value, [*headers, ("sent", again)])
+        assert followers["store:1"].types() == ["order.placed", "order.placed", "sync-required"]
+        assert followers["table:1/9"].types() == ["sync-required"]
+        assert not followers["store:2"].ended
+        assert [kind for kind, _ in session.skipped] == ["missing"]
 
 
 class TestHandedOut:

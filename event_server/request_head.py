@@ -1,0 +1,35 @@
+"""What the head of every request must be, whichever way it comes in. Pure.
+
+RFC 9112, section 3.2: a request of HTTP/1.1 without a Host, with two of them, or with one that is
+no host, is refused. A server that takes them lets a proxy and itself disagree about whose request
+it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from event_server.errors import RefusedError
+
+_HOST: Final = re.compile(
+    rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-fv:.]{2,64}\])(?::[0-9]{0,5})?"
+)
+
+
+def check_head(version: str, hosts: Sequence[bytes]) -> None:
+    """Hold a request's version (`1.1`) and its Host headers against the rules.
+
+    Raises:
+        RefusedError: they break one; nothing behind such a request can be trusted either.
+    """
+    if version not in ("1.0", "1.1"):
+        raise RefusedError("bad-request", "this server speaks HTTP/1.1 and HTTP/1.0")
+    if len(hosts) > 1:
+        raise RefusedError("bad-request", "the request has more than one Host header: send one")
+    if not hosts:
+        if version == "1.1":
+            raise RefusedError("bad-request", "the request has no Host header: send one")
+    elif _HOST.fullmatch(hosts[0]) is None:
+        raise RefusedError("bad-request", "the Host header is not host[:port]")
