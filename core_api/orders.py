@@ -20,7 +20,7 @@ from client_sdk.contract.order import (
 )
 from client_sdk.contract.order import Guest as WireGuest
 from client_sdk.contract.order import Item as WireItem
-from client_sdk.contract.text import ID_PATTERN, LINE_PATTERN, TEXT_PATTERN, whole
+from client_sdk.contract.text import ID_PATTERN, TEXT_PATTERN, whole
 from core_api.errors import ImpossibleTransitionError, InvalidError
 
 NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
@@ -40,10 +40,9 @@ CHANGEABLE: Final[frozenset[OrderStatus]] = frozenset({"placed", "accepted", "pr
 
 MAX_ITEMS: Final = 200
 
-_LINE: Final = whole(LINE_PATTERN)
 _TEXT: Final = whole(TEXT_PATTERN)
 StoreId = Annotated[str, Meta(pattern=whole(ID_PATTERN), description="The store's id.")]
-Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_LINE)]
+Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_TEXT)]
 Note = Annotated[str, Meta(max_length=500, pattern=_TEXT)]
 Target = Literal["accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"]
 
@@ -60,8 +59,8 @@ class NewItem(Struct, frozen=True, forbid_unknown_fields=True):
 class NewGuest(Struct, frozen=True, forbid_unknown_fields=True):
     """Who orders; only the owner sees it."""
 
-    name: Annotated[str, Meta(max_length=200, pattern=_LINE)] = ""
-    phone: Annotated[str, Meta(max_length=40, pattern=_LINE)] = ""
+    name: Annotated[str, Meta(max_length=200, pattern=_TEXT)] = ""
+    phone: Annotated[str, Meta(max_length=40, pattern=_TEXT)] = ""
 
 
 Items = Annotated[list[NewItem], Meta(min_length=1, max_length=MAX_ITEMS)]
@@ -75,7 +74,7 @@ class PlaceOrder(Struct, frozen=True, forbid_unknown_fields=True):
     items: Items
     table_id: Annotated[str, Meta(pattern=whole(ID_PATTERN))] | None = None
     note: Note = ""
-    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=_LINE)] | None = None
+    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=_TEXT)] | None = None
     guest: NewGuest | None = None
 
 
