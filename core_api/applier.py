@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from core_api.access import Caller
-    from core_api.commanding import Written
     from core_api.idempotency import Idempotency
     from core_api.ingest_metrics import IngestMetrics
     from core_api.orders import ChangeOrder, PlaceOrder, Transition
+    from core_api.written import Written
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 

@@ -9,28 +9,27 @@ condition gone and decides anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
 
 from client_sdk.contract.order import Order
 from client_sdk.contract.record import partition_of
+from client_sdk.contract.text import is_order_id
+from client_sdk.contract.text import shown as quoted
 from core_api import access
 from core_api.access import Caller
 from core_api.errors import (
     ConflictError,
-    IdempotencyMismatchError,
     ImpossibleTransitionError,
     NotFoundError,
     StaleVersionError,
 )
-from core_api.gather import Gatherer
 from core_api.idempotency import Idempotency, request_hash
+from core_api.lanes import Lanes
 from core_api.log import LogWrite, compose
 from core_api.orders import (
     Change,
@@ -40,32 +39,22 @@ from core_api.orders import (
     change,
     decode_order,
     place,
-    table_view,
     transition,
 )
-from core_api.storage.orders import Kept, read_order
+from core_api.queues import Queues
+from core_api.storage.locks import held_by_others
+from core_api.storage.orders import read_order
 from core_api.storage.pool import Pool
 from core_api.storage.writes import KeyClaim, Outcome, Write, write_each
+from core_api.written import Written, again, claim_of, shown, visible
 
 log = structlog.get_logger()
 
-MAX_BATCH: Final = 100
-"""How many commands may share one transaction."""
 MAX_ATTEMPTS: Final = 50
-"""How often a write that others overtake is decided anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The answer to a command: the order as the caller may see it."""
-
-    status: int
-    """201 when placed, 200 otherwise, and the same again when replayed."""
-    order_id: str
-    body: bytes
-    version: int
-    replayed: bool = False
-    """Whether an earlier request with the same key was answered again."""
+"""How often a write that other processes overtake is decided anew; in this one, writers of an order
+wait for each other."""
+MOST_OF_AN_ORDER: Final = 250
+"""How many changes of one order may wait for each other."""
 
 
 class Commands:
@@ -77,6 +66,8 @@ class Commands:
         now: the time that events carry; UTC.
         new_id: makes order ids.
         committed: called after each commit with the channels that got an event.
+        writing: the database, by connections that wait for a lock shortly only; None: `pool`.
+        lanes: how many of those connections may be busy with what meets a lock.
     """
 
     def __init__(
@@ -86,17 +77,26 @@ class Commands:
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
         committed: Callable[[Sequence[str]], None],
+        writing: Pool | None = None,
+        lanes: int = 1,
     ) -> None:
         self._pool = pool
         self._partitions = partitions
         self._now = now
         self._new_id = new_id
         self._committed = committed
-        self._writes: Gatherer[Write, None, Outcome | asyncpg.PostgresError] = Gatherer(
-            lambda writes: write_each(pool, writes),
-            MAX_BATCH,
-            lambda write: write.identities,
+        by = pool if writing is None else writing
+        self._writes = Lanes(
+            lambda writes: write_each(by, writes),
+            lambda writes: held_by_others(by, writes),
+            lanes,
         )
+        self._queues = Queues(MOST_OF_AN_ORDER, "too many changes of this order wait already")
+
+    @property
+    def aside(self) -> int:
+        """How many writes wait for a lock that somebody holds in the database."""
+        return self._writes.aside
 
     async def place(
         self, caller: Caller, command: PlaceOrder, idempotency: Idempotency | None = None
@@ -109,13 +109,13 @@ class Commands:
             UnavailableError: the database does not answer.
         """
         access.check_place(caller, command.store_id, command.table_id)
-        digest = request_hash("place", "", command, None)
+        digest = request_hash("place", "", command, None) if idempotency else b""
         made = place(
             command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
         )
         write = compose(made)
-        body = _shown(caller, write)
-        outcome = await self._write(write, _claim(idempotency, digest, 201, body))
+        body = shown(caller, write)
+        outcome = await self._write(write, claim_of(idempotency, digest, 201, body))
         if outcome is Outcome.KEY_TAKEN:
             return await self._replay(idempotency, digest)
         return self._done(write, 201, body)
@@ -146,7 +146,7 @@ class Commands:
             _check_version(order, if_match)
             return transition(order, command, now=self._now())
 
-        digest = request_hash("transition", order_id, command, if_match)
+        digest = request_hash("transition", order_id, command, if_match) if idempotency else b""
         return await self._update(caller, order_id, decide, digest, idempotency)
 
     async def change(
@@ -164,7 +164,7 @@ class Commands:
             _check_version(order, if_match)
             return change(order, command, now=self._now())
 
-        digest = request_hash("change", order_id, command, if_match)
+        digest = request_hash("change", order_id, command, if_match) if idempotency else b""
         return await self._update(caller, order_id, decide, digest, idempotency)
 
     async def read(self, caller: Caller, order_id: str) -> Written:
@@ -174,10 +174,11 @@ class Commands:
             NotFoundError: no such order for this caller.
             UnavailableError: the database does not answer.
         """
-        text, _ = await read_order(self._pool, _uuid(order_id))
+        _check_order_id(order_id)
+        text, _ = await read_order(self._pool, order_id)
         order = _found(text, order_id)
         access.check_read(caller, order)
-        body = msgspec.json.encode(_visible(caller, order))
+        body = msgspec.json.encode(visible(caller, order))
         return Written(200, order.id, body, order.version)
 
     async def _update(
@@ -188,31 +189,45 @@ class Commands:
         digest: bytes,
         idempotency: Idempotency | None,
     ) -> Written:
-        subject, key = (idempotency.subject, idempotency.key) if idempotency else (None, None)
-        for _ in range(MAX_ATTEMPTS):
-            text, kept = await read_order(self._pool, _uuid(order_id), subject, key)
-            order = _found(text, order_id)
-            access.check_read(caller, order)
-            if kept is not None:
-                return _again(kept, digest)
-            try:
-                write = compose(decide(order))
-            except (ImpossibleTransitionError, StaleVersionError) as refusal:
-                refusal.order = _visible(caller, refusal.order)
-                raise
-            body = _shown(caller, write)
-            outcome = await self._write(write, _claim(idempotency, digest, 200, body))
-            if outcome is Outcome.KEY_TAKEN:
-                return await self._replay(idempotency, digest)
-            if outcome is Outcome.WRITTEN:
-                return self._done(write, 200, body)
+        _check_order_id(order_id)
+        async with self._queues.turn(order_id):
+            for _ in range(MAX_ATTEMPTS):
+                done = await self._try_update(caller, order_id, decide, digest, idempotency)
+                if done is not None:
+                    return done
         raise ConflictError("other writers kept changing this order first: try again")
+
+    async def _try_update(
+        self,
+        caller: Caller,
+        order_id: str,
+        decide: Callable[[Order], Change],
+        digest: bytes,
+        idempotency: Idempotency | None,
+    ) -> Written | None:
+        """Decide on the order as it stands, and write; None: another process wrote first."""
+        subject, key = (idempotency.subject, idempotency.key) if idempotency else (None, None)
+        text, kept = await read_order(self._pool, order_id, subject, key)
+        order = _found(text, order_id)
+        access.check_read(caller, order)
+        if kept is not None:
+            return again(kept, digest)
+        try:
+            write = compose(decide(order))
+        except (ImpossibleTransitionError, StaleVersionError) as refusal:
+            refusal.order = visible(caller, refusal.order)
+            raise
+        body = shown(caller, write)
+        outcome = await self._write(write, claim_of(idempotency, digest, 200, body))
+        if outcome is Outcome.KEY_TAKEN:
+            return await self._replay(idempotency, digest)
+        return self._done(write, 200, body) if outcome is Outcome.WRITTEN else None
 
     async def _replay(self, idempotency: Idempotency | None, digest: bytes) -> Written:
         if idempotency is not None:
             _, kept = await read_order(self._pool, None, idempotency.subject, idempotency.key)
             if kept is not None:
-                return _again(kept, digest)
+                return again(kept, digest)
         raise ConflictError("the Idempotency-Key was taken and forgotten meanwhile: try again")
 
     def _done(self, write: LogWrite, status: int, body: str) -> Written:
@@ -229,7 +244,7 @@ class Commands:
 
     async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> Outcome:
         shard = partition_of(rows.change.after.store_id, self._partitions)
-        _, (outcome,) = await self._writes.ask([Write(rows, shard, claim)])
+        outcome = await self._writes.ask(Write(rows, shard, claim))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -244,43 +259,17 @@ def _check_version(order: Order, if_match: int | None) -> None:
         )
 
 
-def _visible(caller: Caller, order: Order) -> Order:
-    return order if caller.sees_owner_fields else table_view(order)
-
-
-def _shown(caller: Caller, write: LogWrite) -> str:
-    if caller.sees_owner_fields or write.table_view is None:
-        return write.owner_view
-    return write.table_view
-
-
-def _claim(
-    idempotency: Idempotency | None, digest: bytes, status: int, body: str
-) -> KeyClaim | None:
-    if idempotency is None:
-        return None
-    return KeyClaim(idempotency.subject, idempotency.key, digest, status, body)
-
-
-def _again(kept: Kept, digest: bytes) -> Written:
-    if kept.request_hash != digest:
-        raise IdempotencyMismatchError(
-            "this Idempotency-Key came with another request before: use a new key for a new "
-            "request, and send a retry unchanged"
-        )
-    body = kept.body.encode()
-    version = msgspec.json.decode(body, type=Order).version
-    return Written(kept.status, kept.order_id, body, version, replayed=True)
-
-
 def _found(text: str | None, order_id: str) -> Order:
     if text is None:
         raise NotFoundError(f"there is no order {order_id} that this token may see")
     return decode_order(text)
 
 
-def _uuid(order_id: str) -> str:
-    try:
-        return str(UUID(order_id))
-    except ValueError:
-        raise NotFoundError("there is no such order: an order id is a UUID") from None
+def _check_order_id(order_id: str) -> None:
+    """Refuse what Core never wrote as an order's id, as it refuses an order that there is not.
+
+    Another spelling of an order's id is not that order's: were it read as such, its answer would
+    differ from that for an order that does not exist.
+    """
+    if not is_order_id(order_id):
+        raise NotFoundError(f"there is no order {quoted(order_id)} that this token may see")

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import ChannelError
+from client_sdk.contract.text import MAX_SUBJECT, is_subject, shown
 from core_api.access import EVERY_STORE, Caller, Role
 from core_api.errors import CoreError, SettingsError
 from core_api.logs import configure
@@ -158,6 +159,16 @@ def _token(args: argparse.Namespace) -> int:
 
 
 def _holder(args: argparse.Namespace) -> Caller:
+    caller = _named(args)
+    if not is_subject(caller.subject):
+        raise SettingsError(
+            f"{shown(caller.subject)} cannot be a subject: use 1 to {MAX_SUBJECT} characters, none "
+            "of them a control character; give one with --subject"
+        )
+    return caller
+
+
+def _named(args: argparse.Namespace) -> Caller:
     try:
         if args.table:
             table = parse_channel(f"table:{args.table}")

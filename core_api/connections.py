@@ -8,15 +8,18 @@ log: whoever can reach the port could fill it.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import httptools
+from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from client_sdk.contract.problem import MEDIA_TYPE, encode_problem, problem
+from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
 from core_api.patience import Patience
+from server_common.http_rules import Refusal, bad_request, refusal_of
 
 MAX_HEAD_BYTES: Final = 128 * 1024
 """The longest head of a request; a GET of Fetch Sync for 500 channels may fill much of it."""
@@ -50,6 +53,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_body = False
         self._waiting = b""
+        self._refusal: Refusal | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The client is there."""
@@ -85,6 +89,9 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
+        self._refusal = refusal_of(self.parser.get_http_version(), self.headers)
+        if self._refusal is not None:
+            raise ValueError(self._refusal.detail)  # before there is a request to answer
         self._in_body = True
         super().on_headers_complete()
 
@@ -118,14 +125,16 @@ class Connection(HttpToolsProtocol):
             if not self._in_body or not self._is_answering():
                 self._head_bytes += len(piece)  # a body that nobody reads any more counts, too
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._turn_away(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
+                self._turn_away(
+                    bad_request(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
+                )
                 return
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade:
                 pass  # we never do; the request itself has been taken as any other
             except httptools.HttpParserError as error:
-                self._turn_away(f"this is not HTTP/1.1: {error}")
+                self._turn_away(self._refusal or bad_request(f"this is not HTTP/1.1: {error}"))
                 return
             if data and self._is_full():
                 self._wait(data)
@@ -152,20 +161,59 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._feed(data)
 
-    def _turn_away(self, detail: str) -> None:
+    def _turn_away(self, refusal: Refusal) -> None:
         """What came cannot be a request, and so nothing behind it can: answer, and close."""
-        if self._is_answering():
+        body = _problem_of(refusal)
+        if not self._is_answering():
+            self._refuse(refusal, body)
+        elif self._in_body and self.pipeline:
+            # Its turn has not come: then it gets this answer instead of the application's.
+            self.transport.pause_reading()
+            cycle, _app = self.pipeline[0]
+            cycle.keep_alive = False
+            self.pipeline[0] = (cycle, partial(_answer, refusal.status, body))
+        elif self._in_body and not self.cycle.response_started:
+            # The application waits for the rest of a body that never comes.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._refuse(refusal, body)
+        else:
             self.transport.pause_reading()
             self.cycle.keep_alive = False  # it closes once the request before has its answer
-            return
-        body = encode_problem(problem("bad-request", detail))
+
+    def _refuse(self, refusal: Refusal, body: bytes) -> None:
         head = b"".join(b"%b: %b\r\n" % field for field in self.server_state.default_headers)
         self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\n%bcontent-type: %b\r\ncontent-length: %d\r\n"
+            b"HTTP/1.1 %d %b\r\n%bcontent-type: %b\r\ncontent-length: %d\r\n"
             b"cache-control: no-store\r\nconnection: close\r\n\r\n%b"
-            % (head, MEDIA_TYPE.encode(), len(body), body)
+            % (
+                refusal.status,
+                refusal.phrase.encode(),
+                head,
+                MEDIA_TYPE.encode(),
+                len(body),
+                body,
+            )
         )
         self.transport.close()
+
+
+async def _answer(status: int, body: bytes, _scope: Scope, _receive: Receive, send: Send) -> None:
+    """An application that gives this answer to whatever it is asked."""
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _problem_of(refusal: Refusal) -> bytes:
+    if refusal.status == 400:
+        return encode_problem(problem("bad-request", refusal.detail))
+    # No problem of ours: whoever sends this speaks another protocol (RFC 9457, 4.2.1).
+    return encode_problem(Problem("about:blank", refusal.phrase, refusal.status, refusal.detail))
 
 
 def _end_of_head(tail: bytes, data: bytes) -> int:

@@ -26,6 +26,8 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 MOST_UNSTORED: Final = 100_000
 """Reports kept while the database does not answer; more are left out."""
+BATCH: Final = 1000
+"""Reports that one statement stores: so few that it is done well within its time."""
 
 
 class Sighting(Struct, frozen=True):
@@ -36,6 +38,7 @@ class Sighting(Struct, frozen=True):
     subject: str
     mode: DeviceMode
     epoch: str | None
+    """The lifetime of the log that `applied` counts in; None: the one of the database."""
     applied: int | None
     """None: it did not say, as at its start."""
 
@@ -66,12 +69,17 @@ def sightings_of(
     caller: Caller,
     report: DeviceReport,
     after: Mapping[Channel, int | None],
-    epoch: str | None,
+    epoch: str,
+    heads: Mapping[str, int],
 ) -> list[Sighting]:
     """What a sync shows of an owner's device: one sighting for each store that it follows.
 
-    All that is pending may belong to any channel, so it is taken off each: what is counted as
-    applied has been applied for certain.
+    Args:
+        caller: who syncs.
+        report: what the device says of itself.
+        after: the cursor that it came with.
+        epoch: the epoch of that cursor: as the device said, or else the one it was answered in.
+        heads: the channels' heads as it was answered.
     """
     if caller.role != "owner":
         return []
@@ -82,11 +90,20 @@ def sightings_of(
             caller.subject,
             report.mode,
             epoch,
-            None if seq is None else max(0, seq - report.pending),
+            None if seq is None else applied_for_certain(seq, report.pending, heads[str(channel)]),
         )
         for channel, seq in after.items()
         if channel.table_id is None
     ]
+
+
+def applied_for_certain(seq: int, pending: int, head: int) -> int:
+    """The seq up to which a device has certainly applied a channel.
+
+    All that is pending may belong to any channel, so it is taken off each. A cursor beyond the
+    channel's head is of another log: of this one nothing is known to be applied.
+    """
+    return 0 if seq > head else max(0, seq - pending)
 
 
 def note_divergence(
@@ -113,6 +130,7 @@ class DeviceLog:
     Args:
         store: keeps a batch.
         listed: the devices of a store, as far as they are stored.
+        dropped: called for each report that the database will never take.
         every_s: how long a batch collects.
     """
 
@@ -120,10 +138,12 @@ class DeviceLog:
         self,
         store: Callable[[Sequence[Sighting]], Awaitable[None]],
         listed: Callable[[str], Awaitable[list[Device]]],
+        dropped: Callable[[], None] = lambda: None,
         every_s: float = 1.0,
     ) -> None:
         self._store = store
         self._listed = listed
+        self._dropped = dropped
         self._every_s = every_s
         self._unstored: dict[tuple[str, str], Sighting] = {}
 
@@ -158,13 +178,29 @@ class DeviceLog:
         Raises:
             UnavailableError: the database does not answer; it is tried again the next time.
         """
-        batch = self._unstored
-        if not batch:
-            return
+        unstored = list(self._unstored.values())
         self._unstored = {}
+        while unstored:
+            try:
+                await self._store_each(unstored[:BATCH])
+            except UnavailableError:
+                # What came meanwhile is newer.
+                kept = {(one.store_id, one.device): one for one in unstored}
+                self._unstored = kept | self._unstored
+                raise
+            del unstored[:BATCH]
+
+    async def _store_each(self, batch: Sequence[Sighting]) -> None:
+        """Store a batch; what the database refuses in it is found by halves, and harms no other."""
         try:
-            await self._store(list(batch.values()))
+            await self._store(batch)
         except UnavailableError:
-            # What came meanwhile is newer.
-            self._unstored = batch | self._unstored
             raise
+        except Exception as error:
+            if len(batch) == 1:
+                self._dropped()
+                _log.error("device_report_dropped", store_id=batch[0].store_id, exc_info=error)
+                return
+            middle = len(batch) // 2
+            await self._store_each(batch[:middle])
+            await self._store_each(batch[middle:])

@@ -13,6 +13,7 @@ YabamError
     ├── ConflictError         other writers came first too often (conflict)
     ├── OverloadedError       refused early; try again after `.retry_after` (overloaded)
     ├── UnavailableError      Postgres cannot be reached (unavailable)
+    │   └── LockedError       somebody holds a lock in it for too long
     └── SettingsError         a bad setting stops the start
 """
 
@@ -117,6 +118,15 @@ class UnavailableError(CoreError):
 
     slug = "unavailable"
     retry_after = 1.0
+
+    def __init__(self, detail: str, told: str = "the database does not answer") -> None:
+        super().__init__(detail)
+        self.told = told
+        """What clients may read: the detail may name hosts."""
+
+
+class LockedError(UnavailableError):
+    """Somebody holds a lock that the statement needs; nothing is written."""
 
 
 class SettingsError(CoreError):

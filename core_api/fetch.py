@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.sync import ResetReason, StreamGrant
@@ -43,6 +43,18 @@ if TYPE_CHECKING:
 
 _PAGES_PER_QUERY: Final = 1000
 _SNAPSHOTS_PER_QUERY: Final = 50
+
+
+class Answered(NamedTuple):
+    """An answer, and what it rests on."""
+
+    body: bytes
+    epoch: str
+    channels: Sequence[ChannelAnswer]
+
+    def heads(self) -> dict[str, int]:
+        """The channels' heads as they were read."""
+        return {answer.wire.channel: answer.wire.head for answer in self.channels}
 
 
 class FetchSync:
@@ -87,8 +99,8 @@ class FetchSync:
             lambda queries: read_snapshots(pool, queries), _SNAPSHOTS_PER_QUERY, abandons=True
         )
 
-    async def answer(self, caller: Caller, request: SyncRequest) -> bytes:
-        """The answer's body.
+    async def answer(self, caller: Caller, request: SyncRequest) -> Answered:
+        """The answer.
 
         Raises:
             ForbiddenError: the caller may not follow one of the channels.
@@ -100,10 +112,13 @@ class FetchSync:
         moment, channels = await self._read_soon(request)
         if request.wait_s and not is_news(channels):
             known = {str(channel): seq or 0 for channel, seq in request.after.items()}
-            if await self._tail.wait(known, request.wait_s):
-                moment, channels = await self._read_soon(request)
+            await self._tail.wait(known, request.wait_s)
+            # Also where nothing came: the ticket counts from the read, and its time would be
+            # gone, or nearly, by a wait.
+            moment, channels = await self._read_soon(request)
         pace = self._pace.after_ms(self._bound.share)
-        return encode_answer(moment, channels, self._grant(caller, moment, channels), pace)
+        body = encode_answer(moment, channels, self._grant(caller, moment, channels), pace)
+        return Answered(body, moment.epoch, channels)
 
     async def _read_soon(self, request: SyncRequest) -> tuple[Moment, list[ChannelAnswer]]:
         deadline = asyncio.get_running_loop().time() + self._deadline_s

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from client_sdk.contract.device import HEADER
 from core_api.access import Caller, check_devices
 from core_api.batch import MAX_BATCH_BYTES, Batch, place_all
-from core_api.commanding import Commands, Written
+from core_api.commanding import Commands
 from core_api.devices import DeviceLog, Devices, note_divergence, sightings_of
 from core_api.errors import (
     CoreError,
@@ -41,6 +41,7 @@ from core_api.request_parts import decoded, device_of, idempotency_of, if_match_
 from core_api.sync_request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.tokens import TokenKeys
 from core_api.tracing import Tracing
+from core_api.written import Written
 
 A = TypeVar("A")
 JSON: Final = "application/json"
@@ -123,12 +124,10 @@ class CoreApi:
         """All routes, without the quick way."""
         app = Starlette(
             routes=[
-                Route("/v1/sync", self.sync, methods=["GET"]),
-                Route("/v1/sync", self.sync_body, methods=["POST"]),
+                _route("/v1/sync", GET=self.sync, POST=self.sync_body),
                 Route("/v1/orders", self.place, methods=["POST"]),
                 Route("/v1/orders/batch", self.place_batch, methods=["POST"]),
-                Route("/v1/orders/{id}", self.read, methods=["GET"]),
-                Route("/v1/orders/{id}", self.change, methods=["PATCH"]),
+                _route("/v1/orders/{id}", GET=self.read, PATCH=self.change),
                 Route("/v1/orders/{id}/transitions", self.transition, methods=["POST"]),
                 Route("/v1/stores/{id}/devices", self.devices, methods=["GET"]),
                 Route("/healthz", self.healthz, methods=["GET"]),
@@ -270,11 +269,13 @@ class CoreApi:
 
     async def _synced(self, caller: Caller, device: str | None, wanted: SyncRequest) -> bytes:
         report = device_of(device)
-        body = await self._fetch.answer(caller, wanted)
+        answered = await self._fetch.answer(caller, wanted)
         if report is not None:
             self._metrics.diverged(note_divergence(caller, report, wanted.after))
-            self._devices.saw(sightings_of(caller, report, wanted.after, wanted.epoch))
-        return body
+            epoch = wanted.epoch or answered.epoch
+            heads = answered.heads()
+            self._devices.saw(sightings_of(caller, report, wanted.after, epoch, heads))
+        return answered.body
 
     def _caller_of(self, request: Request) -> Caller:
         return self._caller(request.headers.get("authorization", ""))
@@ -295,6 +296,15 @@ class CoreApi:
             raise UnavailableError(
                 f"it was not done within {self._limits.deadline_s:g} s"
             ) from None
+
+
+def _route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> Route:
+    """One route for all methods of a path, so that a 405 tells of all of them."""
+
+    async def handle(request: Request) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, handle, methods=list(handlers))
 
 
 def _answer(written: Written, headers: dict[str, str] | None = None) -> Response:

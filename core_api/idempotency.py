@@ -6,18 +6,20 @@ of keys do not matter. After draft-ietf-httpapi-idempotency-key-header.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import NODEFAULT, UNSET, Struct
+from msgspec.structs import fields
 
+from client_sdk.contract.text import is_key
 from core_api.errors import BadRequestError
 
 MAX_KEY_CHARS: Final = 255
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def parse_key(text: str) -> str:
     key = text.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
-    if _KEY.fullmatch(key) is None:
+    if not is_key(key):
         raise BadRequestError(
             f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} visible ASCII characters without spaces"
         )
@@ -45,5 +47,54 @@ def parse_key(text: str) -> str:
 
 
 def request_hash(operation: str, target: str, command: Struct, if_match: int | None) -> bytes:
-    """What tells one request from another: 32 bytes."""
-    return sha256(msgspec.json.encode([operation, target, if_match, command])).digest()
+    """What tells one request from another: 32 bytes.
+
+    A retry may meet another release than the first try did, so a field that a later release adds
+    changes no hash while it has its default: it is left out. The fields of the first release always
+    stand in it, as they did then: the answers that are kept know them so.
+    """
+    parts = [operation, target, if_match, _canonical(command)]
+    return sha256(msgspec.json.encode(parts)).digest()
+
+
+_FIRST_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "PlaceOrder": frozenset(
+        {"store_id", "currency", "items", "table_id", "note", "reference", "guest"}
+    ),
+    "NewItem": frozenset({"name", "quantity", "unit_price", "note"}),
+    "NewGuest": frozenset({"name", "phone"}),
+    "Transition": frozenset({"to", "reason"}),
+    "ChangeOrder": frozenset({"items", "note"}),
+}
+"""The fields that each part of a command had in the first release, by the part's name."""
+
+
+def _canonical(value: object) -> object:
+    """The value with the later fields left out that have their default."""
+    if isinstance(value, list):
+        # As they are, if they are as in the first release: there may be hundreds.
+        return [_canonical(one) for one in value] if value and _has_grown(value[0]) else value
+    if not isinstance(value, Struct):
+        return value
+    later = _later_fields(type(value))
+    said = [(name, getattr(value, name)) for name in value.__struct_fields__]
+    return {
+        name: _canonical(one)
+        for name, one in said
+        if one is not UNSET and (name not in later or one != later[name])
+    }
+
+
+def _has_grown(value: object) -> bool:
+    return isinstance(value, Struct) and bool(_later_fields(type(value)))
+
+
+@cache
+def _later_fields(kind: type[Struct]) -> dict[str, object]:
+    """The fields that the first release did not have, with their defaults."""
+    first = _FIRST_FIELDS.get(kind.__name__, frozenset())
+    return {
+        field.name: field.default if field.default_factory is NODEFAULT else field.default_factory()
+        for field in fields(kind)
+        if field.name not in first
+    }

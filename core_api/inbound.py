@@ -25,6 +25,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from client_sdk.contract.text import KEY_PATTERN, whole
 from core_api.access import EVERY_STORE, Caller
 from core_api.errors import BadRequestError, InvalidError
 from core_api.idempotency import Idempotency, parse_key
@@ -35,7 +36,7 @@ MAX_COMMAND_BYTES: Final = 64 * 1024
 _MAX_DETAIL_CHARS: Final = 1000
 
 Headers = Sequence[tuple[str, bytes | None]]
-_Subject = Annotated[str, Meta(pattern="^[\x21-\x7e]{1,200}\\Z")]
+_Subject = Annotated[str, Meta(max_length=200, pattern=whole(KEY_PATTERN))]
 _Version = Annotated[int, Meta(ge=1)]
 
 

@@ -9,9 +9,8 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -41,18 +40,18 @@ from core_api.serving import Server, allow_open_files
 from core_api.settings import CoreSettings, IngestSettings, RelaySettings, RestoreSettings
 from core_api.storage.devices import list_devices, store_sightings, trim_devices
 from core_api.storage.lineage import read_lineage, read_stored
-from core_api.storage.pool import Pool, check_database, open_pool
+from core_api.storage.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
 from core_api.storage.reads import read_moved
 from core_api.storage.retention import trim_keys, trim_log
 from core_api.tail import Tail
 from core_api.tokens import TokenKeys
+from core_api.upkeep import announce, keep_trimming
+from server_common.supervision import Supervisor
 
 log = structlog.get_logger()
 
 _ENTROPY_BYTES: Final = 10
-_TRIM_BATCH: Final = 1000
 _MOST_DEVICES: Final = 1000
-_TRIM_EVERY_S: Final = 60.0
 
 
 def utc_now() -> datetime:
@@ -80,27 +79,10 @@ def _node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
     return next((token_keys({k: s}, k) for k, s in settings.ops_nodes_key.items()), own)
 
 
-async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: str) -> None:
-    """Return once `check` passes; until then a plain log line per attempt, with back-off."""
-    delay = 0.1
-    while True:
-        try:
-            await check()
-        except UnavailableError as error:
-            log.warning(waiting_event, reason=str(error), next_attempt_s=delay)
-        else:
-            return
-        await asyncio.sleep(delay)
-        delay = min(delay * 2, 5.0)
-
-
 async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     """`yabam core`: serve until SIGTERM or SIGINT, then drain and return."""
-    pool = await open_pool(
-        settings.database_url,
-        size=settings.pool_size,
-        command_timeout_s=settings.statement_timeout_s,
-        name="yabam-core",
+    pool, writing, lanes = await _open_pools(
+        settings.database_url, settings.pool_size, settings.statement_timeout_s, "yabam-core"
     )
     tail = Tail(
         lambda known: read_moved(pool, known), settings.tail_interval_s, settings.max_waiting
@@ -112,7 +94,9 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     devices = DeviceLog(
         lambda batch: store_sightings(pool, batch),
         lambda store_id: list_devices(pool, store_id, _MOST_DEVICES),
+        metrics.dropped_reports.inc,
     )
+    supervisor = Supervisor(metrics.task_restarted)
     tokens = token_keys(settings.token_keys, settings.token_kid)
     sampler = ops_sampler(
         pool,
@@ -124,9 +108,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.ops_viewers,
         random.uniform,
     )
+    orders = Commands(
+        pool, settings.partitions, utc_now, new_order_id, _announcer(tail, hints), writing, lanes
+    )
+    metrics.watch_locks(lambda: orders.aside)
     pages = Pages(read_files(FOLDER), content_policy(settings.stream_urls))
     api = CoreApi(
-        Commands(pool, settings.partitions, utc_now, new_order_id, _announcer(tail, hints)),
+        orders,
         FetchSync(
             pool,
             tail,
@@ -149,7 +137,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             RateLimit(settings.rate_per_s, settings.rate_burst, time.monotonic),
             settings.deadline_s,
         ),
-        lambda: _check_ready(pool, tail),
+        lambda: _check_ready(pool, tail, supervisor),
         [*pages.routes(), OpsStream(sampler, tokens.verify, random.uniform).route()],
     )
     server = Server(
@@ -159,38 +147,31 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.request_timeout_s,
     )
     allow_open_files(settings.max_waiting)
-    helpers = [
-        asyncio.create_task(work, name=name)
-        for name, work in {
-            "announce": _announce(pool),
-            "tail": tail.run(),
-            "devices": devices.run(),
-            "count-devices": keep_counting(pool, metrics),
-            "hints-out": hints.send(),
-            "hints-in": hints.listen(),
-            "memory": keep_giving_back(),
-            "trim-keys": _keep_trimming(
-                lambda: trim_keys(pool, settings.key_retention_s, _TRIM_BATCH)
-            ),
-            "trim-devices": _keep_trimming(
-                lambda: trim_devices(pool, settings.log_retention_s, _TRIM_BATCH)
-            ),
-            "trim-log": _keep_trimming(
-                lambda: trim_log(pool, settings.log_retention_s, _TRIM_BATCH)
-            ),
-        }.items()
-    ]
-    for helper in helpers:
-        helper.add_done_callback(partial(_stop_if_failed, server))
+    # Without the tail, waiting syncs are deaf. All else may fail and be made good later; a Core
+    # that left for it would leave its clients to others that fail at the same.
+    supervisor.start("tail", tail.run)
+    for name, work in {
+        "announce": lambda: announce(pool),
+        "devices": devices.run,
+        "count-devices": lambda: keep_counting(pool, metrics),
+        "hints-out": hints.send,
+        "hints-in": hints.listen,
+        "memory": keep_giving_back,
+        "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s),
+        "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s),
+        "trim-log": lambda: keep_trimming(trim_log, pool, settings.log_retention_s),
+    }.items():
+        supervisor.start(name, work, essential=False)
+    for name in supervisor.names:
+        metrics.task_runs(name)
     host, port = listener.getsockname()[:2]
     log.info("core_listening", host=host, port=port)
     try:
         await server.serve(sockets=[listener])
     finally:
-        for helper in helpers:
-            helper.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
+        await supervisor.stop()
         pool.terminate()
+        writing.terminate()
         log.info("core_stopped")
 
 
@@ -225,14 +206,12 @@ async def run_relay_process(settings: RelaySettings, listener: socket.socket) ->
 
 async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:
     """`yabam ingest`: take commands from Kafka until SIGTERM or SIGINT."""
-    pool = await open_pool(
-        settings.database_url,
-        size=settings.ingest_pool_size,
-        command_timeout_s=10.0,
-        name="yabam-ingest",
+    pool, writing, lanes = await _open_pools(
+        settings.database_url, settings.ingest_pool_size, 10.0, "yabam-ingest"
     )
     hints = Hints(pool, settings.database_url, lambda: None)
-    sending = asyncio.create_task(hints.send(), name="hints-out")
+    supervisor = Supervisor()
+    supervisor.start("hints-out", hints.send, essential=False)
     try:
         await run_ingest(
             commands=Commands(
@@ -241,6 +220,8 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 utc_now,
                 new_order_id,
                 lambda _channels: hints.committed(),
+                writing,
+                lanes,
             ),
             check=lambda: check_database(pool),
             bootstrap=settings.kafka,
@@ -252,9 +233,9 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
             stop=stop_signal(),
         )
     finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        await supervisor.stop()
         pool.terminate()
+        writing.terminate()
         log.info("ingest_stopped")
 
 
@@ -269,19 +250,30 @@ async def look_for_restore(settings: RestoreSettings) -> list[str]:
     return list(signs(lineage, published, stored))
 
 
-def _stop_if_failed(server: Server, helper: asyncio.Task[None]) -> None:
-    """A helper that died of a bug leaves Core half alive: better to stop and be started anew."""
-    if not helper.cancelled() and (error := helper.exception()) is not None:
-        log.error("helper_failed", helper=helper.get_name(), exc_info=error)
-        server.should_exit = True
-
-
 def stop_signal() -> asyncio.Event:
     """An event that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+async def _open_pools(
+    database_url: str, size: int, command_timeout_s: float, name: str
+) -> tuple[Pool, Pool, int]:
+    """The connections that read, those that write, and how many of these are for what is locked."""
+    reading, writing = shares(size)
+    return (
+        await open_pool(database_url, size=reading, command_timeout_s=command_timeout_s, name=name),
+        await open_pool(
+            database_url,
+            size=writing,
+            command_timeout_s=command_timeout_s,
+            name=name,
+            lock_wait_s=LOCK_WAIT_S,
+        ),
+        max(1, writing - 1),
+    )
 
 
 def _announcer(tail: Tail, hints: Hints) -> Callable[[Sequence[str]], None]:
@@ -297,22 +289,9 @@ def _stop(tail: Tail, sampler: Sampler) -> None:
     sampler.stop()
 
 
-async def _announce(pool: Pool) -> None:
-    await wait_until_ready(lambda: check_database(pool), "waiting_for_database")
-    log.info("core_ready")
-
-
-async def _check_ready(pool: Pool, tail: Tail) -> None:
+async def _check_ready(pool: Pool, tail: Tail, supervisor: Supervisor) -> None:
     if tail.stopping:
-        raise UnavailableError("this process is stopping")
+        raise UnavailableError("this process is stopping", "this process is stopping")
+    if supervisor.trouble is not None:
+        raise UnavailableError(supervisor.trouble, "a background task of this process fails")
     await check_database(pool)
-
-
-async def _keep_trimming(trim: Callable[[], Awaitable[int]]) -> None:
-    while True:
-        try:
-            while await trim() >= _TRIM_BATCH:
-                pass
-        except UnavailableError as error:
-            log.warning("trim_failed", reason=str(error))
-        await asyncio.sleep(_TRIM_EVERY_S)

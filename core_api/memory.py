@@ -13,7 +13,7 @@ _EVERY_S: Final = 10.0
 
 
 async def keep_giving_back(every_s: float = _EVERY_S) -> None:
-    """Ask the C library to return what it keeps free; for ever, and only where it is glibc.
+    """Ask the C library to return what it keeps free; for ever, and it only does it in glibc.
 
     Buffers of thousands of connections leave its heap full of holes. It returns memory by itself
     only from the end of the heap, where some connection or other always lives. A full collection
@@ -27,10 +27,11 @@ async def keep_giving_back(every_s: float = _EVERY_S) -> None:
     trim = _trimmer()
     gc.collect()
     gc.freeze()
-    while trim is not None:
+    while True:
         await asyncio.sleep(every_s)
         gc.collect()
-        trim(0)
+        if trim is not None:
+            trim(0)
 
 
 def _trimmer() -> Callable[[int], int] | None:

@@ -60,6 +60,22 @@ class CoreMetrics:
             ["mode"],
             registry=self.registry,
         )
+        self.dropped_reports = Counter(
+            "yabam_core_dropped_reports_total",
+            "Reports of devices that the database refused, and that were dropped: a bug",
+            registry=self.registry,
+        )
+        self.task_restarts = Counter(
+            "yabam_core_task_restarts_total",
+            "Background tasks that failed and were started again: a bug",
+            ["task"],
+            registry=self.registry,
+        )
+        self._aside = Gauge(
+            "yabam_core_locked_writes_count",
+            "Writes that wait because somebody holds their store or order locked in the database",
+            registry=self.registry,
+        )
         # Every series is there from the start, at 0: what appears with its first fault raises no
         # alert.
         for reason in get_args(ResetReason):
@@ -96,6 +112,18 @@ class CoreMetrics:
     def diverged(self, channels: int) -> None:
         """A client reports that its orders of so many channels had another digest."""
         self.divergences.inc(channels)
+
+    def watch_locks(self, aside: Callable[[], int]) -> None:
+        """Ask this for the number of writes that wait for a lock."""
+        self._aside.set_function(aside)
+
+    def task_runs(self, name: str) -> None:
+        """There is a background task of this name."""
+        self.task_restarts.labels(name)
+
+    def task_restarted(self, name: str) -> None:
+        """The background task failed, and will be started again."""
+        self.task_restarts.labels(name).inc()
 
     def refused(self, slug: str) -> None:
         """A request was answered with this problem."""

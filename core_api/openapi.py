@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from client_sdk.contract.channel import CHANNEL_PATTERN, ID_PATTERN
+from client_sdk.contract.channel import CHANNEL_PATTERN
 from client_sdk.contract.device import FORM
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import MEDIA_TYPE, TITLES, Problem
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S, SyncResponse
+from client_sdk.contract.text import EPOCH_PATTERN, ID_PATTERN, KEY_PATTERN, ORDER_ID_PATTERN
 from core_api.batch import Batch, BatchResults
 from core_api.devices import Devices
 from core_api.orders import ChangeOrder, PlaceOrder, Transition
@@ -47,12 +48,18 @@ def document() -> Json:
     }
 
 
+def _of(pattern: str) -> Json:
+    return {"type": "string", "pattern": f"^{pattern}$"}
+
+
 def _paths() -> Json:
-    order_id = _parameter("id", "path", {"type": "string", "format": "uuid"}, "The order's id")
+    order_id = _parameter(
+        "id", "path", _of(ORDER_ID_PATTERN) | {"format": "uuid"}, "The order's id"
+    )
     key = _parameter(
         "Idempotency-Key",
         "header",
-        {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
+        _of(KEY_PATTERN),
         "The same key and body get the same answer",
     )
     if_match = _parameter(
@@ -61,13 +68,11 @@ def _paths() -> Json:
         {"type": "string", "pattern": '^"[1-9][0-9]{0,8}"$'},
         "The version that the decision rests on, as its ETag gave it",
     )
-    store_id = _parameter(
-        "id", "path", {"type": "string", "pattern": f"^{ID_PATTERN}$"}, "The store"
-    )
+    store_id = _parameter("id", "path", _of(ID_PATTERN), "The store")
     device = _parameter(
         "Yabam-Device",
         "header",
-        {"type": "string", "pattern": f"^{FORM}$"},
+        _of(FORM),
         "Which device asks, how it was fed, and how many events wait there for its user",
     )
     return {
@@ -145,7 +150,7 @@ def _sync_parameters() -> list[Json]:
         _parameter(
             "lastEventId", "query", _TEXT, "A seq, an event id or a cursor; left out: start anew"
         ),
-        _parameter("epoch", "query", _TEXT, "The epoch of the cursor"),
+        _parameter("epoch", "query", _of(EPOCH_PATTERN), "The epoch of the cursor"),
         _parameter(
             "limit",
             "query",

@@ -12,7 +12,6 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
-from client_sdk.contract.channel import ID_PATTERN
 from client_sdk.contract.order import (
     EventType,
     MinorUnits,
@@ -21,6 +20,7 @@ from client_sdk.contract.order import (
 )
 from client_sdk.contract.order import Guest as WireGuest
 from client_sdk.contract.order import Item as WireItem
+from client_sdk.contract.text import ID_PATTERN, TEXT_PATTERN, whole
 from core_api.errors import ImpossibleTransitionError, InvalidError
 
 NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
@@ -40,10 +40,10 @@ CHANGEABLE: Final[frozenset[OrderStatus]] = frozenset({"placed", "accepted", "pr
 
 MAX_ITEMS: Final = 200
 
-_NO_NUL: Final = "^[^\x00]*$(?!\n)"
-StoreId = Annotated[str, Meta(pattern=f"^{ID_PATTERN}$(?!\n)", description="The store's id.")]
-Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_NUL)]
-Note = Annotated[str, Meta(max_length=500, pattern=_NO_NUL)]
+_TEXT: Final = whole(TEXT_PATTERN)
+StoreId = Annotated[str, Meta(pattern=whole(ID_PATTERN), description="The store's id.")]
+Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_TEXT)]
+Note = Annotated[str, Meta(max_length=500, pattern=_TEXT)]
 Target = Literal["accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"]
 
 
@@ -59,8 +59,8 @@ class NewItem(Struct, frozen=True, forbid_unknown_fields=True):
 class NewGuest(Struct, frozen=True, forbid_unknown_fields=True):
     """Who orders; only the owner sees it."""
 
-    name: Annotated[str, Meta(max_length=200, pattern=_NO_NUL)] = ""
-    phone: Annotated[str, Meta(max_length=40, pattern=_NO_NUL)] = ""
+    name: Annotated[str, Meta(max_length=200, pattern=_TEXT)] = ""
+    phone: Annotated[str, Meta(max_length=40, pattern=_TEXT)] = ""
 
 
 Items = Annotated[list[NewItem], Meta(min_length=1, max_length=MAX_ITEMS)]
@@ -72,9 +72,9 @@ class PlaceOrder(Struct, frozen=True, forbid_unknown_fields=True):
     store_id: StoreId
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$(?!\n)", description="ISO 4217.")]
     items: Items
-    table_id: Annotated[str, Meta(pattern=f"^{ID_PATTERN}$(?!\n)")] | None = None
+    table_id: Annotated[str, Meta(pattern=whole(ID_PATTERN))] | None = None
     note: Note = ""
-    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=_NO_NUL)] | None = None
+    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=_TEXT)] | None = None
     guest: NewGuest | None = None
 
 
@@ -82,7 +82,7 @@ class Transition(Struct, frozen=True, forbid_unknown_fields=True):
     """Take an order one step further; `reason` says why it is rejected or cancelled."""
 
     to: Target
-    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=_NO_NUL)] | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=_TEXT)] | None = None
 
 
 class ChangeOrder(Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
+from client_sdk.contract.text import number_of
 from core_api.errors import (
     BadRequestError,
     CoreError,
@@ -64,7 +65,7 @@ async def on_core_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, UnavailableError):
         log.warning("database_unavailable", reason=str(error))
         # The reason may name hosts; the client needs only to know that it should come again.
-        generic = problem("unavailable", "the database does not answer: try again", retry_after=1)
+        generic = problem("unavailable", f"{error.told}: try again", retry_after=1)
         return respond(generic)
     return respond(of_core_error(error), headers)
 
@@ -118,7 +119,7 @@ async def read_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
     if media_type != "application/json":
         raise BadRequestError("send the body as application/json", "unsupported-media-type")
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > most:
+    if number_of(declared, most) is None:
         raise _too_large(most)
     body = bytearray()
     try:

@@ -21,6 +21,7 @@ from client_sdk.contract.device import HEADER
 from core_api.errors import CoreError
 from core_api.metrics import CoreMetrics
 from core_api.problems import internal_error, on_core_error
+from core_api.tracing import TRACEPARENT, traced
 
 log = structlog.get_logger()
 
@@ -68,11 +69,23 @@ class QuickSync:
         if scope["type"] != "http" or scope["path"] != _PATH or scope["method"] not in _METHODS:
             await self.behind(scope, receive, send)
             return
-        for name, _ in scope["headers"]:
+        has_origin, trace = False, None
+        for name, value in scope["headers"]:
             if name == b"origin":
-                await self._cors(scope, receive, send)
-                return
-        await self._respond(scope, receive, send, _VARY)
+                has_origin = True
+            elif name == b"traceparent":
+                trace = trace or value
+        if trace is None:
+            await self._answer(scope, receive, send, has_origin)
+        else:
+            with traced([(TRACEPARENT, trace)]):
+                await self._answer(scope, receive, send, has_origin)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, has_origin: bool) -> None:
+        if has_origin:
+            await self._cors(scope, receive, send)
+        else:
+            await self._respond(scope, receive, send, _VARY)
 
     async def _respond(
         self, scope: Scope, receive: Receive, send: Send, more: _Headers = ()

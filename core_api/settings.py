@@ -84,7 +84,9 @@ class CoreSettings(DatabaseSettings, TokenSettings):
     poll_after_ms: int = Field(
         3000, ge=100, le=600_000, description="How long a polling client waits between syncs"
     )
-    pool_size: int = Field(10, ge=2, le=500, description="Connections to Postgres")
+    pool_size: int = Field(
+        10, ge=2, le=500, description="Connections to Postgres; about a third of them only write"
+    )
     statement_timeout_s: float = Field(
         10.0, gt=0, le=300, description="A statement is given up after this time"
     )
@@ -233,7 +235,9 @@ class IngestSettings(DatabaseSettings, TokenSettings, KafkaSettings):
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
     ingest_host: str = Field("127.0.0.1", description="Address of ingest's health and metrics")
     ingest_port: Port = Field(8003, description="Port of ingest's health and metrics")
-    ingest_pool_size: int = Field(10, ge=2, le=500, description="Connections to Postgres")
+    ingest_pool_size: int = Field(
+        10, ge=2, le=500, description="Connections to Postgres; about a third of them only write"
+    )
 
 
 class RestoreSettings(DatabaseSettings):

@@ -20,13 +20,18 @@ from client_sdk.contract.channel import (
 from client_sdk.contract.cursor import MAX_CHANNELS, parse_cursor
 from client_sdk.contract.errors import ChannelError, CursorError
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S
+from client_sdk.contract.text import (
+    EPOCH_PATTERN,
+    ORDER_ID_PATTERN,
+    is_epoch,
+    number_of,
+    shown,
+)
 from core_api.errors import BadRequestError, InvalidError
 from core_api.storage.reads import PageQuery, SnapshotQuery
 
 DEFAULT_LIMIT: Final = 500
-_PAGE: Final = re.compile(
-    r"([^~]{1,200})~([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})~([0-9A-Za-z]{1,64})"
-)
+_PAGE: Final = re.compile(rf"([^~]{{1,200}})~({ORDER_ID_PATTERN})~({EPOCH_PATTERN})")
 _ALONE: Final = "page stands alone, or with orders"
 _PARAMETERS: Final = frozenset(
     {"channel", "lastEventId", "epoch", "limit", "wait", "orders", "page"}
@@ -97,10 +102,9 @@ def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:
         if set(by_name) - {"page", "orders"}:
             raise BadRequestError(_ALONE)
         return _page(by_name["page"][0], orders)
-    epoch = by_name.get("epoch", [""])[0] or None
     return SyncRequest(
         after=_positions(by_name.get("channel", []), by_name.get("lastEventId", [])),
-        epoch=epoch,
+        epoch=_epoch(by_name.get("epoch", [""])[0]),
         limit=_count("limit", by_name.get("limit", [str(DEFAULT_LIMIT)])[0], MAX_LIMIT),
         wait_s=_wait(by_name.get("wait", ["0"])[0]),
         orders=orders,
@@ -143,7 +147,7 @@ def request_of(body: SyncBody) -> SyncRequest:
             after[parse_channel(name)] = seq
         except ChannelError as error:
             raise BadRequestError(str(error), "bad-channel") from error
-    return SyncRequest(after, body.epoch or None, body.limit, body.wait, body.orders)
+    return SyncRequest(after, _epoch(body.epoch), body.limit, body.wait, body.orders)
 
 
 def _positions(names: list[str], last_ids: list[str]) -> dict[Channel, int | None]:
@@ -192,9 +196,16 @@ def _cursor(channels: list[Channel], last_ids: list[str]) -> dict[Channel, int]:
 
 
 def _count(name: str, text: str, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= most):
+    number = number_of(text, most)
+    if not number:
         raise BadRequestError(f"{name} must be a whole number from 1 to {most}")
-    return int(text)
+    return number
+
+
+def _epoch(text: str | None) -> str | None:
+    if text and not is_epoch(text):
+        raise BadRequestError(f"{shown(text)} is not an epoch: send the one that a sync gave")
+    return text or None
 
 
 def _page(text: str, orders: int | None) -> SyncRequest:

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, parse_channel
-from client_sdk.contract.errors import ChannelError
-from core_api.access import Caller, Role
+from client_sdk.contract.text import is_id, is_subject
+from core_api.access import EVERY_STORE, Caller, Role
 from core_api.errors import SettingsError, UnauthorizedError
 
 AUDIENCE: Final = "yabam"
@@ -112,12 +112,20 @@ class TokenKeys:
                 },
             )
             claims = msgspec.convert(raw, _Claims)
-            caller = Caller(claims.sub, claims.role, frozenset(claims.stores), _table(claims))
-        except (jwt.PyJWTError, msgspec.ValidationError, ChannelError) as error:
+            caller = _caller(claims)
+        except (jwt.PyJWTError, msgspec.ValidationError, ValueError, RecursionError) as error:
             raise UnauthorizedError("the token is not a valid JWT of this system") from error
         if self._now() >= claims.exp:
             raise UnauthorizedError("the token has expired: get a new one")
         return caller, claims.exp
+
+
+def _caller(claims: _Claims) -> Caller:
+    if not is_subject(claims.sub):
+        raise ValueError("the subject is not of the grammar")
+    if not all(store == EVERY_STORE or is_id(store) for store in claims.stores):
+        raise ValueError("a store is not of the grammar")
+    return Caller(claims.sub, claims.role, frozenset(claims.stores), _table(claims))
 
 
 def _table(claims: _Claims) -> Channel | None:

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_HEADER: Final = "traceparent"
+TRACEPARENT: Final = "traceparent"
 _FORM: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
@@ -36,7 +36,7 @@ def trace_id_of(traceparent: bytes) -> str | None:
 def traced(headers: Sequence[tuple[str, bytes | None]]) -> Iterator[None]:
     """Let the block's log lines tell the trace that the headers name, if they name one."""
     for name, value in headers:
-        trace_id = trace_id_of(value) if name == _HEADER and value else None
+        trace_id = trace_id_of(value) if name == TRACEPARENT and value else None
         if trace_id is not None:
             with structlog.contextvars.bound_contextvars(trace_id=trace_id):
                 yield
@@ -53,7 +53,9 @@ class Tracing:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         headers = [
-            (_HEADER, value) for name, value in scope.get("headers", ()) if name == b"traceparent"
+            (TRACEPARENT, value)
+            for name, value in scope.get("headers", ())
+            if name == b"traceparent"
         ]
         with traced(headers):
             await self._app(scope, receive, send)

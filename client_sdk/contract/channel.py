@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from client_sdk.contract.errors import ChannelError, CursorError
+from client_sdk.contract.text import DIGITS_PATTERN, ID_PATTERN, number_of, shown
 
 MAX_SEQ: Final = 2**63 - 1
 """The largest seq: what a signed 64-bit integer holds."""
 
-ID_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,64}"
 CHANNEL_PATTERN: Final = rf"(?:store:{ID_PATTERN}|table:{ID_PATTERN}/{ID_PATTERN})"
 
 _CHANNEL: Final = re.compile(rf"(?:(store):({ID_PATTERN})|(table):({ID_PATTERN})/({ID_PATTERN}))")
-_EVENT_ID: Final = re.compile(rf"({CHANNEL_PATTERN})@([0-9]{{1,19}})")
-_SEQ: Final = re.compile(r"[0-9]{1,19}")
+_EVENT_ID: Final = re.compile(rf"({CHANNEL_PATTERN})@({DIGITS_PATTERN})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,7 +46,7 @@ def parse_channel(text: str) -> Channel:
     match = _CHANNEL.fullmatch(text)
     if match is None:
         raise ChannelError(
-            f"{_shown(text)} is not a channel: write store:{{store_id}} or "
+            f"{shown(text)} is not a channel: write store:{{store_id}} or "
             "table:{store_id}/{table_id}, each id 1 to 64 of A-Z a-z 0-9 _ . -"
         )
     if match[1]:
@@ -61,9 +60,10 @@ def parse_seq(text: str) -> int:
     Raises:
         CursorError: the text is not such a number.
     """
-    if _SEQ.fullmatch(text) is None or int(text) > MAX_SEQ:
-        raise CursorError(f"{_shown(text)} is not a seq: write a whole number from 0 to {MAX_SEQ}")
-    return int(text)
+    seq = number_of(text, MAX_SEQ)
+    if seq is None:
+        raise CursorError(f"{shown(text)} is not a seq: write a whole number from 0 to {MAX_SEQ}")
+    return seq
 
 
 def parse_event_id(text: str) -> tuple[str, int]:
@@ -74,7 +74,7 @@ def parse_event_id(text: str) -> tuple[str, int]:
     """
     match = _EVENT_ID.fullmatch(text)
     if match is None:
-        raise CursorError(f"{_shown(text)} is not an event id: write {{channel}}@{{seq}}")
+        raise CursorError(f"{shown(text)} is not an event id: write {{channel}}@{{seq}}")
     seq = int(match[2])
     return match[1], seq if seq <= MAX_SEQ else parse_seq(match[2])
 
@@ -82,8 +82,3 @@ def parse_event_id(text: str) -> tuple[str, int]:
 def event_id(channel: str, seq: int) -> str:
     """The id of one event, as it stands in the SSE `id:` field."""
     return f"{channel}@{seq}"
-
-
-def _shown(text: str) -> str:
-    """Foreign text as it may stand in a message: quoted, escaped and short."""
-    return ascii(text if len(text) <= 80 else text[:77] + "...")

@@ -16,15 +16,16 @@ from typing import Final, Literal, cast
 from msgspec import Struct
 
 from client_sdk.contract.errors import DeviceError
+from client_sdk.contract.text import DEVICE_PATTERN
 
 HEADER: Final = "yabam-device"
 MAX_PENDING: Final = 1_000_000
 MAX_DIVERGED: Final = 999
 DeviceMode = Literal["starting", "live", "polling", "offline"]
 
-_NAME: Final = re.compile(r"[A-Za-z*][A-Za-z0-9._~:/*-]{0,63}")
+_NAME: Final = re.compile(DEVICE_PATTERN)
 FORM: Final = (
-    r"([A-Za-z*][A-Za-z0-9._~:/*-]{0,63}); ?mode=(starting|live|polling|offline)"
+    rf"({DEVICE_PATTERN}); ?mode=(starting|live|polling|offline)"
     r"; ?pending=([0-9]{1,7})(?:; ?diverged=([0-9]{1,3}))?"
 )
 """The header's value, as a regular expression."""

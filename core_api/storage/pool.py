@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import asyncpg
 
-from core_api.errors import UnavailableError
+from core_api.errors import LockedError, UnavailableError
 
 _CHECK_WITHIN_S: Final = 2.0
 
@@ -20,60 +21,145 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 # small, and kept, must not turn into a scan of it when it has grown.
 PLANNER: Final = {"jit": "off", "enable_seqscan": "off"}
 
+# What tells of a database that is not there for us now, by the class or the code of the error
+# (https://www.postgresql.org/docs/current/errcodes-appendix.html). What stands in neither is about
+# the data of one statement.
+_ABSENT_CLASSES: Final = {
+    "08": "the connection failed",
+    "28": "it does not let us in",
+    "3D": "there is no such database",
+    "40": "other transactions kept clashing with it",
+    "53": "it has no room left",  # connections, memory, disk: somebody will make some
+    "57": "it is stopping, starting, or cancelled the statement",
+    "58": "its system failed",
+}
+_LOCKED: Final = "55P03"
+_NOT_MIGRATED: Final = "it is not migrated to what this release needs: run yabam db upgrade"
+_ABSENT_CODES: Final = {
+    "25006": "it is read-only, as a standby is",
+    "3F000": _NOT_MIGRATED,  # no such schema
+    "42501": "it does not permit the statement to this user",
+    "42703": _NOT_MIGRATED,  # no such column
+    "42704": _NOT_MIGRATED,  # no such object
+    "42883": _NOT_MIGRATED,  # no such function
+    "42P01": _NOT_MIGRATED,  # no such table
+    "42P10": _NOT_MIGRATED,  # no such unique index
+    "55000": "it is not in a state to do it, as in recovery",
+    "55006": "something that it needs is in use",
+    _LOCKED: "somebody holds a lock that it needs",
+}
 _UNREACHABLE: Final = (
     OSError,
     asyncio.TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what a connection that was cut in mid-statement may raise
-    asyncpg.QueryCanceledError,
-    asyncpg.InsufficientResourcesError,  # the disk is full: somebody will make room
-    asyncpg.PostgresIOError,
 )
+_CHECK: Final = """
+SELECT epoch, (SELECT max(version_num) FROM alembic_version),
+    current_setting('transaction_read_only')::bool
+FROM epoch
+"""
+NEEDED_REVISION: Final = max(
+    path.stem[1:5] for path in Path(__file__).parent.glob("migrations/versions/v[0-9]*.py")
+)
+"""The newest migration of this release: an older database is no database of ours yet."""
 
 
-async def open_pool(database_url: str, *, size: int, command_timeout_s: float, name: str) -> Pool:
+LOCK_WAIT_S: Final = 0.1
+"""How long a writing statement waits for a lock before it lets the others by: usually a lock is
+given back within milliseconds."""
+
+
+def shares(size: int) -> tuple[int, int]:
+    """How many of `size` connections, 2 or more, are for reading, and how many for writing.
+
+    One writes for all; the others carry what meets a lock.
+    """
+    writing = min(4, max(size // 3, min(2, size // 2)))
+    return size - writing, writing
+
+
+async def open_pool(
+    database_url: str,
+    *,
+    size: int,
+    command_timeout_s: float,
+    name: str,
+    lock_wait_s: float | None = None,
+) -> Pool:
     """A pool of `size` connections; a statement is given up after `command_timeout_s`.
+
+    With `lock_wait_s` it is given up by Postgres itself, with nothing written, as soon as it has
+    waited so long for one lock.
 
     Connections are handed out as they are: our statements leave no session state behind, so the
     reset that asyncpg sends after each use, a round trip of its own, is left out. The pool opens
     whether or not Postgres is there yet: connections are made when they are needed.
     """
+    lock_wait = {} if lock_wait_s is None else {"lock_timeout": f"{lock_wait_s * 1000:.0f}"}
     return await asyncpg.create_pool(
         database_url,
         min_size=0,
         max_size=size,
         command_timeout=command_timeout_s,
         reset=_keep,
-        server_settings={"application_name": name, **PLANNER},
+        server_settings={"application_name": name, **PLANNER, **lock_wait},
     )
 
 
 async def check_database(pool: Pool) -> None:
-    """Whether Postgres answers and is migrated.
+    """Whether Postgres answers, takes writes and is migrated.
+
+    A database that is migrated further than we need is fine: so it is while a new release comes.
 
     Raises:
         UnavailableError: it does not, or is not.
     """
-    try:
-        with mapped_errors():
-            async with asyncio.timeout(_CHECK_WITHIN_S):
-                await pool.fetchval("SELECT epoch FROM epoch")
-    except asyncpg.UndefinedTableError as error:
-        raise UnavailableError("the database is not migrated: run yabam db upgrade") from error
+    with mapped_errors():
+        async with asyncio.timeout(_CHECK_WITHIN_S):
+            row = await pool.fetchrow(_CHECK)
+    trouble = _trouble_of(row)
+    if trouble is not None:
+        told = f"the database is not available: {trouble}"
+        raise UnavailableError(told, told)
+
+
+def _trouble_of(row: asyncpg.Record | None) -> str | None:
+    if row is None:
+        return "it has no epoch: run yabam db upgrade"
+    _epoch, revision, is_read_only = row
+    if revision is None or revision < NEEDED_REVISION:
+        return f"it is at migration {revision}, not yet at {NEEDED_REVISION}: run yabam db upgrade"
+    return _ABSENT_CODES["25006"] if is_read_only else None
+
+
+def absence_of(error: BaseException) -> str | None:
+    """Why the error means that the database is not there for us now.
+
+    None: it does not mean that. The error is about the data of one statement, or a bug, and the
+    same statement would meet it again.
+    """
+    if isinstance(error, asyncpg.DataError):  # which is an InterfaceError, too: a bad argument
+        return None
+    code = getattr(error, "sqlstate", None) if isinstance(error, asyncpg.PostgresError) else None
+    if code is not None:
+        return _ABSENT_CODES.get(code) or _ABSENT_CLASSES.get(code[:2])
+    return "it cannot be reached" if isinstance(error, _UNREACHABLE) else None
 
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn what tells of an unreachable Postgres into `UnavailableError`."""
+    """Turn what tells of an absent Postgres into `UnavailableError`."""
     try:
         yield
-    except _UNREACHABLE as error:
-        reason = str(error) or type(error).__name__
-        raise UnavailableError(f"the database does not answer: {reason}") from error
+    except Exception as error:
+        reason = absence_of(error)
+        if reason is None:
+            raise
+        told = f"the database is not available: {reason}"
+        detail = f"{told} ({str(error) or type(error).__name__})"
+        kind = LockedError if getattr(error, "sqlstate", None) == _LOCKED else UnavailableError
+        raise kind(detail, told) from error
 
 
 async def _keep(_connection: object) -> None:

@@ -155,9 +155,19 @@ class Write:
     claim: KeyClaim | None
 
     @property
+    def order_id(self) -> str:
+        """The order that it is about."""
+        return self.rows.change.after.id
+
+    @property
+    def store_id(self) -> str:
+        """The order's store."""
+        return self.rows.change.after.store_id
+
+    @property
     def identities(self) -> tuple[object, ...]:
         """What no two commands of one batch may share: the order, and the key."""
-        order_id = self.rows.change.after.id
+        order_id = self.order_id
         return (order_id, (self.claim.subject, self.claim.key)) if self.claim else (order_id,)
 
 
@@ -185,21 +195,20 @@ async def write_batch(pool: Pool, writes: Sequence[Write]) -> list[Outcome]:
 
 async def _fetch(pool: Pool, arguments: Sequence[object]) -> Sequence[asyncpg.Record]:
     clash: Exception | None = None
-    for _ in range(MAX_CLASHES):
-        try:
-            with mapped_errors():
+    with mapped_errors():
+        for _ in range(MAX_CLASHES):
+            try:
                 return await pool.fetch(_WRITE, *arguments)
-        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
-            clash = error
+            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+                clash = error
     raise UnavailableError(f"other transactions kept clashing with it: {clash}") from clash
 
 
-async def write_each(
-    pool: Pool, writes: Sequence[Write]
-) -> tuple[None, list[Outcome | asyncpg.PostgresError]]:
+async def write_each(pool: Pool, writes: Sequence[Write]) -> tuple[None, list[Outcome | Exception]]:
     """`write_batch`; if Postgres refuses the batch, each by itself, so that one harms only itself.
 
     Raises:
+        LockedError: the batch met a lock that is held; nothing is written.
         UnavailableError: as `write_batch`.
     """
     try:
@@ -207,9 +216,12 @@ async def write_each(
     except asyncpg.PostgresError as error:
         if len(writes) == 1:
             return None, [error]
-    outcomes: list[Outcome | asyncpg.PostgresError] = []
+    outcomes: list[Outcome | Exception] = []
     for write in writes:
-        outcomes += (await write_each(pool, [write]))[1]
+        try:
+            outcomes += (await write_each(pool, [write]))[1]
+        except UnavailableError as error:
+            outcomes.append(error)  # of this one alone: others of the batch are written by now
     return None, outcomes
 
 

@@ -60,6 +60,7 @@ def _core() -> list[Metric]:
     bound = Bound(1, "syncs", lambda low, _high: low)
     metrics = CoreMetrics(lambda: 0, {"sync": bound})
     metrics.requests.labels("/v1/sync", 200).observe(0.01)
+    metrics.task_runs("tail")
     return list(metrics.registry.collect())
 
 

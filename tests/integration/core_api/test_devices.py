@@ -16,12 +16,12 @@ from prometheus_client import CollectorRegistry
 from client_sdk import OrderClient, Reset
 from client_sdk.contract.device import DeviceReport, format_device
 from core_api.access import Caller
-from core_api.devices import Sighting
+from core_api.devices import DeviceLog, Sighting
 from core_api.orders import Transition
 from core_api.publisher import KafkaPublisher
 from core_api.reach import Reach, ReachSettings
 from core_api.relay_metrics import RelayMetrics
-from core_api.storage.devices import store_sightings
+from core_api.storage.devices import list_devices, store_sightings
 from core_api.topics import BrokerError, alerts_topic
 from tests.integration.core_api.relaying import commands, place
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
@@ -74,6 +74,46 @@ async def test_what_waits_in_the_device_does_not_count_as_applied(core: CoreServ
     await sync(core, store, 3, DeviceReport("till-1", "polling", 2))
     (device,) = await devices(core, store)
     assert (device["cursor"], device["lag"]) == (f"store:{store}@1", 2)
+
+
+async def test_a_cursor_beyond_the_head_is_not_taken_as_applied(core: CoreService) -> None:
+    store = new_store()
+    await place_some(core, store, 2)
+    for ahead in (3, 2**63 - 1):
+        await sync(core, store, ahead, DeviceReport("till-1", "live", 0))
+        (device,) = await devices(core, store)
+        assert (device["cursor"], device["lag"]) == (f"store:{store}@0", 2)
+    await place_some(core, store, 2)
+    assert (await devices(core, store))[0]["lag"] == 4, "nor later, when the head has passed it"
+
+
+@pytest.mark.parametrize("epoch", ["%00", "a%00", "%ED%A0%80", "a%20b", "e" * 65])
+async def test_a_malformed_epoch_is_refused_and_ends_nothing(core: CoreService, epoch: str) -> None:
+    store = new_store()
+    owner = bearer(token("owner", store), yabam_device="till-1; mode=live; pending=0")
+    sync_of = f"/v1/sync?channel=store:{store}&lastEventId=0&epoch="
+    answer = await core.client.get(sync_of + epoch, headers=owner)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:yabam:problem:bad-request")
+    body = {"channels": {f"store:{store}": 0}, "epoch": "\0"}
+    assert (await core.client.post("/v1/sync", json=body, headers=owner)).status_code == 400
+    assert await devices(core, store) == []  # which stores what has come
+    assert core.stack.core.running
+
+
+async def test_a_report_that_the_database_refuses_harms_no_other(pool: Pool) -> None:
+    """No door lets such a text in; if one did, it would harm only itself."""
+    dropped: list[None] = []
+    log = DeviceLog(
+        lambda batch: store_sightings(pool, batch),
+        lambda store_id: list_devices(pool, store_id, 100),
+        lambda: dropped.append(None),
+    )
+    bad = ["a\0", "\ud800"]
+    for device in ["till-1", "till-2", *bad, "till-3"]:
+        log.saw([Sighting("12", device, "till", "live", None, 0)])
+    listed = await log.of_store("12")
+    assert {device.device for device in listed} == {"till-1", "till-2", "till-3"}
+    assert len(dropped) == len(bad)
 
 
 async def test_a_sync_without_a_cursor_does_not_take_back_what_was_applied(

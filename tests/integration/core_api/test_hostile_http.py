@@ -146,14 +146,113 @@ async def test_an_authorization_of_any_other_form_is_refused(
     assert answer[1]["www-authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
-@pytest.mark.parametrize("path", ["/v1/sync", "/v1/orders", "/healthz"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/sync", {"GET", "HEAD", "POST"}),
+        ("/v1/orders", {"POST"}),
+        ("/v1/orders/x", {"GET", "HEAD", "PATCH"}),
+        ("/healthz", {"GET", "HEAD"}),
+    ],
+)
 async def test_another_method_is_refused_and_told_which_there_are(
-    core: CoreService, method: str, path: str
+    core: CoreService, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = await send(core, request(method, path))
     check(answer, "method-not-allowed")
-    assert answer[1]["allow"]
+    assert set(answer[1]["allow"].split(", ")) == allowed
+
+
+async def test_a_sync_whose_body_is_left_away_is_no_matter_of_the_method(core: CoreService) -> None:
+    answer = await send(core, request("HEAD", "/v1/sync?channel=store:1"))
+    assert answer[0] == 200
+
+
+CHUNKED = (b"Content-Type: application/json", b"Transfer-Encoding: chunked")
+
+
+@pytest.mark.parametrize("path", ["/v1/orders", "/v1/sync"])
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"5\r\n{}   xx", b"-1\r\n", b"2\r\n{}\r\n0\r\nbad"])
+async def test_a_malformed_body_is_refused_at_once_and_the_connection_closed(
+    core: CoreService, path: str, rest: bytes
+) -> None:
+    address = urlsplit(core.stack.core_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(request("POST", path, *CHUNKED) + rest)
+        # Core would wait ten seconds for the rest of a request, and then cut without an answer.
+        async with asyncio.timeout(8):
+            whole = await reader.read()
+        head, _, body = whole.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert b"connection: close" in head
+        problem = decode_problem(body)
+        assert problem is not None
+        assert problem.slug == "bad-request"
+    finally:
+        writer.close()
+
+
+async def test_a_malformed_body_behind_another_request_costs_that_one_no_answer(
+    core: CoreService,
+) -> None:
+    address = urlsplit(core.stack.core_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        first = request("POST", "/v1/orders", body=ORDER)
+        writer.write(first + request("POST", "/v1/orders", *CHUNKED) + b"zz\r\n")
+        async with asyncio.timeout(8):
+            whole = await reader.read()
+        assert [line[9:12] for line in whole.split(b"\r\n") if line.startswith(b"HTTP/1.1")] == [
+            b"201", b"400",
+        ]  # fmt: skip
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /healthz HTTP/1.1", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: a b", 400),
+        (b"GET /healthz HTTP/2.0\r\nHost: a", 505),
+        (b"GET /healthz HTTP/1.0", 200),
+        (b"GET /healthz HTTP/1.1\r\nHost: [::1]:80", 200),
+    ],
+)
+async def test_a_head_has_one_host_and_is_of_http_1(
+    core: CoreService, head: bytes, status: int
+) -> None:
+    answer = await send(core, head + b"\r\n\r\n")
+    assert answer[0] == status
+    if status != 200:
+        assert answer[1]["content-type"] == "application/problem+json"
+        assert json.loads(answer[2])["status"] == status
+        assert answer[1]["connection"] == "close"
+
+
+async def test_an_id_that_is_spelled_otherwise_does_not_tell_whether_the_order_exists(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    placed = await core.client.post(
+        "/v1/orders", json=an_order(store), headers=bearer(token("owner", store))
+    )
+    there = placed.json()["id"]
+    absent = "018f0000-0000-7abc-8def-00000000000a"
+    stranger = bearer(token("owner", new_store()))
+    for spelled in (str.upper, lambda text: text.replace("-", ""), lambda text: "{" + text + "}"):
+        told = set()
+        for order_id in (there, absent):
+            text = spelled(order_id)
+            for who in (stranger, bearer(token("owner", store))):
+                answer = await core.client.get(f"/v1/orders/{quote(text)}", headers=who)
+                assert answer.status_code == 404
+                told.add(answer.text.replace(text, "X"))
+        assert len(told) == 1
 
 
 def padded(size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from itertools import combinations
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from core_api.errors import BadRequestError
 from core_api.idempotency import parse_key, request_hash
-from core_api.orders import ChangeOrder, NewItem, PlaceOrder, Transition
+from core_api.orders import ChangeOrder, NewGuest, NewItem, PlaceOrder, Transition
 
 ITEM = '{"name":"a","quantity":1,"unit_price":1}'
 
@@ -80,3 +81,45 @@ def test_everything_that_a_request_says_makes_another_request() -> None:
 def test_the_parts_of_a_request_cannot_be_moved_into_each_other() -> None:
     step = Transition("accepted")
     assert request_hash("a", "bc", step, None) != request_hash("ab", "c", step, None)
+
+
+COMMANDS = [
+    ("place", "", PlaceOrder("1", "KRW", [NewItem("a", 1, 1)] * 3), None),
+    ("place", "", PlaceOrder("1", "KRW", [NewItem("a", 1, 1, "x")], "5", "n", "r"), None),
+    ("place", "", PlaceOrder("1", "KRW", [NewItem("a", 1, 1)], guest=NewGuest("Kim")), None),
+    ("transition", "a", Transition("cancelled"), 3),
+    ("transition", "a", Transition("cancelled", "x"), None),
+    ("change", "a", ChangeOrder(note="x"), None),
+    ("change", "a", ChangeOrder(items=[NewItem("a", 1, 1)]), 7),
+]
+
+
+@pytest.mark.parametrize(("operation", "target", "command", "if_match"), COMMANDS)
+def test_the_hashes_that_the_first_release_kept_are_still_those_of_their_requests(
+    operation: str, target: str, command: msgspec.Struct, if_match: int | None
+) -> None:
+    first = sha256(msgspec.json.encode([operation, target, if_match, command])).digest()
+    assert request_hash(operation, target, command, if_match) == first
+
+
+class _Grown:
+    """The commands of a later release, which have one optional field more."""
+
+    class NewItem(NewItem, frozen=True):
+        allergens: tuple[str, ...] = ()
+
+    class PlaceOrder(PlaceOrder, frozen=True):
+        course: int = 1
+        channel_hint: str | None = None
+
+
+def test_an_optional_field_that_a_later_release_adds_changes_no_hash_until_it_is_used() -> None:
+    item, grown_item = NewItem("a", 1, 1), _Grown.NewItem("a", 1, 1)
+    kept = request_hash("place", "", PlaceOrder("1", "KRW", [item, item]), None)
+    later = _Grown.PlaceOrder("1", "KRW", [grown_item, grown_item])
+    assert request_hash("place", "", later, None) == kept
+    used = [
+        _Grown.PlaceOrder("1", "KRW", [grown_item, grown_item], course=2),
+        _Grown.PlaceOrder("1", "KRW", [grown_item, _Grown.NewItem("a", 1, 1, "", ("egg",))]),
+    ]
+    assert len({kept, *(request_hash("place", "", one, None) for one in used)}) == 3

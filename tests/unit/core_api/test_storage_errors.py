@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from core_api.errors import UnavailableError
-from core_api.storage.pool import mapped_errors
+from core_api.errors import LockedError, UnavailableError
+from core_api.storage.pool import mapped_errors, shares
 
 
 @pytest.mark.parametrize(
@@ -17,16 +17,57 @@ from core_api.storage.pool import mapped_errors
         asyncpg.TooManyConnectionsError("sorry, too many clients already"),
         asyncpg.PostgresIOError("could not write block"),
         asyncpg.CannotConnectNowError("the database system is starting up"),
+        asyncpg.AdminShutdownError("terminating connection"),
+        asyncpg.QueryCanceledError("canceling statement due to conflict with recovery"),
+        asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"),
+        asyncpg.ObjectNotInPrerequisiteStateError("recovery is in progress"),
+        asyncpg.UndefinedTableError('relation "orders" does not exist'),
+        asyncpg.UndefinedColumnError('column "born_in" does not exist'),
+        asyncpg.UndefinedFunctionError("function does not exist"),
+        asyncpg.InsufficientPrivilegeError("permission denied for table orders"),
+        asyncpg.InvalidPasswordError("password authentication failed"),
+        asyncpg.InvalidCatalogNameError('database "yabam" does not exist'),
+        asyncpg.DeadlockDetectedError("deadlock detected"),
+        asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
+        asyncpg.InterfaceError("connection is closed"),
         ConnectionRefusedError(),
         TimeoutError(),
     ],
     ids=lambda error: type(error).__name__,
 )
 def test_a_database_that_cannot_now_is_unavailable(error: Exception) -> None:
-    with pytest.raises(UnavailableError), mapped_errors():
+    with pytest.raises(UnavailableError) as unavailable, mapped_errors():
+        raise error
+    assert unavailable.value.told.startswith("the database is not available: ")
+    assert str(error) in str(unavailable.value)
+    assert str(error) == "" or str(error) not in unavailable.value.told
+
+
+def test_a_lock_that_is_held_is_told_from_an_absent_database() -> None:
+    with pytest.raises(LockedError), mapped_errors():
+        raise asyncpg.LockNotAvailableError("canceling statement due to lock timeout")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.UniqueViolationError("duplicate key"),
+        asyncpg.CheckViolationError("total"),
+        asyncpg.CharacterNotInRepertoireError('invalid byte sequence for encoding "UTF8": 0x00'),
+        asyncpg.DataError("invalid input for query argument $1"),
+        asyncpg.SyntaxOrAccessError("syntax error"),
+        ZeroDivisionError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_postgres_refuses_because_of_the_data_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)), mapped_errors():
         raise error
 
 
-def test_what_postgres_refuses_because_of_the_data_stays_what_it_is() -> None:
-    with pytest.raises(asyncpg.UniqueViolationError), mapped_errors():
-        raise asyncpg.UniqueViolationError("duplicate key")
+@pytest.mark.parametrize("size", range(2, 60))
+def test_connections_are_shared_out_so_that_none_is_left_over(size: int) -> None:
+    reading, writing = shares(size)
+    assert reading + writing == size
+    assert reading >= writing >= 1
+    assert writing <= 4

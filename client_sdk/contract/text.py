@@ -1,0 +1,85 @@
+"""The grammar of every text that comes from outside, whichever door it comes in by.
+
+A query, a body, a header, a token's claim and a Kafka record are read by these rules alone. What
+does not fit is refused where it comes in, so nothing behind a door meets a NUL, half of a surrogate
+pair, the digits of another script, or a text without end.
+
+    id         a store, a table                       1 to 64 of A-Z a-z 0-9 _ . -
+    epoch      a lifetime of the log                  1 to 64 of A-Z a-z 0-9
+    order id   a UUID in its canonical form           36 of 0-9 a-f -
+    device     a device's name                        1 to 64, a token of RFC 9651
+    key        an idempotency key                     1 to 255 of visible ASCII
+    subject    whom a token names                     1 to 255, no control character
+    text       a name, a note, a reason               any, as it is, but NUL
+    digits     a number                               0-9, at most 19 of them
+
+The length of a text stands with its field. The patterns are also shown in OpenAPI, so they are
+written as JavaScript reads them, too. JSON and UTF-8 themselves keep surrogates out of what is
+decoded from bytes; a token's claims are read by a library that lets them in.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+ID_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,64}"
+EPOCH_PATTERN: Final = r"[0-9A-Za-z]{1,64}"
+ORDER_ID_PATTERN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+DEVICE_PATTERN: Final = r"[A-Za-z*][A-Za-z0-9._~:/*\-]{0,63}"
+KEY_PATTERN: Final = r"[\x21-\x7e]{1,255}"
+DIGITS_PATTERN: Final = r"[0-9]{1,19}"
+TEXT_PATTERN: Final = r"[^\x00]*"
+
+MAX_SUBJECT: Final = 255
+"""The longest subject of a token, in characters."""
+MAX_SHOWN: Final = 80
+"""So much of a foreign text may stand in a message, in characters."""
+
+_ID: Final = re.compile(ID_PATTERN)
+_EPOCH: Final = re.compile(EPOCH_PATTERN)
+_ORDER_ID: Final = re.compile(ORDER_ID_PATTERN)
+_KEY: Final = re.compile(KEY_PATTERN)
+_DIGITS: Final = re.compile(DIGITS_PATTERN)
+_SUBJECT: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_SUBJECT}}}")
+
+
+def whole(pattern: str) -> str:
+    """The pattern for a whole text; `$` alone would let a line end follow."""
+    return rf"^{pattern}$(?!\n)"
+
+
+def is_id(text: str) -> bool:
+    """Whether it may name a store or a table."""
+    return _ID.fullmatch(text) is not None
+
+
+def is_epoch(text: str) -> bool:
+    """Whether it may name a lifetime of the log."""
+    return _EPOCH.fullmatch(text) is not None
+
+
+def is_order_id(text: str) -> bool:
+    """Whether it is a UUID as Core writes it: in lower case, with hyphens."""
+    return _ORDER_ID.fullmatch(text) is not None
+
+
+def is_key(text: str) -> bool:
+    """Whether it may be an idempotency key."""
+    return _KEY.fullmatch(text) is not None
+
+
+def is_subject(text: str) -> bool:
+    """Whether a token may name it as its subject."""
+    return _SUBJECT.fullmatch(text) is not None
+
+
+def number_of(text: str, most: int) -> int | None:
+    """The number from 0 to `most` that the text writes in ASCII digits; None: it writes none."""
+    number = int(text) if _DIGITS.fullmatch(text) else None
+    return number if number is not None and number <= most else None
+
+
+def shown(text: str) -> str:
+    """A foreign text as it may stand in a message: quoted, escaped and short."""
+    return ascii(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "...")

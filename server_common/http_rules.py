@@ -1,0 +1,42 @@
+"""What RFC 9112 has a server refuse in the head of a request that its parser lets pass. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+# A name or an address with an optional port (RFC 3986, 3.2), or nothing at all.
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%\-]*|\[[0-9A-Za-z:.%_~\-]+\])(?::[0-9]*)?")
+
+
+class Refusal(NamedTuple):
+    """Why a request is not taken."""
+
+    status: int
+    phrase: str
+    detail: str
+
+
+def refusal_of(version: str, headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
+    """Why a request with this head is not taken; None: it is.
+
+    Args:
+        version: of HTTP, as the request line says, such as `1.1`.
+        headers: names in lower case, and values.
+    """
+    if version not in ("1.1", "1.0"):
+        return Refusal(
+            505, "HTTP Version Not Supported", f"HTTP/{version} is not spoken here: send HTTP/1.1"
+        )
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        return bad_request(f"send one Host header, not {len(hosts)}")
+    if hosts and _HOST.fullmatch(hosts[0].strip()) is None:
+        return bad_request("the Host header is neither a name nor an address")
+    return None
+
+
+def bad_request(detail: str) -> Refusal:
+    """A refusal with status 400."""
+    return Refusal(400, "Bad Request", detail)

@@ -1,0 +1,110 @@
+"""Each background task of Core fails from inside: Core goes on, starts it again, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from core_api.main import run_core
+from core_api.serving import bind
+from core_api.settings import CoreSettings
+from server_common import supervision
+from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
+
+_RESTARTS = re.compile(r'yabam_core_task_restarts_total\{task="([^"]+)"\} ([0-9.]+)')
+
+
+class CoreInside:
+    """A Core in this very process, whose tasks a test can reach."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+
+    async def restarts(self) -> dict[str, float]:
+        """How often each task was started again."""
+        answer = await self.client.get("/metrics", headers=bearer(token("ops")))
+        return {name: float(count) for name, count in _RESTARTS.findall(answer.text)}
+
+    async def kill(self, name: str) -> None:
+        """Let what the task waits for fail by a bug."""
+        (task,) = [one for one in asyncio.all_tasks() if one.get_name() == name]
+        async with asyncio.timeout(30):
+            while not self._raised_in(task):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+    @staticmethod
+    def _raised_in(task: asyncio.Task[Any]) -> bool:
+        # What the innermost await of the task waits for; a bug there is raised inside its loop.
+        waits_for = getattr(task, "_fut_waiter", None)
+        if waits_for is None or waits_for.done() or isinstance(waits_for, asyncio.Task):
+            return False
+        waits_for.set_exception(ZeroDivisionError("a bug"))
+        return True
+
+
+@pytest.fixture
+async def core(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CoreInside]:
+    monkeypatch.setattr(supervision, "HEALTHY_AFTER_S", 0.5)
+    monkeypatch.setattr("core_api.serving.READINESS_LEAD_S", 0.0)
+    settings = CoreSettings(
+        database_url=database_url,
+        token_keys={"local": KEYS.token},
+        token_kid="local",
+        ticket_keys={"local": KEYS.ticket},
+        ticket_kid="local",
+    )
+    listener = bind("127.0.0.1", 0, "YABAM_CORE_PORT")
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    running = asyncio.create_task(run_core(settings, listener))
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        inside = CoreInside(client)
+        await until_ready(client)
+        yield inside
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    listener.close()
+
+
+async def until_ready(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(60):
+        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_each_task_that_fails_is_started_again_and_core_goes_on(core: CoreInside) -> None:
+    store = new_store()
+    owner = bearer(token("owner", store), yabam_device="till-1; mode=live; pending=0")
+    tasks = await core.restarts()
+    assert {"tail", "devices", "trim-log", "hints-in", "announce", "memory"} <= set(tasks)
+    assert set(tasks.values()) == {0.0}, "every series is there from the start"
+    for killed, name in enumerate(sorted(tasks), 1):
+        await core.kill(name)
+        async with asyncio.timeout(30):
+            while (await core.restarts())[name] < 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        placed = await core.client.post("/v1/orders", json=an_order(store), headers=owner)
+        assert placed.status_code == 201, name
+        sync = f"/v1/sync?channel=store:{store}&lastEventId={killed - 1}&wait=5"
+        answer = await core.client.get(sync, headers=owner)
+        assert len(answer.json()["channels"][0]["events"]) == 1, name
+    await until_ready(core.client)
+    listed = await core.client.get(f"/v1/stores/{store}/devices", headers=owner)
+    assert [device["device"] for device in listed.json()["devices"]] == ["till-1"]
+
+
+async def test_a_core_whose_tail_fails_is_not_ready_and_says_why_until_it_runs_again(
+    core: CoreInside,
+) -> None:
+    await core.kill("tail")
+    async with asyncio.timeout(30):
+        while (answer := await core.client.get("/readyz")).status_code == 200:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert "a background task of this process fails" in answer.json()["detail"]
+    assert (await core.client.get("/healthz")).status_code == 200
+    await until_ready(core.client)

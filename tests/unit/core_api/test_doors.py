@@ -1,0 +1,240 @@
+"""Any text at any door is of its grammar or refused, and none reaches Postgres that it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import jwt
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from starlette.types import ASGIApp
+
+from client_sdk.contract import text
+from client_sdk.contract.ticket import TicketKeys
+from core_api.access import Caller
+from core_api.commanding import Commands
+from core_api.devices import Sighting
+from core_api.errors import CoreError
+from core_api.fetch import FetchSync
+from core_api.http import CoreApi, Limits
+from core_api.inbound import TransitionCommand, decode_command
+from core_api.load import Bound, Pace, RateLimit
+from core_api.main import new_order_id, utc_now
+from core_api.metrics import CoreMetrics
+from core_api.storage import reads
+from core_api.tail import Tail
+from core_api.tokens import AUDIENCE, TokenKeys
+from tests.unit.core_api.test_quick import TOKENS, answer_of, scope_of
+
+KEY = b"t" * 32
+OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"*"})), 600)
+ORDER_ID = "018f0000-0000-7000-8000-000000000000"
+ORDER = {
+    "store_id": "1", "currency": "KRW", "items": [{"name": "a", "quantity": 1, "unit_price": 1}],
+}  # fmt: skip
+REFUSALS = {400, 401, 403, 404, 413, 415, 422}
+
+
+def all_texts(value: Any) -> Iterable[str]:
+    """Every text in it, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from all_texts(one)
+
+
+class Database:
+    """Takes what Postgres would take: a text with a NUL or a lone surrogate is our failure."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
+        for one in all_texts(arguments):
+            self.take(one)
+        if statement == reads.PAGES:
+            return [["e1", 1.5, 5, 7, 0, [], []] for _ in arguments[0]]
+        if "AS views" in statement:
+            opened = ["e1", 1.5, 5, 7, 1, [UUID(int=1)], ['{"id":"a"}'], []]
+            return [opened] * len(arguments[0])
+        if "owner_view, k.request_hash" in statement:
+            return [{"owner_view": None, "request_hash": None}]
+        return [(0, "written")]
+
+    def take(self, one: str) -> None:
+        assert "\0" not in one
+        one.encode()
+        self.seen.append(one)
+
+
+class Devices:
+    """Keeps reports as `DeviceLog` would store them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        for one in sightings:
+            for field in (one.store_id, one.device, one.subject, one.epoch or ""):
+                self._database.take(field)
+            assert text.is_id(one.store_id)
+            assert text.is_epoch(one.epoch or "")
+            assert text.is_subject(one.subject)
+
+
+@cache
+def core(database: Database) -> ASGIApp:
+    """A Core over that database."""
+    bound = Bound(100, "syncs", lambda low, _high: low)
+    metrics = CoreMetrics(lambda: 0, {"sync": bound})
+    pool: Any = database
+    unused: Any = None
+    devices: Any = Devices(database)
+    fetch = FetchSync(
+        pool, Tail(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
+        lambda _channels: "https://events.example/v1/stream", 30.0, Pace(3000, lambda: 0.0),
+        bound, 5.0, metrics.reset_given,
+    )  # fmt: skip
+    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+    limits = Limits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
+    return CoreApi(commands, fetch, devices, TOKENS, metrics, limits, unused).app(["*"])
+
+
+DATABASE = Database()
+ODD = st.one_of(
+    st.text(st.characters(exclude_categories=[]), max_size=30),
+    st.sampled_from(
+        ["\0", "e1\0", "\ud800", "²", "١", "１", "e" * 65, "E1\n", "-1", "\x7f", "..", "%00",
+         "9" * 5000, "a/b", "\u2028", ORDER_ID.upper(), ORDER_ID.replace("-", ""), ORDER_ID + "\n"]
+    ),
+)  # fmt: skip
+
+
+def utf8(value: str) -> str:
+    """In a URL; a lone surrogate as bytes that are no UTF-8."""
+    return quote(value.encode("utf-8", "surrogatepass"), safe="")
+
+
+async def status_of(door: str, odd: str, database: Database, bearer: str = OWNER) -> int:
+    """What Core answers to this text at this door."""
+    app = core(database)
+    database.seen.clear()
+    headers = [
+        ("authorization", f"Bearer {bearer}"),
+        ("yabam-device", "till-1; mode=live; pending=0"),
+    ]
+    latin = odd.encode("utf-8", "surrogatepass").decode("latin-1")
+    body: bytes = b""
+    kind = ("content-type", "application/json")
+    target, query, method = "/v1/sync", "channel=store:1&lastEventId=1", "GET"
+    if door.startswith("query-"):
+        name = door.removeprefix("query-")
+        query = f"{name}={utf8(odd)}" + ("" if name in ("channel", "page") else "&channel=store:1")
+    elif door.startswith("body-"):
+        name, method, query = door.removeprefix("body-"), "POST", ""
+        value = {"channels": {odd: 1}} if name == "channels" else {
+            "channels": {"store:1": 1}, name: odd}  # fmt: skip
+        body = json.dumps(value).encode()
+    elif door == "header-yabam-device":
+        headers[1] = ("yabam-device", latin)
+    elif door.startswith("header-"):
+        target, method, query = f"/v1/orders/{ORDER_ID}", "PATCH", ""
+        body = b'{"note":"x"}'
+        headers.append((door.removeprefix("header-"), latin))
+    elif door == "path-order":
+        target, query = f"/v1/orders/{odd}", ""
+    elif door.startswith("order-"):
+        target, method, query = "/v1/orders", "POST", ""
+        body = json.dumps(ORDER | {door.removeprefix("order-"): odd}).encode()
+    scope = scope_of(query, [*headers, kind], method) | {"path": target}
+    sent = await answer_of(app, scope, body)
+    status: int = sent[0]["status"]
+    return status
+
+
+DOORS = [
+    *("query-" + name for name in ("epoch", "channel", "lastEventId", "limit", "wait", "page")),
+    *("body-" + name for name in ("epoch", "channels", "page")),
+    *("header-" + name for name in ("yabam-device", "idempotency-key", "if-match")),
+    "path-order",
+    *("order-" + name for name in ("store_id", "table_id", "note", "reference", "currency")),
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@settings(max_examples=15, deadline=None)
+@given(odd=ODD)
+@example(odd="\0")
+@example(odd="\ud800")
+def test_any_text_at_any_door_is_taken_or_refused_and_never_fails(door: str, odd: str) -> None:
+    status = asyncio.run(status_of(door, odd, DATABASE))
+    assert status in {200, 201} | REFUSALS, (door, odd)
+
+
+@pytest.mark.parametrize("door", ["query-epoch", "body-epoch"])
+@pytest.mark.parametrize("epoch", ["\0", "e1\0", "e 1", "é", "e" * 65, "E1\n", "١"])
+async def test_a_malformed_epoch_is_refused_and_leaves_nothing_behind(
+    door: str, epoch: str
+) -> None:
+    assert await status_of(door, epoch, DATABASE) == 400
+    assert DATABASE.seen == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(sub=ODD, store=ODD, table=st.none() | ODD, role=st.sampled_from(["owner", "table", "ops"]))
+@example(sub="a\0", store="1", table=None, role="owner")
+@example(sub="\ud800", store="1", table=None, role="owner")
+@example(sub="a", store="1\0", table=None, role="owner")
+def test_a_claim_is_of_its_grammar_or_the_token_is_refused(
+    sub: str, store: str, table: str | None, role: str
+) -> None:
+    claims = {"aud": AUDIENCE, "sub": sub, "role": role, "exp": 2000, "stores": [store]}
+    if table is not None:
+        claims["table"] = table
+    bearer = jwt.encode(claims, KEY, "HS256", {"kid": "k"})
+    status = asyncio.run(status_of("", "", DATABASE, bearer))
+    known = text.is_subject(sub) and text.is_id(store)
+    if role == "owner" and table is None:
+        assert status == (401 if not known else 200 if store == "1" else 403)
+    assert status in {200, 401, 403}
+
+
+def test_a_token_whose_header_is_nested_without_end_is_refused() -> None:
+    for raw in (b"[" * 5000, b'{"kid":' * 800, b"9" * 5000, b"\xff"):
+        header = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        with pytest.raises(CoreError, match="not a valid JWT"):
+            TokenKeys({"k": KEY}, "k", lambda: 1000.0).verify(f"{header}.e30.x")
+
+
+@settings(max_examples=60, deadline=None)
+@given(key=ODD, subject=ODD, order_id=ODD)
+def test_a_command_from_kafka_is_of_its_grammar_or_refused(
+    key: str, subject: str, order_id: str
+) -> None:
+    value = {
+        "command": "transition", "idempotency_key": key, "subject": subject, "order_id": order_id,
+        "body": {"to": "cancelled"},
+    }  # fmt: skip
+    database = Database()
+    pool: Any = database
+    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+
+    async def apply() -> None:
+        command = decode_command(json.dumps(value).encode())
+        assert isinstance(command, TransitionCommand)
+        await commands.transition(
+            command.caller, command.order_id, command.body, None, command.idempotency
+        )
+
+    with pytest.raises(CoreError):  # at the latest, since there is no such order
+        asyncio.run(apply())
+    assert all(text.is_key(one) for one in database.seen if one != ORDER_ID)
