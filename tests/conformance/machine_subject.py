@@ -105,7 +105,8 @@ class MachineSubject:
             case Deliver():
                 return {"type": kind, "epoch": command.epoch, **self._change_of(command.change)}
             case CheckDigest():
-                return {"type": kind, **asdict(command)}
+                told = {key: value for key, value in asdict(command).items() if value is not None}
+                return {"type": kind, **told}
             case Finished(cause):
                 known = self._failure_of(cause) if isinstance(cause, Failure) else None
                 raised = str(cause) if isinstance(cause, Exception) else None
