@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from client_sdk.contract.sync import SyncResponse
+from client_sdk.healing import Healing
 from client_sdk.intake import Counters, Intake, Taken
 from client_sdk.merge import Positions
-from client_sdk.healing import Healing
 from client_sdk.pacing import Backoff
 from client_sdk.settings import Settings
 from client_sdk.signals import (

@@ -159,9 +159,7 @@ class Intake:
         at_head = self.positions[answer.channel] == answer.head
         if sound and at_head and self._checked.get(answer.channel) != check:
             self._checked[answer.channel] = check
-            taken.commands.append(
-                CheckDigest(answer.channel, answer.digest, answer.content_digest)
-            )
+            taken.commands.append(CheckDigest(answer.channel, answer.digest, answer.content_digest))
 
     def _goes_on(self, answer: ChannelSync) -> bool:
         """Whether the answer ends beyond what was asked: pages must come to an end."""

@@ -31,7 +31,7 @@ from core_api.errors import (
 )
 from core_api.gather import Gatherer
 from core_api.idempotency import Idempotency, request_hash
-from core_api.log import LogWrite, compose
+from core_api.log import LogWrite, Views, compose
 from core_api.orders import (
     Change,
     ChangeOrder,
@@ -113,7 +113,7 @@ class Commands:
         made = place(
             command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
         )
-        write = compose(made)
+        write = compose(made, None)
         body = _shown(caller, write)
         outcome = await self._write(write, _claim(idempotency, digest, 201, body))
         if outcome is Outcome.KEY_TAKEN:
@@ -174,8 +174,8 @@ class Commands:
             NotFoundError: no such order for this caller.
             UnavailableError: the database does not answer.
         """
-        text, _ = await read_order(self._pool, _uuid(order_id))
-        order = _found(text, order_id)
+        views, _ = await read_order(self._pool, _uuid(order_id))
+        order = _found(views, order_id)
         access.check_read(caller, order)
         body = msgspec.json.encode(_visible(caller, order))
         return Written(200, order.id, body, order.version)
@@ -190,13 +190,13 @@ class Commands:
     ) -> Written:
         subject, key = (idempotency.subject, idempotency.key) if idempotency else (None, None)
         for _ in range(MAX_ATTEMPTS):
-            text, kept = await read_order(self._pool, _uuid(order_id), subject, key)
-            order = _found(text, order_id)
+            views, kept = await read_order(self._pool, _uuid(order_id), subject, key)
+            order = _found(views, order_id)
             access.check_read(caller, order)
             if kept is not None:
                 return _again(kept, digest)
             try:
-                write = compose(decide(order))
+                write = compose(decide(order), views)
             except (ImpossibleTransitionError, StaleVersionError) as refusal:
                 refusal.order = _visible(caller, refusal.order)
                 raise
@@ -273,10 +273,10 @@ def _again(kept: Kept, digest: bytes) -> Written:
     return Written(kept.status, kept.order_id, body, version, replayed=True)
 
 
-def _found(text: str | None, order_id: str) -> Order:
-    if text is None:
+def _found(views: Views | None, order_id: str) -> Order:
+    if views is None:
         raise NotFoundError(f"there is no order {order_id} that this token may see")
-    return decode_order(text)
+    return decode_order(views.owner)
 
 
 def _uuid(order_id: str) -> str:

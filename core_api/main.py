@@ -19,6 +19,7 @@ import structlog
 
 from client_sdk.contract.ticket import TicketKeys
 from core_api.commanding import Commands
+from core_api.contents import ContentFiller
 from core_api.dashboard import Sampler
 from core_api.dashboard_main import keep_counting, ops_sampler
 from core_api.devices import DeviceLog
@@ -113,6 +114,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lambda batch: store_sightings(pool, batch),
         lambda store_id: list_devices(pool, store_id, _MOST_DEVICES),
     )
+    contents = ContentFiller(pool)
     tokens = token_keys(settings.token_keys, settings.token_kid)
     sampler = ops_sampler(
         pool,
@@ -140,6 +142,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             syncs,
             settings.deadline_s,
             metrics.reset_given,
+            contents.unknown,
         ),
         devices,
         tokens,
@@ -165,6 +168,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             "announce": _announce(pool),
             "tail": tail.run(),
             "devices": devices.run(),
+            "content-digests": contents.run(),
             "count-devices": keep_counting(pool, metrics),
             "hints-out": hints.send(),
             "hints-in": hints.listen(),
