@@ -161,9 +161,7 @@ class OrderBook:
             return False
         if known is not None and known.version >= order.version and not force:
             return False
-        if known is not None and known == order:
-            # What is understood is equal; what came beside it may not be.
-            self._keep(channel, known, order)
+        if known is not None and known == order and known.content == order.content:
             return False
         if not order.is_open:
             self._bury(channel, order)

@@ -43,8 +43,7 @@ def content_hash(order: dict[str, Any]) -> int:
     Args:
         order: its JSON as the channel carries it, decoded, with no name left out.
     """
-    # For text, integers, true, false and null, and names in ASCII, this is RFC 8785.
-    return int.from_bytes(sha256(_canonical.encode(order)).digest()[:_CONTENT_BYTES], "big")
+    return int.from_bytes(sha256(canonical(order)).digest()[:_CONTENT_BYTES], "big")
 
 
 def content_hash_of_text(order: bytes | str) -> int:
@@ -65,7 +64,9 @@ def refuse_fraction(_text: str) -> NoReturn:
     raise ValueError("an order has integers only")
 
 
-_canonical: Final = msgspec.json.Encoder(order="sorted")
+_encoder: Final = msgspec.json.Encoder(order="sorted")
+canonical: Final = _encoder.encode
+"""Writes a value as RFC 8785 does, if it has integers only and its names are ASCII."""
 _order: Final = msgspec.json.Decoder(dict[str, Any], float_hook=refuse_fraction)
 
 

@@ -9,9 +9,7 @@ from datetime import datetime
 from itertools import cycle
 from typing import Final
 
-import msgspec
-
-from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.order import decode_event
 from client_sdk.contract.sync import decode_sync
 from client_sdk.errors import ClientError
 from client_sdk.machine import Machine
@@ -146,7 +144,7 @@ def input_of(told: Json) -> Input:
         case "StreamHello":
             return StreamHello(generation, told["epoch"], _time(told["watermark"]))
         case "StreamEvent":
-            return StreamEvent(generation, msgspec.convert(told["event"], OrderEvent))
+            return StreamEvent(generation, decode_event(json.dumps(told["event"])))
         case "StreamHeartbeat":
             return StreamHeartbeat(generation, _time(told["watermark"]))
         case "StreamSyncRequired":
