@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from client_sdk.contract.channel import Channel
-from client_sdk.contract.digest import EMPTY, content_hash_of_text
+from client_sdk.contract.digest import EMPTY, content_hash
 from core_api.errors import UnavailableError
 from core_api.storage.contents import correct, read_unknown
 from core_api.storage.pool import Pool
@@ -80,7 +80,7 @@ async def _digest_of(orders: Sequence[str]) -> int:
     """The content digest of these; other work goes on in between, however many they are."""
     digest = EMPTY
     for place, order in enumerate(orders, 1):
-        digest ^= content_hash_of_text(order)
+        digest ^= content_hash(order)
         if place % _ORDERS_AT_ONCE == 0:
             await asyncio.sleep(0)
     return digest

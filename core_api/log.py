@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, event_id
-from client_sdk.contract.digest import EMPTY, content_hash_of_text, order_hash
+from client_sdk.contract.digest import EMPTY, content_hash, order_hash
 from client_sdk.contract.order import Order
 from core_api.orders import Change, table_view
 
@@ -105,8 +105,8 @@ def _hash_if_open(order: Order | None) -> int:
 def _content_delta(change: Change, before: str | None, after: bytes) -> int:
     delta = EMPTY
     if change.before is not None and change.before.is_open and before is not None:
-        delta ^= content_hash_of_text(before)
-    return delta ^ content_hash_of_text(after) if change.after.is_open else delta
+        delta ^= content_hash(before)
+    return delta ^ content_hash(after) if change.after.is_open else delta
 
 
 def _signed(digest: int) -> int:

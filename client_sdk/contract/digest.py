@@ -37,37 +37,28 @@ def order_hash(order_id: str, version: int) -> int:
     return int.from_bytes(sha256(f"{order_id}:{version}".encode()).digest()[:8], "big")
 
 
-def content_hash(order: dict[str, Any]) -> int:
+def content_hash(order: bytes | str | msgspec.Raw) -> int:
     """What one open order adds to the content digest: an unsigned 128-bit integer.
 
     Args:
-        order: its JSON as the channel carries it, decoded, with no name left out.
-    """
-    return int.from_bytes(sha256(canonical(order)).digest()[:_CONTENT_BYTES], "big")
-
-
-def content_hash_of_text(order: bytes | str) -> int:
-    """`content_hash` of an order as text.
+        order: its JSON as the channel carries it.
 
     Raises:
         msgspec.DecodeError: it is no JSON object, or has a number that is not an integer.
+        RecursionError: it is nested without end.
     """
-    return content_hash(_order.decode(order))
+    return int.from_bytes(sha256(canonical(_decode(order))).digest()[:_CONTENT_BYTES], "big")
 
 
-def refuse_fraction(_text: str) -> NoReturn:
-    """A decoder's `float_hook`: an order has integers only, for which RFC 8785 is plain.
-
-    Raises:
-        ValueError: always.
-    """
+def _refuse_fraction(_text: str) -> NoReturn:
+    # An order has integers only, for which RFC 8785 is plain.
     raise ValueError("an order has integers only")
 
 
+_decode: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_refuse_fraction).decode
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 canonical: Final = _encoder.encode
 """Writes a value as RFC 8785 does, if it has integers only and its names are ASCII."""
-_order: Final = msgspec.json.Decoder(dict[str, Any], float_hook=refuse_fraction)
 
 
 def format_digest(digest: int) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.decode import decode
-from client_sdk.contract.digest import content_hash, refuse_fraction
+from client_sdk.contract.digest import content_hash
 
 OrderStatus = Literal[
     "placed", "accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"
@@ -117,18 +117,22 @@ class OrderEvent(Struct, frozen=True):
 
 
 class EventContent(Struct, frozen=True):
-    """An event once more, its order with every name that it came with."""
+    """An event once more, its order as the text that it came as."""
 
-    data: dict[str, Any]
+    data: msgspec.Raw
 
 
 _event_decoder: Final = msgspec.json.Decoder(OrderEvent)
-_content_decoder: Final = msgspec.json.Decoder(EventContent, float_hook=refuse_fraction)
+_content_decoder: Final = msgspec.json.Decoder(EventContent)
 
 
-def keep_content(order: Order, received: dict[str, Any]) -> None:
-    """Note what the order adds to the content digest, from its JSON as it was received."""
-    order.__dict__["_content"] = content_hash(received)
+def keep_content(order: Order, received: msgspec.Raw) -> None:
+    """Note what the order adds to the content digest, from its JSON as it was received.
+
+    One that has what no order has, such as a fraction, is in no digest.
+    """
+    with suppress(msgspec.DecodeError, RecursionError):
+        order.__dict__["_content"] = content_hash(received)
 
 
 def decode_event(data: bytes | str) -> OrderEvent:
@@ -138,7 +142,5 @@ def decode_event(data: bytes | str) -> OrderEvent:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an event.
     """
     event = decode(_event_decoder, data)
-    # An order with a number that no order has (a fraction) is read, but is in no digest.
-    with suppress(msgspec.DecodeError):
-        keep_content(event.data, decode(_content_decoder, data).data)
+    keep_content(event.data, decode(_content_decoder, data).data)
     return event

@@ -5,15 +5,13 @@ The same call serves the first start, every reconnect and polling (see `docs/pro
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.decode import decode
-from client_sdk.contract.digest import refuse_fraction
 from client_sdk.contract.order import EventContent, Order, OrderEvent, keep_content
 
 MAX_LIMIT: Final = 1000
@@ -74,7 +72,7 @@ class SyncResponse(Struct, frozen=True):
 
 
 class _SnapshotContent(Struct, frozen=True):
-    orders: list[dict[str, Any]]
+    orders: list[msgspec.Raw]
 
 
 class _ChannelContent(Struct, frozen=True):
@@ -83,13 +81,13 @@ class _ChannelContent(Struct, frozen=True):
 
 
 class _Content(Struct, frozen=True):
-    """An answer once more, its orders with every name that they came with."""
+    """An answer once more, its orders as the texts that they came as."""
 
     channels: list[_ChannelContent]
 
 
 _decoder: Final = msgspec.json.Decoder(SyncResponse)
-_content_decoder: Final = msgspec.json.Decoder(_Content, float_hook=refuse_fraction)
+_content_decoder: Final = msgspec.json.Decoder(_Content)
 
 
 def decode_sync(body: bytes) -> SyncResponse:
@@ -100,9 +98,7 @@ def decode_sync(body: bytes) -> SyncResponse:
     """
     answer = decode(_decoder, body)
     if any(channel.events or channel.snapshot for channel in answer.channels):
-        # An order with a number that no order has (a fraction) is read, but is in no digest.
-        with suppress(msgspec.DecodeError):
-            _keep_contents(answer, decode(_content_decoder, body))
+        _keep_contents(answer, decode(_content_decoder, body))
     return answer
 
 

@@ -291,6 +291,10 @@ def sse_case(seed: str) -> Json:
     return {"name": seed, "bytes": pieces}
 
 
+_NOTES: Final = ("", "no onions", '"\\/\b\f\n\r\t\x01\x7f', "\u2028\u2029\u0085🍜")
+_NEW: Final[tuple[Json, ...]] = (1, -1, "a", True, None, [], {"b": [1, {}], "a": 2**53 - 1})
+
+
 def book_case(seed: str) -> Json:
     """Events and snapshots for the book."""
     random = Random(seed)
@@ -302,13 +306,17 @@ def book_case(seed: str) -> Json:
             "id": random.choice("abcdef"),
             "version": random.randint(1, 5),
             "status": random.choice(statuses),
-            "note": random.choice(("", "no onions", '"\\/\b\f\n\r\t\x01\x7f', "\u2028\u2029\u0085🍜")),
+            "note": random.choice(
+                ("", "no onions", '"\\/\b\f\n\r\t\x01\x7f', "\u2028\u2029\u0085🍜")
+            ),
             "created_at": f"2026-11-21T12:00:0{random.randint(0, 3)}.{random.choice((0, 125))}Z",
         }
         if random.random() < 0.5:
             told["open"] = random.random() < 0.7
         if random.random() < 0.2:
-            told["new"] = random.choice((1, -1, "a", True, None, [], {"b": [1, {}], "a": 2**53 - 1}))
+            told["new"] = random.choice(
+                (1, -1, "a", True, None, [], {"b": [1, {}], "a": 2**53 - 1})
+            )
         if random.random() < 0.02:
             told["new"] = 0.5
         return told | ({"placed_by": "app"} if random.random() < 0.3 else {})

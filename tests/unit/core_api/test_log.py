@@ -11,7 +11,7 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client_sdk.contract.digest import content_hash_of_text, order_hash
+from client_sdk.contract.digest import content_hash, order_hash
 from client_sdk.contract.order import Order, decode_event
 from core_api.log import Views, compose, event_json
 from core_api.orders import (
@@ -122,8 +122,8 @@ def test_the_state_before_counts_as_it_was_stored_and_not_as_it_would_be_written
     )
     rows = compose(transition(order(), Transition("cancelled"), now=LATER), stored)
     assert [entry.content_delta for entry in rows.entries] == [
-        content_hash_of_text(stored.owner),
-        content_hash_of_text(stored.table or ""),
+        content_hash(stored.owner),
+        content_hash(stored.table or ""),
     ]
 
 
