@@ -10,12 +10,14 @@ from datetime import datetime
 from typing import Final
 
 from client_sdk.contract.sync import SyncResponse
+from client_sdk.healing import Healing
 from client_sdk.intake import Counters, Intake, Taken
 from client_sdk.merge import Positions
 from client_sdk.pacing import Backoff
 from client_sdk.settings import Settings
 from client_sdk.signals import (
     CancelSync,
+    CheckDigest,
     CloseStream,
     Command,
     Deliver,
@@ -65,12 +67,11 @@ class Conduct:
         self._now = float("-inf")
         self._probe_at = 0.0
         self._kept_away_until = 0.0
-        self._heal_at = 0.0
         self._poll_after_s = 1.0
         self._needs_token = False
         self._stream_backoff = Backoff(settings, uniform)
         self._sync_backoff = Backoff(settings, uniform)
-        self._divergence_backoff = Backoff(settings, uniform)
+        self._healing = Healing(settings, uniform)
         self._out: list[Command] = []
 
     @property
@@ -254,6 +255,8 @@ class Conduct:
             if isinstance(command, Deliver):
                 self._deliver(command)
             else:
+                if isinstance(command, CheckDigest):
+                    self._healing.checked(command.channel)
                 self._out.append(command)
 
     def _deliver(self, delivery: Deliver) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from client_sdk.contract.digest import format_digest
+from client_sdk.contract.digest import format_content_digest, format_digest
 from client_sdk.cursors import Checkpoint
 from client_sdk.errors import ClientError
 from client_sdk.merge import Reset
@@ -62,7 +62,7 @@ class Handover:
                 self._show(command)
             elif isinstance(command, Fill):
                 self._orders.replace(command.snapshot.channel, command.snapshot.orders)
-            elif format_digest(self._orders.digest(command.channel)) != command.digest:
+            elif not self._agrees(command):
                 self._diverged.append(Diverged(command.channel))
         return self._hand
 
@@ -85,6 +85,14 @@ class Handover:
         """What the checks since the last call have found."""
         found, self._diverged = self._diverged, []
         return found
+
+    def _agrees(self, check: CheckDigest) -> bool:
+        if format_digest(self._orders.digest(check.channel)) != check.digest:
+            return False
+        content = self._orders.content_digest(check.channel)
+        if content is None or check.content_digest is None:
+            return True
+        return format_content_digest(content) == check.content_digest
 
     def _show(self, delivery: Deliver) -> None:
         change = delivery.change

@@ -66,7 +66,7 @@ class Intake:
         self.counters = Counters()
         self._unfilled = {channel for channel, seq in positions.items() if seq is not None}
         self._diverged: set[str] = set()
-        self._checked: dict[str, tuple[int, str]] = {}
+        self._checked: dict[str, tuple[int, str, str | None]] = {}
         self._asked: Mapping[str, int | None] = {}
 
     @property
@@ -155,11 +155,11 @@ class Intake:
             taken.fault = f"the answer leaves a gap in {answer.channel}"
         for change in changes:
             taken.commands.append(Deliver(self._relabelled(change), self.epoch or ""))
-        check = (answer.head, answer.digest)
+        check = (answer.head, answer.digest, answer.content_digest)
         at_head = self.positions[answer.channel] == answer.head
         if sound and at_head and self._checked.get(answer.channel) != check:
             self._checked[answer.channel] = check
-            taken.commands.append(CheckDigest(answer.channel, answer.digest))
+            taken.commands.append(CheckDigest(answer.channel, answer.digest, answer.content_digest))
 
     def _goes_on(self, answer: ChannelSync) -> bool:
         """Whether the answer ends beyond what was asked: pages must come to an end."""

@@ -210,11 +210,11 @@ class Machine(Conduct):
     def _diverge(self, signal: Diverged, now: float) -> None:
         """The book is wrong: take a snapshot; with back-off if that does not help."""
         self._note(Failure("malformed", f"{signal.channel} differs from Core's digest"))
-        if not self._intake.diverge(signal.channel, heal=now >= self._heal_at):
-            return
         # Should a snapshot not help, the next one waits; all else goes on meanwhile.
-        self._heal_at = now + self._divergence_backoff.failed(now)
-        self._divergence_backoff.well(now)
+        heal = self._healing.may_begin(signal.channel, now)
+        if not self._intake.diverge(signal.channel, heal=heal):
+            return
+        self._healing.began(signal.channel, now)
         self._drop_stream()
         self._cancel_sync()
         self._go_sync(now, 0.0)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from msgspec import UNSET
 
 from client_sdk.contract.digest import EMPTY, order_hash
-from client_sdk.contract.order import Order, OrderEvent, OrderStatus
+from client_sdk.contract.order import Order, OrderEvent
 
 ChangeKind = Literal["added", "updated", "removed"]
 
@@ -41,6 +41,25 @@ MAX_CLOSED: Final = 1000
 """How many closed orders a channel remembers; beyond it, the digest would show a mistake."""
 
 
+@dataclass(slots=True)
+class _Digests:
+    """Both digests of one channel's open orders."""
+
+    versions: int = EMPTY
+    contents: int = EMPTY
+    unknown: int = 0
+    """Orders whose content is not known, as they were not read from the wire."""
+
+    def add(self, order: Order, sign: Literal[1, -1]) -> None:
+        """Take the order in, or out again: XOR undoes itself."""
+        self.versions ^= order_hash(order.id, order.version)
+        content = order.content
+        if content is None:
+            self.unknown += sign
+        else:
+            self.contents ^= content
+
+
 class OrderBook:
     """The open orders of every channel that the client follows.
 
@@ -52,7 +71,7 @@ class OrderBook:
 
     def __init__(self) -> None:
         self._channels: dict[str, dict[str, Order]] = {}
-        self._digests: dict[str, int] = {}
+        self._digests: dict[str, _Digests] = {}
         self._closed: dict[str, OrderedDict[str, int]] = {}
         self._observers: list[Observer] = []
         self._changes: list[BookChange] = []
@@ -93,8 +112,16 @@ class OrderBook:
         return MergeResult(added, updated, duplicates)
 
     def digest(self, channel: str) -> int:
-        """The digest of the channel's open orders, to be compared with Core's at the head."""
-        return self._digests.get(channel, EMPTY)
+        """The older digest of the channel's open orders, to be compared with Core's at the head."""
+        return self._digests.get(channel, _Digests()).versions
+
+    def content_digest(self, channel: str) -> int | None:
+        """The content digest of the channel's open orders, to be compared with Core's at the head.
+
+        None: an order of the channel was not read from the wire, so it cannot be told.
+        """
+        digests = self._digests.get(channel, _Digests())
+        return None if digests.unknown else digests.contents
 
     def get(self, order_id: str) -> Order | None:
         """An open order by its id."""
@@ -107,7 +134,7 @@ class OrderBook:
         """The open orders of one table, oldest first."""
         return [o for o in self if (o.store_id, o.table_id) == (store_id, table_id)]
 
-    def by_status(self, *statuses: OrderStatus) -> list[Order]:
+    def by_status(self, *statuses: str) -> list[Order]:
         """The open orders in these statuses, oldest first."""
         return [order for order in self if order.status in statuses]
 
@@ -134,24 +161,28 @@ class OrderBook:
             return False
         if known is not None and known.version >= order.version and not force:
             return False
-        if known == order:
+        if known is not None and known == order and known.content == order.content:
             return False
         if not order.is_open:
             self._bury(channel, order)
             return self._remove(channel, order.id, order)
-        if known is not None:
-            self._toggle(channel, known)
-        orders[order.id] = order
-        self._toggle(channel, order)
+        self._keep(channel, known, order)
         kind: ChangeKind = "added" if known is None else "updated"
         self._changes.append(BookChange(kind, channel, order.id, order))
         return True
+
+    def _keep(self, channel: str, known: Order | None, order: Order) -> None:
+        digests = self._digests.setdefault(channel, _Digests())
+        if known is not None:
+            digests.add(known, -1)
+        self._channels[channel][order.id] = order
+        digests.add(order, 1)
 
     def _remove(self, channel: str, order_id: str, final: Order | None) -> bool:
         known = self._channels.get(channel, {}).pop(order_id, None)
         if known is None:
             return False
-        self._toggle(channel, known)
+        self._digests[channel].add(known, -1)
         self._changes.append(BookChange("removed", channel, order_id, final))
         return True
 
@@ -160,10 +191,6 @@ class OrderBook:
         closed[order.id] = order.version
         if len(closed) > MAX_CLOSED:
             closed.popitem(last=False)
-
-    def _toggle(self, channel: str, order: Order) -> None:
-        flipped = self._digests.get(channel, EMPTY) ^ order_hash(order.id, order.version)
-        self._digests[channel] = flipped
 
     def _tell(self) -> None:
         changes, self._changes = self._changes, []

@@ -9,7 +9,6 @@ from enum import Enum
 from typing import Literal
 
 from client_sdk.contract.order import OrderEvent
-from client_sdk.contract.stream import ByeReason, SyncRequiredReason
 from client_sdk.contract.sync import SyncResponse
 from client_sdk.merge import Change, Reset
 
@@ -99,7 +98,7 @@ class StreamSyncRequired:
 
     generation: int
     channel: str
-    reason: SyncRequiredReason
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ class StreamBye:
     """The stream of this generation ends as planned."""
 
     generation: int
-    reason: ByeReason
+    reason: str
     reconnect_after_ms: int
 
 
@@ -222,14 +221,16 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class CheckDigest:
-    """After all deliveries before: the book's digest must be this; else answer with Diverged.
+    """After all deliveries before: the book's digests must be these; else answer with Diverged.
 
-    It comes once per position and digest, so there are never more of them than deliveries (and
+    It comes once per position and digests, so there are never more of them than deliveries (and
     channels), however long a consumer is busy.
     """
 
     channel: str
     digest: str
+    content_digest: str | None = None
+    """None: Core does not know it now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from core_api.errors import (
 )
 from core_api.idempotency import Idempotency, request_hash
 from core_api.lanes import Lanes
-from core_api.log import LogWrite, compose
+from core_api.log import LogWrite, Views, compose
 from core_api.orders import (
     Change,
     ChangeOrder,
@@ -113,7 +113,7 @@ class Commands:
         made = place(
             command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
         )
-        write = compose(made)
+        write = compose(made, None)
         body = shown(caller, write)
         outcome = await self._write(write, claim_of(idempotency, digest, 201, body))
         if outcome is Outcome.KEY_TAKEN:
@@ -175,8 +175,8 @@ class Commands:
             UnavailableError: the database does not answer.
         """
         _check_order_id(order_id)
-        text, _ = await read_order(self._pool, order_id)
-        order = _found(text, order_id)
+        views, _ = await read_order(self._pool, order_id)
+        order = _found(views, order_id)
         access.check_read(caller, order)
         body = msgspec.json.encode(visible(caller, order))
         return Written(200, order.id, body, order.version)
@@ -207,13 +207,13 @@ class Commands:
     ) -> Written | None:
         """Decide on the order as it stands, and write; None: another process wrote first."""
         subject, key = (idempotency.subject, idempotency.key) if idempotency else (None, None)
-        text, kept = await read_order(self._pool, order_id, subject, key)
-        order = _found(text, order_id)
+        views, kept = await read_order(self._pool, order_id, subject, key)
+        order = _found(views, order_id)
         access.check_read(caller, order)
         if kept is not None:
             return again(kept, digest)
         try:
-            write = compose(decide(order))
+            write = compose(decide(order), views)
         except (ImpossibleTransitionError, StaleVersionError) as refusal:
             refusal.order = visible(caller, refusal.order)
             raise
@@ -259,10 +259,10 @@ def _check_version(order: Order, if_match: int | None) -> None:
         )
 
 
-def _found(text: str | None, order_id: str) -> Order:
-    if text is None:
+def _found(views: Views | None, order_id: str) -> Order:
+    if views is None:
         raise NotFoundError(f"there is no order {order_id} that this token may see")
-    return decode_order(text)
+    return decode_order(views.owner)
 
 
 def _check_order_id(order_id: str) -> None:

@@ -70,6 +70,7 @@ class FetchSync:
         bound: how many syncs may read at once; those that wait do not count.
         deadline_s: how long one read may take.
         reset_given: called with the reason for each snapshot given.
+        content_unknown: called with each channel whose content digest is not known.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class FetchSync:
         bound: Bound,
         deadline_s: float,
         reset_given: Callable[[ResetReason], None],
+        content_unknown: Callable[[Channel], None],
     ) -> None:
         self._tail = tail
         self._tickets = tickets
@@ -92,6 +94,7 @@ class FetchSync:
         self._bound = bound
         self._deadline_s = deadline_s
         self._reset_given = reset_given
+        self._content_unknown = content_unknown
         self._pages: Gatherer[PageQuery, Moment, Page] = Gatherer(
             lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY, abandons=True
         )
@@ -143,6 +146,8 @@ class FetchSync:
             resets: dict[Channel, ResetReason] = {}
             answers: list[ChannelAnswer] = []
             for (channel, after), page in zip(request.after.items(), pages, strict=True):
+                if page.content is None:
+                    self._content_unknown(channel)
                 reason = reset_reason(after, request.epoch, moment, page)
                 if reason is None:
                     answers.append(page_of(str(channel), after or 0, page))

@@ -2,7 +2,9 @@
 
 Pure: from an order before and after it computes what the one writing statement needs
 (`storage/writes.py`): the channels in sorted order, what each may see, the change of each digest,
-and the JSON that the log keeps and every path forwards unchanged.
+and the JSON that the log keeps and every path forwards unchanged. What it stores as the order's
+view is the very text that the event carries, so the state before is hashed from the stored text:
+another version of Core may have written it, with other fields.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, event_id
-from client_sdk.contract.digest import EMPTY, order_hash
+from client_sdk.contract.digest import EMPTY, content_hash, order_hash
 from client_sdk.contract.order import Order
 from core_api.orders import Change, table_view
 
@@ -26,7 +28,17 @@ class Entry:
     channel: str
     body: str
     digest_delta: int
-    """XORed onto the channel's digest; signed 64 bits, as Postgres holds it."""
+    """XORed onto the channel's older digest; signed 64 bits, as Postgres holds it."""
+    content_delta: int
+    """XORed onto the channel's content digest; 128 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """One order's JSON as it is stored and sent: to its store, and to its table if it has one."""
+
+    owner: str
+    table: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +60,29 @@ class _Body(Struct, frozen=True):
     data: msgspec.Raw
 
 
-def compose(change: Change) -> LogWrite:
-    """The rows of one change, in the store's channel and, if the order has a table, in its too."""
+def compose(change: Change, before: Views | None) -> LogWrite:
+    """The rows of one change, in the store's channel and, if the order has a table, in its too.
+
+    Args:
+        change: what happens to the order.
+        before: its stored views before the change; None: it is new.
+
+    Raises:
+        ValueError: the views before are missing, or those of a new order are there.
+    """
+    if (change.before is None) != (before is None):
+        raise ValueError("an order that is changed has views before it, a new one has none")
     order = change.after
     owner = msgspec.json.encode(order)
     delta = _signed(_hash_if_open(change.before) ^ _hash_if_open(order))
-    entries = [Entry(str(Channel("store", order.store_id)), _body(change, owner), delta)]
+    content = _content_delta(change, before.owner if before else None, owner)
+    entries = [Entry(str(Channel("store", order.store_id)), _body(change, owner), delta, content)]
     table: bytes | None = None
     if order.table_id is not None:
         table = msgspec.json.encode(table_view(order))
+        content = _content_delta(change, before.table if before else None, table)
         name = str(Channel("table", order.store_id, order.table_id))
-        entries.append(Entry(name, _body(change, table), delta))
+        entries.append(Entry(name, _body(change, table), delta, content))
     entries.sort(key=lambda entry: entry.channel)
     return LogWrite(change, owner.decode(), table.decode() if table else None, tuple(entries))
 
@@ -76,6 +100,13 @@ def _body(change: Change, view: bytes) -> str:
 
 def _hash_if_open(order: Order | None) -> int:
     return order_hash(order.id, order.version) if order is not None and order.is_open else EMPTY
+
+
+def _content_delta(change: Change, before: str | None, after: bytes) -> int:
+    delta = EMPTY
+    if change.before is not None and change.before.is_open and before is not None:
+        delta ^= content_hash(before)
+    return delta ^ content_hash(after) if change.after.is_open else delta
 
 
 def _signed(digest: int) -> int:

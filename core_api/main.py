@@ -18,6 +18,7 @@ import structlog
 
 from client_sdk.contract.ticket import TicketKeys
 from core_api.commanding import Commands
+from core_api.contents import ContentFiller
 from core_api.dashboard import Sampler
 from core_api.dashboard_main import keep_counting, ops_sampler
 from core_api.devices import DeviceLog
@@ -97,6 +98,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         metrics.dropped_reports.inc,
     )
     supervisor = Supervisor(metrics.task_restarted)
+    contents = ContentFiller(pool)
     tokens = token_keys(settings.token_keys, settings.token_kid)
     sampler = ops_sampler(
         pool,
@@ -128,6 +130,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             syncs,
             settings.deadline_s,
             metrics.reset_given,
+            contents.unknown,
         ),
         devices,
         tokens,
@@ -153,6 +156,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     for name, work in {
         "announce": lambda: announce(pool),
         "devices": devices.run,
+        "content-digests": contents.run,
         "count-devices": lambda: keep_counting(pool, metrics),
         "hints-out": hints.send,
         "hints-in": hints.listen,

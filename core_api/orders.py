@@ -12,7 +12,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
+from client_sdk.contract.digest import MAX_INTEGER
 from client_sdk.contract.order import (
+    CLOSED_STATUSES,
     EventType,
     MinorUnits,
     Order,
@@ -35,7 +37,7 @@ NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
 }
 """What may follow each status."""
 
-CHANGEABLE: Final[frozenset[OrderStatus]] = frozenset({"placed", "accepted", "preparing"})
+CHANGEABLE: Final[frozenset[str]] = frozenset({"placed", "accepted", "preparing"})
 """While an order is in one of these, its items and note may be changed."""
 
 MAX_ITEMS: Final = 200
@@ -101,7 +103,11 @@ class Change(Struct, frozen=True):
 
 
 def place(command: PlaceOrder, *, order_id: str, placed_by: str, now: datetime) -> Change:
-    """A new order at version 1."""
+    """A new order at version 1.
+
+    Raises:
+        InvalidError: its total is too large.
+    """
     items = _items(command.items)
     guest = command.guest
     order = Order(
@@ -118,6 +124,7 @@ def place(command: PlaceOrder, *, order_id: str, placed_by: str, now: datetime) 
         reason=None,
         created_at=now,
         updated_at=now,
+        open=True,
         guest=WireGuest(guest.name, guest.phone) if guest else None,
         placed_by=placed_by,
     )
@@ -131,9 +138,10 @@ def transition(order: Order, command: Transition, *, now: datetime) -> Change:
         ImpossibleTransitionError: the step does not follow the order's status.
         InvalidError: a reason for a step that takes none.
     """
-    if command.to not in NEXT[order.status]:
+    ahead = following(order)
+    if command.to not in ahead:
         raise ImpossibleTransitionError(
-            f"the order is {order.status}; what may follow is {_listed(NEXT[order.status])}", order
+            f"the order is {order.status}; what may follow is {_listed(ahead)}", order
         )
     if command.reason is not None and command.to not in ("rejected", "cancelled"):
         raise InvalidError("$.reason: only a rejected or cancelled order has a reason")
@@ -143,6 +151,7 @@ def transition(order: Order, command: Transition, *, now: datetime) -> Change:
         version=order.version + 1,
         reason=command.reason,
         updated_at=now,
+        open=command.to not in CLOSED_STATUSES,
     )
     return Change(_EVENT_OF[command.to], order, after)
 
@@ -152,7 +161,7 @@ def change(order: Order, command: ChangeOrder, *, now: datetime) -> Change:
 
     Raises:
         ImpossibleTransitionError: the order is too far on to be changed.
-        InvalidError: the command changes nothing.
+        InvalidError: the command changes nothing, or the total becomes too large.
     """
     if order.status not in CHANGEABLE:
         raise ImpossibleTransitionError(
@@ -170,6 +179,7 @@ def change(order: Order, command: ChangeOrder, *, now: datetime) -> Change:
         note=order.note if command.note is UNSET else command.note,
         version=order.version + 1,
         updated_at=now,
+        open=True,
     )
     return Change("order.changed", order, after)
 
@@ -195,7 +205,17 @@ def _items(items: list[NewItem]) -> list[WireItem]:
 
 
 def _total(items: list[WireItem]) -> int:
-    return sum(item.quantity * item.unit_price for item in items)
+    total = sum(item.quantity * item.unit_price for item in items)
+    if total > MAX_INTEGER:
+        raise InvalidError(
+            f"$.items: they come to {total}, an order to {MAX_INTEGER} at most: split the order"
+        )
+    return total
+
+
+def following(order: Order) -> tuple[OrderStatus, ...]:
+    """What may follow; nothing, in a status that only a newer Core knows."""
+    return next((after for status, after in NEXT.items() if status == order.status), ())
 
 
 def _listed(statuses: tuple[OrderStatus, ...]) -> str:

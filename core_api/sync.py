@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from client_sdk.contract.cursor import format_cursor
-from client_sdk.contract.digest import format_digest
+from client_sdk.contract.digest import format_content_digest, format_digest
 from client_sdk.contract.sync import ResetReason, StreamGrant
 from core_api.log import event_json
 from core_api.storage.reads import Moment, OpenOrders, Page
@@ -46,6 +46,7 @@ class _Channel(Struct, frozen=True):
     channel: str
     head: int
     digest: str
+    content_digest: str | None
     reset: ResetReason | None
     events: list[msgspec.Raw]
     snapshot: _Snapshot | None
@@ -78,7 +79,14 @@ def page_of(channel: str, after: int, page: Page) -> ChannelAnswer:
     seq = page.events[-1][0] if page.events else after
     events = [msgspec.Raw(event_json(channel, s, body).encode()) for s, body in page.events]
     wire = _Channel(
-        channel, page.head, format_digest(page.digest), None, events, None, seq < page.head
+        channel,
+        page.head,
+        format_digest(page.digest),
+        _shown(page.content),
+        None,
+        events,
+        None,
+        seq < page.head,
     )
     return ChannelAnswer(wire, seq)
 
@@ -130,12 +138,17 @@ def _page_of_snapshot(
         channel,
         opened.head,
         format_digest(opened.digest),
+        _shown(opened.content),
         reason,
         [],
         snapshot,
         has_more=opened.cut or head < opened.head,
     )
     return ChannelAnswer(wire, None if opened.cut else head)
+
+
+def _shown(content: int | None) -> str | None:
+    return None if content is None else format_content_digest(content)
 
 
 def cursor_of(channels: Sequence[ChannelAnswer]) -> dict[str, int]:

@@ -2,11 +2,13 @@
 
 `Order` is the resource of Core's HTTP API, the `data` of an event and the element of a snapshot.
 `guest` and `placed_by` are the owner's fields: a table's view leaves the keys out altogether.
-Unknown keys are ignored on reading, so that Core may add fields without breaking a client.
+Unknown keys are ignored on reading, so that Core may add fields without breaking a client; an
+unknown status is taken as it is, and `open` says whether an order in it is over.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Final, Literal, get_args
 
@@ -14,6 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.decode import decode
+from client_sdk.contract.digest import content_hash
 
 OrderStatus = Literal[
     "placed", "accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"
@@ -31,8 +34,10 @@ EventType = Literal[
 ]
 
 STATUSES: Final[tuple[OrderStatus, ...]] = get_args(OrderStatus)
+"""The statuses that this version knows; a newer Core may send others."""
 EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
-CLOSED_STATUSES: Final[frozenset[OrderStatus]] = frozenset({"rejected", "paid", "cancelled"})
+"""The types of events that this version knows; a newer Core may send others."""
+CLOSED_STATUSES: Final[frozenset[str]] = frozenset({"rejected", "paid", "cancelled"})
 """An order in one of these is over: it is in no snapshot and in no digest."""
 
 MinorUnits = Annotated[int, Meta(ge=0, le=10**12)]
@@ -55,13 +60,14 @@ class Guest(Struct, frozen=True):
     phone: Annotated[str, Meta(max_length=40)] = ""
 
 
-class Order(Struct, frozen=True):
+class Order(Struct, frozen=True, dict=True):
     """One order at one version, as one channel may see it."""
 
     id: str
     store_id: str
     table_id: str | None
-    status: OrderStatus
+    status: str
+    """One of `STATUSES`, or one that only a newer Core knows."""
     version: int
     """1 when placed, one up at each event of this order."""
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
@@ -74,17 +80,27 @@ class Order(Struct, frozen=True):
     """Why it was rejected or cancelled, if somebody said so."""
     created_at: datetime
     updated_at: datetime
+    open: bool | UnsetType = UNSET
+    """Whether it still stands in snapshots and digests; Core before this field left it out."""
     guest: Guest | UnsetType | None = UNSET
     placed_by: str | UnsetType = UNSET
 
     @property
     def is_open(self) -> bool:
         """Whether the order still stands in snapshots and digests."""
-        return self.status not in CLOSED_STATUSES
+        return self.status not in CLOSED_STATUSES if self.open is UNSET else self.open
+
+    @property
+    def content(self) -> int | None:
+        """What it adds to the content digest; None: it was not read from the wire as it stands."""
+        return self.__dict__.get("_content")
 
 
 class OrderEvent(Struct, frozen=True):
-    """One event of one channel: the whole order as it stood after the change."""
+    """One event of one channel: the whole order as it stood after the change.
+
+    `type` is one of `EVENT_TYPES`, or one that only a newer Core knows.
+    """
 
     id: str
     seq: int
@@ -100,7 +116,23 @@ class OrderEvent(Struct, frozen=True):
         return self.id.rpartition("@")[0]
 
 
+class EventContent(Struct, frozen=True):
+    """An event once more, its order as the text that it came as."""
+
+    data: msgspec.Raw
+
+
 _event_decoder: Final = msgspec.json.Decoder(OrderEvent)
+_content_decoder: Final = msgspec.json.Decoder(EventContent)
+
+
+def keep_content(order: Order, received: msgspec.Raw) -> None:
+    """Note what the order adds to the content digest, from its JSON as it was received.
+
+    One that has what no order has, such as a fraction, is in no digest.
+    """
+    with suppress(msgspec.DecodeError, RecursionError):
+        order.__dict__["_content"] = content_hash(received)
 
 
 def decode_event(data: bytes | str) -> OrderEvent:
@@ -109,4 +141,6 @@ def decode_event(data: bytes | str) -> OrderEvent:
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an event.
     """
-    return decode(_event_decoder, data)
+    event = decode(_event_decoder, data)
+    keep_content(event.data, decode(_content_decoder, data).data)
+    return event

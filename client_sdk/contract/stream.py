@@ -16,6 +16,7 @@ BYE: Final = "bye"
 
 ByeReason = Literal["timeout", "drain", "degraded", "slow", "expired"]
 SyncRequiredReason = Literal["gap", "ring", "restart"]
+"""The reasons that this version knows; a reader takes others as they are."""
 
 
 class Hello(Struct, frozen=True):
@@ -44,11 +45,11 @@ class SyncRequired(Struct, frozen=True):
     """
 
     channel: str
-    reason: SyncRequiredReason
+    reason: str
 
 
 class Bye(Struct, frozen=True):
     """The stream's planned end: sync, then connect again after `reconnect_after_ms`."""
 
-    reason: ByeReason
+    reason: str
     reconnect_after_ms: int

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.decode import decode
-from client_sdk.contract.order import Order, OrderEvent
+from client_sdk.contract.order import EventContent, Order, OrderEvent, keep_content
 
 MAX_LIMIT: Final = 1000
 """The most events one channel may get in one answer."""
@@ -39,12 +39,15 @@ class ChannelSync(Struct, frozen=True):
     channel: str
     head: int
     digest: str
-    """The digest of the open orders at `head`, 16 hex digits."""
-    reset: ResetReason | None
-    """Why the client must replace its state by `snapshot`; None: go on from the cursor."""
+    """The older digest of the open orders at `head`, 16 hex digits."""
+    reset: str | None
+    """Why the client must replace its state by `snapshot`, one of `ResetReason` or one that only a
+    newer Core knows; None: go on from the cursor."""
     events: list[OrderEvent]
     snapshot: Snapshot | None
     has_more: bool = False
+    content_digest: str | None = None
+    """The content digest of the open orders at `head`, 32 hex digits; None: Core does not know."""
 
 
 class StreamGrant(Struct, frozen=True):
@@ -68,7 +71,23 @@ class SyncResponse(Struct, frozen=True):
     poll_after_ms: int
 
 
+class _SnapshotContent(Struct, frozen=True):
+    orders: list[msgspec.Raw]
+
+
+class _ChannelContent(Struct, frozen=True):
+    events: list[EventContent]
+    snapshot: _SnapshotContent | None
+
+
+class _Content(Struct, frozen=True):
+    """An answer once more, its orders as the texts that they came as."""
+
+    channels: list[_ChannelContent]
+
+
 _decoder: Final = msgspec.json.Decoder(SyncResponse)
+_content_decoder: Final = msgspec.json.Decoder(_Content)
 
 
 def decode_sync(body: bytes) -> SyncResponse:
@@ -77,4 +96,16 @@ def decode_sync(body: bytes) -> SyncResponse:
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not such an answer.
     """
-    return decode(_decoder, body)
+    answer = decode(_decoder, body)
+    if any(channel.events or channel.snapshot for channel in answer.channels):
+        _keep_contents(answer, decode(_content_decoder, body))
+    return answer
+
+
+def _keep_contents(answer: SyncResponse, content: _Content) -> None:
+    for channel, received in zip(answer.channels, content.channels, strict=True):
+        for event, event_content in zip(channel.events, received.events, strict=True):
+            keep_content(event.data, event_content.data)
+        if channel.snapshot is not None and received.snapshot is not None:
+            for order, data in zip(channel.snapshot.orders, received.snapshot.orders, strict=True):
+                keep_content(order, data)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
+from asyncpg import BitString
+
+from client_sdk.contract.digest import EMPTY
 from core_api.storage.pool import Pool, mapped_errors
 
 
@@ -36,6 +39,8 @@ class Page:
     digest: int
     floor: int
     events: Sequence[tuple[int, str]]
+    content: int | None = None
+    """The content digest; None: it is not known now."""
 
 
 class SnapshotQuery(NamedTuple):
@@ -64,6 +69,8 @@ class OpenOrders:
     changed: frozenset[UUID] = frozenset()
     cut: bool = False
     """There are more after these."""
+    content: int | None = None
+    """The content digest; None: it is not known now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +88,12 @@ class Moment:
 # that committed before it is seen.
 PAGES: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8,
-       h.head, h.digest, h.floor, l.seqs, l.bodies
+       h.head, h.digest, h.floor, l.seqs, l.bodies, h.content
 FROM unnest($1::text[], $2::bigint[], $3::int[]) WITH ORDINALITY AS q(channel, after, lim, place)
      LEFT JOIN LATERAL (
-         SELECT head, digest, floor FROM channel_heads WHERE channel = q.channel LIMIT 1
+         SELECT head, digest, floor,
+                CASE WHEN content_head = head THEN content_digest END AS content
+         FROM channel_heads WHERE channel = q.channel LIMIT 1
      ) AS h ON true
      LEFT JOIN LATERAL (
          SELECT array_agg(p.seq) AS seqs, array_agg(p.body) AS bodies FROM (
@@ -105,11 +114,14 @@ SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, h.head, h.d
        CASE WHEN q.since IS NOT NULL THEN ARRAY(
            SELECT DISTINCT c.order_id FROM channel_log c
            WHERE c.channel = q.channel AND c.seq > q.since
-       ) END
+       ) END,
+       h.content
 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::bigint[])
          WITH ORDINALITY AS q(channel, store_id, table_id, most, after, since, place)
      LEFT JOIN LATERAL (
-         SELECT head, digest, floor FROM channel_heads WHERE channel = q.channel LIMIT 1
+         SELECT head, digest, floor,
+                CASE WHEN content_head = head THEN content_digest END AS content
+         FROM channel_heads WHERE channel = q.channel LIMIT 1
      ) AS h ON true
      LEFT JOIN LATERAL (
          SELECT array_agg(p.id ORDER BY p.id) AS ids, array_agg(p.view ORDER BY p.id) AS views
@@ -159,6 +171,7 @@ def pages_of(rows: Sequence[Row]) -> tuple[Moment, list[Page]]:
             _unsigned(row[3] or 0),
             row[4] or 0,
             tuple(zip(row[5], row[6], strict=True)) if row[5] else (),
+            _content(row, 7),
         )
         for row in rows
     ]
@@ -190,6 +203,7 @@ def _opened(row: Row, most: int | None) -> OpenOrders:
         ids[:most],
         frozenset(row[7] or ()),
         most is not None and len(ids) > most,
+        _content(row, 8),
     )
 
 
@@ -202,6 +216,14 @@ async def read_moved(pool: Pool, known: dict[str, int]) -> list[str]:
     with mapped_errors():
         rows = await pool.fetch(_MOVED, list(known), list(known.values()))
     return [row[0] for row in rows]
+
+
+def _content(row: Row, place: int) -> int | None:
+    bits: BitString | None = row[place]
+    if bits is None:
+        # A channel without a head has no order.
+        return EMPTY if row[2] is None else None
+    return int.from_bytes(bits.bytes, "big")
 
 
 def _unsigned(digest: int) -> int:

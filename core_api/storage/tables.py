@@ -24,7 +24,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, BIT
 
 metadata = MetaData(
     naming_convention={
@@ -90,6 +90,20 @@ channel_heads = Table(
         nullable=False,
         server_default=text("0"),
         comment="the newest seq that retention has trimmed",
+    ),
+    Column(
+        "content_digest",
+        BIT(128),
+        nullable=False,
+        server_default=text("B'0'::bit(128)"),
+        comment="of the open orders' content; true while content_head is the head",
+    ),
+    Column(
+        "content_head",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="the head, less the events that no content digest was kept for",
     ),
     CheckConstraint("head >= 1 AND floor >= 0 AND floor <= head", name="range"),
     # Every write updates this row in place; room on the page keeps the update off the index.

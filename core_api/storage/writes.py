@@ -84,21 +84,24 @@ WITH asked AS (
     WHERE i.order_id IN (SELECT id FROM granted)
     RETURNING 1
 ), events AS (
-    SELECT e.channel, e.delta, e.body, g.id, g.version, g.type, g.at, g.shard, g.store_id, g.place,
-           row_number() OVER (PARTITION BY e.channel ORDER BY g.place) AS nth
-    FROM unnest($27::uuid[], $28::text[], $29::bigint[], $30::text[])
-             AS e(order_id, channel, delta, body)
+    SELECT e.channel, e.delta, e.content, e.body, g.id, g.version, g.type, g.at, g.shard,
+           g.store_id, g.place, row_number() OVER (PARTITION BY e.channel ORDER BY g.place) AS nth
+    FROM unnest($27::uuid[], $28::text[], $29::bigint[], $30::bit(128)[], $31::text[])
+             AS e(order_id, channel, delta, content, body)
          JOIN granted g ON g.id = e.order_id
 ), heads AS (
-    -- Row locks on channel_heads by primary key, sorted.
-    INSERT INTO channel_heads AS h (channel, head, digest)
-    SELECT e.channel, count(*), bit_xor(e.delta)
+    -- Row locks on channel_heads by primary key, sorted. The content digest is true while
+    -- content_head is the head: a Core from before it leaves content_head behind.
+    INSERT INTO channel_heads AS h (channel, head, digest, content_head, content_digest)
+    SELECT e.channel, count(*), bit_xor(e.delta), count(*), bit_xor(e.content)
     FROM events e,
          (SELECT count(*) FROM items) AS after_items,
          (SELECT count(*) FROM updated) AS after_update
     GROUP BY e.channel ORDER BY e.channel
     ON CONFLICT (channel) DO UPDATE
-        SET head = h.head + excluded.head, digest = h.digest # excluded.digest
+        SET head = h.head + excluded.head, digest = h.digest # excluded.digest,
+            content_head = h.content_head + excluded.content_head,
+            content_digest = h.content_digest # excluded.content_digest
     RETURNING h.channel, h.head
 ), numbered AS (
     SELECT e.*, h.head - (count(*) OVER (PARTITION BY e.channel)) + e.nth AS seq
@@ -184,7 +187,7 @@ async def write_batch(pool: Pool, writes: Sequence[Write]) -> list[Outcome]:
     arguments = (
         *_columns([_order_row(write) for write in writes], 20),
         *_columns([row for write in writes for row in _item_rows(write)], 6),
-        *_columns([row for write in writes for row in _event_rows(write)], 4),
+        *_columns([row for write in writes for row in _event_rows(write)], 5),
     )
     rows = await _fetch(pool, arguments)
     outcomes = [Outcome.STALE] * len(writes)
@@ -258,5 +261,12 @@ def _item_rows(write: Write) -> list[tuple[object, ...]]:
 def _event_rows(write: Write) -> list[tuple[object, ...]]:
     order_id = UUID(write.rows.change.after.id)
     return [
-        (order_id, entry.channel, entry.digest_delta, entry.body) for entry in write.rows.entries
+        (
+            order_id,
+            entry.channel,
+            entry.digest_delta,
+            asyncpg.BitString.from_int(entry.content_delta, 128),
+            entry.body,
+        )
+        for entry in write.rows.entries
     ]

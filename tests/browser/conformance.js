@@ -49,6 +49,13 @@ const SUBJECTS = {
     return contract.formatCursor(Object.entries(cursor));
   },
 
+  content({ text, orders }) {
+    if (text !== undefined) return contract.canonical(JSON.parse(text));
+    const hashes = orders.map((order) => contract.contentHash(JSON.parse(order)));
+    if (hashes.includes(null)) return null;
+    return contract.formatContentDigest(hashes.reduce((a, b) => a ^ b, 0n));
+  },
+
   digest({ orders }) {
     const hashes = orders.map(([id, version]) => contract.orderHash(id, version));
     return contract.formatDigest(hashes.reduce((a, b) => a ^ b, 0n));
@@ -107,6 +114,7 @@ const SUBJECTS = {
       found: book.all().map(({ id }) => orderOf(book.get(id))),
       in: each((name) => book.inChannel(name).map(orderOf)),
       digests: each((name) => book.digest(name)),
+      contents: each((name) => book.contentDigest(name)),
     };
   },
 
@@ -161,6 +169,10 @@ function commandOf({ type, ...command }) {
   if (type === "StartSync") {
     const { newToken, ...rest } = command;
     return { type, new_token: newToken, ...rest };
+  }
+  if (type === "CheckDigest") {
+    const { contentDigest, ...rest } = command;
+    return contentDigest === null ? { type, ...rest } : { type, ...rest, content_digest: contentDigest };
   }
   return { type, ...command };
 }

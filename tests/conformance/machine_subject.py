@@ -9,9 +9,7 @@ from datetime import datetime
 from itertools import cycle
 from typing import Final
 
-import msgspec
-
-from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.order import decode_event
 from client_sdk.contract.sync import decode_sync
 from client_sdk.errors import ClientError
 from client_sdk.machine import Machine
@@ -105,7 +103,8 @@ class MachineSubject:
             case Deliver():
                 return {"type": kind, "epoch": command.epoch, **self._change_of(command.change)}
             case CheckDigest():
-                return {"type": kind, **asdict(command)}
+                told = {key: value for key, value in asdict(command).items() if value is not None}
+                return {"type": kind, **told}
             case Finished(cause):
                 known = self._failure_of(cause) if isinstance(cause, Failure) else None
                 raised = str(cause) if isinstance(cause, Exception) else None
@@ -145,7 +144,7 @@ def input_of(told: Json) -> Input:
         case "StreamHello":
             return StreamHello(generation, told["epoch"], _time(told["watermark"]))
         case "StreamEvent":
-            return StreamEvent(generation, msgspec.convert(told["event"], OrderEvent))
+            return StreamEvent(generation, decode_event(json.dumps(told["event"])))
         case "StreamHeartbeat":
             return StreamHeartbeat(generation, _time(told["watermark"]))
         case "StreamSyncRequired":

@@ -168,6 +168,8 @@ class _Play:
         head = self._heads[channel]
         part: Json = {"channel": channel, "head": head, "has_more": False}
         part["digest"] = random.choice(("0" * 16, "0" * 16, "f" * 16))
+        if random.random() < 0.5:
+            part["content_digest"] = random.choice(("0" * 32, "0" * 32, "f" * 32, None))
         start, reason = asked, None
         foreign = self._epoch != self._subject.machine.epoch
         if asked is None or foreign or asked > head or random.random() < 0.05:
@@ -289,20 +291,34 @@ def sse_case(seed: str) -> Json:
     return {"name": seed, "bytes": pieces}
 
 
+_NOTES: Final = ("", "no onions", '"\\/\b\f\n\r\t\x01\x7f', "\u2028\u2029\u0085🍜")
+_NEW: Final[tuple[Json, ...]] = (1, -1, "a", True, None, [], {"b": [1, {}], "a": 2**53 - 1})
+
+
 def book_case(seed: str) -> Json:
     """Events and snapshots for the book."""
     random = Random(seed)
     channels = ["store:12", "table:12/5"]
-    statuses = ("placed", "accepted", "ready", "served", "paid", "cancelled")
+    statuses = ("placed", "accepted", "ready", "served", "paid", "cancelled", "on its way")
 
     def order() -> Json:
         told = {
             "id": random.choice("abcdef"),
             "version": random.randint(1, 5),
             "status": random.choice(statuses),
-            "note": random.choice(("", "", "no onions")),
+            "note": random.choice(
+                ("", "no onions", '"\\/\b\f\n\r\t\x01\x7f', "\u2028\u2029\u0085🍜")
+            ),
             "created_at": f"2026-11-21T12:00:0{random.randint(0, 3)}.{random.choice((0, 125))}Z",
         }
+        if random.random() < 0.5:
+            told["open"] = random.random() < 0.7
+        if random.random() < 0.2:
+            told["new"] = random.choice(
+                (1, -1, "a", True, None, [], {"b": [1, {}], "a": 2**53 - 1})
+            )
+        if random.random() < 0.02:
+            told["new"] = 0.5
         return told | ({"placed_by": "app"} if random.random() < 0.3 else {})
 
     steps: list[Json] = []

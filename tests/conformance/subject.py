@@ -12,10 +12,16 @@ import msgspec
 
 from client_sdk.contract.channel import parse_channel, parse_event_id
 from client_sdk.contract.cursor import format_cursor, parse_cursor
-from client_sdk.contract.digest import EMPTY, format_digest, order_hash
+from client_sdk.contract.digest import (
+    EMPTY,
+    canonical,
+    format_content_digest,
+    format_digest,
+    order_hash,
+)
 from client_sdk.contract.errors import ContractError
 from client_sdk.contract.frame import SseEvent, SseParser
-from client_sdk.contract.order import Order, OrderEvent
+from client_sdk.contract.order import Order, decode_event
 from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
 from client_sdk.merge import Change, Positions, Reset, changes_of
 from client_sdk.orders import BookChange, OrderBook
@@ -23,10 +29,15 @@ from client_sdk.paging import next_page, with_page
 from client_sdk.refusals import refusal
 from client_sdk.signals import Failure
 from client_sdk.transport import signal_of
+from tests.conformance import cases
 from tests.conformance.cases import Json
 from tests.conformance.machine_subject import answer_machine
 
 REFUSED: Final = {"refused": True}
+_REST: Final = (
+    '"id":"store:12@1","seq":1,"type":"order.placed","occurred_at":"2026-11-21T12:00:00Z",'
+    '"order_id":"a","order_version":1'
+)
 
 
 def answer(of: str, case: Json) -> Json:
@@ -79,6 +90,18 @@ def _digest(case: Json) -> Json:
     for order_id, version in case["orders"]:
         digest ^= order_hash(order_id, version)
     return format_digest(digest)
+
+
+def _content(case: Json) -> Json:
+    if "text" in case:
+        return canonical(json.loads(case["text"])).decode()
+    digest = EMPTY
+    for text in case["orders"]:
+        content = decode_event(f'{{"data":{text},{_REST}}}').data.content
+        if content is None:
+            return None
+        digest ^= content
+    return format_content_digest(digest)
 
 
 def _answers(case: Json) -> Json:
@@ -141,9 +164,9 @@ def _book(case: Json) -> Json:
     steps = []
     for step in case["steps"]:
         if "apply" in step:
-            book.apply(msgspec.convert(step["apply"], OrderEvent))
+            book.apply(decode_event(json.dumps(step["apply"])))
         else:
-            book.replace(step["replace"], msgspec.convert(step["orders"], list[Order]))
+            book.replace(step["replace"], _orders(step["orders"]))
         steps.append([[c.kind, c.channel, c.order_id, _version(c.order)] for c in seen])
         seen.clear()
     channels = case["channels"]
@@ -153,7 +176,21 @@ def _book(case: Json) -> Json:
         "found": [_order(found) for order in book if (found := book.get(order.id)) is not None],
         "in": {name: [_order(order) for order in book.in_channel(name)] for name in channels},
         "digests": {name: format_digest(book.digest(name)) for name in channels},
+        "contents": {name: _shown(book.content_digest(name)) for name in channels},
     }
+
+
+def _orders(orders: Json) -> list[Order]:
+    """The orders of a snapshot, read as from the wire."""
+    one = cases.answer({"reset": "first_sync", "snapshot": {"head": 1, "orders": orders}})
+    answer = decode_sync(json.dumps(cases.response({"channels": [one]})).encode())
+    snapshot = answer.channels[0].snapshot
+    assert snapshot is not None
+    return snapshot.orders
+
+
+def _shown(content: int | None) -> str | None:
+    return None if content is None else format_content_digest(content)
 
 
 def _version(order: Order | None) -> int | None:
@@ -167,6 +204,7 @@ def _order(order: Order) -> Json:
 _SUBJECTS: Final[dict[str, Callable[[Json], Json]]] = {
     "answers": _answers,
     "book": _book,
+    "content": _content,
     "digest": _digest,
     "machine": lambda case: answer_machine(case, change_of, failure_of),
     "merge": _merge,

@@ -8,23 +8,20 @@ from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
 
-import msgspec
-
 from client_sdk.contract.channel import event_id, parse_channel
 from client_sdk.contract.order import Order
 from client_sdk.contract.record import OrderRecord, encode_order_record
 from client_sdk.contract.sync import StreamGrant, SyncResponse, decode_sync
 from client_sdk.contract.ticket import Ticket, TicketKeys
 from core_api import sync as rules
-from core_api.log import compose, event_json
+from core_api.log import Views, compose, event_json
 from core_api.orders import (
-    NEXT,
     Change,
     NewItem,
     PlaceOrder,
     Transition,
+    following,
     place,
-    table_view,
     transition,
 )
 from core_api.storage.reads import Moment, OpenOrders, Page
@@ -44,6 +41,9 @@ class ChannelLog:
     floor: int = 0
     digest: int = 0
     orders: dict[str, Order] = field(default_factory=dict)
+    content: int = 0
+    views: dict[str, str] = field(default_factory=dict)
+    """Of the open orders, as they are stored."""
 
     @property
     def head(self) -> int:
@@ -65,6 +65,7 @@ class Truth:
     epoch: int = 1
     channels: dict[str, ChannelLog] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
+    views: dict[str, Views] = field(default_factory=dict)
     outbox: list[Committed] = field(default_factory=list)
 
 
@@ -86,11 +87,11 @@ class ModelCore:
 
     def commit(self, now: float) -> None:
         """Place an order, or take one a step further."""
-        waiting = [order for order in self.truth.orders.values() if NEXT[order.status]]
+        waiting = [order for order in self.truth.orders.values() if following(order)]
         moment = datetime.fromtimestamp(now, UTC)
         if waiting and self._chance.random() < 0.6:
             order = self._chance.choice(waiting)
-            to = self._chance.choice(NEXT[order.status])
+            to = self._chance.choice(following(order))
             assert to != "placed"
             change = transition(order, Transition(to), now=moment)
         else:
@@ -103,17 +104,25 @@ class ModelCore:
         self._write(change, now)
 
     def _write(self, change: Change, now: float) -> None:
-        rows = compose(change)
+        order = change.after
+        rows = compose(change, self.truth.views.get(order.id))
+        self.truth.views[order.id] = Views(rows.owner_view, rows.table_view)
         ids, lines = [], []
         for entry in rows.entries:
             log = self.truth.channels.setdefault(entry.channel, ChannelLog())
             log.bodies.append(entry.body)
             log.digest ^= entry.digest_delta & 0xFFFFFFFFFFFFFFFF
-            log.orders[change.after.id] = change.after
+            log.orders[order.id] = order
+            log.content ^= entry.content_delta
+            view = rows.owner_view if entry.channel.startswith("store:") else rows.table_view
+            if order.is_open and view is not None:
+                log.views[order.id] = view
+            else:
+                log.views.pop(order.id, None)
             ids.append(event_id(entry.channel, log.head))
             lines.append(event_json(entry.channel, log.head, entry.body).encode())
             self.times[self.truth.epoch, entry.channel, log.head] = now
-        self.truth.orders[change.after.id] = change.after
+        self.truth.orders[order.id] = order
         record = OrderRecord(self.epoch, change.type, "now", tuple(ids), tuple(lines))
         self.truth.outbox.append(Committed(encode_order_record(record), now))
 
@@ -128,12 +137,14 @@ class ModelCore:
         answers = []
         for query, (channel, seq) in zip(request.queries(), request.after.items(), strict=True):
             log = self.truth.channels.get(query.channel, ChannelLog())
-            page = Page(log.head, log.digest, log.floor, self._rows(log, query.after, query.limit))
+            rows = self._rows(log, query.after, query.limit)
+            page = Page(log.head, log.digest, log.floor, rows, log.content)
             reason = rules.reset_reason(seq, request.epoch, moment, page)
             if reason is None:
                 answers.append(rules.page_of(str(channel), query.after, page))
             else:
-                opened = OpenOrders(log.head, log.digest, self._views(str(channel), log))
+                views = list(log.views.values())
+                opened = OpenOrders(log.head, log.digest, views, content=log.content)
                 answers.append(rules.snapshot_of(str(channel), reason, opened, self.epoch))
         grant = None
         if not rules.has_more(answers):
@@ -147,15 +158,6 @@ class ModelCore:
             return ()
         newest = min(log.head, after + limit)
         return tuple((seq, log.bodies[seq - 1]) for seq in range(after + 1, newest + 1))
-
-    @staticmethod
-    def _views(channel: str, log: ChannelLog) -> list[str]:
-        view = table_view if channel.startswith("table:") else lambda order: order
-        return [
-            msgspec.json.encode(view(order)).decode()
-            for order in log.orders.values()
-            if order.is_open
-        ]
 
     def trim(self) -> None:
         """Forget the older half of a channel's log."""

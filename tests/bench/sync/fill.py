@@ -18,8 +18,8 @@ SELECT 'store:' || store, seq, gen_random_uuid(), 1, 'order.placed', now(), $3
 FROM generate_series(1, $1::int) AS store, generate_series(1, $2::int) AS seq
 """
 _HEADS: Final = """
-INSERT INTO channel_heads (channel, head, digest)
-SELECT 'store:' || store, $2::int, 0 FROM generate_series(1, $1::int) AS store
+INSERT INTO channel_heads (channel, head, digest, content_head)
+SELECT 'store:' || store, $2::int, 0, $2::int FROM generate_series(1, $1::int) AS store
 """
 
 
@@ -68,4 +68,4 @@ def sample_body() -> str:
     change = place(
         command, order_id="01a1fc0c-7a60-77c9-ba73-87c38a9e69f5", placed_by="pos-7", now=at
     )
-    return compose(change).entries[0].body
+    return compose(change, None).entries[0].body

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from asyncpg import BitString
 from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import capture_logs
 
@@ -28,6 +29,7 @@ OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"1"})), 600)
 EXPIRED = TOKENS.sign(Caller("o", "owner", frozenset({"1"})), -1)
 BUSY = TOKENS.sign(Caller("busy", "owner", frozenset({"1"})), 600)
 HEAD = 5
+CONTENT = BitString.from_int(9, 128)
 
 
 class Database:
@@ -41,13 +43,14 @@ class Database:
         if statement == reads.PAGES:
             afters, limits = more
             return [
-                ["e1", 1.5, HEAD, 7, 1, seqs, [f'"n":{seq}}}' for seq in seqs]]
+                ["e1", 1.5, HEAD, 7, 1, seqs, [f'"n":{seq}}}' for seq in seqs], CONTENT]
                 for seqs in (
                     [*range(after + 1, HEAD + 1)][:limit]
                     for after, limit in zip(afters, limits, strict=True)
                 )
             ]
         opened = ["e1", 1.5, HEAD, 7, 1, [UUID(int=1)], ['{"id":"a"}'], [UUID(int=2)]]
+        opened.append(CONTENT)
         return [opened] * len(channels)
 
 
@@ -75,6 +78,7 @@ def core() -> CoreApi:
         bound,
         5.0,
         metrics.reset_given,
+        lambda _channel: None,
     )
     rate = RateLimit(1000.0, 10_000, lambda: 0.0)
     for _ in range(10_000):

@@ -33,8 +33,9 @@ from tests.unit.core_api.samples import order
 
 STORE, TABLE = Channel("store", "12"), Channel("table", "12", "5")
 MOMENT = Moment("E1", 1763694038.624)
-BODY = compose(Change("order.placed", None, order())).entries[0].body
-OWNER_VIEW = compose(Change("order.placed", None, order())).owner_view
+ROWS = compose(Change("order.placed", None, order()), None)
+BODY = ROWS.entries[0].body
+OWNER_VIEW = ROWS.owner_view
 
 
 def asked(*parameters: tuple[str, str]) -> SyncRequest:

@@ -41,7 +41,9 @@ export class Actions {
     const action = this.#pending.get(order.id);
     if (!action) return order;
     const { to, reason, tries } = action;
-    return { ...order, status: to, reason, sending: true, retrying: tries > 0 };
+    // Whether it will be open then, Core has not said.
+    const open = undefined;
+    return { ...order, status: to, open, reason, sending: true, retrying: tries > 0 };
   }
 
   /** Whether something is not answered yet. */

@@ -27,6 +27,12 @@ export function t(name, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_all, key) => String(values[key]));
 }
 
+/** The text of that name; where there is none, as for a status that only a newer Core knows, `other`. */
+export const textOr = (name, other) => (Object.hasOwn(tables[current], name) ? t(name) : other);
+
+/** The order's status in words; one that this page does not know, as it is. */
+export const statusText = (status) => textOr(`status_${status}`, status);
+
 /** Changes to the other language, and remembers it. */
 export function switchLanguage() {
   current = current === "ko" ? "en" : "ko";

@@ -1,10 +1,11 @@
 // All orders that a page shows: those open, those closed lately, and Core's answers that come
 // before the events that tell of the same. Pure.
 
+import { isOpen } from "../yabam/contract.js";
+
 const MOST_CLOSED = 30;
 const CLOSED_FOR_MS = 3 * 3_600_000;
 const ANSWER_FOR_MS = 60_000;
-const CLOSED = new Set(["rejected", "paid", "cancelled"]);
 
 /** The newest that is known of each order. */
 export class Ledger {
@@ -67,7 +68,7 @@ export class Ledger {
 }
 
 /** Whether the order is over. */
-export const isClosed = (order) => CLOSED.has(order.status);
+export const isClosed = (order) => !isOpen(order);
 
 function byAge(a, b) {
   if (a.created_at !== b.created_at) return a.created_at < b.created_at ? -1 : 1;

@@ -4,7 +4,7 @@ import { Actions } from "../shared/actions.js";
 import { byId, el, setText } from "../shared/dom.js";
 import { follow, store, stored } from "../shared/follow.js";
 import { money, orderNumber } from "../shared/format.js";
-import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
+import { onLanguage, switchLanguage, t, textOr, translate } from "../shared/language.js";
 import { Lamp } from "../shared/lamp.js";
 import { Ledger } from "../shared/ledger.js";
 import { Outbox, newKey, unsent } from "../shared/outbox.js";
@@ -92,7 +92,7 @@ class TablePage {
     if (status.mode === "failed" && refused) leave("tokenRefused");
     const { order } = changes.findLast((change) => change.order && change.kind !== "added") ?? {};
     if (order) {
-      const line = t(`line_${order.status}`);
+      const line = textOr(`line_${order.status}`, order.status);
       byId("announcer").textContent = t("announce", { number: orderNumber(order), line });
     }
     this.show();

@@ -2,7 +2,7 @@
 
 import { arrange, el } from "../shared/dom.js";
 import { clockTime, money, orderNumber } from "../shared/format.js";
-import { language, t } from "../shared/language.js";
+import { language, statusText, t, textOr } from "../shared/language.js";
 
 const STAGES = ["placed", "accepted", "preparing", "ready", "served"];
 
@@ -43,10 +43,10 @@ export class Orders {
       el(
         "div",
         { class: "order-head" },
-        el("span", { class: `badge ${order.status}` }, t(`status_${order.status}`)),
+        el("span", { class: `badge ${order.status}` }, statusText(order.status)),
         el("span", { class: "quiet" }, `#${orderNumber(order)} · ${clockTime(Date.parse(order.created_at)).slice(0, -3)}`),
       ),
-      el("p", { class: "line" }, order.retrying ? t("orderRetrying") : t(`line_${order.status}`)),
+      el("p", { class: "line" }, order.retrying ? t("orderRetrying") : textOr(`line_${order.status}`, "")),
       stage < 0
         ? null
         : el("div", { class: "stages", "aria-hidden": "true" },

@@ -2,7 +2,7 @@
 
 import { el, setText } from "../shared/dom.js";
 import { itemsLine, money, orderNumber } from "../shared/format.js";
-import { t } from "../shared/language.js";
+import { statusText, t } from "../shared/language.js";
 import { stepsOf, urgency, wantsReason } from "./steps.js";
 
 /** Where the order goes: its table, or the counter. */
@@ -66,7 +66,7 @@ export class Card {
     return t("orderLabel", {
       place: placeOf(order),
       number: orderNumber(order),
-      status: t(`status_${order.status}`),
+      status: statusText(order.status),
       age,
       items: itemsLine(order),
       total: money(order.total, order.currency),
@@ -93,7 +93,7 @@ export class Card {
       el(
         "p",
         { class: "total" },
-        el("span", { class: `badge ${order.status}` }, t(`status_${order.status}`)),
+        el("span", { class: `badge ${order.status}` }, statusText(order.status)),
         el("strong", {}, money(order.total, order.currency)),
       ),
       this.#foot(order),

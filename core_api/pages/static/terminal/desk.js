@@ -4,7 +4,7 @@ import { Actions } from "../shared/actions.js";
 import { byId, el, setText } from "../shared/dom.js";
 import { follow, store, stored } from "../shared/follow.js";
 import { clockTime, itemsLine, money, orderNumber } from "../shared/format.js";
-import { onLanguage, t } from "../shared/language.js";
+import { onLanguage, statusText, t } from "../shared/language.js";
 import { Lamp } from "../shared/lamp.js";
 import { Ledger } from "../shared/ledger.js";
 import { Outbox, unsent } from "../shared/outbox.js";
@@ -243,7 +243,7 @@ function explanation(action, { problem, detail }, order) {
   if (problem === "stale-version" || problem === "impossible-transition") {
     const moved = problem === "impossible-transition" || (order && order.status !== action.seen);
     return moved && order
-      ? t("refusedFirst", { status: t(`status_${order.status}`) })
+      ? t("refusedFirst", { status: statusText(order.status) })
       : t("refusedChanged");
   }
   if (problem === "not-found") return t("refusedGone");

@@ -1,9 +1,16 @@
-// The order book: each channel's open orders as they stand now, and their digest. Pure.
+// The order book: each channel's open orders as they stand now, and their digests. Pure.
 //
 // As client_sdk/orders.py, less what only the buffered start needs: an older version never
 // overwrites a newer one, and an order that was closed does not come back by a late event.
 
-import { channelOf, formatDigest, isOpen, orderHash } from "./contract.js";
+import {
+  channelOf,
+  contentHash,
+  formatContentDigest,
+  formatDigest,
+  isOpen,
+  orderHash,
+} from "./contract.js";
 
 /** How many closed orders a channel remembers; beyond it, the digest would show a mistake. */
 const MAX_CLOSED = 1000;
@@ -12,6 +19,7 @@ const MAX_CLOSED = 1000;
 export class OrderBook {
   #channels = new Map();
   #digests = new Map();
+  #contents = new WeakMap();
   #closed = new Map();
   #changes = [];
 
@@ -32,9 +40,18 @@ export class OrderBook {
     return this.#told();
   }
 
-  /** The digest of the channel's open orders as 16 hex digits, to be compared at the head. */
+  /** The older digest of the channel's open orders, to be compared at the head. */
   digest(channel) {
-    return formatDigest(this.#digests.get(channel) ?? 0n);
+    return formatDigest(this.#digestsOf(channel).versions);
+  }
+
+  /**
+   * The content digest of the channel's open orders, to be compared at the head; null while one of
+   * them holds what no order holds.
+   */
+  contentDigest(channel) {
+    const { contents, unknown } = this.#digestsOf(channel);
+    return unknown > 0 ? null : formatContentDigest(contents);
   }
 
   /** An open order by its id, or undefined. */
@@ -74,9 +91,9 @@ export class OrderBook {
       this.#remove(channel, order.id, order);
       return;
     }
-    if (known) this.#toggle(channel, known);
+    if (known) this.#count(channel, known, -1);
     orders.set(order.id, order);
-    this.#toggle(channel, order);
+    this.#count(channel, order, 1);
     this.#changes.push({ kind: known ? "updated" : "added", channel, id: order.id, order });
   }
 
@@ -84,7 +101,7 @@ export class OrderBook {
     const known = this.#orders(channel).get(id);
     if (!known) return;
     this.#orders(channel).delete(id);
-    this.#toggle(channel, known);
+    this.#count(channel, known, -1);
     this.#changes.push({ kind: "removed", channel, id, order });
   }
 
@@ -95,9 +112,20 @@ export class OrderBook {
     if (closed.size > MAX_CLOSED) closed.delete(closed.keys().next().value);
   }
 
-  #toggle(channel, order) {
-    const before = this.#digests.get(channel) ?? 0n;
-    this.#digests.set(channel, before ^ orderHash(order.id, order.version));
+  #digestsOf(channel) {
+    return this.#digests.get(channel) ?? { versions: 0n, contents: 0n, unknown: 0 };
+  }
+
+  // Takes the order into both digests, or out again: XOR undoes itself.
+  #count(channel, order, sign) {
+    const digests = this.#digestsOf(channel);
+    if (sign > 0) this.#contents.set(order, contentHash(order));
+    const content = this.#contents.get(order);
+    this.#digests.set(channel, {
+      versions: digests.versions ^ orderHash(order.id, order.version),
+      contents: digests.contents ^ (content ?? 0n),
+      unknown: digests.unknown + (content === null ? sign : 0),
+    });
   }
 
   #told() {

@@ -176,7 +176,7 @@ export class Client {
         changes.push(...this.#take(command.change));
         break;
       case "CheckDigest":
-        if (this.book.digest(command.channel) !== command.digest) {
+        if (!this.#agrees(command)) {
           inputs.push({ type: "Diverged", channel: command.channel });
         }
         break;
@@ -186,6 +186,12 @@ export class Client {
       default:
         throw new Error(`the machine said ${command.type}`);
     }
+  }
+
+  #agrees({ channel, digest, contentDigest }) {
+    if (this.book.digest(channel) !== digest) return false;
+    const content = this.book.contentDigest(channel);
+    return content === null || contentDigest === null || content === contentDigest;
   }
 
   #take(change) {

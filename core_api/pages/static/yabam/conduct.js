@@ -4,6 +4,7 @@
 // machine's own.
 
 import { Intake } from "./intake.js";
+import { Healing } from "./healing.js";
 import { Backoff, SETTINGS } from "./pacing.js";
 
 export const NEVER = Infinity;
@@ -93,13 +94,12 @@ export class Conduct {
     this._now = -Infinity;
     this._probeAt = 0;
     this._keptAwayUntil = 0;
-    this._healAt = 0;
     this._pollAfter = 1;
     this._needsToken = false;
     this._woken = false;
     this._streamBackoff = new Backoff(this._settings, uniform);
     this._syncBackoff = new Backoff(this._settings, uniform);
-    this._divergenceBackoff = new Backoff(this._settings, uniform);
+    this._healing = new Healing(this._settings, uniform);
     this._out = [];
   }
 
@@ -260,6 +260,9 @@ export class Conduct {
 
   _putOut(taken) {
     if (taken.epochChanged) this._dropStream();
+    for (const { type, channel } of taken.commands) {
+      if (type === "CheckDigest") this._healing.checked(channel);
+    }
     this._out.push(...taken.commands);
   }
 

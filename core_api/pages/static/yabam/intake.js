@@ -94,7 +94,7 @@ export class Intake {
   }
 
   #takeChannel(answer, taken) {
-    const { channel, head, digest } = answer;
+    const { channel, head, digest, content_digest: contentDigest = null } = answer;
     const asked = this.#asked[channel];
     if (!answer.reset && asked !== null && head < asked) {
       taken.fault = `the answer is older than what is known of ${channel}`;
@@ -106,11 +106,11 @@ export class Intake {
       taken.news = true;
       taken.commands.push({ type: "Deliver", change: this.#relabelled(change), epoch: this.epoch });
     }
-    const check = `${head} ${digest}`;
+    const check = `${head} ${digest} ${contentDigest}`;
     const atHead = this.positions.get(channel) === head;
     if (sound && atHead && this.#checked.get(channel) !== check) {
       this.#checked.set(channel, check);
-      taken.commands.push({ type: "CheckDigest", channel, digest });
+      taken.commands.push({ type: "CheckDigest", channel, digest, contentDigest });
     }
   }
 

@@ -202,10 +202,9 @@ export class Machine extends Conduct {
     diverge: (input, now) => {
       const { channel } = input;
       this.lastFailure = failure("malformed", `${channel} differs from Core's digest`);
-      if (!this._intake.diverge(channel, now >= this._healAt)) return;
       // Should a snapshot not help, the next one waits; all else goes on meanwhile.
-      this._healAt = now + this._divergenceBackoff.failed(now);
-      this._divergenceBackoff.well(now);
+      if (!this._intake.diverge(channel, this._healing.mayBegin(channel, now))) return;
+      this._healing.began(channel, now);
       this._dropStream();
       this._cancelSync();
       this._goSync(now, 0);
