@@ -22,6 +22,7 @@ from client_sdk.contract.order import Order
 from client_sdk.contract.record import partition_of
 from core_api import access
 from core_api.access import Caller
+from core_api.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
 from core_api.errors import (
     ConflictError,
     IdempotencyMismatchError,
@@ -77,6 +78,7 @@ class Commands:
         now: the time that events carry; UTC.
         new_id: makes order ids.
         committed: called after each commit with the channels that got an event.
+        open_limits: how much may be open at once.
     """
 
     def __init__(
@@ -86,14 +88,16 @@ class Commands:
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
         committed: Callable[[Sequence[str]], None],
+        open_limits: OpenLimits = DEFAULT_OPEN_LIMITS,
     ) -> None:
         self._pool = pool
+        self._open_limits = open_limits
         self._partitions = partitions
         self._now = now
         self._new_id = new_id
         self._committed = committed
         self._writes: Gatherer[Write, None, Outcome | asyncpg.PostgresError] = Gatherer(
-            lambda writes: write_each(pool, writes),
+            lambda writes: write_each(pool, writes, open_limits),
             MAX_BATCH,
             lambda write: write.identities,
         )
@@ -105,6 +109,8 @@ class Commands:
 
         Raises:
             ForbiddenError: not there, or not by this caller.
+            BadRequestError: the order is too large.
+            TooManyOpenError: there is no room for more open orders.
             IdempotencyMismatchError: the key was used for another request.
             UnavailableError: the database does not answer.
         """
@@ -228,10 +234,13 @@ class Commands:
         return Written(status, order.id, body.encode(), order.version)
 
     async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> Outcome:
+        check_size(rows)
         shard = partition_of(rows.change.after.store_id, self._partitions)
         _, (outcome,) = await self._writes.ask([Write(rows, shard, claim)])
         if isinstance(outcome, Exception):
             raise outcome
+        if outcome.scope is not None:
+            raise too_many_open(rows, outcome.scope, self._open_limits)
         return outcome
 
 
