@@ -28,6 +28,7 @@ from core_api.hints import Hints
 from core_api.http import CoreApi, Limits
 from core_api.ids import epoch_name, order_id
 from core_api.ingest_main import run_ingest
+from core_api.large import LargeAnswers
 from core_api.load import Bound, Pace, RateLimit
 from core_api.memory import keep_giving_back
 from core_api.metrics import CoreMetrics
@@ -126,7 +127,14 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     )
     pages = Pages(read_files(FOLDER), content_policy(settings.stream_urls))
     api = CoreApi(
-        Commands(pool, settings.partitions, utc_now, new_order_id, _announcer(tail, hints)),
+        Commands(
+            pool,
+            settings.partitions,
+            utc_now,
+            new_order_id,
+            _announcer(tail, hints),
+            settings.open_limits,
+        ),
         FetchSync(
             pool,
             tail,
@@ -140,6 +148,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             syncs,
             settings.deadline_s,
             metrics.reset_given,
+            LargeAnswers(time.monotonic),
         ),
         devices,
         tokens,
@@ -241,6 +250,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 utc_now,
                 new_order_id,
                 lambda _channels: hints.committed(),
+                settings.open_limits,
             ),
             check=lambda: check_database(pool),
             bootstrap=settings.kafka,

@@ -73,7 +73,7 @@ async def test_a_table_with_no_room_is_refused_with_nothing_written_and_others_g
     core = commands(pool)
     placed = [await core.place(OWNER, an_order()) for _ in range(3)]
     before = await rows_of(pool)
-    with pytest.raises(TooManyOpenError, match="table 1 of store s has no room.*at most 3 orders"):
+    with pytest.raises(TooManyOpenError, match=r"table 1 of store s has no room.*at most 3 orders"):
         await core.place(OWNER, an_order(), Idempotency("owner", "k"))
     assert await rows_of(pool) == before, "not even the idempotency key"
     await core.place(OWNER, an_order("2"))
@@ -161,12 +161,13 @@ async def test_an_order_of_any_door_is_refused_above_the_size_and_an_old_one_can
 ) -> None:
     core = commands(pool, OpenLimits())
     lines = [NewItem("x" * 200, 1, 1, "y" * 500)] * 80
-    with pytest.raises(BadRequestError, match="the order has 6.... bytes") as refused:
+    with pytest.raises(BadRequestError, match=r"the order has 6\d{4} bytes") as refused:
         await core.place(OWNER, PlaceOrder("s", "KRW", lines))
     assert refused.value.slug == "too-large"
     placed = await core.place(OWNER, PlaceOrder("s", "KRW", lines[:70]))
     with pytest.raises(BadRequestError, match="at most 59392"):
         await core.change(OWNER, placed.order_id, ChangeOrder(items=lines))
+    await pool.execute("UPDATE channel_heads SET counted = 0")
     await pool.execute(
         'UPDATE orders SET owner_view = replace(owner_view, \'"note":""\', $1)',
         f'"note":"{"z" * 70_000}"',
