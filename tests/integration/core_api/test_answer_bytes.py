@@ -1,4 +1,4 @@
-"""No answer of Fetch Sync is larger than its bound, by whichever way, and none ever stands still."""
+"""No answer of Fetch Sync is larger than its bound, and none ever stands still."""
 
 from __future__ import annotations
 
