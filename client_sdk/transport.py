@@ -20,6 +20,7 @@ from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.device import HEADER, DeviceReport, format_device
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.frame import SseEvent, SseParser
+from client_sdk.contract.limits import MAX_SYNC_BYTES
 from client_sdk.contract.order import decode_event
 from client_sdk.contract.sync import MAX_ORDERS, SyncResponse, decode_sync
 from client_sdk.paging import MAX_PAGES, next_page, with_page
@@ -40,8 +41,6 @@ from client_sdk.signals import (
     SyncFailed,
 )
 
-MAX_SYNC_BYTES: Final = 64 << 20
-"""The longest answer of Fetch Sync that is read."""
 _MOST_CHANNELS_IN_URL: Final = 40
 _MAX_PROBLEM_BYTES: Final = 64 << 10
 _END_FOLLOWS_WITHIN_S: Final = 1.0

@@ -18,9 +18,10 @@ from core_api.errors import CoreError
 from core_api.idempotency import Idempotency, parse_key
 from core_api.orders import PlaceOrder
 from core_api.problems import of_core_error
+from server_common.limits import BATCH_BODY_BYTES, BATCH_ORDERS
 
-MAX_BATCH_BYTES: Final = 1 << 20
-MAX_BATCH_ORDERS: Final = 100
+MAX_BATCH_BYTES: Final = BATCH_BODY_BYTES
+MAX_BATCH_ORDERS: Final = BATCH_ORDERS
 
 
 class BatchItem(Struct, frozen=True, forbid_unknown_fields=True):

@@ -22,6 +22,7 @@ from client_sdk.contract.text import is_order_id
 from client_sdk.contract.text import shown as quoted
 from core_api import access
 from core_api.access import Caller
+from core_api.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
 from core_api.errors import (
     ConflictError,
     ImpossibleTransitionError,
@@ -68,6 +69,7 @@ class Commands:
         committed: called after each commit with the channels that got an event.
         writing: the database, by connections that wait for a lock shortly only; None: `pool`.
         lanes: how many of those connections may be busy with what meets a lock.
+        open_limits: how much may be open at once.
     """
 
     def __init__(
@@ -79,15 +81,17 @@ class Commands:
         committed: Callable[[Sequence[str]], None],
         writing: Pool | None = None,
         lanes: int = 1,
+        open_limits: OpenLimits = DEFAULT_OPEN_LIMITS,
     ) -> None:
         self._pool = pool
+        self._open_limits = open_limits
         self._partitions = partitions
         self._now = now
         self._new_id = new_id
         self._committed = committed
         by = pool if writing is None else writing
         self._writes = Lanes(
-            lambda writes: write_each(by, writes),
+            lambda writes: write_each(by, writes, open_limits),
             lambda writes: held_by_others(by, writes),
             lanes,
         )
@@ -105,6 +109,8 @@ class Commands:
 
         Raises:
             ForbiddenError: not there, or not by this caller.
+            BadRequestError: the order is too large.
+            TooManyOpenError: there is no room for more open orders.
             IdempotencyMismatchError: the key was used for another request.
             UnavailableError: the database does not answer.
         """
@@ -243,10 +249,13 @@ class Commands:
         return Written(status, order.id, body.encode(), order.version)
 
     async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> Outcome:
+        check_size(rows)
         shard = partition_of(rows.change.after.store_id, self._partitions)
         outcome = await self._writes.ask(Write(rows, shard, claim))
         if isinstance(outcome, Exception):
             raise outcome
+        if outcome.scope is not None:
+            raise too_many_open(rows, outcome.scope, self._open_limits)
         return outcome
 
 

@@ -20,8 +20,9 @@ from uvicorn.server import ServerState
 from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
 from core_api.patience import Patience
 from server_common.http_rules import Refusal, bad_request, refusal_of
+from server_common.limits import CORE_HEAD_BYTES
 
-MAX_HEAD_BYTES: Final = 128 * 1024
+MAX_HEAD_BYTES: Final = CORE_HEAD_BYTES
 """The longest head of a request; a GET of Fetch Sync for 500 channels may fill much of it."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 """How much may wait behind a request; then nothing more is read until that has been answered."""

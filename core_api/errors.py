@@ -10,6 +10,7 @@ YabamError
     ├── ImpossibleTransitionError  carries the order as it stands (impossible-transition)
     ├── StaleVersionError     carries the order as it stands (stale-version)
     ├── IdempotencyMismatchError   the key was used for another request
+    ├── TooManyOpenError      there is no room for more open orders (too-many-open)
     ├── ConflictError         other writers came first too often (conflict)
     ├── OverloadedError       refused early; try again after `.retry_after` (overloaded)
     ├── UnavailableError      Postgres cannot be reached (unavailable)
@@ -85,6 +86,12 @@ class IdempotencyMismatchError(CoreError):
     """The Idempotency-Key came with another request before."""
 
     slug = "idempotency-mismatch"
+
+
+class TooManyOpenError(CoreError):
+    """The table, the store or the subject has as many open orders as it may have."""
+
+    slug = "too-many-open"
 
 
 class ConflictError(CoreError):

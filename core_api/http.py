@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from client_sdk.contract.device import HEADER
+from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
 from core_api.access import Caller, check_devices
 from core_api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.commanding import Commands
@@ -166,7 +167,7 @@ class CoreApi:
             CoreError: the request is refused.
         """
         caller = self._caller_of(request)
-        wanted = request_of(decoded(_sync, await read_body(request)))
+        wanted = request_of(decoded(_sync, await read_body(request, MAX_SYNC_BODY_BYTES)))
         return await self._synced(caller, request.headers.get(HEADER), wanted)
 
     async def sync(self, request: Request) -> Response:

@@ -30,8 +30,9 @@ from core_api.access import EVERY_STORE, Caller
 from core_api.errors import BadRequestError, InvalidError
 from core_api.idempotency import Idempotency, parse_key
 from core_api.orders import ChangeOrder, PlaceOrder, Transition
+from server_common.limits import COMMAND_BYTES
 
-MAX_COMMAND_BYTES: Final = 64 * 1024
+MAX_COMMAND_BYTES: Final = COMMAND_BYTES
 """A larger value is not even parsed."""
 _MAX_DETAIL_CHARS: Final = 1000
 

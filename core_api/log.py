@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,13 @@ from client_sdk.contract.channel import Channel, event_id
 from client_sdk.contract.digest import EMPTY, content_hash, order_hash
 from client_sdk.contract.order import Order
 from core_api.orders import Change, table_view
+
+# In UTF-8 no character's bytes stand inside another's, and such characters stand only in strings.
+_LINE_ENDS: Final = (
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+    (b"\xc2\x85", b"\\u0085"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,8 @@ class LogWrite:
 
     change: Change
     owner_view: str
+    owner_bytes: int
+    """The length of `owner_view` in UTF-8."""
     table_view: str | None
     entries: tuple[Entry, ...]
     """Sorted by channel: the order in which the counter rows are locked."""
@@ -73,18 +83,27 @@ def compose(change: Change, before: Views | None) -> LogWrite:
     if (change.before is None) != (before is None):
         raise ValueError("an order that is changed has views before it, a new one has none")
     order = change.after
-    owner = msgspec.json.encode(order)
+    owner = one_line(msgspec.json.encode(order))
     delta = _signed(_hash_if_open(change.before) ^ _hash_if_open(order))
     content = _content_delta(change, before.owner if before else None, owner)
     entries = [Entry(str(Channel("store", order.store_id)), _body(change, owner), delta, content)]
     table: bytes | None = None
     if order.table_id is not None:
-        table = msgspec.json.encode(table_view(order))
+        table = one_line(msgspec.json.encode(table_view(order)))
         content = _content_delta(change, before.table if before else None, table)
         name = str(Channel("table", order.store_id, order.table_id))
         entries.append(Entry(name, _body(change, table), delta, content))
     entries.sort(key=lambda entry: entry.channel)
-    return LogWrite(change, owner.decode(), table.decode() if table else None, tuple(entries))
+    text = table.decode() if table else None
+    return LogWrite(change, owner.decode(), len(owner), text, tuple(entries))
+
+
+def one_line(view: bytes) -> bytes:
+    """The same JSON without U+2028, U+2029 and U+0085, which some readers take for line ends."""
+    for raw, escaped in _LINE_ENDS:
+        if raw in view:
+            view = view.replace(raw, escaped)
+    return view
 
 
 def event_json(channel: str, seq: int, body: str) -> str:

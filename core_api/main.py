@@ -28,6 +28,7 @@ from core_api.hints import Hints
 from core_api.http import CoreApi, Limits
 from core_api.ids import epoch_name, order_id
 from core_api.ingest_main import run_ingest
+from core_api.large import LargeAnswers
 from core_api.load import Bound, Pace, RateLimit
 from core_api.memory import keep_giving_back
 from core_api.metrics import CoreMetrics
@@ -111,7 +112,14 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         random.uniform,
     )
     orders = Commands(
-        pool, settings.partitions, utc_now, new_order_id, _announcer(tail, hints), writing, lanes
+        pool,
+        settings.partitions,
+        utc_now,
+        new_order_id,
+        _announcer(tail, hints),
+        writing,
+        lanes,
+        settings.open_limits,
     )
     metrics.watch_locks(lambda: orders.aside)
     pages = Pages(read_files(FOLDER), content_policy(settings.stream_urls))
@@ -131,6 +139,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             settings.deadline_s,
             metrics.reset_given,
             contents.unknown,
+            LargeAnswers(time.monotonic),
         ),
         devices,
         tokens,
@@ -226,6 +235,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 lambda _channels: hints.committed(),
                 writing,
                 lanes,
+                settings.open_limits,
             ),
             check=lambda: check_database(pool),
             bootstrap=settings.kafka,

@@ -40,6 +40,9 @@ NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
 CHANGEABLE: Final[frozenset[str]] = frozenset({"placed", "accepted", "preparing"})
 """While an order is in one of these, its items and note may be changed."""
 
+GROWING: Final[frozenset[EventType]] = frozenset({"order.placed", "order.changed"})
+"""What may make an order larger by more than a reason; only these are refused for lack of room."""
+
 MAX_ITEMS: Final = 200
 
 _TEXT: Final = whole(TEXT_PATTERN)

@@ -23,8 +23,9 @@ from core_api.errors import (
     StaleVersionError,
     UnavailableError,
 )
+from server_common.limits import BODY_BYTES
 
-MAX_BODY_BYTES: Final = 64 * 1024
+MAX_BODY_BYTES: Final = BODY_BYTES
 
 log = structlog.get_logger()
 

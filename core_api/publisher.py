@@ -20,13 +20,14 @@ from aiokafka.errors import KafkaError
 
 from core_api.topics import BrokerError, Topic, ensure_topics
 from core_api.turn import Message
+from server_common.limits import PUBLICATION_BYTES
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
-MAX_BATCH_BYTES: Final = 512 * 1024
+MAX_BATCH_BYTES: Final = PUBLICATION_BYTES
 """One partition's share of a publication; below the broker's default limit of a mebibyte."""
 
 

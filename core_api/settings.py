@@ -13,7 +13,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.placement import StreamNodes
+from core_api.admission import OpenLimits
 from core_api.errors import SettingsError
+from server_common.limit_check import contradictions, with_settings
+from server_common.limits import (
+    OPEN_STORE_BYTES,
+    OPEN_STORE_ORDERS,
+    OPEN_SUBJECT_BYTES,
+    OPEN_SUBJECT_ORDERS,
+    OPEN_TABLE_BYTES,
+    OPEN_TABLE_ORDERS,
+)
 
 _LONGEST_RETENTION_S: Final = 10 * 365 * 86_400.0
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -56,7 +66,42 @@ class TokenSettings(BaseSettings):
     token_kid: str = Field(description="The token key that signs")
 
 
-class CoreSettings(DatabaseSettings, TokenSettings):
+class OpenOrderSettings(BaseSettings):
+    """How much may be open at once; beyond it an order is refused with 409 `too-many-open`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
+    )
+
+    open_table_orders: int = Field(
+        OPEN_TABLE_ORDERS, ge=1, description="Orders of one table that may be open at once"
+    )
+    open_table_bytes: int = Field(OPEN_TABLE_BYTES, ge=1, description="Their bytes as JSON")
+    open_subject_orders: int = Field(
+        OPEN_SUBJECT_ORDERS,
+        ge=1,
+        description="Orders of one token's subject in one store that may be open at once",
+    )
+    open_subject_bytes: int = Field(OPEN_SUBJECT_BYTES, ge=1, description="Their bytes as JSON")
+    open_store_orders: int = Field(
+        OPEN_STORE_ORDERS, ge=1, description="Orders of one store that may be open at once"
+    )
+    open_store_bytes: int = Field(OPEN_STORE_BYTES, ge=1, description="Their bytes as JSON")
+
+    @property
+    def open_limits(self) -> OpenLimits:
+        """The same for the write path."""
+        return OpenLimits(
+            self.open_table_orders,
+            self.open_table_bytes,
+            self.open_subject_orders,
+            self.open_subject_bytes,
+            self.open_store_orders,
+            self.open_store_bytes,
+        )
+
+
+class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
     """`yabam core`."""
 
     core_host: str = Field("127.0.0.1", description="Address that Core listens on")
@@ -229,7 +274,7 @@ class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
     )
 
 
-class IngestSettings(DatabaseSettings, TokenSettings, KafkaSettings):
+class IngestSettings(DatabaseSettings, TokenSettings, KafkaSettings, OpenOrderSettings):
     """`yabam ingest`."""
 
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
@@ -257,10 +302,11 @@ def load(settings: type[S]) -> S:
     """Read settings from the environment.
 
     Raises:
-        SettingsError: naming each variable that is missing or wrong, its value and the reason.
+        SettingsError: naming each variable that is missing or wrong, its value and the reason, or
+            two limits that do not fit each other.
     """
     try:
-        return settings()
+        found = settings()
     except pydantic_settings.SettingsError as error:
         # A variable that should hold JSON does not; the library names the field, not the value.
         field = re.search(r'field "(\w+)"', str(error))
@@ -279,6 +325,9 @@ def load(settings: type[S]) -> S:
                 for item in error.errors(include_url=False)
             )
         ) from None
+    if unfit := contradictions(with_settings(found)):
+        raise SettingsError("; ".join(unfit))
+    return found
 
 
 def _shown(name: int | str, value: object) -> str:

@@ -6,9 +6,12 @@ server half is `page_of`: events go on exactly after the cursor, or there is a r
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -17,8 +20,11 @@ from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.digest import format_content_digest, format_digest
 from client_sdk.contract.sync import ResetReason, StreamGrant
 from core_api.log import event_json
-from core_api.storage.reads import Moment, OpenOrders, Page
+from core_api.storage.reads import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
 from core_api.sync_request import SnapshotPage
+
+_BEFORE_ALL: Final = UUID(int=0)
+"""No order has this id: a page after it begins with the first."""
 
 
 def reset_reason(
@@ -93,7 +99,8 @@ def page_of(channel: str, after: int, page: Page) -> ChannelAnswer:
 
 def snapshot_of(channel: str, reason: ResetReason, opened: OpenOrders, epoch: str) -> ChannelAnswer:
     """The state that replaces the client's, or the first page of it."""
-    return _page_of_snapshot(channel, reason, opened, opened.head, opened.orders, epoch)
+    head = opened.head if opened.true_at is None else opened.true_at
+    return _page_of_snapshot(channel, reason, opened, head, opened.orders, epoch)
 
 
 def void_reason(page: SnapshotPage, moment: Moment, opened: OpenOrders) -> ResetReason | None:
@@ -124,6 +131,60 @@ def next_page_of(page: SnapshotPage, opened: OpenOrders) -> ChannelAnswer:
     return _page_of_snapshot(str(page.channel), None, opened, page.head, orders, page.epoch)
 
 
+def joined(begun: OpenOrders, more: OpenOrders) -> OpenOrders:
+    """A snapshot with its further page, which was read later; true at the head of the first."""
+    orders = [o for n, o in zip(more.ids, more.orders, strict=True) if n not in more.changed]
+    return dataclasses.replace(
+        more,
+        orders=[*begun.orders, *orders],
+        ids=more.ids or begun.ids,
+        true_at=begun.head if begun.true_at is None else begun.true_at,
+    )
+
+
+def is_short(query: PageQuery, page: Page) -> bool:
+    """Whether the page ended for lack of room alone."""
+    if not query.after < page.head or query.after < page.floor:
+        return False
+    given = page.events[-1][0] if page.events else query.after
+    return given < min(query.after + query.limit, page.head)
+
+
+def is_snapshot_short(query: SnapshotQuery, opened: OpenOrders) -> bool:
+    """Whether the page of the snapshot ended for lack of room alone."""
+    return opened.cut and len(opened.ids) < query.most
+
+
+def fitting_pages(pages: Sequence[Page], room: int) -> list[Page]:
+    """The pages that fit an answer together, the smallest first; the others are left for the next.
+
+    Each channel is read at least one event of, which is more than there is room for where many
+    channels have large ones.
+    """
+    kept = _fitting([page.size for page in pages], room)
+    return [p if n in kept else dataclasses.replace(p, events=()) for n, p in enumerate(pages)]
+
+
+def fitting_snapshots(opened: Sequence[OpenOrders], room: int) -> list[OpenOrders]:
+    """The same of snapshots' pages: one without orders is gone on with from the first order."""
+    kept = _fitting([page.size for page in opened], room)
+    return [
+        o if n in kept else dataclasses.replace(o, orders=(), ids=(), cut=True)
+        for n, o in enumerate(opened)
+    ]
+
+
+def _fitting(sizes: Sequence[int], room: int) -> set[int]:
+    """Which fit together, by place; the smallest always does, and so does what has no size."""
+    kept: set[int] = set()
+    for place in sorted(range(len(sizes)), key=sizes.__getitem__):
+        room -= sizes[place]
+        if kept and room < 0 and sizes[place]:
+            break
+        kept.add(place)
+    return kept
+
+
 def _page_of_snapshot(
     channel: str,
     reason: ResetReason | None,
@@ -132,7 +193,8 @@ def _page_of_snapshot(
     orders: Sequence[str],
     epoch: str,
 ) -> ChannelAnswer:
-    following = f"{channel}@{head}~{opened.ids[-1]}~{epoch}" if opened.cut else UNSET
+    last = opened.ids[-1] if opened.ids else _BEFORE_ALL
+    following = f"{channel}@{head}~{last}~{epoch}" if opened.cut else UNSET
     snapshot = _Snapshot(head, [msgspec.Raw(order.encode()) for order in orders], following)
     wire = _Channel(
         channel,

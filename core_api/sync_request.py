@@ -29,6 +29,7 @@ from client_sdk.contract.text import (
 )
 from core_api.errors import BadRequestError, InvalidError
 from core_api.storage.reads import PageQuery, SnapshotQuery
+from server_common.limits import GATHERED_ANSWER_BYTES
 
 DEFAULT_LIMIT: Final = 500
 _PAGE: Final = re.compile(rf"([^~]{{1,200}})~({ORDER_ID_PATTERN})~({EPOCH_PATTERN})")
@@ -61,7 +62,7 @@ class SyncRequest:
     epoch: str | None
     """The epoch of the client's cursor, if it said so."""
     limit: int
-    """The most events in the whole answer."""
+    """The most events in the whole answer; each channel is given one in any case."""
     wait_s: float
     """How long to wait for something new, in seconds."""
     orders: int | None = None
@@ -69,15 +70,20 @@ class SyncRequest:
     page: SnapshotPage | None = None
     """A further page of a snapshot is asked for, and nothing else."""
 
-    def queries(self) -> list[PageQuery]:
-        """One question per channel; the limit is shared equally, so that none starves."""
-        share = max(1, self.limit // len(self.after))
-        return [PageQuery(str(c), seq or 0, share) for c, seq in self.after.items()]
+    def queries(self, room: int = GATHERED_ANSWER_BYTES) -> list[PageQuery]:
+        """One question per channel; limit and room are shared equally, so that none starves."""
+        count = len(self.after)
+        share, room = max(1, self.limit // count), max(1, room // count)
+        return [PageQuery(str(c), seq or 0, share, room) for c, seq in self.after.items()]
 
     def snapshot_query(self, channel: Channel) -> SnapshotQuery:
         """The question for a channel's open orders from the first; the share is equal here too."""
-        share = None if self.orders is None else max(1, self.orders // len(self.after))
-        return SnapshotQuery(str(channel), channel.store_id, channel.table_id, share, None, None)
+        count = len(self.after)
+        share = MAX_ORDERS if self.orders is None else max(1, self.orders // count)
+        room = max(1, GATHERED_ANSWER_BYTES // count)
+        return SnapshotQuery(
+            str(channel), channel.store_id, channel.table_id, share, None, None, room
+        )
 
 
 def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:

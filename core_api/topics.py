@@ -19,6 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from core_api.errors import SettingsError, UnavailableError
+from server_common.limits import DEAD_LETTER_BYTES, TOPIC_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -30,13 +31,12 @@ _APPEARS_TRIES: Final = 50
 _APPEARS_PAUSE_S: Final = 0.1
 
 _HOUR_MS: Final = 3_600_000
-_MIB: Final = 1024 * 1024
 _UNLIMITED: Final = "-1"
 _AT_LEAST: Final = frozenset({"retention.ms", "max.message.bytes"})
 """Settings of which less than wanted does harm, and more does none."""
 _EXACTLY: Final = frozenset({"cleanup.policy", "message.timestamp.type"})
 """Settings of which any other value does harm."""
-MAX_DEAD_LETTER_BYTES: Final = 4 * _MIB
+MAX_DEAD_LETTER_BYTES: Final = DEAD_LETTER_BYTES
 """A dead letter is its original with headers added: its limit lies above that of other topics."""
 
 
@@ -66,7 +66,7 @@ def events_topic(name: str, partitions: int) -> Topic:
             "retention.ms": str(_HOUR_MS),
             "segment.ms": str(_HOUR_MS // 6),
             # A publication of the relay is smaller by half.
-            "max.message.bytes": str(_MIB),
+            "max.message.bytes": str(TOPIC_MESSAGE_BYTES),
             # Event servers find their start by the time that the relay wrote.
             "message.timestamp.type": "CreateTime",
         },

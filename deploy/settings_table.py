@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 
 from core_api.settings import CoreSettings, IngestSettings, RelaySettings, RestoreSettings
 from event_server.settings import EventSettings
+from server_common.limits import TABLE, Limit
 
 TARGET: Final = Path("docs/settings.md")
 PROCESSES: Final[dict[str, type[BaseSettings]]] = {
@@ -27,6 +28,16 @@ Made by `make docs` from the settings classes; do not edit it by hand. Every set
 environment variable. A value that is missing or wrong stops the start with its name, its value and
 the reason.
 """
+_LIMITS_HEAD: Final = """
+## Limits
+
+Every size from the door to the screen. A limit with a variable is set by it; the others are fixed.
+They are checked against each other when a server starts, and a contradiction stops the start.
+
+| limit | value | where | beyond it |
+| --- | --- | --- | --- |
+"""
+_UNITS: Final = {"bytes": " B", "bytes/s": " B/s", "count": ""}
 
 
 def render() -> str:
@@ -35,12 +46,20 @@ def render() -> str:
     for process, settings in PROCESSES.items():
         parts.append(f"\n## `{process}`\n\n| variable | default | meaning |\n| --- | --- | --- |\n")
         parts += [_row(name, field) for name, field in settings.model_fields.items()]
+    parts.append(_LIMITS_HEAD)
+    parts += [_limit_row(limit) for limit in TABLE]
     return "".join(parts)
 
 
 def _row(name: str, field: FieldInfo) -> str:
     default = "**needed**" if field.is_required() else _shown(field.default)
     return f"| `YABAM_{name.upper()}` | {default} | {field.description} |\n"
+
+
+def _limit_row(limit: Limit) -> str:
+    name = f"{limit.name} (`{limit.shown}`)" if limit.setting else limit.name
+    value = f"{limit.value:,}{_UNITS[limit.unit]}"
+    return f"| {name} | {value} | {limit.where} | {limit.beyond} |\n"
 
 
 def _shown(value: object) -> str:

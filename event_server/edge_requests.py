@@ -23,10 +23,10 @@ from uvicorn.server import ServerState
 from event_server.errors import RefusedError
 from event_server.patience import Patience
 from event_server.request_head import check_head
-from event_server.stream import MAX_QUERY_BYTES
+from server_common.limits import EVENTS_HEAD_BYTES
 
 PATH: Final = b"/v1/stream"
-MAX_HEAD_BYTES: Final = MAX_QUERY_BYTES + 32 * 1024
+MAX_HEAD_BYTES: Final = EVENTS_HEAD_BYTES
 """The longest head of a request; a ticket with its cursor may fill most of it."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 """How much may wait behind a request; then nothing more is read until that has been answered."""

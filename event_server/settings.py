@@ -13,6 +13,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from client_sdk.contract.placement import StreamNodes
 from event_server.errors import SettingsError
+from server_common.limit_check import contradictions, with_settings
 
 _FIELD: Final = re.compile(r'field "(\w+)"')
 
@@ -192,7 +193,7 @@ def load(settings: type[S]) -> S:
         SettingsError: naming each variable that is missing or wrong, its value and the reason.
     """
     try:
-        return settings()
+        found = settings()
     except UnreadableError as error:  # a list or a mapping that is not JSON
         name = _FIELD.search(str(error))
         raise SettingsError(f"YABAM_{name[1].upper() if name else '…'} is not JSON") from None
@@ -200,6 +201,9 @@ def load(settings: type[S]) -> S:
         raise SettingsError(
             "; ".join(_told(dict(item)) for item in error.errors(include_url=False))
         ) from None
+    if unfit := contradictions(with_settings(found)):
+        raise SettingsError("; ".join(unfit))
+    return found
 
 
 def _told(item: dict[str, object]) -> str:

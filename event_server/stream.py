@@ -20,10 +20,11 @@ from client_sdk.contract.errors import ChannelError, CursorError, TicketError
 from client_sdk.contract.placement import StreamNodes
 from client_sdk.contract.record import partition_of
 from client_sdk.contract.stream import ByeReason
-from client_sdk.contract.ticket import MAX_TICKET_CHARS, Ticket, TicketKeys
+from client_sdk.contract.ticket import Ticket, TicketKeys
 from event_server.errors import RefusedError
+from server_common.limits import EVENTS_QUERY_BYTES
 
-MAX_QUERY_BYTES: Final = 2 * MAX_TICKET_CHARS
+MAX_QUERY_BYTES: Final = EVENTS_QUERY_BYTES
 """The longest query: a ticket and a cursor, both for the most channels there may be."""
 MAX_PARAMETERS: Final = 16
 

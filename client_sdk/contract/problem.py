@@ -28,6 +28,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "method-not-allowed": (405, "The method is not allowed here"),
     "impossible-transition": (409, "The order cannot go there from where it is"),
     "conflict": (409, "Another write came first, again and again"),
+    "too-many-open": (409, "There is no room for more open orders"),
     "stale-version": (412, "The order has changed since you read it"),
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body is not of a supported media type"),

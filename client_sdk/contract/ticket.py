@@ -21,8 +21,8 @@ from msgspec import Struct
 from client_sdk.contract.decode import decode
 from client_sdk.contract.errors import TicketError
 
-MAX_TICKET_CHARS: Final = 48 * 1024
-"""Longer text is refused unread; a ticket for `MAX_CHANNELS` channels is about half of it."""
+MAX_TICKET_CHARS: Final = 112 * 1024
+"""Longer text is refused unread. A ticket for `MAX_CHANNELS` channels of the longest names fits."""
 
 
 class Ticket(Struct, frozen=True):

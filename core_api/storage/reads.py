@@ -15,6 +15,7 @@ from asyncpg import BitString
 
 from client_sdk.contract.digest import EMPTY
 from core_api.storage.pool import Pool, mapped_errors
+from server_common.limits import GATHERED_ANSWER_BYTES
 
 
 class Row(Protocol):
@@ -29,6 +30,8 @@ class PageQuery(NamedTuple):
     channel: str
     after: int
     limit: int
+    room: int = GATHERED_ANSWER_BYTES
+    """About how many bytes of them; the first is given in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ class Page:
     content: int | None = None
     """The content digest; None: it is not known now."""
 
+    @property
+    def size(self) -> int:
+        """About how many bytes its events have."""
+        return sum(len(body) for _, body in self.events)
+
 
 class SnapshotQuery(NamedTuple):
     """What one request asks of a channel's open orders."""
@@ -49,12 +57,14 @@ class SnapshotQuery(NamedTuple):
     channel: str
     store_id: str
     table_id: str | None
-    most: int | None
-    """At most so many; None: all."""
+    most: int
+    """At most so many."""
     after: UUID | None
     """Those after this order, by id; None: from the first."""
     since: int | None
     """Tell also which orders have an event after this seq."""
+    room: int = GATHERED_ANSWER_BYTES
+    """About how many bytes of them; the first is given in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,13 @@ class OpenOrders:
     """There are more after these."""
     content: int | None = None
     """The content digest; None: it is not known now."""
+    true_at: int | None = None
+    """The head that the orders are true at, where it is not `head`."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its orders have."""
+        return sum(len(order) for order in self.orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +101,14 @@ class Moment:
 # One probe of channel_heads' primary key per channel (the LIMIT keeps the planner from turning the
 # probes into a scan of all heads once many channels are asked for). The log is probed only where
 # there is something after the cursor: the condition on the head stands inside the lateral query,
-# where the planner checks it before it opens the index. now() is taken before the snapshot, so all
-# that committed before it is seen.
+# where the planner checks it before it opens the index. A page ends where its room does: the length
+# of a large body is told without reading it. now() is taken before the snapshot, so all that
+# committed before it is seen.
 PAGES: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8,
        h.head, h.digest, h.floor, l.seqs, l.bodies, h.content
-FROM unnest($1::text[], $2::bigint[], $3::int[]) WITH ORDINALITY AS q(channel, after, lim, place)
+FROM unnest($1::text[], $2::bigint[], $3::int[], $4::int[])
+         WITH ORDINALITY AS q(channel, after, lim, room, place)
      LEFT JOIN LATERAL (
          SELECT head, digest, floor,
                 CASE WHEN content_head = head THEN content_digest END AS content
@@ -97,11 +116,15 @@ FROM unnest($1::text[], $2::bigint[], $3::int[]) WITH ORDINALITY AS q(channel, a
      ) AS h ON true
      LEFT JOIN LATERAL (
          SELECT array_agg(p.seq) AS seqs, array_agg(p.body) AS bodies FROM (
-             SELECT c.seq, c.body FROM channel_log c
-             WHERE c.channel = q.channel AND c.seq > q.after
-               AND q.after < h.head AND q.after >= h.floor
-             ORDER BY c.seq LIMIT q.lim
-         ) AS p
+             SELECT b.seq, b.body, sum(octet_length(b.body)) OVER (
+                        ORDER BY b.seq ROWS UNBOUNDED PRECEDING) - octet_length(b.body) AS before
+             FROM (
+                 SELECT c.seq, c.body FROM channel_log c
+                 WHERE c.channel = q.channel AND c.seq > q.after
+                   AND q.after < h.head AND q.after >= h.floor
+                 ORDER BY c.seq LIMIT q.lim
+             ) AS b
+         ) AS p WHERE p.before < q.room
      ) AS l ON q.after < h.head
 ORDER BY q.place
 """
@@ -110,34 +133,40 @@ ORDER BY q.place
 # head of the same snapshot. One order more than asked for is read, to see that there are more.
 _SNAPSHOTS: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, h.head, h.digest, h.floor,
-       o.ids, o.views,
+       o.ids, o.views, o.found,
        CASE WHEN q.since IS NOT NULL THEN ARRAY(
            SELECT DISTINCT c.order_id FROM channel_log c
            WHERE c.channel = q.channel AND c.seq > q.since
        ) END,
        h.content
-FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::bigint[])
-         WITH ORDINALITY AS q(channel, store_id, table_id, most, after, since, place)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::bigint[], $7::int[])
+         WITH ORDINALITY AS q(channel, store_id, table_id, most, after, since, room, place)
      LEFT JOIN LATERAL (
          SELECT head, digest, floor,
                 CASE WHEN content_head = head THEN content_digest END AS content
          FROM channel_heads WHERE channel = q.channel LIMIT 1
      ) AS h ON true
      LEFT JOIN LATERAL (
-         SELECT array_agg(p.id ORDER BY p.id) AS ids, array_agg(p.view ORDER BY p.id) AS views
+         SELECT array_agg(s.id) FILTER (WHERE s.fits) AS ids,
+                array_agg(s.view) FILTER (WHERE s.fits) AS views, count(*) AS found
          FROM (
-             (SELECT o.id, o.owner_view AS view FROM orders o
-              WHERE q.table_id IS NULL AND o.store_id = q.store_id
-                AND o.status NOT IN ('rejected', 'paid', 'cancelled')
-                AND o.id > coalesce(q.after, '00000000-0000-0000-0000-000000000000')
-              ORDER BY o.id LIMIT q.most + 1)
-             UNION ALL
-             (SELECT o.id, o.table_view FROM orders o
-              WHERE o.store_id = q.store_id AND o.table_id = q.table_id
-                AND o.status NOT IN ('rejected', 'paid', 'cancelled')
-                AND o.id > coalesce(q.after, '00000000-0000-0000-0000-000000000000')
-              ORDER BY o.id LIMIT q.most + 1)
-         ) AS p
+             SELECT p.id, p.view, row_number() OVER earlier <= q.most
+                        AND sum(octet_length(p.view)) OVER earlier
+                            - octet_length(p.view) < q.room AS fits
+             FROM (
+                 (SELECT o.id, o.owner_view AS view FROM orders o
+                  WHERE q.table_id IS NULL AND o.store_id = q.store_id
+                    AND o.status NOT IN ('rejected', 'paid', 'cancelled')
+                    AND o.id > coalesce(q.after, '00000000-0000-0000-0000-000000000000')
+                  ORDER BY o.id LIMIT q.most + 1)
+                 UNION ALL
+                 (SELECT o.id, o.table_view FROM orders o
+                  WHERE o.store_id = q.store_id AND o.table_id = q.table_id
+                    AND o.status NOT IN ('rejected', 'paid', 'cancelled')
+                    AND o.id > coalesce(q.after, '00000000-0000-0000-0000-000000000000')
+                  ORDER BY o.id LIMIT q.most + 1)
+             ) AS p WINDOW earlier AS (ORDER BY p.id ROWS UNBOUNDED PRECEDING)
+         ) AS s
      ) AS o ON true
 ORDER BY q.place
 """
@@ -157,9 +186,8 @@ async def read_pages(pool: Pool, queries: Sequence[PageQuery]) -> tuple[Moment, 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    channels, afters, limits = zip(*queries, strict=True)
     with mapped_errors():
-        rows = await pool.fetch(PAGES, channels, afters, limits)
+        rows = await pool.fetch(PAGES, *zip(*queries, strict=True))
     return pages_of(rows)
 
 
@@ -188,22 +216,20 @@ async def read_snapshots(
     """
     with mapped_errors():
         rows = await pool.fetch(_SNAPSHOTS, *zip(*queries, strict=True))
-    return Moment(rows[0][0], rows[0][1]), [
-        _opened(row, query.most) for row, query in zip(rows, queries, strict=True)
-    ]
+    return Moment(rows[0][0], rows[0][1]), [_opened(row) for row in rows]
 
 
-def _opened(row: Row, most: int | None) -> OpenOrders:
+def _opened(row: Row) -> OpenOrders:
     ids, views = row[5] or [], row[6] or []
     return OpenOrders(
         row[2] or 0,
         _unsigned(row[3] or 0),
-        views[:most],
+        views,
         row[4] or 0,
-        ids[:most],
-        frozenset(row[7] or ()),
-        most is not None and len(ids) > most,
-        _content(row, 8),
+        ids,
+        frozenset(row[8] or ()),
+        row[7] > len(ids),
+        _content(row, 9),
     )
 
 

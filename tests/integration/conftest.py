@@ -15,6 +15,12 @@ import pytest
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_service import CoreService
 
+# Tests fill tables with more orders than any table has.
+ROOMY = {
+    "YABAM_OPEN_TABLE_ORDERS": "8000",
+    "YABAM_OPEN_TABLE_BYTES": str(24 << 20),
+}
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
@@ -33,7 +39,7 @@ def core_process(
 ) -> Iterator[CoreService]:
     """A Core that all tests of a worker share."""
     database = asyncio.run(make_database(postgres_server))
-    service = CoreService.start(database, tmp_path_factory.mktemp("core"))
+    service = CoreService.start(database, tmp_path_factory.mktemp("core"), ROOMY)
     yield service
     service.stop()
 

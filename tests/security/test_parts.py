@@ -11,9 +11,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from client_sdk import OrderClient
 from client_sdk.contract.frame import MAX_EVENT_BYTES, SseEvent
+from client_sdk.contract.limits import MAX_SYNC_BYTES
 from client_sdk.contract.record import OrderRecord, encode_order_record
 from client_sdk.signals import OpenStream, StartSync, StreamEnded, SyncFailed
-from client_sdk.transport import MAX_SYNC_BYTES, Transport
+from client_sdk.transport import Transport
 from deploy.local.stack import Stack
 from tests.integration.client_sdk.scripted import CHANNEL, Script, answering, scripted
 from tests.integration.core_api.test_ingest import a_command

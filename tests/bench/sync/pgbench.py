@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from core_api.storage.pool import PLANNER
-from core_api.storage.reads import PAGES
+from core_api.storage.reads import PAGES, PageQuery
 from core_api.sync_request import DEFAULT_LIMIT
 from deploy.local.postgres import binaries
 from tests.bench.sync.cases import Load
@@ -63,7 +63,8 @@ def run_pgbench(url: str, channels: int, after: int, clients: int, seconds: int)
 
 def _script(channels: int, after: int) -> str:
     statement = PAGES.strip()
-    arguments = ("ARRAY['store:' || :store]", f"ARRAY[{after}]", f"ARRAY[{DEFAULT_LIMIT}]")
+    page = PageQuery("", after, DEFAULT_LIMIT)
+    arguments = ("ARRAY['store:' || :store]", *(f"ARRAY[{value}]" for value in page[1:]))
     for place, argument in enumerate(arguments, 1):
         statement = statement.replace(f"${place}", argument)
     return f"\\set store random(1, {channels})\n{statement};\n"

@@ -125,8 +125,7 @@ class Rival:
 
 
 def _columns(queries: Sequence[PageQuery]) -> tuple[tuple[object, ...], ...]:
-    channels, afters, limits = zip(*queries, strict=True)
-    return channels, afters, limits
+    return tuple(zip(*queries, strict=True))
 
 
 def main() -> None:

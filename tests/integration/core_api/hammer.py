@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeAlias
 import asyncpg
 
 from core_api.access import Caller
+from core_api.admission import OpenLimits
 from core_api.commanding import Commands
 from core_api.errors import UnavailableError
 from core_api.main import new_order_id, utc_now
@@ -33,6 +34,7 @@ WRITERS: Final = 5
 ORDERS_EACH: Final = 20
 _CONNECTIONS: Final = 3
 """Of each process."""
+_ROOM: Final = OpenLimits(table_orders=8000)
 
 
 class Scheme(Protocol):
@@ -60,7 +62,7 @@ class Counters:
         await upgrade(url)
 
     def writer(self, pool: Pool) -> Write:
-        commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+        commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None, _ROOM)
 
         async def write(store: str, chance: random.Random) -> None:
             table = str(chance.randrange(3))

@@ -46,9 +46,8 @@ async def log(
 
 async def explained(connection: Connection, *queries: PageQuery) -> list[dict[str, Any]]:
     """The scans of tables that PAGES made for these queries."""
-    channels, afters, limits = zip(*queries, strict=True)
     text = await connection.fetchval(
-        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {PAGES}", channels, afters, limits
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {PAGES}", *zip(*queries, strict=True)
     )
     return [node for node in nodes(json.loads(text)[0]["Plan"]) if "Relation Name" in node]
 
@@ -91,7 +90,7 @@ async def test_reads_take_no_lock_that_a_writer_waits_for(database_url: str) -> 
         async with pool.acquire() as connection, connection.transaction():
             one: Any = OneConnection(connection)
             await read_pages(one, [PageQuery("store:1", 0, 10)])
-            await read_snapshots(one, [SnapshotQuery("store:1", "1", None, None, None, None)])
+            await read_snapshots(one, [SnapshotQuery("store:1", "1", None, 1000, None, None)])
             await read_snapshots(one, [SnapshotQuery("table:1/5", "1", "5", 7, None, 0)])
             await read_moved(one, {"store:1": 0})
             assert [row["mode"] for row in await connection.fetch(_LOCKS)] == ["AccessShareLock"]

@@ -17,6 +17,7 @@ from client_sdk.contract.ticket import TicketKeys
 from core_api.access import Caller
 from core_api.fetch import FetchSync
 from core_api.http import CoreApi, Limits
+from core_api.large import LargeAnswers
 from core_api.load import Bound, Pace, RateLimit
 from core_api.metrics import CoreMetrics
 from core_api.quick import QuickSync
@@ -41,7 +42,7 @@ class Database:
         if "table:1/bug" in channels:
             raise ZeroDivisionError
         if statement == reads.PAGES:
-            afters, limits = more
+            afters, limits, _rooms = more
             return [
                 ["e1", 1.5, HEAD, 7, 1, seqs, [f'"n":{seq}}}' for seq in seqs], CONTENT]
                 for seqs in (
@@ -49,7 +50,7 @@ class Database:
                     for after, limit in zip(afters, limits, strict=True)
                 )
             ]
-        opened = ["e1", 1.5, HEAD, 7, 1, [UUID(int=1)], ['{"id":"a"}'], [UUID(int=2)]]
+        opened = ["e1", 1.5, HEAD, 7, 1, [UUID(int=1)], ['{"id":"a"}'], 1, [UUID(int=2)]]
         opened.append(CONTENT)
         return [opened] * len(channels)
 
@@ -79,6 +80,7 @@ def core() -> CoreApi:
         5.0,
         metrics.reset_given,
         lambda _channel: None,
+        LargeAnswers(lambda: 0.0),
     )
     rate = RateLimit(1000.0, 10_000, lambda: 0.0)
     for _ in range(10_000):

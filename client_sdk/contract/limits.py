@@ -1,0 +1,49 @@
+"""The sizes that clients and servers must agree on. Pure.
+
+What stands in another module of the contract (`cursor.MAX_CHANNELS`, `ticket.MAX_TICKET_CHARS`,
+`sync.MAX_LIMIT`, `frame.MAX_EVENT_BYTES`) is not repeated here. All sizes together, and how they
+must fit each other, are the table of `server_common/limits.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_ORDER_BYTES: Final = 58 * 1024
+"""The most that an order may have, as JSON in UTF-8 and as the owner sees it, when it is placed or
+changed. A later step may add a reason; the event must still fit `MAX_EVENT_LINE_BYTES`."""
+
+MAX_EVENT_LINE_BYTES: Final = 64 * 1024 - 1
+"""The longest line of a stream. Common SSE clients stop at a line of 64 KiB."""
+
+MAX_SYNC_BYTES: Final = 64 << 20
+"""The longest answer of Fetch Sync that a client reads."""
+
+MAX_SYNC_BODY_BYTES: Final = 128 * 1024
+"""The longest body of `POST /v1/sync`: it takes `MAX_CHANNELS` channels of the longest names."""
+
+MAX_SUBJECT_CHARS: Final = 200
+"""The longest subject that a ticket for `MAX_CHANNELS` channels has room for."""
+
+_ID: Final = "x" * 64
+_SEQ: Final = 2**63 - 1
+
+LONGEST_CHANNEL: Final = f"table:{_ID}/{_ID}"
+"""A channel's name of the greatest length."""
+
+LONGEST_CURSOR_BYTES_EACH: Final = len(f"{LONGEST_CHANNEL}@{_SEQ},")
+"""What each channel may add to a cursor."""
+
+LONGEST_JSON_BYTES_EACH: Final = len(f'"{LONGEST_CHANNEL}": {_SEQ}, ')
+"""What each channel may add to a state vector in JSON, with the spaces that most writers put in."""
+
+ENVELOPE_BYTES: Final = len(
+    f'data: {{"id":"{LONGEST_CHANNEL}@{_SEQ}","seq":{_SEQ},"type":"order.preparing",'
+    '"occurred_at":"2026-11-21T03:00:38.624170Z",'
+    '"order_id":"01a1fc0c-7a60-77c9-ba73-87c38a9e69f5","order_version":2147483647,"data":}'
+)
+"""What a line of a stream holds beside the order."""
+
+REASON_BYTES: Final = 500 * 6 + 64
+"""What a step may add to an order: a reason of 500 characters, each escaped as \\u0001 is, a longer
+status and more digits of the version."""

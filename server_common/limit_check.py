@@ -1,0 +1,157 @@
+"""How the limits must fit each other: a limit that lies above the next one behind it lets something
+in that can never come out. Pure.
+
+Each server puts its settings into the table when it starts, and stops if there is a contradiction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from client_sdk.contract.cursor import MAX_CHANNELS
+from client_sdk.contract.limits import (
+    ENVELOPE_BYTES,
+    LONGEST_JSON_BYTES_EACH,
+    MAX_ORDER_BYTES,
+    REASON_BYTES,
+)
+from server_common.limits import (
+    ANSWER_FRAME_BYTES_EACH,
+    EVENT_LINE,
+    FRAME_HEAD_BYTES,
+    KIB,
+    LONGEST_CHANNELS_IN_QUERY,
+    LONGEST_CURSOR_IN_QUERY,
+    LONGEST_TICKET,
+    MIB,
+    OTHER_HEAD_BYTES,
+    RECORD_HEADER_BYTES,
+    TABLE,
+    WRITES_PER_BATCH,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """`times` × `small` + `more` must be at most `large`; both are names of limits."""
+
+    small: str
+    large: str
+    why: str
+    times: int = 1
+    more: int = 0
+
+
+RELATIONS: Final[tuple[Relation, ...]] = (
+    Relation("order", "request body", "each order that is taken can be sent by itself"),
+    Relation("order", "Kafka command", "each order that is taken can be sent through Kafka"),
+    Relation("Kafka command", "dead letter", "what is refused can be kept", more=16 * KIB),
+    Relation("batch body", "proxy: request body", "the proxy lets pass what Core takes"),
+    Relation("sync body", "proxy: request body", "the proxy lets pass what Core takes"),
+    Relation("request head", "proxy: request head", "the proxy lets pass what Core takes"),
+    Relation("stream request head", "proxy: request head", "the proxy lets pass what events takes"),
+    Relation("orders in a batch", "writes in one transaction", "a batch is written in one go"),
+    Relation(
+        "order", "largest event", "a later reason and the event around it have room",
+        more=REASON_BYTES + ENVELOPE_BYTES,
+    ),
+    Relation("largest event", "line of a stream", "clients with a limit of 64 KiB a line read it"),
+    Relation("largest event", "event, SDK", "the SDK reads it"),
+    Relation(
+        "largest event", "publication", "the store's and the table's line make one record",
+        times=2, more=RECORD_HEADER_BYTES,
+    ),
+    Relation("publication", "producer's request", "the producer sends what the relay publishes"),
+    Relation("publication", "topic: max.message.bytes", "Kafka takes what the relay publishes"),
+    Relation(
+        "largest event", "what waits for one slow client", "an event alone makes nobody slow",
+        more=FRAME_HEAD_BYTES,
+    ),
+    Relation("largest event", "rings in all", "a ring holds any event", more=FRAME_HEAD_BYTES),
+    Relation("order", "open orders of a table in bytes", "a table can order", more=REASON_BYTES),
+    Relation("open orders of a table", "open orders of a subject in a store", "tables come first"),
+    Relation(
+        "open orders of a table in bytes", "open orders of a subject in a store in bytes",
+        "tables come first",
+    ),
+    Relation(
+        "open orders of a subject in a store", "open orders of a store",
+        "no subject takes up a whole store",
+    ),
+    Relation(
+        "open orders of a subject in a store in bytes", "open orders of a store in bytes",
+        "no subject takes up a whole store",
+    ),
+    Relation(
+        "open orders of a store in bytes", "answer without `orders`",
+        "a whole snapshot fits one answer, with what two processes may write at once",
+        more=2 * WRITES_PER_BATCH * MAX_ORDER_BYTES,
+    ),
+    Relation(
+        "largest event", "answer from a shared read", "an answer brings its reader further",
+        more=ANSWER_FRAME_BYTES_EACH,
+    ),
+    Relation("answer from a shared read", "answer", "a large answer is the larger one"),
+    Relation("answer", "answer without `orders`", "one page is no more than the whole"),
+    Relation(
+        "answer without `orders`", "answer, SDK", "the SDK reads every answer",
+        more=MAX_CHANNELS * ANSWER_FRAME_BYTES_EACH + LONGEST_TICKET + MIB,
+    ),
+    Relation(
+        "channels", "answer without `orders`", "one event of each channel fits one answer",
+        times=EVENT_LINE,
+    ),
+    Relation(
+        "answer without `orders`", "large answers of a subject, in a burst",
+        "two devices of a subject can start at once", times=2,
+    ),
+    Relation("longest ticket", "ticket", "a client of the most channels can be pushed to"),
+    Relation(
+        "ticket", "stream query", "the query has room for a ticket and a cursor",
+        more=LONGEST_CURSOR_IN_QUERY + KIB,
+    ),
+    Relation(
+        "stream query", "stream request head", "the head has room for the query and headers",
+        more=OTHER_HEAD_BYTES,
+    ),
+    Relation(
+        "channels", "request head", "a GET can name all channels and a cursor of them",
+        more=LONGEST_CURSOR_IN_QUERY + LONGEST_CHANNELS_IN_QUERY + OTHER_HEAD_BYTES,
+    ),
+    Relation(
+        "channels", "sync body", "a POST can name all channels",
+        times=LONGEST_JSON_BYTES_EACH, more=KIB,
+    ),
+)  # fmt: skip
+
+DEFAULTS: Final[Mapping[str, int]] = {limit.name: limit.value for limit in TABLE}
+_BY_NAME: Final = {limit.name: limit for limit in TABLE}
+
+
+def with_settings(settings: object) -> dict[str, int]:
+    """The values of all limits, those that these settings hold put in place of the defaults."""
+    return dict(DEFAULTS) | {
+        limit.name: getattr(settings, limit.setting)
+        for limit in TABLE
+        if limit.setting and hasattr(settings, limit.setting)
+    }
+
+
+def contradictions(values: Mapping[str, int]) -> list[str]:
+    """Which limits do not fit each other, in words that name both; empty: all fit."""
+    return [
+        _told(relation, values)
+        for relation in RELATIONS
+        if relation.times * values[relation.small] + relation.more > values[relation.large]
+    ]
+
+
+def _told(relation: Relation, values: Mapping[str, int]) -> str:
+    small, large = _BY_NAME[relation.small], _BY_NAME[relation.large]
+    needed = relation.times * values[relation.small] + relation.more
+    return (
+        f"{small.shown}={values[small.name]} and {large.shown}={values[large.name]} do not fit "
+        f"each other: {large.shown} must be at least {needed}, so that {relation.why}"
+    )

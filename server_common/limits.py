@@ -1,0 +1,181 @@
+"""Every size from the door to the screen, as one table. Pure.
+
+`docs/settings.md` is made from `TABLE`. Each server puts its own settings into the table when it
+starts (`server_common/limit_check.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from client_sdk.contract.channel import MAX_SEQ
+from client_sdk.contract.cursor import MAX_CHANNELS
+from client_sdk.contract.frame import MAX_EVENT_BYTES
+from client_sdk.contract.limits import (
+    ENVELOPE_BYTES,
+    LONGEST_CHANNEL,
+    LONGEST_CURSOR_BYTES_EACH,
+    LONGEST_JSON_BYTES_EACH,
+    MAX_EVENT_LINE_BYTES,
+    MAX_ORDER_BYTES,
+    MAX_SUBJECT_CHARS,
+    MAX_SYNC_BODY_BYTES,
+    MAX_SYNC_BYTES,
+    REASON_BYTES,
+)
+from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS
+from client_sdk.contract.ticket import MAX_TICKET_CHARS
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+BODY_BYTES: Final = 64 * KIB
+BATCH_BODY_BYTES: Final = MIB
+BATCH_ORDERS: Final = 100
+COMMAND_BYTES: Final = 64 * KIB
+WRITES_PER_BATCH: Final = 100
+CORE_HEAD_BYTES: Final = 256 * KIB
+EVENTS_QUERY_BYTES: Final = 2 * MAX_TICKET_CHARS
+EVENTS_HEAD_BYTES: Final = EVENTS_QUERY_BYTES + 32 * KIB
+PROXY_HEAD_BYTES: Final = 272 * KIB
+"""`large_client_header_buffers` of deploy/nginx/nginx.conf; a test compares them."""
+PROXY_BODY_BYTES: Final = 1100 * KIB
+"""`client_max_body_size` of deploy/nginx/nginx.conf; a test compares them."""
+PUBLICATION_BYTES: Final = 512 * KIB
+PRODUCER_REQUEST_BYTES: Final = MIB
+TOPIC_MESSAGE_BYTES: Final = MIB
+DEAD_LETTER_BYTES: Final = 4 * MIB
+
+GATHERED_ANSWER_BYTES: Final = 128 * KIB
+ANSWER_BYTES: Final = MIB
+WHOLE_ANSWER_BYTES: Final = 48 * MIB
+LARGE_ANSWERS_AT_ONCE: Final = 4
+LARGE_ANSWERS_WAITING: Final = 8
+LARGE_ANSWER_BYTES_PER_S: Final = 8 * MIB
+LARGE_ANSWER_BURST_BYTES: Final = 128 * MIB
+
+OPEN_TABLE_ORDERS: Final = 200
+OPEN_TABLE_BYTES: Final = MIB
+OPEN_SUBJECT_ORDERS: Final = 8_000
+OPEN_SUBJECT_BYTES: Final = 24 * MIB
+OPEN_STORE_ORDERS: Final = 10_000
+OPEN_STORE_BYTES: Final = 32 * MIB
+
+_OTHER_TICKET_BYTES: Final = 256
+OTHER_HEAD_BYTES: Final = 16 * KIB
+RECORD_HEADER_BYTES: Final = 1024
+ANSWER_FRAME_BYTES_EACH: Final = 2 * len(LONGEST_CHANNEL) + 512
+FRAME_HEAD_BYTES: Final = len(f"id: {LONGEST_CHANNEL}@{MAX_SEQ}\nevent: order.preparing\n") + 2
+
+EVENT_LINE: Final = MAX_ORDER_BYTES + REASON_BYTES + ENVELOPE_BYTES
+# A ticket is JSON in base64, which makes four characters of three bytes.
+LONGEST_TICKET: Final = (
+    4 * (MAX_CHANNELS * LONGEST_JSON_BYTES_EACH + 6 * MAX_SUBJECT_CHARS + _OTHER_TICKET_BYTES) // 3
+    + _OTHER_TICKET_BYTES
+)
+# In a query the three separators of an event id, and the comma, are written as %XX.
+LONGEST_CURSOR_IN_QUERY: Final = MAX_CHANNELS * (LONGEST_CURSOR_BYTES_EACH + 4 * 2)
+LONGEST_CHANNELS_IN_QUERY: Final = MAX_CHANNELS * (len(f"&channel={LONGEST_CHANNEL}") + 2 * 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One size: where it is held, and what happens beyond it."""
+
+    name: str
+    value: int
+    unit: Literal["bytes", "count", "bytes/s"]
+    where: str
+    beyond: str
+    setting: str | None = None
+    """The field of the settings that holds it; None: it is fixed."""
+
+    @property
+    def shown(self) -> str:
+        """Its name in a message."""
+        return f"YABAM_{self.setting.upper()}" if self.setting else f"the limit {self.name!r}"
+
+
+TABLE: Final[tuple[Limit, ...]] = (
+    # What comes in at Core's door.
+    Limit("request head", CORE_HEAD_BYTES, "bytes", "Core", "400, and the connection is closed"),
+    Limit("request body", BODY_BYTES, "bytes", "Core", "413 `too-large`"),
+    Limit("batch body", BATCH_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
+    Limit("orders in a batch", BATCH_ORDERS, "count", "Core", "422 `invalid`"),
+    Limit("sync body", MAX_SYNC_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
+    Limit("Kafka command", COMMAND_BYTES, "bytes", "ingest", "dead letter, `too-large`"),
+    Limit("dead letter", DEAD_LETTER_BYTES, "bytes", "ingest", "the headers are shortened"),
+    Limit("proxy: request head", PROXY_HEAD_BYTES, "bytes", "nginx", "414 or 400"),
+    Limit("proxy: request body", PROXY_BODY_BYTES, "bytes", "nginx", "413"),
+    # What is stored.
+    Limit("order", MAX_ORDER_BYTES, "bytes", "Core, ingest", "413 `too-large`, only that order"),
+    Limit("writes in one transaction", WRITES_PER_BATCH, "count", "Core", "the next transaction"),
+    Limit(
+        "open orders of a table", OPEN_TABLE_ORDERS, "count", "Core, ingest",
+        "409 `too-many-open`", "open_table_orders",
+    ),
+    Limit(
+        "open orders of a table in bytes", OPEN_TABLE_BYTES, "bytes", "Core, ingest",
+        "409 `too-many-open`", "open_table_bytes",
+    ),
+    Limit(
+        "open orders of a subject in a store", OPEN_SUBJECT_ORDERS, "count", "Core, ingest",
+        "409 `too-many-open`", "open_subject_orders",
+    ),
+    Limit(
+        "open orders of a subject in a store in bytes", OPEN_SUBJECT_BYTES, "bytes",
+        "Core, ingest", "409 `too-many-open`", "open_subject_bytes",
+    ),
+    Limit(
+        "open orders of a store", OPEN_STORE_ORDERS, "count", "Core, ingest",
+        "409 `too-many-open`", "open_store_orders",
+    ),
+    Limit(
+        "open orders of a store in bytes", OPEN_STORE_BYTES, "bytes", "Core, ingest",
+        "409 `too-many-open`", "open_store_bytes",
+    ),
+    # What goes through Kafka to the event servers, and from them to clients.
+    Limit("largest event", EVENT_LINE, "bytes", "follows from `order`", "cannot be"),
+    Limit("publication", PUBLICATION_BYTES, "bytes", "relay", "the next publication"),
+    Limit("producer's request", PRODUCER_REQUEST_BYTES, "bytes", "relay", "it is set aside"),
+    Limit("topic: max.message.bytes", TOPIC_MESSAGE_BYTES, "bytes", "Kafka", "Kafka refuses it"),
+    Limit(
+        "rings in all", 128 * MIB, "bytes", "event server",
+        "the oldest go; who is behind them syncs", "events_ring_bytes",
+    ),
+    Limit(
+        "what waits for one slow client", 256 * KIB, "bytes", "event server", "`bye: slow`",
+        "events_buffer_bytes",
+    ),
+    Limit("line of a stream", MAX_EVENT_LINE_BYTES, "bytes", "SSE libraries", "they give up"),
+    Limit("event, SDK", MAX_EVENT_BYTES, "bytes", "SDK", "the stream counts as malformed"),
+    # Fetch Sync.
+    Limit("channels", MAX_CHANNELS, "count", "Core, event server, SDK", "400"),
+    Limit("`limit`", MAX_LIMIT, "count", "Core", "400 or 422"),
+    Limit("`orders`", MAX_ORDERS, "count", "Core", "400 or 422"),
+    Limit(
+        "answer from a shared read", GATHERED_ANSWER_BYTES, "bytes", "Core",
+        "it is read by itself, as a large one",
+    ),
+    Limit("answer", ANSWER_BYTES, "bytes", "Core", "`has_more`, or the snapshot's `next`"),
+    Limit("answer without `orders`", WHOLE_ANSWER_BYTES, "bytes", "Core", "413: ask with `orders`"),
+    Limit("answer, SDK", MAX_SYNC_BYTES, "bytes", "SDK", "the answer counts as malformed"),
+    Limit("large answers at once", LARGE_ANSWERS_AT_ONCE, "count", "Core", "they wait"),
+    Limit(
+        "large answers of a subject, waiting", LARGE_ANSWERS_WAITING, "count", "Core",
+        "429 `too-many-requests`",
+    ),
+    Limit(
+        "large answers of a subject", LARGE_ANSWER_BYTES_PER_S, "bytes/s", "Core",
+        "they wait, then 429 `too-many-requests`",
+    ),
+    Limit(
+        "large answers of a subject, in a burst", LARGE_ANSWER_BURST_BYTES, "bytes", "Core",
+        "they wait, then 429 `too-many-requests`",
+    ),
+    Limit("longest ticket", LONGEST_TICKET, "bytes", "follows from `channels`", "cannot be"),
+    Limit("ticket", MAX_TICKET_CHARS, "bytes", "Core, event server", "`stream` is null"),
+    Limit("stream query", EVENTS_QUERY_BYTES, "bytes", "event server", "400"),
+    Limit("stream request head", EVENTS_HEAD_BYTES, "bytes", "event server", "400"),
+)  # fmt: skip

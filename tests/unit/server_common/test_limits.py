@@ -1,0 +1,102 @@
+"""The limits fit each other, and the places that hold them say the same as the table."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from client_sdk.contract.channel import MAX_SEQ
+from client_sdk.contract.cursor import MAX_CHANNELS, format_cursor
+from client_sdk.contract.limits import (
+    LONGEST_CHANNEL,
+    MAX_ORDER_BYTES,
+    MAX_SUBJECT_CHARS,
+    MAX_SYNC_BODY_BYTES,
+)
+from client_sdk.contract.ticket import MAX_TICKET_CHARS, Ticket, TicketKeys
+from server_common.limit_check import DEFAULTS, RELATIONS, Relation, contradictions, with_settings
+from server_common.limits import (
+    CORE_HEAD_BYTES,
+    EVENTS_QUERY_BYTES,
+    PROXY_BODY_BYTES,
+    PROXY_HEAD_BYTES,
+    TABLE,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+def longest_channels() -> list[str]:
+    """The most channels, all of the longest names."""
+    return [LONGEST_CHANNEL[:-3] + f"{n:03}" for n in range(MAX_CHANNELS)]
+
+
+def test_the_limits_as_they_are_fit_each_other() -> None:
+    assert contradictions(DEFAULTS) == []
+
+
+def test_each_limit_stands_once_in_the_table() -> None:
+    assert len({limit.name for limit in TABLE}) == len(TABLE)
+
+
+@pytest.mark.parametrize("relation", RELATIONS, ids=lambda r: f"{r.small} <= {r.large}")
+def test_a_relation_that_is_broken_is_told_with_both_names(relation: Relation) -> None:
+    needed = relation.times * DEFAULTS[relation.small] + relation.more
+    just = contradictions(DEFAULTS | {relation.large: needed})
+    told = contradictions(DEFAULTS | {relation.large: needed - 1})
+    ours = [text for text in told if text not in just]
+    shown = {limit.name: limit.shown for limit in TABLE}
+    assert any(
+        shown[relation.small] in text and shown[relation.large] in text and str(needed) in text
+        for text in ours
+    )
+
+
+def test_settings_take_the_place_of_the_defaults_and_are_named_as_variables() -> None:
+    class Settings:
+        events_buffer_bytes = 1024
+        open_store_bytes = 60 << 20
+
+    told = contradictions(with_settings(Settings()))
+    assert len(told) == 2
+    assert any("YABAM_EVENTS_BUFFER_BYTES=1024" in text for text in told)
+    assert any("YABAM_OPEN_STORE_BYTES=62914560" in text for text in told)
+
+
+def test_a_ticket_for_the_most_channels_of_the_longest_names_can_be_used() -> None:
+    keys = TicketKeys({"k" * 64: b"x" * 32}, "k" * 64)
+    cursor = dict.fromkeys(longest_channels(), MAX_SEQ)
+    ticket = Ticket("E" * 26, cursor, 1763694038.123456, 1763694068.123456, "\x01" * 200)
+    text = keys.sign(ticket)
+    assert len(ticket.subject) == MAX_SUBJECT_CHARS
+    assert len(text) <= MAX_TICKET_CHARS <= DEFAULTS["longest ticket"] * 2
+    assert len(text) <= DEFAULTS["longest ticket"]
+    assert keys.verify(text, 1763694039.0) == ticket
+    quoted = re.sub(r"[:/@,]", "%2C", format_cursor(cursor))
+    assert len(f"ticket={text}&lastEventId={quoted}") <= EVENTS_QUERY_BYTES
+
+
+def test_a_get_and_a_post_of_the_most_channels_fit() -> None:
+    names = longest_channels()
+    cursor = format_cursor(dict.fromkeys(names, MAX_SEQ))
+    query = "&".join(f"channel={re.sub('[:/]', '%2F', name)}" for name in names)
+    query += "&lastEventId=" + re.sub(r"[:/@,]", "%2C", cursor)
+    assert len(query) + 8192 < CORE_HEAD_BYTES
+    body = '{"channels": {' + ", ".join(f'"{name}": {MAX_SEQ}' for name in names) + "}}"
+    assert len(body) < MAX_SYNC_BODY_BYTES
+
+
+def test_the_proxys_limits_are_those_of_the_table() -> None:
+    text = (ROOT / "deploy/nginx/nginx.conf").read_text()
+    heads = re.search(r"large_client_header_buffers \d+ (\d+)k;", text)
+    body = re.search(r"client_max_body_size (\d+)k;", text)
+    assert heads
+    assert body
+    assert int(heads[1]) * 1024 == PROXY_HEAD_BYTES
+    assert int(body[1]) * 1024 == PROXY_BODY_BYTES
+
+
+def test_an_order_leaves_room_in_a_line_of_64_kib() -> None:
+    assert MAX_ORDER_BYTES < DEFAULTS["largest event"] < 64 * 1024
