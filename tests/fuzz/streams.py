@@ -10,7 +10,7 @@ from client_sdk.contract.frame import SseEvent, SseParser, encode_frame
 from client_sdk.contract.record import (
     Headers,
     OrderRecord,
-    WatermarkRecord,
+    Record,
     decode_record,
     split_ids,
 )
@@ -72,7 +72,7 @@ def record(data: bytes) -> None:
     ]
     with suppress(RecordError):
         found = decode_record(value or None, headers)
-        assert isinstance(found, OrderRecord | WatermarkRecord)
+        assert isinstance(found, Record)
         if isinstance(found, OrderRecord):
             assert len(found.ids) == len(found.lines)
             split_ids(found.ids)

@@ -18,6 +18,7 @@ from client_sdk.signals import (
     StreamHello,
 )
 from client_sdk.tracks import NEVER
+from event_server.audience import Claim
 from event_server.hub import Hub
 from tests.simulation.client import Parts
 from tests.simulation.servers import ModelServer
@@ -115,16 +116,7 @@ class StopsPollingFirst(Machine):
 
 
 class _HubWithoutRingCheck(Hub):
-    def _covers(self, channel: str, position: int, synced: int) -> bool:
-        return True
-
-    def _refusal(
-        self,
-        positions: Mapping[str, int],
-        synced: Mapping[str, int],
-        issued_at: float,
-        epoch: str,
-    ) -> None:
+    def _refusal(self, claims: Mapping[str, Claim], issued_at: float, epoch: str) -> None:
         return None
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from random import Random
 
 from client_sdk.contract.record import WatermarkRecord, encode_watermark_record
+from event_server.audience import Subscriber
 from event_server.clock import DatabaseClock
 from event_server.frames import Frames, as_text
 from event_server.health import Health
-from event_server.audience import Subscriber
 from event_server.hub import Hub
 from event_server.intake import Intake, Reach
 from event_server.ring import Rings

@@ -109,8 +109,8 @@ FOREIGN_SKIPPED: Final = Protection(
     (
         Patch(
             "event_server/intake.py",
-            "        except (RecordError, FrameError) as error:\n",
-            "        except ZeroDivisionError as error:\n",
+            '            self._skipped("foreign", str(error))\n',
+            "            raise\n",
         ),
     ),
 )
@@ -132,7 +132,7 @@ NO_BLIND_WINDOW: Final = Protection(
     (
         Patch(
             "event_server/hub.py",
-            "                replay += map(self._frames.order, ring.after(position))\n",
+            "                replay += map(self._frames.order, ring.after(claim.position))\n",
             "                pass\n",
         ),
         CLIENT_TAKES_GAPS,

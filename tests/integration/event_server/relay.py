@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from client_sdk.contract.record import Headers, partition_of
+from client_sdk.contract.record import Headers, encode_sent, partition_of
 from core_api.topics import ensure_topics, events_topic
 from tests.unit.event_server.parts import EPOCH, order_record, watermark_record
 
@@ -27,11 +29,21 @@ class Relay:
         self._producer = producer
         self._topic = topic
         self._marking: asyncio.Task[None] | None = None
+        self._session = ""
+        self._numbers: Counter[int] = Counter()
+
+    def begin_session(self) -> None:
+        """From now on each record says which one of this session it is."""
+        self._session = uuid4().hex
+        self._numbers.clear()
 
     async def write(
         self, partition: int, value: bytes | None, headers: Headers, at: float | None = None
     ) -> None:
         """One record, stamped now or `at`."""
+        if self._session and headers:
+            headers = [*headers, encode_sent(self._session, self._numbers[partition])]
+            self._numbers[partition] += 1
         batch = self._producer.create_batch()
         stamp = round((time.time() if at is None else at) * 1000)
         batch.append(key=None, value=value, timestamp=stamp, headers=list(headers))

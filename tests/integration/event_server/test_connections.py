@@ -481,3 +481,51 @@ class TestTls:
                 # By an abort, or by its last words, if the kernel's buffers have grown meanwhile.
                 await server.until_open(0)
         assert server.server.streams.ended["slow"] == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/stream?ticket=x", "/healthz"])
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        ("GET {} HTTP/1.1\r\n", "no Host"),
+        ("GET {} HTTP/1.1\r\nhost: a\r\nHost: a\r\n", "more than one Host"),
+        ("GET {} HTTP/1.0\r\nhost: a\r\nhost: b\r\n", "more than one Host"),
+        ("GET {} HTTP/1.1\r\nhost: a b\r\n", "Host header is not"),
+        ("GET {} HTTP/1.1\r\nhost: a@b\r\n", "Host header is not"),
+        ("GET {} HTTP/1.1\r\nhost: a, b\r\n", "Host header is not"),
+        ("GET {} HTTP/1.1\r\nhost:\r\n", "Host header is not"),
+        ("GET {} HTTP/2.0\r\nhost: a\r\n", "HTTP/1.1"),
+    ],
+)
+async def test_a_head_that_breaks_the_rules_is_refused_whoever_answers(
+    start: Start, path: str, head: str, says: str
+) -> None:
+    server = await start()
+    async with connected(server) as client:
+        client.writer.write((head.format(path) + "\r\n").encode())
+        client.get("/healthz")  # nothing behind it is answered
+        answer = await client.answer()
+        assert (answer.status, answer.slug) == (400, "bad-request")
+        assert says in json.loads(answer.body)["detail"]
+        assert answer.headers["connection"] == "close"
+        assert await client.at_end()
+
+
+@pytest.mark.parametrize("host", ["x", "events.example:8443", "[::1]:8001", "10.0.0.1"])
+async def test_any_host_will_do(start: Start, host: str) -> None:
+    server = await start()
+    async with connected(server) as client:
+        client.writer.write(f"GET /healthz HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+        assert (await client.answer()).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/stream", "/healthz", "/readyz", "/metrics"])
+async def test_a_method_that_a_path_does_not_take_is_told_what_it_takes(
+    start: Start, path: str
+) -> None:
+    server = await start()
+    async with connected(server) as client:
+        client.writer.write(f"DELETE {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        answer = await client.answer()
+        assert answer.status == 405
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -23,9 +26,9 @@ from core_api.topics import (
     inbound_topic,
 )
 from deploy.kafka.server import KafkaServer
-from event_server.errors import SettingsError
 from tests.integration.event_server.relay import PARTITIONS, admin_of, relay_to
 from tests.integration.event_server.test_source import reading
+from tests.unit.event_server.parts import watermark_record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
 
@@ -108,23 +111,103 @@ async def test_another_number_of_partitions_is_refused_with_what_to_do(
     await ensure_topics(address, [inbound_topic(topic, 4)], 5)  # any number will do for these
 
 
-async def test_partitions_added_under_way_stop_the_reading_with_a_plain_word(
+async def test_partitions_added_under_way_end_the_streams_until_the_topic_fits_again(
     address: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stores would move to other partitions: from here on nothing could be promised."""
+    """Stores would move to other partitions: from here on nothing could be promised. The process
+    goes on, says why it is not ready, and works again by itself."""
 
     def quick(*arguments: Any, **settings: Any) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(*arguments, **(settings | {"metadata_max_age_ms": 500}))
 
     monkeypatch.setattr(event_server.source, "AIOKafkaConsumer", quick)
-    async with relay_to(address, topic) as relay:
+    async with admin_of(address) as admin, relay_to(address, topic) as relay:
         relay.keep_marking()
         async with reading(address, topic) as it:
             await it.until_warm()
-            async with admin_of(address) as admin:
-                await admin.create_partitions({topic: NewPartitions(PARTITIONS + 1)})
-            with pytest.raises(SettingsError, match="has 5 partitions, YABAM_PARTITIONS=4"):
-                await asyncio.wait_for(it.task, 20)
+            subscriber = it.follow("1", 0)
+            await admin.create_partitions({topic: NewPartitions(PARTITIONS + 1)})
+            await it.until(lambda: it.source.trouble)
+            assert "has 5 partitions, YABAM_PARTITIONS=4" in (it.source.trouble or "")
+            assert subscriber.ended
+            assert not it.hub.warm
+            await relay.stop_marking()
+            await admin.delete_topics([topic])
+            async with relay_to(address, topic) as again:
+                again.keep_marking()
+                await it.until_warm()
+                assert it.source.trouble is None
+
+
+def while_frozen(work: Coroutine[Any, Any, None]) -> None:
+    """Let something happen while nothing of this thread runs, as with SIGSTOP: the reader neither
+    reads nor asks, and goes on where it stood."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+async def make_anew(address: str, topic: str) -> None:
+    """Delete a topic; return when another can be made under its name."""
+    async with admin_of(address) as admin:
+        await admin.delete_topics([topic])
+        while topic in await admin.list_topics():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_topic_made_anew_and_refilled_beyond_our_offset_is_another_log(
+    address: str, topic: str, restarts: bool
+) -> None:
+    """A false proof of silence: the server reads on at its old offset as if nothing had been.
+    `restarts`: a relay begins a new session exactly at that offset."""
+    partition = partition_of("1", PARTITIONS)
+
+    async def refill() -> None:
+        await make_anew(address, topic)
+        async with relay_to(address, topic) as relay:
+            relay.begin_session()
+            await relay.publish("1", 4)  # at an offset that the server has read already
+            for _ in range(read - 1):
+                await relay.write(partition, None, watermark_record(time.time()))
+            if restarts:
+                relay.begin_session()
+            for _ in range(5):
+                await relay.mark()
+
+    async with relay_to(address, topic) as relay, reading(address, topic) as it:
+        relay.begin_session()
+        await relay.publish("1", 1, 2, 3)
+        read = 3
+        while not it.hub.warm:
+            await relay.mark()
+            read += 1
+        subscriber = it.follow("1", 3)
+        await it.until(lambda: it.hub.rings.get("store:1") and it.offset(partition) == read)
+        while_frozen(refill())
+        await it.until(lambda: it.lost)
+        assert subscriber.types() == ["sync-required"]
+        assert it.lost == [True]
+        async with relay_to(address, topic) as again:
+            again.begin_session()
+            while not it.hub.warm:
+                await again.mark()
+        assert it.head("1") == 4
+
+
+async def test_a_relay_that_restarts_ends_no_stream(address: str, topic: str) -> None:
+    async with relay_to(address, topic) as relay, reading(address, topic) as it:
+        relay.begin_session()
+        while not it.hub.warm:
+            await relay.mark()
+        subscriber = it.follow("1", 0)
+        for seq in range(1, 6):
+            await relay.publish("1", seq)
+            relay.begin_session()
+            await relay.mark()
+        await it.until(lambda: it.head("1") == 5)
+        assert subscriber.ids() == [f"store:1@{seq}" for seq in range(1, 6)]
+        assert it.lost == []
+        assert it.skipped == {}
 
 
 async def test_a_record_larger_than_a_whole_fetch_is_left_out_and_reading_goes_on(

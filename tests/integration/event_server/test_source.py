@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
+from unittest import mock
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +20,7 @@ from deploy.kafka.server import KafkaServer
 from event_server.clock import DatabaseClock
 from event_server.errors import SettingsError
 from event_server.hub import Hub
+from event_server.intake import Intake
 from event_server.ring import Rings
 from event_server.source import KafkaSource, Where
 from tests.integration.event_server.relay import PARTITIONS, admin_of, make_topic, relay_to
@@ -39,11 +42,17 @@ class Reading:
             time.monotonic,
             time.time,
         )
+        self.offsets: dict[int, int] = {}
+        self._watch()
         self.task = asyncio.create_task(self.source.run())
 
     def head(self, store: str) -> int | None:
         ring = self.hub.rings.get(f"store:{store}")
         return None if ring is None else ring.head
+
+    def offset(self, partition: int) -> int:
+        """Where the partition is read next."""
+        return self.offsets.get(partition, -1) + 1
 
     def follow(self, store: str, position: int) -> FakeSubscriber:
         subscriber = FakeSubscriber()
@@ -64,6 +73,22 @@ class Reading:
     async def until_warm(self) -> None:
         await self.until(lambda: self.hub.warm)
 
+    def _watch(self) -> None:
+        """Note the offset of each record that the source gives to its intake."""
+        take, offsets = Intake.take, self.offsets
+
+        def noted(intake: Intake, partition: int, offset: int, *rest: Any) -> int | None:
+            again = take(intake, partition, offset, *rest)
+            if intake._hub is self.hub:
+                offsets[partition] = offset
+            return again
+
+        self._take = mock.patch.object(Intake, "take", noted)
+        self._take.start()
+
+    def stop_watching(self) -> None:
+        self._take.stop()
+
     def _lose(self, missing: bool) -> None:
         self.lost.append(missing)
         self.hub.forget("gap")
@@ -80,6 +105,7 @@ async def reading(
     try:
         yield me
     finally:
+        me.stop_watching()
         me.task.cancel()
         with contextlib.suppress(asyncio.CancelledError, SettingsError):
             await me.task

@@ -236,3 +236,138 @@ def test_old_events_leave_the_rings_by_the_database_clock() -> None:
 def test_an_accepted_request_keeps_what_was_asked() -> None:
     accepted = Accepted(TICKET, {A: 7})
     assert accepted.positions == {A: 7}
+
+
+class TestTheTrueReasonIsCounted:
+    def ended(self, streams: Streams) -> dict[str, int]:
+        return {reason: count for reason, count in streams.ended.items() if count}
+
+    def test_a_stream_that_the_hub_ended_was_not_ended_by_its_client(self) -> None:
+        streams = ready()
+        subscriber = connect(streams)
+        streams.hub.publish(A, 9, event(A, 9), 1000.0)
+        assert subscriber.types()[-1] == "sync-required"
+        streams.close(subscriber)
+        assert self.ended(streams) == {"sync-required": 1}
+        assert len(streams) == 0
+
+    def test_its_last_frame_has_as_long_to_leave_as_any(self) -> None:
+        streams = ready()
+        subscriber = connect(streams)
+        streams.hub.publish(A, 9, event(A, 9), 1000.0)
+        advance(streams, 0.1, 4.9)
+        assert not subscriber.aborted
+        advance(streams, 4.9, 5.4)
+        assert subscriber.aborted
+        assert self.ended(streams) == {"sync-required": 1, "aborted": 1}
+
+    @pytest.mark.parametrize("how", ["slow", "degraded", "drain", "timeout"])
+    def test_so_is_every_bye(self, how: str) -> None:
+        streams = ready(lifetime_s=(1.0, 1.0))
+        subscriber = connect(streams)
+        if how == "slow":
+            streams.slow(subscriber, 0.0)
+        elif how == "degraded":
+            streams.end_all("degraded", 0.0)
+        else:
+            if how == "drain":
+                streams.drain(0.0, 0.0)
+            advance(streams, 0.1, 1.3)
+        streams.close(subscriber)
+        assert self.ended(streams) == {how: 1}
+
+
+class Broken(FakeSubscriber):
+    """Cannot be written to any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breaks = False
+
+    def send(self, frame: bytes) -> None:
+        if self.breaks:
+            raise OSError("a bug of the transport")
+        super().send(frame)
+
+
+class TestOneThatCannotBeWrittenTo:
+    def streams(self) -> tuple[Streams, list[FakeSubscriber], Broken]:
+        streams = ready(heartbeat_s=0.1, lifetime_s=(3.0, 3.0))
+        streams.hub._failed = lambda subscriber, _error: streams.give_up(subscriber)
+        streams.hub.publish(A, 7, event(A, 7), 1000.0)
+        broken = Broken()
+        others = [connect(streams)]
+        accepted = streams.judge(StreamRequest(KEYS.sign(TICKET), "", ""), 0.0)
+        streams.open(broken, accepted, 0.0)
+        others += [connect(streams), connect(streams)]
+        broken.breaks = True
+        return streams, others, broken
+
+    def test_ends_alone_when_an_event_is_handed_out(self) -> None:
+        streams, others, broken = self.streams()
+        for seq in (8, 9):
+            streams.hub.publish(A, seq, event(A, seq), 1000.0)
+        assert all(one.ids() == [f"{A}@8", f"{A}@9"] for one in others)
+        assert broken.aborted
+        streams.close(broken)
+        assert streams.ended["failed"] == 1
+        assert streams.ended["client"] == 0
+
+    def test_ends_alone_when_a_heartbeat_is_due(self) -> None:
+        streams, others, broken = self.streams()
+        advance(streams, 0.1, 1.0)
+        assert all(one.types().count("heartbeat") >= 8 for one in others)
+        assert broken.aborted
+
+    def test_ends_alone_when_all_are_told_to_go(self) -> None:
+        streams, others, broken = self.streams()
+        streams.hub.forget("gap")
+        assert all(one.types()[-1] == "sync-required" for one in others)
+        assert broken.aborted
+
+    def test_ends_alone_when_its_time_has_come(self) -> None:
+        streams, others, broken = self.streams()
+        advance(streams, 0.1, 0.2)
+        streams.end_all("degraded", 0.2)
+        assert all(one.types()[-1] == "bye" for one in others)
+        assert broken.aborted
+
+
+class TestBeyondTheHead:
+    """`lastEventId` beyond what has come: never hello and then silence."""
+
+    def test_what_the_ticket_does_not_vouch_for_must_sync(self) -> None:
+        streams = ready()
+        assert connect(streams, last_event_id="9").types() == ["sync-required"]
+        streams.hub.publish(A, 7, event(A, 7), 1000.0)
+        assert connect(streams, last_event_id="9").types() == ["sync-required"]
+        assert connect(streams, last_event_id="7").types() == ["hello"]
+
+    def test_a_ticket_ahead_of_a_server_that_lags_is_good_until_the_watermark_passes_it(
+        self,
+    ) -> None:
+        streams = ready()
+        streams.hub.publish(A, 6, event(A, 6), 1000.0)
+        waiting = connect(streams)
+        assert waiting.types() == ["hello"]
+        streams.hub.mark(0, 1000.9, 0.9)
+        assert waiting.types() == ["hello"]
+        streams.hub.mark(0, 1001.0, 1.0)
+        assert waiting.types() == ["hello", "sync-required"]
+        assert connect(streams, 1.0).types() == ["sync-required"]
+
+    def test_one_whose_channel_comes_up_in_time_goes_on(self) -> None:
+        streams = ready()
+        streams.hub.publish(A, 6, event(A, 6), 1000.0)
+        waiting = connect(streams)
+        streams.hub.publish(A, 7, event(A, 7), 1000.0)
+        streams.hub.mark(0, 1002.0, 1.0)
+        streams.hub.publish(A, 8, event(A, 8), 1000.0)
+        assert waiting.ids() == [f"{A}@8"]
+
+    def test_a_quiet_channel_is_no_doubt(self) -> None:
+        streams = ready()
+        waiting = connect(streams)
+        streams.hub.mark(0, 1005.0, 5.0)
+        streams.hub.publish(A, 8, event(A, 8), 1004.0)
+        assert waiting.ids() == [f"{A}@8"]

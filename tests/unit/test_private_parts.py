@@ -1,0 +1,117 @@
+"""Each private part of another's package that this project uses, by name.
+
+An update may take any of them away without a word: `pyproject.toml` therefore bounds these packages
+from above, and this test says which part is gone when the bound is raised.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.producer.sender import Sender
+from sse_starlette.sse import AppStatus
+from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+ROOT = Path(__file__).parents[2]
+BOUNDED = ("aiokafka", "uvicorn", "sse-starlette", "httptools")
+
+
+def source(of: object) -> str:
+    """What stands in the file of a class."""
+    import inspect
+
+    return Path(inspect.getfile(of)).read_text()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        # event_server/edge_requests.py and core_api/connections.py build on this class.
+        "connection_lost",
+        "connection_made",
+        "data_received",
+        "on_body",
+        "on_header",
+        "on_headers_complete",
+        "on_message_begin",
+        "on_message_complete",
+        "on_response_complete",
+        "on_url",
+        "pause_writing",
+        "resume_writing",
+        "shutdown",
+        "timeout_keep_alive_handler",
+        "_unset_keepalive_if_required",
+    ],
+)
+def test_uvicorns_protocol_has_the_method(part: str) -> None:
+    assert callable(getattr(HttpToolsProtocol, part))
+
+
+async def test_uvicorns_protocol_keeps_its_state_where_we_look_for_it() -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        return None
+
+    protocol = HttpToolsProtocol(Config(app), ServerState(), {})
+    for part in (
+        "cycle",
+        "headers",
+        "loop",
+        "parser",
+        "pipeline",
+        "server_state",
+        "timeout_keep_alive_task",
+        "transport",
+        "url",
+    ):
+        assert hasattr(protocol, part), part
+    assert {"keep_alive", "response_complete"} <= set(
+        re.findall(r"self\.(\w+)", source(RequestResponseCycle))
+    )
+
+
+def test_uvicorns_server_has_what_our_stop_relies_on() -> None:
+    for part in ("capture_signals", "serve", "shutdown"):
+        assert callable(getattr(Server, part)), part
+    state = ServerState()
+    for part in ("connections", "default_headers", "total_requests"):
+        assert hasattr(state, part), part
+    server = Server(Config("any:app"))
+    for part in ("should_exit", "force_exit", "started", "server_state"):
+        assert hasattr(server, part), part
+
+
+async def test_aiokafkas_producer_is_made_of_the_parts_that_abandon_closes() -> None:
+    producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:9")
+    try:
+        assert producer._closed is False
+        assert isinstance(producer._sender, Sender)
+        assert callable(producer._sender.close)
+        assert callable(producer.client.close)
+        for part in ("create_batch", "send_batch", "partitions_for"):
+            assert callable(getattr(producer, part)), part
+    finally:
+        producer._closed = True  # it was never started
+
+
+def test_aiokafkas_consumer_has_what_the_source_asks() -> None:
+    for part in ("highwater", "partitions_for_topic", "seek", "getmany", "end_offsets"):
+        assert callable(getattr(AIOKafkaConsumer, part)), part
+
+
+def test_sse_starlette_can_be_told_to_leave_the_drain_to_us() -> None:
+    assert callable(AppStatus.disable_automatic_graceful_drain)
+
+
+def test_packages_whose_private_parts_are_used_are_bounded_from_above() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    server = project["optional-dependencies"]["server"]
+    for package in BOUNDED:
+        (wanted,) = (one for one in server if re.match(rf"{package}\b", one))
+        assert re.search(r",<\d", wanted), f"{wanted} has no upper bound"
