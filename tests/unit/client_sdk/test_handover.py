@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from client_sdk import ClientError, Reset
+from client_sdk.contract.digest import format_content_digest, format_digest
+from client_sdk.contract.order import decode_event
 from client_sdk.cursors import Checkpoint
 from client_sdk.handover import Handover
 from client_sdk.orders import OrderBook
 from client_sdk.signals import CheckDigest, Deliver
+from tests.conformance import cases
 from tests.unit.client_sdk.samples import EPOCH, event, order
 
 STORE = "store:12"
@@ -75,4 +80,36 @@ def test_a_digest_is_compared_only_after_the_changes_before_it() -> None:
     hand.saved()
     assert hand.take() is None
     assert [one.channel for one in hand.divergences()] == [STORE]
+    assert hand.divergences() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "differs"), [(None, False), ("0" * 32, True), ("known", False)]
+)
+def test_the_content_is_compared_where_core_and_the_book_both_know_it(
+    content: str | None, differs: bool
+) -> None:
+    hand, book = handover()
+    received = decode_event(json.dumps(cases.event({"seq": 1, "order": {"id": "a"}})))
+    hand.put(Deliver(received, EPOCH))
+    first = hand.take()
+    assert first is not None
+    hand.done(first)
+    hand.saved()
+    if content == "known":
+        content = format_content_digest(book.content_digest(STORE) or 0)
+    hand.put(CheckDigest(STORE, format_digest(book.digest(STORE)), content))
+    assert hand.take() is None
+    assert bool(hand.divergences()) is differs
+
+
+def test_orders_that_were_not_read_from_the_wire_are_compared_by_version_alone() -> None:
+    hand, book = handover()
+    hand.put(deliver(1))
+    first = hand.take()
+    assert first is not None
+    hand.done(first)
+    hand.saved()
+    hand.put(CheckDigest(STORE, format_digest(book.digest(STORE)), "f" * 32))
+    hand.take()
     assert hand.divergences() == []

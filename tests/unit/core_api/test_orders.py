@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from client_sdk.contract.order import CLOSED_STATUSES, STATUSES, Guest, OrderStatus
 from core_api.errors import ImpossibleTransitionError, InvalidError
@@ -295,3 +296,32 @@ def test_a_malformed_step_is_refused(body: dict[str, Any]) -> None:
 def test_a_malformed_change_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(msgspec.json.encode(body), type=ChangeOrder)
+
+
+def test_a_total_beyond_what_every_reader_holds_exactly_is_refused() -> None:
+    most = NewItem("a", 1, 2**53 - 1 - 999 * 10**12)
+    rest = NewItem("b", 999, 10**12)
+    command = PlaceOrder("12", "KRW", [most, rest])
+    made = place(command, order_id="a", placed_by="x", now=NOW)
+    assert made.after.total == 2**53 - 1
+    over = PlaceOrder("12", "KRW", [most, rest, NewItem("c", 1, 1)])
+    with pytest.raises(InvalidError, match=f"{2**53 - 1} at most"):
+        place(over, order_id="a", placed_by="x", now=NOW)
+    with pytest.raises(InvalidError, match="at most"):
+        change(made.after, ChangeOrder(items=over.items), now=NOW)
+
+
+def test_every_order_says_whether_it_is_open() -> None:
+    made = place(
+        PlaceOrder("12", "KRW", [NewItem("a", 1, 1)]), order_id="a", placed_by="x", now=NOW
+    )
+    assert made.after.open is True
+    accepted = transition(made.after, Transition("accepted"), now=NOW).after
+    assert accepted.open is True
+    assert change(accepted, ChangeOrder(note="x"), now=NOW).after.open is True
+    assert transition(accepted, Transition("cancelled"), now=NOW).after.open is False
+
+
+def test_nothing_follows_a_status_that_only_a_newer_core_knows() -> None:
+    with pytest.raises(ImpossibleTransitionError, match="what may follow is nothing"):
+        transition(replace(order(), status="on its way"), Transition("paid"), now=NOW)
