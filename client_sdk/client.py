@@ -16,6 +16,7 @@ from typing import Self
 
 import httpx
 
+from client_sdk.bodies import no_cookies
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceReport, check_device
@@ -113,7 +114,7 @@ class OrderClient:
         self._settings = settings or Settings()
         self._uniform = uniform
         self._clock = clock
-        self._http = httpx.AsyncClient(base_url=base_url, transport=transport)
+        self._http = httpx.AsyncClient(base_url=base_url, transport=transport, cookies=no_cookies())
         self._news = asyncio.Event()
         self._finished: tuple[Failure | Exception | None] | None = None
         self._taking = False

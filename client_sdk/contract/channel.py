@@ -19,6 +19,9 @@ MAX_SEQ: Final = 2**63 - 1
 ID_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,64}"
 CHANNEL_PATTERN: Final = rf"(?:store:{ID_PATTERN}|table:{ID_PATTERN}/{ID_PATTERN})"
 
+NAME_FORM: Final = rf"^{ID_PATTERN}$(?!\n)"
+"""An id or an epoch, for msgspec, which searches instead of matching the whole text."""
+
 _CHANNEL: Final = re.compile(rf"(?:(store):({ID_PATTERN})|(table):({ID_PATTERN})/({ID_PATTERN}))")
 _EVENT_ID: Final = re.compile(rf"({CHANNEL_PATTERN})@([0-9]{{1,19}})")
 _SEQ: Final = re.compile(r"[0-9]{1,19}")

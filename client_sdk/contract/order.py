@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.decode import decode
 
 OrderStatus = Literal[
@@ -87,7 +88,7 @@ class OrderEvent(Struct, frozen=True):
     """One event of one channel: the whole order as it stood after the change."""
 
     id: str
-    seq: int
+    seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
     type: str
     occurred_at: datetime
     order_id: str

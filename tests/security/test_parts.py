@@ -13,7 +13,7 @@ from client_sdk import OrderClient
 from client_sdk.contract.frame import MAX_EVENT_BYTES, SseEvent
 from client_sdk.contract.record import OrderRecord, encode_order_record
 from client_sdk.signals import OpenStream, StartSync, StreamEnded, SyncFailed
-from client_sdk.transport import MAX_SYNC_BYTES, Transport
+from client_sdk.transport import MAX_ANSWER_BYTES, Transport
 from deploy.local.stack import Stack
 from tests.integration.client_sdk.scripted import CHANNEL, Script, answering, scripted
 from tests.integration.core_api.test_ingest import a_command
@@ -135,7 +135,7 @@ async def test_t30_a_server_that_answers_without_end_is_cut_off() -> None:
         body = Endless(b" " * (1 << 20))
         failed = await transport(status, body).sync(StartSync(1, {CHANNEL: 0}, None, 0.0), "t")
         assert isinstance(failed, SyncFailed)
-        assert body.given <= MAX_SYNC_BYTES + 2 * len(body.chunk)
+        assert body.given <= MAX_ANSWER_BYTES + 2 * len(body.chunk)
     for line in (b"x" * 4096, b"data: y" * 512 + b"\n"):
         body = Endless(line)
         stream = transport(200, body).stream(OpenStream(1, "http://events/v1/stream", "t", {}))
