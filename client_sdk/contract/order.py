@@ -101,6 +101,7 @@ class OrderEvent(Struct, frozen=True):
         return self.id.rpartition("@")[0]
 
 
+_order_decoder: Final = msgspec.json.Decoder(Order)
 _event_decoder: Final = msgspec.json.Decoder(OrderEvent)
 
 
@@ -111,3 +112,8 @@ def decode_event(data: bytes | str) -> OrderEvent:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an event.
     """
     return decode(_event_decoder, data)
+
+
+def decode_order(data: bytes | str) -> Order:
+    """Read an order from its JSON; raises as `decode_event`."""
+    return decode(_order_decoder, data)
