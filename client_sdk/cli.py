@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def printable(text: str) -> str:
-    """Foreign text as one line for a terminal: nothing in it moves the cursor or changes colours."""
+    """Foreign text as one line for a terminal: nothing in it moves the cursor."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
