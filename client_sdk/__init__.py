@@ -1,8 +1,9 @@
 """The client SDK: follow a store's or a table's orders, and place them, without losing one."""
 
 from client_sdk.blocking import BlockingOrderClient
-from client_sdk.buffered import BufferedSettings, BufferedStart, StartResult, StartState
+from client_sdk.buffered import BufferedStart
 from client_sdk.buffered_client import BufferedClient, LiveTransport
+from client_sdk.buffered_signals import BufferedSettings, StartResult, StartState
 from client_sdk.client import OrderClient, RetryPolicy
 from client_sdk.contract.order import Guest, Item, Order, OrderEvent
 from client_sdk.cursors import (

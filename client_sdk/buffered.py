@@ -7,16 +7,29 @@ It subscribes first and keeps what is pushed; then it fetches, waits for the ove
 what was committed during the fetch has been pushed), and merges by the same rule as the machine:
 n+1 on top of n. Where the buffer had to drop a message, or a gap shows, a fresh sync follows, so
 nothing is lost. Once READY it goes on by the same rule, for as long as messages come.
+
+A consumer that does not keep up lets nothing pile up: with `max_pending` changes not handled it
+takes in nothing more, and once half are handled a fresh sync brings what came meanwhile.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
+from client_sdk.buffered_signals import (
+    BufferedSettings,
+    Connect,
+    Done,
+    Fetch,
+    Hand,
+    StartCommand,
+    StartResult,
+    StartState,
+    Subscribe,
+    Warn,
+)
 from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.sync import SyncResponse
 from client_sdk.errors import BufferedStartError
@@ -25,88 +38,6 @@ from client_sdk.merge import Change, Positions, Reset, Verdict, changes_of
 _NEVER: Final = float("inf")
 MAX_FETCHES: Final = 10
 """After so many syncs in a row that did not close the gap it gives up."""
-
-
-class StartState(Enum):
-    """The states of a buffered start."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    SUBSCRIBING = "subscribing"
-    BUFFERING = "buffering"
-    FETCHING = "fetching"
-    OVERLAP_WAIT = "overlap_wait"
-    MERGING = "merging"
-    READY = "ready"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class BufferedSettings:
-    """Its numbers; times in seconds."""
-
-    overlap_window: float = 1.5
-    buffer_size: int = 1000
-    buffer_lifetime: float = 30.0
-    fetch_timeout: float = 10.0
-    subscribe_timeout: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class StartResult:
-    """How a start went; `total_time` in seconds."""
-
-    success: bool
-    state: StartState
-    orders_loaded: int
-    buffered_processed: int
-    duplicates_removed: int
-    total_time: float
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Connect the transport; answer with `connected` or `failed`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    """Subscribe to these channels; answer with `subscribed` or `failed`."""
-
-    channels: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """Call Fetch Sync; answer with `fetched` or `failed`."""
-
-    after: Mapping[str, int | None]
-    epoch: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Hand:
-    """Hand this change to the consumer."""
-
-    change: Change
-
-
-@dataclass(frozen=True, slots=True)
-class Warn:
-    """Something that somebody should know."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """READY or ERROR is reached."""
-
-    result: StartResult
-
-
-StartCommand = Connect | Subscribe | Fetch | Hand | Warn | Done
 
 
 class BufferedStart:
@@ -138,6 +69,8 @@ class BufferedStart:
         """When `tick` is wanted; infinity: not at all."""
         self._buffer: deque[tuple[float, OrderEvent]] = deque()
         self._dropped = False
+        self._behind = False
+        self._pending = 0
         self._fetches = 0
         self._began_at = 0.0
         self._orders = self._processed = self._duplicates = 0
@@ -194,9 +127,11 @@ class BufferedStart:
             return []
         if self.state is not StartState.READY:
             return self._keep(event, now)
+        if self._behind or self._full:
+            return self._fall_behind()
         verdict = self.positions.take(event)
         if verdict is Verdict.APPLY:
-            return [Hand(event)]
+            return [self._hand(event)]
         if verdict is Verdict.DUPLICATE:
             self._duplicates += 1
             return []
@@ -209,16 +144,20 @@ class BufferedStart:
             return []
         commands: list[StartCommand] = []
         self.epoch = response.epoch
+        known = self.positions.known
         for answer in response.channels:
+            if answer.channel not in self.positions:
+                continue
             changes, sound = changes_of(self.positions, answer)
             if not sound:
                 return [*commands, *self._fail("the answer of Fetch Sync leaves a gap", now)]
-            commands += [Hand(change) for change in changes]
+            commands += [self._hand(change) for change in changes]
             self._orders += sum(
                 len(change.orders) if isinstance(change, Reset) else 1 for change in changes
             )
         if response.has_more:
-            self._fetches -= 1  # another page is progress, not another try
+            if self._goes_on(known, commands):
+                self._fetches -= 1  # another page is progress, not another try
             return [*commands, *self._fetch(now)]
         self._enter(StartState.OVERLAP_WAIT, now + self.settings.overlap_window)
         return commands
@@ -235,6 +174,35 @@ class BufferedStart:
             return self._merge(now)
         return self._fail(f"{self.state.value} took too long", now)
 
+    def handled(self, count: int, now: float) -> list[StartCommand]:
+        """The consumer is done with so many changes."""
+        self._pending = max(0, self._pending - count)
+        if not self._behind or self._pending > self.settings.max_pending // 2:
+            return []
+        self._behind = False
+        self._fetches = 0
+        return self._fetch(now) if self.state is StartState.READY else []
+
+    @property
+    def _full(self) -> bool:
+        return self._pending >= self.settings.max_pending
+
+    def _hand(self, change: Change) -> Hand:
+        self._pending += 1
+        return Hand(change)
+
+    def _fall_behind(self) -> list[StartCommand]:
+        if self._behind:
+            return []
+        self._behind = True
+        return [Warn("the consumer does not keep up: a fresh sync will bring what comes meanwhile")]
+
+    @staticmethod
+    def _goes_on(known: Mapping[str, int], commands: Sequence[StartCommand]) -> bool:
+        """Whether an answer brought more than the beginning anew of what was known already."""
+        changes = [command.change for command in commands if isinstance(command, Hand)]
+        return any(not isinstance(c, Reset) or c.channel not in known for c in changes)
+
     def _keep(self, event: OrderEvent, now: float) -> list[StartCommand]:
         commands: list[StartCommand] = []
         oldest = now - self.settings.buffer_lifetime
@@ -248,6 +216,12 @@ class BufferedStart:
         return commands
 
     def _fetch(self, now: float) -> list[StartCommand]:
+        if self._full:
+            # Those who wait for the start handle nothing before it is done.
+            commands = self._fall_behind()
+            self._buffer.clear()
+            self._enter(StartState.READY, _NEVER)
+            return [*commands, Done(self._result(None, now))]
         self._fetches += 1
         if self._fetches > MAX_FETCHES:
             return self._fail(f"{MAX_FETCHES} syncs did not close the gap", now)
@@ -269,7 +243,7 @@ class BufferedStart:
                 self._duplicates += 1
             else:
                 self._processed += 1
-                commands.append(Hand(event))
+                commands.append(self._hand(event))
         if self._dropped:
             return [*commands, *self._fetch(now)]
         self._enter(StartState.READY, _NEVER)

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
-from client_sdk.buffered import (
+from client_sdk.buffered import BufferedStart
+from client_sdk.buffered_signals import (
     BufferedSettings,
-    BufferedStart,
     Connect,
     Done,
     Fetch,
@@ -74,15 +75,31 @@ class BufferedClient:
         self._changes: deque[Change] = deque()
         self._news = asyncio.Event()
         self._result: StartResult | None = None
+        self._generation = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> StartResult:
-        """Run the start; its result, whether it succeeded or not."""
-        self._do(self.machine.start(self._clock()))
-        while self._result is None:
-            self._news.clear()
+        """Run the start; its result, whether it succeeded or not.
+
+        After `machine.reset()` it may be run again: what is left of the last run says nothing any
+        more, and changes that nobody took come again.
+
+        Raises:
+            BufferedStartError: it has begun already.
+        """
+        commands = self.machine.start(self._clock())
+        self._generation += 1
+        self._result = None
+        self._changes.clear()
+        for task in self._tasks:
+            task.cancel()
+        self._do(commands)
+        generation = self._generation
+        while self._result is None and generation == self._generation:
             await self._news.wait()
+        if generation != self._generation or self._result is None:
+            raise BufferedStartError("it was reset and started anew meanwhile")
         return self._result
 
     async def changes(self) -> AsyncIterator[Change]:
@@ -93,65 +110,78 @@ class BufferedClient:
         """
         while True:
             while self._changes:
-                yield self._changes.popleft()
+                change = self._changes.popleft()
+                self._do(self.machine.handled(1, self._clock()))
+                yield change
             if self._result is not None and not self._result.success:
                 raise BufferedStartError(self._result.error or "the start failed")
-            self._news.clear()
             await self._news.wait()
 
     async def close(self) -> None:
         """Stop everything."""
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _do(self, commands: Sequence[StartCommand]) -> None:
         for command in commands:
             match command:
                 case Connect():
-                    self._spawn(self._connect())
+                    self._spawn(self._connect)
                 case Subscribe():
-                    self._spawn(self._subscribe(command.channels))
+                    self._spawn(partial(self._subscribe, command.channels))
                 case Fetch():
-                    self._spawn(self._sync(command))
+                    self._spawn(partial(self._sync, command))
                 case Hand():
                     self._changes.append(command.change)
                 case Warn():
                     self._warn(command.text)
                 case Done():
                     self._result = command.result
-        self._news.set()
+        # A new event for what comes next: to clear this one could hide it from another who waits.
+        news, self._news = self._news, asyncio.Event()
+        news.set()
         self._set_timer()
 
-    async def _connect(self) -> None:
+    def _feed(self, generation: int, step: Callable[[float], Sequence[StartCommand]]) -> None:
+        """Tell the machine, unless a newer start has begun since."""
+        if generation == self._generation:
+            self._do(step(self._clock()))
+
+    async def _connect(self, generation: int) -> None:
         await self._transport.connect()
-        self._do(self.machine.connected(self._clock()))
+        self._feed(generation, self.machine.connected)
 
-    async def _subscribe(self, channels: Sequence[str]) -> None:
+    async def _subscribe(self, channels: Sequence[str], generation: int) -> None:
         await self._transport.subscribe(channels)
-        self._spawn(self._listen())
-        self._do(self.machine.subscribed(self._clock()))
+        if generation == self._generation:
+            self._spawn(self._listen)
+        self._feed(generation, self.machine.subscribed)
 
-    async def _listen(self) -> None:
+    async def _listen(self, generation: int) -> None:
         async for event in self._transport.messages():
-            self._do(self.machine.message(event, self._clock()))
+            self._feed(generation, partial(self.machine.message, event))
         raise ConnectionError("the connection ended")
 
-    async def _sync(self, command: Fetch) -> None:
+    async def _sync(self, command: Fetch, generation: int) -> None:
         response = await self._fetch(command.after, command.epoch)
-        self._do(self.machine.fetched(response, self._clock()))
+        self._feed(generation, partial(self.machine.fetched, response))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+    def _spawn(self, work: Callable[[int], Coroutine[None, None, None]]) -> None:
+        task = asyncio.create_task(self._guarded(work, self._generation))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._do(self.machine.failed(str(error) or repr(error), self._clock()))
+    async def _guarded(
+        self, work: Callable[[int], Coroutine[None, None, None]], generation: int
+    ) -> None:
+        try:
+            await work(generation)
+        except Exception as error:
+            self._feed(generation, partial(self.machine.failed, str(error) or repr(error)))
 
     def _set_timer(self) -> None:
         if self._timer is not None:

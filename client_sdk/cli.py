@@ -41,10 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except YabamError as error:
-        print(f"yabam: {error}", file=sys.stderr)
+        print("\n".join(map(printable, f"yabam: {error}".split("\n"))), file=sys.stderr)
         return 2 if type(error).__name__ == "SettingsError" else 1
     except KeyboardInterrupt:
         return 130
+
+
+def printable(text: str) -> str:
+    """Foreign text as one line for a terminal: nothing in it moves the cursor."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _register(subparsers: Any, wanted: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Self
 
 import httpx
 
+from client_sdk.bodies import no_cookies
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceReport, check_device
@@ -36,8 +37,9 @@ from client_sdk.signals import (
     Fill,
     GiveUp,
     Start,
+    State,
 )
-from client_sdk.status import Status, status_of
+from client_sdk.status import Mode, Status, mode_of, status_of
 from client_sdk.transport import Transport
 
 Handler = Callable[[Change], Awaitable[None] | None]
@@ -113,14 +115,14 @@ class OrderClient:
         self._settings = settings or Settings()
         self._uniform = uniform
         self._clock = clock
-        self._http = httpx.AsyncClient(base_url=base_url, transport=transport)
+        self._http = httpx.AsyncClient(base_url=base_url, transport=transport, cookies=no_cookies())
         self._news = asyncio.Event()
         self._finished: tuple[Failure | Exception | None] | None = None
         self._taking = False
         self._driver: Driver | None = None
         self._machine = Machine({}, None, self._settings, uniform)
         self._status_changed = asyncio.Event()
-        self._status = status_of(self._machine, "starting", 0.0)
+        self._shown: tuple[Mode, State] = ("starting", self._machine.state)
         self.orders = OrderBook()
         """The open orders, as of the change in hand."""
         self._handover = Handover(self.orders, {}, "")
@@ -128,7 +130,7 @@ class OrderClient:
     @property
     def status(self) -> Status:
         """How the client stands right now."""
-        return status_of(self._machine, self._status.mode, self._clock())
+        return status_of(self._machine, self._shown[0], self._clock())
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -301,13 +303,16 @@ class OrderClient:
         self._news.set()
 
     def _report(self) -> DeviceReport:
-        mode = self._status.mode
+        mode, _ = self._shown
         fed = mode if mode in ("live", "polling", "offline") else "starting"
         return DeviceReport(self._device or "", fed, self._machine.pending, self._machine.diverged)
 
     def _publish_status(self) -> None:
-        before, self._status = self._status, self.status
-        if (before.mode, before.state) != (self._status.mode, self._status.state):
+        # After each input: no more is looked at than may wake somebody. The cursor of many channels
+        # is written only for who reads the status.
+        before = self._shown
+        self._shown = (mode_of(self._machine, before[0]), self._machine.state)
+        if self._shown != before:
             changed, self._status_changed = self._status_changed, asyncio.Event()
             changed.set()
 

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from client_sdk.cli import printable
 from client_sdk.client import OrderClient
 from client_sdk.contract.order import Guest, Item, Order, OrderEvent
 from client_sdk.cursors import FileCursors
-from client_sdk.errors import ClientError
+from client_sdk.errors import ClientError, RefusedError
 from client_sdk.merge import Change
 from client_sdk.producer import OrderProducer
 from client_sdk.replay import replay_file
@@ -82,7 +83,13 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(work: Any) -> int:
-    asyncio.run(work)
+    try:
+        asyncio.run(work)
+    except RefusedError as error:
+        if (order := error.order) is None:
+            raise
+        stands = f"{order.status}, version {order.version}: {summary_of(order)}"
+        raise ClientError(f"{error}\nThe order as it stands: {stands}") from error
     return 0
 
 
@@ -105,7 +112,8 @@ async def _show_lamp(client: OrderClient) -> None:
     async for status in client.statuses():
         if status.mode != shown:
             shown = status.mode
-            detail = f" ({status.last_error})" if shown in ("offline", "polling") else ""
+            why = printable(status.last_error or "")
+            detail = f" ({why})" if shown in ("offline", "polling") else ""
             print(f"● {shown}{detail}", file=sys.stderr, flush=True)
 
 
@@ -165,7 +173,7 @@ def summary_of(order: Order) -> str:
     where = f"table {order.table_id}" if order.table_id else "counter"
     note = f"  “{order.note}”" if order.note else ""
     text = f"{order.id}  {where}  {items}{more}  {order.total} {order.currency}{note}"
-    return "".join(c if c.isprintable() else " " for c in text)
+    return printable(text)
 
 
 def _item(text: str) -> Item:

@@ -27,9 +27,9 @@ from client_sdk.signals import (
     StartSync,
     State,
 )
-from client_sdk.tracks import NEVER, Knowledge, Pressure, StreamTrack, SyncTrack
+from client_sdk.tracks import NEVER, Knowledge, Pressure, Restarts, StreamTrack, SyncTrack
 
-POLL_AFTER_S: Final = (0.1, 300.0)
+POLL_AFTER_MS: Final = (100, 300_000)
 """The bounds of `poll_after_ms`, whatever Core says."""
 LONG_POLL_GAP_S: Final = 0.2
 """Long polls that bring something follow each other after a random part of this."""
@@ -64,6 +64,7 @@ class Conduct:
         self._sync = SyncTrack()
         self._stream = StreamTrack()
         self._pressure = Pressure(settings.max_pending)
+        self._restarts = Restarts(settings.healthy_after)
         self._now = float("-inf")
         self._probe_at = 0.0
         self._kept_away_until = 0.0

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.channel import MAX_SEQ, parse_channel
+from client_sdk.contract.decode import decode
 from client_sdk.contract.errors import ContractError
 from client_sdk.errors import CursorStoreError
 
@@ -222,14 +223,14 @@ def _head(body: bytes) -> bytes:
 
 def _checked(body: bytes, where: str) -> Checkpoint:
     try:
-        checkpoint = _decoder.decode(body)
+        checkpoint = decode(_decoder, body)
         if not checkpoint.epoch:
             raise CursorStoreError(f"{where} holds a cursor without an epoch")
         for channel, seq in checkpoint.positions.items():
             parse_channel(channel)
             if not 0 <= seq <= MAX_SEQ:
                 raise CursorStoreError(f"{where} holds an impossible seq for {channel}")
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, ContractError) as error:
+    except (msgspec.DecodeError, TypeError, ContractError) as error:
         raise CursorStoreError(f"{where} holds something else than a cursor: {error}") from error
     return checkpoint
 

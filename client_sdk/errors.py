@@ -14,6 +14,8 @@ YabamError
 
 from __future__ import annotations
 
+import msgspec
+
 from client_sdk.contract.errors import (
     ChannelError,
     ContractError,
@@ -22,6 +24,7 @@ from client_sdk.contract.errors import (
     TicketError,
     YabamError,
 )
+from client_sdk.contract.order import Order, decode_order
 from client_sdk.contract.problem import Problem
 
 
@@ -40,6 +43,17 @@ class RefusedError(ClientError):
         super().__init__(message)
         self.status = status
         self.problem = problem
+
+    @property
+    def order(self) -> Order | None:
+        """The order as it stands now, if Core says so: with 409 and 412 it does."""
+        raw = None if self.problem is None else self.problem.order
+        if not isinstance(raw, msgspec.Raw):
+            return None
+        try:
+            return decode_order(bytes(raw))
+        except msgspec.DecodeError:
+            return None
 
 
 class UnreachableError(ClientError):

@@ -43,6 +43,10 @@ class Taken:
     commands: list[Deliver | Fill | CheckDigest] = field(default_factory=list)
     fault: str | None = None
     """Why the answer is not sound; what it brought before counts all the same."""
+    restarted: bool = False
+    """A channel that had a cursor began anew."""
+    goes_on: bool = False
+    """It ends beyond what was asked: answers that say that there is more must come to an end."""
     epoch_changed: bool = False
     """The log began anew: a stream of the old one says nothing any more."""
 
@@ -118,7 +122,7 @@ class Intake:
                 taken.fault = f"the answer leaves out {channel}"
             else:
                 self._take_channel(answer, taken)
-        if response.has_more and not any(self._goes_on(answer) for answer in answers.values()):
+        if response.has_more and not taken.goes_on:
             taken.fault = "the answer says that there is more, and brings nothing"
         return taken
 
@@ -151,6 +155,9 @@ class Intake:
             taken.fault = f"the answer is older than what is known of {answer.channel}"
             return
         changes, sound = changes_of(self.positions, answer)
+        anew = any(isinstance(change, Reset) for change in changes)
+        taken.restarted = taken.restarted or (anew and asked is not None)
+        taken.goes_on = taken.goes_on or anew or _end_of(answer) > (asked or 0)
         if not sound:
             taken.fault = f"the answer leaves a gap in {answer.channel}"
         for change in changes:
@@ -160,13 +167,6 @@ class Intake:
         if sound and at_head and self._checked.get(answer.channel) != check:
             self._checked[answer.channel] = check
             taken.commands.append(CheckDigest(answer.channel, answer.digest, answer.content_digest))
-
-    def _goes_on(self, answer: ChannelSync) -> bool:
-        """Whether the answer ends beyond what was asked: pages must come to an end."""
-        if answer.snapshot is not None:
-            return True
-        asked = self._asked.get(answer.channel) or 0
-        return bool(answer.events) and answer.events[-1].seq > asked
 
     def _relabelled(self, change: Change) -> Change:
         if not isinstance(change, Reset):
@@ -178,3 +178,10 @@ class Intake:
             if change.reason == "first_sync":
                 return Reset(change.channel, "digest", change.head, change.orders)
         return change
+
+
+def _end_of(answer: ChannelSync) -> int:
+    """The last seq that the answer brings; 0: it brings none."""
+    if answer.events:
+        return answer.events[-1].seq
+    return answer.snapshot.head if answer.reset is not None and answer.snapshot is not None else 0

@@ -13,15 +13,16 @@
 Syncs and streams carry a generation: what comes from an older one is ignored.
 
 Every way back has a guard, so that no mistake of a server becomes a tight loop: a failure, a gap, a
-sync-required and a wrong digest come with back-off, a page must bring something, and what a server
-says about waiting is kept within bounds.
+sync-required and a wrong digest come with back-off, a page must bring something, a stream that
+brought nothing new and ends at once has failed, channels that begin anew again and again are a
+fault, and what a server says about waiting is kept within bounds.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from client_sdk.conduct import LONG_FAULT, POLL_AFTER_S, Conduct
+from client_sdk.conduct import LONG_FAULT, POLL_AFTER_MS, Conduct
 from client_sdk.merge import Verdict
 from client_sdk.signals import (
     Acknowledged,
@@ -46,7 +47,7 @@ from client_sdk.signals import (
 )
 from client_sdk.table import IGNORE, TABLE
 
-MOST_RECONNECT_S: Final = 60.0
+MOST_RECONNECT_MS: Final = 60_000
 """The longest that a `bye` can keep a client away."""
 
 
@@ -74,16 +75,19 @@ class Machine(Conduct):
         self._sync.end()
         taken = self._intake.fill(response) if fills else self._intake.take(response)
         self._put_out(taken, now)
-        if taken.fault is not None:
-            self._sync_has_failed(Failure("malformed", taken.fault), now)
+        fault = taken.fault
+        if taken.restarted and self._restarts.too_many(now):
+            fault = fault or "channels begin anew again and again"
+        if fault is not None:
+            self._sync_has_failed(Failure("malformed", fault), now)
             return
         if self._sync_backoff.failures >= LONG_FAULT:
             # What broke the syncs broke the streams, too: their back-off must not come on top.
             self._try_stream_now(now)
         self._sync_backoff.forget()
         self._needs_token = False
-        least, most = POLL_AFTER_S
-        self._poll_after_s = min(max(response.poll_after_ms / 1000, least), most)
+        least, most = POLL_AFTER_MS
+        self._poll_after_s = min(max(response.poll_after_ms, least), most) / 1000
         if fills or response.has_more:
             self._sync_or_pause(now)
             return
@@ -127,9 +131,9 @@ class Machine(Conduct):
         """n+1 on top of n; a duplicate is dropped; a gap leads to a sync."""
         if not self._stream.is_current(signal.generation) or self._stream.hello_at is None:
             return
-        self._stream.events += 1
         verdict = self._intake.take_event(signal.event)
         if verdict is Verdict.APPLY:
+            self._stream.events += 1
             self._deliver(Deliver(signal.event, self.epoch or ""))
             if self._pressure.full:
                 self._drop_stream()
@@ -161,7 +165,7 @@ class Machine(Conduct):
             return
         too_short = self._stream.was_too_short(now, self._settings.short_stream)
         self._drop_stream()
-        after_s = min(max(signal.reconnect_after_ms / 1000, 0.0), MOST_RECONNECT_S)
+        after_s = min(max(signal.reconnect_after_ms, 0), MOST_RECONNECT_MS) / 1000
         if signal.reason == "degraded":
             self._note(Failure("busy", "the server says bye: degraded"))
             self._kept_away_until = now + after_s

@@ -2,6 +2,8 @@
 
 Half a snapshot is no state to show. Its pages are all true at the head of the first; what has
 changed since is left out of the later ones, and the events after that head bring it.
+
+A server that never comes to an end is not believed: the pages of one sync have limits.
 """
 
 from __future__ import annotations
@@ -10,48 +12,120 @@ from typing import Final
 
 import msgspec
 
-from client_sdk.contract.sync import SyncResponse
+from client_sdk.contract.order import Order
+from client_sdk.contract.sync import ChannelSync, Snapshot, SyncResponse
 
 MAX_PAGES: Final = 10_000
-"""More pages than any channel has; a server that goes on beyond them is not believed."""
+"""More pages than any sync has."""
+MAX_ANEW: Final = 3
+"""How often the pages of one sync may start anew, as when retention overtakes the first."""
+MAX_EMPTY_PAGES: Final = 20
+"""How many pages in a row may bring no order and say that there is another."""
+MAX_SYNC_BYTES: Final = 128 << 20
+"""The most bytes of JSON that one sync may bring, over all its pages."""
 
 
-def next_page(answer: SyncResponse) -> str | None:
-    """What to ask for next; None: every snapshot of the answer is whole."""
-    for channel in answer.channels:
-        if channel.snapshot is not None and channel.snapshot.next is not None:
-            return channel.snapshot.next
-    return None
+class Assembly:
+    """The answer of one sync, whole once `next` is None.
 
-
-def with_page(answer: SyncResponse, page: str, further: SyncResponse) -> SyncResponse:
-    """The answer with the orders of a further page, which was asked for by `page`.
-
-    A further answer that starts anew (retention has overtaken the first page) takes its place.
+    Args:
+        answer: the first answer.
+        size: its length in bytes.
 
     Raises:
-        ValueError: they do not belong together, as when the log began anew meanwhile.
+        ValueError: it is longer than a sync may be.
     """
-    if further.epoch != answer.epoch:
-        raise ValueError("the log began anew between two pages of a snapshot")
-    channels = list(answer.channels)
-    place = next(
-        (n for n, c in enumerate(channels) if c.snapshot is not None and c.snapshot.next == page),
-        None,
-    )
-    if place is None or len(further.channels) != 1:
-        raise ValueError("the page is of another answer")
-    begun, more = channels[place], further.channels[0]
-    if begun.snapshot is None or more.snapshot is None or more.channel != begun.channel:
-        raise ValueError("the page is of another channel, or lacks its snapshot")
-    if more.reset is not None:
-        channels[place] = more
-    elif more.snapshot.head != begun.snapshot.head or more.snapshot.next == page:
-        raise ValueError("the page does not go on where the last one ended")
-    else:
-        whole = msgspec.structs.replace(
-            more.snapshot, orders=[*begun.snapshot.orders, *more.snapshot.orders]
+
+    def __init__(self, answer: SyncResponse, size: int) -> None:
+        self._first = answer
+        self._channels = list(answer.channels)
+        self._place = 0
+        self._orders: list[Order] = []
+        self._seen: set[str] = set()
+        self._pages = self._anew = self._empty = self._size = 0
+        self._count(size)
+        self._go_to_next()
+
+    @property
+    def next(self) -> str | None:
+        """What to ask for next; None: every snapshot of the answer is whole."""
+        if self._place == len(self._channels):
+            return None
+        snapshot = self._channels[self._place].snapshot
+        return None if snapshot is None else snapshot.next
+
+    @property
+    def answer(self) -> SyncResponse:
+        """All that came so far, as one answer."""
+        if not self._pages:
+            return self._first
+        # Even if nothing came meanwhile, the stream's ticket is still to be had.
+        return msgspec.structs.replace(self._first, channels=list(self._channels), has_more=True)
+
+    def add(self, further: SyncResponse, size: int) -> None:
+        """Take the page that was asked for by `next`.
+
+        A page that starts anew (retention has overtaken the first) takes the place of the pages
+        before it.
+
+        Args:
+            further: the answer that brings it.
+            size: its length in bytes.
+
+        Raises:
+            ValueError: it is of another answer, as when the log began anew meanwhile, or the pages
+                go beyond a limit.
+        """
+        page = self.next
+        if page is None:
+            raise ValueError("every snapshot of the answer is whole")
+        if further.epoch != self._first.epoch:
+            raise ValueError("the log began anew between two pages of a snapshot")
+        begun = self._channels[self._place]
+        more = further.channels[0] if len(further.channels) == 1 else None
+        if more is None or more.snapshot is None or more.channel != begun.channel:
+            raise ValueError("the page is of another channel, or lacks its snapshot")
+        self._count(size)
+        self._pages += 1
+        self._seen.add(page)
+        if more.reset is not None:
+            self._start_anew(more)
+        else:
+            self._go_on(begun, more, more.snapshot)
+        if self.next in self._seen or self._pages >= MAX_PAGES:
+            raise ValueError("the pages of a snapshot do not come to an end")
+        self._go_to_next()
+
+    def _start_anew(self, more: ChannelSync) -> None:
+        self._anew += 1
+        if self._anew > MAX_ANEW:
+            raise ValueError("the pages of a snapshot start anew again and again")
+        self._channels[self._place] = more
+        self._orders = []
+
+    def _go_on(self, begun: ChannelSync, more: ChannelSync, page: Snapshot) -> None:
+        assert begun.snapshot is not None  # noqa: S101 (it has a next)
+        if page.head != begun.snapshot.head:
+            raise ValueError("the page does not go on where the last one ended")
+        self._empty = 0 if page.orders else self._empty + 1
+        if self._empty > MAX_EMPTY_PAGES:
+            raise ValueError("the pages of a snapshot bring nothing")
+        if not self._orders:
+            self._orders = list(begun.snapshot.orders)
+        # One list grows: with a copy for each page, many pages would cost their square.
+        self._orders.extend(page.orders)
+        whole = msgspec.structs.replace(page, orders=self._orders)
+        self._channels[self._place] = msgspec.structs.replace(
+            more, reset=begun.reset, snapshot=whole
         )
-        channels[place] = msgspec.structs.replace(more, reset=begun.reset, snapshot=whole)
-    # Even if nothing came meanwhile, the stream's ticket is still to be had.
-    return msgspec.structs.replace(answer, channels=channels, has_more=True)
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > MAX_SYNC_BYTES:
+            raise ValueError(f"the answer is longer than {MAX_SYNC_BYTES} bytes in all")
+
+    def _go_to_next(self) -> None:
+        while self._place < len(self._channels) and self.next is None:
+            self._place += 1
+            self._orders = []
+            self._empty = 0

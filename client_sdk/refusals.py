@@ -11,6 +11,7 @@ from client_sdk.errors import RefusedError
 from client_sdk.signals import Failure, FailureKind
 
 MAX_RETRY_AFTER_S: Final = 3600.0
+MAX_DETAIL_CHARS: Final = 500
 _BUSY: Final = frozenset({429, 503})
 
 
@@ -31,9 +32,10 @@ def refusal(
         unauthorized: what 401 means here: `unauthorized` from Core, `ticket` from a stream.
     """
     problem = decode_problem(body)
-    detail = f"{status} {problem.title}: {problem.detail}" if problem else f"{status} {phrase}"
+    told = f"{problem.title}: {problem.detail}" if problem else phrase
+    detail = shortened(f"{status} {told}")
     if status in _BUSY:
-        return Failure("busy", detail, _retry_after(headers))
+        return Failure("busy", detail, retry_after(headers))
     if status == 401 or (status == 421 and unauthorized == "ticket"):
         # Another server carries the channel: the next sync says which, and gives a ticket for it.
         return Failure(unauthorized, detail)
@@ -43,7 +45,12 @@ def refusal(
     return Failure("unreachable", detail)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def shortened(text: str) -> str:
+    """Foreign text as it may stand in a failure: of a length that a person reads."""
+    return text if len(text) <= MAX_DETAIL_CHARS else f"{text[:MAX_DETAIL_CHARS]}…"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Retry-After in seconds (RFC 9110, 10.2.3), at most an hour.
 
     A date, which a proxy may send, is taken against the answer's own Date, whose clock it is.
@@ -55,6 +62,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         try:
             date = parsedate_to_datetime(headers.get("date", ""))
             seconds = (parsedate_to_datetime(text) - date).total_seconds()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 NEVER: Final = float("inf")
+MAX_RESTARTS: Final = 5
 _DRIFT: Final = 1e-4
 """How fast what is known of Core's clock loses weight: more than any two clocks drift apart."""
 
@@ -51,6 +52,7 @@ class StreamTrack:
     hello_at: float | None = None
     began_at: float = 0.0
     events: int = 0
+    """Those that were new; what comes twice proves nothing."""
     deadline: float = NEVER
 
     def begin(self, now: float, timeout: float) -> None:
@@ -75,6 +77,28 @@ class StreamTrack:
     def was_too_short(self, now: float, least: float) -> bool:
         """Whether it brought nothing for so short a time that it counts as failed."""
         return self.hello_at is None or (now - self.began_at < least and self.events == 0)
+
+
+@dataclass(slots=True)
+class Restarts:
+    """Answers that began a channel anew although it had a cursor.
+
+    A restore and retention do that now and then. A server that does it again and again would be
+    asked again at once each time: more than `MAX_RESTARTS`, each within `forgotten_after` seconds
+    of the one before, are a fault.
+    """
+
+    forgotten_after: float
+    count: int = 0
+    last_at: float = -NEVER
+
+    def too_many(self, now: float) -> bool:
+        """Count one more; whether there are too many."""
+        if now - self.last_at >= self.forgotten_after:
+            self.count = 0
+        self.count += 1
+        self.last_at = now
+        return self.count > MAX_RESTARTS
 
 
 @dataclass(slots=True)

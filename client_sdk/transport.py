@@ -1,6 +1,8 @@
 """The HTTP side of the client: syncs and streams, their answers and errors made into inputs.
 
-Every read has a bound: a sync's answer `MAX_SYNC_BYTES`, an event `frame.MAX_EVENT_BYTES`.
+Every read has a bound: an answer `MAX_SYNC_BYTES`, all answers of one sync together
+`paging.MAX_SYNC_BYTES`, an event `frame.MAX_EVENT_BYTES`. Whatever a server answers becomes an
+input: an error of a server's making never leaves this module.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from client_sdk.bodies import PACKED, PLAIN, plain_chunks, read_body
 from client_sdk.contract import stream as wire
 from client_sdk.contract.channel import event_id
 from client_sdk.contract.cursor import format_cursor
@@ -23,8 +27,8 @@ from client_sdk.contract.frame import SseEvent, SseParser
 from client_sdk.contract.limits import MAX_SYNC_BYTES
 from client_sdk.contract.order import decode_event
 from client_sdk.contract.sync import MAX_ORDERS, SyncResponse, decode_sync
-from client_sdk.paging import MAX_PAGES, next_page, with_page
-from client_sdk.refusals import refusal
+from client_sdk.paging import Assembly
+from client_sdk.refusals import refusal, shortened
 from client_sdk.signals import (
     Failure,
     FailureKind,
@@ -67,32 +71,29 @@ class Transport:
         # A long poll is silent for as long as it waits.
         request.extensions["timeout"] = httpx.Timeout(10.0, read=command.wait_s + 20.0).as_dict()
         try:
-            answer = await self._ask(request)
-            for _ in range(MAX_PAGES):
-                if isinstance(answer, Failure) or (page := next_page(answer)) is None:
-                    break
-                further = await self._ask(self._page_request(page, token))
-                if isinstance(further, Failure):
-                    answer = further
-                else:
-                    answer = with_page(answer, page, further)
-        except _UNREACHABLE as error:
-            answer = _unreachable(error)
-        except (msgspec.DecodeError, ValueError) as error:
-            answer = Failure("malformed", f"Fetch Sync's answer is malformed: {error}")
-        if isinstance(answer, Failure):
-            return SyncFailed(command.generation, answer)
-        return SyncDone(command.generation, answer)
+            assembly = Assembly(*await self._ask(request))
+            while (page := assembly.next) is not None:
+                assembly.add(*await self._ask(self._page_request(page, token)))
+        except _RefusedError as refused:
+            return SyncFailed(command.generation, refused.failure)
+        except Exception as error:
+            return SyncFailed(command.generation, _failure_of(error, "Fetch Sync's answer"))
+        return SyncDone(command.generation, assembly.answer)
 
-    async def _ask(self, request: httpx.Request) -> SyncResponse | Failure:
+    async def _ask(self, request: httpx.Request) -> tuple[SyncResponse, int]:
+        """The answer and its length.
+
+        Raises:
+            _RefusedError: the answer is another one than 200.
+        """
         response = await self._http.send(request, stream=True)
         try:
-            body = await _read(response, MAX_SYNC_BYTES)
+            if response.status_code != 200:
+                raise _RefusedError(await _refusal(response, "unauthorized"))
+            body = await read_body(response, MAX_SYNC_BYTES)
         finally:
             await response.aclose()
-        if response.status_code == 200:
-            return decode_sync(body)
-        return _refused(response, body, "unauthorized")
+        return decode_sync(body), len(body)
 
     async def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
         """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
@@ -101,18 +102,18 @@ class Transport:
             # The ticket says the same; a long state vector is not worth a longer URL.
             parameters["lastEventId"] = format_cursor(command.cursor)
         timeout = httpx.Timeout(10.0, read=None)  # the machine watches for silence itself
-        headers = {"accept": "text/event-stream", "cache-control": "no-store"}
+        headers = {"accept": "text/event-stream", "cache-control": "no-store"} | PLAIN
         generation = command.generation
         try:
+            _check_url(command.url)
             async with self._http.stream(
                 "GET", command.url, params=parameters, headers=headers, timeout=timeout
             ) as response:
                 if response.status_code != 200:
-                    body = await _read(response, _MAX_PROBLEM_BYTES)
-                    yield StreamEnded(generation, _refused(response, body, "ticket"))
+                    yield StreamEnded(generation, await _refusal(response, "ticket"))
                     return
                 _check_media_type(response)
-                parser, chunks = SseParser(), response.aiter_bytes()
+                parser, chunks = SseParser(), plain_chunks(response)
                 async for chunk in chunks:
                     for event in parser.feed(chunk):
                         signal = signal_of(generation, event)
@@ -121,14 +122,12 @@ class Transport:
                         if signal is not None:
                             yield signal
             failure = Failure("unreachable", "the stream ended without a bye")
-        except _UNREACHABLE as error:
-            failure = _unreachable(error)
-        except (msgspec.DecodeError, ValueError) as error:
-            failure = Failure("malformed", f"the stream is malformed: {error}")
+        except Exception as error:
+            failure = _failure_of(error, "the stream")
         yield StreamEnded(generation, failure)
 
     def _sync_request(self, command: StartSync, token: str) -> httpx.Request:
-        headers = {"authorization": f"Bearer {token}"} | self._about()
+        headers = {"authorization": f"Bearer {token}"} | PACKED | self._about()
         if len(command.after) > _MOST_CHANNELS_IN_URL:
             body = {
                 "channels": dict(command.after),
@@ -153,7 +152,7 @@ class Transport:
 
     def _page_request(self, page: str, token: str) -> httpx.Request:
         parameters = {"page": page, "orders": str(MAX_ORDERS)}
-        headers = {"authorization": f"Bearer {token}"}
+        headers = {"authorization": f"Bearer {token}"} | PACKED
         return self._http.build_request("GET", "/v1/sync", params=parameters, headers=headers)
 
     def _about(self) -> dict[str, str]:
@@ -175,16 +174,16 @@ def signal_of(generation: int, event: SseEvent) -> Input | None:
                 raise ValueError(f"the event {order_event.id} says seq {order_event.seq}")
             return StreamEvent(generation, order_event)
         case wire.HELLO:
-            hello = msgspec.json.decode(data, type=wire.Hello)
+            hello = wire.decode_hello(data)
             return StreamHello(generation, hello.epoch, _instant(hello.watermark))
         case wire.HEARTBEAT:
-            beat = msgspec.json.decode(data, type=wire.Heartbeat)
+            beat = wire.decode_heartbeat(data)
             return StreamHeartbeat(generation, _instant(beat.watermark))
         case wire.SYNC_REQUIRED:
-            required = msgspec.json.decode(data, type=wire.SyncRequired)
+            required = wire.decode_sync_required(data)
             return StreamSyncRequired(generation, required.channel, required.reason)
         case wire.BYE:
-            bye = msgspec.json.decode(data, type=wire.Bye)
+            bye = wire.decode_bye(data)
             return StreamBye(generation, bye.reason, bye.reconnect_after_ms)
     return None
 
@@ -194,6 +193,20 @@ def _instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError(f"the time {text[:40]!a} has no offset")
     return instant
+
+
+def _check_url(url: str) -> None:
+    """Whether a stream may be asked for there: over HTTP, on a port that there is.
+
+    Raises:
+        ValueError: it may not.
+    """
+    parts = urlsplit(url)
+    if not parts.scheme and not parts.netloc:
+        return  # a path of Core's own
+    # A port beyond 65535 raises when it is read.
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(f"its address {url[:80]!a} is none of HTTP")
 
 
 def _check_media_type(response: httpx.Response) -> None:
@@ -216,20 +229,27 @@ async def _read_out(chunks: AsyncIterator[bytes]) -> None:
                 pass
 
 
-async def _read(response: httpx.Response, most: int) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > most:
-            raise FrameError(f"it is longer than {most} bytes")
-    return bytes(body)
+class _RefusedError(Exception):
+    """Core answers something else than 200."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
 
 
-def _refused(response: httpx.Response, body: bytes, unauthorized: FailureKind) -> Failure:
+async def _refusal(response: httpx.Response, unauthorized: FailureKind) -> Failure:
+    try:
+        body = await read_body(response, _MAX_PROBLEM_BYTES)
+    except FrameError:
+        body = b""  # whatever it says, the status says what to do
     return refusal(
         response.status_code, response.reason_phrase, response.headers, body, unauthorized
     )
 
 
-def _unreachable(error: Exception) -> Failure:
-    return Failure("unreachable", str(error) or type(error).__name__)
+def _failure_of(error: Exception, what: str) -> Failure:
+    if isinstance(error, _UNREACHABLE):
+        return Failure("unreachable", shortened(str(error) or type(error).__name__))
+    # Whatever else comes out of a library, it is what the server sent that brought it about.
+    said = str(error) if isinstance(error, msgspec.DecodeError | ValueError) else repr(error)
+    return Failure("malformed", shortened(f"{what} is malformed: {said}"))

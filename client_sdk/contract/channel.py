@@ -19,6 +19,9 @@ MAX_SEQ: Final = 2**63 - 1
 
 CHANNEL_PATTERN: Final = rf"(?:store:{ID_PATTERN}|table:{ID_PATTERN}/{ID_PATTERN})"
 
+NAME_FORM: Final = rf"^{ID_PATTERN}$(?!\n)"
+"""An id or an epoch, for msgspec, which searches instead of matching the whole text."""
+
 _CHANNEL: Final = re.compile(rf"(?:(store):({ID_PATTERN})|(table):({ID_PATTERN})/({ID_PATTERN}))")
 _EVENT_ID: Final = re.compile(rf"({CHANNEL_PATTERN})@({DIGITS_PATTERN})")
 

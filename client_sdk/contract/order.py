@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.decode import decode
 from client_sdk.contract.digest import content_hash
 
@@ -103,7 +104,7 @@ class OrderEvent(Struct, frozen=True):
     """
 
     id: str
-    seq: int
+    seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
     type: str
     occurred_at: datetime
     order_id: str
@@ -122,6 +123,7 @@ class EventContent(Struct, frozen=True):
     data: msgspec.Raw
 
 
+_order_decoder: Final = msgspec.json.Decoder(Order)
 _event_decoder: Final = msgspec.json.Decoder(OrderEvent)
 _content_decoder: Final = msgspec.json.Decoder(EventContent)
 
@@ -144,3 +146,8 @@ def decode_event(data: bytes | str) -> OrderEvent:
     event = decode(_event_decoder, data)
     keep_content(event.data, decode(_content_decoder, data).data)
     return event
+
+
+def decode_order(data: bytes | str) -> Order:
+    """Read an order from its JSON; raises as `decode_event`."""
+    return decode(_order_decoder, data)

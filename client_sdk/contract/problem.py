@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from client_sdk.contract.decode import decode
 
@@ -50,8 +50,11 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     title: str
     status: int
     detail: str = ""
-    order: msgspec.Raw | None = None
-    """With `stale-version` and `impossible-transition`: the order as it stands now."""
+    order: msgspec.Raw | UnsetType = UNSET
+    """With `stale-version` and `impossible-transition`: the order as it stands now.
+
+    Not `Raw | None`: msgspec would take null only.
+    """
     retry_after: float | None = None
     """Seconds, as in the Retry-After header."""
     url: str | None = None
@@ -76,7 +79,7 @@ def problem(
 ) -> Problem:
     """Make the problem `slug` of `TITLES`."""
     status, title = TITLES[slug]
-    raw = msgspec.Raw(order) if order is not None else None
+    raw = msgspec.Raw(order) if order is not None else UNSET
     return Problem(_PREFIX + slug, title, status, detail, raw, retry_after, url)
 
 

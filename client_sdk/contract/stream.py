@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct
+
+from client_sdk.contract.decode import decode
+from client_sdk.contract.sync import Epoch, Milliseconds
 
 HELLO: Final = "hello"
 HEARTBEAT: Final = "heartbeat"
@@ -23,7 +27,7 @@ class Hello(Struct, frozen=True):
     """The stream's first event: all before it has been replayed from here on."""
 
     server: str
-    epoch: str
+    epoch: Epoch
     watermark: str
     """RFC 3339, UTC: all that Core committed before it has been handed to this server."""
     ends_in_ms: int
@@ -52,4 +56,30 @@ class Bye(Struct, frozen=True):
     """The stream's planned end: sync, then connect again after `reconnect_after_ms`."""
 
     reason: str
-    reconnect_after_ms: int
+    reconnect_after_ms: Milliseconds
+
+
+_hello: Final = msgspec.json.Decoder(Hello)
+_heartbeat: Final = msgspec.json.Decoder(Heartbeat)
+_sync_required: Final = msgspec.json.Decoder(SyncRequired)
+_bye: Final = msgspec.json.Decoder(Bye)
+
+
+def decode_hello(data: bytes) -> Hello:
+    """Read a hello; raises as `decode`."""
+    return decode(_hello, data)
+
+
+def decode_heartbeat(data: bytes) -> Heartbeat:
+    """Read a heartbeat; raises as `decode`."""
+    return decode(_heartbeat, data)
+
+
+def decode_sync_required(data: bytes) -> SyncRequired:
+    """Read a sync-required; raises as `decode`."""
+    return decode(_sync_required, data)
+
+
+def decode_bye(data: bytes) -> Bye:
+    """Read a bye; raises as `decode`."""
+    return decode(_bye, data)

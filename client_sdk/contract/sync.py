@@ -6,11 +6,12 @@ The same call serves the first start, every reconnect and polling (see `docs/pro
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
 from client_sdk.contract.decode import decode
 from client_sdk.contract.order import EventContent, Order, OrderEvent, keep_content
 
@@ -21,15 +22,21 @@ MAX_ORDERS: Final = 1000
 MAX_WAIT_S: Final = 25.0
 """The longest `wait`, in seconds: below the idle timeout of common proxies."""
 
+Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+Epoch = Annotated[str, Meta(pattern=NAME_FORM)]
+Milliseconds = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+"""A time to wait: a whole number that every language of a client can hold."""
+DigestText = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
+
 ResetReason = Literal["first_sync", "retention", "epoch", "ahead"]
 
 
 class Snapshot(Struct, frozen=True):
     """The channel's open orders and the head they are true at."""
 
-    head: int
+    head: Seq
     orders: list[Order]
-    next: str | None = None
+    next: Annotated[str, Meta(max_length=1024)] | None = None
     """What to ask for the page after this one with; None: it is the last, or the only one."""
 
 
@@ -37,8 +44,8 @@ class ChannelSync(Struct, frozen=True):
     """What is new in one channel."""
 
     channel: str
-    head: int
-    digest: str
+    head: Seq
+    digest: DigestText
     """The older digest of the open orders at `head`, 16 hex digits."""
     reset: str | None
     """Why the client must replace its state by `snapshot`, one of `ResetReason` or one that only a
@@ -53,22 +60,22 @@ class ChannelSync(Struct, frozen=True):
 class StreamGrant(Struct, frozen=True):
     """Where to connect, and the ticket that proves this sync; `expires_in` in seconds."""
 
-    url: str
-    ticket: str
+    url: Annotated[str, Meta(max_length=2048)]
+    ticket: Annotated[str, Meta(max_length=1 << 16)]
     expires_in: float
 
 
 class SyncResponse(Struct, frozen=True):
     """The answer of one Fetch Sync."""
 
-    epoch: str
-    server_time: datetime
+    epoch: Epoch
+    server_time: Annotated[datetime, Meta(tz=True)]
     cursor: str
     """The cursor after this answer is applied."""
     has_more: bool
     channels: list[ChannelSync]
     stream: StreamGrant | None
-    poll_after_ms: int
+    poll_after_ms: Milliseconds
 
 
 class _SnapshotContent(Struct, frozen=True):

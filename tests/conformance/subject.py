@@ -25,7 +25,7 @@ from client_sdk.contract.order import Order, decode_event
 from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
 from client_sdk.merge import Change, Positions, Reset, changes_of
 from client_sdk.orders import BookChange, OrderBook
-from client_sdk.paging import next_page, with_page
+from client_sdk.paging import Assembly
 from client_sdk.refusals import refusal
 from client_sdk.signals import Failure
 from client_sdk.transport import signal_of
@@ -132,11 +132,14 @@ def _refusals(case: Json) -> Json:
 
 
 def _paging(case: Json) -> Json:
-    answer, further = (msgspec.convert(case[k], SyncResponse) for k in ("answer", "further"))
-    page = next_page(answer)
-    if page is None:
-        return {"next": None}
-    whole = with_page(answer, page, further)
+    answer, *pages = (msgspec.convert(one, SyncResponse) for one in case["pages"])
+    size, *sizes = case["sizes"]
+    assembly = Assembly(answer, size)
+    for n, page in enumerate(pages):
+        if assembly.next is None:
+            break
+        assembly.add(page, sizes[n % len(sizes)])
+    whole = assembly.answer
     channels = [
         {
             "channel": one.channel,
@@ -147,7 +150,7 @@ def _paging(case: Json) -> Json:
         }
         for one in whole.channels
     ]
-    return {"next": next_page(whole), "has_more": whole.has_more, "channels": channels}
+    return {"next": assembly.next, "has_more": whole.has_more, "channels": channels}
 
 
 def _merge(case: Json) -> Json:

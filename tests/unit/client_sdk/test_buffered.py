@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_sdk.buffered import (
-    MAX_FETCHES,
+from client_sdk.buffered import MAX_FETCHES, BufferedStart
+from client_sdk.buffered_signals import (
     BufferedSettings,
-    BufferedStart,
     Done,
     Fetch,
     Hand,
@@ -226,3 +225,56 @@ def test_any_order_of_pushes_ends_with_every_event_once_and_in_order(
             out += handed(machine.fetched(sync_response(channel_sync(rest, head=12)), now))
     assert out == list(range(1, len(out) + 1))
     assert len(out) >= max([fetched_to, *([12] if len(pushed) > size else [])])
+
+
+# ── a consumer that does not keep up ─────────────────────────────────────────
+
+
+def ready(settings: BufferedSettings) -> BufferedStart:
+    machine = fetching(settings)
+    machine.fetched(sync_response(channel_sync()), 0.3)
+    machine.tick(0.3 + settings.overlap_window)
+    assert machine.state is StartState.READY
+    return machine
+
+
+def test_with_a_full_list_nothing_more_is_taken_in_until_half_is_handled() -> None:
+    machine = ready(BufferedSettings(max_pending=4))
+    said = [c for seq in range(1, 100) for c in machine.message(event(seq), 3.0)]
+    assert handed(said) == [1, 2, 3, 4]
+    (warned,) = [c for c in said if isinstance(c, Warn)]
+    assert "keep up" in warned.text
+    assert machine.handled(1, 4.0) == []
+    (fetch,) = machine.handled(1, 4.0)
+    assert isinstance(fetch, Fetch)
+    assert fetch.after == {"store:12": 4}
+    said = machine.fetched(sync_response(channel_sync([event(s) for s in (5, 6)])), 4.1)
+    assert handed(said) == [5, 6]
+
+
+def test_a_long_log_does_not_pile_up_before_anybody_reads_and_the_start_is_done() -> None:
+    machine = fetching(BufferedSettings(max_pending=4))
+    page = sync_response(channel_sync([event(s) for s in range(1, 6)], head=50, has_more=True))
+    said = machine.fetched(page, 0.3)
+    assert handed(said) == [1, 2, 3, 4, 5]
+    assert not any(isinstance(c, Fetch) for c in said)
+    assert result(said).success
+    assert machine.handled(2, 0.5) == []
+    (fetch,) = machine.handled(1, 0.6)
+    assert isinstance(fetch, Fetch)
+    assert fetch.after == {"store:12": 5}
+
+
+def test_answers_that_begin_anew_and_say_that_there_is_more_come_to_an_end() -> None:
+    machine = fetching()
+    anew = channel_sync(reset="ahead", snapshot=Snapshot(0, []), head=5, has_more=True)
+    for _ in range(MAX_FETCHES):
+        said = machine.fetched(sync_response(anew), 0.3)
+    assert not result(said).success
+
+
+def test_a_channel_that_nobody_asked_for_is_left_alone() -> None:
+    machine = fetching()
+    foreign = channel_sync([event(1, channel="store:13")], channel="store:13")
+    assert machine.fetched(sync_response(foreign, channel_sync()), 0.3) == []
+    assert machine.positions.known == {"store:12": 0}

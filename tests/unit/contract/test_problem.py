@@ -36,6 +36,16 @@ def test_a_problem_carries_the_order_as_the_bytes_that_it_was_given() -> None:
     assert body["type"] == "urn:yabam:problem:stale-version"
 
 
+@pytest.mark.parametrize("slug", TITLES)
+def test_an_order_in_a_problem_is_read_back_byte_for_byte(slug: str) -> None:
+    body = b'{"id": "a", "items": [], "more": {"deep": null}}'
+    read = decode_problem(encode_problem(problem(slug, "x", order=body, retry_after=1.5)))
+    assert read is not None
+    assert isinstance(read.order, msgspec.Raw)
+    assert bytes(read.order) == body
+    assert (read.slug, read.retry_after) == (slug, 1.5)
+
+
 def test_a_problem_has_no_key_that_says_nothing() -> None:
     assert set(json.loads(encode_problem(problem("forbidden", "no")))) == {
         "type", "title", "status", "detail",
