@@ -4,7 +4,6 @@
 const MOST_CLOSED = 30;
 const CLOSED_FOR_MS = 3 * 3_600_000;
 const ANSWER_FOR_MS = 60_000;
-const CLOSED = new Set(["rejected", "paid", "cancelled"]);
 
 /** The newest that is known of each order. */
 export class Ledger {
@@ -65,9 +64,6 @@ export class Ledger {
     }
   }
 }
-
-/** Whether the order is over. */
-export const isClosed = (order) => CLOSED.has(order.status);
 
 function byAge(a, b) {
   if (a.created_at !== b.created_at) return a.created_at < b.created_at ? -1 : 1;

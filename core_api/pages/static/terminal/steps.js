@@ -1,5 +1,7 @@
 // Which column an order stands in, what its owner can do next, and when it waits too long. Pure.
 
+import { isOpen } from "../yabam/contract.js";
+
 export const COLUMNS = ["new", "progress", "ready", "done"];
 
 const COLUMN_OF = {
@@ -27,7 +29,8 @@ const STEPS = {
 // Minutes until the age turns amber and red, in each column; a done order no longer waits.
 const WAITS = { new: [2, 5], progress: [12, 20], ready: [15, 25], done: [Infinity, Infinity] };
 
-export const columnOf = (order) => COLUMN_OF[order.status] ?? "done";
+/** A status that a newer Core knows and this page does not is in progress as long as it is open. */
+export const columnOf = (order) => COLUMN_OF[order.status] ?? (isOpen(order) ? "progress" : "done");
 
 /** The steps that may follow, the most likely first: [status, name of the text]. */
 export const stepsOf = (order) => STEPS[order.status] ?? [];

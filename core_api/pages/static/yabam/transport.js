@@ -14,6 +14,7 @@ export const MOST_CHANNELS = 40;
 const MAX_ORDERS = 1000;
 const MAX_SYNC_BYTES = 64 * 2 ** 20;
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
+const CHECK_MS = 10_000;
 const END_FOLLOWS_WITHIN_MS = 1_000;
 const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
 
@@ -38,6 +39,30 @@ export class Transport {
     this.#core = core;
     this.#source = typeof token === "function" ? token : () => token;
     this.#about = about;
+  }
+
+  /** The function that gives tokens has another one. */
+  renew() {
+    this.#token = null;
+  }
+
+  /** Whether Core takes another token for these channels: "taken", "refused" or "unreachable". */
+  async check(token, channels) {
+    const query = new URLSearchParams(channels.map((channel) => ["channel", channel]));
+    query.set("orders", "1");
+    try {
+      const response = await fetch(`${this.#core}/v1/sync?${query}`, {
+        cache: "no-store",
+        credentials: "omit",
+        headers: { authorization: `Bearer ${token}` },
+        signal: AbortSignal.timeout(CHECK_MS),
+      });
+      await response.body?.cancel();
+      if (response.ok) return "taken";
+      return response.status === 401 || response.status === 403 ? "refused" : "unreachable";
+    } catch {
+      return "unreachable";
+    }
   }
 
   /** Calls Fetch Sync, as a StartSync says: the input that it leads to. */
