@@ -19,6 +19,7 @@ from tests.browser.test_table_page import order_from_the_menu
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-plain-http")]
 
 NAME: Final = "yabam.test"
+CHROMIUM_OPTIONS: Final = (f"--host-resolver-rules=MAP {NAME} 127.0.0.1",)
 
 
 def plain(url: str) -> str:
@@ -29,7 +30,7 @@ def plain(url: str) -> str:
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """A Chromium that finds this machine under that name."""
-    async with chromium(f"--host-resolver-rules=MAP {NAME} 127.0.0.1") as started:
+    async with chromium(*CHROMIUM_OPTIONS) as started:
         yield started
 
 
@@ -41,8 +42,10 @@ async def expect_no_secure_context(page: Page) -> None:
 async def kept(page: Page) -> None:
     """Return once the browser has stored what the page shows."""
     await page.wait_for_function(
-        """(many) => Object.keys(localStorage).some((key) =>
-            Object.values(JSON.parse(localStorage[key])?.orders ?? {}).flat().length === many)""",
+        """(many) => Object.keys(localStorage)
+            .filter((key) => /^yabam[.](terminal|table)[.]/.test(key))
+            .some((key) =>
+                Object.values(JSON.parse(localStorage[key]).orders).flat().length === many)""",
         arg=await page.locator(".card, #orders .order").count(),
     )
 

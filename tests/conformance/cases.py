@@ -62,7 +62,7 @@ def filled(of: str, case: Json) -> Json:
         case "signals" if "order_event" in case:
             return case | {"data": json.dumps(event(case["order_event"]))}
         case "paging":
-            return case | {part: response(case[part]) for part in ("answer", "further")}
+            return {"sizes": [1000, 1000]} | case | {"pages": list(_pages(case["pages"]))}
         case "merge":
             return case | {"answer": answer(case["answer"])}
         case "book":
@@ -167,6 +167,14 @@ def _changed(whole: Json, case: Json) -> Json:
     else:
         del place[last]
     return whole
+
+
+def _pages(short: Json) -> Iterator[Json]:
+    """The pages; of one with `times` so many, numbered where its text says `{n}`."""
+    for one in short:
+        for n in range(one.get("times", 1)):
+            text = json.dumps({key: value for key, value in one.items() if key != "times"})
+            yield response(json.loads(text.replace("{n}", str(n))))
 
 
 def _book_step(step: Json) -> Json:

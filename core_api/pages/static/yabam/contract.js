@@ -5,13 +5,18 @@
 
 /** How many channels one cursor may name. */
 export const MAX_CHANNELS = 500;
-const OPEN_STATUSES = new Set(["placed", "accepted", "preparing", "ready", "served"]);
 const CLOSED_STATUSES = new Set(["rejected", "paid", "cancelled"]);
 const RESETS = new Set(["first_sync", "retention", "epoch", "ahead"]);
 
 const ID = "[A-Za-z0-9_.\\-]{1,64}";
 const CHANNEL = new RegExp(`^(?:(store):(${ID})|(table):(${ID})/(${ID}))$`);
 const EVENT_ID = new RegExp(`^((?:store:${ID}|table:${ID}/${ID}))@([0-9]{1,19})$`);
+
+const EPOCH = new RegExp(`^${ID}$`);
+const DIGEST = /^[0-9a-f]{16}$/;
+const MAX_NEXT_LENGTH = 1024;
+const MAX_URL_LENGTH = 2048;
+const MAX_TICKET_LENGTH = 1 << 16;
 
 /** What breaks the contract. */
 export class ContractError extends Error {}
@@ -61,9 +66,12 @@ export function channelOf(event) {
   return event.id.slice(0, event.id.lastIndexOf("@"));
 }
 
-/** Whether the order still stands in snapshots and digests. */
+/**
+ * Whether the order still stands in snapshots and digests. Core says it, so that nobody needs to
+ * know every status; Core from before that left it out, and sent no status but the known ones.
+ */
 export function isOpen(order) {
-  return !CLOSED_STATUSES.has(order.status);
+  return typeof order.open === "boolean" ? order.open : !CLOSED_STATUSES.has(order.status);
 }
 
 /** What one open order adds to a digest: the first 64 bits of SHA-256, as a BigInt. */
@@ -130,6 +138,12 @@ const isSeq = (x) => Number.isSafeInteger(x) && x >= 0;
 const isNull = (x) => x === null || x === undefined;
 const isTime = (x) => isText(x) && TIME.test(x) && !Number.isNaN(Date.parse(x));
 
+/** Whether it is the name of an epoch. */
+export const isEpoch = (x) => isText(x) && EPOCH.test(x);
+
+/** Whether it is a time to wait in milliseconds. */
+export const isWait = isSeq;
+
 function check(condition, what) {
   if (!condition) throw new ContractError(`${what} is not as the protocol says`);
 }
@@ -138,7 +152,8 @@ function check(condition, what) {
 export function checkOrder(order) {
   check(isObject(order), "an order");
   check(isText(order.id) && isText(order.store_id), "an order's id or store");
-  check(OPEN_STATUSES.has(order.status) || CLOSED_STATUSES.has(order.status), "an order's status");
+  check(isText(order.status), "an order's status");
+  check(order.open === undefined || typeof order.open === "boolean", "an order's open");
   check(isSeq(order.version) && isSeq(order.total), "an order's version or total");
   check(isText(order.currency) && /^[A-Z]{3}$/.test(order.currency), "an order's currency");
   check(isNull(order.table_id) || isText(order.table_id), "an order's table");
@@ -172,22 +187,26 @@ function checkChannel(answer) {
   check(answer.has_more === undefined || typeof answer.has_more === "boolean", "has_more");
   check(Array.isArray(answer.events), "a channel's events");
   answer.events.forEach(checkEvent);
+  check(DIGEST.test(answer.digest), "a digest");
   if (isNull(answer.snapshot)) return;
   const { head, orders, next } = answer.snapshot;
-  check(isSeq(head) && Array.isArray(orders) && (isNull(next) || isText(next)), "a snapshot");
+  check(isSeq(head) && Array.isArray(orders), "a snapshot");
+  check(isNull(next) || (isText(next) && next.length <= MAX_NEXT_LENGTH), "a snapshot's next");
   orders.forEach(checkOrder);
 }
 
 /** The answer of Fetch Sync, if it is one. */
 export function checkSync(answer) {
-  check(isObject(answer) && isText(answer.epoch) && isText(answer.cursor), "the answer");
+  check(isObject(answer) && isEpoch(answer.epoch) && isText(answer.cursor), "the answer");
   check(isTime(answer.server_time) && Array.isArray(answer.channels), "the answer");
-  check(Number.isSafeInteger(answer.poll_after_ms), "poll_after_ms");
+  check(isWait(answer.poll_after_ms), "poll_after_ms");
   check(typeof answer.has_more === "boolean", "has_more");
   answer.channels.forEach(checkChannel);
   if (isNull(answer.stream)) return answer;
   const { url, ticket, expires_in: expires } = answer.stream;
-  check(isText(url) && isText(ticket) && Number.isFinite(expires), "the stream");
+  check(isText(url) && url.length <= MAX_URL_LENGTH, "the stream's address");
+  check(isText(ticket) && ticket.length <= MAX_TICKET_LENGTH, "the stream's ticket");
+  check(Number.isFinite(expires), "the stream");
   return answer;
 }
 

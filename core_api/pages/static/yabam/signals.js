@@ -2,7 +2,7 @@
 //
 // As client_sdk/signals.py and `signal_of` of client_sdk/transport.py.
 
-import { ContractError, checkEvent, instant } from "./contract.js";
+import { ContractError, checkEvent, instant, isEpoch, isWait } from "./contract.js";
 
 const BYES = new Set(["timeout", "drain", "degraded", "slow", "expired"]);
 const REASONS = new Set(["gap", "ring", "restart"]);
@@ -24,7 +24,7 @@ export function inputOf(generation, { type, data }) {
   switch (type) {
     case "hello": {
       const { epoch, watermark } = parsed(data);
-      check(typeof epoch === "string", type);
+      check(isEpoch(epoch), type);
       return { type: "StreamHello", generation, epoch, watermark: instant(watermark) };
     }
     case "heartbeat":
@@ -36,7 +36,7 @@ export function inputOf(generation, { type, data }) {
     }
     case "bye": {
       const { reason, reconnect_after_ms: reconnectAfterMs } = parsed(data);
-      check(BYES.has(reason) && Number.isSafeInteger(reconnectAfterMs), type);
+      check(BYES.has(reason) && isWait(reconnectAfterMs), type);
       return { type: "StreamBye", generation, reason, reconnectAfterMs };
     }
     default:
@@ -44,7 +44,14 @@ export function inputOf(generation, { type, data }) {
   }
 }
 
-/** The JSON object that the text holds. */
+/** More than anything that a server says is nested. */
+const MAX_DEPTH = 64;
+
+/**
+ * The JSON object that the text holds.
+ *
+ * @throws ContractError there is none, or it is nested so deeply that it could exhaust the stack
+ */
 export function parsed(text) {
   let value;
   try {
@@ -53,7 +60,13 @@ export function parsed(text) {
     throw new ContractError("it is not JSON");
   }
   if (typeof value !== "object" || value === null) throw new ContractError("it is no JSON object");
+  if (isDeeper(value, MAX_DEPTH)) throw new ContractError("it is nested too deeply");
   return value;
+}
+
+function isDeeper(value, most) {
+  if (typeof value !== "object" || value === null) return false;
+  return most === 0 || Object.values(value).some((inner) => isDeeper(inner, most - 1));
 }
 
 function check(condition, type) {
