@@ -1,4 +1,4 @@
-"""Pages before a newer Core: a status and a type of event that they do not know are shown as sent."""
+"""Pages before a newer Core: a status that they do not know is shown as it is sent."""
 
 from __future__ import annotations
 
@@ -56,4 +56,3 @@ async def test_the_table_s_page_shows_an_order_in_a_status_that_it_does_not_know
         row = table.locator("#orders .order")
         await expect(row.locator(".badge")).to_have_text("on its way")
         await expect(row.locator(".line")).to_have_text("It is now: on its way")
-

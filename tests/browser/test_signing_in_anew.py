@@ -1,4 +1,4 @@
-"""A token ends while the page is open: it warns, waits with what is pressed, and goes on in place."""
+"""A token ends while the page is open: it warns, waits with what is pressed, and goes on."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ async def test_a_press_on_an_ended_token_waits_and_goes_out_once_with_the_next(
 
         sent: list[str] = []
         terminal.on("request", lambda r: sent.append(r.url) if "/transitions" in r.url else None)
-        link = f"{site.stack.core_url}/terminal#token={site.token('owner', store.id, lifetime_s=1800)}"
+        link = (
+            f"{site.stack.core_url}/terminal#token={site.token('owner', store.id, lifetime_s=1800)}"
+        )
         await sign_in_again(terminal, link)
         await expect(terminal.locator("#renew")).to_be_hidden()
         await expect(terminal.locator("#session")).to_be_hidden()
