@@ -6,7 +6,7 @@ import { OrderBook } from "/static/yabam/book.js";
 import * as contract from "/static/yabam/contract.js";
 import { Machine, modeOf } from "/static/yabam/machine.js";
 import { Positions, changesOf } from "/static/yabam/merge.js";
-import { nextPage, withPage } from "/static/yabam/paging.js";
+import { Assembly } from "/static/yabam/paging.js";
 import { refusal } from "/static/yabam/refusals.js";
 import { inputOf } from "/static/yabam/signals.js";
 import { SseParser } from "/static/yabam/sse.js";
@@ -81,10 +81,13 @@ const SUBJECTS = {
     return failureOf(refusal(response, text, unauthorized));
   },
 
-  paging({ answer: first, further }) {
-    const page = nextPage(first);
-    if (page === null) return { next: null };
-    const whole = withPage(first, page, further);
+  paging({ pages: [first, ...further], sizes: [size, ...sizes] }) {
+    const assembly = new Assembly(first, size);
+    for (const [n, page] of further.entries()) {
+      if (assembly.next === null) break;
+      assembly.add(page, sizes[n % sizes.length]);
+    }
+    const whole = assembly.answer;
     const channels = whole.channels.map(({ channel, head, reset, snapshot, events }) => ({
       channel,
       head,
@@ -92,7 +95,7 @@ const SUBJECTS = {
       orders: snapshot ? snapshot.orders.map((order) => order.id) : null,
       events: events.map((event) => event.id),
     }));
-    return { next: nextPage(whole), has_more: whole.has_more, channels };
+    return { next: assembly.next, has_more: whole.has_more, channels };
   },
 
   merge({ positions, answer: part }) {

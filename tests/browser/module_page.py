@@ -20,8 +20,11 @@ _BLANK: Final = b'<!doctype html><meta charset="utf-8"><title>conformance</title
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(*options: str) -> AsyncIterator[Browser]:
     """A Chromium, without a window.
+
+    Args:
+        options: further ones of its command line.
 
     Raises:
         AssertionError: there is none on this machine.
@@ -29,7 +32,9 @@ async def chromium() -> AsyncIterator[Browser]:
     path = shutil.which("chromium")
     assert path, "the browser tests need a Chromium: apt-get install chromium"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", *options]
+        )
         try:
             yield browser
         finally:

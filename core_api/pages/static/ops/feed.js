@@ -8,6 +8,8 @@ import { SseParser } from "../yabam/sse.js";
 const PATH = "/v1/ops/stream";
 const SILENT_MS = 10_000;
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 10_000];
+/** The bounds of what a server says about waiting. */
+const [LEAST_WAIT_MS, MOST_WAIT_MS] = [250, 60_000];
 
 /** Follows the stream and tells `heard`: .hello, .figures, .feed (a state), .refused (a text). */
 export class Feed {
@@ -64,11 +66,13 @@ export class Feed {
     const detail = problem.detail ?? String(response.status);
     if (response.status !== 503) return this.#failed(detail);
     this.#heard.feed("busy", detail);
-    return 1000 * Math.max(1, Number(response.headers.get("retry-after")) || 1);
+    return waitOf(1000 * Math.max(1, Number(response.headers.get("retry-after")) || 1));
   }
 
+  /** How long to wait after the stream; null: it ended without a bye, or told nothing before. */
   async #read(reader, watch) {
     const parser = new SseParser();
+    let told = false;
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return null;
@@ -76,10 +80,11 @@ export class Feed {
       for (const { type, data } of parser.feed(value)) {
         if (type === "hello") this.#heard.hello(JSON.parse(data));
         if (type === "figures") {
-          this.#failures = 0;
           this.#heard.figures(JSON.parse(data));
+          this.#failures = 0;
+          told = true;
         }
-        if (type === "bye") return JSON.parse(data).reconnect_after_ms;
+        if (type === "bye") return told ? waitOf(JSON.parse(data).reconnect_after_ms) : null;
       }
     }
   }
@@ -90,6 +95,11 @@ export class Feed {
     this.#failures += 1;
     return pause * (0.5 + Math.random() / 2);
   }
+}
+
+/** What a server says about waiting, within bounds; what is no number counts as the most. */
+function waitOf(ms) {
+  return Number.isFinite(ms) ? Math.min(Math.max(ms, LEAST_WAIT_MS), MOST_WAIT_MS) : MOST_WAIT_MS;
 }
 
 /** Calls `late` when `again` has not been called for so long. */

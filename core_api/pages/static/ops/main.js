@@ -2,7 +2,10 @@
 
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
-import { Kept, TokenError, readToken, takeFragment } from "../shared/session.js";
+import {
+  Kept, TokenError, onLink, readToken, reloadWith, takeFragment, takeProblem,
+} from "../shared/session.js";
+import { keepsNothing } from "../shared/storage.js";
 import "./texts.js";
 import { OpsPage } from "./page.js";
 
@@ -18,7 +21,7 @@ function ask(problem) {
 
 function open(token) {
   try {
-    const session = readToken(token, "ops", Date.now());
+    const session = readToken(token, "ops");
     kept.save({ token: session.token }, false);
     byId("sign-in").hidden = true;
     byId("token").value = "";
@@ -34,8 +37,7 @@ function open(token) {
 function leave(problem) {
   page?.stop();
   kept.clear();
-  if (problem !== null) sessionStorage.setItem("yabam.problem", problem);
-  location.reload();
+  reloadWith(problem);
 }
 
 const doing = { language: switchLanguage, "sign-out": () => leave(null) };
@@ -51,8 +53,9 @@ byId("sign-in").addEventListener("submit", (event) => {
 onLanguage(() => page?.show());
 translate();
 document.title = t("title");
-const problem = sessionStorage.getItem("yabam.problem");
-sessionStorage.removeItem("yabam.problem");
+byId("storage").hidden = !keepsNothing;
+onLink(async () => false);
+const problem = takeProblem();
 const found = takeFragment() ?? kept.load();
 if (found === null) ask(problem);
 else open(found.token);

@@ -52,7 +52,7 @@ export function late(stores) {
     ["store", "problem", "orders", "waiting", "oldestOrder"],
     byStore(stores).map((one) => [
       el("code", { class: "short" }, one.store_id),
-      one.kinds.map((kind) => el("span", { class: "badge placed" }, known(`kind_${kind}`, kind))),
+      one.kinds.map((kind) => el("span", { class: "badge", "data-status": "placed" }, known(`kind_${kind}`, kind))),
       number(one.orders),
       span(one.waiting_s),
       el("code", { class: "quiet" }, one.order_id),

@@ -26,24 +26,26 @@ export class Actions {
 
   /** Sends what a reload left behind. */
   start() {
-    for (const action of this.#storage.load()) this.#begin(action);
+    for (const action of this.#storage.load()) this.#begin({ ...action, waits: null });
   }
 
   /** Takes an order one step further; nothing while an action on it is not answered. */
   add({ id, version, status }, to, reason = null) {
     if (this.#pending.has(id)) return;
-    this.#begin({ key: newKey(), id, version, seen: status, to, reason, tries: 0 });
+    this.#begin({ key: newKey(), id, version, seen: status, to, reason, waits: null });
     this.#save();
   }
 
-  /** The order as it will be; `sending` and `retrying` say that Core has not answered yet. */
+  /**
+   * The order as it will be; `sending` says that Core has not answered yet, `waits` for what it
+   * waits: "network", "token" or null.
+   */
   shown(order) {
     const action = this.#pending.get(order.id);
     if (!action) return order;
-    const { to, reason, tries } = action;
+    const { to, reason, waits } = action;
     // Whether it will be open then, Core has not said.
-    const open = undefined;
-    return { ...order, status: to, open, reason, sending: true, retrying: tries > 0 };
+    return { ...order, status: to, open: undefined, reason, sending: true, waits };
   }
 
   /** Whether something is not answered yet. */
@@ -56,8 +58,8 @@ export class Actions {
     this.#pending.set(id, action);
     const path = `/v1/orders/${encodeURIComponent(id)}/transitions`;
     const body = reason === null ? { to } : { to, reason };
-    const answer = await this.#outbox.deliver(path, body, { key, version }, () => {
-      action.tries += 1;
+    const answer = await this.#outbox.deliver(path, body, { key, version }, (waits) => {
+      action.waits = waits;
       this.#told.changed();
     });
     if (answer === null) return;

@@ -3,6 +3,7 @@
 import { Client } from "../yabam/client.js";
 import { Shared } from "../yabam/tabs.js";
 import { Transport } from "../yabam/transport.js";
+import { ofBrowser } from "./storage.js";
 
 const SAVE_AFTER_MS = 400;
 const LOOK_EVERY_MS = 5_000;
@@ -24,73 +25,75 @@ export function awakeClock(wall = () => Date.now(), monotonic = () => performanc
 /** This device's name, the same for as long as the browser keeps its storage. */
 function deviceName(kind) {
   const key = `yabam.device.${kind}`;
-  if (localStorage.getItem(key) === null) {
+  if (ofBrowser.read(key) === null) {
     const random = crypto.getRandomValues(new Uint8Array(6));
     const hex = [...random].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    localStorage.setItem(key, `${kind}-${hex}`);
+    ofBrowser.write(key, `${kind}-${hex}`);
   }
-  return localStorage.getItem(key);
+  return ofBrowser.read(key);
 }
 
-/** Notes how far this machine's clock is from Core's, which dates the orders. */
-class DatedTransport extends Transport {
-  skewMs = 0;
+/**
+ * Notes how far this machine's clock is from Core's, which dates the orders and ends the tokens;
+ * and which token Core refused.
+ */
+class PageTransport extends Transport {
+  /** What to add to Date.now() for Core's time; null: not known yet. */
+  skewMs = null;
+  #credentials;
+
+  constructor(core, credentials, about) {
+    super(core, () => credentials.give(), about);
+    this.#credentials = credentials;
+  }
 
   async sync(command, signal) {
+    const { token } = this.#credentials.session;
     const before = Date.now();
     const input = await super.sync(command, signal);
+    if (input.failure?.kind === "unauthorized") this.#credentials.refuse(token);
     if (input.type === "SyncDone" && !(command.wait > 0)) {
       const middle = (before + Date.now()) / 2;
       this.skewMs = Date.parse(input.response.server_time) - middle;
     }
     return input;
   }
-}
 
-/** Reads what the browser keeps under `key`; null where there is nothing whole. */
-export function stored(key) {
-  try {
-    return JSON.parse(localStorage.getItem(key));
-  } catch {
-    return null;
-  }
-}
-
-/** Keeps a value in the browser; a full or forbidden storage costs only a longer first sync. */
-export function store(key, value) {
-  try {
-    localStorage.setItem(key, JSON.stringify(value));
-  } catch {
-    localStorage.removeItem(key);
+  /** As Transport's, with the token that it was sent with. */
+  async command(...given) {
+    const { token } = this.#credentials.session;
+    return { ...(await super.command(...given)), token };
   }
 }
 
 /**
- * Follows the channels.
+ * Follows the channels, from `start` on: until then nothing is told.
  *
  * @param kind terminal or table: begins the device's name
- * @param session as readToken gives it
+ * @param credentials the Credentials of who is signed in
  * @param channels their names
  * @param seen told ({orders, changes, status, leading}) whenever there is something new
- * @returns {transport, wake, close}
+ * @returns {name, transport, start, close}
  */
-export function follow({ kind, session, channels, seen }) {
-  const name = `yabam.${kind}.${session.subject}.${[...channels].sort().join()}`;
+export function follow({ kind, credentials, channels, seen }) {
+  const name = `yabam.${kind}.${credentials.session.subject}.${[...channels].sort().join()}`;
   const device = deviceName(kind);
   let client = null;
   let saving = null;
 
   const about = () => client.report(device);
-  const transport = new DatedTransport(location.origin, session.token, about);
+  const transport = new PageTransport(location.origin, credentials, about);
 
   const save = () => {
     clearTimeout(saving);
     saving = null;
     // A tab that does not lead any more must not keep its old state over the newer one.
-    if (shared.leading) store(name, client.state);
+    if (shared.leading) ofBrowser.writeJson(name, client.state);
   };
   const changed = (news) => {
-    shared.tell({ ...news, status: { ...news.status, skewMs: transport.skewMs } });
+    const { skewMs } = transport;
+    const signedOut = credentials.refused ? credentials.session.expiresAt : null;
+    shared.tell({ ...news, status: { ...news.status, skewMs, signedOut } });
     saving ??= setTimeout(save, SAVE_AFTER_MS);
   };
   const lead = (saved) => {
@@ -98,29 +101,45 @@ export function follow({ kind, session, channels, seen }) {
     client = new Client({ channels, transport, saved, changed, clock: awakeClock(), uniform });
     return client;
   };
-  const shared = new Shared({ name, lead, load: () => stored(name), seen });
+  const told = (news) => {
+    // The leading tab has the same token, unless it ends at another time.
+    const { token, expiresAt } = credentials.session;
+    if (news.status?.signedOut === expiresAt) credentials.refuse(token);
+    seen(news);
+  };
+  const load = () => ofBrowser.readJson(name);
+  const shared = new Shared({ name, lead, load, seen: told });
 
-  const wake = () => shared.wake();
-  const stopListening = onWaking(wake, save);
-  shared.start();
+  let stopListening = () => {};
+  const start = () => {
+    const wake = () => shared.wake();
+    stopListening = onWaking(wake, save);
+    credentials.onChange(() => {
+      if (credentials.refused) return;
+      transport.renew();
+      wake();
+    });
+    shared.start();
+  };
   const close = () => {
     stopListening();
     save();
     shared.close();
   };
-  return { name, transport, wake, close };
+  return { name, transport, start, close };
 }
 
-/** Calls `wake` when the machine slept or the network changed, `save` when the page may go. */
+/** Calls `wake` when the machine slept, its clock was set or the network changed, `save` when the page may go. */
 function onWaking(wake, save) {
   const controller = new AbortController();
   const { signal } = controller;
   let looked = Date.now();
   let hiddenAt = null;
   const look = setInterval(() => {
-    const slept = Date.now() - looked > LOOK_EVERY_MS + SLEPT_MS && !document.hidden;
+    // A clock that was set looks alike, and the difference to Core's must be taken anew.
+    const jumped = Math.abs(Date.now() - looked - LOOK_EVERY_MS) > SLEPT_MS && !document.hidden;
     looked = Date.now();
-    if (slept) wake();
+    if (jumped) wake();
   }, LOOK_EVERY_MS);
   addEventListener("online", wake, { signal });
   addEventListener("offline", wake, { signal });

@@ -1,11 +1,13 @@
 // Korean and English: one table of texts per page, the browser's language unless another was chosen.
 
+import { ofBrowser } from "./storage.js";
+
 const KEY = "yabam.language";
 const LANGUAGES = ["ko", "en"];
 const tables = { ko: {}, en: {} };
 const listeners = new Set();
-let current = LANGUAGES.includes(localStorage.getItem(KEY))
-  ? localStorage.getItem(KEY)
+let current = LANGUAGES.includes(ofBrowser.read(KEY))
+  ? ofBrowser.read(KEY)
   : navigator.languages.some((tag) => tag.startsWith("ko")) ? "ko" : "en";
 document.documentElement.lang = current;
 
@@ -27,16 +29,13 @@ export function t(name, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_all, key) => String(values[key]));
 }
 
-/** The text of that name; where there is none, as for a status that only a newer Core knows, `other`. */
-export const textOr = (name, other) => (Object.hasOwn(tables[current], name) ? t(name) : other);
-
-/** The order's status in words; one that this page does not know, as it is. */
-export const statusText = (status) => textOr(`status_${status}`, status);
+/** Whether there is a text of that name. */
+export const hasText = (name) => Object.hasOwn(tables[current], name);
 
 /** Changes to the other language, and remembers it. */
 export function switchLanguage() {
   current = current === "ko" ? "en" : "ko";
-  localStorage.setItem(KEY, current);
+  ofBrowser.write(KEY, current);
   document.documentElement.lang = current;
   translate();
   for (const listener of listeners) listener();

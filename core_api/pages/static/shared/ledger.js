@@ -67,9 +67,6 @@ export class Ledger {
   }
 }
 
-/** Whether the order is over. */
-export const isClosed = (order) => !isOpen(order);
-
 function byAge(a, b) {
   if (a.created_at !== b.created_at) return a.created_at < b.created_at ? -1 : 1;
   return a.id < b.id ? -1 : 1;

@@ -1,34 +1,56 @@
 // Sends a command until Core answers it for good: a lost answer, a fault or a full server is tried
-// again with the same key, so that what was done once is not done twice.
+// again with the same key, so that what was done once is not done twice. What Core refuses because
+// of the token waits for the next token.
+
+import { ofTab } from "./storage.js";
 
 const FIRST_WAIT_MS = 400;
 const MOST_WAIT_MS = 8_000;
-const PASSING = new Set([408, 425, 429]);
+const PASSING = new Set([401, 408, 425, 429]);
 
 /** Commands under way. */
 export class Outbox {
   #send;
+  #credentials;
   #wakers = new Set();
   #closed = false;
 
-  /** @param send (path, body, {key, version}) → Core's answer; throws when there is none */
-  constructor(send) {
+  /**
+   * @param send (path, body, {key, version}) → Core's answer, with the token that it was sent with;
+   *   throws when there is none
+   * @param credentials the Credentials that are sent along
+   */
+  constructor(send, credentials) {
     this.#send = send;
+    this.#credentials = credentials;
+    credentials.onChange(() => this.wake());
   }
 
-  /** Core's final answer, or null once closed; `tried` is called after each try without one. */
-  async deliver(path, body, options, tried) {
+  /**
+   * Core's final answer, or null once closed.
+   *
+   * `waits` is called whenever it has to wait: with "token" for the next token, else "network".
+   */
+  async deliver(path, body, options, waits) {
     for (let tries = 1; !this.#closed; tries++) {
+      if (this.#credentials.refused) {
+        waits("token");
+        await this.#pause(null);
+        continue;
+      }
       const answer = await this.#try(path, body, options);
       if (this.#closed) return null;
-      if (answer !== null) return answer;
-      tried();
-      await this.#pause(tries);
+      if (answer !== null && isFinal(answer)) return answer;
+      if (answer?.problem === "unauthorized") this.#credentials.refuse(answer.token);
+      if (this.#credentials.refused) continue;
+      waits("network");
+      const most = Math.min(FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 10), MOST_WAIT_MS);
+      await this.#pause(most * (0.5 + Math.random() / 2));
     }
     return null;
   }
 
-  /** The network is back: what waits need not. */
+  /** The network is back, or there is another token: what waits need not. */
   wake() {
     for (const waker of [...this.#wakers]) waker();
   }
@@ -40,29 +62,29 @@ export class Outbox {
 
   async #try(path, body, options) {
     try {
-      const answer = await this.#send(path, body, options);
-      return answer.ok || isFinal(answer) ? answer : null;
+      return await this.#send(path, body, options);
     } catch {
       return null;
     }
   }
 
-  #pause(tries) {
-    const most = Math.min(FIRST_WAIT_MS * 2 ** (tries - 1), MOST_WAIT_MS);
+  /** Waits so many milliseconds (null: without end), or until it is woken. */
+  #pause(ms) {
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);
         this.#wakers.delete(done);
         resolve();
       };
-      const timer = setTimeout(done, most * (0.5 + Math.random() / 2));
+      const timer = ms === null ? null : setTimeout(done, ms);
       this.#wakers.add(done);
     });
   }
 }
 
 // A refusal without one of our problems is a proxy's, as during an installation: it passes.
-function isFinal({ status, problem }) {
+function isFinal({ ok, status, problem }) {
+  if (ok) return true;
   const refused = status >= 400 && status < 500 && !PASSING.has(status);
   return refused && problem !== null && problem !== "conflict";
 }
@@ -76,13 +98,7 @@ export function newKey() {
 /** Where what is not sent yet survives a reload: this tab's own storage, so that no other sends it. */
 export function unsent(key) {
   return {
-    load: () => {
-      try {
-        return JSON.parse(sessionStorage.getItem(key)) ?? [];
-      } catch {
-        return [];
-      }
-    },
-    save: (commands) => sessionStorage.setItem(key, JSON.stringify(commands)),
+    load: () => ofTab.readJson(key) ?? [],
+    save: (commands) => ofTab.writeJson(key, commands),
   };
 }

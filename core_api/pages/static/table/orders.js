@@ -1,10 +1,16 @@
 // The guest's orders, each with how far it has come.
 
 import { arrange, el } from "../shared/dom.js";
-import { clockTime, money, orderNumber } from "../shared/format.js";
-import { language, statusText, t, textOr } from "../shared/language.js";
+import { clockTime, money, orderNumber, statusText } from "../shared/format.js";
+import { hasText, language, t } from "../shared/language.js";
 
 const STAGES = ["placed", "accepted", "preparing", "ready", "served"];
+
+/** How far an order has come, for its guest. */
+export function lineOf({ status }) {
+  const known = hasText(`line_${status}`);
+  return known ? t(`line_${status}`) : t("lineOther", { status });
+}
 
 /** The list in `root`; `cancel` (order) is called when the guest takes one back. */
 export class Orders {
@@ -26,8 +32,8 @@ export class Orders {
   }
 
   #row(order) {
-    const { version, status, sending = false, retrying = false } = order;
-    const shown = [language(), version, status, sending, retrying].join();
+    const { version, status, sending = false, waits = null } = order;
+    const shown = [language(), version, status, sending, waits].join();
     const known = this.#rows.get(order.id);
     if (known?.shown === shown) return known;
     const element = known?.element ?? el("li", { class: "order" });
@@ -38,15 +44,16 @@ export class Orders {
   }
 
   #content(order) {
+    const waits = { network: "orderRetrying", token: "orderWaitsForToken" }[order.waits];
     const stage = order.status === "paid" ? STAGES.length : STAGES.indexOf(order.status);
     return [
       el(
         "div",
         { class: "order-head" },
-        el("span", { class: `badge ${order.status}` }, statusText(order.status)),
+        el("span", { class: "badge", "data-status": order.status, dir: "auto" }, statusText(order.status)),
         el("span", { class: "quiet" }, `#${orderNumber(order)} · ${clockTime(Date.parse(order.created_at)).slice(0, -3)}`),
       ),
-      el("p", { class: "line" }, order.retrying ? t("orderRetrying") : textOr(`line_${order.status}`, "")),
+      el("p", { class: "line" }, waits ? t(waits) : lineOf(order)),
       stage < 0
         ? null
         : el("div", { class: "stages", "aria-hidden": "true" },

@@ -3,6 +3,8 @@
 // Browsers let a page sound only after somebody touched it; until then `blocked` is true and the
 // page says so. Of several tabs the one that may sound and holds the lock rings for all.
 
+import { ofBrowser } from "../shared/storage.js";
+
 const KEY = "yabam.sound";
 const NOTES = [
   [880, 0],
@@ -13,7 +15,7 @@ const LONGEST_S = 1.2;
 
 /** Rings. @param changed called when `wanted` or `blocked` did. @param name what the tabs share. */
 export class Bell {
-  wanted = localStorage.getItem(KEY) !== "off";
+  wanted = ofBrowser.read(KEY) !== "off";
   rung = 0;
   #context = null;
   #changed;
@@ -45,7 +47,7 @@ export class Bell {
   async toggle() {
     const turnOn = !this.wanted || this.blocked;
     this.wanted = turnOn;
-    localStorage.setItem(KEY, turnOn ? "on" : "off");
+    ofBrowser.write(KEY, turnOn ? "on" : "off");
     if (turnOn) {
       await this.#context.resume();
       this.#chime();
@@ -75,10 +77,12 @@ export class Bell {
       return;
     }
     // Held until the tab goes; the browser then hands it to the next.
-    navigator.locks.request(`${this.#name}.bell`, () => {
+    const held = () => {
       this.#holds = true;
       return new Promise(() => {});
-    });
+    };
+    // A browser that forbids storage forbids locks too.
+    navigator.locks.request(`${this.#name}.bell`, held).catch(() => (this.#holds = true));
   }
 
   #chime() {

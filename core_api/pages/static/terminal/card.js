@@ -1,8 +1,8 @@
 // One order on the board.
 
 import { el, setText } from "../shared/dom.js";
-import { itemsLine, money, orderNumber } from "../shared/format.js";
-import { statusText, t } from "../shared/language.js";
+import { itemsLine, money, orderNumber, statusText } from "../shared/format.js";
+import { t } from "../shared/language.js";
 import { stepsOf, urgency, wantsReason } from "./steps.js";
 
 /** Where the order goes: its table, or the counter. */
@@ -33,8 +33,8 @@ export class Card {
   /** Shows the order; `showStore` where the terminal follows several. */
   show(order, { now, showStore, fresh }) {
     this.order = order;
-    const { version, status, sending = false, retrying = false } = order;
-    const shown = [document.documentElement.lang, version, status, sending, retrying].join();
+    const { version, status, sending = false, waits = null } = order;
+    const shown = [document.documentElement.lang, version, status, sending, waits].join();
     this.element.dataset.status = status;
     this.element.classList.toggle("sending", sending);
     this.element.classList.toggle("fresh", fresh);
@@ -93,7 +93,7 @@ export class Card {
       el(
         "p",
         { class: "total" },
-        el("span", { class: `badge ${order.status}` }, statusText(order.status)),
+        el("span", { class: "badge", "data-status": order.status, dir: "auto" }, statusText(order.status)),
         el("strong", {}, money(order.total, order.currency)),
       ),
       this.#foot(order),
@@ -105,8 +105,8 @@ export class Card {
 
   #foot(order) {
     if (order.sending) {
-      const text = order.retrying ? "retrying" : "sending";
-      return el("p", { class: `sending-note ${text}` }, t(text));
+      const text = { network: "retrying", token: "waitsForToken" }[order.waits] ?? "sending";
+      return el("p", { class: `sending-note ${order.waits ? "retrying" : ""}` }, t(text));
     }
     const buttons = stepsOf(order).map(([to, name], n) =>
       el(

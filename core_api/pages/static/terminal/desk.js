@@ -1,13 +1,17 @@
 // The desk: what the client tells and what the owner does, put together for the board.
 
 import { Actions } from "../shared/actions.js";
+import { Credentials } from "../shared/credentials.js";
 import { byId, el, setText } from "../shared/dom.js";
-import { follow, store, stored } from "../shared/follow.js";
-import { clockTime, itemsLine, money, orderNumber } from "../shared/format.js";
-import { onLanguage, statusText, t } from "../shared/language.js";
+import { follow } from "../shared/follow.js";
+import { clockTime, itemsLine, money, orderNumber, statusText } from "../shared/format.js";
+import { onLanguage, t } from "../shared/language.js";
 import { Lamp } from "../shared/lamp.js";
 import { Ledger } from "../shared/ledger.js";
 import { Outbox, unsent } from "../shared/outbox.js";
+import { Renewal } from "../shared/renewal.js";
+import { refusalOf } from "../shared/session.js";
+import { keepsNothing, ofBrowser } from "../shared/storage.js";
 import { Bell } from "./bell.js";
 import { Board } from "./board.js";
 import { placeOf } from "./card.js";
@@ -21,8 +25,9 @@ const MOST_TOASTS = 4;
 
 /** One owner's terminal, from signing in to signing out. */
 export class Desk {
-  #session;
+  #credentials;
   #stores;
+  #kept;
   #ended;
   #lamp = new Lamp(byId("lamp"));
   #board;
@@ -31,32 +36,40 @@ export class Desk {
   #actions;
   #outbox;
   #following;
-  #status = { mode: "starting", certainAt: null, skewMs: 0, lastError: null, cause: null };
+  #renewal;
+  #status = { mode: "starting", certainAt: null, skewMs: null, lastError: null, cause: null };
   #known = false;
   #remindedAt = 0;
   #closing = new AbortController();
 
-  /** @param ended (name of a text or null) called once the token is refused */
-  constructor({ session, stores }, ended) {
-    this.#session = session;
+  /**
+   * @param who {session, stores}, as signing in gives them
+   * @param kept the Kept that holds the token
+   * @param ended (name of a text) called when Core refuses the token and there is nothing to keep
+   */
+  constructor({ session, stores }, kept, ended) {
+    this.#credentials = new Credentials(session);
     this.#stores = stores;
+    this.#kept = kept;
     this.#ended = ended;
   }
 
   start() {
     const { signal } = this.#closing;
     const channels = this.#stores.map((id) => `store:${id}`);
-    const name = `yabam.desk.${this.#session.subject}.${[...channels].sort().join()}`;
+    const credentials = this.#credentials;
+    const name = `yabam.desk.${credentials.session.subject}.${[...channels].sort().join()}`;
     this.#board = new Board(byId("board"), byId("tabs"), (order, to) => this.#act(order, to));
-    this.#ledger = new Ledger(stored(`${name}.closed`) ?? []);
+    this.#ledger = new Ledger(ofBrowser.readJson(`${name}.closed`) ?? []);
     this.#bell = new Bell(name, () => this.#showSound());
     this.#following = follow({
       kind: "terminal",
-      session: this.#session,
+      credentials,
       channels,
       seen: (news) => this.#see(news, name),
     });
-    this.#outbox = new Outbox((...command) => this.#following.transport.command(...command));
+    const { transport } = this.#following;
+    this.#outbox = new Outbox((...command) => transport.command(...command), credentials);
     this.#actions = new Actions({
       outbox: this.#outbox,
       told: {
@@ -66,13 +79,29 @@ export class Desk {
       },
       storage: unsent(`${name}.unsent`),
     });
+    this.#renewal = new Renewal({
+      credentials,
+      stores: this.#stores,
+      check: (token) => transport.check(token, channels),
+      clock: () => this.#coreTime,
+      kept: this.#kept,
+      name,
+    });
+    credentials.onChange(() => this.#leaveIfNew());
     this.#bell.start();
+    this.#renewal.start();
     this.#actions.start();
     const ageing = setInterval(() => this.#age(), AGE_EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(ageing));
     addEventListener("beforeunload", (event) => this.#actions.pending && event.preventDefault(), { signal });
-    onLanguage(() => this.#show());
+    onLanguage(() => {
+      this.#renewal.show();
+      this.#show();
+    });
+    byId("storage").hidden = !keepsNothing;
     this.#show();
+    // What the browser kept is shown at once, so all that shows it must be there.
+    this.#following.start();
   }
 
   get board() {
@@ -84,6 +113,11 @@ export class Desk {
     return this.#actions.pending;
   }
 
+  /** A link was opened in this tab: whether it goes on here, or the page must be loaded anew. */
+  takeLink(token) {
+    return this.#renewal.takeLink(token);
+  }
+
   toggleSound() {
     this.#bell.toggle();
   }
@@ -91,6 +125,7 @@ export class Desk {
   close() {
     this.#closing.abort();
     this.#outbox.close();
+    this.#renewal.close();
     this.#following.close();
   }
 
@@ -102,7 +137,7 @@ export class Desk {
     const wasKnown = this.#known;
     this.#known ||= status.certainAt !== null || orders.length > 0;
     this.#ledger.take({ orders, changes }, Date.now());
-    if (changes.length > 0) store(`${name}.closed`, this.#ledger.closed);
+    if (changes.length > 0) ofBrowser.writeJson(`${name}.closed`, this.#ledger.closed);
     if (wasAway && (status.mode === "live" || status.mode === "polling")) this.#outbox.wake();
     if (status.mode === "failed") {
       this.#failed(status.cause);
@@ -116,8 +151,14 @@ export class Desk {
   }
 
   #failed(cause) {
-    if (cause?.kind === "unauthorized") this.#ended("tokenRefused");
-    else if (cause?.kind === "refused") this.#ended("tokenRefused");
+    if (["unauthorized", "refused"].includes(cause?.kind)) this.#ended("tokenRefused");
+    else this.#show();
+  }
+
+  /** A token that Core refuses from the start is asked for where one signs in. */
+  #leaveIfNew() {
+    const { refused, session } = this.#credentials;
+    if (refused && !this.#known && !this.pending) this.#ended(refusalOf(session, this.#now));
     else this.#show();
   }
 
@@ -151,10 +192,6 @@ export class Desk {
   }
 
   #refused(action, answer) {
-    if (answer.status === 401) {
-      this.#ended("tokenRefused");
-      return;
-    }
     const order = answer.order ?? this.#ledger.get(action.id);
     this.#toast(order, explanation(action, answer, this.#ledger.get(action.id)));
     this.#show();
@@ -181,8 +218,13 @@ export class Desk {
 
   // ── what is shown ────────────────────────────────────────────────────────────────────────────
 
+  /** Core's time in milliseconds since 1970; null while it is not known. */
+  get #coreTime() {
+    return this.#status.skewMs === null ? null : Date.now() + this.#status.skewMs;
+  }
+
   get #now() {
-    return Date.now() + (this.#status.skewMs ?? 0);
+    return this.#coreTime ?? Date.now();
   }
 
   #orders() {
@@ -204,15 +246,18 @@ export class Desk {
 
   #showFault() {
     const { mode, certainAt, lastError } = this.#status;
+    const signedOut = this.#credentials.refused;
     const time = certainAt === null ? null : clockTime(certainAt);
     const text = {
       polling: () => t("faultPolling"),
       offline: () => (time === null ? t("faultOfflineNever") : t("faultOffline", { time })),
       failed: () => t("faultFailed", { detail: lastError ?? "" }),
     }[mode]?.();
-    byId("fault").hidden = text === undefined;
+    // That one has to sign in again is said by the strip that offers it.
+    byId("fault").hidden = text === undefined || signedOut;
     byId("fault").dataset.mode = mode;
     setText(byId("fault"), text ?? "");
+    setText(byId("storage"), t("keepsNothing"));
   }
 
   #showSound() {

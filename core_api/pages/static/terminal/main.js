@@ -2,16 +2,17 @@
 
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
+import { onLink, reloadWith, takeProblem } from "../shared/session.js";
 import "./texts.js";
 import { Desk } from "./desk.js";
 import { listenForKeys, showHelp } from "./keys.js";
-import { askToken, signOut, signedIn } from "./signin.js";
+import { askToken, kept, signOut, signedIn } from "./signin.js";
 
 let desk = null;
 
 function open(who) {
   byId("terminal").hidden = false;
-  desk = new Desk(who, (problem) => leave(problem));
+  desk = new Desk(who, kept, (problem) => leave(problem));
   desk.start();
   listenForKeys(desk.board, () => desk.toggleSound());
 }
@@ -22,8 +23,7 @@ function leave(problem) {
   if (problem === null && desk?.pending && !confirm(t("leaving"))) return;
   desk?.close();
   signOut(problem === null);
-  if (problem !== null) sessionStorage.setItem("yabam.problem", problem);
-  location.reload();
+  reloadWith(problem);
 }
 
 const doing = {
@@ -40,8 +40,8 @@ document.addEventListener("click", (event) => {
 onLanguage(() => (document.title = desk === null ? t("title") : document.title));
 translate();
 document.title = t("title");
-const problem = sessionStorage.getItem("yabam.problem");
-sessionStorage.removeItem("yabam.problem");
+onLink(async (token) => desk !== null && desk.takeLink(token));
+const problem = takeProblem();
 const who = signedIn();
 if (who === null) askToken(open, problem === null ? null : t(problem));
 else open(who);

@@ -3,8 +3,10 @@
 import { byId } from "../shared/dom.js";
 import { t } from "../shared/language.js";
 import { Kept, TokenError, forget, readToken, takeFragment } from "../shared/session.js";
+import { ofBrowser } from "../shared/storage.js";
 
-const kept = new Kept("owner");
+/** What is kept of who is signed in. */
+export const kept = new Kept("owner");
 
 /** {session, stores} of who is signed in already or comes by a link; null: ask. */
 export function signedIn() {
@@ -20,6 +22,7 @@ export function signedIn() {
 export function askToken(then, problem = null) {
   const form = byId("sign-in").querySelector("form");
   byId("sign-in").hidden = false;
+  byId("keep").closest("label").hidden = !ofBrowser.keeps;
   if (problem !== null) byId("sign-in-error").textContent = problem;
   byId("token").focus();
   form.onsubmit = (event) => {
@@ -42,7 +45,7 @@ function attempt(token, named, save) {
   const error = byId("sign-in-error");
   error.textContent = "";
   try {
-    const session = readToken(token, "owner", Date.now());
+    const session = readToken(token, "owner");
     const stores = storesOf(session, named);
     // A session that was kept stays kept as it was.
     if (save) kept.save({ token: session.token, stores: stores.join() }, byId("keep").checked);

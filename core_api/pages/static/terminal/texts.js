@@ -55,6 +55,7 @@ addTexts({
   ageHours: ["{hours}시간 {minutes}분", "{hours} h {minutes} min"],
   sending: ["보내는 중…", "Sending…"],
   retrying: ["연결을 기다리는 중 — 곧 다시 보냅니다", "No connection — will be sent again"],
+  waitsForToken: ["다시 로그인하면 보냅니다", "Waits until you sign in again"],
   reasonShown: ["사유: {reason}", "Reason: {reason}"],
   orderLabel: ["{place}, 주문 {number}, {status}, {age}, {items}, {total}", "{place}, order {number}, {status}, {age}, {items}, {total}"],
 

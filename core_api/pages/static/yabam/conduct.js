@@ -5,7 +5,7 @@
 
 import { Intake } from "./intake.js";
 import { Healing } from "./healing.js";
-import { Backoff, SETTINGS } from "./pacing.js";
+import { Backoff, Restarts, SETTINGS } from "./pacing.js";
 
 export const NEVER = Infinity;
 /** Long polls that bring something follow each other after a random part of this, in seconds. */
@@ -44,6 +44,7 @@ class StreamTrack {
   open = false;
   helloAt = null;
   beganAt = 0;
+  /** Those that were new; what comes twice proves nothing. */
   events = 0;
   deadline = NEVER;
 
@@ -91,6 +92,7 @@ export class Conduct {
     this._intake = new Intake(positions, epoch);
     this._sync = new SyncTrack();
     this._stream = new StreamTrack();
+    this._restarts = new Restarts(this._settings.healthyAfter);
     this._now = -Infinity;
     this._probeAt = 0;
     this._keptAwayUntil = 0;

@@ -11,6 +11,12 @@ const ID = "[A-Za-z0-9_.\\-]{1,64}";
 const CHANNEL = new RegExp(`^(?:(store):(${ID})|(table):(${ID})/(${ID}))$`);
 const EVENT_ID = new RegExp(`^((?:store:${ID}|table:${ID}/${ID}))@([0-9]{1,19})$`);
 
+const EPOCH = new RegExp(`^${ID}$`);
+const DIGEST = /^[0-9a-f]{16}$/;
+const MAX_NEXT_LENGTH = 1024;
+const MAX_URL_LENGTH = 2048;
+const MAX_TICKET_LENGTH = 1 << 16;
+
 /** What breaks the contract. */
 export class ContractError extends Error {}
 
@@ -173,6 +179,12 @@ const isSeq = (x) => Number.isSafeInteger(x) && x >= 0;
 const isNull = (x) => x === null || x === undefined;
 const isTime = (x) => isText(x) && TIME.test(x) && !Number.isNaN(Date.parse(x));
 
+/** Whether it is the name of an epoch. */
+export const isEpoch = (x) => isText(x) && EPOCH.test(x);
+
+/** Whether it is a time to wait in milliseconds. */
+export const isWait = isSeq;
+
 function check(condition, what) {
   if (!condition) throw new ContractError(`${what} is not as the protocol says`);
 }
@@ -217,22 +229,26 @@ function checkChannel(answer) {
   check(answer.has_more === undefined || typeof answer.has_more === "boolean", "has_more");
   check(Array.isArray(answer.events), "a channel's events");
   answer.events.forEach(checkEvent);
+  check(DIGEST.test(answer.digest), "a digest");
   if (isNull(answer.snapshot)) return;
   const { head, orders, next } = answer.snapshot;
-  check(isSeq(head) && Array.isArray(orders) && (isNull(next) || isText(next)), "a snapshot");
+  check(isSeq(head) && Array.isArray(orders), "a snapshot");
+  check(isNull(next) || (isText(next) && next.length <= MAX_NEXT_LENGTH), "a snapshot's next");
   orders.forEach(checkOrder);
 }
 
 /** The answer of Fetch Sync, if it is one. */
 export function checkSync(answer) {
-  check(isObject(answer) && isText(answer.epoch) && isText(answer.cursor), "the answer");
+  check(isObject(answer) && isEpoch(answer.epoch) && isText(answer.cursor), "the answer");
   check(isTime(answer.server_time) && Array.isArray(answer.channels), "the answer");
-  check(Number.isSafeInteger(answer.poll_after_ms), "poll_after_ms");
+  check(isWait(answer.poll_after_ms), "poll_after_ms");
   check(typeof answer.has_more === "boolean", "has_more");
   answer.channels.forEach(checkChannel);
   if (isNull(answer.stream)) return answer;
   const { url, ticket, expires_in: expires } = answer.stream;
-  check(isText(url) && isText(ticket) && Number.isFinite(expires), "the stream");
+  check(isText(url) && url.length <= MAX_URL_LENGTH, "the stream's address");
+  check(isText(ticket) && ticket.length <= MAX_TICKET_LENGTH, "the stream's ticket");
+  check(Number.isFinite(expires), "the stream");
   return answer;
 }
 

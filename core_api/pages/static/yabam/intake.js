@@ -62,13 +62,16 @@ export class Intake {
   }
 
   /**
-   * Takes in the answer to the last question: {commands, news, fault, epochChanged}.
+   * Takes in the answer to the last question:
+   * {commands, news, fault, restarted, goesOn, epochChanged}.
    *
    * `fault` is why the answer is not sound, or null; what it brought before counts all the same.
-   * `epochChanged`: the log began anew, so a stream of the old one says nothing any more.
+   * `restarted`: a channel that had a cursor began anew. `goesOn`: it ends beyond what was asked:
+   * answers that say that there is more must come to an end. `epochChanged`: the log began anew, so a stream of the old one says nothing any more.
    */
   take(response) {
-    const taken = { commands: [], news: false, fault: null, epochChanged: false };
+    const taken = { commands: [], news: false, fault: null, restarted: false };
+    Object.assign(taken, { goesOn: false, epochChanged: false });
     if (response.epoch !== this.epoch) {
       taken.epochChanged = this.epoch !== null;
       this.#beginEpoch(response.epoch);
@@ -79,8 +82,7 @@ export class Intake {
       if (answer) this.#takeChannel(answer, taken);
       else taken.fault = `the answer leaves out ${channel}`;
     }
-    const goesOn = [...answers.values()].some((answer) => this.#goesOn(answer));
-    if (response.has_more && !goesOn) {
+    if (response.has_more && !taken.goesOn) {
       taken.fault = "the answer says that there is more, and brings nothing";
     }
     return taken;
@@ -101,6 +103,9 @@ export class Intake {
       return;
     }
     const [changes, sound] = changesOf(this.positions, answer);
+    const anew = changes.some((change) => change.type === "reset");
+    taken.restarted ||= anew && asked !== null;
+    taken.goesOn ||= anew || endOf(answer) > (asked ?? 0);
     if (!sound) taken.fault = `the answer leaves a gap in ${channel}`;
     for (const change of changes) {
       taken.news = true;
@@ -114,13 +119,6 @@ export class Intake {
     }
   }
 
-  /** Whether the answer ends beyond what was asked: pages must come to an end. */
-  #goesOn(answer) {
-    if (answer.snapshot) return true;
-    const last = answer.events.at(-1);
-    return last !== undefined && last.seq > (this.#asked[answer.channel] ?? 0);
-  }
-
   #relabelled(change) {
     if (change.type !== "reset") return change;
     this.counters.resets += 1;
@@ -130,3 +128,7 @@ export class Intake {
   }
 }
 
+/** The last seq that the answer brings; 0: it brings none. */
+function endOf({ reset, snapshot, events }) {
+  return events.at(-1)?.seq ?? (reset && snapshot ? snapshot.head : 0);
+}

@@ -14,7 +14,10 @@
 //   any → CLOSED (Close) · FAILED (no permission, or a bug)
 //
 // Syncs and streams carry a generation: what comes from an older one is ignored. Every way back has
-// a guard, so that no mistake of a server becomes a tight loop.
+// a guard, so that no mistake of a server becomes a tight loop: a failure, a gap, a sync-required and
+// a wrong digest come with back-off, a page must bring something, a stream that brought nothing new
+// and ends at once has failed, channels that begin anew again and again are a fault, and what a
+// server says about waiting is kept within bounds.
 
 import { Conduct, LONG_FAULT } from "./conduct.js";
 import { APPLY, GAP } from "./merge.js";
@@ -53,8 +56,12 @@ export class Machine extends Conduct {
       this._sync.end();
       const taken = this._intake.take(response);
       this._putOut(taken);
-      if (taken.fault !== null) {
-        this._syncHasFailed(failure("malformed", taken.fault), now);
+      let { fault } = taken;
+      if (taken.restarted && this._restarts.tooMany(now)) {
+        fault ??= "channels begin anew again and again";
+      }
+      if (fault !== null) {
+        this._syncHasFailed(failure("malformed", fault), now);
         return;
       }
       if (this._syncBackoff.failures >= LONG_FAULT) {
@@ -112,9 +119,9 @@ export class Machine extends Conduct {
     // n+1 on top of n; a duplicate is dropped; a gap leads to a sync.
     event: (input, now) => {
       if (!this.#hasHello(input.generation)) return;
-      this._stream.events += 1;
       const verdict = this._intake.takeEvent(input.event);
       if (verdict === APPLY) {
+        this._stream.events += 1;
         this._out.push({ type: "Deliver", change: input.event, epoch: this.epoch });
       } else if (verdict === GAP) {
         this._dropStream();

@@ -16,6 +16,9 @@ export const SETTINGS = Object.freeze({
   longPoll: 0,
 });
 
+/** So many times may channels begin anew one after the other; more are a fault. */
+const MAX_RESTARTS = 5;
+
 /** How long to wait after failures; `uniform` (low, high) gives a random number evenly between. */
 export class Backoff {
   failures = 0;
@@ -46,5 +49,30 @@ export class Backoff {
   /** It was answered in full: the next failure is the first. */
   forget() {
     this.failures = 0;
+  }
+}
+
+/**
+ * Answers that began a channel anew although it had a cursor.
+ *
+ * A restore and retention do that now and then. A server that does it again and again would be
+ * asked again at once each time: more than MAX_RESTARTS, each within `forgottenAfter` seconds of the
+ * one before, are a fault.
+ */
+export class Restarts {
+  #forgottenAfter;
+  #count = 0;
+  #lastAt = -Infinity;
+
+  constructor(forgottenAfter) {
+    this.#forgottenAfter = forgottenAfter;
+  }
+
+  /** Counts one more; whether there are too many. */
+  tooMany(now) {
+    if (now - this.#lastAt >= this.#forgottenAfter) this.#count = 0;
+    this.#count += 1;
+    this.#lastAt = now;
+    return this.#count > MAX_RESTARTS;
   }
 }

@@ -5,6 +5,7 @@
 import { failure } from "./signals.js";
 
 const MAX_RETRY_AFTER = 3600;
+const MAX_DETAIL_LENGTH = 500;
 const PREFIX = "urn:yabam:problem:";
 /** As Sat, 21 Nov 2026 12:00:00 GMT; Date.parse alone takes nearly any text. */
 const DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
@@ -43,9 +44,8 @@ export function slugOf(problem) {
  */
 export function refusal({ status, statusText, headers }, text, unauthorized) {
   const problem = readProblem(text);
-  const detail = problem
-    ? `${status} ${problem.title}: ${problem.detail}`
-    : `${status} ${statusText}`;
+  const told = problem ? `${problem.title}: ${problem.detail}` : statusText;
+  const detail = shortened(`${status} ${told}`);
   if (status === 429 || status === 503) return failure("busy", detail, retryAfter(headers));
   if (status === 401 || (status === 421 && unauthorized === "ticket")) {
     // Another server carries the channel: the next sync says which, and gives a ticket for it.
@@ -57,6 +57,10 @@ export function refusal({ status, statusText, headers }, text, unauthorized) {
   // A 404 that is none of our problems is a proxy's, as during an installation: it passes.
   return failure("unreachable", detail);
 }
+
+/** Foreign text as it may stand in a failure: of a length that a person reads. */
+export const shortened = (text) =>
+  text.length <= MAX_DETAIL_LENGTH ? text : `${text.slice(0, MAX_DETAIL_LENGTH)}…`;
 
 /** Retry-After in seconds, at most an hour; a date is taken against the answer's own Date. */
 function retryAfter(headers) {

@@ -2,7 +2,7 @@
 //
 // As client_sdk/signals.py and `signal_of` of client_sdk/transport.py.
 
-import { ContractError, checkEvent, instant } from "./contract.js";
+import { ContractError, checkEvent, instant, isEpoch, isWait } from "./contract.js";
 
 /**
  * Why a sync or a stream did not work; `retryAfter` in seconds, or null.
@@ -21,7 +21,7 @@ export function inputOf(generation, { type, data }) {
   switch (type) {
     case "hello": {
       const { epoch, watermark } = parsed(data);
-      check(typeof epoch === "string", type);
+      check(isEpoch(epoch), type);
       return { type: "StreamHello", generation, epoch, watermark: instant(watermark) };
     }
     case "heartbeat":
@@ -33,7 +33,7 @@ export function inputOf(generation, { type, data }) {
     }
     case "bye": {
       const { reason, reconnect_after_ms: reconnectAfterMs } = parsed(data);
-      check(typeof reason === "string" && Number.isSafeInteger(reconnectAfterMs), type);
+      check(typeof reason === "string" && isWait(reconnectAfterMs), type);
       return { type: "StreamBye", generation, reason, reconnectAfterMs };
     }
     default:
@@ -41,7 +41,14 @@ export function inputOf(generation, { type, data }) {
   }
 }
 
-/** The JSON object that the text holds. */
+/** More than anything that a server says is nested. */
+const MAX_DEPTH = 64;
+
+/**
+ * The JSON object that the text holds.
+ *
+ * @throws ContractError there is none, or it is nested so deeply that it could exhaust the stack
+ */
 export function parsed(text) {
   let value;
   try {
@@ -50,7 +57,13 @@ export function parsed(text) {
     throw new ContractError("it is not JSON");
   }
   if (typeof value !== "object" || value === null) throw new ContractError("it is no JSON object");
+  if (isDeeper(value, MAX_DEPTH)) throw new ContractError("it is nested too deeply");
   return value;
+}
+
+function isDeeper(value, most) {
+  if (typeof value !== "object" || value === null) return false;
+  return most === 0 || Object.values(value).some((inner) => isDeeper(inner, most - 1));
 }
 
 function check(condition, type) {

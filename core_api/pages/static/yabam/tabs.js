@@ -48,11 +48,15 @@ export class Shared {
   }
 
   start() {
-    if (!navigator.locks || !globalThis.BroadcastChannel) {
+    try {
+      if (navigator.locks) this.#channel = new BroadcastChannel(this.#name);
+    } catch {
+      // There is none, or it is forbidden like storage.
+    }
+    if (this.#channel === null) {
       this.#becomeLeader();
       return;
     }
-    this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#heard(data);
     this.#reminder = setInterval(() => this.#remind(), REMIND_EVERY_MS);
     this.#follow();

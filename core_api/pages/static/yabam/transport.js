@@ -1,24 +1,35 @@
 // The HTTP side: syncs, streams and commands; answers and errors made into the machine's inputs.
 //
-// As client_sdk/transport.py. Every read has a bound: a sync's answer MAX_SYNC_BYTES, an event of
-// the stream MAX_EVENT_LENGTH of sse.js.
+// As client_sdk/transport.py. Every read has a bound: an answer MAX_ANSWER_BYTES, all answers of one
+// sync together MAX_SYNC_BYTES of paging.js, an event of the stream MAX_EVENT_LENGTH of sse.js.
+// Whatever a server answers becomes an input: an error of a server's making never leaves this module.
 
-import { ContractError, checkSync, formatCursor } from "./contract.js";
-import { MAX_PAGES, nextPage, withPage } from "./paging.js";
-import { readProblem, refusal, slugOf } from "./refusals.js";
+import { ContractError, checkOrder, checkSync, formatCursor } from "./contract.js";
+import { Assembly } from "./paging.js";
+import { readProblem, refusal, shortened, slugOf } from "./refusals.js";
 import { failure, inputOf, parsed } from "./signals.js";
 import { SseParser } from "./sse.js";
 
 /** What one URL can name; a page follows a store or a table, never so many. */
 export const MOST_CHANNELS = 40;
 const MAX_ORDERS = 1000;
-const MAX_SYNC_BYTES = 64 * 2 ** 20;
+const MAX_ANSWER_BYTES = 64 * 2 ** 20;
+const MAX_COMMAND_BYTES = 4 * 2 ** 20;
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
+const CHECK_MS = 10_000;
 const END_FOLLOWS_WITHIN_MS = 1_000;
 const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
 
 /** The token callback gave none: it is asked again later. */
 class TokenError extends Error {}
+
+/** Core answers something else than 200. */
+class RefusedError extends Error {
+  constructor(why) {
+    super(why.detail);
+    this.failure = why;
+  }
+}
 
 /**
  * Core and the event servers.
@@ -40,26 +51,48 @@ export class Transport {
     this.#about = about;
   }
 
+  /** The function that gives tokens has another one. */
+  renew() {
+    this.#token = null;
+  }
+
+  /** Whether Core takes another token for these channels: "taken", "refused" or "unreachable". */
+  async check(token, channels) {
+    const query = new URLSearchParams(channels.map((channel) => ["channel", channel]));
+    query.set("orders", "1");
+    try {
+      const response = await fetch(`${this.#core}/v1/sync?${query}`, {
+        cache: "no-store",
+        credentials: "omit",
+        headers: { authorization: `Bearer ${token}` },
+        signal: AbortSignal.timeout(CHECK_MS),
+      });
+      await response.body?.cancel();
+      if (response.ok) return "taken";
+      return response.status === 401 || response.status === 403 ? "refused" : "unreachable";
+    } catch {
+      return "unreachable";
+    }
+  }
+
   /** Calls Fetch Sync, as a StartSync says: the input that it leads to. */
   async sync(command, signal) {
     const { generation } = command;
     try {
       if (command.newToken) this.#token = null;
       const about = this.#about === null ? {} : { "yabam-device": this.#about() };
-      let answer = await this.#ask(questionOf(command), signal, about);
-      for (let n = 0; n < MAX_PAGES && !answer.kind; n++) {
-        const page = nextPage(answer);
-        if (page === null) break;
-        const further = await this.#ask(new URLSearchParams({ page, orders: MAX_ORDERS }), signal);
-        answer = further.kind ? further : withPage(answer, page, further);
+      const assembly = new Assembly(...(await this.#ask(questionOf(command), signal, about)));
+      while (assembly.next !== null) {
+        const query = new URLSearchParams({ page: assembly.next, orders: MAX_ORDERS });
+        assembly.add(...(await this.#ask(query, signal)));
       }
-      if (answer.kind) return { type: "SyncFailed", generation, failure: answer };
-      return { type: "SyncDone", generation, response: answer };
+      return { type: "SyncDone", generation, response: assembly.answer };
     } catch (error) {
       return { type: "SyncFailed", generation, failure: failureOf(error) };
     }
   }
 
+  /** The answer and its length in bytes. */
   async #ask(query, signal, headers = {}) {
     const authorization = await this.#authorization();
     const response = await fetch(`${this.#core}/v1/sync?${query}`, {
@@ -68,9 +101,9 @@ export class Transport {
       credentials: "omit",
       headers: { authorization, ...headers },
     });
-    const text = await readText(response, MAX_SYNC_BYTES);
-    if (response.status !== 200) return refusal(response, text, "unauthorized");
-    return checkSync(parsed(text));
+    if (response.status !== 200) throw await refused(response, "unauthorized");
+    const [text, size] = await readText(response, MAX_ANSWER_BYTES);
+    return [checkSync(parsed(text)), size];
   }
 
   async #authorization() {
@@ -87,7 +120,7 @@ export class Transport {
     const { generation } = command;
     let why = failure("unreachable", "the stream ended without a bye");
     try {
-      const url = new URL(command.url, document.baseURI);
+      const url = addressOf(command.url);
       url.searchParams.set("ticket", command.ticket);
       url.searchParams.set("lastEventId", formatCursor(Object.entries(command.cursor)));
       const response = await fetch(url, {
@@ -96,11 +129,8 @@ export class Transport {
         credentials: "omit",
         headers: { accept: "text/event-stream" },
       });
-      if (response.status !== 200) {
-        why = refusal(response, await readText(response, MAX_PROBLEM_BYTES), "ticket");
-      } else {
-        await readStream(generation, response, put);
-      }
+      if (response.status !== 200) throw await refused(response, "ticket");
+      await readStream(generation, response, put);
     } catch (error) {
       why = failureOf(error);
     }
@@ -135,12 +165,12 @@ export class Transport {
       signal: AbortSignal.timeout(timeout),
     });
     const { ok, status, statusText } = response;
-    const text = await readText(response, MAX_SYNC_BYTES);
-    if (ok) return { ok, status, order: parsed(text), problem: null, detail: "" };
+    const [text] = await readText(response, MAX_COMMAND_BYTES);
+    if (ok) return { ok, status, order: checkOrder(parsed(text)), problem: null, detail: "" };
     const problem = readProblem(text);
     if (problem === null) return { ok, status, order: null, problem: null, detail: statusText };
-    const { order = null, detail } = problem;
-    return { ok, status, order, problem: slugOf(problem), detail };
+    const order = problem.order ? checkOrder(problem.order) : null;
+    return { ok, status, order, problem: slugOf(problem), detail: shortened(problem.detail) };
   }
 }
 
@@ -154,6 +184,28 @@ export function questionOf({ after, epoch, wait }) {
   if (epoch !== null) query.set("epoch", epoch);
   if (wait > 0) query.set("wait", String(Number(wait.toFixed(2))));
   return query;
+}
+
+/**
+ * A stream's address, or a path of the page's own host.
+ *
+ * @throws ContractError it is none of HTTP
+ */
+function addressOf(text) {
+  let url = null;
+  try {
+    url = new URL(text, document.baseURI);
+  } catch {
+    // As with a port beyond 65535.
+  }
+  if (["http:", "https:"].includes(url?.protocol) && url.port !== "0") return url;
+  throw new ContractError(`the stream's address ${JSON.stringify(text.slice(0, 80))} is none of HTTP`);
+}
+
+async function refused(response, unauthorized) {
+  // If it says too much, its status still says what to do.
+  const [text] = await readText(response, MAX_PROBLEM_BYTES).catch(() => [""]);
+  return new RefusedError(refusal(response, text, unauthorized));
 }
 
 async function readStream(generation, response, put) {
@@ -197,15 +249,16 @@ async function readOut(reader) {
   clearTimeout(timer);
 }
 
+/** The body's text and its length in bytes. */
 async function readText(response, most) {
-  if (response.body === null) return "";
+  if (response.body === null) return ["", 0];
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
   let text = "";
   let length = 0;
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return text + decoder.decode();
+    if (done) return [text + decoder.decode(), length];
     length += value.length;
     if (length > most) {
       await reader.cancel();
@@ -216,7 +269,8 @@ async function readText(response, most) {
 }
 
 function failureOf(error) {
-  const detail = String(error?.message ?? error);
+  if (error instanceof RefusedError) return error.failure;
+  const detail = shortened(String(error?.message ?? error));
   if (error instanceof ContractError) return failure("malformed", detail);
   return failure(error instanceof TokenError ? "token" : "unreachable", detail);
 }

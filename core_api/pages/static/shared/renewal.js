@@ -1,0 +1,185 @@
+// Signs in anew in place: warns before a token ends, takes the next one, and tells the other tabs.
+//
+// The board, what was pressed, the sound and the language stay as they are. A token is taken only
+// from the same holder, and only once Core takes it: a wrong one never replaces a good one.
+
+import { noticeOf } from "./credentials.js";
+import { byId, el, setText } from "./dom.js";
+import { language, t } from "./language.js";
+import { TokenError, isSuccessor, readToken, tokenIn } from "./session.js";
+
+const LOOK_EVERY_MS = 1_000;
+
+/** Says in #session how long the token is good, and asks for the next in a dialog. */
+export class Renewal {
+  #credentials;
+  #stores;
+  #check;
+  #clock;
+  #kept;
+  #tabs = null;
+  #timer = null;
+  #told = null;
+  #dialog = new Dialog((text) => this.take(text));
+  #text = el("span");
+  #button = el("button", { class: "button", type: "button", onclick: () => this.#dialog.open() });
+  #spoken = el("p", { class: "spoken", role: "status", "aria-live": "polite" });
+
+  /**
+   * @param credentials whose token it is
+   * @param stores the stores that the page follows
+   * @param check (token) → a promise of "taken", "refused" or "unreachable"
+   * @param clock () → Core's time in milliseconds since 1970, or null
+   * @param kept the Kept of the page
+   * @param name what the tabs of this holder share
+   */
+  constructor({ credentials, stores, check, clock, kept, name }) {
+    this.#credentials = credentials;
+    this.#stores = stores;
+    this.#check = check;
+    this.#clock = clock;
+    this.#kept = kept;
+    try {
+      this.#tabs = new BroadcastChannel(`${name}.token`);
+    } catch {
+      // Each tab asks for itself.
+    }
+  }
+
+  start() {
+    byId("session").replaceChildren(this.#text, this.#button);
+    document.body.append(this.#spoken, this.#dialog.element);
+    this.#credentials.onChange(() => this.show());
+    if (this.#tabs) this.#tabs.onmessage = ({ data }) => this.#heard(data);
+    this.#post();
+    this.#timer = setInterval(() => this.show(), LOOK_EVERY_MS);
+    this.show();
+  }
+
+  close() {
+    clearInterval(this.#timer);
+    this.#tabs?.close();
+  }
+
+  /** Shows how long the token is good; speaks when that begins to matter. */
+  show() {
+    const { session, refused } = this.#credentials;
+    const now = this.#clock();
+    const notice = noticeOf({ expiresAt: session.expiresAt, now, refused });
+    const strip = byId("session");
+    strip.hidden = notice === null;
+    strip.dataset.mode = notice === "ended" ? "failed" : "polling";
+    if (notice !== null) {
+      const minutes = Math.ceil((session.expiresAt - now) / 60_000);
+      setText(this.#text, t(`session_${notice}`, { minutes }));
+      setText(this.#button, t("renew"));
+      if (notice !== this.#told) setText(this.#spoken, this.#text.textContent);
+    }
+    this.#told = notice;
+  }
+
+  /** A link with a token was opened here: whether the page goes on with it, or asks again. */
+  async takeLink(text) {
+    const problem = await this.take(text);
+    if (problem === "renewOther" || problem === "tokenRole") return false;
+    if (problem !== null) this.#dialog.open(text, problem);
+    return true;
+  }
+
+  /** Takes the token that a text holds: null, or why not, as the name of a text. */
+  async take(text) {
+    try {
+      const before = this.#credentials.session;
+      const session = readToken(tokenIn(text), before.role);
+      if (!isSuccessor(before, session, this.#stores)) return "renewOther";
+      const told = await this.#check(session.token);
+      if (told !== "taken") return told === "refused" ? "tokenRefused" : "renewUnreachable";
+      this.#kept.renew(before.token, session.token);
+      this.#credentials.renew(session);
+    } catch (problem) {
+      if (!(problem instanceof TokenError)) throw problem;
+      return problem.message;
+    }
+    this.#post();
+    setText(this.#spoken, t("renewed"));
+    return null;
+  }
+
+  #post() {
+    this.#tabs?.postMessage(this.#credentials.session.token);
+  }
+
+  /** Another tab of this holder has a token: the one that ends later is the better. */
+  #heard(token) {
+    const { session, refused } = this.#credentials;
+    if (token === session.token) return;
+    const { expiresAt } = readToken(token, session.role);
+    if (expiresAt > session.expiresAt) this.take(token);
+    else if (expiresAt < session.expiresAt && !refused) this.#post();
+  }
+}
+
+/** Asks for a token. */
+class Dialog {
+  #title = el("h2", { id: "renew-title" });
+  #lead = el("p", { class: "quiet" });
+  #label = el("label", { for: "renew-token" });
+  #token = el("textarea", {
+    id: "renew-token",
+    rows: "4",
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "false",
+    "aria-describedby": "renew-error",
+  });
+  #error = el("p", { id: "renew-error", class: "error", role: "alert" });
+  #back = el("button", { class: "button", type: "button", onclick: () => this.element.close() });
+  #send = el("button", { class: "button main", type: "submit" });
+  element = el(
+    "dialog",
+    { id: "renew", class: "sheet", "aria-labelledby": "renew-title" },
+    el(
+      "form",
+      { novalidate: true, onsubmit: (event) => this.#submit(event) },
+      this.#title,
+      this.#lead,
+      this.#label,
+      this.#token,
+      this.#error,
+      el("div", { class: "row" }, this.#back, this.#send),
+    ),
+  );
+  #take;
+
+  /** @param take (text) → a promise of null once it was taken, else of the name of a text */
+  constructor(take) {
+    this.#take = take;
+  }
+
+  open(text = "", problem = null) {
+    setText(this.#title, t("renewTitle"));
+    setText(this.#lead, t("renewLead"));
+    setText(this.#label, t("renewToken"));
+    setText(this.#back, t("renewLater"));
+    setText(this.#send, t("renew"));
+    setText(this.#error, problem === null ? "" : t(problem));
+    this.element.lang = language();
+    this.#token.value = text;
+    if (!this.element.open) this.element.showModal();
+    this.#token.focus();
+  }
+
+  async #submit(event) {
+    event.preventDefault();
+    setText(this.#error, "");
+    this.#send.disabled = true;
+    const problem = await this.#take(this.#token.value);
+    this.#send.disabled = false;
+    if (problem !== null) {
+      setText(this.#error, t(problem));
+      return;
+    }
+    this.#token.value = "";
+    this.element.close();
+  }
+}

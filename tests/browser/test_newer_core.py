@@ -1,0 +1,58 @@
+"""Pages before a newer Core: a status that they do not know is shown as it is sent."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser, Page, Route, expect
+
+from tests.browser.restaurant import SIZES, Store, card, device, lit
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-newer-core")]
+
+
+async def newer(page: Page) -> None:
+    """Every accepted order is "on its way" in what Core answers."""
+
+    async def answer(route: Route) -> None:
+        response = await route.fetch()
+        text = (await response.text()).replace('"status":"accepted"', '"status":"on its way"')
+        await route.fulfill(response=response, body=text)
+
+    await page.route("**/v1/sync?*", answer)
+    # The stream cannot be rewritten; without it the page polls.
+    await page.route("**/v1/stream?*", lambda route: route.abort())
+
+
+async def test_the_terminal_shows_an_order_in_a_status_that_it_does_not_know(
+    store: Store, browser: Browser
+) -> None:
+    order = await store.step(await store.place(), "accepted")
+    async with device(browser) as owner:
+        terminal = await owner.new_page()
+        await newer(terminal)
+        await terminal.goto(store.terminal_url)
+        await lit(terminal, "polling")
+        shown = card(terminal, order)
+        await expect(shown.locator(".badge")).to_have_text("on its way")
+        assert await shown.evaluate("e => e.closest('.column').dataset.column") == "progress"
+        await expect(shown.locator(".steps")).to_have_count(0)
+        label = await shown.get_attribute("aria-label")
+        assert label is not None
+        assert "on its way" in label
+        # Everything else goes on.
+        other = await store.place()
+        await card(terminal, other).locator('[data-to="rejected"]').wait_for()
+
+
+async def test_the_table_s_page_shows_an_order_in_a_status_that_it_does_not_know(
+    store: Store, browser: Browser
+) -> None:
+    await store.step(await store.place(), "accepted")
+    async with device(browser, SIZES["phone"]) as guest:
+        table = await guest.new_page()
+        await newer(table)
+        await table.goto(store.table_url("5"))
+        await lit(table, "polling")
+        row = table.locator("#orders .order")
+        await expect(row.locator(".badge")).to_have_text("on its way")
+        await expect(row.locator(".line")).to_have_text("It is now: on its way")
