@@ -11,6 +11,7 @@ from tests.attack.scenarios import SCENARIOS
 from tests.attack.site import Site
 
 
+@pytest.mark.kafka
 @pytest.mark.xdist_group("attack")
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_the_system_stays_up_for_others(site: Site, name: str) -> None:
