@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 import httpx
@@ -25,6 +26,7 @@ TARGET = 2.0
 _WORKERS = 8
 _BATCHES = 40
 _GREEDY = 4
+Work = Coroutine[Any, Any, None]
 
 
 @dataclass
@@ -71,8 +73,8 @@ def compared(name: str, before: Sequence[float], during: Sequence[float]) -> Fig
 
 
 @asynccontextmanager
-async def _beside(*work: object) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(one) for one in work]  # type: ignore[call-overload]
+async def _beside(*work: Work) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(one) for one in work]
     try:
         yield
         for task in tasks:
@@ -84,7 +86,7 @@ async def _beside(*work: object) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _measured(site: Site, full: bool, *stall: object) -> Figures:
+async def _measured(site: Site, full: bool, *stall: Work) -> Figures:
     turns = 100 if full else 10
     usual, stalled = Others(site.stack.core_url), Others(site.stack.core_url)
     await Others(site.stack.core_url).work(2)  # what a first request makes is not counted

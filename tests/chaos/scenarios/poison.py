@@ -159,14 +159,20 @@ async def _largest_by_each_door(ward: Ward) -> str:
 
 
 async def _takes(ward: Ward, path: str, order: dict[str, Any], headers: dict[str, str]) -> bool:
+    """Whether the door takes the order; the owner rejects what was taken, which is as large."""
     batch = path.endswith("batch")
     body = {"items": [{"idempotency_key": str(uuid.uuid4()), "order": order}]} if batch else order
     answer = await ward.http.post(path, json=body, headers=headers)
-    status = answer.status_code
+    status, placed = answer.status_code, answer.json()
     if batch and status < 300:
-        status = answer.json()["results"][0]["status"]
+        (result,) = placed["results"]
+        status, placed = result["status"], result.get("order")
     if status >= 500:
         raise NotInjectedError(f"{path} takes an order or refuses it: it answered {status}")
+    if status < 300:
+        steps = f"/v1/orders/{placed['id']}/transitions"
+        owner = ward.owner(order["store_id"])
+        await ward.http.post(steps, json={"to": "rejected"}, headers=owner)
     return bool(status < 300)
 
 
