@@ -97,6 +97,7 @@ chaos-unprotected: $(READY) ## See each chaos scenario fail without its protecti
 	@$(BIN)/python -m tests.chaos.unprotected $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
 
 attack: $(READY) ## Attack the real servers in full size, and print the figures (ATTACK_ARGS=…)
+	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.attack $(ATTACK_ARGS)
 
 fuzz: $(READY) ## Put hostile bytes to everything that reads bytes of others (FUZZ_SECONDS=n FUZZ_ARGS=…)

@@ -26,6 +26,7 @@ from core_api.errors import UnavailableError
 from core_api.inbound import InboundRecord
 from core_api.topics import BrokerError, Topic, ensure_topics
 from core_api.turn import Message
+from server_common.kafka import start_client, stop_consumer
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -173,16 +174,12 @@ class Ingest:
             request_timeout_ms=round(self._request_timeout_s * 1000),
         )
         try:
-            await consumer.start()
+            await start_client(consumer)
             _log.info("ingest_reads", topic=self._topic.name, group=self._group)
             self._failing = None
             await self._read(consumer)
         finally:
-            # A fetch that is given up may end stop() in a CancelledError that is not ours.
-            leaving = asyncio.ensure_future(consumer.stop())
-            await asyncio.wait({leaving}, timeout=_LEAVE_WITHIN_S)
-            leaving.cancel()
-            await asyncio.gather(leaving, return_exceptions=True)
+            await stop_consumer(consumer, _LEAVE_WITHIN_S)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         look_at = self._clock() + _LOOK_EVERY_S

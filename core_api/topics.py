@@ -19,6 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from core_api.errors import SettingsError, UnavailableError
+from server_common.kafka import start_client
 from server_common.limits import DEAD_LETTER_BYTES, TOPIC_MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout
         bootstrap_servers=bootstrap, request_timeout_ms=round(request_timeout_s * 1000)
     )
     try:
-        await admin.start()
+        await start_client(admin)
         # A listing of all topics, unlike a question for one by name, makes no topic by itself.
         present = set(await admin.list_topics())
         missing = [topic for topic in topics if topic.name not in present]

@@ -28,6 +28,7 @@ from event_server.hub import Hub
 from event_server.intake import Intake, Reach
 from event_server.latency import PushLatency
 from event_server.ring import MARGIN_S
+from server_common.kafka import start_client, stop_consumer
 
 log = structlog.get_logger()
 
@@ -142,7 +143,7 @@ class KafkaSource:
             fetch_max_wait_ms=self._where.fetch_wait_ms,
         )
         try:
-            await consumer.start()
+            await start_client(consumer)
             await self._find_topic(consumer)
             await self._read(consumer)
         except OffsetOutOfRangeError as error:
@@ -152,11 +153,7 @@ class KafkaSource:
                 f"Kafka at {self._where.bootstrap}: {type(error).__name__}: {error}"
             ) from error
         finally:
-            # A fetch that is given up may end stop() in a CancelledError that is not ours.
-            stopping = asyncio.ensure_future(consumer.stop())
-            await asyncio.wait({stopping}, timeout=_STOP_WITHIN_S)
-            stopping.cancel()
-            await asyncio.gather(stopping, return_exceptions=True)
+            await stop_consumer(consumer, _STOP_WITHIN_S)
 
     async def _find_topic(self, consumer: AIOKafkaConsumer) -> None:
         """Wait for the topic (the relay makes it) and hold its partitions against the settings."""

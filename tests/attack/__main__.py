@@ -11,9 +11,11 @@ import time
 import traceback
 from pathlib import Path
 
+from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.postgres import EmbeddedPostgres
 from tests.attack.scenarios import SCENARIOS
-from tests.attack.site import SETTINGS, Figures, Site
+from tests.attack.site import KAFKA_BUILD, SETTINGS, Figures, Site
+from tests.attack.stalls import TARGET
 from tests.integration.conftest import make_database
 from tests.security.installation import installed
 
@@ -41,12 +43,14 @@ def main() -> int:
         postgres.start()
         try:
             database = asyncio.run(make_database(postgres))
-            with installed(database, folder / "system", SETTINGS) as stack:
+            kafka = KafkaServer(folder / "kafka", ensure_libs(KAFKA_BUILD, print))
+            with installed(database, folder / "system", SETTINGS, kafka) as stack:
                 outcomes = _attack(Site.over(stack), names, not arguments.small)
         finally:
             postgres.stop()
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(outcomes, indent=1) + "\n")
+    print(_stalls(outcomes))
     failed = [str(outcome["attack"]) for outcome in outcomes if not outcome["passed"]]
     print(f"\n{len(outcomes) - len(failed)} of {len(outcomes)} withstood; figures: {REPORT}")
     return 1 if failed else 0
@@ -92,6 +96,21 @@ def _line(name: str, passed: bool, took: float, figures: Figures) -> str:
         f"{name:<18}{'passed' if passed else 'FAILED':<8}{took:>6.1f}s{', '.join(grown):>46}"
         f"{' / '.join(f'{ms:.0f}' for ms in slowest):>52}"
     )
+
+
+def _stalls(outcomes: list[dict[str, object]]) -> str:
+    """What others paid for each stall; "" where none was made."""
+    lines = []
+    for outcome in outcomes:
+        for what in ("commands", "syncs"):
+            if f"{what}_p99_ratio" in outcome:
+                before, during = (outcome[f"{what}_p99_ms_{when}"] for when in ("before", "during"))
+                lines.append(
+                    f"{outcome['attack']:<18}{what:<10}{before!s:>10}{during!s:>10}"
+                    f"{outcome[f'{what}_p99_ratio']!s:>8}"
+                )
+    head = f"{'stall':<18}{'others':<10}{'p99, ms':>10}{'stalled':>10}{'ratio':>8}"
+    return "\n".join(["", f"{head}   (target: at most {TARGET:g})", *lines]) if lines else ""
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.postgres import EmbeddedPostgres
-from tests.attack.site import SETTINGS, Site
+from tests.attack.site import KAFKA_BUILD, SETTINGS, Site
 from tests.integration.conftest import make_database, postgres_server
 from tests.security.installation import installed
 
@@ -21,5 +22,7 @@ def site(
 ) -> Iterator[Site]:
     """One system, attacked by one test after the other: what harms it harms the next, too."""
     database = asyncio.run(make_database(postgres_server))
-    with installed(database, tmp_path_factory.mktemp("attacked"), SETTINGS) as stack:
+    folder = tmp_path_factory.mktemp("attacked")
+    kafka = KafkaServer(folder / "kafka", ensure_libs(KAFKA_BUILD, print))
+    with installed(database, folder, SETTINGS, kafka) as stack:
         yield Site.over(stack)

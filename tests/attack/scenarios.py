@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from tests.attack import channels, connections, inputs
+from tests.attack import channels, connections, critical, inputs, stalls
 from tests.attack.site import Figures, Site
 
 Scenario = Callable[[Site, bool], Awaitable[Figures]]
@@ -24,4 +24,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "another-store": inputs.another_store,
     "bodies": inputs.bodies,
     "log-injection": inputs.log_injection,
+    "one-order": critical.one_order,
+    "one-epoch": critical.one_epoch,
+    "locked-row": stalls.locked_row,
+    "huge-syncs": stalls.huge_syncs,
+    "slow-shard": stalls.slow_shard,
 }

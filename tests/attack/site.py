@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Self
 
 import httpx
@@ -20,6 +21,7 @@ from deploy.local.stack import Stack
 from tests.integration.core_service import an_order, bearer, new_store, token
 
 MIB: Final = 1 << 20
+KAFKA_BUILD: Final = Path("build/kafka")
 REQUEST_TIMEOUT_S: Final = 2.0
 """How long the attacked servers wait for a request: short, so that the end of it is seen."""
 SETTINGS: Final = {
@@ -70,6 +72,12 @@ class Bystander:
     synced_s: list[float] = field(default_factory=list)
     opened_s: list[float] = field(default_factory=list)
     polled: int = 0
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether something has kept it from its work."""
+        return self.task is not None and self.task.done()
 
     async def work(self, stop: asyncio.Event) -> None:
         """Turn after turn until `stop`; a request that fails ends it with the error."""
@@ -136,7 +144,7 @@ class Site:
     @asynccontextmanager
     async def watched(
         self, figures: Figures, growth_mib: dict[Process, float]
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Bystander]:
         """Attack it within the block; afterwards it is held against what is promised.
 
         Args:
@@ -146,7 +154,7 @@ class Site:
         memories = [Memory(process) for process in growth_mib]
         stop = asyncio.Event()
         bystander = Bystander(self)
-        working = asyncio.create_task(bystander.work(stop))
+        working = bystander.task = asyncio.create_task(bystander.work(stop))
         async with asyncio.timeout(_PATIENCE_S):
             while not bystander.opened_s and not working.done():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -154,7 +162,7 @@ class Site:
             memory.before = memory.look()
         watching = asyncio.create_task(_keep_looking(memories))
         try:
-            yield
+            yield bystander
         finally:
             stop.set()
             try:

@@ -175,6 +175,20 @@ async def opened(context: BrowserContext, url: str, lamp: str = "live") -> Page:
     return page
 
 
+async def has_kept(page: Page, store: Store, seq: int) -> None:
+    """Return once the browser has kept the page's state up to this event of the store's."""
+    await page.wait_for_function(
+        """([channel, seq]) => Object.values(localStorage).some((text) => {
+            try {
+                return JSON.parse(text).positions[channel] >= seq;
+            } catch {
+                return false;
+            }
+        })""",
+        arg=[f"store:{store.id}", seq],
+    )
+
+
 async def lit(page: Page, mode: str) -> None:
     """Return once the page's lamp says so."""
     await expect(page.locator("#lamp")).to_have_attribute("data-mode", mode)

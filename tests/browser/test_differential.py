@@ -30,7 +30,7 @@ async def module() -> AsyncIterator[ModulePage]:
         yield page
 
 
-async def compare(module: ModulePage, of: str, batch: int, make: Callable[[str], Json]) -> None:
+async def assert_same(module: ModulePage, of: str, batch: int, make: Callable[[str], Json]) -> None:
     made = [make(f"{SEED} {of} {batch}.{n}") for n in range(EACH)]
     for case, answer in zip(made, await module.answers(of, made), strict=True):
         difference = cases.difference(subject.answer(of, case), answer)
@@ -39,18 +39,18 @@ async def compare(module: ModulePage, of: str, batch: int, make: Callable[[str],
 
 @pytest.mark.parametrize("batch", BATCHES)
 async def test_both_machines_say_the_same_to_any_schedule(module: ModulePage, batch: int) -> None:
-    await compare(module, "machine", batch, machine_case)
+    await assert_same(module, "machine", batch, machine_case)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
 async def test_both_parsers_give_the_same_events_from_any_bytes(
     module: ModulePage, batch: int
 ) -> None:
-    await compare(module, "sse", batch, sse_case)
+    await assert_same(module, "sse", batch, sse_case)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
 async def test_both_books_hold_the_same_orders_after_any_events(
     module: ModulePage, batch: int
 ) -> None:
-    await compare(module, "book", batch, book_case)
+    await assert_same(module, "book", batch, book_case)

@@ -176,6 +176,7 @@ async def test_what_wakes_one_tab_wakes_the_leader(context: BrowserContext, url:
     await follower.shows("a")
     await follower.page.evaluate("() => tab.shared.wake()")
     await leader.page.wait_for_function("() => tab.transports[0].asked.length === 2")
+    assert await follower.asked() == []
 
 
 async def test_a_visible_tab_reminds_a_leader_whose_timers_are_held_back(
@@ -257,12 +258,17 @@ async def test_followers_see_the_lamp_change_without_any_order(
     await follower.shows("a")
     await leader.page.evaluate("() => tab.shared.wake()")
     await follower.shows("a", mode="offline")
+    modes = await follower.page.evaluate("() => tab.seen.map(({ mode }) => mode)")
+    assert (modes[-2:], await follower.asked()) == (["live", "offline"], [])
 
 
 async def test_people_do_not_share(browser: Browser, context: BrowserContext, url: str) -> None:
-    await (await Tab.open(context, url, FIRST)).leads()
+    mine = await Tab.open(context, url, FIRST)
+    await mine.leads()
     other = await browser.new_context()
-    await (await Tab.open(other, url, FIRST)).leads()
+    theirs = await Tab.open(other, url, FIRST)
+    await theirs.leads()
+    assert [len(await tab.asked()) for tab in (mine, theirs)] == [1, 1]
     await other.close()
 
 
@@ -283,3 +289,4 @@ async def test_a_browser_that_cannot_share_follows_in_each_tab(
         tab = await Tab.open(context, url, FIRST)
         await tab.leads()
         await tab.shows("a")
+        assert len(await tab.asked()) == 1

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from playwright.async_api import Browser, Dialog, Page, expect
 
-from tests.browser.restaurant import SIZES, Site, Store, card, device, lit, opened, shot
+from tests.browser.restaurant import (
+    SIZES,
+    Site,
+    Store,
+    card,
+    device,
+    has_kept,
+    lit,
+    opened,
+    shot,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-terminal")]
 
@@ -31,20 +38,18 @@ async def expect_status(page: Page, order: dict[str, Any], status: str) -> None:
     await expect(card(page, order).locator(".sending-note")).to_have_count(0)
 
 
-async def test_an_order_appears_within_a_second(
-    store: Store, browser: Browser, record_property: Callable[[str, object], None]
+async def test_orders_appear_by_themselves_without_a_question_to_core(
+    store: Store, browser: Browser
 ) -> None:
     async with device(browser) as owner:
         terminal = await opened(owner, store.terminal_url)
-        took = []
+        asked: list[str] = []
+        terminal.on("request", lambda r: asked.append(r.url) if "/v1/sync" in r.url else None)
         for _ in range(5):
-            began = time.monotonic()
             order = await store.place()
             await card(terminal, order).wait_for()
-            took.append(time.monotonic() - began)
-        record_property("seconds_until_shown", took)
-        # One may be late on a machine that is busy with other tests; pushed orders are not.
-        assert statistics.median(took) < 1.0
+        # A stream may end meanwhile, and a sync follows; it is not one for each order.
+        assert len(asked) < 3, asked
         await lit(terminal, "live")
 
 
@@ -176,7 +181,7 @@ async def test_a_reload_goes_on_where_the_page_was(store: Store, browser: Browse
         await press(terminal, orders[0], "accepted")
         await expect_status(terminal, orders[0], "accepted")
         await expect(terminal.locator(".card")).to_have_count(3)
-        await terminal.wait_for_timeout(600)  # what it keeps is written a moment later
+        await has_kept(terminal, store, 4)
         async with terminal.expect_request(lambda r: "/v1/sync?" in r.url) as asked:
             await terminal.reload()
         assert f"lastEventId=store%3A{store.id}%404" in (await asked.value).url
@@ -225,7 +230,7 @@ async def test_the_first_press_counts_though_it_takes_the_hint_about_sound_away(
         assert box is not None
         await terminal.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 4)
         await terminal.mouse.down()
-        await terminal.wait_for_timeout(500)  # a slow finger
+        await terminal.wait_for_timeout(300)  # a slow finger
         await terminal.mouse.up()
         await expect_status(terminal, order, "accepted")
         await expect(terminal.locator("#sound-hint")).to_be_hidden()

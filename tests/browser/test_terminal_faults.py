@@ -12,6 +12,7 @@ from tests.browser.restaurant import (
     Store,
     card,
     device,
+    has_kept,
     lit,
     opened,
     shot,
@@ -98,7 +99,7 @@ async def test_what_was_pressed_survives_a_reload_without_network(
         await terminal.route("**/transitions", lambda route: route.abort())
         await card(terminal, order).locator('[data-to="accepted"]').click()
         await expect(card(terminal, order).locator(".retrying")).to_have_count(1)
-        await terminal.wait_for_timeout(600)  # what it keeps is written a moment later
+        await has_kept(terminal, store, 1)
         terminal.on("dialog", lambda dialog: dialog.accept())
         await terminal.unroute("**/transitions")
         await terminal.reload()

@@ -23,6 +23,7 @@ from typing import Final, TypeVar
 import asyncpg
 import httpx
 
+from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import YabamError
 from core_api.access import Caller, Role
 from core_api.main import token_keys
@@ -132,6 +133,12 @@ class Site:
         """A token for these stores; `*` stands for all."""
         keys = token_keys({"local": _KEYS.token}, "local")
         return keys.sign(Caller(subject, role, frozenset(stores)), 86_400)
+
+    def guest_token(self, store: str, table: str) -> str:
+        """A token for one table."""
+        keys = token_keys({"local": _KEYS.token}, "local")
+        channel = parse_channel(f"table:{store}/{table}")
+        return keys.sign(Caller(f"guest-{store}-{table}", "table", frozenset(), channel), 86_400)
 
     async def start(self) -> None:
         """Start everything and return once all is ready."""

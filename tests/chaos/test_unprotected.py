@@ -18,7 +18,9 @@ def test_each_patch_fits_once_and_leaves_python(trial: Trial, tmp_path: Path) ->
         (tmp_path / file).write_text((ROOT / file).read_text())
     for patch in trial.without.patches:
         apply(patch, tmp_path)
-        compile((tmp_path / patch.file).read_text(), patch.file, "exec")
+        without = (tmp_path / patch.file).read_text()
+        assert without != (ROOT / patch.file).read_text()
+        assert compile(without, patch.file, "exec")
 
 
 def test_every_scenario_is_tried_once() -> None:

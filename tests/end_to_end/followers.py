@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Sequence
 
 import asyncpg
+import httpx
 import msgspec
 
 from client_sdk import OrderClient, OrderEvent, Reset, Settings
@@ -45,10 +47,19 @@ class Follower:
 
     async def reached(self, head: int) -> None:
         """Return once the consumer has the event `head`."""
-        while not self.seqs or self.seqs[-1] < head:
-            if self._task is not None and self._task.done():
-                self._task.result()
+        while self.head < head:
+            self.check_running()
             await asyncio.sleep(0.02)
+
+    @property
+    def head(self) -> int:
+        """The newest event that the consumer has; 0: none."""
+        return self.seqs[-1] if self.seqs else 0
+
+    def check_running(self) -> None:
+        """Raise what ended the client."""
+        if self._task is not None and self._task.done():
+            self._task.result()
 
     async def _follow(self) -> None:
         async with self.client:
@@ -60,6 +71,26 @@ class Follower:
                 elif isinstance(change, OrderEvent):
                     self.seqs.append(change.seq)
                     self.orders[change.data.id] = change.data
+
+
+async def until_not_ready(url: str) -> None:
+    """Return once the server at this address is away, or says that it cannot serve."""
+    async with asyncio.timeout(60), httpx.AsyncClient(timeout=5) as http:
+        with contextlib.suppress(httpx.TransportError):
+            while (await http.get(f"{url}/readyz")).status_code == 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+async def until_unpublished(database: str) -> None:
+    """Return once something is committed that no relay has published."""
+    connection = await asyncpg.connect(database)
+    try:
+        async with asyncio.timeout(60):
+            # More than a relay that runs would ever leave behind.
+            while not await connection.fetchval("SELECT count(*) > 20 FROM outbox"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
 
 
 async def heads(database: str) -> dict[str, int]:
@@ -91,14 +122,22 @@ async def orders_of(database: str, channel: str) -> dict[str, Order]:
     return {order.id: order for order in orders}
 
 
-async def prove(database: str, followers: Iterable[Follower], within_s: float) -> int:
+async def prove(database: str, followers: Sequence[Follower], within_s: float) -> int:
     """Every follower has every event of its channel, once and in order, and the same orders as the
-    database; the number of events that is."""
+    database; the number of events that is.
+
+    Args:
+        within_s: how long those who lack something may go without getting any of it.
+    """
     newest = await heads(database)
     total = 0
-    async with asyncio.timeout(within_s):
-        for follower in followers:
-            await follower.reached(newest.get(follower.channel, 0))
+    while behind := [f for f in followers if f.head < newest.get(f.channel, 0)]:
+        async with asyncio.timeout(within_s):
+            before = [follower.head for follower in behind]
+            while before == [follower.head for follower in behind]:
+                for follower in behind:
+                    follower.check_running()
+                await asyncio.sleep(0.02)
     for follower in followers:
         head = newest[follower.channel]
         assert follower.seqs == list(range(1, head + 1)), follower.channel

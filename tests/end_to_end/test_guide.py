@@ -16,7 +16,7 @@ from client_sdk import Item, OrderProducer
 from deploy.kafka.server import KafkaServer
 from deploy.local.postgres import EmbeddedPostgres
 from tests.end_to_end.conftest import Installation
-from tests.end_to_end.followers import heads
+from tests.end_to_end.followers import heads, until_not_ready
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
 
@@ -88,7 +88,10 @@ async def test_the_first_program_survives_the_killing_of_every_server_and_of_its
         for part in (stack.core, stack.events, stack.relay, postgres, kafka, running):
             part.kill()
             orders = asyncio.create_task(live(producer, 5))
-            await asyncio.sleep(0.5)  # it is down for a while: that is the fault
+            if part in (stack.core, postgres):
+                await until_not_ready(stack.core_url)
+            else:
+                await orders  # all five are placed while it is down
             await asyncio.to_thread(part.start)
             await orders
     head = (await heads(stack.addresses.database))["store:1"]

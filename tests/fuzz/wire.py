@@ -106,7 +106,7 @@ def _events() -> int:
 async def _keep_marking(server: Running) -> None:
     while True:
         server.mark()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.core_service import KEYS
@@ -19,9 +20,14 @@ TOGETHER = pytest.mark.xdist_group("security-system")
 
 
 @contextmanager
-def installed(database: str, folder: Path, extra: dict[str, str] | None = None) -> Iterator[Stack]:
-    """Every process of ours, ready, over an empty database."""
-    broker = EmbeddedBroker(folder)
+def installed(
+    database: str,
+    folder: Path,
+    extra: dict[str, str] | None = None,
+    broker: EmbeddedBroker | KafkaServer | None = None,
+) -> Iterator[Stack]:
+    """Every process of ours, ready, over an empty database and a broker that is not started yet."""
+    broker = broker or EmbeddedBroker(folder)
     broker.start()
     try:
         addresses = Addresses(database, broker.bootstrap, ports=free_ports())

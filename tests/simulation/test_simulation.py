@@ -24,7 +24,7 @@ FAULTS = sorted(World(0).kinds)
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_no_schedule_breaks_an_invariant(block: int) -> None:
     for seed in range(block, SCHEDULES, BLOCKS):
-        World(seed).run()
+        assert World(seed).run().client.difference() is None
 
 
 def test_a_seed_decides_everything() -> None:

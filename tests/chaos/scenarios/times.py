@@ -9,6 +9,7 @@ import httpx
 
 from deploy.local.postgres import binaries
 from tests.chaos.runner import Field, Inject, NotInjectedError, NotPossibleError, Scenario
+from tests.chaos.scenarios.alarms import alarm_of, quick_alarms
 from tests.chaos.site import DATABASE, Site, aside
 
 _DEGRADED_AFTER_S = 5.0
@@ -27,7 +28,7 @@ def _clock_off(kind: str) -> Inject:
         library = await aside(_faketime)
         process = ground.site.process(kind)
         seen = []
-        for offset in ("+5m", "-5m"):
+        for offset in ("+6m", "-6m"):
             await aside(process.stop)
             process.start(
                 {
@@ -43,12 +44,18 @@ def _clock_off(kind: str) -> Inject:
             ground.site.core_front.cut()
             await ground.last(8)
             seen.append(f"{offset}: {await _look(ground)}")
+            if kind == "core":
+                seen.append(await alarm_of(ground.site, process))
         await aside(process.stop)
         process.start()
         await ground.site.ready(process)
         return "; ".join(seen)
 
-    return inject
+    async def inject_among_quick_alarms(ground: Field) -> str:
+        async with quick_alarms(ground.site):
+            return await inject(ground)
+
+    return inject_among_quick_alarms if kind == "core" else inject
 
 
 async def _look(ground: Field) -> str:
@@ -125,7 +132,7 @@ def _tool(site: Site, name: str, database: str, *arguments: str) -> bytes:
 SCENARIOS = [
     *(
         Scenario(
-            f"clock-{kind}", f"the clock of one {kind} 5 min fast, then slow", _clock_off(kind)
+            f"clock-{kind}", f"the clock of one {kind} 6 min fast, then slow", _clock_off(kind)
         )
         for kind in ("core", "relay", "ingest", "events")
     ),

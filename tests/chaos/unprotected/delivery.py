@@ -95,10 +95,7 @@ SESSION_END: Final = Protection(
     (
         Patch(
             "event_server/source.py",
-            "            stopping = asyncio.ensure_future(consumer.stop())\n"
-            "            await asyncio.wait({stopping}, timeout=_STOP_WITHIN_S)\n"
-            "            stopping.cancel()\n"
-            "            await asyncio.gather(stopping, return_exceptions=True)\n",
+            "            await stop_consumer(consumer, _STOP_WITHIN_S)\n",
             "            await consumer.stop()\n",
         ),
     ),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-_PACKAGES: Final = ("client_sdk", "core_api", "event_server", "deploy", "tests")
+_PACKAGES: Final = ("client_sdk", "core_api", "event_server", "server_common", "deploy", "tests")
 
 
 class PatchError(Exception):

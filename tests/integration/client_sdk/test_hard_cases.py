@@ -351,14 +351,19 @@ async def test_syncs_that_take_longer_than_a_stream_lives_lose_nothing(script: S
 
 
 async def test_a_sync_that_is_slower_than_its_time_is_asked_again(script: Script) -> None:
-    async def slow(_asked: Asked) -> Answer | None:
-        await asyncio.sleep(3)
+    answered = asyncio.Event()
+
+    async def never(_asked: Asked) -> Answer | None:
+        await answered.wait()
         return None
 
-    script.on_sync = [slow]
+    script.on_sync = [never]
     await script.commit()
-    async with client_of(script) as client:
-        assert await take(client, 1) == [-1]
+    try:
+        async with client_of(script) as client:
+            assert await take(client, 1) == [-1]
+    finally:
+        answered.set()
 
 
 async def test_a_malformed_answer_moves_nothing(script: Script) -> None:

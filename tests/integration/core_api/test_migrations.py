@@ -38,7 +38,11 @@ async def test_the_migrated_schema_is_the_one_that_the_code_describes(database: 
 
 async def test_the_url_may_have_the_options_that_postgress_own_urls_have(database: str) -> None:
     await migrate.upgrade(f"{database}?sslmode=disable&application_name=migration")
-    await migrate.start_epoch(f"{database}?sslmode=disable", new_epoch())
+    epoch = new_epoch()
+    await migrate.start_epoch(f"{database}?sslmode=disable", epoch)
+    assert (
+        await ask(database, lambda c: c.execute(text("SELECT epoch FROM epoch")).scalar()) == epoch
+    )
 
 
 async def test_migrations_go_forward_and_back_and_forward_again(database: str) -> None:

@@ -176,8 +176,13 @@ async def test_events_that_retention_took_away_do_not_hold_up_the_shard(
         await place(on, "12")
     await pool.execute("DELETE FROM channel_log WHERE seq <= 2 AND channel = 'store:12'")
     await pool.execute("DELETE FROM channel_log WHERE seq = 1 AND channel = 'table:12/5'")
-    async with started(pool, database_url, bootstrap, topic):
+    async with (
+        started(pool, database_url, bootstrap, topic),
+        followed(bootstrap, topic, gapless=False) as seen,
+    ):
         await until_empty(pool)
+        await all_arrive(pool, seen)
+    assert seen.places.keys() == {"store:12@3", "table:12/5@2", "table:12/5@3"}
 
 
 async def test_a_new_epoch_is_told_with_the_next_record(

@@ -93,6 +93,17 @@ async def until_owned(pool: Pool, **shards: int) -> None:
         )
 
 
+async def until_renewed(pool: Pool) -> None:
+    """Wait until every lease has been renewed after the ones that hold now had run out."""
+    ends = await pool.fetchval("SELECT max(expires_at) FROM relay_leases")
+    assert ends is not None
+    async with asyncio.timeout(30):
+        while not await pool.fetchval(  # noqa: ASYNC110
+            "SELECT min(expires_at) > $1 AND now() > $1 FROM relay_leases", ends
+        ):
+            await asyncio.sleep(0.01)
+
+
 async def test_a_second_relay_takes_its_share_and_gives_it_back_when_it_leaves(
     pool: Pool, bootstrap: str, topic: str, launch: Launch
 ) -> None:
@@ -143,17 +154,18 @@ async def test_relays_that_freeze_again_and_again_only_ever_repeat(
             for round_ in range(6):
                 frozen = relays[round_ % 2]
                 frozen.suspend()
-                await asyncio.sleep(TTL_S * 1.2)
+                await until_owned(pool, **{"ba"[round_ % 2]: 4})
                 frozen.resume()
         await all_arrive(pool, seen)
         await until_empty(pool)
+        assert len(seen.heads) == 8 * 2, "each store's channel and its table's"
 
 
 async def test_a_frozen_relay_that_wakes_finds_its_shard_gone(pool: Pool) -> None:
     old = Outbox(pool, "old", TTL_S)
     fences = await old.claim([0])
     assert await old.beat(fences) == {0}
-    await asyncio.sleep(TTL_S)
+    await until_true(pool, "SELECT now() > max(expires_at) FROM relay_leases")
     assert (await Outbox(pool, "new", TTL_S).claim([0])) == {0: 2}
     assert await old.beat(fences) == set()
 
@@ -173,7 +185,7 @@ async def test_what_is_committed_while_kafka_is_down_is_published_when_it_is_bac
             async with steady_orders(pool):
                 await asyncio.sleep(0.2)
                 server.kill()
-                await asyncio.sleep(2 * TTL_S)
+                await until_renewed(pool)
                 await until_owned(pool, a=4)
             if wiped:
                 server.wipe()
@@ -186,6 +198,7 @@ async def test_what_is_committed_while_kafka_is_down_is_published_when_it_is_bac
             # servers say sync-required for it, and Fetch Sync has it.
             async with followed(server.bootstrap, topic, gapless=not wiped) as seen:
                 await all_arrive(pool, seen)
+                assert len(seen.heads) == 8 * 2, "each store's channel and its table's"
     finally:
         server.kill()
 
@@ -202,7 +215,7 @@ async def test_a_relay_can_be_stopped_while_kafka_is_away_and_gives_its_leases_b
             await until_empty(pool)
             broker.process.suspend() if frozen else broker.kill()
             await place(commands(pool), "12")
-            await asyncio.sleep(1.5 * TTL_S)
+            await until_renewed(pool)
             await until_owned(pool, a=4)
             leaving_at = time.monotonic()
         assert time.monotonic() - leaving_at < 15
@@ -233,6 +246,7 @@ async def test_a_postgres_that_is_killed_and_comes_back_is_relayed_on(
                 await asyncio.sleep(0.3)
             await all_arrive(pool, seen)
             await until_empty(pool)
+            assert len(seen.heads) == 8 * 2, "each store's channel and its table's"
         pool.terminate()
     finally:
         await asyncio.to_thread(server.stop)

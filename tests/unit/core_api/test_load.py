@@ -140,6 +140,9 @@ def test_one_subject_does_not_use_up_anothers() -> None:
     limit = RateLimit(1.0, 1, Clock())
     limit.take("a")
     limit.take("b")
+    for spent in ("a", "b"):
+        with pytest.raises(RateLimitedError):
+            limit.take(spent)
 
 
 def test_rest_is_saved_up_to_the_burst_and_no_further() -> None:

@@ -31,8 +31,9 @@ class Mute:
         raise KafkaTimeoutError
 
 
-async def look(*silent_s: float) -> None:
-    """One look at brokers whose partitions were last heard from so many seconds ago."""
+async def look(*silent_s: float) -> dict[TopicPartition, int]:
+    """One look at brokers whose partitions were last heard from so many seconds ago; what is owed
+    at the next."""
     owned = frozenset(range(4))
     source = KafkaSource(
         Where("any:9092", "order-events", 4, owned, 120, 10),
@@ -44,11 +45,13 @@ async def look(*silent_s: float) -> None:
     )
     heard = dict(zip(PARTITIONS, (NOW - ago for ago in silent_s), strict=True))
     consumer = cast(AIOKafkaConsumer, Mute())
-    await source._check(consumer, dict.fromkeys(PARTITIONS, 7), heard, {}, NOW)
+    owed = {PARTITIONS[0]: 7}
+    await source._check(consumer, dict.fromkeys(PARTITIONS, 7), heard, owed, NOW)
+    return owed
 
 
 async def test_while_other_partitions_speak_a_late_answer_ends_nothing() -> None:
-    await look(0.1, 0.1, 5.0, 14.0)
+    assert await look(0.1, 0.1, 5.0, 14.0) == {PARTITIONS[0]: 7}
 
 
 async def test_a_partition_that_stays_silent_ends_the_session() -> None:

@@ -1,0 +1,62 @@
+"""Starts and stops aiokafka's clients so that none of their connections is left behind.
+
+Two gaps of aiokafka are closed here. A start that is cancelled while it waits for its first answer
+forgets the connection on which it had asked. And a consumer's stop that meets a request which was
+given up ends in a CancelledError that is not ours, before it has closed a single connection. Such a
+connection stays open until the garbage collector comes by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aiokafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer
+
+_START_ENDS_WITHIN_S: Final = 2.0
+"""A broker that is there answers sooner. One that hangs must not hold up our own end for longer."""
+
+
+class Startable(Protocol):
+    """Any of aiokafka's clients."""
+
+    async def start(self) -> None:
+        """Find the cluster."""
+
+
+async def start_client(client: Startable) -> None:
+    """Start it. When this is cancelled, the start first comes to its end, so that `stop` or `close`
+    of the client knows of every connection; a broker that does not answer is not waited for long.
+
+    Raises:
+        KafkaError, OSError, TimeoutError: as the client's own `start`.
+    """
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting}, timeout=_START_ENDS_WITHIN_S)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        raise
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer, patience_s: float) -> None:
+    """Stop it and close its connections, whatever has become of its requests.
+
+    Args:
+        consumer: started or not.
+        patience_s: seconds for each of the two steps; one that takes longer is given up.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait({stopping}, timeout=patience_s)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    # stop() may have ended before this, its last step; once more does no harm.
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(patience_s):
+            await consumer._client.close()
