@@ -26,24 +26,21 @@ from core_api.errors import UnavailableError
 from core_api.fetch import FetchSync
 from core_api.hints import Hints
 from core_api.http import CoreApi, Limits
-from core_api.ids import epoch_name, order_id
+from core_api.ids import order_id
 from core_api.ingest_main import run_ingest
 from core_api.load import Bound, Pace, RateLimit
 from core_api.memory import keep_giving_back
 from core_api.metrics import CoreMetrics
 from core_api.pages.ops import OpsStream
 from core_api.pages.serving import FOLDER, Pages, content_policy, read_files
-from core_api.published import read_published
 from core_api.reach import ReachSettings
 from core_api.relay_main import run_relay
-from core_api.restore import Published, newest_of, signs
 from core_api.serving import Server, allow_open_files
-from core_api.settings import CoreSettings, IngestSettings, RelaySettings, RestoreSettings
+from core_api.settings import CoreSettings, IngestSettings, RelaySettings
 from core_api.storage.devices import list_devices, store_sightings, trim_devices
-from core_api.storage.lineage import read_lineage, read_stored
 from core_api.storage.pool import Pool, check_database, open_pool
 from core_api.storage.reads import read_moved
-from core_api.storage.retention import trim_keys, trim_log
+from core_api.storage.retention import trim_keys, trim_log_round
 from core_api.tail import Tail
 from core_api.tokens import TokenKeys
 
@@ -63,11 +60,6 @@ def utc_now() -> datetime:
 def new_order_id() -> UUID:
     """A fresh order id."""
     return order_id(time.time_ns() // 1_000_000, secrets.token_bytes(_ENTROPY_BYTES))
-
-
-def new_epoch() -> str:
-    """A fresh epoch, later than all before it."""
-    return epoch_name(time.time_ns() // 1_000_000, secrets.token_bytes(_ENTROPY_BYTES))
 
 
 def token_keys(keys: dict[str, str], kid: str) -> TokenKeys:
@@ -175,9 +167,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             "trim-devices": _keep_trimming(
                 lambda: trim_devices(pool, settings.log_retention_s, _TRIM_BATCH)
             ),
-            "trim-log": _keep_trimming(
-                lambda: trim_log(pool, settings.log_retention_s, _TRIM_BATCH)
-            ),
+            "trim-log": _keep_trimming(lambda: trim_log_round(pool, settings.log_retention_s)),
         }.items()
     ]
     for helper in helpers:
@@ -232,7 +222,6 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         name="yabam-ingest",
     )
     hints = Hints(pool, settings.database_url, lambda: None)
-    sending = asyncio.create_task(hints.send(), name="hints-out")
     try:
         await run_ingest(
             commands=Commands(
@@ -250,23 +239,11 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
             stop=stop_signal(),
+            hint=hints.send,
         )
     finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
         pool.terminate()
         log.info("ingest_stopped")
-
-
-async def look_for_restore(settings: RestoreSettings) -> list[str]:
-    """The signs that the database went back behind what was published."""
-    lineage = await read_lineage(settings.database_url)
-    published: dict[str, Published] = {}
-    if settings.kafka:
-        records = await read_published(settings.kafka, settings.events_topic, settings.partitions)
-        published = newest_of(records, lineage.epoch)
-    stored = await read_stored(settings.database_url, published)
-    return list(signs(lineage, published, stored))
 
 
 def _stop_if_failed(server: Server, helper: asyncio.Task[None]) -> None:

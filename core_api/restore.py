@@ -72,11 +72,26 @@ def signs(
     lineage: Lineage, published: Mapping[str, Published], stored: Mapping[str, Stored]
 ) -> Iterator[str]:
     """Why a new epoch is due, in words; none: nothing shows that the database went back."""
-    if lineage.born_in is not None and lineage.born_in != lineage.identity:
-        yield (
-            f"epoch {lineage.epoch} began in the database {lineage.born_in} "
-            f"(cluster/timeline/database), and this is {lineage.identity}"
-        )
+    sign = identity_sign(lineage)
+    if sign is not None:
+        yield sign
+    yield from published_signs(published, stored)
+
+
+def identity_sign(lineage: Lineage) -> str | None:
+    """Why this is not the database that the epoch began in; None: it is, or that is not known."""
+    if lineage.born_in is None or lineage.born_in == lineage.identity:
+        return None
+    return (
+        f"epoch {lineage.epoch} began in the database {lineage.born_in} "
+        f"(cluster/timeline/database), and this is {lineage.identity}"
+    )
+
+
+def published_signs(
+    published: Mapping[str, Published], stored: Mapping[str, Stored]
+) -> Iterator[str]:
+    """What was published that the database does not have, or has otherwise."""
     for channel, event in sorted(published.items()):
         found = stored[channel]
         if event.seq > found.head:

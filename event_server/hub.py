@@ -151,10 +151,11 @@ class Hub:
         self.clock.observe(watermark, now)
         return set_back
 
-    def publish(self, channel: str, seq: int, event: Event, time: float) -> None:
+    def publish(self, channel: str, seq: int, event: Event | None, time: float) -> None:
         """One event of one channel, in the order of its partition.
 
-        It is encoded only if somebody follows the channel, now or in time for a replay.
+        It is encoded only if somebody follows the channel, now or in time for a replay. None: it is
+        committed and does not come this way; whoever lacks it must sync.
         """
         ring = self.rings.get(channel)
         audience = self._audiences.get(channel)
@@ -168,7 +169,8 @@ class Hub:
         self.published += 1
         self.rings.append(channel, seq, event, time)
         if audience is not None:
-            self._deliver(channel, audience, seq, self._frames.order(event))
+            frame = None if event is None else self._frames.order(event)
+            self._deliver(channel, audience, seq, frame)
 
     def forget(self, reason: SyncRequiredReason) -> None:
         """Nothing that was read before counts any more: empty the rings and end all streams."""
@@ -260,10 +262,10 @@ class Hub:
             return at_hand and position >= ring.floor - 1
         return position >= max(synced, _head(None, self._audiences.get(channel)) or 0)
 
-    def _deliver(self, channel: str, audience: _Audience, seq: int, frame: bytes) -> None:
+    def _deliver(self, channel: str, audience: _Audience, seq: int, frame: bytes | None) -> None:
         live = audience.live
         if live:
-            if seq == audience.head + 1:
+            if seq == audience.head + 1 and frame is not None:
                 for subscriber in live:
                     subscriber.send(frame)
                 self.deliveries += len(live)
@@ -276,12 +278,12 @@ class Hub:
         for subscriber, position in list(audience.pending.items()):
             if seq < position:
                 continue
-            if seq > position + 1:
+            if seq > position and (seq > position + 1 or frame is None):
                 self._require_sync(subscriber, channel, "gap")
                 continue
             del audience.pending[subscriber]
             live.add(subscriber)
-            if seq == position + 1:
+            if seq == position + 1 and frame is not None:
                 subscriber.send(frame)
                 self.deliveries += 1
 

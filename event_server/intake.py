@@ -17,6 +17,7 @@ from client_sdk.contract.errors import CursorError, FrameError, RecordError
 from client_sdk.contract.frame import encode_frame
 from client_sdk.contract.record import (
     Headers,
+    LeftOutRecord,
     OrderRecord,
     WatermarkRecord,
     decode_record,
@@ -97,6 +98,8 @@ class Intake:
             record = decode_record(value, headers)
             if isinstance(record, WatermarkRecord):
                 self._watermark(partition, offset, reach, record, now)
+            elif isinstance(record, LeftOutRecord):
+                self._leave_out(record, time)
             else:
                 self._order(record, time)
         except (RecordError, FrameError) as error:
@@ -119,6 +122,14 @@ class Intake:
             publish(channel, seq, (event_id, kind, line), time)
         if self._handed is not None and self._hub.deliveries != before:
             self._handed(time)
+
+    def _leave_out(self, record: LeftOutRecord, time: float) -> None:
+        places = [self._place(event_id) for event_id in record.ids]
+        if not self._hub.admit(record.epoch):
+            self._skipped("old_epoch", f"epoch {record.epoch} is over")
+            return
+        for channel, seq in places:
+            self._hub.publish(channel, seq, None, time)
 
     def _place(self, event_id: str) -> tuple[str, int]:
         """The channel and seq of an event id; a channel that is known needs no second look."""

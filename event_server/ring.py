@@ -69,12 +69,15 @@ class Rings:
     def __len__(self) -> int:
         return len(self._rings)
 
-    def append(self, channel: str, seq: int, event: Event, time: float) -> None:
-        """Keep an event; a seq that does not follow the head starts the channel's ring anew."""
+    def append(self, channel: str, seq: int, event: Event | None, time: float) -> None:
+        """Keep an event; a seq that does not follow the head starts the channel's ring anew.
+
+        An event that is None is not here: the ring begins anew behind it.
+        """
         ring = self._rings.get(channel)
         if ring is None:
             ring = self._rings[channel] = Ring()
-        elif seq != ring.head + 1:
+        elif seq != ring.head + 1 or event is None:
             self._drop(ring, len(ring.entries))
         elif len(ring.entries) >= self._max_events:
             _, gone = ring.entries.pop(0)
@@ -84,10 +87,11 @@ class Rings:
         if entries and time < entries[-1][0]:
             # Within a ring times never fall, so that each second can cut off a first part of it.
             time = entries[-1][0]
-        entries.append((time, event))
         ring.head = seq
-        self.bytes += len(event[2]) + EVENT_OVERHEAD
-        self.events += 1
+        if event is not None:
+            entries.append((time, event))
+            self.bytes += len(event[2]) + EVENT_OVERHEAD
+            self.events += 1
         second = int(time)
         if ring.marked != second:
             ring.marked = second
@@ -121,7 +125,8 @@ class Rings:
                 continue
             old = next((i for i, (t, _) in enumerate(ring.entries) if t >= end), len(ring.entries))
             self._drop(ring, old)
-            if not ring.entries:
+            # One that is empty because its newest event is not here tells of that until its time.
+            if not ring.entries and ring.marked <= second:
                 del self._rings[channel]
         self.evicted_before = max(self.evicted_before, end + MARGIN_S)
         self.covered_since = max(self.covered_since, self.evicted_before)

@@ -8,6 +8,11 @@ of JSON per id, in the same order: an event server forwards a line without ever 
 A watermark record has no key and no value; its headers are `type` = `watermark`, `watermark`
 (microseconds since the Unix epoch, the database's clock) and `epoch`.
 
+A left-out record stands in the place of an order event that cannot be published (Kafka takes no
+record so large, say). It has no value; its headers are `type` = `left-out`, `left_out` (the event
+ids joined by commas) and `epoch`. Whoever follows one of these channels must sync. It lacks `ids`,
+so a reader that does not know it leaves it out, and finds the gap at the channel's next event.
+
 The partition of a store is Kafka's own default (murmur2 over the key), so that any producer or tool
 agrees on it.
 """
@@ -25,6 +30,7 @@ from client_sdk.contract.errors import CursorError, RecordError
 Headers = Sequence[tuple[str, bytes]]
 
 WATERMARK_TYPE: Final = b"watermark"
+LEFT_OUT_TYPE: Final = b"left-out"
 
 
 class OrderRecord(Struct, frozen=True):
@@ -47,6 +53,13 @@ class WatermarkRecord(Struct, frozen=True):
     """Seconds since the Unix epoch, the database's clock."""
 
 
+class LeftOutRecord(Struct, frozen=True):
+    """Stands in the place of an order event that is committed and cannot be published."""
+
+    epoch: str
+    ids: tuple[str, ...]
+
+
 def encode_order_record(record: OrderRecord) -> tuple[bytes, list[tuple[str, bytes]]]:
     """The value and the headers of an order record."""
     headers = [
@@ -67,7 +80,18 @@ def encode_watermark_record(record: WatermarkRecord) -> list[tuple[str, bytes]]:
     ]
 
 
-def decode_record(value: bytes | None, headers: Headers) -> OrderRecord | WatermarkRecord:
+def encode_left_out_record(record: LeftOutRecord) -> list[tuple[str, bytes]]:
+    """The headers of a left-out record."""
+    return [
+        ("type", LEFT_OUT_TYPE),
+        ("left_out", ",".join(record.ids).encode()),
+        ("epoch", record.epoch.encode()),
+    ]
+
+
+def decode_record(
+    value: bytes | None, headers: Headers
+) -> OrderRecord | WatermarkRecord | LeftOutRecord:
     """Read a record of `order-events`.
 
     The JSON lines are not parsed: what is inside is the client's to check.
@@ -84,6 +108,9 @@ def decode_record(value: bytes | None, headers: Headers) -> OrderRecord | Waterm
     try:
         if kind == WATERMARK_TYPE:
             return WatermarkRecord(epoch.decode("ascii"), _seconds(fields["watermark"]))
+        if kind == LEFT_OUT_TYPE:
+            left_out = fields["left_out"].decode("ascii")
+            return LeftOutRecord(epoch.decode("ascii"), tuple(left_out.split(",")))
         ids = tuple(fields["ids"].decode("ascii").split(","))
         lines = tuple((value or b"").split(b"\n"))
         if len(ids) != len(lines):

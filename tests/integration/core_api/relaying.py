@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from client_sdk.contract.record import OrderRecord, WatermarkRecord, decode_record, split_ids
+from client_sdk.contract.record import (
+    LeftOutRecord,
+    OrderRecord,
+    WatermarkRecord,
+    decode_record,
+    partition_of,
+    split_ids,
+)
 from core_api.access import Caller
 from core_api.commanding import Commands
 from core_api.ids import order_id
@@ -73,6 +80,24 @@ async def place(on: Commands, store: str, note: str = "", table: str | None = "5
     return (await on.place(PRODUCER, order)).order_id
 
 
+async def put_event(pool: Pool, store: str, size: int) -> None:
+    """Commit an event of so many bytes, as a Core without limits would have done."""
+    await pool.execute(_PUT_EVENT, f"store:{store}", store, partition_of(store, PARTITIONS), size)
+
+
+_PUT_EVENT = """
+WITH head AS (
+    INSERT INTO channel_heads AS h (channel, head, digest) VALUES ($1, 1, 0)
+    ON CONFLICT (channel) DO UPDATE SET head = h.head + 1 RETURNING head
+), logged AS (
+    INSERT INTO channel_log (channel, seq, order_id, order_version, type, occurred_at, body)
+    SELECT $1, head, gen_random_uuid(), 1, 'order.placed', now(),
+           '"data":"' || repeat('x', $4) || '"}' FROM head
+)
+INSERT INTO outbox (shard, store_id, channels, seqs) SELECT $3, $2, ARRAY[$1], ARRAY[head] FROM head
+"""
+
+
 @dataclass
 class Topic:
     """What has been read of a topic, judged as a consumer judges it."""
@@ -86,6 +111,8 @@ class Topic:
     """Offset, watermark and time of arrival, by partition."""
     records: list[OrderRecord] = field(default_factory=list)
     keys: Counter[tuple[bytes, int]] = field(default_factory=Counter)
+    left_out: set[str] = field(default_factory=set)
+    """The event ids that were announced without the event."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, condition: Callable[[], bool], within_s: float = 15.0) -> None:
@@ -102,7 +129,10 @@ class Topic:
             of_partition = self.watermarks.setdefault(partition, [])
             of_partition.append((offset, record.watermark, time.monotonic()))
             return
-        self.records.append(record)
+        if isinstance(record, LeftOutRecord):
+            self.left_out.update(record.ids)
+        else:
+            self.records.append(record)
         self.keys[message.key, partition] += 1  # type: ignore[attr-defined]
         for channel, seq in split_ids(record.ids):
             head = self.heads.get(channel, 0)

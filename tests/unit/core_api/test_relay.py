@@ -12,7 +12,7 @@ from core_api.leases import Lease
 from core_api.relay import Relay
 from core_api.relay_metrics import RelayMetrics
 from core_api.storage.outbox import Depth
-from core_api.turn import Message, Reading
+from core_api.turn import Message, Published, Reading
 
 
 class AwayThenThere:
@@ -48,6 +48,14 @@ class AwayThenThere:
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
         return 0
 
+    async def set_aside(
+        self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
+    ) -> int:
+        return 0
+
+    async def rehome(self, partitions: int) -> int:
+        return 0
+
     async def release(self, fences: Mapping[int, int]) -> None:
         return None
 
@@ -58,10 +66,23 @@ class AwayThenThere:
 class Nothing:
     """A Kafka that is not asked."""
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
+    async def open(self) -> None:
+        return None
+
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
         raise AssertionError(parts)
 
     async def close(self) -> None:
+        return None
+
+
+class Unchanged:
+    """A database that never went back."""
+
+    async def check_identity(self) -> None:
+        return None
+
+    async def check_published(self, shards: Sequence[int]) -> None:
         return None
 
 
@@ -72,6 +93,7 @@ async def test_a_relay_without_a_database_is_in_trouble_until_the_database_answe
     relay = shelf.relay = Relay(
         shelf,
         Nothing(),
+        Unchanged(),
         relay_id="me",
         partitions=4,
         lease_ttl_s=5.0,
