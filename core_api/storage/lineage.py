@@ -30,9 +30,10 @@ concat_ws('/',
     (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
 
-_START_EPOCH: Final = "UPDATE epoch SET epoch = $1, started_at = now(), born_in = " + _IDENTITY
-
-_LINEAGE: Final = "SELECT epoch, born_in, " + _IDENTITY + " FROM epoch"
+_START_EPOCH: Final = f"""
+UPDATE epoch SET epoch = $1, started_at = now(), born_in = {_IDENTITY}
+"""  # noqa: S608 (of constants only)
+_LINEAGE: Final = f"SELECT epoch, born_in, {_IDENTITY} FROM epoch"  # noqa: S608
 
 # One probe of channel_heads and one of channel_log per channel.
 _STORED: Final = """

@@ -9,9 +9,9 @@ from core_api.storage.pool import Pool, mapped_errors
 
 # Old rows are found by the BRIN index over their time, which is Core's; what is still to be
 # published is kept by its place in the channel, whatever its time says. The counter rows are locked
-# sorted, as writers do; a channel that is being written to is left for later, and so is one of which
-# nothing may go: both are told, so that a round can go on with the others. The floor moves in the
-# transaction that deletes, so a reader sees both or neither.
+# sorted, as writers do; a channel that is being written to is left for later, and so is one of
+# which nothing may go: both are told, so that a round can go on with the others. The floor moves in
+# the transaction that deletes, so a reader sees both or neither.
 _TRIM_LOG: Final = """
 WITH old AS MATERIALIZED (
     SELECT channel, max(seq) AS seq FROM (

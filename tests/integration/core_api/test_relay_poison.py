@@ -1,4 +1,4 @@
-"""An event that Kafka will never take is set aside; everybody else goes on, and nobody misses it."""
+"""An event that Kafka will never take is set aside: all others go on, and nobody misses it."""
 
 from __future__ import annotations
 

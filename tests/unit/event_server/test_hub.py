@@ -245,3 +245,66 @@ class TestWatermark:
         hub.mark(1, 1000.0, 0.0)
         hub.mark(0, 1009.0, 9.0)
         assert hub.lag(9.0) == pytest.approx(9.0)
+
+
+class TestAnEventThatIsLeftOut:
+    """It is committed and does not come this way: whoever lacks it must sync, and nobody else."""
+
+    def leave_out(self, hub: Hub, channel: str, seq: int, time: float = 1000.0) -> None:
+        hub.publish(channel, seq, None, time)
+
+    def test_its_followers_are_told_to_sync_at_once(self) -> None:
+        hub = make_hub()
+        publish(hub, A, 7)
+        follower, _ = attach(hub, {A: 7})
+        other, _ = attach(hub, {B: 3})
+        self.leave_out(hub, A, 8)
+        assert follower.ended
+        assert not other.ended
+        assert hub.sync_required["gap"] == 1
+        assert hub.gaps == 0, "none is missing that was not told of"
+
+    def test_whoever_waits_for_it_is_told_too_and_whoever_has_it_stays(self) -> None:
+        hub = make_hub()
+        lacks, _ = attach(hub, {A: 7})
+        has, _ = attach(hub, {A: 8})
+        self.leave_out(hub, A, 8)
+        assert lacks.ended
+        assert not has.ended
+        publish(hub, A, 9)
+        assert has.ids() == ids(A, 9)
+
+    def test_whoever_comes_later_without_it_must_sync(self) -> None:
+        hub = make_hub()
+        publish(hub, A, 7)
+        self.leave_out(hub, A, 8)
+        publish(hub, A, 9)
+        assert attach(hub, {A: 7})[1] == SyncRequired(A, "ring")
+        assert attach(hub, {A: 8})[0].ids() == ids(A, 9)
+
+    def test_a_channel_of_which_nothing_is_known_yet_remembers_it(self) -> None:
+        hub = make_hub()
+        self.leave_out(hub, A, 8)
+        assert attach(hub, {A: 7})[1] == SyncRequired(A, "ring")
+        assert attach(hub, {A: 8})[1] is None
+
+    def test_it_is_remembered_until_its_own_time_is_over(self) -> None:
+        hub = make_hub(covered_since=900.0)
+        publish(hub, A, 7, time=1000.0)
+        self.leave_out(hub, A, 8, time=1005.0)
+        hub.rings.expire(1003.0)
+        assert attach(hub, {A: 7}, issued_at=1004.0)[1] == SyncRequired(A, "ring")
+        hub.rings.expire(1010.0)
+        assert hub.rings.get(A) is None
+        assert attach(hub, {A: 7}, issued_at=1004.0)[1] == SyncRequired(A, "ring")
+
+    def test_told_twice_it_counts_once(self) -> None:
+        hub = make_hub()
+        publish(hub, A, 7)
+        self.leave_out(hub, A, 8)
+        follower, _ = attach(hub, {A: 8})
+        self.leave_out(hub, A, 8)
+        publish(hub, A, 8)
+        assert not follower.ended
+        assert hub.duplicates == 2
+        assert follower.ids() == []
