@@ -39,13 +39,20 @@ PRODUCER = Caller("pos", "producer", frozenset({"*"}))
 
 @contextlib.asynccontextmanager
 async def started(
-    pool: Pool, url: str, bootstrap: str, topic: str, relay_id: str = "a", ttl_s: float = 5.0
+    pool: Pool,
+    url: str,
+    bootstrap: str,
+    topic: str,
+    relay_id: str = "a",
+    ttl_s: float = 5.0,
+    alerts: str = "store-alerts",
+    every_s: float = 3600.0,
 ) -> AsyncIterator[None]:
     """A relay in this process."""
     stop = asyncio.Event()
     running = asyncio.create_task(
         run_relay(
-            watch=ReachSettings("store-alerts", 180.0, 300.0, 3600.0),
+            watch=ReachSettings(alerts, 180.0, 300.0, every_s),
             pool=pool,
             database_url=url,
             bootstrap=bootstrap,
