@@ -86,6 +86,7 @@ class Relay:
         self._metrics = metrics
         self._held: dict[int, Held] = {}
         self._surplus: tuple[int, ...] = ()
+        self._asking_kafka = False
         self._next_tick = clock()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -189,6 +190,7 @@ class Relay:
     async def _while_leased(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Ask Kafka, and keep the leases alive for as long as that takes."""
         task = asyncio.ensure_future(work)
+        self._asking_kafka = True
         started_at = self._clock()
         stop_at: float | None = None
         try:
@@ -203,6 +205,7 @@ class Relay:
                     if now >= stop_at:
                         raise BrokerError("Kafka does not answer, and the relay is to stop")
         finally:
+            self._asking_kafka = False
             if not task.done():
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, CoreError):
@@ -264,7 +267,7 @@ class Relay:
         plan = plan_leases(self._relay_id, members, self._partitions, leases)
         self._surplus = plan.release
         if plan.claim:
-            if not self._held:
+            if not self._held and not self._asking_kafka:
                 # Who cannot publish leaves the shards to others.
                 await self._publisher.open()
             now = self._clock()

@@ -12,6 +12,7 @@ the digest at its next sync.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.errors import RecordError
 from client_sdk.contract.record import OrderRecord, split_ids
 
 if TYPE_CHECKING:
@@ -49,22 +51,24 @@ class _Event(Struct, frozen=True):
 
 
 def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, Published]:
-    """The newest published event of each channel; records of other epochs do not count.
+    """The newest published event of each channel.
 
-    Raises:
-        RecordError: a record's ids are malformed.
-        msgspec.DecodeError: a record's event is.
+    Records of other epochs do not count, and nor does what is malformed: others may write to the
+    topic, and one bad record must not keep a relay from its work.
     """
     lines: dict[str, tuple[int, bytes]] = {}
     for record in records:
-        if record.epoch == epoch:
+        if record.epoch != epoch:
+            continue
+        with contextlib.suppress(RecordError):
             for (channel, seq), line in zip(split_ids(record.ids), record.lines, strict=True):
                 if seq > lines.get(channel, (0, b""))[0]:
                     lines[channel] = seq, line
     newest = {}
     for channel, (seq, line) in lines.items():
-        event = msgspec.json.decode(line, type=_Event)
-        newest[channel] = Published(seq, event.order_id, event.order_version)
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            event = msgspec.json.decode(line, type=_Event)
+            newest[channel] = Published(seq, event.order_id, event.order_version)
     return newest
 
 

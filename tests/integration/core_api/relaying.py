@@ -47,6 +47,7 @@ async def started(
     ttl_s: float = 5.0,
     alerts: str = "store-alerts",
     every_s: float = 3600.0,
+    partitions: int = PARTITIONS,
 ) -> AsyncIterator[None]:
     """A relay in this process."""
     stop = asyncio.Event()
@@ -57,7 +58,7 @@ async def started(
             database_url=url,
             bootstrap=bootstrap,
             topic=topic,
-            partitions=PARTITIONS,
+            partitions=partitions,
             relay_id=relay_id,
             verify=lambda _: PRODUCER,
             listener=bind("127.0.0.1", 0, "none"),
