@@ -9,6 +9,7 @@ from client_sdk.contract.errors import FrameError, RecordError
 from client_sdk.contract.frame import SseEvent, SseParser, encode_frame
 from client_sdk.contract.record import (
     Headers,
+    LeftOutRecord,
     OrderRecord,
     WatermarkRecord,
     decode_record,
@@ -72,7 +73,7 @@ def record(data: bytes) -> None:
     ]
     with suppress(RecordError):
         found = decode_record(value or None, headers)
-        assert isinstance(found, OrderRecord | WatermarkRecord)
+        assert isinstance(found, OrderRecord | WatermarkRecord | LeftOutRecord)
         if isinstance(found, OrderRecord):
             assert len(found.ids) == len(found.lines)
             split_ids(found.ids)
