@@ -168,7 +168,8 @@ def compose(reading: Reading, held: Mapping[int, Held], rows_per_shard: int, now
             messages.append(message)
             if reason is not None:
                 left_out[row.id] = reason
-        is_all = len(rows) < rows_per_shard and len(messages) == len(rows)
+        # While one that Kafka refuses is searched for, the messages of a turn are counted.
+        is_all = len(rows) < rows_per_shard and (lease.at_most is None or not rows)
         published_since = lease.published_since or bool(messages)
         if is_all and watermark_due(now, lease.watermark_at, published_since):
             messages.append(_watermark(reading, stamp))

@@ -143,7 +143,7 @@ async def test_a_relay_that_is_there_before_the_tables_raises_alarms_once_they_a
     with structlog.testing.capture_logs() as logs:
         async with started(pool, url, bootstrap, topic, alerts=alerts, every_s=0.1):
             async with asyncio.timeout(60):
-                while not any(
+                while not any(  # noqa: ASYNC110
                     line.get("task") == "reach" or line["event"] == "reach_waits" for line in logs
                 ):
                     await asyncio.sleep(0.02)
