@@ -19,14 +19,14 @@ from core_api.access import EVERY_STORE, Caller, Role
 from core_api.errors import CoreError, SettingsError
 from core_api.logs import configure
 from core_api.main import (
-    look_for_restore,
-    new_epoch,
     run_core,
     run_ingest_process,
     run_relay_process,
     token_keys,
 )
+from core_api.restore_main import begin_epoch, look_for_restore
 from core_api.serving import bind
+from core_api.set_aside import list_all, retry
 from core_api.settings import (
     CoreSettings,
     DatabaseSettings,
@@ -52,10 +52,23 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     core.set_defaults(run=_core)
     relay = subparsers.add_parser("relay", help="publish what Core committed to Kafka")
     relay.set_defaults(run=_relay)
+    _register_set_aside(relay)
     ingest = subparsers.add_parser("ingest", help="take commands from Kafka")
     ingest.set_defaults(run=_ingest)
     _register_db(subparsers.add_parser("db", help="migrate the database, start a new epoch"))
     _register_token(subparsers.add_parser("token", help="make an access token"))
+
+
+def _register_set_aside(relay: argparse.ArgumentParser) -> None:
+    set_aside = relay.add_subparsers(metavar="ACTION").add_parser(
+        "set-aside", help="events that Kafka will never take"
+    )
+    actions = set_aside.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="show them, the oldest first")
+    listing.set_defaults(run=_list_set_aside)
+    again = actions.add_parser("retry", help="try to publish them again")
+    again.add_argument("id", type=int, nargs="+", help="as `list` shows it")
+    again.set_defaults(run=_retry_set_aside)
 
 
 def _register_db(parser: argparse.ArgumentParser) -> None:
@@ -129,9 +142,18 @@ def _migrated(work: Coroutine[None, None, None]) -> int:
 
 
 def _new_epoch(_args: argparse.Namespace) -> int:
-    epoch = new_epoch()
-    _database(migrate.start_epoch(_url(), epoch))
-    print(epoch)
+    print(_database(begin_epoch(load(RestoreSettings))))
+    return 0
+
+
+def _list_set_aside(_args: argparse.Namespace) -> int:
+    for line in _database(list_all(_url())):
+        print(line)
+    return 0
+
+
+def _retry_set_aside(args: argparse.Namespace) -> int:
+    print(f"{_database(retry(_url(), args.id))} put back into the outbox")
     return 0
 
 

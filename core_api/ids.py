@@ -23,6 +23,28 @@ def epoch_name(unix_ms: int, entropy: bytes) -> str:
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -5, -5))
 
 
+def next_epoch(before: str, unix_ms: int, entropy: bytes) -> str:
+    """The name of an epoch that is later than `before`, whatever the clock says.
+
+    Raises:
+        ValueError: `entropy` has not 10 bytes, or no later name can be made.
+    """
+    name = epoch_name(unix_ms, entropy)
+    if name <= before:
+        name = epoch_name(_time_of(before) + 1, entropy)
+    if name <= before:
+        raise ValueError(f"there is no name for an epoch later than {before[:40]!r}")
+    return name
+
+
+def _time_of(epoch: str) -> int:
+    """The milliseconds of an epoch's name; its first ten characters."""
+    number = 0
+    for character in epoch[:10].ljust(10, "0"):
+        number = number << 5 | max(0, _CROCKFORD.find(character))
+    return min(number, (1 << 48) - 2)
+
+
 def order_id(unix_ms: int, entropy: bytes) -> UUID:
     """A UUID of version 7 (RFC 9562, 5.7): new orders lie next to each other in the index.
 

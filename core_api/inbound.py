@@ -65,8 +65,8 @@ class _Command(Struct, frozen=True, forbid_unknown_fields=True, tag_field="comma
 
     @property
     def idempotency(self) -> Idempotency:
-        """The key, in the producer's scope."""
-        return Idempotency(self.subject, self.idempotency_key)
+        """The key, in the scope of this door and subject: over HTTP it is `role:subject`."""
+        return Idempotency(f"kafka/{self.subject}", self.idempotency_key)
 
 
 class PlaceCommand(_Command, frozen=True, tag="place"):
@@ -138,6 +138,14 @@ def dead_letter_headers(
         ("original_offset", b"%d" % record.offset),
         ("original_timestamp_ms", b"%d" % record.timestamp_ms),
     ]
+
+
+def without_value(
+    record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
+) -> list[tuple[str, bytes | None]]:
+    """The headers of a dead letter that carries neither the record's value nor its headers."""
+    ours = list(headers[len(record.headers) :])
+    return [*ours, ("value_left_out", b"%d bytes" % len(record.value or b""))]
 
 
 def lanes(records: Sequence[InboundRecord]) -> list[list[InboundRecord]]:

@@ -23,7 +23,7 @@ from aiokafka.errors import (
 )
 
 from core_api.errors import UnavailableError
-from core_api.inbound import InboundRecord
+from core_api.inbound import InboundRecord, without_value
 from core_api.topics import BrokerError, Topic, ensure_topics
 from core_api.turn import Message
 from server_common.kafka import start_client, stop_consumer
@@ -74,17 +74,33 @@ class KafkaDeadLetters:
     async def send(
         self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
     ) -> None:
-        """Store the record as it was, with these headers.
+        """Store the record as it was, with these headers; if Kafka does not take that, without its
+        value, which stands where `headers` say; if it takes no letter at all, the log has to do.
 
         Raises:
             BrokerError: it is not stored for certain.
         """
-        message = Message(record.key, record.value, headers, self._now_ms())
+        now_ms = self._now_ms()
+        letters = [
+            Message(record.key, record.value, headers, now_ms),
+            Message(record.key, None, without_value(record, headers), now_ms),
+        ]
         async with self._turn:
             await self._publisher.open()
             partition = record.partition % self._publisher.partitions
-            if await self._publisher.publish({partition: [message]}) != {partition: 1}:
-                raise BrokerError("Kafka has not stored a dead letter")
+            for letter in letters:
+                published = await self._publisher.publish({partition: [letter]})
+                if partition in published.stored:
+                    return
+                if partition not in published.refused:
+                    raise BrokerError("Kafka has not stored a dead letter")
+        _log.error(
+            "dead_letter_refused",
+            reason=published.refused[partition].reason,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
 
 
 class Ingest:

@@ -18,6 +18,7 @@ from core_api.ingest_metrics import IngestMetrics
 from core_api.ops import OpsServer, ops_app
 from core_api.publisher import KafkaPublisher
 from core_api.topics import dead_letter_topic, inbound_topic
+from server_common.supervision import Supervisor
 
 _DRAIN_S: Final = 5.0
 
@@ -33,6 +34,7 @@ async def run_ingest(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
+    hint: Callable[[], Awaitable[None]] | None = None,
     group: str = GROUP,
     clock: Callable[[], float] = time.monotonic,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -49,6 +51,7 @@ async def run_ingest(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
+        hint: sends hints to the relays, for ever.
         group: the consumer group.
         clock: seconds that only go forward.
         now_ms: milliseconds since the Unix epoch.
@@ -66,20 +69,29 @@ async def run_ingest(
         clock=clock,
         metrics=metrics,
     )
-    app = ops_app(registry, verify, lambda: ingest.healthy, lambda: ingest.trouble)
+    left = asyncio.Event()
+    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    app = ops_app(registry, verify, lambda: ingest.healthy, lambda: tasks.trouble or ingest.trouble)
     server = OpsServer(app, listener)
     server.start()
-    running = asyncio.create_task(ingest.run())
-    stopped = asyncio.create_task(stop.wait())
+    tasks.start("ingest", lambda: _until_left(ingest, left))
+    if hint is not None:
+        tasks.start("hints", hint, essential=False)
     try:
-        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await stop.wait()
         ingest.stop()
         # What is still being tried by then is not committed: it will be delivered again.
-        await asyncio.wait({running}, timeout=_DRAIN_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                await left.wait()
     finally:
-        stopped.cancel()
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        await tasks.stop()
         await publisher.close()
         await server.stop()
+
+
+async def _until_left(ingest: Ingest, left: asyncio.Event) -> None:
+    """Ingest; once it was told to stop and has left, be still until cancelled."""
+    await ingest.run()
+    left.set()
+    await asyncio.Event().wait()

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from client_sdk.contract.problem import TITLES
 
 OUTCOMES: Final = ("applied", "repeated", "refused")
+TASKS: Final = ("ingest", "hints")
 
 
 class IngestMetrics:
@@ -32,6 +33,12 @@ class IngestMetrics:
             "Tries that failed because Postgres or Kafka did not answer",
             registry=registry,
         )
+        self.restarts = Counter(
+            "yabam_ingest_task_restarts",
+            "Background tasks that ended and were started again",
+            ["task"],
+            registry=registry,
+        )
         self.behind = Gauge(
             "yabam_ingest_behind_records",
             "Records that are in the topic and not yet applied, over the partitions read here",
@@ -39,6 +46,8 @@ class IngestMetrics:
         )
         # Every series is there from the start, at 0: what appears with its first fault raises no
         # alert.
+        for task in TASKS:
+            self.restarts.labels(task)
         for outcome in OUTCOMES:
             self.commands.labels(outcome)
         for slug in TITLES:

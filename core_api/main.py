@@ -26,7 +26,7 @@ from core_api.errors import UnavailableError
 from core_api.fetch import FetchSync
 from core_api.hints import Hints
 from core_api.http import CoreApi, Limits
-from core_api.ids import epoch_name, order_id
+from core_api.ids import order_id
 from core_api.ingest_main import run_ingest
 from core_api.large import LargeAnswers
 from core_api.load import Bound, Pace, RateLimit
@@ -34,20 +34,17 @@ from core_api.memory import keep_giving_back
 from core_api.metrics import CoreMetrics
 from core_api.pages.ops import OpsStream
 from core_api.pages.serving import FOLDER, Pages, content_policy, read_files
-from core_api.published import read_published
 from core_api.reach import ReachSettings
 from core_api.relay_main import run_relay
-from core_api.restore import Published, newest_of, signs
 from core_api.serving import Server, allow_open_files
-from core_api.settings import CoreSettings, IngestSettings, RelaySettings, RestoreSettings
+from core_api.settings import CoreSettings, IngestSettings, RelaySettings
 from core_api.storage.devices import list_devices, store_sightings, trim_devices
-from core_api.storage.lineage import read_lineage, read_stored
 from core_api.storage.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
 from core_api.storage.reads import read_moved
-from core_api.storage.retention import trim_keys, trim_log
+from core_api.storage.retention import trim_keys
 from core_api.tail import Tail
 from core_api.tokens import TokenKeys
-from core_api.upkeep import announce, keep_trimming
+from core_api.upkeep import announce, keep_trimming, keep_trimming_log
 from server_common.supervision import Supervisor
 
 log = structlog.get_logger()
@@ -64,11 +61,6 @@ def utc_now() -> datetime:
 def new_order_id() -> UUID:
     """A fresh order id."""
     return order_id(time.time_ns() // 1_000_000, secrets.token_bytes(_ENTROPY_BYTES))
-
-
-def new_epoch() -> str:
-    """A fresh epoch, later than all before it."""
-    return epoch_name(time.time_ns() // 1_000_000, secrets.token_bytes(_ENTROPY_BYTES))
 
 
 def token_keys(keys: dict[str, str], kid: str) -> TokenKeys:
@@ -172,7 +164,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "memory": keep_giving_back,
         "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s),
         "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s),
-        "trim-log": lambda: keep_trimming(trim_log, pool, settings.log_retention_s),
+        "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s),
     }.items():
         supervisor.start(name, work, essential=False)
     for name in supervisor.names:
@@ -223,8 +215,6 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         settings.database_url, settings.ingest_pool_size, 10.0, "yabam-ingest"
     )
     hints = Hints(pool, settings.database_url, lambda: None)
-    supervisor = Supervisor()
-    supervisor.start("hints-out", hints.send, essential=False)
     try:
         await run_ingest(
             commands=Commands(
@@ -245,23 +235,12 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
             stop=stop_signal(),
+            hint=hints.send,
         )
     finally:
-        await supervisor.stop()
         pool.terminate()
         writing.terminate()
         log.info("ingest_stopped")
-
-
-async def look_for_restore(settings: RestoreSettings) -> list[str]:
-    """The signs that the database went back behind what was published."""
-    lineage = await read_lineage(settings.database_url)
-    published: dict[str, Published] = {}
-    if settings.kafka:
-        records = await read_published(settings.kafka, settings.events_topic, settings.partitions)
-        published = newest_of(records, lineage.epoch)
-    stored = await read_stored(settings.database_url, published)
-    return list(signs(lineage, published, stored))
 
 
 def stop_signal() -> asyncio.Event:

@@ -4,22 +4,32 @@ A partition never has more than one batch under way, so no failure can let a lat
 an earlier one. While Kafka is down aiokafka keeps sending the same batch with the same producer id
 and sequence, which the broker recognises: waiting loses nothing and repeats nothing. Only when a
 batch fails for good (a broker whose data was wiped answers OutOfOrderSequenceNumber, say) is the
-producer thrown away; the caller then reads and publishes again what was not acknowledged.
+producer thrown away; the caller then reads and publishes again what was not acknowledged. A batch
+that fails because of what is in it is told apart from that: no new producer would help.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    BrokerResponseError,
+    ClusterAuthorizationFailedError,
+    InvalidProducerEpoch,
+    InvalidTopicError,
+    KafkaError,
+    OutOfOrderSequenceNumber,
+    TopicAuthorizationFailedError,
+    UnknownProducerId,
+)
 
 from core_api.topics import BrokerError, Topic, ensure_topics
-from core_api.turn import Message
+from core_api.turn import Message, Published, Refused
 from server_common.limits import PUBLICATION_BYTES
 
 if TYPE_CHECKING:
@@ -28,7 +38,20 @@ if TYPE_CHECKING:
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 MAX_BATCH_BYTES: Final = PUBLICATION_BYTES
-"""One partition's share of a publication; below the broker's default limit of a mebibyte."""
+"""One partition's share of a publication; below the broker's default limit of a mebibyte. A message
+that is larger alone is sent alone."""
+_MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
+"""What is sent at once over all partitions: a broker cuts the connection of one who sends more than
+its `socket.request.max.bytes`, 100 MiB by default, and never says why."""
+_NOT_THE_RECORDS: Final = (
+    ClusterAuthorizationFailedError,
+    InvalidProducerEpoch,
+    InvalidTopicError,
+    OutOfOrderSequenceNumber,
+    TopicAuthorizationFailedError,
+    UnknownProducerId,
+)
+"""Answers that are final and do not lie in what was sent."""
 
 
 class KafkaPublisher:
@@ -93,20 +116,25 @@ class KafkaPublisher:
             raise BrokerError(f"Kafka at {self._bootstrap} does not answer: {error!r}") from error
         self._broken = False
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
         """Send each partition's messages and wait until they are stored.
 
         Of each partition as many of the first messages are sent as fit into one batch.
 
         Returns:
-            How many of each partition's messages are stored for certain: always the first ones.
-            A partition that failed is missing.
+            What is stored, and what Kafka will never take.
 
         Raises:
             BrokerError: Kafka does not answer; whether something was stored is not known.
             SettingsError: the topic has another number of partitions.
         """
-        await self.open()
+        published = Published()
+        for together in _requests(parts):
+            await self.open()
+            await self._publish(together, published)
+        return published
+
+    async def _publish(self, parts: Mapping[int, Sequence[Message]], published: Published) -> None:
         # Any way out of here but the last one leaves batches behind whose fate is not known.
         self._broken = True
         sent: dict[int, tuple[asyncio.Future[Any], int]] = {}
@@ -122,9 +150,10 @@ class KafkaPublisher:
                 future.cancel()
         if late:
             raise BrokerError(f"Kafka has not answered for {self._ack_timeout_s:g} s")
-        stored = {p: count for p, (future, count) in sent.items() if _succeeded(p, future)}
-        self._broken = len(stored) < len(sent)
-        return stored
+        for partition, (future, count) in sent.items():
+            _note(published, partition, future.exception(), count)
+        # The numbers of what was refused are spent: this producer is out of step with the broker.
+        self._broken = not parts.keys() <= published.stored.keys()
 
     async def close(self) -> None:
         """Let go of the producer, without waiting for what it has not delivered."""
@@ -148,11 +177,40 @@ class KafkaPublisher:
         return future, taken
 
 
-def _succeeded(partition: int, future: asyncio.Future[Any]) -> bool:
-    error = future.exception()
-    if error is not None:
-        _log.warning("batch_failed", partition=partition, reason=repr(error))
-    return error is None
+def _note(published: Published, partition: int, error: BaseException | None, count: int) -> None:
+    if error is None:
+        published.stored[partition] = count
+        return
+    _log.warning("batch_failed", partition=partition, messages=count, reason=repr(error))
+    if lies_in_the_records(error):
+        published.refused[partition] = Refused(count, f"Kafka refuses it: {error!r}")
+
+
+def lies_in_the_records(error: BaseException) -> bool:
+    """Whether a batch failed because of what is in it, so that it will fail again for ever."""
+    return (
+        isinstance(error, BrokerResponseError)
+        and not error.retriable
+        and not isinstance(error, _NOT_THE_RECORDS)
+    )
+
+
+def _requests(
+    parts: Mapping[int, Sequence[Message]],
+) -> Iterator[dict[int, Sequence[Message]]]:
+    """The partitions in groups that one request may hold."""
+    together: dict[int, Sequence[Message]] = {}
+    size = 0
+    for partition, messages in parts.items():
+        # A batch goes beyond its size only if its first message does.
+        of_it = max(messages[0].size, min(MAX_BATCH_BYTES, sum(m.size for m in messages)))
+        if together and size + of_it > _MAX_REQUEST_BYTES:
+            yield together
+            together, size = {}, 0
+        together[partition] = messages
+        size += of_it
+    if together:
+        yield together
 
 
 async def abandon(producer: AIOKafkaProducer, patience_s: float) -> None:

@@ -119,10 +119,10 @@ class Reach:
         parts: dict[int, list[Unreached]] = {}
         for one in news:
             parts.setdefault(partition_of(one.store_id, self._publisher.partitions), []).append(one)
-        stored = await self._publisher.publish(
+        published = await self._publisher.publish(
             {p: [message_of(one, self._now_ms()) for one in those] for p, those in parts.items()}
         )
-        told = [one for p, count in stored.items() for one in parts[p][:count]]
+        told = [one for p, count in published.stored.items() for one in parts[p][:count]]
         if not told:
             raise UnavailableError("Kafka has not stored the alerts")
         await mark_told(self._pool, told)

@@ -16,6 +16,8 @@ Why nothing is lost or reordered, whatever is killed or paused:
   its next read gives it no row.
 - A row may become visible behind one of another store that was published before; each read starts
   at the beginning, so it is found, and within a store ids rise in commit order.
+- A row that Kafka will never take is announced in its place and set aside, so that it stops nobody.
+- Nothing is published before it is proven that the database has all that was published already.
 """
 
 from __future__ import annotations
@@ -23,16 +25,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
-from core_api.errors import CoreError, UnavailableError
+from core_api.errors import CoreError, SettingsError, UnavailableError
 from core_api.leases import next_pause, plan_leases
-from core_api.relay_ports import Publisher, Shelf
+from core_api.relay_ports import Lifetime, Publisher, Shelf
 from core_api.topics import BrokerError
-from core_api.turn import Held, Message, Turn, compose, settle
+from core_api.turn import Held, Published, Turn, compose, narrow, settle
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from core_api.relay_metrics import RelayMetrics
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
+_Result = TypeVar("_Result")
 
 BATCH_ROWS: Final = 1000
 """Events read at once, shared among the shards owned."""
@@ -54,6 +57,7 @@ class Relay:
     Args:
         outbox: the rows and the leases.
         publisher: Kafka.
+        lifetime: finds out that the database went back, and begins a new epoch.
         relay_id: this relay among its peers, as `outbox` knows it too.
         partitions: how many shards there are.
         lease_ttl_s: how long a lease holds; a dead relay's shards stand still for so long.
@@ -66,6 +70,7 @@ class Relay:
         self,
         outbox: Shelf,
         publisher: Publisher,
+        lifetime: Lifetime,
         *,
         relay_id: str,
         partitions: int,
@@ -77,6 +82,7 @@ class Relay:
         self._new_session = new_session
         self._outbox = outbox
         self._publisher = publisher
+        self._lifetime = lifetime
         self._relay_id = relay_id
         self._partitions = partitions
         self._ttl_s = lease_ttl_s
@@ -84,6 +90,7 @@ class Relay:
         self._metrics = metrics
         self._held: dict[int, Held] = {}
         self._surplus: tuple[int, ...] = ()
+        self._asking_kafka = False
         self._next_tick = clock()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -117,11 +124,7 @@ class Relay:
         self._wake.set()
 
     async def run(self) -> None:
-        """Relay until `stop` is called.
-
-        Raises:
-            SettingsError: the topic has another number of partitions than there are shards.
-        """
+        """Relay until `stop` is called."""
         pause = retry = 0.0
         try:
             while not self._stopping.is_set():
@@ -130,8 +133,8 @@ class Relay:
                 try:
                     await self._tick_if_due()
                     pause = next_pause(pause, await self._turn())
-                except UnavailableError as error:
-                    self._fail(error)
+                except (UnavailableError, SettingsError) as error:
+                    await self._step_back(error)
                     # Without a lease a turn asks nobody; only a tick tells that it works again.
                     self._next_tick = self._clock()
                     retry = min(max(retry * 2, _FIRST_RETRY_S), _LONGEST_RETRY_S)
@@ -144,9 +147,24 @@ class Relay:
         finally:
             await self._leave()
 
+    async def _step_back(self, error: CoreError) -> None:
+        """Say why this relay cannot work, and what follows from it."""
+        self._fail(error)
+        if isinstance(error, SettingsError):
+            # The shards are for relays that are set up rightly.
+            fences = self._fences()
+            self._forget(list(fences))
+            with contextlib.suppress(UnavailableError):
+                await self._outbox.release(fences)
+        elif not isinstance(error, BrokerError):
+            # A database that was away may come back as it was some time ago.
+            for held in self._held.values():
+                held.is_proven = False
+
     async def _turn(self) -> bool:
         """Read, publish, delete; whether there was anything to publish."""
         await self._give_back()
+        await self._prove()
         fences = self._fences()
         if not fences:
             return False
@@ -160,25 +178,36 @@ class Relay:
             if not lease.session:
                 lease.begin(self._new_session())
         turn = compose(reading, self._held, limit, self._clock())
-        stored = await self._publish_in_session(turn)
+        published = await self._publish(turn)
         self._metrics.publish.observe(self._clock() - read_at)
-        await self._settle(turn, stored, fences)
+        await self._settle(turn, published, fences)
         return any(reading.shards.values())
 
-    async def _publish_in_session(self, turn: Turn) -> Mapping[int, int]:
+    async def _publish(self, turn: Turn) -> Published:
         """Publish; a shard whose records may or may not be stored goes on in a new session."""
         leases = {shard: self._held[shard] for shard in turn.messages}
-        stored: Mapping[int, int] = {}
+        published = Published()
         try:
-            stored = await self._publish(turn.messages) if leases else {}
+            if leases:
+                published = await self._while_leased(self._publisher.publish(turn.messages))
         finally:
             for shard, lease in leases.items():
-                lease.count(stored.get(shard))
-        return stored
+                lease.count(published.stored.get(shard))
+        return published
 
-    async def _publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
-        """Publish, and keep the leases alive for as long as that takes."""
-        task = asyncio.ensure_future(self._publisher.publish(parts))
+    async def _prove(self) -> None:
+        """Hold the database against what was published in the shards that are new to us."""
+        fences = {s: held.fence for s, held in self._held.items() if not held.is_proven}
+        if fences:
+            await self._while_leased(self._lifetime.check_published(list(fences)))
+            for shard, fence in fences.items():
+                if shard in self._held and self._held[shard].fence == fence:
+                    self._held[shard].is_proven = True
+
+    async def _while_leased(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Ask Kafka, and keep the leases alive for as long as that takes."""
+        task = asyncio.ensure_future(work)
+        self._asking_kafka = True
         started_at = self._clock()
         stop_at: float | None = None
         try:
@@ -193,15 +222,21 @@ class Relay:
                     if now >= stop_at:
                         raise BrokerError("Kafka does not answer, and the relay is to stop")
         finally:
+            self._asking_kafka = False
             if not task.done():
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, CoreError):
                     await task
         return task.result()
 
-    async def _settle(self, turn: Turn, stored: Mapping[int, int], fences: dict[int, int]) -> None:
+    async def _settle(self, turn: Turn, published: Published, fences: dict[int, int]) -> None:
         """Delete what Kafka has, and note which watermarks went out."""
-        outcome, now = settle(turn, stored), self._clock()
+        stored, now = dict(published.stored), self._clock()
+        for shard, refused in published.refused.items():
+            held = self._held.get(shard)
+            if held is None or narrow(turn, held, shard, refused.count, refused.reason):
+                stored[shard] = 0
+        outcome = settle(turn, stored)
         for shard, events in outcome.events.items():
             held = self._held.get(shard)
             if held is None or held.fence != fences[shard]:
@@ -210,15 +245,27 @@ class Relay:
                 held.watermark_at, held.published_since = now, False
             elif events:
                 held.published_since = True
+            if events:
+                held.at_most = None
+        if outcome.set_aside:
+            await self._set_aside(turn, outcome.set_aside, fences)
         if outcome.done:
             await self._outbox.delete(fences, outcome.done, turn.reading.epoch)
-            events = sum(outcome.events.values())
+            events = len(outcome.done) - outcome.trimmed
             self._metrics.published.inc(events)
-            self._metrics.trimmed.inc(len(outcome.done) - events)
+            self._metrics.trimmed.inc(outcome.trimmed)
             self._metrics.batch.observe(events)
             self._metrics.wait.observe(turn.reading.oldest_age_s)
         if not outcome.complete:
             raise BrokerError("Kafka has not stored the records of every partition")
+
+    async def _set_aside(self, turn: Turn, reasons: dict[int, str], fences: dict[int, int]) -> None:
+        count = await self._outbox.set_aside(fences, reasons, turn.reading.epoch)
+        self._metrics.set_aside.inc(count)
+        for row in (row for rows in turn.rows.values() for row in rows if row.id in reasons):
+            _log.error("event_set_aside", id=row.id, events=row.ids, reason=reasons[row.id])
+        for held in self._held.values():
+            held.refused = {i: why for i, why in held.refused.items() if i not in reasons}
 
     async def _tick_if_due(self) -> None:
         """Renew the leases, claim free ones, and find those that are more than our share."""
@@ -226,6 +273,8 @@ class Relay:
         if now < self._next_tick:
             return
         self._next_tick = now + self._ttl_s / 5
+        await self._lifetime.check_identity()
+        await self._outbox.rehome(self._partitions)
         fences = self._fences()
         kept = await self._outbox.beat(fences)
         self._forget([shard for shard in fences if shard not in kept])
@@ -235,6 +284,9 @@ class Relay:
         plan = plan_leases(self._relay_id, members, self._partitions, leases)
         self._surplus = plan.release
         if plan.claim:
+            if not self._held and not self._asking_kafka:
+                # Who cannot publish leaves the shards to others.
+                await self._publisher.open()
             now = self._clock()
             for shard, fence in (await self._outbox.claim(plan.claim)).items():
                 self._held[shard] = Held(fence, now + self._ttl_s)
@@ -281,12 +333,11 @@ class Relay:
         self._metrics.lease_changes.labels(change).inc()
         self._metrics.leases_held.set(len(self._held))
 
-    def _fail(self, error: UnavailableError) -> None:
+    def _fail(self, error: CoreError) -> None:
         if self._failing != str(error):
             _log.warning("relay_waits", reason=str(error))
-            self._metrics.failures.labels(
-                "kafka" if isinstance(error, BrokerError) else "postgres"
-            ).inc()
+            on = "kafka" if isinstance(error, BrokerError | SettingsError) else "postgres"
+            self._metrics.failures.labels(on).inc()
         self._failing = str(error)
 
     def _recover(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -17,11 +18,15 @@ from core_api.publisher import KafkaPublisher
 from core_api.reach import Reach, ReachSettings
 from core_api.relay import Relay
 from core_api.relay_metrics import RelayMetrics
+from core_api.restore_main import lifetime_guard
 from core_api.storage.outbox import Outbox
 from core_api.topics import alerts_topic, events_topic
+from server_common.supervision import Supervisor
 
 if TYPE_CHECKING:
     from core_api.storage.pool import Pool
+
+_LEAVE_WITHIN_S: Final = 30.0
 
 
 async def run_relay(
@@ -54,9 +59,6 @@ async def run_relay(
         watch: where and when to tell of orders that reach nobody.
         lease_ttl_s: how long a dead relay's shards stand still at most.
         clock: seconds that only go forward.
-
-    Raises:
-        SettingsError: the topic has another number of partitions.
     """
     registry = CollectorRegistry()
     metrics = RelayMetrics(registry)
@@ -66,16 +68,13 @@ async def run_relay(
     relay = Relay(
         Outbox(pool, relay_id, lease_ttl_s),
         publisher,
+        lifetime_guard(pool, bootstrap, topic, metrics.epochs.inc),
         relay_id=relay_id,
         partitions=partitions,
         lease_ttl_s=lease_ttl_s,
         clock=clock,
         metrics=metrics,
     )
-    app = ops_app(registry, verify, lambda: relay.healthy, lambda: relay.trouble)
-    server = OpsServer(app, listener)
-    server.start()
-    hints = asyncio.create_task(Hints(pool, database_url, relay.hint).listen())
     reach = Reach(
         pool,
         KafkaPublisher(bootstrap, alerts_topic(watch.topic)),
@@ -83,18 +82,27 @@ async def run_relay(
         watch,
         lambda: int(time.time() * 1000),
     )
-    watching = asyncio.create_task(reach.run())
-    stopper = asyncio.create_task(_stop_when(stop, relay))
+    left = asyncio.Event()
+    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    app = ops_app(registry, verify, lambda: relay.healthy, lambda: tasks.trouble or relay.trouble)
+    server = OpsServer(app, listener)
+    server.start()
+    tasks.start("relay", lambda: _until_left(relay, left))
+    tasks.start("hints", Hints(pool, database_url, relay.hint).listen, essential=False)
+    tasks.start("reach", reach.run)
     try:
-        await relay.run()
+        await stop.wait()
+        relay.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_WITHIN_S):
+                await left.wait()
     finally:
-        for task in (hints, stopper, watching):
-            task.cancel()
-        # Hints may fail as they like: nothing depends on them.
-        await asyncio.gather(hints, stopper, watching, return_exceptions=True)
+        await tasks.stop()
         await server.stop()
 
 
-async def _stop_when(stop: asyncio.Event, relay: Relay) -> None:
-    await stop.wait()
-    relay.stop()
+async def _until_left(relay: Relay, left: asyncio.Event) -> None:
+    """Relay; once it was told to stop and has left, be still until cancelled."""
+    await relay.run()
+    left.set()
+    await asyncio.Event().wait()

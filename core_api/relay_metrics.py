@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 CHANGES: Final = ("claimed", "released", "lost")
 FAILURES: Final = ("kafka", "postgres")
 UNREACHED: Final = ("unreceived", "unaccepted")
+TASKS: Final = ("relay", "hints", "reach")
 
 
 class RelayMetrics:
@@ -34,6 +35,22 @@ class RelayMetrics:
         self.trimmed = Counter(
             "yabam_relay_trimmed_events",
             "Events that retention trimmed from the log before they were relayed: clients resync",
+            registry=registry,
+        )
+        self.set_aside = Counter(
+            "yabam_relay_set_aside_events",
+            "Events that Kafka will never take: kept in outbox_set_aside, their clients resync",
+            registry=registry,
+        )
+        self.epochs = Counter(
+            "yabam_relay_epochs_begun",
+            "Epochs that this relay began because the database had gone back",
+            registry=registry,
+        )
+        self.restarts = Counter(
+            "yabam_relay_task_restarts",
+            "Background tasks that ended and were started again",
+            ["task"],
             registry=registry,
         )
         self.batch = Histogram(
@@ -101,6 +118,8 @@ class RelayMetrics:
         # alert.
         for change in CHANGES:
             self.lease_changes.labels(change)
+        for task in TASKS:
+            self.restarts.labels(task)
         for on in FAILURES:
             self.failures.labels(on)
         for kind in UNREACHED:

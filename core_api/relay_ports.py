@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from core_api.leases import Lease
-from core_api.turn import Message, Reading
+from core_api.turn import Message, Published, Reading
 
 if TYPE_CHECKING:
     from core_api.storage.outbox import Depth
@@ -20,6 +20,14 @@ class Shelf(Protocol):
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
         """Delete published rows of shards whose lease is still ours."""
+
+    async def set_aside(
+        self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
+    ) -> int:
+        """Keep rows that cannot be published apart, of shards whose lease is still ours."""
+
+    async def rehome(self, partitions: int) -> int:
+        """Give rows of shards that are no more to the shards that their stores have now."""
 
     async def beat(self, fences: Mapping[int, int]) -> set[int]:
         """Renew; the shards that are still ours."""
@@ -43,8 +51,21 @@ class Shelf(Protocol):
 class Publisher(Protocol):
     """Kafka, as the relay needs it (`publisher.KafkaPublisher`)."""
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
-        """Send, wait, and tell how many of each partition's first messages are stored."""
+    async def open(self) -> None:
+        """Connect, and hold the topic against the settings; does nothing once that is done."""
+
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
+        """Send, wait, and tell what has become of each partition's messages."""
 
     async def close(self) -> None:
         """Let go of the connection."""
+
+
+class Lifetime(Protocol):
+    """What finds out that the database went back (`lifetime.LifetimeGuard`)."""
+
+    async def check_identity(self) -> None:
+        """Begin a new epoch if this is not the database that the epoch began in."""
+
+    async def check_published(self, shards: Sequence[int]) -> None:
+        """Begin a new epoch if these partitions have what the database has not."""

@@ -12,6 +12,7 @@ the digest at its next sync.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.errors import RecordError
 from client_sdk.contract.record import OrderRecord, split_ids
 
 if TYPE_CHECKING:
@@ -49,22 +51,24 @@ class _Event(Struct, frozen=True):
 
 
 def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, Published]:
-    """The newest published event of each channel; records of other epochs do not count.
+    """The newest published event of each channel.
 
-    Raises:
-        RecordError: a record's ids are malformed.
-        msgspec.DecodeError: a record's event is.
+    Records of other epochs do not count, and nor does what is malformed: others may write to the
+    topic, and one bad record must not keep a relay from its work.
     """
     lines: dict[str, tuple[int, bytes]] = {}
     for record in records:
-        if record.epoch == epoch:
+        if record.epoch != epoch:
+            continue
+        with contextlib.suppress(RecordError):
             for (channel, seq), line in zip(split_ids(record.ids), record.lines, strict=True):
                 if seq > lines.get(channel, (0, b""))[0]:
                     lines[channel] = seq, line
     newest = {}
     for channel, (seq, line) in lines.items():
-        event = msgspec.json.decode(line, type=_Event)
-        newest[channel] = Published(seq, event.order_id, event.order_version)
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            event = msgspec.json.decode(line, type=_Event)
+            newest[channel] = Published(seq, event.order_id, event.order_version)
     return newest
 
 
@@ -72,11 +76,26 @@ def signs(
     lineage: Lineage, published: Mapping[str, Published], stored: Mapping[str, Stored]
 ) -> Iterator[str]:
     """Why a new epoch is due, in words; none: nothing shows that the database went back."""
-    if lineage.born_in is not None and lineage.born_in != lineage.identity:
-        yield (
-            f"epoch {lineage.epoch} began in the database {lineage.born_in} "
-            f"(cluster/timeline/database), and this is {lineage.identity}"
-        )
+    sign = identity_sign(lineage)
+    if sign is not None:
+        yield sign
+    yield from published_signs(published, stored)
+
+
+def identity_sign(lineage: Lineage) -> str | None:
+    """Why this is not the database that the epoch began in; None: it is, or that is not known."""
+    if lineage.born_in is None or lineage.born_in == lineage.identity:
+        return None
+    return (
+        f"epoch {lineage.epoch} began in the database {lineage.born_in} "
+        f"(cluster/timeline/database), and this is {lineage.identity}"
+    )
+
+
+def published_signs(
+    published: Mapping[str, Published], stored: Mapping[str, Stored]
+) -> Iterator[str]:
+    """What was published that the database does not have, or has otherwise."""
     for channel, event in sorted(published.items()):
         found = stored[channel]
         if event.seq > found.head:

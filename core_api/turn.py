@@ -1,22 +1,30 @@
 """One turn of the relay, pure: from what a read saw to what is sent, and from that to what is done.
 
-The format is `contract.record`; the partition of a message is its shard.
+The format is `contract.record`; the partition of a message is its shard. An event that cannot be
+published is announced by an omitted record in its place, so that no watermark passes an event of
+which nothing was told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from client_sdk.contract.record import (
+    OmittedRecord,
     OrderRecord,
     WatermarkRecord,
+    encode_omitted_record,
     encode_order_record,
     encode_sent,
     encode_watermark_record,
 )
 from core_api.leases import watermark_due
+
+MAX_RECORD_BYTES: Final = 1024 * 1024 - 4096
+"""What a record may have in all, so that it fits into the events topic's `max.message.bytes` alone.
+The rest is for what Kafka puts around it."""
 
 
 class Message(NamedTuple):
@@ -26,6 +34,12 @@ class Message(NamedTuple):
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
     timestamp_ms: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers."""
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +52,14 @@ class OutboxRow:
     occurred_at: str
     """RFC 3339, UTC."""
     ids: tuple[str, ...]
-    """Empty if retention has trimmed the log before the relay came: nothing is left to publish."""
+    """The event's id in each of its channels."""
     lines: tuple[bytes, ...]
+    """One per id; fewer if retention has trimmed the log before the relay came."""
+
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether the log has it no more in each of its channels."""
+        return len(self.lines) < len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +100,13 @@ class Held:
         else:
             self.sent += stored
 
+    refused: dict[int, str] = field(default_factory=dict)
+    """The rows that Kafka has refused to take, and why."""
+    is_proven: bool = False
+    """Whether the database is known to have all that was published in the shard."""
+    at_most: int | None = None
+    """How many messages to send at once, while one that Kafka refuses is searched for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -90,6 +117,26 @@ class Turn:
     messages: Mapping[int, Sequence[Message]]
     watermarked: frozenset[int]
     """The shards whose last message is a watermark."""
+    left_out: Mapping[int, str]
+    """The rows of which only is told that there is an event, and why; by their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What Kafka will never take as it is, however often it is sent."""
+
+    count: int
+    """How many of the partition's first messages were sent in one batch."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What has become of the messages of each partition; one that failed otherwise is missing."""
+
+    stored: dict[int, int] = field(default_factory=dict)
+    """How many are stored for certain: always the first ones."""
+    refused: dict[int, Refused] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -98,6 +145,10 @@ class Outcome:
 
     done: list[int] = field(default_factory=list)
     """Ids of rows that need not be published any more."""
+    set_aside: dict[int, str] = field(default_factory=dict)
+    """Ids of rows that were announced and not published, and why; to be kept for a person."""
+    trimmed: int = 0
+    """How many rows of `done` retention had trimmed."""
     events: dict[int, int] = field(default_factory=dict)
     """Events stored, of each shard that has not failed."""
     marked: set[int] = field(default_factory=set)
@@ -123,13 +174,21 @@ def compose(reading: Reading, held: Mapping[int, Held], rows_per_shard: int, now
     rows_of: dict[int, Sequence[OutboxRow]] = {}
     messages_of: dict[int, Sequence[Message]] = {}
     watermarked = set()
+    left_out: dict[int, str] = {}
     for shard, rows in reading.shards.items():
         lease = held[shard]
         if now >= lease.good_until:
             continue
-        messages = [_message(row, reading.epoch, stamp) for row in rows if row.ids]
+        messages = []
+        for row in rows[: lease.at_most]:
+            message, reason = _message(row, reading.epoch, stamp, lease.refused.get(row.id))
+            messages.append(message)
+            if reason is not None:
+                left_out[row.id] = reason
+        # While one that Kafka refuses is searched for, the messages of a turn are counted.
+        is_all = len(rows) < rows_per_shard and (lease.at_most is None or not rows)
         published_since = lease.published_since or bool(messages)
-        if len(rows) < rows_per_shard and watermark_due(now, lease.watermark_at, published_since):
+        if is_all and watermark_due(now, lease.watermark_at, published_since):
             messages.append(_watermark(reading, stamp))
             watermarked.add(shard)
         rows_of[shard] = rows
@@ -138,7 +197,29 @@ def compose(reading: Reading, held: Mapping[int, Held], rows_per_shard: int, now
                 message._replace(headers=[*message.headers, encode_sent(lease.session, number)])
                 for number, message in enumerate(messages, lease.sent)
             ]
-    return Turn(reading, rows_of, messages_of, frozenset(watermarked))
+    return Turn(reading, rows_of, messages_of, frozenset(watermarked), left_out)
+
+
+def narrow(turn: Turn, held: Held, shard: int, count: int, reason: str) -> bool:
+    """Note that Kafka refuses the first `count` messages of a shard, because of one of them.
+
+    The next turn sends the first half of them, and so on, until one is left: that is the one.
+
+    Returns:
+        Whether the search goes on. If not, Kafka refuses even a record that says nothing but that
+        there is an event, or a watermark: then it is not the records.
+    """
+    rows = turn.rows[shard]
+    if count > 1:
+        held.at_most = count // 2
+        return True
+    held.at_most = None
+    if not rows:
+        return False
+    if held.refused.pop(rows[0].id, None) is not None or rows[0].id in turn.left_out:
+        return False
+    held.refused[rows[0].id] = reason
+    return True
 
 
 def settle(turn: Turn, stored: Mapping[int, int]) -> Outcome:
@@ -154,29 +235,41 @@ def settle(turn: Turn, stored: Mapping[int, int]) -> Outcome:
             outcome.marked.add(shard)
             events -= 1
         outcome.events[shard] = events
-        outcome.done += _rows_behind(rows, events)
+        for row in rows[:events]:
+            reason = turn.left_out.get(row.id)
+            if reason is None or row.is_trimmed:
+                outcome.done.append(row.id)
+                outcome.trimmed += row.is_trimmed
+            else:
+                outcome.set_aside[row.id] = reason
     return outcome
 
 
-def _message(row: OutboxRow, epoch: str, stamp: int) -> Message:
-    value, headers = encode_order_record(
-        OrderRecord(epoch, row.type, row.occurred_at, row.ids, row.lines)
-    )
-    return Message(row.store_id.encode(), value, headers, stamp)
+def _message(
+    row: OutboxRow, epoch: str, stamp: int, refused: str | None
+) -> tuple[Message, str | None]:
+    """The message of a row, and why it only says that there is an event; None: it has the event."""
+    key = row.store_id.encode()
+    if (reason := refused or _unfit(row)) is None:
+        record = OrderRecord(epoch, row.type, row.occurred_at, row.ids, row.lines)
+        value, headers = encode_order_record(record)
+        message = Message(key, value, headers, stamp)
+        if message.size <= MAX_RECORD_BYTES:
+            return message, None
+        reason = f"too large: {message.size} bytes, a record has at most {MAX_RECORD_BYTES}"
+    announced = encode_omitted_record(OmittedRecord(epoch, row.ids))
+    return Message(key, None, announced, stamp), reason
+
+
+def _unfit(row: OutboxRow) -> str | None:
+    """Why no record can be made of a row; None: one can."""
+    if row.is_trimmed:
+        return "retention has trimmed it"
+    if any(b"\n" in line or b"\r" in line for line in row.lines):
+        return "an event of it is not one line"
+    return None
 
 
 def _watermark(reading: Reading, stamp: int) -> Message:
     headers = encode_watermark_record(WatermarkRecord(reading.epoch, reading.unix_s))
     return Message(None, None, headers, stamp)
-
-
-def _rows_behind(rows: Sequence[OutboxRow], events: int) -> list[int]:
-    """The ids of the rows that the first `events` messages stand for, and of empty ones between."""
-    done = []
-    for row in rows:
-        if row.ids:
-            if events == 0:
-                break
-            events -= 1
-        done.append(row.id)
-    return done

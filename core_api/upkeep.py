@@ -13,6 +13,7 @@ import structlog
 
 from core_api.errors import UnavailableError
 from core_api.storage.pool import Pool, check_database
+from core_api.storage.retention import trim_log_round
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -45,6 +46,16 @@ async def announce(pool: Pool) -> None:
     await wait_until_ready(lambda: check_database(pool), "waiting_for_database")
     _log.info("core_ready")
     await asyncio.Event().wait()
+
+
+async def keep_trimming_log(pool: Pool, older_than_s: float) -> None:
+    """Trim the log every minute, each time until nothing is left to do."""
+    while True:
+        try:
+            await trim_log_round(pool, older_than_s)
+        except UnavailableError as error:
+            _log.warning("trim_failed", reason=str(error))
+        await asyncio.sleep(_TRIM_EVERY_S)
 
 
 async def keep_trimming(trim: Trim, pool: Pool, older_than_s: float) -> None:

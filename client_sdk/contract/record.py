@@ -8,8 +8,10 @@ of JSON per id, in the same order: an event server forwards a line without ever 
 A watermark record has no key and no value; its headers are `type` = `watermark`, `watermark`
 (microseconds since the Unix epoch, the database's clock) and `epoch`.
 
-An omitted record stands for an order event that Kafka would not take. It has the headers of an
-order record, `omitted` = `1`, and no value.
+An omitted record stands in the place of an order event that cannot be published (Kafka takes no
+record so large, say). It has no value; its headers are `type` = `omitted`, `omitted` (the event ids
+joined by commas) and `epoch`. Whoever follows one of these channels must sync. It lacks `ids`, so a
+reader that does not know it leaves it out, and finds the gap at the channel's next event.
 
 The last header of each record is `sent` = `{session}.{n}`: the publisher's session, and the
 record's number in it, counted from 0 in each partition. A session is one run of a publisher in
@@ -35,6 +37,7 @@ from client_sdk.contract.errors import CursorError, DamagedRecordError, RecordEr
 Headers = Sequence[tuple[str, bytes]]
 
 WATERMARK_TYPE: Final = b"watermark"
+OMITTED_TYPE: Final = b"omitted"
 SENT: Final = "sent"
 
 _NAME: Final = re.compile(rb"[!-~]{1,64}")
@@ -62,12 +65,9 @@ class WatermarkRecord(Struct, frozen=True):
 
 
 class OmittedRecord(Struct, frozen=True):
-    """An order event without its content: whoever follows one of its channels must sync."""
+    """Stands in the place of an order event that is committed and cannot be published."""
 
     epoch: str
-    type: str
-    occurred_at: str
-    """RFC 3339, UTC."""
     ids: tuple[str, ...]
 
 
@@ -85,22 +85,20 @@ def encode_order_record(record: OrderRecord) -> tuple[bytes, list[tuple[str, byt
     return b"\n".join(record.lines), headers
 
 
-def encode_omitted_record(record: OmittedRecord) -> list[tuple[str, bytes]]:
-    """The headers of an omitted record."""
-    return [
-        ("type", record.type.encode()),
-        ("ids", ",".join(record.ids).encode()),
-        ("occurred_at", record.occurred_at.encode()),
-        ("epoch", record.epoch.encode()),
-        ("omitted", b"1"),
-    ]
-
-
 def encode_watermark_record(record: WatermarkRecord) -> list[tuple[str, bytes]]:
     """The headers of a watermark record."""
     return [
         ("type", WATERMARK_TYPE),
         ("watermark", b"%d" % round(record.watermark * 1e6)),
+        ("epoch", record.epoch.encode()),
+    ]
+
+
+def encode_omitted_record(record: OmittedRecord) -> list[tuple[str, bytes]]:
+    """The headers of an omitted record."""
+    return [
+        ("type", OMITTED_TYPE),
+        ("omitted", ",".join(record.ids).encode()),
         ("epoch", record.epoch.encode()),
     ]
 
@@ -152,6 +150,8 @@ def decode_record(value: bytes | None, headers: Headers) -> Record:
             raise RecordError("the record lacks the header watermark")
         return WatermarkRecord(epoch, _seconds(fields["watermark"]))
     try:
+        if kind == OMITTED_TYPE:
+            return OmittedRecord(epoch, tuple(fields["omitted"].decode("ascii").split(",")))
         ids = tuple(fields["ids"].decode("ascii").split(","))
     except (KeyError, UnicodeDecodeError):
         raise DamagedRecordError("the record lacks readable ids", epoch) from None
@@ -159,8 +159,6 @@ def decode_record(value: bytes | None, headers: Headers) -> Record:
         occurred_at, name = fields["occurred_at"].decode("ascii"), _name(kind)
     except (KeyError, UnicodeDecodeError, RecordError) as error:
         raise DamagedRecordError(f"type or occurred_at: {error!r}", epoch, ids) from None
-    if "omitted" in fields:
-        return OmittedRecord(epoch, name, occurred_at, ids)
     lines = tuple((value or b"").split(b"\n"))
     if len(ids) != len(lines):
         reason = f"the record has {len(ids)} ids and {len(lines)} lines"
@@ -182,7 +180,11 @@ def _name(raw: bytes) -> str:
 
 def _unreadable(fields: dict[str, bytes], reason: str) -> RecordError:
     """A record with a header that only we write carried one of our events."""
-    ours = "ids" in fields or (SENT in fields and fields.get("type") != WATERMARK_TYPE)
+    ours = (
+        "ids" in fields
+        or "omitted" in fields
+        or (SENT in fields and fields.get("type") != WATERMARK_TYPE)
+    )
     return DamagedRecordError(reason) if ours else RecordError(reason)
 
 

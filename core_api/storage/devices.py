@@ -46,35 +46,36 @@ DELETE FROM devices WHERE (store_id, device) IN (
 )
 """
 
+# All times are by the database's clock: an order's `created_at` is by Core's, which may be wrong.
 # An order is unreceived if no device of its store has applied the event that placed it: with no
 # device at all that is every order; else only the log beyond the most that any has applied is read.
 _FIND: Final = """
 WITH waiting AS MATERIALIZED (
-    SELECT id, store_id, created_at FROM orders
+    SELECT id, store_id, placed_at FROM orders
     WHERE status = 'placed' AND status NOT IN ('rejected', 'paid', 'cancelled')
-        AND created_at < now() - make_interval(secs => least($1::float8, $2::float8))
+        AND placed_at < now() - make_interval(secs => least($1::float8, $2::float8))
 ), applied AS MATERIALIZED (
     SELECT d.store_id, max(d.applied) AS seq FROM devices d JOIN epoch e ON e.epoch = d.epoch
     WHERE d.store_id IN (SELECT store_id FROM waiting) GROUP BY d.store_id
 ), found AS (
-    SELECT w.id, w.store_id, w.created_at, 'unreceived' AS kind
+    SELECT w.id, w.store_id, w.placed_at, 'unreceived' AS kind
     FROM waiting w LEFT JOIN applied a ON a.store_id = w.store_id
-    WHERE w.created_at < now() - make_interval(secs => $1::float8) AND (
+    WHERE w.placed_at < now() - make_interval(secs => $1::float8) AND (
         a.seq IS NULL OR EXISTS (
             SELECT FROM channel_log l WHERE l.channel = 'store:' || w.store_id
                 AND l.seq > a.seq AND l.order_id = w.id AND l.order_version = 1
         )
     )
     UNION ALL
-    SELECT id, store_id, created_at, 'unaccepted' FROM waiting
-    WHERE created_at < now() - make_interval(secs => $2::float8)
+    SELECT id, store_id, placed_at, 'unaccepted' FROM waiting
+    WHERE placed_at < now() - make_interval(secs => $2::float8)
 ), resolved AS (
     DELETE FROM unreached u WHERE NOT EXISTS (
         SELECT FROM found f WHERE f.id = u.order_id AND f.kind = u.kind
     )
 )
 INSERT INTO unreached (order_id, kind, store_id, placed_at)
-SELECT id, kind, store_id, created_at FROM found
+SELECT id, kind, store_id, placed_at FROM found
 ON CONFLICT DO NOTHING
 """
 

@@ -8,28 +8,32 @@ leave it as it was: those only what was published can show (`core_api/restore.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 
 from core_api.restore import Lineage, Published
 
-START_EPOCH: Final = """
-UPDATE epoch SET epoch = :epoch, started_at = now(), born_in = concat_ws('/',
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
+
+# The timeline stands in the name of the log's file from the promotion on; the control file has it
+# only after the next checkpoint, which may be minutes later.
+_IDENTITY: Final = """
+concat_ws('/',
     (SELECT system_identifier FROM pg_control_system()),
-    (SELECT timeline_id FROM pg_control_checkpoint()),
+    CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
+        ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
     (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
 
-_LINEAGE: Final = """
-SELECT epoch, born_in, concat_ws('/',
-    (SELECT system_identifier FROM pg_control_system()),
-    (SELECT timeline_id FROM pg_control_checkpoint()),
-    (SELECT oid FROM pg_database WHERE datname = current_database()))
-FROM epoch
-"""
+_START_EPOCH: Final = f"""
+UPDATE epoch SET epoch = $1, started_at = now(), born_in = {_IDENTITY}
+"""  # noqa: S608 (of constants only)
+_LINEAGE: Final = f"SELECT epoch, born_in, {_IDENTITY} FROM epoch"  # noqa: S608
 
 # One probe of channel_heads and one of channel_log per channel.
 _STORED: Final = """
@@ -50,25 +54,41 @@ class Stored:
     """The order and its version; None: no such event."""
 
 
-async def read_lineage(database_url: str) -> Lineage:
+async def start_epoch(
+    connection: Connection, following: Callable[[str], str], judged: str | None = None
+) -> str | None:
+    """Begin a new lifetime of the log: every cursor of the old one is answered with a reset.
+
+    Args:
+        connection: no transaction is open on it.
+        following: makes the new name from the present one, which is locked meanwhile.
+        judged: begin only in the place of this epoch; None: of any.
+
+    Returns:
+        The new epoch; None: `judged` is over.
+    """
+    async with connection.transaction():
+        present = await connection.fetchval("SELECT epoch FROM epoch FOR UPDATE")
+        if judged is not None and present != judged:
+            return None
+        epoch = following(present)
+        await connection.execute(_START_EPOCH, epoch)
+    return epoch
+
+
+async def read_lineage(connection: Connection) -> Lineage:
     """The database's epoch, and its identity then and now."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        row = await connection.fetchrow(_LINEAGE)
-    finally:
-        await connection.close()
+    row = await connection.fetchrow(_LINEAGE)
     return Lineage("", None, "") if row is None else Lineage(*row)
 
 
-async def read_stored(database_url: str, published: Mapping[str, Published]) -> dict[str, Stored]:
+async def read_stored(
+    connection: Connection, published: Mapping[str, Published]
+) -> dict[str, Stored]:
     """What the database has at the newest published event of each channel."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        rows = await connection.fetch(
-            _STORED, list(published), [newest.seq for newest in published.values()]
-        )
-    finally:
-        await connection.close()
+    rows = await connection.fetch(
+        _STORED, list(published), [newest.seq for newest in published.values()]
+    )
     return {
         channel: Stored(head or 0, floor or 0, None if order is None else (order, version))
         for channel, head, floor, order, version in rows

@@ -1,4 +1,4 @@
-"""Migrations through Alembic, and the start of a new epoch."""
+"""Migrations through Alembic."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-
-from core_api.storage.lineage import START_EPOCH
 
 _HERE: Final = Path(__file__).parent
 # Any number, so long as all our processes use it: one migrates, the others wait for it.
@@ -35,16 +33,6 @@ async def upgrade(database_url: str, revision: str = "head") -> None:
 async def downgrade(database_url: str, revision: str) -> None:
     """Migrate back to `revision`."""
     await _run(database_url, lambda config: command.downgrade(config, revision))
-
-
-async def start_epoch(database_url: str, epoch: str) -> None:
-    """Begin a new lifetime of the log: every cursor of the old one is answered with a reset."""
-    engine = _engine(database_url)
-    try:
-        async with engine.begin() as connection:
-            await connection.execute(text(START_EPOCH), {"epoch": epoch})
-    finally:
-        await engine.dispose()
 
 
 def _engine(database_url: str) -> AsyncEngine:

@@ -13,6 +13,8 @@ from typing import Final
 
 import asyncpg
 
+from client_sdk.contract.channel import event_id
+from client_sdk.contract.record import partition_of
 from core_api.errors import UnavailableError
 from core_api.leases import Lease
 from core_api.storage.pool import Pool, mapped_errors
@@ -36,7 +38,7 @@ _READ: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, l.shard,
        o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8,
        e.type, to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       e.ids, e.lines
+       o.channels, o.seqs, e.lines
 FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
      JOIN relay_leases l ON l.shard = mine.shard AND l.fence = mine.fence
           AND l.owner = $1 AND l.expires_at > now()
@@ -46,7 +48,6 @@ FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
      ) AS o ON true
      LEFT JOIN LATERAL (
          SELECT min(c.type) AS type, min(c.occurred_at) AS occurred_at,
-                array_agg(p.channel || '@' || p.seq ORDER BY p.place) AS ids,
                 array_agg(
                     '{"id":"' || p.channel || '@' || p.seq || '","seq":' || p.seq || ',' || c.body
                     ORDER BY p.place
@@ -79,8 +80,40 @@ WHERE o.id = ANY($4::bigint[]) AND o.shard IN (SELECT shard FROM held)
       AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
 """
 
+# The same fence. A row that was announced and cannot be published moves to where a person finds it,
+# in one statement: it is in one of the two tables, whatever dies.
+_SET_ASIDE: Final = """
+WITH held AS (
+    SELECT l.shard FROM relay_leases l
+         JOIN unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
+              ON l.shard = mine.shard AND l.fence = mine.fence
+    WHERE l.owner = $1
+    ORDER BY l.shard FOR SHARE OF l
+), gone AS (
+    DELETE FROM outbox o USING unnest($4::bigint[], $5::text[]) AS s(id, reason)
+    WHERE o.id = s.id AND o.shard IN (SELECT shard FROM held) AND (SELECT epoch FROM epoch) = $6
+    RETURNING o.id, o.shard, o.store_id, o.channels, o.seqs, o.committed_after, s.reason
+)
+INSERT INTO outbox_set_aside (id, shard, store_id, channels, seqs, committed_after, reason)
+SELECT id, shard, store_id, channels, seqs, committed_after, reason FROM gone
+ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, at = excluded.at
+"""
+
+# No lock; a range of ix_outbox_shard_id that is nearly always empty.
+_STRAYS: Final = """
+SELECT id, store_id FROM outbox WHERE shard >= $1 ORDER BY id LIMIT $2
+"""
+_STRAYS_AT_ONCE: Final = 10_000
+# Row locks by primary key.
+_REHOME: Final = """
+UPDATE outbox o SET shard = s.shard FROM unnest($1::bigint[], $2::int[]) AS s(id, shard)
+WHERE o.id = s.id AND o.shard >= $3
+"""
+
 # Row locks on this relay's own member row and leases, all by primary key; members long gone are
 # removed by whoever gets them first.
+# `renewed_at` in the future (a second is for clocks that are corrected all the time) tells that the
+# database's clock was set back: whoever lives has renewed by now, and what is left is of the dead.
 _BEAT: Final = """
 WITH alive AS (
     INSERT INTO relay_members (relay, seen_at) VALUES ($1, now())
@@ -88,11 +121,13 @@ WITH alive AS (
 ), gone AS (
     DELETE FROM relay_members WHERE relay IN (
         SELECT relay FROM relay_members
-        WHERE relay <> $1 AND seen_at < now() - make_interval(secs => 10 * $2::float8)
+        WHERE relay <> $1 AND NOT seen_at BETWEEN now() - make_interval(secs => 10 * $2::float8)
+            AND now() + make_interval(secs => 10 * $2::float8)
         FOR UPDATE SKIP LOCKED
     )
 )
-UPDATE relay_leases l SET expires_at = now() + make_interval(secs => $2::float8)
+UPDATE relay_leases l
+SET expires_at = now() + make_interval(secs => $2::float8), renewed_at = now()
 FROM unnest($3::int[], $4::bigint[]) AS mine(shard, fence)
 WHERE l.shard = mine.shard AND l.fence = mine.fence AND l.owner = $1
 RETURNING l.shard
@@ -100,21 +135,24 @@ RETURNING l.shard
 
 # No lock; both tables are read whole, and have a row per relay and per shard.
 _MEMBERS: Final = """
-SELECT relay FROM relay_members WHERE seen_at > now() - make_interval(secs => $1::float8)
+SELECT relay FROM relay_members
+WHERE seen_at > now() - make_interval(secs => $1::float8) AND seen_at < now() + interval '1 s'
 """
 _LEASES: Final = """
-SELECT shard, owner, fence, extract(epoch FROM expires_at - now())::float8 FROM relay_leases
+SELECT shard, owner, fence, CASE WHEN renewed_at > now() + interval '1 s' THEN 0
+    ELSE extract(epoch FROM expires_at - now()) END::float8 FROM relay_leases
 """
 
 # Row locks by primary key, in order of shard. The condition is checked again under the row's lock,
 # so of two relays that claim a lease one gets it, and with it a number that no owner had before.
 _CLAIM: Final = """
-INSERT INTO relay_leases AS l (shard, owner, fence, expires_at)
-SELECT s.shard, $1, 1, now() + make_interval(secs => $2::float8)
+INSERT INTO relay_leases AS l (shard, owner, fence, expires_at, renewed_at)
+SELECT s.shard, $1, 1, now() + make_interval(secs => $2::float8), now()
 FROM unnest($3::int[]) AS s(shard) ORDER BY s.shard
 ON CONFLICT (shard) DO UPDATE
-    SET owner = excluded.owner, fence = l.fence + 1, expires_at = excluded.expires_at
-    WHERE l.expires_at <= now()
+    SET owner = excluded.owner, fence = l.fence + 1, expires_at = excluded.expires_at,
+        renewed_at = excluded.renewed_at
+    WHERE l.expires_at <= now() OR l.renewed_at > now() + interval '1 s'
 RETURNING shard, fence
 """
 
@@ -162,7 +200,7 @@ class Outbox:
             return None
         shards: dict[int, list[OutboxRow]] = {}
         age = 0.0
-        for _, _, shard, id_, store_id, age_s, type_, occurred_at, ids, lines in rows:
+        for _, _, shard, id_, store_id, age_s, type_, occurred_at, channels, seqs, lines in rows:
             of_shard = shards.setdefault(shard, [])
             if id_ is not None:
                 age = max(age, age_s)
@@ -172,7 +210,7 @@ class Outbox:
                         store_id,
                         type_ or "",
                         occurred_at or "",
-                        tuple(ids or ()),
+                        tuple(map(event_id, channels, seqs)),
                         tuple(line.encode() for line in lines or ()),
                     )
                 )
@@ -185,6 +223,34 @@ class Outbox:
                 _DELETE, self._relay_id, list(fences), list(fences.values()), ids, epoch
             )
         return int(tag.rpartition(" ")[2])
+
+    async def set_aside(
+        self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
+    ) -> int:
+        """Keep rows that cannot be published apart, with the reasons; how many it were."""
+        with _errors():
+            tag = await self._pool.execute(
+                _SET_ASIDE,
+                self._relay_id,
+                list(fences),
+                list(fences.values()),
+                list(reasons),
+                list(reasons.values()),
+                epoch,
+            )
+        return int(tag.rpartition(" ")[2])
+
+    async def rehome(self, partitions: int) -> int:
+        """Give rows of shards that are no more to the shards that their stores have now.
+
+        Their ids stay, so they come before whatever else of their stores is still to be published.
+        """
+        with _errors():
+            rows = await self._pool.fetch(_STRAYS, partitions, _STRAYS_AT_ONCE)
+            if rows:
+                shards = [partition_of(row[1], partitions) for row in rows]
+                await self._pool.execute(_REHOME, [row[0] for row in rows], shards, partitions)
+        return len(rows)
 
     async def beat(self, fences: Mapping[int, int]) -> set[int]:
         """Say that this relay is alive and renew its leases; those that are still its own."""
@@ -226,9 +292,9 @@ class Outbox:
 
 @contextmanager
 def _errors() -> Iterator[None]:
+    """`mapped_errors`; and what is left is waited out too, for no event may be lost over it."""
     try:
         with mapped_errors():
             yield
-    except (asyncpg.PostgresError, asyncpg.InternalClientError) as error:
-        # The second comes from a connection whose server dies between two of our statements.
+    except asyncpg.PostgresError as error:
         raise UnavailableError(f"the database answers with an error: {error}") from error

@@ -51,6 +51,13 @@ orders = Table(
     Column("reference", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column(
+        "placed_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("now()"),
+        comment="by the database's clock; created_at is by Core's",
+    ),
     Column("owner_view", Text, nullable=False, comment="the whole order as JSON"),
     Column("table_view", Text, comment="what its table may see; null without a table"),
     Column("placed_by", Text, comment="the subject; null on orders from before this column"),
@@ -162,6 +169,20 @@ outbox = Table(
     comment="Events that the relay has still to publish; each points into the log",
 )
 
+outbox_set_aside = Table(
+    "outbox_set_aside",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("shard", Integer, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("channels", ARRAY(Text), nullable=False),
+    Column("seqs", ARRAY(BigInteger), nullable=False),
+    Column("committed_after", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    comment="Events that Kafka will never take; their clients were told to sync",
+)
+
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
@@ -194,6 +215,13 @@ relay_leases = Table(
     Column("owner", Text, nullable=False),
     Column("fence", BigInteger, nullable=False, comment="one up at each change of owner"),
     Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column(
+        "renewed_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("now()"),
+        comment="in the future: the clock was set back, and the lease holds no more",
+    ),
     comment="Which relay owns a shard; the fence is checked by the statement that deletes rows",
 )
 

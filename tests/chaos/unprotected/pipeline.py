@@ -59,8 +59,8 @@ INBOUND_KEYS: Final = Protection(
     (
         Patch(
             "core_api/inbound.py",
-            "return Idempotency(self.subject, self.idempotency_key)",
-            'return Idempotency(self.subject, str(__import__("uuid").uuid4()))',
+            'return Idempotency(f"kafka/{self.subject}", self.idempotency_key)',
+            'return Idempotency(f"kafka/{self.subject}", str(__import__("uuid").uuid4()))',
         ),
         Patch(
             "core_api/ingest.py",

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from client_sdk.contract.record import OrderRecord, WatermarkRecord, decode_record, split_ids
+from client_sdk.contract.record import (
+    OmittedRecord,
+    OrderRecord,
+    WatermarkRecord,
+    decode_record,
+    partition_of,
+    split_ids,
+)
 from core_api.access import Caller
 from core_api.commanding import Commands
 from core_api.ids import order_id
@@ -32,18 +39,26 @@ PRODUCER = Caller("pos", "producer", frozenset({"*"}))
 
 @contextlib.asynccontextmanager
 async def started(
-    pool: Pool, url: str, bootstrap: str, topic: str, relay_id: str = "a", ttl_s: float = 5.0
+    pool: Pool,
+    url: str,
+    bootstrap: str,
+    topic: str,
+    relay_id: str = "a",
+    ttl_s: float = 5.0,
+    alerts: str = "store-alerts",
+    every_s: float = 3600.0,
+    partitions: int = PARTITIONS,
 ) -> AsyncIterator[None]:
     """A relay in this process."""
     stop = asyncio.Event()
     running = asyncio.create_task(
         run_relay(
-            watch=ReachSettings("store-alerts", 180.0, 300.0, 3600.0),
+            watch=ReachSettings(alerts, 180.0, 300.0, every_s),
             pool=pool,
             database_url=url,
             bootstrap=bootstrap,
             topic=topic,
-            partitions=PARTITIONS,
+            partitions=partitions,
             relay_id=relay_id,
             verify=lambda _: PRODUCER,
             listener=bind("127.0.0.1", 0, "none"),
@@ -73,6 +88,24 @@ async def place(on: Commands, store: str, note: str = "", table: str | None = "5
     return (await on.place(PRODUCER, order)).order_id
 
 
+async def put_event(pool: Pool, store: str, size: int) -> None:
+    """Commit an event of so many bytes, as a Core without limits would have done."""
+    await pool.execute(_PUT_EVENT, f"store:{store}", store, partition_of(store, PARTITIONS), size)
+
+
+_PUT_EVENT = """
+WITH head AS (
+    INSERT INTO channel_heads AS h (channel, head, digest) VALUES ($1, 1, 0)
+    ON CONFLICT (channel) DO UPDATE SET head = h.head + 1 RETURNING head
+), logged AS (
+    INSERT INTO channel_log (channel, seq, order_id, order_version, type, occurred_at, body)
+    SELECT $1, head, gen_random_uuid(), 1, 'order.placed', now(),
+           '"data":"' || repeat('x', $4) || '"}' FROM head
+)
+INSERT INTO outbox (shard, store_id, channels, seqs) SELECT $3, $2, ARRAY[$1], ARRAY[head] FROM head
+"""
+
+
 @dataclass
 class Topic:
     """What has been read of a topic, judged as a consumer judges it."""
@@ -86,6 +119,8 @@ class Topic:
     """Offset, watermark and time of arrival, by partition."""
     records: list[OrderRecord] = field(default_factory=list)
     keys: Counter[tuple[bytes, int]] = field(default_factory=Counter)
+    left_out: set[str] = field(default_factory=set)
+    """The event ids that were announced without the event."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, condition: Callable[[], bool], within_s: float = 15.0) -> None:
@@ -102,8 +137,10 @@ class Topic:
             of_partition = self.watermarks.setdefault(partition, [])
             of_partition.append((offset, record.watermark, time.monotonic()))
             return
-        assert isinstance(record, OrderRecord)
-        self.records.append(record)
+        if isinstance(record, OmittedRecord):
+            self.left_out.update(record.ids)
+        else:
+            self.records.append(record)
         self.keys[message.key, partition] += 1  # type: ignore[attr-defined]
         for channel, seq in split_ids(record.ids):
             head = self.heads.get(channel, 0)

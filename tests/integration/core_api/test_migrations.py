@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from core_api.access import Caller
 from core_api.commanding import Commands
-from core_api.main import new_epoch, new_order_id, utc_now
+from core_api.main import new_order_id, utc_now
 from core_api.orders import NewItem, PlaceOrder, Transition
+from core_api.restore_main import begin_epoch
+from core_api.settings import RestoreSettings
 from core_api.storage import migrate
 from core_api.storage.pool import open_pool
 from core_api.storage.tables import metadata
@@ -38,11 +40,7 @@ async def test_the_migrated_schema_is_the_one_that_the_code_describes(database: 
 
 async def test_the_url_may_have_the_options_that_postgress_own_urls_have(database: str) -> None:
     await migrate.upgrade(f"{database}?sslmode=disable&application_name=migration")
-    epoch = new_epoch()
-    await migrate.start_epoch(f"{database}?sslmode=disable", epoch)
-    assert (
-        await ask(database, lambda c: c.execute(text("SELECT epoch FROM epoch")).scalar()) == epoch
-    )
+    await begin_epoch(RestoreSettings(database_url=f"{database}?sslmode=disable"))
 
 
 async def test_migrations_go_forward_and_back_and_forward_again(database: str) -> None:
@@ -65,7 +63,7 @@ async def test_a_new_database_has_an_epoch_and_a_new_epoch_is_later(database: st
     await migrate.upgrade(database)
     read = text("SELECT epoch FROM epoch")
     first = await ask(database, lambda c: c.execute(read).scalar())
-    await migrate.start_epoch(database, new_epoch())
+    await begin_epoch(RestoreSettings(database_url=database))
     second = await ask(database, lambda c: c.execute(read).scalar())
     assert first < second
 

@@ -16,8 +16,8 @@ from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
 from client_sdk.errors import RefusedError
 from client_sdk.signals import StartSync, SyncDone, SyncFailed
 from client_sdk.transport import Transport
-from core_api.main import new_epoch
-from core_api.storage.migrate import start_epoch
+from core_api.restore_main import begin_epoch
+from core_api.settings import RestoreSettings
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -217,7 +217,7 @@ async def test_a_page_of_another_epoch_or_beyond_the_head_starts_the_snapshot_an
     assert begun is not None
     reader.next = begun.replace("@3~", "@4~")
     assert (await reader.go_on(2)).reset == "ahead"
-    await start_epoch(core.database, new_epoch())
+    await begin_epoch(RestoreSettings(database_url=core.database))
     reader.next, reader.orders = begun, {}
     assert (await reader.go_on(2)).reset == "epoch"
 

@@ -1,4 +1,4 @@
-"""What is taken in comes out: an order's size, one line of text, and answers that are shared out."""
+"""What is taken in comes out: an order's size, one line of text, answers in fair shares."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api.ids import epoch_name, order_id
+from core_api.ids import epoch_name, next_epoch, order_id
 
 times = st.integers(0, (1 << 48) - 1)
 entropies = st.binary(min_size=10, max_size=10)
@@ -63,3 +63,21 @@ def test_a_time_or_an_entropy_of_another_size_is_refused(unix_ms: int, entropy: 
         epoch_name(unix_ms, entropy)
     with pytest.raises(ValueError, match="entropy"):
         order_id(unix_ms, entropy)
+
+
+@given(times, entropies, times, entropies)
+def test_a_new_epoch_is_later_than_the_one_before_whatever_the_clock_says(
+    before: int, entropy: bytes, now: int, other: bytes
+) -> None:
+    old = epoch_name(min(before, (1 << 48) - 2), entropy)
+    new = next_epoch(old, now, other)
+    assert new > old
+    assert re.fullmatch(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", new)
+
+
+def test_a_new_epoch_has_the_clocks_time_where_that_is_later() -> None:
+    assert next_epoch(epoch_name(5, bytes(10)), 9, bytes(10)) == epoch_name(9, bytes(10))
+    assert next_epoch(epoch_name(9, bytes(10)), 5, bytes(10)) == epoch_name(10, bytes(10))
+    assert next_epoch("", 5, bytes(10)) == epoch_name(5, bytes(10))
+    with pytest.raises(ValueError, match="no name"):
+        next_epoch("ZZZ", 5, bytes(10))

@@ -46,7 +46,7 @@ def test_an_order_is_placed_in_the_producers_name() -> None:
     assert place.caller.role == "producer"
     assert place.caller.subject == "pos-7"
     assert place.caller.has_store("any")
-    assert (place.idempotency.subject, place.idempotency.key) == ("pos-7", "k1")
+    assert (place.idempotency.subject, place.idempotency.key) == ("kafka/pos-7", "k1")
 
 
 def test_an_order_is_cancelled_at_a_version() -> None:

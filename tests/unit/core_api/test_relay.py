@@ -13,7 +13,7 @@ from core_api.relay import Relay
 from core_api.relay_metrics import RelayMetrics
 from core_api.storage.outbox import Depth
 from core_api.topics import BrokerError
-from core_api.turn import Message, OutboxRow, Reading
+from core_api.turn import Message, OutboxRow, Published, Reading
 
 
 class AwayThenThere:
@@ -49,6 +49,14 @@ class AwayThenThere:
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
         return 0
 
+    async def set_aside(
+        self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
+    ) -> int:
+        return 0
+
+    async def rehome(self, partitions: int) -> int:
+        return 0
+
     async def release(self, fences: Mapping[int, int]) -> None:
         return None
 
@@ -59,10 +67,23 @@ class AwayThenThere:
 class Nothing:
     """A Kafka that is not asked."""
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
+    async def open(self) -> None:
+        return None
+
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
         raise AssertionError(parts)
 
     async def close(self) -> None:
+        return None
+
+
+class Unchanged:
+    """A database that never went back."""
+
+    async def check_identity(self) -> None:
+        return None
+
+    async def check_published(self, shards: Sequence[int]) -> None:
         return None
 
 
@@ -73,6 +94,7 @@ async def test_a_relay_without_a_database_is_in_trouble_until_the_database_answe
     relay = shelf.relay = Relay(
         shelf,
         Nothing(),
+        Unchanged(),
         relay_id="me",
         partitions=4,
         lease_ttl_s=5.0,

@@ -59,3 +59,12 @@ def test_an_epoch_that_began_in_another_database_is_a_sign() -> None:
     (sign,) = signs(Lineage("E2", "7/1/5", "7/1/6"), {}, {})
     assert "7/1/5" in sign
     assert list(signs(Lineage("E2", None, "7/1/6"), {}, {})) == [], "not known is no sign"
+
+
+def test_what_is_malformed_in_the_topic_counts_as_not_there() -> None:
+    bad = [
+        OrderRecord("E2", "x", "now", ("nonsense",), (b"{}",)),
+        OrderRecord("E2", "x", "now", ("store:7@1",), (b"\xff{",)),
+        OrderRecord("E2", "x", "now", ("store:8@1",), (b'{"data":1}',)),
+    ]
+    assert newest_of([*bad, record(9, 3)], "E2").keys() == {"store:1", "table:1/2"}

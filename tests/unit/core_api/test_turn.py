@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from client_sdk.contract.record import (
+    OmittedRecord,
     OrderRecord,
     Record,
     WatermarkRecord,
@@ -10,13 +13,22 @@ from client_sdk.contract.record import (
     encode_sent,
 )
 from core_api.leases import WATERMARK_ACTIVE_S
-from core_api.turn import Held, Message, OutboxRow, Reading, compose, settle
+from core_api.turn import (
+    MAX_RECORD_BYTES,
+    Held,
+    Message,
+    OutboxRow,
+    Reading,
+    compose,
+    narrow,
+    settle,
+)
 
 NOW = 100.0
 
 
 def row(id_: int, *, trimmed: bool = False) -> OutboxRow:
-    ids = () if trimmed else (f"store:12@{id_}", f"table:12/5@{id_}")
+    ids = (f"store:12@{id_}", f"table:12/5@{id_}")
     lines = () if trimmed else (b'{"owner":1}', b'{"table":1}')
     return OutboxRow(id_, "12", "order.placed", "2026-01-01T00:00:00.000000Z", ids, lines)
 
@@ -105,15 +117,92 @@ def test_a_shard_that_failed_keeps_its_rows_and_the_others_do_not_suffer() -> No
     assert not outcome.complete
 
 
-def test_rows_whose_log_is_trimmed_are_skipped_and_done_also_when_there_is_nothing_else() -> None:
-    rows = [row(1, trimmed=True), row(2), row(3, trimmed=True), row(4)]
-    turn = compose(reading(s0=rows), {0: lease()}, 10, NOW)
-    assert len(turn.messages[0]) == 2
-    assert settle(turn, {0: 1}).done == [1, 2, 3]
-    assert settle(turn, {0: 2}).done == [1, 2, 3, 4]
-    empty = compose(reading(s0=[row(9, trimmed=True)]), {0: lease()}, 1, NOW)
-    assert settle(empty, {}).done == [9]
-    assert settle(empty, {}).complete
+def test_rows_whose_log_is_trimmed_are_announced_and_done() -> None:
+    rows = [row(1, trimmed=True), row(2)]
+    turn = compose(reading(s0=rows), {0: lease(watermark_at=None)}, 10, NOW)
+    assert [decoded(message) for message in turn.messages[0]] == [
+        OmittedRecord("E1", ("store:12@1", "table:12/5@1")),
+        decoded(turn.messages[0][1]),
+        WatermarkRecord("E1", 1_700_000_000.25),
+    ]
+    outcome = settle(turn, {0: 3})
+    assert (outcome.done, outcome.set_aside, outcome.trimmed) == ([1, 2], {}, 1)
+
+
+UNFIT = {
+    "too large": b"x" * MAX_RECORD_BYTES,
+    "one line": b"a\nb",
+}
+
+
+@pytest.mark.parametrize(("reason", "line"), UNFIT.items(), ids=list(UNFIT))
+def test_an_event_of_which_no_record_can_be_made_is_announced_and_set_aside(
+    reason: str, line: bytes
+) -> None:
+    bad = OutboxRow(2, "12", "order.placed", "now", ("store:12@2",), (line,))
+    turn = compose(reading(s0=[row(1), bad, row(3)]), {0: lease()}, 10, NOW)
+    assert decoded(turn.messages[0][1]) == OmittedRecord("E1", ("store:12@2",))
+    assert turn.messages[0][1].size < 200
+    assert settle(turn, {0: 1}).set_aside == {}, "not before it is announced"
+    outcome = settle(turn, {0: 3})
+    assert outcome.done == [1, 3]
+    assert list(outcome.set_aside) == [2]
+    assert reason in outcome.set_aside[2]
+
+
+def test_the_largest_event_that_fits_is_published() -> None:
+    def of(size: int) -> OutboxRow:
+        return OutboxRow(1, "12", "order.placed", "now", ("store:12@1",), (b"x" * size,))
+
+    small = compose(reading(s0=[of(1)]), {0: lease()}, 10, NOW).messages[0][0]
+    most = MAX_RECORD_BYTES - small.size + 1
+    assert not compose(reading(s0=[of(most)]), {0: lease()}, 10, NOW).left_out
+    assert compose(reading(s0=[of(most + 1)]), {0: lease()}, 10, NOW).left_out
+
+
+@pytest.mark.parametrize("culprit", range(1, 12))
+def test_the_one_that_kafka_refuses_is_found_by_halves_and_the_others_are_published(
+    culprit: int,
+) -> None:
+    rows = [row(n) for n in range(1, 12)]
+    held = lease(watermark_at=None)
+    published: list[int] = []
+    for _ in range(40):
+        turn = compose(reading(s0=rows), {0: held}, 100, NOW)
+        sent = turn.messages[0]
+        events = [m for m in sent if isinstance(decoded(m), OrderRecord)]
+        refused = any(m.value and b"@%d" % culprit in dict(m.headers)["ids"] for m in events)
+        if refused:
+            assert narrow(turn, held, 0, len(sent), "no")
+            continue
+        outcome = settle(turn, {0: len(sent)})
+        held.at_most = None
+        published += outcome.done
+        rows = [r for r in rows if r.id not in outcome.done and r.id not in outcome.set_aside]
+        if not rows:
+            break
+        assert not outcome.marked, "a watermark would pass what is left"
+    assert not rows
+    left = sorted(set(range(1, 12)) - set(published))
+    assert culprit in left
+    assert all(f"@{culprit}" in f"@{n}" for n in left)
+
+
+def test_a_kafka_that_refuses_everything_sets_nothing_aside() -> None:
+    held = lease(watermark_at=None)
+    rows = [row(1)]
+    turn = compose(reading(s0=rows), {0: held}, 10, NOW)
+    assert narrow(turn, held, 0, 2, "no")
+    turn = compose(reading(s0=rows), {0: held}, 10, NOW)
+    assert narrow(turn, held, 0, 1, "no")
+    turn = compose(reading(s0=rows), {0: held}, 10, NOW)
+    assert isinstance(decoded(turn.messages[0][0]), OmittedRecord)
+    assert narrow(turn, held, 0, 2, "no")
+    turn = compose(reading(s0=rows), {0: held}, 10, NOW)
+    assert not narrow(turn, held, 0, 1, "no"), "it is not the record"
+    assert not held.refused
+    empty = compose(reading(s0=[]), {0: lease(watermark_at=None)}, 10, NOW)
+    assert not narrow(empty, held, 0, 1, "no")
 
 
 def test_a_busy_shard_gets_a_watermark_soon() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from client_sdk.contract.record import Headers
+from client_sdk.contract.record import Headers, OmittedRecord, encode_omitted_record
 from client_sdk.contract.stream import SyncRequired
 from event_server.hub import Hub
 from event_server.intake import Intake, Reach
@@ -188,7 +188,7 @@ class TestDamagedRecords:
             damaged(type=b"order.placed\n"),
             damaged(type=b"\xff"),
             damaged(occurred_at=None),
-            damaged(omitted=b"1"),
+            (None, encode_omitted_record(OmittedRecord(EPOCH, ("store:1@6", "table:1/5@3")))),
         ],
     )
     def test_whose_ids_are_readable_concerns_the_followers_of_its_channels(

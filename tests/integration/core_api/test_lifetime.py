@@ -1,0 +1,149 @@
+"""A forgotten step after a restore: the relay finds it out and begins a new epoch by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from core_api.ids import epoch_name
+from core_api.restore_main import begin_epoch, epoch_after
+from core_api.settings import RestoreSettings
+from core_api.storage.lineage import start_epoch
+from tests.integration.core_api.relaying import (
+    PARTITIONS,
+    all_arrive,
+    commands,
+    followed,
+    place,
+    started,
+    until_empty,
+    until_true,
+)
+
+if TYPE_CHECKING:
+    from core_api.storage.pool import Pool
+
+EPOCH = "SELECT epoch FROM epoch"
+FAR_AHEAD = epoch_name(4_000_000_000_000, bytes(10))
+
+
+async def publish_some(pool: Pool, url: str, bootstrap: str, topic: str, count: int) -> None:
+    for _ in range(count):
+        await place(commands(pool), "12", table=None)
+    async with started(pool, url, bootstrap, topic), followed(bootstrap, topic) as seen:
+        await all_arrive(pool, seen, 60)
+        await until_empty(pool, 60)
+
+
+async def test_a_database_that_moved_gets_a_new_epoch_before_anything_is_published(
+    pool: Pool, database_url: str, bootstrap: str, topic: str
+) -> None:
+    before = await pool.fetchval(EPOCH)
+    await pool.execute("UPDATE epoch SET born_in = '1/1/1'")
+    await place(commands(pool), "12")
+    async with (
+        started(pool, database_url, bootstrap, topic),
+        followed(bootstrap, topic) as seen,
+    ):
+        await all_arrive(pool, seen, 60)
+    after = await pool.fetchval(EPOCH)
+    assert after > before
+    assert {record.epoch for record in seen.records} == {after}
+
+
+async def test_a_running_relay_finds_that_its_database_was_changed_for_another(
+    pool: Pool, database_url: str, bootstrap: str, topic: str
+) -> None:
+    before = await pool.fetchval(EPOCH)
+    async with started(pool, database_url, bootstrap, topic):
+        await place(commands(pool), "12")
+        await until_empty(pool, 60)
+        assert await pool.fetchval(EPOCH) == before, "nothing has changed yet"
+        await pool.execute("UPDATE epoch SET born_in = '1/1/1'")
+        await until_true(pool, f"SELECT epoch > '{before}' FROM epoch", 60)
+
+
+async def test_a_snapshot_put_back_in_place_is_found_by_what_was_published(
+    pool: Pool, database_url: str, bootstrap: str, topic: str
+) -> None:
+    await publish_some(pool, database_url, bootstrap, topic, 3)
+    before = await pool.fetchval(EPOCH)
+    # As it was before the last of them: the seq is then given to another order.
+    await pool.execute("DELETE FROM channel_log WHERE seq = 3")
+    await pool.execute("UPDATE channel_heads SET head = 2")
+    await place(commands(pool), "12", table=None)
+    async with (
+        started(pool, database_url, bootstrap, topic),
+        followed(bootstrap, topic, gapless=False) as seen,
+    ):
+        await seen.until(lambda: len(seen.records) == 4, 60)
+    after = await pool.fetchval(EPOCH)
+    assert after > before
+    assert [record.epoch for record in seen.records] == [before] * 3 + [after]
+
+
+async def test_a_backup_from_before_a_new_epoch_is_not_published_behind_it(
+    pool: Pool, database_url: str, bootstrap: str, topic: str
+) -> None:
+    old = await pool.fetchval(EPOCH)
+    await pool.execute("UPDATE epoch SET epoch = $1", FAR_AHEAD)
+    await publish_some(pool, database_url, bootstrap, topic, 1)
+    await pool.execute("UPDATE epoch SET epoch = $1", old)
+    await place(commands(pool), "12", table=None)
+    async with (
+        started(pool, database_url, bootstrap, topic),
+        followed(bootstrap, topic) as seen,
+    ):
+        await seen.until(lambda: len(seen.records) == 2, 60)
+    assert seen.records[1].epoch > FAR_AHEAD
+    assert seen.records[1].epoch == await pool.fetchval(EPOCH)
+
+
+async def test_an_unchanged_database_keeps_its_epoch_whoever_takes_over(
+    pool: Pool, database_url: str, bootstrap: str, topic: str
+) -> None:
+    before = await pool.fetchval(EPOCH)
+    for _ in range(2):
+        await publish_some(pool, database_url, bootstrap, topic, 2)
+    assert await pool.fetchval(EPOCH) == before
+
+
+async def test_a_person_begins_an_epoch_later_than_all_that_kafka_has(
+    pool: Pool, database_url: str, bootstrap: str, topic: str
+) -> None:
+    old = await pool.fetchval(EPOCH)
+    await pool.execute("UPDATE epoch SET epoch = $1", FAR_AHEAD)
+    await publish_some(pool, database_url, bootstrap, topic, 1)
+    await pool.execute("UPDATE epoch SET epoch = $1", old)
+    settings = RestoreSettings(
+        database_url=database_url, kafka=bootstrap, events_topic=topic, partitions=PARTITIONS
+    )
+    assert await begin_epoch(settings) > FAR_AHEAD
+
+
+async def test_an_epoch_that_a_fast_clock_began_has_a_later_successor(
+    pool: Pool, database_url: str
+) -> None:
+    await pool.execute("UPDATE epoch SET epoch = $1", FAR_AHEAD)
+    first = await begin_epoch(RestoreSettings(database_url=database_url, kafka=""))
+    second = await begin_epoch(RestoreSettings(database_url=database_url, kafka=""))
+    assert FAR_AHEAD < first < second
+
+
+async def test_of_relays_that_find_the_same_one_begins_the_epoch(
+    pool: Pool, database_url: str
+) -> None:
+    judged = await pool.fetchval(EPOCH)
+
+    async def begin() -> str | None:
+        connection = await asyncpg.connect(database_url)
+        try:
+            return await start_epoch(connection, epoch_after, judged)
+        finally:
+            await connection.close()
+
+    begun = await asyncio.gather(*(begin() for _ in range(4)))
+    (epoch,) = [one for one in begun if one is not None]
+    assert epoch == await pool.fetchval(EPOCH)

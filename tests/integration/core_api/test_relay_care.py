@@ -1,0 +1,158 @@
+"""What a relay must not be stopped by: clocks set back, shards that are gone, tasks that die."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from core_api.hints import Hints
+from core_api.leases import plan_leases
+from core_api.reach import Reach
+from core_api.relay import Relay
+from core_api.storage import migrate
+from core_api.storage.outbox import Outbox
+from core_api.storage.pool import open_pool
+from core_api.topics import ensure_topics, events_topic
+from tests.integration.conftest import make_database
+from tests.integration.core_api.relaying import (
+    PARTITIONS,
+    all_arrive,
+    commands,
+    followed,
+    place,
+    started,
+    until_empty,
+    until_true,
+)
+
+if TYPE_CHECKING:
+    from core_api.storage.pool import Pool
+    from deploy.local.postgres import EmbeddedPostgres
+
+TTL_S = 5.0
+# What a clock that is set back by two minutes leaves of what was written before.
+SET_BACK = """
+WITH leases AS (
+    UPDATE relay_leases SET expires_at = expires_at + interval '120 s',
+        renewed_at = renewed_at + interval '120 s'
+)
+UPDATE relay_members SET seen_at = seen_at + interval '120 s'
+"""
+
+
+async def test_the_leases_of_a_dead_relay_do_not_outlive_a_clock_that_is_set_back(
+    pool: Pool,
+) -> None:
+    dead, peer = Outbox(pool, "dead", TTL_S), Outbox(pool, "peer", TTL_S)
+    fences = await dead.claim([0, 1, 2, 3])
+    await dead.beat(fences)
+    await pool.execute(SET_BACK)
+    await peer.beat({})
+    members, leases = await peer.look()
+    plan = plan_leases("peer", members, PARTITIONS, leases)
+    assert plan.claim == (0, 1, 2, 3), "the dead one counts no more"
+    assert await peer.claim(plan.claim) == dict.fromkeys(range(4), 2)
+    assert await dead.delete(fences, [1], "any") == 0
+
+
+async def test_a_relay_that_lives_keeps_its_leases_when_the_clock_is_set_back(pool: Pool) -> None:
+    alive, peer = Outbox(pool, "alive", TTL_S), Outbox(pool, "peer", TTL_S)
+    fences = await alive.claim([0, 1])
+    await alive.beat(fences)
+    await pool.execute(SET_BACK)
+    assert await alive.beat(fences) == {0, 1}
+    assert await peer.claim([0, 1]) == {}
+    assert (await peer.look())[0] == {"alive"}
+
+
+async def test_rows_of_shards_that_are_gone_are_published_where_their_stores_are_now(
+    pool: Pool, database_url: str, bootstrap: str, topic: str
+) -> None:
+    on = commands(pool)
+    for number in range(30):
+        await place(on, str(number % 10))
+    await pool.execute("UPDATE outbox SET shard = shard + $1 WHERE id % 2 = 0", PARTITIONS)
+    await pool.execute("UPDATE outbox SET shard = shard + $1 WHERE id % 2 = 1", 7 * PARTITIONS)
+    async with (
+        started(pool, database_url, bootstrap, topic),
+        followed(bootstrap, topic) as seen,
+    ):
+        await all_arrive(pool, seen, 60)
+        await until_empty(pool, 60)
+        assert seen.repeated == 0
+
+
+async def test_a_relay_whose_topic_has_other_partitions_waits_and_leaves_the_shards_to_others(
+    pool: Pool, database_url: str, bootstrap: str, topic: str
+) -> None:
+    await ensure_topics(bootstrap, [events_topic(topic, PARTITIONS)], 10)
+    with structlog.testing.capture_logs() as logs:
+        async with started(pool, database_url, bootstrap, topic, partitions=PARTITIONS + 1):
+            await place(commands(pool), "12")
+            async with asyncio.timeout(60):
+                while not any("YABAM_PARTITIONS" in line.get("reason", "") for line in logs):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert not await pool.fetchval(
+                "SELECT count(*) FROM relay_leases WHERE expires_at > now()"
+            )
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 1
+
+
+@pytest.mark.parametrize(
+    ("of", "method"), [(Relay, "_turn"), (Reach, "look"), (Hints, "_listen_once")]
+)
+async def test_a_task_that_dies_of_a_bug_is_started_again(
+    pool: Pool,
+    database_url: str,
+    bootstrap: str,
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
+    of: type,
+    method: str,
+) -> None:
+    works, died = getattr(of, method), asyncio.Event()
+    again = asyncio.Event()
+
+    async def dies_once(self: object) -> object:
+        if not died.is_set():
+            died.set()
+            raise ZeroDivisionError("a bug")
+        again.set()
+        return await works(self)
+
+    monkeypatch.setattr(of, method, dies_once)
+    async with (
+        started(pool, database_url, bootstrap, topic),
+        followed(bootstrap, topic) as seen,
+    ):
+        async with asyncio.timeout(60):
+            await again.wait()
+        await place(commands(pool), "12")
+        await all_arrive(pool, seen, 60)
+
+
+async def test_a_relay_that_is_there_before_the_tables_raises_alarms_once_they_are(
+    postgres: EmbeddedPostgres, bootstrap: str, topic: str
+) -> None:
+    url = await make_database(postgres)
+    pool = await open_pool(url, size=4, command_timeout_s=30, name="test")
+    alerts = f"{topic}-alerts"
+    with structlog.testing.capture_logs() as logs:
+        async with started(pool, url, bootstrap, topic, alerts=alerts, every_s=0.1):
+            async with asyncio.timeout(60):
+                while not any(  # noqa: ASYNC110
+                    line.get("task") == "reach" or line["event"] == "reach_waits" for line in logs
+                ):
+                    await asyncio.sleep(0.02)
+            await migrate.upgrade(url)
+            await place(commands(pool), "12")
+            await pool.execute("UPDATE orders SET placed_at = now() - interval '1 hour'")
+            await until_true(
+                pool,
+                "SELECT EXISTS (SELECT FROM unreached WHERE told_at IS NOT NULL)",
+                60,
+            )
+    pool.terminate()
