@@ -1,4 +1,4 @@
-"""What is taken in comes out: an order's size, one line of text, and answers that are shared out."""
+"""What is taken in comes out: an order's size, one line of text, answers that are shared out."""
 
 from __future__ import annotations
 
