@@ -148,7 +148,7 @@ async def test_a_flood_that_nobody_reads_is_bounded_and_comes_by_a_sync_later() 
     assert (await client.start()).success
     world.commit(500)
     await behind.wait()
-    while not world.pushed.empty():
+    while not world.pushed.empty():  # noqa: ASYNC110 (it lets the loop go on, and waits for no time)
         await asyncio.sleep(0)
     assert len(client._changes) == 10
     assert await take(client.changes(), 500) == list(range(1, 501))
