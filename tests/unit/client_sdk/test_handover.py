@@ -12,7 +12,7 @@ from client_sdk.contract.order import decode_event
 from client_sdk.cursors import Checkpoint
 from client_sdk.handover import Handover
 from client_sdk.orders import OrderBook
-from client_sdk.signals import CheckDigest, Deliver
+from client_sdk.signals import Acknowledged, CheckDigest, Deliver, Fill
 from tests.conformance import cases
 from tests.unit.client_sdk.samples import EPOCH, event, order
 
@@ -113,3 +113,46 @@ def test_orders_that_were_not_read_from_the_wire_are_compared_by_version_alone()
     hand.put(CheckDigest(STORE, format_digest(book.digest(STORE)), "f" * 32))
     hand.take()
     assert hand.divergences() == []
+
+
+def test_a_fill_shows_orders_and_hands_nothing_over() -> None:
+    hand, book = handover()
+    hand.put(Fill(Reset(STORE, "first_sync", 3, (order("a"), order("b")))))
+    assert hand.take() is None
+    assert [one.id for one in book] == ["a", "b"]
+    assert hand.checkpoint == Checkpoint(EPOCH, {STORE: 0})
+
+
+def test_a_reset_replaces_the_orders_and_moves_the_cursor_to_its_head() -> None:
+    hand, book = handover()
+    hand.put(deliver(1))
+    first = hand.take()
+    assert first is not None
+    hand.done(first)
+    assert hand.saved() == Acknowledged(1)
+    hand.put(Deliver(Reset(STORE, "retention", 9, (order("z"),)), EPOCH))
+    assert hand.take() is not None
+    assert [one.id for one in book] == ["z"]
+    assert hand.checkpoint == Checkpoint(EPOCH, {STORE: 9})
+
+
+def test_an_observer_that_raises_leaves_the_change_in_hand_and_the_book_right() -> None:
+    hand, book = handover()
+
+    def broken(_change: object) -> None:
+        raise ValueError("a bug")
+
+    book.observe(broken)
+    hand.put(deliver(1))
+    with pytest.raises(ValueError, match="a bug"):
+        hand.take()
+    again = hand.take()
+    assert again is not None
+    assert again.change == event(1)
+    assert [one.id for one in book] == ["order-1"]
+
+
+def test_nothing_in_hand_is_nothing_to_save() -> None:
+    hand, _ = handover()
+    assert hand.take() is None
+    assert not hand.unsaved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from random import Random
 from typing import TypeVar, get_args
 
 import pytest
@@ -980,3 +981,57 @@ def test_lag_tells_how_old_the_knowledge_is_by_core_s_clock() -> None:
 def test_settings_that_make_no_sense_are_refused_by_name(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         Settings(**settings)  # type: ignore[arg-type]
+
+
+MOST_REQUESTS = 800
+"""In a minute: a poll each 80 ms at the very least, and a few more."""
+
+
+@pytest.mark.parametrize("hostile", range(7))
+def test_a_server_that_answers_at_once_and_never_ends_is_asked_at_a_bounded_rate(
+    hostile: int,
+) -> None:
+    rig = Rig(uniform=Random(hostile).uniform)
+    machine, began, requests = rig.machine, rig.now, 0
+    sync, stream = rig.sync, 0
+    while rig.now - began < 60.0:
+        rig.now += 0.001
+        if machine._sync.active:
+            rig.tell(SyncDone(sync, HOSTILE[hostile](rig)))
+        elif machine._stream.open:
+            rig.tell(StreamHello(stream, machine.epoch or "", NOW))
+            rig.tell(StreamEvent(stream, event(1)))
+            rig.tell(StreamBye(stream, "timeout", 0))
+        else:
+            rig.tell(Tick(), max(0.0, machine.deadline - rig.now))
+        rig.tell(Acknowledged(machine.pending))
+        for command in rig.log:
+            if isinstance(command, StartSync):
+                sync, requests = command.generation, requests + 1
+            elif isinstance(command, OpenStream):
+                stream, requests = command.generation, requests + 1
+        rig.log.clear()
+        assert machine.state not in (State.FAILED, State.CLOSED)
+        assert requests <= MOST_REQUESTS
+
+
+def _anew(more: bool) -> Callable[[Rig], SyncResponse]:
+    anew = channel_sync(reset="ahead", snapshot=Snapshot(0, []), head=1, has_more=more)
+    return lambda _rig: sync_response(anew, poll_after_ms=0)
+
+
+HOSTILE: list[Callable[[Rig], SyncResponse]] = [
+    _anew(True),
+    _anew(False),
+    lambda rig: sync_response(
+        channel_sync(reset="epoch", snapshot=Snapshot(0, []), head=1, has_more=True),
+        epoch=f"E{rig.now:.3f}",
+    ),
+    lambda _rig: sync_response(channel_sync(head=9, has_more=True)),
+    lambda _rig: sync_response(
+        channel_sync(head=0),
+        channel_sync([event(9, channel="store:13")], channel="store:13", has_more=True),
+    ),
+    lambda rig: sync_response(channel_sync(head=rig.machine.positions[CHANNEL] or 0)),
+    lambda _rig: sync_response(),
+]

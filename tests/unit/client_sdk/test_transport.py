@@ -1,4 +1,4 @@
-"""The client's HTTP side: whatever a server answers becomes an input, and memory is bounded."""
+"""The HTTP side of the client: whatever a server answers becomes an input, within its bounds."""
 
 from __future__ import annotations
 
