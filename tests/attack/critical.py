@@ -8,11 +8,10 @@ import httpx
 
 from tests.attack.channels import metric
 from tests.attack.site import Bystander, Figures, Site
-from tests.chaos.scenarios.poison import order_of, stores_of_every_shard
+from tests.chaos.worst import MOST_ITEMS, order_of, stores_of_every_shard
 from tests.integration.core_service import bearer, new_store, token
 
 _PARTITIONS = 4
-_MOST_ITEMS = 200
 _TURNS = 5
 _STOPS_WITHIN_S = 60.0
 _FRESH_S = 5.0
@@ -28,7 +27,7 @@ async def one_order(site: Site, full: bool) -> Figures:
     ):
         stores = stores_of_every_shard(new_store(), _PARTITIONS)
         for store in stores:
-            least, most = 0, _MOST_ITEMS
+            least, most = 0, MOST_ITEMS
             while least < most:
                 middle = (least + most + 1) // 2
                 if await _taken(http, store, middle):

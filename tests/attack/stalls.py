@@ -18,7 +18,7 @@ import asyncpg
 import httpx
 
 from tests.attack.site import Figures, Site
-from tests.chaos.scenarios.poison import order_of
+from tests.chaos.worst import order_of
 from tests.integration.core_service import an_order, bearer, new_store, token
 
 TARGET = 2.0

@@ -6,7 +6,7 @@ import pytest
 
 from client_sdk.contract.record import partition_of
 from tests.chaos.scenarios.alarms import AFTER_S, EARLY_S, trouble_with
-from tests.chaos.scenarios.poison import order_of, stores_of_every_shard
+from tests.chaos.worst import MOST_ITEMS, order_of, stores_of_every_shard
 
 
 @pytest.mark.parametrize("waited_s", [AFTER_S - EARLY_S, AFTER_S, AFTER_S + 20])
@@ -31,5 +31,7 @@ def test_each_shard_gets_a_poisoned_store(shards: int) -> None:
 
 def test_the_largest_poisoned_order_is_larger_than_half_a_kafka_record() -> None:
     """With its table's copy it made a record that Kafka never takes."""
-    largest = sum(len(item["name"] + item["note"]) * 4 for item in order_of("1", 200, "x")["items"])
+    largest = sum(
+        len(item["name"] + item["note"]) * 4 for item in order_of("1", MOST_ITEMS, "x")["items"]
+    )
     assert largest > (1 << 20) // 2

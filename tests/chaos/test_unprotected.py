@@ -20,7 +20,7 @@ def test_each_patch_fits_once_and_leaves_python(trial: Trial, tmp_path: Path) ->
         apply(patch, tmp_path)
         without = (tmp_path / patch.file).read_text()
         assert without != (ROOT / patch.file).read_text()
-        assert compile(without, patch.file, "exec")
+        compile(without, patch.file, "exec")
 
 
 def test_every_scenario_is_tried_once() -> None:

@@ -69,7 +69,7 @@ async def alarm_of(site: Site, core: Process) -> str:
     try:
         consumer.assign([TopicPartition(_TOPIC, 0)])
         await consumer.seek_to_end()
-        async with httpx.AsyncClient(base_url=core.health_url, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=str(core.health_url), timeout=20) as http:
             body = _ORDER | {"store_id": store}
             placed = await http.post("/v1/orders", json=body, headers=headers)
             if placed.status_code != 201:

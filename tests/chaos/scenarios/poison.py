@@ -20,15 +20,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from client_sdk import Settings
-from client_sdk.contract.record import partition_of
 from tests.chaos.crowd import Watcher
 from tests.chaos.proof import Verdict, judge
 from tests.chaos.runner import Field, NotInjectedError, Scenario
 from tests.chaos.site import Site
+from tests.chaos.worst import MOST_ITEMS, TABLE, order_of, stores_of_every_shard
 
 _PARTITIONS: Final = 4
-_MOST_ITEMS: Final = 200
-_TABLE: Final = "1"
 _EVENTS: Final = "order-events"
 _INBOUND: Final = "orders.inbound"
 _TOO_LARGE_FOR_KAFKA: Final = 1_500_000
@@ -57,7 +55,7 @@ class Ward:
 
     def guest(self, store: str) -> dict[str, str]:
         """The headers of a guest at the store's table."""
-        return {"authorization": f"Bearer {self.site.guest_token(store, _TABLE)}"}
+        return {"authorization": f"Bearer {self.site.guest_token(store, TABLE)}"}
 
     async def behind(self) -> list[str]:
         """The channels whose clients lack something that the log holds."""
@@ -75,25 +73,6 @@ class Ward:
         return found
 
 
-def stores_of_every_shard(prefix: str, shards: int) -> list[str]:
-    """Names of stores, one for each shard, in the shards' order."""
-    found: dict[int, str] = {}
-    number = 0
-    while len(found) < shards:
-        number += 1
-        found.setdefault(partition_of(f"{prefix}-{number}", shards), f"{prefix}-{number}")
-    return [found[shard] for shard in range(shards)]
-
-
-def order_of(store: str, items: int, reference: str) -> dict[str, Any]:
-    """An order whose texts are as long as they may be, in letters of four bytes."""
-    item = {"name": "🍲" * 200, "quantity": 1, "unit_price": 1, "note": "🌶" * 500}
-    return {
-        "store_id": store, "table_id": _TABLE, "currency": "KRW",
-        "items": [item] * items, "reference": reference,
-    }  # fmt: skip
-
-
 @asynccontextmanager
 async def _ward(site: Site) -> AsyncIterator[Ward]:
     stores = stores_of_every_shard(f"poison-{uuid.uuid4().hex[:6]}", _PARTITIONS)
@@ -101,7 +80,7 @@ async def _ward(site: Site) -> AsyncIterator[Ward]:
         ward = Ward(site, http, stores)
         try:
             for store in stores:
-                for channel in (f"store:{store}", f"table:{store}/{_TABLE}"):
+                for channel in (f"store:{store}", f"table:{store}/{TABLE}"):
                     token = site.token(f"device-{channel}", "owner", store)
                     watcher = Watcher(site.core_url, token, channel, Settings())
                     ward.watchers.append(watcher)
@@ -147,7 +126,7 @@ async def _largest_by_each_door(ward: Ward) -> str:
             ("/v1/orders", ward.owner(store)),
             ("/v1/orders/batch", ward.guest(store)),
         ):
-            least, most = 0, _MOST_ITEMS
+            least, most = 0, MOST_ITEMS
             while least < most:
                 middle = (least + most + 1) // 2
                 if await _takes(ward, path, order_of(store, middle, "poison"), headers):
@@ -231,7 +210,7 @@ async def _bad_commands(ground: Field, ward: Ward) -> str:
                 b"x" * _JUST_TAKEN_BY_KAFKA,
                 bytes(64),
                 b'{"command":' + b"[" * 100_000,
-                _command(order_of(store, _MOST_ITEMS, "large")),
+                _command(order_of(store, MOST_ITEMS, "large")),
                 _command(order_of(store, 20, "large")),
                 _command(order_of(store, 1, "nul") | {"note": "\0"}),
                 _command(order_of(store, 1, reference)),
