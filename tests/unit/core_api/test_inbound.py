@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract.problem import TITLES
+from core_api.access import Role
 from core_api.errors import CoreError
+from core_api.idempotency import Idempotency
 from core_api.inbound import (
     MAX_COMMAND_BYTES,
     ChangeCommand,
@@ -137,3 +140,10 @@ def test_commands_of_one_store_stay_in_order_and_others_need_not_wait() -> None:
     records = [record(k, n) for n, k in enumerate([b"a", b"b", None, b"a", None, b"b", b"a"])]
     offsets = [[r.offset for r in lane] for lane in lanes(records)]
     assert offsets == [[0, 3, 6], [1, 5], [2, 4]]
+
+
+def test_a_kafka_subject_shares_no_keys_with_one_of_http() -> None:
+    place = decode_command(command(subject="owner:owner-1"))
+    over_http = Idempotency("owner:owner-1", "k1")
+    assert place.idempotency != over_http
+    assert place.idempotency.subject.partition("/")[0] not in get_args(Role)
