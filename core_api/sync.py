@@ -177,11 +177,13 @@ def fitting_snapshots(opened: Sequence[OpenOrders], room: int) -> list[OpenOrder
 def _fitting(sizes: Sequence[int], room: int) -> set[int]:
     """Which fit together, by place; the smallest always does, and so does what has no size."""
     kept: set[int] = set()
+    gets_on = False
     for place in sorted(range(len(sizes)), key=sizes.__getitem__):
         room -= sizes[place]
-        if kept and room < 0 and sizes[place]:
+        if gets_on and room < 0:
             break
         kept.add(place)
+        gets_on = sizes[place] > 0
     return kept
 
 

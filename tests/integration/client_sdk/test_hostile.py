@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from client_sdk.transport import MAX_ANSWER_BYTES
+from client_sdk import transport
 from tests.integration.client_sdk.scripted import Answer, Asked, Script, Wire, answering, scripted
 from tests.integration.client_sdk.test_hard_cases import client_of, stored, take
 
-GIGABYTE_PACKED_TWICE = gzip.compress(gzip.compress(bytes(1 << 20)) * 1024)
+MOST = 4 << 20
+FOR_EACH_CODING = {
+    "gzip, gzip": gzip.compress(gzip.compress(bytes(1 << 20)) * 1024),
+    "gzip": gzip.compress(bytes(256 << 20), 1),
+}
 
 
 @pytest.fixture
@@ -21,14 +25,12 @@ async def script() -> AsyncIterator[Script]:
         yield world
 
 
-@pytest.mark.parametrize("coding", ["gzip, gzip", "gzip"])
+@pytest.mark.parametrize("coding", FOR_EACH_CODING)
 async def test_an_answer_that_unpacks_to_gigabytes_costs_no_memory_and_is_got_over(
-    script: Script, coding: str
+    script: Script, coding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packed = GIGABYTE_PACKED_TWICE
-    if coding == "gzip":
-        packed = gzip.compress(bytes(MAX_ANSWER_BYTES + 1))
-    bomb: Answer = (200, {"content-encoding": coding}, packed)
+    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", MOST)
+    bomb: Answer = (200, {"content-encoding": coding}, FOR_EACH_CODING[coding])
     script.on_sync = [answering(bomb)] * 3
     await script.commit(2)
     tracemalloc.start()
@@ -39,7 +41,7 @@ async def test_an_answer_that_unpacks_to_gigabytes_costs_no_memory_and_is_got_ov
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 2 * MAX_ANSWER_BYTES
+    assert peak < 6 * MOST
 
 
 async def test_a_stream_full_of_nonsense_does_not_end_the_client(script: Script) -> None:
@@ -72,6 +74,7 @@ async def test_resets_without_end_are_not_asked_for_in_a_tight_loop(script: Scri
     script.on_sync = [answering((200, {}, more))] * 12
     async with client_of(script, cursors=stored(5)) as client:
         await script.until(lambda: not script.on_sync)
-        assert client._machine.counters.sync_failures >= 12 - 6
+        # One fills the book, five may begin anew, and the last one may be on its way.
+        assert client._machine.counters.sync_failures >= 12 - 7
         await script.commit(1)
         assert await take(client, 1)

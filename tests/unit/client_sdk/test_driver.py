@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any
-
 import pytest
 
 from client_sdk.driver import Driver, Token
@@ -14,6 +12,7 @@ from client_sdk.machine import Machine
 from client_sdk.settings import Settings
 from client_sdk.signals import (
     Close,
+    Command,
     Failure,
     Input,
     OpenStream,
@@ -183,11 +182,18 @@ async def test_a_callback_that_raises_is_a_failed_sync_and_unauthorized_ends_it(
     await rig.driver.stop()
 
 
-async def test_a_deadline_becomes_a_tick_and_a_new_one_takes_the_place_of_the_old() -> None:
-    ticked: list[Any] = []
+async def test_a_deadline_becomes_a_tick_and_a_new_one_takes_the_place_of_the_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticked: list[Input] = []
     rig = Rig(settings=Settings(sync_timeout=0.02, backoff_first=30.0))
     handle = rig.machine.handle
-    rig.machine.handle = lambda s, now: (ticked.append(s), handle(s, now))[1]  # type: ignore[method-assign]
+
+    def noting(signal: Input, now: float) -> list[Command]:
+        ticked.append(signal)
+        return handle(signal, now)
+
+    monkeypatch.setattr(rig.machine, "handle", noting)
     rig.driver.feed(Start())
     await rig.wire.syncs.get()
     rig.now = 0.03  # the clock that the machine goes by

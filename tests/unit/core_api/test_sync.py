@@ -29,6 +29,7 @@ from core_api.sync_request import (
     parse_sync,
     request_of,
 )
+from server_common.limits import GATHERED_ANSWER_BYTES
 from tests.unit.core_api.samples import order
 
 STORE, TABLE = Channel("store", "12"), Channel("table", "12", "5")
@@ -228,7 +229,10 @@ def test_a_post_takes_five_hundred_channels_and_not_one_more() -> None:
 
 def test_the_limit_is_shared_so_that_no_channel_starves() -> None:
     request = SyncRequest({STORE: 4, TABLE: None}, None, 7, 0.0)
-    assert request.queries() == [PageQuery("store:12", 4, 3), PageQuery("table:12/5", 0, 3)]
+    assert request.queries() == [
+        PageQuery("store:12", 4, 3, GATHERED_ANSWER_BYTES // 2),
+        PageQuery("table:12/5", 0, 3, GATHERED_ANSWER_BYTES // 2),
+    ]
     crowd = SyncRequest({Channel("store", str(n)): 0 for n in range(9)}, None, 3, 0.0)
     assert {query.limit for query in crowd.queries()} == {1}
 
