@@ -96,11 +96,14 @@ class BufferedClient:
             task.cancel()
         self._do(commands)
         generation = self._generation
-        while self._result is None and generation == self._generation:
+        while self._result is None and self._is_current(generation):
             await self._news.wait()
-        if generation != self._generation or self._result is None:
+        if self._result is None or not self._is_current(generation):
             raise BufferedStartError("it was reset and started anew meanwhile")
         return self._result
+
+    def _is_current(self, generation: int) -> bool:
+        return generation == self._generation
 
     async def changes(self) -> AsyncIterator[Change]:
         """Every change once and in order, from the first sync on.

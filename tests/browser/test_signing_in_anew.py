@@ -11,12 +11,10 @@ from tests.browser.test_table_page import order_from_the_menu
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-tokens")]
 
-REFUSED = {
-    "status": 401,
-    "content_type": "application/problem+json",
-    "body": '{"type":"urn:yabam:problem:unauthorized","title":"Unauthorized","status":401,'
-    '"detail":"the token has expired: get a new one"}',
-}
+REFUSED = (
+    '{"type":"urn:yabam:problem:unauthorized","title":"Unauthorized","status":401,'
+    '"detail":"the token has expired: get a new one"}'
+)
 
 
 async def end(page: Page, token: str) -> None:
@@ -24,7 +22,7 @@ async def end(page: Page, token: str) -> None:
 
     async def refuse(route: Route) -> None:
         if route.request.headers.get("authorization") == f"Bearer {token}":
-            await route.fulfill(**REFUSED)
+            await route.fulfill(status=401, content_type="application/problem+json", body=REFUSED)
         else:
             await route.continue_()
 

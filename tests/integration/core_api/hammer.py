@@ -62,7 +62,9 @@ class Counters:
         await upgrade(url)
 
     def writer(self, pool: Pool) -> Write:
-        commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None, _ROOM)
+        commands = Commands(
+            pool, 4, utc_now, new_order_id, lambda _channels: None, open_limits=_ROOM
+        )
 
         async def write(store: str, chance: random.Random) -> None:
             table = str(chance.randrange(3))

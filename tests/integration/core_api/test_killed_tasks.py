@@ -51,12 +51,14 @@ class CoreInside:
 async def core(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CoreInside]:
     monkeypatch.setattr(supervision, "HEALTHY_AFTER_S", 0.5)
     monkeypatch.setattr("core_api.serving.READINESS_LEAD_S", 0.0)
-    settings = CoreSettings(
-        database_url=database_url,
-        token_keys={"local": KEYS.token},
-        token_kid="local",
-        ticket_keys={"local": KEYS.ticket},
-        ticket_kid="local",
+    settings = CoreSettings.model_validate(
+        {
+            "database_url": database_url,
+            "token_keys": {"local": KEYS.token},
+            "token_kid": "local",
+            "ticket_keys": {"local": KEYS.ticket},
+            "ticket_kid": "local",
+        }
     )
     listener = bind("127.0.0.1", 0, "YABAM_CORE_PORT")
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -127,8 +127,12 @@ async def test_an_epoch_that_a_fast_clock_began_has_a_later_successor(
     pool: Pool, database_url: str
 ) -> None:
     await pool.execute("UPDATE epoch SET epoch = $1", FAR_AHEAD)
-    first = await begin_epoch(RestoreSettings(database_url=database_url, kafka=""))
-    second = await begin_epoch(RestoreSettings(database_url=database_url, kafka=""))
+    first = await begin_epoch(
+        RestoreSettings.model_validate({"database_url": database_url, "kafka": ""})
+    )
+    second = await begin_epoch(
+        RestoreSettings.model_validate({"database_url": database_url, "kafka": ""})
+    )
     assert FAR_AHEAD < first < second
 
 

@@ -40,7 +40,9 @@ async def test_the_migrated_schema_is_the_one_that_the_code_describes(database: 
 
 async def test_the_url_may_have_the_options_that_postgress_own_urls_have(database: str) -> None:
     await migrate.upgrade(f"{database}?sslmode=disable&application_name=migration")
-    await begin_epoch(RestoreSettings(database_url=f"{database}?sslmode=disable"))
+    await begin_epoch(
+        RestoreSettings.model_validate({"database_url": f"{database}?sslmode=disable"})
+    )
 
 
 async def test_migrations_go_forward_and_back_and_forward_again(database: str) -> None:
@@ -63,7 +65,7 @@ async def test_a_new_database_has_an_epoch_and_a_new_epoch_is_later(database: st
     await migrate.upgrade(database)
     read = text("SELECT epoch FROM epoch")
     first = await ask(database, lambda c: c.execute(read).scalar())
-    await begin_epoch(RestoreSettings(database_url=database))
+    await begin_epoch(RestoreSettings.model_validate({"database_url": database}))
     second = await ask(database, lambda c: c.execute(read).scalar())
     assert first < second
 

@@ -92,7 +92,7 @@ async def _give_columns_of_today(database: str) -> None:
     connection = await asyncpg.connect(database)
     for table in (channel_heads, orders, outbox):
         for column in table.columns:
-            defined = CreateColumn(column).compile(dialect=postgresql.dialect())
+            defined = CreateColumn(column).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
             await connection.execute(f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {defined}")
     await connection.close()
 

@@ -38,7 +38,7 @@ WHERE counted = head AND open_orders > 0 ORDER BY channel
 
 
 def commands(pool: Any, limits: OpenLimits = LIMITS) -> Commands:
-    return Commands(pool, 4, utc_now, new_order_id, lambda _channels: None, limits)
+    return Commands(pool, 4, utc_now, new_order_id, lambda _channels: None, open_limits=limits)
 
 
 def an_order(table: str | None = "1", note: str = "", store: str = "s") -> PlaceOrder:

@@ -217,7 +217,7 @@ async def test_a_page_of_another_epoch_or_beyond_the_head_starts_the_snapshot_an
     assert begun is not None
     reader.next = begun.replace("@3~", "@4~")
     assert (await reader.go_on(2)).reset == "ahead"
-    await begin_epoch(RestoreSettings(database_url=core.database))
+    await begin_epoch(RestoreSettings.model_validate({"database_url": core.database}))
     reader.next, reader.orders = begun, {}
     assert (await reader.go_on(2)).reset == "epoch"
 

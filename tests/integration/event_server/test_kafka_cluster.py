@@ -55,8 +55,8 @@ class Writer:
             parts = {partition: [mark] for partition in range(PARTITIONS)}
             parts[PARTITION] = [Message(STORE.encode(), value, headers, stamp), mark]
             with contextlib.suppress(BrokerError):
-                stored = await self.publisher.publish(parts)
-                self.written += stored.get(PARTITION, 0) == 2
+                published = await self.publisher.publish(parts)
+                self.written += published.stored.get(PARTITION, 0) == 2
             await asyncio.sleep(0.02)
 
 

@@ -54,8 +54,13 @@ async def test_the_timer_that_fails_starts_again_and_no_stream_ends(
 
 
 def a_server() -> EventServer:
-    settings = EventSettings(
-        ticket_keys={"t1": "k" * 32}, ticket_kid="t1", token_keys={"a1": SECRET}, partitions=1
+    settings = EventSettings.model_validate(
+        {
+            "ticket_keys": {"t1": "k" * 32},
+            "ticket_kid": "t1",
+            "token_keys": {"a1": SECRET},
+            "partitions": 1,
+        }
     )
     return build(settings, ticket_keys(settings), OpsTokens(settings.token_keys, lambda: 0.0))
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from client_sdk.contract.errors import RecordError
 from client_sdk.contract.record import (
-    LeftOutRecord,
+    OmittedRecord,
     OrderRecord,
     WatermarkRecord,
     decode_record,
-    encode_left_out_record,
+    encode_omitted_record,
     encode_order_record,
     encode_watermark_record,
     partition_of,
@@ -164,10 +164,10 @@ def test_known_stores_are_in_known_partitions() -> None:
 
 
 @given(words, st.lists(words, min_size=1, max_size=4))
-def test_a_left_out_record_is_read_back_and_an_old_reader_leaves_it_out(
+def test_an_omitted_record_is_read_back_and_an_old_reader_leaves_it_out(
     epoch: str, ids: list[str]
 ) -> None:
-    record = LeftOutRecord(epoch, tuple(ids))
-    headers = encode_left_out_record(record)
+    record = OmittedRecord(epoch, tuple(ids))
+    headers = encode_omitted_record(record)
     assert decode_record(None, headers) == record
     assert "ids" not in dict(headers), "a reader that does not know the type would publish it"

@@ -1,4 +1,4 @@
-"""A dead letter that Kafka does not take stops nothing: it goes without its value, or to the log."""
+"""A dead letter that Kafka does not take stops nothing: its value, or all of it, is left out."""
 
 from __future__ import annotations
 

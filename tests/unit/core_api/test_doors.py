@@ -26,6 +26,7 @@ from core_api.errors import CoreError
 from core_api.fetch import FetchSync
 from core_api.http import CoreApi, Limits
 from core_api.inbound import TransitionCommand, decode_command
+from core_api.large import LargeAnswers
 from core_api.load import Bound, Pace, RateLimit
 from core_api.main import new_order_id, utc_now
 from core_api.metrics import CoreMetrics
@@ -102,7 +103,7 @@ def core(database: Database) -> ASGIApp:
     fetch = FetchSync(
         pool, Tail(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
         lambda _channels: "https://events.example/v1/stream", 30.0, Pace(3000, lambda: 0.0),
-        bound, 5.0, metrics.reset_given,
+        bound, 5.0, metrics.reset_given, lambda _channel: None, LargeAnswers(lambda: 0.0),
     )  # fmt: skip
     commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = Limits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
@@ -154,8 +155,8 @@ async def status_of(door: str, odd: str, database: Database, bearer: str = OWNER
         target, query = f"/v1/orders/{odd}", ""
     elif door.startswith("order-"):
         target, method, query = "/v1/orders", "POST", ""
-        body = json.dumps(ORDER | {door.removeprefix("order-"): odd}).encode()
-    scope = scope_of(query, [*headers, kind], method) | {"path": target}
+        body = json.dumps({**ORDER, door.removeprefix("order-"): odd}).encode()
+    scope = {**scope_of(query, [*headers, kind], method), "path": target}
     sent = await answer_of(app, scope, body)
     status: int = sent[0]["status"]
     return status

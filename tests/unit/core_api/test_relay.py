@@ -135,7 +135,10 @@ class Doubtful:
         self.relay: Relay | None = None
         self._done = relay_done
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> dict[int, int]:
+    async def open(self) -> None:
+        return None
+
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
         await asyncio.sleep(0)
         self.sent += [dict(message.headers)["sent"] for message in parts[0][:1]]
         if len(self.sent) == self._done:
@@ -143,7 +146,7 @@ class Doubtful:
             self.relay.stop()
         if len(self.sent) == 2:
             raise BrokerError("the answer is lost")
-        return {0: 1}
+        return Published({0: 1})
 
     async def close(self) -> None:
         return None
@@ -155,6 +158,7 @@ async def test_records_are_numbered_anew_once_it_is_not_certain_what_is_stored()
     relay = shelf.relay = kafka.relay = Relay(
         shelf,
         kafka,
+        Unchanged(),
         relay_id="me",
         partitions=1,
         lease_ttl_s=5.0,

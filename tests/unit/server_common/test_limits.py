@@ -44,8 +44,8 @@ def test_each_limit_stands_once_in_the_table() -> None:
 @pytest.mark.parametrize("relation", RELATIONS, ids=lambda r: f"{r.small} <= {r.large}")
 def test_a_relation_that_is_broken_is_told_with_both_names(relation: Relation) -> None:
     needed = relation.times * DEFAULTS[relation.small] + relation.more
-    just = contradictions(DEFAULTS | {relation.large: needed})
-    told = contradictions(DEFAULTS | {relation.large: needed - 1})
+    just = contradictions({**DEFAULTS, relation.large: needed})
+    told = contradictions({**DEFAULTS, relation.large: needed - 1})
     ours = [text for text in told if text not in just]
     shown = {limit.name: limit.shown for limit in TABLE}
     assert any(
