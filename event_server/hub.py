@@ -278,7 +278,10 @@ class Hub:
         """Those who were pending and need this event."""
         reached, ahead, missed = audience.advance(seq)
         for subscriber, claim in ahead:
-            self._ahead.add(subscriber, channel, claim)
+            if is_disproved(claim, seq, self._watermark):
+                self._require_sync(subscriber, channel, "ring")
+            else:
+                self._ahead.add(subscriber, channel, claim)
         for subscriber in missed:
             self._require_sync(subscriber, channel, "gap")
         return reached

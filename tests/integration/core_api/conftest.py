@@ -42,6 +42,10 @@ async def _make_template(url: str) -> None:
     await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
     await admin.close()
     await upgrade(database(url, _TEMPLATE))
+    # A copy is another database than the one that its epoch began in, and would begin a new one.
+    copied = await asyncpg.connect(database(url, _TEMPLATE))
+    await copied.execute("UPDATE epoch SET born_in = NULL")
+    await copied.close()
 
 
 def database(url: str, name: str) -> str:

@@ -63,13 +63,13 @@ class Database:
         for one in all_texts(arguments):
             self.take(one)
         if statement == reads.PAGES:
-            return [["e1", 1.5, 5, 7, 0, [], []] for _ in arguments[0]]
+            return [["e1", 1.5, 5, 7, 0, [], [], None] for _ in arguments[0]]
         if "AS views" in statement:
-            opened = ["e1", 1.5, 5, 7, 1, [UUID(int=1)], ['{"id":"a"}'], []]
+            opened = ["e1", 1.5, 5, 7, 1, [UUID(int=1)], ['{"id":"a"}'], 1, [], None]
             return [opened] * len(arguments[0])
         if "owner_view, k.request_hash" in statement:
             return [{"owner_view": None, "request_hash": None}]
-        return [(0, "written")]
+        return [(0, "written", None)]
 
     def take(self, one: str) -> None:
         assert "\0" not in one
