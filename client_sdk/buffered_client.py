@@ -96,14 +96,17 @@ class BufferedClient:
             task.cancel()
         self._do(commands)
         generation = self._generation
-        while self._result is None and self._is_current(generation):
+        while not self._has_ended(generation):
             await self._news.wait()
-        if self._result is None or not self._is_current(generation):
+        return self._result_of(generation)
+
+    def _has_ended(self, generation: int) -> bool:
+        return self._result is not None or generation != self._generation
+
+    def _result_of(self, generation: int) -> StartResult:
+        if self._result is None or generation != self._generation:
             raise BufferedStartError("it was reset and started anew meanwhile")
         return self._result
-
-    def _is_current(self, generation: int) -> bool:
-        return generation == self._generation
 
     async def changes(self) -> AsyncIterator[Change]:
         """Every change once and in order, from the first sync on.

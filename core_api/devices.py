@@ -199,8 +199,11 @@ class DeviceLog:
         except Exception as error:
             if len(batch) == 1:
                 self._dropped()
-                _log.error("device_report_dropped", store_id=batch[0].store_id, exc_info=error)
+                reason = f"{type(error).__name__}: {error}"
+                _log.error("device_report_dropped", store_id=batch[0].store_id, reason=reason)
                 return
-            middle = len(batch) // 2
-            await self._store_each(batch[:middle])
-            await self._store_each(batch[middle:])
+        else:
+            return
+        middle = len(batch) // 2
+        await self._store_each(batch[:middle])
+        await self._store_each(batch[middle:])

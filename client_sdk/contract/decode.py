@@ -9,7 +9,7 @@ import msgspec
 T = TypeVar("T")
 
 
-def decode(decoder: msgspec.json.Decoder[T], data: bytes | str) -> T:
+def decode(decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) -> T:
     """What the decoder makes of it.
 
     Raises:

@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from client_sdk.contract.decode import decode
 from client_sdk.contract.errors import ContractError
 
 EMPTY: Final = 0
@@ -44,10 +45,10 @@ def content_hash(order: bytes | str | msgspec.Raw) -> int:
         order: its JSON as the channel carries it.
 
     Raises:
-        msgspec.DecodeError: it is no JSON object, or has a number that is not an integer.
-        RecursionError: it is nested without end.
+        msgspec.DecodeError: it is no JSON object, is nested without end, or has a number that is
+            not an integer.
     """
-    return int.from_bytes(sha256(canonical(_decode(order))).digest()[:_CONTENT_BYTES], "big")
+    return int.from_bytes(sha256(canonical(decode(_decoder, order))).digest()[:_CONTENT_BYTES], "big")
 
 
 def _refuse_fraction(_text: str) -> NoReturn:
@@ -55,7 +56,7 @@ def _refuse_fraction(_text: str) -> NoReturn:
     raise ValueError("an order has integers only")
 
 
-_decode: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_refuse_fraction).decode
+_decoder: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_refuse_fraction)
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 canonical: Final = _encoder.encode
 """Writes a value as RFC 8785 does, if it has integers only and its names are ASCII."""

@@ -133,7 +133,7 @@ def keep_content(order: Order, received: msgspec.Raw) -> None:
 
     One that has what no order has, such as a fraction, is in no digest.
     """
-    with suppress(msgspec.DecodeError, RecursionError):
+    with suppress(msgspec.DecodeError):
         order.__dict__["_content"] = content_hash(received)
 
 

@@ -59,6 +59,7 @@ async def test_uvicorns_protocol_keeps_its_state_where_we_look_for_it() -> None:
         return None
 
     protocol = HttpToolsProtocol(Config(app), ServerState(), {})
+    protocol.on_message_begin()
     for part in (
         "cycle",
         "headers",

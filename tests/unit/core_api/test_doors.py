@@ -67,8 +67,8 @@ class Database:
         if "AS views" in statement:
             opened = ["e1", 1.5, 5, 7, 1, [UUID(int=1)], ['{"id":"a"}'], 1, [], None]
             return [opened] * len(arguments[0])
-        if "owner_view, k.request_hash" in statement:
-            return [{"owner_view": None, "request_hash": None}]
+        if "k.request_hash" in statement:
+            return [{"owner_view": None, "table_view": None, "request_hash": None}]
         return [(0, "written", None)]
 
     def take(self, one: str) -> None:

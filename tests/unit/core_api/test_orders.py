@@ -253,7 +253,7 @@ def test_a_command_that_lacks_a_field_is_refused(lacking: str) -> None:
 
 
 def test_the_largest_permitted_command_is_taken() -> None:
-    line = {"name": "x" * 200, "quantity": 999, "unit_price": 10**12, "note": "x" * 500}
+    line = {"name": "x" * 200, "quantity": 45, "unit_price": 10**12, "note": "x" * 500}
     body = GOOD | {
         "store_id": "a" * 64,
         "table_id": "Az09_.-",
@@ -264,7 +264,7 @@ def test_the_largest_permitted_command_is_taken() -> None:
     }
     command = msgspec.json.decode(msgspec.json.encode(body), type=PlaceOrder)
     made = place(command, order_id=ORDER_ID, placed_by="x", now=NOW)
-    assert made.after.total == MAX_ITEMS * 999 * 10**12 < 2**63
+    assert made.after.total == MAX_ITEMS * 45 * 10**12 < 2**53
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=500))
