@@ -48,7 +48,9 @@ def content_hash(order: bytes | str | msgspec.Raw) -> int:
         msgspec.DecodeError: it is no JSON object, is nested without end, or has a number that is
             not an integer.
     """
-    return int.from_bytes(sha256(canonical(decode(_decoder, order))).digest()[:_CONTENT_BYTES], "big")
+    return int.from_bytes(
+        sha256(canonical(decode(_decoder, order))).digest()[:_CONTENT_BYTES], "big"
+    )
 
 
 def _refuse_fraction(_text: str) -> NoReturn:

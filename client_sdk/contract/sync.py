@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
 from client_sdk.contract.decode import decode
 from client_sdk.contract.order import EventContent, Order, OrderEvent, keep_content
+from client_sdk.contract.ticket import MAX_TICKET_CHARS
 
 MAX_LIMIT: Final = 1000
 """The most events one channel may get in one answer."""
@@ -61,7 +62,7 @@ class StreamGrant(Struct, frozen=True):
     """Where to connect, and the ticket that proves this sync; `expires_in` in seconds."""
 
     url: Annotated[str, Meta(max_length=2048)]
-    ticket: Annotated[str, Meta(max_length=1 << 16)]
+    ticket: Annotated[str, Meta(max_length=MAX_TICKET_CHARS)]
     expires_in: float
 
 

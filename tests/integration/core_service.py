@@ -58,7 +58,7 @@ def token(role: Role, *stores: str, table: str | None = None, lifetime_s: int = 
     """A token of the role for these stores or this table (`12/5`)."""
     keys = token_keys({"local": KEYS.token}, "local")
     channel = parse_channel(f"table:{table}") if table else None
-    subject = f"{role}-{'-'.join(stores)}{table or ''}"
+    subject = f"{role}-{'-'.join(stores)}{table or ''}"[:200]
     return keys.sign(Caller(subject, role, frozenset(stores), channel), lifetime_s)
 
 

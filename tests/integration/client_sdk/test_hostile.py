@@ -29,7 +29,7 @@ async def script() -> AsyncIterator[Script]:
 async def test_an_answer_that_unpacks_to_gigabytes_costs_no_memory_and_is_got_over(
     script: Script, coding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", MOST)
+    monkeypatch.setattr(transport, "MAX_SYNC_BYTES", MOST)
     bomb: Answer = (200, {"content-encoding": coding}, FOR_EACH_CODING[coding])
     script.on_sync = [answering(bomb)] * 3
     await script.commit(2)

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from client_sdk.contract.record import (
     split_ids,
 )
 from core_api.access import Caller
+from core_api.admission import DEFAULT_OPEN_LIMITS
 from core_api.commanding import Commands
 from core_api.ids import order_id
 from core_api.orders import NewItem, PlaceOrder
@@ -80,6 +81,8 @@ def commands(pool: Pool) -> Commands:
         lambda: datetime.now(UTC),
         lambda: order_id(time.time_ns() // 1_000_000, secrets.token_bytes(10)),
         lambda _: None,
+        # Some tests leave hundreds of orders open at one table.
+        open_limits=replace(DEFAULT_OPEN_LIMITS, table_orders=8_000, table_bytes=24 << 20),
     )
 
 

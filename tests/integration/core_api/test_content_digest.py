@@ -111,6 +111,15 @@ async def told(pool: Pool) -> dict[str, int | None]:
     return {name: page.content for name, page in zip(names, pages, strict=True)}
 
 
+async def is_known(pool: Pool, channel: str) -> bool:
+    """Whether the channel's content digest is."""
+    return bool(
+        await pool.fetchval(
+            "SELECT content_head = head FROM channel_heads WHERE channel = $1", channel
+        )
+    )
+
+
 async def write_as_a_core_from_before(pool: Pool, channel: Channel) -> None:
     """What a Core without content digests does to an open order of the channel, and to its row."""
     await pool.execute(
@@ -213,9 +222,9 @@ async def test_the_filler_goes_on_after_a_channel_that_it_cannot_fill_in(
     filler.unknown(STORE)
     filler.unknown(Channel("store", "2"))
     async with asyncio.timeout(30):
-        while (digests := await told(pool))["store:2"] is None:
+        while not await is_known(pool, "store:2"):
             pass
-    assert digests["store:1"] is None
+    assert (await told(pool))["store:1"] is None
     assert not running.done()
     running.cancel()
 

@@ -173,7 +173,9 @@ CHUNKED = (b"Content-Type: application/json", b"Transfer-Encoding: chunked")
 
 
 @pytest.mark.parametrize("path", ["/v1/orders", "/v1/sync"])
-@pytest.mark.parametrize("rest", [b"zz\r\n", b"5\r\n{}   xx", b"-1\r\n", b"2\r\n{}\r\n0\r\nbad"])
+@pytest.mark.parametrize(
+    "rest", [b"zz\r\n", b"5\r\n{}   xx", b"-1\r\n", b"2\r\n{}\r\n0\r\nbad\r\n\r\n"]
+)
 async def test_a_malformed_body_is_refused_at_once_and_the_connection_closed(
     core: CoreService, path: str, rest: bytes
 ) -> None:

@@ -39,7 +39,7 @@ async def make_small_topic(bootstrap: str, topic: str) -> None:
     await admin.start()
     configs = {**events_topic(topic, PARTITIONS).configs, "max.message.bytes": SMALL_TOPIC_BYTES}
     await admin.create_topics(
-        [NewTopic(topic, PARTITIONS, 1, {}, {k: str(v) for k, v in configs.items()})]
+        [NewTopic(topic, PARTITIONS, 1, topic_configs={k: str(v) for k, v in configs.items()})]
     )
     await admin.close()
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from core_api.storage.migrations.locking import alter_at_once
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -27,8 +29,8 @@ def upgrade() -> None:
     # In one statement each, so that no lock is held while another one is waited for.
     with op.get_context().autocommit_block():
         added = ", ".join(f"ADD COLUMN IF NOT EXISTS {n} {_COUNT}" for n in _COUNTS)
-        op.execute(f"ALTER TABLE channel_heads {added}")
-        op.execute("ALTER TABLE orders ADD COLUMN IF NOT EXISTS placed_by text")
+        alter_at_once(f"ALTER TABLE channel_heads {added}")
+        alter_at_once("ALTER TABLE orders ADD COLUMN IF NOT EXISTS placed_by text")
         for name, meaning in _COUNTS.items():
             op.execute(f"COMMENT ON COLUMN channel_heads.{name} IS '{meaning}'")
         op.execute(
@@ -40,6 +42,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Go back."""
     with op.get_context().autocommit_block():
-        op.execute("ALTER TABLE orders DROP COLUMN IF EXISTS placed_by")
-        for name in _COUNTS:
-            op.execute(f"ALTER TABLE channel_heads DROP COLUMN IF EXISTS {name}")
+        alter_at_once("ALTER TABLE orders DROP COLUMN IF EXISTS placed_by")
+        dropped = ", ".join(f"DROP COLUMN IF EXISTS {name}" for name in _COUNTS)
+        alter_at_once(f"ALTER TABLE channel_heads {dropped}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.storage.migrations.locking import alter_at_once
 
 revision = "0006"
 down_revision = "0005"
@@ -28,36 +27,17 @@ _COMMENTS = {
     "content_digest": "of the open orders'' content; true while content_head is the head",
     "content_head": "the head, less the events that no content digest was kept for",
 }
-_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def upgrade() -> None:
     """Go forward."""
-    _alter(_ADD)
+    with op.get_context().autocommit_block():
+        alter_at_once(_ADD)
     for column, comment in _COMMENTS.items():
         op.execute(f"COMMENT ON COLUMN channel_heads.{column} IS '{comment}'")
 
 
 def downgrade() -> None:
     """Go back."""
-    _alter(_DROP)
-
-
-def _alter(statement: str) -> None:
-    """Run it as soon as its lock can be had.
-
-    Every order would wait behind a statement that waits for this lock, perhaps for a backup that
-    reads the table for an hour. So it does not wait for long, and tries again.
-    """
     with op.get_context().autocommit_block():
-        op.execute("SET lock_timeout = '200ms'")
-        while True:
-            try:
-                op.execute(statement)
-            except sa.exc.DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
-                    raise
-                time.sleep(0.5)
-            else:
-                break
-        op.execute("RESET lock_timeout")
+        alter_at_once(_DROP)

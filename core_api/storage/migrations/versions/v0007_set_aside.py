@@ -9,27 +9,12 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from core_api.storage.migrations.locking import alter_at_once
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
-
-# Who waits for a lock of a whole table keeps all others from that table who come later. So nobody
-# waits for long: it is tried until it is had at once.
-_ALTER = """
-DO $$
-BEGIN
-    LOOP
-        BEGIN
-            SET LOCAL lock_timeout = '200ms';
-            {statement};
-            EXIT;
-        EXCEPTION WHEN lock_not_available THEN
-            PERFORM pg_sleep(0.5);
-        END;
-    END LOOP;
-END $$
-"""
 
 
 def upgrade() -> None:
@@ -61,7 +46,10 @@ def upgrade() -> None:
     )
     with op.get_context().autocommit_block():
         # A default that is the same for all rows is kept once; no row is written.
-        _alter("orders ADD COLUMN IF NOT EXISTS placed_at timestamptz NOT NULL DEFAULT now()")
+        alter_at_once(
+            "ALTER TABLE orders ADD COLUMN IF NOT EXISTS"
+            " placed_at timestamptz NOT NULL DEFAULT now()"
+        )
         op.execute(
             "COMMENT ON COLUMN orders.placed_at IS"
             " 'by the database''s clock; created_at is by Core''s'"
@@ -75,10 +63,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Go back."""
     with op.get_context().autocommit_block():
-        _alter("orders DROP COLUMN IF EXISTS placed_at")
+        alter_at_once("ALTER TABLE orders DROP COLUMN IF EXISTS placed_at")
     op.drop_column("relay_leases", "renewed_at")
     op.drop_table("outbox_set_aside")
-
-
-def _alter(change: str) -> None:
-    op.execute(_ALTER.format(statement=f"ALTER TABLE {change}"))
