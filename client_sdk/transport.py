@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import datetime
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import msgspec
@@ -46,6 +46,7 @@ from client_sdk.signals import (
 )
 
 _MOST_CHANNELS_IN_URL: Final = 40
+_MOST_QUERY_CHARS: Final = 32 << 10
 _MAX_PROBLEM_BYTES: Final = 64 << 10
 _END_FOLLOWS_WITHIN_S: Final = 1.0
 _UNREACHABLE: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
@@ -107,8 +108,9 @@ class Transport:
         try:
             _check_url(command.url)
             async with self._http.stream(
-                "GET", command.url, params=parameters, headers=headers, timeout=timeout
-            ) as response:
+                "GET", command.url, headers=headers, timeout=timeout,
+                **_query(command.url, parameters),
+            ) as response:  # fmt: skip
                 if response.status_code != 200:
                     yield StreamEnded(generation, await _refusal(response, "ticket"))
                     return
@@ -193,6 +195,20 @@ def _instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise ValueError(f"the time {text[:40]!a} has no offset")
     return instant
+
+
+def _query(url: str, parameters: dict[str, str]) -> dict[str, Any]:
+    """What gives a request its query.
+
+    httpx refuses URLs of more than 64 KiB, which a ticket for hundreds of channels alone may have;
+    the target of the request's line may be longer.
+    """
+    query = urlencode(parameters)
+    if len(query) <= _MOST_QUERY_CHARS:
+        return {"params": parameters}
+    path = httpx.URL(url).raw_path
+    before = b"&" if b"?" in path else b"?"
+    return {"extensions": {"target": path + before + query.encode()}}
 
 
 def _check_url(url: str) -> None:

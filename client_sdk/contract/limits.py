@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from client_sdk.contract.text import MAX_SUBJECT
+
 MAX_ORDER_BYTES: Final = 58 * 1024
 """The most that an order may have, as JSON in UTF-8 and as the owner sees it, when it is placed or
 changed. A later step may add a reason; the event must still fit `MAX_EVENT_LINE_BYTES`."""
@@ -22,7 +24,7 @@ MAX_SYNC_BYTES: Final = 64 << 20
 MAX_SYNC_BODY_BYTES: Final = 128 * 1024
 """The longest body of `POST /v1/sync`: it takes `MAX_CHANNELS` channels of the longest names."""
 
-MAX_SUBJECT_CHARS: Final = 200
+MAX_SUBJECT_CHARS: Final = MAX_SUBJECT
 """The longest subject that a ticket for `MAX_CHANNELS` channels has room for."""
 
 _ID: Final = "x" * 64
