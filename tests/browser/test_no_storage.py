@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-no-storage")]
 
 _FORBIDDEN: Final = """
     const refuse = () => { throw new DOMException("The request was denied.", "SecurityError"); };
-    navigator.locks.request = () => Promise.reject(new DOMException("denied", "SecurityError"));
+    if (navigator.locks) navigator.locks.request = () => Promise.reject(new DOMException("denied", "SecurityError"));
     globalThis.BroadcastChannel = class { constructor() { refuse(); } };
 """
 WAYS: Final = {
