@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-no-storage")]
 
 _FORBIDDEN: Final = """
     const refuse = () => { throw new DOMException("The request was denied.", "SecurityError"); };
-    if (navigator.locks) navigator.locks.request = () => Promise.reject(new DOMException("denied", "SecurityError"));
+    const denied = () => Promise.reject(new DOMException("denied", "SecurityError"));
+    if (navigator.locks) navigator.locks.request = denied;
     globalThis.BroadcastChannel = class { constructor() { refuse(); } };
 """
 WAYS: Final = {

@@ -61,13 +61,13 @@ SERVER_READS_ANY_LOG: Final = Patch(
 TRUSTING: Final = (CLIENT_TAKES_GAPS, SERVER_PUSHES_GAPS, SERVER_READS_ANY_LOG)
 KEY_PER_ATTEMPT: Final = Patch(
     "client_sdk/producer.py",
-    "                response = await self._http.send(request)\n",
+    "                response = await self._http.send(request, stream=True)\n",
     '                request.headers["idempotency-key"] = self._new_key()\n'
-    "                response = await self._http.send(request)\n",
+    "                response = await self._http.send(request, stream=True)\n",
 )
 ANSWERED_LATE: Final = Patch(
     "core_api/commanding.py",
-    "        _, (outcome,) = await self._writes.ask([Write(rows, shard, claim)])\n",
-    "        _, (outcome,) = await self._writes.ask([Write(rows, shard, claim)])\n"
+    "        outcome = await self._writes.ask(Write(rows, shard, claim))\n",
+    "        outcome = await self._writes.ask(Write(rows, shard, claim))\n"
     '        await __import__("asyncio").sleep(0.5)\n',
 )

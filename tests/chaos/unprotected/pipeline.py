@@ -29,12 +29,12 @@ DELETE_AFTER_PUBLISH: Final = Protection(
     (
         Patch(
             "core_api/relay.py",
-            "        stored = await self._publish(turn.messages) if turn.messages else {}\n",
-            "        stored = {s: len(messages) for s, messages in turn.messages.items()}\n"
-            "        await self._settle(turn, stored, fences)\n"
+            "        published = await self._publish(turn)\n",
+            "        published = Published({s: len(m) for s, m in turn.messages.items()})\n"
+            "        await self._settle(turn, published, fences)\n"
             "        await asyncio.sleep(0.3)\n"
             "        if turn.messages:\n"
-            "            await self._publish(turn.messages)\n",
+            "            await self._publish(turn)\n",
         ),
         *TRUSTING,
         NEVER_DEGRADED,
@@ -76,7 +76,7 @@ TAKE_OVER: Final = Protection(
     (
         Patch(
             "core_api/storage/outbox.py",
-            "    WHERE l.expires_at <= now()\n",
+            "    WHERE l.expires_at <= now() OR l.renewed_at > now() + interval '1 s'\n",
             "    WHERE false\n",
         ),
     ),
@@ -84,7 +84,7 @@ TAKE_OVER: Final = Protection(
 
 READY_WHEN_READY: Final = Protection(
     "the relay says that it is ready whatever its trouble is",
-    (Patch("core_api/relay_main.py", "lambda: relay.trouble", "lambda: None"),),
+    (Patch("core_api/relay_main.py", "lambda: tasks.trouble or relay.trouble", "lambda: None"),),
 )
 
 FENCE: Final = Protection(
@@ -137,8 +137,8 @@ FULL_MAPPED: Final = Protection(
     (
         Patch(
             "core_api/storage/pool.py",
-            "    asyncpg.InsufficientResourcesError,",
-            "    # asyncpg.InsufficientResourcesError,",
+            '    "53": "it has no room left",',
+            '    "none": "it has no room left",',
         ),
     ),
 )
