@@ -13,6 +13,7 @@ from playwright.async_api import Page, Route
 
 from tests.browser.made_up import HTML, SNAPSHOT, Answers, Handler, good, problem
 from tests.browser.module_page import ModulePage, module_page
+from tests.conformance import cases
 from tests.conformance.cases import Json
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("module-shell")]
@@ -152,7 +153,7 @@ async def test_a_token_callback_that_gives_none_is_a_failure_that_passes(page: P
 
 
 async def test_a_command_names_its_key_and_the_version_that_was_seen(page: Page) -> None:
-    answers = Answers({"status": 200, "json": {"id": "a", "version": 3}})
+    answers = Answers({"status": 200, "json": cases.order({"id": "a", "version": 3})})
     answer = await send(page, answers, version=2)
     assert (answer["ok"], answer["order"]["version"]) == (True, 3)
     (request,) = answers.requests
@@ -169,7 +170,7 @@ async def test_a_command_without_a_version_goes_for_any(page: Page) -> None:
 
 async def test_a_refused_command_brings_the_order_as_it_stands(page: Page) -> None:
     refused = problem(412, "stale-version", "The order has changed since you read it")
-    body = json.loads(refused["body"]) | {"order": {"id": "a", "version": 9}}
+    body = json.loads(refused["body"]) | {"order": cases.order({"id": "a", "version": 9})}
     answer = await send(page, Answers(refused | {"body": json.dumps(body)}), version=2)
     assert (answer["ok"], answer["problem"], answer["detail"]) == (False, "stale-version", "why")
     assert answer["order"]["version"] == 9

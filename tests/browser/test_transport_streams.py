@@ -92,7 +92,7 @@ STREAM_FAILURES: Final = [
         "malformed",
         None,
     ),
-    ("a refusal without end", {"status": 401, "body": "x" * 70_000}, "malformed", None),
+    ("a refusal without end", {"status": 401, "body": "x" * 70_000}, "ticket", None),
     ("no network", {"abort": "internetdisconnected"}, "unreachable", None),
 ]
 
@@ -112,7 +112,7 @@ async def test_a_stream_that_cannot_be_had_says_why(
 
 async def test_an_address_that_is_none_is_a_failure_and_no_bug(page: Page) -> None:
     (ended,) = await stream(page, Answers(), url="http://[")
-    assert ended["failure"]["kind"] == "unreachable"
+    assert ended["failure"]["kind"] == "malformed"
 
 
 async def test_a_relative_address_is_the_pages_own(page: Page) -> None:
