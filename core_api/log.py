@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, event_id
-from client_sdk.contract.digest import EMPTY, content_hash, order_hash
+from client_sdk.contract.digest import EMPTY, content_hash, hash_of, order_hash
 from client_sdk.contract.order import Order
 from core_api.orders import Change, table_view
 
@@ -85,12 +85,13 @@ def compose(change: Change, before: Views | None) -> LogWrite:
     order = change.after
     owner = one_line(msgspec.json.encode(order))
     delta = _signed(_hash_if_open(change.before) ^ _hash_if_open(order))
-    content = _content_delta(change, before.owner if before else None, owner)
+    content = _content_delta(change, before.owner if before else None, order)
     entries = [Entry(str(Channel("store", order.store_id)), _body(change, owner), delta, content)]
     table: bytes | None = None
     if order.table_id is not None:
-        table = one_line(msgspec.json.encode(table_view(order)))
-        content = _content_delta(change, before.table if before else None, table)
+        shown = table_view(order)
+        table = one_line(msgspec.json.encode(shown))
+        content = _content_delta(change, before.table if before else None, shown)
         name = str(Channel("table", order.store_id, order.table_id))
         entries.append(Entry(name, _body(change, table), delta, content))
     entries.sort(key=lambda entry: entry.channel)
@@ -121,11 +122,11 @@ def _hash_if_open(order: Order | None) -> int:
     return order_hash(order.id, order.version) if order is not None and order.is_open else EMPTY
 
 
-def _content_delta(change: Change, before: str | None, after: bytes) -> int:
+def _content_delta(change: Change, before: str | None, after: Order) -> int:
     delta = EMPTY
     if change.before is not None and change.before.is_open and before is not None:
         delta ^= content_hash(before)
-    return delta ^ content_hash(after) if change.after.is_open else delta
+    return delta ^ hash_of(after) if after.is_open else delta
 
 
 def _signed(digest: int) -> int:

@@ -48,9 +48,12 @@ def content_hash(order: bytes | str | msgspec.Raw) -> int:
         msgspec.DecodeError: it is no JSON object, is nested without end, or has a number that is
             not an integer.
     """
-    return int.from_bytes(
-        sha256(canonical(decode(_decoder, order))).digest()[:_CONTENT_BYTES], "big"
-    )
+    return hash_of(decode(_decoder, order))
+
+
+def hash_of(order: object) -> int:
+    """The same for an order that is at hand as a value: it must encode to that JSON."""
+    return int.from_bytes(sha256(canonical(order)).digest()[:_CONTENT_BYTES], "big")
 
 
 def _refuse_fraction(_text: str) -> NoReturn:

@@ -51,7 +51,7 @@ _SEED: Final = 11
 _ROOMY: Final = {
     f"YABAM_OPEN_{of}_{what}": most
     for of in ("TABLE", "SUBJECT", "STORE")
-    for what, most in (("ORDERS", "1000000"), ("BYTES", str(47 << 20)))
+    for what, most in (("ORDERS", "1000000"), ("BYTES", str(30 << 20)))
 }
 _COMMANDS_S: Final = 25.0
 """About what the write path takes, its database included."""
