@@ -273,7 +273,7 @@ class TestSigningIn:
         ("held", "message"),
         [
             ("rubbish", "This is not a token"),
-            (token("ops", lifetime_s=-1), "The server refused this token"),
+            (token("ops", lifetime_s=-1), "has expired"),
             (token("owner", "1"), "takes a token of role ops"),
             (token("ops")[:-6] + "AAAAAA", "The server refused this token"),
         ],

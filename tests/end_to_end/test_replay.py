@@ -21,8 +21,7 @@ from tests.end_to_end.followers import Follower, prove
 from tests.end_to_end.proxy import Proxy
 
 REAL_ORDERS = Path(os.environ.get("YABAM_REAL_ORDERS", "../shared/data/takeaway-orders.csv.gz"))
-ORDERS = 500
-"""Some 3,000 commands, which 20 clients follow through many cuts; `make load-test` takes more."""
+ORDERS = 2_000
 DISHES = ("Plain Papadum", "King Prawn Balti", "Garlic Naan", "Mushroom Rice", "비빔밥", "Chai")
 STORES = 8
 TABLES = 6
@@ -76,7 +75,7 @@ async def cut_now_and_then(proxy: Proxy, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("source", ["real" if REAL_ORDERS.exists() else "drawn"])
-async def test_no_event_of_500_orders_is_lost_doubled_or_out_of_order(
+async def test_no_event_of_2000_orders_is_lost_doubled_or_out_of_order(
     stack: Installation, source: str
 ) -> None:
     planned = orders(source)

@@ -3,7 +3,7 @@
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
 import {
-  Kept, TokenError, onLink, readToken, reloadWith, takeFragment, takeProblem,
+  Kept, TokenError, onLink, readToken, refusalOf, reloadWith, takeFragment, takeProblem,
 } from "../shared/session.js";
 import { keepsNothing } from "../shared/storage.js";
 import "./texts.js";
@@ -25,7 +25,9 @@ function open(token) {
     kept.save({ token: session.token }, false);
     byId("sign-in").hidden = true;
     byId("token").value = "";
-    page = new OpsPage(session.token, leave);
+    page = new OpsPage(session.token, (problem) =>
+      leave(problem === "tokenRefused" ? refusalOf(session, Date.now()) : problem),
+    );
     page.start();
   } catch (problem) {
     if (!(problem instanceof TokenError)) throw problem;
