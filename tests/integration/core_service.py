@@ -80,5 +80,5 @@ def an_order(store: str, table: str | None = "5", **more: Any) -> dict[str, Any]
         "table_id": table,
         "currency": "KRW",
         "items": [ITEM],
-        "guest": {"name": "Kim", "phone": "010"},
+        "guest": {"name": "Kim", "phone": "010-5550"},
     } | more

@@ -89,7 +89,7 @@ async def test_t3_a_tables_token_shows_its_own_table_and_no_owners_field(
     shown = [await call.send(core.client, who) for call in calls(store, own)]
     assert any(response.status_code == 200 for response in shown)
     for response in shown:
-        for text in ("guest", "Kim", "010", "placed_by", other, no_table):
+        for text in ("guest", "Kim", "010-5550", "placed_by", other, no_table):
             assert text not in response.text
 
 

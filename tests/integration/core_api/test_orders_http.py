@@ -43,7 +43,7 @@ async def test_a_placed_order_is_there_to_be_read(core: CoreService) -> None:
     assert read.json() == order
     assert order["total"] == 7000
     assert order["status"] == "placed"
-    assert order["guest"] == {"name": "Kim", "phone": "010"}
+    assert order["guest"] == {"name": "Kim", "phone": "010-5550"}
 
 
 async def test_an_order_goes_through_its_life(core: CoreService) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -44,7 +44,6 @@ class Reading:
             time.time,
         )
         self.offsets: dict[int, int] = {}
-        self._watch()
         self.task = asyncio.create_task(self.source.run())
 
     def head(self, store: str) -> int | None:
@@ -74,21 +73,19 @@ class Reading:
     async def until_warm(self) -> None:
         await self.until(lambda: self.hub.warm)
 
-    def _watch(self) -> None:
+    @contextmanager
+    def noting_offsets(self) -> Iterator[None]:
         """Note the offset of each record that the source gives to its intake."""
-        take, offsets = Intake.take, self.offsets
+        take = Intake.take
 
         def noted(intake: Intake, partition: int, offset: int, *rest: Any) -> int | None:
             again = take(intake, partition, offset, *rest)
             if intake._hub is self.hub:
-                offsets[partition] = offset
+                self.offsets[partition] = offset
             return again
 
-        self._take = mock.patch.object(Intake, "take", noted)
-        self._take.start()
-
-    def stop_watching(self) -> None:
-        self._take.stop()
+        with mock.patch.object(Intake, "take", noted):
+            yield
 
     def _lose(self, missing: bool) -> None:
         self.lost.append(missing)
@@ -104,9 +101,9 @@ async def reading(
 ) -> AsyncIterator[Reading]:
     me = Reading(bootstrap, topic, owned or set(range(PARTITIONS)), window_s)
     try:
-        yield me
+        with me.noting_offsets():
+            yield me
     finally:
-        me.stop_watching()
         me.task.cancel()
         with contextlib.suppress(asyncio.CancelledError, SettingsError):
             await me.task
