@@ -145,9 +145,10 @@ def read_till(path: Path) -> tuple[int, int]:
     """How many payments are booked, and the cursor that is kept beside them."""
     try:
         with sqlite3.connect(path) as database:
-            (takings,) = database.execute("SELECT count(*) FROM takings").fetchone()
-            row = database.execute("SELECT checkpoint FROM yabam_cursor").fetchone()
+            takings, checkpoint = database.execute(
+                "SELECT (SELECT count(*) FROM takings), (SELECT checkpoint FROM yabam_cursor)"
+            ).fetchone()  # one statement: the program goes on meanwhile
     except sqlite3.OperationalError:
         return 0, 0
-    position = re.search(rb'"store:1":(\d+)', row[0]) if row else None
+    position = re.search(rb'"store:1":(\d+)', checkpoint) if checkpoint else None
     return takings, int(position[1]) if position else 0
