@@ -6,6 +6,7 @@ go on, the poisoned channels' own clients get all of theirs, and the watermark m
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 import uuid
@@ -32,6 +33,7 @@ _INBOUND: Final = "orders.inbound"
 _TOO_LARGE_FOR_KAFKA: Final = 1_500_000
 _JUST_TAKEN_BY_KAFKA: Final = 1_000_000
 _FRESH_S: Final = 5.0
+_ATTEMPTS: Final = 5
 _PAD: Final = "UPDATE channel_log SET body = '\"padding\":\"' || repeat('x', $2) || '\",' || body"
 _RENAME: Final = (
     "UPDATE channel_log SET type = 'order.teleported',"
@@ -141,7 +143,7 @@ async def _takes(ward: Ward, path: str, order: dict[str, Any], headers: dict[str
     """Whether the door takes the order; the owner rejects what was taken, which is as large."""
     batch = path.endswith("batch")
     body = {"items": [{"idempotency_key": str(uuid.uuid4()), "order": order}]} if batch else order
-    answer = await ward.http.post(path, json=body, headers=headers)
+    answer = await _answered(ward, path, body, headers)
     status, placed = answer.status_code, answer.json()
     if batch and status < 300:
         (result,) = placed["results"]
@@ -151,8 +153,20 @@ async def _takes(ward: Ward, path: str, order: dict[str, Any], headers: dict[str
     if status < 300:
         steps = f"/v1/orders/{placed['id']}/transitions"
         owner = ward.owner(order["store_id"])
-        await ward.http.post(steps, json={"to": "rejected"}, headers=owner)
+        await _answered(ward, steps, {"to": "rejected"}, owner)
     return bool(status < 300)
+
+
+async def _answered(
+    ward: Ward, path: str, body: dict[str, Any], headers: dict[str, str]
+) -> httpx.Response:
+    """The answer to a command; one that Core puts off (503, Retry-After) is sent again."""
+    for _ in range(_ATTEMPTS):
+        answer = await ward.http.post(path, json=body, headers=headers)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        await asyncio.sleep(float(answer.headers["retry-after"]))
+    return answer
 
 
 async def _hostile_texts(ward: Ward) -> str:
@@ -195,7 +209,7 @@ async def _rows_of_an_old_core(ward: Ward) -> str:
 
 async def _place(ward: Ward, store: str) -> str:
     headers = ward.owner(store)
-    answer = await ward.http.post("/v1/orders", json=order_of(store, 1, "row"), headers=headers)
+    answer = await _answered(ward, "/v1/orders", order_of(store, 1, "row"), headers)
     if answer.status_code != 201:
         raise NotInjectedError(f"an ordinary order is taken: it was answered {answer.status_code}")
     return str(answer.json()["id"])

@@ -112,6 +112,29 @@ FOREIGN_SKIPPED: Final = Protection(
     ),
 )
 
+POISON_SET_ASIDE: Final = Protection(
+    "nothing that cannot be handled is set aside: no row by the relay, no device's report by Core, "
+    "no record by the event server",
+    (
+        *FOREIGN_SKIPPED.patches,
+        Patch(
+            "core_api/turn.py",
+            "    held.refused[rows[0].id] = reason\n    return True\n",
+            "    return False\n",
+        ),
+        Patch(
+            "core_api/turn.py",
+            "        if message.size <= MAX_RECORD_BYTES:\n            return message, None\n",
+            "        return message, None\n",
+        ),
+        Patch(
+            "core_api/devices.py",
+            "            if len(batch) == 1:\n",
+            "            if batch:\n                raise\n            if False:\n",
+        ),
+    ),
+)
+
 TRIM_NOTICED: Final = Protection(
     "the event server goes on at whatever offset there is; it and the client let gaps pass",
     (

@@ -51,7 +51,7 @@ TRIALS: Final = (
     Trial("stall-postgres", pipeline.UNREACHABLE_MAPPED, scale=1.0, patience_s=45),
     Trial("disk-full", pipeline.FULL_MAPPED),
     Trial("foreign-records", delivery.FOREIGN_SKIPPED),
-    Trial("poison", delivery.FOREIGN_SKIPPED),
+    Trial("poison", delivery.POISON_SET_ASIDE),
     Trial("trimmed-log", delivery.TRIM_NOTICED),
     Trial("net-stall", delivery.SILENCE_AT_CLIENT),
     Trial("net-stall-streams", delivery.SILENCE_AT_CLIENT),
