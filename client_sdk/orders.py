@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from msgspec import UNSET
@@ -46,18 +46,36 @@ class _Digests:
     """Both digests of one channel's open orders."""
 
     versions: int = EMPTY
-    contents: int = EMPTY
-    unknown: int = 0
+    _contents: int = EMPTY
+    _unknown: int = 0
     """Orders whose content is not known, as they were not read from the wire."""
+    _uncounted: dict[str, Order] = field(default_factory=dict)
+    """Orders, by id, that are not in the content digest yet. Most are replaced before anybody asks
+    for it, and an order's hash costs several times what reading it does."""
 
-    def add(self, order: Order, sign: Literal[1, -1]) -> None:
-        """Take the order in, or out again: XOR undoes itself."""
+    def put(self, order: Order) -> None:
+        """Take the order in."""
         self.versions ^= order_hash(order.id, order.version)
+        self._uncounted[order.id] = order
+
+    def remove(self, order: Order) -> None:
+        """Take the order out again: XOR undoes itself."""
+        self.versions ^= order_hash(order.id, order.version)
+        if self._uncounted.pop(order.id, None) is None:
+            self._count(order, -1)
+
+    def contents(self) -> int | None:
+        """The content digest; None: the content of an order is not known."""
+        while self._uncounted:
+            self._count(self._uncounted.popitem()[1], 1)
+        return None if self._unknown else self._contents
+
+    def _count(self, order: Order, sign: Literal[1, -1]) -> None:
         content = order.content
         if content is None:
-            self.unknown += sign
+            self._unknown += sign
         else:
-            self.contents ^= content
+            self._contents ^= content
 
 
 class OrderBook:
@@ -120,8 +138,7 @@ class OrderBook:
 
         None: an order of the channel was not read from the wire, so it cannot be told.
         """
-        digests = self._digests.get(channel, _Digests())
-        return None if digests.unknown else digests.contents
+        return self._digests.get(channel, _Digests()).contents()
 
     def get(self, order_id: str) -> Order | None:
         """An open order by its id."""
@@ -174,15 +191,15 @@ class OrderBook:
     def _keep(self, channel: str, known: Order | None, order: Order) -> None:
         digests = self._digests.setdefault(channel, _Digests())
         if known is not None:
-            digests.add(known, -1)
+            digests.remove(known)
         self._channels[channel][order.id] = order
-        digests.add(order, 1)
+        digests.put(order)
 
     def _remove(self, channel: str, order_id: str, final: Order | None) -> bool:
         known = self._channels.get(channel, {}).pop(order_id, None)
         if known is None:
             return False
-        self._digests[channel].add(known, -1)
+        self._digests[channel].remove(known)
         self._changes.append(BookChange("removed", channel, order_id, final))
         return True
 

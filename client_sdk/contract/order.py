@@ -93,7 +93,14 @@ class Order(Struct, frozen=True, dict=True):
 
     @property
     def content(self) -> int | None:
-        """What it adds to the content digest; None: it was not read from the wire as it stands."""
+        """What it adds to the content digest; None: it was not read from the wire as it stands.
+
+        That of an event's order is worked out when it is first asked for: most are replaced by the
+        next event before anybody asks.
+        """
+        event = self.__dict__.pop("_event", None)
+        if event is not None:
+            keep_content(self, decode(_content_decoder, event).data)
         return self.__dict__.get("_content")
 
 
@@ -144,7 +151,7 @@ def decode_event(data: bytes | str) -> OrderEvent:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an event.
     """
     event = decode(_event_decoder, data)
-    keep_content(event.data, decode(_content_decoder, data).data)
+    event.data.__dict__["_event"] = data
     return event
 
 
