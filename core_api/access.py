@@ -11,37 +11,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.order import Order
+from core_api.callers import Caller
 from core_api.errors import ForbiddenError, NotFoundError
 from core_api.orders import Target
-
-Role = Literal["owner", "table", "producer", "ops"]
-EVERY_STORE = "*"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls, as its token says."""
-
-    subject: str
-    role: Role
-    stores: frozenset[str] = frozenset()
-    """The stores of an owner or a producer; `*` stands for all."""
-    table: Channel | None = None
-    """The channel of a table."""
-
-    def has_store(self, store_id: str) -> bool:
-        """Whether an owner's or a producer's token names the store."""
-        return store_id in self.stores or EVERY_STORE in self.stores
-
-    @property
-    def sees_owner_fields(self) -> bool:
-        """Whether orders are shown whole, or as their table sees them."""
-        return self.role != "table"
 
 
 def check_sync(caller: Caller, channel: Channel) -> None:

@@ -28,7 +28,7 @@ from core_api.tracing import traced
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from core_api.access import Caller
+    from core_api.callers import Caller
     from core_api.idempotency import Idempotency
     from core_api.ingest_metrics import IngestMetrics
     from core_api.orders import ChangeOrder, PlaceOrder, Transition

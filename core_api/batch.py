@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from client_sdk.contract.problem import Problem
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.errors import CoreError
 from core_api.idempotency import Idempotency, parse_key

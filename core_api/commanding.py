@@ -21,8 +21,8 @@ from client_sdk.contract.record import partition_of
 from client_sdk.contract.text import is_order_id
 from client_sdk.contract.text import shown as quoted
 from core_api import access
-from core_api.access import Caller
 from core_api.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
+from core_api.callers import Caller
 from core_api.errors import (
     ConflictError,
     ImpossibleTransitionError,

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import ChannelError
 from client_sdk.contract.text import MAX_SUBJECT, is_subject, shown
-from core_api.access import EVERY_STORE, Caller, Role
+from core_api.callers import EVERY_STORE, Caller, Role
 from core_api.errors import CoreError, SettingsError
 from core_api.logs import configure
 from core_api.main import (

@@ -18,9 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
-from core_api.patience import Patience
 from server_common.http_rules import Refusal, bad_request, refusal_of
 from server_common.limits import CORE_HEAD_BYTES
+from server_common.read_timeout import ReadTimeout
 
 MAX_HEAD_BYTES: Final = CORE_HEAD_BYTES
 """The longest head of a request; a GET of Fetch Sync for 500 channels may fill much of it."""
@@ -34,7 +34,7 @@ class Connection(HttpToolsProtocol):
     """One connection.
 
     Args:
-        patience: how long a request may take to come.
+        read_timeout: how long a request may take to come.
         config: uvicorn's.
         server_state: uvicorn's.
         app_state: uvicorn's.
@@ -42,14 +42,14 @@ class Connection(HttpToolsProtocol):
 
     def __init__(
         self,
-        patience: Patience,
+        read_timeout: ReadTimeout,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._patience = patience
+        self._read_timeout = read_timeout
         self._tail = b""
         self._head_bytes = 0
         self._in_body = False
@@ -59,15 +59,15 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The client is there."""
         super().connection_made(transport)
-        self._patience.begin(self)
+        self._read_timeout.begin(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or we have cut the connection."""
-        self._patience.end(self)
+        self._read_timeout.end(self)
         self._waiting = b""
         super().connection_lost(exc)
 
-    def lose_patience(self) -> None:
+    def time_out(self) -> None:
         """The client takes too long over its request."""
         self.transport.abort()
 
@@ -113,9 +113,9 @@ class Connection(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         self._parse(data)
         if self._in_body or self._head_bytes:
-            self._patience.begin(self)
+            self._read_timeout.begin(self)
         else:
-            self._patience.end(self)
+            self._read_timeout.end(self)
 
     def _parse(self, data: bytes) -> None:
         """Take the next bytes, up to a request that has to be answered first."""

@@ -13,7 +13,7 @@ import httpx
 import structlog
 from prometheus_client import CollectorRegistry
 
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.dashboard import Look, Sampler
 from core_api.dashboard_figures import Reading, Round
 from core_api.dashboard_scrape import ANSWER_WITHIN_S, Scraper, reading_of

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.device import DeviceMode, DeviceReport
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.errors import UnavailableError
 
 if TYPE_CHECKING:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from client_sdk.contract.channel import Channel, parse_channel
+from client_sdk.contract.limits import MAX_TICKET_CHARS
 from client_sdk.contract.sync import ResetReason, StreamGrant
-from client_sdk.contract.ticket import MAX_TICKET_CHARS, Ticket, TicketKeys
-from core_api.access import Caller, check_sync
+from client_sdk.contract.ticket import Ticket, TicketKeys
+from core_api.access import check_sync
+from core_api.callers import Caller
 from core_api.errors import BadRequestError, UnavailableError
 from core_api.gather import Gatherer
 from core_api.large import LargeAnswers

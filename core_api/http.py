@@ -21,8 +21,9 @@ from starlette.types import ASGIApp
 
 from client_sdk.contract.device import HEADER
 from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
-from core_api.access import Caller, check_devices
+from core_api.access import check_devices
 from core_api.batch import MAX_BATCH_BYTES, Batch, place_all
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.devices import DeviceLog, Devices, note_divergence, sightings_of
 from core_api.errors import (

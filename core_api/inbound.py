@@ -26,7 +26,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from client_sdk.contract.text import KEY_PATTERN, whole
-from core_api.access import EVERY_STORE, Caller
+from core_api.callers import EVERY_STORE, Caller
 from core_api.errors import BadRequestError, InvalidError
 from core_api.idempotency import Idempotency, parse_key
 from core_api.orders import ChangeOrder, PlaceOrder, Transition

@@ -24,8 +24,8 @@ from aiokafka.errors import (
 
 from core_api.errors import UnavailableError
 from core_api.inbound import InboundRecord, without_value
+from core_api.kafka_messages import Message
 from core_api.topics import BrokerError, Topic, ensure_topics
-from core_api.turn import Message
 from server_common.kafka import start_client, stop_consumer
 
 if TYPE_CHECKING:

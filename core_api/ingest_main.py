@@ -11,8 +11,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from core_api.access import Caller
 from core_api.applier import Applier, Commands
+from core_api.callers import Caller
 from core_api.ingest import GROUP, Ingest, KafkaDeadLetters
 from core_api.ingest_metrics import IngestMetrics
 from core_api.ops import OpsServer, ops_app

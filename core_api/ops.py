@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from client_sdk.contract.problem import MEDIA_TYPE, TITLES, encode_problem, problem
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.errors import CoreError, ForbiddenError, UnauthorizedError
 
 _CLOSE_S: Final = 2

@@ -28,8 +28,8 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 
+from core_api.kafka_messages import Message, Published, Refused
 from core_api.topics import BrokerError, Topic, ensure_topics
-from core_api.turn import Message, Published, Refused
 from server_common.limits import PUBLICATION_BYTES
 
 if TYPE_CHECKING:

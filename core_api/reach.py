@@ -19,21 +19,20 @@ import structlog
 
 from client_sdk.contract.record import partition_of
 from core_api.errors import UnavailableError
+from core_api.kafka_messages import Message
+from core_api.reach_metrics import KINDS, AlarmMetrics
 from core_api.storage.devices import Unreached, find_unreached, mark_told, untold
-from core_api.turn import Message
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from core_api.publisher import KafkaPublisher
-    from core_api.relay_metrics import RelayMetrics
     from core_api.storage.pool import Pool
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 RECORD_TYPE: Final = b"store.unreached"
 _BATCH: Final = 200
-KINDS: Final = ("unreceived", "unaccepted")
 
 
 class Alert(msgspec.Struct, frozen=True, tag_field="type", tag="store.unreached"):
@@ -80,7 +79,7 @@ class Reach:
         self,
         pool: Pool,
         publisher: KafkaPublisher,
-        metrics: RelayMetrics,
+        metrics: AlarmMetrics,
         settings: ReachSettings,
         now_ms: Callable[[], int],
     ) -> None:

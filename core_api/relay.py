@@ -31,10 +31,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from core_api.errors import CoreError, SettingsError, UnavailableError
+from core_api.kafka_messages import Published
 from core_api.leases import next_pause, plan_leases
 from core_api.relay_ports import Lifetime, Publisher, Shelf
 from core_api.topics import BrokerError
-from core_api.turn import Held, Published, Turn, compose, narrow, settle
+from core_api.turn import Held, Turn, compose, narrow, settle
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.hints import Hints
 from core_api.ops import OpsServer, ops_app
 from core_api.publisher import KafkaPublisher
 from core_api.reach import Reach, ReachSettings
+from core_api.reach_metrics import AlarmMetrics
 from core_api.relay import Relay
 from core_api.relay_metrics import RelayMetrics
 from core_api.restore_main import lifetime_guard
@@ -78,7 +79,7 @@ async def run_relay(
     reach = Reach(
         pool,
         KafkaPublisher(bootstrap, alerts_topic(watch.topic)),
-        metrics,
+        AlarmMetrics(registry),
         watch,
         lambda: int(time.time() * 1000),
     )

@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 CHANGES: Final = ("claimed", "released", "lost")
 FAILURES: Final = ("kafka", "postgres")
-UNREACHED: Final = ("unreceived", "unaccepted")
 TASKS: Final = ("relay", "hints", "reach")
 
 
@@ -91,18 +90,6 @@ class RelayMetrics:
             "Producers thrown away after an error that they cannot recover from",
             registry=registry,
         )
-        self.unreached = Gauge(
-            "yabam_relay_unreached_orders",
-            "Orders that no device of their store has received, or nobody has accepted, in time",
-            ["kind"],
-            registry=registry,
-        )
-        self.alerts = Counter(
-            "yabam_relay_unreached_alerts",
-            "Orders that reach nobody, told on the alerts topic",
-            ["kind"],
-            registry=registry,
-        )
         self.watermark_age = Gauge(
             "yabam_relay_watermark_age_seconds",
             "Since the oldest last watermark of the shards owned; over 5 s streams degrade",
@@ -122,9 +109,6 @@ class RelayMetrics:
             self.restarts.labels(task)
         for on in FAILURES:
             self.failures.labels(on)
-        for kind in UNREACHED:
-            self.unreached.labels(kind)
-            self.alerts.labels(kind)
 
     def watch_watermark(self, age_s: Callable[[], float]) -> None:
         """Ask `age_s` for the watermark's age whenever the numbers are read."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from core_api.kafka_messages import Message, Published
 from core_api.leases import Lease
-from core_api.turn import Message, Published, Reading
+from core_api.turn import Reading
 
 if TYPE_CHECKING:
     from core_api.storage.outbox import Depth

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.device import DeviceReport, parse_device
 from client_sdk.contract.errors import ChannelError, DeviceError
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.errors import BadRequestError, InvalidError
 from core_api.idempotency import Idempotency, parse_key
 

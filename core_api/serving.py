@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from core_api.connections import Connection
 from core_api.errors import SettingsError
-from core_api.patience import Patience
+from server_common.read_timeout import ReadTimeout
 
 log = structlog.get_logger()
 
@@ -97,7 +97,9 @@ class Server(uvicorn.Server):
                 app,
                 loop="uvloop",
                 # uvicorn only ever calls it.
-                http=cast(type[asyncio.Protocol], partial(Connection, Patience(request_timeout_s))),
+                http=cast(
+                    type[asyncio.Protocol], partial(Connection, ReadTimeout(request_timeout_s))
+                ),
                 ws="none",
                 lifespan="off",
                 log_config=None,

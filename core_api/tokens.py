@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.text import is_id, is_subject
-from core_api.access import EVERY_STORE, Caller, Role
+from core_api.callers import EVERY_STORE, Caller, Role
 from core_api.errors import SettingsError, UnauthorizedError
 
 AUDIENCE: Final = "yabam"

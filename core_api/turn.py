@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from client_sdk.contract.record import (
     OmittedRecord,
@@ -20,26 +20,12 @@ from client_sdk.contract.record import (
     encode_sent,
     encode_watermark_record,
 )
+from core_api.kafka_messages import Message
 from core_api.leases import watermark_due
 
 MAX_RECORD_BYTES: Final = 1024 * 1024 - 4096
 """What a record may have in all, so that it fits into the events topic's `max.message.bytes` alone.
 The rest is for what Kafka puts around it."""
-
-
-class Message(NamedTuple):
-    """One Kafka record, ready to be sent."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
-    timestamp_ms: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of key, value and headers."""
-        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +105,6 @@ class Turn:
     """The shards whose last message is a watermark."""
     left_out: Mapping[int, str]
     """The rows of which only is told that there is an event, and why; by their ids."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """What Kafka will never take as it is, however often it is sent."""
-
-    count: int
-    """How many of the partition's first messages were sent in one batch."""
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What has become of the messages of each partition; one that failed otherwise is missing."""
-
-    stored: dict[int, int] = field(default_factory=dict)
-    """How many are stored for certain: always the first ones."""
-    refused: dict[int, Refused] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from client_sdk.contract.order import Order
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.errors import IdempotencyMismatchError
 from core_api.idempotency import Idempotency
 from core_api.log import LogWrite

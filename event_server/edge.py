@@ -21,10 +21,10 @@ from event_server.edge_stream import EdgeStream
 from event_server.errors import RefusedError
 from event_server.heads import Heads
 from event_server.metrics import EventMetrics
-from event_server.patience import Patience
 from event_server.problems import of_refusal, respond
 from event_server.stream import parse_request, refuse_body
 from event_server.streams import Streams
+from server_common.read_timeout import ReadTimeout
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Edge:
         cors_origins: whose pages may read.
         buffer_bytes: how much may wait for a slow client.
         monotonic: seconds.
-        patience: how long a request may take to come.
+        read_timeout: how long a request may take to come.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class Edge:
         cors_origins: Iterable[str],
         buffer_bytes: int,
         monotonic: Callable[[], float],
-        patience: Patience,
+        read_timeout: ReadTimeout,
     ) -> None:
         self.streams = streams
         self.metrics = metrics
         self.heads = Heads(cors_origins)
         self.buffer_bytes = buffer_bytes
         self.monotonic = monotonic
-        self.patience = patience
+        self.read_timeout = read_timeout
 
     def protocol(
         self,
@@ -81,7 +81,7 @@ class Connection(Requests):
         app_state: dict[str, Any],
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
-        super().__init__(config, server_state, app_state, loop, edge.patience)
+        super().__init__(config, server_state, app_state, loop, edge.read_timeout)
         self._edge = edge
         self._stream: EdgeStream | None = None
 

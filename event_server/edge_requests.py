@@ -21,9 +21,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from event_server.errors import RefusedError
-from event_server.patience import Patience
 from event_server.request_head import check_head
 from server_common.limits import EVENTS_HEAD_BYTES
+from server_common.read_timeout import ReadTimeout
 
 PATH: Final = b"/v1/stream"
 MAX_HEAD_BYTES: Final = EVENTS_HEAD_BYTES
@@ -54,7 +54,7 @@ class Requests(HttpToolsProtocol):
     """
 
     __slots__ = (
-        "_application", "_head", "_head_bytes", "_in_body", "_making", "_patience", "_tail",
+        "_application", "_head", "_head_bytes", "_in_body", "_making", "_read_timeout", "_tail",
         "_url", "_waiting", "asked", "loop", "parser", "server_state", "timeout_keep_alive_task",
         "transport", "write_paused",
     )  # fmt: skip
@@ -65,7 +65,7 @@ class Requests(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         loop: asyncio.AbstractEventLoop | None,
-        patience: Patience,
+        read_timeout: ReadTimeout,
     ) -> None:
         # uvicorn's own __init__ runs when an application request comes.
         self.loop = loop or asyncio.get_running_loop()
@@ -74,7 +74,7 @@ class Requests(HttpToolsProtocol):
         self.asked: Asked | None = None
         self.write_paused = False
         self._making = (config, app_state)
-        self._patience = patience
+        self._read_timeout = read_timeout
         self._application = False
         self._in_body = False
         self._head_bytes = 0
@@ -133,11 +133,11 @@ class Requests(HttpToolsProtocol):
         """The client is there."""
         self.transport = transport
         self.server_state.connections.add(self)
-        self._patience.begin(self)
+        self._read_timeout.begin(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or we have cut the connection."""
-        self._patience.end(self)
+        self._read_timeout.end(self)
         self._unset_keepalive_if_required()
         self.asked, self._waiting = None, b""
         if self._application:
@@ -172,7 +172,7 @@ class Requests(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def lose_patience(self) -> None:
+    def time_out(self) -> None:
         """The client takes too long over its request."""
         self.transport.abort()
 
@@ -182,9 +182,9 @@ class Requests(HttpToolsProtocol):
         """Take the next bytes, up to a request that has to be answered first."""
         self._parse(data)
         if self.asked is None and (self._in_body or self._head_bytes):
-            self._patience.begin(self)
+            self._read_timeout.begin(self)
         else:
-            self._patience.end(self)
+            self._read_timeout.end(self)
 
     def _parse(self, data: bytes) -> None:
         if self.parser is None:

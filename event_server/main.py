@@ -24,7 +24,6 @@ from event_server.http import EventApi
 from event_server.hub import Hub
 from event_server.latency import PushLatency
 from event_server.metrics import SOURCE, TIMER, EventMetrics
-from event_server.patience import Patience
 from event_server.ring import Rings
 from event_server.serving import Server, allow_open_files, give_up_on_dead_peers
 from event_server.settings import EventSettings
@@ -32,6 +31,7 @@ from event_server.source import KafkaSource, Where
 from event_server.stream import Placement, Timing
 from event_server.streams import TICK_S, Limits, Streams
 from event_server.workers import when_orphaned
+from server_common.read_timeout import ReadTimeout
 from server_common.supervision import Supervisor, Work
 
 log = structlog.get_logger()
@@ -86,7 +86,7 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
         settings.cors_origins,
         settings.events_buffer_bytes,
         time.monotonic,
-        Patience(settings.events_request_timeout_s),
+        ReadTimeout(settings.events_request_timeout_s),
     )
     http = Server(
         api.app(settings.cors_origins),

@@ -22,10 +22,10 @@ from client_sdk.contract.limits import (
     MAX_SUBJECT_CHARS,
     MAX_SYNC_BODY_BYTES,
     MAX_SYNC_BYTES,
+    MAX_TICKET_CHARS,
     REASON_BYTES,
 )
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS
-from client_sdk.contract.ticket import MAX_TICKET_CHARS
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

@@ -1,6 +1,6 @@
 """The sizes that clients and servers must agree on. Pure.
 
-What stands in another module of the contract (`cursor.MAX_CHANNELS`, `ticket.MAX_TICKET_CHARS`,
+What stands in another module of the contract (`cursor.MAX_CHANNELS`,
 `sync.MAX_LIMIT`, `frame.MAX_EVENT_BYTES`) is not repeated here. All sizes together, and how they
 must fit each other, are the table of `server_common/limits.py`.
 """
@@ -23,6 +23,9 @@ MAX_SYNC_BYTES: Final = 64 << 20
 
 MAX_SYNC_BODY_BYTES: Final = 128 * 1024
 """The longest body of `POST /v1/sync`: it takes `MAX_CHANNELS` channels of the longest names."""
+
+MAX_TICKET_CHARS: Final = 112 * 1024
+"""Longer text is refused unread. A ticket for `MAX_CHANNELS` channels of the longest names fits."""
 
 MAX_SUBJECT_CHARS: Final = MAX_SUBJECT
 """The longest subject that a ticket for `MAX_CHANNELS` channels has room for."""

@@ -13,8 +13,8 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
 from client_sdk.contract.decode import decode
+from client_sdk.contract.limits import MAX_TICKET_CHARS
 from client_sdk.contract.order import EventContent, Order, OrderEvent, keep_content
-from client_sdk.contract.ticket import MAX_TICKET_CHARS
 
 MAX_LIMIT: Final = 1000
 """The most events one channel may get in one answer."""

@@ -20,9 +20,7 @@ from msgspec import Struct
 
 from client_sdk.contract.decode import decode
 from client_sdk.contract.errors import TicketError
-
-MAX_TICKET_CHARS: Final = 112 * 1024
-"""Longer text is refused unread. A ticket for `MAX_CHANNELS` channels of the longest names fits."""
+from client_sdk.contract.limits import MAX_TICKET_CHARS
 
 
 class Ticket(Struct, frozen=True):

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.dashboard import Farewell, Sampler, Welcome
 from core_api.dashboard_figures import Figures
 from core_api.ops import check_ops

@@ -14,6 +14,7 @@ from client_sdk.contract.ticket import TicketKeys
 from core_api.ingest_metrics import IngestMetrics
 from core_api.load import Bound
 from core_api.metrics import CoreMetrics
+from core_api.reach_metrics import AlarmMetrics
 from core_api.relay_metrics import RelayMetrics
 from event_server.access import OpsTokens
 from event_server.main import build
@@ -67,6 +68,7 @@ def _core() -> list[Metric]:
 def _relay() -> list[Metric]:
     registry = CollectorRegistry()
     RelayMetrics(registry)
+    AlarmMetrics(registry)
     return list(registry.collect())
 
 

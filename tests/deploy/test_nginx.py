@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 import pytest
 
-from client_sdk.contract.ticket import MAX_TICKET_CHARS
+from client_sdk.contract.limits import MAX_TICKET_CHARS
 from core_api.batch import MAX_BATCH_BYTES
 from core_api.settings import CoreSettings
 from deploy.local.ports import LOOPBACK, free_port

@@ -11,7 +11,7 @@ import httpx
 
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.ticket import TicketKeys
-from core_api.access import Caller, Role
+from core_api.callers import Caller, Role
 from core_api.main import token_keys
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 

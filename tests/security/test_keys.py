@@ -16,7 +16,7 @@ import pytest
 from client_sdk.contract.errors import YabamError
 from client_sdk.contract.ticket import TicketKeys
 from core_api import settings as core_settings
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.main import token_keys
 from event_server import settings as event_settings
 from event_server.access import OpsTokens

@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 import psutil
 
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.main import token_keys
 from core_api.tokens import TokenKeys
 from deploy.local.ports import free_port

@@ -15,8 +15,8 @@ from typing import Final, Protocol, TypeAlias
 
 import asyncpg
 
-from core_api.access import Caller
 from core_api.admission import OpenLimits
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.errors import UnavailableError
 from core_api.main import new_order_id, utc_now

@@ -22,8 +22,8 @@ from client_sdk.contract.record import (
     partition_of,
     split_ids,
 )
-from core_api.access import Caller
 from core_api.admission import DEFAULT_OPEN_LIMITS
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.ids import order_id
 from core_api.orders import NewItem, PlaceOrder

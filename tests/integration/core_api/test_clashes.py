@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.errors import UnavailableError
 from core_api.main import new_order_id, utc_now

@@ -16,7 +16,7 @@ from asyncpg import BitString
 
 from client_sdk.contract.channel import Channel, parse_channel
 from core_api import contents
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.contents import ContentFiller
 from core_api.main import new_order_id, utc_now

@@ -15,12 +15,12 @@ from prometheus_client import CollectorRegistry
 
 from client_sdk import OrderClient, Reset
 from client_sdk.contract.device import DeviceReport, format_device
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.devices import DeviceLog, Sighting
 from core_api.orders import Transition
 from core_api.publisher import KafkaPublisher
 from core_api.reach import Reach, ReachSettings
-from core_api.relay_metrics import RelayMetrics
+from core_api.reach_metrics import AlarmMetrics
 from core_api.storage.devices import list_devices, store_sightings
 from core_api.topics import BrokerError, alerts_topic
 from tests.integration.core_api.relaying import commands, place
@@ -215,7 +215,7 @@ async def watching(
 ) -> AsyncIterator[Reach]:
     """A watch over this database; times in seconds."""
     publisher = KafkaPublisher(bootstrap, alerts_topic(f"{topic}.alerts"))
-    metrics = RelayMetrics(CollectorRegistry())
+    metrics = AlarmMetrics(CollectorRegistry())
     settings = ReachSettings(f"{topic}.alerts", received, accepted, 1.0)
     try:
         yield Reach(pool, publisher, metrics, settings, lambda: 1_700_000_000_000)

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from core_api import lanes
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.errors import LockedError
 from core_api.idempotency import Idempotency

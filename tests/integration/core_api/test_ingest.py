@@ -15,8 +15,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from core_api.access import Caller
 from core_api.applier import Commands
+from core_api.callers import Caller
 from core_api.errors import UnauthorizedError, UnavailableError
 from core_api.ingest_main import run_ingest
 from core_api.serving import bind

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.main import new_order_id, utc_now
 from core_api.orders import NewItem, PlaceOrder, Transition

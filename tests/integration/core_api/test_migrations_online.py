@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateColumn
 
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.main import new_order_id, utc_now
 from core_api.orders import NewItem, PlaceOrder, Transition

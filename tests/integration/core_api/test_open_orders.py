@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from core_api.access import Caller
 from core_api.admission import OpenLimits
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.errors import BadRequestError, TooManyOpenError
 from core_api.idempotency import Idempotency

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.hints import CHANNEL
 from core_api.main import new_order_id, utc_now

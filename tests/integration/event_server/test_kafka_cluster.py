@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from client_sdk.contract.record import partition_of
+from core_api.kafka_messages import Message
 from core_api.publisher import KafkaPublisher
 from core_api.topics import BrokerError, events_topic
-from core_api.turn import Message
 from deploy.kafka.cluster import KafkaCluster
 from deploy.kafka.replicas import Standing, move, standings
 from deploy.kafka.server import ensure_libs

@@ -10,9 +10,9 @@ import structlog
 
 from core_api.inbound import InboundRecord, dead_letter_headers
 from core_api.ingest import KafkaDeadLetters
+from core_api.kafka_messages import Message, Published, Refused
 from core_api.publisher import KafkaPublisher
 from core_api.topics import BrokerError
-from core_api.turn import Message, Published, Refused
 
 RECORD = InboundRecord("orders.inbound", 5, 77, 1000, b"12", b"x" * 9000, [("big", b"h" * 5000)])
 HEADERS = dead_letter_headers(RECORD, "too-large", "the command has 9000 bytes")

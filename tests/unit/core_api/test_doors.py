@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from client_sdk.contract import text
 from client_sdk.contract.ticket import TicketKeys
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.commanding import Commands
 from core_api.devices import Sighting
 from core_api.errors import CoreError

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract.problem import TITLES
-from core_api.access import Role
+from core_api.callers import Role
 from core_api.errors import CoreError
 from core_api.idempotency import Idempotency
 from core_api.inbound import (

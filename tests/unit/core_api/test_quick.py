@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import capture_logs
 
 from client_sdk.contract.ticket import TicketKeys
-from core_api.access import Caller
+from core_api.callers import Caller
 from core_api.fetch import FetchSync
 from core_api.http import CoreApi, Limits
 from core_api.large import LargeAnswers

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from client_sdk.contract.channel import Channel
 from core_api import tokens
-from core_api.access import Caller, Role
+from core_api.callers import Caller, Role
 from core_api.errors import SettingsError, UnauthorizedError
 from core_api.tokens import AUDIENCE, TokenKeys
 

@@ -12,11 +12,11 @@ from client_sdk.contract.record import (
     decode_record,
     encode_sent,
 )
+from core_api.kafka_messages import Message
 from core_api.leases import WATERMARK_ACTIVE_S
 from core_api.turn import (
     MAX_RECORD_BYTES,
     Held,
-    Message,
     OutboxRow,
     Reading,
     compose,

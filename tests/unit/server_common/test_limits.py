@@ -14,8 +14,9 @@ from client_sdk.contract.limits import (
     MAX_ORDER_BYTES,
     MAX_SUBJECT_CHARS,
     MAX_SYNC_BODY_BYTES,
+    MAX_TICKET_CHARS,
 )
-from client_sdk.contract.ticket import MAX_TICKET_CHARS, Ticket, TicketKeys
+from client_sdk.contract.ticket import Ticket, TicketKeys
 from server_common.limit_check import DEFAULTS, RELATIONS, Relation, contradictions, with_settings
 from server_common.limits import (
     CORE_HEAD_BYTES,

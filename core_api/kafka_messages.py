@@ -1,0 +1,40 @@
+"""What is given to Kafka, and what has become of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Message(NamedTuple):
+    """One Kafka record, ready to be sent."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    timestamp_ms: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers."""
+        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What Kafka will never take as it is, however often it is sent."""
+
+    count: int
+    """How many of the partition's first messages were sent in one batch."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What has become of the messages of each partition; one that failed otherwise is missing."""
+
+    stored: dict[int, int] = field(default_factory=dict)
+    """How many are stored for certain: always the first ones."""
+    refused: dict[int, Refused] = field(default_factory=dict)

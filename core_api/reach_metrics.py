@@ -1,0 +1,35 @@
+"""How many orders reach nobody."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+KINDS: Final = ("unreceived", "unaccepted")
+"""Why an order is told of: no device of its store has it, or nobody has accepted it, in time."""
+
+
+class AlarmMetrics:
+    """The alarm's numbers, in the registry of the relay that looks.
+
+    Args:
+        registry: where they are kept. Each series is there from the start, at 0.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.unreached = Gauge(
+            "yabam_relay_unreached_orders",
+            "Orders that no device of their store has received, or nobody has accepted, in time",
+            ["kind"],
+            registry=registry,
+        )
+        self.alerts = Counter(
+            "yabam_relay_unreached_alerts",
+            "Orders that reach nobody, told on the alerts topic",
+            ["kind"],
+            registry=registry,
+        )
+        for kind in KINDS:
+            self.unreached.labels(kind)
+            self.alerts.labels(kind)
