@@ -16,36 +16,36 @@ from uuid import UUID
 
 import structlog
 
-from client_sdk.contract.ticket import TicketKeys
-from core_api.commanding import Commands
-from core_api.contents import ContentFiller
-from core_api.dashboard import Sampler
-from core_api.dashboard_main import keep_counting, ops_sampler
-from core_api.devices import DeviceLog
+from core_api.access.tokens import TokenKeys
+from core_api.api.routes import CoreApi, Limits
+from core_api.dashboard.sampler import Sampler
+from core_api.dashboard.stream import OpsStream
+from core_api.dashboard.wiring import keep_counting, ops_sampler
 from core_api.errors import UnavailableError
-from core_api.fetch import FetchSync
-from core_api.hints import Hints
-from core_api.http import CoreApi, Limits
+from core_api.heap_trim import keep_giving_back
+from core_api.http.server import Server, allow_open_files
 from core_api.ids import order_id
-from core_api.ingest_main import run_ingest
-from core_api.large import LargeAnswers
-from core_api.load import Bound, Pace, RateLimit
-from core_api.memory import keep_giving_back
+from core_api.ingest.main import run_ingest
 from core_api.metrics import CoreMetrics
-from core_api.pages.ops import OpsStream
-from core_api.pages.serving import FOLDER, Pages, content_policy, read_files
-from core_api.reach import ReachSettings
-from core_api.relay_main import run_relay
-from core_api.serving import Server, allow_open_files
+from core_api.orders.service import Commands
+from core_api.overload import Bound, Pace, RateLimit
+from core_api.pages.serving import Pages, content_policy, read_files
+from core_api.postgres.commit_hints import Hints
+from core_api.postgres.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
+from core_api.receipts.alarm import ReachSettings
+from core_api.receipts.devices import DeviceLog
+from core_api.receipts.statements import list_devices, store_sightings, trim_devices
+from core_api.relay.main import run_relay
+from core_api.retention.statements import trim_keys
+from core_api.retention.upkeep import announce, keep_trimming, keep_trimming_log
 from core_api.settings import CoreSettings, IngestSettings, RelaySettings
-from core_api.storage.devices import list_devices, store_sightings, trim_devices
-from core_api.storage.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
-from core_api.storage.reads import read_moved
-from core_api.storage.retention import trim_keys
-from core_api.tail import Tail
-from core_api.tokens import TokenKeys
-from core_api.upkeep import announce, keep_trimming, keep_trimming_log
+from core_api.sync.content_digests import ContentFiller
+from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.long_poll import Tail
+from core_api.sync.reading import read_moved
+from core_api.sync.service import FetchSync
 from server_common.supervision import Supervisor
+from server_common.tickets import TicketKeys
 
 log = structlog.get_logger()
 
@@ -114,7 +114,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.open_limits,
     )
     metrics.watch_locks(lambda: orders.aside)
-    pages = Pages(read_files(FOLDER), content_policy(settings.stream_urls))
+    pages = Pages(read_files(), content_policy(settings.stream_urls))
     api = CoreApi(
         orders,
         FetchSync(

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sync import ResetReason
-from core_api.load import Bound
+from core_api.overload import Bound
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 

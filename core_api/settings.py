@@ -12,9 +12,8 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.channel import Channel
-from client_sdk.contract.placement import StreamNodes
-from core_api.admission import OpenLimits
 from core_api.errors import SettingsError
+from core_api.orders.admission import OpenLimits
 from server_common.limit_check import contradictions, with_settings
 from server_common.limits import (
     OPEN_STORE_BYTES,
@@ -24,6 +23,7 @@ from server_common.limits import (
     OPEN_TABLE_BYTES,
     OPEN_TABLE_ORDERS,
 )
+from server_common.stream_placement import StreamNodes
 
 _LONGEST_RETENTION_S: Final = 10 * 365 * 86_400.0
 Port = Annotated[int, Field(ge=0, le=65535)]

@@ -12,27 +12,27 @@ from dataclasses import dataclass
 
 import structlog
 
-from client_sdk.contract.ticket import TicketKeys
-from event_server.access import OpsTokens
-from event_server.audience import Subscriber
-from event_server.clock import DatabaseClock
-from event_server.edge import Edge
 from event_server.errors import SettingsError
-from event_server.frames import Frames, as_chunk, as_text
-from event_server.health import Health
-from event_server.http import EventApi
-from event_server.hub import Hub
-from event_server.latency import PushLatency
+from event_server.http.access import OpsTokens
+from event_server.http.routes import EventApi
+from event_server.http.server import Server, allow_open_files, give_up_on_dead_peers
+from event_server.kafka.consumer import KafkaSource, Where
 from event_server.metrics import SOURCE, TIMER, EventMetrics
-from event_server.ring import Rings
-from event_server.serving import Server, allow_open_files, give_up_on_dead_peers
+from event_server.push.protocol import Edge
+from event_server.replay.audience import Subscriber
+from event_server.replay.database_clock import DatabaseClock
+from event_server.replay.frames import Frames, as_chunk, as_text
+from event_server.replay.hub import Hub
+from event_server.replay.ring import Rings
 from event_server.settings import EventSettings
-from event_server.source import KafkaSource, Where
-from event_server.stream import Placement, Timing
-from event_server.streams import TICK_S, Limits, Streams
-from event_server.workers import when_orphaned
+from event_server.streams.health import Health
+from event_server.streams.latency import PushLatency
+from event_server.streams.registry import TICK_S, Limits, Streams
+from event_server.streams.request_rules import Placement, Timing
+from event_server.supervisor import when_orphaned
 from server_common.read_timeout import ReadTimeout
 from server_common.supervision import Supervisor, Work
+from server_common.tickets import TicketKeys
 
 log = structlog.get_logger()
 

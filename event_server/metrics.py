@@ -12,9 +12,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from client_sdk.contract.stream import ByeReason
-from event_server.health import State
-from event_server.latency import PushLatency
-from event_server.streams import Streams
+from event_server.streams.health import State
+from event_server.streams.latency import PushLatency
+from event_server.streams.registry import Streams
 
 Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 

@@ -11,9 +11,9 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
-from client_sdk.contract.placement import StreamNodes
 from event_server.errors import SettingsError
 from server_common.limit_check import contradictions, with_settings
+from server_common.stream_placement import StreamNodes
 
 _FIELD: Final = re.compile(r'field "(\w+)"')
 

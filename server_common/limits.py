@@ -11,7 +11,6 @@ from typing import Final, Literal
 
 from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.cursor import MAX_CHANNELS
-from client_sdk.contract.frame import MAX_EVENT_BYTES
 from client_sdk.contract.limits import (
     ENVELOPE_BYTES,
     LONGEST_CHANNEL,
@@ -25,6 +24,7 @@ from client_sdk.contract.limits import (
     MAX_TICKET_CHARS,
     REASON_BYTES,
 )
+from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS
 
 KIB: Final = 1024

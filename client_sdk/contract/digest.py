@@ -1,4 +1,4 @@
-"""The two digests of a channel's open orders: equal digests, equal orders (promise 7).
+"""The two digests of a channel's open orders: equal digests, equal orders (promise 7). Pure.
 
 Each open order adds a hash of itself; a digest is the XOR of them all. XOR does not depend on order
 and undoes itself, so a writer needs only the digest, the state it replaces and the state it writes.
@@ -21,8 +21,8 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from client_sdk.contract.decode import decode
 from client_sdk.contract.errors import ContractError
+from client_sdk.contract.json_decoding import decode
 
 EMPTY: Final = 0
 """Either digest of no open order."""

@@ -16,8 +16,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.channel import MAX_SEQ
-from client_sdk.contract.decode import decode
 from client_sdk.contract.digest import content_hash
+from client_sdk.contract.json_decoding import decode
 
 OrderStatus = Literal[
     "placed", "accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"

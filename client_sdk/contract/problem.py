@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from client_sdk.contract.decode import decode
+from client_sdk.contract.json_decoding import decode
 
 MEDIA_TYPE: Final = "application/problem+json"
 _PREFIX: Final = "urn:yabam:problem:"

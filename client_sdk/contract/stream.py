@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from client_sdk.contract.decode import decode
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.sync import Epoch, Milliseconds
 
 HELLO: Final = "hello"

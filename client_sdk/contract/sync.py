@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
-from client_sdk.contract.decode import decode
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.limits import MAX_TICKET_CHARS
 from client_sdk.contract.order import EventContent, Order, OrderEvent, keep_content
 

@@ -19,9 +19,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+import client_sdk.contract
 from core_api.errors import NotFoundError
 
-FOLDER: Final = Path(__file__).parent / "static"
+FOLDERS: Final = {
+    "": Path(__file__).parent / "static",
+    "yabam/": Path(client_sdk.contract.__file__).parents[1] / "javascript",
+}
+"""Where the files are, by what their paths begin with: the pages, and the browser's SDK."""
 START: Final = "/terminal"
 PAGES: Final = {
     "/terminal": "terminal/index.html",
@@ -47,10 +52,15 @@ class File:
     etag: str
 
 
-def read_files(folder: Path) -> dict[str, File]:
-    """All files under the folder whose kind we serve, by their path within it."""
+def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
+    """All files whose kind we serve, by their path.
+
+    Args:
+        folders: where they are, by what their paths begin with.
+    """
     return {
-        str(path.relative_to(folder)): _file(path)
+        f"{prefix}{path.relative_to(folder)}": _file(path)
+        for prefix, folder in folders.items()
         for path in sorted(folder.rglob("*"))
         if path.suffix in _MEDIA_TYPES
     }
@@ -127,9 +137,6 @@ class Pages:
         if file is None:
             raise NotFoundError("there is no such file among the pages")
         headers = self._headers | {"etag": file.etag}
-        if name == "worker.js":
-            # It stands in /static and serves the pages beside it.
-            headers["service-worker-allowed"] = "/"
         if file.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return Response(file.body, headers=headers | {"content-type": file.media_type})

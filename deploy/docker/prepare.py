@@ -21,7 +21,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from client_sdk.contract.errors import YabamError
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from core_api.main import token_keys
 
 FOLDER: Final = Path("deploy")

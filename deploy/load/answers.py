@@ -7,11 +7,12 @@ from typing import Final
 
 import msgspec
 
+from client_sdk.client.http_transport import signal_of
 from client_sdk.contract.errors import FrameError
-from client_sdk.contract.frame import SseParser
+from client_sdk.contract.sse import SseParser
 from client_sdk.contract.sync import decode_sync
-from client_sdk.refusals import refusal
-from client_sdk.signals import (
+from client_sdk.machine.http_failures import refusal
+from client_sdk.machine.messages import (
     Failure,
     Input,
     StreamBye,
@@ -20,7 +21,6 @@ from client_sdk.signals import (
     SyncDone,
     SyncFailed,
 )
-from client_sdk.transport import signal_of
 
 _MALFORMED: Final = (msgspec.DecodeError, ValueError, FrameError)
 

@@ -15,10 +15,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.device import HEADER, DeviceMode, DeviceReport, format_device
 from client_sdk.contract.order import OrderEvent
-from client_sdk.machine import Machine
-from client_sdk.merge import Change
-from client_sdk.settings import Settings
-from client_sdk.signals import (
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import (
     Acknowledged,
     CancelSync,
     Close,
@@ -37,7 +35,9 @@ from client_sdk.signals import (
     SyncFailed,
     Tick,
 )
-from client_sdk.status import Mode, mode_of
+from client_sdk.machine.sequencing import Change
+from client_sdk.machine.status import Mode, mode_of
+from client_sdk.settings import Settings
 from deploy.load.answers import StreamAnswer, sync_input
 from deploy.load.exchange import Connection, Whole
 from deploy.load.proof import Fact, Track

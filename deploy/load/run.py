@@ -14,7 +14,7 @@ from typing import Final
 
 from client_sdk.contract.channel import parse_channel
 from client_sdk.settings import Settings
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from core_api.main import token_keys
 from deploy.load.follower import Follower, Person, World
 from deploy.load.ledger import Ledger

@@ -14,7 +14,7 @@ from typing import Final
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from core_api.main import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import check_free

@@ -8,7 +8,7 @@ import random
 from typing import Final
 
 from client_sdk import Guest, Item, OrderClient, OrderEvent, OrderProducer
-from client_sdk.commands import line_of
+from client_sdk.cli_commands import line_of
 from client_sdk.errors import RefusedError, UnreachableError
 
 STORES: Final = ("1", "2", "3")

@@ -20,7 +20,7 @@ from deploy.local.process import Process
 Kind = Literal["core", "relay", "ingest", "events"]
 
 _CORE: Final = {"PYTHONMALLOC": "malloc"}
-"""How Core is run wherever it runs; `core_api/memory.py` says why."""
+"""How Core is run wherever it runs; `core_api/heap_trim.py` says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import tracemalloc
 
 import msgspec
 
-from client_sdk.buffered import BufferedStart
+from client_sdk.buffered.machine import BufferedStart
 from client_sdk.contract.order import OrderEvent
 from tests.unit.client_sdk.samples import channel_sync, event, order, sync_response
 

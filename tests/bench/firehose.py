@@ -20,22 +20,22 @@ from typing import Any, Final
 import uvloop
 from aiokafka import AIOKafkaProducer
 
-from client_sdk.contract.record import (
+from core_api.kafka.topics import ensure_topics, events_topic
+from deploy.kafka.server import KafkaServer, ensure_libs
+from event_server.kafka.consumer import KafkaSource, Where
+from event_server.kafka.record_reader import Intake, Reach
+from event_server.main import collect_rarely
+from event_server.replay.database_clock import DatabaseClock
+from event_server.replay.frames import Frames, as_chunk
+from event_server.replay.hub import Hub
+from event_server.replay.ring import Rings
+from server_common.kafka_records import (
     Headers,
     OrderRecord,
     WatermarkRecord,
     encode_order_record,
     encode_watermark_record,
 )
-from core_api.topics import ensure_topics, events_topic
-from deploy.kafka.server import KafkaServer, ensure_libs
-from event_server.clock import DatabaseClock
-from event_server.frames import Frames, as_chunk
-from event_server.hub import Hub
-from event_server.intake import Intake, Reach
-from event_server.main import collect_rarely
-from event_server.ring import Rings
-from event_server.source import KafkaSource, Where
 from tests.bench.fanout.results import FIREHOSE
 
 TARGET: Final = 100_000

@@ -2,13 +2,13 @@
 //
 // The twin of tests/conformance/subject.py and machine_subject.py.
 
-import { OrderBook } from "/static/yabam/book.js";
+import { OrderBook } from "/static/yabam/order_book.js";
 import * as contract from "/static/yabam/contract.js";
 import { Machine, modeOf } from "/static/yabam/machine.js";
-import { Positions, changesOf } from "/static/yabam/merge.js";
-import { Assembly } from "/static/yabam/paging.js";
-import { refusal } from "/static/yabam/refusals.js";
-import { inputOf } from "/static/yabam/signals.js";
+import { Positions, changesOf } from "/static/yabam/sequencing.js";
+import { Assembly } from "/static/yabam/snapshot_pages.js";
+import { refusal } from "/static/yabam/http_failures.js";
+import { inputOf } from "/static/yabam/messages.js";
 import { SseParser } from "/static/yabam/sse.js";
 
 const REFUSED = { refused: true };

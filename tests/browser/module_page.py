@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, Page, async_playwright
 
-STATIC: Final = Path(__file__).parents[2] / "core_api" / "pages" / "static"
+MODULE: Final = Path(__file__).parents[2] / "client_sdk" / "javascript"
 TESTS: Final = Path(__file__).parent
 _KINDS: Final = {".js": "text/javascript", ".html": "text/html"}
 _BLANK: Final = b'<!doctype html><meta charset="utf-8"><title>conformance</title>'
@@ -107,9 +107,9 @@ class ModulePage:
 
 
 @asynccontextmanager
-async def module_page(static: Path = STATIC) -> AsyncIterator[ModulePage]:
+async def module_page(module: Path = MODULE) -> AsyncIterator[ModulePage]:
     """The module of the folder, in a browser of its own."""
-    with served({"/static/": static, "/tests/": TESTS}) as url:
+    with served({"/static/yabam/": module, "/tests/": TESTS}) as url:
         async with chromium() as browser:
             page = await browser.new_page()
             await page.goto(url)

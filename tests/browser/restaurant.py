@@ -14,7 +14,7 @@ import httpx
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from client_sdk.contract.channel import Channel
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from core_api.main import token_keys
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 

@@ -18,13 +18,13 @@ from playwright.async_api import Page, Request, expect
 from client_sdk import Item, OrderProducer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
-from tests.browser.module_page import STATIC, chromium, served
+from tests.browser.module_page import MODULE, chromium, served
 from tests.end_to_end.conftest import Installation, create_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-guide")]
 
 GUIDE: Final = (Path(__file__).parents[2] / "docs" / "browser-client.md").read_text()
-MODULE: Final = sorted((STATIC / "yabam").glob("*.js"))
+SCRIPTS: Final = sorted(MODULE.glob("*.js"))
 BRISK: Final = {"YABAM_EVENTS_FETCH_WAIT_MS": "10", "YABAM_POLL_AFTER_MS": "500"}
 SOON_MS: Final = 45_000
 
@@ -116,18 +116,18 @@ async def _place(producer: OrderProducer, note: str) -> None:
 
 
 def test_the_guide_names_every_file_of_the_module_once() -> None:
-    named = re.findall(r"^\| `([a-z]+\.js)` \|", GUIDE, re.MULTILINE)
-    assert sorted(named) == [path.name for path in MODULE]
+    named = re.findall(r"^\| `([a-z_]+\.js)` \|", GUIDE, re.MULTILINE)
+    assert sorted(named) == [path.name for path in SCRIPTS]
 
 
 @pytest.mark.parametrize(
     ("pattern", "size"),
     [
-        (r"about ([\d,]+) lines", sum(path.read_text().count("\n") for path in MODULE)),
-        (r"and (\d+) kB as they stand", sum(path.stat().st_size for path in MODULE) / 1000),
+        (r"about ([\d,]+) lines", sum(path.read_text().count("\n") for path in SCRIPTS)),
+        (r"and (\d+) kB as they stand", sum(path.stat().st_size for path in SCRIPTS) / 1000),
         (
             r"(\d+) kB compressed",
-            len(gzip.compress(b"".join(path.read_bytes() for path in MODULE))) / 1000,
+            len(gzip.compress(b"".join(path.read_bytes() for path in SCRIPTS))) / 1000,
         ),
     ],
     ids=["lines", "bytes", "compressed"],
@@ -141,12 +141,12 @@ def test_the_guide_says_how_large_the_module_is(pattern: str, size: float) -> No
 def test_what_the_guide_calls_pure_reaches_for_nothing_outside() -> None:
     found = re.search(r"All but (.*?) are pure", GUIDE, re.DOTALL)
     assert found is not None
-    shells = set(re.findall(r"`([a-z]+\.js)`", found[1]))
+    shells = set(re.findall(r"`([a-z_]+\.js)`", found[1]))
     outside = (
         r"fetch\(|setTimeout|setInterval|Date\.now|new Date|Math\.random|performance\b|crypto\b"
     )
     outside += r"|document\b|navigator\b|localStorage|location\b|globalThis|addEventListener"
-    for path in MODULE:
+    for path in SCRIPTS:
         if path.name in shells:
             continue
         code = re.sub(r"//.*|/\*.*?\*/", "", path.read_text())

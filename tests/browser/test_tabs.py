@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page
 
-from tests.browser.module_page import STATIC, TESTS, chromium, served
+from tests.browser.module_page import MODULE, TESTS, chromium, served
 from tests.conformance.cases import Json, event, response
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("module-shell")]
@@ -37,7 +37,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with served({"/static/": STATIC, "/tests/": TESTS}) as address:
+    with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as address:
         yield address
 
 

@@ -25,7 +25,7 @@ import httpx
 
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import YabamError
-from core_api.callers import Caller, Role
+from core_api.access.callers import Caller, Role
 from core_api.main import token_keys
 from deploy.kafka.cluster import KafkaCluster
 from deploy.kafka.server import KafkaServer

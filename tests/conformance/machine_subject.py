@@ -12,10 +12,8 @@ from typing import Final
 from client_sdk.contract.order import decode_event
 from client_sdk.contract.sync import decode_sync
 from client_sdk.errors import ClientError
-from client_sdk.machine import Machine
-from client_sdk.merge import Change
-from client_sdk.settings import Settings
-from client_sdk.signals import (
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import (
     CheckDigest,
     Close,
     Command,
@@ -38,7 +36,9 @@ from client_sdk.signals import (
     SyncFailed,
     Tick,
 )
-from client_sdk.status import Mode, mode_of
+from client_sdk.machine.sequencing import Change
+from client_sdk.machine.status import Mode, mode_of
+from client_sdk.settings import Settings
 from tests.conformance.cases import Json
 
 _NO_PRESSURE: Final = 10**9

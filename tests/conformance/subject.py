@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from client_sdk.client.http_transport import signal_of
+from client_sdk.client.order_book import BookChange, OrderBook
 from client_sdk.contract.channel import parse_channel, parse_event_id
 from client_sdk.contract.cursor import format_cursor, parse_cursor
 from client_sdk.contract.digest import (
@@ -20,15 +22,13 @@ from client_sdk.contract.digest import (
     order_hash,
 )
 from client_sdk.contract.errors import ContractError
-from client_sdk.contract.frame import SseEvent, SseParser
 from client_sdk.contract.order import Order, decode_event
+from client_sdk.contract.sse import SseEvent, SseParser
 from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
-from client_sdk.merge import Change, Positions, Reset, changes_of
-from client_sdk.orders import BookChange, OrderBook
-from client_sdk.paging import Assembly
-from client_sdk.refusals import refusal
-from client_sdk.signals import Failure
-from client_sdk.transport import signal_of
+from client_sdk.machine.http_failures import refusal
+from client_sdk.machine.messages import Failure
+from client_sdk.machine.sequencing import Change, Positions, Reset, changes_of
+from client_sdk.machine.snapshot_pages import Assembly
 from tests.conformance import cases
 from tests.conformance.cases import Json
 from tests.conformance.machine_subject import answer_machine

@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-from client_sdk.signals import Acknowledged
-from client_sdk.table import IGNORE, TABLE
+from client_sdk.machine.messages import Acknowledged
+from client_sdk.machine.transitions import IGNORE, TABLE
 from tests.conformance import cases, subject
 from tests.conformance.cases import Json
 from tests.conformance.machine_subject import cells

@@ -10,15 +10,15 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
 
-from client_sdk.contract.ticket import TicketKeys
-from core_api.ingest_metrics import IngestMetrics
-from core_api.load import Bound
+from core_api.ingest.metrics import IngestMetrics
 from core_api.metrics import CoreMetrics
-from core_api.reach_metrics import AlarmMetrics
-from core_api.relay_metrics import RelayMetrics
-from event_server.access import OpsTokens
+from core_api.overload import Bound
+from core_api.receipts.metrics import AlarmMetrics
+from core_api.relay.metrics import RelayMetrics
+from event_server.http.access import OpsTokens
 from event_server.main import build
 from event_server.settings import EventSettings
+from server_common.tickets import TicketKeys
 
 ROOT = Path(__file__).parents[2]
 _KEY = "k" * 32

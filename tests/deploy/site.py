@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from core_api.main import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
 from core_api.main import token_keys
 from core_api.settings import CoreSettings

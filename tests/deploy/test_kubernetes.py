@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from client_sdk.contract.placement import StreamNodes
 from core_api.settings import CoreSettings
 from event_server.settings import EventSettings
+from server_common.stream_placement import StreamNodes
 from tests.deploy.exported import exported
 from tests.deploy.manifests import (
     FOLDER,

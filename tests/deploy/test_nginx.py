@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from client_sdk.contract.limits import MAX_TICKET_CHARS
-from core_api.batch import MAX_BATCH_BYTES
+from core_api.api.batch import MAX_BATCH_BYTES
 from core_api.settings import CoreSettings
 from deploy.local.ports import LOOPBACK, free_port
-from event_server.edge_requests import MAX_HEAD_BYTES
+from event_server.push.requests import MAX_HEAD_BYTES
 from event_server.settings import EventSettings
 from tests.deploy.edge import CONFIGURATION, Nginx
 
@@ -291,7 +291,7 @@ class TestTheConfiguration:
         upstreams = (CONFIGURATION / "compose/http.conf").read_text()
         kept = [int(found) for found in re.findall(r"keepalive_timeout (\d+)s;", upstreams)]
         assert len(kept) == 2
-        for module in ("core_api/serving.py", "event_server/serving.py"):
+        for module in ("core_api/http/server.py", "event_server/http/server.py"):
             text = Path(module).read_text()
             (server,) = re.findall(r"(?:timeout_keep_alive=|_KEEP_ALIVE_S = )(\d+)", text)
             assert max(kept) < int(server)

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from client_sdk import Item, OrderClient, OrderEvent, OrderProducer, Settings
-from client_sdk.contract.frame import SseEvent, SseParser
-from core_api.callers import Caller
+from client_sdk.contract.sse import SseEvent, SseParser
+from core_api.access.callers import Caller
 from core_api.main import token_keys
 from tests.deploy.site import Site, started
 

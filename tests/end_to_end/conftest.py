@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from core_api.callers import Caller, Role
+from core_api.access.callers import Caller, Role
 from core_api.main import token_keys
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.ports import free_port

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from client_sdk import OrderProducer
-from client_sdk.replay import read_lines, replay
-from client_sdk.replay_plan import Pace, Planned, plan, read_orders
+from client_sdk.replay.plan import Pace, Planned, plan, read_orders
+from client_sdk.replay.runner import read_lines, replay
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.followers import Follower, prove
 from tests.end_to_end.proxy import Proxy

@@ -17,7 +17,7 @@ from typing import Final
 import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 
-from core_api.callers import Role
+from core_api.access.callers import Role
 from deploy.local.postgres import EmbeddedPostgres
 from tests.fuzz.api import fuzz_api
 from tests.fuzz.inputs import inputs

@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import CHECKS, load_all_checks
 
-from core_api.callers import Role
+from core_api.access.callers import Role
 from tests.integration.core_service import token
 
 load_all_checks()

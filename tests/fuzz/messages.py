@@ -6,14 +6,14 @@ from contextlib import suppress
 
 import msgspec
 
-from client_sdk.contract.frame import SseEvent
+from client_sdk.client.http_transport import signal_of
+from client_sdk.contract.sse import SseEvent
 from client_sdk.contract.sync import decode_sync
-from client_sdk.transport import signal_of
+from core_api.api.request_parts import decoded
 from core_api.errors import BadRequestError, InvalidError
-from core_api.inbound import decode_command
-from core_api.orders import PlaceOrder
-from core_api.request_parts import decoded
-from core_api.sync_request import SyncBody, request_of
+from core_api.ingest.inbound_commands import decode_command
+from core_api.orders.lifecycle import PlaceOrder
+from core_api.sync.request import SyncBody, request_of
 from tests.fuzz.names import hold
 
 _BODY = msgspec.json.Decoder(SyncBody)

@@ -11,10 +11,10 @@ from client_sdk.contract.cursor import MAX_CHANNELS, format_cursor, parse_cursor
 from client_sdk.contract.device import MAX_PENDING, format_device, parse_device
 from client_sdk.contract.errors import ChannelError, CursorError, DeviceError, TicketError
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S
-from client_sdk.contract.ticket import Ticket, TicketKeys
 from core_api.errors import BadRequestError
-from core_api.idempotency import parse_key
-from core_api.sync_request import SyncRequest, parse_sync
+from core_api.orders.idempotency import parse_key
+from core_api.sync.request import SyncRequest, parse_sync
+from server_common.tickets import Ticket, TicketKeys
 
 KEYS: Final = TicketKeys({"a": b"k" * 32, "b": b"o" * 32}, "a")
 NOW: Final = 1_000.0

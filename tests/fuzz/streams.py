@@ -6,17 +6,17 @@ from contextlib import suppress
 from typing import Final
 
 from client_sdk.contract.errors import FrameError, RecordError
-from client_sdk.contract.frame import SseEvent, SseParser, encode_frame
-from client_sdk.contract.record import (
+from client_sdk.contract.sse import SseEvent, SseParser, encode_frame
+from client_sdk.contract.stream import SyncRequired
+from event_server.kafka.record_reader import Intake, Reach
+from event_server.replay.frames import Frames, as_chunk, as_text, joined
+from server_common.kafka_records import (
     Headers,
     OrderRecord,
     Record,
     decode_record,
     split_ids,
 )
-from client_sdk.contract.stream import SyncRequired
-from event_server.frames import Frames, as_chunk, as_text, joined
-from event_server.intake import Intake, Reach
 from tests.unit.event_server.parts import EPOCH, FakeSubscriber, make_hub, watermark_record
 
 _LIMIT: Final = 256

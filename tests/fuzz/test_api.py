@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core_api.callers import Role
+from core_api.access.callers import Role
 from tests.fuzz.api import fuzz_api
 from tests.integration.core_service import CoreService
 

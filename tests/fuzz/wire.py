@@ -18,10 +18,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from core_api.http.server import Server as CoreServer
+from core_api.http.server import bind
 from core_api.problems import LastResort, read_body
-from core_api.serving import Server as CoreServer
-from core_api.serving import bind
-from event_server.serving import Server as EventServer
+from event_server.http.server import Server as EventServer
 from tests.integration.event_server.conftest import Running, running
 
 _QUIET_S = 0.05

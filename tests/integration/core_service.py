@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 
 from client_sdk.contract.channel import parse_channel
-from client_sdk.contract.ticket import TicketKeys
-from core_api.callers import Caller, Role
+from core_api.access.callers import Caller, Role
 from core_api.main import token_keys
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
+from server_common.tickets import TicketKeys
 
 KEYS = Keys(token="t" * 32, ticket="k" * 32)
 ITEM = {"name": "김밥", "quantity": 2, "unit_price": 3500}

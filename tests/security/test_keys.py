@@ -14,13 +14,13 @@ import jwt
 import pytest
 
 from client_sdk.contract.errors import YabamError
-from client_sdk.contract.ticket import TicketKeys
 from core_api import settings as core_settings
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from core_api.main import token_keys
 from event_server import settings as event_settings
-from event_server.access import OpsTokens
+from event_server.http.access import OpsTokens
 from event_server.main import ticket_keys
+from server_common.tickets import TicketKeys
 from tests.integration.core_service import KEYS, CoreService, bearer, new_store, token
 from tests.integration.event_server.conftest import ops_token, running
 from tests.security.routes import calls

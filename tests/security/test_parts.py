@@ -12,12 +12,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from client_sdk import OrderClient
-from client_sdk.contract.frame import MAX_EVENT_BYTES
+from client_sdk.client.http_transport import Transport
 from client_sdk.contract.limits import MAX_SYNC_BYTES
-from client_sdk.contract.record import OrderRecord, encode_order_record
-from client_sdk.signals import OpenStream, StartSync, StreamEnded, SyncFailed
-from client_sdk.transport import Transport
+from client_sdk.contract.sse import MAX_EVENT_BYTES
+from client_sdk.machine.messages import OpenStream, StartSync, StreamEnded, SyncFailed
 from deploy.local.stack import Stack
+from server_common.kafka_records import OrderRecord, encode_order_record
 from tests.integration.client_sdk.scripted import CHANNEL, Script, answering, scripted
 from tests.integration.core_api.test_ingest import a_command
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token

@@ -11,7 +11,7 @@ import httpx
 import jwt
 import pytest
 
-from core_api.callers import Role
+from core_api.access.callers import Role
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 from tests.security.routes import OPEN, TABLE, calls, placed, refused, seen
 

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from client_sdk.contract.frame import SseParser
-from client_sdk.cursors import Checkpoint
-from client_sdk.handover import Handover
-from client_sdk.machine import Machine
-from client_sdk.merge import Change, Reset
-from client_sdk.orders import OrderBook
-from client_sdk.settings import Settings
-from client_sdk.signals import (
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.client.delivery import Handover
+from client_sdk.client.http_transport import signal_of
+from client_sdk.client.order_book import OrderBook
+from client_sdk.contract.sse import SseParser
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import (
     Acknowledged,
     CancelSync,
     CheckDigest,
@@ -38,9 +37,10 @@ from client_sdk.signals import (
     SyncFailed,
     Tick,
 )
-from client_sdk.transport import signal_of
+from client_sdk.machine.sequencing import Change, Reset
+from client_sdk.settings import Settings
 from event_server.errors import RefusedError
-from event_server.stream import StreamRequest
+from event_server.streams.request_rules import StreamRequest
 from tests.simulation.core import STORE, TABLES
 from tests.simulation.servers import ModelServer, Wire
 

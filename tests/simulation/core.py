@@ -10,12 +10,9 @@ from uuid import UUID
 
 from client_sdk.contract.channel import event_id, parse_channel
 from client_sdk.contract.order import Order
-from client_sdk.contract.record import OrderRecord, encode_order_record
 from client_sdk.contract.sync import StreamGrant, SyncResponse, decode_sync
-from client_sdk.contract.ticket import Ticket, TicketKeys
-from core_api import sync as rules
-from core_api.log import Views, compose, event_json
-from core_api.orders import (
+from core_api.orders.channel_entries import Views, compose, event_json
+from core_api.orders.lifecycle import (
     Change,
     NewItem,
     PlaceOrder,
@@ -24,8 +21,11 @@ from core_api.orders import (
     place,
     transition,
 )
-from core_api.storage.reads import Moment, OpenOrders, Page
-from core_api.sync_request import SyncRequest
+from core_api.sync import rules as rules
+from core_api.sync.queries import Moment, OpenOrders, Page
+from core_api.sync.request import SyncRequest
+from server_common.kafka_records import OrderRecord, encode_order_record
+from server_common.tickets import Ticket, TicketKeys
 
 KEYS = TicketKeys({"t1": b"k" * 32}, "t1")
 STORE = "1"

@@ -7,19 +7,19 @@ from typing import Final
 
 from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.sync import SyncResponse
-from client_sdk.intake import Intake
-from client_sdk.machine import Machine
-from client_sdk.merge import Positions, Verdict
-from client_sdk.settings import Settings
-from client_sdk.signals import (
+from client_sdk.machine.attempts import NEVER
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import (
     OpenStream,
     State,
     StreamHeartbeat,
     StreamHello,
 )
-from client_sdk.tracks import NEVER
-from event_server.audience import Claim
-from event_server.hub import Hub
+from client_sdk.machine.sequencing import Positions, Verdict
+from client_sdk.machine.sync_state import Intake
+from client_sdk.settings import Settings
+from event_server.replay.audience import Claim
+from event_server.replay.hub import Hub
 from tests.simulation.client import Parts
 from tests.simulation.servers import ModelServer
 

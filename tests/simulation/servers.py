@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from client_sdk.contract.record import WatermarkRecord, encode_watermark_record
-from event_server.audience import Subscriber
-from event_server.clock import DatabaseClock
-from event_server.frames import Frames, as_text
-from event_server.health import Health
-from event_server.hub import Hub
-from event_server.intake import Intake, Reach
-from event_server.ring import Rings
-from event_server.stream import Placement, Timing
-from event_server.streams import Limits, Streams
+from event_server.kafka.record_reader import Intake, Reach
+from event_server.replay.audience import Subscriber
+from event_server.replay.database_clock import DatabaseClock
+from event_server.replay.frames import Frames, as_text
+from event_server.replay.hub import Hub
+from event_server.replay.ring import Rings
+from event_server.streams.health import Health
+from event_server.streams.registry import Limits, Streams
+from event_server.streams.request_rules import Placement, Timing
+from server_common.kafka_records import WatermarkRecord, encode_watermark_record
 from tests.simulation.core import KEYS, ModelCore
 
 FRAMES = Frames(as_text)

@@ -16,10 +16,8 @@ from typing import Final
 import pytest
 
 from client_sdk.contract.sync import Snapshot, SyncResponse
-from client_sdk.machine import Machine
-from client_sdk.merge import Reset
-from client_sdk.settings import Settings
-from client_sdk.signals import (
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import (
     Acknowledged,
     CancelSync,
     CloseStream,
@@ -42,6 +40,8 @@ from client_sdk.signals import (
     SyncFailed,
     Tick,
 )
+from client_sdk.machine.sequencing import Reset
+from client_sdk.settings import Settings
 from tests.simulation.planted import AcceptsNextButOne, ConnectsWithoutSync
 from tests.unit.client_sdk.samples import EPOCH, NOW, channel_sync, event, sync_response
 

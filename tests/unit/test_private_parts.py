@@ -32,7 +32,7 @@ def source(of: object) -> str:
 @pytest.mark.parametrize(
     "part",
     [
-        # event_server/edge_requests.py and core_api/connections.py build on this class.
+        # event_server/push/requests.py and core_api/http/connection.py build on this class.
         "connection_lost",
         "connection_made",
         "data_received",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from pydantic_settings import BaseSettings
 import core_api.settings
 import event_server.settings
 from deploy.settings_table import PROCESSES, TARGET, render
+from tests.unit.rooms import ROOMS
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ("core_api", "event_server")
+MOST_MODULES = 14
 
 
 def imports_of(path: Path) -> set[str]:
@@ -65,27 +68,125 @@ def test_the_contract_does_no_io_and_looks_at_no_clock() -> None:
         assert not imports_of(path) & forbidden, path
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "client_sdk/machine.py",
-        "client_sdk/merge.py",
-        "client_sdk/orders.py",
-        "client_sdk/table.py",
-        "core_api/access.py",
-        "core_api/leases.py",
-        "core_api/log.py",
-        "core_api/orders.py",
-        "core_api/sync.py",
-        "event_server/clock.py",
-        "event_server/hub.py",
-        "event_server/ring.py",
-    ],
-)
-def test_pure_rules_neither_wait_nor_look_at_a_clock(module: str) -> None:
-    tree = ast.parse((ROOT / module).read_text())
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def loaded_by(path: Path) -> set[str]:
+    """The modules that a module loads when it is imported, each as it is named there."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if file_of(name) else node.module)
+    return found
+
+
+def file_of(name: str) -> Path | None:
+    """The file of one of our modules; None: it is not ours, or no module."""
+    place = ROOT / Path(*name.split("."))
+    files = (place.with_suffix(".py"), place / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_room_has_its_line(package: str) -> None:
+    rooms = {
+        path.stem
+        for path in (ROOT / package).iterdir()
+        if (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").is_file()
+    }
+    assert rooms == set(ROOMS[package])
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_only_rooms_below_them(package: str) -> None:
+    order = list(ROOMS[package])
+    for path in modules(package):
+        parts = dotted(path).split(".")
+        if len(parts) == 1:
+            continue  # the package itself shows what its rooms have
+        for name in imports_of(path):
+            other = name.split(".")
+            if other[0] == package and len(other) > 1:
+                assert order.index(other[1]) <= order.index(parts[1]), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_room_has_more_modules_than_a_reader_can_overlook(package: str) -> None:
+    for room in {path.parent for path in modules(package)} - {ROOT / package}:
+        assert len(list(room.glob("[!_]*.py"))) <= MOST_MODULES, room
+
+
+def says_it_is_pure(path: Path) -> bool:
+    first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")
+    return bool(re.search(r"(^|\. |: )Pure[.;:]|\bpure\.", f"{first[0]} {first[2][:12]}"))
+
+
+PURE = [
+    path for package in ROOMS for path in modules(package) if says_it_is_pure(path)
+]  # fmt: skip
+DRIVERS = {
+    "asyncio", "socket", "time", "random", "httpx", "asyncpg", "aiokafka", "sqlalchemy",
+    "starlette", "uvicorn", "threading",
+}  # fmt: skip
+
+
+def test_the_rules_of_the_promises_are_among_the_pure_modules() -> None:
+    assert {dotted(path) for path in PURE} >= {
+        "client_sdk.machine.machine",
+        "client_sdk.machine.sequencing",
+        "client_sdk.client.order_book",
+        "client_sdk.contract.digest",
+        "core_api.orders.permissions",
+        "core_api.orders.lifecycle",
+        "core_api.orders.channel_entries",
+        "core_api.relay.leases",
+        "core_api.relay.cycle",
+        "core_api.sync.rules",
+        "event_server.replay.database_clock",
+        "event_server.replay.hub",
+        "event_server.replay.ring",
+    }
+
+
+@pytest.mark.parametrize("path", PURE, ids=dotted)
+def test_what_says_that_it_is_pure_neither_waits_nor_loads_a_driver(path: Path) -> None:
+    tree = ast.parse(path.read_text())
     assert not any(isinstance(node, ast.Await | ast.AsyncFunctionDef) for node in ast.walk(tree))
-    assert not imports_of(ROOT / module) & {"asyncio", "socket", "time", "random", "httpx"}
+    seen: set[str] = set()
+    ahead = [(name, dotted(path)) for name in loaded_by(path)]
+    while ahead:
+        name, by = ahead.pop()
+        assert name.partition(".")[0] not in DRIVERS, f"{by} imports {name}"
+        file = file_of(name)
+        if file is not None and name not in seen:
+            seen.add(name)
+            ahead += [(further, name) for further in loaded_by(file)]
+
+
+def named_in_the_table_of_promises() -> set[str]:
+    text = (ROOT / "docs/architecture.md").read_text()
+    table = text.partition("## Promises")[2].partition("\n## ")[0]
+    return set(re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", table))
+
+
+def test_every_promise_from_1_to_8_has_a_row() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    assert set(re.findall(r"^\| (\d) ", text, re.MULTILINE)) == set("12345678")
+
+
+@pytest.mark.parametrize("path", sorted(named_in_the_table_of_promises()))
+def test_the_file_that_a_promise_names_exists(path: str) -> None:
+    assert (ROOT / path).is_file()
 
 
 def test_the_settings_page_tells_of_every_process() -> None:

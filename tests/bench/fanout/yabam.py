@@ -13,15 +13,15 @@ from typing import Final
 
 from aiokafka import AIOKafkaProducer
 
-from client_sdk.contract.record import (
+from core_api.kafka.topics import ensure_topics, events_topic
+from deploy.local.ports import free_port
+from server_common.kafka_records import (
     OrderRecord,
     WatermarkRecord,
     encode_order_record,
     encode_watermark_record,
 )
-from client_sdk.contract.ticket import Ticket, TicketKeys
-from core_api.topics import ensure_topics, events_topic
-from deploy.local.ports import free_port
+from server_common.tickets import Ticket, TicketKeys
 from tests.bench.fanout.child import Child
 from tests.bench.fanout.measure import children_of
 from tests.bench.fanout.system import get, line, serves

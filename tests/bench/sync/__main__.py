@@ -24,7 +24,7 @@ import asyncpg
 import msgspec
 
 from client_sdk.contract.errors import YabamError
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from deploy.local.postgres import EmbeddedPostgres
 from tests.bench.sync import report
 from tests.bench.sync.cases import (

@@ -7,9 +7,9 @@ from typing import Final
 
 import asyncpg
 
-from core_api.log import compose
-from core_api.orders import NewItem, PlaceOrder, place
-from core_api.storage.migrate import upgrade
+from core_api.orders.channel_entries import compose
+from core_api.orders.lifecycle import NewItem, PlaceOrder, place
+from core_api.postgres.migrate import upgrade
 from deploy.local.postgres import EmbeddedPostgres
 
 _LOG: Final = """

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from core_api.storage.pool import PLANNER
-from core_api.storage.reads import PAGES, PageQuery
-from core_api.sync_request import DEFAULT_LIMIT
+from core_api.postgres.pool import PLANNER
+from core_api.sync.queries import PageQuery
+from core_api.sync.reading import PAGES
+from core_api.sync.request import DEFAULT_LIMIT
 from deploy.local.postgres import binaries
 from tests.bench.sync.cases import Load
 from tests.bench.sync.wrk import BenchError

@@ -21,15 +21,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from client_sdk.contract.sync import StreamGrant
-from client_sdk.contract.ticket import Ticket, TicketKeys
-from core_api.access import check_sync
 from core_api.main import token_keys
+from core_api.orders.permissions import check_sync
+from core_api.postgres.migrate import engine_url
+from core_api.postgres.pool import PLANNER, open_pool
 from core_api.settings import CoreSettings, load
-from core_api.storage.migrate import engine_url
-from core_api.storage.pool import PLANNER, open_pool
-from core_api.storage.reads import PAGES, Moment, Page, PageQuery, pages_of
-from core_api.sync import cursor_of, encode_answer, page_of
-from core_api.sync_request import SyncRequest, parse_sync
+from core_api.sync.queries import Moment, Page, PageQuery
+from core_api.sync.reading import PAGES, pages_of
+from core_api.sync.request import SyncRequest, parse_sync
+from core_api.sync.rules import cursor_of, encode_answer, page_of
+from server_common.tickets import Ticket, TicketKeys
 
 Read: TypeAlias = Callable[[Sequence[PageQuery]], Awaitable[tuple[Moment, list[Page]]]]
 

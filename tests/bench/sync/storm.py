@@ -25,7 +25,7 @@ import uvloop
 
 from client_sdk.contract.errors import YabamError
 from client_sdk.contract.sync import SyncResponse, decode_sync
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from deploy.local.postgres import EmbeddedPostgres
 from tests.bench.sync.fill import fill, make_database
 from tests.bench.sync.systems import Serving, running, token_maker

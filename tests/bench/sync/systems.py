@@ -12,9 +12,9 @@ from typing import Final
 import httpx
 import psutil
 
-from core_api.callers import Caller
+from core_api.access.callers import Caller
+from core_api.access.tokens import TokenKeys
 from core_api.main import token_keys
-from core_api.tokens import TokenKeys
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process

@@ -20,7 +20,7 @@ COMES_BACK: Final = Protection(
     "the client neither takes a stream's end for one nor a silent stream for a failed one",
     (
         Patch(
-            "client_sdk/machine.py",
+            "client_sdk/machine/machine.py",
             '        """The stream broke or could not be had."""\n',
             '        """The stream broke or could not be had."""\n        return\n',
         ),
@@ -36,7 +36,7 @@ POLLING: Final = Protection(
     "a client never polls, however often its stream fails",
     (
         Patch(
-            "client_sdk/conduct.py",
+            "client_sdk/machine/actions.py",
             'if self.state is State.POLLING or failure.kind == "busy" or enough:',
             "if self.state is State.POLLING:",
         ),
@@ -47,7 +47,7 @@ CLEAN_STOP: Final = Protection(
     "the event server does not handle SIGTERM: no drain",
     (
         Patch(
-            "event_server/serving.py",
+            "event_server/http/server.py",
             "            loop.add_signal_handler(number, self.stop)\n",
             "            pass\n",
         ),
@@ -59,7 +59,7 @@ DUPLICATES: Final = Protection(
     (
         SERVER_PUSHES_DUPLICATES,
         Patch(
-            "event_server/hub.py",
+            "event_server/replay/hub.py",
             "            if seq == audience.head + 1:\n",
             "            if seq <= audience.head + 1:\n",
         ),
@@ -73,7 +73,7 @@ LEAST_WATERMARK: Final = Protection(
     "the lag is that of the newest partition, not of the oldest",
     (
         Patch(
-            "event_server/hub.py",
+            "event_server/replay/hub.py",
             "watermark, time = self.watermark, self.clock.estimate(now)",
             "watermark = max((m.highest for m in self._watermarks.values()), default=None)\n"
             "        time = self.clock.estimate(now)",
@@ -94,7 +94,7 @@ SESSION_END: Final = Protection(
     "the event server's guard at the end of a session",
     (
         Patch(
-            "event_server/source.py",
+            "event_server/kafka/consumer.py",
             "            await stop_consumer(consumer, _STOP_WITHIN_S)\n",
             "            await consumer.stop()\n",
         ),
@@ -105,7 +105,7 @@ FOREIGN_SKIPPED: Final = Protection(
     "a record that cannot be read is not left out",
     (
         Patch(
-            "event_server/intake.py",
+            "event_server/kafka/record_reader.py",
             '            self._skipped("foreign", str(error))\n',
             "            raise\n",
         ),
@@ -118,17 +118,17 @@ POISON_SET_ASIDE: Final = Protection(
     (
         *FOREIGN_SKIPPED.patches,
         Patch(
-            "core_api/turn.py",
+            "core_api/relay/cycle.py",
             "    held.refused[rows[0].id] = reason\n    return True\n",
             "    return False\n",
         ),
         Patch(
-            "core_api/turn.py",
+            "core_api/relay/cycle.py",
             "        if message.size <= MAX_RECORD_BYTES:\n            return message, None\n",
             "        return message, None\n",
         ),
         Patch(
-            "core_api/devices.py",
+            "core_api/receipts/devices.py",
             "            if len(batch) == 1:\n",
             "            if batch:\n                raise\n            if False:\n",
         ),
@@ -139,7 +139,7 @@ TRIM_NOTICED: Final = Protection(
     "the event server goes on at whatever offset there is; it and the client let gaps pass",
     (
         Patch(
-            "event_server/source.py",
+            "event_server/kafka/consumer.py",
             'auto_offset_reset="none"',
             'auto_offset_reset="latest"',
         ),
@@ -151,7 +151,7 @@ NO_BLIND_WINDOW: Final = Protection(
     "what was written between sync and connect is not replayed, and the client lets gaps pass",
     (
         Patch(
-            "event_server/hub.py",
+            "event_server/replay/hub.py",
             "                replay += map(self._frames.order, ring.after(claim.position))\n",
             "                pass\n",
         ),
@@ -163,7 +163,7 @@ EVENTS_DATABASE_CLOCK: Final = Protection(
     "the event server judges tickets by its own time, not the database's",
     (
         Patch(
-            "event_server/streams.py",
+            "event_server/streams/registry.py",
             "accept(request, self._keys, time, self._placement)",
             'accept(request, self._keys, __import__("time").time(), self._placement)',
         ),
@@ -174,7 +174,7 @@ SYNC_APPLIED: Final = Protection(
     "the client takes the ticket of a Fetch Sync, but not the events",
     (
         Patch(
-            "client_sdk/merge.py",
+            "client_sdk/machine/sequencing.py",
             "    for event in answer.events:\n",
             "    if answer.reset is None and answer.events:\n"
             "        positions.move(answer.channel, answer.events[-1].seq)\n"

@@ -28,45 +28,49 @@ _JUDGED: Final = """\
         return Verdict.APPLY if event.seq == position + 1 else Verdict.GAP
 """
 CLIENT_TAKES_GAPS: Final = Patch(
-    "client_sdk/merge.py",
+    "client_sdk/machine/sequencing.py",
     "return Verdict.APPLY if event.seq == position + 1 else Verdict.GAP",
     "return Verdict.APPLY",
 )
-CLIENT_TAKES_ALL: Final = Patch("client_sdk/merge.py", _JUDGED, "        return Verdict.APPLY\n")
+CLIENT_TAKES_ALL: Final = Patch(
+    "client_sdk/machine/sequencing.py", _JUDGED, "        return Verdict.APPLY\n"
+)
 CLIENT_WAITS_FOR_EVER: Final = Patch(
     "client_sdk/settings.py", "watermark_timeout: float = 15.0", "watermark_timeout: float = 1e9"
 )
 SERVER_PUSHES_GAPS: Final = Patch(
-    "event_server/hub.py", "            if seq == audience.head + 1:\n", "            if seq > 0:\n"
+    "event_server/replay/hub.py",
+    "            if seq == audience.head + 1:\n",
+    "            if seq > 0:\n",
 )
 SERVER_PUSHES_DUPLICATES: Final = Patch(
-    "event_server/hub.py", "                self.duplicates += 1\n                return\n",
+    "event_server/replay/hub.py", "                self.duplicates += 1\n                return\n",
     "                self.duplicates += 1\n",
 )  # fmt: skip
 NEVER_DEGRADED: Final = Patch(
-    "event_server/health.py",
+    "event_server/streams/health.py",
     "self._degraded = lag is None or lag > limit",
     "self._degraded = False",
 )
 NO_LOOK_AT_KAFKA: Final = Patch(
-    "event_server/source.py",
+    "event_server/kafka/consumer.py",
     "await self._check(consumer, positions, heard, owed, now)",
     "pass",
 )
 SERVER_READS_ANY_LOG: Final = Patch(
-    "event_server/intake.py",
+    "event_server/kafka/record_reader.py",
     "        elif sent or continuity.expected is None:\n",
     "        elif continuity.expected is None:\n",
 )
 TRUSTING: Final = (CLIENT_TAKES_GAPS, SERVER_PUSHES_GAPS, SERVER_READS_ANY_LOG)
 KEY_PER_ATTEMPT: Final = Patch(
-    "client_sdk/producer.py",
+    "client_sdk/client/producer.py",
     "                response = await self._http.send(request, stream=True)\n",
     '                request.headers["idempotency-key"] = self._new_key()\n'
     "                response = await self._http.send(request, stream=True)\n",
 )
 ANSWERED_LATE: Final = Patch(
-    "core_api/commanding.py",
+    "core_api/orders/service.py",
     "        outcome = await self._writes.ask(Write(rows, shard, claim))\n",
     "        outcome = await self._writes.ask(Write(rows, shard, claim))\n"
     '        await __import__("asyncio").sleep(0.5)\n',

@@ -20,7 +20,7 @@ IDEMPOTENCY: Final = Protection(
 
 IDEMPOTENCY_IMPATIENT: Final = Protection(
     "the producer sends a new key at each attempt, and one every second",
-    (KEY_PER_ATTEMPT, Patch("client_sdk/producer.py", "timeout=20.0", "timeout=1.0")),
+    (KEY_PER_ATTEMPT, Patch("client_sdk/client/producer.py", "timeout=20.0", "timeout=1.0")),
 )
 
 DELETE_AFTER_PUBLISH: Final = Protection(
@@ -28,7 +28,7 @@ DELETE_AFTER_PUBLISH: Final = Protection(
     "clients let gaps pass",
     (
         Patch(
-            "core_api/relay.py",
+            "core_api/relay/relay.py",
             "        published = await self._publish(turn)\n",
             "        published = Published({s: len(m) for s, m in turn.messages.items()})\n"
             "        await self._settle(turn, published, fences)\n"
@@ -45,7 +45,7 @@ COMMIT_AFTER_APPLY: Final = Protection(
     "ingest commits its offsets 1 s before it applies the commands",
     (
         Patch(
-            "core_api/ingest.py",
+            "core_api/ingest/consumer.py",
             "        await self._applier.apply([_inbound(record) for record in records])\n",
             "        await consumer.commit({partition: records[-1].offset + 1})\n"
             "        await asyncio.sleep(1)\n"
@@ -58,12 +58,12 @@ INBOUND_KEYS: Final = Protection(
     "ingest does not heed the commands' keys (and commits 1 s after it applied)",
     (
         Patch(
-            "core_api/inbound.py",
+            "core_api/ingest/inbound_commands.py",
             'return Idempotency(f"kafka/{self.subject}", self.idempotency_key)',
             'return Idempotency(f"kafka/{self.subject}", str(__import__("uuid").uuid4()))',
         ),
         Patch(
-            "core_api/ingest.py",
+            "core_api/ingest/consumer.py",
             "        await self._applier.apply([_inbound(record) for record in records])\n",
             "        await self._applier.apply([_inbound(record) for record in records])\n"
             "        await asyncio.sleep(1)\n",
@@ -75,7 +75,7 @@ TAKE_OVER: Final = Protection(
     "a lease that has run out cannot be claimed",
     (
         Patch(
-            "core_api/storage/outbox.py",
+            "core_api/relay/outbox.py",
             "    WHERE l.expires_at <= now() OR l.renewed_at > now() + interval '1 s'\n",
             "    WHERE false\n",
         ),
@@ -84,20 +84,20 @@ TAKE_OVER: Final = Protection(
 
 READY_WHEN_READY: Final = Protection(
     "the relay says that it is ready whatever its trouble is",
-    (Patch("core_api/relay_main.py", "lambda: tasks.trouble or relay.trouble", "lambda: None"),),
+    (Patch("core_api/relay/main.py", "lambda: tasks.trouble or relay.trouble", "lambda: None"),),
 )
 
 FENCE: Final = Protection(
     "the lease's number is not checked when the relay reads and renews",
     (
         Patch(
-            "core_api/storage/outbox.py",
+            "core_api/relay/outbox.py",
             "ON l.shard = mine.shard AND l.fence = mine.fence\n"
             "          AND l.owner = $1 AND l.expires_at > now()\n",
             "ON l.shard = mine.shard AND $1::text IS NOT NULL\n",
         ),
         Patch(
-            "core_api/storage/outbox.py",
+            "core_api/relay/outbox.py",
             "WHERE l.shard = mine.shard AND l.fence = mine.fence AND l.owner = $1\n"
             "RETURNING l.shard\n",
             "WHERE l.shard = mine.shard\nRETURNING l.shard\n",
@@ -109,7 +109,7 @@ TOPIC_GONE: Final = Protection(
     "ingest does not look whether its topic is still there",
     (
         Patch(
-            "core_api/ingest.py",
+            "core_api/ingest/consumer.py",
             "                if self._topic.name not in await consumer.topics():\n",
             "                if False:\n",
         ),
@@ -125,7 +125,7 @@ UNREACHABLE_MAPPED: Final = Protection(
     "connections refused and statements timed out are not taken for an absent database",
     (
         Patch(
-            "core_api/storage/pool.py",
+            "core_api/postgres/pool.py",
             "    OSError,\n    asyncio.TimeoutError,\n",
             "",
         ),
@@ -136,7 +136,7 @@ FULL_MAPPED: Final = Protection(
     "a full disk is not taken for an absent database",
     (
         Patch(
-            "core_api/storage/pool.py",
+            "core_api/postgres/pool.py",
             '    "53": "it has no room left",',
             '    "none": "it has no room left",',
         ),
@@ -147,7 +147,7 @@ CORE_DATABASE_CLOCK: Final = Protection(
     "tickets carry Core's own time, not the database's",
     (
         Patch(
-            "core_api/fetch.py",
+            "core_api/sync/service.py",
             "issued_at=moment.unix_s,",
             'issued_at=__import__("time").time(),',
         ),
@@ -158,7 +158,7 @@ RELAY_DATABASE_CLOCK: Final = Protection(
     "the watermark is the relay's own time, not the database's",
     (
         Patch(
-            "core_api/storage/outbox.py",
+            "core_api/relay/outbox.py",
             "return Reading(rows[0][0], rows[0][1], age, shards)",
             'return Reading(rows[0][0], __import__("time").time(), age, shards)',
         ),
@@ -169,18 +169,22 @@ ORDER_BY_ID: Final = Protection(
     "the relay publishes by the events' time, once a second; event server and client let gaps pass",
     (
         Patch(
-            "core_api/storage/outbox.py",
+            "core_api/relay/outbox.py",
             "ORDER BY l.shard, o.id\n",
             "ORDER BY l.shard, e.occurred_at\n",
         ),
         Patch(
-            "core_api/leases.py", "LONGEST_PAUSE_S: Final = 0.05", "LONGEST_PAUSE_S: Final = 1.0"
+            "core_api/relay/leases.py",
+            "LONGEST_PAUSE_S: Final = 0.05",
+            "LONGEST_PAUSE_S: Final = 1.0",
         ),
         Patch(
-            "core_api/leases.py", "SHORTEST_PAUSE_S: Final = 0.002", "SHORTEST_PAUSE_S: Final = 1"
+            "core_api/relay/leases.py",
+            "SHORTEST_PAUSE_S: Final = 0.002",
+            "SHORTEST_PAUSE_S: Final = 1",
         ),
         Patch(
-            "core_api/relay.py",
+            "core_api/relay/relay.py",
             '        """Something was committed: read now."""\n        self._wake.set()\n',
             '        """Something was committed: read now."""\n',
         ),
@@ -203,7 +207,7 @@ METADATA: Final = Protection(
     "the relay's producer does not ask anew who leads a partition",
     (
         Patch(
-            "core_api/publisher.py",
+            "core_api/kafka/publisher.py",
             "            self._partitions = len(await producer.partitions_for(self._topic.name))\n",
             "            self._partitions = len(await producer.partitions_for(self._topic.name))\n"
             "            known = asyncio.get_running_loop().create_future()\n"

@@ -20,8 +20,8 @@ import msgspec
 
 from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.sync import ResetReason, Snapshot, StreamGrant
-from event_server.clock import rfc3339
-from event_server.frames import Frames, as_text
+from event_server.replay.database_clock import rfc3339
+from event_server.replay.frames import Frames, as_text
 from tests.unit.client_sdk.samples import EPOCH, channel_sync, digest_of, event, sync_response
 
 CHANNEL = "store:12"

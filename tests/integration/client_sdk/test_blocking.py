@@ -18,8 +18,8 @@ from client_sdk import (
     RetryPolicy,
     Settings,
 )
-from client_sdk.cursors import Checkpoint
-from client_sdk.merge import Change
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.machine.sequencing import Change
 from tests.integration.client_sdk.scripted import CHANNEL, Script, scripted
 from tests.unit.client_sdk.samples import EPOCH
 

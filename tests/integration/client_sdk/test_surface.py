@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from client_sdk import HandlerError, OrderClient, OrderEvent, Reset, RetryPolicy, UnauthorizedError
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.client.cursor_stores import MemoryCursors
 from client_sdk.contract.sync import ResetReason, Snapshot, StreamGrant
-from client_sdk.cursors import Checkpoint, MemoryCursors
-from client_sdk.merge import Change
+from client_sdk.machine.sequencing import Change
 from tests.integration.client_sdk.scripted import (
     Answer,
     Asked,

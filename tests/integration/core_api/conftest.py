@@ -13,14 +13,14 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from core_api.storage.migrate import upgrade
-from core_api.storage.pool import open_pool
+from core_api.postgres.migrate import upgrade
+from core_api.postgres.pool import open_pool
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
 
 _TEMPLATE = "yabam_template"
 KAFKA_BUILD = Path(os.environ.get("YABAM_TEST_KAFKA_BUILD", "build/kafka"))

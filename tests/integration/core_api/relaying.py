@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from client_sdk.contract.record import (
+from core_api.access.callers import Caller
+from core_api.http.server import bind
+from core_api.ids import order_id
+from core_api.orders.admission import DEFAULT_OPEN_LIMITS
+from core_api.orders.lifecycle import NewItem, PlaceOrder
+from core_api.orders.service import Commands
+from core_api.receipts.alarm import ReachSettings
+from core_api.relay.main import run_relay
+from server_common.kafka_records import (
     OmittedRecord,
     OrderRecord,
     WatermarkRecord,
@@ -22,17 +30,9 @@ from client_sdk.contract.record import (
     partition_of,
     split_ids,
 )
-from core_api.admission import DEFAULT_OPEN_LIMITS
-from core_api.callers import Caller
-from core_api.commanding import Commands
-from core_api.ids import order_id
-from core_api.orders import NewItem, PlaceOrder
-from core_api.reach import ReachSettings
-from core_api.relay_main import run_relay
-from core_api.serving import bind
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
 
 PARTITIONS = 4
 PRODUCER = Caller("pos", "producer", frozenset({"*"}))

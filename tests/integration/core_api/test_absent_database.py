@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from client_sdk.contract.problem import decode_problem
-from core_api.storage.migrate import upgrade
-from core_api.storage.pool import NEEDED_REVISION, check_database, open_pool
+from core_api.postgres.migrate import upgrade
+from core_api.postgres.pool import NEEDED_REVISION, check_database, open_pool
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.conftest import make_database

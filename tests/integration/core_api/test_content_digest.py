@@ -15,12 +15,9 @@ import rfc8785
 from asyncpg import BitString
 
 from client_sdk.contract.channel import Channel, parse_channel
-from core_api import contents
-from core_api.callers import Caller
-from core_api.commanding import Commands
-from core_api.contents import ContentFiller
+from core_api.access.callers import Caller
 from core_api.main import new_order_id, utc_now
-from core_api.orders import (
+from core_api.orders.lifecycle import (
     CHANGEABLE,
     ChangeOrder,
     NewGuest,
@@ -31,10 +28,14 @@ from core_api.orders import (
     decode_order,
     following,
 )
-from core_api.storage import migrate
-from core_api.storage.contents import correct, read_unknown
-from core_api.storage.pool import Pool, open_pool
-from core_api.storage.reads import PageQuery, SnapshotQuery, read_pages, read_snapshots
+from core_api.orders.service import Commands
+from core_api.postgres import migrate
+from core_api.postgres.pool import Pool, open_pool
+from core_api.sync import content_digests as contents
+from core_api.sync.content_digests import ContentFiller
+from core_api.sync.content_statements import correct, read_unknown
+from core_api.sync.queries import PageQuery, SnapshotQuery
+from core_api.sync.reading import read_pages, read_snapshots
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 STORE = Channel("store", "1")

@@ -15,19 +15,19 @@ from prometheus_client import CollectorRegistry
 
 from client_sdk import OrderClient, Reset
 from client_sdk.contract.device import DeviceReport, format_device
-from core_api.callers import Caller
-from core_api.devices import DeviceLog, Sighting
-from core_api.orders import Transition
-from core_api.publisher import KafkaPublisher
-from core_api.reach import Reach, ReachSettings
-from core_api.reach_metrics import AlarmMetrics
-from core_api.storage.devices import list_devices, store_sightings
-from core_api.topics import BrokerError, alerts_topic
+from core_api.access.callers import Caller
+from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.topics import BrokerError, alerts_topic
+from core_api.orders.lifecycle import Transition
+from core_api.receipts.alarm import Reach, ReachSettings
+from core_api.receipts.devices import DeviceLog, Sighting
+from core_api.receipts.metrics import AlarmMetrics
+from core_api.receipts.statements import list_devices, store_sightings
 from tests.integration.core_api.relaying import commands, place
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
 
 OWNER = Caller("till", "owner", frozenset({"*"}))
 

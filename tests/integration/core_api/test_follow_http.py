@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 from msgspec import UNSET
 
-from core_api.orders import NEXT
-from core_api.storage.pool import open_pool
-from core_api.storage.retention import trim_log
+from core_api.orders.lifecycle import NEXT
+from core_api.postgres.pool import open_pool
+from core_api.retention.statements import trim_log
 from tests.integration.core_api.following import Follower, open_orders
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 

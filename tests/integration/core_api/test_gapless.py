@@ -9,11 +9,11 @@ import secrets
 import asyncpg
 import pytest
 
-from core_api.commanding import Commands
 from core_api.main import new_order_id, utc_now
-from core_api.orders import ChangeOrder, NewItem, PlaceOrder
-from core_api.storage.migrate import upgrade
-from core_api.storage.pool import open_pool
+from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder
+from core_api.orders.service import Commands
+from core_api.postgres.migrate import upgrade
+from core_api.postgres.pool import open_pool
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.conftest import make_database
 from tests.integration.core_api.hammer import (

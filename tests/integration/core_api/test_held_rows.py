@@ -11,14 +11,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from core_api import lanes
-from core_api.callers import Caller
-from core_api.commanding import Commands
+from core_api.access.callers import Caller
 from core_api.errors import LockedError
-from core_api.idempotency import Idempotency
 from core_api.main import new_order_id, utc_now
-from core_api.orders import ChangeOrder, NewItem, PlaceOrder, Transition
-from core_api.storage.pool import Pool, open_pool
+from core_api.orders import lanes
+from core_api.orders.idempotency import Idempotency
+from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
+from core_api.orders.service import Commands
+from core_api.postgres.pool import Pool, open_pool
 from tests.integration.core_api.hammer import Connection
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))

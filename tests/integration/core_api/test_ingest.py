@@ -15,16 +15,16 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from core_api.applier import Commands
-from core_api.callers import Caller
+from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError, UnavailableError
-from core_api.ingest_main import run_ingest
-from core_api.serving import bind
-from core_api.topics import dead_letter_topic, ensure_topics, inbound_topic
+from core_api.http.server import bind
+from core_api.ingest.applier import Commands
+from core_api.ingest.main import run_ingest
+from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic
 from tests.integration.core_api.relaying import PARTITIONS, commands, until_true
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
 
 ORDER: dict[str, object] = {
     "store_id": "12",

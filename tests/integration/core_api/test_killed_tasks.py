@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from core_api.http.server import bind
 from core_api.main import run_core
-from core_api.serving import bind
 from core_api.settings import CoreSettings
 from server_common import supervision
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
@@ -50,7 +50,7 @@ class CoreInside:
 @pytest.fixture
 async def core(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CoreInside]:
     monkeypatch.setattr(supervision, "HEALTHY_AFTER_S", 0.5)
-    monkeypatch.setattr("core_api.serving.READINESS_LEAD_S", 0.0)
+    monkeypatch.setattr("core_api.http.server.READINESS_LEAD_S", 0.0)
     settings = CoreSettings.model_validate(
         {
             "database_url": database_url,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from core_api.ids import epoch_name
-from core_api.restore_main import begin_epoch, epoch_after
+from core_api.restore.lineage import start_epoch
+from core_api.restore.main import begin_epoch, epoch_after
 from core_api.settings import RestoreSettings
-from core_api.storage.lineage import start_epoch
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     all_arrive,
@@ -23,7 +23,7 @@ from tests.integration.core_api.relaying import (
 )
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
 
 EPOCH = "SELECT epoch FROM epoch"
 FAR_AHEAD = epoch_name(4_000_000_000_000, bytes(10))

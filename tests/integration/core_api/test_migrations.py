@@ -10,15 +10,15 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from core_api.callers import Caller
-from core_api.commanding import Commands
+from core_api.access.callers import Caller
 from core_api.main import new_order_id, utc_now
-from core_api.orders import NewItem, PlaceOrder, Transition
-from core_api.restore_main import begin_epoch
+from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
+from core_api.orders.service import Commands
+from core_api.postgres import migrate
+from core_api.postgres.pool import open_pool
+from core_api.postgres.tables import metadata
+from core_api.restore.main import begin_epoch
 from core_api.settings import RestoreSettings
-from core_api.storage import migrate
-from core_api.storage.pool import open_pool
-from core_api.storage.tables import metadata
 
 
 async def ask(database: str, question: Callable[[Connection], Any]) -> Any:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from core_api.admission import OpenLimits
-from core_api.callers import Caller
-from core_api.commanding import Commands
+from core_api.access.callers import Caller
 from core_api.errors import BadRequestError, TooManyOpenError
-from core_api.idempotency import Idempotency
 from core_api.main import new_order_id, utc_now
-from core_api.orders import ChangeOrder, NewItem, PlaceOrder, Transition
-from core_api.storage.pool import Pool
+from core_api.orders.admission import OpenLimits
+from core_api.orders.idempotency import Idempotency
+from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
+from core_api.orders.service import Commands
+from core_api.postgres.pool import Pool
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 OTHER = Caller("pos-2", "producer", frozenset({"*"}))

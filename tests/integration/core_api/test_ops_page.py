@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from client_sdk.contract.frame import SseEvent, SseParser
+from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core_api.callers import Role
+from core_api.access.callers import Role
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 
 ROLES: tuple[Role, ...] = ("owner", "table", "producer", "ops")

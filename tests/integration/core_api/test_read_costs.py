@@ -9,16 +9,10 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from core_api.storage.pool import PLANNER, Pool, open_pool
-from core_api.storage.reads import (
-    PAGES,
-    PageQuery,
-    SnapshotQuery,
-    read_moved,
-    read_pages,
-    read_snapshots,
-)
-from core_api.storage.retention import trim_log
+from core_api.postgres.pool import PLANNER, Pool, open_pool
+from core_api.retention.statements import trim_log
+from core_api.sync.queries import PageQuery, SnapshotQuery
+from core_api.sync.reading import PAGES, read_moved, read_pages, read_snapshots
 from deploy.local.postgres import EmbeddedPostgres
 from tests.bench.sync.fill import fill, make_database
 

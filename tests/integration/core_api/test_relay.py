@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client_sdk.contract.order import decode_event
-from client_sdk.contract.record import partition_of
 from core_api.errors import SettingsError
-from core_api.publisher import KafkaPublisher
-from core_api.storage.outbox import Outbox
-from core_api.topics import Topic, ensure_topics, events_topic
+from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.topics import Topic, ensure_topics, events_topic
+from core_api.relay.outbox import Outbox
+from server_common.kafka_records import partition_of
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     all_arrive,
@@ -26,7 +26,7 @@ from tests.integration.core_api.relaying import (
 )
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
 
 
 async def test_every_event_arrives_once_in_order_and_leaves_the_outbox(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from core_api.hints import Hints
-from core_api.leases import plan_leases
-from core_api.reach import Reach
-from core_api.relay import Relay
-from core_api.storage import migrate
-from core_api.storage.outbox import Outbox
-from core_api.storage.pool import open_pool
-from core_api.topics import ensure_topics, events_topic
+from core_api.kafka.topics import ensure_topics, events_topic
+from core_api.postgres import migrate
+from core_api.postgres.commit_hints import Hints
+from core_api.postgres.pool import open_pool
+from core_api.receipts.alarm import Reach
+from core_api.relay.leases import plan_leases
+from core_api.relay.outbox import Outbox
+from core_api.relay.relay import Relay
 from tests.integration.conftest import make_database
 from tests.integration.core_api.relaying import (
     PARTITIONS,
@@ -29,7 +29,7 @@ from tests.integration.core_api.relaying import (
 )
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
     from deploy.local.postgres import EmbeddedPostgres
 
 TTL_S = 5.0

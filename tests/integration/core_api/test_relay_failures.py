@@ -15,9 +15,9 @@ import asyncpg
 import pytest
 
 from core_api.errors import UnavailableError
-from core_api.storage.migrate import upgrade
-from core_api.storage.outbox import Outbox
-from core_api.storage.pool import open_pool
+from core_api.postgres.migrate import upgrade
+from core_api.postgres.pool import open_pool
+from core_api.relay.outbox import Outbox
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
@@ -33,7 +33,7 @@ from tests.integration.core_api.relaying import (
 )
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
 
 TTL_S = 1.0
 Launch = Callable[[str], Process]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from client_sdk.contract.record import partition_of
-from core_api.storage.outbox import Outbox
-from core_api.storage.set_aside import list_set_aside, retry_set_aside
-from core_api.topics import events_topic
+from core_api.kafka.topics import events_topic
+from core_api.relay.outbox import Outbox
+from core_api.relay.set_aside_statements import list_set_aside, retry_set_aside
 from deploy.kafka.server import KafkaServer
+from server_common.kafka_records import partition_of
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     Topic,
@@ -25,7 +25,7 @@ from tests.integration.core_api.relaying import (
 )
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
 
 POISONED = "12"
 BEYOND_KAFKA = 1_200_000

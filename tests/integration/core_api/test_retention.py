@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core_api.storage.devices import find_unreached
-from core_api.storage.retention import trim_log_round
+from core_api.receipts.statements import find_unreached
+from core_api.retention.statements import trim_log_round
 from tests.integration.core_api.relaying import commands, place
 
 if TYPE_CHECKING:
-    from core_api.storage.pool import Pool
+    from core_api.postgres.pool import Pool
 
 DAY_S = 86_400.0
 LEFT = "SELECT channel, count(*) FROM channel_log GROUP BY channel"

@@ -12,8 +12,8 @@ import pytest
 
 from client_sdk.contract.digest import order_hash, parse_digest
 from client_sdk.contract.sync import SyncResponse, decode_sync
-from core_api.storage.pool import open_pool
-from core_api.storage.retention import trim_log
+from core_api.postgres.pool import open_pool
+from core_api.retention.statements import trim_log
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -292,7 +292,7 @@ async def test_a_note_comes_back_exactly_as_it_was_sent(core: CoreService) -> No
 
 def test_the_answer_type_knows_every_key_that_core_sends() -> None:
     """A key that Core adds must be added to the contract too, or no client can see it."""
-    from core_api.sync import _Answer, _Channel
+    from core_api.sync.rules import _Answer, _Channel
 
     assert {f.name for f in msgspec.structs.fields(_Answer)} == {
         f.name for f in msgspec.structs.fields(SyncResponse)

@@ -7,12 +7,12 @@ from typing import Any
 
 import asyncpg
 
-from core_api.callers import Caller
-from core_api.commanding import Commands
-from core_api.hints import CHANNEL
+from core_api.access.callers import Caller
 from core_api.main import new_order_id, utc_now
-from core_api.orders import NewItem, PlaceOrder, Transition
-from core_api.storage.pool import Pool
+from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
+from core_api.orders.service import Commands
+from core_api.postgres.commit_hints import CHANNEL
+from core_api.postgres.pool import Pool
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 ORDER = PlaceOrder("s", "KRW", [NewItem("a", 1, 1)], table_id="1")

@@ -18,15 +18,15 @@ import jwt
 import pytest
 import uvloop
 
-from client_sdk.contract.frame import SseEvent, SseParser
-from client_sdk.contract.ticket import Ticket
+from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.broker import EmbeddedBroker
-from event_server.access import OpsTokens
-from event_server.intake import Intake, Reach
+from event_server.http.access import OpsTokens
+from event_server.http.server import bind
+from event_server.kafka.record_reader import Intake, Reach
 from event_server.main import EventServer, build, serve, ticket_keys
-from event_server.serving import bind
 from event_server.settings import EventSettings
+from server_common.tickets import Ticket
 from tests.unit.event_server.parts import EPOCH, KEYS, make_ticket, order_record, watermark_record
 
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from client_sdk.contract.record import Headers, encode_sent, partition_of
-from core_api.topics import ensure_topics, events_topic
+from core_api.kafka.topics import ensure_topics, events_topic
+from server_common.kafka_records import Headers, encode_sent, partition_of
 from tests.unit.event_server.parts import EPOCH, order_record, watermark_record
 
 PARTITIONS = 4

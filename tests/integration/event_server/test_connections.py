@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from client_sdk.contract.frame import SseEvent, SseParser
-from event_server.edge import Connection
-from event_server.edge_requests import MAX_HEAD_BYTES, MAX_WAITING_BYTES
+from client_sdk.contract.sse import SseEvent, SseParser
+from event_server.push.protocol import Connection
+from event_server.push.requests import MAX_HEAD_BYTES, MAX_WAITING_BYTES
 from tests.integration.event_server.conftest import Running, Start, following, reason
 from tests.unit.event_server.parts import event
 

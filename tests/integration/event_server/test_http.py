@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from client_sdk.contract.problem import decode_problem
-from event_server.streams import Streams
+from event_server.streams.registry import Streams
 from tests.integration.event_server.conftest import Start, following, ops_token
 from tests.unit.event_server.parts import KEYS, make_ticket
 

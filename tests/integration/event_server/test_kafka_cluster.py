@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from client_sdk.contract.record import partition_of
-from core_api.kafka_messages import Message
-from core_api.publisher import KafkaPublisher
-from core_api.topics import BrokerError, events_topic
+from core_api.kafka.messages import Message
+from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.topics import BrokerError, events_topic
 from deploy.kafka.cluster import KafkaCluster
 from deploy.kafka.replicas import Standing, move, standings
 from deploy.kafka.server import ensure_libs
+from server_common.kafka_records import partition_of
 from tests.integration.event_server.conftest import KAFKA_BUILD
 from tests.integration.event_server.relay import PARTITIONS
 from tests.integration.event_server.test_source import Reading, reading

@@ -14,10 +14,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-import event_server.source
-from client_sdk.contract.record import partition_of
+import event_server.kafka.consumer
 from core_api.errors import SettingsError as CoreSettingsError
-from core_api.topics import (
+from core_api.kafka.topics import (
     BrokerError,
     Topic,
     differences,
@@ -26,6 +25,7 @@ from core_api.topics import (
     inbound_topic,
 )
 from deploy.kafka.server import KafkaServer
+from server_common.kafka_records import partition_of
 from tests.integration.event_server.relay import PARTITIONS, admin_of, relay_to
 from tests.integration.event_server.test_source import reading
 from tests.unit.event_server.parts import watermark_record
@@ -120,7 +120,7 @@ async def test_partitions_added_under_way_end_the_streams_until_the_topic_fits_a
     def quick(*arguments: Any, **settings: Any) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(*arguments, **(settings | {"metadata_max_age_ms": 500}))
 
-    monkeypatch.setattr(event_server.source, "AIOKafkaConsumer", quick)
+    monkeypatch.setattr(event_server.kafka.consumer, "AIOKafkaConsumer", quick)
     async with admin_of(address) as admin, relay_to(address, topic) as relay:
         relay.keep_marking()
         async with reading(address, topic) as it:

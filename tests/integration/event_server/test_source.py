@@ -16,14 +16,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from client_sdk.contract.record import partition_of
 from deploy.kafka.server import KafkaServer
-from event_server.clock import DatabaseClock
 from event_server.errors import SettingsError
-from event_server.hub import Hub
-from event_server.intake import Intake
-from event_server.ring import Rings
-from event_server.source import KafkaSource, Where
+from event_server.kafka.consumer import KafkaSource, Where
+from event_server.kafka.record_reader import Intake
+from event_server.replay.database_clock import DatabaseClock
+from event_server.replay.hub import Hub
+from event_server.replay.ring import Rings
+from server_common.kafka_records import partition_of
 from tests.integration.event_server.relay import PARTITIONS, admin_of, make_topic, relay_to
 from tests.unit.event_server.parts import EPOCH, FRAMES, FakeSubscriber
 

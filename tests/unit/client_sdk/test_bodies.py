@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from client_sdk.bodies import plain_chunks, read_body
+from client_sdk.client.http_bodies import plain_chunks, read_body
 from client_sdk.contract.errors import FrameError
 
 MOST = 1 << 20

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_sdk.buffered import MAX_FETCHES, BufferedStart
-from client_sdk.buffered_signals import (
+from client_sdk.buffered.machine import MAX_FETCHES, BufferedStart
+from client_sdk.buffered.messages import (
     BufferedSettings,
     Done,
     Fetch,

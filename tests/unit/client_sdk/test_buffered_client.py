@@ -10,7 +10,7 @@ import pytest
 
 from client_sdk import BufferedClient, BufferedSettings, BufferedStartError, OrderEvent
 from client_sdk.contract.sync import SyncResponse
-from client_sdk.merge import Change
+from client_sdk.machine.sequencing import Change
 from tests.unit.client_sdk.samples import channel_sync, event, sync_response
 
 CHANNEL = "store:12"

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from client_sdk import OrderProducer, commands
+from client_sdk import OrderProducer, cli_commands
 from client_sdk.cli import main
 from client_sdk.contract.problem import TITLES, encode_problem, problem
 from tests.unit.client_sdk.samples import order
@@ -34,7 +34,7 @@ def core(monkeypatch: pytest.MonkeyPatch) -> Callable[[httpx.Response], None]:
             transport=httpx.MockTransport(give),
             sleep=lambda _seconds: asyncio.sleep(0),
         )
-        monkeypatch.setattr(commands, "OrderProducer", made)
+        monkeypatch.setattr(cli_commands, "OrderProducer", made)
 
     return answers
 

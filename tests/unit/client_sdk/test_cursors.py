@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from client_sdk import Checkpoint, CursorStoreError, FileCursors, MemoryCursors, SqliteCursors
-from client_sdk.cursors import CursorStore
+from client_sdk.client.cursor_stores import CursorStore
 
 POINT = Checkpoint("epoch-1", {"store:12": 482, "table:12/5": 7})
 Make = Callable[[Path], CursorStore]

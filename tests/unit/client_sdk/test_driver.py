@@ -7,11 +7,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import pytest
 
-from client_sdk.driver import Driver, Token
+from client_sdk.client.runner import Driver, Token
 from client_sdk.errors import ClientError, UnauthorizedError
-from client_sdk.machine import Machine
-from client_sdk.settings import Settings
-from client_sdk.signals import (
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import (
     Close,
     Command,
     Failure,
@@ -24,6 +23,7 @@ from client_sdk.signals import (
     SyncDone,
     SyncFailed,
 )
+from client_sdk.settings import Settings
 from tests.unit.client_sdk.samples import EPOCH, NOW, channel_sync, sync_response
 
 CHANNEL = "store:12"

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from client_sdk import ClientError, Reset
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.client.delivery import Handover
+from client_sdk.client.order_book import OrderBook
 from client_sdk.contract.digest import format_content_digest, format_digest
 from client_sdk.contract.order import decode_event
-from client_sdk.cursors import Checkpoint
-from client_sdk.handover import Handover
-from client_sdk.orders import OrderBook
-from client_sdk.signals import Acknowledged, CheckDigest, Deliver, Fill
+from client_sdk.machine.messages import Acknowledged, CheckDigest, Deliver, Fill
 from tests.conformance import cases
 from tests.unit.client_sdk.samples import EPOCH, event, order
 

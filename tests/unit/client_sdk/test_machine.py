@@ -13,10 +13,8 @@ from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.stream import ByeReason
 from client_sdk.contract.sync import Snapshot, SyncResponse
 from client_sdk.errors import RefusedError
-from client_sdk.machine import MOST_RECONNECT_MS, Machine
-from client_sdk.merge import Reset
-from client_sdk.settings import Settings
-from client_sdk.signals import (
+from client_sdk.machine.machine import MOST_RECONNECT_MS, Machine
+from client_sdk.machine.messages import (
     Acknowledged,
     CancelSync,
     CheckDigest,
@@ -45,7 +43,9 @@ from client_sdk.signals import (
     SyncFailed,
     Tick,
 )
-from client_sdk.table import IGNORE, TABLE
+from client_sdk.machine.sequencing import Reset
+from client_sdk.machine.transitions import IGNORE, TABLE
+from client_sdk.settings import Settings
 from tests.unit.client_sdk.samples import (
     EPOCH,
     NOW,

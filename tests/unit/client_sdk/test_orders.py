@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client_sdk.client.order_book import BookChange, MergeResult, OrderBook
 from client_sdk.contract.digest import EMPTY, order_hash
 from client_sdk.contract.order import Order
-from client_sdk.orders import BookChange, MergeResult, OrderBook
 from tests.unit.client_sdk.samples import event, order
 
 STORE, TABLE = "store:12", "table:12/5"

@@ -20,9 +20,9 @@ from client_sdk import (
     UnreachableError,
     YabamError,
 )
-from client_sdk import producer as module
+from client_sdk.client import producer as module
+from client_sdk.client.producer import MAX_ANSWER_BYTES, MAX_RETRY_AFTER_S
 from client_sdk.contract.problem import encode_problem, problem
-from client_sdk.producer import MAX_ANSWER_BYTES, MAX_RETRY_AFTER_S
 from tests.unit.client_sdk.samples import order
 
 Step = Callable[[httpx.Request], httpx.Response]

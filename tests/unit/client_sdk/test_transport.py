@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import client_sdk
-from client_sdk.bodies import no_cookies
+from client_sdk.client.http_bodies import no_cookies
+from client_sdk.client.http_transport import Transport, signal_of
 from client_sdk.contract.device import DeviceReport
-from client_sdk.contract.frame import SseEvent
 from client_sdk.contract.problem import encode_problem, problem
+from client_sdk.contract.sse import SseEvent
 from client_sdk.contract.sync import Snapshot
-from client_sdk.refusals import MAX_DETAIL_CHARS
-from client_sdk.signals import (
+from client_sdk.machine.http_failures import MAX_DETAIL_CHARS
+from client_sdk.machine.messages import (
     Failure,
     Input,
     OpenStream,
@@ -32,7 +33,6 @@ from client_sdk.signals import (
     SyncDone,
     SyncFailed,
 )
-from client_sdk.transport import Transport, signal_of
 from tests.unit.client_sdk.samples import channel_sync, event, order, sync_response
 
 CHANNEL: Final = "store:12"
@@ -330,10 +330,10 @@ async def test_whatever_bytes_a_stream_brings_it_ends_with_a_failure(pieces: lis
 
 
 def test_nothing_from_outside_is_read_by_a_decoder_without_its_guard() -> None:
-    """`contract.decode` alone turns what msgspec lets through into its one kind of error."""
+    """`contract.json_decoding` alone turns what msgspec lets through into its one kind of error."""
     folder = Path(client_sdk.__file__).parent
     for path in folder.rglob("*.py"):
-        if path.name == "decode.py":
+        if path.name == "json_decoding.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr == "decode":

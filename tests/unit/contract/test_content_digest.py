@@ -13,6 +13,7 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client_sdk.client.order_book import OrderBook
 from client_sdk.contract.digest import (
     MAX_INTEGER,
     canonical,
@@ -21,7 +22,6 @@ from client_sdk.contract.digest import (
 )
 from client_sdk.contract.order import decode_event
 from client_sdk.contract.sync import decode_sync
-from client_sdk.orders import OrderBook
 from tests.conformance import cases
 
 CHANNEL = "store:12"

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from client_sdk.contract.errors import FrameError
-from client_sdk.contract.frame import SseEvent, SseParser, encode_frame, encode_retry
+from client_sdk.contract.sse import SseEvent, SseParser, encode_frame, encode_retry
 
 BOM = b"\xef\xbb\xbf"
 

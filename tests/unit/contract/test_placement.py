@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from client_sdk.contract.channel import parse_channel
-from client_sdk.contract.placement import StreamNodes
-from client_sdk.contract.record import partition_of
+from server_common.kafka_records import partition_of
+from server_common.stream_placement import StreamNodes
 
 A, B, ALL = "http://a/v1/stream", "http://b/v1/stream", "http://all/v1/stream"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract.errors import RecordError
-from client_sdk.contract.record import (
+from server_common.kafka_records import (
     OmittedRecord,
     OrderRecord,
     WatermarkRecord,

@@ -9,10 +9,16 @@ import pytest
 
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.order import STATUSES, OrderStatus
-from core_api.access import check_change, check_place, check_read, check_sync, check_transition
-from core_api.callers import Caller, Role
+from core_api.access.callers import Caller, Role
 from core_api.errors import CoreError, ForbiddenError, NotFoundError
-from core_api.orders import Target
+from core_api.orders.lifecycle import Target
+from core_api.orders.permissions import (
+    check_change,
+    check_place,
+    check_read,
+    check_sync,
+    check_transition,
+)
 from tests.unit.core_api.samples import order
 
 Answer = Literal["yes", "no", "hidden"]

@@ -17,12 +17,12 @@ from client_sdk.contract.limits import (
     REASON_BYTES,
 )
 from client_sdk.contract.order import Item, OrderStatus
-from core_api.admission import OpenLimits, Scope, check_size, too_many_open
 from core_api.errors import BadRequestError
-from core_api.log import Views, compose, event_json, one_line
-from core_api.orders import Change, Transition, transition
-from core_api.storage.reads import OpenOrders, Page, PageQuery
-from core_api.sync import fitting_pages, fitting_snapshots, is_short, joined
+from core_api.orders.admission import OpenLimits, Scope, check_size, too_many_open
+from core_api.orders.channel_entries import Views, compose, event_json, one_line
+from core_api.orders.lifecycle import Change, Transition, transition
+from core_api.sync.queries import OpenOrders, Page, PageQuery
+from core_api.sync.rules import fitting_pages, fitting_snapshots, is_short, joined
 from tests.unit.core_api.samples import LATER, order
 
 ENDS = "\u2028\u2029\u0085"

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core_api.dashboard import Farewell, Look, Sampler, Welcome
-from core_api.dashboard_figures import Figures, Reading, Round
+from core_api.dashboard.figures import Figures, Reading, Round
+from core_api.dashboard.sampler import Farewell, Look, Sampler, Welcome
 from core_api.errors import OverloadedError
-from core_api.load import Bound
+from core_api.overload import Bound
 
 METRIC = "yabam_events_streams_open_count"
 

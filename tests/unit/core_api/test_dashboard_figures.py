@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core_api.dashboard_figures import (
+from core_api.dashboard.figures import (
     BusyChannel,
     Figures,
     History,
@@ -19,7 +19,7 @@ from core_api.dashboard_figures import (
     merged,
     quantile,
 )
-from core_api.storage.overview import LateStore, Overview, Waiting
+from core_api.dashboard.waiting import LateStore, Overview, Waiting
 
 DELIVERIES = "yabam_events_deliveries_total"
 PUBLISHED = "yabam_relay_published_events_total"

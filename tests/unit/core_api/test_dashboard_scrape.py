@@ -8,8 +8,8 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from core_api.dashboard_figures import BusyChannel, Reading
-from core_api.dashboard_scrape import MOST_BYTES, MOST_NODES, Scraper, reading_of
+from core_api.dashboard.figures import BusyChannel, Reading
+from core_api.dashboard.scrape import MOST_BYTES, MOST_NODES, Scraper, reading_of
 
 METRICS = (
     "# TYPE yabam_events_streams_ended_total counter\n"

@@ -8,11 +8,11 @@ from typing import cast
 import pytest
 import structlog
 
-from core_api.inbound import InboundRecord, dead_letter_headers
-from core_api.ingest import KafkaDeadLetters
-from core_api.kafka_messages import Message, Published, Refused
-from core_api.publisher import KafkaPublisher
-from core_api.topics import BrokerError
+from core_api.ingest.consumer import KafkaDeadLetters
+from core_api.ingest.inbound_commands import InboundRecord, dead_letter_headers
+from core_api.kafka.messages import Message, Published, Refused
+from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.topics import BrokerError
 
 RECORD = InboundRecord("orders.inbound", 5, 77, 1000, b"12", b"x" * 9000, [("big", b"h" * 5000)])
 HEADERS = dead_letter_headers(RECORD, "too-large", "the command has 9000 bytes")

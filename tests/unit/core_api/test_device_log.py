@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.device import DeviceReport
-from core_api.callers import Caller
-from core_api.devices import BATCH, DeviceLog, Sighting, applied_for_certain, sightings_of
+from core_api.access.callers import Caller
 from core_api.errors import UnavailableError
+from core_api.receipts.devices import BATCH, DeviceLog, Sighting, applied_for_certain, sightings_of
 
 OWNER = Caller("o", "owner", frozenset({"*"}))
 

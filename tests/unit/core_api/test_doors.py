@@ -18,21 +18,21 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
 from client_sdk.contract import text
-from client_sdk.contract.ticket import TicketKeys
-from core_api.callers import Caller
-from core_api.commanding import Commands
-from core_api.devices import Sighting
+from core_api.access.callers import Caller
+from core_api.access.tokens import AUDIENCE, TokenKeys
+from core_api.api.routes import CoreApi, Limits
 from core_api.errors import CoreError
-from core_api.fetch import FetchSync
-from core_api.http import CoreApi, Limits
-from core_api.inbound import TransitionCommand, decode_command
-from core_api.large import LargeAnswers
-from core_api.load import Bound, Pace, RateLimit
+from core_api.ingest.inbound_commands import TransitionCommand, decode_command
 from core_api.main import new_order_id, utc_now
 from core_api.metrics import CoreMetrics
-from core_api.storage import reads
-from core_api.tail import Tail
-from core_api.tokens import AUDIENCE, TokenKeys
+from core_api.orders.service import Commands
+from core_api.overload import Bound, Pace, RateLimit
+from core_api.receipts.devices import Sighting
+from core_api.sync import reading as reads
+from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.long_poll import Tail
+from core_api.sync.service import FetchSync
+from server_common.tickets import TicketKeys
 from tests.unit.core_api.test_quick import TOKENS, answer_of, scope_of
 
 KEY = b"t" * 32

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api.gather import Gatherer
+from core_api.postgres.query_batching import Gatherer
 
 
 class Database:

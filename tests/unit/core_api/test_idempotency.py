@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core_api.errors import BadRequestError
-from core_api.idempotency import parse_key, request_hash
-from core_api.orders import ChangeOrder, NewGuest, NewItem, PlaceOrder, Transition
+from core_api.orders.idempotency import parse_key, request_hash
+from core_api.orders.lifecycle import ChangeOrder, NewGuest, NewItem, PlaceOrder, Transition
 
 ITEM = '{"name":"a","quantity":1,"unit_price":1}'
 

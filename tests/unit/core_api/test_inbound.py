@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract.problem import TITLES
-from core_api.callers import Role
+from core_api.access.callers import Role
 from core_api.errors import CoreError
-from core_api.idempotency import Idempotency
-from core_api.inbound import (
+from core_api.ingest.inbound_commands import (
     MAX_COMMAND_BYTES,
     ChangeCommand,
     InboundRecord,
@@ -23,6 +22,7 @@ from core_api.inbound import (
     decode_command,
     lanes,
 )
+from core_api.orders.idempotency import Idempotency
 
 ORDER = {
     "store_id": "12",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api.leases import (
+from core_api.relay.leases import (
     LONGEST_PAUSE_S,
     SHORTEST_PAUSE_S,
     WATERMARK_ACTIVE_S,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api import load
+from core_api import overload as load
 from core_api.errors import OverloadedError, RateLimitedError
-from core_api.load import Bound, Pace, RateLimit, poll_after_ms
+from core_api.overload import Bound, Pace, RateLimit, poll_after_ms
 
 
 def middle(low: float, high: float) -> float:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from client_sdk.contract.digest import content_hash, order_hash
 from client_sdk.contract.order import Order, decode_event
-from core_api.log import Views, compose, event_json
-from core_api.orders import (
+from core_api.orders.channel_entries import Views, compose, event_json
+from core_api.orders.lifecycle import (
     CHANGEABLE,
     Change,
     ChangeOrder,

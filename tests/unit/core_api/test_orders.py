@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from client_sdk.contract.order import CLOSED_STATUSES, STATUSES, Guest, OrderStatus
 from core_api.errors import ImpossibleTransitionError, InvalidError
-from core_api.orders import (
+from core_api.orders.lifecycle import (
     CHANGEABLE,
     MAX_ITEMS,
     NEXT,

@@ -13,17 +13,17 @@ from asyncpg import BitString
 from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import capture_logs
 
-from client_sdk.contract.ticket import TicketKeys
-from core_api.callers import Caller
-from core_api.fetch import FetchSync
-from core_api.http import CoreApi, Limits
-from core_api.large import LargeAnswers
-from core_api.load import Bound, Pace, RateLimit
+from core_api.access.callers import Caller
+from core_api.access.tokens import TokenKeys
+from core_api.api.routes import CoreApi, Limits
 from core_api.metrics import CoreMetrics
-from core_api.quick import QuickSync
-from core_api.storage import reads
-from core_api.tail import Tail
-from core_api.tokens import TokenKeys
+from core_api.overload import Bound, Pace, RateLimit
+from core_api.sync import reading as reads
+from core_api.sync.fast_path import QuickSync
+from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.long_poll import Tail
+from core_api.sync.service import FetchSync
+from server_common.tickets import TicketKeys
 
 TOKENS = TokenKeys({"k": b"t" * 32}, "k", lambda: 1000.0)
 OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"1"})), 600)

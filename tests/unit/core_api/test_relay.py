@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry
 
 from core_api.errors import UnavailableError
-from core_api.kafka_messages import Message, Published
-from core_api.leases import Lease
-from core_api.relay import Relay
-from core_api.relay_metrics import RelayMetrics
-from core_api.storage.outbox import Depth
-from core_api.topics import BrokerError
-from core_api.turn import OutboxRow, Reading
+from core_api.kafka.messages import Message, Published
+from core_api.kafka.topics import BrokerError
+from core_api.relay.cycle import OutboxRow, Reading
+from core_api.relay.leases import Lease
+from core_api.relay.metrics import RelayMetrics
+from core_api.relay.outbox import Depth
+from core_api.relay.relay import Relay
 
 
 class AwayThenThere:

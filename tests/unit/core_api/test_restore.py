@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from client_sdk.contract.record import OrderRecord
-from core_api.restore import Lineage, Published, newest_of, signs
-from core_api.storage.lineage import Stored
+from core_api.restore.detection import Lineage, Published, newest_of, signs
+from core_api.restore.lineage import Stored
+from server_common.kafka_records import OrderRecord
 
 HERE = Lineage("E2", "7/1/5", "7/1/5")
 PUBLISHED = {"store:1": Published(9, "a", 3)}

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from core_api.errors import LockedError, UnavailableError
-from core_api.storage.pool import mapped_errors, shares
+from core_api.postgres.pool import mapped_errors, shares
 
 
 @pytest.mark.parametrize(

@@ -11,23 +11,23 @@ from client_sdk.contract.channel import MAX_SEQ, Channel
 from client_sdk.contract.cursor import MAX_CHANNELS, parse_cursor
 from client_sdk.contract.sync import StreamGrant, decode_sync
 from core_api.errors import BadRequestError, InvalidError
-from core_api.log import compose
-from core_api.orders import Change
-from core_api.storage.reads import Moment, OpenOrders, Page, PageQuery
-from core_api.sync import (
+from core_api.orders.channel_entries import compose
+from core_api.orders.lifecycle import Change
+from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery
+from core_api.sync.request import (
+    DEFAULT_LIMIT,
+    SyncBody,
+    SyncRequest,
+    parse_sync,
+    request_of,
+)
+from core_api.sync.rules import (
     encode_answer,
     has_more,
     is_news,
     page_of,
     reset_reason,
     snapshot_of,
-)
-from core_api.sync_request import (
-    DEFAULT_LIMIT,
-    SyncBody,
-    SyncRequest,
-    parse_sync,
-    request_of,
 )
 from server_common.limits import GATHERED_ANSWER_BYTES
 from tests.unit.core_api.samples import order

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core_api.errors import OverloadedError, UnavailableError
-from core_api.tail import Tail
+from core_api.sync.long_poll import Tail
 
 LONG = 60.0
 

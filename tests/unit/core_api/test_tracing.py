@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from core_api.tracing import trace_id_of, traced
+from core_api.http.tracing import trace_id_of, traced
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"

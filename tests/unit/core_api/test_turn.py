@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from client_sdk.contract.record import (
-    OmittedRecord,
-    OrderRecord,
-    Record,
-    WatermarkRecord,
-    decode_record,
-    encode_sent,
-)
-from core_api.kafka_messages import Message
-from core_api.leases import WATERMARK_ACTIVE_S
-from core_api.turn import (
+from core_api.kafka.messages import Message
+from core_api.relay.cycle import (
     MAX_RECORD_BYTES,
     Held,
     OutboxRow,
@@ -22,6 +13,15 @@ from core_api.turn import (
     compose,
     narrow,
     settle,
+)
+from core_api.relay.leases import WATERMARK_ACTIVE_S
+from server_common.kafka_records import (
+    OmittedRecord,
+    OrderRecord,
+    Record,
+    WatermarkRecord,
+    decode_record,
+    encode_sent,
 )
 
 NOW = 100.0

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from client_sdk.contract.frame import SseEvent, SseParser
-from client_sdk.contract.record import (
+from client_sdk.contract.sse import SseEvent, SseParser
+from event_server.replay.database_clock import DatabaseClock
+from event_server.replay.frames import Event, Frames, as_text
+from event_server.replay.hub import Hub
+from event_server.replay.ring import Rings
+from event_server.streams.health import Health
+from event_server.streams.registry import Limits, Streams
+from event_server.streams.request_rules import Placement, Timing, Uniform
+from server_common.kafka_records import (
     Headers,
     OrderRecord,
     WatermarkRecord,
     encode_order_record,
     encode_watermark_record,
 )
-from client_sdk.contract.ticket import Ticket, TicketKeys
-from event_server.clock import DatabaseClock
-from event_server.frames import Event, Frames, as_text
-from event_server.health import Health
-from event_server.hub import Hub
-from event_server.ring import Rings
-from event_server.stream import Placement, Timing, Uniform
-from event_server.streams import Limits, Streams
+from server_common.tickets import Ticket, TicketKeys
 
 EPOCH = "01EPOCH1"
 FRAMES = Frames(as_text)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jwt
 import pytest
 
-from event_server.access import OpsTokens
 from event_server.errors import RefusedError
+from event_server.http.access import OpsTokens
 
 SECRET = "0123456789abcdef0123456789abcdef"
 NOW = 1000.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from event_server.asgi import QueueSubscriber
+from event_server.push.asgi import QueueSubscriber
 
 
 class Told:

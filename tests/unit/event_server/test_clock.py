@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from event_server.clock import BELIEVED_FOR_S, SET_BACK_S, DatabaseClock, Watermark, rfc3339
+from event_server.replay.database_clock import (
+    BELIEVED_FOR_S,
+    SET_BACK_S,
+    DatabaseClock,
+    Watermark,
+    rfc3339,
+)
 
 
 def test_nothing_is_known_before_the_first_observation() -> None:

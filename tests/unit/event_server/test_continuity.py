@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from event_server.continuity import MOST_SESSIONS, Continuity
 from event_server.errors import LogReplacedError
+from event_server.kafka.continuity import MOST_SESSIONS, Continuity
 
 Log = Sequence[str]
 

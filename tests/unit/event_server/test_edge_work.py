@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from unittest.mock import patch
 
-from client_sdk.contract.record import OrderRecord, encode_order_record
-from event_server.clock import DatabaseClock
-from event_server.frames import Event, Frames, as_text
-from event_server.hub import Hub
-from event_server.intake import Intake, Reach
-from event_server.ring import Rings
-from event_server.stream import StreamRequest
-from event_server.streams import TICK_S
+from event_server.kafka.record_reader import Intake, Reach
+from event_server.replay.database_clock import DatabaseClock
+from event_server.replay.frames import Event, Frames, as_text
+from event_server.replay.hub import Hub
+from event_server.replay.ring import Rings
+from event_server.streams.registry import TICK_S
+from event_server.streams.request_rules import StreamRequest
+from server_common.kafka_records import OrderRecord, encode_order_record
 from tests.unit.event_server.parts import (
     EPOCH,
     KEYS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from event_server.health import Health
+from event_server.streams.health import Health
 from tests.unit.event_server.parts import make_hub
 
 

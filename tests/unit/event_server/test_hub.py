@@ -7,7 +7,7 @@ import json
 import pytest
 
 from client_sdk.contract.stream import SyncRequired
-from event_server.hub import Hub
+from event_server.replay.hub import Hub
 from tests.unit.event_server.parts import EPOCH, FakeSubscriber, event, make_hub
 
 A, B = "store:1", "table:1/5"

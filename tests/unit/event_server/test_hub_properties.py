@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client_sdk.contract.stream import SyncRequired
-from event_server.ring import EVENT_OVERHEAD, MARGIN_S
+from event_server.replay.ring import EVENT_OVERHEAD, MARGIN_S
 from tests.unit.event_server.parts import FakeSubscriber, event, make_hub
 
 CHANNELS = ["store:1", "table:1/5"]

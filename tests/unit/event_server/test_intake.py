@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from client_sdk.contract.record import Headers, OmittedRecord, encode_omitted_record
 from client_sdk.contract.stream import SyncRequired
-from event_server.hub import Hub
-from event_server.intake import Intake, Reach
-from event_server.ring import MARGIN_S
+from event_server.kafka.record_reader import Intake, Reach
+from event_server.replay.hub import Hub
+from event_server.replay.ring import MARGIN_S
+from server_common.kafka_records import Headers, OmittedRecord, encode_omitted_record
 from tests.unit.event_server.parts import (
     EPOCH,
     FakeSubscriber,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from event_server.clock import DatabaseClock
-from event_server.latency import BOUNDS_S, PushLatency
+from event_server.replay.database_clock import DatabaseClock
+from event_server.streams.latency import BOUNDS_S, PushLatency
 
 INFINITY = float("inf")
 

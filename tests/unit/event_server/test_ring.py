@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from event_server.ring import EVENT_OVERHEAD, MARGIN_S, Rings
+from event_server.replay.ring import EVENT_OVERHEAD, MARGIN_S, Rings
 
 A, B = "store:1", "store:2"
 EVENT = ("store:1@1", "order.placed", b"x" * 100)

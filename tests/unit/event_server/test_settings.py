@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from event_server.access import OpsTokens
 from event_server.errors import SettingsError
+from event_server.http.access import OpsTokens
 from event_server.settings import EventSettings, load
 
 GOOD = {

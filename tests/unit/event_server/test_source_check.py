@@ -8,10 +8,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from event_server.clock import DatabaseClock
-from event_server.hub import Hub
-from event_server.ring import Rings
-from event_server.source import KafkaSource, Where
+from event_server.kafka.consumer import KafkaSource, Where
+from event_server.replay.database_clock import DatabaseClock
+from event_server.replay.hub import Hub
+from event_server.replay.ring import Rings
 from tests.unit.event_server.parts import FRAMES
 
 PARTITIONS = [TopicPartition("order-events", number) for number in range(4)]

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
-from event_server.source import KafkaSource, Where
+from event_server.kafka.consumer import KafkaSource, Where
 from tests.unit.event_server.parts import make_hub
 
 PART = TopicPartition("order-events", 0)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_sdk.contract.ticket import Ticket, TicketKeys
 from event_server.errors import RefusedError
-from event_server.stream import (
+from event_server.streams.request_rules import (
     MAX_PARAMETERS,
     MAX_QUERY_BYTES,
     RECONNECT_MS,
@@ -21,6 +20,7 @@ from event_server.stream import (
     parse_query,
     parse_request,
 )
+from server_common.tickets import Ticket, TicketKeys
 from tests.unit.event_server.parts import KEYS, make_ticket
 
 ALL = Placement(4, frozenset(range(4)))

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from client_sdk.contract.ticket import Ticket
 from event_server.errors import RefusedError
-from event_server.stream import Accepted, StreamRequest
-from event_server.streams import TICK_S, Streams
+from event_server.streams.registry import TICK_S, Streams
+from event_server.streams.request_rules import Accepted, StreamRequest
+from server_common.tickets import Ticket
 from tests.unit.event_server.parts import (
     EPOCH,
     KEYS,

@@ -16,7 +16,6 @@ from client_sdk.contract.limits import (
     MAX_SYNC_BODY_BYTES,
     MAX_TICKET_CHARS,
 )
-from client_sdk.contract.ticket import Ticket, TicketKeys
 from server_common.limit_check import DEFAULTS, RELATIONS, Relation, contradictions, with_settings
 from server_common.limits import (
     CORE_HEAD_BYTES,
@@ -25,6 +24,7 @@ from server_common.limits import (
     PROXY_HEAD_BYTES,
     TABLE,
 )
+from server_common.tickets import Ticket, TicketKeys
 
 ROOT = Path(__file__).parents[3]
 

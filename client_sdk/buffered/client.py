@@ -1,0 +1,202 @@
+"""The asyncio shell of the buffered start, over a transport of your own (a WebSocket, MQTT, …)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from client_sdk.buffered.machine import BufferedStart
+from client_sdk.buffered.messages import (
+    BufferedSettings,
+    Connect,
+    Done,
+    Fetch,
+    Hand,
+    StartCommand,
+    StartResult,
+    Subscribe,
+    Warn,
+)
+from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.sync import SyncResponse
+from client_sdk.errors import BufferedStartError
+from client_sdk.machine.sequencing import Change
+
+
+class LiveTransport(Protocol):
+    """What pushes events and cannot replay them."""
+
+    async def connect(self) -> None:
+        """Connect; raise if it cannot be done."""
+
+    async def subscribe(self, channels: Sequence[str]) -> None:
+        """Return once what is pushed from now on will be received."""
+
+    def messages(self) -> AsyncIterator[OrderEvent]:
+        """The events as they are pushed; ends or raises when the connection is lost."""
+
+
+FetchSync = Callable[[Mapping[str, int | None], str | None], Awaitable[SyncResponse]]
+"""Calls Fetch Sync for these positions and epoch."""
+
+
+class BufferedClient:
+    """Runs a buffered start, then goes on handing over what the transport pushes.
+
+    Args:
+        transport: what pushes.
+        fetch: Fetch Sync.
+        channels: what to follow, each from the seq given, or None to start anew.
+        epoch: the epoch of those seqs.
+        settings: the start's numbers.
+        warn: called with what somebody should know.
+    """
+
+    def __init__(
+        self,
+        transport: LiveTransport,
+        fetch: FetchSync,
+        channels: Mapping[str, int | None],
+        epoch: str | None = None,
+        settings: BufferedSettings | None = None,
+        warn: Callable[[str], None] = lambda _text: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.machine = BufferedStart(channels, epoch, settings)
+        """The state machine: observe it, reset it, reconfigure it."""
+        self._transport = transport
+        self._fetch = fetch
+        self._warn = warn
+        self._clock = clock
+        self._changes: deque[Change] = deque()
+        self._news = asyncio.Event()
+        self._result: StartResult | None = None
+        self._generation = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self) -> StartResult:
+        """Run the start; its result, whether it succeeded or not.
+
+        After `machine.reset()` it may be run again: what is left of the last run says nothing any
+        more, and changes that nobody took come again.
+
+        Raises:
+            BufferedStartError: it has begun already.
+        """
+        commands = self.machine.start(self._clock())
+        self._generation += 1
+        self._result = None
+        self._changes.clear()
+        for task in self._tasks:
+            task.cancel()
+        self._do(commands)
+        generation = self._generation
+        while not self._has_ended(generation):
+            await self._news.wait()
+        return self._result_of(generation)
+
+    def _has_ended(self, generation: int) -> bool:
+        return self._result is not None or generation != self._generation
+
+    def _result_of(self, generation: int) -> StartResult:
+        if self._result is None or generation != self._generation:
+            raise BufferedStartError("it was reset and started anew meanwhile")
+        return self._result
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """Every change once and in order, from the first sync on.
+
+        Raises:
+            BufferedStartError: the start failed, or the connection is lost: start anew.
+        """
+        while True:
+            while self._changes:
+                change = self._changes.popleft()
+                self._do(self.machine.handled(1, self._clock()))
+                yield change
+            if self._result is not None and not self._result.success:
+                raise BufferedStartError(self._result.error or "the start failed")
+            await self._news.wait()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _do(self, commands: Sequence[StartCommand]) -> None:
+        for command in commands:
+            match command:
+                case Connect():
+                    self._spawn(self._connect)
+                case Subscribe():
+                    self._spawn(partial(self._subscribe, command.channels))
+                case Fetch():
+                    self._spawn(partial(self._sync, command))
+                case Hand():
+                    self._changes.append(command.change)
+                case Warn():
+                    self._warn(command.text)
+                case Done():
+                    self._result = command.result
+        # A new event for what comes next: to clear this one could hide it from another who waits.
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+        self._set_timer()
+
+    def _feed(self, generation: int, step: Callable[[float], Sequence[StartCommand]]) -> None:
+        """Tell the machine, unless a newer start has begun since."""
+        if generation == self._generation:
+            self._do(step(self._clock()))
+
+    async def _connect(self, generation: int) -> None:
+        await self._transport.connect()
+        self._feed(generation, self.machine.connected)
+
+    async def _subscribe(self, channels: Sequence[str], generation: int) -> None:
+        await self._transport.subscribe(channels)
+        if generation == self._generation:
+            self._spawn(self._listen)
+        self._feed(generation, self.machine.subscribed)
+
+    async def _listen(self, generation: int) -> None:
+        async for event in self._transport.messages():
+            self._feed(generation, partial(self.machine.message, event))
+        raise ConnectionError("the connection ended")
+
+    async def _sync(self, command: Fetch, generation: int) -> None:
+        response = await self._fetch(command.after, command.epoch)
+        self._feed(generation, partial(self.machine.fetched, response))
+
+    def _spawn(self, work: Callable[[int], Coroutine[None, None, None]]) -> None:
+        task = asyncio.create_task(self._guarded(work, self._generation))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(
+        self, work: Callable[[int], Coroutine[None, None, None]], generation: int
+    ) -> None:
+        try:
+            await work(generation)
+        except Exception as error:
+            self._feed(generation, partial(self.machine.failed, str(error) or repr(error)))
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.machine.deadline
+        if deadline != float("inf"):
+            delay = max(0.0, deadline - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._do(self.machine.tick(self._clock()))

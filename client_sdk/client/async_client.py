@@ -1,0 +1,328 @@
+"""The asyncio client: what a program uses. Thin: `runner.py` runs the machine, `delivery.py` keeps
+what lies between it and the consumer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.client.cursor_stores import CursorStore, MemoryCursors
+from client_sdk.client.delivery import Handover
+from client_sdk.client.http_bodies import no_cookies
+from client_sdk.client.http_transport import Transport
+from client_sdk.client.order_book import OrderBook
+from client_sdk.client.runner import Driver, Token
+from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.cursor import MAX_CHANNELS
+from client_sdk.contract.device import DeviceReport, check_device
+from client_sdk.contract.errors import ChannelError
+from client_sdk.errors import ClientError, ClosedError, HandlerError, UnauthorizedError
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import (
+    CheckDigest,
+    Close,
+    Deliver,
+    Failure,
+    Fill,
+    GiveUp,
+    Start,
+    State,
+)
+from client_sdk.machine.sequencing import Change
+from client_sdk.machine.status import Mode, Status, mode_of, status_of
+from client_sdk.settings import Settings
+
+Handler = Callable[[Change], Awaitable[None] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a handler that raises is tried, and how long between (seconds, doubling).
+
+    Raises:
+        ValueError: it would never try.
+    """
+
+    attempts: int = 3
+    first_delay: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError("attempts must be at least 1")
+
+    def delay(self, failed: int) -> float | None:
+        """How long to wait after so many failed attempts; None: give up."""
+        return None if failed >= self.attempts else self.first_delay * 2 ** (failed - 1)
+
+
+class OrderClient:
+    """Follows channels: every event once and in order, whatever the network does.
+
+    Use it as an async context manager, then iterate `events()` or call `run(handler)`. A change is
+    acknowledged, and the cursor saved, when the iterator is asked for the next one or the handler
+    has returned; what was not acknowledged is handed over again: by the next loop over `events()`,
+    and after a restart.
+
+    Args:
+        base_url: where Core is.
+        token: an access token, or a function (async or not) that gives one; it is called before
+            the first sync and whenever the token was refused. A plain function is called in a
+            thread. One that raises is called again later, with back-off; let it raise
+            UnauthorizedError to end the client.
+        channels: what to follow, such as `store:12` or `table:12/5`; 1 to 500.
+        cursors: where to keep the cursor; in memory if nothing is said.
+        device: this device's name within its store, such as `till-1`: with it Core can tell who
+            has received what (`GET /v1/stores/{id}/devices`).
+        settings: the machine's numbers.
+        transport: httpx's transport, for tests, proxies and certificates of your own.
+        uniform: a random number evenly between two.
+        clock: seconds that only go forward.
+
+    Raises:
+        ChannelError: a channel is not a channel name, or there are none or too many.
+        DeviceError: the device's name is not one.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        channels: Sequence[str],
+        *,
+        cursors: CursorStore | None = None,
+        device: str | None = None,
+        settings: Settings | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        uniform: Callable[[float, float], float] = random.uniform,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._channels = list(dict.fromkeys(str(parse_channel(name)) for name in channels))
+        if not 1 <= len(self._channels) <= MAX_CHANNELS:
+            raise ChannelError(f"name 1 to {MAX_CHANNELS} channels, not {len(self._channels)}")
+        self._device = None if device is None else check_device(device)
+        self._token = token
+        self._cursors = cursors or MemoryCursors()
+        self._settings = settings or Settings()
+        self._uniform = uniform
+        self._clock = clock
+        self._http = httpx.AsyncClient(base_url=base_url, transport=transport, cookies=no_cookies())
+        self._news = asyncio.Event()
+        self._finished: tuple[Failure | Exception | None] | None = None
+        self._taking = False
+        self._driver: Driver | None = None
+        self._machine = Machine({}, None, self._settings, uniform)
+        self._status_changed = asyncio.Event()
+        self._shown: tuple[Mode, State] = ("starting", self._machine.state)
+        self.orders = OrderBook()
+        """The open orders, as of the change in hand."""
+        self._handover = Handover(self.orders, {}, "")
+
+    @property
+    def status(self) -> Status:
+        """How the client stands right now."""
+        return status_of(self._machine, self._shown[0], self._clock())
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The cursor that includes the change in hand: keep it in your transaction."""
+        return self._handover.checkpoint
+
+    async def __aenter__(self) -> Self:
+        if self._driver is not None or self._http.is_closed:
+            raise ClosedError("a client can be entered once: make a new one")
+        try:
+            stored = await self._cursors.load()
+        except BaseException:
+            await self._http.aclose()
+            raise
+        positions: dict[str, int | None] = dict.fromkeys(self._channels)
+        epoch = None
+        if stored is not None:
+            epoch = stored.epoch
+            positions |= {c: s for c, s in stored.positions.items() if c in positions}
+        known = {c: seq for c, seq in positions.items() if seq is not None}
+        self._handover = Handover(self.orders, known, epoch or "")
+        self._machine = Machine(positions, epoch, self._settings, self._uniform)
+        self._driver = Driver(
+            self._machine,
+            Transport(self._http, self._report if self._device is not None else None),
+            self._token,
+            self._put,
+            self._finish,
+            self._publish_status,
+            self._clock,
+        )
+        self._driver.feed(Start())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the stream and stop; what was not acknowledged stays so."""
+        try:
+            if self._driver is not None:
+                if self._finished is None:
+                    self._driver.feed(Close())
+                await self._driver.stop()
+        finally:
+            await self._http.aclose()
+
+    async def events(self) -> AsyncGenerator[Change, None]:
+        """Every event once and in order, and a `Reset` where a channel starts anew.
+
+        Ends when the client is closed. Whoever leaves the loop gets the change that was in hand
+        once more from the next one.
+
+        Raises:
+            UnauthorizedError, RefusedError, ClientError: the client failed; it says why.
+            CursorStoreError: the cursor could not be saved; ask again to try again.
+            ClosedError: the client was never opened.
+        """
+        while (delivery := await self._take()) is not None:
+            yield delivery.change
+            await self._done(delivery)
+
+    async def run(self, handler: Handler, retry: RetryPolicy | None = None) -> None:
+        """Hand each change to `handler` until the client is closed.
+
+        Raises:
+            HandlerError: the handler kept raising; the change is not acknowledged.
+        """
+        policy = retry or RetryPolicy()
+        async with aclosing(self.events()) as changes:
+            async for change in changes:
+                await self._call(handler, change, policy)
+
+    async def statuses(self) -> AsyncGenerator[Status, None]:
+        """The status now, and again each time its mode or state has changed: the newest one."""
+        status: Status | None = None
+        while (status := await self._next_status(status)) is not None:
+            yield status
+
+    # ── for the blocking twin, too ───────────────────────────────────────────
+
+    async def _take(self) -> Deliver | None:
+        if self._driver is None:
+            raise ClosedError("open the client by `async with` first")
+        if self._taking:
+            raise ClientError("somebody waits for events already: make a client for each consumer")
+        self._taking = True
+        try:
+            await self._save()
+            while True:
+                self._news.clear()
+                if self._finished == (None,):
+                    return None
+                delivery = self._take_from_handover()
+                if delivery is not None:
+                    return delivery
+                if self._finished is not None:
+                    raise _error_of(self._finished[0])
+                await self._news.wait()
+        finally:
+            self._taking = False
+
+    async def _done(self, delivery: Deliver) -> None:
+        self._handover.done(delivery)
+        await self._save()
+
+    async def _next_status(self, shown: Status | None) -> Status | None:
+        while True:
+            changed, status = self._status_changed, self.status
+            if shown is None or (shown.mode, shown.state) != (status.mode, status.state):
+                return status
+            if shown.mode in ("closed", "failed"):
+                return None
+            await changed.wait()
+
+    def _give_up(self, change: Change, attempts: int, error: Exception) -> HandlerError:
+        failed = HandlerError(
+            f"the handler raised {attempts} times at {change.channel}; the change is not "
+            f"acknowledged: {error!r}"
+        )
+        failed.__cause__ = error
+        if self._driver is not None and self._finished is None:
+            self._driver.feed(GiveUp(failed))
+        return failed
+
+    # ── the rest ─────────────────────────────────────────────────────────────
+
+    def _take_from_handover(self) -> Deliver | None:
+        try:
+            return self._handover.take()
+        finally:
+            for diverged in self._handover.divergences():
+                if self._driver is not None:
+                    self._driver.feed(diverged)
+
+    async def _save(self) -> None:
+        # Asked again after a cancellation or an error, it saves the same once more.
+        if self._handover.unsaved:
+            await self._cursors.save(self._handover.checkpoint)
+            acknowledged = self._handover.saved()
+            if self._driver is not None:
+                self._driver.feed(acknowledged)
+
+    async def _call(self, handler: Handler, change: Change, policy: RetryPolicy) -> None:
+        failed = 0
+        while True:
+            try:
+                done = handler(change)
+                if inspect.isawaitable(done):
+                    await done
+                return
+            except Exception as error:
+                failed += 1
+                delay = policy.delay(failed)
+                if delay is None:
+                    raise self._give_up(change, failed, error) from error
+            await asyncio.sleep(delay)
+
+    def _put(self, command: Deliver | Fill | CheckDigest) -> None:
+        self._handover.put(command)
+        self._news.set()
+
+    def _finish(self, cause: Failure | Exception | None) -> None:
+        self._finished = self._finished or (cause,)
+        self._news.set()
+
+    def _report(self) -> DeviceReport:
+        mode, _ = self._shown
+        fed = mode if mode in ("live", "polling", "offline") else "starting"
+        return DeviceReport(self._device or "", fed, self._machine.pending, self._machine.diverged)
+
+    def _publish_status(self) -> None:
+        # After each input: no more is looked at than may wake somebody. The cursor of many channels
+        # is written only for who reads the status.
+        before = self._shown
+        self._shown = (mode_of(self._machine, before[0]), self._machine.state)
+        if self._shown != before:
+            changed, self._status_changed = self._status_changed, asyncio.Event()
+            changed.set()
+
+
+def _error_of(cause: Failure | Exception | None) -> Exception:
+    if isinstance(cause, Exception):
+        return cause
+    if cause is None:
+        return ClosedError("the client is closed")
+    if cause.kind == "unauthorized":
+        return UnauthorizedError(cause.detail)
+    return cause.cause or ClientError(cause.detail)

@@ -1,0 +1,219 @@
+"""The client for programs without asyncio: the same client, on a thread of its own.
+
+The loop runs in a private thread; each call waits for it. So the machine, the transport and the
+cursor stores are the very same, and only this shell differs. Handlers run in the caller's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from client_sdk.client.async_client import OrderClient, RetryPolicy
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.client.cursor_stores import CursorStore
+from client_sdk.client.order_book import OrderBook
+from client_sdk.client.runner import Token
+from client_sdk.errors import ClosedError
+from client_sdk.machine.sequencing import Change
+from client_sdk.machine.status import Status
+from client_sdk.settings import Settings
+
+R = TypeVar("R")
+
+
+class BlockingOrderClient:
+    """`OrderClient` for threads: `for change in client.events(): …`.
+
+    Args and errors are those of `OrderClient`. `orders` and `checkpoint` belong to the thread that
+    loops over `events()`; `close` and `status` may be used from any.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        channels: Sequence[str],
+        *,
+        cursors: CursorStore | None = None,
+        device: str | None = None,
+        settings: Settings | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._loop = _LoopThread()
+        self._client = OrderClient(
+            base_url,
+            token,
+            channels,
+            cursors=cursors,
+            device=device,
+            settings=settings,
+            transport=transport,
+        )
+        self.orders: OrderBook = self._client.orders
+        """The open orders, as of the change in hand."""
+
+    @property
+    def status(self) -> Status:
+        """How the client stands right now."""
+        return self._client.status
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The cursor that includes the change in hand."""
+        return self._client.checkpoint
+
+    def __enter__(self) -> Self:
+        self._loop.start()
+        try:
+            self._loop.call(self._client.__aenter__())
+        except BaseException:
+            self._loop.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def events(self) -> Iterator[Change]:
+        """Every event once and in order; acknowledged when the next one is asked for.
+
+        Ends when the client is closed. Errors are those of `OrderClient.events`.
+        """
+        while True:
+            try:
+                delivery = self._loop.call(self._client._take())
+            except ClosedError:
+                if self._client.status.mode == "closed":
+                    return
+                raise
+            if delivery is None:
+                return
+            yield delivery.change
+            try:
+                self._loop.call(self._client._done(delivery))
+            except ClosedError:
+                return  # another thread closed the client: this change is not acknowledged
+
+    def run(self, handler: Callable[[Change], None], retry: RetryPolicy | None = None) -> None:
+        """Hand each change to `handler`, in this thread, until the client is closed.
+
+        Raises:
+            HandlerError: the handler kept raising; the change is not acknowledged.
+        """
+        policy = retry or RetryPolicy()
+        for change in self.events():
+            self._handle(handler, change, policy)
+
+    def statuses(self) -> Iterator[Status]:
+        """The status now, and again each time its mode or state has changed: the newest one."""
+        status: Status | None = None
+        while True:
+            try:
+                status = self._loop.call(self._client._next_status(status))
+            except ClosedError:
+                return
+            if status is None:
+                return
+            yield status
+
+    def close(self) -> None:
+        """Close the stream and stop; a loop over `events()` in another thread ends."""
+        try:
+            self._loop.call(self._client.close())
+        except ClosedError:
+            return
+        finally:
+            self._loop.stop()
+
+    def _handle(
+        self, handler: Callable[[Change], None], change: Change, policy: RetryPolicy
+    ) -> None:
+        failed = 0
+        while True:
+            try:
+                handler(change)
+                return
+            except Exception as error:
+                failed += 1
+                delay = policy.delay(failed)
+                if delay is None:
+                    raise self._loop.call(self._give_up(change, failed, error)) from error
+            time.sleep(delay)
+
+    async def _give_up(self, change: Change, attempts: int, error: Exception) -> Exception:
+        return self._client._give_up(change, attempts, error)
+
+
+class _LoopThread:
+    """An event loop in a thread; a call after its end, or cut off by it, raises ClosedError."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread.
+
+        Raises:
+            ClosedError: it was started before.
+        """
+        with self._lock:
+            if self._thread is not None:
+                raise ClosedError("a client can be entered once: make a new one")
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=_serve, args=[self._loop], name="yabam-client", daemon=True
+            )
+            self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, R]) -> R:
+        """Run `work` on the loop and wait for it; leaving the wait cancels it."""
+        with self._lock:
+            if self._loop is None:
+                work.close()
+                raise ClosedError("the client is not open: use it in a with statement")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise ClosedError("the client was closed meanwhile") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """End the loop and the thread; what still runs is cancelled."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None and self._thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            if self._thread is not threading.current_thread():
+                self._thread.join()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()

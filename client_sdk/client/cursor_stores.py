@@ -1,0 +1,238 @@
+"""Where a client keeps what it has applied, so that a restart goes on exactly after it.
+
+A checkpoint is saved after the change that it includes was handled, never before. To make effect
+and cursor one transaction (exactly once), write a store of your own: keep `client.checkpoint` in
+the transaction of your handler, read it in `load`, and let `save` do nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.contract.channel import MAX_SEQ, parse_channel
+from client_sdk.contract.errors import ContractError
+from client_sdk.contract.json_decoding import decode
+from client_sdk.errors import CursorStoreError
+
+_FORMAT = "yabam-cursor-1"
+
+
+_decoder = msgspec.json.Decoder(Checkpoint)
+
+
+class CursorStore(Protocol):
+    """Keeps one client's checkpoint."""
+
+    async def load(self) -> Checkpoint | None:
+        """The last checkpoint saved; None if there is none yet.
+
+        Raises:
+            CursorStoreError: there is one, but it cannot be trusted.
+        """
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Keep the checkpoint; it is safe once this returns.
+
+        Raises:
+            CursorStoreError: it could not be kept.
+        """
+
+
+class MemoryCursors:
+    """Keeps the checkpoint for as long as the process lives: a restart starts anew."""
+
+    def __init__(self) -> None:
+        self.checkpoint: Checkpoint | None = None
+
+    async def load(self) -> Checkpoint | None:
+        """The last checkpoint saved."""
+        return self.checkpoint
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Keep the checkpoint."""
+        self.checkpoint = checkpoint
+
+
+class FileCursors:
+    """Keeps the checkpoint in a file, replaced as a whole and synced to the disk.
+
+    Args:
+        path: the file; its folder must exist.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._writing = _Latest()
+
+    async def load(self) -> Checkpoint | None:
+        """The last checkpoint saved.
+
+        Raises:
+            CursorStoreError: the file is damaged or not ours.
+        """
+        return await asyncio.to_thread(self._load)
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the file.
+
+        Raises:
+            CursorStoreError: it cannot be written.
+        """
+        await self._writing.run(lambda: self._save(checkpoint))
+
+    def _load(self) -> Checkpoint | None:
+        try:
+            raw = self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CursorStoreError(f"cannot read {self._path}: {error.strerror}") from error
+        head, _, body = raw.partition(b"\n")
+        if head != _head(body):
+            raise CursorStoreError(
+                f"{self._path} is damaged or not a cursor file: move it away to start anew "
+                "from a snapshot"
+            )
+        return _checked(body, str(self._path))
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        body = msgspec.json.encode(checkpoint)
+        partial = self._path.with_name(f"{self._path.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                file.write(_head(body) + b"\n" + body)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._path)
+            _sync_folder(self._path.parent)
+        except OSError as error:
+            raise CursorStoreError(f"cannot write {self._path}: {error.strerror}") from error
+
+
+class SqliteCursors:
+    """Keeps checkpoints in a table of an SQLite database, one row per name.
+
+    Args:
+        path: the database; made if it is new.
+        name: tells several clients in one database apart.
+    """
+
+    def __init__(self, path: str | Path, name: str = "default") -> None:
+        self._path = Path(path)
+        self._name = name
+        self._writing = _Latest()
+
+    async def load(self) -> Checkpoint | None:
+        """The last checkpoint saved.
+
+        Raises:
+            CursorStoreError: the database is damaged or not one.
+        """
+        return await asyncio.to_thread(self._load)
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Keep the checkpoint.
+
+        Raises:
+            CursorStoreError: it cannot be written.
+        """
+        await self._writing.run(lambda: self._save(checkpoint))
+
+    @staticmethod
+    def prepare(connection: sqlite3.Connection) -> None:
+        """Make the table, for those who keep the checkpoint in their own transaction."""
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS yabam_cursor "
+            "(name TEXT PRIMARY KEY, checkpoint BLOB NOT NULL)"
+        )
+
+    @staticmethod
+    def put(connection: sqlite3.Connection, name: str, checkpoint: Checkpoint) -> None:
+        """Keep the checkpoint in the transaction that is open on the connection."""
+        connection.execute(
+            "INSERT INTO yabam_cursor VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET checkpoint = excluded.checkpoint",
+            (name, msgspec.json.encode(checkpoint)),
+        )
+
+    def _load(self) -> Checkpoint | None:
+        try:
+            with contextlib.closing(sqlite3.connect(self._path)) as connection:
+                self.prepare(connection)
+                row = connection.execute(
+                    "SELECT checkpoint FROM yabam_cursor WHERE name = ?", (self._name,)
+                ).fetchone()
+        except sqlite3.Error as error:
+            raise CursorStoreError(f"cannot read {self._path}: {error}") from error
+        return None if row is None else _checked(row[0], str(self._path))
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        try:
+            with contextlib.closing(sqlite3.connect(self._path)) as connection, connection:
+                self.prepare(connection)
+                self.put(connection, self._name, checkpoint)
+        except sqlite3.Error as error:
+            raise CursorStoreError(f"cannot write {self._path}: {error}") from error
+
+
+class _Latest:
+    """Runs writes in threads, one at a time; a write that a newer one has overtaken is left out.
+
+    Whoever cancels a save leaves its thread running: it must not write its older checkpoint over
+    the next one.
+    """
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._written = 0
+        self._lock = threading.Lock()
+
+    async def run(self, write: Callable[[], None]) -> None:
+        """Return once this write, or a newer one, is done."""
+        self._asked += 1
+        await asyncio.to_thread(self._write, self._asked, write)
+
+    def _write(self, number: int, write: Callable[[], None]) -> None:
+        with self._lock:
+            if number > self._written:
+                write()
+                self._written = number
+
+
+def _head(body: bytes) -> bytes:
+    return f"{_FORMAT} {sha256(body).hexdigest()}".encode()
+
+
+def _checked(body: bytes, where: str) -> Checkpoint:
+    try:
+        checkpoint = decode(_decoder, body)
+        if not checkpoint.epoch:
+            raise CursorStoreError(f"{where} holds a cursor without an epoch")
+        for channel, seq in checkpoint.positions.items():
+            parse_channel(channel)
+            if not 0 <= seq <= MAX_SEQ:
+                raise CursorStoreError(f"{where} holds an impossible seq for {channel}")
+    except (msgspec.DecodeError, TypeError, ContractError) as error:
+        raise CursorStoreError(f"{where} holds something else than a cursor: {error}") from error
+    return checkpoint
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

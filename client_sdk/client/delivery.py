@@ -1,0 +1,107 @@
+"""What lies between machine and consumer: deliveries in order, the book, the cursor. Pure.
+
+One change at a time is in the consumer's hand. It stays there until the consumer is done with it:
+whoever asks before that is given the same one again, so leaving a loop skips nothing. The cursor
+that includes it is saved after that, and only then is it let go.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.client.order_book import OrderBook
+from client_sdk.contract.digest import format_content_digest, format_digest
+from client_sdk.errors import ClientError
+from client_sdk.machine.messages import Acknowledged, CheckDigest, Deliver, Diverged, Fill
+from client_sdk.machine.sequencing import Reset
+
+
+class Handover:
+    """The consumer's side of one client.
+
+    Args:
+        orders: the book, kept as of the change in hand.
+        positions: what the consumer has applied before.
+        epoch: the epoch of those seqs.
+    """
+
+    def __init__(self, orders: OrderBook, positions: Mapping[str, int], epoch: str) -> None:
+        self._orders = orders
+        self._positions = dict(positions)
+        self._epoch = epoch
+        self._queue: deque[Deliver | Fill | CheckDigest] = deque()
+        self._hand: Deliver | None = None
+        self._done = False
+        self._diverged: list[Diverged] = []
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The cursor that includes the change in hand."""
+        return Checkpoint(self._epoch, dict(self._positions))
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether the consumer is done with the change in hand, and its cursor is to be saved."""
+        return self._done
+
+    def put(self, command: Deliver | Fill | CheckDigest) -> None:
+        """Take what the machine puts out."""
+        self._queue.append(command)
+
+    def take(self) -> Deliver | None:
+        """The change in hand, or else the next one; None: there is none now.
+
+        An error of an observer comes out of here; the change is in hand then, and comes again.
+        """
+        while self._hand is None and self._queue:
+            command = self._queue.popleft()
+            if isinstance(command, Deliver):
+                self._hand = command
+                self._show(command)
+            elif isinstance(command, Fill):
+                self._orders.replace(command.snapshot.channel, command.snapshot.orders)
+            elif not self._agrees(command):
+                self._diverged.append(Diverged(command.channel))
+        return self._hand
+
+    def done(self, delivery: Deliver) -> None:
+        """The consumer is done with it: its cursor is to be saved.
+
+        Raises:
+            ClientError: it is not in hand; somebody else has asked meanwhile.
+        """
+        if self._hand is not delivery:
+            raise ClientError("another loop took over: make a client for each consumer")
+        self._done = True
+
+    def saved(self) -> Acknowledged:
+        """The cursor is saved: the change is let go."""
+        self._hand, self._done = None, False
+        return Acknowledged(1)
+
+    def divergences(self) -> list[Diverged]:
+        """What the checks since the last call have found."""
+        found, self._diverged = self._diverged, []
+        return found
+
+    def _agrees(self, check: CheckDigest) -> bool:
+        if format_digest(self._orders.digest(check.channel)) != check.digest:
+            return False
+        content = self._orders.content_digest(check.channel)
+        if content is None or check.content_digest is None:
+            return True
+        return format_content_digest(content) == check.content_digest
+
+    def _show(self, delivery: Deliver) -> None:
+        change = delivery.change
+        if delivery.epoch != self._epoch:
+            # Seqs of another epoch say nothing in this one.
+            self._epoch, self._positions = delivery.epoch, {}
+        if isinstance(change, Reset):
+            self._positions[change.channel] = change.head
+            self._orders.replace(change.channel, change.orders)
+        else:
+            self._positions[change.channel] = change.seq
+            self._orders.apply(change)

@@ -1,0 +1,271 @@
+"""The HTTP side of the client: syncs and streams, their answers and errors made into inputs.
+
+Every read has a bound: an answer `MAX_SYNC_BYTES`, all answers of one sync together
+`paging.MAX_SYNC_BYTES`, an event `frame.MAX_EVENT_BYTES`. Whatever a server answers becomes an
+input: an error of a server's making never leaves this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+import msgspec
+
+from client_sdk.client.http_bodies import PACKED, PLAIN, plain_chunks, read_body
+from client_sdk.contract import stream as wire
+from client_sdk.contract.channel import event_id
+from client_sdk.contract.cursor import format_cursor
+from client_sdk.contract.device import HEADER, DeviceReport, format_device
+from client_sdk.contract.errors import FrameError
+from client_sdk.contract.limits import MAX_SYNC_BYTES
+from client_sdk.contract.order import decode_event
+from client_sdk.contract.sse import SseEvent, SseParser
+from client_sdk.contract.sync import MAX_ORDERS, SyncResponse, decode_sync
+from client_sdk.machine.http_failures import refusal, shortened
+from client_sdk.machine.messages import (
+    Failure,
+    FailureKind,
+    Input,
+    OpenStream,
+    StartSync,
+    StreamBye,
+    StreamEnded,
+    StreamEvent,
+    StreamHeartbeat,
+    StreamHello,
+    StreamSyncRequired,
+    SyncDone,
+    SyncFailed,
+)
+from client_sdk.machine.snapshot_pages import Assembly
+
+_MOST_CHANNELS_IN_URL: Final = 40
+_MOST_QUERY_CHARS: Final = 32 << 10
+_MAX_PROBLEM_BYTES: Final = 64 << 10
+_END_FOLLOWS_WITHIN_S: Final = 1.0
+_UNREACHABLE: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+
+
+class Transport:
+    """Core and the event servers, over one `httpx.AsyncClient`.
+
+    Args:
+        http: the client; its base URL is Core's.
+        report: what each sync tells Core of this device; None: nothing.
+    """
+
+    def __init__(
+        self, http: httpx.AsyncClient, report: Callable[[], DeviceReport] | None = None
+    ) -> None:
+        self._http = http
+        self._report = report
+
+    async def sync(self, command: StartSync, token: str) -> SyncDone | SyncFailed:
+        """Call Fetch Sync."""
+        request = self._sync_request(command, token)
+        # A long poll is silent for as long as it waits.
+        request.extensions["timeout"] = httpx.Timeout(10.0, read=command.wait_s + 20.0).as_dict()
+        try:
+            assembly = Assembly(*await self._ask(request))
+            while (page := assembly.next) is not None:
+                assembly.add(*await self._ask(self._page_request(page, token)))
+        except _RefusedError as refused:
+            return SyncFailed(command.generation, refused.failure)
+        except Exception as error:
+            return SyncFailed(command.generation, _failure_of(error, "Fetch Sync's answer"))
+        return SyncDone(command.generation, assembly.answer)
+
+    async def _ask(self, request: httpx.Request) -> tuple[SyncResponse, int]:
+        """The answer and its length.
+
+        Raises:
+            _RefusedError: the answer is another one than 200.
+        """
+        response = await self._http.send(request, stream=True)
+        try:
+            if response.status_code != 200:
+                raise _RefusedError(await _refusal(response, "unauthorized"))
+            body = await read_body(response, MAX_SYNC_BYTES)
+        finally:
+            await response.aclose()
+        return decode_sync(body), len(body)
+
+    async def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
+        """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
+        parameters = {"ticket": command.ticket}
+        if len(command.cursor) <= _MOST_CHANNELS_IN_URL:
+            # The ticket says the same; a long state vector is not worth a longer URL.
+            parameters["lastEventId"] = format_cursor(command.cursor)
+        timeout = httpx.Timeout(10.0, read=None)  # the machine watches for silence itself
+        headers = {"accept": "text/event-stream", "cache-control": "no-store"} | PLAIN
+        generation = command.generation
+        try:
+            _check_url(command.url)
+            async with self._http.stream(
+                "GET", command.url, headers=headers, timeout=timeout,
+                **_query(command.url, parameters),
+            ) as response:  # fmt: skip
+                if response.status_code != 200:
+                    yield StreamEnded(generation, await _refusal(response, "ticket"))
+                    return
+                _check_media_type(response)
+                parser, chunks = SseParser(), plain_chunks(response)
+                async for chunk in chunks:
+                    for event in parser.feed(chunk):
+                        signal = signal_of(generation, event)
+                        if isinstance(signal, StreamBye | StreamSyncRequired):
+                            await _read_out(chunks)
+                        if signal is not None:
+                            yield signal
+            failure = Failure("unreachable", "the stream ended without a bye")
+        except Exception as error:
+            failure = _failure_of(error, "the stream")
+        yield StreamEnded(generation, failure)
+
+    def _sync_request(self, command: StartSync, token: str) -> httpx.Request:
+        headers = {"authorization": f"Bearer {token}"} | PACKED | self._about()
+        if len(command.after) > _MOST_CHANNELS_IN_URL:
+            body = {
+                "channels": dict(command.after),
+                "wait": command.wait_s,
+                "orders": MAX_ORDERS,
+            }
+            if command.epoch is not None:
+                body["epoch"] = command.epoch
+            return self._http.build_request("POST", "/v1/sync", json=body, headers=headers)
+        parameters: list[tuple[str, str | int | float | bool | None]] = [
+            ("channel", channel) for channel in command.after
+        ]
+        parameters.append(("orders", MAX_ORDERS))
+        cursor = {channel: seq for channel, seq in command.after.items() if seq is not None}
+        if cursor:
+            parameters.append(("lastEventId", format_cursor(cursor)))
+        if command.epoch is not None:
+            parameters.append(("epoch", command.epoch))
+        if command.wait_s:
+            parameters.append(("wait", f"{command.wait_s:g}"))
+        return self._http.build_request("GET", "/v1/sync", params=parameters, headers=headers)
+
+    def _page_request(self, page: str, token: str) -> httpx.Request:
+        parameters = {"page": page, "orders": str(MAX_ORDERS)}
+        headers = {"authorization": f"Bearer {token}"} | PACKED
+        return self._http.build_request("GET", "/v1/sync", params=parameters, headers=headers)
+
+    def _about(self) -> dict[str, str]:
+        return {} if self._report is None else {HEADER: format_device(self._report())}
+
+
+def signal_of(generation: int, event: SseEvent) -> Input | None:
+    """What an event of the stream means; None for one that we do not know.
+
+    Raises:
+        msgspec.DecodeError: its data is not what its type demands.
+        ValueError: it contradicts itself.
+    """
+    data = event.data.encode()
+    match event.type:
+        case _ if event.type.startswith("order."):
+            order_event = decode_event(data)
+            if order_event.id != event_id(order_event.channel, order_event.seq):
+                raise ValueError(f"the event {order_event.id} says seq {order_event.seq}")
+            return StreamEvent(generation, order_event)
+        case wire.HELLO:
+            hello = wire.decode_hello(data)
+            return StreamHello(generation, hello.epoch, _instant(hello.watermark))
+        case wire.HEARTBEAT:
+            beat = wire.decode_heartbeat(data)
+            return StreamHeartbeat(generation, _instant(beat.watermark))
+        case wire.SYNC_REQUIRED:
+            required = wire.decode_sync_required(data)
+            return StreamSyncRequired(generation, required.channel, required.reason)
+        case wire.BYE:
+            bye = wire.decode_bye(data)
+            return StreamBye(generation, bye.reason, bye.reconnect_after_ms)
+    return None
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"the time {text[:40]!a} has no offset")
+    return instant
+
+
+def _query(url: str, parameters: dict[str, str]) -> dict[str, Any]:
+    """What gives a request its query.
+
+    httpx refuses URLs of more than 64 KiB, which a ticket for hundreds of channels alone may have;
+    the target of the request's line may be longer.
+    """
+    query = urlencode(parameters)
+    if len(query) <= _MOST_QUERY_CHARS:
+        return {"params": parameters}
+    path = httpx.URL(url).raw_path
+    before = b"&" if b"?" in path else b"?"
+    return {"extensions": {"target": path + before + query.encode()}}
+
+
+def _check_url(url: str) -> None:
+    """Whether a stream may be asked for there: over HTTP, on a port that there is.
+
+    Raises:
+        ValueError: it may not.
+    """
+    parts = urlsplit(url)
+    if not parts.scheme and not parts.netloc:
+        return  # a path of Core's own
+    # A port beyond 65535 raises when it is read.
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(f"its address {url[:80]!a} is none of HTTP")
+
+
+def _check_media_type(response: httpx.Response) -> None:
+    """Hold an answer against the page of a captive portal.
+
+    Raises:
+        ValueError: it is not an event stream.
+    """
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip()
+    if media_type.lower() != "text/event-stream":
+        raise ValueError(f"it is of type {media_type[:80]!a}")
+
+
+async def _read_out(chunks: AsyncIterator[bytes]) -> None:
+    """Take what follows a stream's last event, which is the end of the response: only then can its
+    connection be used for the next request."""
+    with contextlib.suppress(TimeoutError, *_UNREACHABLE):
+        async with asyncio.timeout(_END_FOLLOWS_WITHIN_S):
+            async for _ in chunks:
+                pass
+
+
+class _RefusedError(Exception):
+    """Core answers something else than 200."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
+async def _refusal(response: httpx.Response, unauthorized: FailureKind) -> Failure:
+    try:
+        body = await read_body(response, _MAX_PROBLEM_BYTES)
+    except FrameError:
+        body = b""  # whatever it says, the status says what to do
+    return refusal(
+        response.status_code, response.reason_phrase, response.headers, body, unauthorized
+    )
+
+
+def _failure_of(error: Exception, what: str) -> Failure:
+    if isinstance(error, _UNREACHABLE):
+        return Failure("unreachable", shortened(str(error) or type(error).__name__))
+    # Whatever else comes out of a library, it is what the server sent that brought it about.
+    said = str(error) if isinstance(error, msgspec.DecodeError | ValueError) else repr(error)
+    return Failure("malformed", shortened(f"{what} is malformed: {said}"))

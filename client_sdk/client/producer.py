@@ -1,0 +1,256 @@
+"""Writes orders: each write carries an idempotency key, so it may be sent again until it is done.
+
+A connection that breaks leaves open whether the order was placed. The same key and body get the
+same answer, so the producer simply asks again: no order is doubled, none is lost.
+
+What it raises is of the package's own tree, whatever a server or a library does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+
+from client_sdk.client.http_bodies import PACKED, no_cookies, read_body
+from client_sdk.contract.errors import ContractError
+from client_sdk.contract.order import Guest, Item, Order, decode_order
+from client_sdk.contract.problem import decode_problem
+from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
+from client_sdk.machine.http_failures import retry_after, shortened
+
+_RETRIED: Final = frozenset({429, 500, 502, 503, 504})
+_FIRST_DELAY_S: Final = 0.2
+_MOST_DELAY_S: Final = 10.0
+MAX_RETRY_AFTER_S: Final = 60.0
+"""The longest that a server's Retry-After is waited for; then it is asked again all the same."""
+MAX_ANSWER_BYTES: Final = 4 << 20
+"""The longest answer that is read: many times the largest order."""
+ATTEMPT_TIMEOUT_S: Final = 60.0
+"""How long one attempt may take in all, even if bytes come all the while."""
+_KEY: Final = re.compile(r"[!-~]{1,255}")
+_ORDER_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class OrderProducer:
+    """Places and steps orders over HTTP.
+
+    Args:
+        base_url: where Core is.
+        token: an access token of role owner, producer or table.
+        attempts: how often a write is sent before it is given up.
+        new_key: makes idempotency keys.
+        transport: httpx's transport, for tests and proxies.
+
+    Raises:
+        ContractError: the address or the token is not one.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        attempts: int = 8,
+        new_key: Callable[[], str] = lambda: str(uuid.uuid4()),
+        transport: httpx.AsyncBaseTransport | None = None,
+        uniform: Callable[[float, float], float] = random.uniform,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        with _as_ours("this producer cannot be made"):
+            self._http = httpx.AsyncClient(
+                base_url=base_url,
+                headers={"authorization": f"Bearer {token}"} | PACKED,
+                timeout=20.0,
+                transport=transport,
+                limits=httpx.Limits(max_connections=200, max_keepalive_connections=200),
+                cookies=no_cookies(),
+            )
+        self._attempts = attempts
+        self._new_key = new_key
+        self._uniform = uniform
+        self._sleep = sleep
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    async def place(
+        self,
+        store_id: str,
+        items: Sequence[Item],
+        *,
+        currency: str,
+        table_id: str | None = None,
+        note: str = "",
+        reference: str | None = None,
+        guest: Guest | None = None,
+        key: str | None = None,
+    ) -> Order:
+        """Place an order; give the `key` of an earlier attempt to finish that one.
+
+        Raises:
+            RefusedError: Core refuses it for good; `.problem` says why.
+            UnauthorizedError: the token does not hold.
+            ContractError: an argument cannot be sent, as an order id that is none.
+            UnreachableError: every attempt failed; send it again with the same key.
+        """
+        body = {
+            "store_id": store_id,
+            "table_id": table_id,
+            "currency": currency,
+            "items": list(items),
+            "note": note,
+            "reference": reference,
+            "guest": guest,
+        }
+        return await self._write("POST", "/v1/orders", body, key)
+
+    async def transition(
+        self,
+        order_id: str,
+        to: str,
+        *,
+        reason: str | None = None,
+        if_version: int | None = None,
+        key: str | None = None,
+    ) -> Order:
+        """Take an order one step further; raises as `place`."""
+        body = {"to": to} | ({"reason": reason} if reason is not None else {})
+        return await self._write("POST", f"{_path_of(order_id)}/transitions", body, key, if_version)
+
+    async def change(
+        self,
+        order_id: str,
+        *,
+        items: Sequence[Item] | None = None,
+        note: str | None = None,
+        if_version: int | None = None,
+        key: str | None = None,
+    ) -> Order:
+        """Replace an order's items, its note, or both; raises as `place`."""
+        body: dict[str, Any] = {}
+        if items is not None:
+            body["items"] = list(items)
+        if note is not None:
+            body["note"] = note
+        return await self._write("PATCH", _path_of(order_id), body, key, if_version)
+
+    async def get(self, order_id: str) -> Order:
+        """The order as it stands; raises as `place`."""
+        return await self._send(self._http.build_request("GET", _path_of(order_id)))
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object],
+        key: str | None,
+        if_version: int | None = None,
+    ) -> Order:
+        key = key or self._new_key()
+        if not _KEY.fullmatch(key):
+            raise ContractError(
+                f"{key[:80]!a} is no idempotency key: write 1 to 255 visible ASCII characters"
+            )
+        headers = {"content-type": "application/json", "idempotency-key": key}
+        if if_version is not None:
+            headers["if-match"] = f'"{if_version}"'
+        with _as_ours("this cannot be sent"):
+            content = msgspec.json.encode(body)
+            request = self._http.build_request(method, path, content=content, headers=headers)
+        return await self._send(request)
+
+    async def _send(self, request: httpx.Request) -> Order:
+        trouble = "it was not sent"
+        for attempt in range(self._attempts):
+            wait_s = self._uniform(0, min(_MOST_DELAY_S, _FIRST_DELAY_S * 2**attempt))
+            try:
+                response, body = await self._ask(request)
+            except UnreachableError as error:
+                trouble = str(error)
+            else:
+                if response.status_code not in _RETRIED:
+                    return _order_of(response, body)
+                trouble = _explained(response, body)
+                asked_s = retry_after(response.headers) or 0.0
+                wait_s = max(wait_s, min(asked_s, MAX_RETRY_AFTER_S))
+            if attempt + 1 < self._attempts:
+                await self._sleep(wait_s)
+        raise UnreachableError(
+            f"{request.method} {request.url.path} was tried {self._attempts} times: {trouble}"
+        )
+
+    async def _ask(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        """One attempt: the answer and its body.
+
+        Raises:
+            UnreachableError: there is none, or none that can be read.
+        """
+        try:
+            async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
+                response = await self._http.send(request, stream=True)
+                try:
+                    return response, await read_body(response, MAX_ANSWER_BYTES)
+                finally:
+                    await response.aclose()
+        except Exception as error:
+            # Whichever library it is of: whether the write was done is open, so it is sent again.
+            raise UnreachableError(shortened(str(error) or type(error).__name__)) from error
+
+
+@contextmanager
+def _as_ours(what: str) -> Iterator[None]:
+    """An argument that a library cannot take is told by an error of ours."""
+    try:
+        yield
+    except (httpx.InvalidURL, TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise ContractError(f"{what}: {error}") from error
+
+
+def _path_of(order_id: str) -> str:
+    """The path of an order.
+
+    Raises:
+        ContractError: the id is none, so that it could lead to another path.
+    """
+    if not _ORDER_ID.fullmatch(order_id):
+        raise ContractError(
+            f"{order_id[:80]!a} is not an order id: write a UUID in lower case, such as "
+            "01a1fc0c-7a60-77c9-ba73-87c38a9e69f5"
+        )
+    return f"/v1/orders/{order_id}"
+
+
+def _order_of(response: httpx.Response, body: bytes) -> Order:
+    status = response.status_code
+    if status in (200, 201):
+        try:
+            return decode_order(body)
+        except msgspec.DecodeError as error:
+            raise RefusedError(f"the answer is not an order: {error}", status) from error
+    if status == 401:
+        raise UnauthorizedError(_explained(response, body))
+    raise RefusedError(_explained(response, body), status, decode_problem(body))
+
+
+def _explained(response: httpx.Response, body: bytes) -> str:
+    problem = decode_problem(body)
+    if problem is None:
+        return shortened(f"{response.status_code} {response.reason_phrase}")
+    return shortened(f"{problem.title}: {problem.detail}" if problem.detail else problem.title)

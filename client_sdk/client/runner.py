@@ -1,0 +1,183 @@
+"""The asyncio driver of the machine: one timer, and a task for the sync and for the stream.
+
+The tasks hand their inputs to the machine; it takes each at once and as a whole, on one event loop,
+so nothing comes between an input and its commands, and nothing queues up in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from typing import Protocol
+
+from client_sdk.errors import ClientError, UnauthorizedError
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import (
+    CancelSync,
+    CheckDigest,
+    CloseStream,
+    Command,
+    Deliver,
+    Failure,
+    Fill,
+    Finished,
+    GiveUp,
+    Input,
+    OpenStream,
+    StartSync,
+    SyncDone,
+    SyncFailed,
+    Tick,
+)
+
+Token = str | Callable[[], str | Awaitable[str]]
+
+
+class Wire(Protocol):
+    """Core and the event servers, as the driver needs them."""
+
+    async def sync(self, command: StartSync, token: str) -> SyncDone | SyncFailed:
+        """Call Fetch Sync."""
+
+    def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
+        """Open a stream; its inputs as they come."""
+
+
+class Driver:
+    """Runs one machine.
+
+    Args:
+        machine: what decides.
+        wire: what it talks to.
+        token: an access token, or what gives one.
+        put: takes deliveries, fills and checks, in order.
+        finish: told once, when it is over, with the cause.
+        changed: called after each input.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        wire: Wire,
+        token: Token,
+        put: Callable[[Deliver | Fill | CheckDigest], None],
+        finish: Callable[[Failure | Exception | None], None],
+        changed: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._machine = machine
+        self._wire = wire
+        self._token_source = token
+        self._token: str | None = token if isinstance(token, str) else None
+        self._put = put
+        self._finish = finish
+        self._changed = changed
+        self._clock = clock
+        self._named: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+
+    def feed(self, signal: Input) -> None:
+        """Hand an input to the machine and do what it says."""
+        for command in self._machine.handle(signal, self._clock()):
+            self._do(command)
+        self._set_timer()
+        self._changed()
+
+    async def stop(self) -> None:
+        """Return once no task is left; to be called after the machine is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = self._tasks - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case StartSync():
+                self._spawn("sync", self._sync(command))
+            case OpenStream():
+                self._spawn("stream", self._stream(command))
+            case CancelSync():
+                self._cancel("sync")
+            case CloseStream():
+                self._cancel("stream")
+            case Finished():
+                self._finish(command.cause)
+            case _:
+                self._put(command)
+
+    def _set_timer(self) -> None:
+        deadline = self._machine.deadline
+        if deadline == self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = None, deadline
+        if deadline != float("inf"):
+            delay = max(0.0, deadline - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        self.feed(Tick())
+
+    def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
+        self._cancel(name)
+        task = asyncio.create_task(work, name=f"yabam-{name}")
+        self._named[name] = task
+        # The set keeps a cancelled task alive until it has closed what it holds.
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _cancel(self, name: str) -> None:
+        task = self._named.pop(name, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """An error that nobody foresaw ends the client and reaches the consumer."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            cause = ClientError(f"{task.get_name()} failed: {error!r}")
+            cause.__cause__ = error
+            self.feed(GiveUp(cause))
+
+    async def _sync(self, command: StartSync) -> None:
+        try:
+            token = await self._current_token(new=command.new_token)
+        except UnauthorizedError as error:
+            self.feed(GiveUp(error))
+            return
+        except Exception as error:
+            failure = Failure("token", f"the token callback raised {error!r}", cause=error)
+            self.feed(SyncFailed(command.generation, failure))
+            return
+        self.feed(await self._wire.sync(command, token))
+
+    async def _stream(self, command: OpenStream) -> None:
+        task = asyncio.current_task()
+        async with aclosing(self._wire.stream(command)) as signals:
+            async for signal in signals:
+                self.feed(signal)
+                if self._named.get("stream") is not task:
+                    return  # the machine has closed it
+
+    async def _current_token(self, *, new: bool) -> str:
+        source = self._token_source
+        if self._token is None or (new and not isinstance(source, str)):
+            assert not isinstance(source, str)  # noqa: S101
+            # A plain function may well do blocking I/O: it must not hold up the streams.
+            made = await asyncio.to_thread(source) if _is_plain(source) else source()
+            self._token = await made if inspect.isawaitable(made) else made
+        return self._token
+
+
+def _is_plain(function: Callable[[], object]) -> bool:
+    method = getattr(type(function), "__call__", None)  # noqa: B004
+    return not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(method))

@@ -1,0 +1,78 @@
+// The machine's numbers, and back-off with full jitter, forgotten only after a healthy time. Pure.
+//
+// As client_sdk/settings.py and client_sdk/machine/backoff.py.
+
+/** Times in seconds; client_sdk/settings.py says what each is for. */
+export const SETTINGS = Object.freeze({
+  streamFailures: 3,
+  watermarkTimeout: 15,
+  connectTimeout: 10,
+  syncTimeout: 30,
+  shortStream: 1,
+  healthyAfter: 60,
+  backoffFirst: 0.5,
+  backoffMost: 30,
+  pollJitter: 0.2,
+  longPoll: 0,
+});
+
+/** So many times may channels begin anew one after the other; more are a fault. */
+const MAX_RESTARTS = 5;
+
+/** How long to wait after failures; `uniform` (low, high) gives a random number evenly between. */
+export class Backoff {
+  failures = 0;
+  #settings;
+  #uniform;
+  #wellSince = null;
+
+  constructor(settings, uniform) {
+    this.#settings = settings;
+    this.#uniform = uniform;
+  }
+
+  /** Counts a failure; how long to wait now, in seconds. */
+  failed(now) {
+    const since = this.#wellSince;
+    if (since !== null && now - since >= this.#settings.healthyAfter) this.failures = 0;
+    this.#wellSince = null;
+    this.failures += 1;
+    const most = this.#settings.backoffFirst * 2 ** Math.min(this.failures - 1, 30);
+    return this.#uniform(0, Math.min(most, this.#settings.backoffMost));
+  }
+
+  /** It works since now, if it did not already; a mere connect forgets nothing. */
+  well(now) {
+    this.#wellSince ??= now;
+  }
+
+  /** It was answered in full: the next failure is the first. */
+  forget() {
+    this.failures = 0;
+  }
+}
+
+/**
+ * Answers that began a channel anew although it had a cursor.
+ *
+ * A restore and retention do that now and then. A server that does it again and again would be
+ * asked again at once each time: more than MAX_RESTARTS, each within `forgottenAfter` seconds of the
+ * one before, are a fault.
+ */
+export class Restarts {
+  #forgottenAfter;
+  #count = 0;
+  #lastAt = -Infinity;
+
+  constructor(forgottenAfter) {
+    this.#forgottenAfter = forgottenAfter;
+  }
+
+  /** Counts one more; whether there are too many. */
+  tooMany(now) {
+    if (now - this.#lastAt >= this.#forgottenAfter) this.#count = 0;
+    this.#count += 1;
+    this.#lastAt = now;
+    return this.#count > MAX_RESTARTS;
+  }
+}

@@ -1,0 +1,251 @@
+// The thin shell around the machine: one timer, one sync and one stream at a time, and the book.
+//
+// As client_sdk/client/runner.py and client.py. What the machine delivers goes into the book at once; both
+// are stored together, so that a restart goes on exactly where it was.
+
+import { OrderBook } from "./order_book.js";
+import { ContractError, checkOrder, parseChannel } from "./contract.js";
+import { Machine, modeOf } from "./machine.js";
+import { MOST_CHANNELS } from "./transport.js";
+
+const FORMAT = 1;
+const LONGEST_TIMER_MS = 60_000;
+const REPORTED = new Set(["starting", "live", "polling", "offline"]);
+
+/** Follows channels until closed. */
+export class Client {
+  /** The orders as they stand now. */
+  book = new OrderBook();
+  #machine;
+  #transport;
+  #changed;
+  #clock;
+  #mode = "starting";
+  #certainBefore = null;
+  #running = { sync: null, stream: null };
+  #timer = null;
+  #timerAt = Infinity;
+  #cause = null;
+
+  /**
+   * @param channels their names, at most MOST_CHANNELS
+   * @param transport as Transport
+   * @param saved what `state` gave before, or null to start anew
+   * @param settings those of SETTINGS in backoff.js that differ
+   * @param changed told ({changes, status}) after each input; an error of its own ends the client
+   * @param clock seconds that only go forward, best also while the machine sleeps
+   * @param uniform (low, high) → a random number evenly between
+   * @throws ContractError a channel's name is malformed, or there are too many
+   */
+  constructor({ channels, transport, saved = null, settings = {}, changed, clock, uniform }) {
+    channels.forEach(parseChannel);
+    if (channels.length > MOST_CHANNELS) throw new ContractError("these are too many channels");
+    const usable = usableState(saved, channels);
+    const positions = usable?.positions ?? Object.fromEntries(channels.map((c) => [c, null]));
+    this.#machine = new Machine(positions, usable?.epoch ?? null, settings, uniform);
+    for (const [channel, orders] of Object.entries(usable?.orders ?? {})) {
+      this.book.replace(channel, orders);
+    }
+    this.#certainBefore = usable?.certainAt ?? null;
+    this.#transport = transport;
+    this.#changed = changed;
+    this.#clock = clock;
+  }
+
+  /** How it is fed: starting, live, polling, offline, closed or failed. */
+  get mode() {
+    return this.#mode;
+  }
+
+  /** How many channels begin anew because their orders had another digest. */
+  get diverged() {
+    return this.#machine.diverged;
+  }
+
+  /** The value of Yabam-Device: how the device of this name stands. */
+  report(device) {
+    const mode = REPORTED.has(this.#mode) ? this.#mode : "starting";
+    const diverged = this.diverged > 0 ? `; diverged=${this.diverged}` : "";
+    return `${device}; mode=${mode}; pending=0${diverged}`;
+  }
+
+  /** What a page shows of the client itself; times in milliseconds since 1970. */
+  get status() {
+    const { certainAt, state, lastFailure, counters } = this.#machine;
+    const ago = certainAt === null ? null : (this.#clock() - certainAt) * 1000;
+    return {
+      mode: this.#mode,
+      state,
+      certainAt: ago === null ? this.#certainBefore : Date.now() - ago,
+      lastError: lastFailure?.detail ?? null,
+      cause: this.#cause,
+      positions: this.#machine.positions.known,
+      counters: { ...counters },
+    };
+  }
+
+  /** What to store, as JSON, so that another client goes on from here. */
+  get state() {
+    const { positions, epoch } = this.#machine;
+    const orders = Object.keys(positions.all).map((c) => [c, this.book.inChannel(c)]);
+    return {
+      format: FORMAT,
+      epoch,
+      positions: positions.all,
+      orders: Object.fromEntries(orders),
+      certainAt: this.status.certainAt,
+    };
+  }
+
+  start() {
+    this.#feed({ type: "Start" });
+  }
+
+  /** The device slept or the network is back: what waits need not. */
+  wake() {
+    // What was live before a sleep is not certain after it.
+    if (this.#mode === "live") this.#mode = "polling";
+    this.#feed({ type: "Wake" });
+  }
+
+  /** Does now what is due; for a page whose timers the browser holds back. */
+  tick() {
+    if (this.#clock() >= this.#machine.deadline) this.#feed({ type: "Tick" });
+  }
+
+  /** Ends it for good; the state can still be read. */
+  close() {
+    this.#feed({ type: "Close" });
+  }
+
+  #feed(input) {
+    const changes = [];
+    try {
+      // A check of the digest may feed the machine in turn.
+      const inputs = [input];
+      while (inputs.length > 0) this.#handle(inputs.shift(), changes, inputs);
+    } catch (error) {
+      this.#handle({ type: "GiveUp", cause: error }, changes, []);
+    }
+    this.#tell(changes);
+  }
+
+  #handle(input, changes, inputs) {
+    for (const command of this.#machine.handle(input, this.#clock())) {
+      this.#do(command, changes, inputs);
+    }
+  }
+
+  #tell(changes) {
+    this.#mode = modeOf(this.#machine, this.#mode);
+    this.#setTimer();
+    try {
+      this.#changed({ changes, status: this.status });
+    } catch (error) {
+      // To whoever watches the page's errors; and once, so that a bug does not go round and round.
+      reportError(error);
+      if (this.#mode !== "failed" && this.#mode !== "closed") {
+        this.#handle({ type: "GiveUp", cause: error }, [], []);
+        this.#tell([]);
+      }
+    }
+  }
+
+  #do(command, changes, inputs) {
+    switch (command.type) {
+      case "StartSync":
+        this.#run("sync", async (signal) => {
+          const input = await this.#transport.sync(command, signal);
+          if (!signal.aborted) this.#feed(input);
+        });
+        break;
+      case "OpenStream":
+        this.#run("stream", (signal) =>
+          this.#transport.stream(command, signal, (input) => {
+            if (!signal.aborted) this.#feed(input);
+          }),
+        );
+        break;
+      case "CancelSync":
+        this.#cancel("sync");
+        break;
+      case "CloseStream":
+        this.#cancel("stream");
+        break;
+      case "Deliver":
+        changes.push(...this.#take(command.change));
+        break;
+      case "CheckDigest":
+        if (!this.#agrees(command)) {
+          inputs.push({ type: "Diverged", channel: command.channel });
+        }
+        break;
+      case "Finished":
+        this.#cause = causeOf(command.cause);
+        break;
+      default:
+        throw new Error(`the machine said ${command.type}`);
+    }
+  }
+
+  #agrees({ channel, digest, contentDigest }) {
+    if (this.book.digest(channel) !== digest) return false;
+    const content = this.book.contentDigest(channel);
+    return content === null || contentDigest === null || content === contentDigest;
+  }
+
+  #take(change) {
+    if (change.type === "reset") return this.book.replace(change.channel, change.orders);
+    return this.book.apply(change);
+  }
+
+  #run(name, work) {
+    this.#cancel(name);
+    const controller = new AbortController();
+    this.#running[name] = controller;
+    work(controller.signal).catch((error) => this.#feed({ type: "GiveUp", cause: error }));
+  }
+
+  #cancel(name) {
+    this.#running[name]?.abort();
+    this.#running[name] = null;
+  }
+
+  #setTimer() {
+    const { deadline } = this.#machine;
+    if (deadline === this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = deadline;
+    if (deadline === Infinity) return;
+    const delay = Math.min(Math.max(0, (deadline - this.#clock()) * 1000), LONGEST_TIMER_MS);
+    this.#timer = setTimeout(() => {
+      this.#timerAt = Infinity;
+      this.#feed({ type: "Tick" });
+    }, delay);
+  }
+}
+
+/** Why it ended, as what other tabs can be told too: {kind, detail}, or null after a close. */
+function causeOf(cause) {
+  if (cause === null) return null;
+  if (cause.kind) return { kind: cause.kind, detail: cause.detail };
+  return { kind: "consumer", detail: String(cause) };
+}
+
+/** The stored state if it is whole and of these channels, else null: then a snapshot comes. */
+function usableState(saved, channels) {
+  try {
+    if (saved?.format !== FORMAT || typeof saved.epoch !== "string") return null;
+    const names = Object.keys(saved.positions).sort().join();
+    if (names !== [...channels].sort().join()) return null;
+    for (const [channel, seq] of Object.entries(saved.positions)) {
+      // A channel that starts anew gets a snapshot; its orders are shown until then.
+      if (seq !== null && !Number.isSafeInteger(seq)) return null;
+      saved.orders[channel].forEach(checkOrder);
+    }
+    return saved;
+  } catch (error) {
+    if (error instanceof ContractError || error instanceof TypeError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+// How often a channel may begin anew because its orders have another digest than Core says. Pure.
+//
+// As client_sdk/machine/healing.py, which tells why.
+
+import { Backoff } from "./backoff.js";
+
+/** The back-off's most, in seconds; with full jitter a wait is half of it on average. */
+const MOST = 3600;
+
+/** When each channel may begin anew. */
+export class Healing {
+  #settings;
+  #uniform;
+  #differs = new Set();
+  #backoffs = new Map();
+  #notBefore = new Map();
+
+  constructor(settings, uniform) {
+    this.#settings = { ...settings, backoffMost: MOST };
+    this.#uniform = uniform;
+  }
+
+  /** The channel's orders are compared anew: if the last time found nothing, all is well. */
+  checked(channel) {
+    if (!this.#differs.has(channel)) {
+      this.#backoffs.delete(channel);
+      this.#notBefore.delete(channel);
+    }
+    this.#differs.delete(channel);
+  }
+
+  /** Whether the channel, whose digest differs at `now`, may begin anew. */
+  mayBegin(channel, now) {
+    this.#differs.add(channel);
+    return now >= (this.#notBefore.get(channel) ?? now);
+  }
+
+  /** It begins anew at `now`; the next time waits. */
+  began(channel, now) {
+    if (!this.#backoffs.has(channel)) {
+      this.#backoffs.set(channel, new Backoff(this.#settings, this.#uniform));
+    }
+    this.#notBefore.set(channel, now + this.#backoffs.get(channel).failed(now));
+  }
+}

@@ -1,0 +1,197 @@
+// One connection for all tabs: the tab that holds a Web Lock follows, the others are told by it.
+//
+// Browsers allow six connections per host over HTTP/1.1, so each tab must not hold one of its own.
+// When the leading tab closes or crashes, the browser hands its lock to the next one, which goes on
+// from its own copy. Where a browser has no Web Locks (plain HTTP in a store's network), each tab
+// leads for itself.
+//
+// A browser holds back the timers of a hidden tab, or freezes all of it, lock in hand. So each
+// visible tab that does not lead reminds the leading one of what is due, and takes the lead from
+// one that does not answer.
+
+import { allOf } from "./order_book.js";
+import { formatCursor } from "./contract.js";
+
+const REMIND_EVERY_MS = 1_000;
+/** After so many reminders in a row without an answer the leading tab counts as frozen. */
+const PATIENCE = 5;
+
+/** Makes this page one of several that share a client. */
+export class Shared {
+  /** Whether this tab is the one that follows. */
+  leading = false;
+  #name;
+  #lead;
+  #load;
+  #seen;
+  #channel = null;
+  #client = null;
+  #waiting = null;
+  #release = null;
+  #reminder = null;
+  #unanswered = 0;
+  #copy = null;
+  #posted = null;
+  #status = null;
+
+  /**
+   * @param name what the tabs share: one per signed-in person and set of channels
+   * @param lead (saved state or null) → the Client, not started; called when this tab comes to lead
+   * @param load () → the state stored in the browser, or null
+   * @param seen told ({state, orders, changes, status, leading}) whenever there is something new
+   */
+  constructor({ name, lead, load, seen }) {
+    this.#name = name;
+    this.#lead = lead;
+    this.#load = load;
+    this.#seen = seen;
+  }
+
+  start() {
+    try {
+      if (navigator.locks) this.#channel = new BroadcastChannel(this.#name);
+    } catch {
+      // There is none, or it is forbidden like storage.
+    }
+    if (this.#channel === null) {
+      this.#becomeLeader();
+      return;
+    }
+    this.#channel.onmessage = ({ data }) => this.#heard(data);
+    this.#reminder = setInterval(() => this.#remind(), REMIND_EVERY_MS);
+    this.#follow();
+  }
+
+  /** Something in this tab says that the device slept or the network is back. */
+  wake() {
+    if (this.#client) this.#client.wake();
+    else this.#post({ type: "wake" });
+  }
+
+  /** Leaves; another tab takes over what this one led. */
+  close() {
+    clearInterval(this.#reminder);
+    this.#waiting?.abort();
+    this.#waiting = null;
+    this.#stop();
+    this.#channel?.close();
+    this.#channel = null;
+    this.#release?.();
+  }
+
+  /** To be called with what the Client tells, in the leading tab. */
+  tell({ changes, status }) {
+    if (!this.#client) return;
+    this.#status = status;
+    const { state } = this.#client;
+    const position = `${state.epoch} ${formatCursor(Object.entries(status.positions))}`;
+    if (changes.length > 0 || position !== this.#posted) {
+      this.#posted = position;
+      this.#post({ type: "state", state, changes, status });
+    } else {
+      this.#post({ type: "status", status });
+    }
+    this.#show(state, changes, status);
+  }
+
+  // ── who leads ────────────────────────────────────────────────────────────────────────────────
+
+  #follow() {
+    this.#unanswered = 0;
+    this.#post({ type: "ask" });
+    this.#wait(false);
+  }
+
+  /** Waits until it may lead; `steal` takes the lead at once. */
+  #wait(steal) {
+    this.#waiting?.abort();
+    const waiting = new AbortController();
+    this.#waiting = waiting;
+    const held = () =>
+      new Promise((release) => {
+        // It may have left meanwhile.
+        if (this.#waiting !== waiting) return release();
+        this.#release = release;
+        return this.#becomeLeader();
+      });
+    const options = steal ? { steal } : { signal: waiting.signal };
+    navigator.locks.request(this.#name, options, held).catch((error) => {
+      if (this.#waiting !== waiting) return;
+      // A browser that forbids storage forbids locks too.
+      if (error.name === "SecurityError") this.#becomeLeader();
+      else if (error.name === "AbortError") this.#stepDown();
+      else throw error;
+    });
+  }
+
+  #becomeLeader() {
+    this.leading = true;
+    this.#posted = null;
+    this.#client = this.#lead(this.#copy ?? this.#load());
+    this.#client.start();
+  }
+
+  /** Another tab took the lead while this one was frozen. */
+  #stepDown() {
+    this.#copy = this.#client.state;
+    this.#stop();
+    this.#follow();
+  }
+
+  #stop() {
+    // Not in the lead any more before the client says that it is closed: nobody else is.
+    const client = this.#client;
+    this.#client = null;
+    this.leading = false;
+    client?.close();
+  }
+
+  #remind() {
+    if (this.leading || document.hidden) {
+      this.#unanswered = 0;
+      return;
+    }
+    this.#post({ type: "remind" });
+    this.#unanswered += 1;
+    if (this.#unanswered > PATIENCE) {
+      this.#unanswered = 0;
+      this.#wait(true);
+    }
+  }
+
+  // ── what they tell each other ────────────────────────────────────────────────────────────────
+
+  #heard(message) {
+    if (this.#client) {
+      this.#asked(message);
+      return;
+    }
+    if (["state", "status", "here"].includes(message.type)) this.#unanswered = 0;
+    if (message.type === "state") {
+      this.#copy = message.state;
+      this.#show(message.state, message.changes, message.status);
+    } else if (message.type === "status" && this.#copy) {
+      this.#show(this.#copy, [], message.status);
+    }
+  }
+
+  #asked({ type }) {
+    if (type === "wake") this.#client.wake();
+    else if (type === "remind") {
+      this.#post({ type: "here" });
+      this.#client.tick();
+    } else if (type === "ask") {
+      const { state } = this.#client;
+      this.#post({ type: "state", state, changes: [], status: this.#status });
+    }
+  }
+
+  #post(message) {
+    this.#channel?.postMessage(message);
+  }
+
+  #show(state, changes, status) {
+    const orders = allOf(Object.values(state.orders));
+    this.#seen({ state, orders, changes, status, leading: this.leading });
+  }
+}

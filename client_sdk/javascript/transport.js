@@ -1,0 +1,276 @@
+// The HTTP side: syncs, streams and commands; answers and errors made into the machine's inputs.
+//
+// As client_sdk/client/http_transport.py. Every read has a bound: an answer MAX_ANSWER_BYTES, all answers of one
+// sync together MAX_SYNC_BYTES of snapshot_pages.js, an event of the stream MAX_EVENT_LENGTH of sse.js.
+// Whatever a server answers becomes an input: an error of a server's making never leaves this module.
+
+import { ContractError, checkOrder, checkSync, formatCursor } from "./contract.js";
+import { Assembly } from "./snapshot_pages.js";
+import { readProblem, refusal, shortened, slugOf } from "./http_failures.js";
+import { failure, inputOf, parsed } from "./messages.js";
+import { SseParser } from "./sse.js";
+
+/** What one URL can name; a page follows a store or a table, never so many. */
+export const MOST_CHANNELS = 40;
+const MAX_ORDERS = 1000;
+const MAX_ANSWER_BYTES = 64 * 2 ** 20;
+const MAX_COMMAND_BYTES = 4 * 2 ** 20;
+const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
+const CHECK_MS = 10_000;
+const END_FOLLOWS_WITHIN_MS = 1_000;
+const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
+
+/** The token callback gave none: it is asked again later. */
+class TokenError extends Error {}
+
+/** Core answers something else than 200. */
+class RefusedError extends Error {
+  constructor(why) {
+    super(why.detail);
+    this.failure = why;
+  }
+}
+
+/**
+ * Core and the event servers.
+ *
+ * @param core Core's address, as location.origin
+ * @param token an access token, or a function that gives one (or its promise) and is asked again
+ *   when Core refuses the last one
+ * @param about () → the value of Yabam-Device, as "till-1; mode=live; pending=0"; null: send none
+ */
+export class Transport {
+  #core;
+  #source;
+  #token = null;
+  #about;
+
+  constructor(core, token, about = null) {
+    this.#core = core;
+    this.#source = typeof token === "function" ? token : () => token;
+    this.#about = about;
+  }
+
+  /** The function that gives tokens has another one. */
+  renew() {
+    this.#token = null;
+  }
+
+  /** Whether Core takes another token for these channels: "taken", "refused" or "unreachable". */
+  async check(token, channels) {
+    const query = new URLSearchParams(channels.map((channel) => ["channel", channel]));
+    query.set("orders", "1");
+    try {
+      const response = await fetch(`${this.#core}/v1/sync?${query}`, {
+        cache: "no-store",
+        credentials: "omit",
+        headers: { authorization: `Bearer ${token}` },
+        signal: AbortSignal.timeout(CHECK_MS),
+      });
+      await response.body?.cancel();
+      if (response.ok) return "taken";
+      return response.status === 401 || response.status === 403 ? "refused" : "unreachable";
+    } catch {
+      return "unreachable";
+    }
+  }
+
+  /** Calls Fetch Sync, as a StartSync says: the input that it leads to. */
+  async sync(command, signal) {
+    const { generation } = command;
+    try {
+      if (command.newToken) this.#token = null;
+      const about = this.#about === null ? {} : { "yabam-device": this.#about() };
+      const assembly = new Assembly(...(await this.#ask(questionOf(command), signal, about)));
+      while (assembly.next !== null) {
+        const query = new URLSearchParams({ page: assembly.next, orders: MAX_ORDERS });
+        assembly.add(...(await this.#ask(query, signal)));
+      }
+      return { type: "SyncDone", generation, response: assembly.answer };
+    } catch (error) {
+      return { type: "SyncFailed", generation, failure: failureOf(error) };
+    }
+  }
+
+  /** The answer and its length in bytes. */
+  async #ask(query, signal, headers = {}) {
+    const authorization = await this.#authorization();
+    const response = await fetch(`${this.#core}/v1/sync?${query}`, {
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+      headers: { authorization, ...headers },
+    });
+    if (response.status !== 200) throw await refused(response, "unauthorized");
+    const [text, size] = await readText(response, MAX_ANSWER_BYTES);
+    return [checkSync(parsed(text)), size];
+  }
+
+  async #authorization() {
+    try {
+      this.#token ??= await this.#source();
+    } catch (error) {
+      throw new TokenError(`the token callback failed: ${error?.message ?? error}`);
+    }
+    return `Bearer ${this.#token}`;
+  }
+
+  /** Opens a stream, as an OpenStream says, and hands its inputs to `put`, a StreamEnded last. */
+  async stream(command, signal, put) {
+    const { generation } = command;
+    let why = failure("unreachable", "the stream ended without a bye");
+    try {
+      const url = addressOf(command.url);
+      url.searchParams.set("ticket", command.ticket);
+      url.searchParams.set("lastEventId", formatCursor(Object.entries(command.cursor)));
+      const response = await fetch(url, {
+        signal,
+        cache: "no-store",
+        credentials: "omit",
+        headers: { accept: "text/event-stream" },
+      });
+      if (response.status !== 200) throw await refused(response, "ticket");
+      await readStream(generation, response, put);
+    } catch (error) {
+      why = failureOf(error);
+    }
+    put({ type: "StreamEnded", generation, failure: why });
+  }
+
+  /**
+   * Sends a command about orders: {ok, status, order, problem, detail}.
+   *
+   * `order` is the order as it stands now, if the answer tells; `problem` is the refusal's name.
+   * It throws when there is no answer: send it again with the same `key`, it is done once.
+   *
+   * @param path as "/v1/orders/{id}/transitions"
+   * @param body what becomes the JSON
+   * @param key the Idempotency-Key
+   * @param version the order's version that the sender has seen; null: any
+   * @param timeout in milliseconds
+   */
+  async command(path, body, { key, version = null, timeout = 10_000 }) {
+    const headers = {
+      authorization: await this.#authorization(),
+      "content-type": "application/json",
+      "idempotency-key": key,
+    };
+    if (version !== null) headers["if-match"] = `"${version}"`;
+    const response = await fetch(this.#core + path, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(body),
+      cache: "no-store",
+      credentials: "omit",
+      signal: AbortSignal.timeout(timeout),
+    });
+    const { ok, status, statusText } = response;
+    const [text] = await readText(response, MAX_COMMAND_BYTES);
+    if (ok) return { ok, status, order: checkOrder(parsed(text)), problem: null, detail: "" };
+    const problem = readProblem(text);
+    if (problem === null) return { ok, status, order: null, problem: null, detail: statusText };
+    const order = problem.order ? checkOrder(problem.order) : null;
+    return { ok, status, order, problem: slugOf(problem), detail: shortened(problem.detail) };
+  }
+}
+
+/** The query of a sync. */
+export function questionOf({ after, epoch, wait }) {
+  const query = new URLSearchParams();
+  for (const channel of Object.keys(after)) query.append("channel", channel);
+  query.set("orders", MAX_ORDERS);
+  const known = Object.entries(after).filter(([, seq]) => seq !== null);
+  if (known.length > 0) query.set("lastEventId", formatCursor(known));
+  if (epoch !== null) query.set("epoch", epoch);
+  if (wait > 0) query.set("wait", String(Number(wait.toFixed(2))));
+  return query;
+}
+
+/**
+ * A stream's address, or a path of the page's own host.
+ *
+ * @throws ContractError it is none of HTTP
+ */
+function addressOf(text) {
+  let url = null;
+  try {
+    url = new URL(text, document.baseURI);
+  } catch {
+    // As with a port beyond 65535.
+  }
+  if (["http:", "https:"].includes(url?.protocol) && url.port !== "0") return url;
+  throw new ContractError(`the stream's address ${JSON.stringify(text.slice(0, 80))} is none of HTTP`);
+}
+
+async function refused(response, unauthorized) {
+  // If it says too much, its status still says what to do.
+  const [text] = await readText(response, MAX_PROBLEM_BYTES).catch(() => [""]);
+  return new RefusedError(refusal(response, text, unauthorized));
+}
+
+async function readStream(generation, response, put) {
+  const mediaType = (response.headers.get("content-type") ?? "").split(";")[0].trim();
+  if (mediaType.toLowerCase() !== "text/event-stream") {
+    // As the page of a captive portal.
+    await response.body?.cancel();
+    throw new ContractError(`the stream is of type ${JSON.stringify(mediaType.slice(0, 80))}`);
+  }
+  const parser = new SseParser();
+  const reader = response.body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      for (const event of parser.feed(value)) {
+        const input = inputOf(generation, event);
+        if (LAST_WORDS.has(input?.type)) await readOut(reader);
+        if (input !== null) put(input);
+      }
+    }
+  } catch (error) {
+    await reader.cancel().catch(() => {});
+    throw error;
+  }
+}
+
+/**
+ * Takes what follows a stream's last event, which is the end of the response: only then can its
+ * connection be used for the next request.
+ */
+async function readOut(reader) {
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, END_FOLLOWS_WITHIN_MS);
+  });
+  const ended = async () => {
+    while (!(await reader.read()).done);
+  };
+  await Promise.race([ended().catch(() => {}), late]);
+  clearTimeout(timer);
+}
+
+/** The body's text and its length in bytes. */
+async function readText(response, most) {
+  if (response.body === null) return ["", 0];
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return [text + decoder.decode(), length];
+    length += value.length;
+    if (length > most) {
+      await reader.cancel();
+      throw new ContractError(`the answer is longer than ${most} bytes`);
+    }
+    text += decoder.decode(value, { stream: true });
+  }
+}
+
+function failureOf(error) {
+  if (error instanceof RefusedError) return error.failure;
+  const detail = shortened(String(error?.message ?? error));
+  if (error instanceof ContractError) return failure("malformed", detail);
+  return failure(error instanceof TokenError ? "token" : "unreachable", detail);
+}

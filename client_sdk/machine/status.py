@@ -1,0 +1,69 @@
+"""What a client tells about itself: the lamp on a terminal, and numbers for a log. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from client_sdk.contract.cursor import format_cursor
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import State
+
+Mode = Literal["starting", "live", "polling", "offline", "closed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the client stands."""
+
+    mode: Mode
+    """`live`: pushed to; `polling`: asking, a little later; `offline`: nothing is certain now."""
+    state: State
+    cursor: str
+    """What has been taken in."""
+    watermark: datetime | None
+    """All that Core committed before it has been received, while live."""
+    uncertain_for: float | None
+    """Seconds since it was last certain to know everything; None: never yet."""
+    lag: float | None
+    """Seconds that what is known here lies behind Core's clock, as last heard; None: not known."""
+    pending: int
+    """Changes taken in and not acknowledged."""
+    last_error: str | None
+
+
+def status_of(machine: Machine, before: Mode, now: float) -> Status:
+    """The status at `now`; `before` is the mode of the last one."""
+    failure, certain_at = machine.last_failure, machine.knowledge.certain_at
+    return Status(
+        mode=mode_of(machine, before),
+        state=machine.state,
+        cursor=format_cursor(machine.positions.known),
+        watermark=machine.watermark,
+        uncertain_for=None if certain_at is None else max(0.0, now - certain_at),
+        lag=machine.knowledge.lag(now),
+        pending=machine.pending,
+        last_error=failure.detail if failure else None,
+    )
+
+
+def mode_of(machine: Machine, before: Mode) -> Mode:
+    """The mode of the machine; `before` is the last one."""
+    match machine.state:
+        case State.IDLE:
+            return "starting"
+        case State.CLOSED:
+            return "closed"
+        case State.FAILED:
+            return "failed"
+        case State.LIVE:
+            return "live"
+    if machine.failing:
+        return "offline"
+    if machine.knowledge.certain_at is None:
+        return "starting"
+    if machine.state is State.POLLING:
+        return "polling"
+    # Between two streams, as planned: the lamp does not flicker.
+    return "polling" if before == "offline" else before

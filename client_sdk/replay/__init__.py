@@ -1,0 +1,1 @@
+"""Replaying recorded orders as a producer would send them."""

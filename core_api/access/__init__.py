@@ -1,0 +1,1 @@
+"""Who calls: bearer tokens, and what they say of their holder."""

@@ -1,0 +1,132 @@
+"""Access tokens: JWT (RFC 7519), HS256, keys by `kid` so that they can be rotated."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import jwt
+import msgspec
+from msgspec import Struct
+
+from client_sdk.contract.channel import Channel, parse_channel
+from client_sdk.contract.text import is_id, is_subject
+from core_api.access.callers import EVERY_STORE, Caller, Role
+from core_api.errors import SettingsError, UnauthorizedError
+
+AUDIENCE: Final = "yabam"
+_ALGORITHM: Final = "HS256"
+_MAX_CACHED: Final = 20_000
+_MAX_TOKEN_CHARS: Final = 8192
+
+
+class _Claims(Struct, frozen=True):
+    sub: str
+    role: Role
+    exp: int
+    stores: list[str] = []
+    table: str | None = None
+
+
+class TokenKeys:
+    """The ring of token keys: one signs, all verify.
+
+    Args:
+        keys: secrets of at least 32 bytes by `kid`.
+        signing_kid: which of them signs.
+        now: seconds since the Unix epoch.
+
+    Raises:
+        SettingsError: no such signing key, or a key that is too short.
+    """
+
+    def __init__(
+        self, keys: Mapping[str, bytes], signing_kid: str, now: Callable[[], float]
+    ) -> None:
+        if signing_kid not in keys:
+            raise SettingsError(f"the signing key {signing_kid!r} is not among the token keys")
+        for kid, key in keys.items():
+            if len(key) < 32:
+                raise SettingsError(f"the token key {kid!r} is shorter than 32 bytes")
+        self._keys = dict(keys)
+        self._signing_kid = signing_kid
+        self._now = now
+        self._known: OrderedDict[str, tuple[Caller, int]] = OrderedDict()
+
+    def sign(self, caller: Caller, lifetime_s: int) -> str:
+        """A token for the caller, good for `lifetime_s` seconds."""
+        issued_at = int(self._now())
+        claims: dict[str, object] = {
+            "aud": AUDIENCE,
+            "sub": caller.subject,
+            "role": caller.role,
+            "iat": issued_at,
+            "exp": issued_at + lifetime_s,
+        }
+        if caller.stores:
+            claims["stores"] = sorted(caller.stores)
+        if caller.table is not None:
+            claims["table"] = str(caller.table).removeprefix("table:")
+        key = self._keys[self._signing_kid]
+        return jwt.encode(claims, key, _ALGORITHM, {"kid": self._signing_kid})
+
+    def verify(self, token: str) -> Caller:
+        """Who holds the token.
+
+        A token that was verified is remembered until it expires: the same one comes with every
+        request of a client.
+
+        Raises:
+            UnauthorizedError: malformed, forged, expired, or signed by a key we do not have.
+        """
+        known = self._known.get(token)
+        if known is not None:
+            caller, expires_at = known
+            if self._now() >= expires_at:
+                del self._known[token]
+                raise UnauthorizedError("the token has expired: get a new one")
+            return caller
+        caller, expires_at = self._verify(token)
+        self._known[token] = (caller, expires_at)
+        if len(self._known) > _MAX_CACHED:
+            self._known.popitem(last=False)
+        return caller
+
+    def _verify(self, token: str) -> tuple[Caller, int]:
+        if len(token) > _MAX_TOKEN_CHARS or not token.isascii():
+            raise UnauthorizedError("the token is not a valid JWT of this system")
+        try:
+            key = self._keys.get(jwt.get_unverified_header(token).get("kid", ""))
+            if key is None:
+                raise UnauthorizedError("the token is signed by a key that this system lacks")
+            raw = jwt.decode(
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                audience=AUDIENCE,
+                options={
+                    "require": ["exp", "sub", "aud"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
+            )
+            claims = msgspec.convert(raw, _Claims)
+            caller = _caller(claims)
+        except (jwt.PyJWTError, msgspec.ValidationError, ValueError, RecursionError) as error:
+            raise UnauthorizedError("the token is not a valid JWT of this system") from error
+        if self._now() >= claims.exp:
+            raise UnauthorizedError("the token has expired: get a new one")
+        return caller, claims.exp
+
+
+def _caller(claims: _Claims) -> Caller:
+    if not is_subject(claims.sub):
+        raise ValueError("the subject is not of the grammar")
+    if not all(store == EVERY_STORE or is_id(store) for store in claims.stores):
+        raise ValueError("a store is not of the grammar")
+    return Caller(claims.sub, claims.role, frozenset(claims.stores), _table(claims))
+
+
+def _table(claims: _Claims) -> Channel | None:
+    return parse_channel(f"table:{claims.table}") if claims.table is not None else None

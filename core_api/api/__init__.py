@@ -1,0 +1,1 @@
+"""Core's HTTP API: its routes, and their description in OpenAPI."""

@@ -1,0 +1,86 @@
+"""What Core's routes read from a request: each part parsed, or refused by name."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.device import DeviceReport, parse_device
+from client_sdk.contract.errors import ChannelError, DeviceError
+from core_api.access.callers import Caller
+from core_api.errors import BadRequestError, InvalidError
+from core_api.orders.idempotency import Idempotency, parse_key
+
+T = TypeVar("T")
+
+_ETAG: Final = re.compile(r'"([1-9][0-9]{0,9})"')
+
+
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """The body as the decoder's type.
+
+    Raises:
+        BadRequestError: it is not JSON.
+        InvalidError: it breaks a rule.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidError(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
+
+
+def idempotency_of(caller: Caller, request: Request) -> Idempotency | None:
+    """The Idempotency-Key, which is the caller's own.
+
+    Raises:
+        BadRequestError: it is malformed.
+    """
+    text = request.headers.get("idempotency-key")
+    if text is None:
+        return None
+    return Idempotency(f"{caller.role}:{caller.subject}", parse_key(text))
+
+
+def store_of(request: Request) -> str:
+    """The store that the path names.
+
+    Raises:
+        BadRequestError: it is malformed.
+    """
+    try:
+        return parse_channel(f"store:{request.path_params['id']}").store_id
+    except ChannelError as error:
+        raise BadRequestError(str(error), "bad-channel") from error
+
+
+def device_of(text: str | None) -> DeviceReport | None:
+    """What the device's header reports.
+
+    Raises:
+        BadRequestError: it is malformed.
+    """
+    try:
+        return None if text is None else parse_device(text)
+    except DeviceError as error:
+        raise BadRequestError(str(error)) from error
+
+
+def if_match_of(request: Request) -> int | None:
+    """The version that If-Match names; None: any.
+
+    Raises:
+        BadRequestError: it is malformed.
+    """
+    text = request.headers.get("if-match")
+    if text is None or text == "*":
+        return None
+    match = _ETAG.fullmatch(text)
+    if match is None:
+        raise BadRequestError('If-Match must be the version as its ETag gave it, such as "3"')
+    return int(match[1])

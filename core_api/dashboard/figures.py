@@ -1,0 +1,270 @@
+"""What the ops page shows, worked out from what the processes told of themselves. Pure.
+
+Counters only grow until their process starts anew, so all rates come from two readings of the same
+process; a counter that fell began at zero in between. Latencies come from the buckets that filled
+up within the window, over all event servers together.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from core_api.dashboard.waiting import LateStore, Overview, Waiting
+
+Series: TypeAlias = Mapping[tuple[str, ...], float]
+"""One metric's values by the values of its labels, in the order of the labels' names."""
+Kind = Literal["core", "events", "relay", "ingest", "unknown"]
+State = Literal["ready", "not-ready", "down"]
+
+WINDOW_S: Final = 60.0
+"""How far latencies and resyncs look back."""
+RATE_S: Final = 10.0
+"""How far rates look back."""
+_PUSH_BUCKETS: Final = "yabam_events_push_seconds_bucket"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one process told, or why it did not."""
+
+    node: str
+    kind: Kind
+    state: State
+    detail: str
+    """Why it is not ready, or down."""
+    values: Mapping[str, Series]
+    busy: Sequence[BusyChannel] = ()
+
+    def total(self, metric: str) -> float | None:
+        """The sum over all labels; None: it has no such metric."""
+        series = self.values.get(metric)
+        return sum(series.values()) if series else None
+
+
+class BusyChannel(Struct, frozen=True):
+    """A channel that is followed."""
+
+    channel: str
+    followers: int
+    events: int
+    """Of the last two minutes, as far as the rings reach."""
+
+
+class Node(Struct, frozen=True):
+    """One process as the page shows it."""
+
+    node: str
+    kind: Kind
+    state: State
+    detail: str
+    figures: dict[str, float]
+    """What tells how this kind is: streams, lag, shards, records behind."""
+
+
+class Latency(Struct, frozen=True):
+    """How long pushes took in the window, in milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+    events: int
+
+
+class Figures(Struct, frozen=True):
+    """All that the page shows of one moment. null: not known now."""
+
+    at_ms: int
+    connections: int | None
+    events_per_s: float | None
+    deliveries_per_s: float | None
+    syncs_per_s: float | None
+    latency: Latency | None
+    """null: nothing was pushed in the window."""
+    watermark_age_s: float | None
+    """Of the event server that is furthest behind."""
+    outbox: Waiting | None
+    clients: dict[str, int] | None
+    resyncs: dict[str, int] | None
+    """In the window, by reason."""
+    top: list[BusyChannel]
+    late: list[LateStore] | None
+    nodes: list[Node]
+    database: str
+    """Why Postgres does not answer; empty: it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One look at everything."""
+
+    at_s: float
+    """Monotonic seconds."""
+    at_ms: int
+    """Milliseconds since the Unix epoch."""
+    readings: Sequence[Reading]
+    overview: Overview | None
+    database: str
+
+
+class History:
+    """The rounds of the window, and what follows from them."""
+
+    def __init__(self) -> None:
+        self._rounds: deque[Round] = deque()
+
+    def figures(self, now: Round) -> Figures:
+        """Take a round; what the page shows after it."""
+        self._rounds.append(now)
+        while self._rounds[0].at_s < now.at_s - WINDOW_S:
+            self._rounds.popleft()
+        overview = now.overview
+        return Figures(
+            at_ms=now.at_ms,
+            connections=_whole(_sum(now.readings, "yabam_events_streams_open_count")),
+            events_per_s=self._events_per_s(),
+            deliveries_per_s=self._rate("yabam_events_deliveries_total"),
+            syncs_per_s=self._rate("yabam_core_request_seconds_count", "/v1/sync"),
+            latency=self._latency(),
+            watermark_age_s=_greatest(now.readings, "yabam_events_watermark_lag_seconds"),
+            outbox=overview.outbox if overview else None,
+            clients=overview.modes if overview else None,
+            resyncs=self._resyncs(),
+            top=merged(reading.busy for reading in now.readings),
+            late=overview.late if overview else None,
+            nodes=[_node(reading) for reading in now.readings],
+            database=now.database,
+        )
+
+    def _events_per_s(self) -> float | None:
+        """Events are counted once where they are published; each event server counts them anew."""
+        published = self._rate("yabam_relay_published_events_total")
+        return self._rate("yabam_events_events_total") if published is None else published
+
+    def _rate(self, metric: str, label: str | None = None) -> float | None:
+        rounds = self._since(RATE_S)
+        grown = growth(rounds, metric)
+        if grown is None:
+            return None
+        seconds = rounds[-1].at_s - rounds[0].at_s
+        wanted = (value for labels, value in grown.items() if label is None or label in labels)
+        return round(sum(wanted) / seconds, 2) if seconds > 0 else 0.0
+
+    def _resyncs(self) -> dict[str, int] | None:
+        found: dict[str, int] = {}
+        for metric in ("yabam_events_sync_required_total", "yabam_core_resets_total"):
+            for labels, value in (growth(self._since(WINDOW_S), metric) or {}).items():
+                found[labels[0]] = found.get(labels[0], 0) + round(value)
+        return found or None
+
+    def _latency(self) -> Latency | None:
+        grown = growth(self._since(WINDOW_S), _PUSH_BUCKETS)
+        buckets = sorted((float(labels[0]), count) for labels, count in (grown or {}).items())
+        if not buckets or buckets[-1][1] < 1:
+            return None
+        p50, p99 = (round(quantile(share, buckets) * 1000, 2) for share in (0.5, 0.99))
+        return Latency(p50, p99, round(buckets[-1][1]))
+
+    def _since(self, seconds: float) -> list[Round]:
+        after = self._rounds[-1].at_s - seconds
+        return [one for one in self._rounds if one.at_s >= after]
+
+
+def growth(rounds: Sequence[Round], metric: str) -> dict[tuple[str, ...], float] | None:
+    """By how much a counter grew over the rounds, by its labels, over all processes.
+
+    A process counts from its first reading on; None: none of them has the metric.
+    """
+    grown: dict[tuple[str, ...], float] = {}
+    known = False
+    last: dict[str, Series] = {}
+    for one in rounds:
+        for reading in one.readings:
+            series = reading.values.get(metric)
+            if series is None:
+                continue
+            known = True
+            before = last.get(reading.node, series)
+            for labels, value in series.items():
+                old = before.get(labels, 0.0)
+                more = value - old if value >= old else value
+                grown[labels] = grown.get(labels, 0.0) + more
+            last[reading.node] = series
+    return grown if known else None
+
+
+def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float:
+    """The quantile of a histogram, evenly spread within its bucket, as Prometheus has it.
+
+    Args:
+        share: 0 to 1.
+        buckets: the bounds, rising, each with the count up to it; the last bound is infinite.
+    """
+    rank = share * buckets[-1][1]
+    at = bisect_left([count for _, count in buckets], rank)
+    if at >= len(buckets) - 1:
+        return buckets[-2][0]
+    low, below = buckets[at - 1] if at else (0.0, 0.0)
+    high, count = buckets[at]
+    return low + (high - low) * (rank - below) / (count - below) if count > below else high
+
+
+def merged(lists: Iterable[Sequence[BusyChannel]], most: int = 10) -> list[BusyChannel]:
+    """The busiest channels of all event servers together."""
+    found: dict[str, BusyChannel] = {}
+    for channels in lists:
+        for one in channels:
+            other = found.get(one.channel, BusyChannel(one.channel, 0, 0))
+            found[one.channel] = BusyChannel(
+                one.channel, one.followers + other.followers, max(one.events, other.events)
+            )
+    ranked = sorted(
+        found.values(), key=lambda c: (-c.events * c.followers, -c.followers, c.channel)
+    )
+    return ranked[:most]
+
+
+_SHOWN: Final[Mapping[Kind, Mapping[str, str]]] = {
+    "core": {
+        "waiting": "yabam_core_waiting_requests",
+        "under_way": "yabam_core_under_way_requests",
+    },
+    "events": {
+        "streams": "yabam_events_streams_open_count",
+        "lag_s": "yabam_events_watermark_lag_seconds",
+        "channels": "yabam_events_channels_followed_count",
+    },
+    "relay": {
+        "shards": "yabam_relay_leases_held",
+        "watermark_age_s": "yabam_relay_watermark_age_seconds",
+    },
+    "ingest": {"behind": "yabam_ingest_behind_records"},
+    "unknown": {},
+}
+
+
+def _node(reading: Reading) -> Node:
+    figures = {name: reading.total(metric) for name, metric in _SHOWN[reading.kind].items()}
+    known = {name: round(value, 3) for name, value in figures.items() if value is not None}
+    return Node(reading.node, reading.kind, reading.state, reading.detail, known)
+
+
+def _totals(readings: Iterable[Reading], metric: str) -> list[float]:
+    return [total for reading in readings if (total := reading.total(metric)) is not None]
+
+
+def _sum(readings: Iterable[Reading], metric: str) -> float | None:
+    totals = _totals(readings, metric)
+    return sum(totals) if totals else None
+
+
+def _greatest(readings: Iterable[Reading], metric: str) -> float | None:
+    return max(_totals(readings, metric), default=None)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)

@@ -1,0 +1,80 @@
+"""What ops look at, in Postgres: how much waits, who is there, and which orders reach nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import asyncpg
+
+from core_api.dashboard.waiting import LateStore, Overview, Waiting
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import Pool, mapped_errors
+
+# No lock. Of devices at most the 100,000 that were seen last are counted, by ix_devices_seen_at.
+_MODES: Final = """
+SELECT mode, count(*) AS devices FROM (
+    SELECT mode FROM devices WHERE seen_at > now() - make_interval(secs => $1)
+    ORDER BY seen_at DESC LIMIT 100000
+) AS seen GROUP BY mode
+"""
+
+# No lock; the count reads at most 100,001 index entries, the age the first of the primary key.
+_OUTBOX: Final = """
+SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 100001) AS counted) AS rows,
+       (SELECT extract(epoch FROM now() - committed_after)::float8
+        FROM outbox ORDER BY id LIMIT 1) AS age_s
+"""
+
+# No lock. The table holds only orders that are late now; of many, the first 10,000 are counted.
+_UNREACHED: Final = """
+WITH late AS MATERIALIZED (
+    SELECT order_id, kind, store_id, placed_at FROM unreached ORDER BY placed_at LIMIT 10000
+)
+SELECT kind, store_id, count(*) AS orders,
+       extract(epoch FROM now() - min(placed_at))::float8 AS waiting_s,
+       (array_agg(order_id::text ORDER BY placed_at))[1] AS order_id
+FROM late GROUP BY kind, store_id ORDER BY min(placed_at), store_id, kind LIMIT $1
+"""
+
+
+async def count_modes(pool: Pool, seen_within_s: float) -> dict[str, int]:
+    """How many devices were seen in each mode within that time.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with _errors():
+        rows = await pool.fetch(_MODES, seen_within_s)
+    return {row["mode"]: row["devices"] for row in rows}
+
+
+async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> Overview:
+    """All that the ops page takes from Postgres.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with _errors():
+        async with pool.acquire() as connection:
+            at = await connection.fetchval("SELECT now()")
+            outbox = await connection.fetchrow(_OUTBOX)
+            modes = await connection.fetch(_MODES, seen_within_s)
+            late = await connection.fetch(_UNREACHED, most_stores)
+    return Overview(
+        at,
+        Waiting(outbox["rows"], outbox["age_s"] or 0.0) if outbox else Waiting(0, 0.0),
+        {row["mode"]: row["devices"] for row in modes},
+        [LateStore(**row) for row in late],
+    )
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        with mapped_errors():
+            yield
+    except asyncpg.PostgresError as error:
+        # As while it is not migrated.
+        raise UnavailableError(f"the database answers with an error: {error}") from error

@@ -1,0 +1,190 @@
+"""Feeds the ops page: one sampler per process, whatever the number of viewers.
+
+It looks while somebody watches, and a little longer. Each viewer gets the newest figures, never a
+queue of old ones, so a slow viewer costs no memory; what came before is told in one piece when it
+begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+from msgspec import Struct
+
+from core_api.dashboard.figures import Figures, History, Round
+from core_api.overload import Bound
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+PERIOD_S: Final = 2.0
+LINGER_S: Final = 60.0
+"""How long it looks on when nobody watches: viewers whose stream ended come back at once."""
+_MOST_POINTS: Final = 150
+
+Look = Callable[[], Awaitable[Round]]
+
+
+class Point(Struct, frozen=True):
+    """What the charts keep of one moment."""
+
+    at_ms: int
+    connections: int | None
+    events_per_s: float | None
+    syncs_per_s: float | None
+    p50_ms: float | None
+    p99_ms: float | None
+    watermark_age_s: float | None
+    outbox_rows: int | None
+
+
+class Welcome(Struct, frozen=True):
+    """The first event of a viewer's stream."""
+
+    period_ms: int
+    ends_in_ms: int
+    nodes: int
+    """How many processes are configured."""
+    points: list[Point]
+    """What the charts show of the time before, the oldest first."""
+
+
+class Farewell(Struct, frozen=True):
+    """The last event of a viewer's stream."""
+
+    reason: Literal["timeout", "drain"]
+    reconnect_after_ms: int
+
+
+class Sampler:
+    """Looks every `period_s` while there are viewers.
+
+    Args:
+        looking: gives what looks, for as long as somebody watches.
+        nodes: how many processes are configured.
+        viewers: bounds who watches.
+        period_s: how often.
+        linger_s: how long to look on after the last viewer left.
+    """
+
+    def __init__(
+        self,
+        looking: Callable[[], AbstractAsyncContextManager[Look]],
+        nodes: int,
+        viewers: Bound,
+        period_s: float = PERIOD_S,
+        linger_s: float = LINGER_S,
+    ) -> None:
+        self._looking = looking
+        self._nodes = nodes
+        self._viewers = viewers
+        self._period_s = period_s
+        self._linger_s = linger_s
+        self._rest_soon: asyncio.TimerHandle | None = None
+        self._points: deque[Point] = deque(maxlen=_MOST_POINTS)
+        self._newest: Figures | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._stopped = False
+
+    @contextmanager
+    def viewer(self) -> Iterator[None]:
+        """Count a viewer in, for as long as the block runs.
+
+        Raises:
+            OverloadedError: there are as many as there may be.
+        """
+        with self._viewers.admit():
+            self._stay_awake()
+            if self._task is None and not self._stopped:
+                self._task = asyncio.create_task(self._sample(), name="ops-sampler")
+            try:
+                yield
+            finally:
+                if self._viewers.under_way == 1:
+                    loop = asyncio.get_running_loop()
+                    self._rest_soon = loop.call_later(self._linger_s, self._rest)
+
+    def stop(self) -> None:
+        """This process stops: say goodbye to all viewers."""
+        self._stopped = True
+        self._wake()
+        self._rest()
+
+    async def watch(self, lifetime_s: float) -> AsyncIterator[Welcome | Figures | Farewell]:
+        """What a viewer is sent: a welcome, figures as they come, a farewell."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + lifetime_s
+        points = list(self._points)
+        yield Welcome(round(self._period_s * 1000), round(lifetime_s * 1000), self._nodes, points)
+        shown: Figures | None = None
+        while not self._stopped:
+            if self._newest is not None and self._newest is not shown:
+                shown = self._newest
+                yield shown
+                continue
+            try:
+                async with asyncio.timeout_at(ends_at):
+                    await self._news.wait()
+            except TimeoutError:
+                yield Farewell("timeout", 100)
+                return
+        yield Farewell("drain", 1000)
+
+    async def _sample(self) -> None:
+        history = History()
+        self._points.clear()
+        self._newest = None
+        loop = asyncio.get_running_loop()
+        async with self._looking() as look:
+            while True:
+                due = loop.time() + self._period_s
+                try:
+                    self._publish(history.figures(await look()))
+                except Exception:
+                    # The page shows old figures until the next round; Core serves on.
+                    _log.exception("ops_look_failed")
+                await asyncio.sleep(max(0.0, due - loop.time()))
+
+    def _rest(self) -> None:
+        self._stay_awake()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _stay_awake(self) -> None:
+        if self._rest_soon is not None:
+            self._rest_soon.cancel()
+            self._rest_soon = None
+
+    def _publish(self, figures: Figures) -> None:
+        self._newest = figures
+        self._points.append(point_of(figures))
+        self._wake()
+
+    def _wake(self) -> None:
+        # Whoever waits now is woken; whoever comes later waits for the next.
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+def point_of(figures: Figures) -> Point:
+    """What the charts keep."""
+    latency = figures.latency
+    return Point(
+        figures.at_ms,
+        figures.connections,
+        figures.events_per_s,
+        figures.syncs_per_s,
+        latency.p50_ms if latency else None,
+        latency.p99_ms if latency else None,
+        figures.watermark_age_s,
+        figures.outbox.rows if figures.outbox else None,
+    )

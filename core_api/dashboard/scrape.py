@@ -1,0 +1,162 @@
+"""Asks the other processes how they are: `/readyz`, `/metrics`, and the busiest channels.
+
+What is asked is what ops configured, each address that a name has: behind one name there may be
+several processes. What answers is bounded in time and size, and a process that does not answer is
+shown as such instead of holding up the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from client_sdk.contract.problem import decode_problem
+from core_api.dashboard.figures import BusyChannel, Kind, Reading, Series
+
+ANSWER_WITHIN_S: Final = 1.5
+MOST_BYTES: Final = 2 << 20
+"""The longest answer that is read."""
+MOST_NODES: Final = 100
+"""How many processes one scraper asks."""
+_KINDS: Final[tuple[Kind, ...]] = ("events", "relay", "ingest", "core")
+
+
+Addresses = Callable[[str, int], Awaitable[Iterable[str]]]
+
+
+class _Busiest(msgspec.Struct):
+    channels: list[BusyChannel]
+
+
+_busiest: Final = msgspec.json.Decoder(_Busiest)
+
+
+class Scraper:
+    """Asks one process after the other, all at once.
+
+    Args:
+        nodes: their addresses.
+        token: makes a token of role ops, for this round.
+        client: HTTP.
+        addresses: where a host and port are to be found, as numbers; raises OSError.
+    """
+
+    def __init__(
+        self,
+        nodes: Iterable[str],
+        token: Callable[[], str],
+        client: httpx.AsyncClient,
+        addresses: Addresses | None = None,
+    ) -> None:
+        self._nodes = [node.rstrip("/") for node in nodes]
+        self._token = token
+        self._client = client
+        self._addresses = addresses or resolved
+
+    async def read(self) -> list[Reading]:
+        """What each of them told, in the order of the addresses."""
+        headers = {"authorization": f"Bearer {self._token()}"}
+        found = await asyncio.gather(*(self._found(node) for node in self._nodes))
+        nodes = [node for several in found for node in several][:MOST_NODES]
+        return list(await asyncio.gather(*(self._ask(node, headers) for node in nodes)))
+
+    async def _found(self, node: str) -> list[str]:
+        """The processes behind an address; that of a certificate's name is left as it is."""
+        parts = urlsplit(node)
+        if parts.scheme != "http":
+            return [node]
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                hosts = await self._addresses(parts.hostname or "", parts.port or 80)
+        except (OSError, TimeoutError):
+            return [node]  # asking it will say what is wrong
+        several = sorted({f"[{host}]" if ":" in host else host for host in hosts})
+        if len(several) < 2:
+            return [node]
+        return [f"http://{host}:{parts.port or 80}" for host in several]
+
+    async def _ask(self, node: str, headers: Mapping[str, str]) -> Reading:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                status, body = await self._get(f"{node}/metrics", headers)
+                if status != 200:
+                    return _down(node, f"/metrics answered {status}{_detail(body)}")
+                values = values_of(text_string_to_metric_families(body.decode()))
+                kind = kind_of(values)
+                status, body = await self._get(f"{node}/readyz", {})
+                detail = "" if status == 200 else _detail(body).removeprefix(": ")
+                busy = await self._busiest(node, headers) if kind == "events" else []
+        except TimeoutError:
+            return _down(node, f"no answer within {ANSWER_WITHIN_S:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            return _down(node, str(error) or type(error).__name__)
+        return Reading(node, kind, "ready" if status == 200 else "not-ready", detail, values, busy)
+
+    async def _busiest(self, node: str, headers: Mapping[str, str]) -> list[BusyChannel]:
+        status, body = await self._get(f"{node}/v1/channels/top?limit=10", headers)
+        return _busiest.decode(body).channels if status == 200 else []
+
+    async def _get(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        async with self._client.stream("GET", url, headers=dict(headers)) as response:
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise ValueError(f"the answer is longer than {MOST_BYTES} bytes")
+        return response.status_code, bytes(body)
+
+
+async def resolved(host: str, port: int) -> list[str]:
+    """The addresses that the name has.
+
+    Raises:
+        OSError: it has none.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # A name that has both kinds of address, as localhost has, is still one process.
+    first = found[0][0]
+    return [str(address[0]) for family, *_, address in found if family == first]
+
+
+def reading_of(node: str, registry: CollectorRegistry) -> Reading:
+    """This process's own."""
+    values = values_of(registry.collect())
+    return Reading(node, kind_of(values), "ready", "", values)
+
+
+def values_of(families: Iterable[Metric]) -> dict[str, Series]:
+    """Our metrics among these."""
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in families:
+        if not family.name.startswith("yabam_"):
+            continue
+        for sample in family.samples:
+            labels = tuple(sample.labels[name] for name in sorted(sample.labels))
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return dict(found)
+
+
+def kind_of(values: Iterable[str]) -> Kind:
+    """Which of our processes has these metrics."""
+    for kind in _KINDS:
+        if any(name.startswith(f"yabam_{kind}_") for name in values):
+            return kind
+    return "unknown"
+
+
+def _down(node: str, detail: str) -> Reading:
+    return Reading(node, "unknown", "down", detail, {})
+
+
+def _detail(body: bytes) -> str:
+    found = decode_problem(body)
+    return f": {found.detail}" if found is not None and found.detail else ""

@@ -1,0 +1,81 @@
+"""`GET /v1/ops/stream`: the figures of the ops page, as server-sent events.
+
+A stream ends by itself after a minute or so, as those of the event servers do, so that a token
+that has expired does not watch on; the page comes back at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+from sse_starlette.event import ServerSentEvent
+from sse_starlette.sse import AppStatus, EventSourceResponse, SendTimeoutError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from core_api.access.callers import Caller
+from core_api.dashboard.figures import Figures
+from core_api.dashboard.sampler import Farewell, Sampler, Welcome
+from core_api.http.probes import check_ops
+
+PATH: Final = "/v1/ops/stream"
+LIFETIME_S: Final = (45.0, 90.0)
+_SEND_WITHIN_S: Final = 10.0
+_HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_NAMES: Final = {Welcome: "hello", Figures: "figures", Farewell: "bye"}
+
+# The drain says goodbye by itself; sse-starlette would cut the stream before.
+AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
+
+
+class OpsStream:
+    """The route.
+
+    Args:
+        sampler: what there is to see.
+        verify: who holds a token; raises `UnauthorizedError`.
+        uniform: a random number evenly between two, for the lifetimes.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        verify: Callable[[str], Caller],
+        uniform: Callable[[float, float], float],
+    ) -> None:
+        self._sampler = sampler
+        self._verify = verify
+        self._uniform = uniform
+
+    def route(self) -> Route:
+        """To be served by Core."""
+        return Route(PATH, self.stream, methods=["GET"])
+
+    async def stream(self, request: Request) -> Response:
+        """GET /v1/ops/stream."""
+        check_ops(request, self._verify)
+        return _Watched(self._sampler, self._uniform(*LIFETIME_S))
+
+
+class _Watched(EventSourceResponse):
+    """A response that counts as a viewer for as long as it is being sent."""
+
+    def __init__(self, sampler: Sampler, lifetime_s: float) -> None:
+        self._sampler = sampler
+        super().__init__(
+            _events(sampler, lifetime_s), headers=_HEADERS, send_timeout=_SEND_WITHIN_S
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._sampler.viewer(), suppress(SendTimeoutError):
+            await super().__call__(scope, receive, send)
+
+
+async def _events(sampler: Sampler, lifetime_s: float) -> AsyncIterator[ServerSentEvent]:
+    async for one in sampler.watch(lifetime_s):
+        yield ServerSentEvent(msgspec.json.encode(one).decode(), event=_NAMES[type(one)])

@@ -1,0 +1,116 @@
+"""Wires the ops page: what it reads, how often, and for how many."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import structlog
+from prometheus_client import CollectorRegistry
+
+from core_api.access.callers import Caller
+from core_api.access.tokens import TokenKeys
+from core_api.dashboard.figures import Reading, Round
+from core_api.dashboard.overview import count_modes, read_overview
+from core_api.dashboard.sampler import Look, Sampler
+from core_api.dashboard.scrape import ANSWER_WITHIN_S, Scraper, reading_of
+from core_api.dashboard.waiting import Overview
+from core_api.errors import UnavailableError
+from core_api.metrics import CoreMetrics
+from core_api.overload import Bound
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.postgres.pool import Pool
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+SEEN_WITHIN_S: Final = 120.0
+"""A device that syncs at the end of each stream, or polls, is seen well within it."""
+_COUNT_EVERY_S: Final = 10.0
+_MOST_STORES: Final = 50
+_TOKEN_LIFETIME_S: Final = 60
+_SAMPLER: Final = Caller("ops-page", "ops", frozenset())
+
+
+def ops_sampler(
+    pool: Pool,
+    cores: Sequence[str],
+    nodes: Sequence[str],
+    tokens: TokenKeys,
+    node_tokens: TokenKeys,
+    registry: CollectorRegistry,
+    most_viewers: int,
+    uniform: Callable[[float, float], float],
+) -> Sampler:
+    """The sampler of one Core.
+
+    Args:
+        pool: the database.
+        cores: the addresses of the Cores to ask.
+        nodes: the addresses of the other processes to ask.
+        tokens: signs the token that Cores are asked with.
+        node_tokens: signs the token that the others are asked with.
+        registry: this Core's own numbers; shown unless one of the `cores` answers.
+        most_viewers: how many may watch.
+        uniform: a random number evenly between two.
+    """
+
+    @asynccontextmanager
+    async def looking() -> AsyncIterator[Look]:
+        limits = httpx.Limits(max_connections=50)
+        async with httpx.AsyncClient(
+            timeout=ANSWER_WITHIN_S, limits=limits, trust_env=False
+        ) as client:
+            # A node is never shown a token that is good for orders: whoever had broken into it
+            # could read them all with it.
+            asked_cores, asked_nodes = (
+                Scraper(asked, partial(ring.sign, _SAMPLER, _TOKEN_LIFETIME_S), client)
+                for asked, ring in ((cores, tokens), (nodes, node_tokens))
+            )
+
+            async def look() -> Round:
+                of_cores, of_nodes, (overview, trouble) = await asyncio.gather(
+                    asked_cores.read(), asked_nodes.read(), _overview(pool)
+                )
+                shown = _with_this_core([*of_cores, *of_nodes], registry)
+                at_ms = time.time_ns() // 1_000_000
+                return Round(time.monotonic(), at_ms, shown, overview, trouble)
+
+            yield look
+
+    return Sampler(
+        looking, len(cores) + len(nodes), Bound(most_viewers, "viewers of the ops page", uniform)
+    )
+
+
+async def keep_counting(pool: Pool, metrics: CoreMetrics) -> None:
+    """Keep the gauge of devices by mode, for as long as Core runs."""
+    while True:
+        try:
+            metrics.devices_seen(await count_modes(pool, SEEN_WITHIN_S))
+        except UnavailableError as error:
+            _log.warning("devices_not_counted", reason=str(error))
+        await asyncio.sleep(_COUNT_EVERY_S)
+
+
+async def _overview(pool: Pool) -> tuple[Overview | None, str]:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return await read_overview(pool, SEEN_WITHIN_S, _MOST_STORES), ""
+    except TimeoutError:
+        return None, f"no answer within {ANSWER_WITHIN_S:g} s"
+    except UnavailableError as error:
+        return None, str(error)
+
+
+def _with_this_core(readings: list[Reading], registry: CollectorRegistry) -> list[Reading]:
+    if any(reading.kind == "core" for reading in readings):
+        return readings
+    return [reading_of("this Core", registry), *readings]

@@ -1,0 +1,134 @@
+"""The small HTTP side of a process that has no HTTP of its own: health, readiness, metrics.
+
+`/healthz` says whether the process should live on, `/readyz` whether it can work now; both are
+open. `/metrics` needs a token of role ops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from client_sdk.contract.problem import MEDIA_TYPE, TITLES, encode_problem, problem
+from core_api.access.callers import Caller
+from core_api.errors import CoreError, ForbiddenError, UnauthorizedError
+
+_CLOSE_S: Final = 2
+
+
+def ops_app(
+    registry: CollectorRegistry,
+    verify: Callable[[str], Caller],
+    healthy: Callable[[], bool],
+    trouble: Callable[[], str | None],
+) -> Starlette:
+    """The application.
+
+    Args:
+        registry: the numbers to show.
+        verify: who holds a token; raises `UnauthorizedError`.
+        healthy: whether the process should live on.
+        trouble: why it cannot work now; None if it can.
+    """
+
+    async def healthz(_request: Request) -> Response:
+        return _plain("ok") if healthy() else _problem("unavailable", "the main loop stands still")
+
+    async def readyz(_request: Request) -> Response:
+        reason = trouble()
+        return _plain("ready") if reason is None else _problem("unavailable", reason)
+
+    async def metrics(request: Request) -> Response:
+        try:
+            check_ops(request, verify)
+        except CoreError as error:
+            return _problem(error.slug, str(error))
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+        ]
+    )
+
+
+class OpsServer:
+    """Serves an application beside the process's main work.
+
+    Args:
+        app: what to serve.
+        listener: a bound socket (`serving.bind`).
+    """
+
+    def __init__(self, app: Starlette, listener: socket.socket) -> None:
+        self._listener = listener
+        self._server = _Quiet(
+            uvicorn.Config(
+                app,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_CLOSE_S,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Serve from now on."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+
+    async def stop(self) -> None:
+        """Stop serving; the listener is closed."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves the signals to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def check_ops(request: Request, verify: Callable[[str], Caller]) -> None:
+    """Let a request pass that carries a token of role ops.
+
+    Raises:
+        UnauthorizedError: it carries no valid token.
+        ForbiddenError: the token is of another role.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise UnauthorizedError("send a token of role ops: Authorization: Bearer …")
+    if verify(token.strip()).role != "ops":
+        raise ForbiddenError("a token of role ops is needed")
+
+
+def _plain(text: str) -> Response:
+    return PlainTextResponse(text + "\n", headers={"cache-control": "no-store"})
+
+
+def _problem(slug: str, detail: str) -> Response:
+    status, _ = TITLES[slug]
+    headers = {"cache-control": "no-store"}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(
+        encode_problem(problem(slug, detail)), status, headers=headers, media_type=MEDIA_TYPE
+    )

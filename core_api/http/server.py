@@ -1,0 +1,138 @@
+"""An ASGI application on uvicorn: a socket bound early, a quiet start, a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
+from typing import Final, cast
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from core_api.errors import SettingsError
+from core_api.http.connection import Connection
+from server_common.read_timeout import ReadTimeout
+
+log = structlog.get_logger()
+
+_OTHER_FILES = 64
+
+# As many connections may wait to be accepted as the kernel allows (net.core.somaxconn): after a cut
+# all clients knock at once, and one that finds the queue full tries again only seconds later.
+_BACKLOG: Final = 65_535
+
+
+READINESS_LEAD_S: Final = 1.0
+"""After SIGTERM new connections are taken for so long: a load balancer needs this time to see that
+this process is not ready any more."""
+
+
+def bind(host: str, port: int, variable: str) -> socket.socket:
+    """A listening socket's address, taken before anything else is started.
+
+    Raises:
+        SettingsError: it cannot be had; the text names the port and what to do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"port {port} on {host} is taken: stop what uses it, or set {variable} to another"
+            ) from error
+        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return bound
+
+
+def allow_open_files(max_waiting: int) -> None:
+    """Raise the limit of open files as far as we may; each sync that waits takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit < max_waiting + _OTHER_FILES:
+        log.warning(
+            "open_files_limit_is_low",
+            limit=limit,
+            max_waiting=max_waiting,
+            what_to_do="raise it (ulimit -n), or lower YABAM_MAX_WAITING",
+        )
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which tells the application of SIGTERM before it stops to take requests.
+
+    The application says from then on that it is not ready. After `READINESS_LEAD_S` no new
+    connection is taken, and open requests are finished. A second signal ends the lead.
+
+    Args:
+        app: what to serve.
+        drain_s: how long open requests may take after SIGTERM.
+        stopping: called once when the signal comes.
+        request_timeout_s: how long a client may take over a request.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        drain_s: float,
+        stopping: Callable[[], None],
+        request_timeout_s: float,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="uvloop",
+                # uvicorn only ever calls it.
+                http=cast(
+                    type[asyncio.Protocol], partial(Connection, ReadTimeout(request_timeout_s))
+                ),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=75,
+                backlog=_BACKLOG,
+                timeout_graceful_shutdown=max(1, round(drain_s)),
+            )
+        )
+        self._stopping = stopping
+        self._leaving: asyncio.TimerHandle | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT while serving; a clean stop is status 0, not a raised signal."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal: what waits is told to finish, and a moment later uvicorn stops."""
+        leave = super().handle_exit
+        if self._leaving is None:
+            self._stopping()
+            loop = asyncio.get_running_loop()
+            self._leaving = loop.call_later(READINESS_LEAD_S, leave, sig, frame)
+        else:
+            self._leaving.cancel()
+            leave(sig, frame)

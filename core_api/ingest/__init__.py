@@ -1,0 +1,1 @@
+"""Commands from Kafka, applied once."""

@@ -1,0 +1,215 @@
+"""Applies inbound commands: each one is written, or lies in the dead letter topic with its reason.
+
+There is no third way out but trouble with Postgres or Kafka, and that is waited out: the offsets of
+a batch are committed only when this has come back. A command that is delivered twice changes
+nothing the second time, because its idempotency key has kept the first answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+import asyncpg
+import structlog
+
+from core_api.errors import ConflictError, CoreError, OverloadedError, UnavailableError
+from core_api.http.tracing import traced
+from core_api.ingest.inbound_commands import (
+    InboundRecord,
+    PlaceCommand,
+    TransitionCommand,
+    dead_letter_headers,
+    decode_command,
+    lanes,
+)
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.access.callers import Caller
+    from core_api.ingest.metrics import IngestMetrics
+    from core_api.orders.answers import Written
+    from core_api.orders.idempotency import Idempotency
+    from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+_Result = TypeVar("_Result")
+
+LANES_AT_ONCE: Final = 16
+"""How many keys' commands of one partition are applied at the same time."""
+FIRST_RETRY_S: Final = 0.05
+LONGEST_RETRY_S: Final = 5.0
+
+_TRANSIENT: Final = (UnavailableError, OverloadedError, ConflictError)
+# What Postgres refuses because of the data itself: no retry will change its mind.
+_REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
+
+class Commands(Protocol):
+    """The write path (`commanding.Commands`)."""
+
+    async def place(
+        self, caller: Caller, command: PlaceOrder, idempotency: Idempotency | None = None
+    ) -> Written:
+        """Place an order."""
+
+    async def transition(
+        self,
+        caller: Caller,
+        order_id: str,
+        command: Transition,
+        if_match: int | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Written:
+        """Take an order one step further."""
+
+    async def change(
+        self,
+        caller: Caller,
+        order_id: str,
+        command: ChangeOrder,
+        if_match: int | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Written:
+        """Replace an order's items, its note, or both."""
+
+
+class DeadLetters(Protocol):
+    """Where commands go that cannot be applied."""
+
+    async def send(
+        self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
+    ) -> None:
+        """Store the record as it was, with these headers.
+
+        Raises:
+            UnavailableError: it is not stored for certain.
+        """
+
+
+class Applier:
+    """Applies batches of one partition.
+
+    Args:
+        commands: the write path.
+        dead_letters: where poison goes.
+        sleep: waits for some seconds before another try.
+        metrics: where the numbers go.
+    """
+
+    def __init__(
+        self,
+        commands: Commands,
+        dead_letters: DeadLetters,
+        sleep: Callable[[float], Awaitable[None]],
+        metrics: IngestMetrics,
+    ) -> None:
+        self._commands = commands
+        self._dead_letters = dead_letters
+        self._sleep = sleep
+        self._metrics = metrics
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """What is being waited out now, if anything."""
+        return self._trouble
+
+    async def apply(self, records: Sequence[InboundRecord]) -> None:
+        """Deal with all records; in order within a key. Returns when the last one is dealt with."""
+        room = asyncio.Semaphore(LANES_AT_ONCE)
+
+        async def lane(of_key: Sequence[InboundRecord]) -> None:
+            async with room:
+                for record in of_key:
+                    with traced(record.headers):
+                        await self._settle(record)
+
+        async with asyncio.TaskGroup() as group:
+            for of_key in lanes(records):
+                group.create_task(lane(of_key))
+
+    async def _settle(self, record: InboundRecord) -> None:
+        try:
+            outcome = await self._patiently(lambda: self._apply(record))
+        except CoreError as error:
+            await self._bury(record, error.slug, str(error))
+        except Exception as error:
+            # A fault of ours, or data that the database refuses: it must not block the partition.
+            _log.exception(
+                "command_failed",
+                order_id=_order_of(record),
+                partition=record.partition,
+                offset=record.offset,
+            )
+            await self._bury(record, "internal", f"{type(error).__name__}: {_first_line(error)}")
+        else:
+            self._metrics.commands.labels(outcome).inc()
+
+    async def _apply(self, record: InboundRecord) -> str:
+        command = decode_command(record.value)
+        caller, idempotency = command.caller, command.idempotency
+        try:
+            if isinstance(command, PlaceCommand):
+                written = await self._commands.place(caller, command.body, idempotency)
+            elif isinstance(command, TransitionCommand):
+                written = await self._commands.transition(
+                    caller, command.order_id, command.body, command.if_match, idempotency
+                )
+            else:
+                written = await self._commands.change(
+                    caller, command.order_id, command.body, command.if_match, idempotency
+                )
+        except _REFUSED:
+            raise
+        except asyncpg.PostgresError as error:
+            reason = _first_line(error)
+            raise UnavailableError(f"the database answers with an error: {reason}") from error
+        return "repeated" if written.replayed else "applied"
+
+    async def _bury(self, record: InboundRecord, slug: str, detail: str) -> None:
+        headers = dead_letter_headers(record, slug, detail)
+        await self._patiently(lambda: self._dead_letters.send(record, headers))
+        self._metrics.commands.labels("refused").inc()
+        self._metrics.dead_letters.labels(slug).inc()
+        _log.warning(
+            "command_refused",
+            reason=slug,
+            detail=detail,
+            order_id=_order_of(record),
+            partition=record.partition,
+            offset=record.offset,
+        )
+
+    async def _patiently(self, action: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Try until it works or fails for a reason that lies in the record."""
+        pause = 0.0
+        while True:
+            try:
+                result = await action()
+            except _TRANSIENT as error:
+                if self._trouble != str(error):
+                    _log.warning("ingest_waits", reason=str(error))
+                self._trouble = str(error)
+                self._metrics.retries.inc()
+                pause = min(max(pause * 2, FIRST_RETRY_S), LONGEST_RETRY_S)
+                await self._sleep(pause)
+            else:
+                self._trouble = None
+                return result
+
+
+def _order_of(record: InboundRecord) -> str | None:
+    """The order that the command is about; None: a new one, or it cannot be read."""
+    try:
+        return getattr(decode_command(record.value), "order_id", None)
+    except CoreError:
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    """Without what Postgres adds: that may quote the row."""
+    return str(error).partition("\n")[0]

@@ -1,0 +1,249 @@
+"""Ingest: reads `orders.inbound` in a consumer group and applies what it reads.
+
+Offsets are committed after the commands' own commits. Whatever dies in between, the commands come
+again, and their idempotency keys see to it that nothing happens twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+
+from core_api.errors import UnavailableError
+from core_api.ingest.inbound_commands import InboundRecord, without_value
+from core_api.kafka.messages import Message
+from core_api.kafka.topics import BrokerError, Topic, ensure_topics
+from server_common.kafka_clients import start_client, stop_consumer
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.ingest.applier import Applier
+    from core_api.ingest.metrics import IngestMetrics
+    from core_api.kafka.publisher import KafkaPublisher
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+GROUP: Final = "core-ingest"
+MAX_RECORDS: Final = 500
+"""Records taken at once over all partitions."""
+_POLL_MS: Final = 200
+_LOOK_EVERY_S: Final = 5.0
+_LEAVE_WITHIN_S: Final = 10.0
+# A broker with news answers a fetch at once; librdkafka's mock broker answers only after this time.
+_FETCH_WAIT_MS: Final = 100
+_FIRST_RETRY_S: Final = 0.1
+_LONGEST_RETRY_S: Final = 5.0
+# The group gave our partitions to another member, which will be given the same records.
+_TAKEN_AWAY: Final = (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+
+
+class KafkaDeadLetters:
+    """The dead letter topic.
+
+    Args:
+        publisher: writes to it.
+        now_ms: milliseconds since the Unix epoch: when a letter is written is when its time counts
+            from, so that retention does not take an old command at once.
+    """
+
+    def __init__(self, publisher: KafkaPublisher, now_ms: Callable[[], int]) -> None:
+        self._publisher = publisher
+        self._now_ms = now_ms
+        self._turn = asyncio.Lock()
+
+    async def send(
+        self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
+    ) -> None:
+        """Store the record as it was, with these headers; if Kafka does not take that, without its
+        value, which stands where `headers` say; if it takes no letter at all, the log has to do.
+
+        Raises:
+            BrokerError: it is not stored for certain.
+        """
+        now_ms = self._now_ms()
+        letters = [
+            Message(record.key, record.value, headers, now_ms),
+            Message(record.key, None, without_value(record, headers), now_ms),
+        ]
+        async with self._turn:
+            await self._publisher.open()
+            partition = record.partition % self._publisher.partitions
+            for letter in letters:
+                published = await self._publisher.publish({partition: [letter]})
+                if partition in published.stored:
+                    return
+                if partition not in published.refused:
+                    raise BrokerError("Kafka has not stored a dead letter")
+        _log.error(
+            "dead_letter_refused",
+            reason=published.refused[partition].reason,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+
+
+class Ingest:
+    """Reads and applies until it is stopped.
+
+    Args:
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        topic: what to read; made if it is missing.
+        applier: deals with what was read.
+        check: raises `UnavailableError` while the database cannot take commands.
+        group: the consumer group.
+        clock: seconds that only go forward.
+        metrics: where the numbers go.
+        request_timeout_s: a request to a broker is given up after this time.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: Topic,
+        applier: Applier,
+        check: Callable[[], Awaitable[None]],
+        *,
+        group: str = GROUP,
+        clock: Callable[[], float],
+        metrics: IngestMetrics,
+        request_timeout_s: float = 10.0,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._applier = applier
+        self._check = check
+        self._group = group
+        self._clock = clock
+        self._metrics = metrics
+        self._request_timeout_s = request_timeout_s
+        self._stopping = asyncio.Event()
+        self._turned_at = clock()
+        self._failing: str | None = "start"
+        self._next: dict[TopicPartition, int] = {}
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the loop turns, or waits for something that it can name."""
+        return self.trouble is not None or self._clock() - self._turned_at < 60.0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why commands cannot be applied now; None if they can."""
+        return self._applier.trouble or self._failing
+
+    def stop(self) -> None:
+        """Finish the batch under way, commit its offsets and return from `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Ingest until `stop` is called."""
+        retry = 0.0
+        while not self._stopping.is_set():
+            try:
+                await self._session()
+            except (KafkaError, UnavailableError, OSError, TimeoutError) as error:
+                known = isinstance(error, UnavailableError)
+                reason = str(error) if known else f"Kafka does not answer: {error!r}"
+                if self._failing != reason:
+                    _log.warning("ingest_waits", reason=reason)
+                self._failing = reason
+                retry = min(max(retry * 2, _FIRST_RETRY_S), _LONGEST_RETRY_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(retry):
+                        await self._stopping.wait()
+            else:
+                retry = 0.0
+
+    async def _session(self) -> None:
+        """One membership of the group, until it fails or is to stop."""
+        await ensure_topics(self._bootstrap, [self._topic], self._request_timeout_s)
+        # Who said that it is ready before there is a database could not keep its word.
+        await self._check()
+        consumer = AIOKafkaConsumer(
+            self._topic.name,
+            bootstrap_servers=self._bootstrap,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            request_timeout_ms=round(self._request_timeout_s * 1000),
+        )
+        try:
+            await start_client(consumer)
+            _log.info("ingest_reads", topic=self._topic.name, group=self._group)
+            self._failing = None
+            await self._read(consumer)
+        finally:
+            await stop_consumer(consumer, _LEAVE_WITHIN_S)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        look_at = self._clock() + _LOOK_EVERY_S
+        while not self._stopping.is_set():
+            self._turned_at = now = self._clock()
+            if now >= look_at:
+                look_at = now + _LOOK_EVERY_S
+                # A broker that lost its disk has no such topic any more, and tells no member so.
+                if self._topic.name not in await consumer.topics():
+                    raise BrokerError(f"the topic {self._topic.name} is gone")
+            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MAX_RECORDS)
+            await self._deal_with(consumer, batches)
+
+    async def _deal_with(
+        self, consumer: AIOKafkaConsumer, batches: Mapping[TopicPartition, Sequence[Any]]
+    ) -> None:
+        results = await asyncio.gather(
+            *(self._partition(consumer, partition, batches[partition]) for partition in batches),
+            return_exceptions=True,
+        )
+        for error in results:
+            if error is not None:
+                raise error
+        self._metrics.behind.set(
+            sum(
+                max(0, (consumer.highwater(partition) or 0) - self._next[partition])
+                for partition in consumer.assignment() & self._next.keys()
+            )
+        )
+
+    async def _partition(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: Sequence[Any]
+    ) -> None:
+        await self._applier.apply([_inbound(record) for record in records])
+        try:
+            await consumer.commit({partition: records[-1].offset + 1})
+            self._next[partition] = records[-1].offset + 1
+        except _TAKEN_AWAY as error:
+            _log.info("partition_moved", partition=partition.partition, reason=repr(error))
+
+
+def _inbound(record: Any) -> InboundRecord:
+    return InboundRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        record.headers,
+    )

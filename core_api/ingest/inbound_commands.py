@@ -1,0 +1,159 @@
+"""Commands from producers that speak Kafka: what a record of `orders.inbound` must look like. Pure.
+
+The value is JSON in UTF-8, at most 64 KiB, and says the same as a request over HTTP would:
+
+    {"command": "place", "idempotency_key": "…", "subject": "pos-7", "body": {…}}
+    {"command": "transition", "idempotency_key": "…", "subject": "pos-7", "order_id": "…",
+     "if_match": 3, "body": {"to": "cancelled", "reason": "…"}}
+    {"command": "change", "idempotency_key": "…", "subject": "pos-7", "order_id": "…", "body": {…}}
+
+`body` is the body of the HTTP request of that name, `if_match` (optional) the version that the
+order must have, `idempotency_key` is required, because Kafka delivers at least once, and counts
+within `subject`, the producer's name. The record's key is the store id: commands with the same
+key are applied in order.
+
+There is no token: who may write to the topic is Kafka's to say, and counts as a producer for all
+stores, with a producer's rights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from client_sdk.contract.text import KEY_PATTERN, whole
+from core_api.access.callers import EVERY_STORE, Caller
+from core_api.errors import BadRequestError, InvalidError
+from core_api.orders.idempotency import Idempotency, parse_key
+from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
+from server_common.limits import COMMAND_BYTES
+
+MAX_COMMAND_BYTES: Final = COMMAND_BYTES
+"""A larger value is not even parsed."""
+_MAX_DETAIL_CHARS: Final = 1000
+
+Headers = Sequence[tuple[str, bytes | None]]
+_Subject = Annotated[str, Meta(max_length=200, pattern=whole(KEY_PATTERN))]
+_Version = Annotated[int, Meta(ge=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRecord:
+    """One Kafka record as it was read."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class _Command(Struct, frozen=True, forbid_unknown_fields=True, tag_field="command"):
+    idempotency_key: str
+    subject: _Subject
+
+    @property
+    def caller(self) -> Caller:
+        """Who the command comes from."""
+        return Caller(self.subject, "producer", frozenset({EVERY_STORE}))
+
+    @property
+    def idempotency(self) -> Idempotency:
+        """The key, in the scope of this door and subject: over HTTP it is `role:subject`."""
+        return Idempotency(f"kafka/{self.subject}", self.idempotency_key)
+
+
+class PlaceCommand(_Command, frozen=True, tag="place"):
+    """Place an order."""
+
+    body: PlaceOrder
+
+
+class TransitionCommand(_Command, frozen=True, tag="transition"):
+    """Take an order one step further."""
+
+    order_id: str
+    body: Transition
+    if_match: _Version | None = None
+
+
+class ChangeCommand(_Command, frozen=True, tag="change"):
+    """Replace an order's items, its note, or both."""
+
+    order_id: str
+    body: ChangeOrder
+    if_match: _Version | None = None
+
+
+Command = PlaceCommand | TransitionCommand | ChangeCommand
+
+_decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
+
+
+def decode_command(value: bytes | None) -> Command:
+    """Read a command.
+
+    Raises:
+        BadRequestError: too large, not JSON in UTF-8, or without a usable key.
+        InvalidError: JSON, but not a command.
+    """
+    if value is None:
+        raise BadRequestError("the record has no value; a command is JSON", "bad-json")
+    if len(value) > MAX_COMMAND_BYTES:
+        raise BadRequestError(
+            f"the command has {len(value)} bytes; at most {MAX_COMMAND_BYTES} are taken",
+            "too-large",
+        )
+    try:
+        command = _decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise InvalidError(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequestError(f"the command is not JSON in UTF-8: {error}", "bad-json") from error
+    key = parse_key(command.idempotency_key)
+    if key != command.idempotency_key:
+        raise BadRequestError("idempotency_key must not have quotes or spaces around it")
+    return command
+
+
+def dead_letter_headers(
+    record: InboundRecord, slug: str, detail: str
+) -> list[tuple[str, bytes | None]]:
+    """The headers of a dead letter: the record's own, then why and whence.
+
+    Ours come last, so that they win in a reader that keeps one value per name.
+    """
+    return [
+        *record.headers,
+        ("reason", slug.encode()),
+        ("detail", detail[:_MAX_DETAIL_CHARS].encode("utf-8", "replace")),
+        ("original_topic", record.topic.encode()),
+        ("original_partition", b"%d" % record.partition),
+        ("original_offset", b"%d" % record.offset),
+        ("original_timestamp_ms", b"%d" % record.timestamp_ms),
+    ]
+
+
+def without_value(
+    record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
+) -> list[tuple[str, bytes | None]]:
+    """The headers of a dead letter that carries neither the record's value nor its headers."""
+    ours = list(headers[len(record.headers) :])
+    return [*ours, ("value_left_out", b"%d bytes" % len(record.value or b""))]
+
+
+def lanes(records: Sequence[InboundRecord]) -> list[list[InboundRecord]]:
+    """The records of one partition by key: in order within a key, free among keys.
+
+    Records without a key form one lane: nothing is known about what belongs together.
+    """
+    by_key: dict[bytes | None, list[InboundRecord]] = {}
+    for record in records:
+        by_key.setdefault(record.key, []).append(record)
+    return list(by_key.values())

@@ -1,0 +1,97 @@
+"""Wires ingest: one call that runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from core_api.access.callers import Caller
+from core_api.http.probes import OpsServer, ops_app
+from core_api.ingest.applier import Applier, Commands
+from core_api.ingest.consumer import GROUP, Ingest, KafkaDeadLetters
+from core_api.ingest.metrics import IngestMetrics
+from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.topics import dead_letter_topic, inbound_topic
+from server_common.supervision import Supervisor
+
+_DRAIN_S: Final = 5.0
+
+
+async def run_ingest(
+    *,
+    commands: Commands,
+    check: Callable[[], Awaitable[None]],
+    bootstrap: str,
+    topic: str,
+    dead_letters: str,
+    partitions: int,
+    verify: Callable[[str], Caller],
+    listener: socket.socket,
+    stop: asyncio.Event,
+    hint: Callable[[], Awaitable[None]] | None = None,
+    group: str = GROUP,
+    clock: Callable[[], float] = time.monotonic,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> None:
+    """Ingest until `stop` is set.
+
+    Args:
+        commands: the write path.
+        check: raises `UnavailableError` while the database cannot take commands.
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        topic: what to read.
+        dead_letters: where commands go that cannot be applied.
+        partitions: how many partitions a topic gets that is made here.
+        verify: who holds a token; raises `UnauthorizedError`.
+        listener: a bound socket, where health and metrics are served.
+        stop: set it to end.
+        hint: sends hints to the relays, for ever.
+        group: the consumer group.
+        clock: seconds that only go forward.
+        now_ms: milliseconds since the Unix epoch.
+    """
+    registry = CollectorRegistry()
+    metrics = IngestMetrics(registry)
+    publisher = KafkaPublisher(bootstrap, dead_letter_topic(dead_letters, partitions))
+    applier = Applier(commands, KafkaDeadLetters(publisher, now_ms), asyncio.sleep, metrics)
+    ingest = Ingest(
+        bootstrap,
+        inbound_topic(topic, partitions),
+        applier,
+        check,
+        group=group,
+        clock=clock,
+        metrics=metrics,
+    )
+    left = asyncio.Event()
+    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    app = ops_app(registry, verify, lambda: ingest.healthy, lambda: tasks.trouble or ingest.trouble)
+    server = OpsServer(app, listener)
+    server.start()
+    tasks.start("ingest", lambda: _until_left(ingest, left))
+    if hint is not None:
+        tasks.start("hints", hint, essential=False)
+    try:
+        await stop.wait()
+        ingest.stop()
+        # What is still being tried by then is not committed: it will be delivered again.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                await left.wait()
+    finally:
+        await tasks.stop()
+        await publisher.close()
+        await server.stop()
+
+
+async def _until_left(ingest: Ingest, left: asyncio.Event) -> None:
+    """Ingest; once it was told to stop and has left, be still until cancelled."""
+    await ingest.run()
+    left.set()
+    await asyncio.Event().wait()

@@ -1,0 +1,208 @@
+"""The topics that Core's processes need: made if they are missing, checked if they are there.
+
+The number of partitions of `order-events` is the number of shards of the outbox. Changing it on a
+live topic would move stores to other partitions and break their order, so a difference is an error.
+Settings of a topic that was made by somebody else are named in the log where they can do harm; they
+may be his to choose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from core_api.errors import SettingsError, UnavailableError
+from server_common.kafka_clients import start_client
+from server_common.limits import DEAD_LETTER_BYTES, TOPIC_MESSAGE_BYTES
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+_CREATE_TIMEOUT_MS: Final = 10_000
+_APPEARS_TRIES: Final = 50
+_APPEARS_PAUSE_S: Final = 0.1
+
+_HOUR_MS: Final = 3_600_000
+_UNLIMITED: Final = "-1"
+_AT_LEAST: Final = frozenset({"retention.ms", "max.message.bytes"})
+"""Settings of which less than wanted does harm, and more does none."""
+_EXACTLY: Final = frozenset({"cleanup.policy", "message.timestamp.type"})
+"""Settings of which any other value does harm."""
+MAX_DEAD_LETTER_BYTES: Final = DEAD_LETTER_BYTES
+"""A dead letter is its original with headers added: its limit lies above that of other topics."""
+
+
+class BrokerError(UnavailableError):
+    """Kafka cannot be reached or refuses; nothing is known to be written. Try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    exact: bool = False
+    """Whether another number of partitions is an error."""
+    configs: Mapping[str, str] = field(default_factory=dict)
+
+
+def events_topic(name: str, partitions: int) -> Topic:
+    """Where the relay publishes. Postgres is the truth: an hour is far beyond any replay window."""
+    return Topic(
+        name,
+        partitions,
+        exact=True,
+        configs={
+            "cleanup.policy": "delete",
+            "retention.ms": str(_HOUR_MS),
+            "segment.ms": str(_HOUR_MS // 6),
+            # A publication of the relay is smaller by half.
+            "max.message.bytes": str(TOPIC_MESSAGE_BYTES),
+            # Event servers find their start by the time that the relay wrote.
+            "message.timestamp.type": "CreateTime",
+        },
+    )
+
+
+def inbound_topic(name: str, partitions: int) -> Topic:
+    """Where producers send commands."""
+    return Topic(name, partitions, configs={"retention.ms": str(7 * 24 * _HOUR_MS)})
+
+
+def alerts_topic(name: str) -> Topic:
+    """Where orders are told of that reach nobody."""
+    return Topic(name, 1, configs={"retention.ms": str(7 * 24 * _HOUR_MS)})
+
+
+def dead_letter_topic(name: str, partitions: int) -> Topic:
+    """Where commands go that cannot be applied; long enough for a person to look."""
+    return Topic(
+        name,
+        partitions,
+        configs={
+            "retention.ms": str(30 * 24 * _HOUR_MS),
+            "max.message.bytes": str(MAX_DEAD_LETTER_BYTES),
+        },
+    )
+
+
+async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout_s: float) -> None:
+    """Make the topics that are missing and check the others.
+
+    Raises:
+        BrokerError: Kafka cannot be reached, or does not let us make a topic.
+        SettingsError: a topic has another number of partitions than the settings say.
+    """
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap, request_timeout_ms=round(request_timeout_s * 1000)
+    )
+    try:
+        await start_client(admin)
+        # A listing of all topics, unlike a question for one by name, makes no topic by itself.
+        present = set(await admin.list_topics())
+        missing = [topic for topic in topics if topic.name not in present]
+        real = await _has_controller(admin)
+        if missing and real:
+            await _create(admin, missing)
+        await _check(admin, topics)
+        if real:
+            await _name_differences(admin, [t for t in topics if t not in missing])
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerError(f"Kafka at {bootstrap} does not answer: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a topic that may do harm, each with the value that was found.
+
+    Args:
+        wanted: the settings as they should be.
+        found: those of the topic; one that is not told counts as it should be.
+    """
+    return {
+        name: found[name]
+        for name, value in wanted.items()
+        if name in found and not _will_do(name, value, found[name])
+    }
+
+
+def _will_do(name: str, wanted: str, found: str) -> bool:
+    if name in _EXACTLY:
+        return found == wanted
+    return name not in _AT_LEAST or found == _UNLIMITED or int(found) >= int(wanted)
+
+
+async def _name_differences(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    """Say in the log which settings of topics that were there already may do harm."""
+    for topic in topics:
+        asked = ConfigResource(ConfigResourceType.TOPIC, topic.name, dict(topic.configs))
+        (answer,) = await admin.describe_configs([asked])
+        for code, _, _, _, entries in (tuple(resource)[:5] for resource in answer.resources):
+            # Who may not look at settings may still use the topic.
+            found = {entry[0]: entry[1] for entry in entries} if code == 0 else {}
+            for name, value in differences(topic.configs, found).items():
+                _log.warning(
+                    "topic_setting_differs",
+                    topic=topic.name,
+                    setting=name,
+                    found=value,
+                    wanted=topic.configs[name],
+                    what_to_do="kafka-configs --alter, or let a new topic be made here",
+                )
+
+
+async def _has_controller(admin: AIOKafkaAdminClient) -> bool:
+    """Whether topics can be made on request.
+
+    librdkafka's mock broker names a controller that does not exist. It makes a topic as soon as
+    somebody asks for it by name, with a number of partitions of its own.
+    """
+    cluster = await admin.describe_cluster()
+    return cluster["controller_id"] in {broker["node_id"] for broker in cluster["brokers"]}
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    # A replication factor of -1 means the cluster's default; aiokafka lets it pass only beside
+    # replica assignments, and an empty set of them is none.
+    response = await admin.create_topics(
+        [NewTopic(t.name, t.partitions, -1, {}, dict(t.configs)) for t in topics],
+        timeout_ms=_CREATE_TIMEOUT_MS,
+    )
+    for name, code, *rest in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            why = next((text for text in rest if isinstance(text, str)), None) or error.description
+            raise BrokerError(f"Kafka does not make the topic {name}: {why}")
+
+
+async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    wanted = {topic.name: topic for topic in topics}
+    found: dict[str, int] = {}
+    for _ in range(_APPEARS_TRIES):
+        for described in await admin.describe_topics(list(wanted)):
+            if described["error_code"] == 0 and described["partitions"]:
+                found[described["topic"]] = len(described["partitions"])
+        if found.keys() >= wanted.keys():
+            break
+        # A topic that was just made reaches the brokers' metadata a little later.
+        await asyncio.sleep(_APPEARS_PAUSE_S)
+    for name, topic in wanted.items():
+        if name not in found:
+            raise BrokerError(f"the topic {name} was made but does not appear")
+        if topic.exact and found[name] != topic.partitions:
+            raise SettingsError(
+                f"the topic {name} has {found[name]} partitions, but YABAM_PARTITIONS="
+                f"{topic.partitions}: set it to {found[name]}, or use a new topic (adding"
+                " partitions to a live one would break the order within stores)"
+            )

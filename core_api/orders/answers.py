@@ -1,0 +1,65 @@
+"""The answers of the write path: what a caller is shown, and what a key keeps of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from client_sdk.contract.order import Order
+from core_api.access.callers import Caller
+from core_api.errors import IdempotencyMismatchError
+from core_api.orders.channel_entries import LogWrite
+from core_api.orders.idempotency import Idempotency, Kept
+from core_api.orders.lifecycle import table_view
+from core_api.orders.writes import KeyClaim
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The answer to a command: the order as the caller may see it."""
+
+    status: int
+    """201 when placed, 200 otherwise, and the same again when replayed."""
+    order_id: str
+    body: bytes
+    version: int
+    replayed: bool = False
+    """Whether an earlier request with the same key was answered again."""
+
+
+def visible(caller: Caller, order: Order) -> Order:
+    """The order as the caller may see it."""
+    return order if caller.sees_owner_fields else table_view(order)
+
+
+def shown(caller: Caller, write: LogWrite) -> str:
+    """What was written, as JSON, as the caller may see it."""
+    if caller.sees_owner_fields or write.table_view is None:
+        return write.owner_view
+    return write.table_view
+
+
+def claim_of(
+    idempotency: Idempotency | None, digest: bytes, status: int, body: str
+) -> KeyClaim | None:
+    """What to keep under the request's key; None: it has none."""
+    if idempotency is None:
+        return None
+    return KeyClaim(idempotency.subject, idempotency.key, digest, status, body)
+
+
+def again(kept: Kept, digest: bytes) -> Written:
+    """The kept answer, for a request of this hash.
+
+    Raises:
+        IdempotencyMismatchError: it was kept for another request.
+    """
+    if kept.request_hash != digest:
+        raise IdempotencyMismatchError(
+            "this Idempotency-Key came with another request before: use a new key for a new "
+            "request, and send a retry unchanged"
+        )
+    body = kept.body.encode()
+    version = msgspec.json.decode(body, type=Order).version
+    return Written(kept.status, kept.order_id, body, version, replayed=True)

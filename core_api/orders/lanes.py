@@ -1,0 +1,162 @@
+"""Writes side by side: all share statements, and what meets a lock steps aside from the others.
+
+A statement waits for each lock for a moment only. One that waits in vain is undone whole; it is
+asked which store's or order's rows are held, and the writes of those go on in a lane of their own,
+while all others are written at once. A lane tries again and again, in turn with the other lanes,
+until its rows are free or its callers' patience is at an end; then there is no lane any more. So a
+stall stays with the store that it is about, and costs the others a moment, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.errors import LockedError
+from core_api.orders.writes import Outcome, Write
+from core_api.postgres.query_batching import Gatherer
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+MAX_BATCH: Final = 100
+"""How many commands may share one transaction."""
+MOST_IN_A_LANE: Final = 100
+"""How many writes may wait for one store or order that is held; the next is refused."""
+MOST_ASIDE: Final = 400
+"""How many may wait in all lanes: well below the commands that may be under way."""
+PATIENCE_S: Final = 10.0
+"""How long a lane tries a write."""
+_WAITS: Final = "somebody holds this store or order locked in the database"
+
+Answer = Outcome | Exception
+WriteEach = Callable[[Sequence[Write]], Awaitable[tuple[None, list[Answer]]]]
+FindHeld = Callable[[Sequence[Write]], Awaitable[list[str | None]]]
+
+
+@dataclass(slots=True)
+class _Lane:
+    gatherer: Gatherer[Write, None, Answer]
+    waiting: int = 0
+
+
+class _StepAside(Exception):  # noqa: N818 — not an error, but an answer to a caller of ours
+    pass
+
+
+_ASIDE: Final = _StepAside()
+
+
+class Lanes:
+    """Carries writes to the database.
+
+    Args:
+        write: writes a batch; raises `LockedError`, with nothing written, if it meets a lock.
+        held: tells which store or order of each write is locked.
+        at_once: how many lanes may be at the database at once.
+    """
+
+    def __init__(self, write: WriteEach, held: FindHeld, at_once: int) -> None:
+        self._write = write
+        self._held = held
+        self._turns = asyncio.Semaphore(at_once)
+        self._lanes: dict[str, _Lane] = {}
+        self._aside = 0
+        self._main: Gatherer[Write, None, Answer] = Gatherer(
+            self._write_together, MAX_BATCH, _identities
+        )
+
+    @property
+    def aside(self) -> int:
+        """How many writes wait for a lock that somebody holds."""
+        return self._aside
+
+    async def ask(self, write: Write) -> Answer:
+        """What became of the write.
+
+        Raises:
+            LockedError: its store or its order is held locked; nothing is written.
+            UnavailableError: Postgres does not answer, and whether it wrote is not known.
+        """
+        key = self._lane_of(write)
+        if key is None:
+            _, (answer,) = await self._main.ask([write])
+            if answer is not _ASIDE:
+                return answer
+            key = self._lane_of(write) or write.store_id
+        return await self._wait_in_lane(key, write)
+
+    def _lane_of(self, write: Write) -> str | None:
+        if not self._lanes:
+            return None
+        return next((key for key in (write.store_id, write.order_id) if key in self._lanes), None)
+
+    async def _wait_in_lane(self, key: str, write: Write) -> Answer:
+        lane = self._open(key)
+        if lane.waiting >= MOST_IN_A_LANE or self._aside >= MOST_ASIDE:
+            raise LockedError(f"{_WAITS}, and too many wait for it: {key}", _WAITS)
+        lane.waiting += 1
+        self._aside += 1
+        try:
+            _, (answer,) = await lane.gatherer.ask([write])
+        finally:
+            lane.waiting -= 1
+            self._aside -= 1
+            if not lane.waiting and self._lanes.get(key) is lane:
+                del self._lanes[key]
+        return answer
+
+    def _open(self, key: str) -> _Lane:
+        lane = self._lanes.get(key)
+        if lane is None:
+            _log.warning("write_waits_for_lock", held=key)
+            lane = _Lane(Gatherer(self._write_patiently, MAX_BATCH, _identities))
+            self._lanes[key] = lane
+        return lane
+
+    async def _write_together(self, writes: Sequence[Write]) -> tuple[None, list[Answer]]:
+        """Write what can be written at once; the rest is told to step aside."""
+        until = asyncio.get_running_loop().time() + PATIENCE_S
+        is_unexplained = False
+        while True:
+            going = [write for write in writes if self._lane_of(write) is None]
+            try:
+                answers = iter((await self._write(going))[1] if going else ())
+                break
+            except LockedError:
+                if asyncio.get_running_loop().time() >= until:
+                    raise
+            try:
+                held = await self._held(going)
+            except LockedError:
+                continue  # A whole table is locked: it concerns all, so there is nobody to let by.
+            if is_unexplained and not any(held):
+                # What holds it cannot be seen, such as a key that somebody is about to claim.
+                held = [write.store_id for write in going]
+            is_unexplained = not any(held)
+            for key in held:
+                if key is not None:
+                    self._open(key)
+        chosen = {id(write) for write in going}
+        return None, [next(answers) if id(write) in chosen else _ASIDE for write in writes]
+
+    async def _write_patiently(self, writes: Sequence[Write]) -> tuple[None, list[Answer]]:
+        """Write a lane's batch: again and again, each time when it is the lane's turn."""
+        until = asyncio.get_running_loop().time() + PATIENCE_S
+        while True:
+            async with self._turns:
+                try:
+                    return await self._write(writes)
+                except LockedError as error:
+                    if asyncio.get_running_loop().time() >= until:
+                        raise LockedError(str(error), _WAITS) from error
+
+
+def _identities(write: Write) -> tuple[object, ...]:
+    return write.identities

@@ -1,0 +1,35 @@
+"""The statements that read one order, and what an idempotency key has kept."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from core_api.orders.channel_entries import Views
+from core_api.orders.idempotency import Kept
+from core_api.postgres.pool import Pool, mapped_errors
+
+# Two probes of primary keys, no lock: the order as it stands, and the key's answer if it has one.
+_READ: Final = """
+SELECT o.owner_view, o.table_view, k.request_hash, k.status, k.order_id, k.body
+FROM (SELECT 1) AS one
+     LEFT JOIN orders o ON o.id = $1
+     LEFT JOIN idempotency_keys k ON k.subject = $2 AND k.key = $3
+"""
+
+
+async def read_order(
+    pool: Pool, order_id: str | None, subject: str | None = None, key: str | None = None
+) -> tuple[Views | None, Kept | None]:
+    """The order's views (None: no such order), and the key's kept answer.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        (row,) = await pool.fetch(_READ, UUID(order_id) if order_id else None, subject, key)
+    views = None if row["owner_view"] is None else Views(row["owner_view"], row["table_view"])
+    if row["request_hash"] is None:
+        return views, None
+    kept = Kept(row["request_hash"], row["status"], str(row["order_id"]), row["body"])
+    return views, kept

@@ -1,0 +1,285 @@
+"""The write path: a command from HTTP or Kafka becomes one transaction.
+
+Each method reads what it must decide on, asks the pure rules (`access`, `orders`, `log`), and
+writes with a statement that is conditioned on what it read; commands that come at once share one.
+Two writers of one order never wait for each other with a transaction open: the second finds its
+condition gone and decides anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from client_sdk.contract.order import Order
+from client_sdk.contract.text import is_order_id
+from client_sdk.contract.text import shown as quoted
+from core_api.access.callers import Caller
+from core_api.errors import (
+    ConflictError,
+    ImpossibleTransitionError,
+    NotFoundError,
+    StaleVersionError,
+)
+from core_api.orders import permissions as access
+from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
+from core_api.orders.answers import Written, again, claim_of, shown, visible
+from core_api.orders.channel_entries import LogWrite, Views, compose
+from core_api.orders.idempotency import Idempotency, request_hash
+from core_api.orders.lanes import Lanes
+from core_api.orders.lifecycle import (
+    Change,
+    ChangeOrder,
+    PlaceOrder,
+    Transition,
+    change,
+    decode_order,
+    place,
+    transition,
+)
+from core_api.orders.locked_rows import held_by_others
+from core_api.orders.queues import Queues
+from core_api.orders.reading import read_order
+from core_api.orders.writes import KeyClaim, Outcome, Write
+from core_api.orders.writing import write_each
+from core_api.postgres.pool import Pool
+from server_common.kafka_records import partition_of
+
+log = structlog.get_logger()
+
+MAX_ATTEMPTS: Final = 50
+"""How often a write that other processes overtake is decided anew; in this one, writers of an order
+wait for each other."""
+MOST_OF_AN_ORDER: Final = 250
+"""How many changes of one order may wait for each other."""
+
+
+class Commands:
+    """Places, steps and changes orders.
+
+    Args:
+        pool: the database.
+        partitions: how many shards the outbox has.
+        now: the time that events carry; UTC.
+        new_id: makes order ids.
+        committed: called after each commit with the channels that got an event.
+        writing: the database, by connections that wait for a lock shortly only; None: `pool`.
+        lanes: how many of those connections may be busy with what meets a lock.
+        open_limits: how much may be open at once.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        partitions: int,
+        now: Callable[[], datetime],
+        new_id: Callable[[], UUID],
+        committed: Callable[[Sequence[str]], None],
+        writing: Pool | None = None,
+        lanes: int = 1,
+        open_limits: OpenLimits = DEFAULT_OPEN_LIMITS,
+    ) -> None:
+        self._pool = pool
+        self._open_limits = open_limits
+        self._partitions = partitions
+        self._now = now
+        self._new_id = new_id
+        self._committed = committed
+        by = pool if writing is None else writing
+        self._writes = Lanes(
+            lambda writes: write_each(by, writes, open_limits),
+            lambda writes: held_by_others(by, writes),
+            lanes,
+        )
+        self._queues = Queues(MOST_OF_AN_ORDER, "too many changes of this order wait already")
+
+    @property
+    def aside(self) -> int:
+        """How many writes wait for a lock that somebody holds in the database."""
+        return self._writes.aside
+
+    async def place(
+        self, caller: Caller, command: PlaceOrder, idempotency: Idempotency | None = None
+    ) -> Written:
+        """Place an order.
+
+        Raises:
+            ForbiddenError: not there, or not by this caller.
+            BadRequestError: the order is too large.
+            TooManyOpenError: there is no room for more open orders.
+            IdempotencyMismatchError: the key was used for another request.
+            UnavailableError: the database does not answer.
+        """
+        access.check_place(caller, command.store_id, command.table_id)
+        digest = request_hash("place", "", command, None) if idempotency else b""
+        made = place(
+            command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
+        )
+        write = compose(made, None)
+        body = shown(caller, write)
+        outcome = await self._write(write, claim_of(idempotency, digest, 201, body))
+        if outcome is Outcome.KEY_TAKEN:
+            return await self._replay(idempotency, digest)
+        return self._done(write, 201, body)
+
+    async def transition(
+        self,
+        caller: Caller,
+        order_id: str,
+        command: Transition,
+        if_match: int | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Written:
+        """Take an order one step further.
+
+        Raises:
+            NotFoundError: no such order for this caller.
+            ForbiddenError: not by this caller.
+            StaleVersionError: `if_match` is not the order's version.
+            ImpossibleTransitionError: the step does not follow.
+            InvalidError: the command is at odds with itself.
+            IdempotencyMismatchError: the key was used for another request.
+            ConflictError: others kept writing first.
+            UnavailableError: the database does not answer.
+        """
+
+        def decide(order: Order) -> Change:
+            access.check_transition(caller, order, command.to)
+            _check_version(order, if_match)
+            return transition(order, command, now=self._now())
+
+        digest = request_hash("transition", order_id, command, if_match) if idempotency else b""
+        return await self._update(caller, order_id, decide, digest, idempotency)
+
+    async def change(
+        self,
+        caller: Caller,
+        order_id: str,
+        command: ChangeOrder,
+        if_match: int | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Written:
+        """Replace an order's items, its note, or both; raises as `transition` does."""
+
+        def decide(order: Order) -> Change:
+            access.check_change(caller, order)
+            _check_version(order, if_match)
+            return change(order, command, now=self._now())
+
+        digest = request_hash("change", order_id, command, if_match) if idempotency else b""
+        return await self._update(caller, order_id, decide, digest, idempotency)
+
+    async def read(self, caller: Caller, order_id: str) -> Written:
+        """The order as it stands.
+
+        Raises:
+            NotFoundError: no such order for this caller.
+            UnavailableError: the database does not answer.
+        """
+        _check_order_id(order_id)
+        views, _ = await read_order(self._pool, order_id)
+        order = _found(views, order_id)
+        access.check_read(caller, order)
+        body = msgspec.json.encode(visible(caller, order))
+        return Written(200, order.id, body, order.version)
+
+    async def _update(
+        self,
+        caller: Caller,
+        order_id: str,
+        decide: Callable[[Order], Change],
+        digest: bytes,
+        idempotency: Idempotency | None,
+    ) -> Written:
+        _check_order_id(order_id)
+        async with self._queues.turn(order_id):
+            for _ in range(MAX_ATTEMPTS):
+                done = await self._try_update(caller, order_id, decide, digest, idempotency)
+                if done is not None:
+                    return done
+        raise ConflictError("other writers kept changing this order first: try again")
+
+    async def _try_update(
+        self,
+        caller: Caller,
+        order_id: str,
+        decide: Callable[[Order], Change],
+        digest: bytes,
+        idempotency: Idempotency | None,
+    ) -> Written | None:
+        """Decide on the order as it stands, and write; None: another process wrote first."""
+        subject, key = (idempotency.subject, idempotency.key) if idempotency else (None, None)
+        views, kept = await read_order(self._pool, order_id, subject, key)
+        order = _found(views, order_id)
+        access.check_read(caller, order)
+        if kept is not None:
+            return again(kept, digest)
+        try:
+            write = compose(decide(order), views)
+        except (ImpossibleTransitionError, StaleVersionError) as refusal:
+            refusal.order = visible(caller, refusal.order)
+            raise
+        body = shown(caller, write)
+        outcome = await self._write(write, claim_of(idempotency, digest, 200, body))
+        if outcome is Outcome.KEY_TAKEN:
+            return await self._replay(idempotency, digest)
+        return self._done(write, 200, body) if outcome is Outcome.WRITTEN else None
+
+    async def _replay(self, idempotency: Idempotency | None, digest: bytes) -> Written:
+        if idempotency is not None:
+            _, kept = await read_order(self._pool, None, idempotency.subject, idempotency.key)
+            if kept is not None:
+                return again(kept, digest)
+        raise ConflictError("the Idempotency-Key was taken and forgotten meanwhile: try again")
+
+    def _done(self, write: LogWrite, status: int, body: str) -> Written:
+        self._committed([entry.channel for entry in write.entries])
+        order = write.change.after
+        log.info(
+            "order_written",
+            type=write.change.type,
+            order_id=order.id,
+            store_id=order.store_id,
+            version=order.version,
+        )
+        return Written(status, order.id, body.encode(), order.version)
+
+    async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> Outcome:
+        check_size(rows)
+        shard = partition_of(rows.change.after.store_id, self._partitions)
+        outcome = await self._writes.ask(Write(rows, shard, claim))
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome.scope is not None:
+            raise too_many_open(rows, outcome.scope, self._open_limits)
+        return outcome
+
+
+def _check_version(order: Order, if_match: int | None) -> None:
+    if if_match is not None and if_match != order.version:
+        raise StaleVersionError(
+            f"If-Match names version {if_match}, the order is at version {order.version}: "
+            "look at it as it stands now and decide again",
+            order,
+        )
+
+
+def _found(views: Views | None, order_id: str) -> Order:
+    if views is None:
+        raise NotFoundError(f"there is no order {order_id} that this token may see")
+    return decode_order(views.owner)
+
+
+def _check_order_id(order_id: str) -> None:
+    """Refuse what Core never wrote as an order's id, as it refuses an order that there is not.
+
+    Another spelling of an order's id is not that order's: were it read as such, its answer would
+    differ from that for an order that does not exist.
+    """
+    if not is_order_id(order_id):
+        raise NotFoundError(f"there is no order {quoted(order_id)} that this token may see")

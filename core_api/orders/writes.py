@@ -1,0 +1,72 @@
+"""One command as it is written, and what has become of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from core_api.orders.admission import Scope
+from core_api.orders.channel_entries import LogWrite
+
+
+class Outcome(Enum):
+    """What became of one command of a batch."""
+
+    WRITTEN = "written"
+    STALE = "stale"
+    """The order is not at the version that the command was decided on."""
+    KEY_TAKEN = "key-taken"
+    """The idempotency key has an answer already."""
+    TABLE_FULL = "table"
+    STORE_FULL = "store"
+    SUBJECT_FULL = "subject"
+    """There is no room for more open orders."""
+
+    @property
+    def scope(self) -> Scope | None:
+        """What has no room; None: that is not what became of it."""
+        return _SCOPES.get(self)
+
+
+_SCOPES: Final[dict[Outcome, Scope]] = {
+    Outcome.TABLE_FULL: "table",
+    Outcome.STORE_FULL: "store",
+    Outcome.SUBJECT_FULL: "subject",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyClaim:
+    """The idempotency key that a command claims, and the answer to keep under it."""
+
+    subject: str
+    key: str
+    request_hash: bytes
+    status: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One command of a batch."""
+
+    rows: LogWrite
+    shard: int
+    claim: KeyClaim | None
+
+    @property
+    def order_id(self) -> str:
+        """The order that it is about."""
+        return self.rows.change.after.id
+
+    @property
+    def store_id(self) -> str:
+        """The order's store."""
+        return self.rows.change.after.store_id
+
+    @property
+    def identities(self) -> tuple[object, ...]:
+        """What no two commands of one batch may share: the order, and the key."""
+        order_id = self.order_id
+        return (order_id, (self.claim.subject, self.claim.key)) if self.claim else (order_id,)

@@ -1,0 +1,1 @@
+"""Postgres: connections, errors, tables, migrations, and statements that many requests share."""

@@ -1,0 +1,69 @@
+"""Hints that something was committed, sent after the commit and never inside it.
+
+NOTIFY takes a database-wide lock at its commit, so it has no place in an order's transaction. Here
+it is a statement of its own, and at most one is under way per process however many orders commit.
+Nothing depends on it: a pooler may swallow it, and the relay and the tail look by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import asyncpg
+
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import Pool, mapped_errors
+
+CHANNEL: Final = "yabam_outbox"
+_RETRY_S: Final = 1.0
+
+
+class Hints:
+    """Sends and receives the hints of one process.
+
+    Args:
+        pool: where hints are sent from.
+        database_url: for the one connection that listens.
+        received: called for each hint of any process.
+    """
+
+    def __init__(self, pool: Pool, database_url: str, received: Callable[[], None]) -> None:
+        self._pool = pool
+        self._database_url = database_url
+        self._received = received
+        self._committed = asyncio.Event()
+
+    def committed(self) -> None:
+        """This process has committed something."""
+        self._committed.set()
+
+    async def send(self) -> None:
+        """Send a hint after commits, for ever."""
+        while True:
+            await self._committed.wait()
+            self._committed.clear()
+            try:
+                with mapped_errors():
+                    await self._pool.execute("SELECT pg_notify($1, '')", CHANNEL)
+            except UnavailableError:
+                await asyncio.sleep(_RETRY_S)
+
+    async def listen(self) -> None:
+        """Receive the hints of all processes, for ever."""
+        while True:
+            with contextlib.suppress(UnavailableError), mapped_errors():
+                await self._listen_once()
+            await asyncio.sleep(_RETRY_S)
+
+    async def _listen_once(self) -> None:
+        connection = await asyncpg.connect(self._database_url)
+        closed = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: closed.set())
+            await connection.add_listener(CHANNEL, lambda *_: self._received())
+            await closed.wait()
+        finally:
+            connection.terminate()

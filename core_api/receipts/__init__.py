@@ -1,0 +1,1 @@
+"""Which devices have an order, and the alarm for orders that no device has."""

@@ -1,0 +1,138 @@
+"""Has anybody received it? Looks for orders that reach nobody, and tells whoever phones the store.
+
+An order is `unreceived` when no device of its store has applied it, and `unaccepted` when it is
+still `placed`, each after its set time. Each is told once, by a record `store.unreached` on the
+alerts topic: at least once, that is, since a relay may die between telling and noting it. A device
+reports what it has applied at its next sync, so "unreceived" is only meant seriously beyond the
+longest life of a stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from core_api.errors import UnavailableError
+from core_api.kafka.messages import Message
+from core_api.receipts.metrics import KINDS, AlarmMetrics
+from core_api.receipts.statements import Unreached, find_unreached, mark_told, untold
+from server_common.kafka_records import partition_of
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.kafka.publisher import KafkaPublisher
+    from core_api.postgres.pool import Pool
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+RECORD_TYPE: Final = b"store.unreached"
+_BATCH: Final = 200
+
+
+class Alert(msgspec.Struct, frozen=True, tag_field="type", tag="store.unreached"):
+    """The value of a record: whom to phone, and why."""
+
+    kind: str
+    store_id: str
+    order_id: str
+    placed_at: str
+    waiting_s: float
+
+
+def message_of(one: Unreached, timestamp_ms: int) -> Message:
+    """The record for one order; its key is the store."""
+    placed_at = one.placed_at.isoformat().replace("+00:00", "Z")
+    alert = Alert(one.kind, one.store_id, one.order_id, placed_at, round(one.waiting_s, 1))
+    headers = [("type", RECORD_TYPE)]
+    return Message(one.store_id.encode(), msgspec.json.encode(alert), headers, timestamp_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class ReachSettings:
+    """Where orders are told of that reach nobody, and when; times in seconds."""
+
+    topic: str
+    unreceived_after_s: float
+    unaccepted_after_s: float
+    every_s: float
+
+
+class Reach:
+    """Looks on and on; every relay may run one.
+
+    Args:
+        pool: the database.
+        publisher: the alerts topic.
+        metrics: where the counts go.
+        settings: how long an order may be without a device that has it, how long it may be
+            `placed`, and how often to look.
+        now_ms: the time, milliseconds since the Unix epoch, for the records.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        publisher: KafkaPublisher,
+        metrics: AlarmMetrics,
+        settings: ReachSettings,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._pool = pool
+        self._publisher = publisher
+        self._metrics = metrics
+        self._settings = settings
+        self._now_ms = now_ms
+
+    async def run(self) -> None:
+        """Look until cancelled; what fails is tried again."""
+        try:
+            while True:
+                await self._tried(self.look)
+                await asyncio.sleep(self._settings.every_s)
+        finally:
+            await self._publisher.close()
+
+    async def look(self) -> None:
+        """Look once, and tell.
+
+        Raises:
+            UnavailableError: Postgres or Kafka does not answer.
+        """
+        settings = self._settings
+        counts = await find_unreached(
+            self._pool, settings.unreceived_after_s, settings.unaccepted_after_s
+        )
+        for kind in KINDS:
+            self._metrics.unreached.labels(kind).set(counts.get(kind, 0))
+        while news := await untold(self._pool, _BATCH):
+            await self._tell(news)
+
+    async def _tell(self, news: Sequence[Unreached]) -> None:
+        await self._publisher.open()
+        parts: dict[int, list[Unreached]] = {}
+        for one in news:
+            parts.setdefault(partition_of(one.store_id, self._publisher.partitions), []).append(one)
+        published = await self._publisher.publish(
+            {p: [message_of(one, self._now_ms()) for one in those] for p, those in parts.items()}
+        )
+        told = [one for p, count in published.stored.items() for one in parts[p][:count]]
+        if not told:
+            raise UnavailableError("Kafka has not stored the alerts")
+        await mark_told(self._pool, told)
+        for one in told:
+            self._metrics.alerts.labels(one.kind).inc()
+            _log.warning(
+                "store_unreached", kind=one.kind, store_id=one.store_id, order_id=one.order_id
+            )
+
+    async def _tried(self, look: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await look()
+        except UnavailableError as error:
+            _log.warning("reach_waits", reason=str(error))

@@ -1,0 +1,209 @@
+"""Who has received what: what devices report at each sync, collected and stored in batches.
+
+A report costs a sync nothing but a dictionary entry; one statement a second stores what has come
+since. What a process that dies has not stored yet comes again with each device's next sync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from msgspec import Struct
+
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.device import DeviceMode, DeviceReport
+from core_api.access.callers import Caller
+from core_api.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+MOST_UNSTORED: Final = 100_000
+"""Reports kept while the database does not answer; more are left out."""
+BATCH: Final = 1000
+"""Reports that one statement stores: so few that it is done well within its time."""
+
+
+class Sighting(Struct, frozen=True):
+    """One device of one store, as its last sync showed it."""
+
+    store_id: str
+    device: str
+    subject: str
+    mode: DeviceMode
+    epoch: str | None
+    """The lifetime of the log that `applied` counts in; None: the one of the database."""
+    applied: int | None
+    """None: it did not say, as at its start."""
+
+
+class Device(Struct, frozen=True):
+    """A device as the API shows it."""
+
+    device: str
+    subject: str
+    """Of the token that it syncs with."""
+    mode: DeviceMode
+    """How it was fed before its last sync."""
+    last_seen: datetime
+    cursor: str
+    """The last event that it has applied."""
+    lag: int
+    """Events of the store that it has not applied; one that is pushed to reports them late."""
+
+
+class Devices(Struct, frozen=True):
+    """The answer of `GET /v1/stores/{id}/devices`."""
+
+    devices: list[Device]
+    """The last seen first."""
+
+
+def sightings_of(
+    caller: Caller,
+    report: DeviceReport,
+    after: Mapping[Channel, int | None],
+    epoch: str,
+    heads: Mapping[str, int],
+) -> list[Sighting]:
+    """What a sync shows of an owner's device: one sighting for each store that it follows.
+
+    Args:
+        caller: who syncs.
+        report: what the device says of itself.
+        after: the cursor that it came with.
+        epoch: the epoch of that cursor: as the device said, or else the one it was answered in.
+        heads: the channels' heads as it was answered.
+    """
+    if caller.role != "owner":
+        return []
+    return [
+        Sighting(
+            channel.store_id,
+            report.device,
+            caller.subject,
+            report.mode,
+            epoch,
+            None if seq is None else applied_for_certain(seq, report.pending, heads[str(channel)]),
+        )
+        for channel, seq in after.items()
+        if channel.table_id is None
+    ]
+
+
+def applied_for_certain(seq: int, pending: int, head: int) -> int:
+    """The seq up to which a device has certainly applied a channel.
+
+    All that is pending may belong to any channel, so it is taken off each. A cursor beyond the
+    channel's head is of another log: of this one nothing is known to be applied.
+    """
+    return 0 if seq > head else max(0, seq - pending)
+
+
+def note_divergence(
+    caller: Caller, report: DeviceReport, after: Mapping[Channel, int | None]
+) -> int:
+    """How many channels the device begins anew because its orders had another digest.
+
+    That must never happen: it is a bug of the client or of Core, and logged.
+    """
+    found = min(report.diverged, len(after))
+    if found:
+        _log.warning(
+            "digest_diverged",
+            subject=caller.subject,
+            device=report.device,
+            begun_anew=[str(channel) for channel, seq in after.items() if seq is None],
+        )
+    return found
+
+
+class DeviceLog:
+    """Collects sightings and stores the newest of each device.
+
+    Args:
+        store: keeps a batch.
+        listed: the devices of a store, as far as they are stored.
+        dropped: called for each report that the database will never take.
+        every_s: how long a batch collects.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[Sequence[Sighting]], Awaitable[None]],
+        listed: Callable[[str], Awaitable[list[Device]]],
+        dropped: Callable[[], None] = lambda: None,
+        every_s: float = 1.0,
+    ) -> None:
+        self._store = store
+        self._listed = listed
+        self._dropped = dropped
+        self._every_s = every_s
+        self._unstored: dict[tuple[str, str], Sighting] = {}
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        """Note these; they are stored soon."""
+        for one in sightings:
+            key = (one.store_id, one.device)
+            if key in self._unstored or len(self._unstored) < MOST_UNSTORED:
+                self._unstored[key] = one
+
+    async def of_store(self, store_id: str) -> list[Device]:
+        """The devices of a store, the last seen first.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        await self.flush()
+        return await self._listed(store_id)
+
+    async def run(self) -> None:
+        """Store what has come, on and on."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            try:
+                await self.flush()
+            except UnavailableError as error:
+                _log.warning("devices_not_stored", reason=str(error))
+
+    async def flush(self) -> None:
+        """Store what has come.
+
+        Raises:
+            UnavailableError: the database does not answer; it is tried again the next time.
+        """
+        unstored = list(self._unstored.values())
+        self._unstored = {}
+        while unstored:
+            try:
+                await self._store_each(unstored[:BATCH])
+            except UnavailableError:
+                # What came meanwhile is newer.
+                kept = {(one.store_id, one.device): one for one in unstored}
+                self._unstored = kept | self._unstored
+                raise
+            del unstored[:BATCH]
+
+    async def _store_each(self, batch: Sequence[Sighting]) -> None:
+        """Store a batch; what the database refuses in it is found by halves, and harms no other."""
+        try:
+            await self._store(batch)
+        except UnavailableError:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                self._dropped()
+                reason = f"{type(error).__name__}: {error}"
+                _log.error("device_report_dropped", store_id=batch[0].store_id, reason=reason)
+                return
+        else:
+            return
+        middle = len(batch) // 2
+        await self._store_each(batch[:middle])
+        await self._store_each(batch[middle:])

@@ -1,0 +1,193 @@
+"""Devices and what they have received, in Postgres."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+from msgspec import Struct
+
+from client_sdk.contract.channel import Channel, event_id
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.receipts.devices import Device, Sighting
+
+# A device that does not say its epoch goes on from a cursor of the current one.
+_STORE: Final = """
+INSERT INTO devices (store_id, device, subject, mode, epoch, applied, seen_at)
+SELECT s.store_id, s.device, s.subject, s.mode, coalesce(s.epoch, e.epoch),
+    coalesce(s.applied, (
+        SELECT d.applied FROM devices d
+        WHERE d.store_id = s.store_id AND d.device = s.device AND d.epoch = e.epoch
+    ), 0), now()
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+    AS s (store_id, device, subject, mode, epoch, applied), epoch e
+ORDER BY s.store_id, s.device
+ON CONFLICT (store_id, device) DO UPDATE SET
+    subject = excluded.subject, mode = excluded.mode, epoch = excluded.epoch,
+    applied = excluded.applied, seen_at = excluded.seen_at
+"""
+
+_LIST: Final = """
+SELECT d.device, d.subject, d.mode, d.seen_at,
+    CASE WHEN d.epoch = e.epoch THEN d.applied ELSE 0 END AS applied,
+    coalesce(h.head, 0) AS head
+FROM devices d CROSS JOIN epoch e LEFT JOIN channel_heads h ON h.channel = $2
+WHERE d.store_id = $1 ORDER BY d.seen_at DESC, d.device LIMIT $3
+"""
+
+_TRIM: Final = """
+DELETE FROM devices WHERE (store_id, device) IN (
+    SELECT store_id, device FROM devices
+    WHERE seen_at < now() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+# All times are by the database's clock: an order's `created_at` is by Core's, which may be wrong.
+# An order is unreceived if no device of its store has applied the event that placed it: with no
+# device at all that is every order; else only the log beyond the most that any has applied is read.
+_FIND: Final = """
+WITH waiting AS MATERIALIZED (
+    SELECT id, store_id, placed_at FROM orders
+    WHERE status = 'placed' AND status NOT IN ('rejected', 'paid', 'cancelled')
+        AND placed_at < now() - make_interval(secs => least($1::float8, $2::float8))
+), applied AS MATERIALIZED (
+    SELECT d.store_id, max(d.applied) AS seq FROM devices d JOIN epoch e ON e.epoch = d.epoch
+    WHERE d.store_id IN (SELECT store_id FROM waiting) GROUP BY d.store_id
+), found AS (
+    SELECT w.id, w.store_id, w.placed_at, 'unreceived' AS kind
+    FROM waiting w LEFT JOIN applied a ON a.store_id = w.store_id
+    WHERE w.placed_at < now() - make_interval(secs => $1::float8) AND (
+        a.seq IS NULL OR EXISTS (
+            SELECT FROM channel_log l WHERE l.channel = 'store:' || w.store_id
+                AND l.seq > a.seq AND l.order_id = w.id AND l.order_version = 1
+        )
+    )
+    UNION ALL
+    SELECT id, store_id, placed_at, 'unaccepted' FROM waiting
+    WHERE placed_at < now() - make_interval(secs => $2::float8)
+), resolved AS (
+    DELETE FROM unreached u WHERE NOT EXISTS (
+        SELECT FROM found f WHERE f.id = u.order_id AND f.kind = u.kind
+    )
+)
+INSERT INTO unreached (order_id, kind, store_id, placed_at)
+SELECT id, kind, store_id, placed_at FROM found
+ON CONFLICT DO NOTHING
+"""
+
+_UNTOLD: Final = """
+SELECT order_id, kind, store_id, placed_at,
+    extract(epoch FROM now() - placed_at)::float8 AS waiting_s
+FROM unreached WHERE told_at IS NULL ORDER BY placed_at, order_id, kind LIMIT $1
+"""
+
+_TOLD: Final = """
+UPDATE unreached u SET told_at = now()
+FROM unnest($1::uuid[], $2::text[]) AS t (order_id, kind)
+WHERE u.order_id = t.order_id AND u.kind = t.kind
+"""
+
+_COUNT: Final = "SELECT kind, count(*) FROM unreached GROUP BY kind"
+
+
+class Unreached(Struct, frozen=True):
+    """An order that nobody has received, or nobody has accepted, within the set time."""
+
+    order_id: str
+    kind: str
+    store_id: str
+    placed_at: datetime
+    waiting_s: float
+
+
+async def store_sightings(pool: Pool, batch: Sequence[Sighting]) -> None:
+    """Keep what devices reported; one sighting per device at most.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    columns = [
+        [getattr(one, name) for one in batch]
+        for name in ("store_id", "device", "subject", "mode", "epoch", "applied")
+    ]
+    with mapped_errors():
+        await pool.execute(_STORE, *columns)
+
+
+async def list_devices(pool: Pool, store_id: str, limit: int) -> list[Device]:
+    """The devices of a store, the last seen first.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    channel = str(Channel("store", store_id, None))
+    with mapped_errors():
+        rows = await pool.fetch(_LIST, store_id, channel, limit)
+    return [
+        Device(
+            row["device"],
+            row["subject"],
+            row["mode"],
+            row["seen_at"],
+            event_id(channel, row["applied"]),
+            max(0, row["head"] - row["applied"]),
+        )
+        for row in rows
+    ]
+
+
+async def trim_devices(pool: Pool, older_than_s: float, batch: int) -> int:
+    """Forget at most `batch` devices not seen for `older_than_s`; how many it were.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        done = await pool.execute(_TRIM, older_than_s, batch)
+    return int(done.rpartition(" ")[2])
+
+
+async def find_unreached(
+    pool: Pool, unreceived_after_s: float, unaccepted_after_s: float
+) -> dict[str, int]:
+    """Note the orders that wait for too long, forget those that do not any more; counts by kind.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        # Two watchers may meet; the next round finds the same.
+        with contextlib.suppress(asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            await pool.execute(_FIND, unreceived_after_s, unaccepted_after_s)
+        rows = await pool.fetch(_COUNT)
+    return {row["kind"]: row["count"] for row in rows}
+
+
+async def untold(pool: Pool, limit: int) -> list[Unreached]:
+    """Those that nobody has been told of yet, the oldest first.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        rows = await pool.fetch(_UNTOLD, limit)
+    return [
+        Unreached(
+            str(row["order_id"]), row["kind"], row["store_id"], row["placed_at"], row["waiting_s"]
+        )
+        for row in rows
+    ]
+
+
+async def mark_told(pool: Pool, those: Sequence[Unreached]) -> None:
+    """Somebody has been told of these.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        await pool.execute(_TOLD, [one.order_id for one in those], [one.kind for one in those])

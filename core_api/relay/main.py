@@ -1,0 +1,109 @@
+"""Wires the relay: one call that runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry
+
+from core_api.access.callers import Caller
+from core_api.http.probes import OpsServer, ops_app
+from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.topics import alerts_topic, events_topic
+from core_api.postgres.commit_hints import Hints
+from core_api.receipts.alarm import Reach, ReachSettings
+from core_api.receipts.metrics import AlarmMetrics
+from core_api.relay.metrics import RelayMetrics
+from core_api.relay.outbox import Outbox
+from core_api.relay.relay import Relay
+from core_api.restore.main import lifetime_guard
+from server_common.supervision import Supervisor
+
+if TYPE_CHECKING:
+    from core_api.postgres.pool import Pool
+
+_LEAVE_WITHIN_S: Final = 30.0
+
+
+async def run_relay(
+    *,
+    pool: Pool,
+    database_url: str,
+    bootstrap: str,
+    topic: str,
+    partitions: int,
+    relay_id: str,
+    verify: Callable[[str], Caller],
+    listener: socket.socket,
+    stop: asyncio.Event,
+    watch: ReachSettings,
+    lease_ttl_s: float = 5.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Relay until `stop` is set.
+
+    Args:
+        pool: the database; two connections are enough.
+        database_url: for the connection that listens for hints.
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        topic: where events go; made if it is missing.
+        partitions: how many shards the outbox and partitions the topic has.
+        relay_id: a name that no other process has, not even this one's next start.
+        verify: who holds a token; raises `UnauthorizedError`.
+        listener: a bound socket, where health and metrics are served.
+        stop: set it to end.
+        watch: where and when to tell of orders that reach nobody.
+        lease_ttl_s: how long a dead relay's shards stand still at most.
+        clock: seconds that only go forward.
+    """
+    registry = CollectorRegistry()
+    metrics = RelayMetrics(registry)
+    publisher = KafkaPublisher(
+        bootstrap, events_topic(topic, partitions), rebuilt=metrics.rebuilds.inc
+    )
+    relay = Relay(
+        Outbox(pool, relay_id, lease_ttl_s),
+        publisher,
+        lifetime_guard(pool, bootstrap, topic, metrics.epochs.inc),
+        relay_id=relay_id,
+        partitions=partitions,
+        lease_ttl_s=lease_ttl_s,
+        clock=clock,
+        metrics=metrics,
+    )
+    reach = Reach(
+        pool,
+        KafkaPublisher(bootstrap, alerts_topic(watch.topic)),
+        AlarmMetrics(registry),
+        watch,
+        lambda: int(time.time() * 1000),
+    )
+    left = asyncio.Event()
+    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    app = ops_app(registry, verify, lambda: relay.healthy, lambda: tasks.trouble or relay.trouble)
+    server = OpsServer(app, listener)
+    server.start()
+    tasks.start("relay", lambda: _until_left(relay, left))
+    tasks.start("hints", Hints(pool, database_url, relay.hint).listen, essential=False)
+    tasks.start("reach", reach.run)
+    try:
+        await stop.wait()
+        relay.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_WITHIN_S):
+                await left.wait()
+    finally:
+        await tasks.stop()
+        await server.stop()
+
+
+async def _until_left(relay: Relay, left: asyncio.Event) -> None:
+    """Relay; once it was told to stop and has left, be still until cancelled."""
+    await relay.run()
+    left.set()
+    await asyncio.Event().wait()

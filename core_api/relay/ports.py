@@ -1,0 +1,72 @@
+"""What the relay needs of Postgres and of Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from core_api.kafka.messages import Message, Published
+from core_api.relay.cycle import Reading
+from core_api.relay.leases import Lease
+
+if TYPE_CHECKING:
+    from core_api.relay.outbox import Depth
+
+
+class Shelf(Protocol):
+    """The outbox and its leases, as the relay needs them (`storage.outbox.Outbox`)."""
+
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+        """The first rows of each shard whose lease still holds; None if none does."""
+
+    async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
+        """Delete published rows of shards whose lease is still ours."""
+
+    async def set_aside(
+        self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
+    ) -> int:
+        """Keep rows that cannot be published apart, of shards whose lease is still ours."""
+
+    async def rehome(self, partitions: int) -> int:
+        """Give rows of shards that are no more to the shards that their stores have now."""
+
+    async def beat(self, fences: Mapping[int, int]) -> set[int]:
+        """Renew; the shards that are still ours."""
+
+    async def look(self) -> tuple[set[str], list[Lease]]:
+        """The relays that are alive, and all leases."""
+
+    async def claim(self, shards: Sequence[int]) -> dict[int, int]:
+        """Take free shards; the fence of each."""
+
+    async def release(self, fences: Mapping[int, int]) -> None:
+        """Give leases back."""
+
+    async def leave(self) -> None:
+        """Stop counting among the relays."""
+
+    async def depth(self) -> Depth:
+        """How much waits."""
+
+
+class Publisher(Protocol):
+    """Kafka, as the relay needs it (`publisher.KafkaPublisher`)."""
+
+    async def open(self) -> None:
+        """Connect, and hold the topic against the settings; does nothing once that is done."""
+
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
+        """Send, wait, and tell what has become of each partition's messages."""
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Lifetime(Protocol):
+    """What finds out that the database went back (`lifetime.LifetimeGuard`)."""
+
+    async def check_identity(self) -> None:
+        """Begin a new epoch if this is not the database that the epoch began in."""
+
+    async def check_published(self, shards: Sequence[int]) -> None:
+        """Begin a new epoch if these partitions have what the database has not."""

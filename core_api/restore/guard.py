@@ -1,0 +1,92 @@
+"""Begins a new epoch by itself when the database has gone back.
+
+Three things show that it has, and a person may have forgotten to say so: it is not the database
+that its epoch began in; the topic has an epoch that is later than its own; something was published
+in its epoch that it does not have. In each case a new epoch, later than all of them, tells every
+client to start anew. One that was not needed costs each client a snapshot; one that is missing lets
+clients take new events for old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.restore.detection import Lineage, Published, identity_sign, newest_of, published_signs
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.restore.lineage import Stored
+    from core_api.restore.published_records import PublishedTail
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_SIGNS_TOLD: Final = 5
+
+
+class LifetimeGuard:
+    """Finds out that the database went back, and begins a new epoch.
+
+    Any number of relays may do so at once: an epoch is begun only in the place of the one that was
+    judged.
+
+    Args:
+        lineage: the epoch, and the identity of the database that it began in and of this one.
+        tail: the newest records of some partitions.
+        stored: what the database has where something was published.
+        begin: begins an epoch later than the present one and than the second name, if the present
+            one still is the first name; the new one's name, or None.
+        begun: called after a new epoch was begun.
+    """
+
+    def __init__(
+        self,
+        lineage: Callable[[], Awaitable[Lineage]],
+        tail: Callable[[Collection[int]], Awaitable[PublishedTail]],
+        stored: Callable[[Mapping[str, Published]], Awaitable[dict[str, Stored]]],
+        begin: Callable[[str, str], Awaitable[str | None]],
+        begun: Callable[[], None],
+    ) -> None:
+        self._lineage = lineage
+        self._tail = tail
+        self._stored = stored
+        self._begin = begin
+        self._begun = begun
+
+    async def check_identity(self) -> None:
+        """Begin a new epoch if this is not the database that the epoch began in.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        lineage = await self._lineage()
+        sign = identity_sign(lineage)
+        if sign is not None:
+            await self._begin_anew(lineage.epoch, "", [sign])
+
+    async def check_published(self, partitions: Sequence[int]) -> None:
+        """Begin a new epoch if these partitions have what the database has not.
+
+        Raises:
+            UnavailableError: Postgres or Kafka does not answer.
+        """
+        # Kafka first: whatever is published is committed, so the database then has it.
+        tail = await self._tail(partitions)
+        epoch = (await self._lineage()).epoch
+        if tail.epoch > epoch:
+            sign = f"the topic has epoch {tail.epoch}, later than the database's {epoch}"
+            await self._begin_anew(epoch, tail.epoch, [sign])
+            return
+        published = newest_of(tail.orders, epoch)
+        found = list(published_signs(published, await self._stored(published)))
+        if found:
+            await self._begin_anew(epoch, tail.epoch, found)
+
+    async def _begin_anew(self, judged: str, beyond: str, signs: Sequence[str]) -> None:
+        epoch = await self._begin(judged, beyond)
+        if epoch is None:
+            return  # another relay was first
+        self._begun()
+        _log.error("epoch_begun", epoch=epoch, before=judged, signs=list(signs[:_SIGNS_TOLD]))

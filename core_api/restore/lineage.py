@@ -1,0 +1,95 @@
+"""Where the database comes from: the signs that it is not the one that its epoch began in.
+
+The identity is that of the cluster, its timeline and the database in it. A dump that is loaded
+anywhere makes another database; a recovery to a point in time and a promoted replica are on another
+timeline. A file system's snapshot put back, and a dump loaded over the tables of the same database,
+leave it as it was: those only what was published can show (`core_api/restore/detection.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import asyncpg
+
+from core_api.restore.detection import Lineage, Published
+
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
+
+# The timeline stands in the name of the log's file from the promotion on; the control file has it
+# only after the next checkpoint, which may be minutes later.
+_IDENTITY: Final = """
+concat_ws('/',
+    (SELECT system_identifier FROM pg_control_system()),
+    CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
+        ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
+    (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+_START_EPOCH: Final = f"""
+UPDATE epoch SET epoch = $1, started_at = now(), born_in = {_IDENTITY}
+"""  # noqa: S608 (of constants only)
+_LINEAGE: Final = f"SELECT epoch, born_in, {_IDENTITY} FROM epoch"  # noqa: S608
+
+# One probe of channel_heads and one of channel_log per channel.
+_STORED: Final = """
+SELECT q.channel, h.head, h.floor, l.order_id::text, l.order_version
+FROM unnest($1::text[], $2::bigint[]) AS q(channel, seq)
+     LEFT JOIN channel_heads h ON h.channel = q.channel
+     LEFT JOIN channel_log l ON l.channel = q.channel AND l.seq = q.seq
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the database has where something was published."""
+
+    head: int
+    floor: int
+    order: tuple[str, int] | None
+    """The order and its version; None: no such event."""
+
+
+async def start_epoch(
+    connection: Connection, following: Callable[[str], str], judged: str | None = None
+) -> str | None:
+    """Begin a new lifetime of the log: every cursor of the old one is answered with a reset.
+
+    Args:
+        connection: no transaction is open on it.
+        following: makes the new name from the present one, which is locked meanwhile.
+        judged: begin only in the place of this epoch; None: of any.
+
+    Returns:
+        The new epoch; None: `judged` is over.
+    """
+    async with connection.transaction():
+        present = await connection.fetchval("SELECT epoch FROM epoch FOR UPDATE")
+        if judged is not None and present != judged:
+            return None
+        epoch = following(present)
+        await connection.execute(_START_EPOCH, epoch)
+    return epoch
+
+
+async def read_lineage(connection: Connection) -> Lineage:
+    """The database's epoch, and its identity then and now."""
+    row = await connection.fetchrow(_LINEAGE)
+    return Lineage("", None, "") if row is None else Lineage(*row)
+
+
+async def read_stored(
+    connection: Connection, published: Mapping[str, Published]
+) -> dict[str, Stored]:
+    """What the database has at the newest published event of each channel."""
+    rows = await connection.fetch(
+        _STORED, list(published), [newest.seq for newest in published.values()]
+    )
+    return {
+        channel: Stored(head or 0, floor or 0, None if order is None else (order, version))
+        for channel, head, floor, order, version in rows
+    }

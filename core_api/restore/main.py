@@ -1,0 +1,109 @@
+"""Wires what a restore needs: new epochs, and the look for signs that one is due."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from core_api.errors import UnavailableError
+from core_api.ids import next_epoch
+from core_api.postgres.pool import mapped_errors
+from core_api.restore.detection import Lineage, Published, newest_of, signs
+from core_api.restore.guard import LifetimeGuard
+from core_api.restore.lineage import Connection, Stored, read_lineage, read_stored, start_epoch
+from core_api.restore.published_records import PublishedTail, read_published
+
+if TYPE_CHECKING:
+    from core_api.postgres.pool import Pool
+    from core_api.settings import RestoreSettings
+
+_ENTROPY_BYTES: Final = 10
+_RECORDS_AT_ONCE: Final = 40_000
+"""How many records a relay reads over all partitions before it publishes in them."""
+_FEWEST_RECORDS: Final = 500
+
+
+def epoch_after(*epochs: str) -> str:
+    """A fresh epoch, later than all of these."""
+    now_ms = time.time_ns() // 1_000_000
+    return next_epoch(max(epochs), now_ms, secrets.token_bytes(_ENTROPY_BYTES))
+
+
+async def begin_epoch(settings: RestoreSettings) -> str:
+    """`yabam db new-epoch`: later than the present epoch, and than any that Kafka has.
+
+    Raises:
+        BrokerError: Kafka is named in the settings and does not answer.
+    """
+    beyond = (await _read_tail(settings)).epoch
+    async with _connected(settings.database_url) as connection:
+        epoch = await start_epoch(connection, lambda present: epoch_after(present, beyond))
+    assert epoch is not None  # noqa: S101 (any present epoch was right)
+    return epoch
+
+
+async def look_for_restore(settings: RestoreSettings) -> list[str]:
+    """The signs that the database went back behind what was published."""
+    tail = await _read_tail(settings)
+    async with _connected(settings.database_url) as connection:
+        lineage = await read_lineage(connection)
+        published = newest_of(tail.orders, lineage.epoch)
+        stored = await read_stored(connection, published)
+    found = list(signs(lineage, published, stored))
+    if tail.epoch > lineage.epoch:
+        found.append(f"Kafka has epoch {tail.epoch}, later than the database's {lineage.epoch}")
+    return found
+
+
+def lifetime_guard(
+    pool: Pool, bootstrap: str, topic: str, begun: Callable[[], None]
+) -> LifetimeGuard:
+    """What a relay finds out by itself."""
+
+    async def lineage() -> Lineage:
+        async with _of(pool) as connection:
+            return await read_lineage(connection)
+
+    async def tail(partitions: Collection[int]) -> PublishedTail:
+        most = max(_FEWEST_RECORDS, _RECORDS_AT_ONCE // len(partitions))
+        return await read_published(bootstrap, topic, partitions, most)
+
+    async def stored(published: Mapping[str, Published]) -> dict[str, Stored]:
+        async with _of(pool) as connection:
+            return await read_stored(connection, published)
+
+    async def begin(judged: str, beyond: str) -> str | None:
+        async with _of(pool) as connection:
+            return await start_epoch(connection, lambda now: epoch_after(now, beyond), judged)
+
+    return LifetimeGuard(lineage, tail, stored, begin, begun)
+
+
+async def _read_tail(settings: RestoreSettings) -> PublishedTail:
+    if not settings.kafka:
+        return PublishedTail()
+    return await read_published(settings.kafka, settings.events_topic, range(settings.partitions))
+
+
+@contextlib.asynccontextmanager
+async def _connected(database_url: str) -> AsyncIterator[Connection]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def _of(pool: Pool) -> AsyncIterator[Connection]:
+    try:
+        with mapped_errors():
+            async with pool.acquire() as connection:
+                yield connection
+    except asyncpg.PostgresError as error:
+        raise UnavailableError(f"the database answers with an error: {error}") from error

@@ -1,0 +1,92 @@
+"""The newest records of `order-events`, read to the end and no further."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from client_sdk.contract.errors import RecordError
+from core_api.kafka.topics import BrokerError
+from server_common.kafka_records import OrderRecord, decode_record
+
+MOST_PER_PARTITION: Final = 50_000
+"""Older records are not looked at: the newest of a channel says all."""
+_POLL_MS: Final = 1000
+_QUIET_POLLS: Final = 5
+# A broker with records answers a fetch at once; librdkafka's mock broker only after this time.
+_FETCH_WAIT_MS: Final = 100
+
+
+@dataclass(slots=True)
+class PublishedTail:
+    """What stands at the end of some partitions."""
+
+    epoch: str = ""
+    """The latest epoch of all records; empty: there is none."""
+    orders: list[OrderRecord] = field(default_factory=list)
+    """The order records, in the order of each partition."""
+
+
+async def read_published(
+    bootstrap: str, topic: str, partitions: Collection[int], most: int = MOST_PER_PARTITION
+) -> PublishedTail:
+    """The records at the end of each of these partitions; a topic that is missing has none.
+
+    Args:
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        topic: which topic.
+        partitions: their numbers; one that the topic lacks is passed over.
+        most: how many records to read of each partition.
+
+    Raises:
+        BrokerError: Kafka does not answer.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS
+    )
+    try:
+        await consumer.start()
+        # The list of all topics is asked for: asking for one by name may create it, wrongly.
+        if topic not in await consumer.topics():
+            return PublishedTail()
+        await consumer.end_offsets([TopicPartition(topic, 0)])  # brings the topic's metadata
+        there = consumer.partitions_for_topic(topic) or set()
+        parts = [TopicPartition(topic, number) for number in partitions if number in there]
+        consumer.assign(parts)
+        ends = await consumer.end_offsets(parts)
+        for part, start in (await consumer.beginning_offsets(parts)).items():
+            consumer.seek(part, max(start, ends[part] - most))
+        return await _read_to(consumer, ends)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerError(f"Kafka at {bootstrap} does not answer: {error}") from error
+    finally:
+        with contextlib.suppress(KafkaError):
+            await consumer.stop()
+
+
+async def _read_to(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> PublishedTail:
+    tail = PublishedTail()
+    quiet = 0
+    while quiet < _QUIET_POLLS:
+        behind = [part for part, end in ends.items() if await consumer.position(part) < end]
+        if not behind:
+            return tail
+        found = await consumer.getmany(*behind, timeout_ms=_POLL_MS)
+        quiet = 0 if found else quiet + 1
+        for messages in found.values():
+            for message in messages:
+                _take(tail, message)
+    raise BrokerError("Kafka stopped answering before the end of the topic")
+
+
+def _take(tail: PublishedTail, message: Any) -> None:
+    with contextlib.suppress(RecordError):
+        record = decode_record(message.value, message.headers)
+        tail.epoch = max(tail.epoch, record.epoch)
+        if isinstance(record, OrderRecord):
+            tail.orders.append(record)

@@ -1,0 +1,107 @@
+"""What is forgotten, and how: in small batches, so that no lock is held for long."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from core_api.postgres.pool import Pool, mapped_errors
+
+# Old rows are found by the BRIN index over their time, which is Core's; what is still to be
+# published is kept by its place in the channel, whatever its time says. The counter rows are locked
+# sorted, as writers do; a channel that is being written to is left for later, and so is one of
+# which nothing may go: both are told, so that a round can go on with the others. The floor moves in
+# the transaction that deletes, so a reader sees both or neither.
+_TRIM_LOG: Final = """
+WITH old AS MATERIALIZED (
+    SELECT channel, max(seq) AS seq FROM (
+        SELECT channel, seq FROM channel_log
+        WHERE occurred_at < now() - make_interval(secs => $1) AND channel <> ALL($3::text[])
+        LIMIT $2
+    ) AS batch GROUP BY channel
+), unsent AS MATERIALIZED (
+    SELECT u.channel, min(u.seq) AS seq FROM outbox o, unnest(o.channels, o.seqs) AS u(channel, seq)
+    WHERE EXISTS (SELECT FROM old)
+    GROUP BY u.channel
+), wanted AS (
+    SELECT o.channel, least(o.seq, u.seq - 1) AS seq
+    FROM old o LEFT JOIN unsent u ON u.channel = o.channel
+), locked AS (
+    SELECT h.channel, w.seq FROM channel_heads h JOIN wanted w ON w.channel = h.channel
+    WHERE w.seq > h.floor
+    ORDER BY h.channel FOR UPDATE OF h SKIP LOCKED
+), floors AS (
+    UPDATE channel_heads h SET floor = greatest(h.floor, l.seq)
+    FROM locked l WHERE h.channel = l.channel
+    RETURNING h.channel, h.floor
+), gone AS (
+    DELETE FROM channel_log c USING floors f WHERE c.channel = f.channel AND c.seq <= f.floor
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM old),
+       ARRAY(SELECT o.channel FROM old o JOIN wanted w ON w.channel = o.channel
+             WHERE w.seq < o.seq OR o.channel NOT IN (SELECT channel FROM floors))
+"""
+_BATCH: Final = 200
+"""Events forgotten at once: an order whose channel's row is locked waits for so many deletes."""
+
+# A range scan over the index on created_at.
+_TRIM_KEYS: Final = """
+DELETE FROM idempotency_keys WHERE (subject, key) IN (
+    SELECT subject, key FROM idempotency_keys
+    WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+async def trim_log_round(pool: Pool, older_than_s: float, batch: int = _BATCH) -> int:
+    """Forget all events older than `older_than_s`, `batch` at a time; how many it were.
+
+    Left for the next round are channels that are being written to and events that are still to be
+    published. A client whose cursor is below a channel's floor is answered with a reset and a
+    snapshot.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    total, later = 0, set[str]()
+    while True:
+        gone, channels, stuck = await _trim_log(pool, older_than_s, batch, later)
+        total += gone
+        later.update(stuck)
+        if channels == 0:
+            return total
+
+
+async def trim_log(pool: Pool, older_than_s: float, batch: int) -> int:
+    """Forget about `batch` of those events; how many it were.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    return (await _trim_log(pool, older_than_s, batch, ()))[0]
+
+
+async def _trim_log(
+    pool: Pool, older_than_s: float, batch: int, but: Collection[str]
+) -> tuple[int, int, Sequence[str]]:
+    """How many events are gone, of how many channels some are old, which have to wait."""
+    with mapped_errors():
+        row = await pool.fetchrow(_TRIM_LOG, older_than_s, batch, list(but))
+    return (row[0], row[1], row[2]) if row else (0, 0, ())
+
+
+async def trim_keys(pool: Pool, older_than_s: float, batch: int) -> int:
+    """Forget at most `batch` idempotency keys older than `older_than_s`; how many it were.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    return await _run(pool, _TRIM_KEYS, older_than_s, batch)
+
+
+async def _run(pool: Pool, statement: str, older_than_s: float, batch: int) -> int:
+    with mapped_errors():
+        tag = await pool.execute(statement, older_than_s, batch)
+    return int(tag.rpartition(" ")[2])

@@ -1,0 +1,69 @@
+"""What a Core does beside its requests: say when it can serve, forget what was kept for long.
+
+Each of these goes on for ever; `main` puts them under a supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import Pool, check_database
+from core_api.retention.statements import trim_log_round
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+_TRIM_BATCH: Final = 1000
+_TRIM_EVERY_S: Final = 60.0
+
+Trim = Callable[[Pool, float, int], Awaitable[int]]
+"""Removes at most so many rows that are older than so many seconds; how many it were."""
+
+
+async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: str) -> None:
+    """Return once `check` passes; until then a plain log line per attempt, with back-off."""
+    delay = 0.1
+    while True:
+        try:
+            await check()
+        except UnavailableError as error:
+            _log.warning(waiting_event, reason=str(error), next_attempt_s=delay)
+        else:
+            return
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, 5.0)
+
+
+async def announce(pool: Pool) -> None:
+    """Say in the log, once, that there is a database to serve; then there is nothing more to do."""
+    await wait_until_ready(lambda: check_database(pool), "waiting_for_database")
+    _log.info("core_ready")
+    await asyncio.Event().wait()
+
+
+async def keep_trimming_log(pool: Pool, older_than_s: float) -> None:
+    """Trim the log every minute, each time until nothing is left to do."""
+    while True:
+        try:
+            await trim_log_round(pool, older_than_s)
+        except UnavailableError as error:
+            _log.warning("trim_failed", reason=str(error))
+        await asyncio.sleep(_TRIM_EVERY_S)
+
+
+async def keep_trimming(trim: Trim, pool: Pool, older_than_s: float) -> None:
+    """Trim every minute, batch by batch."""
+    while True:
+        try:
+            while await trim(pool, older_than_s, _TRIM_BATCH) >= _TRIM_BATCH:
+                pass
+        except UnavailableError as error:
+            _log.warning("trim_failed", reason=str(error))
+        await asyncio.sleep(_TRIM_EVERY_S)

@@ -1,1 +1,0 @@
-"""Alembic's home; run through `core_api.storage.migrate` and `yabam db upgrade`."""

@@ -1,0 +1,1 @@
+"""Fetch Sync: what a client that has applied so much is given."""

@@ -1,0 +1,282 @@
+"""Fetch Sync at work: gather the reads, decide, wait where asked to, sign the ticket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from client_sdk.contract.channel import Channel, parse_channel
+from client_sdk.contract.limits import MAX_TICKET_CHARS
+from client_sdk.contract.sync import ResetReason, StreamGrant
+from core_api.access.callers import Caller
+from core_api.errors import BadRequestError, UnavailableError
+from core_api.orders.permissions import check_sync
+from core_api.overload import Bound, Pace
+from core_api.postgres.pool import Pool
+from core_api.postgres.query_batching import Gatherer
+from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
+from core_api.sync.reading import read_pages, read_snapshots
+from core_api.sync.request import SnapshotPage, SyncRequest
+from core_api.sync.rules import (
+    ChannelAnswer,
+    cursor_of,
+    encode_answer,
+    fitting_pages,
+    fitting_snapshots,
+    has_more,
+    is_news,
+    is_short,
+    is_snapshot_short,
+    joined,
+    next_page_of,
+    page_of,
+    reset_reason,
+    snapshot_of,
+    void_reason,
+)
+from server_common.limits import ANSWER_BYTES, WHOLE_ANSWER_BYTES
+from server_common.tickets import Ticket, TicketKeys
+
+if TYPE_CHECKING:
+    from core_api.sync.long_poll import Tail
+
+
+_PAGES_PER_QUERY: Final = 1000
+_SNAPSHOTS_PER_QUERY: Final = 50
+
+
+class Answered(NamedTuple):
+    """An answer, and what it rests on."""
+
+    body: bytes
+    epoch: str
+    channels: Sequence[ChannelAnswer]
+
+    def heads(self) -> dict[str, int]:
+        """The channels' heads as they were read."""
+        return {answer.wire.channel: answer.wire.head for answer in self.channels}
+
+
+class FetchSync:
+    """Answers `GET /v1/sync`.
+
+    Args:
+        pool: the database.
+        tail: wakes requests that wait.
+        tickets: signs stream tickets.
+        stream_url: an event server that carries these channels; None: there is none.
+        ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
+        pace: how long polling clients should wait.
+        bound: how many syncs may read at once; those that wait do not count.
+        deadline_s: how long one read may take.
+        reset_given: called with the reason for each snapshot given.
+        content_unknown: called with each channel whose content digest is not known.
+        large: gives turns to what does not fit a read that many share.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        tail: Tail,
+        tickets: TicketKeys,
+        stream_url: Callable[[Iterable[Channel]], str | None],
+        ticket_ttl_s: float,
+        pace: Pace,
+        bound: Bound,
+        deadline_s: float,
+        reset_given: Callable[[ResetReason], None],
+        content_unknown: Callable[[Channel], None],
+        large: LargeAnswers,
+    ) -> None:
+        self._pool = pool
+        self._tail = tail
+        self._tickets = tickets
+        self._stream_url = stream_url
+        self._ticket_ttl_s = ticket_ttl_s
+        self._pace = pace
+        self._bound = bound
+        self._deadline_s = deadline_s
+        self._reset_given = reset_given
+        self._content_unknown = content_unknown
+        self._large = large
+        self._pages: Gatherer[PageQuery, Moment, Page] = Gatherer(
+            lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY, abandons=True
+        )
+        self._snapshots: Gatherer[SnapshotQuery, Moment, OpenOrders] = Gatherer(
+            lambda queries: read_snapshots(pool, queries), _SNAPSHOTS_PER_QUERY, abandons=True
+        )
+
+    async def answer(self, caller: Caller, request: SyncRequest) -> Answered:
+        """The answer.
+
+        Raises:
+            ForbiddenError: the caller may not follow one of the channels.
+            OverloadedError: too many requests wait already.
+            RateLimitedError: the caller has had more large answers than its share.
+            BadRequestError: a snapshot is too large to be given whole.
+            UnavailableError: the database does not answer.
+        """
+        for channel in request.after:
+            check_sync(caller, channel)
+        moment, channels = await self._read_soon(caller, request)
+        if request.wait_s and not is_news(channels):
+            known = {str(channel): seq or 0 for channel, seq in request.after.items()}
+            await self._tail.wait(known, request.wait_s)
+            # Also where nothing came: the ticket counts from the read, and its time would be
+            # gone, or nearly, by a wait.
+            moment, channels = await self._read_soon(caller, request)
+        pace = self._pace.after_ms(self._bound.share)
+        body = encode_answer(moment, channels, self._grant(caller, moment, channels), pace)
+        return Answered(body, moment.epoch, channels)
+
+    async def _read_soon(
+        self, caller: Caller, request: SyncRequest
+    ) -> tuple[Moment, list[ChannelAnswer]]:
+        deadline = asyncio.get_running_loop().time() + self._deadline_s
+        self._bound.enter()
+        # Seen at both ends, so that load counts whose requests come to nothing.
+        self._pace.see(self._bound.share)
+        try:
+            if request.page is not None:
+                return await self._read_page(caller, request, request.page, deadline)
+            return await self._read(caller, request, deadline)
+        except TimeoutError:
+            raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
+        finally:
+            self._bound.leave()
+            self._pace.see(self._bound.share)
+
+    async def _read(
+        self, caller: Caller, request: SyncRequest, deadline: float
+    ) -> tuple[Moment, list[ChannelAnswer]]:
+        while True:
+            moment, pages = await self._pages_of(caller, request, deadline)
+            resets: dict[Channel, ResetReason] = {}
+            answers: list[ChannelAnswer] = []
+            for (channel, after), page in zip(request.after.items(), pages, strict=True):
+                if page.content is None:
+                    self._content_unknown(channel)
+                reason = reset_reason(after, request.epoch, moment, page)
+                if reason is None:
+                    answers.append(page_of(str(channel), after or 0, page))
+                else:
+                    resets[channel] = reason
+            if not resets:
+                return moment, answers
+            # The snapshots are read later than the pages. The answer keeps the earlier moment: a
+            # ticket issued earlier asks the event server to cover more, never less. Only a new
+            # epoch in between would mix two logs; then all is read again.
+            later, snapshots = await self._reset(caller, request, resets, deadline)
+            if later.epoch == moment.epoch:
+                for reason in resets.values():
+                    self._reset_given(reason)
+                return moment, answers + snapshots
+
+    async def _pages_of(
+        self, caller: Caller, request: SyncRequest, deadline: float
+    ) -> tuple[Moment, list[Page]]:
+        """The pages, from a read that many share; a large answer has one of its own."""
+        asked = request.queries()
+        moment, pages = await self._pages.ask(asked, deadline)
+        if any(is_short(query, page) for query, page in zip(asked, pages, strict=True)):
+            async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
+                moment, pages = await read_pages(self._pool, request.queries(ANSWER_BYTES))
+                self._large.spent(caller.subject, sum(page.size for page in pages))
+        return moment, fitting_pages(pages, ANSWER_BYTES)
+
+    async def _reset(
+        self,
+        caller: Caller,
+        request: SyncRequest,
+        resets: Mapping[Channel, ResetReason],
+        deadline: float,
+    ) -> tuple[Moment, list[ChannelAnswer]]:
+        queries = [request.snapshot_query(channel) for channel in resets]
+        whole = request.orders is None
+        moment, opened = await self._opened(caller, queries, whole, deadline)
+        return moment, [
+            snapshot_of(str(channel), reason, orders, moment.epoch)
+            for (channel, reason), orders in zip(resets.items(), opened, strict=True)
+        ]
+
+    async def _read_page(
+        self, caller: Caller, request: SyncRequest, page: SnapshotPage, deadline: float
+    ) -> tuple[Moment, list[ChannelAnswer]]:
+        first = request.snapshot_query(page.channel)
+        query = first._replace(after=page.after, since=page.head)
+        moment, (opened,) = await self._opened(caller, [query], False, deadline)
+        reason = void_reason(page, moment, opened)
+        if reason is None:
+            return moment, [next_page_of(page, opened)]
+        self._reset_given(reason)
+        return await self._reset(caller, request, {page.channel: reason}, deadline)
+
+    async def _opened(
+        self, caller: Caller, queries: Sequence[SnapshotQuery], whole: bool, deadline: float
+    ) -> tuple[Moment, list[OpenOrders]]:
+        """Snapshots, from a read that many share; what is large is read by itself."""
+        moment, opened = await self._snapshots.ask(queries, deadline)
+        if not any(
+            orders.cut if whole else is_snapshot_short(query, orders)
+            for query, orders in zip(queries, opened, strict=True)
+        ):
+            return moment, opened if whole else fitting_snapshots(opened, ANSWER_BYTES)
+        room = max(1, ANSWER_BYTES // len(queries))
+        larger = [query._replace(room=room) for query in queries]
+        async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
+            moment, opened = await read_snapshots(self._pool, larger)
+            self._large.spent(caller.subject, sum(orders.size for orders in opened))
+            if not whole:
+                return moment, fitting_snapshots(opened, ANSWER_BYTES)
+            return moment, await self._completed(caller, moment, larger, opened)
+
+    async def _completed(
+        self,
+        caller: Caller,
+        moment: Moment,
+        queries: Sequence[SnapshotQuery],
+        begun: Sequence[OpenOrders],
+    ) -> list[OpenOrders]:
+        """Whole snapshots for a client that knows of no pages: the pages, put together here."""
+        done: list[OpenOrders] = []
+        size = sum(orders.size for orders in begun)
+        for query, first in zip(queries, begun, strict=True):
+            opened = first
+            while opened.cut:
+                further = query._replace(after=opened.ids[-1], since=first.head, room=ANSWER_BYTES)
+                later, (more,) = await read_snapshots(self._pool, [further])
+                self._large.spent(caller.subject, more.size)
+                size += more.size
+                if size > WHOLE_ANSWER_BYTES:
+                    raise BadRequestError(
+                        f"the snapshot has more than {WHOLE_ANSWER_BYTES} bytes: "
+                        "ask for it in pages, with the parameter orders",
+                        "too-large",
+                    )
+                if later.epoch != moment.epoch or more.floor > first.head:
+                    raise UnavailableError("the log was cut while a snapshot was read")
+                opened = joined(opened, more)
+            done.append(opened)
+        return done
+
+    def _grant(
+        self, caller: Caller, moment: Moment, channels: list[ChannelAnswer]
+    ) -> StreamGrant | None:
+        if has_more(channels):
+            return None
+        url = self._stream_url(parse_channel(answer.wire.channel) for answer in channels)
+        if url is None:
+            return None
+        ticket = Ticket(
+            epoch=moment.epoch,
+            cursor=cursor_of(channels),
+            issued_at=moment.unix_s,
+            expires_at=moment.unix_s + self._ticket_ttl_s,
+            subject=caller.subject,
+        )
+        text = self._tickets.sign(ticket)
+        if len(text) > MAX_TICKET_CHARS:
+            return None  # no event server would take it: the client polls
+        return StreamGrant(url, text, self._ticket_ttl_s)

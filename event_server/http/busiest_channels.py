@@ -1,0 +1,57 @@
+"""Which channels cost this server most, worked out when somebody asks.
+
+Channels are no labels of a metric: there may be a hundred thousand. They are gone through in
+slices, between which the streams go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import nlargest
+from typing import Final
+
+from msgspec import Struct
+
+from event_server.replay.hub import Hub
+
+MOST_CHANNELS: Final = 100
+_SLICE: Final = 2000
+
+
+class BusyChannel(Struct, frozen=True):
+    """One channel that is followed."""
+
+    channel: str
+    followers: int
+    events: int
+    """Of the replay window, as far as its ring reaches."""
+
+
+class BusyChannels(Struct, frozen=True):
+    """The answer of `GET /v1/channels/top`."""
+
+    channels: list[BusyChannel]
+    """Those with the most deliveries (events times followers) first."""
+
+
+async def busiest(hub: Hub, most: int) -> BusyChannels:
+    """The `most` channels with the most deliveries in the replay window."""
+    followed = hub.audiences()
+    top: list[BusyChannel] = []
+    for at in range(0, len(followed), _SLICE):
+        found = [
+            BusyChannel(channel, len(audience), _events(hub, channel))
+            for channel, audience in followed[at : at + _SLICE]
+        ]
+        top = nlargest(most, [*top, *found], key=_rank)
+        await asyncio.sleep(0)
+    return BusyChannels(top)
+
+
+def _rank(channel: BusyChannel) -> tuple[int, int, int]:
+    return channel.events * channel.followers, channel.followers, channel.events
+
+
+def _events(hub: Hub, channel: str) -> int:
+    ring = hub.rings.get(channel)
+    return 0 if ring is None else len(ring.entries)

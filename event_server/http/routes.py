@@ -1,0 +1,159 @@
+"""The event server's routes: HTTP in, the parts called, HTTP out. No rule stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from event_server.errors import RefusedError
+from event_server.http.access import OpsTokens
+from event_server.http.busiest_channels import MOST_CHANNELS, busiest
+from event_server.metrics import EventMetrics
+from event_server.problems import EXPOSED_HEADERS, LastResort, of_refusal, on_http_error, respond
+from event_server.push.asgi import StreamResponse
+from event_server.push.request_head import check_head
+from event_server.streams.registry import Streams
+from event_server.streams.request_rules import parse_request, refuse_body
+
+_NO_STORE: Final = {"cache-control": "no-store"}
+_LIMITS: Final = range(1, MOST_CHANNELS + 1)
+_READY_AGAIN_S: Final = 5.0
+_ALLOW: Final = {"allow": "GET, HEAD, OPTIONS"}
+
+
+class EventApi:
+    """The handlers, over the parts that they call.
+
+    Args:
+        streams: judges and serves streams.
+        tokens: guards `/metrics`.
+        metrics: what it shows.
+        buffer_bytes: how much may wait for a slow client.
+        monotonic: seconds.
+    """
+
+    def __init__(
+        self,
+        streams: Streams,
+        tokens: OpsTokens,
+        metrics: EventMetrics,
+        buffer_bytes: int,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._streams = streams
+        self._tokens = tokens
+        self._metrics = metrics
+        self._buffer_bytes = buffer_bytes
+        self._monotonic = monotonic
+
+    def app(self, cors_origins: list[str]) -> Starlette:
+        """The ASGI application."""
+        app = Starlette(
+            routes=[
+                _route("/v1/stream", self.stream),
+                _route("/healthz", self.healthz),
+                _route("/readyz", self.readyz),
+                _route("/metrics", self.show_metrics),
+                _route("/v1/channels/top", self.top_channels),
+            ],
+            middleware=[
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=cors_origins,
+                    allow_methods=["GET", "HEAD"],
+                    allow_headers=["authorization", "cache-control", "last-event-id"],
+                    expose_headers=[EXPOSED_HEADERS],
+                    max_age=86_400,
+                ),
+                Middleware(LastResort),
+                Middleware(CheckedHead, self._metrics),
+            ],
+            exception_handlers={RefusedError: self._on_refusal, HTTPException: on_http_error},
+        )
+        app.router.redirect_slashes = False  # one path, one answer
+        return app
+
+    async def stream(self, request: Request) -> Response:
+        """GET /v1/stream. No await stands between the judgement and the opening."""
+        headers = request.headers
+        refuse_body(headers.get("content-length", ""), headers.get("transfer-encoding", ""))
+        asked = parse_request(request.scope["query_string"], headers.get("last-event-id", ""))
+        accepted = self._streams.judge(asked, self._monotonic())
+        return StreamResponse(self._streams, accepted, self._buffer_bytes, self._monotonic)
+
+    async def healthz(self, _request: Request) -> Response:
+        """GET /healthz: the process runs."""
+        return Response(b'{"status":"ok"}', media_type="application/json", headers=_NO_STORE)
+
+    async def readyz(self, _request: Request) -> Response:
+        """GET /readyz: streams are served; if not, why."""
+        reason = self._streams.health.trouble()
+        if reason is not None:
+            raise RefusedError("degraded", reason, retry_after=_READY_AGAIN_S)
+        self._streams.check_ready(self._monotonic())
+        return Response(b'{"status":"ready"}', media_type="application/json", headers=_NO_STORE)
+
+    async def show_metrics(self, request: Request) -> Response:
+        """GET /metrics, for ops."""
+        self._tokens.check(request.headers.get("authorization", ""))
+        return Response(
+            self._metrics.exposition(), headers=_NO_STORE | {"content-type": CONTENT_TYPE_LATEST}
+        )
+
+    async def top_channels(self, request: Request) -> Response:
+        """GET /v1/channels/top?limit=…, for ops."""
+        self._tokens.check(request.headers.get("authorization", ""))
+        top = await busiest(self._streams.hub, _limit(request.query_params.get("limit", "10")))
+        return Response(msgspec.json.encode(top), media_type="application/json", headers=_NO_STORE)
+
+    async def _on_refusal(self, _request: Request, error: Exception) -> Response:
+        if not isinstance(error, RefusedError):
+            raise error
+        self._metrics.refused[error.slug] += 1
+        return respond(of_refusal(error))
+
+
+class CheckedHead:
+    """ASGI middleware: a request whose head breaks the rules is answered, and nothing behind it."""
+
+    def __init__(self, app: ASGIApp, metrics: EventMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, if its head is right."""
+        if scope["type"] == "http":
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            try:
+                check_head(scope["http_version"], hosts)
+            except RefusedError as error:
+                self._metrics.refused[error.slug] += 1
+                await respond(of_refusal(error), {"connection": "close"})(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _limit(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= len(text) <= 3 and int(text) in _LIMITS:
+        return int(text)
+    raise RefusedError("bad-request", f"limit is a number from 1 to {MOST_CHANNELS}")
+
+
+def _route(path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
+    async def answer(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=_ALLOW)
+        return await handler(request)
+
+    return Route(path, answer, methods=["GET", "OPTIONS"])

@@ -1,0 +1,310 @@
+"""Kafka in: reads the partitions of this server without a consumer group.
+
+Reading goes in sessions. A session finds the topic, starts each partition a replay window back,
+and reads on for as long as it can prove that nothing is left out. Whatever shakes that proof (the
+brokers are gone, the log was cut or replaced, the topic does not fit the settings any more) ends
+the session: everything read before is forgotten, the streams end, and the next session warms up
+anew.
+
+Works with Apache Kafka and with brokers that have no index by time (librdkafka's mock broker):
+those are read from the beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
+
+from client_sdk.contract.channel import parse_channel
+from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
+from event_server.kafka.record_reader import Intake, Reach
+from event_server.replay.hub import Hub
+from event_server.replay.ring import MARGIN_S
+from event_server.streams.latency import PushLatency
+from server_common.kafka_clients import start_client, stop_consumer
+from server_common.kafka_records import partition_of
+
+log = structlog.get_logger()
+
+_REQUEST_TIMEOUT_MS: Final = 5_000
+_RECORDS_AT_ONCE: Final = 500
+_NEWEST_WITHIN_S: Final = 5.0
+_CHECK_EVERY_S: Final = 1.0
+_TOPIC_POLL_S: Final = 1.0
+_BACK_OFF_S: Final = (0.1, 5.0)
+_STOP_WITHIN_S: Final = 5.0
+_UNANSWERED_S: Final = 15.0
+"""While records of other partitions come, the brokers are there, and may answer a question late for
+so long: a session that is given up has to warm up from the start, and would be given up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What is read, and how far back."""
+
+    bootstrap: str
+    topic: str
+    partitions: int
+    owned: frozenset[int]
+    window_s: float
+    fetch_wait_ms: int
+    """How long a broker may hold back the answer to a fetch when there is nothing new."""
+    silence_s: float = 3.0
+    """A partition without a record for so long is looked into: the relay marks once a second."""
+
+
+class KafkaSource:
+    """Feeds the hub from Kafka.
+
+    Args:
+        where: what to read.
+        hub: takes the events.
+        lost: called when a session has ended, before everything is forgotten; true: records may be
+            missing, false: Kafka is out of reach.
+        skipped: told of each record that is left out, with its kind.
+        monotonic: seconds.
+        wall: seconds since the Unix epoch, for a log without a single record.
+        latency: told of what is handed out.
+    """
+
+    def __init__(
+        self,
+        where: Where,
+        hub: Hub,
+        lost: Callable[[bool], None],
+        skipped: Callable[[str], None],
+        monotonic: Callable[[], float],
+        wall: Callable[[], float],
+        latency: PushLatency | None = None,
+    ) -> None:
+        self.sessions = 0
+        self.trouble: str | None = None
+        """Why nothing can be read before somebody acts; None: that is not so."""
+        self._where = where
+        self._hub = hub
+        self._lost = lost
+        self._skipped = skipped
+        self._monotonic = monotonic
+        self._wall = wall
+        self._latency = latency or PushLatency(hub.clock, wall)
+        self._told: set[str] = set()
+        self._has_fitted = False
+
+    async def run(self) -> None:
+        """Read until cancelled.
+
+        Raises:
+            SettingsError: the topic has another number of partitions than the settings say, and
+                has had since the start. Later that ends the streams, and is looked at again and
+                again: the settings may be right for the topic that comes back.
+        """
+        delay = _BACK_OFF_S[0]
+        while True:
+            began = self._monotonic()
+            try:
+                await self._session()
+            except SourceError as error:
+                self._give_up(missing=isinstance(error, LogReplacedError))
+                log.warning("kafka_lost", reason=str(error), next_attempt_s=delay)
+            except SettingsError as error:
+                if not self._has_fitted:
+                    raise
+                if self.trouble is None:
+                    log.error("topic_does_not_fit", reason=str(error), streams="ended")
+                self.trouble = str(error)
+                self._give_up(missing=False)
+            except Exception:
+                self._give_up(missing=True)
+                raise
+            if self._monotonic() - began > 2 * _BACK_OFF_S[1]:
+                delay = _BACK_OFF_S[0]
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _BACK_OFF_S[1])
+
+    def _give_up(self, *, missing: bool) -> None:
+        self._hub.warm = False
+        self._lost(missing)
+
+    async def _session(self) -> None:
+        self.sessions += 1
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._where.bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            metadata_max_age_ms=30_000,
+            fetch_max_wait_ms=self._where.fetch_wait_ms,
+        )
+        try:
+            await start_client(consumer)
+            await self._find_topic(consumer)
+            await self._read(consumer)
+        except OffsetOutOfRangeError as error:
+            raise LogReplacedError(f"what was to be read next is gone: {error}") from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise SourceLostError(
+                f"Kafka at {self._where.bootstrap}: {type(error).__name__}: {error}"
+            ) from error
+        finally:
+            await stop_consumer(consumer, _STOP_WITHIN_S)
+
+    async def _find_topic(self, consumer: AIOKafkaConsumer) -> None:
+        """Wait for the topic (the relay makes it) and hold its partitions against the settings."""
+        topic = self._where.topic
+        told = False
+        # The list of all topics is asked for: asking for one by name may create it, wrongly.
+        while topic not in await consumer.topics():
+            if not told:
+                log.info("waiting_for_topic", topic=topic, made_by="yabam relay")
+            told = True
+            await asyncio.sleep(_TOPIC_POLL_S)
+        await consumer.end_offsets([TopicPartition(topic, 0)])  # brings the topic's metadata
+        self._check_partitions(consumer)
+
+    def _check_partitions(self, consumer: AIOKafkaConsumer) -> None:
+        found = len(consumer.partitions_for_topic(self._where.topic) or ())
+        if not found:
+            raise SourceLostError(f"the topic {self._where.topic} is gone")
+        if found != self._where.partitions:
+            raise SettingsError(
+                f"the topic {self._where.topic} has {found} partitions, "
+                f"YABAM_PARTITIONS={self._where.partitions}: set YABAM_PARTITIONS={found} for all "
+                "processes, or use a new topic"
+            )
+        self._has_fitted, self.trouble = True, None
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        topic = self._where.topic
+        parts = [TopicPartition(topic, p) for p in sorted(self._where.owned)]
+        ends = await consumer.end_offsets(parts)
+        begins = await consumer.beginning_offsets(parts)
+        since = await self._newest_time(consumer, begins, ends) - self._where.window_s - MARGIN_S
+        starts = await self._starts(consumer, begins, since)
+        self._seek(consumer, starts)
+        intake = Intake(
+            self._hub,
+            {
+                tp.partition: Reach(ends[tp], since if starts[tp] > begins[tp] else None)
+                for tp in parts
+            },
+            self._skip,
+            self._latency.handed,
+            lambda channel: partition_of(parse_channel(channel).store_id, self._where.partitions),
+        )
+        log.info("warming_up", records=sum(ends[tp] - starts[tp] for tp in parts))
+        await self._follow(consumer, intake, starts)
+
+    async def _newest_time(
+        self,
+        consumer: AIOKafkaConsumer,
+        begins: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+    ) -> float:
+        """The newest record's time: the database's clock, as of a moment before the session."""
+        last = {tp: end - 1 for tp, end in ends.items() if end > begins[tp]}
+        newest = 0.0
+        if last:
+            self._seek(consumer, last)
+            deadline = self._monotonic() + _NEWEST_WITHIN_S
+            while last and self._monotonic() < deadline:
+                for tp, records in (await consumer.getmany(timeout_ms=200)).items():
+                    last.pop(tp, None)
+                    newest = max(newest, *(record.timestamp / 1000 for record in records))
+        return newest or self._wall()
+
+    async def _starts(
+        self, consumer: AIOKafkaConsumer, begins: Mapping[TopicPartition, int], since: float
+    ) -> dict[TopicPartition, int]:
+        found = await consumer.offsets_for_times(dict.fromkeys(begins, int(since * 1000)))
+        return {
+            tp: begin if (at := found.get(tp)) is None else max(begin, at.offset)
+            for tp, begin in begins.items()
+        }
+
+    def _seek(self, consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int]) -> None:
+        # No await between the two: a fetch in between would look for a group's position.
+        consumer.assign(list(starts))
+        for tp, offset in starts.items():
+            consumer.seek(tp, offset)
+
+    async def _follow(
+        self, consumer: AIOKafkaConsumer, intake: Intake, starts: Mapping[TopicPartition, int]
+    ) -> None:
+        now = self._monotonic()
+        positions = dict(starts)
+        heard = dict.fromkeys(starts, now)
+        owed: dict[TopicPartition, int] = {}
+        next_check = now + _CHECK_EVERY_S
+        while True:
+            batches = await consumer.getmany(
+                timeout_ms=round(_CHECK_EVERY_S * 1000), max_records=_RECORDS_AT_ONCE
+            )
+            now = self._monotonic()
+            for tp, records in batches.items():
+                warm = self._hub.warm
+                take, partition = intake.take, tp.partition
+                for record in records:
+                    time, value = record.timestamp / 1000, record.value
+                    again = take(partition, record.offset, time, value, record.headers, now)
+                    if again is not None:
+                        consumer.seek(tp, again)
+                        positions[tp] = again
+                        break
+                else:
+                    positions[tp] = records[-1].offset + 1
+                heard[tp] = now
+                if self._hub.warm and not warm:
+                    log.info("warm", covered_since=self._hub.rings.covered_since)
+            self._latency.settle(self._monotonic())
+            if now >= next_check:
+                next_check = now + _CHECK_EVERY_S
+                await self._check(consumer, positions, heard, owed, now)
+            await asyncio.sleep(0)  # a full buffer must not keep the streams from being written
+
+    async def _check(
+        self,
+        consumer: AIOKafkaConsumer,
+        positions: Mapping[TopicPartition, int],
+        heard: Mapping[TopicPartition, float],
+        owed: dict[TopicPartition, int],
+        now: float,
+    ) -> None:
+        """Hold the session against the brokers. `owed`: the ends that the last check found.
+
+        Raises:
+            LogReplacedError: the log ends before what was read already.
+            SourceLostError: there are records that do not come, or nobody answers.
+        """
+        self._check_partitions(consumer)
+        for tp, position in positions.items():
+            if (consumer.highwater(tp) or position) < position:
+                raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
+        silent = [tp for tp, at in heard.items() if now - at > self._where.silence_s]
+        # If no record is owed either, it is the relay that is silent: the watermark tells of that.
+        try:
+            ends = await consumer.end_offsets(silent) if silent else {}
+        except KafkaTimeoutError:
+            all_silent = len(silent) == len(heard)
+            if all_silent or any(now - heard[tp] > _UNANSWERED_S for tp in silent):
+                raise
+            return
+        for tp, end in ends.items():
+            if end < positions[tp]:
+                raise LogReplacedError(f"partition {tp.partition} ends before {positions[tp]}")
+            if positions[tp] < owed.get(tp, 0):
+                raise SourceLostError(f"records of partition {tp.partition} do not arrive")
+        owed.clear()
+        owed.update(ends)
+
+    def _skip(self, kind: str, reason: str) -> None:
+        self._skipped(kind)
+        if kind not in self._told:
+            self._told.add(kind)
+            log.warning("record_skipped", kind=kind, reason=reason, told="once per kind")

@@ -1,0 +1,1 @@
+"""A stream on its connection: requests, frames, and slow readers."""

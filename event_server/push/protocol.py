@@ -1,0 +1,210 @@
+"""The quick push path: streams are answered inside uvicorn's protocol class, with no task each.
+
+A stream's bytes go straight to the transport, encoded once for all. Every other request goes on to
+the ASGI application, on the same connection if the client likes. An open stream holds a transport,
+two small objects and its places in the hub and the timers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from client_sdk.contract.problem import Problem, problem
+from event_server.errors import RefusedError
+from event_server.metrics import EventMetrics
+from event_server.problems import of_refusal, respond
+from event_server.push.requests import PATH, Asked, Requests
+from event_server.push.response_heads import Heads
+from event_server.push.subscriber import EdgeStream
+from event_server.streams.registry import Streams
+from event_server.streams.request_rules import parse_request, refuse_body
+from server_common.read_timeout import ReadTimeout
+
+log = structlog.get_logger()
+
+
+class Edge:
+    """What the connections share.
+
+    Args:
+        streams: judges and serves.
+        metrics: counts refusals.
+        cors_origins: whose pages may read.
+        buffer_bytes: how much may wait for a slow client.
+        monotonic: seconds.
+        read_timeout: how long a request may take to come.
+    """
+
+    def __init__(
+        self,
+        streams: Streams,
+        metrics: EventMetrics,
+        cors_origins: Iterable[str],
+        buffer_bytes: int,
+        monotonic: Callable[[], float],
+        read_timeout: ReadTimeout,
+    ) -> None:
+        self.streams = streams
+        self.metrics = metrics
+        self.heads = Heads(cors_origins)
+        self.buffer_bytes = buffer_bytes
+        self.monotonic = monotonic
+        self.read_timeout = read_timeout
+
+    def protocol(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> Connection:
+        """A new connection's protocol; uvicorn calls this as if it were the class."""
+        return Connection(self, config, server_state, app_state, _loop)
+
+
+class Connection(Requests):
+    """One connection, which serves one stream or application request after the other."""
+
+    __slots__ = ("_edge", "_stream")
+
+    def __init__(
+        self,
+        edge: Edge,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, loop, edge.read_timeout)
+        self._edge = edge
+        self._stream: EdgeStream | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone, or we have cut the connection."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.lose()
+            self._edge.streams.close(stream)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """The client has sent something; during a stream it waits."""
+        if self._stream is None:
+            super().data_received(data)
+        else:
+            self.wait(data)
+
+    def pause_writing(self) -> None:
+        """More waits to be written than may."""
+        super().pause_writing()
+        if self._stream is not None:
+            self._stream.fill_up()
+
+    def resume_writing(self) -> None:
+        """What waited has been written."""
+        super().resume_writing()
+        if self._stream is None:
+            self.go_on()
+        elif self._stream.ended:
+            self.finish(self._stream)
+
+    def shutdown(self) -> None:
+        """Close when the response that is under way is complete; at once if there is none."""
+        if self._stream is not None:
+            self._stream.keep = False
+        else:
+            super().shutdown()
+
+    def go_on(self) -> None:
+        """What was under way has been answered: take up what waits, if it may be answered."""
+        if self._stream is None:
+            super().go_on()
+
+    # Streams --------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Answer the request for a stream, when what came before it has been answered."""
+        asked = self.asked
+        if asked is None or self.write_paused or self.is_answering():
+            return
+        self.asked = None
+        self._unset_keepalive_if_required()
+        self.server_state.total_requests += 1
+        try:
+            self._open(asked)
+        except RefusedError as error:
+            self._edge.metrics.refused[error.slug] += 1
+            self._refuse(of_refusal(error), asked)
+        except Exception:
+            log.exception("request_failed", path=PATH.decode())
+            if self._stream is not None:
+                self.transport.abort()
+                return
+            self._refuse(problem("internal", "the server failed: try again"), asked)
+
+    def _open(self, asked: Asked) -> None:
+        if asked.fault is not None:
+            raise asked.fault
+        edge, field = self._edge, asked.headers.get
+        refuse_body(_text(field(b"content-length")), _text(field(b"transfer-encoding")))
+        now = edge.monotonic()
+        request = parse_request(asked.query, _text(field(b"last-event-id")))
+        accepted = edge.streams.judge(request, now)
+        head = edge.heads.stream(
+            self.server_state.default_headers, field(b"origin"), asked.chunked, asked.keep
+        )
+        stream = EdgeStream(self, head, asked.chunked, asked.keep, edge.buffer_bytes)
+        self._stream = stream
+        self.forget_requests()
+        edge.streams.open(stream, accepted, now)
+
+    def too_slow(self, stream: EdgeStream) -> None:
+        """The stream's client takes its bytes too slowly."""
+        self._edge.streams.slow(stream, self._edge.monotonic())
+
+    def finish(self, stream: EdgeStream) -> None:
+        """The stream's last byte has left."""
+        if self._stream is not stream:
+            return
+        self._stream = None
+        self._edge.streams.close(stream)
+        if not stream.keep:
+            self.transport.close()
+            return
+        self.transport.set_write_buffer_limits()
+        self.be_idle()
+
+    # Answers --------------------------------------------------------------------------------
+
+    def turn_away(self, detail: str) -> None:
+        """What came cannot be a request, and so nothing behind it can: answer, and close."""
+        self.asked = None
+        if self.is_answering():
+            self.transport.pause_reading()
+            self.cycle.keep_alive = False  # it closes once the requests before have their answers
+            return
+        self._edge.metrics.refused["bad-request"] += 1
+        self._answer(problem("bad-request", detail), None, keep=False)
+
+    def _refuse(self, value: Problem, asked: Asked) -> None:
+        body_follows = b"content-length" in asked.headers or b"transfer-encoding" in asked.headers
+        keep = asked.keep and not body_follows
+        self._answer(value, asked.headers.get(b"origin"), keep)
+        if keep:
+            self.be_idle()
+
+    def _answer(self, value: Problem, origin: bytes | None, keep: bool) -> None:
+        common = self.server_state.default_headers
+        self.transport.write(self._edge.heads.answer(common, origin, respond(value), keep))
+        if not keep:
+            self.transport.close()
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode("latin-1")

@@ -1,0 +1,323 @@
+"""Requests in: what comes on a connection is cut into requests, each for the stream or for the app.
+
+uvicorn's own state of a connection is made when an application request comes, by uvicorn's own
+`__init__`, and dropped when a stream begins.
+
+A request is taken up to the end of its head. What the client sends behind a request that is not
+answered yet waits, unparsed and bounded. So no request ever overtakes another, a flood of pipelined
+requests costs no more memory than one, and an open stream needs no parser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import httptools
+from msgspec import Struct
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from event_server.errors import RefusedError
+from event_server.push.request_head import check_head
+from server_common.limits import EVENTS_HEAD_BYTES
+from server_common.read_timeout import ReadTimeout
+
+PATH: Final = b"/v1/stream"
+MAX_HEAD_BYTES: Final = EVENTS_HEAD_BYTES
+"""The longest head of a request; a ticket with its cursor may fill most of it."""
+MAX_WAITING_BYTES: Final = 64 * 1024
+"""How much may wait behind a request; then nothing more is read until that has been answered."""
+
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+class Asked(Struct, frozen=True):
+    """A request for a stream, as it came."""
+
+    query: bytes
+    headers: dict[bytes, bytes]
+    chunked: bool
+    """Its client speaks HTTP/1.1."""
+    keep: bool
+    """Its client will send another request."""
+    fault: RefusedError | None = None
+    """Why its head is no request's."""
+
+
+class Requests(HttpToolsProtocol):
+    """A connection's requests. What has no slot is uvicorn's, and there only for an application.
+
+    A subclass answers: `asked` is set, and `serve` called, for each request for the stream.
+    """
+
+    __slots__ = (
+        "_application", "_head", "_head_bytes", "_in_body", "_making", "_read_timeout", "_tail",
+        "_url", "_waiting", "asked", "loop", "parser", "server_state", "timeout_keep_alive_task",
+        "transport", "write_paused",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop | None,
+        read_timeout: ReadTimeout,
+    ) -> None:
+        # uvicorn's own __init__ runs when an application request comes.
+        self.loop = loop or asyncio.get_running_loop()
+        self.server_state = server_state
+        self.timeout_keep_alive_task = None
+        self.asked: Asked | None = None
+        self.write_paused = False
+        self._making = (config, app_state)
+        self._read_timeout = read_timeout
+        self._application = False
+        self._in_body = False
+        self._head_bytes = 0
+        self._waiting = b""
+        self.forget_requests()
+
+    # For the subclass -----------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Answer `asked`, if nothing hinders it."""
+        raise NotImplementedError
+
+    def turn_away(self, detail: str) -> None:
+        """What came cannot be a request, and so nothing behind it can: answer, and close."""
+        raise NotImplementedError
+
+    def is_answering(self) -> bool:
+        """Whether the application has not answered all that it was asked."""
+        if not self._application:
+            return False
+        return bool(self.pipeline) or not getattr(self.cycle, "response_complete", True)
+
+    def forget_requests(self) -> None:
+        """Drop all that is only needed to take and to answer requests, but not what waits."""
+        self._url, self._head, self._tail = b"", list[tuple[bytes, bytes]](), b""
+        self.parser = None  # type: ignore[assignment]
+        if self._application:
+            self._application = False
+            self.__dict__.clear()
+
+    def go_on(self) -> None:
+        """What was under way has been answered: take up what waits, if it may be answered."""
+        if self.write_paused or self.transport.is_closing():
+            return
+        if self.asked is not None:
+            self.serve()
+        elif self._waiting and not self._is_full():
+            data, self._waiting = self._waiting, b""
+            if not self.transport.is_reading():
+                self.transport.resume_reading()
+            self._unset_keepalive_if_required()
+            self.feed(data)
+
+    def be_idle(self) -> None:
+        """An answer has been written: go on with what waits, or await the next request."""
+        if self._waiting:
+            self.loop.call_soon(self.go_on)  # in its turn: others wait, too
+            return
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self._making[0].timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    # The connection -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The client is there."""
+        self.transport = transport
+        self.server_state.connections.add(self)
+        self._read_timeout.begin(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone, or we have cut the connection."""
+        self._read_timeout.end(self)
+        self._unset_keepalive_if_required()
+        self.asked, self._waiting = None, b""
+        if self._application:
+            super().connection_lost(exc)
+        self.server_state.connections.discard(self)
+        self.parser = None  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        """The client has sent something."""
+        self._unset_keepalive_if_required()
+        if self.asked is None and not self._waiting and not self._is_full():
+            self.feed(data)
+        else:
+            self.wait(data)
+
+    def pause_writing(self) -> None:
+        """More waits to be written than may."""
+        self.write_paused = True
+        if self._application:
+            super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """What waited has been written."""
+        self.write_paused = False
+        if self._application:
+            super().resume_writing()
+
+    def shutdown(self) -> None:
+        """Close when the response that is under way is complete; at once if there is none."""
+        if self._application:
+            super().shutdown()
+        else:
+            self.transport.close()
+
+    def time_out(self) -> None:
+        """The client takes too long over its request."""
+        self.transport.abort()
+
+    # Bytes in -------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes, up to a request that has to be answered first."""
+        self._parse(data)
+        if self.asked is None and (self._in_body or self._head_bytes):
+            self._read_timeout.begin(self)
+        else:
+            self._read_timeout.end(self)
+
+    def _parse(self, data: bytes) -> None:
+        if self.parser is None:
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        while data and not self.transport.is_closing():
+            cut = _end_of_head(self._tail, data)
+            piece, data = data[:cut], data[cut:]
+            self._tail = b"" if piece.endswith(_HEAD_END) else (self._tail + piece)[-3:]
+            if not self._in_body or not self.is_answering():
+                self._head_bytes += len(piece)  # a body that nobody reads any more counts, too
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.turn_away(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
+                return
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade:
+                pass  # we never do; the request itself has been taken as any other
+            except httptools.HttpParserError as error:
+                self.turn_away(f"this is not HTTP/1.1: {error}")
+                return
+            if self.asked is not None:
+                if data:
+                    self.wait(data)
+                self.serve()
+                return
+            if data and self._is_full():
+                self.wait(data)
+                return
+
+    def _is_full(self) -> bool:
+        """Whether the application has all that it may be asked before it answers."""
+        if not self._application:
+            return False
+        return bool(self.pipeline) or (not self._in_body and self.is_answering())
+
+    def wait(self, data: bytes) -> None:
+        """Keep bytes for later."""
+        self._waiting += data
+        if len(self._waiting) > MAX_WAITING_BYTES:
+            self.transport.pause_reading()
+
+    # What the parser finds ------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if self.asked is not None:
+            raise RuntimeError("a second request in one piece")  # answered as a bad request
+        self._url, self._head = b"", []
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request's target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which nobody needs."""
+        if not self._in_body:
+            self._head.append((name, value))
+            return
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise ValueError("too many trailers")  # answered as a bad request
+
+    def on_headers_complete(self) -> None:
+        """The head is complete. Here it is only decided who answers: an error in a callback of
+        the parser would look like a bad request."""
+        self._in_body = True
+        query = self._query_for_stream() if self.parser.get_method() == b"GET" else None
+        if query is None:
+            self._pass_on()
+            return
+        version = self.parser.get_http_version()
+        http_1_1 = version != "1.0"
+        # The first of a name counts, as in the application.
+        headers = {name.lower(): value for name, value in reversed(self._head)}
+        try:
+            hosts = [value for name, value in self._head if name.lower() == b"host"]
+            check_head(version, hosts)
+        except RefusedError as error:
+            self.asked = Asked(query, headers, http_1_1, False, error)
+            return
+        keep = http_1_1 and self.parser.should_keep_alive()
+        self.asked = Asked(query, headers, http_1_1, keep)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if self.asked is None:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        self._in_body, self._head_bytes = False, 0
+        if self.asked is None:
+            super().on_message_complete()
+
+    def _query_for_stream(self) -> bytes | None:
+        url = self._url
+        if url.startswith(PATH) and b"#" not in url and url[len(PATH) : len(PATH) + 1] in b"?":
+            return url[len(PATH) + 1 :]
+        parsed = httptools.parse_url(url)
+        found = unquote_to_bytes(parsed.path or b"") == PATH
+        return (parsed.query or b"") if found else None
+
+    # The application ------------------------------------------------------------------------
+
+    def _pass_on(self) -> None:
+        if not self._application:
+            config, app_state = self._making
+            parser, transport = self.parser, self.transport
+            super().__init__(config, self.server_state, app_state, self.loop)
+            super().connection_made(transport)
+            self.parser = parser
+            self._application = True
+        super().on_message_begin()
+        for name, value in self._head:
+            super().on_header(name, value)
+        super().on_url(self._url)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """The application has answered."""
+        super().on_response_complete()
+        if len(self._waiting) > MAX_WAITING_BYTES:
+            self.transport.pause_reading()  # uvicorn has just made it read again
+        if self.asked is not None or self._waiting:
+            self.loop.call_soon(self.go_on)
+
+
+def _end_of_head(tail: bytes, data: bytes) -> int:
+    """How much of `data`, which follows `tail`, belongs to the head that it ends, or else all."""
+    if tail:
+        seam = (tail + data[:3]).find(_HEAD_END)
+        if seam >= 0:
+            return seam + len(_HEAD_END) - len(tail)
+    at = data.find(_HEAD_END)
+    return len(data) if at < 0 else at + len(_HEAD_END)

@@ -1,0 +1,109 @@
+"""One open stream of the edge: the subscriber that the hub writes to.
+
+`send` is the transport's own `write`, so that the hub's loop over a channel's subscribers runs no
+line of Python per delivery. The transport itself tells when too much waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from event_server.replay.frames import joined
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Owner(Protocol):
+    """The stream's connection."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+
+    def too_slow(self, stream: EdgeStream) -> None:
+        """The client takes its bytes too slowly."""
+
+    def finish(self, stream: EdgeStream) -> None:
+        """The last byte has left."""
+
+
+class EdgeStream:
+    """A subscriber that writes chunks to a transport.
+
+    Args:
+        owner: the connection.
+        head: the response's head, written with the first frame.
+        chunked: false: the client speaks HTTP/1.0 and is sent what stands in the chunks.
+        keep: the connection stays open after the last chunk.
+        buffer_bytes: how much may wait in memory, beside what a replay brings at once.
+    """
+
+    __slots__ = ("_chunked", "_head", "_limit", "_owner", "ended", "keep", "send")
+
+    send: Callable[[bytes], None]
+    """Write a frame; ignored after `end`."""
+
+    def __init__(
+        self, owner: Owner, head: bytes, chunked: bool, keep: bool, buffer_bytes: int
+    ) -> None:
+        self.keep = keep
+        self.ended = False
+        self._owner = owner
+        self._head = head
+        self._chunked = chunked
+        self._limit = buffer_bytes
+        self.send = self._begin
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that have not left the process."""
+        return self._owner.transport.get_write_buffer_size()
+
+    def end(self, frame: bytes) -> None:
+        """Write the last frame behind what waits, and finish."""
+        if self.ended:
+            return
+        self.ended = True
+        self.send = _ignore
+        transport = self._owner.transport
+        if transport.is_closing():
+            return
+        # From now on the transport tells when the last byte has left.
+        transport.set_write_buffer_limits(0)
+        last = self._head + (frame + LAST_CHUNK if self._chunked else joined(frame))
+        self._head = b""
+        transport.write(last)
+        if not transport.get_write_buffer_size():
+            self._owner.loop.call_soon(self._owner.finish, self)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self.lose()
+        self._owner.transport.abort()
+
+    def lose(self) -> None:
+        """The connection is gone."""
+        self.ended = True
+        self.send = _ignore
+
+    def fill_up(self) -> None:
+        """More waits than may: nothing but the last frame is taken any more."""
+        if not self.ended:
+            self.send = _ignore
+            self._owner.loop.call_soon(self._owner.too_slow, self)
+
+    def _begin(self, frame: bytes) -> None:
+        transport = self._owner.transport
+        self.send = transport.write if self._chunked else self._write_plain
+        head, self._head = self._head, b""
+        # What is replayed may be more than may wait: a client is slow when it falls behind later.
+        transport.set_write_buffer_limits(self._limit + len(frame))
+        transport.write(head + (frame if self._chunked else joined(frame)))
+
+    def _write_plain(self, frame: bytes) -> None:
+        self._owner.transport.write(joined(frame))
+
+
+def _ignore(_frame: bytes) -> None:
+    """Too late."""

@@ -1,0 +1,1 @@
+"""What the event server remembers of each channel, and who follows it."""

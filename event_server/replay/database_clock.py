@@ -1,0 +1,95 @@
+"""The database's clock as this process can know it, without ever trusting a clock of its own. Pure.
+
+Each time that is known to have passed (a watermark, the issue of a ticket that verifies) is a lower
+bound: the database's clock shows at least that, now. The best recent bound, carried on by a
+monotonic clock, is the estimate; it errs to the late side only, by the quickest way from Core.
+
+If an operator sets the database's clock back, the old bounds are wrong. Two rules end that: a bound
+that nothing has come near for a while is forgotten, and a partition whose watermarks go on below
+what they had reached tells so at once. A mere lag never looks like that: a partition holds its
+watermarks in the order in which they were read from the database's clock.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+BELIEVED_FOR_S: Final = 60.0
+"""How long a bound counts at least, and at most twice as long, if no other comes up to it."""
+SET_BACK_S: Final = 3.0
+"""For how long (by themselves) watermarks must go on below the highest to be the clock's fault; a
+relay that lost its lease may write a late one."""
+
+
+class DatabaseClock:
+    """An estimate of the database's clock.
+
+    All `now` are seconds of one monotonic clock; all results are seconds since the Unix epoch.
+    """
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+        self._before: float | None = None
+        self._since = 0.0
+
+    def observe(self, passed: float, now: float) -> bool:
+        """The database's clock has shown `passed`. Whether that raises the estimate."""
+        self._age(now)
+        known = self._known()
+        offset = passed - now
+        if self._offset is None or offset > self._offset:
+            self._offset = offset
+        return known is None or offset > known
+
+    def estimate(self, now: float) -> float | None:
+        """What the database's clock shows at least; None before the first observation."""
+        self._age(now)
+        known = self._known()
+        return None if known is None else now + known
+
+    def forget(self) -> None:
+        """Start anew: on another machine's clock, perhaps, or on one that was set back."""
+        self._offset = self._before = None
+
+    def _known(self) -> float | None:
+        """The best offset of this period and the one before."""
+        if self._offset is None or self._before is None:
+            return self._before if self._offset is None else self._offset
+        return max(self._offset, self._before)
+
+    def _age(self, now: float) -> None:
+        # A period without any observation ends nothing: what is known runs on.
+        if self._offset is None:
+            if self._before is None:
+                self._since = now
+        elif now - self._since >= BELIEVED_FOR_S:
+            self._before, self._offset, self._since = self._offset, None, now
+
+
+class Watermark:
+    """How far one partition's watermarks have come."""
+
+    __slots__ = ("_lowest", "highest")
+
+    def __init__(self) -> None:
+        self.highest = 0.0
+        self._lowest: float | None = None
+
+    def take(self, watermark: float) -> bool:
+        """Take the partition's next one. True: the clock was set back, and it counts from here."""
+        if watermark >= self.highest:
+            self.highest, self._lowest = watermark, None
+        elif self._lowest is None or watermark < self._lowest:
+            self._lowest = watermark
+        elif watermark - self._lowest >= SET_BACK_S:
+            self.highest, self._lowest = watermark, None
+            return True
+        return False
+
+
+@lru_cache(64)
+def rfc3339(seconds: float) -> str:
+    """Seconds since the Unix epoch as RFC 3339 in UTC, with microseconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,85 @@
+"""Every frame the server writes, encoded once, in the form that the push path wants its bytes.
+
+The portable path takes the SSE text as it is; one that writes to the transport itself takes it as
+an HTTP chunk. `wire` is that last step, so that a frame is never encoded per client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from client_sdk.contract.sse import encode_frame, encode_retry
+from client_sdk.contract.stream import (
+    BYE,
+    HEARTBEAT,
+    HELLO,
+    SYNC_REQUIRED,
+    Bye,
+    ByeReason,
+    Heartbeat,
+    Hello,
+    SyncRequired,
+)
+from event_server.replay.database_clock import rfc3339
+
+Wire = Callable[[bytes], bytes]
+
+Event = tuple[str, str, bytes]
+"""An order event that is not encoded yet: its id, its type and its line of JSON."""
+
+
+def as_text(frame: bytes) -> bytes:
+    """The wire form of a path that leaves HTTP to another layer."""
+    return frame
+
+
+def as_chunk(frame: bytes) -> bytes:
+    """The wire form of a path that writes HTTP/1.1 itself: one chunk of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(frame), frame)
+
+
+def joined(chunks: bytes) -> bytes:
+    """What stands in whole chunks: for HTTP/1.0, which knows none."""
+    parts: list[bytes] = []
+    at = 0
+    while at < len(chunks):
+        begin = chunks.index(b"\r\n", at) + 2
+        end = begin + int(chunks[at : begin - 2], 16)
+        parts.append(chunks[begin:end])
+        at = end + 2
+    return b"".join(parts)
+
+
+class Frames:
+    """Makes frames in one wire form."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def order(self, event: Event) -> bytes:
+        """An order event.
+
+        Raises:
+            FrameError: a part of it holds a line end.
+        """
+        event_id, kind, line = event
+        return self._wire(encode_frame(kind, line, event_id))
+
+    def opening(self, retry_ms: int, hello: Hello) -> bytes:
+        """A stream's first bytes: `retry:` and hello."""
+        return self._wire(encode_retry(retry_ms) + encode_frame(HELLO, msgspec.json.encode(hello)))
+
+    def heartbeat(self, watermark: float) -> bytes:
+        """Silence, proven up to `watermark` (seconds, the database's clock)."""
+        data = msgspec.json.encode(Heartbeat(rfc3339(watermark)))
+        return self._wire(encode_frame(HEARTBEAT, data))
+
+    def sync_required(self, reason: SyncRequired) -> bytes:
+        """The last frame of a stream that cannot be continued."""
+        return self._wire(encode_frame(SYNC_REQUIRED, msgspec.json.encode(reason)))
+
+    def bye(self, reason: ByeReason, reconnect_after_ms: int) -> bytes:
+        """The last frame of a stream that ends as planned."""
+        return self._wire(encode_frame(BYE, msgspec.json.encode(Bye(reason, reconnect_after_ms))))

@@ -1,0 +1,1 @@
+"""The streams: who may open one, how long it lives, when it ends."""

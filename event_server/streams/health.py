@@ -1,0 +1,38 @@
+"""Whether this server may promise anything: warm, its watermark young enough, and not draining."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from event_server.replay.hub import Hub
+
+State = Literal["ok", "warming", "degraded", "draining"]
+
+
+class Health:
+    """The server's state, judged whenever it is asked for.
+
+    Degraded begins above `degraded_after_s` of lag and ends below half of it, so that a lag at the
+    limit does not end streams again and again.
+    """
+
+    def __init__(self, hub: Hub, degraded_after_s: float) -> None:
+        self._hub = hub
+        self._limit_s = degraded_after_s
+        self._degraded = False
+        self.draining = False
+        self.trouble: Callable[[], str | None] = lambda: None
+        """Why streams cannot be begun although the state may be ok; None: they can. Open streams
+        go on: a part that has failed once starts anew, and the state tells when it matters."""
+
+    def state(self, now: float) -> State:
+        """The state at `now` (monotonic seconds)."""
+        if self.draining:
+            return "draining"
+        if not self._hub.warm:
+            return "warming"
+        lag = self._hub.lag(now)
+        limit = self._limit_s / 2 if self._degraded else self._limit_s
+        self._degraded = lag is None or lag > limit
+        return "degraded" if self._degraded else "ok"

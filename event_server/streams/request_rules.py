@@ -1,0 +1,208 @@
+"""A stream request, judged: who may follow what, from where, and for how long. Pure.
+
+The ticket says which channels; the positions are the ticket's cursor, overridden by `lastEventId`
+(a cursor, an event id, or a bare seq where the ticket has one channel), overridden in turn by the
+`Last-Event-ID` header, which an EventSource sends by itself when it reconnects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+from client_sdk.contract.channel import parse_channel, parse_seq
+from client_sdk.contract.cursor import parse_cursor
+from client_sdk.contract.errors import ChannelError, CursorError, TicketError
+from client_sdk.contract.stream import ByeReason
+from event_server.errors import RefusedError
+from server_common.kafka_records import partition_of
+from server_common.limits import EVENTS_QUERY_BYTES
+from server_common.stream_placement import StreamNodes
+from server_common.tickets import Ticket, TicketKeys
+
+MAX_QUERY_BYTES: Final = EVENTS_QUERY_BYTES
+"""The longest query: a ticket and a cursor, both for the most channels there may be."""
+MAX_PARAMETERS: Final = 16
+
+RECONNECT_MS: Final[Mapping[ByeReason, tuple[int, int]]] = {
+    "timeout": (0, 500),
+    "expired": (0, 500),
+    "drain": (0, 2_000),
+    "slow": (500, 3_000),
+    "degraded": (1_000, 5_000),
+}
+"""How long a client waits after `bye`, picked evenly between the two, by reason."""
+
+Uniform = Callable[[float, float], float]
+"""A random number evenly between two (`random.uniform`)."""
+
+
+class StreamRequest(Struct, frozen=True):
+    """What a request asks for, not judged yet."""
+
+    ticket: str
+    last_event_id: str
+    header: str
+
+
+class Accepted(Struct, frozen=True):
+    """A request that may be served."""
+
+    ticket: Ticket
+    positions: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which partitions of how many this server reads."""
+
+    partitions: int
+    owned: frozenset[int]
+    fleet: StreamNodes | None = None
+    """Who carries the others, if that is known."""
+
+    def owns(self, channel: str) -> bool:
+        """Whether the channel's events come to this server.
+
+        Raises:
+            ChannelError: it is not a channel name.
+        """
+        if len(self.owned) == self.partitions:
+            return True
+        return partition_of(parse_channel(channel).store_id, self.partitions) in self.owned
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long streams last and how their clients are told to come back."""
+
+    lifetime_s: tuple[float, float]
+    retry_ms: tuple[int, int]
+    uniform: Uniform
+
+    def lifetime(self) -> float:
+        """One stream's lifetime in seconds: spread widely, so that a storm does not come back."""
+        return self.uniform(*self.lifetime_s)
+
+    def retry(self) -> int:
+        """One stream's `retry:` in milliseconds."""
+        return round(self.uniform(*self.retry_ms))
+
+    def reconnect(self, reason: ByeReason) -> int:
+        """When the client may come back after this `bye`, in milliseconds."""
+        return round(self.uniform(*RECONNECT_MS[reason]))
+
+
+def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
+    """Read a request's query string and its Last-Event-ID header (empty: there is none).
+
+    Unknown parameters are left alone: pages add their own to get past caches.
+
+    Raises:
+        RefusedError: the query is not readable, too long, or names a parameter of ours twice.
+    """
+    if len(query) > MAX_QUERY_BYTES:
+        raise RefusedError("bad-request", f"the query is longer than {MAX_QUERY_BYTES} bytes")
+    try:
+        pairs = parse_query(query.decode("ascii"))
+    except ValueError as error:
+        raise RefusedError("bad-request", f"the query is malformed: {error}") from error
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in ("ticket", "lastEventId"):
+            continue
+        if name in found:
+            raise RefusedError("bad-request", f"{name} may be given once")
+        found[name] = value
+    return StreamRequest(
+        found.get("ticket", ""), found.get("lastEventId", ""), last_event_id_header.strip()
+    )
+
+
+def parse_query(text: str) -> list[tuple[str, str]]:
+    """The parameters of a query, as `urllib.parse.parse_qsl` reads them, at a third of its price.
+
+    Raises:
+        ValueError: there are too many, or one is not UTF-8.
+    """
+    if text.count("&") >= MAX_PARAMETERS:
+        raise ValueError(f"there are more than {MAX_PARAMETERS} parameters")
+    pairs = []
+    for part in text.split("&"):
+        name, _, value = part.partition("=")
+        if part:
+            pairs.append((_decoded(name), _decoded(value)))
+    return pairs
+
+
+def _decoded(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    return unquote(text.replace("+", " "), errors="strict")
+
+
+def refuse_body(content_length: str, transfer_encoding: str) -> None:
+    """Hold a request's framing headers (empty: there is none) against a body.
+
+    Raises:
+        RefusedError: it has one.
+    """
+    if transfer_encoding or content_length.strip() not in ("", "0"):
+        raise RefusedError("bad-request", "a stream's request has no body")
+
+
+def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Placement) -> Accepted:
+    """Judge a request at `time` (seconds, the database's clock).
+
+    Raises:
+        RefusedError: the ticket or a position is bad, or the channels are another server's.
+    """
+    if not request.ticket:
+        raise RefusedError(
+            "bad-ticket", "send the ticket that Fetch Sync returned: /v1/stream?ticket=…"
+        )
+    try:
+        ticket = keys.verify(request.ticket, time)
+    except TicketError as error:
+        raise RefusedError("bad-ticket", str(error)) from error
+    if not ticket.cursor:
+        raise RefusedError("bad-ticket", "the ticket names no channel")
+    _check_placement(ticket, placement)
+    positions = {
+        **ticket.cursor,
+        **_positions(request.last_event_id, ticket, "lastEventId"),
+        **_positions(request.header, ticket, "Last-Event-ID"),
+    }
+    return Accepted(ticket, positions)
+
+
+def _check_placement(ticket: Ticket, placement: Placement) -> None:
+    try:
+        stray = next((c for c in ticket.cursor if not placement.owns(c)), None)
+        if stray is None:
+            return
+        fleet = placement.fleet
+        url = fleet.url_for(map(parse_channel, ticket.cursor)) if fleet is not None else None
+    except ChannelError as error:
+        raise RefusedError("bad-ticket", str(error)) from error
+    raise RefusedError(
+        "misdirected",
+        f"this server does not carry {stray}: sync again and take its stream.url",
+        url=url,
+    )
+
+
+def _positions(text: str, ticket: Ticket, name: str) -> dict[str, int]:
+    try:
+        bare = text and "@" not in text and len(ticket.cursor) == 1
+        cursor = {next(iter(ticket.cursor)): parse_seq(text)} if bare else parse_cursor(text)
+    except CursorError as error:
+        raise RefusedError("bad-cursor", f"{name}: {error}") from error
+    for channel in cursor:
+        if channel not in ticket.cursor:
+            raise RefusedError("forbidden", f"{name} names {channel}, which the ticket does not")
+    return cursor

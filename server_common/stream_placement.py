@@ -1,0 +1,51 @@
+"""Which event server carries which partitions, so that a fleet grows without reading everything.
+
+Core sends each client to a server that carries all of its channels; a server that was asked for
+another one's answers 421 and says where to go. Both read the same map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from client_sdk.contract.channel import Channel
+from server_common.kafka_records import partition_of
+
+
+class StreamNodes:
+    """The event servers of a fleet.
+
+    Args:
+        nodes: the URL of each server's streams, with the partitions that it carries.
+        partitions: how many there are in all.
+        choose: picks one of several.
+
+    Raises:
+        ValueError: a node names a partition that there is not, or a partition has no node.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Iterable[int]],
+        partitions: int,
+        choose: Callable[[Sequence[str]], str],
+    ) -> None:
+        self._carriers = {url: frozenset(carried) for url, carried in nodes.items()}
+        self._partitions = partitions
+        self._choose = choose
+        carried = frozenset().union(*self._carriers.values())
+        stray = sorted(carried - set(range(partitions)))
+        if stray:
+            raise ValueError(f"there is no partition {stray[0]}: they are 0 to {partitions - 1}")
+        missing = sorted(set(range(partitions)) - carried)
+        if missing:
+            raise ValueError(f"no node carries partition {missing[0]}")
+
+    def url_for(self, channels: Iterable[Channel]) -> str | None:
+        """A server that carries all of these channels; None: each carries only some.
+
+        A store and its tables always share a partition.
+        """
+        wanted = {partition_of(channel.store_id, self._partitions) for channel in channels}
+        fitting = [url for url, carried in self._carriers.items() if wanted <= carried]
+        return self._choose(fitting) if fitting else None

@@ -1,0 +1,101 @@
+"""Stream tickets: proof of permission and of a recent sync in one.
+
+A ticket is a JWS in compact form (RFC 7515, HS256) that Core signs with a key which no access token
+is signed with. It is bound to the channels, to the epoch and to the cursor the sync ended at. Its
+times are the database's, as is the watermark, so an event server judges it without trusting any
+other clock. Verification is on the path of every connect: the header is compared with the exact
+bytes that Core writes for that key, never interpreted, so there is no algorithm to confuse.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from client_sdk.contract.errors import TicketError
+from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.limits import MAX_TICKET_CHARS
+
+
+class Ticket(Struct, frozen=True):
+    """What a ticket says. Times are seconds since the Unix epoch by the database's clock."""
+
+    epoch: str
+    cursor: dict[str, int]
+    """The channels that may be streamed, each with the seq the sync ended at."""
+    issued_at: float
+    """When the sync read the log: all committed before it is at or below the cursor."""
+    expires_at: float
+    subject: str
+
+
+_decoder: Final = msgspec.json.Decoder(Ticket)
+
+
+class TicketKeys:
+    """The ring of ticket keys by `kid`: one signs, all verify, so that keys can be rotated.
+
+    Raises:
+        TicketError: no key, an unknown signing key, or a key shorter than 32 bytes.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes], signing_kid: str) -> None:
+        if signing_kid not in keys:
+            raise TicketError(f"the signing key {signing_kid!r} is not among the ticket keys")
+        for kid, key in keys.items():
+            if len(key) < 32:
+                raise TicketError(f"the ticket key {kid!r} is shorter than 32 bytes")
+        # A state that has taken the key in already is copied for less than a new one is made.
+        self._by_header = {
+            _header(kid): hmac.new(key, digestmod="sha256") for kid, key in keys.items()
+        }
+        self._signing_header = _header(signing_kid)
+        self._signing_key = self._by_header[self._signing_header]
+
+    def sign(self, ticket: Ticket) -> str:
+        """The ticket as text for a URL."""
+        signed = self._signing_header + b"." + _encode(msgspec.json.encode(ticket))
+        return (signed + b"." + _encode(_mac(self._signing_key, signed))).decode()
+
+    def verify(self, text: str, now: float) -> Ticket:
+        """Read a ticket at `now` (seconds, the database's clock).
+
+        Raises:
+            TicketError: malformed, signed by none of our keys, or expired.
+        """
+        if len(text) > MAX_TICKET_CHARS or not text.isascii():
+            raise TicketError("the ticket is malformed")
+        signed, _, signature = text.encode().rpartition(b".")
+        header, _, payload = signed.partition(b".")
+        key = self._by_header.get(header)
+        if key is None:
+            raise TicketError("the ticket was not signed by a key of this system")
+        if not hmac.compare_digest(_encode(_mac(key, signed)), signature):
+            raise TicketError("the ticket's signature is wrong")
+        try:
+            ticket = decode(_decoder, urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
+        except (Base64Error, msgspec.DecodeError) as error:
+            raise TicketError("the ticket is malformed") from error
+        if now >= ticket.expires_at:
+            raise TicketError("the ticket has expired: sync again for a new one")
+        return ticket
+
+
+def _header(kid: str) -> bytes:
+    return _encode(msgspec.json.encode({"alg": "HS256", "kid": kid, "typ": "yabam-ticket"}))
+
+
+def _mac(key: hmac.HMAC, signed: bytes) -> bytes:
+    mac = key.copy()
+    mac.update(signed)
+    return mac.digest()
+
+
+def _encode(raw: bytes) -> bytes:
+    return urlsafe_b64encode(raw).rstrip(b"=")
