@@ -1,6 +1,6 @@
 """What the machine can do: start and end syncs and streams, pause, poll, end. Pure.
 
-`machine.py` decides when.
+`rules.py` decides when.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LONG_FAULT: Final = 3
 """After so many failed syncs in a row the next good one makes the stream's failures old news."""
 
 
-class Conduct:
+class Actions:
     """The state of one client, and what can be done with it.
 
     Args:
@@ -58,224 +58,220 @@ class Conduct:
         self.last_failure: Failure | None = None
         self.knowledge = Knowledge()
         self.watermark: datetime | None = None
-        self._settings = settings
-        self._uniform = uniform
-        self._intake = Intake(positions, epoch)
-        self._sync = SyncTrack()
-        self._stream = StreamTrack()
-        self._pressure = Pressure(settings.max_pending)
-        self._restarts = Restarts(settings.healthy_after)
-        self._now = float("-inf")
-        self._probe_at = 0.0
-        self._kept_away_until = 0.0
-        self._poll_after_s = 1.0
-        self._needs_token = False
-        self._stream_backoff = Backoff(settings, uniform)
-        self._sync_backoff = Backoff(settings, uniform)
-        self._healing = Healing(settings, uniform)
-        self._out: list[Command] = []
+        self.settings = settings
+        self.uniform = uniform
+        self.intake = Intake(positions, epoch)
+        self.sync = SyncTrack()
+        self.stream = StreamTrack()
+        self.pressure = Pressure(settings.max_pending)
+        self.restarts = Restarts(settings.healthy_after)
+        self.now = float("-inf")
+        self.probe_at = 0.0
+        self.kept_away_until = 0.0
+        self.poll_after_s = 1.0
+        self.needs_token = False
+        self.stream_backoff = Backoff(settings, uniform)
+        self.sync_backoff = Backoff(settings, uniform)
+        self.healing = Healing(settings, uniform)
+        self.out: list[Command] = []
 
     @property
     def positions(self) -> Positions:
         """What has been taken in."""
-        return self._intake.positions
+        return self.intake.positions
 
     @property
     def epoch(self) -> str | None:
         """The epoch of the positions."""
-        return self._intake.epoch
+        return self.intake.epoch
 
     @property
     def counters(self) -> Counters:
         """What happened so far."""
-        return self._intake.counters
-
-    @property
-    def pending(self) -> int:
-        """Changes that were delivered and are not acknowledged."""
-        return self._pressure.pending
-
-    @property
-    def diverged(self) -> int:
-        """Channels that begin anew because their orders had another digest."""
-        return self._intake.diverged
-
-    @property
-    def paused(self) -> bool:
-        """Whether it waits for the consumer, and for nothing else."""
-        return self._pressure.paused
-
-    @property
-    def deadline(self) -> float:
-        """When the machine wants a Tick; infinity: not at all."""
-        if self.state in (State.CLOSED, State.FAILED):
-            return NEVER
-        return min(self._sync.due_at, self._sync.deadline, self._stream.deadline)
+        return self.intake.counters
 
     @property
     def failing(self) -> bool:
         """Whether the last sync failed: the client cannot know what it misses."""
-        return self._sync_backoff.failures > 0
+        return self.sync_backoff.failures > 0
+
+    def begin(self, now: float) -> float:
+        """Begin with the next input; the time that it comes at: it never goes back."""
+        self.now = max(now, self.now)
+        self.out = []
+        return self.now
 
     # ── syncs ────────────────────────────────────────────────────────────────
 
-    def _go_sync(self, now: float, after_s: float) -> None:
+    def go_sync(self, now: float, after_s: float) -> None:
         """Sync after a while; the polling state goes on polling, any other becomes SYNCING."""
         if self.state is not State.POLLING:
             self.state = State.SYNCING
         if after_s > 0.0:
-            self._sync.due_at = now + after_s
+            self.sync.due_at = now + after_s
         else:
-            self._sync_or_pause(now)
+            self.sync_or_pause(now)
 
-    def _sync_or_pause(self, now: float) -> None:
-        self._sync.due_at = NEVER
-        if self._pressure.full:
-            self._pause()
-        elif not (self._sync.active or self._pressure.paused):
-            self._start_sync(now)
+    def sync_or_pause(self, now: float) -> None:
+        """Sync now, unless the consumer is behind or a sync is under way."""
+        self.sync.due_at = NEVER
+        if self.pressure.full:
+            self.pause()
+        elif not (self.sync.active or self.pressure.paused):
+            self.start_sync(now)
 
-    def _start_sync(self, now: float) -> None:
-        question = self._intake.question()
-        self._sync.fills = question.fills
-        self._sync.new_token = self._needs_token
-        self._sync.wait_s = 0.0 if question.fills else self._wait(now)
-        self._sync.begin(now, self._settings.sync_timeout + self._sync.wait_s)
-        self._out.append(
+    def start_sync(self, now: float) -> None:
+        """Ask Core."""
+        question = self.intake.question()
+        self.sync.fills = question.fills
+        self.sync.new_token = self.needs_token
+        self.sync.wait_s = 0.0 if question.fills else self.wait(now)
+        self.sync.begin(now, self.settings.sync_timeout + self.sync.wait_s)
+        self.out.append(
             StartSync(
-                self._sync.generation,
+                self.sync.generation,
                 question.after,
                 question.epoch,
-                self._sync.wait_s,
-                self._needs_token,
+                self.sync.wait_s,
+                self.needs_token,
             )
         )
 
-    def _wait(self, now: float) -> float:
+    def wait(self, now: float) -> float:
         """How long Core may hold the answer: never while something else waits for it."""
-        if self.state is not State.POLLING or self._stream.open or self.failing:
+        if self.state is not State.POLLING or self.stream.open or self.failing:
             return 0.0
         # The next try of the stream needs a ticket, so an answer, by then.
-        return min(self._settings.long_poll, max(0.0, self._probe_at - now))
+        return min(self.settings.long_poll, max(0.0, self.probe_at - now))
 
-    def _cancel_sync(self) -> None:
-        if self._sync.active:
-            self._out.append(CancelSync(self._sync.generation))
-            self._sync.end()
+    def cancel_sync(self) -> None:
+        """End the sync under way, if there is one; its answer does not count."""
+        if self.sync.active:
+            self.out.append(CancelSync(self.sync.generation))
+            self.sync.end()
 
-    def _sync_has_failed(self, failure: Failure, now: float) -> None:
+    def sync_has_failed(self, failure: Failure, now: float) -> None:
+        """Try again with back-off; replace a refused token once; end if refused for good."""
         self.counters.sync_failures += 1
-        self._note(failure)
-        fresh, unauthorized = self._sync.new_token, failure.kind == "unauthorized"
+        self.note(failure)
+        fresh, unauthorized = self.sync.new_token, failure.kind == "unauthorized"
         if fresh and failure.kind not in ("token", "unreachable"):
-            self._needs_token = False
+            self.needs_token = False
         if failure.kind == "refused" or (unauthorized and fresh):
-            self._end(State.FAILED, failure)
+            self.end(State.FAILED, failure)
         elif unauthorized:
-            self._needs_token = True
-            self._go_sync(now, 0.0)
+            self.needs_token = True
+            self.go_sync(now, 0.0)
         else:
-            delay = self._sync_backoff.failed(now)
-            self._go_sync(now, max(delay, failure.retry_after or 0.0))
+            delay = self.sync_backoff.failed(now)
+            self.go_sync(now, max(delay, failure.retry_after or 0.0))
 
-    def _polled(self, response: SyncResponse, news: bool, now: float) -> None:
+    def polled(self, response: SyncResponse, news: bool, now: float) -> None:
         """A poll is done: go LIVE if the stream has proven itself, else poll on and perhaps try."""
-        hello_at = self._stream.hello_at
-        if hello_at is not None and self._sync.began_at >= hello_at:
-            self._go_live(now)
+        hello_at = self.stream.hello_at
+        if hello_at is not None and self.sync.began_at >= hello_at:
+            self.go_live(now)
             return
         # A long poll that was answered early and brought nothing was not held: do not spin.
-        held = now - self._sync.began_at >= self._sync.wait_s / 2
-        if self._sync.wait_s > 0.0 and (news or held):
-            self._sync.due_at = now + self._uniform(0.0, LONG_POLL_GAP_S)
+        held = now - self.sync.began_at >= self.sync.wait_s / 2
+        if self.sync.wait_s > 0.0 and (news or held):
+            self.sync.due_at = now + self.uniform(0.0, LONG_POLL_GAP_S)
         else:
-            jitter = self._settings.poll_jitter
-            self._sync.due_at = now + self._poll_after_s * self._uniform(1 - jitter, 1 + jitter)
-        if now >= self._probe_at and not (self._stream.open or self._pressure.full):
-            self._open_stream(response, now)
+            jitter = self.settings.poll_jitter
+            self.sync.due_at = now + self.poll_after_s * self.uniform(1 - jitter, 1 + jitter)
+        if now >= self.probe_at and not (self.stream.open or self.pressure.full):
+            self.open_stream(response, now)
 
     # ── streams ──────────────────────────────────────────────────────────────
 
-    def _open_stream(self, response: SyncResponse, now: float) -> None:
+    def open_stream(self, response: SyncResponse, now: float) -> None:
+        """Open a stream with the ticket of this answer, if it has one."""
         if response.stream is None:
             return
-        self._stream.begin(now, self._settings.connect_timeout)
+        self.stream.begin(now, self.settings.connect_timeout)
         grant = response.stream
-        self._out.append(
-            OpenStream(self._stream.generation, grant.url, grant.ticket, self.positions.known)
+        self.out.append(
+            OpenStream(self.stream.generation, grant.url, grant.ticket, self.positions.known)
         )
 
-    def _drop_stream(self) -> None:
-        if self._stream.open:
-            self._out.append(CloseStream(self._stream.generation))
-            self._stream.end()
+    def drop_stream(self) -> None:
+        """End the stream, if there is one."""
+        if self.stream.open:
+            self.out.append(CloseStream(self.stream.generation))
+            self.stream.end()
 
-    def _go_live(self, now: float) -> None:
+    def go_live(self, now: float) -> None:
+        """The stream has proven itself."""
         self.state = State.LIVE
-        self._sync.due_at = NEVER
-        self._stream_backoff.well(now)
+        self.sync.due_at = NEVER
+        self.stream_backoff.well(now)
 
-    def _stream_has_failed(self, failure: Failure, now: float) -> None:
+    def stream_has_failed(self, failure: Failure, now: float) -> None:
+        """Try again with back-off; poll after several failures, or where the server is busy."""
         self.counters.stream_failures += 1
-        self._note(failure)
-        self._kept_away_until = now + (failure.retry_after or 0.0)
-        delay = max(self._stream_backoff.failed(now), failure.retry_after or 0.0)
-        enough = self._stream_backoff.failures >= self._settings.stream_failures
+        self.note(failure)
+        self.kept_away_until = now + (failure.retry_after or 0.0)
+        delay = max(self.stream_backoff.failed(now), failure.retry_after or 0.0)
+        enough = self.stream_backoff.failures >= self.settings.stream_failures
         if self.state is State.POLLING or failure.kind == "busy" or enough:
-            self._go_poll(now, delay)
+            self.go_poll(now, delay)
         else:
-            self._go_sync(now, delay)
+            self.go_sync(now, delay)
 
-    def _sync_again(self, failure: Failure, now: float) -> None:
+    def sync_again(self, failure: Failure, now: float) -> None:
         """Only a sync helps: at once the first time, with back-off when it keeps happening."""
-        self._stream_has_failed(failure, now)
-        if self._stream_backoff.failures == 1:
-            self._go_sync(now, 0.0)
+        self.stream_has_failed(failure, now)
+        if self.stream_backoff.failures == 1:
+            self.go_sync(now, 0.0)
 
-    def _go_poll(self, now: float, probe_after_s: float) -> None:
+    def go_poll(self, now: float, probe_after_s: float) -> None:
         """Poll from now on; the stream is tried again after a while."""
-        self._probe_at = now + probe_after_s
+        self.probe_at = now + probe_after_s
         if self.state is not State.POLLING:
             self.state = State.POLLING
-            self._sync_or_pause(now)
-        elif not self._sync.active and self._sync.due_at == NEVER:
-            self._sync.due_at = now + self._poll_after_s
+            self.sync_or_pause(now)
+        elif not self.sync.active and self.sync.due_at == NEVER:
+            self.sync.due_at = now + self.poll_after_s
 
-    def _try_stream_now(self, now: float) -> None:
+    def try_stream_now(self, now: float) -> None:
         """Try the stream with this answer's ticket, unless its server asked for more time."""
-        self._stream_backoff.forget()
-        self._probe_at = max(min(self._probe_at, now), self._kept_away_until)
+        self.stream_backoff.forget()
+        self.probe_at = max(min(self.probe_at, now), self.kept_away_until)
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    def _put_out(self, taken: Taken, now: float) -> None:
+    def put_out(self, taken: Taken, now: float) -> None:
+        """Hand out what an answer brought."""
         if taken.epoch_changed:
-            self._drop_stream()
+            self.drop_stream()
             self.knowledge.forget()
         for command in taken.commands:
             if isinstance(command, Deliver):
-                self._deliver(command)
+                self.deliver(command)
             else:
                 if isinstance(command, CheckDigest):
-                    self._healing.checked(command.channel)
-                self._out.append(command)
+                    self.healing.checked(command.channel)
+                self.out.append(command)
 
-    def _deliver(self, delivery: Deliver) -> None:
-        self._pressure.pending += 1
-        self._out.append(delivery)
+    def deliver(self, delivery: Deliver) -> None:
+        """Hand a change to the consumer."""
+        self.pressure.pending += 1
+        self.out.append(delivery)
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
         """The consumer does not keep up: no stream and no sync until it has caught up."""
-        self._pressure.paused = True
-        self._sync.due_at = NEVER
+        self.pressure.paused = True
+        self.sync.due_at = NEVER
         if self.state is not State.POLLING:
             self.state = State.SYNCING
 
-    def _note(self, failure: Failure) -> None:
+    def note(self, failure: Failure) -> None:
+        """Remember why something did not work."""
         self.last_failure = failure
 
-    def _end(self, state: State, cause: Failure | Exception | None) -> None:
-        self._drop_stream()
-        self._cancel_sync()
+    def end(self, state: State, cause: Failure | Exception | None) -> None:
+        """End everything."""
+        self.drop_stream()
+        self.cancel_sync()
         self.state = state
-        self._out.append(Finished(cause))
+        self.out.append(Finished(cause))

@@ -1,46 +1,47 @@
-"""The transition table: for each state and input the rule of `machine.py` that answers.
+"""The transition table: which inputs count in which states. Pure.
 
 It is total: a test holds that every state meets every input here. A dash means that the input says
-nothing in that state: it is of something that is over, or cannot come.
+nothing in that state: it is of something that is over, or cannot come. What an input leads to
+stands in `rules.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, get_args
 
 from client_sdk.machine.messages import Input, State
 
-IGNORE: Final = "-"
-
 _ROWS: Final = """
-                    IDLE     SYNCING          CONNECTING       LIVE           POLLING          CLOSED FAILED
-Start               start    -                -                -              -                -      -
-SyncDone            -        sync_done        -                -              sync_done        -      -
-SyncFailed          -        sync_failed      -                -              sync_failed      -      -
-StreamHello         -        -                hello            -              hello            -      -
-StreamEvent         -        -                -                event          event            -      -
-StreamHeartbeat     -        -                -                heartbeat      heartbeat        -      -
-StreamSyncRequired  -        -                sync_required    sync_required  sync_required    -      -
-StreamBye           -        -                bye              bye            bye              -      -
-StreamEnded         -        -                ended            ended          ended            -      -
-Tick                -        tick             tick             tick           tick             -      -
-Acknowledged        -        acknowledged     acknowledged     acknowledged   acknowledged     -      -
-Diverged            -        diverge          diverge          diverge        diverge          -      -
-GiveUp              give_up  give_up          give_up          give_up        give_up          -      -
-Close               close    close            close            close          close            -      close
-"""  # noqa: E501
+                    IDLE  SYNCING  CONNECTING  LIVE  POLLING  CLOSED  FAILED
+Start               x     -        -           -     -        -       -
+SyncDone            -     x        -           -     x        -       -
+SyncFailed          -     x        -           -     x        -       -
+StreamHello         -     -        x           -     x        -       -
+StreamEvent         -     -        -           x     x        -       -
+StreamHeartbeat     -     -        -           x     x        -       -
+StreamSyncRequired  -     -        x           x     x        -       -
+StreamBye           -     -        x           x     x        -       -
+StreamEnded         -     -        x           x     x        -       -
+Tick                -     x        x           x     x        -       -
+Acknowledged        -     x        x           x     x        -       -
+Diverged            -     x        x           x     x        -       -
+GiveUp              x     x        x           x     x        -       -
+Close               x     x        x           x     x        -       x
+"""
 
 
-def _read(rows: str) -> dict[tuple[State, type[Input]], str]:
-    inputs = {signal.__name__: signal for signal in get_args(Input)}
+def _read(rows: str) -> dict[type[Input], frozenset[State]]:
+    inputs: dict[str, type[Input]] = {signal.__name__: signal for signal in get_args(Input)}
     head, *lines = rows.strip("\n").splitlines()
     states = [State[name] for name in head.split()]
     return {
-        (state, inputs[name]): rule
-        for name, *rules in map(str.split, lines)
-        for state, rule in zip(states, rules, strict=True)
+        inputs[name]: frozenset(
+            state for state, mark in zip(states, marks, strict=True) if mark == "x"
+        )
+        for name, *marks in map(str.split, lines)
     }
 
 
-TABLE: Final = _read(_ROWS)
-"""The rule for each state and input, by name; `IGNORE` for none."""
+COUNTS: Final[Mapping[type[Input], frozenset[State]]] = _read(_ROWS)
+"""The states in which each input counts; in all others it is ignored."""

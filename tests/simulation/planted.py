@@ -7,9 +7,12 @@ from typing import Final
 
 from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.sync import SyncResponse
+from client_sdk.machine.actions import Actions
 from client_sdk.machine.attempts import NEVER
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
+    Command,
+    Input,
     OpenStream,
     State,
     StreamHeartbeat,
@@ -28,26 +31,34 @@ Uniform = Callable[[float, float], float]
 Starts = Mapping[str, int | None]
 
 
+class _ActionsWithoutSync(Actions):
+    _last: OpenStream | None = None
+
+    def open_stream(self, response: SyncResponse, now: float) -> None:
+        super().open_stream(response, now)
+        self._last = next((c for c in self.out if isinstance(c, OpenStream)), self._last)
+
+    def go_sync(self, now: float, after_s: float) -> None:
+        if self._last is None or self.state is not State.LIVE:
+            super().go_sync(now, after_s)
+            return
+        self.stream.begin(now, self.settings.connect_timeout)
+        self.state = State.CONNECTING
+        self.out.append(
+            OpenStream(
+                self.stream.generation, self._last.url, self._last.ticket, self.positions.known
+            )
+        )
+
+
 class ConnectsWithoutSync(Machine):
     """Goes back to the stream with the ticket that it still has."""
 
-    _last: OpenStream | None = None
-
-    def _open_stream(self, response: SyncResponse, now: float) -> None:
-        super()._open_stream(response, now)
-        self._last = next((c for c in self._out if isinstance(c, OpenStream)), self._last)
-
-    def _go_sync(self, now: float, after_s: float) -> None:
-        if self._last is None or self.state is not State.LIVE:
-            super()._go_sync(now, after_s)
-            return
-        self._stream.begin(now, self._settings.connect_timeout)
-        self.state = State.CONNECTING
-        self._out.append(
-            OpenStream(
-                self._stream.generation, self._last.url, self._last.ticket, self.positions.known
-            )
-        )
+    def __init__(
+        self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
+    ) -> None:
+        super().__init__(positions, epoch, settings, uniform)
+        self._client = _ActionsWithoutSync(positions, epoch, settings, uniform)
 
 
 class _LoosePositions(Positions):
@@ -65,7 +76,7 @@ class AcceptsNextButOne(Machine):
         self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
     ) -> None:
         super().__init__(positions, epoch, settings, uniform)
-        self._intake.positions = _LoosePositions(positions)
+        self._client.intake.positions = _LoosePositions(positions)
 
 
 class _IntakeByOrder(Intake):
@@ -89,30 +100,35 @@ class DeduplicatesByOrder(Machine):
         self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
     ) -> None:
         super().__init__(positions, epoch, settings, uniform)
-        self._intake = _IntakeByOrder(positions, epoch)
+        self._client.intake = _IntakeByOrder(positions, epoch)
 
 
 class IgnoresWatermark(Machine):
     """Believes a stream for as long as the connection stands."""
 
-    def _hello(self, signal: StreamHello, now: float) -> None:
-        super()._hello(signal, now)
-        if self._stream.hello_at is not None:
-            self._stream.deadline = now + FOR_EVER_S
+    def handle(self, signal: Input, now: float) -> list[Command]:
+        commands = super().handle(signal, now)
+        stream = self._client.stream
+        if isinstance(signal, StreamHello | StreamHeartbeat) and stream.hello_at is not None:
+            stream.deadline = now + FOR_EVER_S
+        return commands
 
-    def _heartbeat(self, signal: StreamHeartbeat, now: float) -> None:
-        super()._heartbeat(signal, now)
-        if self._stream.hello_at is not None:
-            self._stream.deadline = now + FOR_EVER_S
+
+class _ActionsThatStopPolling(Actions):
+    def polled(self, response: SyncResponse, news: bool, now: float) -> None:
+        super().polled(response, news, now)
+        if self.stream.open:
+            self.sync.due_at = NEVER
 
 
 class StopsPollingFirst(Machine):
     """Stops polling as soon as a stream is tried, like others do."""
 
-    def _polled(self, response: SyncResponse, news: bool, now: float) -> None:
-        super()._polled(response, news, now)
-        if self._stream.open:
-            self._sync.due_at = NEVER
+    def __init__(
+        self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
+    ) -> None:
+        super().__init__(positions, epoch, settings, uniform)
+        self._client = _ActionsThatStopPolling(positions, epoch, settings, uniform)
 
 
 class _HubWithoutRingCheck(Hub):

@@ -193,7 +193,8 @@ def inputs(node: Node) -> list[tuple[Input, float]]:
 def _key(node: Node) -> tuple[object, ...]:
     """What decides what happens next; times as what is left of them."""
     machine = node.machine
-    sync, stream = machine._sync, machine._stream
+    client = machine._client
+    sync, stream = client.sync, client.stream
     return (
         machine.state,
         machine.epoch == EPOCH,
@@ -203,11 +204,11 @@ def _key(node: Node) -> tuple[object, ...]:
         (sync.active, sync.fills, sync.new_token),
         (_left(sync.due_at, node), _left(sync.deadline, node)),
         (stream.open, stream.hello_at is None, stream.events > 0, _left(stream.deadline, node)),
-        machine._needs_token,
-        min(machine._stream_backoff.failures, MOST_FAILURES),
-        min(machine._sync_backoff.failures, MOST_FAILURES),
+        client.needs_token,
+        min(client.stream_backoff.failures, MOST_FAILURES),
+        min(client.sync_backoff.failures, MOST_FAILURES),
         node.synced,
-        _left(machine._probe_at, node),
+        _left(client.probe_at, node),
     )
 
 

@@ -20,9 +20,9 @@ COMES_BACK: Final = Protection(
     "the client neither takes a stream's end for one nor a silent stream for a failed one",
     (
         Patch(
-            "client_sdk/machine/machine.py",
-            '        """The stream broke or could not be had."""\n',
-            '        """The stream broke or could not be had."""\n        return\n',
+            "client_sdk/machine/rules.py",
+            '    """The stream broke or could not be had."""\n',
+            '    """The stream broke or could not be had."""\n    return\n',
         ),
         CLIENT_WAITS_FOR_EVER,
     ),

@@ -1,0 +1,222 @@
+"""What each input leads to: one function for each. Pure.
+
+`transitions.py` says in which states an input counts, and `actions.py` what can be done. Syncs and
+streams carry a generation: what comes from an older one is ignored.
+
+Every way back has a guard, so that no mistake of a server becomes a tight loop: a failure, a gap, a
+sync-required and a wrong digest come with back-off, a page must bring something, a stream that
+brought nothing new and ends at once has failed, channels that begin anew again and again are a
+fault, and what a server says about waiting is kept within bounds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from client_sdk.machine.actions import LONG_FAULT, POLL_AFTER_MS, Actions
+from client_sdk.machine.messages import (
+    Acknowledged,
+    Close,
+    Deliver,
+    Diverged,
+    Failure,
+    GiveUp,
+    Start,
+    State,
+    StreamBye,
+    StreamEnded,
+    StreamEvent,
+    StreamHeartbeat,
+    StreamHello,
+    StreamSyncRequired,
+    SyncDone,
+    SyncFailed,
+    Tick,
+)
+from client_sdk.machine.sequencing import Verdict
+
+MOST_RECONNECT_MS: Final = 60_000
+"""The longest that a `bye` can keep a client away."""
+
+
+def start(client: Actions, signal: Start, now: float) -> None:
+    """IDLE → SYNCING: always sync before anything else."""
+    client.go_sync(now, 0.0)
+
+
+def sync_done(client: Actions, signal: SyncDone, now: float) -> None:
+    """Take the answer in; then connect, poll on, or ask for more."""
+    if not client.sync.is_current(signal.generation):
+        return
+    response, fills = signal.response, client.sync.fills
+    client.sync.end()
+    taken = client.intake.fill(response) if fills else client.intake.take(response)
+    client.put_out(taken, now)
+    fault = taken.fault
+    if taken.restarted and client.restarts.too_many(now):
+        fault = fault or "channels begin anew again and again"
+    if fault is not None:
+        client.sync_has_failed(Failure("malformed", fault), now)
+        return
+    if client.sync_backoff.failures >= LONG_FAULT:
+        # What broke the syncs broke the streams, too: their back-off must not come on top.
+        client.try_stream_now(now)
+    client.sync_backoff.forget()
+    client.needs_token = False
+    least, most = POLL_AFTER_MS
+    client.poll_after_s = min(max(response.poll_after_ms, least), most) / 1000
+    if fills or response.has_more:
+        client.sync_or_pause(now)
+        return
+    client.knowledge.proven(response.server_time, now)
+    if client.state is State.POLLING:
+        client.polled(response, taken.news, now)
+    elif response.stream is None:
+        client.go_poll(now, client.stream_backoff.failed(now))
+    elif client.pressure.full:
+        client.pause()
+    else:
+        client.state = State.CONNECTING
+        client.open_stream(response, now)
+
+
+def sync_failed(client: Actions, signal: SyncFailed, now: float) -> None:
+    """Try again later; a refused token is replaced once, a refusal for good ends it."""
+    if client.sync.is_current(signal.generation):
+        client.sync.end()
+        client.sync_has_failed(signal.failure, now)
+
+
+def hello(client: Actions, signal: StreamHello, now: float) -> None:
+    """CONNECTING → LIVE; beside POLLING the stream must still prove itself by a sync."""
+    if not client.stream.is_current(signal.generation) or client.stream.hello_at is not None:
+        return
+    if signal.epoch != client.epoch:
+        client.drop_stream()
+        failure = Failure("malformed", "the stream is of another epoch than the last sync")
+        client.stream_has_failed(failure, now)
+        return
+    client.stream.hello_at = now
+    client.stream.deadline = now + client.settings.watermark_timeout
+    client.watermark = signal.watermark
+    if client.state is State.CONNECTING:
+        client.go_live(now)
+    else:
+        # What was begun before the hello proves nothing; a waiting poll would hold us up.
+        client.cancel_sync()
+        client.sync_or_pause(now)
+
+
+def event(client: Actions, signal: StreamEvent, now: float) -> None:
+    """n+1 on top of n; a duplicate is dropped; a gap leads to a sync."""
+    if not client.stream.is_current(signal.generation) or client.stream.hello_at is None:
+        return
+    verdict = client.intake.take_event(signal.event)
+    if verdict is Verdict.APPLY:
+        client.stream.events += 1
+        client.deliver(Deliver(signal.event, client.epoch or ""))
+        if client.pressure.full:
+            client.drop_stream()
+            client.pause()
+    elif verdict is Verdict.GAP:
+        client.drop_stream()
+        client.sync_again(Failure("malformed", "the stream left a gap"), now)
+
+
+def heartbeat(client: Actions, signal: StreamHeartbeat, now: float) -> None:
+    """A watermark that moves proves the stream; one that stands still does not."""
+    if not client.stream.is_current(signal.generation) or client.stream.hello_at is None:
+        return
+    if client.watermark is None or signal.watermark > client.watermark:
+        client.watermark = signal.watermark
+        client.stream.deadline = now + client.settings.watermark_timeout
+        if client.state is State.LIVE:
+            client.knowledge.proven(signal.watermark, now)
+
+
+def sync_required(client: Actions, signal: StreamSyncRequired, now: float) -> None:
+    """Sync, then connect."""
+    if client.stream.is_current(signal.generation):
+        client.drop_stream()
+        failure = Failure("unreachable", f"the server says sync-required: {signal.reason}")
+        client.sync_again(failure, now)
+
+
+def bye(client: Actions, signal: StreamBye, now: float) -> None:
+    """The planned end: sync and connect again, spread by the server's word."""
+    if not client.stream.is_current(signal.generation):
+        return
+    too_short = client.stream.was_too_short(now, client.settings.short_stream)
+    client.drop_stream()
+    after_s = min(max(signal.reconnect_after_ms, 0), MOST_RECONNECT_MS) / 1000
+    if signal.reason == "degraded":
+        client.note(Failure("busy", "the server says bye: degraded"))
+        client.kept_away_until = now + after_s
+        client.go_poll(now, max(after_s, client.stream_backoff.failed(now)))
+    elif too_short:
+        failure = Failure("unreachable", f"the stream ended at once: bye {signal.reason}")
+        client.stream_has_failed(failure, now)
+    elif client.state is State.POLLING:
+        client.go_poll(now, after_s)
+    else:
+        client.go_sync(now, after_s)
+
+
+def ended(client: Actions, signal: StreamEnded, now: float) -> None:
+    """The stream broke or could not be had."""
+    if not client.stream.is_current(signal.generation):
+        return
+    client.stream.end()
+    if signal.failure.kind == "ticket":
+        client.sync_again(signal.failure, now)
+    else:
+        client.stream_has_failed(signal.failure, now)
+
+
+def tick(client: Actions, signal: Tick, now: float) -> None:
+    """A deadline came: a sync is due or overdue, or the stream is silent."""
+    if now >= client.sync.deadline:
+        client.cancel_sync()
+        client.sync_has_failed(Failure("unreachable", "the sync was not answered"), now)
+    if now >= client.stream.deadline:
+        said_hello = client.stream.hello_at is not None
+        client.drop_stream()
+        if said_hello:
+            client.note(Failure("unreachable", "the watermark stands still"))
+            client.counters.stream_failures += 1
+            client.go_poll(now, client.stream_backoff.failed(now))
+        else:
+            failure = Failure("unreachable", "the stream did not say hello in time")
+            client.stream_has_failed(failure, now)
+    if now >= client.sync.due_at:
+        client.sync_or_pause(now)
+
+
+def acknowledged(client: Actions, signal: Acknowledged, now: float) -> None:
+    """The consumer caught up; once half is done, a paused client syncs again."""
+    if client.pressure.acknowledged(signal.count):
+        client.sync_or_pause(now)
+
+
+def diverge(client: Actions, signal: Diverged, now: float) -> None:
+    """The book is wrong: take a snapshot; with back-off if that does not help."""
+    client.note(Failure("malformed", f"{signal.channel} differs from Core's digest"))
+    # Should a snapshot not help, the next one waits; all else goes on meanwhile.
+    heal = client.healing.may_begin(signal.channel, now)
+    if not client.intake.diverge(signal.channel, heal=heal):
+        return
+    client.healing.began(signal.channel, now)
+    client.drop_stream()
+    client.cancel_sync()
+    client.go_sync(now, 0.0)
+
+
+def give_up(client: Actions, signal: GiveUp, now: float) -> None:
+    """any → FAILED."""
+    client.note(Failure("consumer", str(signal.cause) or repr(signal.cause)))
+    client.end(State.FAILED, signal.cause)
+
+
+def close(client: Actions, signal: Close, now: float) -> None:
+    """any → CLOSED."""
+    client.end(State.CLOSED, None)
