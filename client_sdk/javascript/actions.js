@@ -1,7 +1,6 @@
 // What the machine can do: start and end syncs and streams, poll, end. Pure.
 //
-// machine.js decides when. As client_sdk/machine/actions.py and attempts.py. What begins with _ is the
-// machine's own.
+// rules.js decides when. As client_sdk/machine/actions.py and attempts.py.
 
 import { Intake } from "./sync_state.js";
 import { Healing } from "./healing.js";
@@ -77,7 +76,7 @@ class StreamTrack {
  * @param settings those of SETTINGS that differ
  * @param uniform (low, high) → a random number evenly between
  */
-export class Conduct {
+export class Actions {
   state = "idle";
   /** The newest failure {kind, detail, retryAfter}, or null. */
   lastFailure = null;
@@ -87,191 +86,196 @@ export class Conduct {
   certainAt = null;
 
   constructor(positions, epoch, settings, uniform) {
-    this._settings = { ...SETTINGS, ...settings };
-    this._uniform = uniform;
-    this._intake = new Intake(positions, epoch);
-    this._sync = new SyncTrack();
-    this._stream = new StreamTrack();
-    this._restarts = new Restarts(this._settings.healthyAfter);
-    this._now = -Infinity;
-    this._probeAt = 0;
-    this._keptAwayUntil = 0;
-    this._pollAfter = 1;
-    this._needsToken = false;
-    this._woken = false;
-    this._streamBackoff = new Backoff(this._settings, uniform);
-    this._syncBackoff = new Backoff(this._settings, uniform);
-    this._healing = new Healing(this._settings, uniform);
-    this._out = [];
+    this.settings = { ...SETTINGS, ...settings };
+    this.uniform = uniform;
+    this.intake = new Intake(positions, epoch);
+    this.sync = new SyncTrack();
+    this.stream = new StreamTrack();
+    this.restarts = new Restarts(this.settings.healthyAfter);
+    this.now = -Infinity;
+    this.probeAt = 0;
+    this.keptAwayUntil = 0;
+    this.pollAfter = 1;
+    this.needsToken = false;
+    this.woken = false;
+    this.streamBackoff = new Backoff(this.settings, uniform);
+    this.syncBackoff = new Backoff(this.settings, uniform);
+    this.healing = new Healing(this.settings, uniform);
+    this.out = [];
   }
 
   /** What has been taken in. */
   get positions() {
-    return this._intake.positions;
+    return this.intake.positions;
   }
 
   /** The epoch of the positions. */
   get epoch() {
-    return this._intake.epoch;
+    return this.intake.epoch;
   }
 
   /** What happened so far. */
   get counters() {
-    return this._intake.counters;
-  }
-
-  /** How many channels begin anew because their orders had another digest. */
-  get diverged() {
-    return this._intake.diverged;
-  }
-
-  /** When the machine wants a Tick; Infinity: not at all. */
-  get deadline() {
-    if (this.state === "closed" || this.state === "failed") return NEVER;
-    return Math.min(this._sync.dueAt, this._sync.deadline, this._stream.deadline);
+    return this.intake.counters;
   }
 
   /** Whether the last sync failed: the client cannot know what it misses. */
   get failing() {
-    return this._syncBackoff.failures > 0;
+    return this.syncBackoff.failures > 0;
+  }
+
+  /** Begins with the next input; the time that it comes at, which never goes back. */
+  begin(now) {
+    this.now = Math.max(now, this.now);
+    this.out = [];
+    return this.now;
   }
 
   // ── syncs ────────────────────────────────────────────────────────────────────────────────────
 
   /** Syncs after a while; the polling state goes on polling, any other becomes syncing. */
-  _goSync(now, after) {
+  goSync(now, after) {
     if (this.state !== "polling") this.state = "syncing";
-    if (after > 0) this._sync.dueAt = now + after;
-    else this._syncNow(now);
+    if (after > 0) this.sync.dueAt = now + after;
+    else this.syncNow(now);
   }
 
-  _syncNow(now) {
-    this._sync.dueAt = NEVER;
-    if (this._sync.active) return;
-    const after = this._intake.question();
-    const newToken = this._needsToken;
-    const wait = this._wait(now);
-    Object.assign(this._sync, { newToken, wait });
-    this._sync.begin(now, this._settings.syncTimeout + wait);
-    const { generation } = this._sync;
-    this._out.push({ type: "StartSync", generation, after, epoch: this.epoch, wait, newToken });
+  /** Syncs now, unless a sync is under way. */
+  syncNow(now) {
+    this.sync.dueAt = NEVER;
+    if (this.sync.active) return;
+    const after = this.intake.question();
+    const newToken = this.needsToken;
+    const wait = this.wait(now);
+    Object.assign(this.sync, { newToken, wait });
+    this.sync.begin(now, this.settings.syncTimeout + wait);
+    const { generation } = this.sync;
+    this.out.push({ type: "StartSync", generation, after, epoch: this.epoch, wait, newToken });
   }
 
   /** How long Core may hold the answer: never while something else waits for it. */
-  _wait(now) {
-    if (this.state !== "polling" || this._stream.open || this.failing || this._woken) return 0;
+  wait(now) {
+    if (this.state !== "polling" || this.stream.open || this.failing || this.woken) return 0;
     // The next try of the stream needs a ticket, so an answer, by then.
-    return Math.min(this._settings.longPoll, Math.max(0, this._probeAt - now));
+    return Math.min(this.settings.longPoll, Math.max(0, this.probeAt - now));
   }
 
-  _cancelSync() {
-    if (!this._sync.active) return;
-    this._out.push({ type: "CancelSync", generation: this._sync.generation });
-    this._sync.end();
+  /** Ends the sync under way, if there is one; its answer does not count. */
+  cancelSync() {
+    if (!this.sync.active) return;
+    this.out.push({ type: "CancelSync", generation: this.sync.generation });
+    this.sync.end();
   }
 
-  _syncHasFailed(why, now) {
+  /** Tries again with back-off; replaces a refused token once; ends if refused for good. */
+  syncHasFailed(why, now) {
     this.counters.syncFailures += 1;
     this.lastFailure = why;
-    const fresh = this._sync.newToken;
+    const fresh = this.sync.newToken;
     const unauthorized = why.kind === "unauthorized";
-    if (fresh && why.kind !== "token" && why.kind !== "unreachable") this._needsToken = false;
+    if (fresh && why.kind !== "token" && why.kind !== "unreachable") this.needsToken = false;
     if (why.kind === "refused" || (unauthorized && fresh)) {
-      this._end("failed", why);
+      this.end("failed", why);
     } else if (unauthorized) {
-      this._needsToken = true;
-      this._goSync(now, 0);
+      this.needsToken = true;
+      this.goSync(now, 0);
     } else {
-      this._goSync(now, Math.max(this._syncBackoff.failed(now), why.retryAfter ?? 0));
+      this.goSync(now, Math.max(this.syncBackoff.failed(now), why.retryAfter ?? 0));
     }
   }
 
   /** A poll is done: goes live if the stream has proven itself, else polls on and perhaps tries. */
-  _polled(response, news, now) {
-    const { helloAt } = this._stream;
-    if (helloAt !== null && this._sync.beganAt >= helloAt) {
-      this._goLive(now);
+  polled(response, news, now) {
+    const { helloAt } = this.stream;
+    if (helloAt !== null && this.sync.beganAt >= helloAt) {
+      this.goLive(now);
       return;
     }
     // A long poll that was answered early and brought nothing was not held: do not spin.
-    const held = now - this._sync.beganAt >= this._sync.wait / 2;
-    if (this._sync.wait > 0 && (news || held)) {
-      this._sync.dueAt = now + this._uniform(0, LONG_POLL_GAP);
+    const held = now - this.sync.beganAt >= this.sync.wait / 2;
+    if (this.sync.wait > 0 && (news || held)) {
+      this.sync.dueAt = now + this.uniform(0, LONG_POLL_GAP);
     } else {
-      const jitter = this._settings.pollJitter;
-      this._sync.dueAt = now + this._pollAfter * this._uniform(1 - jitter, 1 + jitter);
+      const jitter = this.settings.pollJitter;
+      this.sync.dueAt = now + this.pollAfter * this.uniform(1 - jitter, 1 + jitter);
     }
-    if (now >= this._probeAt && !this._stream.open) this._openStream(response, now);
+    if (now >= this.probeAt && !this.stream.open) this.openStream(response, now);
   }
 
   // ── streams ──────────────────────────────────────────────────────────────────────────────────
 
-  _openStream(response, now) {
+  /** Opens a stream with the ticket of this answer, if it has one. */
+  openStream(response, now) {
     if (!response.stream) return;
-    this._stream.begin(now, this._settings.connectTimeout);
+    this.stream.begin(now, this.settings.connectTimeout);
     const { url, ticket } = response.stream;
-    const { generation } = this._stream;
-    this._out.push({ type: "OpenStream", generation, url, ticket, cursor: this.positions.known });
+    const { generation } = this.stream;
+    this.out.push({ type: "OpenStream", generation, url, ticket, cursor: this.positions.known });
   }
 
-  _dropStream() {
-    if (!this._stream.open) return;
-    this._out.push({ type: "CloseStream", generation: this._stream.generation });
-    this._stream.end();
+  /** Ends the stream, if there is one. */
+  dropStream() {
+    if (!this.stream.open) return;
+    this.out.push({ type: "CloseStream", generation: this.stream.generation });
+    this.stream.end();
   }
 
-  _goLive(now) {
+  /** The stream has proven itself. */
+  goLive(now) {
     this.state = "live";
-    this._sync.dueAt = NEVER;
-    this._streamBackoff.well(now);
+    this.sync.dueAt = NEVER;
+    this.streamBackoff.well(now);
   }
 
-  _streamHasFailed(why, now) {
+  /** Tries again with back-off; polls after several failures, or where the server is busy. */
+  streamHasFailed(why, now) {
     this.counters.streamFailures += 1;
     this.lastFailure = why;
-    this._keptAwayUntil = now + (why.retryAfter ?? 0);
-    const delay = Math.max(this._streamBackoff.failed(now), why.retryAfter ?? 0);
-    const enough = this._streamBackoff.failures >= this._settings.streamFailures;
-    if (this.state === "polling" || why.kind === "busy" || enough) this._goPoll(now, delay);
-    else this._goSync(now, delay);
+    this.keptAwayUntil = now + (why.retryAfter ?? 0);
+    const delay = Math.max(this.streamBackoff.failed(now), why.retryAfter ?? 0);
+    const enough = this.streamBackoff.failures >= this.settings.streamFailures;
+    if (this.state === "polling" || why.kind === "busy" || enough) this.goPoll(now, delay);
+    else this.goSync(now, delay);
   }
 
   /** Only a sync helps: at once the first time, with back-off when it keeps happening. */
-  _syncAgain(why, now) {
-    this._streamHasFailed(why, now);
-    if (this._streamBackoff.failures === 1) this._goSync(now, 0);
+  syncAgain(why, now) {
+    this.streamHasFailed(why, now);
+    if (this.streamBackoff.failures === 1) this.goSync(now, 0);
   }
 
   /** Polls from now on; the stream is tried again after a while. */
-  _goPoll(now, probeAfter) {
-    this._probeAt = now + probeAfter;
+  goPoll(now, probeAfter) {
+    this.probeAt = now + probeAfter;
     if (this.state !== "polling") {
       this.state = "polling";
-      this._syncNow(now);
-    } else if (!this._sync.active && this._sync.dueAt === NEVER) {
-      this._sync.dueAt = now + this._pollAfter;
+      this.syncNow(now);
+    } else if (!this.sync.active && this.sync.dueAt === NEVER) {
+      this.sync.dueAt = now + this.pollAfter;
     }
   }
 
   /** Tries the stream with the next ticket, unless its server asked for more time. */
-  _tryStreamNow(now) {
-    this._probeAt = Math.max(Math.min(this._probeAt, now), this._keptAwayUntil);
+  tryStreamNow(now) {
+    this.probeAt = Math.max(Math.min(this.probeAt, now), this.keptAwayUntil);
   }
 
   // ── the rest ─────────────────────────────────────────────────────────────────────────────────
 
-  _putOut(taken) {
-    if (taken.epochChanged) this._dropStream();
+  /** Hands out what an answer brought. */
+  putOut(taken) {
+    if (taken.epochChanged) this.dropStream();
     for (const { type, channel } of taken.commands) {
-      if (type === "CheckDigest") this._healing.checked(channel);
+      if (type === "CheckDigest") this.healing.checked(channel);
     }
-    this._out.push(...taken.commands);
+    this.out.push(...taken.commands);
   }
 
-  _end(state, cause) {
-    this._dropStream();
-    this._cancelSync();
+  /** Ends everything. */
+  end(state, cause) {
+    this.dropStream();
+    this.cancelSync();
     this.state = state;
-    this._out.push({ type: "Finished", cause });
+    this.out.push({ type: "Finished", cause });
   }
 }

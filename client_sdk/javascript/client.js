@@ -1,6 +1,6 @@
 // The thin shell around the machine: one timer, one sync and one stream at a time, and the book.
 //
-// As client_sdk/client/runner.py and client.py. What the machine delivers goes into the book at once; both
+// As client_sdk/client/runner.py and async_client.py. What the machine delivers goes into the book at once; both
 // are stored together, so that a restart goes on exactly where it was.
 
 import { OrderBook } from "./order_book.js";

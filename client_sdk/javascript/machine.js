@@ -1,7 +1,7 @@
 // The client's state machine, sans-I/O: inputs in, commands out; time and chance are passed in.
 //
-// It is client_sdk/machine/machine.py in JavaScript, rule for rule, and tests/conformance holds both to the
-// same answers. What Python's has beyond it:
+// It is client_sdk/machine/machine.py in JavaScript, rule for rule, and tests/conformance holds both
+// to the same answers. What Python's has beyond it:
 //   - pressure (Acknowledged, pause): here the book takes a change at once, so nothing piles up;
 //   - filling the book after a restart: here book and cursor are stored together;
 //   - the lag behind Core's clock, which a page does not show.
@@ -13,222 +13,104 @@
 //   sync begun after that is done does the machine go LIVE
 //   any → CLOSED (Close) · FAILED (no permission, or a bug)
 //
-// Syncs and streams carry a generation: what comes from an older one is ignored. Every way back has
-// a guard, so that no mistake of a server becomes a tight loop: a failure, a gap, a sync-required and
-// a wrong digest come with back-off, a page must bring something, a stream that brought nothing new
-// and ends at once has failed, channels that begin anew again and again are a fault, and what a
-// server says about waiting is kept within bounds.
+// transitions.js is the table of what counts in which state, rules.js what each input leads to,
+// actions.js what can be done.
 
-import { Conduct, LONG_FAULT } from "./actions.js";
-import { APPLY, GAP } from "./sequencing.js";
-import { failure } from "./messages.js";
-import { IGNORE, TABLE } from "./transitions.js";
+import { Actions, NEVER } from "./actions.js";
+import * as rules from "./rules.js";
+import { COUNTS } from "./transitions.js";
 
-/** The longest that a `bye` can keep a client away, in seconds. */
-const MOST_RECONNECT = 60;
-/** The bounds of `poll_after_ms`, in seconds, whatever Core says. */
-const LEAST_POLL = 0.1;
-const MOST_POLL = 300;
-/** A sync that began less than so many seconds before a Wake is left to its end. */
-const FRESH_SYNC = 1;
+/** The rule of each input. */
+const RULES = {
+  Start: rules.start,
+  SyncDone: rules.syncDone,
+  SyncFailed: rules.syncFailed,
+  StreamHello: rules.hello,
+  StreamEvent: rules.event,
+  StreamHeartbeat: rules.heartbeat,
+  StreamSyncRequired: rules.syncRequired,
+  StreamBye: rules.bye,
+  StreamEnded: rules.ended,
+  Tick: rules.tick,
+  Wake: rules.wake,
+  Diverged: rules.diverge,
+  GiveUp: rules.giveUp,
+  Close: rules.close,
+};
 
-const clamp = (x, least, most) => Math.min(Math.max(x, least), most);
+/**
+ * The machine of one client.
+ *
+ * @param positions {channel: the seq it goes on from, or null to start anew}
+ * @param epoch the epoch of those seqs, or null
+ * @param settings those of SETTINGS that differ
+ * @param uniform (low, high) → a random number evenly between
+ */
+export class Machine {
+  #client;
 
-/** The machine of one client: which input leads to what. Made like Conduct. */
-export class Machine extends Conduct {
-  /** Takes one input at `now` (seconds; a clock that goes back stands still); what to do. */
-  handle(input, now) {
-    this._now = Math.max(now, this._now);
-    this._out = [];
-    const rule = TABLE[input.type][this.state];
-    if (rule !== IGNORE) this.#rules[rule](input, this._now);
-    return this._out;
+  constructor(positions, epoch, settings, uniform) {
+    this.#client = new Actions(positions, epoch, settings, uniform);
   }
 
-  #rules = {
-    // idle → syncing: always sync before anything else.
-    start: (_input, now) => this._goSync(now, 0),
+  /** Takes one input at `now` (seconds; a clock that goes back stands still); what to do. */
+  handle(input, now) {
+    const client = this.#client;
+    const at = client.begin(now);
+    if (COUNTS[input.type].has(client.state)) RULES[input.type](client, input, at);
+    return client.out;
+  }
 
-    // Take the answer in; then connect, poll on, or ask for more.
-    syncDone: (input, now) => {
-      if (!this._sync.isCurrent(input.generation)) return;
-      const { response } = input;
-      this._sync.end();
-      const taken = this._intake.take(response);
-      this._putOut(taken);
-      let { fault } = taken;
-      if (taken.restarted && this._restarts.tooMany(now)) {
-        fault ??= "channels begin anew again and again";
-      }
-      if (fault !== null) {
-        this._syncHasFailed(failure("malformed", fault), now);
-        return;
-      }
-      if (this._syncBackoff.failures >= LONG_FAULT) {
-        // What broke the syncs broke the streams, too: their back-off must not come on top.
-        this._streamBackoff.forget();
-        this._tryStreamNow(now);
-      }
-      this._syncBackoff.forget();
-      this._needsToken = false;
-      this._woken = false;
-      this._pollAfter = clamp(response.poll_after_ms / 1000, LEAST_POLL, MOST_POLL);
-      if (response.has_more) {
-        this._syncNow(now);
-        return;
-      }
-      this.certainAt = now;
-      if (this.state === "polling") {
-        this._polled(response, taken.news, now);
-      } else if (!response.stream) {
-        this._goPoll(now, this._streamBackoff.failed(now));
-      } else {
-        this.state = "connecting";
-        this._openStream(response, now);
-      }
-    },
+  /** Where it stands. */
+  get state() {
+    return this.#client.state;
+  }
 
-    // Try again later; a refused token is replaced once, a refusal for good ends it.
-    syncFailed: (input, now) => {
-      if (!this._sync.isCurrent(input.generation)) return;
-      this._sync.end();
-      this._syncHasFailed(input.failure, now);
-    },
+  /** What has been taken in. */
+  get positions() {
+    return this.#client.positions;
+  }
 
-    // connecting → live; beside polling the stream must still prove itself by a sync.
-    hello: (input, now) => {
-      if (!this._stream.isCurrent(input.generation) || this._stream.helloAt !== null) return;
-      if (input.epoch !== this.epoch) {
-        this._dropStream();
-        const why = "the stream is of another epoch than the last sync";
-        this._streamHasFailed(failure("malformed", why), now);
-        return;
-      }
-      this._stream.helloAt = now;
-      this._stream.deadline = now + this._settings.watermarkTimeout;
-      this.watermark = input.watermark;
-      if (this.state === "connecting") {
-        this._goLive(now);
-      } else {
-        // What was begun before the hello proves nothing; a waiting poll would hold us up.
-        this._cancelSync();
-        this._syncNow(now);
-      }
-    },
+  /** The epoch of the positions. */
+  get epoch() {
+    return this.#client.epoch;
+  }
 
-    // n+1 on top of n; a duplicate is dropped; a gap leads to a sync.
-    event: (input, now) => {
-      if (!this.#hasHello(input.generation)) return;
-      const verdict = this._intake.takeEvent(input.event);
-      if (verdict === APPLY) {
-        this._stream.events += 1;
-        this._out.push({ type: "Deliver", change: input.event, epoch: this.epoch });
-      } else if (verdict === GAP) {
-        this._dropStream();
-        this._syncAgain(failure("malformed", "the stream left a gap"), now);
-      }
-    },
+  /** What happened so far. */
+  get counters() {
+    return this.#client.counters;
+  }
 
-    // A watermark that moves proves the stream; one that stands still does not.
-    heartbeat: (input, now) => {
-      if (!this.#hasHello(input.generation)) return;
-      if (this.watermark !== null && input.watermark <= this.watermark) return;
-      this.watermark = input.watermark;
-      this._stream.deadline = now + this._settings.watermarkTimeout;
-      if (this.state === "live") this.certainAt = now;
-    },
+  /** The newest failure {kind, detail, retryAfter}, or null. */
+  get lastFailure() {
+    return this.#client.lastFailure;
+  }
 
-    // Sync, then connect.
-    syncRequired: (input, now) => {
-      if (!this._stream.isCurrent(input.generation)) return;
-      this._dropStream();
-      const why = `the server says sync-required: ${input.reason}`;
-      this._syncAgain(failure("unreachable", why), now);
-    },
+  /** All that Core committed before it has been received, while live; seconds since 1970. */
+  get watermark() {
+    return this.#client.watermark;
+  }
 
-    // The planned end: sync and connect again, spread by the server's word.
-    bye: (input, now) => {
-      if (!this._stream.isCurrent(input.generation)) return;
-      const tooShort = this._stream.wasTooShort(now, this._settings.shortStream);
-      this._dropStream();
-      const after = clamp(input.reconnectAfterMs / 1000, 0, MOST_RECONNECT);
-      if (input.reason === "degraded") {
-        this.lastFailure = failure("busy", "the server says bye: degraded");
-        this._keptAwayUntil = now + after;
-        this._goPoll(now, Math.max(after, this._streamBackoff.failed(now)));
-      } else if (tooShort) {
-        const why = `the stream ended at once: bye ${input.reason}`;
-        this._streamHasFailed(failure("unreachable", why), now);
-      } else if (this.state === "polling") {
-        this._goPoll(now, after);
-      } else {
-        this._goSync(now, after);
-      }
-    },
+  /** When (by the `now` of handle) it was last certain to know everything, or null. */
+  get certainAt() {
+    return this.#client.certainAt;
+  }
 
-    // The stream broke or could not be had.
-    ended: (input, now) => {
-      if (!this._stream.isCurrent(input.generation)) return;
-      this._stream.end();
-      if (input.failure.kind === "ticket") this._syncAgain(input.failure, now);
-      else this._streamHasFailed(input.failure, now);
-    },
+  /** How many channels begin anew because their orders had another digest. */
+  get diverged() {
+    return this.#client.intake.diverged;
+  }
 
-    // A deadline came: a sync is due or overdue, or the stream is silent.
-    tick: (_input, now) => {
-      if (now >= this._sync.deadline) {
-        this._cancelSync();
-        this._syncHasFailed(failure("unreachable", "the sync was not answered"), now);
-      }
-      if (now >= this._stream.deadline) {
-        const saidHello = this._stream.helloAt !== null;
-        this._dropStream();
-        if (saidHello) {
-          this.lastFailure = failure("unreachable", "the watermark stands still");
-          this.counters.streamFailures += 1;
-          this._goPoll(now, this._streamBackoff.failed(now));
-        } else {
-          const why = "the stream did not say hello in time";
-          this._streamHasFailed(failure("unreachable", why), now);
-        }
-      }
-      if (now >= this._sync.dueAt) this._syncNow(now);
-    },
+  /** Whether the last sync failed: the client cannot know what it misses. */
+  get failing() {
+    return this.#client.failing;
+  }
 
-    // What was open before a sleep may be dead without knowing it, and what waits need not.
-    wake: (_input, now) => {
-      this._dropStream();
-      // A browser may say it several times in a row; that must not keep a sync from its end.
-      if (now - this._sync.beganAt >= FRESH_SYNC) this._cancelSync();
-      this._tryStreamNow(now);
-      this._woken = true;
-      this._goSync(now, 0);
-    },
-
-    // The book is wrong: take a snapshot; with back-off if that does not help.
-    diverge: (input, now) => {
-      const { channel } = input;
-      this.lastFailure = failure("malformed", `${channel} differs from Core's digest`);
-      // Should a snapshot not help, the next one waits; all else goes on meanwhile.
-      if (!this._intake.diverge(channel, this._healing.mayBegin(channel, now))) return;
-      this._healing.began(channel, now);
-      this._dropStream();
-      this._cancelSync();
-      this._goSync(now, 0);
-    },
-
-    // any → failed.
-    giveUp: (input) => {
-      this.lastFailure = failure("consumer", String(input.cause));
-      this._end("failed", input.cause);
-    },
-
-    // any → closed.
-    close: () => this._end("closed", null),
-  };
-
-  #hasHello(generation) {
-    return this._stream.isCurrent(generation) && this._stream.helloAt !== null;
+  /** When the machine wants a Tick; Infinity: not at all. */
+  get deadline() {
+    const { state, sync, stream } = this.#client;
+    if (state === "closed" || state === "failed") return NEVER;
+    return Math.min(sync.dueAt, sync.deadline, stream.deadline);
   }
 }
 

@@ -1,36 +1,31 @@
-// The transition table: for each input and state the rule of machine.js that answers. Pure.
+// The transition table: which inputs count in which states. Pure.
 //
-// As client_sdk/machine/transitions.py, less Acknowledged and with Wake. It is total: a dash ignores the input,
-// which is of something that is over or cannot come.
-
-export const IGNORE = "-";
+// As client_sdk/machine/transitions.py, less Acknowledged and with Wake. It is total: a dash ignores the
+// input, which is of something that is over or cannot come. What an input leads to stands in rules.js.
 
 const ROWS = `
-                   idle    syncing       connecting    live          polling       closed  failed
-Start              start   -             -             -             -             -       -
-SyncDone           -       syncDone      -             -             syncDone      -       -
-SyncFailed         -       syncFailed    -             -             syncFailed    -       -
-StreamHello        -       -             hello         -             hello         -       -
-StreamEvent        -       -             -             event         event         -       -
-StreamHeartbeat    -       -             -             heartbeat     heartbeat     -       -
-StreamSyncRequired -       -             syncRequired  syncRequired  syncRequired  -       -
-StreamBye          -       -             bye           bye           bye           -       -
-StreamEnded        -       -             ended         ended         ended         -       -
-Tick               -       tick          tick          tick          tick          -       -
-Wake               -       wake          wake          wake          wake          -       -
-Diverged           -       diverge       diverge       diverge       diverge       -       -
-GiveUp             giveUp  giveUp        giveUp        giveUp        giveUp        -       -
-Close              close   close         close         close         close         -       close
+                   idle  syncing  connecting  live  polling  closed  failed
+Start              x     -        -           -     -        -       -
+SyncDone           -     x        -           -     x        -       -
+SyncFailed         -     x        -           -     x        -       -
+StreamHello        -     -        x           -     x        -       -
+StreamEvent        -     -        -           x     x        -       -
+StreamHeartbeat    -     -        -           x     x        -       -
+StreamSyncRequired -     -        x           x     x        -       -
+StreamBye          -     -        x           x     x        -       -
+StreamEnded        -     -        x           x     x        -       -
+Tick               -     x        x           x     x        -       -
+Wake               -     x        x           x     x        -       -
+Diverged           -     x        x           x     x        -       -
+GiveUp             x     x        x           x     x        -       -
+Close              x     x        x           x     x        -       x
 `;
 
 const [STATES, ...LINES] = ROWS.trim()
   .split("\n")
   .map((line) => line.trim().split(/\s+/));
 
-/** The rule by input and state: TABLE.Tick.live is "tick". */
-export const TABLE = Object.fromEntries(
-  LINES.map(([input, ...rules]) => [
-    input,
-    Object.fromEntries(STATES.map((state, n) => [state, rules[n]])),
-  ]),
+/** The states in which each input counts, by its name; in all others it is ignored. */
+export const COUNTS = Object.fromEntries(
+  LINES.map(([input, ...marks]) => [input, new Set(STATES.filter((_, n) => marks[n] === "x"))]),
 );
