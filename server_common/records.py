@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-Headers = tuple[tuple[str, bytes | None], ...]
+Headers = tuple[tuple[str, Any], ...]
+"""Names and values. Each value is bytes or None."""
 
 
 @dataclass(frozen=True, slots=True)
