@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import time
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
 
@@ -91,13 +92,22 @@ async def store(
 
     Raises:
         KafkaError: it refuses them.
+        TimeoutError: it has not taken them for long.
     """
     await producer.partitions_for(partition.topic)
-    client = producer.client
-    node = client.cluster.leader_for_partition(partition)
-    for one in batches:
-        where = [(partition.topic, [(partition.partition, one)])]
-        answer = await client.send(node, ProduceRequest(None, -1, 5_000, where))
-        ((_, ((_, code, *_),)),) = answer.topics
-        if code:
-            raise for_code(code)(partition)
+    async with asyncio.timeout(20):
+        for one in batches:
+            while (error := await _store_one(producer, partition, one)) is not None:
+                if not error.retriable:
+                    raise error
+                await producer.client.force_metadata_update()
+
+
+async def _store_one(
+    producer: AIOKafkaProducer, partition: TopicPartition, one: bytes
+) -> KafkaError | None:
+    node = producer.client.cluster.leader_for_partition(partition)
+    where = [(partition.topic, [(partition.partition, one)])]
+    answer = await producer.client.send(node, ProduceRequest(None, -1, 5_000, where))
+    ((_, ((_, code, *_),)),) = answer.topics
+    return for_code(code)(partition) if code else None
