@@ -123,5 +123,14 @@ async def test_t16_a_ticket_holds_no_token_no_key_and_nothing_of_an_order(
     said = urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode()
     assert set(json.loads(said)) == {"epoch", "cursor", "issued_at", "expires_at", "subject"}
     assert json.loads(said)["cursor"] == {f"store:{store}": 1}
-    for secret in (order_id, "onions", "Kim", "010-5550", who, who.split(".")[2], "k" * 32, "t" * 32):
+    for secret in (
+        order_id,
+        "onions",
+        "Kim",
+        "010-5550",
+        who,
+        who.split(".")[2],
+        "k" * 32,
+        "t" * 32,
+    ):
         assert secret not in said

@@ -12,8 +12,9 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from confluent_kafka import Producer
 
-from tests.integration.core_api.ingesting import ORDER, Inbound, a_command, inbound_at
+from core_api.topics import dead_letter_topic, ensure_topics, inbound_topic
 from tests.integration.core_api.relaying import PARTITIONS, commands, until_true
+from tests.integration.core_api.test_ingest import ORDER, Inbound, a_command
 from tests.raw_batches import LZ4, batch, record, store
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ DAMAGED = pytest.mark.parametrize("bootstrap", ["embedded"], indirect=True)
 
 @pytest.fixture
 async def inbound(bootstrap: str) -> AsyncIterator[Inbound]:
-    async with inbound_at(bootstrap) as made:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        made = Inbound(bootstrap, producer)
+        topics = [inbound_topic(made.topic, PARTITIONS), dead_letter_topic(made.dead, PARTITIONS)]
+        await ensure_topics(bootstrap, topics, 5)
         yield made
 
 
