@@ -55,9 +55,12 @@ async def test_events_are_found_however_they_are_packed(
     bootstrap: str, topic: str, codec: str
 ) -> None:
     await ensure_topics(bootstrap, [events_topic(topic, 4)], 5)
-    producer = Producer({"bootstrap.servers": bootstrap, "compression.codec": codec})
-    value, headers = order_record(("store:1@10",))
-    producer.produce(topic, value, headers=list(headers), partition=3)
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "compression.codec": codec, "linger.ms": 200}
+    )
+    for seq in range(20):  # one alone would not be worth packing
+        value, headers = order_record((f"store:1@{seq + 1}",))
+        producer.produce(topic, value, headers=list(headers), partition=3)
     assert await asyncio.to_thread(producer.flush, 20) == 0
     tail = await read_published(bootstrap, topic, range(4))
-    assert [order.ids for order in tail.orders] == [("store:1@10",)]
+    assert [order.ids for order in tail.orders] == [(f"store:1@{seq + 1}",) for seq in range(20)]
