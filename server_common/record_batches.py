@@ -123,6 +123,13 @@ class _Batch:
         if records is None:
             yield self._whole("wrong checksum", offset)
             return
+        places = [one.offset for one in records]
+        if places != sorted(set(places)) or max(places, default=-1) > offset:
+            yield self._whole("records out of their places", offset)
+            return
+        if offset >= self._highwater:
+            yield self._whole("offsets that there are not", offset)
+            return
         self.next_offset = offset + 1
         for one in records:
             yield self._record(one.offset, one.timestamp, one.key, one.value)

@@ -140,6 +140,7 @@ def test_a_last_offset_that_cannot_be_believed_costs_one_step_and_no_good_batch(
     data[23:27] = b"\x7f\xff\xff\xff"  # the distance of its last offset, which is checked
     assert values(read(bytes(data), highwater=2)) == [(0, 0)]
     assert read(bytes(data), highwater=2).next_offset == 1
+    assert values(read(bytes(data) + three(2), highwater=5)) == [(0, 1), b"2", b"3", b"4"]
 
 
 def test_a_batch_that_has_fewer_records_than_it_says_tells_so() -> None:
