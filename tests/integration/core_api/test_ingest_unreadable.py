@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,6 +14,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from confluent_kafka import Producer
 
 from core_api.topics import dead_letter_topic, ensure_topics, inbound_topic
+from deploy.kafka.server import KafkaServer
 from tests.integration.core_api.relaying import PARTITIONS, commands, until_true
 from tests.integration.core_api.test_ingest import ORDER, Inbound, a_command
 from tests.raw_batches import LZ4, batch, record, store
@@ -175,3 +177,26 @@ async def test_a_transaction_counts_record_by_record_and_its_marks_are_passed_ov
         await until_true(pool, "SELECT count(*) = 3 FROM orders", 30)
         await inbound.until_committed(5)
     assert await references(pool) == {"kept", "aborted", "behind"}
+
+
+@pytest.mark.parametrize("bootstrap", [KAFKA], indirect=True)
+async def test_what_a_brokers_disk_has_damaged_stops_nothing_behind_it(
+    pool: Pool, inbound: Inbound, kafka_server: KafkaServer
+) -> None:
+    for name in ("before", "damaged", "behind"):
+        await inbound.producer.send_and_wait(inbound.topic, an_order(name), partition=1)
+    (segment,) = kafka_server.log_folder.glob(f"{inbound.topic}-1/*.log")
+    await asyncio.to_thread(flip_a_bit, segment, b"damaged")
+    async with inbound.ingested(commands(pool)):
+        await until_true(pool, "SELECT count(*) = 2 FROM orders", 30)
+        await inbound.until_committed(3)
+        (letter,) = await inbound.dead_letters(1)
+    assert await references(pool) == {"before", "behind"}
+    assert dict(letter.headers)["original_offset"] == b"1"
+
+
+def flip_a_bit(file: Path, where: bytes) -> None:
+    """Damage a file at the first place that holds these bytes."""
+    with file.open("r+b") as opened:
+        opened.seek(opened.read().index(where))
+        opened.write(bytes([where[0] ^ 1]))
