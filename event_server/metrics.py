@@ -31,7 +31,9 @@ REFUSALS: Final = (
     "degraded",
     "unavailable",
 )
-SKIPS: Final = ("foreign", "malformed", "failed", "omitted", "missing", "old_epoch")
+SKIPS: Final = (
+    "foreign", "malformed", "failed", "omitted", "missing", "unreadable", "old_epoch"
+)  # fmt: skip
 SOURCE: Final = "source"
 """The task that reads Kafka."""
 TIMER: Final = "timer"

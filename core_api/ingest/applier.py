@@ -17,12 +17,15 @@ import structlog
 from core_api.errors import ConflictError, CoreError, OverloadedError, UnavailableError
 from core_api.http.tracing import traced
 from core_api.ingest.inbound_commands import (
+    UNREADABLE,
     InboundRecord,
     PlaceCommand,
     TransitionCommand,
+    UnreadRecords,
     dead_letter_headers,
     decode_command,
     lanes,
+    unread_letter,
 )
 
 if TYPE_CHECKING:
@@ -131,6 +134,26 @@ class Applier:
         async with asyncio.TaskGroup() as group:
             for of_key in lanes(records):
                 group.create_task(lane(of_key))
+
+    async def set_aside(self, what: UnreadRecords, detail: str) -> None:
+        """Keep in the dead letter topic what cannot be read. Returns when that is done.
+
+        Args:
+            what: what Kafka holds.
+            detail: why it cannot be read.
+        """
+        record, headers = unread_letter(what, detail)
+        await self._patiently(lambda: self._dead_letters.send(record, headers))
+        self._metrics.commands.labels("refused").inc()
+        self._metrics.dead_letters.labels(UNREADABLE).inc()
+        _log.error(
+            "records_unreadable",
+            detail=detail,
+            topic=what.topic,
+            partition=what.partition,
+            first_offset=what.first,
+            last_offset=what.last,
+        )
 
     async def _settle(self, record: InboundRecord) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -23,10 +23,12 @@ from aiokafka.errors import (
 )
 
 from core_api.errors import UnavailableError
-from core_api.ingest.inbound_commands import InboundRecord, without_value
+from core_api.ingest.inbound_commands import InboundRecord, UnreadRecords, without_value
 from core_api.kafka.messages import Message
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
 from server_common.kafka_clients import start_client, stop_consumer
+from server_common.reading import get_many
+from server_common.records import LeftOut, ReadRecord, Record
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -206,11 +208,16 @@ class Ingest:
                 # A broker that lost its disk has no such topic any more, and tells no member so.
                 if self._topic.name not in await consumer.topics():
                     raise BrokerError(f"the topic {self._topic.name} is gone")
-            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=MAX_RECORDS)
+            batches = await get_many(
+                consumer,
+                lambda: _committed(consumer),
+                timeout_ms=_POLL_MS,
+                max_records=MAX_RECORDS,
+            )
             await self._deal_with(consumer, batches)
 
     async def _deal_with(
-        self, consumer: AIOKafkaConsumer, batches: Mapping[TopicPartition, Sequence[Any]]
+        self, consumer: AIOKafkaConsumer, batches: Mapping[TopicPartition, Sequence[ReadRecord]]
     ) -> None:
         results = await asyncio.gather(
             *(self._partition(consumer, partition, batches[partition]) for partition in batches),
@@ -227,9 +234,14 @@ class Ingest:
         )
 
     async def _partition(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: Sequence[Any]
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: Sequence[ReadRecord]
     ) -> None:
-        await self._applier.apply([_inbound(record) for record in records])
+        await self._applier.apply(
+            [_inbound(record) for record in records if not isinstance(record, LeftOut)]
+        )
+        for record in records:
+            if isinstance(record, LeftOut):
+                await self._applier.set_aside(_unread(partition, record), record.reason)
         try:
             await consumer.commit({partition: records[-1].offset + 1})
             self._next[partition] = records[-1].offset + 1
@@ -237,7 +249,16 @@ class Ingest:
             _log.info("partition_moved", partition=partition.partition, reason=repr(error))
 
 
-def _inbound(record: Any) -> InboundRecord:
+async def _committed(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+    """What is to be dealt with next, in each partition that this member has."""
+    partitions = list(consumer.assignment())
+    if not partitions:
+        return {}
+    begins = await consumer.beginning_offsets(partitions)
+    return {tp: max(begins[tp], await consumer.committed(tp) or 0) for tp in partitions}
+
+
+def _inbound(record: Record) -> InboundRecord:
     return InboundRecord(
         record.topic,
         record.partition,
@@ -246,4 +267,10 @@ def _inbound(record: Any) -> InboundRecord:
         record.key,
         record.value,
         record.headers,
+    )
+
+
+def _unread(partition: TopicPartition, what: LeftOut) -> UnreadRecords:
+    return UnreadRecords(
+        partition.topic, partition.partition, what.first, what.offset, what.timestamp_ms, what.raw
     )

@@ -54,6 +54,26 @@ class InboundRecord:
     headers: Headers
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadRecords:
+    """What stands in Kafka and cannot be read: one record, or a batch of them."""
+
+    topic: str
+    partition: int
+    first: int
+    """The first offset."""
+    last: int
+    """The last offset."""
+    timestamp_ms: int | None
+    """Of the youngest, if that can be told."""
+    raw: bytes
+    """The bytes as the broker keeps them."""
+
+
+UNREADABLE: Final = "unreadable"
+"""The reason of a dead letter that holds `UnreadRecords`."""
+
+
 class _Command(Struct, frozen=True, forbid_unknown_fields=True, tag_field="command"):
     idempotency_key: str
     subject: _Subject
@@ -138,6 +158,18 @@ def dead_letter_headers(
         ("original_offset", b"%d" % record.offset),
         ("original_timestamp_ms", b"%d" % record.timestamp_ms),
     ]
+
+
+def unread_letter(what: UnreadRecords, detail: str) -> tuple[InboundRecord, Headers]:
+    """The dead letter of what cannot be read: its bytes, with the headers that say why and whence.
+
+    It has no key: that is somewhere in the bytes.
+    """
+    record = InboundRecord(
+        what.topic, what.partition, what.first, what.timestamp_ms or -1, None, what.raw, ()
+    )
+    last = ("original_last_offset", b"%d" % what.last)
+    return record, [*dead_letter_headers(record, UNREADABLE, detail), last]
 
 
 def without_value(

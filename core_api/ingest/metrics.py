@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from client_sdk.contract.problem import TITLES
+from core_api.ingest.inbound_commands import UNREADABLE
 
 OUTCOMES: Final = ("applied", "repeated", "refused")
 TASKS: Final = ("ingest", "hints")
@@ -50,5 +51,5 @@ class IngestMetrics:
             self.restarts.labels(task)
         for outcome in OUTCOMES:
             self.commands.labels(outcome)
-        for slug in TITLES:
+        for slug in (*TITLES, UNREADABLE):
             self.dead_letters.labels(slug)

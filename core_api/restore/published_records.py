@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from client_sdk.contract.errors import RecordError
 from core_api.kafka.topics import BrokerError
 from server_common.kafka_records import OrderRecord, decode_record
+from server_common.reading import get_many
+from server_common.records import LeftOut, Record
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 MOST_PER_PARTITION: Final = 50_000
 """Older records are not looked at: the newest of a channel says all."""
@@ -59,9 +67,11 @@ async def read_published(
         parts = [TopicPartition(topic, number) for number in partitions if number in there]
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
-        for part, start in (await consumer.beginning_offsets(parts)).items():
-            consumer.seek(part, max(start, ends[part] - most))
-        return await _read_to(consumer, ends)
+        begins = await consumer.beginning_offsets(parts)
+        starts = {part: max(begin, ends[part] - most) for part, begin in begins.items()}
+        for part, start in starts.items():
+            consumer.seek(part, start)
+        return await _read_to(consumer, starts, ends)
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"Kafka at {bootstrap} does not answer: {error}") from error
     finally:
@@ -69,24 +79,43 @@ async def read_published(
             await consumer.stop()
 
 
-async def _read_to(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> PublishedTail:
+async def _read_to(
+    consumer: AIOKafkaConsumer,
+    starts: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> PublishedTail:
     tail = PublishedTail()
+    taken = dict(starts)
     quiet = 0
+
+    async def positions() -> Mapping[TopicPartition, int]:
+        return taken
+
     while quiet < _QUIET_POLLS:
         behind = [part for part, end in ends.items() if await consumer.position(part) < end]
         if not behind:
             return tail
-        found = await consumer.getmany(*behind, timeout_ms=_POLL_MS)
+        found = await get_many(consumer, positions, *behind, timeout_ms=_POLL_MS)
         quiet = 0 if found else quiet + 1
-        for messages in found.values():
-            for message in messages:
-                _take(tail, message)
+        for part, records in found.items():
+            taken[part] = records[-1].offset + 1
+            for record in records:
+                if isinstance(record, LeftOut):
+                    _log.warning(
+                        "published_unreadable",
+                        partition=part.partition,
+                        first_offset=record.first,
+                        last_offset=record.offset,
+                        reason=record.reason,
+                    )
+                else:
+                    _take(tail, record)
     raise BrokerError("Kafka stopped answering before the end of the topic")
 
 
-def _take(tail: PublishedTail, message: Any) -> None:
+def _take(tail: PublishedTail, record: Record) -> None:
     with contextlib.suppress(RecordError):
-        record = decode_record(message.value, message.headers)
-        tail.epoch = max(tail.epoch, record.epoch)
-        if isinstance(record, OrderRecord):
-            tail.orders.append(record)
+        event = decode_record(record.value, record.headers)
+        tail.epoch = max(tail.epoch, event.epoch)
+        if isinstance(event, OrderRecord):
+            tail.orders.append(event)

@@ -125,6 +125,11 @@ class KafkaServer:
         return f"127.0.0.1:{self._port}"
 
     @property
+    def log_folder(self) -> Path:
+        """Where it keeps its topics: a folder for each partition."""
+        return self._data / "log"
+
+    @property
     def number(self) -> int:
         """Its node id."""
         return self._member.number
@@ -192,7 +197,7 @@ class KafkaServer:
             "advertised.listeners": ",".join(tells),
             "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in names),
             "controller.listener.names": "CONTROLLER",
-            "log.dirs": str(self._data / "log"),
+            "log.dirs": str(self.log_folder),
             # A topic that nobody made on purpose would have the wrong number of partitions.
             "auto.create.topics.enable": "false",
             "offsets.topic.num.partitions": "4",

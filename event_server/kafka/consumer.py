@@ -13,7 +13,7 @@ those are read from the beginning.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,8 @@ from event_server.replay.ring import MARGIN_S
 from event_server.streams.latency import PushLatency
 from server_common.kafka_clients import start_client, stop_consumer
 from server_common.kafka_records import partition_of
+from server_common.reading import get_many
+from server_common.records import LeftOut, ReadRecord
 
 log = structlog.get_logger()
 
@@ -214,9 +216,9 @@ class KafkaSource:
             self._seek(consumer, last)
             deadline = self._monotonic() + _NEWEST_WITHIN_S
             while last and self._monotonic() < deadline:
-                for tp, records in (await consumer.getmany(timeout_ms=200)).items():
+                for tp, records in (await self._next(consumer, last, 200)).items():
                     last.pop(tp, None)
-                    newest = max(newest, *(record.timestamp / 1000 for record in records))
+                    newest = max(newest, *map(_time_of, records))
         return newest or self._wall()
 
     async def _starts(
@@ -243,14 +245,15 @@ class KafkaSource:
         owed: dict[TopicPartition, int] = {}
         next_check = now + _CHECK_EVERY_S
         while True:
-            batches = await consumer.getmany(
-                timeout_ms=round(_CHECK_EVERY_S * 1000), max_records=_RECORDS_AT_ONCE
-            )
+            batches = await self._next(consumer, positions, round(_CHECK_EVERY_S * 1000))
             now = self._monotonic()
             for tp, records in batches.items():
                 warm = self._hub.warm
                 take, partition = intake.take, tp.partition
                 for record in records:
+                    if isinstance(record, LeftOut):
+                        intake.leave_out(partition, record, now)
+                        continue
                     time, value = record.timestamp / 1000, record.value
                     again = take(partition, record.offset, time, value, record.headers, now)
                     if again is not None:
@@ -267,6 +270,14 @@ class KafkaSource:
                 next_check = now + _CHECK_EVERY_S
                 await self._check(consumer, positions, heard, owed, now)
             await asyncio.sleep(0)  # a full buffer must not keep the streams from being written
+
+    async def _next(
+        self, consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int], timeout_ms: int
+    ) -> Mapping[TopicPartition, Sequence[ReadRecord]]:
+        async def at() -> Mapping[TopicPartition, int]:
+            return positions
+
+        return await get_many(consumer, at, timeout_ms=timeout_ms, max_records=_RECORDS_AT_ONCE)
 
     async def _check(
         self,
@@ -308,3 +319,10 @@ class KafkaSource:
         if kind not in self._told:
             self._told.add(kind)
             log.warning("record_skipped", kind=kind, reason=reason, told="once per kind")
+
+
+def _time_of(record: ReadRecord) -> float:
+    """Seconds since the Unix epoch; 0: nobody knows."""
+    if isinstance(record, LeftOut):
+        return (record.timestamp_ms or 0) / 1000
+    return record.timestamp / 1000

@@ -9,7 +9,8 @@ say the same:
 - Before any other record is taken, the last record is read once more. If it still stands where it
   was read, this is the same log, and all between has been read. Otherwise it is another log.
 - In the same log, a run begins with its number 0 and leaves out none; where it does, records are
-  missing in the log itself. A run that began before we did is accepted in its middle.
+  missing in the log itself. A run that began before we did is accepted in its middle, and one of
+  which records could not be read behind these.
 
 Records without the header come from a relay of before, and prove nothing.
 """
@@ -38,7 +39,7 @@ class Continuity:
     """
 
     __slots__ = ("_end", "_is_same", "_number", "_offset", "_others", "_sent", "_session",
-                 "_unproven", "expected")  # fmt: skip
+                 "_unproven", "_unread", "expected")  # fmt: skip
 
     def __init__(self, end: int) -> None:
         self.expected: bytes | None = b""
@@ -51,6 +52,7 @@ class Continuity:
         self._others: OrderedDict[bytes, int] = OrderedDict()
         self._unproven: tuple[int, bytes] | None = None
         self._is_same = False
+        self._unread = (-1, 0)
 
     @property
     def look_back_to(self) -> int:
@@ -63,6 +65,15 @@ class Continuity:
         self._sent = sent
         self._number = number = self._number + 1
         self.expected = b"%b.%d" % (self._session, number + 1)
+
+    def leave_out(self, count: int) -> bool:
+        """So many records come next and cannot be read. Whether they come for the first time, and
+        not because the last record is read once more."""
+        if self._unproven is not None:
+            return False
+        last, before = self._unread
+        self._unread = (self._offset, count + (before if last == self._offset else 0))
+        return True
 
     def judge(self, offset: int, sent: bytes) -> Verdict:
         """What is to be done with a record whose `sent` is not `expected`.
@@ -101,9 +112,11 @@ class Continuity:
 
     def _leaves_out_none(self, offset: int, session: bytes, number: int) -> bool:
         last = self._number if session == self._session else self._others.get(session)
+        after, unread = self._unread
+        most = unread if after == self._offset else 0
         if last is None:
-            return number == 0 or offset < self._end
-        return number <= last + 1  # not above: the broker has stored a batch twice
+            return number <= most or offset < self._end
+        return number <= last + 1 + most  # not above: the broker has stored a batch twice
 
     def _go_on_with(self, offset: int, sent: bytes, session: bytes, number: int) -> None:
         if self._session and session != self._session:

@@ -31,6 +31,7 @@ from server_common.kafka_records import (
     sent_of,
     split_ids,
 )
+from server_common.records import LeftOut
 
 MAX_DIGITS: Final = 19
 """A seq with fewer digits is one for certain."""
@@ -51,6 +52,8 @@ class Reach:
     fresh: bool = False
     last: float = 0.0
     """The time of the record that was read last."""
+    unsure: bool = False
+    """Whether something was left out before the next record whose time nobody knows."""
     continuity: Continuity = field(init=False)
     """That it is one log which is read."""
 
@@ -132,6 +135,9 @@ class Intake:
             if reach.since is None:
                 reach.since = time
             reach.last = time
+            if reach.unsure:
+                reach.unsure = False
+                self._hub.rings.cover_from(time)
             if isinstance(record, OrderRecord):
                 self._order(record, time)
             elif isinstance(record, WatermarkRecord):
@@ -146,6 +152,29 @@ class Intake:
             damaged = DamagedRecordError(repr(error), *_epoch_and_ids(headers))
             self._damaged("failed", damaged, partition, time)
         return None
+
+    def leave_out(self, partition: int, what: LeftOut, now: float) -> None:
+        """Go on behind what cannot be read: who follows a channel of the partition must sync.
+
+        Args:
+            partition: one of those read.
+            what: what stands there.
+            now: monotonic seconds.
+        """
+        reach = self._reaches[partition]
+        if not reach.continuity.leave_out(what.offset - what.first + 1):
+            return
+        self._skipped(
+            "unreadable",
+            f"partition {partition}, offsets {what.first} to {what.offset}: {what.reason}",
+        )
+        time = max(reach.last, self._hub.clock.estimate(now) or 0.0) + MARGIN_S
+        if what.timestamp_ms is not None and what.timestamp_ms / 1000 <= time:
+            time = what.timestamp_ms / 1000
+        else:
+            # The record that follows is younger, and says from when on nothing is missing.
+            reach.unsure = True
+        self._break_off(partition, time)
 
     def _order(self, record: OrderRecord, time: float) -> None:
         # All of it is read before any of it is published: a record counts whole or not at all.

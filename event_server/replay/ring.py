@@ -115,6 +115,10 @@ class Rings:
         for channel in [name for name in self._rings if concerns(name)]:
             ring = self._rings.pop(channel)
             self._drop(ring, len(ring.entries))
+        self.cover_from(time)
+
+    def cover_from(self, time: float) -> None:
+        """Something that was committed up to `time` is not in the rings."""
         self.evicted_before = max(self.evicted_before, time + MARGIN_S)
         self.covered_since = max(self.covered_since, self.evicted_before)
 

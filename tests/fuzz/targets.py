@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz import messages, names, streams, wire
+from tests.fuzz import batches, messages, names, streams, wire
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 
@@ -72,6 +72,7 @@ _ALL: Final = (
     ),
     Target("record", streams.record, (*_NAMES, b"\x1e", b"\x1f", b"\n", b"\r", b"watermark")),
     Target("command", messages.command, (*_JSON, b'"command"', b'"body"', b"\x00")),
+    Target("batches", batches.batches, (b"\x00" * 8, b"\xff" * 8, b"\x7f", b"\x80" * 10, b"\x02")),
     Target("events-socket", wire.events_socket, _HTTP),
     Target("core-socket", wire.core_socket, _HTTP),
 )

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.producer.sender import Sender
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.record.legacy_records import LegacyRecordBatch
+from aiokafka.record.util import calc_crc32c
 from sse_starlette.sse import AppStatus
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -104,6 +108,22 @@ async def test_aiokafkas_producer_is_made_of_the_parts_that_abandon_closes() -> 
 def test_aiokafkas_consumer_has_what_the_source_asks() -> None:
     for part in ("highwater", "partitions_for_topic", "seek", "getmany", "end_offsets"):
         assert callable(getattr(AIOKafkaConsumer, part)), part
+
+
+async def test_aiokafkas_consumer_has_the_client_by_which_a_broker_is_asked_once_more() -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:9")
+    assert callable(consumer._client.send)
+    assert callable(consumer._client.close)
+    assert callable(consumer._client.cluster.leader_for_partition)
+    consumer._closed = True  # it was never started
+
+
+def test_aiokafka_has_what_reads_a_brokers_answer_closely() -> None:
+    for part in (gzip_decode, snappy_decode, lz4_decode, zstd_decode, calc_crc32c):
+        assert callable(part)
+    for part in ("validate_crc", "__iter__"):
+        assert callable(getattr(LegacyRecordBatch, part)), part
+    FetchRequest(0, 0, 1, 0, [("topic", [(0, 0, 1)])])
 
 
 def test_sse_starlette_can_be_told_to_leave_the_drain_to_us() -> None:

@@ -172,3 +172,41 @@ def test_any_other_log_is_found_before_a_record_of_a_run_that_was_missed_is_beli
     with pytest.raises(LogReplacedError):
         reader.read(other)
     assert reader.taken == log[:at]
+
+
+class TestWhatCannotBeRead:
+    def read_around(self, left_out: int, then: bytes) -> str:
+        """Read a.0, pass so many over, read on; the last verdict."""
+        continuity = Continuity(0)
+        assert continuity.judge(0, b"a.0") == "take"
+        assert continuity.leave_out(left_out)
+        offset = 1 + left_out
+        verdict = "take"
+        if then != continuity.expected and (verdict := continuity.judge(offset, then)) != "take":
+            assert verdict == "look_back"
+            assert continuity.judge(0, b"a.0") == "pass_over"
+            assert not continuity.leave_out(left_out), "it comes for the second time"
+            verdict = continuity.judge(offset, then)
+        return verdict
+
+    def test_it_is_no_gap_if_the_run_goes_on_behind_it(self) -> None:
+        assert self.read_around(3, b"a.4") == "take"
+
+    def test_it_is_no_gap_if_it_was_somebody_elses(self) -> None:
+        assert self.read_around(3, b"a.1") == "take"
+
+    def test_it_is_no_gap_if_a_run_begins_in_it(self) -> None:
+        assert self.read_around(3, b"b.2") == "take"
+
+    def test_more_than_it_is_a_gap(self) -> None:
+        assert self.read_around(3, b"a.5") == "take_after_gap"
+        assert self.read_around(3, b"b.4") == "take_after_gap"
+
+    def test_it_hides_no_gap_further_on(self) -> None:
+        continuity = Continuity(0)
+        continuity.judge(0, b"a.0")
+        continuity.leave_out(1)
+        continuity.follow(2, b"a.1")
+        assert continuity.judge(3, b"a.3") == "look_back"
+        continuity.judge(2, b"a.1")
+        assert continuity.judge(3, b"a.3") == "take_after_gap"

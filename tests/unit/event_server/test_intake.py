@@ -11,6 +11,7 @@ from event_server.kafka.record_reader import Intake, Reach
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from server_common.kafka_records import Headers, OmittedRecord, encode_omitted_record
+from server_common.records import LeftOut
 from tests.unit.event_server.parts import (
     EPOCH,
     FakeSubscriber,
@@ -345,3 +346,47 @@ class TestTheDatabasesClockSetBack:
             session.watermark(0, 406.0 + second)
             session.watermark(1, 1001.0 + second)
         assert not session.hub.warm
+
+
+class TestWhatCannotBeRead:
+    def leave_out(self, session: Session, timestamp_ms: int | None) -> None:
+        offset = session.offsets[0]
+        what = LeftOut(offset, offset, "wrong checksum", b"", timestamp_ms)
+        session.intake.leave_out(0, what, now=100.0)
+        session.offsets[0] += 1
+
+    def warm(self) -> Session:
+        session = Session({0: 0})
+        session.watermark(0, 1000.0)
+        assert session.hub.warm
+        return session
+
+    def test_it_is_covered_from_its_own_time_on_if_that_is_known(self) -> None:
+        session = self.warm()
+        self.leave_out(session, 990_000)
+        assert session.hub.rings.covered_since == 990.0 + MARGIN_S
+
+    def test_it_is_covered_from_now_on_if_its_time_is_unknown(self) -> None:
+        session = self.warm()
+        self.leave_out(session, None)
+        assert session.hub.rings.covered_since >= 1000.0 + MARGIN_S
+
+    def test_and_from_the_record_behind_it_on_if_that_is_younger(self) -> None:
+        session = self.warm()
+        self.leave_out(session, None)
+        session.order(0, "store:1@7", time=1030.0)
+        assert session.hub.rings.covered_since == 1030.0 + MARGIN_S
+        session.order(0, "store:1@8", time=1040.0)
+        assert session.hub.rings.covered_since == 1030.0 + MARGIN_S
+
+    def test_a_time_that_has_not_come_yet_is_not_believed(self) -> None:
+        session = self.warm()
+        self.leave_out(session, 5_000_000)
+        assert session.hub.rings.covered_since < 1010.0
+
+    def test_the_reason_says_where_it_stands(self) -> None:
+        session = self.warm()
+        self.leave_out(session, None)
+        assert session.skipped == [
+            ("unreadable", "partition 0, offsets 1 to 1: wrong checksum"),
+        ]

@@ -1,0 +1,128 @@
+"""A consumer's `getmany` that nothing which stands in a partition can stop.
+
+aiokafka raises where it cannot read a batch, again at every call, and drops what it had read of
+other partitions. Then each partition is asked for once more, and read closely
+(`record_batches.py`): what is damaged comes as `LeftOut` in its place, and reading goes on behind
+it. What has its cause elsewhere (the brokers, the network, the group) is raised as ever.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaError,
+    LeaderNotAvailableError,
+    RecordTooLargeError,
+    UnsupportedCodecError,
+    for_code,
+)
+from aiokafka.protocol.fetch import FetchRequest
+
+from server_common.record_batches import bytes_of_first, read_batches
+from server_common.records import Found, LeftOut, ReadRecord
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+_BYTES_AT_ONCE: Final = 1 << 20
+_LARGEST_BATCH: Final = 64 << 20
+"""No broker keeps a batch as large as this: one that says so has a damaged length."""
+_READ_UNCOMMITTED: Final = 0
+_IN_THE_DATA: Final = (
+    CorruptRecordException,
+    UnsupportedCodecError,
+    RecordTooLargeError,
+    gzip.BadGzipFile,
+)
+
+Positions = Callable[[], Awaitable[Mapping[TopicPartition, int]]]
+
+
+async def get_many(
+    consumer: AIOKafkaConsumer,
+    positions: Positions,
+    *partitions: TopicPartition,
+    timeout_ms: int,
+    max_records: int | None = None,
+) -> Mapping[TopicPartition, Sequence[ReadRecord]]:
+    """The next records of these partitions, of all if none is named.
+
+    Args:
+        consumer: started, with partitions.
+        positions: gives, for each partition to read, the offset behind the last record that was
+            dealt with; asked only when aiokafka cannot read. The consumer is set to where the
+            result ends.
+        partitions: those to read.
+        timeout_ms: how long to wait for a record.
+        max_records: the most at once: over all partitions, or in each of them when one is damaged.
+
+    Raises:
+        KafkaError, OSError, TimeoutError: the brokers do not answer, or refuse.
+        Exception: aiokafka failed, and not over what stands in the partitions.
+    """
+    try:
+        records: Mapping[TopicPartition, Sequence[ReadRecord]] = await consumer.getmany(
+            *partitions, timeout_ms=timeout_ms, max_records=max_records
+        )
+    except Exception as error:
+        if not _may_lie_in_the_data(error):
+            raise
+        found = {tp: await _closely(consumer, tp, at) for tp, at in (await positions()).items()}
+        if not any(one.records for one in found.values()):
+            raise
+        _log.info("read_closely", reason=repr(error))
+        if max_records is not None:
+            found = {tp: one.at_most(max_records) for tp, one in found.items()}
+        for tp, one in found.items():
+            if tp in consumer.assignment():
+                consumer.seek(tp, one.next_offset)
+        return {tp: one.records for tp, one in found.items() if one.records}
+    return records
+
+
+def _may_lie_in_the_data(error: Exception) -> bool:
+    return isinstance(error, _IN_THE_DATA) or not isinstance(error, KafkaError | OSError)
+
+
+async def _closely(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Found:
+    found = await _read(consumer, tp, at)
+    if any(isinstance(one, LeftOut) for one in found.records):
+        # What was damaged on its way is whole when it comes again.
+        found = await _read(consumer, tp, at)
+    return found
+
+
+async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Found:
+    data, highwater = await _fetch(consumer, tp, at, _BYTES_AT_ONCE)
+    if len(data) < (whole := bytes_of_first(data)) <= _LARGEST_BATCH:
+        data, highwater = await _fetch(consumer, tp, at, whole)
+    return read_batches(tp, data, at, highwater)
+
+
+async def _fetch(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, at: int, most: int
+) -> tuple[bytes, int]:
+    """The bytes that the partition's leader has from this offset on, and the offset behind the last
+    one that may be read.
+
+    Raises:
+        KafkaError: it does not answer, or refuses.
+    """
+    client: Any = consumer._client
+    node = client.cluster.leader_for_partition(tp)
+    if node is None or node == -1:
+        raise LeaderNotAvailableError(tp)
+    what = [(tp.topic, [(tp.partition, at, most)])]
+    answer = await client.send(node, FetchRequest(0, 0, most, _READ_UNCOMMITTED, what))
+    ((_, ((_, code, highwater, *_, data),)),) = answer.topics
+    if code:
+        raise for_code(code)(tp)
+    return bytes(data or b""), int(highwater)

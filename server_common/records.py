@@ -1,0 +1,57 @@
+"""What is read from a partition: records, and what stands between them and cannot be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Headers = tuple[tuple[str, Any], ...]
+"""Names and values. Each value is bytes or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record, by the names that aiokafka gives to its parts."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    """Milliseconds since the Unix epoch."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What stands in a partition and cannot be read."""
+
+    first: int
+    """Its first offset."""
+    offset: int
+    """Its last offset."""
+    reason: str
+    raw: bytes
+    """The record's bytes behind its length, or the whole batch as the broker keeps it."""
+    timestamp_ms: int | None
+    """None of its records is younger, in milliseconds since the Unix epoch; None: nobody knows."""
+
+
+ReadRecord = Record | LeftOut
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read of one partition."""
+
+    records: list[ReadRecord]
+    """In the order of their offsets."""
+    next_offset: int
+    """Where to read on."""
+
+    def at_most(self, count: int) -> Found:
+        """The first `count` of them."""
+        if len(self.records) <= count:
+            return self
+        return Found(self.records[:count], self.records[count - 1].offset + 1)
