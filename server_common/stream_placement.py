@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from client_sdk.contract.channel import Channel
-from server_common.kafka_records import partition_of
+from server_common.event_records import partition_of
 
 
 class StreamNodes:

@@ -41,7 +41,7 @@ class FrameError(ContractError):
 
 
 class RecordError(ContractError):
-    """A Kafka record of another form (`server_common/kafka_records.py`); count it and skip it."""
+    """A Kafka record of another form (`server_common/event_records.py`); count it and skip it."""
 
 
 class DamagedRecordError(RecordError):

@@ -26,9 +26,9 @@ from core_api.errors import UnavailableError
 from core_api.ingest.inbound_commands import InboundRecord, UnreadRecords, without_value
 from core_api.kafka.messages import Message
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
-from server_common.kafka_clients import start_client, stop_consumer
-from server_common.reading import get_many
-from server_common.records import LeftOut, ReadRecord, Record
+from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.raw_records import LeftOut, ReadRecord, Record
+from server_common.kafka.reading import get_many
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -19,7 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from core_api.errors import SettingsError, UnavailableError
-from server_common.kafka_clients import start_client
+from server_common.kafka.clients import start_client
 from server_common.limits import DEAD_LETTER_BYTES, TOPIC_MESSAGE_BYTES
 
 if TYPE_CHECKING:

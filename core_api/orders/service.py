@@ -48,7 +48,7 @@ from core_api.orders.reading import read_order
 from core_api.orders.writes import KeyClaim, Outcome, Write
 from core_api.orders.writing import write_each
 from core_api.postgres.pool import Pool
-from server_common.kafka_records import partition_of
+from server_common.event_records import partition_of
 
 log = structlog.get_logger()
 

@@ -21,7 +21,7 @@ from core_api.errors import UnavailableError
 from core_api.kafka.messages import Message
 from core_api.receipts.metrics import KINDS, AlarmMetrics
 from core_api.receipts.statements import Unreached, find_unreached, mark_told, untold
-from server_common.kafka_records import partition_of
+from server_common.event_records import partition_of
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -1,6 +1,6 @@
 """One turn of the relay: from a read to what is sent, and from that to what is done. Pure.
 
-The format is `server_common/kafka_records.py`; the partition of a message is its shard. An event
+The format is `server_common/event_records.py`; the partition of a message is its shard. An event
 that cannot be published is announced by an omitted record in its place, so that no watermark
 passes an event of which nothing was told.
 """
@@ -13,7 +13,7 @@ from typing import Final
 
 from core_api.kafka.messages import Message
 from core_api.relay.leases import watermark_due
-from server_common.kafka_records import (
+from server_common.event_records import (
     OmittedRecord,
     OrderRecord,
     WatermarkRecord,

@@ -18,7 +18,7 @@ from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.relay.cycle import OutboxRow, Reading
 from core_api.relay.leases import Lease
-from server_common.kafka_records import partition_of
+from server_common.event_records import partition_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from aiokafka.errors import KafkaError
 
 from client_sdk.contract.errors import RecordError
 from core_api.kafka.topics import BrokerError
-from server_common.kafka_records import OrderRecord, decode_record
-from server_common.reading import get_many
-from server_common.records import LeftOut, Record
+from server_common.event_records import OrderRecord, decode_record
+from server_common.kafka.raw_records import LeftOut, Record
+from server_common.kafka.reading import get_many
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

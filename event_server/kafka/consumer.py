@@ -27,10 +27,10 @@ from event_server.kafka.record_reader import Intake, Reach
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from event_server.streams.latency import PushLatency
-from server_common.kafka_clients import start_client, stop_consumer
-from server_common.kafka_records import partition_of
-from server_common.reading import get_many
-from server_common.records import LeftOut, ReadRecord
+from server_common.event_records import partition_of
+from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.raw_records import LeftOut, ReadRecord
+from server_common.kafka.reading import get_many
 
 log = structlog.get_logger()
 

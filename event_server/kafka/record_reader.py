@@ -21,7 +21,7 @@ from client_sdk.contract.sse import encode_frame
 from event_server.kafka.continuity import Continuity
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
-from server_common.kafka_records import (
+from server_common.event_records import (
     SENT,
     Headers,
     OmittedRecord,
@@ -31,7 +31,7 @@ from server_common.kafka_records import (
     sent_of,
     split_ids,
 )
-from server_common.records import LeftOut
+from server_common.kafka.raw_records import LeftOut
 
 MAX_DIGITS: Final = 19
 """A seq with fewer digits is one for certain."""

@@ -19,7 +19,7 @@ from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.errors import ChannelError, CursorError, TicketError
 from client_sdk.contract.stream import ByeReason
 from event_server.errors import RefusedError
-from server_common.kafka_records import partition_of
+from server_common.event_records import partition_of
 from server_common.limits import EVENTS_QUERY_BYTES
 from server_common.stream_placement import StreamNodes
 from server_common.tickets import Ticket, TicketKeys

@@ -6,8 +6,8 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-from server_common.record_batches import read_batches
-from server_common.records import LeftOut
+from server_common.kafka.raw_records import LeftOut
+from server_common.kafka.record_batches import read_batches
 
 _HIGHWATER: Final = 1_000
 

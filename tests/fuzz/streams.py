@@ -10,7 +10,7 @@ from client_sdk.contract.sse import SseEvent, SseParser, encode_frame
 from client_sdk.contract.stream import SyncRequired
 from event_server.kafka.record_reader import Intake, Reach
 from event_server.replay.frames import Frames, as_chunk, as_text, joined
-from server_common.kafka_records import (
+from server_common.event_records import (
     Headers,
     OrderRecord,
     Record,

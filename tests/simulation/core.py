@@ -24,7 +24,7 @@ from core_api.orders.lifecycle import (
 from core_api.sync import rules as rules
 from core_api.sync.queries import Moment, OpenOrders, Page
 from core_api.sync.request import SyncRequest
-from server_common.kafka_records import OrderRecord, encode_order_record
+from server_common.event_records import OrderRecord, encode_order_record
 from server_common.tickets import Ticket, TicketKeys
 
 KEYS = TicketKeys({"t1": b"k" * 32}, "t1")

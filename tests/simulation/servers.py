@@ -14,7 +14,7 @@ from event_server.replay.ring import Rings
 from event_server.streams.health import Health
 from event_server.streams.registry import Limits, Streams
 from event_server.streams.request_rules import Placement, Timing
-from server_common.kafka_records import WatermarkRecord, encode_watermark_record
+from server_common.event_records import WatermarkRecord, encode_watermark_record
 from tests.simulation.core import KEYS, ModelCore
 
 FRAMES = Frames(as_text)

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 from core_api.kafka.topics import ensure_topics, events_topic
 from deploy.local.ports import free_port
-from server_common.kafka_records import (
+from server_common.event_records import (
     OrderRecord,
     WatermarkRecord,
     encode_order_record,

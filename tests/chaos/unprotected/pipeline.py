@@ -46,10 +46,14 @@ COMMIT_AFTER_APPLY: Final = Protection(
     (
         Patch(
             "core_api/ingest/consumer.py",
-            "        await self._applier.apply([_inbound(record) for record in records])\n",
+            "        await self._applier.apply(\n"
+            "            [_inbound(record) for record in records if not isinstance(record, LeftOut)]\n"
+            "        )\n",
             "        await consumer.commit({partition: records[-1].offset + 1})\n"
             "        await asyncio.sleep(1)\n"
-            "        await self._applier.apply([_inbound(record) for record in records])\n",
+            "        await self._applier.apply(\n"
+            "            [_inbound(record) for record in records if not isinstance(record, LeftOut)]\n"
+            "        )\n",
         ),
     ),
 )
@@ -64,8 +68,12 @@ INBOUND_KEYS: Final = Protection(
         ),
         Patch(
             "core_api/ingest/consumer.py",
-            "        await self._applier.apply([_inbound(record) for record in records])\n",
-            "        await self._applier.apply([_inbound(record) for record in records])\n"
+            "        await self._applier.apply(\n"
+            "            [_inbound(record) for record in records if not isinstance(record, LeftOut)]\n"
+            "        )\n",
+            "        await self._applier.apply(\n"
+            "            [_inbound(record) for record in records if not isinstance(record, LeftOut)]\n"
+            "        )\n"
             "        await asyncio.sleep(1)\n",
         ),
     ),

@@ -22,7 +22,7 @@ from core_api.orders.lifecycle import NewItem, PlaceOrder
 from core_api.orders.service import Commands
 from core_api.receipts.alarm import ReachSettings
 from core_api.relay.main import run_relay
-from server_common.kafka_records import (
+from server_common.event_records import (
     OmittedRecord,
     OrderRecord,
     WatermarkRecord,

@@ -18,7 +18,7 @@ from core_api.kafka.topics import BrokerError, events_topic
 from deploy.kafka.cluster import KafkaCluster
 from deploy.kafka.replicas import Standing, move, standings
 from deploy.kafka.server import ensure_libs
-from server_common.kafka_records import partition_of
+from server_common.event_records import partition_of
 from tests.integration.event_server.conftest import KAFKA_BUILD
 from tests.integration.event_server.relay import PARTITIONS
 from tests.integration.event_server.test_source import Reading, reading

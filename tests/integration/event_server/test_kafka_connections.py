@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer
 
 from core_api.kafka.topics import ensure_topics, events_topic
 from deploy.local.broker import EmbeddedBroker
-from server_common.kafka_clients import stop_consumer
+from server_common.kafka.clients import stop_consumer
 from tests.integration.event_server.relay import PARTITIONS
 from tests.integration.event_server.test_source import Reading
 

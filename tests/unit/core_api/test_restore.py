@@ -6,7 +6,7 @@ import pytest
 
 from core_api.restore.detection import Lineage, Published, newest_of, signs
 from core_api.restore.lineage import Stored
-from server_common.kafka_records import OrderRecord
+from server_common.event_records import OrderRecord
 
 HERE = Lineage("E2", "7/1/5", "7/1/5")
 PUBLISHED = {"store:1": Published(9, "a", 3)}

@@ -15,7 +15,7 @@ from core_api.relay.cycle import (
     settle,
 )
 from core_api.relay.leases import WATERMARK_ACTIVE_S
-from server_common.kafka_records import (
+from server_common.event_records import (
     OmittedRecord,
     OrderRecord,
     Record,

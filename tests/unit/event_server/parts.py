@@ -10,7 +10,7 @@ from event_server.replay.ring import Rings
 from event_server.streams.health import Health
 from event_server.streams.registry import Limits, Streams
 from event_server.streams.request_rules import Placement, Timing, Uniform
-from server_common.kafka_records import (
+from server_common.event_records import (
     Headers,
     OrderRecord,
     WatermarkRecord,

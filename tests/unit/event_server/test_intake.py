@@ -10,8 +10,8 @@ from client_sdk.contract.stream import SyncRequired
 from event_server.kafka.record_reader import Intake, Reach
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
-from server_common.kafka_records import Headers, OmittedRecord, encode_omitted_record
-from server_common.records import LeftOut
+from server_common.event_records import Headers, OmittedRecord, encode_omitted_record
+from server_common.kafka.raw_records import LeftOut
 from tests.unit.event_server.parts import (
     EPOCH,
     FakeSubscriber,

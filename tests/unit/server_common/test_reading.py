@@ -16,8 +16,8 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.fetch import FetchRequest
 
-from server_common.reading import get_many
-from server_common.records import LeftOut, ReadRecord
+from server_common.kafka.raw_records import LeftOut, ReadRecord
+from server_common.kafka.reading import get_many
 from tests.raw_batches import batch, record
 
 ONE, TWO = TopicPartition("orders", 1), TopicPartition("orders", 2)

@@ -10,8 +10,8 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server_common.record_batches import bytes_of_first, read_batches
-from server_common.records import Found, LeftOut
+from server_common.kafka.raw_records import Found, LeftOut
+from server_common.kafka.record_batches import bytes_of_first, read_batches
 from tests.raw_batches import GZIP, LZ4, SNAPPY, ZSTD, batch, record
 
 PARTITION = TopicPartition("orders", 3)

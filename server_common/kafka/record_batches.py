@@ -1,4 +1,4 @@
-"""A broker's answer, read record by record: damage costs what is damaged and no more. Pure.
+"""A broker's answer, read record by record: damage costs what is damaged and no more.
 
 aiokafka reads a batch whole or not at all, and takes only names of headers that are UTF-8. This
 reader is for what aiokafka does not take. As in Java's client, a name that is not UTF-8 does no
@@ -20,7 +20,7 @@ from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.record.util import calc_crc32c
 
-from server_common.records import Found, Headers, LeftOut, ReadRecord, Record
+from server_common.kafka.raw_records import Found, Headers, LeftOut, ReadRecord, Record
 
 FRAME: Final = struct.Struct(">qi")
 """What every batch begins with: its first offset, and how many bytes follow."""
@@ -127,7 +127,7 @@ class _Batch:
         if places != sorted(set(places)) or max(places, default=-1) > offset:
             yield self._whole("records out of their places", offset)
             return
-        if offset >= self._highwater:
+        if not self._expected <= offset < self._highwater:
             yield self._whole("offsets that there are not", offset)
             return
         self.next_offset = offset + 1
@@ -141,7 +141,7 @@ class _Batch:
         if calc_crc32c(self._data[_CHECKED_FROM:]) != checksum:
             yield self._whole("wrong checksum", last)
             return
-        if last_delta < 0 or last >= self._highwater:
+        if last_delta < 0 or not self._expected <= last < self._highwater:
             yield self._whole("offsets that there are not", last)
             return
         self.next_offset = last + 1

@@ -24,8 +24,8 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.fetch import FetchRequest
 
-from server_common.record_batches import bytes_of_first, read_batches
-from server_common.records import Found, LeftOut, ReadRecord
+from server_common.kafka.raw_records import Found, LeftOut, ReadRecord
+from server_common.kafka.record_batches import bytes_of_first, read_batches
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
