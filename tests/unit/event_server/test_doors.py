@@ -147,9 +147,8 @@ class Door:
         """Ask for a stream, let an event come, and leave."""
         self.take(None, watermark_record(time.time()))
         config, state = self.server.http.config, self.server.http.server_state
-        connection: Any = config.http_protocol_class(
-            config=config, server_state=state, app_state={}, _loop=asyncio.get_running_loop()
-        )
+        protocol: Any = config.http_protocol_class
+        connection = protocol(config, state, {}, asyncio.get_running_loop())
         wire = Wire()
         lines = b"".join(b"%b: %b\r\n" % field for field in headers)
         connection.connection_made(wire)
@@ -361,11 +360,13 @@ def test_any_record_is_taken_or_left_out_and_whoever_needs_it_is_told(
     log = Log()
     log.append(None, watermark_record(1000.0))
     mine, others = log.follow(FOLLOWED), log.follow(OTHER)
-    fields: Fields = {
-        "order": lambda: [*order_record((f"{FOLLOWED}@1",))[1]],
-        "watermark": lambda: [*watermark_record(1001.0)],
-        "omitted": lambda: [*encode_omitted_record(OmittedRecord(EPOCH, (f"{FOLLOWED}@1",)))],
-    }[base]()
+    fields: Fields = [
+        *{
+            "order": order_record((f"{FOLLOWED}@1",))[1],
+            "watermark": watermark_record(1001.0),
+            "omitted": encode_omitted_record(OmittedRecord(EPOCH, (f"{FOLLOWED}@1",))),
+        }[base]
+    ]
     if numbered:
         fields.append(encode_sent("s", 1))
     fields = changed(fields, changes)
