@@ -142,16 +142,21 @@ class Sampler:
         history = History()
         self._points.clear()
         self._newest = None
+        while True:
+            try:
+                async with self._looking() as look:
+                    await self._look_on(look, history)
+            except Exception:
+                # The page shows old figures until the next round; Core serves on.
+                _log.exception("ops_look_failed")
+            await asyncio.sleep(self._period_s)
+
+    async def _look_on(self, look: Look, history: History) -> None:
         loop = asyncio.get_running_loop()
-        async with self._looking() as look:
-            while True:
-                due = loop.time() + self._period_s
-                try:
-                    self._publish(history.figures(await look()))
-                except Exception:
-                    # The page shows old figures until the next round; Core serves on.
-                    _log.exception("ops_look_failed")
-                await asyncio.sleep(max(0.0, due - loop.time()))
+        while True:
+            due = loop.time() + self._period_s
+            self._publish(history.figures(await look()))
+            await asyncio.sleep(max(0.0, due - loop.time()))
 
     def _rest(self) -> None:
         self._stay_awake()
