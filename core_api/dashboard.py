@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from core_api.dashboard_figures import Figures, History, Round
 from core_api.load import Bound
+from server_common.supervision import is_being_cancelled
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -146,7 +147,9 @@ class Sampler:
             try:
                 async with self._looking() as look:
                     await self._look_on(look, history)
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                if is_being_cancelled():
+                    raise
                 # The page shows old figures until the next round; Core serves on.
                 _log.exception("ops_look_failed")
             await asyncio.sleep(self._period_s)
