@@ -29,6 +29,7 @@ from event_server.intake import Intake, Reach
 from event_server.latency import PushLatency
 from event_server.ring import MARGIN_S
 from server_common.kafka import start_client, stop_consumer
+from server_common.supervision import is_being_cancelled
 
 log = structlog.get_logger()
 
@@ -119,8 +120,9 @@ class KafkaSource:
                     log.error("topic_does_not_fit", reason=str(error), streams="ended")
                 self.trouble = str(error)
                 self._give_up(missing=False)
-            except Exception:
-                self._give_up(missing=True)
+            except (Exception, asyncio.CancelledError):
+                if not is_being_cancelled():
+                    self._give_up(missing=True)
                 raise
             if self._monotonic() - began > 2 * _BACK_OFF_S[1]:
                 delay = _BACK_OFF_S[0]
