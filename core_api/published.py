@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from client_sdk.contract.errors import RecordError
 from client_sdk.contract.record import OrderRecord, decode_record
+from core_api.ids import has_successor
 from core_api.topics import BrokerError
 
 MOST_PER_PARTITION: Final = 50_000
@@ -87,6 +88,8 @@ async def _read_to(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) 
 def _take(tail: PublishedTail, message: Any) -> None:
     with contextlib.suppress(RecordError):
         record = decode_record(message.value, message.headers)
+        if not has_successor(record.epoch):
+            return  # Somebody else's: no epoch could be begun that is later.
         tail.epoch = max(tail.epoch, record.epoch)
         if isinstance(record, OrderRecord):
             tail.orders.append(record)
