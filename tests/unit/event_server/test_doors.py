@@ -4,6 +4,7 @@ the protocol class that serves them, and whatever stands in a record of Kafka.""
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -11,6 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 import httptools
+import httpx
+import jwt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -193,6 +196,12 @@ async def holds(query: bytes, *headers: tuple[bytes, bytes]) -> int:
     return answer.status
 
 
+def ops_token() -> str:
+    """Who may read what is not a stream."""
+    claims = {"sub": "x", "role": "ops", "aud": "yabam", "exp": int(time.time()) + 600}
+    return jwt.encode(claims, "s" * 32, "HS256", {"kid": "a1"})
+
+
 def of_url(odd: str) -> bytes:
     """In a URL; a lone surrogate as bytes that are no UTF-8."""
     return quote(odd.encode("utf-8", "surrogatepass"), safe="").encode()
@@ -244,6 +253,23 @@ def test_any_text_in_a_streams_header_is_taken_or_refused(name: bytes, odd: str)
     value = odd.encode("utf-8", "surrogatepass")
     headers = [(name, value)] if name == b"host" else [(b"host", b"x"), (name, value)]
     asyncio.run(holds(b"ticket=" + door().ticket().encode(), *headers))
+
+
+@settings(max_examples=60, deadline=None)
+@given(odd=ODD)
+@example(odd="\0")
+@example(odd="\ud800")
+def test_any_text_as_a_limit_of_the_busiest_channels_is_taken_or_refused(odd: str) -> None:
+    async def ask() -> int:
+        transport = httpx.ASGITransport(door().server.http.config.loaded_app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            target = f"/v1/channels/top?limit={of_url(odd).decode()}"
+            answer = await client.get(target, headers={"authorization": f"Bearer {ops_token()}"})
+        return answer.status_code
+
+    status = asyncio.run(ask())
+    assert status in {200, 400}
+    assert status == 400 or re.fullmatch("[0-9]{1,3}", odd)
 
 
 # Kafka --------------------------------------------------------------------------------------
