@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from uuid import UUID
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_EPOCH: Final = re.compile(rf"[0-7][{_CROCKFORD}]{{25}}")
+_LAST_TIME: Final = "7ZZZZZZZZZ"
+"""48 bits of ones."""
 
 
 def epoch_name(unix_ms: int, entropy: bytes) -> str:
@@ -35,6 +39,11 @@ def next_epoch(before: str, unix_ms: int, entropy: bytes) -> str:
     if name <= before:
         raise ValueError(f"there is no name for an epoch later than {before[:40]!r}")
     return name
+
+
+def has_successor(epoch: str) -> bool:
+    """Whether it is the name of an epoch, and `next_epoch` makes a later one of it."""
+    return _EPOCH.fullmatch(epoch) is not None and epoch[:10] < _LAST_TIME
 
 
 def _time_of(epoch: str) -> int:

@@ -41,6 +41,8 @@ OMITTED_TYPE: Final = b"omitted"
 SENT: Final = "sent"
 
 _NAME: Final = re.compile(rb"[!-~]{1,64}")
+_LATEST_MICROS: Final = 253_402_300_799_000_000
+"""The end of the year 9999: no later time can be written as RFC 3339."""
 _SENT: Final = re.compile(rb"([A-Za-z0-9_-]{1,64})\.([0-9]{1,18})")
 
 
@@ -109,8 +111,11 @@ def encode_sent(session: str, number: int) -> tuple[str, bytes]:
 
 
 def sent_of(headers: Headers) -> bytes:
-    """A record's `sent` as it stands there; empty: there is none, or it is not of our making."""
-    raw = next((value for name, value in headers if name == SENT), None)
+    """A record's `sent` as it stands there; empty: there is none, or it is not of our making.
+
+    Of several the last one counts, as of every header.
+    """
+    raw = next((value for name, value in reversed(headers) if name == SENT), None)
     return raw if raw and _SENT.fullmatch(raw) else b""
 
 
@@ -189,8 +194,8 @@ def _unreadable(fields: dict[str, bytes], reason: str) -> RecordError:
 
 
 def _seconds(micros: bytes) -> float:
-    if not micros.isdigit() or len(micros) > 18:
-        raise RecordError("the watermark is not a number of microseconds")
+    if not micros.isdigit() or len(micros) > 18 or int(micros) > _LATEST_MICROS:
+        raise RecordError("the watermark is not a number of microseconds up to the year 9999")
     return int(micros) / 1e6
 
 

@@ -103,6 +103,11 @@ class Supervisor:
                 await task.work()
                 reason = "it returned"
                 _log.error("background_task_returned", task=name)
+            except asyncio.CancelledError:
+                if is_being_cancelled():
+                    raise
+                reason = "it was cancelled from inside"
+                _log.error("background_task_cancelled", task=name)
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 _log.error("background_task_failed", task=name, exc_info=error)
@@ -112,6 +117,16 @@ class Supervisor:
             task.trouble = f"the background task {name} fails: {reason}"
             self._restarted(name)
             await self._sleep(pause_after(task.failures))
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody cancels the task that runs.
+
+    A `CancelledError` may come without that: whoever waits for a future that a library has lost, or
+    cancelled by itself, is raised one.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def pause_after(failures: int) -> float:

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from core_api.dashboard.figures import Figures, History, Round
 from core_api.overload import Bound
+from server_common.supervision import is_being_cancelled
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -142,16 +143,23 @@ class Sampler:
         history = History()
         self._points.clear()
         self._newest = None
+        while True:
+            try:
+                async with self._looking() as look:
+                    await self._look_on(look, history)
+            except (Exception, asyncio.CancelledError):
+                if is_being_cancelled():
+                    raise
+                # The page shows old figures until the next round; Core serves on.
+                _log.exception("ops_look_failed")
+            await asyncio.sleep(self._period_s)
+
+    async def _look_on(self, look: Look, history: History) -> None:
         loop = asyncio.get_running_loop()
-        async with self._looking() as look:
-            while True:
-                due = loop.time() + self._period_s
-                try:
-                    self._publish(history.figures(await look()))
-                except Exception:
-                    # The page shows old figures until the next round; Core serves on.
-                    _log.exception("ops_look_failed")
-                await asyncio.sleep(max(0.0, due - loop.time()))
+        while True:
+            due = loop.time() + self._period_s
+            self._publish(history.figures(await look()))
+            await asyncio.sleep(max(0.0, due - loop.time()))
 
     def _rest(self) -> None:
         self._stay_awake()

@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import structlog
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -23,7 +24,13 @@ from client_sdk.contract.problem import MEDIA_TYPE, TITLES, encode_problem, prob
 from core_api.access.callers import Caller
 from core_api.errors import CoreError, ForbiddenError, UnauthorizedError
 
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
 _CLOSE_S: Final = 2
+_PAUSE_S: Final = 0.1
 
 
 def ops_app(
@@ -99,11 +106,20 @@ class OpsServer:
 
 
 class _Quiet(uvicorn.Server):
-    """Leaves the signals to the process."""
+    """Leaves the signals to the process, and goes on if its loop fails."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        """Look after the connections until it is to stop."""
+        while not self.should_exit:
+            try:
+                await super().main_loop()
+            except Exception as error:
+                _log.error("ops_server_failed", exc_info=error)
+                await asyncio.sleep(_PAUSE_S)
 
 
 def check_ops(request: Request, verify: Callable[[str], Caller]) -> None:

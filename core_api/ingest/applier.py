@@ -27,6 +27,7 @@ from core_api.ingest.inbound_commands import (
     lanes,
     unread_letter,
 )
+from server_common.supervision import is_being_cancelled
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -212,7 +213,7 @@ class Applier:
         pause = 0.0
         while True:
             try:
-                result = await action()
+                result = await _really(action)
             except _TRANSIENT as error:
                 if self._trouble != str(error):
                     _log.warning("ingest_waits", reason=str(error))
@@ -223,6 +224,20 @@ class Applier:
             else:
                 self._trouble = None
                 return result
+
+
+async def _really(action: Callable[[], Awaitable[_Result]]) -> _Result:
+    """The action's result.
+
+    Raises:
+        UnavailableError: a library has cancelled it, which is not to be taken for its end.
+    """
+    try:
+        return await action()
+    except asyncio.CancelledError as error:
+        if is_being_cancelled():
+            raise
+        raise UnavailableError("it was cancelled from inside") from error
 
 
 def _order_of(record: InboundRecord) -> str | None:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
+from server_common.supervision import is_being_cancelled
+
 Q = TypeVar("Q")
 R = TypeVar("R")
 C = TypeVar("C")
@@ -112,14 +114,15 @@ class Gatherer(Generic[Q, C, R]):
             common, answers = await self._run(questions)
         except asyncio.CancelledError:
             pump = asyncio.current_task()
-            if self._in_flight or pump is None:
+            if not self._in_flight and pump is not None:
+                pump.uncancel()  # it was ours, and meant for this query alone
+            elif is_being_cancelled():
                 raise
-            pump.uncancel()  # it was ours, and meant for this query alone
+            else:
+                _fail(batch, RuntimeError("the query was cancelled from inside"))
             return
         except Exception as error:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+            _fail(batch, error)
             return
         finally:
             self._in_flight = []
@@ -129,6 +132,12 @@ class Gatherer(Generic[Q, C, R]):
             if not future.done():
                 future.set_result((common, answers[start:end]))
             start = end
+
+
+def _fail(batch: Sequence[Asked[Q, C, R]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
 
 
 def _expire(future: asyncio.Future[tuple[C, list[R]]]) -> None:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from client_sdk.contract.errors import RecordError
+from core_api.ids import has_successor
 from core_api.kafka.topics import BrokerError
 from server_common.event_records import OrderRecord, decode_record
 from server_common.kafka.raw_records import LeftOut, Record
@@ -116,6 +117,8 @@ async def _read_to(
 def _take(tail: PublishedTail, record: Record) -> None:
     with contextlib.suppress(RecordError):
         event = decode_record(record.value, record.headers)
+        if not has_successor(event.epoch):
+            return  # Somebody else's: no epoch could be begun that is later.
         tail.epoch = max(tail.epoch, event.epoch)
         if isinstance(event, OrderRecord):
             tail.orders.append(event)

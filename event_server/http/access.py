@@ -65,7 +65,7 @@ class OpsTokens:
                     "verify_iat": False,
                 },
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise malformed from error
         expires_at = claims["exp"]
         if not isinstance(expires_at, int) or self._time() >= expires_at:

@@ -31,6 +31,7 @@ from server_common.event_records import partition_of
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.kafka.reading import get_many
+from server_common.supervision import is_being_cancelled
 
 log = structlog.get_logger()
 
@@ -121,8 +122,9 @@ class KafkaSource:
                     log.error("topic_does_not_fit", reason=str(error), streams="ended")
                 self.trouble = str(error)
                 self._give_up(missing=False)
-            except Exception:
-                self._give_up(missing=True)
+            except (Exception, asyncio.CancelledError):
+                if not is_being_cancelled():
+                    self._give_up(missing=True)
                 raise
             if self._monotonic() - began > 2 * _BACK_OFF_S[1]:
                 delay = _BACK_OFF_S[0]

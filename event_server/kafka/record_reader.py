@@ -36,6 +36,8 @@ from server_common.kafka.raw_records import LeftOut
 MAX_DIGITS: Final = 19
 """A seq with fewer digits is one for certain."""
 MOST_TYPES: Final = 100
+EVENT_PREFIX: Final = "order."
+"""With this the type of each order event begins, also of those that only a newer Core knows."""
 Skipped = Callable[[str, str], None]
 """Told of a record that is left out: the kind, and the reason in words."""
 
@@ -241,6 +243,10 @@ class Intake:
 
     def _learn(self, record: OrderRecord) -> None:
         """Hold a type that has not come before against the rules of a frame."""
+        if not record.type.startswith(EVENT_PREFIX):
+            # Beside these stand hello, heartbeat, sync-required and bye, which only we may say.
+            reason = f"the type {record.type!a} is none of an order's events"
+            raise DamagedRecordError(reason, record.epoch, record.ids)
         try:
             encode_frame(record.type, b"")
         except FrameError as error:

@@ -78,6 +78,18 @@ async def test_a_book_that_differs_from_cores_takes_a_snapshot(page: Page) -> No
     assert await run(page, script, wrong, good()) == [[None, None], 1, "live"]
 
 
+async def test_a_book_whose_orders_differ_in_anything_but_their_version_takes_a_snapshot(
+    page: Page,
+) -> None:
+    wrong = good(SNAPSHOT | {"digest": A1, "content_digest": "f" * 32})
+    script = """
+        await settled();
+        return [bench.transport.asked.map(({ after }) => after["store:12"]),
+            bench.client.status.counters.divergences, bench.client.mode];
+    """
+    assert await run(page, script, wrong, good()) == [[None, None], 1, "live"]
+
+
 async def test_it_reports_how_the_device_stands(page: Page) -> None:
     wrong = good(SNAPSHOT | {"digest": "f" * 16})
     script = "return [bench.client.report('till-1'), bench.client.mode];"

@@ -56,6 +56,8 @@ async def _until_pushed(client: OrderClient, core: Script) -> None:
 FORGERIES = (
     OrderRecord(EPOCH, FORGED, "t", ("store:12@1",), (b"{}",)),
     OrderRecord(EPOCH, "order.placed\n", "t", ("store:12@1",), (b"{}",)),
+    OrderRecord(EPOCH, "heartbeat", "t", ("store:12@1",), (b'{"watermark":"9999-01-01Z"}',)),
+    OrderRecord(EPOCH, "bye", "t", ("store:12@1",), (b"{}",)),
     OrderRecord(EPOCH, "order.placed", "t", (f"store:12@1{FORGED}",), (b"{}",)),
     OrderRecord(EPOCH, "order.placed", "t", ("store:12@1",), (FORGED.encode(),)),
     OrderRecord(EPOCH, "order.placed", "t", ("store:12@1",), (b"{\r}",)),

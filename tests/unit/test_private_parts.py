@@ -82,7 +82,7 @@ async def test_uvicorns_protocol_keeps_its_state_where_we_look_for_it() -> None:
 
 
 def test_uvicorns_server_has_what_our_stop_relies_on() -> None:
-    for part in ("capture_signals", "serve", "shutdown"):
+    for part in ("capture_signals", "main_loop", "serve", "shutdown"):
         assert callable(getattr(Server, part)), part
     state = ServerState()
     for part in ("connections", "default_headers", "total_requests"):

@@ -41,19 +41,19 @@ DELETE_AFTER_PUBLISH: Final = Protection(
     ),
 )
 
+_APPLY: Final = """\
+        await self._applier.apply(
+            [_inbound(record) for record in records if not isinstance(record, LeftOut)]
+        )
+"""
 COMMIT_AFTER_APPLY: Final = Protection(
     "ingest commits its offsets 1 s before it applies the commands",
     (
         Patch(
             "core_api/ingest/consumer.py",
-            "        await self._applier.apply(\n"
-            "            [_inbound(record) for record in records if not isinstance(record, LeftOut)]\n"
-            "        )\n",
+            _APPLY,
             "        await consumer.commit({partition: records[-1].offset + 1})\n"
-            "        await asyncio.sleep(1)\n"
-            "        await self._applier.apply(\n"
-            "            [_inbound(record) for record in records if not isinstance(record, LeftOut)]\n"
-            "        )\n",
+            "        await asyncio.sleep(1)\n" + _APPLY,
         ),
     ),
 )
@@ -68,13 +68,8 @@ INBOUND_KEYS: Final = Protection(
         ),
         Patch(
             "core_api/ingest/consumer.py",
-            "        await self._applier.apply(\n"
-            "            [_inbound(record) for record in records if not isinstance(record, LeftOut)]\n"
-            "        )\n",
-            "        await self._applier.apply(\n"
-            "            [_inbound(record) for record in records if not isinstance(record, LeftOut)]\n"
-            "        )\n"
-            "        await asyncio.sleep(1)\n",
+            _APPLY,
+            _APPLY + "        await asyncio.sleep(1)\n",
         ),
     ),
 )

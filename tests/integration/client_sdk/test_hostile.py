@@ -78,3 +78,16 @@ async def test_resets_without_end_are_not_asked_for_in_a_tight_loop(script: Scri
         assert client._machine.counters.sync_failures >= 12 - 7
         await script.commit(1)
         assert await take(client, 1)
+
+
+async def test_no_cookie_is_kept_or_sent(script: Script) -> None:
+    async def with_a_cookie(asked: Asked) -> Answer:
+        status, headers, body = script.answer(asked)
+        return status, headers | {"set-cookie": "a=" + "x" * 4000 + "; Path=/"}, body
+
+    script.on_sync = [with_a_cookie] * 2
+    async with client_of(script, cursors=stored(0)) as client:
+        await script.commit(1)
+        assert await take(client, 1) == [1]
+        await script.until(lambda: bool(script.streams))
+    assert [one for one in [*script.syncs, *script.streams] if "cookie" in one.headers] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 import pytest
@@ -12,7 +12,9 @@ import pytest
 from client_sdk import HandlerError, OrderClient, OrderEvent, Reset, RetryPolicy, UnauthorizedError
 from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import MemoryCursors
+from client_sdk.contract import cursor
 from client_sdk.contract.sync import ResetReason, Snapshot, StreamGrant
+from client_sdk.machine import status as status_module
 from client_sdk.machine.sequencing import Change
 from tests.integration.client_sdk.scripted import (
     Answer,
@@ -182,3 +184,21 @@ async def test_polling_carries_on_where_the_stream_stays_refused(script: Script)
         await becomes(client, "polling")
         await script.commit(3)
         assert await take(client, 3) == [1, 2, 3]
+
+
+async def test_no_cursor_is_written_for_a_status_that_nobody_reads(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def format_cursor(positions: Mapping[str, int]) -> str:
+        written.append("")
+        return cursor.format_cursor(positions)
+
+    monkeypatch.setattr(status_module, "format_cursor", format_cursor)
+    async with client_of(script, cursors=stored(0)) as client:
+        await script.commit(50)
+        assert await take(client, 50) == list(range(1, 51))
+        assert written == []
+        assert client.status.cursor == "store:12@50"
+        assert len(written) == 1

@@ -19,6 +19,7 @@ from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError, UnavailableError
 from core_api.http.server import bind
 from core_api.ingest.applier import Commands
+from core_api.ingest.consumer import Ingest
 from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic
 from tests.integration.core_api.relaying import PARTITIONS, commands, until_true
@@ -61,6 +62,7 @@ class Inbound:
         on: Commands,
         port: list[int] | None = None,
         check: Callable[[], Awaitable[None]] = _there,
+        hint: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncIterator[asyncio.Task[None]]:
         stop = asyncio.Event()
         listener = bind("127.0.0.1", 0, "none")
@@ -77,6 +79,7 @@ class Inbound:
                 verify=_verify,
                 listener=listener,
                 stop=stop,
+                hint=hint,
                 group=self.group,
             )
         )
@@ -274,6 +277,44 @@ async def test_a_fault_of_ours_does_not_block_the_partition(pool: Pool, inbound:
         await inbound.send(a_command("k1"))
         (letter,) = await inbound.dead_letters(1)
     assert dict(letter.headers)["reason"] == b"internal"
+
+
+@pytest.mark.parametrize("dies", ["ingest", "hints"])
+async def test_a_task_that_dies_of_a_bug_is_started_again(
+    pool: Pool, inbound: Inbound, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    bugs, again = {"ingest": [1], "hints": [1]}, asyncio.Event()
+    session = Ingest._session
+
+    def fail_once(task: str) -> None:
+        if task == dies:
+            if bugs[task]:
+                bugs[task].pop()
+                raise ZeroDivisionError("a bug")
+            again.set()
+
+    async def session_that_fails(ingest: Ingest) -> None:
+        fail_once("ingest")
+        await session(ingest)
+
+    async def hint() -> None:
+        fail_once("hints")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Ingest, "_session", session_that_fails)
+    port: list[int] = []
+    async with (
+        inbound.ingested(commands(pool), port, hint=hint),
+        httpx.AsyncClient() as http,
+    ):
+        async with asyncio.timeout(30):
+            await again.wait()
+        await inbound.send(a_command("k1"))
+        await until_true(pool, "SELECT count(*) = 1 FROM orders", 30)
+        shown = await http.get(
+            f"http://127.0.0.1:{port[0]}/metrics", headers={"authorization": "Bearer ops"}
+        )
+    assert f'yabam_ingest_task_restarts_total{{task="{dies}"}} 1.0' in shown.text
 
 
 # The embedded broker's groups do not get past one member: a second one's SyncGroup is refused.

@@ -6,11 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import asyncpg
+from aiokafka import AIOKafkaProducer
 
 from core_api.ids import epoch_name
+from core_api.kafka.topics import ensure_topics, events_topic
 from core_api.restore.lineage import start_epoch
 from core_api.restore.main import begin_epoch, epoch_after
 from core_api.settings import RestoreSettings
+from server_common.event_records import WatermarkRecord, encode_watermark_record
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     all_arrive,
@@ -99,6 +102,20 @@ async def test_a_backup_from_before_a_new_epoch_is_not_published_behind_it(
         await seen.until(lambda: len(seen.records) == 2, 60)
     assert seen.records[1].epoch > FAR_AHEAD
     assert seen.records[1].epoch == await pool.fetchval(EPOCH)
+
+
+async def test_an_epoch_in_the_topic_that_core_cannot_have_named_stops_no_relay(
+    pool: Pool, database_url: str, bootstrap: str, topic: str
+) -> None:
+    before = await pool.fetchval(EPOCH)
+    await ensure_topics(bootstrap, [events_topic(topic, PARTITIONS)], 10)
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as somebody:
+        for epoch in ("zzzz", "7" + "Z" * 25):
+            headers = encode_watermark_record(WatermarkRecord(epoch, 1.0))
+            for partition in range(PARTITIONS):
+                await somebody.send_and_wait(topic, b"x", None, partition, headers=headers)
+    await publish_some(pool, database_url, bootstrap, topic, 2)
+    assert await pool.fetchval(EPOCH) == before
 
 
 async def test_an_unchanged_database_keeps_its_epoch_whoever_takes_over(

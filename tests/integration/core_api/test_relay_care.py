@@ -102,7 +102,8 @@ async def test_a_relay_whose_topic_has_other_partitions_waits_and_leaves_the_sha
 
 
 @pytest.mark.parametrize(
-    ("of", "method"), [(Relay, "_turn"), (Reach, "look"), (Hints, "_listen_once")]
+    ("task", "of", "method"),
+    [("relay", Relay, "_turn"), ("reach", Reach, "look"), ("hints", Hints, "_listen_once")],
 )
 async def test_a_task_that_dies_of_a_bug_is_started_again(
     pool: Pool,
@@ -110,6 +111,7 @@ async def test_a_task_that_dies_of_a_bug_is_started_again(
     bootstrap: str,
     topic: str,
     monkeypatch: pytest.MonkeyPatch,
+    task: str,
     of: type,
     method: str,
 ) -> None:
@@ -124,14 +126,17 @@ async def test_a_task_that_dies_of_a_bug_is_started_again(
         return await works(self)
 
     monkeypatch.setattr(of, method, dies_once)
-    async with (
-        started(pool, database_url, bootstrap, topic),
-        followed(bootstrap, topic) as seen,
-    ):
-        async with asyncio.timeout(60):
-            await again.wait()
-        await place(commands(pool), "12")
-        await all_arrive(pool, seen, 60)
+    with structlog.testing.capture_logs() as logs:
+        async with (
+            started(pool, database_url, bootstrap, topic),
+            followed(bootstrap, topic) as seen,
+        ):
+            async with asyncio.timeout(60):
+                await again.wait()
+            await place(commands(pool), "12")
+            await all_arrive(pool, seen, 60)
+    failed = [line["task"] for line in logs if line["event"] == "background_task_failed"]
+    assert failed == [task]
 
 
 async def test_a_relay_that_is_there_before_the_tables_raises_alarms_once_they_are(

@@ -275,6 +275,18 @@ async def test_a_waiting_sync_is_answered_empty_when_its_time_is_up(core: CoreSe
     assert (answer.events, answer.reset) == ([], None)
 
 
+async def test_the_ticket_of_a_sync_that_waited_counts_from_the_end_of_the_wait(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    before = (await sync(core, store, lastEventId="0")).server_time.timestamp()
+    response = await sync(core, store, lastEventId="0", wait=0.3)
+    assert response.stream is not None
+    ticket = core.tickets.verify(response.stream.ticket, response.server_time.timestamp())
+    assert ticket.issued_at >= before + 0.3
+    assert ticket.expires_at - ticket.issued_at == pytest.approx(response.stream.expires_in)
+
+
 async def one_waits(core: CoreService) -> None:
     """Return once a sync waits, as Core's own metrics say."""
     metrics = ""

@@ -23,6 +23,8 @@ class World:
     def __init__(self) -> None:
         self.pushed: asyncio.Queue[OrderEvent | Exception] = asyncio.Queue()
         self.connects: list[Exception | asyncio.Event | None] = []
+        self.late: Exception | None = None
+        """What a connect raises that was let go."""
         self.log: list[OrderEvent] = []
         self.asked: list[int] = []
 
@@ -34,6 +36,8 @@ class World:
                     await step.wait()
                 except asyncio.CancelledError:
                     continue
+            if self.late is not None:
+                raise self.late
         elif step is not None:
             raise step
 
@@ -122,6 +126,26 @@ async def test_what_is_left_of_an_old_start_says_nothing_to_the_new_one() -> Non
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert client.machine.state is before
+    world.commit(1)
+    assert await take(client.changes(), 1) == [1]
+    await client.close()
+
+
+async def test_an_old_start_that_fails_late_does_not_end_the_new_one() -> None:
+    world = World()
+    let_go = asyncio.Event()
+    world.connects, world.late = [let_go, None], OSError("too late")
+    client = world.client()
+    old = asyncio.create_task(client.start())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    client.machine.reset()
+    assert (await client.start()).success
+    with pytest.raises(BufferedStartError, match="anew"):
+        await old
+    let_go.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
     world.commit(1)
     assert await take(client.changes(), 1) == [1]
     await client.close()

@@ -288,6 +288,8 @@ def test_a_producer_that_cannot_be_made_says_so_by_an_error_of_ours(url: str, to
 
 async def test_no_cookie_is_kept_or_sent() -> None:
     cookie = {"set-cookie": "a=" + "x" * 4000 + "; Path=/"}
-    world = World(httpx.Response(503, headers=cookie), httpx.Response(503, headers=cookie), PLACED)
-    await place(world)
+    world = World(httpx.Response(503, headers=cookie), PLACED, PLACED)
+    async with world.producer() as producer:
+        for _ in range(2):
+            await producer.place("12", [Item("Tea", 1, 100)], currency="KRW")
     assert [request.headers.get("cookie") for request in world.requests] == [None] * 3

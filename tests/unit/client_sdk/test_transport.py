@@ -191,6 +191,16 @@ async def test_an_answer_that_is_nonsense_is_malformed(body: bytes) -> None:
     assert len(failure.detail) <= MAX_DETAIL_CHARS + 1
 
 
+@pytest.mark.parametrize("wait_ms", [10**400, 2**53, -1])
+async def test_a_time_to_wait_that_no_client_can_hold_is_malformed(wait_ms: int) -> None:
+    answer = json.loads(msgspec.json.encode(sync_response())) | {"poll_after_ms": wait_ms}
+    failure = await failure_of(httpx.Response(200, content=json.dumps(answer).encode()))
+    assert failure.kind == "malformed"
+    bye = json.dumps({"reason": "timeout", "reconnect_after_ms": wait_ms})
+    with pytest.raises(msgspec.DecodeError):
+        signal_of(7, SseEvent("bye", bye, ""))
+
+
 @pytest.mark.parametrize("error", [
     httpx.ConnectError("x"), httpx.ReadTimeout("x"), httpx.RemoteProtocolError("x"),
     httpx.InvalidURL("x"), OSError("x"),

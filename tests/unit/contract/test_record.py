@@ -101,7 +101,7 @@ def test_as_many_lines_as_ids_or_nothing(ids: bytes, value: bytes | None) -> Non
 @pytest.mark.parametrize(
     "watermark",
     [b"", b"x", b"-1", b"+1", b"1.5", b" 1", b"1\n", b"1_000", b"\xd9\xa1", b"9" * 19,
-     b"9" * 400, b"9" * 5000, b"nan", b"inf"],
+     b"9" * 400, b"9" * 5000, b"nan", b"inf", b"253402300800000000"],
     ids=lambda watermark: ascii(watermark)[:20],
 )  # fmt: skip
 def test_a_watermark_that_is_not_a_number_of_microseconds_is_refused(watermark: bytes) -> None:

@@ -22,7 +22,7 @@ class World:
     def __init__(self) -> None:
         self.looks = 0
         self.open = 0
-        self.turns: asyncio.Queue[int | Exception] = asyncio.Queue()
+        self.turns: asyncio.Queue[int | BaseException] = asyncio.Queue()
 
     @asynccontextmanager
     async def looking(self) -> AsyncIterator[Look]:
@@ -35,7 +35,7 @@ class World:
     async def _look(self) -> Round:
         self.looks += 1
         turn = await self.turns.get()
-        if isinstance(turn, Exception):
+        if isinstance(turn, BaseException):
             raise turn
         reading = Reading("e", "events", "ready", "", {METRIC: {(): turn}})
         return Round(float(self.looks), self.looks, [reading], None, "")
@@ -135,15 +135,57 @@ async def test_leaving_and_coming_back_at_once_stops_nothing() -> None:
         assert await next_figures(watch) == 4
 
 
-async def test_a_look_that_fails_ends_nothing() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncio.CancelledError()])
+async def test_a_look_that_fails_ends_nothing(error: BaseException) -> None:
     world = World()
     one = sampler(world)
     with one.viewer():
         watch = one.watch(60)
         await anext(watch)
-        world.turns.put_nowait(RuntimeError("a bug"))
+        world.turns.put_nowait(error)
         world.turns.put_nowait(4)
-        assert await next_figures(watch) == 4
+        async with asyncio.timeout(10):
+            assert await next_figures(watch) == 4
+
+
+async def test_a_sampler_that_cannot_begin_to_look_tries_again() -> None:
+    world = World()
+    works, failures = world.looking, iter([RuntimeError("a bug")])
+
+    @asynccontextmanager
+    async def fails_once() -> AsyncIterator[Look]:
+        for failure in failures:
+            raise failure
+        async with works() as look:
+            yield look
+
+    one = Sampler(
+        fails_once, 3, Bound(9, "viewers", lambda low, _high: low), period_s=0.0, linger_s=0.0
+    )
+    with one.viewer():
+        watch = one.watch(60)
+        await anext(watch)
+        world.turns.put_nowait(4)
+        async with asyncio.timeout(10):
+            assert await next_figures(watch) == 4
+
+
+async def test_a_sampler_that_is_killed_from_inside_begins_anew() -> None:
+    world = World()
+    one = Sampler(
+        world.looking, 3, Bound(9, "viewers", lambda low, _high: low), period_s=0.1, linger_s=0.0
+    )
+    with one.viewer():
+        watch = one.watch(60)
+        await anext(watch)
+        world.turns.put_nowait(3)
+        assert await next_figures(watch) == 3
+        (task,) = [each for each in asyncio.all_tasks() if each.get_name() == "ops-sampler"]
+        waits_for = task._fut_waiter  # type: ignore[attr-defined]  # it sleeps until the next look
+        waits_for.set_exception(ZeroDivisionError("a bug"))
+        world.turns.put_nowait(4)
+        async with asyncio.timeout(10):
+            assert await next_figures(watch) == 4
 
 
 async def test_a_stream_ends_at_the_end_of_its_life() -> None:

@@ -18,7 +18,7 @@ class Database:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.in_flight = 0
-        self.answers: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self.answers: asyncio.Queue[BaseException | None] = asyncio.Queue()
 
     async def run(self, questions: Sequence[str]) -> tuple[int, list[str]]:
         self.in_flight += 1
@@ -32,7 +32,7 @@ class Database:
         finally:
             self.in_flight -= 1
 
-    def answer(self, error: Exception | None = None) -> None:
+    def answer(self, error: BaseException | None = None) -> None:
         self.answers.put_nowait(error)
 
 
@@ -167,6 +167,18 @@ async def test_an_error_in_flight_of_a_caller_that_went_away_is_nobodys() -> Non
     after = await asked(queries, "b")
     database.answer()
     assert (await after)[1] == ["b!"]
+
+
+async def test_a_query_that_a_library_cancels_is_an_error_and_the_next_goes_out() -> None:
+    database = Database()
+    queries = gatherer(database)
+    first, second = await asked(queries, "a"), await asked(queries, "b")
+    database.answer(asyncio.CancelledError())
+    async with asyncio.timeout(10):
+        with pytest.raises(RuntimeError, match="cancelled"):
+            await first
+        database.answer()
+        assert (await second)[1] == ["b!"]
 
 
 async def test_all_callers_of_the_next_query_may_go_away() -> None:

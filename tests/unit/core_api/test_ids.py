@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api.ids import epoch_name, next_epoch, order_id
+from core_api.ids import epoch_name, has_successor, next_epoch, order_id
 
 times = st.integers(0, (1 << 48) - 1)
 entropies = st.binary(min_size=10, max_size=10)
@@ -81,3 +81,22 @@ def test_a_new_epoch_has_the_clocks_time_where_that_is_later() -> None:
     assert next_epoch("", 5, bytes(10)) == epoch_name(5, bytes(10))
     with pytest.raises(ValueError, match="no name"):
         next_epoch("ZZZ", 5, bytes(10))
+
+
+@given(times, entropies, times, entropies)
+def test_what_has_a_successor_has_one_whatever_the_clock_says(
+    before: int, entropy: bytes, now: int, other: bytes
+) -> None:
+    old = epoch_name(before, entropy)
+    assert has_successor(old) == (before < (1 << 48) - 1)
+    if has_successor(old):
+        assert next_epoch(old, now, other) > old
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "E1", "zzzz", "~" * 26, "8" + "0" * 25, "7" + "Z" * 25, "0" * 27, "0" * 25 + "U",
+     "0" * 26 + "\n"],
+)  # fmt: skip
+def test_what_core_never_named_has_no_successor(name: str) -> None:
+    assert not has_successor(name)

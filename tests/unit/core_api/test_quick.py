@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
 from asyncpg import BitString
 from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import capture_logs
@@ -283,6 +284,28 @@ async def test_what_is_neither_get_nor_post_is_left_to_starlette() -> None:
         "", [("origin", "https://a.example"), ("access-control-request-method", "GET")], "OPTIONS"
     )
     assert (await answer_of(app, preflight))[0]["status"] == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("way", ["quick", "usual"])
+async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
+    method: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    told: list[object] = []
+
+    def saw(_devices: Devices, _sightings: object) -> None:
+        told.append(structlog.contextvars.get_contextvars().get("trace_id"))
+
+    monkeypatch.setattr(Devices, "saw", saw)
+    app = core().app(["*"])
+    assert isinstance(app, QuickSync)
+    device = ("yabam-device", "till-1; mode=live; pending=0")
+    traced = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
+    for more in ([traced], [], [("traceparent", "x")]):
+        scope = scope_of("channel=store:1", [*HEADERS[2], *TYPES[0], device, *more], method)
+        await answer_of(app if way == "quick" else app.behind, scope, BODIES[6])
+    assert told == [trace, None, None]
 
 
 async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:

@@ -117,11 +117,14 @@ async def test_a_relay_without_a_database_is_in_trouble_until_the_database_answe
 class OneShard(AwayThenThere):
     """A database that lets this relay own shard 0 and has one row for it, again and again."""
 
+    claims = 0
+
     async def claim(self, shards: Sequence[int]) -> dict[int, int]:
+        self.claims += 1
         return {0: 1}
 
     async def look(self) -> tuple[set[str], list[Lease]]:
-        return {"me"}, []
+        return {"me"}, [Lease(0, "me", 1, 5.0)] if self.claims else []
 
     async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
         row = OutboxRow(1, "12", "order.placed", "now", ("store:12@1",), (b"{}",))
@@ -169,4 +172,5 @@ async def test_records_are_numbered_anew_once_it_is_not_certain_what_is_stored()
     )
     async with asyncio.timeout(20):
         await relay.run()
+    assert shelf.claims == 1, "it is the same lease all the time"
     assert kafka.sent == [b"one.0", b"one.1", b"two.0", b"two.1"]

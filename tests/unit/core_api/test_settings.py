@@ -175,3 +175,11 @@ def test_the_relays_and_ingests_settings_are_checked_too(env: pytest.MonkeyPatch
     env.delenv("YABAM_KAFKA")
     with pytest.raises(SettingsError, match="YABAM_KAFKA is not set"):
         load(IngestSettings)
+
+
+@pytest.mark.parametrize("kind", [CoreSettings, IngestSettings])
+def test_limits_that_do_not_fit_each_other_stop_the_start(
+    env: pytest.MonkeyPatch, kind: type[CoreSettings]
+) -> None:
+    env.setenv("YABAM_OPEN_STORE_BYTES", str(60 << 20))
+    assert "YABAM_OPEN_STORE_BYTES=62914560 and the limit" in refusal(kind)

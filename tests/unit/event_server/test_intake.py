@@ -188,6 +188,7 @@ class TestDamagedRecords:
             (b"{}\n{\r}", damaged()[1]),
             damaged(type=b"order.placed\n"),
             damaged(type=b"\xff"),
+            damaged(type=b"heartbeat"),
             damaged(occurred_at=None),
             (None, encode_omitted_record(OmittedRecord(EPOCH, ("store:1@6", "table:1/5@3")))),
         ],

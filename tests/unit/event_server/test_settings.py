@@ -52,6 +52,12 @@ def test_a_bad_value_is_named_with_its_reason(
         load(EventSettings)
 
 
+def test_limits_that_do_not_fit_each_other_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YABAM_EVENTS_BUFFER_BYTES", "2048")
+    with pytest.raises(SettingsError, match="and YABAM_EVENTS_BUFFER_BYTES=2048 do not fit"):
+        load(EventSettings)
+
+
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("YABAM_TICKET_KID")
     with pytest.raises(SettingsError, match="YABAM_TICKET_KID is not set"):

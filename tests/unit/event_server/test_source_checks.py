@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -76,3 +77,20 @@ async def test_what_shakes_the_proof_ends_it(
 ) -> None:
     with pytest.raises(error):
         await check(brokers, 7, silent_for, {})
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), asyncio.CancelledError()])
+async def test_a_session_that_fails_by_a_bug_ends_all_streams_before_it_begins_anew(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_source: KafkaSource) -> None:
+        raise error
+
+    hub, lost = make_hub(), list[bool]()
+    where = Where("x:1", "order-events", 1, frozenset({0}), 60.0, 10)
+    source = KafkaSource(where, hub, lost.append, lambda _: None, lambda: 0.0, lambda: 0.0)
+    monkeypatch.setattr(KafkaSource, "_session", fail)
+    with pytest.raises(type(error)):
+        await source.run()
+    assert lost == [True]
+    assert not hub.warm
