@@ -251,7 +251,7 @@ class KafkaSource:
                 warm = self._hub.warm
                 take, partition = intake.take, tp.partition
                 for record in records:
-                    if isinstance(record, LeftOut):
+                    if type(record) is LeftOut:
                         intake.leave_out(partition, record, now)
                         continue
                     time, value = record.timestamp / 1000, record.value

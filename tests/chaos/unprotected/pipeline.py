@@ -46,10 +46,10 @@ COMMIT_AFTER_APPLY: Final = Protection(
     (
         Patch(
             "core_api/ingest.py",
-            "        await self._applier.apply([_inbound(record) for record in records])\n",
+            "        await self._applier.apply(commands)\n",
             "        await consumer.commit({partition: records[-1].offset + 1})\n"
             "        await asyncio.sleep(1)\n"
-            "        await self._applier.apply([_inbound(record) for record in records])\n",
+            "        await self._applier.apply(commands)\n",
         ),
     ),
 )
@@ -64,8 +64,8 @@ INBOUND_KEYS: Final = Protection(
         ),
         Patch(
             "core_api/ingest.py",
-            "        await self._applier.apply([_inbound(record) for record in records])\n",
-            "        await self._applier.apply([_inbound(record) for record in records])\n"
+            "        await self._applier.apply(commands)\n",
+            "        await self._applier.apply(commands)\n"
             "        await asyncio.sleep(1)\n",
         ),
     ),
