@@ -65,8 +65,7 @@ INBOUND_KEYS: Final = Protection(
         Patch(
             "core_api/ingest.py",
             "        await self._applier.apply(commands)\n",
-            "        await self._applier.apply(commands)\n"
-            "        await asyncio.sleep(1)\n",
+            "        await self._applier.apply(commands)\n        await asyncio.sleep(1)\n",
         ),
     ),
 )
