@@ -236,9 +236,8 @@ class Ingest:
     async def _partition(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: Sequence[ReadRecord]
     ) -> None:
-        await self._applier.apply(
-            [_inbound(record) for record in records if not isinstance(record, LeftOut)]
-        )
+        commands = [_inbound(record) for record in records if not isinstance(record, LeftOut)]
+        await self._applier.apply(commands)
         for record in records:
             if isinstance(record, LeftOut):
                 await self._applier.set_aside(_unread(partition, record), record.reason)

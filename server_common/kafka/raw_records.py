@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 Headers = tuple[tuple[str, Any], ...]
 """Names and values. Each value is bytes or None."""
@@ -23,6 +23,7 @@ class Record:
     headers: Headers
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """What stands in a partition and cannot be read."""

@@ -175,3 +175,24 @@ async def test_a_record_of_the_relay_that_is_damaged_is_told_once(broker: Broker
         assert it.head("1") == 3
         assert it.skipped == {"unreadable": 1}
         assert it.lost == []
+
+
+@pytest.mark.parametrize(
+    "bootstrap", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True
+)
+async def test_the_mark_of_a_strangers_transaction_is_no_record_that_is_owed(
+    broker: Broker,
+) -> None:
+    broker.relay.keep_marking()
+    async with reading(broker.bootstrap, broker.topic) as it:
+        await it.until_warm()
+        await broker.relay.stop_marking()
+        async with AIOKafkaProducer(
+            bootstrap_servers=broker.bootstrap, transactional_id=broker.topic
+        ) as stranger:
+            async with stranger.transaction():
+                await stranger.send_and_wait(broker.topic, b"x", partition=MINE)
+            # Beyond the silence that is looked into and two looks.
+            await it.until(lambda: (it.hub.lag(time.monotonic()) or 0) > 5.0)
+        assert it.lost == []
+        assert it.source.sessions == 1

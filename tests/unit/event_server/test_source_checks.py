@@ -18,10 +18,13 @@ PART = TopicPartition("order-events", 0)
 class Brokers:
     """What `_check` asks a consumer."""
 
-    def __init__(self, end: int, highwater: int | None = None, partitions: int = 1) -> None:
+    def __init__(
+        self, end: int, highwater: int | None = None, partitions: int = 1, position: int = 7
+    ) -> None:
         self.end = end
         self._highwater = highwater
         self._partitions = partitions
+        self._position = position
 
     def partitions_for_topic(self, _: str) -> set[int]:
         return set(range(self._partitions))
@@ -31,6 +34,9 @@ class Brokers:
 
     async def end_offsets(self, parts: list[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(parts, self.end)
+
+    async def position(self, _: TopicPartition) -> int:
+        return self._position
 
 
 async def check(
@@ -53,6 +59,12 @@ async def test_records_that_came_this_moment_are_given_time_until_the_next_check
     owed: dict[TopicPartition, int] = {}
     await check(Brokers(end=9), 7, 4.0, owed)
     await check(Brokers(end=9), 9, 5.0, owed)
+
+
+async def test_what_is_passed_over_without_a_record_is_not_owed() -> None:
+    owed: dict[TopicPartition, int] = {}
+    await check(Brokers(end=9, position=9), 7, 4.0, owed)
+    await check(Brokers(end=9, position=9), 7, 5.0, owed)
 
 
 async def test_records_that_do_not_come_end_the_session() -> None:
