@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import asyncpg
+import pytest
 from aiokafka import AIOKafkaProducer
 
+from core_api.errors import UnavailableError
 from core_api.ids import epoch_name
 from core_api.kafka.topics import ensure_topics, events_topic
+from core_api.relay.cycle import Reading
+from core_api.relay.outbox import Outbox
 from core_api.restore.lineage import start_epoch
 from core_api.restore.main import begin_epoch, epoch_after
 from core_api.settings import RestoreSettings
@@ -85,6 +90,38 @@ async def test_a_snapshot_put_back_in_place_is_found_by_what_was_published(
     after = await pool.fetchval(EPOCH)
     assert after > before
     assert [record.epoch for record in seen.records] == [before] * 3 + [after]
+
+
+async def test_a_database_that_was_away_and_comes_back_older_is_found_by_a_relay_that_goes_on(
+    pool: Pool, database_url: str, bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await pool.fetchval(EPOCH)
+    read, away, missed = Outbox.read, asyncio.Event(), asyncio.Event()
+
+    async def read_if_there(
+        outbox: Outbox, fences: Mapping[int, int], rows_per_shard: int
+    ) -> Reading | None:
+        if away.is_set():
+            missed.set()
+            raise UnavailableError("the database does not answer")
+        return await read(outbox, fences, rows_per_shard)
+
+    monkeypatch.setattr(Outbox, "read", read_if_there)
+    for _ in range(3):
+        await place(commands(pool), "12", table=None)
+    async with started(pool, database_url, bootstrap, topic):
+        await until_empty(pool, 60)
+        away.set()
+        async with asyncio.timeout(60):
+            await missed.wait()
+        # As it was before the last of them: the seq is then given to another order.
+        await pool.execute("DELETE FROM channel_log WHERE seq = 3")
+        await pool.execute("UPDATE channel_heads SET head = 2")
+        await place(commands(pool), "12", table=None)
+        assert await pool.fetchval(EPOCH) == before
+        away.clear()
+        await until_true(pool, f"SELECT epoch > '{before}' FROM epoch", 60)
+        await until_empty(pool, 60)
 
 
 async def test_a_backup_from_before_a_new_epoch_is_not_published_behind_it(

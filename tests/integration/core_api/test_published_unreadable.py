@@ -9,14 +9,17 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from confluent_kafka import Producer
 
+from core_api.ids import epoch_name
 from core_api.kafka.topics import ensure_topics, events_topic
 from core_api.restore.published_records import read_published
 from tests.raw_batches import batch, record, store
-from tests.unit.event_server.parts import EPOCH, order_record
+from tests.unit.event_server.parts import order_record
+
+EPOCH = epoch_name(1_795_000_000_000, bytes(10))
 
 
 def raw_event(delta: int, seq: int, *more: tuple[bytes, bytes]) -> bytes:
-    value, headers = order_record((f"store:1@{seq}",))
+    value, headers = order_record((f"store:1@{seq}",), EPOCH)
     return record(delta, value, headers=[*more, *((n.encode(), v) for n, v in headers)])
 
 
@@ -59,7 +62,7 @@ async def test_events_are_found_however_they_are_packed(
         {"bootstrap.servers": bootstrap, "compression.codec": codec, "linger.ms": 200}
     )
     for seq in range(20):  # one alone would not be worth packing
-        value, headers = order_record((f"store:1@{seq + 1}",))
+        value, headers = order_record((f"store:1@{seq + 1}",), EPOCH)
         producer.produce(topic, value, headers=list(headers), partition=3)
     assert await asyncio.to_thread(producer.flush, 20) == 0
     tail = await read_published(bootstrap, topic, range(4))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
+import httpx
 import pytest
 
 from client_sdk.contract.sync import decode_sync
@@ -37,11 +38,13 @@ async def held(core: CoreService) -> AsyncIterator[list[str]]:
         await holder.close()
 
 
-async def test_syncs_and_readiness_are_answered_while_every_writer_waits(
+@pytest.fixture
+async def writers(
     core: CoreService, held: list[str]
-) -> None:
+) -> AsyncIterator[list[asyncio.Task[httpx.Response]]]:
+    """An order for each of these stores, which waits for the lock."""
     owner = bearer(token("owner", *held))
-    writers = [
+    tasks = [
         asyncio.create_task(
             core.client.post(
                 "/v1/orders",
@@ -57,6 +60,27 @@ async def test_syncs_and_readiness_are_answered_while_every_writer_waits(
         while not await watcher.fetchval(waiting):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await watcher.close()
+    yield tasks
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_orders_of_other_stores_are_written_while_those_of_many_wait(
+    core: CoreService, writers: list[asyncio.Task[httpx.Response]]
+) -> None:
+    store = new_store()
+    placed = await core.client.post(
+        "/v1/orders", json=an_order(store, None), headers=bearer(token("owner", store))
+    )
+    assert placed.status_code == 201
+    assert not any(writer.done() for writer in writers)
+
+
+async def test_syncs_and_readiness_are_answered_while_every_writer_waits(
+    core: CoreService, held: list[str], writers: list[asyncio.Task[httpx.Response]]
+) -> None:
+    owner = bearer(token("owner", *held))
     async with asyncio.timeout(5):
         answers = await asyncio.gather(
             *(
@@ -68,6 +92,3 @@ async def test_syncs_and_readiness_are_answered_while_every_writer_waits(
     assert [decode_sync(answer.content).channels[0].head for answer in answers] == [1] * len(held)
     assert ready.status_code == 200
     assert not any(writer.done() for writer in writers)
-    for writer in writers:
-        writer.cancel()
-    await asyncio.gather(*writers, return_exceptions=True)
