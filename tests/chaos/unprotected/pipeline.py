@@ -41,11 +41,8 @@ DELETE_AFTER_PUBLISH: Final = Protection(
     ),
 )
 
-_APPLY: Final = """\
-        await self._applier.apply(
-            [_inbound(record) for record in records if not isinstance(record, LeftOut)]
-        )
-"""
+_APPLY: Final = "        await self._applier.apply(commands)\n"
+
 COMMIT_AFTER_APPLY: Final = Protection(
     "ingest commits its offsets 1 s before it applies the commands",
     (
