@@ -153,6 +153,11 @@ class Stack:
         for process in reversed(self.processes):
             process.stop()
 
+    def kill(self) -> None:
+        """SIGKILL to all: for who needs nothing of them any more."""
+        for process in self.processes:
+            process.kill()
+
     def _process(
         self,
         name: str,

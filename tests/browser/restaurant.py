@@ -1,4 +1,4 @@
-"""The whole system for one test module, and what its people do through the API."""
+"""The whole system for the tests of the pages, and what its people do through the API."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import httpx
+import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from client_sdk.contract.channel import Channel
-from core_api.access.callers import Caller
+from core_api.access.callers import Caller, Role
 from core_api.main import token_keys
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 
@@ -37,6 +38,12 @@ _OF_ITS_OWN: Final = (
 )
 """How that begins which a browser says of its own."""
 _stores = count(1)
+PAGES_GROUP: Final = pytest.mark.xdist_group("browser-pages")
+PAGES: Final = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.slow, PAGES_GROUP]
+"""Marks the modules that share one installation and one Chromium."""
+PLAIN_NAME: Final = "yabam.test"
+"""A name of this machine that the browser does not take for this machine."""
+CHROMIUM_OPTIONS: Final = (f"--host-resolver-rules=MAP {PLAIN_NAME} 127.0.0.1",)
 
 
 class Site:
@@ -55,7 +62,7 @@ class Site:
 
     def token(
         self,
-        role: Literal["owner", "table", "ops"],
+        role: Role,
         *stores: str,
         table: Channel | None = None,
         lifetime_s: int = _TOKEN_LIFETIME_S,
@@ -63,6 +70,13 @@ class Site:
         """A token of the role for these stores or this table."""
         keys = token_keys({"local": self.keys.token}, "local")
         return keys.sign(Caller(f"{role}-1", role, frozenset(stores), table), lifetime_s)
+
+    async def mend(self) -> None:
+        """Start anew what a test has killed, and return once all are ready."""
+        for process in self.stack.processes:
+            if process.exit_status is not None:
+                process.start()
+        await until_ready(*self.stack.processes)
 
     async def streams_are(self, count: int) -> None:
         """Return once the event server holds so many streams."""
@@ -162,8 +176,13 @@ async def device(
             errors.append(line.text)
 
     context.on("page", watch)
-    yield context
-    await context.close()
+    try:
+        yield context
+        for page in context.pages:
+            # Who still waits for an answer, to pass it on changed, would find the page gone.
+            await page.unroute_all(behavior="wait")
+    finally:
+        await context.close()
     assert not errors, errors
 
 

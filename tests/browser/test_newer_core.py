@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from tests.browser.restaurant import SIZES, Store, card, device, lit
+from tests.browser.restaurant import PAGES, SIZES, Store, card, device, lit
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-newer-core")]
+pytestmark = PAGES
 
 
 async def newer(page: Page) -> None:

@@ -7,10 +7,10 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.restaurant import SIZES, Site, Store, card, device, opened
+from tests.browser.restaurant import PAGES, SIZES, Site, Store, card, device, opened
 from tests.browser.test_table_page import order_from_the_menu
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-no-storage")]
+pytestmark = PAGES
 
 _FORBIDDEN: Final = """
     const refuse = () => { throw new DOMException("The request was denied.", "SecurityError"); };

@@ -22,8 +22,12 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
-from tests.browser.module_page import chromium
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.xdist_group("browser-ops"),
+]
 
 SHOTS = Path("build/screenshots")
 SIZES = {"1280x800": (1280, 800), "phone": (390, 844)}
@@ -57,9 +61,9 @@ def stack() -> Iterator[Stack]:
             stack.start()
             yield stack
         finally:
-            stack.stop()
-            broker.stop()
-            postgres.stop()
+            stack.kill()
+            broker.kill()
+            postgres.stop_at_once()
 
 
 async def database(server: EmbeddedPostgres) -> str:
@@ -68,12 +72,6 @@ async def database(server: EmbeddedPostgres) -> str:
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
     return server.url.rpartition("/")[0] + f"/{name}"
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @asynccontextmanager
@@ -91,8 +89,10 @@ async def viewer(
         "console",
         lambda line: errors.append(line.text) if "Content Security" in line.text else None,
     )
-    yield context, page
-    await context.close()
+    try:
+        yield context, page
+    finally:
+        await context.close()
     assert not errors
 
 
@@ -226,7 +226,7 @@ class TestFaults:
                 await expect(page.locator("#nodes tbody tr")).to_have_count(1)
                 await expect(page.locator(tile(page, "connections"))).to_have_text("–")
         finally:
-            alone.core.stop()
+            alone.core.kill()
 
     async def test_without_postgres_the_page_says_so_and_shows_the_rest(
         self, stack: Stack, browser: Browser, tmp_path: Path
@@ -246,7 +246,7 @@ class TestFaults:
                 await expect(page.locator("#nodes .state-ready")).to_have_count(2)
                 await expect(page.locator(tile(page, "connections"))).to_have_text("0")
         finally:
-            alone.core.stop()
+            alone.core.kill()
 
     async def test_who_finds_no_room_is_told_and_let_in_when_there_is_some(
         self, stack: Stack, browser: Browser, tmp_path: Path
@@ -265,7 +265,7 @@ class TestFaults:
                 await expect(second.locator(".lamp-mode")).to_have_text("Live")
                 await expect(second.locator("#faults")).not_to_contain_text("Too many people")
         finally:
-            alone.core.stop()
+            alone.core.kill()
 
 
 class TestSigningIn:

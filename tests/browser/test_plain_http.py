@@ -6,32 +6,27 @@ ready. Localhost counts as secure, so the pages are opened under another name.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Final
-
-import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.module_page import chromium
-from tests.browser.restaurant import SIZES, Site, Store, card, device, lit, opened
+from tests.browser.restaurant import (
+    PAGES,
+    PLAIN_NAME,
+    SIZES,
+    Site,
+    Store,
+    card,
+    device,
+    lit,
+    opened,
+)
 from tests.browser.test_table_page import order_from_the_menu
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-plain-http")]
-
-NAME: Final = "yabam.test"
-CHROMIUM_OPTIONS: Final = (f"--host-resolver-rules=MAP {NAME} 127.0.0.1",)
+pytestmark = PAGES
 
 
 def plain(url: str) -> str:
     """The address under a name that the browser does not take for this machine."""
-    return url.replace("127.0.0.1", NAME).replace("localhost", NAME)
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A Chromium that finds this machine under that name."""
-    async with chromium(*CHROMIUM_OPTIONS) as started:
-        yield started
+    return url.replace("127.0.0.1", PLAIN_NAME).replace("localhost", PLAIN_NAME)
 
 
 async def expect_no_secure_context(page: Page) -> None:

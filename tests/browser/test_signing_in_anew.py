@@ -6,10 +6,10 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from client_sdk.contract.channel import Channel
-from tests.browser.restaurant import SIZES, Site, Store, card, device, lit, opened
+from tests.browser.restaurant import PAGES, SIZES, Site, Store, card, device, lit, opened
 from tests.browser.test_table_page import order_from_the_menu
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-tokens")]
+pytestmark = PAGES
 
 REFUSED = (
     '{"type":"urn:yabam:problem:unauthorized","title":"Unauthorized","status":401,'
@@ -135,16 +135,17 @@ async def test_an_order_waits_on_the_table_s_page_for_the_next_code(
 
 
 async def test_the_rule_of_the_notice(site: Site, browser: Browser) -> None:
-    page = await browser.new_page()
-    await page.goto(f"{site.stack.core_url}/table")
-    told = await page.evaluate(
-        """async () => {
-            const { noticeOf } = await import("/static/shared/credentials.js");
-            const minute = 60_000;
-            const of = (left, refused = false) =>
-                noticeOf({ expiresAt: 0, now: left === null ? null : -left, refused });
-            return [of(10 * minute + 1), of(10 * minute), of(minute + 1), of(minute), of(1), of(0),
-                of(null), of(null, true), of(60 * minute, true)];
-        }"""
-    )
+    async with device(browser) as guest:
+        page = await guest.new_page()
+        await page.goto(f"{site.stack.core_url}/table")
+        told = await page.evaluate(
+            """async () => {
+                const { noticeOf } = await import("/static/shared/credentials.js");
+                const minute = 60_000;
+                const of = (left, refused = false) =>
+                    noticeOf({ expiresAt: 0, now: left === null ? null : -left, refused });
+                return [of(10 * minute + 1), of(10 * minute), of(minute + 1), of(minute), of(1),
+                    of(0), of(null), of(null, true), of(60 * minute, true)];
+            }"""
+        )
     assert told == [None, "soon", "soon", "last", "last", "ended", None, "ended", "ended"]

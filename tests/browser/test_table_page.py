@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.restaurant import SIZES, Store, card, device, lit, opened, shot
+from tests.browser.restaurant import PAGES, SIZES, Store, card, device, lit, opened, shot
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-table")]
+pytestmark = PAGES
 
 
 async def order_from_the_menu(page: Page, note: str = "") -> None:

@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, Dialog, Page, expect
 
 from tests.browser.restaurant import (
+    PAGES,
     SIZES,
     Site,
     Store,
@@ -20,7 +21,7 @@ from tests.browser.restaurant import (
     shot,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-terminal")]
+pytestmark = PAGES
 
 HOSTILE = (
     '<img src=x onerror="document.hacked=1"><script>document.hacked=1</script>'

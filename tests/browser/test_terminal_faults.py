@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.restaurant import (
+    PAGES,
     Site,
     Store,
     card,
@@ -19,16 +19,7 @@ from tests.browser.restaurant import (
     until_ready,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser-faults")]
-
-
-@pytest.fixture(autouse=True)
-async def whole(site: Site) -> None:
-    """Every test begins with everything running."""
-    for process in (site.stack.core, site.stack.events):
-        if process.exit_status is not None:
-            process.start()
-    await until_ready(site.stack.core, site.stack.events)
+pytestmark = PAGES
 
 
 async def expect_the_same_as_core(store: Store, terminal: Page) -> None:
@@ -41,19 +32,19 @@ async def expect_the_same_as_core(store: Store, terminal: Page) -> None:
 
 
 async def test_without_event_server_it_polls_and_orders_still_arrive_and_it_returns(
-    site: Site, store: Store, browser: Browser
+    mortal_site: Site, store: Store, browser: Browser
 ) -> None:
     async with device(browser) as owner:
         terminal = await opened(owner, store.terminal_url)
-        await asyncio.to_thread(site.stack.events.kill)
+        await asyncio.to_thread(mortal_site.stack.events.kill)
         await lit(terminal, "polling")
         await expect(terminal.locator("#fault")).to_contain_text("Orders still arrive")
         orders = [await store.place(table_id=str(table)) for table in (1, 2)]
         for order in orders:
             await card(terminal, order).wait_for()
         await shot(terminal, "terminal-polling")
-        site.stack.events.start()
-        await until_ready(site.stack.events)
+        mortal_site.stack.events.start()
+        await until_ready(mortal_site.stack.events)
         await lit(terminal, "live")
         await expect(terminal.locator("#fault")).to_be_hidden()
         await store.place(table_id="3")
@@ -61,13 +52,13 @@ async def test_without_event_server_it_polls_and_orders_still_arrive_and_it_retu
 
 
 async def test_with_everything_gone_it_is_offline_keeps_what_was_done_and_recovers_all(
-    site: Site, store: Store, browser: Browser
+    mortal_site: Site, store: Store, browser: Browser
 ) -> None:
     async with device(browser) as owner:
         terminal = await opened(owner, store.terminal_url)
         first, second = [await store.place(table_id=str(table)) for table in (1, 2)]
         await card(terminal, second).wait_for()
-        for process in (site.stack.core, site.stack.events):
+        for process in (mortal_site.stack.core, mortal_site.stack.events):
             await asyncio.to_thread(process.kill)
         await lit(terminal, "offline")
         await expect(terminal.locator("#fault")).to_contain_text("it catches up by itself")
@@ -77,12 +68,12 @@ async def test_with_everything_gone_it_is_offline_keeps_what_was_done_and_recove
             "No connection — will be sent again"
         )
         await shot(terminal, "terminal-offline")
-        site.stack.core.start()
-        await until_ready(site.stack.core)
+        mortal_site.stack.core.start()
+        await until_ready(mortal_site.stack.core)
         # Somebody orders before the terminal is back.
         third = await store.place(table_id="3")
-        site.stack.events.start()
-        await until_ready(site.stack.events)
+        mortal_site.stack.events.start()
+        await until_ready(mortal_site.stack.events)
         await lit(terminal, "live")
         await card(terminal, third).wait_for()
         await expect_the_same_as_core(store, terminal)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
@@ -49,6 +48,12 @@ class ChannelLog:
     def head(self) -> int:
         return len(self.bodies)
 
+    def copy(self) -> ChannelLog:
+        """The same, which changes by itself; what is in it never changes."""
+        return replace(
+            self, bodies=list(self.bodies), orders=dict(self.orders), views=dict(self.views)
+        )
+
 
 @dataclass(frozen=True)
 class Committed:
@@ -64,9 +69,20 @@ class Truth:
 
     epoch: int = 1
     channels: dict[str, ChannelLog] = field(default_factory=dict)
-    orders: dict[str, Order] = field(default_factory=dict)
+    waiting: dict[str, Order] = field(default_factory=dict)
+    """The orders that something may follow."""
     views: dict[str, Views] = field(default_factory=dict)
     outbox: list[Committed] = field(default_factory=list)
+
+    def copy(self) -> Truth:
+        """The same, which changes by itself."""
+        return replace(
+            self,
+            channels={name: log.copy() for name, log in self.channels.items()},
+            waiting=dict(self.waiting),
+            views=dict(self.views),
+            outbox=list(self.outbox),
+        )
 
 
 class ModelCore:
@@ -87,7 +103,7 @@ class ModelCore:
 
     def commit(self, now: float) -> None:
         """Place an order, or take one a step further."""
-        waiting = [order for order in self.truth.orders.values() if following(order)]
+        waiting = list(self.truth.waiting.values())
         moment = datetime.fromtimestamp(now, UTC)
         if waiting and self._chance.random() < 0.6:
             order = self._chance.choice(waiting)
@@ -122,7 +138,10 @@ class ModelCore:
             ids.append(event_id(entry.channel, log.head))
             lines.append(event_json(entry.channel, log.head, entry.body).encode())
             self.times[self.truth.epoch, entry.channel, log.head] = now
-        self.truth.orders[order.id] = order
+        if following(order):
+            self.truth.waiting[order.id] = order
+        else:
+            self.truth.waiting.pop(order.id, None)
         record = OrderRecord(self.epoch, change.type, "now", tuple(ids), tuple(lines))
         self.truth.outbox.append(Committed(encode_order_record(record), now))
 
@@ -166,11 +185,11 @@ class ModelCore:
 
     def backup(self) -> Truth:
         """What a restore would bring back."""
-        return copy.deepcopy(self.truth)
+        return self.truth.copy()
 
     def restore(self, truth: Truth) -> None:
         """Go back to a backup, in a new epoch; what the relay had not published is gone."""
         self.epochs += 1
-        self.truth = copy.deepcopy(truth)
+        self.truth = truth.copy()
         self.truth.epoch = self.epochs
         self.truth.outbox.clear()

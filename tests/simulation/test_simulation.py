@@ -15,8 +15,8 @@ from tests.simulation.client import Parts
 from tests.simulation.planted import PLANTED
 from tests.simulation.world import ViolationError, World
 
-SCHEDULES = 2_000
-BLOCKS = 8
+SCHEDULES = 1_000
+BLOCKS = 4
 LONGEST_SEARCH = 1_000
 FAULTS = sorted(World(0).kinds)
 

@@ -1,0 +1,43 @@
+"""Tests that share a group run in one worker, so that what they share is started once.
+
+Where pytest-xdist does not see the groups it says nothing: each worker then starts systems, brokers
+and browsers of its own, again and again, and `make test` takes twice as long.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_MODULE = """
+import os
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("together")
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_which_worker(number):
+    with open("workers", "a") as file:
+        print(os.environ["PYTEST_XDIST_WORKER"], file=file)
+"""
+
+
+def test_a_group_runs_in_one_worker_across_modules(tmp_path: Path) -> None:
+    for name in ("test_one.py", "test_other.py"):
+        (tmp_path / name).write_text(_MODULE)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup"],
+        cwd=tmp_path,
+        env=ours,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    workers = (tmp_path / "workers").read_text().split()
+    assert (len(workers), len(set(workers))) == (6, 1)
