@@ -16,9 +16,8 @@ from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import ChannelError
 from client_sdk.contract.text import MAX_SUBJECT, is_subject, shown
 from core_api.access.callers import EVERY_STORE, Caller, Role
-from core_api.errors import CoreError, SettingsError
-from core_api.http.server import bind
-from core_api.logs import configure
+from core_api.errors import CoreError
+from core_api.logs import without_rows
 from core_api.main import (
     run_core,
     run_ingest_process,
@@ -35,8 +34,11 @@ from core_api.settings import (
     RelaySettings,
     RestoreSettings,
     TokenSettings,
-    load,
 )
+from server_common.errors import SettingsError
+from server_common.logs import configure
+from server_common.settings_loader import load
+from server_common.sockets import bind
 
 A = TypeVar("A")
 
@@ -102,7 +104,7 @@ def _register_token(parser: argparse.ArgumentParser) -> None:
 
 def _core(_args: argparse.Namespace) -> int:
     settings = load(CoreSettings)
-    configure("core")
+    configure("core", without_rows)
     listener = bind(settings.core_host, settings.core_port, "YABAM_CORE_PORT")
     uvloop.run(run_core(settings, listener))
     return 0
@@ -110,7 +112,7 @@ def _core(_args: argparse.Namespace) -> int:
 
 def _relay(_args: argparse.Namespace) -> int:
     settings = load(RelaySettings)
-    configure("relay")
+    configure("relay", without_rows)
     listener = bind(settings.relay_host, settings.relay_port, "YABAM_RELAY_PORT")
     uvloop.run(run_relay_process(settings, listener))
     return 0
@@ -118,7 +120,7 @@ def _relay(_args: argparse.Namespace) -> int:
 
 def _ingest(_args: argparse.Namespace) -> int:
     settings = load(IngestSettings)
-    configure("ingest")
+    configure("ingest", without_rows)
     listener = bind(settings.ingest_host, settings.ingest_port, "YABAM_INGEST_PORT")
     uvloop.run(run_ingest_process(settings, listener))
     return 0

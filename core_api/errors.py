@@ -13,9 +13,8 @@ YabamError
     ├── TooManyOpenError      there is no room for more open orders (too-many-open)
     ├── ConflictError         other writers came first too often (conflict)
     ├── OverloadedError       refused early; try again after `.retry_after` (overloaded)
-    ├── UnavailableError      Postgres cannot be reached (unavailable)
-    │   └── LockedError       somebody holds a lock in it for too long
-    └── SettingsError         a bad setting stops the start
+    └── UnavailableError      Postgres cannot be reached (unavailable)
+        └── LockedError       somebody holds a lock in it for too long
 """
 
 from __future__ import annotations
@@ -134,7 +133,3 @@ class UnavailableError(CoreError):
 
 class LockedError(UnavailableError):
     """Somebody holds a lock that the statement needs; nothing is written."""
-
-
-class SettingsError(CoreError):
-    """A setting is missing or wrong; the text names the variable, the value and the reason."""

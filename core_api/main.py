@@ -23,7 +23,7 @@ from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
 from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
-from core_api.http.server import Server, allow_open_files
+from core_api.http.server import Server, warn_of_few_files
 from core_api.ids import order_id
 from core_api.ingest.main import run_ingest
 from core_api.metrics import CoreMetrics
@@ -150,7 +150,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lambda: _stop(tail, sampler),
         settings.request_timeout_s,
     )
-    allow_open_files(settings.max_waiting)
+    warn_of_few_files(settings.max_waiting)
     # Without the tail, waiting syncs are deaf. All else may fail and be made good later; a Core
     # that left for it would leave its clients to others that fail at the same.
     supervisor.start("tail", tail.run)

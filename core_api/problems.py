@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import msgspec
@@ -10,9 +9,8 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
+from client_sdk.contract.problem import Problem, problem
 from client_sdk.contract.text import number_of
 from core_api.errors import (
     BadRequestError,
@@ -24,6 +22,7 @@ from core_api.errors import (
     UnavailableError,
 )
 from server_common.limits import BODY_BYTES
+from server_common.problem_answers import respond
 
 MAX_BODY_BYTES: Final = BODY_BYTES
 
@@ -34,16 +33,6 @@ _DETAIL_OF_STATUS: Final = {
     404: "there is nothing at this path: see /openapi.json for what there is",
     405: "the path is right, the method is not: see /openapi.json for what it takes",
 }
-
-
-def respond(value: Problem, headers: dict[str, str] | None = None) -> Response:
-    """The problem as an answer."""
-    headers = {"cache-control": "no-store"} | (headers or {})
-    if value.retry_after is not None:
-        headers["retry-after"] = str(math.ceil(value.retry_after))
-    if value.status == 401:
-        headers["www-authenticate"] = 'Bearer realm="yabam"'
-    return Response(encode_problem(value), value.status, headers, MEDIA_TYPE)
 
 
 def of_core_error(error: CoreError) -> Problem:
@@ -78,36 +67,6 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     slug = _SLUG_OF_STATUS.get(error.status_code, "bad-request")
     detail = _DETAIL_OF_STATUS.get(error.status_code, "the request is malformed")
     return respond(problem(slug, detail), dict(error.headers or {}))
-
-
-def internal_error() -> Response:
-    """The answer where a bug was met."""
-    detail = "the server failed; nothing is known to be done: try again"
-    return respond(problem("internal", detail))
-
-
-class LastResort:
-    """ASGI middleware around all of ours: a bug is logged, and answered without a traceback."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer `internal` if the application fails."""
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watch)
-        except Exception:
-            log.exception("request_failed", path=scope.get("path"))
-            if started or scope["type"] != "http":
-                raise
-            await internal_error()(scope, receive, send)
 
 
 async def read_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:

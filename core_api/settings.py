@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from random import choice
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
-import pydantic_settings
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.channel import Channel
-from core_api.errors import SettingsError
 from core_api.orders.admission import OpenLimits
-from server_common.limit_check import contradictions, with_settings
 from server_common.limits import (
     OPEN_STORE_BYTES,
     OPEN_STORE_ORDERS,
@@ -293,45 +290,3 @@ class RestoreSettings(DatabaseSettings):
     )
     events_topic: str = Field("order-events", description="The topic that event servers read")
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
-
-
-S = TypeVar("S", bound=BaseSettings)
-
-
-def load(settings: type[S]) -> S:
-    """Read settings from the environment.
-
-    Raises:
-        SettingsError: naming each variable that is missing or wrong, its value and the reason, or
-            two limits that do not fit each other.
-    """
-    try:
-        found = settings()
-    except pydantic_settings.SettingsError as error:
-        # A variable that should hold JSON does not; the library names the field, not the value.
-        field = re.search(r'field "(\w+)"', str(error))
-        name = f"YABAM_{field[1].upper()}" if field else "a setting"
-        raise SettingsError(f"{name} is not JSON: see docs/settings.md for its form") from None
-    except ValidationError as error:
-        raise SettingsError(
-            "; ".join(
-                f"YABAM_{'.'.join(str(part) for part in item['loc']).upper()}"
-                + (
-                    " is not set"
-                    if item["type"] == "missing"
-                    else f"={_shown(item['loc'][0], item['input'])}: "
-                    + item["msg"].removeprefix("Value error, ")
-                )
-                for item in error.errors(include_url=False)
-            )
-        ) from None
-    if unfit := contradictions(with_settings(found)):
-        raise SettingsError("; ".join(unfit))
-    return found
-
-
-def _shown(name: int | str, value: object) -> str:
-    """A value as it may stand in a message: secrets never do."""
-    if str(name).endswith(("_key", "_keys", "database_url")):
-        return "(hidden)"
-    return repr(value)[:80]

@@ -11,13 +11,14 @@ from typing import Final
 import uvloop
 
 from client_sdk.contract.errors import TicketError
-from event_server.errors import SettingsError
 from event_server.http.access import OpsTokens
-from event_server.http.server import bind
-from event_server.logs import configure
 from event_server.main import run_events, ticket_keys
-from event_server.settings import EventSettings, load
+from event_server.settings import EventSettings
 from event_server.supervisor import Workers, command_of, reserve
+from server_common.errors import SettingsError
+from server_common.logs import configure
+from server_common.settings_loader import load
+from server_common.sockets import bind
 
 MOST_WORKERS: Final = 256
 Subparsers = argparse._SubParsersAction  # the type that add_subparsers gives has no public name

@@ -3,7 +3,6 @@
 YabamError
 └── EventServerError
     ├── RefusedError          a request is answered with a problem; `.slug` names it
-    ├── SettingsError         a bad setting, or a topic that does not fit, stops the start
     └── SourceError           Kafka, as one reading session sees it; the next session starts anew
         ├── SourceLostError   the brokers do not answer: nothing is known to be missing
         └── LogReplacedError  records were removed or the log was replaced: some may be missing
@@ -35,10 +34,6 @@ class RefusedError(EventServerError):
         self.slug = slug
         self.retry_after = retry_after
         self.url = url
-
-
-class SettingsError(EventServerError):
-    """A setting is missing or wrong; the text names the variable, the value and the reason."""
 
 
 class SourceError(EventServerError):

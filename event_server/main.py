@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from event_server.errors import SettingsError
 from event_server.http.access import OpsTokens
 from event_server.http.routes import EventApi
-from event_server.http.server import Server, allow_open_files, give_up_on_dead_peers
+from event_server.http.server import Server, give_up_on_dead_peers
 from event_server.kafka.consumer import KafkaSource, Where
 from event_server.metrics import SOURCE, TIMER, EventMetrics
 from event_server.push.protocol import Edge
@@ -30,7 +29,9 @@ from event_server.streams.latency import PushLatency
 from event_server.streams.registry import TICK_S, Limits, Streams
 from event_server.streams.request_rules import Placement, Timing
 from event_server.supervisor import when_orphaned
+from server_common.errors import SettingsError
 from server_common.read_timeout import ReadTimeout
+from server_common.sockets import allow_open_files
 from server_common.supervision import Supervisor, Work
 from server_common.tickets import TicketKeys
 

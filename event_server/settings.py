@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
 from random import choice
-from typing import Annotated, Final, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings.exceptions import SettingsError as UnreadableError
 
-from event_server.errors import SettingsError
-from server_common.limit_check import contradictions, with_settings
 from server_common.stream_placement import StreamNodes
-
-_FIELD: Final = re.compile(r'field "(\w+)"')
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -181,39 +175,3 @@ class EventSettings(BaseSettings):
         if self.events_partitions is None:
             return frozenset(range(self.partitions))
         return frozenset(self.events_partitions)
-
-
-S = TypeVar("S", bound=BaseSettings)
-
-
-def load(settings: type[S]) -> S:
-    """Read the settings from the environment.
-
-    Raises:
-        SettingsError: naming each variable that is missing or wrong, its value and the reason.
-    """
-    try:
-        found = settings()
-    except UnreadableError as error:  # a list or a mapping that is not JSON
-        name = _FIELD.search(str(error))
-        raise SettingsError(f"YABAM_{name[1].upper() if name else '…'} is not JSON") from None
-    except ValidationError as error:
-        raise SettingsError(
-            "; ".join(_told(dict(item)) for item in error.errors(include_url=False))
-        ) from None
-    if unfit := contradictions(with_settings(found)):
-        raise SettingsError("; ".join(unfit))
-    return found
-
-
-def _told(item: dict[str, object]) -> str:
-    loc = item["loc"]
-    path = list(loc) if isinstance(loc, tuple) else []
-    reason = str(item["msg"]).removeprefix("Value error, ")
-    if not path:
-        return reason
-    variable = f"YABAM_{str(path[0]).upper()}"
-    if item["type"] == "missing":
-        return f"{variable} is not set"
-    shown = "(hidden)" if "key" in str(path[0]) else repr(item["input"])[:80]
-    return f"{variable}={shown}: {reason}"

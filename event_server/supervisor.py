@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from event_server.http.server import bind
+from server_common.sockets import bind
 
 log = structlog.get_logger()
 

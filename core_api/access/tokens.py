@@ -13,7 +13,8 @@ from msgspec import Struct
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.text import is_id, is_subject
 from core_api.access.callers import EVERY_STORE, Caller, Role
-from core_api.errors import SettingsError, UnauthorizedError
+from core_api.errors import UnauthorizedError
+from server_common.errors import SettingsError
 
 AUDIENCE: Final = "yabam"
 _ALGORITHM: Final = "HS256"

@@ -39,11 +39,12 @@ from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
 from core_api.orders.permissions import check_devices
 from core_api.orders.service import Commands
 from core_api.overload import Bound, RateLimit
-from core_api.problems import LastResort, on_core_error, on_http_error, read_body
+from core_api.problems import on_core_error, on_http_error, read_body
 from core_api.receipts.devices import DeviceLog, Devices, note_divergence, sightings_of
 from core_api.sync.fast_path import QuickSync
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.sync.service import FetchSync
+from server_common.problem_answers import LastResort
 
 A = TypeVar("A")
 JSON: Final = "application/json"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import resource
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
@@ -17,9 +14,9 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from core_api.errors import SettingsError
 from core_api.http.connection import Connection
 from server_common.read_timeout import ReadTimeout
+from server_common.sockets import allow_open_files
 
 log = structlog.get_logger()
 
@@ -35,34 +32,9 @@ READINESS_LEAD_S: Final = 1.0
 this process is not ready any more."""
 
 
-def bind(host: str, port: int, variable: str) -> socket.socket:
-    """A listening socket's address, taken before anything else is started.
-
-    Raises:
-        SettingsError: it cannot be had; the text names the port and what to do.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(
-                f"port {port} on {host} is taken: stop what uses it, or set {variable} to another"
-            ) from error
-        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return bound
-
-
-def allow_open_files(max_waiting: int) -> None:
-    """Raise the limit of open files as far as we may; each sync that waits takes one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+def warn_of_few_files(max_waiting: int) -> None:
+    """Allow as many open files as the system lets us; each sync that waits takes one."""
+    limit = allow_open_files()
     if limit < max_waiting + _OTHER_FILES:
         log.warning(
             "open_files_limit_is_low",

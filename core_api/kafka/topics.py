@@ -18,7 +18,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from core_api.errors import SettingsError, UnavailableError
+from core_api.errors import UnavailableError
+from server_common.errors import SettingsError
 from server_common.kafka.clients import start_client
 from server_common.limits import DEAD_LETTER_BYTES, TOPIC_MESSAGE_BYTES
 

@@ -30,12 +30,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
-from core_api.errors import CoreError, SettingsError, UnavailableError
+from core_api.errors import CoreError, UnavailableError
 from core_api.kafka.messages import Published
 from core_api.kafka.topics import BrokerError
 from core_api.relay.cycle import Held, Turn, compose, narrow, settle
 from core_api.relay.leases import next_pause, plan_leases
 from core_api.relay.ports import Lifetime, Publisher, Shelf
+from server_common.errors import SettingsError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -148,7 +149,7 @@ class Relay:
         finally:
             await self._leave()
 
-    async def _step_back(self, error: CoreError) -> None:
+    async def _step_back(self, error: CoreError | SettingsError) -> None:
         """Say why this relay cannot work, and what follows from it."""
         self._fail(error)
         if isinstance(error, SettingsError):
@@ -226,7 +227,7 @@ class Relay:
             self._asking_kafka = False
             if not task.done():
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, CoreError):
+                with contextlib.suppress(asyncio.CancelledError, CoreError, SettingsError):
                     await task
         return task.result()
 
@@ -334,7 +335,7 @@ class Relay:
         self._metrics.lease_changes.labels(change).inc()
         self._metrics.leases_held.set(len(self._held))
 
-    def _fail(self, error: CoreError) -> None:
+    def _fail(self, error: CoreError | SettingsError) -> None:
         if self._failing != str(error):
             _log.warning("relay_waits", reason=str(error))
             on = "kafka" if isinstance(error, BrokerError | SettingsError) else "postgres"

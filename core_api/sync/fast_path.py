@@ -21,7 +21,8 @@ from client_sdk.contract.device import HEADER
 from core_api.errors import CoreError
 from core_api.http.tracing import TRACEPARENT, traced
 from core_api.metrics import CoreMetrics
-from core_api.problems import internal_error, on_core_error
+from core_api.problems import on_core_error
+from server_common.problem_answers import internal_error
 
 log = structlog.get_logger()
 

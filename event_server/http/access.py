@@ -7,7 +7,8 @@ from typing import Final
 
 import jwt
 
-from event_server.errors import RefusedError, SettingsError
+from event_server.errors import RefusedError
+from server_common.errors import SettingsError
 
 AUDIENCE: Final = "yabam"
 _ALGORITHM: Final = "HS256"

@@ -20,11 +20,12 @@ from event_server.errors import RefusedError
 from event_server.http.access import OpsTokens
 from event_server.http.busiest_channels import MOST_CHANNELS, busiest
 from event_server.metrics import EventMetrics
-from event_server.problems import EXPOSED_HEADERS, LastResort, of_refusal, on_http_error, respond
+from event_server.problems import EXPOSED_HEADERS, of_refusal, on_http_error
 from event_server.push.asgi import StreamResponse
 from event_server.push.request_head import check_head
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import parse_request, refuse_body
+from server_common.problem_answers import LastResort, respond
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 _LIMITS: Final = range(1, MOST_CHANNELS + 1)

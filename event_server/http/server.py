@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import resource
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -14,8 +12,6 @@ from typing import cast
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-
-from event_server.errors import SettingsError
 
 log = structlog.get_logger()
 
@@ -26,49 +22,11 @@ _LAST_WORDS_S = 2
 _BACKLOG = 65_535
 
 
-def bind(host: str, port: int, variable: str, *, shared: bool = False) -> socket.socket:
-    """A listening socket's address, taken before anything else is started.
-
-    Args:
-        host: an address of this machine.
-        port: 0 picks a free one.
-        variable: the setting to name when the port is taken.
-        shared: other sockets of ours may listen on the port as well (SO_REUSEPORT).
-
-    Raises:
-        SettingsError: it cannot be had; the text names the port and what to do.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(
-                f"port {port} on {host} is taken: stop what uses it, or set {variable} to another"
-            ) from error
-        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return bound
-
-
 def give_up_on_dead_peers(listener: socket.socket, after_s: float) -> None:
     """Let the kernel cut connections whose peer has taken nothing for so long (Linux)."""
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Accepted sockets inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(after_s * 1000))
-
-
-def allow_open_files() -> int:
-    """Raise the limit of open files as far as we may; one stream takes one. The limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 class Server(uvicorn.Server):

@@ -22,11 +22,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
 from client_sdk.contract.channel import parse_channel
-from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
+from event_server.errors import LogReplacedError, SourceError, SourceLostError
 from event_server.kafka.record_reader import Intake, Reach
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from event_server.streams.latency import PushLatency
+from server_common.errors import SettingsError
 from server_common.event_records import partition_of
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.raw_records import LeftOut, ReadRecord

@@ -18,12 +18,13 @@ from uvicorn.server import ServerState
 from client_sdk.contract.problem import Problem, problem
 from event_server.errors import RefusedError
 from event_server.metrics import EventMetrics
-from event_server.problems import of_refusal, respond
+from event_server.problems import of_refusal
 from event_server.push.requests import PATH, Asked, Requests
 from event_server.push.response_heads import Heads
 from event_server.push.subscriber import EdgeStream
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import parse_request, refuse_body
+from server_common.problem_answers import respond
 from server_common.read_timeout import ReadTimeout
 
 log = structlog.get_logger()

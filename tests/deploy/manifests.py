@@ -11,10 +11,9 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from core_api import settings as core_settings
 from core_api.settings import CoreSettings, DatabaseSettings, IngestSettings, RelaySettings
-from event_server import settings as event_settings
 from event_server.settings import EventSettings
+from server_common import settings_loader
 
 FOLDER: Final = Path("deploy/kubernetes")
 OURS: Final[dict[str, type[BaseSettings]]] = {
@@ -106,6 +105,4 @@ def load(
 ) -> BaseSettings:
     for name, value in environment.items():
         patch.setenv(name, value)
-    if settings is EventSettings:
-        return event_settings.load(settings)
-    return core_settings.load(settings)
+    return settings_loader.load(settings)

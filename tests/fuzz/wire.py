@@ -19,9 +19,10 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from core_api.http.server import Server as CoreServer
-from core_api.http.server import bind
-from core_api.problems import LastResort, read_body
+from core_api.problems import read_body
 from event_server.http.server import Server as EventServer
+from server_common.problem_answers import LastResort
+from server_common.sockets import bind
 from tests.integration.event_server.conftest import Running, running
 
 _QUIET_S = 0.05

@@ -20,6 +20,7 @@ from core_api.main import token_keys
 from event_server import settings as event_settings
 from event_server.http.access import OpsTokens
 from event_server.main import ticket_keys
+from server_common.settings_loader import load
 from server_common.tickets import TicketKeys
 from tests.integration.core_service import KEYS, CoreService, bearer, new_store, token
 from tests.integration.event_server.conftest import ops_token, running
@@ -109,7 +110,7 @@ async def test_t19_ticket_keys_rotate_with_no_stream_refused(client: httpx.Async
 
 def start_core() -> None:
     """As far as `yabam core` goes with its keys."""
-    settings = core_settings.load(core_settings.CoreSettings)
+    settings = load(core_settings.CoreSettings)
     token_keys(settings.token_keys, settings.token_kid)
     ring = {kid: key.encode() for kid, key in settings.ticket_keys.items()}
     TicketKeys(ring, settings.ticket_kid)
@@ -117,7 +118,7 @@ def start_core() -> None:
 
 def start_events() -> None:
     """As far as `yabam events` goes with its keys."""
-    settings = event_settings.load(event_settings.EventSettings)
+    settings = load(event_settings.EventSettings)
     ticket_keys(settings)
     OpsTokens(settings.token_keys, time.time)
 

@@ -21,9 +21,14 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "cli_commands": "the SDK's subcommands",
     },
     "server_common": {
+        "errors": "what both servers raise alike",
+        "logs": "structured logs",
+        "sockets": "a port, and enough open files",
+        "problem_answers": "problems as answers of HTTP",
         "http_rules": "what every request must be, whichever server it comes to",
         "limits": "the table of all sizes",
         "limit_check": "how the sizes must fit each other",
+        "settings_loader": "settings from the environment",
         "read_timeout": "the time in which a request must arrive",
         "supervision": "background tasks that never end unnoticed",
         "kafka": "clients of Kafka, and records one by one where a batch is damaged",
@@ -34,7 +39,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
     "core_api": {
         "errors": "what can go wrong, as the callers are told it",
         "ids": "names that sort by time",
-        "logs": "structured logs",
+        "logs": "what must not stand in the logs",
         "heap_trim": "memory given back to the system",
         "problems": "errors as answers of HTTP",
         "overload": "how much is taken in at once",
@@ -59,7 +64,6 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
     },
     "event_server": {
         "errors": "what can go wrong, as the callers are told it",
-        "logs": "structured logs",
         "settings": "the process's settings",
         "problems": "errors as answers of HTTP",
         "replay": "what is remembered of each channel, and who follows it",

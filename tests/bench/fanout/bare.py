@@ -14,8 +14,8 @@ from typing import Final, cast
 
 import uvloop
 
-from event_server.http.server import allow_open_files
 from event_server.replay.frames import as_chunk
+from server_common.sockets import allow_open_files
 
 _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n"

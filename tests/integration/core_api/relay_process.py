@@ -6,10 +6,10 @@ import asyncio
 import signal
 import sys
 
-from core_api.http.server import bind
 from core_api.postgres.pool import open_pool
 from core_api.receipts.alarm import ReachSettings
 from core_api.relay.main import run_relay
+from server_common.sockets import bind
 from tests.integration.core_api.relaying import PARTITIONS, PRODUCER
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from core_api.access.callers import Caller
-from core_api.http.server import bind
 from core_api.ids import order_id
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS
 from core_api.orders.lifecycle import NewItem, PlaceOrder
@@ -30,6 +29,7 @@ from server_common.event_records import (
     partition_of,
     split_ids,
 )
+from server_common.sockets import bind
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool

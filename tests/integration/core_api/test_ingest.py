@@ -17,11 +17,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError, UnavailableError
-from core_api.http.server import bind
 from core_api.ingest.applier import Commands
 from core_api.ingest.consumer import Ingest
 from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic
+from server_common.sockets import bind
 from tests.integration.core_api.relaying import PARTITIONS, commands, until_true
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from core_api.http.server import bind
 from core_api.main import run_core
 from core_api.settings import CoreSettings
 from server_common import supervision
+from server_common.sockets import bind
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
 
 _RESTARTS = re.compile(r'yabam_core_task_restarts_total\{task="([^"]+)"\} ([0-9.]+)')

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client_sdk.contract.order import decode_event
-from core_api.errors import SettingsError
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import Topic, ensure_topics, events_topic
 from core_api.relay.outbox import Outbox
+from server_common.errors import SettingsError
 from server_common.event_records import partition_of
 from tests.integration.core_api.relaying import (
     PARTITIONS,

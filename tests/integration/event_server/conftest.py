@@ -22,10 +22,10 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.broker import EmbeddedBroker
 from event_server.http.access import OpsTokens
-from event_server.http.server import bind
 from event_server.kafka.record_reader import Intake, Reach
 from event_server.main import EventServer, build, serve, ticket_keys
 from event_server.settings import EventSettings
+from server_common.sockets import bind
 from server_common.tickets import Ticket
 from tests.unit.event_server.parts import EPOCH, KEYS, make_ticket, order_record, watermark_record
 

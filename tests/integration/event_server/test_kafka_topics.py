@@ -15,7 +15,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 import event_server.kafka.consumer
-from core_api.errors import SettingsError as CoreSettingsError
 from core_api.kafka.topics import (
     BrokerError,
     Topic,
@@ -25,6 +24,7 @@ from core_api.kafka.topics import (
     inbound_topic,
 )
 from deploy.kafka.server import KafkaServer
+from server_common.errors import SettingsError as CoreSettingsError
 from server_common.event_records import partition_of
 from tests.integration.event_server.relay import PARTITIONS, admin_of, relay_to
 from tests.integration.event_server.test_source import reading

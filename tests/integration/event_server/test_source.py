@@ -17,12 +17,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from deploy.kafka.server import KafkaServer
-from event_server.errors import SettingsError
 from event_server.kafka.consumer import KafkaSource, Where
 from event_server.kafka.record_reader import Intake
 from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
+from server_common.errors import SettingsError
 from server_common.event_records import partition_of
 from tests.integration.event_server.relay import PARTITIONS, admin_of, make_topic, relay_to
 from tests.unit.event_server.parts import EPOCH, FRAMES, FakeSubscriber

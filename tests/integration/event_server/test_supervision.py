@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 import event_server.main
-from event_server.errors import SettingsError
 from event_server.http.access import OpsTokens
-from event_server.http.server import bind
 from event_server.main import EventServer, build, serve, ticket_keys
 from event_server.metrics import SOURCE, TIMER
 from event_server.settings import EventSettings
 from event_server.streams.registry import Streams
+from server_common.errors import SettingsError
+from server_common.sockets import bind
 from tests.integration.event_server.conftest import SECRET, Start, following
 
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from core_api.errors import UnauthorizedError
 from core_api.http.probes import OpsServer, ops_app
-from core_api.http.server import bind
+from server_common.sockets import bind
 
 
 def nobody(_token: str) -> None:

@@ -6,15 +6,15 @@ import os
 
 import pytest
 
-from core_api.errors import SettingsError
 from core_api.settings import (
     CoreSettings,
     DatabaseSettings,
     IngestSettings,
     RelaySettings,
     TokenSettings,
-    load,
 )
+from server_common.errors import SettingsError
+from server_common.settings_loader import load
 
 GOOD = {
     "YABAM_DATABASE_URL": "postgresql://core:url-secret@db:5432/yabam",

@@ -15,7 +15,8 @@ from client_sdk.contract.channel import Channel
 from core_api.access import tokens
 from core_api.access.callers import Caller, Role
 from core_api.access.tokens import AUDIENCE, TokenKeys
-from core_api.errors import SettingsError, UnauthorizedError
+from core_api.errors import UnauthorizedError
+from server_common.errors import SettingsError
 
 KEY, OTHER = b"k" * 64, b"o" * 64
 OWNER = Caller("owner-12", "owner", frozenset({"12", "15"}))

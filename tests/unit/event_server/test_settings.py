@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from event_server.errors import SettingsError
 from event_server.http.access import OpsTokens
-from event_server.settings import EventSettings, load
+from event_server.settings import EventSettings
+from server_common.errors import SettingsError
+from server_common.settings_loader import load
 
 GOOD = {
     "YABAM_TICKET_KEYS": '{"t1":"0123456789abcdef0123456789abcdef"}',

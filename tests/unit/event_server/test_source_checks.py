@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from event_server.errors import LogReplacedError, SettingsError, SourceError, SourceLostError
+from event_server.errors import LogReplacedError, SourceError, SourceLostError
 from event_server.kafka.consumer import KafkaSource, Where
+from server_common.errors import SettingsError
 from tests.unit.event_server.parts import make_hub
 
 PART = TopicPartition("order-events", 0)

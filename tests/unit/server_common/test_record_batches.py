@@ -178,6 +178,14 @@ def test_a_batch_full_of_nothing_is_told_in_few_words() -> None:
     assert found.next_offset == 5_000
 
 
+def test_a_batch_whose_offset_was_turned_back_is_passed_over() -> None:
+    data = bytearray(three())
+    data[0] = 128  # a negative offset: it is not under the checksum
+    found = read(bytes(data), 0, 3)
+    assert [(one.offset, type(one)) for one in found.records] == [(0, LeftOut)]
+    assert found.next_offset == 1
+
+
 @settings(max_examples=300)
 @given(st.data())
 def test_whatever_the_bytes_reading_goes_on_and_each_offset_is_told_once(

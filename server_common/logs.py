@@ -8,14 +8,20 @@ import sys
 import structlog
 
 
-def configure(process: str) -> None:
-    """Log as JSON lines to stderr; the libraries' own warnings take the same way."""
+def configure(process: str, *first: structlog.typing.Processor) -> None:
+    """Log as JSON lines to stderr; the libraries' own warnings take the same way.
+
+    Args:
+        process: stands in every line.
+        first: processors that see each event before it is written.
+    """
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering: list[structlog.typing.Processor] = [
+        *first,
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(),
     ]
@@ -34,5 +40,5 @@ def configure(process: str) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    # aiokafka logs each failed attempt as an error; the source says what follows from it.
+    # aiokafka logs each failed attempt as an error; our own events say what follows from it.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -1,0 +1,60 @@
+"""Problems as answers: problem+json (RFC 9457), and nothing else leaks out."""
+
+from __future__ import annotations
+
+import math
+
+import structlog
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
+
+log = structlog.get_logger()
+
+
+def headers_of(value: Problem) -> dict[str, str]:
+    """The headers that belong to a problem."""
+    headers = {"cache-control": "no-store"}
+    if value.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(value.retry_after))
+    if value.status == 401:
+        headers["www-authenticate"] = 'Bearer realm="yabam"'
+    return headers
+
+
+def respond(value: Problem, headers: dict[str, str] | None = None) -> Response:
+    """The problem as an answer."""
+    return Response(
+        encode_problem(value), value.status, headers_of(value) | (headers or {}), MEDIA_TYPE
+    )
+
+
+def internal_error() -> Response:
+    """The answer where a bug was met."""
+    detail = "the server failed; nothing is known to be done: try again"
+    return respond(problem("internal", detail))
+
+
+class LastResort:
+    """ASGI middleware around all of ours: a bug is logged, and answered without a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; answer `internal` if the application fails."""
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception:
+            log.exception("request_failed", path=scope.get("path"))
+            if started or scope["type"] != "http":
+                raise
+            await internal_error()(scope, receive, send)
