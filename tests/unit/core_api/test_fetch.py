@@ -11,16 +11,16 @@ import pytest
 from asyncpg import BitString
 
 from client_sdk.contract.channel import parse_channel
-from client_sdk.contract.ticket import TicketKeys
-from core_api import fetch as fetch_module
-from core_api.access import Caller
+from core_api.access.callers import Caller
 from core_api.errors import BadRequestError
-from core_api.fetch import FetchSync
-from core_api.large import LargeAnswers
-from core_api.load import Bound, Pace
-from core_api.storage import reads
-from core_api.sync_request import SyncRequest
-from core_api.tail import Tail
+from core_api.overload import Bound, Pace
+from core_api.sync import reading as reads
+from core_api.sync import service as fetch_module
+from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.long_poll import Tail
+from core_api.sync.request import SyncRequest
+from core_api.sync.service import FetchSync
+from server_common.tickets import TicketKeys
 
 HEAD = 5
 ORDERS = 4
@@ -67,7 +67,7 @@ class Turns(LargeAnswers):
 
 @pytest.fixture
 def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
-    monkeypatch.setattr("core_api.sync_request.GATHERED_ANSWER_BYTES", 1500)
+    monkeypatch.setattr("core_api.sync.request.GATHERED_ANSWER_BYTES", 1500)
     return Turns()
 
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from core_api.relay import Relay
-from core_api.relay_metrics import RelayMetrics
-from core_api.turn import MAX_RECORD_BYTES, Message, OutboxRow, Published, Reading
+from core_api.kafka.messages import Message, Published
+from core_api.relay.cycle import MAX_RECORD_BYTES, OutboxRow, Reading
+from core_api.relay.metrics import RelayMetrics
+from core_api.relay.relay import Relay
 from tests.unit.core_api.test_relay import Nothing, OneShard, Unchanged
 
 
