@@ -33,6 +33,9 @@ from server_common.event_records import (
 )
 from server_common.kafka.raw_records import LeftOut
 
+AHEAD_S: Final = 5.0
+"""By so much the database's clock may be ahead of what is known of it here, at most. A record that
+claims a later time is not believed: whoever may write to the topic could keep all new streams out."""
 MAX_DIGITS: Final = 19
 """A seq with fewer digits is one for certain."""
 MOST_TYPES: Final = 100
@@ -55,7 +58,7 @@ class Reach:
     last: float = 0.0
     """The time of the record that was read last."""
     unsure: bool = False
-    """Whether something was left out before the next record whose time nobody knows."""
+    """Whether something was left out whose time nobody knows; it is before the next watermark."""
     continuity: Continuity = field(init=False)
     """That it is one log which is read."""
 
@@ -88,6 +91,7 @@ class Intake:
         self._handed = handed
         self._partition_of = partition_of
         self._types: set[str] = set()
+        self._believable = 0.0
         hub.warm = False
         hub.rings.uncover()
 
@@ -117,6 +121,8 @@ class Intake:
         Raises:
             LogReplacedError: it does not: this is another log.
         """
+        if time > self._believable:
+            time = self._believe(time, now)
         reach = self._reaches[partition]
         continuity = reach.continuity
         last = headers[-1] if headers else None
@@ -131,15 +137,12 @@ class Intake:
                 return None
             if verdict == "take_after_gap":
                 self._skipped("missing", f"records before offset {offset} are missing")
-                self._break_off(partition, time)
+                self._break_off_at(partition, time)
         try:
             record = decode_record(value, headers)
             if reach.since is None:
                 reach.since = time
             reach.last = time
-            if reach.unsure:
-                reach.unsure = False
-                self._hub.rings.cover_from(time)
             if isinstance(record, OrderRecord):
                 self._order(record, time)
             elif isinstance(record, WatermarkRecord):
@@ -174,7 +177,6 @@ class Intake:
         if what.timestamp_ms is not None and what.timestamp_ms / 1000 <= time:
             time = what.timestamp_ms / 1000
         else:
-            # The record that follows is younger, and says from when on nothing is missing.
             reach.unsure = True
         self._break_off(partition, time)
 
@@ -223,7 +225,23 @@ class Intake:
             for channel, seq in split_ids(error.ids or ("",)):
                 self._hub.omit(channel, seq, time)
         except Exception:
-            self._break_off(partition, time)
+            self._break_off_at(partition, time)
+
+    def _believe(self, time: float, now: float) -> float:
+        """A record's time, or the latest that can be true."""
+        estimate = self._hub.clock.estimate(now)
+        if estimate is None:
+            return time
+        self._believable = estimate + AHEAD_S
+        return min(time, self._believable)
+
+    def _break_off_at(self, partition: int, time: float) -> None:
+        """Break off where a record of that time stands."""
+        if time > self._believable:
+            # Nothing is known of the database's clock yet.
+            self._reaches[partition].unsure = True
+            time = 0.0
+        self._break_off(partition, time)
 
     def _break_off(self, partition: int, time: float) -> None:
         def concerns(channel: str) -> bool:
@@ -259,6 +277,10 @@ class Intake:
     ) -> None:
         if not self._admit(record.epoch):
             return
+        if reach.unsure:
+            # All that was committed before it stands before it in the partition.
+            reach.unsure = False
+            self._hub.rings.cover_from(record.watermark)
         if self._hub.mark(partition, record.watermark, now):
             self._begin_again()
         if offset >= reach.end and not self._hub.warm:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from client_sdk.contract.stream import SyncRequired
-from event_server.kafka.record_reader import Intake, Reach
+from event_server.kafka.record_reader import AHEAD_S, Intake, Reach
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from server_common.event_records import Headers, OmittedRecord, encode_omitted_record
@@ -266,6 +266,34 @@ class TestDamagedRecords:
         assert followers["store:2"].ids() == ["store:2@6"]
 
 
+class TestTimesThatCannotBeTrue:
+    """Whoever may write to the topic may claim any time; it must not keep new streams out."""
+
+    YEAR_S = 365 * 86_400.0
+
+    def take(self, session: Session, ids: bytes, now: float) -> None:
+        value, headers = damaged(ids=ids)
+        at = session.offsets[0]
+        session.intake.take(0, at, now + 900 + self.YEAR_S, value, headers, now)
+        session.offsets[0] += 1
+
+    def test_of_a_damaged_record_costs_new_streams_a_few_seconds(self) -> None:
+        session, _ = TestDamagedRecords().session()
+        session.watermark(0, 1002.0)
+        self.take(session, b"nonsense", now=102.0)
+        session.watermark(0, 1002.0 + AHEAD_S + MARGIN_S)
+        at = {"store:1": 5}
+        issued_at = 1002.0 + AHEAD_S + MARGIN_S
+        assert isinstance(session.hub.attach(FakeSubscriber(), at, at, issued_at, EPOCH), list)
+
+    def test_is_not_believed_before_anything_is_known_of_the_database_s_clock(self) -> None:
+        session = Session({0: 1})
+        self.take(session, b"nonsense", now=100.0)
+        session.watermark(0, 1001.0)
+        session.watermark(0, 1001.0 + 2 * MARGIN_S)
+        assert session.hub.warm
+
+
 class TestRecordsThatAreMissingInTheLog:
     def test_the_followers_of_the_partition_are_told_before_a_watermark_can_pass(self) -> None:
         session, followers = TestDamagedRecords().session()
@@ -372,12 +400,12 @@ class TestWhatCannotBeRead:
         self.leave_out(session, None)
         assert session.hub.rings.covered_since >= 1000.0 + MARGIN_S
 
-    def test_and_from_the_record_behind_it_on_if_that_is_younger(self) -> None:
+    def test_and_from_the_watermark_behind_it_on_if_that_is_younger(self) -> None:
         session = self.warm()
         self.leave_out(session, None)
-        session.order(0, "store:1@7", time=1030.0)
+        session.watermark(0, time=1030.0)
         assert session.hub.rings.covered_since == 1030.0 + MARGIN_S
-        session.order(0, "store:1@8", time=1040.0)
+        session.watermark(0, time=1040.0)
         assert session.hub.rings.covered_since == 1030.0 + MARGIN_S
 
     def test_a_time_that_has_not_come_yet_is_not_believed(self) -> None:
