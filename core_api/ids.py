@@ -6,9 +6,10 @@ import re
 from typing import Final
 from uuid import UUID
 
+from server_common.event_records import LAST_EPOCH_TIME
+
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _EPOCH: Final = re.compile(rf"[0-7][{_CROCKFORD}]{{25}}")
-_LAST_TIME: Final = "7ZZZZZZZZZ"
 """48 bits of ones."""
 
 
@@ -43,7 +44,7 @@ def next_epoch(before: str, unix_ms: int, entropy: bytes) -> str:
 
 def has_successor(epoch: str) -> bool:
     """Whether it is the name of an epoch, and `next_epoch` makes a later one of it."""
-    return _EPOCH.fullmatch(epoch) is not None and epoch[:10] < _LAST_TIME
+    return _EPOCH.fullmatch(epoch) is not None and epoch[:10] < LAST_EPOCH_TIME
 
 
 def _time_of(epoch: str) -> int:

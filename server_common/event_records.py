@@ -39,6 +39,8 @@ Headers = Sequence[tuple[str, bytes]]
 WATERMARK_TYPE: Final = b"watermark"
 OMITTED_TYPE: Final = b"omitted"
 SENT: Final = "sent"
+LAST_EPOCH_TIME: Final = "7ZZZZZZZZZ"
+"""The largest time with which the name of an epoch can begin (48 bits of milliseconds)."""
 
 _NAME: Final = re.compile(rb"[!-~]{1,64}")
 _LATEST_MICROS: Final = 253_402_300_799_000_000

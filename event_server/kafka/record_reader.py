@@ -22,6 +22,7 @@ from event_server.kafka.continuity import Continuity
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from server_common.event_records import (
+    LAST_EPOCH_TIME,
     SENT,
     Headers,
     OmittedRecord,
@@ -201,6 +202,10 @@ class Intake:
             self._handed(time)
 
     def _admit(self, epoch: str) -> bool:
+        if epoch >= LAST_EPOCH_TIME:
+            # Taken for the newest, it would end all streams, and no epoch of ours could follow it.
+            self._skipped("foreign", f"no epoch could follow {epoch!a}")
+            return False
         if self._hub.admit(epoch):
             return True
         self._skipped("old_epoch", f"epoch {epoch} is over")

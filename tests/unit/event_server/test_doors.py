@@ -27,6 +27,7 @@ from event_server.kafka.record_reader import Intake, Reach
 from event_server.main import EventServer, build, ticket_keys
 from event_server.settings import EventSettings
 from server_common.event_records import (
+    LAST_EPOCH_TIME,
     SENT,
     WATERMARK_TYPE,
     OmittedRecord,
@@ -350,8 +351,9 @@ def concerned(fields: Fields) -> bool | None:
     kind, epoch = found.get("type"), found.get("epoch", b"")
     if kind == WATERMARK_TYPE or not ({"ids", "omitted", SENT} & found.keys()):
         return False
-    if epoch and epoch < EPOCH.encode() and epoch.isascii() and epoch.decode().isprintable():
-        return False  # its lifetime is over
+    is_over = epoch < EPOCH.encode() or epoch >= LAST_EPOCH_TIME.encode()
+    if epoch and is_over and epoch.isascii() and epoch.decode().isprintable():
+        return False  # its lifetime is over, or no lifetime of ours
     try:
         text = found["omitted" if kind == b"omitted" else "ids"].decode("ascii")
         places = [parse_event_id(one) for one in text.split(",")]

@@ -148,6 +148,18 @@ class TestRecords:
         assert [k for k, _ in session.skipped] == [kind]
         assert len(session.hub.rings) == 0
 
+    def test_an_epoch_that_none_could_follow_is_left_out_and_ends_nothing(self) -> None:
+        session = Session({0: 0})
+        session.watermark(0)
+        follower = FakeSubscriber()
+        session.hub.attach(follower, {"store:1": 0}, {"store:1": 0}, 1000.0, EPOCH)
+        session.order(0, "store:1@1", epoch="zzzz")
+        session.watermark(0, epoch="zzzz")
+        assert [kind for kind, _ in session.skipped] == ["foreign", "foreign"]
+        assert not follower.ended
+        session.order(0, "store:1@1")
+        assert follower.ids() == ["store:1@1"]
+
     def test_an_older_epoch_is_left_out(self) -> None:
         session = Session({0: 0})
         session.order(0, "store:1@5", epoch="01EPOCH0")
