@@ -31,6 +31,7 @@ WITHIN_S = 90.0
 CORES_RING = {"local": KEYS.token}
 NODES_RING = {"nodes": "n" * 32}
 pytestmark = [
+    pytest.mark.xdist_group("prometheus"),
     pytest.mark.slow,
     pytest.mark.skipif(
         PROMETHEUS is None,

@@ -22,7 +22,7 @@ from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 BUILD = Path("build/kafka")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def parts_folder() -> Iterator[Path]:
     """A folder that other users may be let into, which pytest's own are not."""
     folder = Path(tempfile.mkdtemp(prefix="yabam-parts-"))
@@ -30,16 +30,16 @@ def parts_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kafka(parts_folder: Path) -> Iterator[KafkaServer]:
     """A real Apache Kafka; a machine without Java and Maven fails here, and is told so."""
     server = KafkaServer(parts_folder / "kafka", ensure_libs(BUILD, print))
     server.start()
     yield server
-    server.stop()
+    server.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres(parts_folder: Path) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(parts_folder / "postgres")
     server.start()
@@ -92,7 +92,7 @@ def stack(
         installation.start()
         yield installation
     finally:
-        installation.stop()
+        installation.kill()
 
 
 def create_database(postgres: EmbeddedPostgres) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -68,10 +69,22 @@ def channels() -> list[str]:
     return stores + [f"table:{store + 1}/{table + 1}" for store in range(4) for table in range(3)]
 
 
-async def cut_now_and_then(proxy: Proxy, chance: random.Random) -> None:
+async def cut_on_the_way(
+    proxy: Proxy, followers: Sequence[Follower], chance: random.Random
+) -> None:
+    """Cut all connections, again and again, each time after some more events have come.
+
+    By the clock a busy machine would do little else than to connect anew.
+    """
     while True:
-        await asyncio.sleep(chance.uniform(0.2, 1.0))
+        enough = given(followers) + chance.randint(20, 200)
+        while given(followers) < enough:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         proxy.cut()
+
+
+def given(followers: Sequence[Follower]) -> int:
+    return sum(len(follower.seqs) for follower in followers)
 
 
 @pytest.mark.parametrize("source", ["real" if REAL_ORDERS.exists() else "drawn"])
@@ -87,10 +100,10 @@ async def test_no_event_of_2000_orders_is_lost_doubled_or_out_of_order(
     for follower in followers:
         follower.start()
     await asyncio.gather(*(follower.synced() for follower in followers))
-    cutting = asyncio.create_task(cut_now_and_then(proxy, random.Random(7)))
+    cutting = asyncio.create_task(cut_on_the_way(proxy, followers, random.Random(7)))
     try:
         async with OrderProducer(stack.core_url, token) as producer:
-            summary = await replay(planned, producer, Pace(None), 64, lambda _line: None)
+            summary = await replay(planned, producer, Pace(None), 16, lambda _line: None)
         assert summary.orders == ORDERS
         proven = await prove(stack.addresses.database, followers, within_s=30)
         assert proven > ORDERS * 5

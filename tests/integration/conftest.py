@@ -15,11 +15,21 @@ import pytest
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_service import CoreService
 
+_HERE = Path(__file__).parent
 # Tests fill tables with more orders than any table has.
 ROOMY = {
     "YABAM_OPEN_TABLE_ORDERS": "8000",
     "YABAM_OPEN_TABLE_BYTES": str(24 << 20),
 }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a folder that need an Apache Kafka share one, which only one worker has."""
+    for item in items:
+        folder = item.path.parent
+        if folder.parent == _HERE and item.get_closest_marker("kafka") is not None:
+            item.add_marker(pytest.mark.xdist_group(f"kafka-{folder.name}"))
 
 
 @pytest.fixture(scope="session")

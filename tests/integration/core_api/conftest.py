@@ -27,14 +27,10 @@ KAFKA_BUILD = Path(os.environ.get("YABAM_TEST_KAFKA_BUILD", "build/kafka"))
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedPostgres]:
-    """A server with a migrated database to copy from."""
-    with tempfile.TemporaryDirectory(prefix="yabam-pg-", ignore_cleanup_errors=True) as folder:
-        server = EmbeddedPostgres(Path(folder) / "data", durable=False)
-        server.start()
-        asyncio.run(_make_template(server.url))
-        yield server
-        server.stop()
+def postgres(postgres_server: EmbeddedPostgres) -> EmbeddedPostgres:
+    """The worker's server, with a migrated database to copy from."""
+    asyncio.run(_make_template(postgres_server.url))
+    return postgres_server
 
 
 async def _make_template(url: str) -> None:
@@ -87,13 +83,13 @@ def kafka_libs() -> Path:
     return ensure_libs(KAFKA_BUILD, print)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kafka_server(kafka_libs: Path) -> Iterator[KafkaServer]:
     with tempfile.TemporaryDirectory(prefix="yabam-kafka-") as folder:
         server = KafkaServer(Path(folder), kafka_libs)
         server.start()
         yield server
-        server.stop()
+        server.kill()
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])

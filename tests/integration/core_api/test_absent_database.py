@@ -18,6 +18,8 @@ from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.conftest import make_database
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 
+pytestmark = pytest.mark.xdist_group("core-absent-database")
+
 
 @pytest.fixture(scope="module")
 def process(

@@ -40,6 +40,9 @@ async def wait_for_waiting(core: CoreService, count: int) -> None:
                 return
 
 
+pytestmark = pytest.mark.xdist_group("core-load")
+
+
 @pytest.fixture(scope="module")
 def small_process(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory

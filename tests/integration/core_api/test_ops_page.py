@@ -31,6 +31,9 @@ CORES_OWN = {
 WITHIN_S = 30.0
 
 
+pytestmark = pytest.mark.xdist_group("core-ops-page")
+
+
 @pytest.fixture(scope="module")
 def everything(
     postgres_server: EmbeddedPostgres, embedded_broker: EmbeddedBroker

@@ -28,6 +28,9 @@ FROM pg_stat_activity WHERE application_name = 'yabam-core' AND datname = curren
 """
 
 
+pytestmark = pytest.mark.xdist_group("core-overload")
+
+
 @pytest.fixture(scope="module")
 def process(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory

@@ -33,6 +33,9 @@ SELECT count(pg_terminate_backend(pid)) FROM (
 """
 
 
+pytestmark = pytest.mark.xdist_group("core-sync-faults")
+
+
 @pytest.fixture(scope="module")
 def process(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory

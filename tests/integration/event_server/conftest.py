@@ -231,13 +231,13 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
         broker.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kafka_server() -> Iterator[KafkaServer]:
     with tempfile.TemporaryDirectory(prefix="yabam-kafka-") as folder:
         server = KafkaServer(Path(folder), ensure_libs(KAFKA_BUILD, print))
         server.start()
         yield server
-        server.stop()
+        server.kill()
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -24,7 +24,7 @@ from tests.integration.event_server.relay import PARTITIONS
 from tests.integration.event_server.test_source import Reading, reading
 from tests.unit.event_server.parts import EPOCH, order_record, watermark_record
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 STORE = "1"
 PARTITION = partition_of(STORE, PARTITIONS)

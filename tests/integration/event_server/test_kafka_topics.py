@@ -30,7 +30,7 @@ from tests.integration.event_server.relay import PARTITIONS, admin_of, relay_to
 from tests.integration.event_server.test_source import reading
 from tests.unit.event_server.parts import watermark_record
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka]
 
 
 @pytest.fixture

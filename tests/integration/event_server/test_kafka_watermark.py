@@ -18,7 +18,7 @@ from tests.integration.event_server.relay import Relay, relay_to
 from tests.integration.event_server.test_process import process, ready
 from tests.unit.event_server.parts import KEYS, make_ticket
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 DEGRADED_AFTER_S = 2.0
 REFUSED = "yabam_events_requests_refused_total degraded"
