@@ -17,7 +17,7 @@ from client_sdk.client.producer import OrderProducer
 from client_sdk.contract.order import Guest, Item, Order, OrderEvent
 from client_sdk.errors import ClientError, RefusedError
 from client_sdk.machine.sequencing import Change
-from client_sdk.replay.plan import Pace
+from client_sdk.replay.plan import ReplaySpeed
 from client_sdk.replay.runner import replay_file
 
 _DEFAULT_CORE: Final = "http://127.0.0.1:8000"
@@ -142,7 +142,7 @@ async def _show(options: argparse.Namespace) -> None:
 
 
 async def _replay(options: argparse.Namespace) -> None:
-    pace = Pace.parse(options.speed_up)
+    pace = ReplaySpeed.parse(options.speed_up)
     async with OrderProducer(options.core, _token(options)) as producer:
         summary = await replay_file(
             options.path,

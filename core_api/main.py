@@ -17,22 +17,22 @@ from uuid import UUID
 import structlog
 
 from core_api.access.tokens import TokenKeys
-from core_api.api.routes import CoreApi, Limits
+from core_api.api.routes import ApiLimits, CoreApi
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
 from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
-from core_api.http.server import Server, warn_of_few_files
+from core_api.http.server import CoreHttpServer, warn_of_few_files
 from core_api.ids import order_id
 from core_api.ingest.main import run_ingest
 from core_api.metrics import CoreMetrics
-from core_api.orders.service import Commands
-from core_api.overload import Bound, Pace, RateLimit
+from core_api.orders.service import OrderService
+from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
-from core_api.receipts.alarm import ReachSettings
+from core_api.receipts.alarm import AlarmSettings
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.statements import list_devices, store_sightings, trim_devices
 from core_api.relay.main import run_relay
@@ -103,7 +103,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.ops_viewers,
         random.uniform,
     )
-    orders = Commands(
+    orders = OrderService(
         pool,
         settings.partitions,
         utc_now,
@@ -126,7 +126,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             ),
             settings.stream_url_for(),
             settings.ticket_ttl_s,
-            Pace(settings.poll_after_ms, time.monotonic),
+            PollingPace(settings.poll_after_ms, time.monotonic),
             syncs,
             settings.deadline_s,
             metrics.reset_given,
@@ -136,7 +136,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         devices,
         tokens,
         metrics,
-        Limits(
+        ApiLimits(
             commands,
             RateLimit(settings.rate_per_s, settings.rate_burst, time.monotonic),
             settings.deadline_s,
@@ -144,7 +144,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lambda: _check_ready(pool, tail, supervisor),
         [*pages.routes(), OpsStream(sampler, tokens.verify, random.uniform).route()],
     )
-    server = Server(
+    server = CoreHttpServer(
         api.app(settings.cors_origins),
         settings.drain_s,
         lambda: _stop(tail, sampler),
@@ -196,7 +196,7 @@ async def run_relay_process(settings: RelaySettings, listener: socket.socket) ->
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
             stop=stop_signal(),
-            watch=ReachSettings(
+            watch=AlarmSettings(
                 settings.alerts_topic,
                 settings.unreceived_after_s,
                 settings.unaccepted_after_s,
@@ -217,7 +217,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
     hints = Hints(pool, settings.database_url, lambda: None)
     try:
         await run_ingest(
-            commands=Commands(
+            commands=OrderService(
                 pool,
                 settings.partitions,
                 utc_now,

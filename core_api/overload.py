@@ -83,7 +83,7 @@ def poll_after_ms(usual_ms: int, share: float) -> int:
     return round(usual_ms * (1 + (_SLOWEST - 1) * (share - _CALM) / (1 - _CALM)))
 
 
-class Pace:
+class PollingPace:
     """The pace of polling clients, by how much of the bound was taken of late.
 
     A storm fills the bound for a moment, and every client is answered in that moment: were it told

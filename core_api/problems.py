@@ -69,7 +69,7 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     return respond(problem(slug, detail), dict(error.headers or {}))
 
 
-async def read_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
+async def read_request_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
     """The body, at most `most` bytes.
 
     Raises:

@@ -17,7 +17,7 @@ class EventServerError(YabamError):
     """Anything the event server raises on purpose."""
 
 
-class RefusedError(EventServerError):
+class StreamRefusedError(EventServerError):
     """The request is refused; the text says what was wrong and what to do.
 
     Args:

@@ -14,7 +14,7 @@ import structlog
 
 from event_server.http.access import OpsTokens
 from event_server.http.routes import EventApi
-from event_server.http.server import Server, give_up_on_dead_peers
+from event_server.http.server import EventHttpServer, give_up_on_dead_peers
 from event_server.kafka.consumer import KafkaSource, Where
 from event_server.metrics import SOURCE, TIMER, EventMetrics
 from event_server.push.protocol import Edge
@@ -26,7 +26,7 @@ from event_server.replay.ring import Rings
 from event_server.settings import EventSettings
 from event_server.streams.health import Health
 from event_server.streams.latency import PushLatency
-from event_server.streams.registry import TICK_S, Limits, Streams
+from event_server.streams.registry import TICK_S, StreamLimits, Streams
 from event_server.streams.request_rules import Placement, Timing
 from event_server.supervisor import when_orphaned
 from server_common.errors import SettingsError
@@ -48,7 +48,7 @@ class EventServer:
     frames: Frames
     streams: Streams
     metrics: EventMetrics
-    http: Server
+    http: EventHttpServer
 
 
 def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> EventServer:
@@ -70,7 +70,7 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
             (settings.events_retry_min_ms, settings.events_retry_max_ms),
             random.uniform,
         ),
-        Limits(
+        StreamLimits(
             settings.events_max_streams,
             settings.events_heartbeat_s,
             settings.events_abort_after_s,
@@ -89,7 +89,7 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
         time.monotonic,
         ReadTimeout(settings.events_request_timeout_s),
     )
-    http = Server(
+    http = EventHttpServer(
         api.app(settings.cors_origins),
         lambda: _drain(streams, settings.events_drain_s),
         lambda: len(streams) == 0,

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from client_sdk.contract.problem import Problem, problem
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from server_common.problem_answers import respond
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ _OF_STATUS: Final = {
 }
 
 
-def of_refusal(error: RefusedError) -> Problem:
+def of_refusal(error: StreamRefusedError) -> Problem:
     """A refusal as a problem."""
     retry_after = None if error.retry_after is None else round(error.retry_after, 3)
     return problem(error.slug, str(error), retry_after=retry_after, url=error.url)

@@ -15,7 +15,7 @@ import structlog
 log = structlog.get_logger()
 
 
-class Connection(Protocol):
+class TimedConnection(Protocol):
     """A connection on which a request arrives."""
 
     loop: asyncio.AbstractEventLoop
@@ -30,13 +30,13 @@ class ReadTimeout:
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         # All wait equally long, so those who came first are due first.
-        self._until: dict[Connection, float] = {}
+        self._until: dict[TimedConnection, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._until)
 
-    def begin(self, connection: Connection) -> None:
+    def begin(self, connection: TimedConnection) -> None:
         """Start the connection's time, unless it runs already."""
         if connection in self._until:
             return
@@ -44,7 +44,7 @@ class ReadTimeout:
         if self._timer is None:
             self._timer = connection.loop.call_later(self._limit_s, self._turn, connection.loop)
 
-    def end(self, connection: Connection) -> None:
+    def end(self, connection: TimedConnection) -> None:
         """The request has arrived: stop its time."""
         self._until.pop(connection, None)
 

@@ -2,7 +2,7 @@
 //
 // rules.js decides when. As client_sdk/machine/actions.py and attempts.py.
 
-import { Intake } from "./sync_state.js";
+import { SyncState } from "./sync_state.js";
 import { Healing } from "./healing.js";
 import { Backoff, Restarts, SETTINGS } from "./backoff.js";
 
@@ -88,7 +88,7 @@ export class Actions {
   constructor(positions, epoch, settings, uniform) {
     this.settings = { ...SETTINGS, ...settings };
     this.uniform = uniform;
-    this.intake = new Intake(positions, epoch);
+    this.syncState = new SyncState(positions, epoch);
     this.sync = new SyncTrack();
     this.stream = new StreamTrack();
     this.restarts = new Restarts(this.settings.healthyAfter);
@@ -106,17 +106,17 @@ export class Actions {
 
   /** What has been taken in. */
   get positions() {
-    return this.intake.positions;
+    return this.syncState.positions;
   }
 
   /** The epoch of the positions. */
   get epoch() {
-    return this.intake.epoch;
+    return this.syncState.epoch;
   }
 
   /** What happened so far. */
   get counters() {
-    return this.intake.counters;
+    return this.syncState.counters;
   }
 
   /** Whether the last sync failed: the client cannot know what it misses. */
@@ -144,7 +144,7 @@ export class Actions {
   syncNow(now) {
     this.sync.dueAt = NEVER;
     if (this.sync.active) return;
-    const after = this.intake.question();
+    const after = this.syncState.question();
     const newToken = this.needsToken;
     const wait = this.wait(now);
     Object.assign(this.sync, { newToken, wait });

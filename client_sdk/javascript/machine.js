@@ -98,7 +98,7 @@ export class Machine {
 
   /** How many channels begin anew because their orders had another digest. */
   get diverged() {
-    return this.#client.intake.diverged;
+    return this.#client.syncState.diverged;
   }
 
   /** Whether the last sync failed: the client cannot know what it misses. */

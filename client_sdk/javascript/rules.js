@@ -32,7 +32,7 @@ export function syncDone(client, input, now) {
   if (!client.sync.isCurrent(input.generation)) return;
   const { response } = input;
   client.sync.end();
-  const taken = client.intake.take(response);
+  const taken = client.syncState.take(response);
   client.putOut(taken);
   let { fault } = taken;
   if (taken.restarted && client.restarts.tooMany(now)) {
@@ -97,7 +97,7 @@ export function hello(client, input, now) {
 /** n+1 on top of n; a duplicate is dropped; a gap leads to a sync. */
 export function event(client, input, now) {
   if (!hasHello(client, input.generation)) return;
-  const verdict = client.intake.takeEvent(input.event);
+  const verdict = client.syncState.takeEvent(input.event);
   if (verdict === APPLY) {
     client.stream.events += 1;
     client.out.push({ type: "Deliver", change: input.event, epoch: client.epoch });
@@ -188,7 +188,7 @@ export function diverge(client, input, now) {
   const { channel } = input;
   client.lastFailure = failure("malformed", `${channel} differs from Core's digest`);
   // Should a snapshot not help, the next one waits; all else goes on meanwhile.
-  if (!client.intake.diverge(channel, client.healing.mayBegin(channel, now))) return;
+  if (!client.syncState.diverge(channel, client.healing.mayBegin(channel, now))) return;
   client.healing.began(channel, now);
   client.dropStream();
   client.cancelSync();

@@ -6,7 +6,7 @@
 import { DUPLICATE, GAP, Positions, changesOf } from "./sequencing.js";
 
 /** The positions, the epoch and the counters of one client. */
-export class Intake {
+export class SyncState {
   positions;
   epoch;
   counters = {

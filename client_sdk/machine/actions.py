@@ -26,7 +26,7 @@ from client_sdk.machine.messages import (
     State,
 )
 from client_sdk.machine.sequencing import Positions
-from client_sdk.machine.sync_state import Counters, Intake, Taken
+from client_sdk.machine.sync_state import Counters, SyncState, Taken
 from client_sdk.settings import Settings
 
 POLL_AFTER_MS: Final = (100, 300_000)
@@ -60,7 +60,7 @@ class Actions:
         self.watermark: datetime | None = None
         self.settings = settings
         self.uniform = uniform
-        self.intake = Intake(positions, epoch)
+        self.sync_state = SyncState(positions, epoch)
         self.sync = SyncTrack()
         self.stream = StreamTrack()
         self.pressure = Pressure(settings.max_pending)
@@ -78,17 +78,17 @@ class Actions:
     @property
     def positions(self) -> Positions:
         """What has been taken in."""
-        return self.intake.positions
+        return self.sync_state.positions
 
     @property
     def epoch(self) -> str | None:
         """The epoch of the positions."""
-        return self.intake.epoch
+        return self.sync_state.epoch
 
     @property
     def counters(self) -> Counters:
         """What happened so far."""
-        return self.intake.counters
+        return self.sync_state.counters
 
     @property
     def failing(self) -> bool:
@@ -122,7 +122,7 @@ class Actions:
 
     def start_sync(self, now: float) -> None:
         """Ask Core."""
-        question = self.intake.question()
+        question = self.sync_state.question()
         self.sync.fills = question.fills
         self.sync.new_token = self.needs_token
         self.sync.wait_s = 0.0 if question.fills else self.wait(now)

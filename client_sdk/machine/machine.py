@@ -126,7 +126,7 @@ class Machine:
     @property
     def diverged(self) -> int:
         """Channels that begin anew because their orders had another digest."""
-        return self._client.intake.diverged
+        return self._client.sync_state.diverged
 
     @property
     def paused(self) -> bool:

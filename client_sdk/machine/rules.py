@@ -50,7 +50,7 @@ def sync_done(client: Actions, signal: SyncDone, now: float) -> None:
         return
     response, fills = signal.response, client.sync.fills
     client.sync.end()
-    taken = client.intake.fill(response) if fills else client.intake.take(response)
+    taken = client.sync_state.fill(response) if fills else client.sync_state.take(response)
     client.put_out(taken, now)
     fault = taken.fault
     if taken.restarted and client.restarts.too_many(now):
@@ -111,7 +111,7 @@ def event(client: Actions, signal: StreamEvent, now: float) -> None:
     """n+1 on top of n; a duplicate is dropped; a gap leads to a sync."""
     if not client.stream.is_current(signal.generation) or client.stream.hello_at is None:
         return
-    verdict = client.intake.take_event(signal.event)
+    verdict = client.sync_state.take_event(signal.event)
     if verdict is Verdict.APPLY:
         client.stream.events += 1
         client.deliver(Deliver(signal.event, client.epoch or ""))
@@ -203,7 +203,7 @@ def diverge(client: Actions, signal: Diverged, now: float) -> None:
     client.note(Failure("malformed", f"{signal.channel} differs from Core's digest"))
     # Should a snapshot not help, the next one waits; all else goes on meanwhile.
     heal = client.healing.may_begin(signal.channel, now)
-    if not client.intake.diverge(signal.channel, heal=heal):
+    if not client.sync_state.diverge(signal.channel, heal=heal):
         return
     client.healing.began(signal.channel, now)
     client.drop_stream()

@@ -56,7 +56,7 @@ class Taken:
         return any(isinstance(command, Deliver) for command in self.commands)
 
 
-class Intake:
+class SyncState:
     """The positions and the epoch of one client.
 
     Args:

@@ -57,13 +57,13 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ReplaySpeed:
     """How many times faster than life; None: as fast as it goes."""
 
     speed_up: float | None
 
     @classmethod
-    def parse(cls, text: str) -> Pace:
+    def parse(cls, text: str) -> ReplaySpeed:
         """Read a number above 0, or `max`.
 
         Raises:

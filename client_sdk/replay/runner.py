@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from client_sdk.client.producer import OrderProducer
-from client_sdk.replay.plan import Pace, Planned, ReplayError, plan, read_orders
+from client_sdk.replay.plan import Planned, ReplayError, ReplaySpeed, plan, read_orders
 
 CURRENCY: Final = "GBP"
 _PROGRESS_EVERY: Final = 50
@@ -39,7 +39,7 @@ async def replay_file(
     *,
     stores: int,
     tables: int,
-    pace: Pace,
+    pace: ReplaySpeed,
     limit: int | None,
     seed: int,
     concurrency: int,
@@ -58,7 +58,7 @@ async def replay_file(
 async def replay(
     planned: list[Planned],
     producer: OrderProducer,
-    pace: Pace,
+    pace: ReplaySpeed,
     concurrency: int,
     progress: Callable[[str], None],
 ) -> Summary:

@@ -16,7 +16,7 @@ from core_api.access.callers import Caller
 from core_api.errors import CoreError
 from core_api.orders.idempotency import Idempotency, parse_key
 from core_api.orders.lifecycle import PlaceOrder
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.problems import of_core_error
 from server_common.limits import BATCH_BODY_BYTES, BATCH_ORDERS
 
@@ -51,14 +51,14 @@ class BatchResults(Struct, frozen=True):
     results: list[BatchResult]
 
 
-async def place_all(commands: Commands, caller: Caller, batch: Batch) -> BatchResults:
+async def place_all(commands: OrderService, caller: Caller, batch: Batch) -> BatchResults:
     """Place each order of the batch; one that is refused harms none of the others."""
     return BatchResults(
         list(await asyncio.gather(*(_place(commands, caller, item) for item in batch.items)))
     )
 
 
-async def _place(commands: Commands, caller: Caller, item: BatchItem) -> BatchResult:
+async def _place(commands: OrderService, caller: Caller, item: BatchItem) -> BatchResult:
     try:
         idempotency = None
         if item.idempotency_key is not None:

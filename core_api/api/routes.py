@@ -37,9 +37,9 @@ from core_api.metrics import CoreMetrics
 from core_api.orders.answers import Written
 from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
 from core_api.orders.permissions import check_devices
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.overload import Bound, RateLimit
-from core_api.problems import on_core_error, on_http_error, read_body
+from core_api.problems import on_core_error, on_http_error, read_request_body
 from core_api.receipts.devices import DeviceLog, Devices, note_divergence, sightings_of
 from core_api.sync.fast_path import QuickSync
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
@@ -58,7 +58,7 @@ _batch: Final = msgspec.json.Decoder(Batch)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ApiLimits:
     """How much is taken on at once, from whom, and for how long (seconds)."""
 
     commands: Bound
@@ -83,12 +83,12 @@ class CoreApi:
 
     def __init__(
         self,
-        commands: Commands,
+        commands: OrderService,
         fetch: FetchSync,
         devices: DeviceLog,
         tokens: TokenKeys,
         metrics: CoreMetrics,
-        limits: Limits,
+        limits: ApiLimits,
         ready: Callable[[], Awaitable[None]],
         pages: Sequence[BaseRoute] = (),
     ) -> None:
@@ -169,7 +169,7 @@ class CoreApi:
             CoreError: the request is refused.
         """
         caller = self._caller_of(request)
-        wanted = request_of(decoded(_sync, await read_body(request, MAX_SYNC_BODY_BYTES)))
+        wanted = request_of(decoded(_sync, await read_request_body(request, MAX_SYNC_BODY_BYTES)))
         return await self._synced(caller, request.headers.get(HEADER), wanted)
 
     async def sync(self, request: Request) -> Response:
@@ -196,7 +196,7 @@ class CoreApi:
     async def place(self, request: Request) -> Response:
         """POST /v1/orders."""
         caller = self._caller_of(request)
-        command = decoded(_place, await read_body(request))
+        command = decoded(_place, await read_request_body(request))
         with self._limits.commands.admit():
             written = await self._within_deadline(
                 self._commands.place(caller, command, idempotency_of(caller, request))
@@ -206,7 +206,7 @@ class CoreApi:
     async def place_batch(self, request: Request) -> Response:
         """POST /v1/orders/batch: each order by itself, with a result for each."""
         caller = self._caller_of(request)
-        batch = decoded(_batch, await read_body(request, MAX_BATCH_BYTES))
+        batch = decoded(_batch, await read_request_body(request, MAX_BATCH_BYTES))
         with self._limits.commands.admit():
             results = await self._within_deadline(place_all(self._commands, caller, batch))
             return Response(msgspec.json.encode(results), media_type=JSON, headers=_NO_STORE)
@@ -214,7 +214,7 @@ class CoreApi:
     async def transition(self, request: Request) -> Response:
         """POST /v1/orders/{id}/transitions."""
         caller = self._caller_of(request)
-        command = decoded(_transition, await read_body(request))
+        command = decoded(_transition, await read_request_body(request))
         with self._limits.commands.admit():
             work = self._commands.transition(
                 caller,
@@ -228,7 +228,7 @@ class CoreApi:
     async def change(self, request: Request) -> Response:
         """PATCH /v1/orders/{id}."""
         caller = self._caller_of(request)
-        command = decoded(_change, await read_body(request))
+        command = decoded(_change, await read_request_body(request))
         with self._limits.commands.admit():
             work = self._commands.change(
                 caller,

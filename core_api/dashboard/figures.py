@@ -30,7 +30,7 @@ _PUSH_BUCKETS: Final = "yabam_events_push_seconds_bucket"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ProcessReading:
     """What one process told, or why it did not."""
 
     node: str
@@ -106,7 +106,7 @@ class Round:
     """Monotonic seconds."""
     at_ms: int
     """Milliseconds since the Unix epoch."""
-    readings: Sequence[Reading]
+    readings: Sequence[ProcessReading]
     overview: Overview | None
     database: str
 
@@ -247,22 +247,22 @@ _SHOWN: Final[Mapping[Kind, Mapping[str, str]]] = {
 }
 
 
-def _node(reading: Reading) -> Node:
+def _node(reading: ProcessReading) -> Node:
     figures = {name: reading.total(metric) for name, metric in _SHOWN[reading.kind].items()}
     known = {name: round(value, 3) for name, value in figures.items() if value is not None}
     return Node(reading.node, reading.kind, reading.state, reading.detail, known)
 
 
-def _totals(readings: Iterable[Reading], metric: str) -> list[float]:
+def _totals(readings: Iterable[ProcessReading], metric: str) -> list[float]:
     return [total for reading in readings if (total := reading.total(metric)) is not None]
 
 
-def _sum(readings: Iterable[Reading], metric: str) -> float | None:
+def _sum(readings: Iterable[ProcessReading], metric: str) -> float | None:
     totals = _totals(readings, metric)
     return sum(totals) if totals else None
 
 
-def _greatest(readings: Iterable[Reading], metric: str) -> float | None:
+def _greatest(readings: Iterable[ProcessReading], metric: str) -> float | None:
     return max(_totals(readings, metric), default=None)
 
 

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from client_sdk.contract.problem import decode_problem
-from core_api.dashboard.figures import BusyChannel, Kind, Reading, Series
+from core_api.dashboard.figures import BusyChannel, Kind, ProcessReading, Series
 
 ANSWER_WITHIN_S: Final = 1.5
 MOST_BYTES: Final = 2 << 20
@@ -61,7 +61,7 @@ class Scraper:
         self._client = client
         self._addresses = addresses or resolved
 
-    async def read(self) -> list[Reading]:
+    async def read(self) -> list[ProcessReading]:
         """What each of them told, in the order of the addresses."""
         headers = {"authorization": f"Bearer {self._token()}"}
         found = await asyncio.gather(*(self._found(node) for node in self._nodes))
@@ -83,7 +83,7 @@ class Scraper:
             return [node]
         return [f"http://{host}:{parts.port or 80}" for host in several]
 
-    async def _ask(self, node: str, headers: Mapping[str, str]) -> Reading:
+    async def _ask(self, node: str, headers: Mapping[str, str]) -> ProcessReading:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 status, body = await self._get(f"{node}/metrics", headers)
@@ -98,7 +98,9 @@ class Scraper:
             return _down(node, f"no answer within {ANSWER_WITHIN_S:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return _down(node, str(error) or type(error).__name__)
-        return Reading(node, kind, "ready" if status == 200 else "not-ready", detail, values, busy)
+        return ProcessReading(
+            node, kind, "ready" if status == 200 else "not-ready", detail, values, busy
+        )
 
     async def _busiest(self, node: str, headers: Mapping[str, str]) -> list[BusyChannel]:
         status, body = await self._get(f"{node}/v1/channels/top?limit=10", headers)
@@ -127,10 +129,10 @@ async def resolved(host: str, port: int) -> list[str]:
     return [str(address[0]) for family, *_, address in found if family == first]
 
 
-def reading_of(node: str, registry: CollectorRegistry) -> Reading:
+def reading_of(node: str, registry: CollectorRegistry) -> ProcessReading:
     """This process's own."""
     values = values_of(registry.collect())
-    return Reading(node, kind_of(values), "ready", "", values)
+    return ProcessReading(node, kind_of(values), "ready", "", values)
 
 
 def values_of(families: Iterable[Metric]) -> dict[str, Series]:
@@ -153,8 +155,8 @@ def kind_of(values: Iterable[str]) -> Kind:
     return "unknown"
 
 
-def _down(node: str, detail: str) -> Reading:
-    return Reading(node, "unknown", "down", detail, {})
+def _down(node: str, detail: str) -> ProcessReading:
+    return ProcessReading(node, "unknown", "down", detail, {})
 
 
 def _detail(body: bytes) -> str:

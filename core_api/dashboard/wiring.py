@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
-from core_api.dashboard.figures import Reading, Round
+from core_api.dashboard.figures import ProcessReading, Round
 from core_api.dashboard.overview import count_modes, read_overview
 from core_api.dashboard.sampler import Look, Sampler
 from core_api.dashboard.scrape import ANSWER_WITHIN_S, Scraper, reading_of
@@ -110,7 +110,9 @@ async def _overview(pool: Pool) -> tuple[Overview | None, str]:
         return None, str(error)
 
 
-def _with_this_core(readings: list[Reading], registry: CollectorRegistry) -> list[Reading]:
+def _with_this_core(
+    readings: list[ProcessReading], registry: CollectorRegistry
+) -> list[ProcessReading]:
     if any(reading.kind == "core" for reading in readings):
         return readings
     return [reading_of("this Core", registry), *readings]

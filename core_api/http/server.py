@@ -44,7 +44,7 @@ def warn_of_few_files(max_waiting: int) -> None:
         )
 
 
-class Server(uvicorn.Server):
+class CoreHttpServer(uvicorn.Server):
     """uvicorn, which tells the application of SIGTERM before it stops to take requests.
 
     The application says from then on that it is not ready. After `READINESS_LEAD_S` no new

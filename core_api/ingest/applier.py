@@ -52,7 +52,7 @@ _TRANSIENT: Final = (UnavailableError, OverloadedError, ConflictError)
 _REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
-class Commands(Protocol):
+class OrderCommands(Protocol):
     """The write path (`commanding.Commands`)."""
 
     async def place(
@@ -106,7 +106,7 @@ class Applier:
 
     def __init__(
         self,
-        commands: Commands,
+        commands: OrderCommands,
         dead_letters: DeadLetters,
         sleep: Callable[[float], Awaitable[None]],
         metrics: IngestMetrics,

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
 from core_api.http.probes import OpsServer, ops_app
-from core_api.ingest.applier import Applier, Commands
+from core_api.ingest.applier import Applier, OrderCommands
 from core_api.ingest.consumer import GROUP, Ingest, KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
@@ -25,7 +25,7 @@ _DRAIN_S: Final = 5.0
 
 async def run_ingest(
     *,
-    commands: Commands,
+    commands: OrderCommands,
     check: Callable[[], Awaitable[None]],
     bootstrap: str,
     topic: str,

@@ -32,7 +32,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishResult:
     """What has become of the messages of each partition; one that failed otherwise is missing."""
 
     stored: dict[int, int] = field(default_factory=dict)

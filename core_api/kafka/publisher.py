@@ -28,7 +28,7 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 
-from core_api.kafka.messages import Message, Published, Refused
+from core_api.kafka.messages import Message, PublishResult, Refused
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
 from server_common.limits import PUBLICATION_BYTES
 
@@ -116,7 +116,7 @@ class KafkaPublisher:
             raise BrokerError(f"Kafka at {self._bootstrap} does not answer: {error!r}") from error
         self._broken = False
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
         """Send each partition's messages and wait until they are stored.
 
         Of each partition as many of the first messages are sent as fit into one batch.
@@ -128,13 +128,15 @@ class KafkaPublisher:
             BrokerError: Kafka does not answer; whether something was stored is not known.
             SettingsError: the topic has another number of partitions.
         """
-        published = Published()
+        published = PublishResult()
         for together in _requests(parts):
             await self.open()
             await self._publish(together, published)
         return published
 
-    async def _publish(self, parts: Mapping[int, Sequence[Message]], published: Published) -> None:
+    async def _publish(
+        self, parts: Mapping[int, Sequence[Message]], published: PublishResult
+    ) -> None:
         # Any way out of here but the last one leaves batches behind whose fate is not known.
         self._broken = True
         sent: dict[int, tuple[asyncio.Future[Any], int]] = {}
@@ -177,7 +179,9 @@ class KafkaPublisher:
         return future, taken
 
 
-def _note(published: Published, partition: int, error: BaseException | None, count: int) -> None:
+def _note(
+    published: PublishResult, partition: int, error: BaseException | None, count: int
+) -> None:
     if error is None:
         published.stored[partition] = count
         return

@@ -33,7 +33,7 @@ def visible(caller: Caller, order: Order) -> Order:
     return order if caller.sees_owner_fields else table_view(order)
 
 
-def shown(caller: Caller, write: LogWrite) -> str:
+def answer_body(caller: Caller, write: LogWrite) -> str:
     """What was written, as JSON, as the caller may see it."""
     if caller.sees_owner_fields or write.table_view is None:
         return write.owner_view

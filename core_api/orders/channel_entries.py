@@ -19,7 +19,7 @@ from msgspec import Struct
 from client_sdk.contract.channel import Channel, event_id
 from client_sdk.contract.digest import EMPTY, content_hash, hash_of, order_hash
 from client_sdk.contract.order import Order
-from core_api.orders.lifecycle import Change, table_view
+from core_api.orders.lifecycle import OrderChange, table_view
 
 # In UTF-8 no character's bytes stand inside another's, and such characters stand only in strings.
 _LINE_ENDS: Final = (
@@ -53,7 +53,7 @@ class Views:
 class LogWrite:
     """One command's rows."""
 
-    change: Change
+    change: OrderChange
     owner_view: str
     owner_bytes: int
     """The length of `owner_view` in UTF-8."""
@@ -70,7 +70,7 @@ class _Body(Struct, frozen=True):
     data: msgspec.Raw
 
 
-def compose(change: Change, before: Views | None) -> LogWrite:
+def compose(change: OrderChange, before: Views | None) -> LogWrite:
     """The rows of one change, in the store's channel and, if the order has a table, in its too.
 
     Args:
@@ -112,7 +112,7 @@ def event_json(channel: str, seq: int, body: str) -> str:
     return f'{{"id":"{event_id(channel, seq)}","seq":{seq},{body}'
 
 
-def _body(change: Change, view: bytes) -> str:
+def _body(change: OrderChange, view: bytes) -> str:
     order = change.after
     body = _Body(change.type, order.updated_at, order.id, order.version, msgspec.Raw(view))
     return msgspec.json.encode(body)[1:].decode()
@@ -122,7 +122,7 @@ def _hash_if_open(order: Order | None) -> int:
     return order_hash(order.id, order.version) if order is not None and order.is_open else EMPTY
 
 
-def _content_delta(change: Change, before: str | None, after: Order) -> int:
+def _content_delta(change: OrderChange, before: str | None, after: Order) -> int:
     delta = EMPTY
     if change.before is not None and change.before.is_open and before is not None:
         delta ^= content_hash(before)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from core_api.errors import LockedError
-from core_api.orders.writes import Outcome, Write
+from core_api.orders.writes import Write, WriteOutcome
 from core_api.postgres.query_batching import Gatherer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ PATIENCE_S: Final = 10.0
 """How long a lane tries a write."""
 _WAITS: Final = "somebody holds this store or order locked in the database"
 
-Answer = Outcome | Exception
+Answer = WriteOutcome | Exception
 WriteEach = Callable[[Sequence[Write]], Awaitable[tuple[None, list[Answer]]]]
 FindHeld = Callable[[Sequence[Write]], Awaitable[list[str | None]]]
 

@@ -97,7 +97,7 @@ class ChangeOrder(Struct, frozen=True, forbid_unknown_fields=True):
     note: Note | UnsetType = UNSET
 
 
-class Change(Struct, frozen=True):
+class OrderChange(Struct, frozen=True):
     """What a command does to an order: its state before (None: it is new) and after."""
 
     type: EventType
@@ -105,7 +105,7 @@ class Change(Struct, frozen=True):
     after: Order
 
 
-def place(command: PlaceOrder, *, order_id: str, placed_by: str, now: datetime) -> Change:
+def place(command: PlaceOrder, *, order_id: str, placed_by: str, now: datetime) -> OrderChange:
     """A new order at version 1.
 
     Raises:
@@ -131,10 +131,10 @@ def place(command: PlaceOrder, *, order_id: str, placed_by: str, now: datetime) 
         guest=WireGuest(guest.name, guest.phone) if guest else None,
         placed_by=placed_by,
     )
-    return Change("order.placed", None, order)
+    return OrderChange("order.placed", None, order)
 
 
-def transition(order: Order, command: Transition, *, now: datetime) -> Change:
+def transition(order: Order, command: Transition, *, now: datetime) -> OrderChange:
     """The order one step further.
 
     Raises:
@@ -156,10 +156,10 @@ def transition(order: Order, command: Transition, *, now: datetime) -> Change:
         updated_at=now,
         open=command.to not in CLOSED_STATUSES,
     )
-    return Change(_EVENT_OF[command.to], order, after)
+    return OrderChange(_EVENT_OF[command.to], order, after)
 
 
-def change(order: Order, command: ChangeOrder, *, now: datetime) -> Change:
+def change(order: Order, command: ChangeOrder, *, now: datetime) -> OrderChange:
     """The order with other items or another note.
 
     Raises:
@@ -184,7 +184,7 @@ def change(order: Order, command: ChangeOrder, *, now: datetime) -> Change:
         updated_at=now,
         open=True,
     )
-    return Change("order.changed", order, after)
+    return OrderChange("order.changed", order, after)
 
 
 def table_view(order: Order) -> Order:
@@ -228,6 +228,6 @@ def _listed(statuses: tuple[OrderStatus, ...]) -> str:
 _decoder: Final = msgspec.json.Decoder(Order)
 
 
-def decode_order(text: str) -> Order:
+def decode_stored_order(text: str) -> Order:
     """Read an order that Core itself stored."""
     return _decoder.decode(text)

@@ -28,24 +28,24 @@ from core_api.errors import (
 )
 from core_api.orders import permissions as access
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
-from core_api.orders.answers import Written, again, claim_of, shown, visible
+from core_api.orders.answers import Written, again, answer_body, claim_of, visible
 from core_api.orders.channel_entries import LogWrite, Views, compose
 from core_api.orders.idempotency import Idempotency, request_hash
 from core_api.orders.lanes import Lanes
 from core_api.orders.lifecycle import (
-    Change,
     ChangeOrder,
+    OrderChange,
     PlaceOrder,
     Transition,
     change,
-    decode_order,
+    decode_stored_order,
     place,
     transition,
 )
 from core_api.orders.locked_rows import held_by_others
 from core_api.orders.queues import Queues
 from core_api.orders.reading import read_order
-from core_api.orders.writes import KeyClaim, Outcome, Write
+from core_api.orders.writes import KeyClaim, Write, WriteOutcome
 from core_api.orders.writing import write_each
 from core_api.postgres.pool import Pool
 from server_common.event_records import partition_of
@@ -59,7 +59,7 @@ MOST_OF_AN_ORDER: Final = 250
 """How many changes of one order may wait for each other."""
 
 
-class Commands:
+class OrderService:
     """Places, steps and changes orders.
 
     Args:
@@ -121,9 +121,9 @@ class Commands:
             command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
         )
         write = compose(made, None)
-        body = shown(caller, write)
+        body = answer_body(caller, write)
         outcome = await self._write(write, claim_of(idempotency, digest, 201, body))
-        if outcome is Outcome.KEY_TAKEN:
+        if outcome is WriteOutcome.KEY_TAKEN:
             return await self._replay(idempotency, digest)
         return self._done(write, 201, body)
 
@@ -148,7 +148,7 @@ class Commands:
             UnavailableError: the database does not answer.
         """
 
-        def decide(order: Order) -> Change:
+        def decide(order: Order) -> OrderChange:
             access.check_transition(caller, order, command.to)
             _check_version(order, if_match)
             return transition(order, command, now=self._now())
@@ -166,7 +166,7 @@ class Commands:
     ) -> Written:
         """Replace an order's items, its note, or both; raises as `transition` does."""
 
-        def decide(order: Order) -> Change:
+        def decide(order: Order) -> OrderChange:
             access.check_change(caller, order)
             _check_version(order, if_match)
             return change(order, command, now=self._now())
@@ -192,7 +192,7 @@ class Commands:
         self,
         caller: Caller,
         order_id: str,
-        decide: Callable[[Order], Change],
+        decide: Callable[[Order], OrderChange],
         digest: bytes,
         idempotency: Idempotency | None,
     ) -> Written:
@@ -208,7 +208,7 @@ class Commands:
         self,
         caller: Caller,
         order_id: str,
-        decide: Callable[[Order], Change],
+        decide: Callable[[Order], OrderChange],
         digest: bytes,
         idempotency: Idempotency | None,
     ) -> Written | None:
@@ -224,11 +224,11 @@ class Commands:
         except (ImpossibleTransitionError, StaleVersionError) as refusal:
             refusal.order = visible(caller, refusal.order)
             raise
-        body = shown(caller, write)
+        body = answer_body(caller, write)
         outcome = await self._write(write, claim_of(idempotency, digest, 200, body))
-        if outcome is Outcome.KEY_TAKEN:
+        if outcome is WriteOutcome.KEY_TAKEN:
             return await self._replay(idempotency, digest)
-        return self._done(write, 200, body) if outcome is Outcome.WRITTEN else None
+        return self._done(write, 200, body) if outcome is WriteOutcome.WRITTEN else None
 
     async def _replay(self, idempotency: Idempotency | None, digest: bytes) -> Written:
         if idempotency is not None:
@@ -249,7 +249,7 @@ class Commands:
         )
         return Written(status, order.id, body.encode(), order.version)
 
-    async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> Outcome:
+    async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> WriteOutcome:
         check_size(rows)
         shard = partition_of(rows.change.after.store_id, self._partitions)
         outcome = await self._writes.ask(Write(rows, shard, claim))
@@ -272,7 +272,7 @@ def _check_version(order: Order, if_match: int | None) -> None:
 def _found(views: Views | None, order_id: str) -> Order:
     if views is None:
         raise NotFoundError(f"there is no order {order_id} that this token may see")
-    return decode_order(views.owner)
+    return decode_stored_order(views.owner)
 
 
 def _check_order_id(order_id: str) -> None:

@@ -10,7 +10,7 @@ from core_api.orders.admission import Scope
 from core_api.orders.channel_entries import LogWrite
 
 
-class Outcome(Enum):
+class WriteOutcome(Enum):
     """What became of one command of a batch."""
 
     WRITTEN = "written"
@@ -29,10 +29,10 @@ class Outcome(Enum):
         return _SCOPES.get(self)
 
 
-_SCOPES: Final[dict[Outcome, Scope]] = {
-    Outcome.TABLE_FULL: "table",
-    Outcome.STORE_FULL: "store",
-    Outcome.SUBJECT_FULL: "subject",
+_SCOPES: Final[dict[WriteOutcome, Scope]] = {
+    WriteOutcome.TABLE_FULL: "table",
+    WriteOutcome.STORE_FULL: "store",
+    WriteOutcome.SUBJECT_FULL: "subject",
 }
 
 

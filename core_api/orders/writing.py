@@ -24,7 +24,7 @@ import asyncpg
 from core_api.errors import UnavailableError
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits
 from core_api.orders.open_counts import count_open
-from core_api.orders.writes import Outcome, Write
+from core_api.orders.writes import Write, WriteOutcome
 from core_api.postgres.pool import Pool, mapped_errors
 
 MAX_CLASHES: Final = 4
@@ -213,7 +213,7 @@ FROM asked a, (SELECT count(*) FROM queued) AS after_all
 
 async def write_batch(
     pool: Pool, writes: Sequence[Write], limits: OpenLimits = DEFAULT_OPEN_LIMITS
-) -> list[Outcome]:
+) -> list[WriteOutcome]:
     """Write commands, all in one transaction; what became of each, in their order.
 
     No two may share an order or an idempotency key. Writers do not clash with each other; where one
@@ -230,10 +230,10 @@ async def write_batch(
         [write.rows.change.after.placed_by or None for write in writes],
     )
     rows = await _fetch(pool, _statement(limits), arguments)
-    outcomes = [Outcome.STALE] * len(writes)
+    outcomes = [WriteOutcome.STALE] * len(writes)
     uncounted: list[str] = []
     for place, outcome, channels in rows:
-        outcomes[place] = Outcome(outcome)
+        outcomes[place] = WriteOutcome(outcome)
         uncounted = channels or uncounted
     if uncounted:
         await count_open(pool, uncounted)
@@ -261,7 +261,7 @@ async def _fetch(
 
 async def write_each(
     pool: Pool, writes: Sequence[Write], limits: OpenLimits = DEFAULT_OPEN_LIMITS
-) -> tuple[None, list[Outcome | Exception]]:
+) -> tuple[None, list[WriteOutcome | Exception]]:
     """`write_batch`; if Postgres refuses the batch, each by itself, so that one harms only itself.
 
     Raises:
@@ -273,7 +273,7 @@ async def write_each(
     except asyncpg.PostgresError as error:
         if len(writes) == 1:
             return None, [error]
-    outcomes: list[Outcome | Exception] = []
+    outcomes: list[WriteOutcome | Exception] = []
     for write in writes:
         try:
             outcomes += (await write_each(pool, [write], limits))[1]

@@ -54,7 +54,7 @@ def message_of(one: Unreached, timestamp_ms: int) -> Message:
 
 
 @dataclass(frozen=True, slots=True)
-class ReachSettings:
+class AlarmSettings:
     """Where orders are told of that reach nobody, and when; times in seconds."""
 
     topic: str
@@ -63,7 +63,7 @@ class ReachSettings:
     every_s: float
 
 
-class Reach:
+class ReceiptAlarm:
     """Looks on and on; every relay may run one.
 
     Args:
@@ -80,7 +80,7 @@ class Reach:
         pool: Pool,
         publisher: KafkaPublisher,
         metrics: AlarmMetrics,
-        settings: ReachSettings,
+        settings: AlarmSettings,
         now_ms: Callable[[], int],
     ) -> None:
         self._pool = pool

@@ -49,7 +49,7 @@ class OutboxRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class OutboxReading:
     """What one read saw, at one moment."""
 
     epoch: str
@@ -95,10 +95,10 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Cycle:
     """The messages of one read per shard, and the rows that they stand for."""
 
-    reading: Reading
+    reading: OutboxReading
     rows: Mapping[int, Sequence[OutboxRow]]
     messages: Mapping[int, Sequence[Message]]
     watermarked: frozenset[int]
@@ -108,7 +108,7 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Outcome:
+class CycleOutcome:
     """What has become of a turn."""
 
     done: list[int] = field(default_factory=list)
@@ -125,7 +125,9 @@ class Outcome:
     """Whether no shard has failed."""
 
 
-def compose(reading: Reading, held: Mapping[int, Held], rows_per_shard: int, now: float) -> Turn:
+def plan_cycle(
+    reading: OutboxReading, held: Mapping[int, Held], rows_per_shard: int, now: float
+) -> Cycle:
     """The messages of a read.
 
     A shard whose lease has run out by our clock is left out: the process was paused since the read,
@@ -165,10 +167,10 @@ def compose(reading: Reading, held: Mapping[int, Held], rows_per_shard: int, now
                 message._replace(headers=[*message.headers, encode_sent(lease.session, number)])
                 for number, message in enumerate(messages, lease.sent)
             ]
-    return Turn(reading, rows_of, messages_of, frozenset(watermarked), left_out)
+    return Cycle(reading, rows_of, messages_of, frozenset(watermarked), left_out)
 
 
-def narrow(turn: Turn, held: Held, shard: int, count: int, reason: str) -> bool:
+def narrow(turn: Cycle, held: Held, shard: int, count: int, reason: str) -> bool:
     """Note that Kafka refuses the first `count` messages of a shard, because of one of them.
 
     The next turn sends the first half of them, and so on, until one is left: that is the one.
@@ -190,9 +192,9 @@ def narrow(turn: Turn, held: Held, shard: int, count: int, reason: str) -> bool:
     return True
 
 
-def settle(turn: Turn, stored: Mapping[int, int]) -> Outcome:
+def settle(turn: Cycle, stored: Mapping[int, int]) -> CycleOutcome:
     """What is done, given how many of each shard's first messages Kafka has stored for certain."""
-    outcome = Outcome(complete=turn.messages.keys() <= stored.keys())
+    outcome = CycleOutcome(complete=turn.messages.keys() <= stored.keys())
     for shard, rows in turn.rows.items():
         sent = len(turn.messages.get(shard, ()))
         if sent and shard not in stored:
@@ -238,6 +240,6 @@ def _unfit(row: OutboxRow) -> str | None:
     return None
 
 
-def _watermark(reading: Reading, stamp: int) -> Message:
+def _watermark(reading: OutboxReading, stamp: int) -> Message:
     headers = encode_watermark_record(WatermarkRecord(reading.epoch, reading.unix_s))
     return Message(None, None, headers, stamp)

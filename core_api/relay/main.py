@@ -16,7 +16,7 @@ from core_api.http.probes import OpsServer, ops_app
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import alerts_topic, events_topic
 from core_api.postgres.commit_hints import Hints
-from core_api.receipts.alarm import Reach, ReachSettings
+from core_api.receipts.alarm import AlarmSettings, ReceiptAlarm
 from core_api.receipts.metrics import AlarmMetrics
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
@@ -41,7 +41,7 @@ async def run_relay(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
-    watch: ReachSettings,
+    watch: AlarmSettings,
     lease_ttl_s: float = 5.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -76,7 +76,7 @@ async def run_relay(
         clock=clock,
         metrics=metrics,
     )
-    reach = Reach(
+    reach = ReceiptAlarm(
         pool,
         KafkaPublisher(bootstrap, alerts_topic(watch.topic)),
         AlarmMetrics(registry),

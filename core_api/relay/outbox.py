@@ -16,7 +16,7 @@ import asyncpg
 from client_sdk.contract.channel import event_id
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.relay.cycle import OutboxRow, Reading
+from core_api.relay.cycle import OutboxReading, OutboxRow
 from core_api.relay.leases import Lease
 from server_common.event_records import partition_of
 
@@ -190,7 +190,7 @@ class Outbox:
         self._relay_id = relay_id
         self._ttl_s = lease_ttl_s
 
-    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
         """The first rows of each shard whose lease still holds; None if none does."""
         with _errors():
             rows = await self._pool.fetch(
@@ -214,7 +214,7 @@ class Outbox:
                         tuple(line.encode() for line in lines or ()),
                     )
                 )
-        return Reading(rows[0][0], rows[0][1], age, shards)
+        return OutboxReading(rows[0][0], rows[0][1], age, shards)
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
         """Delete published rows of shards whose lease is still ours; how many it were."""

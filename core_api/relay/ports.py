@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from core_api.kafka.messages import Message, Published
-from core_api.relay.cycle import Reading
+from core_api.kafka.messages import Message, PublishResult
+from core_api.relay.cycle import OutboxReading
 from core_api.relay.leases import Lease
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Shelf(Protocol):
     """The outbox and its leases, as the relay needs them (`storage.outbox.Outbox`)."""
 
-    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
         """The first rows of each shard whose lease still holds; None if none does."""
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
@@ -55,7 +55,7 @@ class Publisher(Protocol):
     async def open(self) -> None:
         """Connect, and hold the topic against the settings; does nothing once that is done."""
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
         """Send, wait, and tell what has become of each partition's messages."""
 
     async def close(self) -> None:

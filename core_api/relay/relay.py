@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from core_api.errors import CoreError, UnavailableError
-from core_api.kafka.messages import Published
+from core_api.kafka.messages import PublishResult
 from core_api.kafka.topics import BrokerError
-from core_api.relay.cycle import Held, Turn, compose, narrow, settle
+from core_api.relay.cycle import Cycle, Held, narrow, plan_cycle, settle
 from core_api.relay.leases import next_pause, plan_leases
 from core_api.relay.ports import Lifetime, Publisher, Shelf
 from server_common.errors import SettingsError
@@ -179,16 +179,16 @@ class Relay:
         for lease in self._held.values():
             if not lease.session:
                 lease.begin(self._new_session())
-        turn = compose(reading, self._held, limit, self._clock())
+        turn = plan_cycle(reading, self._held, limit, self._clock())
         published = await self._publish(turn)
         self._metrics.publish.observe(self._clock() - read_at)
         await self._settle(turn, published, fences)
         return any(reading.shards.values())
 
-    async def _publish(self, turn: Turn) -> Published:
+    async def _publish(self, turn: Cycle) -> PublishResult:
         """Publish; a shard whose records may or may not be stored goes on in a new session."""
         leases = {shard: self._held[shard] for shard in turn.messages}
-        published = Published()
+        published = PublishResult()
         try:
             if leases:
                 published = await self._while_leased(self._publisher.publish(turn.messages))
@@ -231,7 +231,7 @@ class Relay:
                     await task
         return task.result()
 
-    async def _settle(self, turn: Turn, published: Published, fences: dict[int, int]) -> None:
+    async def _settle(self, turn: Cycle, published: PublishResult, fences: dict[int, int]) -> None:
         """Delete what Kafka has, and note which watermarks went out."""
         stored, now = dict(published.stored), self._clock()
         for shard, refused in published.refused.items():
@@ -261,7 +261,9 @@ class Relay:
         if not outcome.complete:
             raise BrokerError("Kafka has not stored the records of every partition")
 
-    async def _set_aside(self, turn: Turn, reasons: dict[int, str], fences: dict[int, int]) -> None:
+    async def _set_aside(
+        self, turn: Cycle, reasons: dict[int, str], fences: dict[int, int]
+    ) -> None:
         count = await self._outbox.set_aside(fences, reasons, turn.reading.epoch)
         self._metrics.set_aside.inc(count)
         for row in (row for rows in turn.rows.values() for row in rows if row.id in reasons):

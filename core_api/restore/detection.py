@@ -37,7 +37,7 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class LastPublished:
     """The newest event of a channel that was published in the present epoch."""
 
     seq: int
@@ -50,7 +50,7 @@ class _Event(Struct, frozen=True):
     order_version: int
 
 
-def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, Published]:
+def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, LastPublished]:
     """The newest published event of each channel.
 
     Records of other epochs do not count, and nor does what is malformed: others may write to the
@@ -68,12 +68,12 @@ def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, Published
     for channel, (seq, line) in lines.items():
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             event = msgspec.json.decode(line, type=_Event)
-            newest[channel] = Published(seq, event.order_id, event.order_version)
+            newest[channel] = LastPublished(seq, event.order_id, event.order_version)
     return newest
 
 
 def signs(
-    lineage: Lineage, published: Mapping[str, Published], stored: Mapping[str, Stored]
+    lineage: Lineage, published: Mapping[str, LastPublished], stored: Mapping[str, Stored]
 ) -> Iterator[str]:
     """Why a new epoch is due, in words; none: nothing shows that the database went back."""
     sign = identity_sign(lineage)
@@ -93,7 +93,7 @@ def identity_sign(lineage: Lineage) -> str | None:
 
 
 def published_signs(
-    published: Mapping[str, Published], stored: Mapping[str, Stored]
+    published: Mapping[str, LastPublished], stored: Mapping[str, Stored]
 ) -> Iterator[str]:
     """What was published that the database does not have, or has otherwise."""
     for channel, event in sorted(published.items()):

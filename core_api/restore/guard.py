@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from core_api.restore.detection import Lineage, Published, identity_sign, newest_of, published_signs
+from core_api.restore.detection import (
+    LastPublished,
+    Lineage,
+    identity_sign,
+    newest_of,
+    published_signs,
+)
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -45,7 +51,7 @@ class LifetimeGuard:
         self,
         lineage: Callable[[], Awaitable[Lineage]],
         tail: Callable[[Collection[int]], Awaitable[PublishedTail]],
-        stored: Callable[[Mapping[str, Published]], Awaitable[dict[str, Stored]]],
+        stored: Callable[[Mapping[str, LastPublished]], Awaitable[dict[str, Stored]]],
         begin: Callable[[str, str], Awaitable[str | None]],
         begun: Callable[[], None],
     ) -> None:

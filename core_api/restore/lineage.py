@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
-from core_api.restore.detection import Lineage, Published
+from core_api.restore.detection import LastPublished, Lineage
 
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -83,7 +83,7 @@ async def read_lineage(connection: Connection) -> Lineage:
 
 
 async def read_stored(
-    connection: Connection, published: Mapping[str, Published]
+    connection: Connection, published: Mapping[str, LastPublished]
 ) -> dict[str, Stored]:
     """What the database has at the newest published event of each channel."""
     rows = await connection.fetch(

@@ -13,7 +13,7 @@ import asyncpg
 from core_api.errors import UnavailableError
 from core_api.ids import next_epoch
 from core_api.postgres.pool import mapped_errors
-from core_api.restore.detection import Lineage, Published, newest_of, signs
+from core_api.restore.detection import LastPublished, Lineage, newest_of, signs
 from core_api.restore.guard import LifetimeGuard
 from core_api.restore.lineage import Connection, Stored, read_lineage, read_stored, start_epoch
 from core_api.restore.published_records import PublishedTail, read_published
@@ -73,7 +73,7 @@ def lifetime_guard(
         most = max(_FEWEST_RECORDS, _RECORDS_AT_ONCE // len(partitions))
         return await read_published(bootstrap, topic, partitions, most)
 
-    async def stored(published: Mapping[str, Published]) -> dict[str, Stored]:
+    async def stored(published: Mapping[str, LastPublished]) -> dict[str, Stored]:
         async with _of(pool) as connection:
             return await read_stored(connection, published)
 

@@ -12,7 +12,7 @@ from client_sdk.contract.sync import ResetReason, StreamGrant
 from core_api.access.callers import Caller
 from core_api.errors import BadRequestError, UnavailableError
 from core_api.orders.permissions import check_sync
-from core_api.overload import Bound, Pace
+from core_api.overload import Bound, PollingPace
 from core_api.postgres.pool import Pool
 from core_api.postgres.query_batching import Gatherer
 from core_api.sync.large_orders import LargeAnswers
@@ -83,7 +83,7 @@ class FetchSync:
         tickets: TicketKeys,
         stream_url: Callable[[Iterable[Channel]], str | None],
         ticket_ttl_s: float,
-        pace: Pace,
+        pace: PollingPace,
         bound: Bound,
         deadline_s: float,
         reset_given: Callable[[ResetReason], None],

@@ -7,7 +7,7 @@ from typing import Final
 
 import jwt
 
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from server_common.errors import SettingsError
 
 AUDIENCE: Final = "yabam"
@@ -43,12 +43,16 @@ class OpsTokens:
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise RefusedError("unauthorized", "send an access token as Authorization: Bearer …")
+            raise StreamRefusedError(
+                "unauthorized", "send an access token as Authorization: Bearer …"
+            )
         if self._claims(token.strip()).get("role") != "ops":
-            raise RefusedError("forbidden", "/metrics takes a token of role ops")
+            raise StreamRefusedError("forbidden", "/metrics takes a token of role ops")
 
     def _claims(self, token: str) -> dict[str, object]:
-        malformed = RefusedError("unauthorized", "the token is not a valid JWT of this system")
+        malformed = StreamRefusedError(
+            "unauthorized", "the token is not a valid JWT of this system"
+        )
         if len(token) > _MAX_TOKEN_CHARS:
             raise malformed
         try:
@@ -70,5 +74,5 @@ class OpsTokens:
             raise malformed from error
         expires_at = claims["exp"]
         if not isinstance(expires_at, int) or self._time() >= expires_at:
-            raise RefusedError("unauthorized", "the token has expired: get a new one")
+            raise StreamRefusedError("unauthorized", "the token has expired: get a new one")
         return claims

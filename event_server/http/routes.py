@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from event_server.http.access import OpsTokens
 from event_server.http.busiest_channels import MOST_CHANNELS, busiest
 from event_server.metrics import EventMetrics
@@ -80,7 +80,7 @@ class EventApi:
                 Middleware(LastResort),
                 Middleware(CheckedHead, self._metrics),
             ],
-            exception_handlers={RefusedError: self._on_refusal, HTTPException: on_http_error},
+            exception_handlers={StreamRefusedError: self._on_refusal, HTTPException: on_http_error},
         )
         app.router.redirect_slashes = False  # one path, one answer
         return app
@@ -101,7 +101,7 @@ class EventApi:
         """GET /readyz: streams are served; if not, why."""
         reason = self._streams.health.trouble()
         if reason is not None:
-            raise RefusedError("degraded", reason, retry_after=_READY_AGAIN_S)
+            raise StreamRefusedError("degraded", reason, retry_after=_READY_AGAIN_S)
         self._streams.check_ready(self._monotonic())
         return Response(b'{"status":"ready"}', media_type="application/json", headers=_NO_STORE)
 
@@ -119,7 +119,7 @@ class EventApi:
         return Response(msgspec.json.encode(top), media_type="application/json", headers=_NO_STORE)
 
     async def _on_refusal(self, _request: Request, error: Exception) -> Response:
-        if not isinstance(error, RefusedError):
+        if not isinstance(error, StreamRefusedError):
             raise error
         self._metrics.refused[error.slug] += 1
         return respond(of_refusal(error))
@@ -138,7 +138,7 @@ class CheckedHead:
             hosts = [value for name, value in scope["headers"] if name == b"host"]
             try:
                 check_head(scope["http_version"], hosts)
-            except RefusedError as error:
+            except StreamRefusedError as error:
                 self._metrics.refused[error.slug] += 1
                 await respond(of_refusal(error), {"connection": "close"})(scope, receive, send)
                 return
@@ -148,7 +148,7 @@ class CheckedHead:
 def _limit(text: str) -> int:
     if text.isascii() and text.isdecimal() and 1 <= len(text) <= 3 and int(text) in _LIMITS:
         return int(text)
-    raise RefusedError("bad-request", f"limit is a number from 1 to {MOST_CHANNELS}")
+    raise StreamRefusedError("bad-request", f"limit is a number from 1 to {MOST_CHANNELS}")
 
 
 def _route(path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:

@@ -29,7 +29,7 @@ def give_up_on_dead_peers(listener: socket.socket, after_s: float) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(after_s * 1000))
 
 
-class Server(uvicorn.Server):
+class EventHttpServer(uvicorn.Server):
     """uvicorn, which on SIGTERM or SIGINT drains first and then stops with exit code 0.
 
     Args:

@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
 from client_sdk.contract.channel import parse_channel
 from event_server.errors import LogReplacedError, SourceError, SourceLostError
-from event_server.kafka.record_reader import Intake, Reach
+from event_server.kafka.record_reader import ReadRange, RecordReader
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from event_server.streams.latency import PushLatency
@@ -193,10 +193,10 @@ class KafkaSource:
         since = await self._newest_time(consumer, begins, ends) - self._where.window_s - MARGIN_S
         starts = await self._starts(consumer, begins, since)
         self._seek(consumer, starts)
-        intake = Intake(
+        intake = RecordReader(
             self._hub,
             {
-                tp.partition: Reach(ends[tp], since if starts[tp] > begins[tp] else None)
+                tp.partition: ReadRange(ends[tp], since if starts[tp] > begins[tp] else None)
                 for tp in parts
             },
             self._skip,
@@ -240,7 +240,7 @@ class KafkaSource:
             consumer.seek(tp, offset)
 
     async def _follow(
-        self, consumer: AIOKafkaConsumer, intake: Intake, starts: Mapping[TopicPartition, int]
+        self, consumer: AIOKafkaConsumer, intake: RecordReader, starts: Mapping[TopicPartition, int]
     ) -> None:
         now = self._monotonic()
         positions = dict(starts)

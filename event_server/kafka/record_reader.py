@@ -35,8 +35,8 @@ from server_common.event_records import (
 from server_common.kafka.raw_records import LeftOut
 
 AHEAD_S: Final = 5.0
-"""By so much the database's clock may be ahead of what is known of it here, at most. A record that
-claims a later time is not believed: whoever may write to the topic could keep all new streams out."""
+"""By so much the database's clock may be ahead of what is known of it here. A record that claims a
+later time is not believed: whoever may write to the topic could keep all new streams out."""
 MAX_DIGITS: Final = 19
 """A seq with fewer digits is one for certain."""
 MOST_TYPES: Final = 100
@@ -47,7 +47,7 @@ Skipped = Callable[[str, str], None]
 
 
 @dataclass(slots=True)
-class Reach:
+class ReadRange:
     """How far a session reaches in one partition."""
 
     end: int
@@ -67,7 +67,7 @@ class Reach:
         self.continuity = Continuity(self.end)
 
 
-class Intake:
+class RecordReader:
     """Takes the records of one session.
 
     Args:
@@ -81,7 +81,7 @@ class Intake:
     def __init__(
         self,
         hub: Hub,
-        reaches: Mapping[int, Reach],
+        reaches: Mapping[int, ReadRange],
         skipped: Skipped,
         handed: Callable[[float], None] | None = None,
         partition_of: Callable[[str], int] = lambda _channel: 0,
@@ -278,7 +278,7 @@ class Intake:
             self._types.add(record.type)
 
     def _watermark(
-        self, partition: int, offset: int, reach: Reach, record: WatermarkRecord, now: float
+        self, partition: int, offset: int, reach: ReadRange, record: WatermarkRecord, now: float
     ) -> None:
         if not self._admit(record.epoch):
             return

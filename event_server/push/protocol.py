@@ -16,7 +16,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from client_sdk.contract.problem import Problem, problem
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from event_server.metrics import EventMetrics
 from event_server.problems import of_refusal
 from event_server.push.requests import PATH, Asked, Requests
@@ -139,7 +139,7 @@ class Connection(Requests):
         self.server_state.total_requests += 1
         try:
             self._open(asked)
-        except RefusedError as error:
+        except StreamRefusedError as error:
             self._edge.metrics.refused[error.slug] += 1
             self._refuse(of_refusal(error), asked)
         except Exception:

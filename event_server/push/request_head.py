@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 
 _HOST: Final = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-fv:.]{2,64}\])(?::[0-9]{0,5})?"
@@ -25,11 +25,13 @@ def check_head(version: str, hosts: Sequence[bytes]) -> None:
         RefusedError: they break one; nothing behind such a request can be trusted either.
     """
     if version not in ("1.0", "1.1"):
-        raise RefusedError("bad-request", "this server speaks HTTP/1.1 and HTTP/1.0")
+        raise StreamRefusedError("bad-request", "this server speaks HTTP/1.1 and HTTP/1.0")
     if len(hosts) > 1:
-        raise RefusedError("bad-request", "the request has more than one Host header: send one")
+        raise StreamRefusedError(
+            "bad-request", "the request has more than one Host header: send one"
+        )
     if not hosts:
         if version == "1.1":
-            raise RefusedError("bad-request", "the request has no Host header: send one")
+            raise StreamRefusedError("bad-request", "the request has no Host header: send one")
     elif _HOST.fullmatch(hosts[0]) is None:
-        raise RefusedError("bad-request", "the Host header is not host[:port]")
+        raise StreamRefusedError("bad-request", "the Host header is not host[:port]")

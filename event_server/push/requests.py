@@ -20,7 +20,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
 from server_common.limits import EVENTS_HEAD_BYTES
 from server_common.read_timeout import ReadTimeout
@@ -43,7 +43,7 @@ class Asked(Struct, frozen=True):
     """Its client speaks HTTP/1.1."""
     keep: bool
     """Its client will send another request."""
-    fault: RefusedError | None = None
+    fault: StreamRefusedError | None = None
     """Why its head is no request's."""
 
 
@@ -263,7 +263,7 @@ class Requests(HttpToolsProtocol):
         try:
             hosts = [value for name, value in self._head if name.lower() == b"host"]
             check_head(version, hosts)
-        except RefusedError as error:
+        except StreamRefusedError as error:
             self.asked = Asked(query, headers, http_1_1, False, error)
             return
         keep = http_1_1 and self.parser.should_keep_alive()

@@ -15,7 +15,7 @@ from typing import Final
 
 from client_sdk.contract.errors import TicketError
 from client_sdk.contract.stream import ByeReason, Hello, SyncRequired
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from event_server.replay.audience import Subscriber
 from event_server.replay.database_clock import rfc3339
 from event_server.replay.frames import Frames
@@ -30,7 +30,7 @@ _RETRY_AFTER_S: Final = (1.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StreamLimits:
     """What bounds the open streams."""
 
     max_streams: int
@@ -65,7 +65,7 @@ class Streams:
         keys: TicketKeys,
         placement: Placement,
         timing: Timing,
-        limits: Limits,
+        limits: StreamLimits,
         now: float,
     ) -> None:
         self.hub = hub
@@ -100,7 +100,7 @@ class Streams:
         """
         try:
             self.check_ready(now)
-        except RefusedError:
+        except StreamRefusedError:
             self._learn_the_time(request, now)
             raise
         if len(self) >= self._limits.max_streams:
@@ -243,8 +243,8 @@ class Streams:
         self._deadlines.discard(subscriber)
         self._ending.discard(subscriber)
 
-    def _come_again(self, slug: str, detail: str) -> RefusedError:
-        return RefusedError(slug, detail, retry_after=self._timing.uniform(*_RETRY_AFTER_S))
+    def _come_again(self, slug: str, detail: str) -> StreamRefusedError:
+        return StreamRefusedError(slug, detail, retry_after=self._timing.uniform(*_RETRY_AFTER_S))
 
     def _tick(self, now: float) -> int:
         return int((now - self._started) / TICK_S)

@@ -18,7 +18,7 @@ from client_sdk.contract.channel import parse_channel, parse_seq
 from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.errors import ChannelError, CursorError, TicketError
 from client_sdk.contract.stream import ByeReason
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from server_common.event_records import partition_of
 from server_common.limits import EVENTS_QUERY_BYTES
 from server_common.stream_placement import StreamNodes
@@ -106,17 +106,17 @@ def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
         RefusedError: the query is not readable, too long, or names a parameter of ours twice.
     """
     if len(query) > MAX_QUERY_BYTES:
-        raise RefusedError("bad-request", f"the query is longer than {MAX_QUERY_BYTES} bytes")
+        raise StreamRefusedError("bad-request", f"the query is longer than {MAX_QUERY_BYTES} bytes")
     try:
         pairs = parse_query(query.decode("ascii"))
     except ValueError as error:
-        raise RefusedError("bad-request", f"the query is malformed: {error}") from error
+        raise StreamRefusedError("bad-request", f"the query is malformed: {error}") from error
     found: dict[str, str] = {}
     for name, value in pairs:
         if name not in ("ticket", "lastEventId"):
             continue
         if name in found:
-            raise RefusedError("bad-request", f"{name} may be given once")
+            raise StreamRefusedError("bad-request", f"{name} may be given once")
         found[name] = value
     return StreamRequest(
         found.get("ticket", ""), found.get("lastEventId", ""), last_event_id_header.strip()
@@ -152,7 +152,7 @@ def refuse_body(content_length: str, transfer_encoding: str) -> None:
         RefusedError: it has one.
     """
     if transfer_encoding or content_length.strip() not in ("", "0"):
-        raise RefusedError("bad-request", "a stream's request has no body")
+        raise StreamRefusedError("bad-request", "a stream's request has no body")
 
 
 def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Placement) -> Accepted:
@@ -162,15 +162,15 @@ def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Pla
         RefusedError: the ticket or a position is bad, or the channels are another server's.
     """
     if not request.ticket:
-        raise RefusedError(
+        raise StreamRefusedError(
             "bad-ticket", "send the ticket that Fetch Sync returned: /v1/stream?ticket=…"
         )
     try:
         ticket = keys.verify(request.ticket, time)
     except TicketError as error:
-        raise RefusedError("bad-ticket", str(error)) from error
+        raise StreamRefusedError("bad-ticket", str(error)) from error
     if not ticket.cursor:
-        raise RefusedError("bad-ticket", "the ticket names no channel")
+        raise StreamRefusedError("bad-ticket", "the ticket names no channel")
     _check_placement(ticket, placement)
     positions = {
         **ticket.cursor,
@@ -188,8 +188,8 @@ def _check_placement(ticket: Ticket, placement: Placement) -> None:
         fleet = placement.fleet
         url = fleet.url_for(map(parse_channel, ticket.cursor)) if fleet is not None else None
     except ChannelError as error:
-        raise RefusedError("bad-ticket", str(error)) from error
-    raise RefusedError(
+        raise StreamRefusedError("bad-ticket", str(error)) from error
+    raise StreamRefusedError(
         "misdirected",
         f"this server does not carry {stray}: sync again and take its stream.url",
         url=url,
@@ -201,8 +201,10 @@ def _positions(text: str, ticket: Ticket, name: str) -> dict[str, int]:
         bare = text and "@" not in text and len(ticket.cursor) == 1
         cursor = {next(iter(ticket.cursor)): parse_seq(text)} if bare else parse_cursor(text)
     except CursorError as error:
-        raise RefusedError("bad-cursor", f"{name}: {error}") from error
+        raise StreamRefusedError("bad-cursor", f"{name}: {error}") from error
     for channel in cursor:
         if channel not in ticket.cursor:
-            raise RefusedError("forbidden", f"{name} names {channel}, which the ticket does not")
+            raise StreamRefusedError(
+                "forbidden", f"{name} names {channel}, which the ticket does not"
+            )
     return cursor

@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaProducer
 from core_api.kafka.topics import ensure_topics, events_topic
 from deploy.kafka.server import KafkaServer, ensure_libs
 from event_server.kafka.consumer import KafkaSource, Where
-from event_server.kafka.record_reader import Intake, Reach
+from event_server.kafka.record_reader import ReadRange, RecordReader
 from event_server.main import collect_rarely
 from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.frames import Frames, as_chunk
@@ -62,7 +62,7 @@ def records(count: int, stores: int) -> list[tuple[bytes, Headers]]:
 def intake_alone(taken: list[tuple[bytes, Headers]]) -> float:
     """Take them all in from memory; CPU seconds."""
     hub = _hub()
-    intake = Intake(hub, {0: Reach(0, 0.0)}, lambda kind, reason: None)
+    intake = RecordReader(hub, {0: ReadRange(0, 0.0)}, lambda kind, reason: None)
     began = time.process_time()
     for offset, (value, headers) in enumerate(taken):
         intake.take(0, offset, float(offset // PER_SECOND), value, headers, 0.0)

@@ -62,7 +62,7 @@ class MachineSubject:
 
         settings = Settings(**case["settings"], max_pending=_NO_PRESSURE)
         self.machine = Machine(case["positions"], case["epoch"], settings, uniform)
-        self.machine._client.intake._unfilled.clear()
+        self.machine._client.sync_state._unfilled.clear()
         self._mode: Mode = "starting"
 
     def step(self, told: Json, now: float) -> Json:

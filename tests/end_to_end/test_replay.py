@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from client_sdk import OrderProducer
-from client_sdk.replay.plan import Pace, Planned, plan, read_orders
+from client_sdk.replay.plan import Planned, ReplaySpeed, plan, read_orders
 from client_sdk.replay.runner import read_lines, replay
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.followers import Follower, prove
@@ -103,7 +103,7 @@ async def test_no_event_of_2000_orders_is_lost_doubled_or_out_of_order(
     cutting = asyncio.create_task(cut_on_the_way(proxy, followers, random.Random(7)))
     try:
         async with OrderProducer(stack.core_url, token) as producer:
-            summary = await replay(planned, producer, Pace(None), 16, lambda _line: None)
+            summary = await replay(planned, producer, ReplaySpeed(None), 16, lambda _line: None)
         assert summary.orders == ORDERS
         proven = await prove(stack.addresses.database, followers, within_s=30)
         assert proven > ORDERS * 5

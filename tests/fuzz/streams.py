@@ -8,7 +8,7 @@ from typing import Final
 from client_sdk.contract.errors import FrameError, RecordError
 from client_sdk.contract.sse import SseEvent, SseParser, encode_frame
 from client_sdk.contract.stream import SyncRequired
-from event_server.kafka.record_reader import Intake, Reach
+from event_server.kafka.record_reader import ReadRange, RecordReader
 from event_server.replay.frames import Frames, as_chunk, as_text, joined
 from server_common.event_records import (
     Headers,
@@ -83,7 +83,7 @@ def record(data: bytes) -> None:
 def _took(value: bytes | None, headers: Headers, followed: bool) -> None:
     """Hold what streams get against the record, which came twice, whoever followed it then."""
     hub = make_hub()
-    intake = Intake(hub, {0: Reach(0, 0.0)}, lambda _kind, _reason: None)
+    intake = RecordReader(hub, {0: ReadRange(0, 0.0)}, lambda _kind, _reason: None)
     intake.take(0, 0, 1.0, None, watermark_record(10.0), 0.0)
     early, late = FakeSubscriber(), FakeSubscriber()
     place = {"store:12": 0}

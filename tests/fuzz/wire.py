@@ -18,9 +18,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from core_api.http.server import Server as CoreServer
-from core_api.problems import read_body
-from event_server.http.server import Server as EventServer
+from core_api.http.server import CoreHttpServer as CoreServer
+from core_api.problems import read_request_body
+from event_server.http.server import EventHttpServer as EventServer
 from server_common.problem_answers import LastResort
 from server_common.sockets import bind
 from tests.integration.event_server.conftest import Running, running
@@ -116,7 +116,7 @@ def _core() -> int:
         request = Request(scope, receive)
         if request.method == "POST":
             with contextlib.suppress(Exception):
-                await read_body(request)
+                await read_request_body(request)
         await Response(b"ok")(scope, receive, send)
 
     @asynccontextmanager

@@ -39,7 +39,7 @@ from client_sdk.machine.messages import (
 )
 from client_sdk.machine.sequencing import Change, Reset
 from client_sdk.settings import Settings
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from event_server.streams.request_rules import StreamRequest
 from tests.simulation.core import STORE, TABLES
 from tests.simulation.servers import ModelServer, Wire
@@ -236,7 +236,7 @@ class SimClient:
         try:
             cursor = ",".join(f"{c}@{s}" for c, s in sorted(command.cursor.items()))
             accepted = server.streams.judge(StreamRequest(command.ticket, cursor, ""), world.now)
-        except RefusedError as error:
+        except StreamRefusedError as error:
             kind: FailureKind = "ticket" if error.slug == "bad-ticket" else "busy"
             self._refused(command, Failure(kind, str(error), 1.0))
         else:

@@ -12,8 +12,8 @@ from client_sdk.contract.order import Order
 from client_sdk.contract.sync import StreamGrant, SyncResponse, decode_sync
 from core_api.orders.channel_entries import Views, compose, event_json
 from core_api.orders.lifecycle import (
-    Change,
     NewItem,
+    OrderChange,
     PlaceOrder,
     Transition,
     following,
@@ -119,7 +119,7 @@ class ModelCore:
             change = place(command, order_id=str(name), placed_by="sim", now=moment)
         self._write(change, now)
 
-    def _write(self, change: Change, now: float) -> None:
+    def _write(self, change: OrderChange, now: float) -> None:
         order = change.after
         rows = compose(change, self.truth.views.get(order.id))
         self.truth.views[order.id] = Views(rows.owner_view, rows.table_view)

@@ -19,7 +19,7 @@ from client_sdk.machine.messages import (
     StreamHello,
 )
 from client_sdk.machine.sequencing import Positions, Verdict
-from client_sdk.machine.sync_state import Intake
+from client_sdk.machine.sync_state import SyncState
 from client_sdk.settings import Settings
 from event_server.replay.audience import Claim
 from event_server.replay.hub import Hub
@@ -76,10 +76,10 @@ class AcceptsNextButOne(Machine):
         self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
     ) -> None:
         super().__init__(positions, epoch, settings, uniform)
-        self._client.intake.positions = _LoosePositions(positions)
+        self._client.sync_state.positions = _LoosePositions(positions)
 
 
-class _IntakeByOrder(Intake):
+class _IntakeByOrder(SyncState):
     def __init__(self, positions: Starts, epoch: str | None) -> None:
         super().__init__(positions, epoch)
         self._seen: set[tuple[str, str]] = set()
@@ -100,7 +100,7 @@ class DeduplicatesByOrder(Machine):
         self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
     ) -> None:
         super().__init__(positions, epoch, settings, uniform)
-        self._client.intake = _IntakeByOrder(positions, epoch)
+        self._client.sync_state = _IntakeByOrder(positions, epoch)
 
 
 class IgnoresWatermark(Machine):

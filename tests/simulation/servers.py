@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from event_server.kafka.record_reader import Intake, Reach
+from event_server.kafka.record_reader import ReadRange, RecordReader
 from event_server.replay.audience import Subscriber
 from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.frames import Frames, as_text
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
 from event_server.streams.health import Health
-from event_server.streams.registry import Limits, Streams
+from event_server.streams.registry import StreamLimits, Streams
 from event_server.streams.request_rules import Placement, Timing
 from server_common.event_records import WatermarkRecord, encode_watermark_record
 from tests.simulation.core import KEYS, ModelCore
@@ -93,15 +93,15 @@ class ModelServer:
             KEYS,
             Placement(1, frozenset({0})),
             Timing((8.0, 20.0), (1000, 3000), chance.uniform),
-            Limits(1000, 5.0, abort_after_s=5.0, window_s=WINDOW_S),
+            StreamLimits(1000, 5.0, abort_after_s=5.0, window_s=WINDOW_S),
             now,
         )
         since = db_now - WINDOW_S
         old = [n for n, record in enumerate(kafka.records) if record.time < since]
         skip = (old[-1] + 1) if old else 0
         self._offset = kafka.begin + skip
-        reach = Reach(kafka.end, since if old else None)
-        self._intake = Intake(self.hub, {0: reach}, lambda _kind, _reason: None)
+        reach = ReadRange(kafka.end, since if old else None)
+        self._intake = RecordReader(self.hub, {0: reach}, lambda _kind, _reason: None)
 
     def run(self, now: float) -> None:
         """Read what is new, then do what is due."""
@@ -109,8 +109,8 @@ class ModelServer:
             if self._offset < self._kafka.begin:
                 self.hub.forget("gap")
                 self._offset = self._kafka.begin
-                self._intake = Intake(
-                    self.hub, {0: Reach(self._kafka.end, None)}, lambda _k, _r: None
+                self._intake = RecordReader(
+                    self.hub, {0: ReadRange(self._kafka.end, None)}, lambda _k, _r: None
                 )
             for record in self._kafka.records[self._offset - self._kafka.begin :]:
                 self._intake.take(0, self._offset, record.time, record.value, record.headers, now)

@@ -159,8 +159,8 @@ RELAY_DATABASE_CLOCK: Final = Protection(
     (
         Patch(
             "core_api/relay/outbox.py",
-            "return Reading(rows[0][0], rows[0][1], age, shards)",
-            'return Reading(rows[0][0], __import__("time").time(), age, shards)',
+            "return OutboxReading(rows[0][0], rows[0][1], age, shards)",
+            'return OutboxReading(rows[0][0], __import__("time").time(), age, shards)',
         ),
     ),
 )

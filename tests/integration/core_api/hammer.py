@@ -20,7 +20,7 @@ from core_api.errors import UnavailableError
 from core_api.main import new_order_id, utc_now
 from core_api.orders.admission import OpenLimits
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import Pool, mapped_errors, open_pool
 
@@ -62,7 +62,7 @@ class Counters:
         await upgrade(url)
 
     def writer(self, pool: Pool) -> Write:
-        commands = Commands(
+        commands = OrderService(
             pool, 4, utc_now, new_order_id, lambda _channels: None, open_limits=_ROOM
         )
 

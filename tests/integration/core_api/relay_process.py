@@ -7,7 +7,7 @@ import signal
 import sys
 
 from core_api.postgres.pool import open_pool
-from core_api.receipts.alarm import ReachSettings
+from core_api.receipts.alarm import AlarmSettings
 from core_api.relay.main import run_relay
 from server_common.sockets import bind
 from tests.integration.core_api.relaying import PARTITIONS, PRODUCER
@@ -18,7 +18,7 @@ async def main(database_url: str, bootstrap: str, topic: str, relay_id: str, ttl
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     pool = await open_pool(database_url, size=2, command_timeout_s=10, name=relay_id)
     await run_relay(
-        watch=ReachSettings("store-alerts", 180.0, 300.0, 3600.0),
+        watch=AlarmSettings("store-alerts", 180.0, 300.0, 3600.0),
         pool=pool,
         database_url=database_url,
         bootstrap=bootstrap,

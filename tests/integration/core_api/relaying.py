@@ -18,8 +18,8 @@ from core_api.access.callers import Caller
 from core_api.ids import order_id
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS
 from core_api.orders.lifecycle import NewItem, PlaceOrder
-from core_api.orders.service import Commands
-from core_api.receipts.alarm import ReachSettings
+from core_api.orders.service import OrderService
+from core_api.receipts.alarm import AlarmSettings
 from core_api.relay.main import run_relay
 from server_common.event_records import (
     OmittedRecord,
@@ -54,7 +54,7 @@ async def started(
     stop = asyncio.Event()
     running = asyncio.create_task(
         run_relay(
-            watch=ReachSettings(alerts, 180.0, 300.0, every_s),
+            watch=AlarmSettings(alerts, 180.0, 300.0, every_s),
             pool=pool,
             database_url=url,
             bootstrap=bootstrap,
@@ -74,8 +74,8 @@ async def started(
         await running
 
 
-def commands(pool: Pool) -> Commands:
-    return Commands(
+def commands(pool: Pool) -> OrderService:
+    return OrderService(
         pool,
         PARTITIONS,
         lambda: datetime.now(UTC),
@@ -86,7 +86,7 @@ def commands(pool: Pool) -> Commands:
     )
 
 
-async def place(on: Commands, store: str, note: str = "", table: str | None = "5") -> str:
+async def place(on: OrderService, store: str, note: str = "", table: str | None = "5") -> str:
     order = PlaceOrder(store, "EUR", [NewItem("Tea", 1, 250)], table_id=table, note=note)
     return (await on.place(PRODUCER, order)).order_id
 

@@ -13,7 +13,7 @@ from core_api.access.callers import Caller
 from core_api.errors import UnavailableError
 from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import NewItem, PlaceOrder
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.orders.writing import MAX_CLASHES
 from core_api.postgres.pool import Pool
 from tests.integration.core_api.hammer import Connection
@@ -40,8 +40,8 @@ class Clashing:
         return await self._pool.fetch(*arguments)
 
 
-def commands(pool: Any) -> Commands:
-    return Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+def commands(pool: Any) -> OrderService:
+    return OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
 
 
 CLASHES = [

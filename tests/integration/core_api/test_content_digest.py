@@ -25,10 +25,10 @@ from core_api.orders.lifecycle import (
     PlaceOrder,
     Target,
     Transition,
-    decode_order,
+    decode_stored_order,
     following,
 )
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.postgres import migrate
 from core_api.postgres.pool import Pool, open_pool
 from core_api.sync import content_digests as contents
@@ -50,8 +50,8 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     pool.terminate()
 
 
-def commands_over(pool: Pool) -> Commands:
-    return Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+def commands_over(pool: Pool) -> OrderService:
+    return OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
 
 
 def an_order(chance: Random, **more: Any) -> PlaceOrder:
@@ -70,7 +70,7 @@ async def live(pool: Pool, chance: Random, steps: int) -> None:
     commands = commands_over(pool)
     for _ in range(steps):
         rows = await pool.fetch("SELECT owner_view FROM orders")
-        some = [decode_order(row[0]) for row in chance.sample(rows, min(3, len(rows)))]
+        some = [decode_stored_order(row[0]) for row in chance.sample(rows, min(3, len(rows)))]
         work = [commands.place(OWNER, an_order(chance)) for _ in range(2)]
         for order in some:
             ahead: Sequence[Target] = following(order)  # type: ignore[assignment]

@@ -19,7 +19,7 @@ from core_api.access.callers import Caller
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError, alerts_topic
 from core_api.orders.lifecycle import Transition
-from core_api.receipts.alarm import Reach, ReachSettings
+from core_api.receipts.alarm import AlarmSettings, ReceiptAlarm
 from core_api.receipts.devices import DeviceLog, Sighting
 from core_api.receipts.metrics import AlarmMetrics
 from core_api.receipts.statements import list_devices, store_sightings
@@ -212,13 +212,13 @@ async def alerts(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
 @contextlib.asynccontextmanager
 async def watching(
     pool: Pool, bootstrap: str, topic: str, *, received: float = 9_999.0, accepted: float = 9_999.0
-) -> AsyncIterator[Reach]:
+) -> AsyncIterator[ReceiptAlarm]:
     """A watch over this database; times in seconds."""
     publisher = KafkaPublisher(bootstrap, alerts_topic(f"{topic}.alerts"))
     metrics = AlarmMetrics(CollectorRegistry())
-    settings = ReachSettings(f"{topic}.alerts", received, accepted, 1.0)
+    settings = AlarmSettings(f"{topic}.alerts", received, accepted, 1.0)
     try:
-        yield Reach(pool, publisher, metrics, settings, lambda: 1_700_000_000_000)
+        yield ReceiptAlarm(pool, publisher, metrics, settings, lambda: 1_700_000_000_000)
     finally:
         await publisher.close()
 

@@ -11,7 +11,7 @@ import pytest
 
 from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import open_pool
 from deploy.local.postgres import EmbeddedPostgres
@@ -104,7 +104,7 @@ async def test_processes_that_change_one_order_at_once_never_skip_or_double_a_ve
 ) -> None:
     await upgrade(database)
     pools = [await open_pool(database, size=6, command_timeout_s=10, name="writer") for _ in "abcd"]
-    cores = [Commands(pool, 4, utc_now, new_order_id, lambda _channels: None) for pool in pools]
+    cores = [OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None) for pool in pools]
     for _ in range(3):
         placed = await cores[0].place(OWNER, PlaceOrder("one", "KRW", [NewItem("a", 1, 1)]))
         written = await asyncio.gather(

@@ -17,7 +17,7 @@ from core_api.main import new_order_id, utc_now
 from core_api.orders import lanes
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool, open_pool
 from tests.integration.core_api.hammer import Connection
 
@@ -40,8 +40,8 @@ async def writing(database_url: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def core(pool: Pool, writing: Pool) -> Commands:
-    return Commands(pool, 4, utc_now, new_order_id, lambda _channels: None, writing, 2)
+def core(pool: Pool, writing: Pool) -> OrderService:
+    return OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None, writing, 2)
 
 
 @asynccontextmanager
@@ -66,7 +66,7 @@ VALUES ('owner', 'k', '', 201, gen_random_uuid(), '')
 """
 
 
-async def until_aside(core: Commands, count: int) -> None:
+async def until_aside(core: OrderService, count: int) -> None:
     """Return once so many writes wait for a lock."""
     async with asyncio.timeout(30):
         while core.aside != count:  # noqa: ASYNC110
@@ -74,7 +74,7 @@ async def until_aside(core: Commands, count: int) -> None:
 
 
 async def test_a_held_store_holds_up_no_other_and_is_written_once_it_is_free(
-    core: Commands, pool: Pool, database_url: str
+    core: OrderService, pool: Pool, database_url: str
 ) -> None:
     await core.place(OWNER, order("held"))
     async with held(database_url, _STORE, "store:held"):
@@ -95,7 +95,7 @@ async def test_a_held_store_holds_up_no_other_and_is_written_once_it_is_free(
 
 
 async def test_many_held_stores_hold_up_none_that_is_free(
-    core: Commands, database_url: str
+    core: OrderService, database_url: str
 ) -> None:
     stores = [f"held-{n}" for n in range(30)]
     await asyncio.gather(*(core.place(OWNER, order(store)) for store in stores))
@@ -109,7 +109,7 @@ async def test_many_held_stores_hold_up_none_that_is_free(
 
 
 async def test_a_held_order_holds_up_no_other_of_its_store(
-    core: Commands, database_url: str
+    core: OrderService, database_url: str
 ) -> None:
     first = await core.place(OWNER, order("s"))
     second = await core.place(OWNER, order("s"))
@@ -123,7 +123,7 @@ async def test_a_held_order_holds_up_no_other_of_its_store(
 
 
 async def test_a_key_that_somebody_is_about_to_claim_holds_up_no_other_store(
-    core: Commands, database_url: str
+    core: OrderService, database_url: str
 ) -> None:
     async with held(database_url, _KEY):
         keyed = asyncio.create_task(core.place(OWNER, order("s"), Idempotency("owner", "k")))
@@ -133,7 +133,7 @@ async def test_a_key_that_somebody_is_about_to_claim_holds_up_no_other_store(
     assert (await keyed).status == 201
 
 
-async def test_a_locked_table_is_waited_for_by_all(core: Commands, database_url: str) -> None:
+async def test_a_locked_table_is_waited_for_by_all(core: OrderService, database_url: str) -> None:
     async with held(database_url, "LOCK TABLE channel_heads IN ACCESS EXCLUSIVE MODE"):
         waiting = [asyncio.create_task(core.place(OWNER, order(store))) for store in OTHERS]
         done, _ = await asyncio.wait(waiting, timeout=0.5)
@@ -142,7 +142,7 @@ async def test_a_locked_table_is_waited_for_by_all(core: Commands, database_url:
 
 
 async def test_a_store_that_stays_held_is_given_up_with_nothing_written(
-    core: Commands, pool: Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
+    core: OrderService, pool: Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes, "PATIENCE_S", 0.5)
     await core.place(OWNER, order("held"))
@@ -154,7 +154,7 @@ async def test_a_store_that_stays_held_is_given_up_with_nothing_written(
 
 
 async def test_only_so_many_wait_for_a_held_store(
-    core: Commands, database_url: str, monkeypatch: pytest.MonkeyPatch
+    core: OrderService, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes, "MOST_IN_A_LANE", 5)
     await core.place(OWNER, order("held"))
@@ -168,7 +168,7 @@ async def test_only_so_many_wait_for_a_held_store(
 
 
 async def test_a_retry_while_its_store_is_held_is_written_once(
-    core: Commands, pool: Pool, database_url: str
+    core: OrderService, pool: Pool, database_url: str
 ) -> None:
     await core.place(OWNER, order("held"))
     key = Idempotency("owner", "again")
@@ -182,7 +182,7 @@ async def test_a_retry_while_its_store_is_held_is_written_once(
 
 
 async def test_two_hundred_changes_of_one_order_at_once_are_all_made(
-    core: Commands, pool: Pool
+    core: OrderService, pool: Pool
 ) -> None:
     placed = await core.place(OWNER, order("s"))
     changes = [core.change(OWNER, placed.order_id, ChangeOrder(note=str(n))) for n in range(200)]

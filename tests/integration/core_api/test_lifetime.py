@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from core_api.errors import UnavailableError
 from core_api.ids import epoch_name
 from core_api.kafka.topics import ensure_topics, events_topic
-from core_api.relay.cycle import Reading
+from core_api.relay.cycle import OutboxReading
 from core_api.relay.outbox import Outbox
 from core_api.restore.lineage import start_epoch
 from core_api.restore.main import begin_epoch, epoch_after
@@ -100,7 +100,7 @@ async def test_a_database_that_was_away_and_comes_back_older_is_found_by_a_relay
 
     async def read_if_there(
         outbox: Outbox, fences: Mapping[int, int], rows_per_shard: int
-    ) -> Reading | None:
+    ) -> OutboxReading | None:
         if away.is_set():
             missed.set()
             raise UnavailableError("the database does not answer")

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from core_api.access.callers import Caller
 from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.postgres import migrate
 from core_api.postgres.pool import open_pool
 from core_api.postgres.tables import metadata
@@ -75,7 +75,7 @@ async def test_a_filled_database_goes_back_and_forward_without_losing_an_event(
 ) -> None:
     await migrate.upgrade(database)
     pool = await open_pool(database, size=4, command_timeout_s=10, name="test")
-    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+    commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     owner = Caller("owner", "owner", frozenset({"*"}))
     for n in range(40):
         order = PlaceOrder(str(n % 3), "KRW", [NewItem("a", 1, 1)], table_id="5")

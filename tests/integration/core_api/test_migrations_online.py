@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateColumn
 from core_api.access.callers import Caller
 from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.postgres import migrate
 from core_api.postgres.pool import Pool, open_pool
 from core_api.postgres.tables import channel_heads, orders, outbox
@@ -59,7 +59,7 @@ async def pool(database: str) -> AsyncIterator[Pool]:
     """Over a filled database."""
     await migrate.upgrade(database)
     pool = await open_pool(database, size=4, command_timeout_s=60, name="writer")
-    await Commands(pool, 4, utc_now, new_order_id, lambda _channels: None).place(OWNER, ORDER)
+    await OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None).place(OWNER, ORDER)
     await pool.execute(
         "INSERT INTO orders SELECT (json_populate_record(o, json_build_object("
         "'id', gen_random_uuid(), 'store_id', (n % 1000)::text))).*"
@@ -102,7 +102,7 @@ async def test_orders_are_written_while_a_migration_waits_for_an_open_transactio
     database: str, pool: Pool, writer: Connection, move: Move
 ) -> None:
     await start(database, move)
-    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+    commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     held = writer.transaction()
     await held.start()
     await writer.execute("UPDATE orders SET note = 'held' WHERE store_id = '7'")
@@ -139,7 +139,7 @@ async def test_no_lock_that_a_write_waits_for_is_ever_held(
     database: str, pool: Pool, move: Move
 ) -> None:
     await start(database, move)
-    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+    commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     moving = asyncio.ensure_future(move(database))
     longest, written, looks = 0.0, 0, 0
     while not moving.done():

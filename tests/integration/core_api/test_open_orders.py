@@ -13,7 +13,7 @@ from core_api.main import new_order_id, utc_now
 from core_api.orders.admission import OpenLimits
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
@@ -37,8 +37,8 @@ WHERE counted = head AND open_orders > 0 ORDER BY channel
 """
 
 
-def commands(pool: Any, limits: OpenLimits = LIMITS) -> Commands:
-    return Commands(pool, 4, utc_now, new_order_id, lambda _channels: None, open_limits=limits)
+def commands(pool: Any, limits: OpenLimits = LIMITS) -> OrderService:
+    return OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None, open_limits=limits)
 
 
 def an_order(table: str | None = "1", note: str = "", store: str = "s") -> PlaceOrder:

@@ -12,7 +12,7 @@ from core_api.kafka.topics import ensure_topics, events_topic
 from core_api.postgres import migrate
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import open_pool
-from core_api.receipts.alarm import Reach
+from core_api.receipts.alarm import ReceiptAlarm
 from core_api.relay.leases import plan_leases
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
@@ -104,7 +104,7 @@ async def test_a_relay_whose_topic_has_other_partitions_waits_and_leaves_the_sha
 
 @pytest.mark.parametrize(
     ("task", "of", "method"),
-    [("relay", Relay, "_turn"), ("reach", Reach, "look"), ("hints", Hints, "_listen_once")],
+    [("relay", Relay, "_turn"), ("reach", ReceiptAlarm, "look"), ("hints", Hints, "_listen_once")],
 )
 async def test_a_task_that_dies_of_a_bug_is_started_again(
     pool: Pool,

@@ -10,7 +10,7 @@ import asyncpg
 from core_api.access.callers import Caller
 from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
-from core_api.orders.service import Commands
+from core_api.orders.service import OrderService
 from core_api.postgres.commit_hints import CHANNEL
 from core_api.postgres.pool import Pool
 
@@ -34,8 +34,8 @@ class Counting:
         return await self._pool.fetchrow(*arguments)
 
 
-def commands(pool: Any) -> Commands:
-    return Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+def commands(pool: Any) -> OrderService:
+    return OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
 
 
 async def test_placing_is_one_round_trip_and_a_step_is_a_read_more(pool: Pool) -> None:

@@ -22,7 +22,7 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.broker import EmbeddedBroker
 from event_server.http.access import OpsTokens
-from event_server.kafka.record_reader import Intake, Reach
+from event_server.kafka.record_reader import ReadRange, RecordReader
 from event_server.main import EventServer, build, serve, ticket_keys
 from event_server.settings import EventSettings
 from server_common.sockets import bind
@@ -54,14 +54,14 @@ class Running:
         self.url = f"http://127.0.0.1:{port}"
         self.serving: asyncio.Task[None] | None = None
         self._offset = 0
-        self._intake: Intake | None = None
+        self._intake: RecordReader | None = None
 
     def warm_up(self) -> None:
         """Begin a session that is warm and covers the last minute."""
         self._offset = 0
-        self._intake = Intake(
+        self._intake = RecordReader(
             self.server.streams.hub,
-            {0: Reach(0, time.time() - 60)},
+            {0: ReadRange(0, time.time() - 60)},
             lambda *_: None,
             self.server.metrics.latency.handed,
         )

@@ -18,7 +18,7 @@ from aiokafka.admin import RecordsToDelete
 
 from deploy.kafka.server import KafkaServer
 from event_server.kafka.consumer import KafkaSource, Where
-from event_server.kafka.record_reader import Intake
+from event_server.kafka.record_reader import RecordReader
 from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
@@ -76,15 +76,15 @@ class Reading:
     @contextmanager
     def noting_offsets(self) -> Iterator[None]:
         """Note the offset of each record that the source gives to its intake."""
-        take = Intake.take
+        take = RecordReader.take
 
-        def noted(intake: Intake, partition: int, offset: int, *rest: Any) -> int | None:
+        def noted(intake: RecordReader, partition: int, offset: int, *rest: Any) -> int | None:
             again = take(intake, partition, offset, *rest)
             if intake._hub is self.hub:
                 self.offsets[partition] = offset
             return again
 
-        with mock.patch.object(Intake, "take", noted):
+        with mock.patch.object(RecordReader, "take", noted):
             yield
 
     def _lose(self, missing: bool) -> None:

@@ -72,7 +72,7 @@ class Rig:
         self.ended = asyncio.Event()
         self.changed = 0
         self.machine = Machine({CHANNEL: 0}, EPOCH, settings or Settings(), lambda low, _high: low)
-        self.machine._client.intake._unfilled.clear()
+        self.machine._client.sync_state._unfilled.clear()
         self.driver = Driver(
             self.machine, self.wire, token, lambda _put: None, self.finish, self.note,
             lambda: self.now,

@@ -20,7 +20,7 @@ from client_sdk.contract.order import Item, OrderStatus
 from core_api.errors import BadRequestError
 from core_api.orders.admission import OpenLimits, Scope, check_size, too_many_open
 from core_api.orders.channel_entries import Views, compose, event_json, one_line
-from core_api.orders.lifecycle import Change, Transition, transition
+from core_api.orders.lifecycle import OrderChange, Transition, transition
 from core_api.sync.queries import OpenOrders, Page, PageQuery
 from core_api.sync.rules import fitting_pages, fitting_snapshots, is_short, joined
 from tests.unit.core_api.samples import LATER, order
@@ -36,15 +36,19 @@ def test_one_line_is_the_same_text_without_what_some_take_for_a_line_end(text: s
     assert len(written.splitlines()) == 1
 
 
-def of_size(size: int, status: OrderStatus = "placed") -> Change:
+def of_size(size: int, status: OrderStatus = "placed") -> OrderChange:
     """An order that was placed, whose owner's view has so many bytes."""
-    bare = compose(Change("order.placed", None, order(status, items=[], note="")), None).owner_bytes
+    bare = compose(
+        OrderChange("order.placed", None, order(status, items=[], note="")), None
+    ).owner_bytes
     item = len(msgspec.json.encode(Item("n", 1, 1, "")))
     count = 1 + (size - bare) // (item + 501)
     rest = size - bare - count * (item + 1) + 1
     each, more = divmod(rest, count)
     notes = ["x" * (each + (n < more)) for n in range(count)]
-    return Change("order.placed", None, order(status, items=[Item("n", 1, 1, n) for n in notes]))
+    return OrderChange(
+        "order.placed", None, order(status, items=[Item("n", 1, 1, n) for n in notes])
+    )
 
 
 def test_an_order_may_have_its_most_bytes_and_not_one_more() -> None:
@@ -54,7 +58,9 @@ def test_an_order_may_have_its_most_bytes_and_not_one_more() -> None:
     with pytest.raises(BadRequestError, match=f"has {MAX_ORDER_BYTES + 1} bytes") as refused:
         check_size(compose(of_size(MAX_ORDER_BYTES + 1), None))
     assert refused.value.slug == "too-large"
-    check_size(compose(Change("order.accepted", None, of_size(MAX_ORDER_BYTES + 1).after), None))
+    check_size(
+        compose(OrderChange("order.accepted", None, of_size(MAX_ORDER_BYTES + 1).after), None)
+    )
 
 
 def test_the_largest_order_with_the_longest_reason_fits_a_line_of_a_stream() -> None:

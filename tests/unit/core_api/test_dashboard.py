@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core_api.dashboard.figures import Figures, Reading, Round
+from core_api.dashboard.figures import Figures, ProcessReading, Round
 from core_api.dashboard.sampler import Farewell, Look, Sampler, Welcome
 from core_api.errors import OverloadedError
 from core_api.overload import Bound
@@ -37,7 +37,7 @@ class World:
         turn = await self.turns.get()
         if isinstance(turn, BaseException):
             raise turn
-        reading = Reading("e", "events", "ready", "", {METRIC: {(): turn}})
+        reading = ProcessReading("e", "events", "ready", "", {METRIC: {(): turn}})
         return Round(float(self.looks), self.looks, [reading], None, "")
 
     async def until(self, looks: int) -> None:

@@ -12,7 +12,7 @@ from core_api.dashboard.figures import (
     Figures,
     History,
     Kind,
-    Reading,
+    ProcessReading,
     Round,
     Series,
     growth,
@@ -26,15 +26,17 @@ PUBLISHED = "yabam_relay_published_events_total"
 EVENTS = "yabam_events_events_total"
 
 
-def reading(node: str, values: Mapping[str, float], kind: Kind = "events") -> Reading:
-    return Reading(node, kind, "ready", "", {name: {(): value} for name, value in values.items()})
+def reading(node: str, values: Mapping[str, float], kind: Kind = "events") -> ProcessReading:
+    return ProcessReading(
+        node, kind, "ready", "", {name: {(): value} for name, value in values.items()}
+    )
 
 
-def labelled(node: str, metric: str, values: Mapping[tuple[str, ...], float]) -> Reading:
-    return Reading(node, "events", "ready", "", {metric: values})
+def labelled(node: str, metric: str, values: Mapping[tuple[str, ...], float]) -> ProcessReading:
+    return ProcessReading(node, "events", "ready", "", {metric: values})
 
 
-def a_round(at_s: float, *readings: Reading, overview: Overview | None = None) -> Round:
+def a_round(at_s: float, *readings: ProcessReading, overview: Overview | None = None) -> Round:
     return Round(at_s, round(at_s * 1000), readings, overview, "" if overview else "it is away")
 
 
@@ -203,7 +205,7 @@ def test_a_node_is_shown_with_what_tells_how_its_kind_is() -> None:
     relay = reading(
         "r", {"yabam_relay_leases_held": 4, "yabam_relay_watermark_age_seconds": 0.1234}, "relay"
     )
-    gone = Reading("http://e:8001", "unknown", "down", "connection refused", {})
+    gone = ProcessReading("http://e:8001", "unknown", "down", "connection refused", {})
     first, second = after(a_round(0, relay, gone)).nodes
     assert first.figures == {"shards": 4, "watermark_age_s": 0.123}
     assert (second.state, second.detail, second.figures) == ("down", "connection refused", {})

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from core_api.dashboard.figures import BusyChannel, Reading
+from core_api.dashboard.figures import BusyChannel, ProcessReading
 from core_api.dashboard.scrape import MOST_BYTES, MOST_NODES, Scraper, reading_of
 
 METRICS = (
@@ -32,7 +32,7 @@ async def ask(
     answer: Callable[[httpx.Request], httpx.Response],
     *nodes: str,
     names: Mapping[str, list[str]] | None = None,
-) -> list[Reading]:
+) -> list[ProcessReading]:
     async def addresses(host: str, _port: int) -> list[str]:
         if names is None:
             raise OSError("no such name")
@@ -42,7 +42,7 @@ async def ask(
         return await Scraper(nodes, lambda: "a-token", client, addresses).read()
 
 
-async def ask_one(answers: Answers) -> Reading:
+async def ask_one(answers: Answers) -> ProcessReading:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path != "/readyz":
             assert request.headers["authorization"] == "Bearer a-token"
@@ -54,7 +54,7 @@ async def ask_one(answers: Answers) -> Reading:
 
 async def test_what_a_process_tells_is_read_without_what_is_not_ours() -> None:
     reading = await ask_one(events_server())
-    assert reading == Reading(
+    assert reading == ProcessReading(
         "http://e:8001",
         "events",
         "ready",

@@ -10,7 +10,7 @@ import structlog
 
 from core_api.ingest.consumer import KafkaDeadLetters
 from core_api.ingest.inbound_commands import InboundRecord, dead_letter_headers
-from core_api.kafka.messages import Message, Published, Refused
+from core_api.kafka.messages import Message, PublishResult, Refused
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError
 
@@ -31,14 +31,14 @@ class Broker:
     async def open(self) -> None:
         return None
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
         ((partition, (letter,)),) = parts.items()
         if not self._answers:
-            return Published()
+            return PublishResult()
         if letter.size > self._most:
-            return Published(refused={partition: Refused(1, "too large")})
+            return PublishResult(refused={partition: Refused(1, "too large")})
         self.letters.append(letter)
-        return Published(stored={partition: 1})
+        return PublishResult(stored={partition: 1})
 
 
 def letters_to(broker: Broker) -> KafkaDeadLetters:

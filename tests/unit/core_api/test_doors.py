@@ -20,13 +20,13 @@ from starlette.types import ASGIApp
 from client_sdk.contract import text
 from core_api.access.callers import Caller
 from core_api.access.tokens import AUDIENCE, TokenKeys
-from core_api.api.routes import CoreApi, Limits
+from core_api.api.routes import ApiLimits, CoreApi
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
 from core_api.main import new_order_id, utc_now
 from core_api.metrics import CoreMetrics
-from core_api.orders.service import Commands
-from core_api.overload import Bound, Pace, RateLimit
+from core_api.orders.service import OrderService
+from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.receipts.devices import Sighting
 from core_api.sync import reading as reads
 from core_api.sync.large_orders import LargeAnswers
@@ -102,11 +102,11 @@ def core(database: Database) -> ASGIApp:
     devices: Any = Devices(database)
     fetch = FetchSync(
         pool, Tail(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
-        lambda _channels: "https://events.example/v1/stream", 30.0, Pace(3000, lambda: 0.0),
+        lambda _channels: "https://events.example/v1/stream", 30.0, PollingPace(3000, lambda: 0.0),
         bound, 5.0, metrics.reset_given, lambda _channel: None, LargeAnswers(lambda: 0.0),
     )  # fmt: skip
-    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
-    limits = Limits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
+    commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
+    limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
     return CoreApi(commands, fetch, devices, TOKENS, metrics, limits, unused).app(["*"])
 
 
@@ -227,7 +227,7 @@ def test_a_command_from_kafka_is_of_its_grammar_or_refused(
     }  # fmt: skip
     database = Database()
     pool: Any = database
-    commands = Commands(pool, 4, utc_now, new_order_id, lambda _channels: None)
+    commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
 
     async def apply() -> None:
         command = decode_command(json.dumps(value).encode())

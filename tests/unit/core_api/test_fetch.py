@@ -13,7 +13,7 @@ from asyncpg import BitString
 from client_sdk.contract.channel import parse_channel
 from core_api.access.callers import Caller
 from core_api.errors import BadRequestError
-from core_api.overload import Bound, Pace
+from core_api.overload import Bound, PollingPace
 from core_api.sync import reading as reads
 from core_api.sync import service as fetch_module
 from core_api.sync.large_orders import LargeAnswers
@@ -77,7 +77,7 @@ def fetch_by(turns: Turns) -> FetchSync:
     bound = Bound(10, "syncs", lambda low, _high: low)
     return FetchSync(
         database, Tail(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
-        lambda _channels: "https://events.example/v1/stream", 30.0, Pace(3000, lambda: 0.0),
+        lambda _channels: "https://events.example/v1/stream", 30.0, PollingPace(3000, lambda: 0.0),
         bound, 5.0, lambda _reason: None, lambda _channel: None, turns,
     )  # fmt: skip
 

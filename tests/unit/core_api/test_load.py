@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core_api import overload as load
 from core_api.errors import OverloadedError, RateLimitedError
-from core_api.overload import Bound, Pace, RateLimit, poll_after_ms
+from core_api.overload import Bound, PollingPace, RateLimit, poll_after_ms
 
 
 def middle(low: float, high: float) -> float:
@@ -66,7 +66,7 @@ def test_more_load_never_means_faster_polling(usual: int, one: float, other: flo
     assert usual <= poll_after_ms(usual, low) <= poll_after_ms(usual, high) <= 10 * usual
 
 
-def told(pace: Pace, clock: Clock, share: float, seconds: float) -> int:
+def told(pace: PollingPace, clock: Clock, share: float, seconds: float) -> int:
     """What the last client is told, of ten a second while the load is so high."""
     answer = 0
     for _ in range(round(10 * seconds)):
@@ -77,14 +77,14 @@ def told(pace: Pace, clock: Clock, share: float, seconds: float) -> int:
 
 def test_a_storm_of_a_moment_leaves_the_pace_as_it_is() -> None:
     clock = Clock()
-    pace = Pace(3000, clock)
+    pace = PollingPace(3000, clock)
     clock.now += 60
     assert told(pace, clock, 1.0, 1) == 3000
 
 
 def test_load_that_lasts_slows_polling_down_and_its_end_brings_the_pace_back() -> None:
     clock = Clock()
-    pace = Pace(3000, clock)
+    pace = PollingPace(3000, clock)
     assert told(pace, clock, 1.0, 30) > 29_000
     assert 3000 < told(pace, clock, 0.0, 2) < 29_000
     assert told(pace, clock, 0.0, 30) == 3000
@@ -92,7 +92,7 @@ def test_load_that_lasts_slows_polling_down_and_its_end_brings_the_pace_back() -
 
 def test_the_time_in_which_nobody_asked_counts_as_the_last_one_left_it() -> None:
     clock = Clock()
-    pace = Pace(3000, clock)
+    pace = PollingPace(3000, clock)
     told(pace, clock, 1.0, 30)
     pace.after_ms(0.0)
     clock.now += 60

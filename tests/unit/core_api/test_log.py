@@ -16,10 +16,10 @@ from client_sdk.contract.order import Order, decode_event
 from core_api.orders.channel_entries import Views, compose, event_json
 from core_api.orders.lifecycle import (
     CHANGEABLE,
-    Change,
     ChangeOrder,
     NewGuest,
     NewItem,
+    OrderChange,
     PlaceOrder,
     Transition,
     change,
@@ -30,7 +30,7 @@ from core_api.orders.lifecycle import (
 from tests.unit.core_api.samples import LATER, NOW, ORDER_ID, order
 
 UNSIGNED = (1 << 64) - 1
-VIEWS = Views(*[compose(Change("order.placed", None, order()), None).owner_view] * 2)
+VIEWS = Views(*[compose(OrderChange("order.placed", None, order()), None).owner_view] * 2)
 
 
 @dataclass
@@ -43,7 +43,7 @@ class World:
     """Signed 64 bits, as the column is."""
     contents: dict[str, int] = field(default_factory=dict)
 
-    def apply(self, made: Change) -> None:
+    def apply(self, made: OrderChange) -> None:
         rows = compose(made, self.views.get(made.after.id))
         self.orders[made.after.id] = made.after
         self.views[made.after.id] = Views(rows.owner_view, rows.table_view)
@@ -107,7 +107,7 @@ def test_the_digests_of_any_lives_are_those_of_the_open_orders(data: st.DataObje
 
 def test_a_channel_whose_orders_are_all_closed_has_the_empty_digest() -> None:
     world = World()
-    world.apply(Change("order.placed", None, order()))
+    world.apply(OrderChange("order.placed", None, order()))
     world.apply(transition(order(), Transition("accepted"), now=LATER))
     assert all(world.digests.values())
     world.apply(transition(order("accepted", 2), Transition("cancelled"), now=LATER))
@@ -131,24 +131,24 @@ def test_a_change_without_the_views_before_it_is_a_mistake_of_the_caller() -> No
     with pytest.raises(ValueError, match="views"):
         compose(transition(order(), Transition("accepted"), now=LATER), None)
     with pytest.raises(ValueError, match="views"):
-        compose(Change("order.placed", None, order()), VIEWS)
+        compose(OrderChange("order.placed", None, order()), VIEWS)
 
 
 def test_a_change_goes_to_the_store_and_to_the_table_in_the_order_of_the_locks() -> None:
-    rows = compose(Change("order.placed", None, order()), None)
+    rows = compose(OrderChange("order.placed", None, order()), None)
     assert [entry.channel for entry in rows.entries] == ["store:12", "table:12/5"]
     assert len({entry.digest_delta for entry in rows.entries}) == 1
 
 
 def test_an_order_without_a_table_goes_to_its_store_only() -> None:
-    rows = compose(Change("order.placed", None, order(table_id=None)), None)
+    rows = compose(OrderChange("order.placed", None, order(table_id=None)), None)
     assert [entry.channel for entry in rows.entries] == ["store:12"]
     assert rows.table_view is None
 
 
 def test_the_table_gets_the_same_order_without_the_owners_fields() -> None:
     secret = order(guest=NewGuest("Kim-secret", "010-secret"), placed_by="pos-secret")
-    rows = compose(Change("order.placed", None, secret), None)
+    rows = compose(OrderChange("order.placed", None, secret), None)
     owner, table = rows.entries
     assert owner.body.count("secret") == 3
     for text in (table.body, rows.table_view or ""):
@@ -160,7 +160,7 @@ def test_the_table_gets_the_same_order_without_the_owners_fields() -> None:
 
 
 def test_a_note_that_speaks_of_a_guest_is_still_shown_to_the_table() -> None:
-    rows = compose(Change("order.placed", None, order(note='"guest": {"placed_by"}')), None)
+    rows = compose(OrderChange("order.placed", None, order(note='"guest": {"placed_by"}')), None)
     assert json.loads("{" + rows.entries[1].body)["data"]["note"] == '"guest": {"placed_by"}'
 
 
@@ -185,6 +185,8 @@ def test_an_event_is_one_line_and_is_read_back_whole(note: str, seq: int) -> Non
 
 
 def test_times_are_written_in_utc_as_rfc_3339() -> None:
-    body = json.loads("{" + compose(Change("order.placed", None, order()), None).entries[0].body)
+    body = json.loads(
+        "{" + compose(OrderChange("order.placed", None, order()), None).entries[0].body
+    )
     assert body["occurred_at"] == "2026-11-21T03:00:38.624170Z"
     assert body["data"]["created_at"] == "2026-11-21T03:00:38.624170Z"

@@ -26,7 +26,7 @@ from core_api.orders.lifecycle import (
     Target,
     Transition,
     change,
-    decode_order,
+    decode_stored_order,
     place,
     table_view,
     transition,
@@ -185,7 +185,7 @@ def test_a_tables_view_has_no_key_of_the_owners() -> None:
 
 
 def test_an_order_is_read_back_as_it_was_stored() -> None:
-    assert decode_order(msgspec.json.encode(order()).decode()) == order()
+    assert decode_stored_order(msgspec.json.encode(order()).decode()) == order()
 
 
 GOOD: dict[str, Any] = {
@@ -273,7 +273,7 @@ def test_any_text_without_nul_is_a_note_and_stays_as_it_is(note: str) -> None:
     command = msgspec.json.decode(body, type=PlaceOrder)
     made = place(command, order_id=ORDER_ID, placed_by="x", now=NOW)
     stored = msgspec.json.encode(made.after).decode()
-    assert decode_order(stored).note == note
+    assert decode_stored_order(stored).note == note
     assert "\n" not in stored
     assert "\r" not in stored
 

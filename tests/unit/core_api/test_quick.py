@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
-from core_api.api.routes import CoreApi, Limits
+from core_api.api.routes import ApiLimits, CoreApi
 from core_api.metrics import CoreMetrics
-from core_api.overload import Bound, Pace, RateLimit
+from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.sync import reading as reads
 from core_api.sync.fast_path import QuickSync
 from core_api.sync.large_orders import LargeAnswers
@@ -76,7 +76,7 @@ def core() -> CoreApi:
         TicketKeys({"t": b"k" * 32}, "t"),
         lambda _channels: "https://events.example/v1/stream",
         30.0,
-        Pace(3000, lambda: 0.0),
+        PollingPace(3000, lambda: 0.0),
         bound,
         5.0,
         metrics.reset_given,
@@ -86,7 +86,7 @@ def core() -> CoreApi:
     rate = RateLimit(1000.0, 10_000, lambda: 0.0)
     for _ in range(10_000):
         rate.take("busy")
-    return CoreApi(unused, fetch, devices, TOKENS, metrics, Limits(bound, rate, 5.0), unused)
+    return CoreApi(unused, fetch, devices, TOKENS, metrics, ApiLimits(bound, rate, 5.0), unused)
 
 
 async def answer_of(app: ASGIApp, scope: Scope, body: bytes = b"") -> list[Message]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry
 
 from core_api.errors import UnavailableError
-from core_api.kafka.messages import Message, Published
+from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.topics import BrokerError
-from core_api.relay.cycle import OutboxRow, Reading
+from core_api.relay.cycle import OutboxReading, OutboxRow
 from core_api.relay.leases import Lease
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Depth
@@ -44,7 +44,7 @@ class AwayThenThere:
         self._answered.set()
         return Depth(0, 0.0)
 
-    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
         return None
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
@@ -71,7 +71,7 @@ class Nothing:
     async def open(self) -> None:
         return None
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
         raise AssertionError(parts)
 
     async def close(self) -> None:
@@ -126,9 +126,9 @@ class OneShard(AwayThenThere):
     async def look(self) -> tuple[set[str], list[Lease]]:
         return {"me"}, [Lease(0, "me", 1, 5.0)] if self.claims else []
 
-    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
         row = OutboxRow(1, "12", "order.placed", "now", ("store:12@1",), (b"{}",))
-        return Reading("E1", 1000.0, 0.0, {0: [row]})
+        return OutboxReading("E1", 1000.0, 0.0, {0: [row]})
 
 
 class Doubtful:
@@ -142,7 +142,7 @@ class Doubtful:
     async def open(self) -> None:
         return None
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
         await asyncio.sleep(0)
         self.sent += [dict(message.headers)["sent"] for message in parts[0][:1]]
         if len(self.sent) == self._done:
@@ -150,7 +150,7 @@ class Doubtful:
             self.relay.stop()
         if len(self.sent) == 2:
             raise BrokerError("the answer is lost")
-        return Published({0: 1})
+        return PublishResult({0: 1})
 
     async def close(self) -> None:
         return None

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from core_api.kafka.messages import Message, Published
-from core_api.relay.cycle import MAX_RECORD_BYTES, OutboxRow, Reading
+from core_api.kafka.messages import Message, PublishResult
+from core_api.relay.cycle import MAX_RECORD_BYTES, OutboxReading, OutboxRow
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.relay import Relay
 from tests.unit.core_api.test_relay import Nothing, OneShard, Unchanged
@@ -18,10 +18,10 @@ from tests.unit.core_api.test_relay import Nothing, OneShard, Unchanged
 class OneTooLarge(OneShard):
     """Its row is larger than any record of Kafka."""
 
-    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> Reading | None:
+    async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
         line = b"x" * (2 * MAX_RECORD_BYTES)
         row = OutboxRow(1, "12", "order.placed", "now", ("store:12@1",), (line,))
-        return Reading("E1", 1000.0, 0.0, {0: [row]})
+        return OutboxReading("E1", 1000.0, 0.0, {0: [row]})
 
     async def set_aside(
         self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
@@ -34,9 +34,9 @@ class OneTooLarge(OneShard):
 class Takes(Nothing):
     """A Kafka that takes all that it is sent."""
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> Published:
+    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
         await asyncio.sleep(0)
-        return Published({shard: len(messages) for shard, messages in parts.items()})
+        return PublishResult({shard: len(messages) for shard, messages in parts.items()})
 
 
 async def test_an_event_that_is_set_aside_is_counted_and_logged() -> None:

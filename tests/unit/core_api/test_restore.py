@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from core_api.restore.detection import Lineage, Published, newest_of, signs
+from core_api.restore.detection import LastPublished, Lineage, newest_of, signs
 from core_api.restore.lineage import Stored
 from server_common.event_records import OrderRecord
 
 HERE = Lineage("E2", "7/1/5", "7/1/5")
-PUBLISHED = {"store:1": Published(9, "a", 3)}
+PUBLISHED = {"store:1": LastPublished(9, "a", 3)}
 
 
 def record(seq: int, version: int, epoch: str = "E2") -> OrderRecord:
@@ -20,7 +20,7 @@ def record(seq: int, version: int, epoch: str = "E2") -> OrderRecord:
 
 def test_the_newest_event_of_each_channel_counts_whatever_the_order_of_the_records() -> None:
     newest = newest_of([record(8, 2), record(9, 3), record(7, 1)], "E2")
-    assert newest == {"store:1": Published(9, "a", 3), "table:1/2": Published(4, "a", 3)}
+    assert newest == {"store:1": LastPublished(9, "a", 3), "table:1/2": LastPublished(4, "a", 3)}
 
 
 def test_what_was_published_in_another_epoch_says_nothing() -> None:

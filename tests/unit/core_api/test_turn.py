@@ -8,10 +8,10 @@ from core_api.kafka.messages import Message
 from core_api.relay.cycle import (
     MAX_RECORD_BYTES,
     Held,
+    OutboxReading,
     OutboxRow,
-    Reading,
-    compose,
     narrow,
+    plan_cycle,
     settle,
 )
 from core_api.relay.leases import WATERMARK_ACTIVE_S
@@ -33,8 +33,8 @@ def row(id_: int, *, trimmed: bool = False) -> OutboxRow:
     return OutboxRow(id_, "12", "order.placed", "2026-01-01T00:00:00.000000Z", ids, lines)
 
 
-def reading(**shards: list[OutboxRow]) -> Reading:
-    return Reading(
+def reading(**shards: list[OutboxRow]) -> OutboxReading:
+    return OutboxReading(
         "E1", 1_700_000_000.25, 0.0, {int(name[1:]): rows for name, rows in shards.items()}
     )
 
@@ -50,7 +50,7 @@ def decoded(message: Message) -> Record:
 
 
 def test_an_event_is_keyed_by_its_store_and_stamped_with_the_time_of_the_read() -> None:
-    turn = compose(reading(s3=[row(7)]), {3: lease()}, 10, NOW)
+    turn = plan_cycle(reading(s3=[row(7)]), {3: lease()}, 10, NOW)
     (message,) = turn.messages[3]
     assert message.key == b"12"
     assert message.timestamp_ms == 1_700_000_000_250
@@ -64,7 +64,7 @@ def test_an_event_is_keyed_by_its_store_and_stamped_with_the_time_of_the_read() 
 
 
 def test_a_watermark_follows_the_events_of_its_read() -> None:
-    turn = compose(reading(s0=[row(1), row(2)]), {0: lease(watermark_at=None)}, 10, NOW)
+    turn = plan_cycle(reading(s0=[row(1), row(2)]), {0: lease(watermark_at=None)}, 10, NOW)
     assert [type(decoded(m)) for m in turn.messages[0]] == [
         OrderRecord,
         OrderRecord,
@@ -74,26 +74,26 @@ def test_a_watermark_follows_the_events_of_its_read() -> None:
 
 
 def test_a_shard_that_was_not_read_to_its_end_gets_no_watermark() -> None:
-    turn = compose(reading(s0=[row(1), row(2)]), {0: lease(watermark_at=None)}, 2, NOW)
+    turn = plan_cycle(reading(s0=[row(1), row(2)]), {0: lease(watermark_at=None)}, 2, NOW)
     assert not turn.watermarked
     assert len(turn.messages[0]) == 2
 
 
 def test_each_shard_is_judged_by_itself() -> None:
     held = {0: lease(watermark_at=None), 1: lease(watermark_at=None), 2: lease()}
-    turn = compose(reading(s0=[row(1), row(2)], s1=[row(3)], s2=[]), held, 2, NOW)
+    turn = plan_cycle(reading(s0=[row(1), row(2)], s1=[row(3)], s2=[]), held, 2, NOW)
     assert turn.watermarked == {1}
     assert 2 not in turn.messages
 
 
 def test_a_lease_that_ran_out_since_the_read_sends_nothing() -> None:
-    turn = compose(reading(s0=[row(1)]), {0: lease(good_for_s=0.0)}, 10, NOW)
+    turn = plan_cycle(reading(s0=[row(1)]), {0: lease(good_for_s=0.0)}, 10, NOW)
     assert not turn.messages
     assert settle(turn, {}).done == []
 
 
 def test_events_are_done_when_they_are_stored() -> None:
-    turn = compose(reading(s0=[row(1), row(4)], s1=[row(2)]), {0: lease(), 1: lease()}, 10, NOW)
+    turn = plan_cycle(reading(s0=[row(1), row(4)], s1=[row(2)]), {0: lease(), 1: lease()}, 10, NOW)
     outcome = settle(turn, {0: 2, 1: 1})
     assert outcome.done == [1, 4, 2]
     assert outcome.events == {0: 2, 1: 1}
@@ -102,7 +102,7 @@ def test_events_are_done_when_they_are_stored() -> None:
 
 
 def test_of_a_batch_that_took_only_some_the_rest_is_not_done_and_nor_is_the_watermark() -> None:
-    turn = compose(reading(s0=[row(1), row(2)]), {0: lease(watermark_at=None)}, 10, NOW)
+    turn = plan_cycle(reading(s0=[row(1), row(2)]), {0: lease(watermark_at=None)}, 10, NOW)
     outcome = settle(turn, {0: 1})
     assert outcome.done == [1]
     assert not outcome.marked
@@ -111,7 +111,7 @@ def test_of_a_batch_that_took_only_some_the_rest_is_not_done_and_nor_is_the_wate
 
 
 def test_a_shard_that_failed_keeps_its_rows_and_the_others_do_not_suffer() -> None:
-    turn = compose(reading(s0=[row(1)], s1=[row(2)]), {0: lease(), 1: lease()}, 10, NOW)
+    turn = plan_cycle(reading(s0=[row(1)], s1=[row(2)]), {0: lease(), 1: lease()}, 10, NOW)
     outcome = settle(turn, {1: 1})
     assert outcome.done == [2]
     assert not outcome.complete
@@ -119,7 +119,7 @@ def test_a_shard_that_failed_keeps_its_rows_and_the_others_do_not_suffer() -> No
 
 def test_rows_whose_log_is_trimmed_are_announced_and_done() -> None:
     rows = [row(1, trimmed=True), row(2)]
-    turn = compose(reading(s0=rows), {0: lease(watermark_at=None)}, 10, NOW)
+    turn = plan_cycle(reading(s0=rows), {0: lease(watermark_at=None)}, 10, NOW)
     assert [decoded(message) for message in turn.messages[0]] == [
         OmittedRecord("E1", ("store:12@1", "table:12/5@1")),
         decoded(turn.messages[0][1]),
@@ -140,7 +140,7 @@ def test_an_event_of_which_no_record_can_be_made_is_announced_and_set_aside(
     reason: str, line: bytes
 ) -> None:
     bad = OutboxRow(2, "12", "order.placed", "now", ("store:12@2",), (line,))
-    turn = compose(reading(s0=[row(1), bad, row(3)]), {0: lease()}, 10, NOW)
+    turn = plan_cycle(reading(s0=[row(1), bad, row(3)]), {0: lease()}, 10, NOW)
     assert decoded(turn.messages[0][1]) == OmittedRecord("E1", ("store:12@2",))
     assert turn.messages[0][1].size < 200
     assert settle(turn, {0: 1}).set_aside == {}, "not before it is announced"
@@ -154,11 +154,11 @@ def test_the_largest_event_that_fits_is_published() -> None:
     def of(size: int) -> OutboxRow:
         return OutboxRow(1, "12", "order.placed", "now", ("store:12@1",), (b"x" * size,))
 
-    small = compose(reading(s0=[of(1)]), {0: lease()}, 10, NOW).messages[0][0]
+    small = plan_cycle(reading(s0=[of(1)]), {0: lease()}, 10, NOW).messages[0][0]
     # The number in the session comes last, and into the rest that is kept free.
     most = MAX_RECORD_BYTES - small._replace(headers=small.headers[:-1]).size + 1
-    assert not compose(reading(s0=[of(most)]), {0: lease()}, 10, NOW).left_out
-    assert compose(reading(s0=[of(most + 1)]), {0: lease()}, 10, NOW).left_out
+    assert not plan_cycle(reading(s0=[of(most)]), {0: lease()}, 10, NOW).left_out
+    assert plan_cycle(reading(s0=[of(most + 1)]), {0: lease()}, 10, NOW).left_out
 
 
 @pytest.mark.parametrize("culprit", range(1, 12))
@@ -169,7 +169,7 @@ def test_the_one_that_kafka_refuses_is_found_by_halves_and_the_others_are_publis
     held = lease(watermark_at=None)
     published: list[int] = []
     for _ in range(40):
-        turn = compose(reading(s0=rows), {0: held}, 100, NOW)
+        turn = plan_cycle(reading(s0=rows), {0: held}, 100, NOW)
         sent = turn.messages[0]
         events = [m for m in sent if isinstance(decoded(m), OrderRecord)]
         refused = any(b"@%d" % culprit in (dict(m.headers)["ids"] or b"") for m in events)
@@ -192,31 +192,31 @@ def test_the_one_that_kafka_refuses_is_found_by_halves_and_the_others_are_publis
 def test_a_kafka_that_refuses_everything_sets_nothing_aside() -> None:
     held = lease(watermark_at=None)
     rows = [row(1)]
-    turn = compose(reading(s0=rows), {0: held}, 10, NOW)
+    turn = plan_cycle(reading(s0=rows), {0: held}, 10, NOW)
     assert narrow(turn, held, 0, 2, "no")
-    turn = compose(reading(s0=rows), {0: held}, 10, NOW)
+    turn = plan_cycle(reading(s0=rows), {0: held}, 10, NOW)
     assert narrow(turn, held, 0, 1, "no")
-    turn = compose(reading(s0=rows), {0: held}, 10, NOW)
+    turn = plan_cycle(reading(s0=rows), {0: held}, 10, NOW)
     assert isinstance(decoded(turn.messages[0][0]), OmittedRecord)
     assert narrow(turn, held, 0, 2, "no")
-    turn = compose(reading(s0=rows), {0: held}, 10, NOW)
+    turn = plan_cycle(reading(s0=rows), {0: held}, 10, NOW)
     assert not narrow(turn, held, 0, 1, "no"), "it is not the record"
     assert not held.refused
-    empty = compose(reading(s0=[]), {0: lease(watermark_at=None)}, 10, NOW)
+    empty = plan_cycle(reading(s0=[]), {0: lease(watermark_at=None)}, 10, NOW)
     assert not narrow(empty, held, 0, 1, "no")
 
 
 def test_a_busy_shard_gets_a_watermark_soon() -> None:
     held = {0: lease(watermark_at=NOW - 1.01 * WATERMARK_ACTIVE_S)}
-    assert compose(reading(s0=[row(1)]), held, 10, NOW).watermarked == {0}
-    assert not compose(reading(s0=[]), held, 10, NOW).watermarked
+    assert plan_cycle(reading(s0=[row(1)]), held, 10, NOW).watermarked == {0}
+    assert not plan_cycle(reading(s0=[]), held, 10, NOW).watermarked
     held[0].published_since = True
-    assert compose(reading(s0=[]), held, 10, NOW).watermarked == {0}
+    assert plan_cycle(reading(s0=[]), held, 10, NOW).watermarked == {0}
 
 
 def numbers(held: Held, *rows: OutboxRow) -> list[tuple[str, bytes | None]]:
     """What the messages of these rows, and of a watermark, say about their place."""
-    turn = compose(reading(s0=list(rows)), {0: held}, 10, NOW)
+    turn = plan_cycle(reading(s0=list(rows)), {0: held}, 10, NOW)
     return [message.headers[-1] for message in turn.messages[0]]
 
 

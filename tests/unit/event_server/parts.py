@@ -8,7 +8,7 @@ from event_server.replay.frames import Event, Frames, as_text
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
 from event_server.streams.health import Health
-from event_server.streams.registry import Limits, Streams
+from event_server.streams.registry import StreamLimits, Streams
 from event_server.streams.request_rules import Placement, Timing, Uniform
 from server_common.event_records import (
     Headers,
@@ -98,7 +98,7 @@ def make_streams(
         KEYS,
         placement or Placement(1, frozenset({0})),
         Timing(lifetime_s, (1000, 3000), uniform),
-        Limits(max_streams, heartbeat_s, abort_after_s=5.0, window_s=120.0),
+        StreamLimits(max_streams, heartbeat_s, abort_after_s=5.0, window_s=120.0),
         now,
     )
 

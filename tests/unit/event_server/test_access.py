@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from event_server.http.access import OpsTokens
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -30,7 +30,7 @@ def token(secret: str = SECRET, kid: str = "a1", **claims: object) -> str:
 def check(header: str) -> str:
     try:
         OpsTokens({"a1": SECRET}, lambda: NOW).check(header)
-    except RefusedError as error:
+    except StreamRefusedError as error:
         return error.slug
     return "ok"
 

@@ -23,7 +23,7 @@ from client_sdk.contract.channel import parse_event_id
 from client_sdk.contract.errors import CursorError
 from client_sdk.contract.sse import SseEvent, SseParser
 from event_server.http.access import OpsTokens
-from event_server.kafka.record_reader import Intake, Reach
+from event_server.kafka.record_reader import ReadRange, RecordReader
 from event_server.main import EventServer, build, ticket_keys
 from event_server.settings import EventSettings
 from server_common.event_records import (
@@ -134,7 +134,7 @@ class Door:
         self.server.http.config.load()
         self.head = 0
         hub = self.server.streams.hub
-        self._intake = Intake(hub, {0: Reach(0, time.time() - 60)}, lambda *_: None)
+        self._intake = RecordReader(hub, {0: ReadRange(0, time.time() - 60)}, lambda *_: None)
         self._offset = 0
 
     def publish(self) -> None:
@@ -316,8 +316,10 @@ class Log:
     def __init__(self) -> None:
         self.hub = make_hub()
         self.skipped: list[str] = []
-        reaches = {0: Reach(0, 900.0)}
-        self._intake = Intake(self.hub, reaches, lambda kind, _reason: self.skipped.append(kind))
+        reaches = {0: ReadRange(0, 900.0)}
+        self._intake = RecordReader(
+            self.hub, reaches, lambda kind, _reason: self.skipped.append(kind)
+        )
         self._records: list[tuple[float, bytes | None, Any]] = []
         self._position = 0
         self._sent = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from unittest.mock import patch
 
-from event_server.kafka.record_reader import Intake, Reach
+from event_server.kafka.record_reader import ReadRange, RecordReader
 from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.frames import Event, Frames, as_text
 from event_server.replay.hub import Hub
@@ -84,7 +84,7 @@ class TestAnEvent:
         hub, _ = counted()
         follower = Keeping()
         hub.attach(follower, {A: 0}, {A: 0}, 1.0, EPOCH)
-        intake = Intake(hub, {0: Reach(0, 0.0)}, lambda kind, reason: None)
+        intake = RecordReader(hub, {0: ReadRange(0, 0.0)}, lambda kind, reason: None)
         hub.rings.covered_since, hub.warm = 0.0, True
         line = b'{"this is": no JSON'
         record = OrderRecord(EPOCH, "order.placed", "2026-01-01T00:00:00Z", (f"{A}@1",), (line,))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from event_server.streams.request_rules import (
     MAX_PARAMETERS,
     MAX_QUERY_BYTES,
@@ -36,7 +36,7 @@ def positions(
 
 
 def refusal(ticket: Ticket, last_event_id: str = "", header: str = "") -> str:
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(StreamRefusedError) as refused:
         positions(ticket, last_event_id, header)
     return refused.value.slug
 
@@ -78,7 +78,7 @@ class TestPositions:
 
 class TestTicket:
     def refused(self, text: str, time: float = 1001.0) -> str:
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(StreamRefusedError) as refused:
             accept(StreamRequest(text, "", ""), KEYS, time, ALL)
         return refused.value.slug
 
@@ -109,7 +109,7 @@ class TestTicket:
         for partition in range(4):
             try:
                 accept(text, KEYS, 1001.0, Placement(4, frozenset({partition})))
-            except RefusedError as error:
+            except StreamRefusedError as error:
                 refused.append(error.slug)
         assert refused == ["misdirected"] * 3
 
@@ -128,7 +128,7 @@ class TestQuery:
          b"&".join([b"a=1"] * (MAX_PARAMETERS + 1)), b"ticket=" + b"x" * MAX_QUERY_BYTES],
     )  # fmt: skip
     def test_what_cannot_be_read_is_a_bad_request(self, query: bytes) -> None:
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(StreamRefusedError) as refused:
             parse_request(query, "")
         assert refused.value.slug == "bad-request"
 

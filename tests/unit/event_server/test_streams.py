@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from event_server.errors import RefusedError
+from event_server.errors import StreamRefusedError
 from event_server.streams.registry import TICK_S, Streams
 from event_server.streams.request_rules import Accepted, StreamRequest
 from server_common.tickets import Ticket
@@ -49,8 +49,8 @@ def advance(streams: Streams, start: float, end: float, marks: bool = True) -> N
         streams.turn(now)
 
 
-def refused(streams: Streams, now: float = 0.0) -> RefusedError:
-    with pytest.raises(RefusedError) as error:
+def refused(streams: Streams, now: float = 0.0) -> StreamRefusedError:
+    with pytest.raises(StreamRefusedError) as error:
         connect(streams, now)
     return error.value
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from client_sdk.contract.stream import SyncRequired
-from event_server.kafka.record_reader import AHEAD_S, Intake, Reach
+from event_server.kafka.record_reader import AHEAD_S, ReadRange, RecordReader
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from server_common.event_records import Headers, OmittedRecord, encode_omitted_record
@@ -29,9 +29,9 @@ class Session:
         self.skipped: list[tuple[str, str]] = []
         self.handed: list[float] = []
         self.offsets = dict.fromkeys(ends, 0)
-        self.intake = Intake(
+        self.reader = RecordReader(
             self.hub,
-            {p: Reach(end, since) for p, end in ends.items()},
+            {p: ReadRange(end, since) for p, end in ends.items()},
             lambda kind, reason: self.skipped.append((kind, reason)),
             self.handed.append,
         )
@@ -39,7 +39,7 @@ class Session:
     def take(
         self, partition: int, value: bytes | None, headers: Headers, time: float = 1000.0
     ) -> None:
-        self.intake.take(partition, self.offsets[partition], time, value, headers, now=time - 900)
+        self.reader.take(partition, self.offsets[partition], time, value, headers, now=time - 900)
         self.offsets[partition] += 1
 
     def watermark(self, partition: int, time: float = 1000.0, epoch: str = EPOCH) -> None:
@@ -84,7 +84,7 @@ class TestWarmUp:
 
     def test_covered_is_from_the_latest_start_of_all_partitions(self) -> None:
         session = Session({0: 0, 1: 0})
-        session.intake._reaches[1].since = 950.0
+        session.reader._reaches[1].since = 950.0
         session.watermark(0)
         session.watermark(1)
         assert session.hub.rings.covered_since == 950.0 + MARGIN_S
@@ -107,7 +107,7 @@ class TestWarmUp:
     def test_a_new_session_takes_back_what_the_last_one_claimed(self) -> None:
         session = Session({0: 0})
         session.watermark(0)
-        Intake(session.hub, {0: Reach(0, 900.0)}, lambda *_: None)
+        RecordReader(session.hub, {0: ReadRange(0, 900.0)}, lambda *_: None)
         assert not session.hub.warm
         assert session.hub.rings.covered_since > 1e12
 
@@ -180,7 +180,7 @@ class TestDamagedRecords:
 
     def session(self) -> tuple[Session, dict[str, FakeSubscriber]]:
         session = Session({0: 0, 1: 0})
-        session.intake._partition_of = lambda channel: int(":2" in channel)
+        session.reader._partition_of = lambda channel: int(":2" in channel)
         for partition in (0, 1):
             session.watermark(partition)
         session.order(0, "store:1@5")
@@ -286,7 +286,7 @@ class TestTimesThatCannotBeTrue:
     def take(self, session: Session, ids: bytes, now: float) -> None:
         value, headers = damaged(ids=ids)
         at = session.offsets[0]
-        session.intake.take(0, at, now + 900 + self.YEAR_S, value, headers, now)
+        session.reader.take(0, at, now + 900 + self.YEAR_S, value, headers, now)
         session.offsets[0] += 1
 
     def test_of_a_damaged_record_costs_new_streams_a_few_seconds(self) -> None:
@@ -393,7 +393,7 @@ class TestWhatCannotBeRead:
     def leave_out(self, session: Session, timestamp_ms: int | None) -> None:
         offset = session.offsets[0]
         what = LeftOut(offset, offset, "wrong checksum", b"", timestamp_ms)
-        session.intake.leave_out(0, what, now=100.0)
+        session.reader.leave_out(0, what, now=100.0)
         session.offsets[0] += 1
 
     def warm(self) -> Session:
