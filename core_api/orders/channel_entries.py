@@ -28,6 +28,10 @@ _LINE_ENDS: Final = (
     (b"\xc2\x85", b"\\u0085"),
 )
 
+_MOST_KNOWN: Final = 4096
+_LONGEST_KNOWN: Final = 2048
+"""In characters: together with `_MOST_KNOWN` at most 8 MiB for most scripts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -85,18 +89,19 @@ def compose(change: OrderChange, before: Views | None) -> LogWrite:
     order = change.after
     owner = one_line(msgspec.json.encode(order))
     delta = _signed(_hash_if_open(change.before) ^ _hash_if_open(order))
-    content = _content_delta(change, before.owner if before else None, order)
+    owner_text = owner.decode()
+    content = _content_delta(change, before.owner if before else None, order, owner_text)
     entries = [Entry(str(Channel("store", order.store_id)), _body(change, owner), delta, content)]
-    table: bytes | None = None
+    text: str | None = None
     if order.table_id is not None:
         shown = table_view(order)
         table = one_line(msgspec.json.encode(shown))
-        content = _content_delta(change, before.table if before else None, shown)
+        text = table.decode()
+        content = _content_delta(change, before.table if before else None, shown, text)
         name = str(Channel("table", order.store_id, order.table_id))
         entries.append(Entry(name, _body(change, table), delta, content))
     entries.sort(key=lambda entry: entry.channel)
-    text = table.decode() if table else None
-    return LogWrite(change, owner.decode(), len(owner), text, tuple(entries))
+    return LogWrite(change, owner_text, len(owner), text, tuple(entries))
 
 
 def one_line(view: bytes) -> bytes:
@@ -122,11 +127,42 @@ def _hash_if_open(order: Order | None) -> int:
     return order_hash(order.id, order.version) if order is not None and order.is_open else EMPTY
 
 
-def _content_delta(change: OrderChange, before: str | None, after: Order) -> int:
+class _Hashes:
+    """The content hashes of views that were composed here lately.
+
+    A view is read once more, by the order's next step, and mostly in the same process. Reading its
+    JSON again would cost more than all else that composing does.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def keep(self, view: str, content: int) -> None:
+        """Note the hash of a view that is written now."""
+        if len(view) > _LONGEST_KNOWN:
+            return
+        self._known[view] = content
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+
+    def of(self, view: str) -> int:
+        """The hash of a view that is replaced now."""
+        content = self._known.pop(view, None)
+        return content_hash(view) if content is None else content
+
+
+_hashes: Final = _Hashes()
+
+
+def _content_delta(change: OrderChange, before: str | None, after: Order, view: str) -> int:
     delta = EMPTY
     if change.before is not None and change.before.is_open and before is not None:
-        delta ^= content_hash(before)
-    return delta ^ hash_of(after) if after.is_open else delta
+        delta ^= _hashes.of(before)
+    if after.is_open:
+        content = hash_of(after)
+        _hashes.keep(view, content)
+        delta ^= content
+    return delta
 
 
 def _signed(digest: int) -> int:
