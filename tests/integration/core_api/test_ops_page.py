@@ -69,7 +69,7 @@ def everything(
             stack.start()
             yield stack
         finally:
-            stack.stop()
+            stack.kill()
 
 
 class Watching:
@@ -252,7 +252,7 @@ class TestTheEnd:
             assert json.loads(event.data)["reason"] == "drain"
             await stopping
         finally:
-            stack.core.stop()
+            stack.core.kill()
 
 
 async def problem(stack: Stack, headers: dict[str, str]) -> tuple[int, str]:
