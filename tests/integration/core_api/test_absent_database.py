@@ -15,8 +15,8 @@ from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import NEEDED_REVISION, check_database, open_pool
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
-from tests.integration.conftest import make_database
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
+from tests.parts import make_database
 
 pytestmark = pytest.mark.xdist_group("core-absent-database")
 
