@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import structlog
 
+from tests.parts import core_process, postgres_server
+
+__all__ = ["core_process", "postgres_server"]
+
 # With rich installed, structlog's own default draws every local variable of every frame: the first
 # traceback takes seconds, in which the event loop of the test stands still.
 structlog.configure(

@@ -16,7 +16,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from tests.attack.scenarios import SCENARIOS
 from tests.attack.site import KAFKA_BUILD, SETTINGS, Figures, Site
 from tests.attack.stalls import TARGET
-from tests.integration.conftest import make_database
+from tests.parts import make_database
 from tests.security.installation import installed
 
 REPORT = Path("build/attack.json")

@@ -10,10 +10,8 @@ import pytest
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.postgres import EmbeddedPostgres
 from tests.attack.site import KAFKA_BUILD, SETTINGS, Site
-from tests.integration.conftest import make_database, postgres_server
+from tests.parts import make_database
 from tests.security.installation import installed
-
-__all__ = ["postgres_server"]
 
 
 @pytest.fixture(scope="session")

@@ -89,9 +89,9 @@ def started(settings: Mapping[str, str]) -> Iterator[Site]:
         yield Site(stack, nginx, token_keys({"local": keys.token}, "local").sign(owner, 3600))
     finally:
         nginx.stop()
-        stack.stop()
-        broker.stop()
-        postgres.stop()
+        stack.kill()
+        broker.kill()
+        postgres.stop_at_once()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,18 @@ needs_promtool = pytest.mark.skipif(
 def rules() -> list[dict[str, Any]]:
     groups = yaml.safe_load(ALERTS.read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
+
+
+@cache
+def all_cases() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(CASES.read_text())
+    return found
+
+
+def cases_of(alert: str) -> dict[str, Any]:
+    """The file of the cases, with those of one alert only."""
+    cases = [one for one in all_cases()["tests"] if one["name"].startswith(f"{alert} ")]
+    return all_cases() | {"tests": cases}
 
 
 def promtool(*arguments: str, folder: Path = FOLDER) -> subprocess.CompletedProcess[str]:
@@ -53,7 +66,7 @@ class TestEachRule:
     ) -> None:
         fires, silent = f"{rule['alert']} fires: ", f"{rule['alert']} is silent: "
         found = {"fires": 0, "silent": 0}
-        for case in yaml.safe_load(CASES.read_text())["tests"]:
+        for case in all_cases()["tests"]:
             expected = [
                 sample["value"]
                 for one in case["promql_expr_test"]
@@ -88,9 +101,21 @@ class TestByPromtool:
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"{len(rules())} rules found" in done.stdout
 
-    def test_every_rule_fires_at_its_fault_and_not_at_its_neighbour(self) -> None:
-        done = promtool("test", "rules", CASES.name)
+    @pytest.mark.parametrize("rule", rules(), ids=lambda rule: str(rule["alert"]))
+    def test_a_rule_fires_at_its_fault_and_not_at_its_neighbour(
+        self, rule: dict[str, Any], tmp_path: Path
+    ) -> None:
+        # Of all rules at once promtool would work out each for the cases of all others.
+        alone = {"groups": [{"name": "alone", "rules": [rule]}]}
+        (tmp_path / ALERTS.name).write_text(yaml.safe_dump(alone))
+        (tmp_path / CASES.name).write_text(yaml.safe_dump(cases_of(rule["alert"])))
+        done = promtool("test", "rules", CASES.name, folder=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_every_case_is_of_a_rule(self) -> None:
+        cases = [case for rule in rules() for case in cases_of(rule["alert"])["tests"]]
+        everything = all_cases()["tests"]
+        assert sorted(case["name"] for case in cases) == sorted(case["name"] for case in everything)
 
     @pytest.mark.parametrize(
         ("alert", "rule", "broken"),
@@ -119,9 +144,7 @@ class TestByPromtool:
         text = ALERTS.read_text()
         assert rule in text
         (tmp_path / ALERTS.name).write_text(text.replace(rule, broken))
-        cases = yaml.safe_load(CASES.read_text())
-        cases["tests"] = [one for one in cases["tests"] if one["name"].startswith(alert)]
-        (tmp_path / CASES.name).write_text(yaml.safe_dump(cases))
+        (tmp_path / CASES.name).write_text(yaml.safe_dump(cases_of(alert)))
         assert promtool("test", "rules", CASES.name, folder=tmp_path).returncode != 0
 
     def test_prometheus_itself_is_configured_validly(self, tmp_path: Path) -> None:

@@ -75,9 +75,9 @@ def stack(folder: Path) -> Iterator[Stack]:
         stack.start()
         yield stack
     finally:
-        stack.stop()
-        broker.stop()
-        postgres.stop()
+        stack.kill()
+        broker.kill()
+        postgres.stop_at_once()
 
 
 @pytest.fixture(scope="module")

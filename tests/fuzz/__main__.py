@@ -22,8 +22,8 @@ from deploy.local.postgres import EmbeddedPostgres
 from tests.fuzz.api import fuzz_api
 from tests.fuzz.inputs import inputs
 from tests.fuzz.targets import TARGETS, Target
-from tests.integration.conftest import make_database
 from tests.integration.core_service import CoreService
+from tests.parts import make_database
 
 _ROUND: Final = 200
 _API_ROUND: Final = 30

@@ -1,7 +1,7 @@
-"""A Core for the fuzzing of its API."""
+"""A Core for the fuzzing of its API: what that does to it may not trouble others."""
 
 from __future__ import annotations
 
-from tests.integration.conftest import core_process, postgres_server
+from tests.parts import core_process
 
-__all__ = ["core_process", "postgres_server"]
+__all__ = ["core_process"]

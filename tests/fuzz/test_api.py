@@ -9,6 +9,7 @@ from tests.fuzz.api import fuzz_api
 from tests.integration.core_service import CoreService
 
 
+@pytest.mark.xdist_group("fuzz-api")
 @pytest.mark.parametrize("role", ["owner", "table", None])
 def test_each_operation_answers_as_the_document_says(
     core_process: CoreService, role: Role | None

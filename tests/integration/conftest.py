@@ -1,12 +1,9 @@
-"""A real PostgreSQL per worker, and a Core over it."""
+"""Clients of the worker's Core, and databases of the worker's PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -14,13 +11,9 @@ import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_service import CoreService
+from tests.parts import make_database
 
 _HERE = Path(__file__).parent
-# Tests fill tables with more orders than any table has.
-ROOMY = {
-    "YABAM_OPEN_TABLE_ORDERS": "8000",
-    "YABAM_OPEN_TABLE_BYTES": str(24 << 20),
-}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,28 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.parent
         if folder.parent == _HERE and item.get_closest_marker("kafka") is not None:
             item.add_marker(pytest.mark.xdist_group(f"kafka-{folder.name}"))
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL whose data nobody needs afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="yabam-postgres-"))
-    server = EmbeddedPostgres(folder / "data", durable=False)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def core_process(
-    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CoreService]:
-    """A Core that all tests of a worker share."""
-    database = asyncio.run(make_database(postgres_server))
-    service = CoreService.start(database, tmp_path_factory.mktemp("core"), ROOMY)
-    yield service
-    service.stop()
 
 
 @pytest.fixture
@@ -74,12 +45,3 @@ async def db(core: CoreService) -> AsyncIterator[asyncpg.Connection[asyncpg.Reco
 def database(postgres_server: EmbeddedPostgres) -> str:
     """A fresh, empty database; its URL."""
     return asyncio.run(make_database(postgres_server))
-
-
-async def make_database(server: EmbeddedPostgres) -> str:
-    """Make a database; its URL."""
-    name = f"t{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(server.url)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    return server.url.rpartition("/")[0] + f"/{name}"

@@ -45,8 +45,8 @@ class CoreService:
         return cls(database, stack, client)
 
     def stop(self) -> None:
-        """Stop it."""
-        self.stack.core.stop()
+        """End it, at once: nobody waits for what it still does."""
+        self.stack.core.kill()
 
     @property
     def tickets(self) -> TicketKeys:

@@ -11,16 +11,14 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Stack
 from tests.integration.conftest import (
     core,
-    core_process,
     database,
     db,
-    make_database,
-    postgres_server,
 )
 from tests.integration.event_server.conftest import client
+from tests.parts import make_database
 from tests.security.installation import installed
 
-__all__ = ["client", "core", "core_process", "database", "db", "postgres_server"]
+__all__ = ["client", "core", "database", "db"]
 
 
 @pytest.fixture(scope="session")

@@ -38,9 +38,9 @@ def installed(
             stack.start()
             yield stack
         finally:
-            stack.stop()
+            stack.kill()
     finally:
-        broker.stop()
+        broker.kill()
 
 
 def log_lines(stack: Stack) -> list[str]:

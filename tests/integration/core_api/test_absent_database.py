@@ -15,8 +15,8 @@ from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import NEEDED_REVISION, check_database, open_pool
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
-from tests.integration.conftest import make_database
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
+from tests.parts import make_database
 
 pytestmark = pytest.mark.xdist_group("core-absent-database")
 
@@ -49,6 +49,14 @@ async def until_ready(client: httpx.AsyncClient, status: int = 200) -> httpx.Res
             await asyncio.sleep(0.05)
 
 
+async def until_refused(client: httpx.AsyncClient, reason: str) -> httpx.Response:
+    """Return once `/readyz` gives this reason; a session that was just cut has another first."""
+    async with asyncio.timeout(60):
+        while reason not in (await until_ready(client, 503)).text:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return await client.get("/readyz")
+
+
 def check_unavailable(answer: httpx.Response, reason: str) -> None:
     problem = decode_problem(answer.content)
     assert problem is not None, answer.text
@@ -77,7 +85,7 @@ async def test_a_read_only_database_is_waited_for(core: CoreService, who: str) -
     await admin.execute(f"ALTER {who} {name} SET default_transaction_read_only = on")
     try:
         await cut(admin)
-        check_unavailable(await until_ready(core.client, 503), "read-only")
+        check_unavailable(await until_refused(core.client, "read-only"), "read-only")
         placed = await core.client.post("/v1/orders", json=an_order(store), headers=owner)
         check_unavailable(placed, "read-only")
         # What a sync leaves behind cannot be stored: it must end nothing.

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
-from tests.integration.conftest import make_database
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
+from tests.parts import make_database
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from core_api.orders.service import OrderService
 from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import open_pool
 from deploy.local.postgres import EmbeddedPostgres
-from tests.integration.conftest import make_database
 from tests.integration.core_api.hammer import (
     ORDERS_EACH,
     OWNER,
@@ -26,6 +25,7 @@ from tests.integration.core_api.hammer import (
     Sequences,
     hammer,
 )
+from tests.parts import make_database
 
 ONE = ["hot"]
 MANY = [f"s{n}" for n in range(20)]

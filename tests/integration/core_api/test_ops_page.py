@@ -18,8 +18,8 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
-from tests.integration.conftest import make_database
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
+from tests.parts import make_database
 
 PATH = "/v1/ops/stream"
 NODES_KEY = {"nodes": "n" * 32}
@@ -69,7 +69,7 @@ def everything(
             stack.start()
             yield stack
         finally:
-            stack.stop()
+            stack.kill()
 
 
 class Watching:
@@ -252,7 +252,7 @@ class TestTheEnd:
             assert json.loads(event.data)["reason"] == "drain"
             await stopping
         finally:
-            stack.core.stop()
+            stack.core.kill()
 
 
 async def problem(stack: Stack, headers: dict[str, str]) -> tuple[int, str]:

@@ -14,9 +14,9 @@ import pytest
 from client_sdk.contract.problem import decode_problem
 from client_sdk.contract.sync import decode_sync
 from deploy.local.postgres import EmbeddedPostgres
-from tests.integration.conftest import make_database
 from tests.integration.core_api.hammer import Connection
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
+from tests.parts import make_database
 
 POOL = 4
 AT_ONCE = 20

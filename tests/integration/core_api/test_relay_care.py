@@ -16,7 +16,6 @@ from core_api.receipts.alarm import ReceiptAlarm
 from core_api.relay.leases import plan_leases
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
-from tests.integration.conftest import make_database
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     all_arrive,
@@ -27,6 +26,7 @@ from tests.integration.core_api.relaying import (
     until_empty,
     until_true,
 )
+from tests.parts import make_database
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool

@@ -17,9 +17,9 @@ import pytest
 from client_sdk.contract.problem import decode_problem
 from client_sdk.contract.sync import decode_sync
 from deploy.local.postgres import EmbeddedPostgres
-from tests.integration.conftest import make_database
 from tests.integration.core_api.following import Database, Follower, open_orders
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
+from tests.parts import make_database
 
 STORES = 6
 FOLLOWERS_EACH = 4
