@@ -125,11 +125,11 @@ def _round(target: Target, seed: int, failing: list[bytes]) -> int:
     return tried
 
 
-def keep(target: Target, data: bytes) -> Path:
-    """Put an input into the corpus; the suite runs it from now on."""
-    path = target.folder / f"found-{hashlib.sha256(data).hexdigest()[:12]}"
-    path.write_bytes(data)
-    return path
+def keep(target: Target, data: bytes) -> str:
+    """Put an input into the corpus; its name there."""
+    name = f"found-{hashlib.sha256(data).hexdigest()[:12]}"
+    target.keep(name, data)
+    return name
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """What is fuzzed: each target takes bytes, and raises if what they are put to does not hold.
 
-Every target takes bytes, so that an input of any of them is a file, and a failing one can be kept.
+Every target takes bytes, so that an input of any of them is a line of a file, and a failing one can
+be kept.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +30,19 @@ class Target:
     """What a mutation may put in, beside single bytes."""
 
     @property
-    def folder(self) -> Path:
-        """Its corpus: one input per file."""
-        return CORPUS / self.name
+    def file(self) -> Path:
+        """Its corpus: one input per line, as `name = b"..."`."""
+        return CORPUS / f"{self.name}.txt"
 
     def seeds(self) -> dict[str, bytes]:
-        """The corpus by file name."""
-        return {path.name: path.read_bytes() for path in sorted(self.folder.iterdir())}
+        """The corpus by the inputs' names."""
+        lines = (line.partition(" = ") for line in self.file.read_text("ascii").splitlines())
+        return {name: ast.literal_eval(text) for name, _, text in lines}
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Put an input into the corpus; the suite runs it from now on."""
+        with self.file.open("a", encoding="ascii") as file:
+            file.write(f"{name} = {data!r}\n")
 
 
 _NAMES: Final = (b"store:", b"table:", b"/", b"@", b",", b"9" * 19, b"\xd9\xa1", b"%", b"-1", b" ")

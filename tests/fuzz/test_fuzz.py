@@ -38,7 +38,7 @@ def test_a_short_run_of_new_inputs_finds_no_fault(name: str) -> None:
 
 
 def test_each_target_has_a_corpus_and_each_corpus_a_target() -> None:
-    assert {folder.name for folder in CORPUS.iterdir()} == set(TARGETS)
+    assert {file.stem for file in CORPUS.iterdir()} == set(TARGETS)
     assert all(len(target.seeds()) >= 3 for target in TARGETS.values())
 
 
