@@ -105,6 +105,10 @@ async def connected(server: Running, tls: ssl.SSLContext | None = None) -> Async
         writer.close()
 
 
+NO_HEARTBEATS = {"events_heartbeat_s": 300.0}
+"""For who reads chunk by chunk: the first may come at any moment."""
+
+
 def end_all(server: Running) -> None:
     # By the server's own clock: by another, the time for the last words would be over already.
     server.server.streams.end_all("timeout", time.monotonic())
@@ -112,7 +116,7 @@ def end_all(server: Running) -> None:
 
 class TestOneConnection:
     async def test_serves_streams_and_the_application_in_turn(self, start: Start) -> None:
-        server = await start()
+        server = await start(**NO_HEARTBEATS)
         ticket = server.ticket({A: 0})
         async with connected(server) as client:
             for _ in range(3):
@@ -159,7 +163,7 @@ class TestOneConnection:
         assert {a.slug for a in answers} == {"bad-ticket"}
 
     async def test_what_comes_during_a_stream_is_answered_after_it(self, start: Start) -> None:
-        server = await start()
+        server = await start(**NO_HEARTBEATS)
         async with connected(server) as client:
             client.follow(server.ticket({A: 0}))
             await client.begin()
@@ -198,7 +202,7 @@ class TestOneConnection:
             assert (await client.answer()).body == b'{"status":"ok"}'
 
     async def test_close_is_heard(self, start: Start) -> None:
-        server = await start()
+        server = await start(**NO_HEARTBEATS)
         async with connected(server) as client:
             client.follow(server.ticket({A: 0}), "connection: close")
             await client.begin()
@@ -268,7 +272,7 @@ class TestOneConnection:
 class TestBothPathsSayTheSame:
     async def test_in_all_heads(self, start: Start, push_path: str) -> None:
         """Each path is held against the same text, so against the other."""
-        server = await start(cors_origins=["https://ours"])
+        server = await start(**NO_HEARTBEATS, cors_origins=["https://ours"])
         vary = {"vary": "Origin"}
         expose = vary | {"access-control-expose-headers": "retry-after"}
         ours = expose | {"access-control-allow-origin": "https://ours"}
@@ -368,7 +372,7 @@ class TestTheEdge:
             assert await client.at_end()
 
     async def test_no_more_than_so_much_waits_behind_a_stream(self, start: Start) -> None:
-        server = await start()
+        server = await start(**NO_HEARTBEATS)
         async with connected(server) as client:
             client.follow(server.ticket({A: 0}))
             await client.begin()
