@@ -34,7 +34,7 @@ class Page:
     @property
     def size(self) -> int:
         """About how many bytes its events have."""
-        return sum(len(body) for _, body in self.events)
+        return sum([len(body) for _, body in self.events]) if self.events else 0
 
 
 class SnapshotQuery(NamedTuple):

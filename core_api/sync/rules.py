@@ -155,13 +155,16 @@ def is_snapshot_short(query: SnapshotQuery, opened: OpenOrders) -> bool:
     return opened.cut and len(opened.ids) < query.most
 
 
-def fitting_pages(pages: Sequence[Page], room: int) -> list[Page]:
+def fitting_pages(pages: Sequence[Page], room: int) -> Sequence[Page]:
     """The pages that fit an answer together, the smallest first; the others are left for the next.
 
     Each channel is read at least one event of, which is more than there is room for where many
     channels have large ones.
     """
-    kept = _fitting([page.size for page in pages], room)
+    sizes = [page.size for page in pages]
+    if sum(sizes) <= room:
+        return pages
+    kept = _fitting(sizes, room)
     return [p if n in kept else dataclasses.replace(p, events=()) for n, p in enumerate(pages)]
 
 

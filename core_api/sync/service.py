@@ -176,7 +176,7 @@ class FetchSync:
 
     async def _pages_of(
         self, caller: Caller, request: SyncRequest, deadline: float
-    ) -> tuple[Moment, list[Page]]:
+    ) -> tuple[Moment, Sequence[Page]]:
         """The pages, from a read that many share; a large answer has one of its own."""
         asked = request.queries()
         moment, pages = await self._pages.ask(asked, deadline)
