@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.parts import core_process, postgres_server
 
@@ -19,3 +20,7 @@ structlog.configure(
         ),
     ]
 )
+
+# Hypothesis times each example, and the making of it: on a busy machine that says nothing of ours.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
