@@ -69,7 +69,7 @@ def token_keys(keys: dict[str, str], kid: str) -> TokenKeys:
 
 
 def _node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
-    """What signs for the nodes; it only signs: Core verifies by its own ring alone."""
+    """The keys that sign tokens for the nodes. Core verifies only by its own ring."""
     return next((token_keys({k: s}, k) for k, s in settings.ops_nodes_key.items()), own)
 
 

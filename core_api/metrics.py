@@ -105,7 +105,7 @@ class CoreMetrics:
         self.resets.labels(reason).inc()
 
     def devices_seen(self, modes: Mapping[str, int]) -> None:
-        """So many devices were seen lately in each mode; none in those that are left out."""
+        """Set the number of devices seen lately in each mode; modes that are left out have none."""
         for mode in get_args(DeviceMode):
             self.devices.labels(mode).set(modes.get(mode, 0))
 
@@ -114,7 +114,7 @@ class CoreMetrics:
         self.divergences.inc(channels)
 
     def watch_locks(self, aside: Callable[[], int]) -> None:
-        """Ask this for the number of writes that wait for a lock."""
+        """Read the number of writes that wait for a lock from this function."""
         self._aside.set_function(aside)
 
     def task_runs(self, name: str) -> None:

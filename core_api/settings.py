@@ -240,7 +240,8 @@ class KafkaSettings(BaseSettings):
     events_topic: str = Field("order-events", description="The topic that event servers read")
     inbound_topic: str = Field("orders.inbound", description="The topic that producers write")
     alerts_topic: str = Field(
-        "store-alerts", description="Where orders are told of that reach nobody"
+        "store-alerts",
+        description="Topic for receipt alerts: orders that nobody has received or accepted",
     )
     inbound_dlq_topic: str = Field(
         "orders.inbound.dlq", description="Where commands go that cannot be applied"

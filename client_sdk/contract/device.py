@@ -37,7 +37,7 @@ class DeviceReport(Struct, frozen=True):
     device: str
     """Its name, unique within the store: a token of at most 64 characters."""
     mode: DeviceMode
-    """How it was fed before this sync."""
+    """How it received events before this sync."""
     pending: int
     """Events taken in and not handed to its user yet, over all its channels."""
     diverged: int = 0

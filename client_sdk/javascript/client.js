@@ -52,7 +52,7 @@ export class Client {
     this.#clock = clock;
   }
 
-  /** How it is fed: starting, live, polling, offline, closed or failed. */
+  /** How it receives events: starting, live, polling, offline, closed or failed. */
   get mode() {
     return this.#mode;
   }

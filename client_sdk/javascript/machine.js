@@ -115,7 +115,7 @@ export class Machine {
 }
 
 /**
- * How the client is fed, for a lamp: starting, live, polling, offline, closed or failed; `before`
+ * How the client receives events, for a lamp: starting, live, polling, offline, closed or failed; `before`
  * is the mode of the last time. As client_sdk/machine/status.py.
  */
 export function modeOf(machine, before) {

@@ -47,7 +47,7 @@ export class SyncState {
 
   /**
    * The book of the channel is wrong: it starts anew, or (heal is false) is only checked again
-   * later. Whether it starts anew by this.
+   * later. True if a restart of the channel is scheduled.
    */
   diverge(channel, heal) {
     if (this.#diverged.has(channel) || !this.positions.has(channel)) return false;

@@ -97,7 +97,7 @@ class SyncState:
     def diverge(self, channel: str, *, heal: bool) -> bool:
         """The book of the channel is wrong: it starts anew, or is only checked again later.
 
-        Whether it starts anew by this.
+        True if a restart of the channel is scheduled.
         """
         if channel in self._diverged or channel not in self.positions:
             return False

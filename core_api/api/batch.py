@@ -38,7 +38,7 @@ class Batch(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BatchResult(Struct, frozen=True):
-    """What became of one item: the order (status 201), or the problem."""
+    """The result of one item: the order (status 201), or the problem."""
 
     status: int
     order: msgspec.Raw | None = None

@@ -31,7 +31,7 @@ _PUSH_BUCKETS: Final = "yabam_events_push_seconds_bucket"
 
 @dataclass(frozen=True, slots=True)
 class ProcessReading:
-    """What one process told, or why it did not."""
+    """The metrics of one process, or why there are none."""
 
     node: str
     kind: Kind

@@ -97,7 +97,7 @@ class Sampler:
 
     @contextmanager
     def viewer(self) -> Iterator[None]:
-        """Count a viewer in, for as long as the block runs.
+        """Count a viewer for as long as the block runs.
 
         Raises:
             OverloadedError: there are as many as there may be.

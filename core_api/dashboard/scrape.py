@@ -40,7 +40,7 @@ _busiest: Final = msgspec.json.Decoder(_Busiest)
 
 
 class Scraper:
-    """Asks one process after the other, all at once.
+    """Reads the metrics of all processes at the same time.
 
     Args:
         nodes: their addresses.
@@ -62,7 +62,7 @@ class Scraper:
         self._addresses = addresses or resolved
 
     async def read(self) -> list[ProcessReading]:
-        """What each of them told, in the order of the addresses."""
+        """The metrics of each process, in the order of the addresses."""
         headers = {"authorization": f"Bearer {self._token()}"}
         found = await asyncio.gather(*(self._found(node) for node in self._nodes))
         nodes = [node for several in found for node in several][:MOST_NODES]

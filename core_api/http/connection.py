@@ -142,7 +142,7 @@ class Connection(HttpToolsProtocol):
                 return
 
     def _is_full(self) -> bool:
-        """Whether the application has all that it may be asked before it answers."""
+        """Whether the application has as many requests as it may have before it answers one."""
         return bool(self.pipeline) or (not self._in_body and self._is_answering())
 
     def _is_answering(self) -> bool:
@@ -163,7 +163,7 @@ class Connection(HttpToolsProtocol):
         self._feed(data)
 
     def _turn_away(self, refusal: Refusal) -> None:
-        """What came cannot be a request, and so nothing behind it can: answer, and close."""
+        """Answer a malformed request and close: what follows it cannot be a request either."""
         body = _problem_of(refusal)
         if not self._is_answering():
             self._refuse(refusal, body)

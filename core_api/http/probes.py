@@ -106,14 +106,14 @@ class OpsServer:
 
 
 class _Quiet(uvicorn.Server):
-    """Leaves the signals to the process, and goes on if its loop fails."""
+    """A server that leaves signals to the process and survives a failure of its loop."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def main_loop(self) -> None:
-        """Look after the connections until it is to stop."""
+        """Serve the connections until told to stop."""
         while not self.should_exit:
             try:
                 await super().main_loop()

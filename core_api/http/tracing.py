@@ -34,7 +34,7 @@ def trace_id_of(traceparent: bytes) -> str | None:
 
 @contextmanager
 def traced(headers: Sequence[tuple[str, bytes | None]]) -> Iterator[None]:
-    """Let the block's log lines tell the trace that the headers name, if they name one."""
+    """Add the trace id of the headers, if there is one, to all log lines of the block."""
     for name, value in headers:
         trace_id = trace_id_of(value) if name == TRACEPARENT and value else None
         if trace_id is not None:
@@ -45,7 +45,7 @@ def traced(headers: Sequence[tuple[str, bytes | None]]) -> Iterator[None]:
 
 
 class Tracing:
-    """ASGI middleware: the log lines of a request tell its trace."""
+    """ASGI middleware that adds the trace id to a request's log lines."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -119,7 +119,7 @@ class Applier:
 
     @property
     def trouble(self) -> str | None:
-        """What is being waited out now, if anything."""
+        """The fault that it waits for to end; None: it does not wait."""
         return self._trouble
 
     async def apply(self, records: Sequence[InboundRecord]) -> None:
@@ -227,7 +227,7 @@ class Applier:
 
 
 async def _really(action: Callable[[], Awaitable[_Result]]) -> _Result:
-    """The action's result.
+    """The result of the action.
 
     Raises:
         UnavailableError: a library has cancelled it, which is not to be taken for its end.
@@ -249,5 +249,5 @@ def _order_of(record: InboundRecord) -> str | None:
 
 
 def _first_line(error: Exception) -> str:
-    """Without what Postgres adds: that may quote the row."""
+    """The first line of an error: what Postgres adds to it may quote the row."""
     return str(error).partition("\n")[0]

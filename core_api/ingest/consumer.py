@@ -146,7 +146,7 @@ class Ingest:
 
     @property
     def healthy(self) -> bool:
-        """Whether the loop turns, or waits for something that it can name."""
+        """Whether the loop runs, or waits for a fault that it can name to end."""
         return self.trouble is not None or self._clock() - self._turned_at < 60.0
 
     @property

@@ -145,7 +145,7 @@ def decode_command(value: bytes | None) -> Command:
 def dead_letter_headers(
     record: InboundRecord, slug: str, detail: str
 ) -> list[tuple[str, bytes | None]]:
-    """The headers of a dead letter: the record's own, then why and whence.
+    """The headers of a dead letter: the record's own, then the reason and the origin.
 
     Ours come last, so that they win in a reader that keeps one value per name.
     """
@@ -161,7 +161,7 @@ def dead_letter_headers(
 
 
 def unread_letter(what: UnreadRecords, detail: str) -> tuple[InboundRecord, Headers]:
-    """The dead letter of what cannot be read: its bytes, with the headers that say why and whence.
+    """The dead letter of what cannot be read: its bytes, with the reason and the origin as headers.
 
     It has no key: that is somewhere in the bytes.
     """

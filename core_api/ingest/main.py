@@ -91,7 +91,7 @@ async def run_ingest(
 
 
 async def _until_left(ingest: Ingest, left: asyncio.Event) -> None:
-    """Ingest; once it was told to stop and has left, be still until cancelled."""
+    """Ingest until told to stop; then wait to be cancelled."""
     await ingest.run()
     left.set()
     await asyncio.Event().wait()

@@ -24,7 +24,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What Kafka will never take as it is, however often it is sent."""
+    """Messages that Kafka refuses for what they contain, however often they are sent."""
 
     count: int
     """How many of the partition's first messages were sent in one batch."""
@@ -33,7 +33,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What has become of the messages of each partition; one that failed otherwise is missing."""
+    """The result for each partition; one that failed for another reason is missing."""
 
     stored: dict[int, int] = field(default_factory=dict)
     """How many are stored for certain: always the first ones."""

@@ -89,7 +89,7 @@ class KafkaPublisher:
         return self._partitions
 
     async def open(self) -> None:
-        """Connect, and see to the topic; `publish` does it by itself when needed.
+        """Connect, and create or check the topic; `publish` does it by itself when needed.
 
         Raises:
             BrokerError: Kafka does not answer.
@@ -158,7 +158,7 @@ class KafkaPublisher:
         self._broken = not parts.keys() <= published.stored.keys()
 
     async def close(self) -> None:
-        """Let go of the producer, without waiting for what it has not delivered."""
+        """Close the producer without waiting for undelivered messages."""
         producer, self._producer = self._producer, None
         self._broken = False
         if producer is not None:
@@ -191,7 +191,7 @@ def _note(
 
 
 def lies_in_the_records(error: BaseException) -> bool:
-    """Whether a batch failed because of what is in it, so that it will fail again for ever."""
+    """Whether a batch failed because of its content, so that it would fail again each time."""
     return (
         isinstance(error, BrokerResponseError)
         and not error.retriable
@@ -218,7 +218,7 @@ def _requests(
 
 
 async def abandon(producer: AIOKafkaProducer, patience_s: float) -> None:
-    """Let go of a producer, without waiting for what it has not delivered."""
+    """Close a producer without waiting for undelivered messages."""
     # AIOKafkaProducer.stop() waits until all is delivered, which is for ever while Kafka is down,
     # and offers no other way to end; so the two parts it is made of are closed one by one.
     producer._closed = True

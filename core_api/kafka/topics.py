@@ -81,7 +81,7 @@ def inbound_topic(name: str, partitions: int) -> Topic:
 
 
 def alerts_topic(name: str) -> Topic:
-    """Where orders are told of that reach nobody."""
+    """The topic for receipt alerts."""
     return Topic(name, 1, configs={"retention.ms": str(7 * 24 * _HOUR_MS)})
 
 
@@ -145,7 +145,7 @@ def _will_do(name: str, wanted: str, found: str) -> bool:
 
 
 async def _name_differences(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
-    """Say in the log which settings of topics that were there already may do harm."""
+    """Log the settings of existing topics that may do harm."""
     for topic in topics:
         asked = ConfigResource(ConfigResourceType.TOPIC, topic.name, dict(topic.configs))
         (answer,) = await admin.describe_configs([asked])

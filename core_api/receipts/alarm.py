@@ -55,7 +55,7 @@ def message_of(one: Unreached, timestamp_ms: int) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class AlarmSettings:
-    """Where orders are told of that reach nobody, and when; times in seconds."""
+    """The alarm's topic, and its times in seconds."""
 
     topic: str
     unreceived_after_s: float

@@ -50,7 +50,7 @@ class Device(Struct, frozen=True):
     subject: str
     """Of the token that it syncs with."""
     mode: DeviceMode
-    """How it was fed before its last sync."""
+    """How it received events before its last sync."""
     last_seen: datetime
     cursor: str
     """The last event that it has applied."""

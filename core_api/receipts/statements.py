@@ -141,7 +141,7 @@ async def list_devices(pool: Pool, store_id: str, limit: int) -> list[Device]:
 
 
 async def trim_devices(pool: Pool, older_than_s: float, batch: int) -> int:
-    """Forget at most `batch` devices not seen for `older_than_s`; how many it were.
+    """Delete at most `batch` devices not seen for `older_than_s`. Returns the number.
 
     Raises:
         UnavailableError: Postgres does not answer.

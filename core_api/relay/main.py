@@ -103,7 +103,7 @@ async def run_relay(
 
 
 async def _until_left(relay: Relay, left: asyncio.Event) -> None:
-    """Relay; once it was told to stop and has left, be still until cancelled."""
+    """Relay until told to stop; then wait to be cancelled."""
     await relay.run()
     left.set()
     await asyncio.Event().wait()

@@ -217,7 +217,7 @@ class Outbox:
         return OutboxReading(rows[0][0], rows[0][1], age, shards)
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
-        """Delete published rows of shards whose lease is still ours; how many it were."""
+        """Delete published rows of shards whose lease is still ours. Returns the number."""
         with _errors():
             tag = await self._pool.execute(
                 _DELETE, self._relay_id, list(fences), list(fences.values()), ids, epoch
@@ -227,7 +227,7 @@ class Outbox:
     async def set_aside(
         self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
     ) -> int:
-        """Keep rows that cannot be published apart, with the reasons; how many it were."""
+        """Keep apart the rows that cannot be published, with the reasons. Returns the number."""
         with _errors():
             tag = await self._pool.execute(
                 _SET_ASIDE,

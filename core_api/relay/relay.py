@@ -302,7 +302,7 @@ class Relay:
         self._metrics.outbox_age.set(depth.age_s)
 
     async def _give_back(self) -> None:
-        """Release what is more than our share; between two turns nothing of it is under way."""
+        """Release shards beyond our share, between two cycles, while nothing is under way."""
         surplus = {s: self._held[s].fence for s in self._surplus if s in self._held}
         self._surplus = ()
         if surplus:

@@ -32,7 +32,7 @@ async def list_all(database_url: str) -> list[str]:
 
 
 async def retry(database_url: str, ids: Sequence[int]) -> int:
-    """Put these back into the outbox; how many it were.
+    """Put these back into the outbox. Returns the number put back.
 
     Raises:
         UnavailableError: Postgres does not answer.

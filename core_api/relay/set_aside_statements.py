@@ -54,7 +54,7 @@ async def list_set_aside(pool: Pool, limit: int) -> list[SetAside]:
 
 
 async def retry_set_aside(pool: Pool, ids: Sequence[int]) -> int:
-    """Put these back into the outbox; how many it were.
+    """Put these back into the outbox. Returns the number put back.
 
     Raises:
         UnavailableError: Postgres does not answer.

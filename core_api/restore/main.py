@@ -63,7 +63,7 @@ async def look_for_restore(settings: RestoreSettings) -> list[str]:
 def lifetime_guard(
     pool: Pool, bootstrap: str, topic: str, begun: Callable[[], None]
 ) -> LifetimeGuard:
-    """What a relay finds out by itself."""
+    """The guard of a relay, which begins new epochs by itself."""
 
     async def lineage() -> Lineage:
         async with _of(pool) as connection:

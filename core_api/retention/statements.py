@@ -56,7 +56,7 @@ DELETE FROM idempotency_keys WHERE (subject, key) IN (
 
 
 async def trim_log_round(pool: Pool, older_than_s: float, batch: int = _BATCH) -> int:
-    """Forget all events older than `older_than_s`, `batch` at a time; how many it were.
+    """Delete all events older than `older_than_s`, `batch` at a time. Returns the number deleted.
 
     Left for the next round are channels that are being written to and events that are still to be
     published. A client whose cursor is below a channel's floor is answered with a reset and a
@@ -75,7 +75,7 @@ async def trim_log_round(pool: Pool, older_than_s: float, batch: int = _BATCH) -
 
 
 async def trim_log(pool: Pool, older_than_s: float, batch: int) -> int:
-    """Forget about `batch` of those events; how many it were.
+    """Delete about `batch` of those events. Returns the number deleted.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -93,7 +93,7 @@ async def _trim_log(
 
 
 async def trim_keys(pool: Pool, older_than_s: float, batch: int) -> int:
-    """Forget at most `batch` idempotency keys older than `older_than_s`; how many it were.
+    """Delete at most `batch` idempotency keys older than `older_than_s`. Returns the number.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -24,7 +24,7 @@ _TRIM_BATCH: Final = 1000
 _TRIM_EVERY_S: Final = 60.0
 
 Trim = Callable[[Pool, float, int], Awaitable[int]]
-"""Removes at most so many rows that are older than so many seconds; how many it were."""
+"""Removes at most so many rows that are older than so many seconds, and returns the number."""
 
 
 async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: str) -> None:
@@ -42,7 +42,7 @@ async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: 
 
 
 async def announce(pool: Pool) -> None:
-    """Say in the log, once, that there is a database to serve; then there is nothing more to do."""
+    """Log once that the database is ready."""
     await wait_until_ready(lambda: check_database(pool), "waiting_for_database")
     _log.info("core_ready")
     await asyncio.Event().wait()

@@ -30,7 +30,7 @@ _ORDERS_AT_ONCE: Final = 50
 
 
 class ContentFiller:
-    """One channel after the other, in the order in which they were handed in.
+    """Fills in one channel after the other, in the order of the requests.
 
     Args:
         pool: the database.

@@ -70,7 +70,7 @@ async def read_unknown(pool: Pool, channel: Channel) -> Unknown | None:
 
 
 async def correct(pool: Pool, channel: Channel, seen: Unknown, digest: int) -> bool:
-    """Set right what was seen, whose digest should have been this; whether it could be.
+    """Store the right digest for the state that was seen; False if that has changed since.
 
     Raises:
         UnavailableError: Postgres does not answer.

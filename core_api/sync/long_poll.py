@@ -21,7 +21,7 @@ class _Waiter:
 
 
 class Tail:
-    """Keeps the waiters, and wakes them.
+    """The requests that wait for events, and who wakes them.
 
     Args:
         moved: tells which channels have gone past the seqs given for them.
@@ -86,7 +86,7 @@ class Tail:
                     waiter.future.set_result(None)
 
     def stop(self) -> None:
-        """Let all go, and let nobody wait from now on: the process is about to end."""
+        """Wake all waiters and let nobody wait from now on: the process is about to end."""
         self.stopping = True
         self.wake(list(self._waiters))
 

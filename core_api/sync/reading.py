@@ -116,7 +116,7 @@ async def read_pages(pool: Pool, queries: Sequence[PageQuery]) -> tuple[Moment, 
 
 
 def pages_of(rows: Sequence[Row]) -> tuple[Moment, list[Page]]:
-    """What the rows of `PAGES` say."""
+    """The pages in the rows that `PAGES` returns."""
     pages = [
         Page(
             row[2] or 0,

@@ -41,7 +41,7 @@ _PARAMETERS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPage:
-    """Which page of a snapshot that was begun: the one after this order's.
+    """A further page of a snapshot: the one after this order.
 
     On the wire it is `{channel}@{head}~{order id}~{epoch}`, opaque to clients. It is not signed:
     whoever makes one up may read that channel's orders anyway, or gets nothing.

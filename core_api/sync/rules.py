@@ -30,7 +30,7 @@ _BEFORE_ALL: Final = UUID(int=0)
 def reset_reason(
     after: int | None, epoch: str | None, moment: Moment, page: Page
 ) -> ResetReason | None:
-    """Why the client's state cannot be carried on from its cursor; None if it can."""
+    """Why the client must start anew; None if it can continue from its cursor."""
     if after is None:
         return "first_sync"
     if epoch is not None and epoch != moment.epoch:
@@ -81,7 +81,7 @@ class ChannelAnswer:
 
 
 def page_of(channel: str, after: int, page: Page) -> ChannelAnswer:
-    """The events that go on exactly after the cursor."""
+    """The events that follow the cursor without a gap."""
     seq = page.events[-1][0] if page.events else after
     events = [msgspec.Raw(event_json(channel, s, body).encode()) for s, body in page.events]
     wire = _Channel(
@@ -104,7 +104,7 @@ def snapshot_of(channel: str, reason: ResetReason, opened: OpenOrders, epoch: st
 
 
 def void_reason(page: SnapshotPage, moment: Moment, opened: OpenOrders) -> ResetReason | None:
-    """Why a snapshot that was begun cannot be gone on with; None if it can.
+    """Why a paged snapshot cannot continue; None if it can.
 
     The events after its head must be there still: they bring what changes between its pages.
     """
@@ -169,7 +169,7 @@ def fitting_pages(pages: Sequence[Page], room: int) -> Sequence[Page]:
 
 
 def fitting_snapshots(opened: Sequence[OpenOrders], room: int) -> list[OpenOrders]:
-    """The same of snapshots' pages: one without orders is gone on with from the first order."""
+    """The same for pages of snapshots: one without orders continues from the first order."""
     kept = _fitting([page.size for page in opened], room)
     return [
         o if n in kept else dataclasses.replace(o, orders=(), ids=(), cut=True)

@@ -48,7 +48,7 @@ _SNAPSHOTS_PER_QUERY: Final = 50
 
 
 class Answered(NamedTuple):
-    """An answer, and what it rests on."""
+    """An answer, and the state it was made from."""
 
     body: bytes
     epoch: str

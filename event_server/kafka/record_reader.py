@@ -309,7 +309,7 @@ class RecordReader:
 
 
 def _epoch_and_ids(headers: Headers) -> tuple[str, tuple[str, ...]]:
-    """What can be read of an event whose record could not be taken."""
+    """The epoch and the event ids of a damaged record, as far as they can be read."""
     try:
         record = decode_record(b"", [*headers, ("omitted", b"1")])
     except RecordError:

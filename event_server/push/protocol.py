@@ -184,7 +184,7 @@ class Connection(Requests):
     # Answers --------------------------------------------------------------------------------
 
     def turn_away(self, detail: str) -> None:
-        """What came cannot be a request, and so nothing behind it can: answer, and close."""
+        """Answer a malformed request and close: what follows it cannot be a request either."""
         self.asked = None
         if self.is_answering():
             self.transport.pause_reading()

@@ -88,7 +88,7 @@ class Requests(HttpToolsProtocol):
         raise NotImplementedError
 
     def turn_away(self, detail: str) -> None:
-        """What came cannot be a request, and so nothing behind it can: answer, and close."""
+        """Answer a malformed request and close: what follows it cannot be a request either."""
         raise NotImplementedError
 
     def is_answering(self) -> bool:
@@ -216,7 +216,7 @@ class Requests(HttpToolsProtocol):
                 return
 
     def _is_full(self) -> bool:
-        """Whether the application has all that it may be asked before it answers."""
+        """Whether the application has as many requests as it may have before it answers one."""
         if not self._application:
             return False
         return bool(self.pipeline) or (not self._in_body and self.is_answering())

@@ -146,7 +146,7 @@ def _decoded(text: str) -> str:
 
 
 def refuse_body(content_length: str, transfer_encoding: str) -> None:
-    """Hold a request's framing headers (empty: there is none) against a body.
+    """Reject a request that has a body, by its framing headers (empty: there is none).
 
     Raises:
         RefusedError: it has one.

@@ -204,7 +204,7 @@ class _Batch:
             yield LeftOut(before + 1, last, reason, self._data, last_time)
 
     def _whole(self, reason: str, last: int | None = None) -> LeftOut:
-        """The batch as one, when its head cannot be believed.
+        """The batch as one unreadable piece, when its head cannot be trusted.
 
         Args:
             reason: why.

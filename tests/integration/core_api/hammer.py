@@ -201,7 +201,7 @@ async def _write_many(write: Write, chance: random.Random, stores: Sequence[str]
 
 
 async def _kill_at_random(url: str, chance: random.Random, done: asyncio.Event) -> int:
-    """Cut a writer's connection now and then, whatever it does; how many it were."""
+    """Cut a writer's connection now and then, whatever it does. Returns the number of cuts."""
     connection = await asyncpg.connect(url)
     killed = 0
     while not done.is_set():

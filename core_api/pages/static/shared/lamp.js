@@ -1,4 +1,4 @@
-// The lamp: how the page is fed, and when it was last certain to show everything.
+// The lamp: how the page receives events, and when it was last certain to show everything.
 
 import { setText } from "./dom.js";
 import { clockTime } from "./format.js";
