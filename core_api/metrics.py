@@ -130,7 +130,7 @@ class CoreMetrics:
         self.problems.labels(slug).inc()
 
     def exposition(self) -> bytes:
-        """All of it as text."""
+        """All metrics in the text format."""
         return generate_latest(self.registry)
 
     def middleware(self, app: ASGIApp) -> ASGIApp:

@@ -42,7 +42,7 @@ _DEAD_PEER_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class EventServer:
-    """All parts of one process but what feeds it."""
+    """All parts of one process except its source."""
 
     settings: EventSettings
     frames: Frames
@@ -52,7 +52,7 @@ class EventServer:
 
 
 def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> EventServer:
-    """Put the parts together, as the settings want them."""
+    """Build the parts from the settings."""
     on_edge = settings.events_push_path == "edge"
     frames = Frames(as_chunk if on_edge else as_text)
     rings = Rings(settings.events_ring_events, settings.events_ring_bytes)
@@ -186,7 +186,7 @@ class BrokenSubscribers:
 
 
 def kafka_source(server: EventServer) -> KafkaSource:
-    """What feeds the server."""
+    """The server's source: Kafka."""
     settings, streams = server.settings, server.streams
 
     def lost(missing: bool) -> None:

@@ -63,7 +63,7 @@ class EventMetrics(Collector):
         self._registry.register(self)
 
     def count_sessions(self, sessions: Callable[[], int]) -> None:
-        """Where to read how often reading from Kafka was begun."""
+        """Read the number of reading sessions from this function."""
         self._sessions = sessions
 
     def task_restarted(self, task: str) -> None:
@@ -71,15 +71,15 @@ class EventMetrics(Collector):
         self.restarts[task] += 1
 
     def exposition(self) -> bytes:
-        """All of it as text."""
+        """All metrics in the text format."""
         return generate_latest(self._registry)
 
     def describe(self) -> Iterator[Family]:
-        """Nothing in advance: names are fixed in `collect`."""
+        """Nothing: the names are known only in `collect`."""
         return iter(())
 
     def collect(self) -> Iterator[Family]:
-        """The state of this moment."""
+        """The metrics as they are now."""
         yield from self._streams_now()
         yield from self._log_now()
         yield from self._health_now()

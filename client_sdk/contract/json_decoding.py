@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def decode(decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) -> T:
-    """What the decoder makes of it.
+    """Decode with this decoder.
 
     Raises:
         msgspec.DecodeError: not JSON in UTF-8, nested without end, or (as its subclass

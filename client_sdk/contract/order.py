@@ -125,7 +125,7 @@ class OrderEvent(Struct, frozen=True):
 
 
 class EventContent(Struct, frozen=True):
-    """An event once more, its order as the text that it came as."""
+    """An event with its order as the text that was received."""
 
     data: msgspec.Raw
 

@@ -89,7 +89,7 @@ class _ChannelContent(Struct, frozen=True):
 
 
 class _Content(Struct, frozen=True):
-    """An answer once more, its orders as the texts that they came as."""
+    """An answer with its orders as the texts that were received."""
 
     channels: list[_ChannelContent]
 

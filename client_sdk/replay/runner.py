@@ -91,7 +91,7 @@ async def replay(
 
 
 async def live(item: Planned, producer: OrderProducer) -> int:
-    """One order from its placing to its end; how many events that made."""
+    """Take one order from its placing to its end. Returns the number of events."""
     order = await producer.place(
         item.store_id,
         item.order.items,

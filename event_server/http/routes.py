@@ -86,7 +86,7 @@ class EventApi:
         return app
 
     async def stream(self, request: Request) -> Response:
-        """GET /v1/stream. No await stands between the judgement and the opening."""
+        """GET /v1/stream. It judges and opens without an await in between."""
         headers = request.headers
         refuse_body(headers.get("content-length", ""), headers.get("transfer-encoding", ""))
         asked = parse_request(request.scope["query_string"], headers.get("last-event-id", ""))
@@ -126,7 +126,7 @@ class EventApi:
 
 
 class CheckedHead:
-    """ASGI middleware: a request whose head breaks the rules is answered, and nothing behind it."""
+    """ASGI middleware that refuses requests whose head breaks the rules, and closes."""
 
     def __init__(self, app: ASGIApp, metrics: EventMetrics) -> None:
         self._app = app

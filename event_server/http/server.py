@@ -23,7 +23,7 @@ _BACKLOG = 65_535
 
 
 def give_up_on_dead_peers(listener: socket.socket, after_s: float) -> None:
-    """Let the kernel cut connections whose peer has taken nothing for so long (Linux)."""
+    """Let the kernel close connections whose peer reads nothing for `after_s` seconds."""
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Accepted sockets inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(after_s * 1000))

@@ -50,7 +50,7 @@ so long: a session that is given up has to warm up from the start, and would be 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What is read, and how far back."""
+    """What to read from Kafka, and how far back."""
 
     bootstrap: str
     topic: str
@@ -161,7 +161,7 @@ class KafkaSource:
             await stop_consumer(consumer, _STOP_WITHIN_S)
 
     async def _find_topic(self, consumer: AIOKafkaConsumer) -> None:
-        """Wait for the topic (the relay makes it) and hold its partitions against the settings."""
+        """Wait for the topic, which the relay makes; compare its partitions with the settings."""
         topic = self._where.topic
         told = False
         # The list of all topics is asked for: asking for one by name may create it, wrongly.
@@ -290,7 +290,7 @@ class KafkaSource:
         owed: dict[TopicPartition, int],
         now: float,
     ) -> None:
-        """Hold the session against the brokers. `owed`: the ends that the last check found.
+        """Compare the session with the brokers. `owed`: the ends that the last check found.
 
         Raises:
             LogReplacedError: the log ends before what was read already.
@@ -326,7 +326,7 @@ class KafkaSource:
 
 
 def _time_of(record: ReadRecord) -> float:
-    """Seconds since the Unix epoch; 0: nobody knows."""
+    """Seconds since the Unix epoch; 0: not known."""
     if isinstance(record, LeftOut):
         return (record.timestamp_ms or 0) / 1000
     return record.timestamp / 1000

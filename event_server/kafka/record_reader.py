@@ -241,7 +241,7 @@ class RecordReader:
         return min(time, self._believable)
 
     def _break_off_at(self, partition: int, time: float) -> None:
-        """Break off where a record of that time stands."""
+        """Break off at a record of that time."""
         if time > self._believable:
             # Nothing is known of the database's clock yet.
             self._reaches[partition].unsure = True
@@ -265,7 +265,7 @@ class RecordReader:
             raise RecordError(str(error)) from error
 
     def _learn(self, record: OrderRecord) -> None:
-        """Hold a type that has not come before against the rules of a frame."""
+        """Check a type that is new against the rules of a frame."""
         if not record.type.startswith(EVENT_PREFIX):
             # Beside these stand hello, heartbeat, sync-required and bye, which only we may say.
             reason = f"the type {record.type!a} is none of an order's events"

@@ -44,7 +44,7 @@ class QueueSubscriber:
         self._ended = False
 
     def send(self, frame: bytes) -> None:
-        """Queue a frame; over the limit nothing but the last frame is taken any more."""
+        """Queue a frame; once over the limit, only the last frame is taken."""
         if self._ended or self._full:
             return
         if self.backlog and self.backlog + len(frame) > self._max_bytes:

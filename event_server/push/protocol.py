@@ -102,13 +102,13 @@ class Connection(Requests):
             self.wait(data)
 
     def pause_writing(self) -> None:
-        """More waits to be written than may."""
+        """The write buffer is full."""
         super().pause_writing()
         if self._stream is not None:
             self._stream.fill_up()
 
     def resume_writing(self) -> None:
-        """What waited has been written."""
+        """The write buffer has room again."""
         super().resume_writing()
         if self._stream is None:
             self.go_on()
@@ -123,14 +123,14 @@ class Connection(Requests):
             super().shutdown()
 
     def go_on(self) -> None:
-        """What was under way has been answered: take up what waits, if it may be answered."""
+        """The last request is answered: continue with what waits, if that may be answered."""
         if self._stream is None:
             super().go_on()
 
     # Streams --------------------------------------------------------------------------------
 
     def serve(self) -> None:
-        """Answer the request for a stream, when what came before it has been answered."""
+        """Answer the request for a stream, once the requests before it are answered."""
         asked = self.asked
         if asked is None or self.write_paused or self.is_answering():
             return

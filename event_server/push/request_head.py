@@ -19,7 +19,7 @@ _HOST: Final = re.compile(
 
 
 def check_head(version: str, hosts: Sequence[bytes]) -> None:
-    """Hold a request's version (`1.1`) and its Host headers against the rules.
+    """Check a request's version (`1.1`) and its Host headers.
 
     Raises:
         RefusedError: they break one; nothing behind such a request can be trusted either.

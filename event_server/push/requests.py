@@ -48,7 +48,7 @@ class Asked(Struct, frozen=True):
 
 
 class Requests(HttpToolsProtocol):
-    """A connection's requests. What has no slot is uvicorn's, and there only for an application.
+    """A connection's requests. Attributes without a slot are uvicorn's.
 
     A subclass answers: `asked` is set, and `serve` called, for each request for the stream.
     """
@@ -84,7 +84,7 @@ class Requests(HttpToolsProtocol):
     # For the subclass -----------------------------------------------------------------------
 
     def serve(self) -> None:
-        """Answer `asked`, if nothing hinders it."""
+        """Answer `asked`, unless the connection is closing."""
         raise NotImplementedError
 
     def turn_away(self, detail: str) -> None:
@@ -98,7 +98,7 @@ class Requests(HttpToolsProtocol):
         return bool(self.pipeline) or not getattr(self.cycle, "response_complete", True)
 
     def forget_requests(self) -> None:
-        """Drop all that is only needed to take and to answer requests, but not what waits."""
+        """Drop the state of requests, but not the bytes that wait."""
         self._url, self._head, self._tail = b"", list[tuple[bytes, bytes]](), b""
         self.parser = None  # type: ignore[assignment]
         if self._application:
@@ -106,7 +106,7 @@ class Requests(HttpToolsProtocol):
             self.__dict__.clear()
 
     def go_on(self) -> None:
-        """What was under way has been answered: take up what waits, if it may be answered."""
+        """The last request is answered: continue with what waits, if that may be answered."""
         if self.write_paused or self.transport.is_closing():
             return
         if self.asked is not None:
@@ -154,13 +154,13 @@ class Requests(HttpToolsProtocol):
             self.wait(data)
 
     def pause_writing(self) -> None:
-        """More waits to be written than may."""
+        """The write buffer is full."""
         self.write_paused = True
         if self._application:
             super().pause_writing()
 
     def resume_writing(self) -> None:
-        """What waited has been written."""
+        """The write buffer has room again."""
         self.write_paused = False
         if self._application:
             super().resume_writing()

@@ -88,7 +88,7 @@ class EdgeStream:
         self.send = _ignore
 
     def fill_up(self) -> None:
-        """More waits than may: nothing but the last frame is taken any more."""
+        """The buffer is over its limit: from now on only the last frame is taken."""
         if not self.ended:
             self.send = _ignore
             self._owner.loop.call_soon(self._owner.too_slow, self)

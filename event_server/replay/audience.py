@@ -37,7 +37,7 @@ Ended = Callable[[Subscriber], None]
 
 
 class Claim(NamedTuple):
-    """Where a client stands in a channel, and what vouches for it."""
+    """A client's position in a channel, and the proof of it."""
 
     position: int
     """The last seq that it has."""
@@ -48,7 +48,7 @@ class Claim(NamedTuple):
 
 
 class Ahead:
-    """Who stands ahead of a channel's head, until the watermark has passed its sync."""
+    """Subscribers ahead of a channel's head, until the watermark has passed their sync."""
 
     def __init__(self) -> None:
         self._claims: dict[tuple[Subscriber, str], Claim] = {}
@@ -60,7 +60,7 @@ class Ahead:
         self._next_due = min(self._next_due, claim.issued_at + MARGIN_S)
 
     def due(self, watermark: float | None) -> list[tuple[Subscriber, str, Claim]]:
-        """Take out those whose channel's head must have come up to them by now."""
+        """Take out those whose channel's head must have reached them by now."""
         if watermark is None or watermark < self._next_due:
             return []
         due = [
@@ -92,7 +92,7 @@ class Audience:
     def advance(
         self, seq: int
     ) -> tuple[list[Subscriber], list[tuple[Subscriber, Claim]], list[Subscriber]]:
-        """The channel has come to `seq`: whoever is pending and stands there now is live.
+        """The channel has reached `seq`: pending subscribers at that position are live now.
 
         Returns:
             Of those that were pending: who needs this very event, who is still ahead, and who has
@@ -114,7 +114,7 @@ class Audience:
 
 
 def head_of(ring: Ring | None, audience: Audience | None) -> int | None:
-    """The newest seq that came, as far as anybody still knows it."""
+    """The newest seq that came, as far as it is still known."""
     if ring is not None:
         return ring.head
     return audience.head if audience is not None and audience.live else None
@@ -123,7 +123,7 @@ def head_of(ring: Ring | None, audience: Audience | None) -> int | None:
 def covers(
     claim: Claim, ring: Ring | None, audience: Audience | None, watermark: float | None
 ) -> bool:
-    """Whether all that the channel has beyond the claim is at hand or yet to come.
+    """Whether all events after the claimed position are in the ring or yet to come.
 
     The ticket must be as young as the rings reach back.
     """
@@ -141,7 +141,7 @@ def covers(
 
 
 def is_disproved(claim: Claim, head: int, watermark: float | None) -> bool:
-    """Whether the channel, which stands at `head`, cannot have come as far as the claim says.
+    """Whether the channel, whose head is `head`, cannot have reached the claimed position.
 
     A ticket vouches for its own cursor and for no more. It vouches for what has not arrived here
     only until all that was committed before its sync must have arrived.

@@ -41,7 +41,7 @@ def as_chunk(frame: bytes) -> bytes:
 
 
 def joined(chunks: bytes) -> bytes:
-    """What stands in whole chunks: for HTTP/1.0, which knows none."""
+    """The content of whole chunks, for HTTP/1.0, which has no chunks."""
     parts: list[bytes] = []
     at = 0
     while at < len(chunks):
