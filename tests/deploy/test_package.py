@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
+CHANGELOG = ROOT / "CHANGELOG.md"
 OF_HTTPX_AND_MSGSPEC = {
     "anyio", "certifi", "h11", "httpcore", "httpx", "idna", "msgspec", "typing-extensions",
 }  # fmt: skip
@@ -35,6 +38,11 @@ def run(*command: str | Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_the_version_is_the_newest_that_the_changelog_tells_of() -> None:
+    told = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", CHANGELOG.read_text(), re.M)
+    assert told[0] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 @pytest.fixture(scope="module")
