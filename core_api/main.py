@@ -32,7 +32,6 @@ from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
-from core_api.receipts.alarm import AlarmSettings
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.statements import list_devices, store_sightings, trim_devices
 from core_api.relay.main import run_relay
@@ -187,22 +186,12 @@ async def run_relay_process(settings: RelaySettings, listener: socket.socket) ->
     )
     try:
         await run_relay(
+            settings,
             pool=pool,
-            database_url=settings.database_url,
-            bootstrap=settings.kafka,
-            topic=settings.events_topic,
-            partitions=settings.partitions,
             relay_id=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
             stop=stop_signal(),
-            watch=AlarmSettings(
-                settings.alerts_topic,
-                settings.unreceived_after_s,
-                settings.unaccepted_after_s,
-                settings.reach_every_s,
-            ),
-            lease_ttl_s=settings.relay_lease_s,
         )
     finally:
         pool.terminate()

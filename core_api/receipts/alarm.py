@@ -55,9 +55,8 @@ def message_of(one: Unreached, timestamp_ms: int) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class AlarmSettings:
-    """The alarm's topic, and its times in seconds."""
+    """The alarm's times, in seconds."""
 
-    topic: str
     unreceived_after_s: float
     unaccepted_after_s: float
     every_s: float

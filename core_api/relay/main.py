@@ -26,61 +26,55 @@ from server_common.supervision import Supervisor
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
+    from core_api.settings import RelaySettings
 
 _LEAVE_WITHIN_S: Final = 30.0
 
 
 async def run_relay(
+    settings: RelaySettings,
     *,
     pool: Pool,
-    database_url: str,
-    bootstrap: str,
-    topic: str,
-    partitions: int,
     relay_id: str,
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
-    watch: AlarmSettings,
-    lease_ttl_s: float = 5.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Relay until `stop` is set.
 
     Args:
+        settings: its settings; each is read here, where the part that it is for is made.
         pool: the database; two connections are enough.
-        database_url: for the connection that listens for hints.
-        bootstrap: Kafka, as `host:port[,host:port]`.
-        topic: where events go; made if it is missing.
-        partitions: how many shards the outbox and partitions the topic has.
         relay_id: a name that no other process has, not even this one's next start.
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
-        watch: where and when to tell of orders that reach nobody.
-        lease_ttl_s: how long a dead relay's shards stand still at most.
         clock: seconds that only go forward.
     """
+    bootstrap, topic, partitions = settings.kafka, settings.events_topic, settings.partitions
     registry = CollectorRegistry()
     metrics = RelayMetrics(registry)
     publisher = KafkaPublisher(
         bootstrap, events_topic(topic, partitions), rebuilt=metrics.rebuilds.inc
     )
     relay = Relay(
-        Outbox(pool, relay_id, lease_ttl_s),
+        Outbox(pool, relay_id, settings.relay_lease_s),
         publisher,
         lifetime_guard(pool, bootstrap, topic, metrics.epochs.inc),
         relay_id=relay_id,
         partitions=partitions,
-        lease_ttl_s=lease_ttl_s,
+        lease_ttl_s=settings.relay_lease_s,
         clock=clock,
         metrics=metrics,
     )
     reach = ReceiptAlarm(
         pool,
-        KafkaPublisher(bootstrap, alerts_topic(watch.topic)),
+        KafkaPublisher(bootstrap, alerts_topic(settings.alerts_topic)),
         AlarmMetrics(registry),
-        watch,
+        AlarmSettings(
+            settings.unreceived_after_s, settings.unaccepted_after_s, settings.reach_every_s
+        ),
         lambda: int(time.time() * 1000),
     )
     left = asyncio.Event()
@@ -89,7 +83,7 @@ async def run_relay(
     server = OpsServer(app, listener)
     server.start()
     tasks.start("relay", lambda: _until_left(relay, left))
-    tasks.start("hints", Hints(pool, database_url, relay.hint).listen, essential=False)
+    tasks.start("hints", Hints(pool, settings.database_url, relay.hint).listen, essential=False)
     tasks.start("reach", reach.run)
     try:
         await stop.wait()

@@ -19,8 +19,8 @@ from core_api.ids import order_id
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS
 from core_api.orders.lifecycle import NewItem, PlaceOrder
 from core_api.orders.service import OrderService
-from core_api.receipts.alarm import AlarmSettings
 from core_api.relay.main import run_relay
+from core_api.settings import RelaySettings
 from server_common.event_records import (
     OmittedRecord,
     OrderRecord,
@@ -54,17 +54,12 @@ async def started(
     stop = asyncio.Event()
     running = asyncio.create_task(
         run_relay(
-            watch=AlarmSettings(alerts, 180.0, 300.0, every_s),
+            relay_settings(url, bootstrap, topic, ttl_s, alerts, every_s, partitions),
             pool=pool,
-            database_url=url,
-            bootstrap=bootstrap,
-            topic=topic,
-            partitions=partitions,
             relay_id=relay_id,
             verify=lambda _: PRODUCER,
             listener=bind("127.0.0.1", 0, "none"),
             stop=stop,
-            lease_ttl_s=ttl_s,
         )
     )
     try:
@@ -72,6 +67,29 @@ async def started(
     finally:
         stop.set()
         await running
+
+
+def relay_settings(
+    url: str,
+    bootstrap: str,
+    topic: str,
+    ttl_s: float,
+    alerts: str = "store-alerts",
+    every_s: float = 3600.0,
+    partitions: int = PARTITIONS,
+) -> RelaySettings:
+    return RelaySettings.model_construct(
+        **{name: field.default for name, field in RelaySettings.model_fields.items()}
+        | {
+            "database_url": url,
+            "kafka": bootstrap,
+            "events_topic": topic,
+            "alerts_topic": alerts,
+            "partitions": partitions,
+            "relay_lease_s": ttl_s,
+            "reach_every_s": every_s,
+        }
+    )
 
 
 def commands(pool: Pool) -> OrderService:

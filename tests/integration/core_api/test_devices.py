@@ -216,7 +216,7 @@ async def watching(
     """A watch over this database; times in seconds."""
     publisher = KafkaPublisher(bootstrap, alerts_topic(f"{topic}.alerts"))
     metrics = AlarmMetrics(CollectorRegistry())
-    settings = AlarmSettings(f"{topic}.alerts", received, accepted, 1.0)
+    settings = AlarmSettings(received, accepted, 1.0)
     try:
         yield ReceiptAlarm(pool, publisher, metrics, settings, lambda: 1_700_000_000_000)
     finally:
