@@ -21,6 +21,7 @@ from client_sdk.contract.text import is_order_id
 from client_sdk.contract.text import shown as quoted
 from core_api.access.callers import Caller
 from core_api.errors import (
+    BadRequestError,
     ConflictError,
     ImpossibleTransitionError,
     NotFoundError,
@@ -30,7 +31,7 @@ from core_api.orders import permissions as access
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
 from core_api.orders.answers import Written, again, answer_body, claim_of, visible
 from core_api.orders.channel_entries import LogWrite, Views, compose
-from core_api.orders.idempotency import Idempotency, request_hash
+from core_api.orders.idempotency import Idempotency, Kept, request_hash
 from core_api.orders.lanes import Lanes
 from core_api.orders.lifecycle import (
     ChangeOrder,
@@ -122,7 +123,14 @@ class OrderService:
         )
         write = compose(made, None)
         body = answer_body(caller, write)
-        outcome = await self._write(write, claim_of(idempotency, digest, 201, body))
+        try:
+            outcome = await self._write(write, claim_of(idempotency, digest, 201, body))
+        except BadRequestError:
+            # A Core of before, with another limit, may have taken it.
+            kept = await self._kept(idempotency)
+            if kept is None:
+                raise
+            return again(kept, digest)
         if outcome is WriteOutcome.KEY_TAKEN:
             return await self._replay(idempotency, digest)
         return self._done(write, 201, body)
@@ -231,11 +239,17 @@ class OrderService:
         return self._done(write, 200, body) if outcome is WriteOutcome.WRITTEN else None
 
     async def _replay(self, idempotency: Idempotency | None, digest: bytes) -> Written:
-        if idempotency is not None:
-            _, kept = await read_order(self._pool, None, idempotency.subject, idempotency.key)
-            if kept is not None:
-                return again(kept, digest)
+        kept = await self._kept(idempotency)
+        if kept is not None:
+            return again(kept, digest)
         raise ConflictError("the Idempotency-Key was taken and forgotten meanwhile: try again")
+
+    async def _kept(self, idempotency: Idempotency | None) -> Kept | None:
+        """The answer that is kept under the key."""
+        if idempotency is None:
+            return None
+        _, kept = await read_order(self._pool, None, idempotency.subject, idempotency.key)
+        return kept
 
     def _done(self, write: LogWrite, status: int, body: str) -> Written:
         self._committed([entry.channel for entry in write.entries])
