@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core_api.access.callers import Caller
@@ -24,7 +26,7 @@ async def test_an_order_that_is_too_large_by_now_gets_its_first_answer_once_more
     orders = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     first = await orders.place(OWNER, ORDER, KEY)
     monkeypatch.setattr(admission, "MAX_ORDER_BYTES", 300)
-    assert await orders.place(OWNER, ORDER, KEY) == first
+    assert await orders.place(OWNER, ORDER, KEY) == replace(first, replayed=True)
     for key in (None, Idempotency("owner-1", "another")):
         with pytest.raises(BadRequestError):
             await orders.place(OWNER, ORDER, key)
