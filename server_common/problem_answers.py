@@ -18,7 +18,7 @@ def headers_of(value: Problem) -> dict[str, str]:
     headers = {"cache-control": "no-store"}
     if value.retry_after is not None:
         headers["retry-after"] = str(math.ceil(value.retry_after))
-    if value.status == 401:
+    if value.slug == "unauthorized":
         headers["www-authenticate"] = 'Bearer realm="yabam"'
     return headers
 

@@ -99,7 +99,7 @@ class ModelCore:
     @property
     def epoch(self) -> str:
         """The epoch's name; sorts by time."""
-        return f"E{self.truth.epoch:05d}"
+        return f"0E{self.truth.epoch:05d}"
 
     def commit(self, now: float) -> None:
         """Place an order, or take one a step further."""
