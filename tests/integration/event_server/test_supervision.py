@@ -35,8 +35,9 @@ async def test_the_timer_that_fails_starts_again_and_no_stream_ends(
     turn, failures = Streams.turn, iter([KilledError("the timer")])
 
     def fail_once(streams: Streams, now: float) -> None:
-        for failure in failures:
-            raise failure
+        if streams is me.server.streams:  # a fuzzed server may run in a thread of this process
+            for failure in failures:
+                raise failure
         turn(streams, now)
 
     async with following(client, me, me.ticket({"store:1": 0})) as stream:
