@@ -31,7 +31,7 @@ async def restarted(server: EventServer, task: str) -> None:
 async def test_the_timer_that_fails_starts_again_and_no_stream_ends(
     start: Start, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    me = await start()
+    me = await start(events_degraded_after_s=60.0, events_heartbeat_s=1.0)
     turn, failures = Streams.turn, iter([KilledError("the timer")])
 
     def fail_once(streams: Streams, now: float) -> None:
