@@ -91,11 +91,15 @@ def _register_db(parser: argparse.ArgumentParser) -> None:
 
 
 def _register_token(parser: argparse.ArgumentParser) -> None:
-    who = parser.add_mutually_exclusive_group(required=True)
+    who = parser.add_mutually_exclusive_group()
     who.add_argument("--owner", metavar="STORE", action="append", help="an owner of this store")
     who.add_argument("--producer", metavar="STORE", action="append", help="a producer for it")
     who.add_argument("--table", metavar="STORE/TABLE", help="the guest's device at this table")
+    who.add_argument("--device", metavar="STORE/DEVICE", help="a printer, a bell, a lamp")
     who.add_argument("--ops", action="store_true", help="who runs the system: reads all")
+    parser.add_argument(
+        "--brand", help="the brand that it belongs to; alone: who keeps the brand's menu"
+    )
     parser.add_argument("--subject", help="whom the token names (default: made from the role)")
     parser.add_argument("--lifetime", default="30d", help="such as 15m, 12h or 30d (default 30d)")
     parser.epilog = "For --owner and --producer, '*' stands for every store."
@@ -194,19 +198,36 @@ def _holder(args: argparse.Namespace) -> Caller:
 
 def _named(args: argparse.Namespace) -> Caller:
     try:
+        if args.brand is not None:
+            parse_channel(f"brand:{args.brand}")
         if args.table:
             table = parse_channel(f"table:{args.table}")
-            return Caller(args.subject or str(table), "table", table=table)
+            return Caller(args.subject or str(table), "table", table=table, brand=args.brand)
+        if args.device:
+            device = parse_channel(f"device:{args.device}")
+            return Caller(args.subject or str(device), "device", brand=args.brand, device=device)
         if args.ops:
             return Caller(args.subject or "ops", "ops")
         stores = args.owner or args.producer
+        if not stores:
+            return _keeper(args)
         for store in stores:
             if store != EVERY_STORE:
                 parse_channel(f"store:{store}")
     except ChannelError as error:
         raise SettingsError(str(error)) from error
     role: Role = "owner" if args.owner else "producer"
-    return Caller(args.subject or f"{role}-{'-'.join(stores)}", role, frozenset(stores))
+    subject = args.subject or f"{role}-{'-'.join(stores)}"
+    return Caller(subject, role, frozenset(stores), brand=args.brand)
+
+
+def _keeper(args: argparse.Namespace) -> Caller:
+    """Who keeps a brand's documents."""
+    if args.brand is None:
+        raise SettingsError(
+            "say whose token it is: --owner, --producer, --table, --device, --ops or --brand"
+        )
+    return Caller(args.subject or f"brand-{args.brand}", "brand", brand=args.brand)
 
 
 def _lifetime(text: str) -> int:

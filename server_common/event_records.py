@@ -1,7 +1,9 @@
 """Kafka records of `order-events`: what the relay writes and every event server reads.
 
-An order record carries one order event in all its channels. The key is the store id, so both
-channels keep their order in one partition. The headers hold all that is needed to route and frame
+An event record carries one event in all its channels. The key is the store id, so that all
+channels of a store keep their order in one partition. An event of a channel that belongs to no
+store (`brand`, `global`) has no key, and a copy of it goes to every partition: a reader of several
+drops what it has by seq. The headers hold all that is needed to route and frame
 it: `type`, `ids` (event ids joined by commas), `occurred_at` and `epoch`. The value holds one line
 of JSON per id, in the same order: an event server forwards a line without ever parsing it.
 
@@ -31,7 +33,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from client_sdk.contract.channel import parse_event_id
+from client_sdk.contract.channel import Channel, parse_event_id
 from client_sdk.contract.errors import CursorError, DamagedRecordError, RecordError
 
 Headers = Sequence[tuple[str, bytes]]
@@ -216,6 +218,12 @@ def split_ids(ids: Iterable[str]) -> list[tuple[str, int]]:
 def partition_of(store_id: str, partitions: int) -> int:
     """The partition of a store's records: Kafka's default partitioner over the key."""
     return (_murmur2(store_id.encode()) & 0x7FFFFFFF) % partitions
+
+
+def partition_of_channel(channel: Channel, partitions: int) -> int | None:
+    """The partition of a channel's records; None: its events reach every partition."""
+    store_id = channel.store_id
+    return None if store_id is None else partition_of(store_id, partitions)
 
 
 def _murmur2(data: bytes) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from client_sdk.contract.channel import Channel
-from server_common.event_records import partition_of
+from server_common.event_records import partition_of_channel
 
 
 class StreamNodes:
@@ -44,8 +44,8 @@ class StreamNodes:
     def url_for(self, channels: Iterable[Channel]) -> str | None:
         """A server that carries all of these channels; None: each carries only some.
 
-        A store and its tables always share a partition.
+        All channels of a store share a partition; one that belongs to no store is in each.
         """
-        wanted = {partition_of(channel.store_id, self._partitions) for channel in channels}
+        wanted = {partition_of_channel(channel, self._partitions) for channel in channels} - {None}
         fitting = [url for url, carried in self._carriers.items() if wanted <= carried]
         return self._choose(fitting) if fitting else None

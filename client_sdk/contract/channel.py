@@ -1,6 +1,7 @@
 """Channels and event ids: the names by which a client follows an ordered log.
 
-`store:{store_id}` is the owner's channel, `table:{store_id}/{table_id}` the guest's. An event id is
+`KINDS` is the table of all kinds of channels. `store:{store}` is the owner's channel of orders,
+`table:{store}/{table}` the guest's; the others carry documents (`docs/state.md`). An event id is
 `{channel}@{seq}`. Ids are 1 to 64 characters of `A-Z a-z 0-9 _ . -`, so that no separator of a
 channel, an event id or a cursor can stand inside one.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from client_sdk.contract.errors import ChannelError, CursorError
 from client_sdk.contract.text import DIGITS_PATTERN, ID_PATTERN, number_of, shown
@@ -17,12 +18,50 @@ from client_sdk.contract.text import DIGITS_PATTERN, ID_PATTERN, number_of, show
 MAX_SEQ: Final = 2**63 - 1
 """The largest seq: what a signed 64-bit integer holds."""
 
-CHANNEL_PATTERN: Final = rf"(?:store:{ID_PATTERN}|table:{ID_PATTERN}/{ID_PATTERN})"
+ChannelKind = Literal["store", "table", "public", "team", "party", "device", "brand", "global"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of channel."""
+
+    ids: tuple[str, ...]
+    """What its name holds behind the colon, joined by a slash; none: the kind is the whole name."""
+    carries: Literal["orders", "documents"]
+
+    @property
+    def is_of_a_store(self) -> bool:
+        """Whether its first id is a store's. Else its events reach every partition."""
+        return self.ids[:1] == ("store",)
+
+    def form(self, kind: str) -> str:
+        """How a name of this kind is written."""
+        return f"{kind}:{'/'.join(f'{{{name}}}' for name in self.ids)}" if self.ids else kind
+
+
+KINDS: Final[dict[ChannelKind, Kind]] = {
+    "store": Kind(("store",), "orders"),
+    "table": Kind(("store", "table"), "orders"),
+    "public": Kind(("store",), "documents"),
+    "team": Kind(("store",), "documents"),
+    "party": Kind(("store", "table"), "documents"),
+    "device": Kind(("store", "device"), "documents"),
+    "brand": Kind(("brand",), "documents"),
+    "global": Kind((), "documents"),
+}
+
+
+def _pattern(kind: ChannelKind) -> str:
+    ids = "/".join([ID_PATTERN] * len(KINDS[kind].ids))
+    return f"{kind}:{ids}" if ids else kind
+
+
+CHANNEL_PATTERN: Final = f"(?:{'|'.join(map(_pattern, KINDS))})"
 
 NAME_FORM: Final = rf"^{ID_PATTERN}$(?!\n)"
 """An id or an epoch, for msgspec, which searches instead of matching the whole text."""
 
-_CHANNEL: Final = re.compile(rf"(?:(store):({ID_PATTERN})|(table):({ID_PATTERN})/({ID_PATTERN}))")
+_CHANNEL: Final = re.compile(CHANNEL_PATTERN)
 _EVENT_ID: Final = re.compile(rf"({CHANNEL_PATTERN})@({DIGITS_PATTERN})")
 
 
@@ -30,14 +69,31 @@ _EVENT_ID: Final = re.compile(rf"({CHANNEL_PATTERN})@({DIGITS_PATTERN})")
 class Channel:
     """A parsed channel name; ``str()`` gives the name back."""
 
-    kind: Literal["store", "table"]
-    store_id: str
-    table_id: str | None = None
+    kind: ChannelKind
+    root: str = ""
+    """Its first id: of the store or the brand; empty: it has none."""
+    part: str | None = None
+    """Its second id: of the table or the device."""
 
     def __str__(self) -> str:
-        if self.table_id is None:
-            return f"store:{self.store_id}"
-        return f"table:{self.store_id}/{self.table_id}"
+        if self.part is not None:
+            return f"{self.kind}:{self.root}/{self.part}"
+        return f"{self.kind}:{self.root}" if self.root else self.kind
+
+    @property
+    def store_id(self) -> str | None:
+        """The store that it belongs to; None: its events reach every partition."""
+        return self.root if KINDS[self.kind].is_of_a_store else None
+
+    @property
+    def table_id(self) -> str | None:
+        """The table that it belongs to, if it does to one."""
+        return self.part if self.kind in ("table", "party") else None
+
+    @property
+    def carries(self) -> Literal["orders", "documents"]:
+        """What its events are about."""
+        return KINDS[self.kind].carries
 
 
 def parse_channel(text: str) -> Channel:
@@ -46,15 +102,22 @@ def parse_channel(text: str) -> Channel:
     Raises:
         ChannelError: the text is not a channel name.
     """
-    match = _CHANNEL.fullmatch(text)
-    if match is None:
+    if _CHANNEL.fullmatch(text) is None:
+        forms = [kind.form(name) for name, kind in KINDS.items()]
         raise ChannelError(
-            f"{shown(text)} is not a channel: write store:{{store_id}} or "
-            "table:{store_id}/{table_id}, each id 1 to 64 of A-Z a-z 0-9 _ . -"
+            f"{shown(text)} is not a channel: write {', '.join(forms[:-1])} or {forms[-1]}, "
+            "each id 1 to 64 of A-Z a-z 0-9 _ . -"
         )
-    if match[1]:
-        return Channel("store", match[2])
-    return Channel("table", match[4], match[5])
+    name, _, ids = text.partition(":")
+    root, _, part = ids.partition("/")
+    kind: ChannelKind = next(one for one in get_args(ChannelKind) if one == name)
+    return Channel(kind, root, part or None)
+
+
+def carries_documents(channel: str) -> bool:
+    """Whether the channel of that name carries documents; False: orders, or it is no channel."""
+    kind = KINDS.get(channel.partition(":")[0])  # type: ignore[call-overload]
+    return kind is not None and kind.carries == "documents"
 
 
 def parse_seq(text: str) -> int:

@@ -33,7 +33,7 @@ MAX_SUBJECT_CHARS: Final = MAX_SUBJECT
 _ID: Final = "x" * 64
 _SEQ: Final = 2**63 - 1
 
-LONGEST_CHANNEL: Final = f"table:{_ID}/{_ID}"
+LONGEST_CHANNEL: Final = f"device:{_ID}/{_ID}"
 """A channel's name of the greatest length."""
 
 LONGEST_CURSOR_BYTES_EACH: Final = len(f"{LONGEST_CHANNEL}@{_SEQ},")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from client_sdk.contract.channel import Channel
 
-Role = Literal["owner", "table", "producer", "ops"]
+Role = Literal["owner", "table", "producer", "ops", "brand", "device"]
 EVERY_STORE = "*"
 
 
@@ -20,7 +20,11 @@ class Caller:
     stores: frozenset[str] = frozenset()
     """The stores of an owner or a producer; `*` stands for all."""
     table: Channel | None = None
-    """The channel of a table."""
+    """The orders' channel of a table."""
+    brand: str | None = None
+    """The brand that it belongs to, whatever its role."""
+    device: Channel | None = None
+    """The channel of a device."""
 
     def has_store(self, store_id: str) -> bool:
         """Whether an owner's or a producer's token names the store."""

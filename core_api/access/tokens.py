@@ -28,6 +28,8 @@ class _Claims(Struct, frozen=True):
     exp: int
     stores: list[str] = []
     table: str | None = None
+    brand: str | None = None
+    device: str | None = None
 
 
 class TokenKeys:
@@ -69,6 +71,10 @@ class TokenKeys:
             claims["stores"] = sorted(caller.stores)
         if caller.table is not None:
             claims["table"] = str(caller.table).removeprefix("table:")
+        if caller.device is not None:
+            claims["device"] = str(caller.device).removeprefix("device:")
+        if caller.brand is not None:
+            claims["brand"] = caller.brand
         key = self._keys[self._signing_kid]
         return jwt.encode(claims, key, _ALGORITHM, {"kid": self._signing_kid})
 
@@ -126,8 +132,17 @@ def _caller(claims: _Claims) -> Caller:
         raise ValueError("the subject is not of the grammar")
     if not all(store == EVERY_STORE or is_id(store) for store in claims.stores):
         raise ValueError("a store is not of the grammar")
-    return Caller(claims.sub, claims.role, frozenset(claims.stores), _table(claims))
+    if claims.brand is not None and not is_id(claims.brand):
+        raise ValueError("the brand is not of the grammar")
+    return Caller(
+        claims.sub,
+        claims.role,
+        frozenset(claims.stores),
+        _channel("table", claims.table),
+        claims.brand,
+        _channel("device", claims.device),
+    )
 
 
-def _table(claims: _Claims) -> Channel | None:
-    return parse_channel(f"table:{claims.table}") if claims.table is not None else None
+def _channel(kind: str, ids: str | None) -> Channel | None:
+    return parse_channel(f"{kind}:{ids}") if ids is not None else None

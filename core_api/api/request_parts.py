@@ -54,7 +54,7 @@ def store_of(request: Request) -> str:
         BadRequestError: it is malformed.
     """
     try:
-        return parse_channel(f"store:{request.path_params['id']}").store_id
+        return parse_channel(f"store:{request.path_params['id']}").root
     except ChannelError as error:
         raise BadRequestError(str(error), "bad-channel") from error
 

@@ -16,17 +16,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from client_sdk.contract.channel import Channel, event_id
+from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import EMPTY, content_hash, hash_of, order_hash
 from client_sdk.contract.order import Order
+from core_api.event_log.lines import one_line
 from core_api.orders.lifecycle import OrderChange, table_view
-
-# In UTF-8 no character's bytes stand inside another's, and such characters stand only in strings.
-_LINE_ENDS: Final = (
-    (b"\xe2\x80\xa8", b"\\u2028"),
-    (b"\xe2\x80\xa9", b"\\u2029"),
-    (b"\xc2\x85", b"\\u0085"),
-)
 
 _MOST_KNOWN: Final = 4096
 _LONGEST_KNOWN: Final = 2048
@@ -102,19 +96,6 @@ def compose(change: OrderChange, before: Views | None) -> LogWrite:
         entries.append(Entry(name, _body(change, table), delta, content))
     entries.sort(key=lambda entry: entry.channel)
     return LogWrite(change, owner_text, len(owner), text, tuple(entries))
-
-
-def one_line(view: bytes) -> bytes:
-    """The same JSON without U+2028, U+2029 and U+0085, which some readers take for line ends."""
-    for raw, escaped in _LINE_ENDS:
-        if raw in view:
-            view = view.replace(raw, escaped)
-    return view
-
-
-def event_json(channel: str, seq: int, body: str) -> str:
-    """The whole event of a log row; the relay's statement builds the same text in SQL."""
-    return f'{{"id":"{event_id(channel, seq)}","seq":{seq},{body}'
 
 
 def _body(change: OrderChange, view: bytes) -> str:

@@ -7,6 +7,8 @@
   cancel or change one of them while it is `placed` |
 | producer | place, cancel, change and read orders of its stores; no sync |
 | ops | read anything; write nothing |
+
+Who may follow a channel stands in `core_api/access/reach.py`.
 """
 
 from __future__ import annotations
@@ -16,21 +18,6 @@ from client_sdk.contract.order import Order
 from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError, NotFoundError
 from core_api.orders.lifecycle import Target
-
-
-def check_sync(caller: Caller, channel: Channel) -> None:
-    """Whether the caller may follow the channel.
-
-    Raises:
-        ForbiddenError: it may not.
-    """
-    allowed = (
-        caller.role == "ops"
-        or (caller.role == "owner" and caller.has_store(channel.store_id))
-        or (caller.role == "table" and caller.table == channel)
-    )
-    if not allowed:
-        raise ForbiddenError(f"this token does not permit following {channel}")
 
 
 def check_devices(caller: Caller, store_id: str) -> None:

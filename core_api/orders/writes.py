@@ -22,6 +22,8 @@ class WriteOutcome(Enum):
     STORE_FULL = "store"
     SUBJECT_FULL = "subject"
     """There is no room for more open orders."""
+    RULES_CHANGED = "rules-changed"
+    """The store's rules are not those that the command was decided on."""
 
     @property
     def scope(self) -> Scope | None:
@@ -54,6 +56,8 @@ class Write:
     rows: LogWrite
     shard: int
     claim: KeyClaim | None
+    rules: int | None = None
+    """The number of the store's rules that it was decided on; None: it obeys none."""
 
     @property
     def order_id(self) -> str:

@@ -22,6 +22,7 @@ from uuid import UUID
 import asyncpg
 
 from core_api.errors import UnavailableError
+from core_api.event_log.append import append_orders
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits
 from core_api.orders.open_counts import count_open
 from core_api.orders.writes import Write, WriteOutcome
@@ -38,11 +39,11 @@ WITH asked AS (
         $1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
         $8::text[], $9::text[], $10::timestamptz[], $11::text[], $12::text[], $13::text[],
         $14::int[], $15::bool[], $16::text[], $17::text[], $18::bytea[], $19::int[], $20::text[],
-        $32::text[]
+        $32::text[], $33::bigint[]
     ) WITH ORDINALITY AS a(
         id, version, store_id, table_id, status, currency, total, note, reference, at,
         owner_view, table_view, type, shard, new_items, subject, key, request_hash, answer_status,
-        answer, placed_by, place
+        answer, placed_by, rules, place
     )
 ), locked AS (
     -- Row locks by primary key, sorted. The version is checked again once a lock is had: of two
@@ -157,48 +158,13 @@ WITH asked AS (
 ), events AS (
     SELECT e.channel, e.delta, e.content, e.body, g.id, g.version, g.type, g.at, g.shard,
            g.store_id, g.place, w.orders, w.bytes,
+           CASE WHEN e.channel LIKE 'store:%' THEN g.rules END AS rules,
            row_number() OVER (PARTITION BY e.channel ORDER BY g.place) AS nth
     FROM unnest($27::uuid[], $28::text[], $29::bigint[], $30::bit(128)[], $31::text[])
              AS e(order_id, channel, delta, content, body)
          JOIN granted g ON g.id = e.order_id
          JOIN growth w ON w.place = g.place AND w.channel = e.channel
-), heads AS (
-    -- Row locks on channel_heads by primary key, sorted. The content digest is true while
-    -- content_head is the head: a Core from before it leaves content_head behind.
-    INSERT INTO channel_heads AS h (channel, head, digest, content_head, content_digest,
-                                    open_orders, open_bytes, counted)
-    SELECT e.channel, count(*), bit_xor(e.delta), count(*), bit_xor(e.content),
-           sum(e.orders), sum(e.bytes), count(*)
-    FROM events e,
-         (SELECT count(*) FROM items) AS after_items,
-         (SELECT count(*) FROM updated) AS after_update
-    GROUP BY e.channel ORDER BY e.channel
-    ON CONFLICT (channel) DO UPDATE
-        SET head = h.head + excluded.head, digest = h.digest # excluded.digest,
-            content_head = h.content_head + excluded.content_head,
-            content_digest = h.content_digest # excluded.content_digest,
-            open_orders = h.open_orders + excluded.open_orders,
-            open_bytes = h.open_bytes + excluded.open_bytes,
-            -- A count that was not kept at the last head is no count, and stays none.
-            counted = h.counted + CASE WHEN h.counted = h.head THEN excluded.head ELSE 0 END
-    RETURNING h.channel, h.head, h.counted
-), numbered AS (
-    SELECT e.*, h.head - (count(*) OVER (PARTITION BY e.channel)) + e.nth AS seq
-    FROM events e JOIN heads h ON h.channel = e.channel
-), logged AS (
-    INSERT INTO channel_log (channel, seq, order_id, order_version, type, occurred_at, body)
-    SELECT channel, seq, id, version, type, at, body FROM numbered
-    RETURNING 1
-), queued AS (
-    -- The outbox's ids are given here, under the counter rows' locks: within a store they rise in
-    -- commit order. Sorted by place, so that they do within this statement too.
-    INSERT INTO outbox (shard, store_id, channels, seqs)
-    SELECT min(shard), min(store_id), array_agg(channel ORDER BY channel),
-           array_agg(seq ORDER BY channel)
-    FROM numbered, (SELECT count(*) FROM logged) AS after_log
-    GROUP BY place ORDER BY place
-    RETURNING 1
-)
+), {append}
 SELECT a.place - 1,
        CASE WHEN EXISTS (SELECT FROM granted g WHERE g.place = a.place) THEN 'written'
             WHEN EXISTS (SELECT FROM ready r WHERE r.place = a.place) THEN 'key-taken'
@@ -209,6 +175,13 @@ SELECT a.place - 1,
        (SELECT array_agg(channel) FROM heads WHERE counted <> head)
 FROM asked a, (SELECT count(*) FROM queued) AS after_all
 """
+
+
+_APPEND: Final = append_orders(
+    """,
+         (SELECT count(*) FROM items) AS after_items,
+         (SELECT count(*) FROM updated) AS after_update"""
+)
 
 
 async def write_batch(
@@ -228,6 +201,7 @@ async def write_batch(
         *_columns([row for write in writes for row in _item_rows(write)], 6),
         *_columns([row for write in writes for row in _event_rows(write)], 5),
         [write.rows.change.after.placed_by or None for write in writes],
+        [write.rules for write in writes],
     )
     rows = await _fetch(pool, _statement(limits), arguments)
     outcomes = [WriteOutcome.STALE] * len(writes)
@@ -243,7 +217,7 @@ async def write_batch(
 @cache
 def _statement(limits: OpenLimits) -> str:
     # As constants in the text the limits are known to the planner, and cost no parameters.
-    return _WRITE.format(**asdict(limits))
+    return _WRITE.format(append=_APPEND, **asdict(limits))
 
 
 async def _fetch(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -119,7 +120,7 @@ channel_heads = Table(
         BigInteger,
         nullable=False,
         server_default=text("0"),
-        comment="how many orders are open; true only while counted = head",
+        comment="how many orders are open, or documents there are; true only while counted = head",
     ),
     Column(
         "open_bytes",
@@ -135,7 +136,15 @@ channel_heads = Table(
         server_default=text("0"),
         comment="the head that open_orders and open_bytes were kept at",
     ),
-    CheckConstraint("head >= 1 AND floor >= 0 AND floor <= head", name="range"),
+    Column(
+        "rules",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="when the documents that orders of this store obey last changed, in microseconds; "
+        "0: never",
+    ),
+    CheckConstraint("head >= 0 AND floor >= 0 AND floor <= head", name="range"),
     # Every write updates this row in place; room on the page keeps the update off the index.
     postgresql_with={"fillfactor": "50"},
     comment="The counter row that makes a channel's seqs gapless and in commit order",
@@ -146,8 +155,13 @@ channel_log = Table(
     metadata,
     Column("channel", Text, primary_key=True),
     Column("seq", BigInteger, primary_key=True),
-    Column("order_id", Uuid, nullable=False),
+    Column("order_id", Uuid),
     Column("order_version", Integer, nullable=False),
+    Column(
+        "document_key",
+        Text,
+        comment="the key of the document that it is about; null: it is about an order",
+    ),
     Column("type", Text, nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("body", Text, nullable=False, comment="the event's JSON after its id and seq"),
@@ -160,7 +174,7 @@ outbox = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("shard", Integer, nullable=False, comment="the Kafka partition of the store"),
-    Column("store_id", Text, nullable=False),
+    Column("store_id", Text),
     Column("channels", ARRAY(Text), nullable=False),
     Column("seqs", ARRAY(BigInteger), nullable=False),
     Column(
@@ -175,7 +189,7 @@ outbox_set_aside = Table(
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("shard", Integer, nullable=False),
-    Column("store_id", Text, nullable=False),
+    Column("store_id", Text),
     Column("channels", ARRAY(Text), nullable=False),
     Column("seqs", ARRAY(BigInteger), nullable=False),
     Column("committed_after", DateTime(timezone=True), nullable=False),
@@ -261,4 +275,63 @@ unreached = Table(
         comment="when its record was published; null: not yet",
     ),
     comment="Orders that nobody has received or accepted in time",
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("schema", Integer, nullable=False),
+    Column("facts", Text, nullable=False, comment="its JSON but for the value"),
+    Column("value", Text, comment="as JSON; null: there is none (any more)"),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("ends_at", DateTime(timezone=True), comment="when it is deleted by itself"),
+    CheckConstraint("version >= 0", name="version"),
+    Index("ix_documents_ends_at", "ends_at", postgresql_where=text("ends_at IS NOT NULL")),
+    postgresql_with={"fillfactor": "50"},
+    comment="The current state of each document",
+)
+
+document_history = Table(
+    "document_history",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, comment="what it made, or was put aside at"),
+    Column("client", Text, primary_key=True),
+    Column("n", BigInteger, primary_key=True),
+    Column("took_effect", Boolean, nullable=False, comment="false: put aside"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("entry", Text, nullable=False, comment="the history's JSON of it"),
+    Column("diff", Text, nullable=False, comment="JSON Patch from the version before"),
+    Column("value", Text, comment="the whole value, at some versions"),
+    Column("schema", Integer, nullable=False),
+    Index("ix_document_history_at", "at", postgresql_using="brin"),
+    comment="What became of each edit that made a version or was put aside",
+)
+
+edit_clients = Table(
+    "edit_clients",
+    metadata,
+    Column("client", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("settled", BigInteger, nullable=False, comment="its last settled number"),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Index("ix_edit_clients_seen_at", "seen_at"),
+    postgresql_with={"fillfactor": "50"},
+    comment="How far the edits of each client are settled",
+)
+
+edit_outcomes = Table(
+    "edit_outcomes",
+    metadata,
+    Column("client", Text, primary_key=True),
+    Column("n", BigInteger, primary_key=True),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("outcome", Text, nullable=False),
+    comment="What became of each edit, kept until its client has the answer",
 )

@@ -85,7 +85,7 @@ def sightings_of(
         return []
     return [
         Sighting(
-            channel.store_id,
+            channel.root,
             report.device,
             caller.subject,
             report.mode,
@@ -93,7 +93,7 @@ def sightings_of(
             None if seq is None else applied_for_certain(seq, report.pending, heads[str(channel)]),
         )
         for channel, seq in after.items()
-        if channel.table_id is None
+        if channel.kind == "store"
     ]
 
 

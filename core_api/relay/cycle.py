@@ -33,7 +33,8 @@ class OutboxRow:
     """One event that is still to be published."""
 
     id: int
-    store_id: str
+    store_id: str | None
+    """None: a copy of it goes to every partition."""
     type: str
     occurred_at: str
     """RFC 3339, UTC."""
@@ -219,7 +220,7 @@ def _message(
     row: OutboxRow, epoch: str, stamp: int, refused: str | None
 ) -> tuple[Message, str | None]:
     """The message of a row, and why it only says that there is an event; None: it has the event."""
-    key = row.store_id.encode()
+    key = None if row.store_id is None else row.store_id.encode()
     if (reason := refused or _unfit(row)) is None:
         record = OrderRecord(epoch, row.type, row.occurred_at, row.ids, row.lines)
         value, headers = encode_order_record(record)

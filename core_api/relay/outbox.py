@@ -101,7 +101,14 @@ ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, at = excluded.at
 
 # No lock; a range of ix_outbox_shard_id that is nearly always empty.
 _STRAYS: Final = """
-SELECT id, store_id FROM outbox WHERE shard >= $1 ORDER BY id LIMIT $2
+SELECT id, store_id FROM outbox WHERE shard >= $1 AND store_id IS NOT NULL ORDER BY id LIMIT $2
+"""
+# Row locks by primary key. The other shards have their own copies.
+_DROP_COPIES: Final = """
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox WHERE shard >= $1 AND store_id IS NULL ORDER BY id
+    FOR UPDATE SKIP LOCKED LIMIT $2
+)
 """
 _STRAYS_AT_ONCE: Final = 10_000
 # Row locks by primary key.
@@ -246,6 +253,7 @@ class Outbox:
         Their ids stay, so they come before whatever else of their stores is still to be published.
         """
         with _errors():
+            await self._pool.execute(_DROP_COPIES, partitions, _STRAYS_AT_ONCE)
             rows = await self._pool.fetch(_STRAYS, partitions, _STRAYS_AT_ONCE)
             if rows:
                 shards = [partition_of(row[1], partitions) for row in rows]

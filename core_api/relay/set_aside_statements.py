@@ -31,7 +31,8 @@ class SetAside:
 
     id: int
     shard: int
-    store_id: str
+    store_id: str | None
+    """None: of a channel that belongs to no store."""
     channels: tuple[str, ...]
     seqs: tuple[int, ...]
     reason: str

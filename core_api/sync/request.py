@@ -81,9 +81,7 @@ class SyncRequest:
         count = len(self.after)
         share = MAX_ORDERS if self.orders is None else max(1, self.orders // count)
         room = max(1, GATHERED_ANSWER_BYTES // count)
-        return SnapshotQuery(
-            str(channel), channel.store_id, channel.table_id, share, None, None, room
-        )
+        return SnapshotQuery(str(channel), channel.root, channel.table_id, share, None, None, room)
 
 
 def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:

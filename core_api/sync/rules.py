@@ -19,7 +19,7 @@ from msgspec import UNSET, Struct, UnsetType
 from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.digest import format_content_digest, format_digest
 from client_sdk.contract.sync import ResetReason, StreamGrant
-from core_api.orders.channel_entries import event_json
+from core_api.event_log.lines import event_json
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
 from core_api.sync.request import SnapshotPage
 

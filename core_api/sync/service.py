@@ -10,8 +10,8 @@ from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.limits import MAX_TICKET_CHARS
 from client_sdk.contract.sync import ResetReason, StreamGrant
 from core_api.access.callers import Caller
+from core_api.access.reach import check_follow
 from core_api.errors import BadRequestError, UnavailableError
-from core_api.orders.permissions import check_sync
 from core_api.overload import Bound, PollingPace
 from core_api.postgres.pool import Pool
 from core_api.postgres.query_batching import Gatherer
@@ -119,7 +119,7 @@ class FetchSync:
             UnavailableError: the database does not answer.
         """
         for channel in request.after:
-            check_sync(caller, channel)
+            check_follow(caller, channel)
         moment, channels = await self._read_soon(caller, request)
         if request.wait_s and not is_news(channels):
             known = {str(channel): seq or 0 for channel, seq in request.after.items()}

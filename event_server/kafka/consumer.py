@@ -28,7 +28,7 @@ from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from event_server.streams.latency import PushLatency
 from server_common.errors import SettingsError
-from server_common.event_records import partition_of
+from server_common.event_records import partition_of_channel
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.kafka.reading import get_many
@@ -201,7 +201,7 @@ class KafkaSource:
             },
             self._skip,
             self._latency.handed,
-            lambda channel: partition_of(parse_channel(channel).store_id, self._where.partitions),
+            lambda channel: partition_of_channel(parse_channel(channel), self._where.partitions),
         )
         log.info("warming_up", records=sum(ends[tp] - starts[tp] for tp in parts))
         await self._follow(consumer, intake, starts)

@@ -40,8 +40,8 @@ later time is not believed: whoever may write to the topic could keep all new st
 MAX_DIGITS: Final = 19
 """A seq with fewer digits is one for certain."""
 MOST_TYPES: Final = 100
-EVENT_PREFIX: Final = "order."
-"""With this the type of each order event begins, also of those that only a newer Core knows."""
+EVENT_PREFIXES: Final = ("order.", "document.")
+"""With one of these the type of each event begins, also of those that only a newer Core knows."""
 Skipped = Callable[[str, str], None]
 """Told of a record that is left out: the kind, and the reason in words."""
 
@@ -75,7 +75,7 @@ class RecordReader:
         reaches: the partitions read.
         skipped: told of each record that is not ours.
         handed: told of the time of each record that went to at least one stream.
-        partition_of: the partition of a channel.
+        partition_of: the partition of a channel; None: it is in each.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class RecordReader:
         reaches: Mapping[int, ReadRange],
         skipped: Skipped,
         handed: Callable[[float], None] | None = None,
-        partition_of: Callable[[str], int] = lambda _channel: 0,
+        partition_of: Callable[[str], int | None] = lambda _channel: 0,
     ) -> None:
         self._hub = hub
         self._reaches = reaches
@@ -250,7 +250,7 @@ class RecordReader:
 
     def _break_off(self, partition: int, time: float) -> None:
         def concerns(channel: str) -> bool:
-            return self._partition_of(channel) == partition
+            return self._partition_of(channel) in (partition, None)
 
         self._hub.break_off(concerns, time)
 
@@ -266,9 +266,9 @@ class RecordReader:
 
     def _learn(self, record: OrderRecord) -> None:
         """Check a type that is new against the rules of a frame."""
-        if not record.type.startswith(EVENT_PREFIX):
+        if not record.type.startswith(EVENT_PREFIXES):
             # Beside these stand hello, heartbeat, sync-required and bye, which only we may say.
-            reason = f"the type {record.type!a} is none of an order's events"
+            reason = f"the type {record.type!a} is none of an order's or a document's events"
             raise DamagedRecordError(reason, record.epoch, record.ids)
         try:
             encode_frame(record.type, b"")

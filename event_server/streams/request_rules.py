@@ -19,7 +19,7 @@ from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.errors import ChannelError, CursorError, TicketError
 from client_sdk.contract.stream import ByeReason
 from event_server.errors import StreamRefusedError
-from server_common.event_records import partition_of
+from server_common.event_records import partition_of_channel
 from server_common.limits import EVENTS_QUERY_BYTES
 from server_common.stream_placement import StreamNodes
 from server_common.tickets import Ticket, TicketKeys
@@ -73,7 +73,8 @@ class Placement:
         """
         if len(self.owned) == self.partitions:
             return True
-        return partition_of(parse_channel(channel).store_id, self.partitions) in self.owned
+        partition = partition_of_channel(parse_channel(channel), self.partitions)
+        return partition is None or partition in self.owned
 
 
 @dataclass(frozen=True, slots=True)

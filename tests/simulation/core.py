@@ -10,7 +10,8 @@ from uuid import UUID
 from client_sdk.contract.channel import event_id, parse_channel
 from client_sdk.contract.order import Order
 from client_sdk.contract.sync import StreamGrant, SyncResponse, decode_sync
-from core_api.orders.channel_entries import Views, compose, event_json
+from core_api.event_log.lines import event_json
+from core_api.orders.channel_entries import Views, compose
 from core_api.orders.lifecycle import (
     NewItem,
     OrderChange,

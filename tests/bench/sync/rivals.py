@@ -21,8 +21,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from client_sdk.contract.sync import StreamGrant
+from core_api.access.reach import check_follow
 from core_api.main import token_keys
-from core_api.orders.permissions import check_sync
 from core_api.postgres.migrate import engine_url
 from core_api.postgres.pool import PLANNER, open_pool
 from core_api.settings import CoreSettings
@@ -100,7 +100,7 @@ class Rival:
         caller = self._tokens.verify(request.headers["authorization"].removeprefix("Bearer "))
         wanted = parse_sync(request.query_params.multi_items())
         for channel in wanted.after:
-            check_sync(caller, channel)
+            check_follow(caller, channel)
         if self._read is None:
             self._read = await self._open_database(self._settings)
         moment, pages = await self._read(wanted.queries())

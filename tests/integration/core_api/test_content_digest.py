@@ -106,7 +106,7 @@ async def told(pool: Pool) -> dict[str, int | None]:
     _, pages = await read_pages(pool, [PageQuery(name, 0, 10) for name in names])
     _, snapshots = await read_snapshots(
         pool,
-        [SnapshotQuery(str(c), c.store_id, c.table_id, 1000, None, None) for c in channels],
+        [SnapshotQuery(str(c), c.root, c.table_id, 1000, None, None) for c in channels],
     )
     assert [page.content for page in pages] == [opened.content for opened in snapshots]
     return {name: page.content for name, page in zip(names, pages, strict=True)}

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import pytest
 
-from client_sdk.contract.channel import Channel, parse_channel
+from client_sdk.contract.channel import Channel
 from client_sdk.contract.order import STATUSES, OrderStatus
 from core_api.access.callers import Caller, Role
 from core_api.errors import CoreError, ForbiddenError, NotFoundError
@@ -16,7 +16,6 @@ from core_api.orders.permissions import (
     check_change,
     check_place,
     check_read,
-    check_sync,
     check_transition,
 )
 from tests.unit.core_api.samples import order
@@ -51,35 +50,6 @@ def answer(check: Callable[[], None]) -> Answer:
     except NotFoundError:
         return "hidden"
     return "yes"
-
-
-# Who may follow store:12, table:12/5, table:12/6, store:15.
-SYNC: dict[str, str] = {
-    "owner": "yes yes yes yes",
-    "owner of all": "yes yes yes yes",
-    "other owner": "no no no yes",
-    "owner of nothing": "no no no no",
-    "table": "no yes no no",
-    "other table": "no no yes no",
-    "same table elsewhere": "no no no no",
-    "table of nothing": "no no no no",
-    "producer": "no no no no",
-    "other producer": "no no no no",
-    "ops": "yes yes yes yes",
-    "table with stores": "no no no no",
-    "ops with stores": "yes yes yes yes",
-    "producer with a table": "no no no no",
-}
-
-
-@pytest.mark.parametrize("who", CALLERS)
-def test_who_may_follow_which_channel(who: str) -> None:
-    channels = ["store:12", "table:12/5", "table:12/6", "store:15"]
-    answers = [
-        answer(lambda name=name: check_sync(CALLERS[who], parse_channel(name)))  # type: ignore[misc]
-        for name in channels
-    ]
-    assert " ".join(answers) == SYNC[who]
 
 
 # Who may place at store 12's table 5, at its table 6, at its counter, at store 15's table 5.

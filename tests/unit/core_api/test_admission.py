@@ -18,8 +18,9 @@ from client_sdk.contract.limits import (
 )
 from client_sdk.contract.order import Item, OrderStatus
 from core_api.errors import BadRequestError
+from core_api.event_log.lines import event_json, one_line
 from core_api.orders.admission import OpenLimits, Scope, check_size, too_many_open
-from core_api.orders.channel_entries import Views, compose, event_json, one_line
+from core_api.orders.channel_entries import Views, compose
 from core_api.orders.lifecycle import OrderChange, Transition, transition
 from core_api.sync.queries import OpenOrders, Page, PageQuery
 from core_api.sync.rules import fitting_pages, fitting_snapshots, is_short, joined

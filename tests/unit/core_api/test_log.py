@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from client_sdk.contract.digest import content_hash, order_hash
 from client_sdk.contract.order import Order, decode_event
-from core_api.orders.channel_entries import Views, compose, event_json
+from core_api.event_log.lines import event_json
+from core_api.orders.channel_entries import Views, compose
 from core_api.orders.lifecycle import (
     CHANGEABLE,
     ChangeOrder,
