@@ -101,6 +101,10 @@ async def contents(database: str) -> dict[str, list[str]]:
         " created_at, updated_at, owner_view, table_view FROM orders ORDER BY 1"
     )
     reads["channel_heads"] = "SELECT channel, head, digest, floor FROM channel_heads ORDER BY 1"
+    reads["channel_log"] = (
+        "SELECT channel, seq, order_id, order_version, type, occurred_at, body"
+        " FROM channel_log ORDER BY 1, 2"
+    )
     reads["epoch"] = "SELECT epoch FROM epoch"
 
     def read(connection: Connection) -> dict[str, list[str]]:
