@@ -1,6 +1,6 @@
 """Writes `client_sdk/javascript/contract_lists.js` from the Python modules that hold each list.
 
-    python -m deploy.contract_lists
+python -m deploy.contract_lists
 """
 
 from __future__ import annotations

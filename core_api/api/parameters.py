@@ -34,9 +34,7 @@ def _number(kind: str, least: int, most: float) -> dict[str, Any]:
     return {"type": kind, "minimum": least, "maximum": most}
 
 
-ORDER_ID: Final = Parameter(
-    "id", "path", _text(ORDER_ID_PATTERN, format="uuid"), "The order's id"
-)
+ORDER_ID: Final = Parameter("id", "path", _text(ORDER_ID_PATTERN, format="uuid"), "The order's id")
 STORE_ID: Final = Parameter("id", "path", _text(ID_PATTERN), "The store")
 KEY: Final = Parameter(
     "Idempotency-Key", "header", _text(KEY_PATTERN), "The same key and body get the same answer"
@@ -73,9 +71,7 @@ SYNC: Final = (
         "A seq, an event id or a cursor; without it, the channels start anew",
     ),
     Parameter("epoch", "query", _text(EPOCH_PATTERN), "The epoch of the cursor"),
-    Parameter(
-        "limit", "query", _number("integer", 1, MAX_LIMIT), "The most events in the answer"
-    ),
+    Parameter("limit", "query", _number("integer", 1, MAX_LIMIT), "The most events in the answer"),
     Parameter(
         "wait", "query", _number("number", 0, MAX_WAIT_S), "Seconds to wait for something new"
     ),

@@ -114,9 +114,7 @@ def operations(api: CoreApi) -> list[Operation]:
     return table
 
 
-def core_app(
-    api: CoreApi, cors_origins: list[str], pages: Sequence[BaseRoute] = ()
-) -> QuickSync:
+def core_app(api: CoreApi, cors_origins: list[str], pages: Sequence[BaseRoute] = ()) -> QuickSync:
     """The ASGI application: Starlette's, with the quick way of `/v1/sync` before it.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Final, get_args
 import pytest
 
 from client_sdk.contract.device import DeviceMode
-from client_sdk.contract.order import CLOSED_STATUSES, STATUSES
+from client_sdk.contract.order import CLOSED_STATUSES, STATUSES, OrderStatus
 from client_sdk.contract.stream import SyncRequiredReason
 from client_sdk.contract.sync import ResetReason
 from core_api.orders.lifecycle import NEXT
@@ -49,7 +49,7 @@ def steps_of(status: str) -> list[str]:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_the_terminal_offers_only_steps_that_core_takes(status: str) -> None:
+def test_the_terminal_offers_only_steps_that_core_takes(status: OrderStatus) -> None:
     assert set(steps_of(status)) <= set(NEXT[status])
 
 

@@ -320,7 +320,7 @@ async def test_a_request_is_counted_under_its_route_and_status_either_way() -> N
         await answer_of(one, scope_of("channel=store:2", HEADERS[2]))
         posted = scope_of("", [*HEADERS[2], *TYPES[0]], "POST")
         await answer_of(one, posted, b'{"channels":{"store:1":1}}')
-    text = api._metrics.exposition().decode()
+    text = api.metrics.exposition().decode()
     for status, count in ((200, 4), (403, 2), (503, 2)):
         line = f'yabam_core_request_seconds_count{{route="/v1/sync",status="{status}"}} {count}.0'
         assert line in text
