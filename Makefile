@@ -12,7 +12,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync publish storm up down load-test chaos chaos-unprotected attack fuzz simulate \
-	lint types format docs lock clean
+	lint types format docs lists lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -124,6 +124,9 @@ format: $(READY) ## Bring everything into form
 
 docs: $(READY) ## Write docs/settings.md anew from the settings classes
 	@$(BIN)/python -m deploy.settings_table
+
+lists: $(READY) ## Write the lists that the JavaScript holds anew from the Python contract
+	@$(BIN)/python -m deploy.contract_lists
 
 lock: $(READY) ## Write requirements.lock and the image's anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \

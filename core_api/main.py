@@ -17,7 +17,8 @@ from uuid import UUID
 import structlog
 
 from core_api.access.tokens import TokenKeys
-from core_api.api.routes import ApiLimits, CoreApi
+from core_api.api.handlers import ApiLimits, CoreApi
+from core_api.api.routes import core_app
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
@@ -141,10 +142,10 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             settings.deadline_s,
         ),
         lambda: _check_ready(pool, tail, supervisor),
-        [*pages.routes(), OpsStream(sampler, tokens.verify, random.uniform).route()],
+        OpsStream(sampler, tokens.verify, random.uniform).stream,
     )
     server = CoreHttpServer(
-        api.app(settings.cors_origins),
+        core_app(api, settings.cors_origins, pages.routes()),
         settings.drain_s,
         lambda: _stop(tail, sampler),
         settings.request_timeout_s,

@@ -1,8 +1,8 @@
 """The HTTP side of the client: syncs and streams, their answers and errors made into inputs.
 
 Every read has a bound: an answer `MAX_SYNC_BYTES`, all answers of one sync together
-`paging.MAX_SYNC_BYTES`, an event `frame.MAX_EVENT_BYTES`. Whatever a server answers becomes an
-input: an error of a server's making never leaves this module.
+`snapshot_pages.MAX_PAGED_SYNC_BYTES`, an event `sse.MAX_EVENT_BYTES`. Whatever a server answers
+becomes an input: an error of a server's making never leaves this module.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ not handed to its user yet. Where the sync begins channels anew because their di
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, cast
+from typing import Final, Literal, cast, get_args
 
 from msgspec import Struct
 
@@ -21,11 +21,11 @@ from client_sdk.contract.text import DEVICE_PATTERN
 HEADER: Final = "yabam-device"
 MAX_PENDING: Final = 1_000_000
 MAX_DIVERGED: Final = 999
-DeviceMode = Literal["starting", "live", "polling", "offline"]
+DeviceMode = Literal["live", "polling", "starting", "offline"]
 
 _NAME: Final = re.compile(DEVICE_PATTERN)
 FORM: Final = (
-    rf"({DEVICE_PATTERN}); ?mode=(starting|live|polling|offline)"
+    rf"({DEVICE_PATTERN}); ?mode=({'|'.join(get_args(DeviceMode))})"
     r"; ?pending=([0-9]{1,7})(?:; ?diverged=([0-9]{1,3}))?"
 )
 """The header's value, as a regular expression."""

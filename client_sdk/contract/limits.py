@@ -1,7 +1,7 @@
 """The sizes that clients and servers must agree on. Pure.
 
-What stands in another module of the contract (`cursor.MAX_CHANNELS`,
-`sync.MAX_LIMIT`, `frame.MAX_EVENT_BYTES`) is not repeated here. All sizes together, and how they
+What stands in another module of the contract (`cursor.MAX_CHANNELS`, `sync.MAX_LIMIT`,
+`sse.MAX_EVENT_BYTES`) is not repeated here. All sizes together, and how they
 must fit each other, are the table of `server_common/limits.py`.
 """
 
@@ -26,6 +26,12 @@ MAX_SYNC_BODY_BYTES: Final = 128 * 1024
 
 MAX_TICKET_CHARS: Final = 112 * 1024
 """Longer text is refused unread. A ticket for `MAX_CHANNELS` channels of the longest names fits."""
+
+MAX_URL_CHARS: Final = 2048
+"""The longest address of an event server that a client takes."""
+
+MAX_NEXT_CHARS: Final = 1024
+"""The longest `next` of a snapshot that a client takes."""
 
 MAX_SUBJECT_CHARS: Final = MAX_SUBJECT
 """The longest subject that a ticket for `MAX_CHANNELS` channels has room for."""

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
 from client_sdk.contract.json_decoding import decode
-from client_sdk.contract.limits import MAX_TICKET_CHARS
+from client_sdk.contract.limits import MAX_NEXT_CHARS, MAX_TICKET_CHARS, MAX_URL_CHARS
 from client_sdk.contract.order import EventContent, Order, OrderEvent, keep_content
 
 MAX_LIMIT: Final = 1000
@@ -37,7 +37,7 @@ class Snapshot(Struct, frozen=True):
 
     head: Seq
     orders: list[Order]
-    next: Annotated[str, Meta(max_length=1024)] | None = None
+    next: Annotated[str, Meta(max_length=MAX_NEXT_CHARS)] | None = None
     """What to ask for the page after this one with; None: it is the last, or the only one."""
 
 
@@ -61,7 +61,7 @@ class ChannelSync(Struct, frozen=True):
 class StreamGrant(Struct, frozen=True):
     """Where to connect, and the ticket that proves this sync; `expires_in` in seconds."""
 
-    url: Annotated[str, Meta(max_length=2048)]
+    url: Annotated[str, Meta(max_length=MAX_URL_CHARS)]
     ticket: Annotated[str, Meta(max_length=MAX_TICKET_CHARS)]
     expires_in: float
 

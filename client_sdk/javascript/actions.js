@@ -4,7 +4,8 @@
 
 import { SyncState } from "./sync_state.js";
 import { Healing } from "./healing.js";
-import { Backoff, Restarts, SETTINGS } from "./backoff.js";
+import { Backoff, Restarts } from "./backoff.js";
+import { SETTINGS } from "./contract_lists.js";
 
 export const NEVER = Infinity;
 /** Long polls that bring something follow each other after a random part of this, in seconds. */

@@ -1,23 +1,8 @@
-// The machine's numbers, and back-off with full jitter, forgotten only after a healthy time. Pure.
+// Back-off with full jitter, forgotten only after a healthy time. Pure.
 //
-// As client_sdk/settings.py and client_sdk/machine/backoff.py.
+// As client_sdk/machine/backoff.py, and `Restarts` of client_sdk/machine/attempts.py.
 
-/** Times in seconds; client_sdk/settings.py says what each is for. */
-export const SETTINGS = Object.freeze({
-  streamFailures: 3,
-  watermarkTimeout: 15,
-  connectTimeout: 10,
-  syncTimeout: 30,
-  shortStream: 1,
-  healthyAfter: 60,
-  backoffFirst: 0.5,
-  backoffMost: 30,
-  pollJitter: 0.2,
-  longPoll: 0,
-});
-
-/** So many times may channels begin anew one after the other; more are a fault. */
-const MAX_RESTARTS = 5;
+import { MAX_RESTARTS } from "./contract_lists.js";
 
 /** How long to wait after failures; `uniform` (low, high) gives a random number evenly between. */
 export class Backoff {

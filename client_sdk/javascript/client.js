@@ -5,12 +5,12 @@
 
 import { OrderBook } from "./order_book.js";
 import { ContractError, checkOrder, parseChannel } from "./contract.js";
+import { DEVICE_MODES } from "./contract_lists.js";
 import { Machine, modeOf } from "./machine.js";
 import { MOST_CHANNELS } from "./transport.js";
 
 const FORMAT = 1;
 const LONGEST_TIMER_MS = 60_000;
-const REPORTED = new Set(["starting", "live", "polling", "offline"]);
 
 /** Follows channels until closed. */
 export class Client {
@@ -31,7 +31,7 @@ export class Client {
    * @param channels their names, at most MOST_CHANNELS
    * @param transport as Transport
    * @param saved what `state` gave before, or null to start anew
-   * @param settings those of SETTINGS in backoff.js that differ
+   * @param settings those of SETTINGS in contract_lists.js that differ
    * @param changed told ({changes, status}) after each input; an error of its own ends the client
    * @param clock seconds that only go forward, best also while the machine sleeps
    * @param uniform (low, high) → a random number evenly between
@@ -64,7 +64,7 @@ export class Client {
 
   /** The value of Yabam-Device: how the device of this name stands. */
   report(device) {
-    const mode = REPORTED.has(this.#mode) ? this.#mode : "starting";
+    const mode = DEVICE_MODES.includes(this.#mode) ? this.#mode : "starting";
     const diverged = this.diverged > 0 ? `; diverged=${this.diverged}` : "";
     return `${device}; mode=${mode}; pending=0${diverged}`;
   }

@@ -3,9 +3,13 @@
 // The same as client_sdk/contract/ in Python; docs/protocol.md describes both. One difference: a
 // JavaScript number is exact up to 2^53 - 1 only, so a larger seq is refused instead of rounded.
 
-/** How many channels one cursor may name. */
-export const MAX_CHANNELS = 500;
-const CLOSED_STATUSES = new Set(["rejected", "paid", "cancelled"]);
+import {
+  CLOSED_STATUSES,
+  MAX_CHANNELS,
+  MAX_NEXT_CHARS,
+  MAX_TICKET_CHARS,
+  MAX_URL_CHARS,
+} from "./contract_lists.js";
 
 const ID = "[A-Za-z0-9_.\\-]{1,64}";
 const CHANNEL = new RegExp(`^(?:(store):(${ID})|(table):(${ID})/(${ID}))$`);
@@ -13,9 +17,6 @@ const EVENT_ID = new RegExp(`^((?:store:${ID}|table:${ID}/${ID}))@([0-9]{1,19})$
 
 const EPOCH = new RegExp(`^${ID}$`);
 const DIGEST = /^[0-9a-f]{16}$/;
-const MAX_NEXT_LENGTH = 1024;
-const MAX_URL_LENGTH = 2048;
-const MAX_TICKET_LENGTH = 1 << 16;
 
 /** What breaks the contract. */
 export class ContractError extends Error {}
@@ -70,7 +71,7 @@ export function channelOf(event) {
  * know every status; Core from before that left it out, and sent no status but the known ones.
  */
 export function isOpen(order) {
-  return typeof order.open === "boolean" ? order.open : !CLOSED_STATUSES.has(order.status);
+  return typeof order.open === "boolean" ? order.open : !CLOSED_STATUSES.includes(order.status);
 }
 
 /** What one open order adds to the older digest: the first 64 bits of SHA-256, as a BigInt. */
@@ -233,7 +234,7 @@ function checkChannel(answer) {
   if (isNull(answer.snapshot)) return;
   const { head, orders, next } = answer.snapshot;
   check(isSeq(head) && Array.isArray(orders), "a snapshot");
-  check(isNull(next) || (isText(next) && next.length <= MAX_NEXT_LENGTH), "a snapshot's next");
+  check(isNull(next) || (isText(next) && next.length <= MAX_NEXT_CHARS), "a snapshot's next");
   orders.forEach(checkOrder);
 }
 
@@ -246,8 +247,8 @@ export function checkSync(answer) {
   answer.channels.forEach(checkChannel);
   if (isNull(answer.stream)) return answer;
   const { url, ticket, expires_in: expires } = answer.stream;
-  check(isText(url) && url.length <= MAX_URL_LENGTH, "the stream's address");
-  check(isText(ticket) && ticket.length <= MAX_TICKET_LENGTH, "the stream's ticket");
+  check(isText(url) && url.length <= MAX_URL_CHARS, "the stream's address");
+  check(isText(ticket) && ticket.length <= MAX_TICKET_CHARS, "the stream's ticket");
   check(Number.isFinite(expires), "the stream");
   return answer;
 }

@@ -2,20 +2,12 @@
 //
 // As client_sdk/machine/http_failures.py.
 
+import { MAX_DETAIL_LENGTH, MAX_RETRY_AFTER, PROBLEMS } from "./contract_lists.js";
 import { failure } from "./messages.js";
 
-const MAX_RETRY_AFTER = 3600;
-const MAX_DETAIL_LENGTH = 500;
 const PREFIX = "urn:yabam:problem:";
 /** As Sat, 21 Nov 2026 12:00:00 GMT; Date.parse alone takes nearly any text. */
 const DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
-/** The problems of docs/protocol.md: what says another one is not our server. */
-const PROBLEMS = new Set(
-  `bad-json bad-request bad-cursor bad-channel unauthorized bad-ticket forbidden not-found
-   method-not-allowed impossible-transition conflict stale-version too-large
-   unsupported-media-type misdirected invalid idempotency-mismatch too-many-requests
-   internal overloaded degraded unavailable`.split(/\s+/),
-);
 
 /** Reads a problem's body (RFC 9457); null if it is not one, as a proxy's page. */
 export function readProblem(text) {
@@ -51,7 +43,8 @@ export function refusal({ status, statusText, headers }, text, unauthorized) {
     // Another server carries the channel: the next sync says which, and gives a ticket for it.
     return failure(unauthorized, detail);
   }
-  if (status >= 400 && status < 500 && problem && PROBLEMS.has(slugOf(problem))) {
+  // What answers another problem is not our server.
+  if (status >= 400 && status < 500 && problem && PROBLEMS.includes(slugOf(problem))) {
     return failure("refused", detail);
   }
   // A 404 that is none of our problems is a proxy's, as during an installation: it passes.

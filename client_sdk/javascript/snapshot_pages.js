@@ -5,15 +5,7 @@
 // comes to an end is not believed: the pages of one sync have limits.
 
 import { ContractError } from "./contract.js";
-
-/** More pages than any sync has. */
-const MAX_PAGES = 10_000;
-/** How often the pages of one sync may start anew, as when retention overtakes the first. */
-const MAX_ANEW = 3;
-/** How many pages in a row may bring no order and say that there is another. */
-const MAX_EMPTY_PAGES = 20;
-/** The most bytes of JSON that one sync may bring, over all its pages. */
-const MAX_SYNC_BYTES = 128 * 2 ** 20;
+import { MAX_ANEW, MAX_EMPTY_PAGES, MAX_PAGED_SYNC_BYTES, MAX_PAGES } from "./contract_lists.js";
 
 /** The answer of one sync, whole once `next` is null. */
 export class Assembly {
@@ -98,7 +90,7 @@ export class Assembly {
 
   #count(size) {
     this.#size += size;
-    check(this.#size <= MAX_SYNC_BYTES, `the answer is longer than ${MAX_SYNC_BYTES} bytes in all`);
+    check(this.#size <= MAX_PAGED_SYNC_BYTES, `the answer is longer than ${MAX_PAGED_SYNC_BYTES} bytes in all`);
   }
 
   #goToNext() {

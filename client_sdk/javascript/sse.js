@@ -5,9 +5,7 @@
 // with a ticket that is spent.
 
 import { ContractError } from "./contract.js";
-
-/** The most UTF-16 units that one event or one unfinished line may have. */
-export const MAX_EVENT_LENGTH = 1 << 20;
+import { MAX_EVENT_LENGTH } from "./contract_lists.js";
 
 /** Fed any split of the stream, it gives the same events: {type, data, lastEventId}. */
 export class SseParser {

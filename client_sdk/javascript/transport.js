@@ -1,10 +1,11 @@
 // The HTTP side: syncs, streams and commands; answers and errors made into the machine's inputs.
 //
-// As client_sdk/client/http_transport.py. Every read has a bound: an answer MAX_ANSWER_BYTES, all answers of one
-// sync together MAX_SYNC_BYTES of snapshot_pages.js, an event of the stream MAX_EVENT_LENGTH of sse.js.
+// As client_sdk/client/http_transport.py. Every read has a bound: an answer MAX_SYNC_BYTES, all
+// answers of one sync together MAX_PAGED_SYNC_BYTES, an event of the stream MAX_EVENT_LENGTH.
 // Whatever a server answers becomes an input: an error of a server's making never leaves this module.
 
 import { ContractError, checkOrder, checkSync, formatCursor } from "./contract.js";
+import { MAX_ORDERS, MAX_SYNC_BYTES } from "./contract_lists.js";
 import { Assembly } from "./snapshot_pages.js";
 import { readProblem, refusal, shortened, slugOf } from "./http_failures.js";
 import { failure, inputOf, parsed } from "./messages.js";
@@ -12,8 +13,6 @@ import { SseParser } from "./sse.js";
 
 /** What one URL can name; a page follows a store or a table, never so many. */
 export const MOST_CHANNELS = 40;
-const MAX_ORDERS = 1000;
-const MAX_ANSWER_BYTES = 64 * 2 ** 20;
 const MAX_COMMAND_BYTES = 4 * 2 ** 20;
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
 const CHECK_MS = 10_000;
@@ -102,7 +101,7 @@ export class Transport {
       headers: { authorization, ...headers },
     });
     if (response.status !== 200) throw await refused(response, "unauthorized");
-    const [text, size] = await readText(response, MAX_ANSWER_BYTES);
+    const [text, size] = await readText(response, MAX_SYNC_BYTES);
     return [checkSync(parsed(text)), size];
   }
 

@@ -21,7 +21,7 @@ MAX_ANEW: Final = 3
 """How often the pages of one sync may start anew, as when retention overtakes the first."""
 MAX_EMPTY_PAGES: Final = 20
 """How many pages in a row may bring no order and say that there is another."""
-MAX_SYNC_BYTES: Final = 128 << 20
+MAX_PAGED_SYNC_BYTES: Final = 128 << 20
 """The most bytes of JSON that one sync may bring, over all its pages."""
 
 
@@ -121,8 +121,8 @@ class Assembly:
 
     def _count(self, size: int) -> None:
         self._size += size
-        if self._size > MAX_SYNC_BYTES:
-            raise ValueError(f"the answer is longer than {MAX_SYNC_BYTES} bytes in all")
+        if self._size > MAX_PAGED_SYNC_BYTES:
+            raise ValueError(f"the answer is longer than {MAX_PAGED_SYNC_BYTES} bytes in all")
 
     def _go_to_next(self) -> None:
         while self._place < len(self._channels) and self.next is None:

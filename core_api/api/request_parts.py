@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -12,12 +12,37 @@ from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.device import DeviceReport, parse_device
 from client_sdk.contract.errors import ChannelError, DeviceError
 from core_api.access.callers import Caller
+from core_api.api.parameters import ETAG_PATTERN
 from core_api.errors import BadRequestError, InvalidError
 from core_api.orders.idempotency import Idempotency, parse_key
+from core_api.problems import MAX_BODY_BYTES, read_request_body
 
 T = TypeVar("T")
 
-_ETAG: Final = re.compile(r'"([1-9][0-9]{0,9})"')
+_ETAG: Final = re.compile(ETAG_PATTERN)
+
+
+class JsonBody(Generic[T]):
+    """The body of a request: JSON of one type.
+
+    Args:
+        type_: what it is decoded to, and described as.
+        most: how many bytes it may have.
+    """
+
+    def __init__(self, type_: type[T], most: int = MAX_BODY_BYTES) -> None:
+        self.type = type_
+        self._decoder = msgspec.json.Decoder(type_)
+        self._most = most
+
+    async def read(self, request: Request) -> T:
+        """The body of this request.
+
+        Raises:
+            BadRequestError: it is too large, or not JSON.
+            InvalidError: it breaks a rule.
+        """
+        return decoded(self._decoder, await read_request_body(request, self._most))
 
 
 def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -15,7 +15,6 @@ from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import AppStatus, EventSourceResponse, SendTimeoutError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core_api.access.callers import Caller
@@ -23,7 +22,6 @@ from core_api.dashboard.figures import Figures
 from core_api.dashboard.sampler import Farewell, Sampler, Welcome
 from core_api.http.probes import check_ops
 
-PATH: Final = "/v1/ops/stream"
 LIFETIME_S: Final = (45.0, 90.0)
 _SEND_WITHIN_S: Final = 10.0
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -34,7 +32,7 @@ AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 
 class OpsStream:
-    """The route.
+    """Answers the request of one who watches the ops page.
 
     Args:
         sampler: what there is to see.
@@ -51,10 +49,6 @@ class OpsStream:
         self._sampler = sampler
         self._verify = verify
         self._uniform = uniform
-
-    def route(self) -> Route:
-        """To be served by Core."""
-        return Route(PATH, self.stream, methods=["GET"])
 
     async def stream(self, request: Request) -> Response:
         """GET /v1/ops/stream."""

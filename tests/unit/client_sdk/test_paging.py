@@ -6,7 +6,12 @@ import msgspec
 import pytest
 
 from client_sdk.contract.sync import ChannelSync, Snapshot, SyncResponse
-from client_sdk.machine.snapshot_pages import MAX_ANEW, MAX_EMPTY_PAGES, MAX_SYNC_BYTES, Assembly
+from client_sdk.machine.snapshot_pages import (
+    MAX_ANEW,
+    MAX_EMPTY_PAGES,
+    MAX_PAGED_SYNC_BYTES,
+    Assembly,
+)
 from tests.unit.client_sdk.samples import channel_sync, order, sync_response
 
 
@@ -119,7 +124,7 @@ def test_pages_that_bring_nothing_are_refused() -> None:
 
 
 def test_all_pages_together_have_a_limit_in_bytes() -> None:
-    whole = Assembly(page("a", following="p", reset=True), MAX_SYNC_BYTES - 1)
+    whole = Assembly(page("a", following="p", reset=True), MAX_PAGED_SYNC_BYTES - 1)
     whole.add(page("b", following="q"), 1)
     with pytest.raises(ValueError, match="in all"):
         whole.add(page("c"), 1)

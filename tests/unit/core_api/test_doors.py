@@ -20,7 +20,8 @@ from starlette.types import ASGIApp
 from client_sdk.contract import text
 from core_api.access.callers import Caller
 from core_api.access.tokens import AUDIENCE, TokenKeys
-from core_api.api.routes import ApiLimits, CoreApi
+from core_api.api.handlers import ApiLimits, CoreApi
+from core_api.api.routes import core_app
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
 from core_api.main import new_order_id, utc_now
@@ -107,7 +108,8 @@ def core(database: Database) -> ASGIApp:
     )  # fmt: skip
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
-    return CoreApi(commands, fetch, devices, TOKENS, metrics, limits, unused).app(["*"])
+    api = CoreApi(commands, fetch, devices, TOKENS, metrics, limits, unused, unused)
+    return core_app(api, ["*"])
 
 
 DATABASE = Database()

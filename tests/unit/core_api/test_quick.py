@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
-from core_api.api.routes import ApiLimits, CoreApi
+from core_api.api.handlers import ApiLimits, CoreApi
+from core_api.api.routes import core_app
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.sync import reading as reads
@@ -86,7 +87,8 @@ def core() -> CoreApi:
     rate = RateLimit(1000.0, 10_000, lambda: 0.0)
     for _ in range(10_000):
         rate.take("busy")
-    return CoreApi(unused, fetch, devices, TOKENS, metrics, ApiLimits(bound, rate, 5.0), unused)
+    limits = ApiLimits(bound, rate, 5.0)
+    return CoreApi(unused, fetch, devices, TOKENS, metrics, limits, unused, unused)
 
 
 async def answer_of(app: ASGIApp, scope: Scope, body: bytes = b"") -> list[Message]:
@@ -239,9 +241,9 @@ def requests() -> Iterator[tuple[Scope, bytes]]:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_both_ways_answer_alike(origins: list[str]) -> None:
-    quick = core().app(origins)
+    quick = core_app(core(), origins)
     assert isinstance(quick, QuickSync)
-    usual = core().app(origins)
+    usual = core_app(core(), origins)
     assert isinstance(usual, QuickSync)
     statuses = set()
     with capture_logs() as logged:
@@ -259,7 +261,7 @@ async def test_both_ways_answer_alike(origins: list[str]) -> None:
 
 
 async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> None:
-    app = core().app(["*"])
+    app = core_app(core(), ["*"])
     page = f"store:1@4~{UUID(int=1)}~e1"
     for query, body in [
         ("channel=store:1", b'{"channels":{"store:1":null}}'),
@@ -275,7 +277,7 @@ async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> N
 
 
 async def test_what_is_neither_get_nor_post_is_left_to_starlette() -> None:
-    app = core().app(["*"])
+    app = core_app(core(), ["*"])
     for method in ("PUT", "HEAD", "OPTIONS"):
         scope = scope_of("channel=store:2", HEADERS[2], method)
         sent = await answer_of(app, scope)
@@ -298,7 +300,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
         told.append(structlog.contextvars.get_contextvars().get("trace_id"))
 
     monkeypatch.setattr(Devices, "saw", saw)
-    app = core().app(["*"])
+    app = core_app(core(), ["*"])
     assert isinstance(app, QuickSync)
     device = ("yabam-device", "till-1; mode=live; pending=0")
     traced = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
@@ -310,7 +312,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
 
 async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:
     api = core()
-    app = api.app(["*"])
+    app = core_app(api, ["*"])
     assert isinstance(app, QuickSync)
     for one in (app, app.behind):
         await answer_of(one, scope_of("channel=store:1", HEADERS[2]))
@@ -318,7 +320,7 @@ async def test_a_request_is_counted_under_its_route_and_status_either_way() -> N
         await answer_of(one, scope_of("channel=store:2", HEADERS[2]))
         posted = scope_of("", [*HEADERS[2], *TYPES[0]], "POST")
         await answer_of(one, posted, b'{"channels":{"store:1":1}}')
-    text = api._metrics.exposition().decode()
+    text = api.metrics.exposition().decode()
     for status, count in ((200, 4), (403, 2), (503, 2)):
         line = f'yabam_core_request_seconds_count{{route="/v1/sync",status="{status}"}} {count}.0'
         assert line in text

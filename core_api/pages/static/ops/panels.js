@@ -2,20 +2,20 @@
 
 import { el } from "../shared/dom.js";
 import { t } from "../shared/language.js";
+import { DEVICE_MODES, RESET_REASONS, SYNC_REQUIRED_REASONS } from "../yabam/contract_lists.js";
 import { meter } from "./chart.js";
 import { known, number, span } from "./numbers.js";
 
-const MODES = ["live", "polling", "starting", "offline"];
-const REASONS = ["gap", "ring", "restart", "ahead", "epoch", "retention", "first_sync"];
+const REASONS = [...SYNC_REQUIRED_REASONS, ...RESET_REASONS];
 
 const empty = (text, good = false) => el("p", { class: good ? "empty good" : "empty" }, text);
 
 /** Devices by mode, as a bar and a legend. */
 export function clients(modes) {
   if (modes === null) return empty(t("unknown"));
-  const total = MODES.reduce((sum, mode) => sum + (modes[mode] ?? 0), 0);
+  const total = DEVICE_MODES.reduce((sum, mode) => sum + (modes[mode] ?? 0), 0);
   if (total === 0) return empty(t("clientsNone"));
-  return el("ul", { class: "bars" }, MODES.map((mode) => bar(t(`mode_${mode}`), modes[mode] ?? 0, total, mode)));
+  return el("ul", { class: "bars" }, DEVICE_MODES.map((mode) => bar(t(`mode_${mode}`), modes[mode] ?? 0, total, mode)));
 }
 
 /** Clients that had to start anew, by reason. */
@@ -52,7 +52,7 @@ export function late(stores) {
     ["store", "problem", "orders", "waiting", "oldestOrder"],
     byStore(stores).map((one) => [
       el("code", { class: "short" }, one.store_id),
-      one.kinds.map((kind) => el("span", { class: "badge", "data-status": "placed" }, known(`kind_${kind}`, kind))),
+      one.kinds.map((kind) => el("span", { class: "badge", "data-tone": "new" }, known(`kind_${kind}`, kind))),
       number(one.orders),
       span(one.waiting_s),
       el("code", { class: "quiet" }, one.order_id),

@@ -1,6 +1,6 @@
 // How amounts, times and order numbers are written.
 
-import { hasText, language, t } from "./language.js";
+import { language } from "./language.js";
 
 const cache = new Map();
 
@@ -28,9 +28,6 @@ export function clockTime(at) {
 export function orderNumber(order) {
   return order.reference ?? order.id.slice(-4).toUpperCase();
 }
-
-/** A status in words; one that a newer Core knows and this page does not, as it is. */
-export const statusText = (status) => (hasText(`status_${status}`) ? t(`status_${status}`) : status);
 
 /** A line of an order that says what is in it: "2 × Bibimbap, 1 × Rice". */
 export function itemsLine(order) {

@@ -1,10 +1,11 @@
 // The guest's orders, each with how far it has come.
 
 import { arrange, el } from "../shared/dom.js";
-import { clockTime, money, orderNumber, statusText } from "../shared/format.js";
+import { clockTime, money, orderNumber } from "../shared/format.js";
 import { hasText, language, t } from "../shared/language.js";
+import { markWith, stageOf, statusText, toneOf } from "../shared/statuses.js";
 
-const STAGES = ["placed", "accepted", "preparing", "ready", "served"];
+const STAGES = [1, 2, 3, 4, 5];
 
 /** How far an order has come, for its guest. */
 export function lineOf({ status }) {
@@ -37,7 +38,7 @@ export class Orders {
     const known = this.#rows.get(order.id);
     if (known?.shown === shown) return known;
     const element = known?.element ?? el("li", { class: "order" });
-    element.dataset.status = status;
+    markWith(element, order);
     element.classList.toggle("sending", sending);
     element.replaceChildren(...this.#content(order));
     return { element, shown };
@@ -45,19 +46,19 @@ export class Orders {
 
   #content(order) {
     const waits = { network: "orderRetrying", token: "orderWaitsForToken" }[order.waits];
-    const stage = order.status === "paid" ? STAGES.length : STAGES.indexOf(order.status);
+    const reached = stageOf(order);
     return [
       el(
         "div",
         { class: "order-head" },
-        el("span", { class: "badge", "data-status": order.status, dir: "auto" }, statusText(order.status)),
+        el("span", { class: "badge", "data-tone": toneOf(order), dir: "auto" }, statusText(order.status)),
         el("span", { class: "quiet" }, `#${orderNumber(order)} · ${clockTime(Date.parse(order.created_at)).slice(0, -3)}`),
       ),
       el("p", { class: "line" }, waits ? t(waits) : lineOf(order)),
-      stage < 0
+      reached === null
         ? null
         : el("div", { class: "stages", "aria-hidden": "true" },
-            STAGES.map((_name, n) => el("span", { class: n <= stage ? "done" : null }))),
+            STAGES.map((stage) => el("span", { class: stage <= reached ? "done" : null }))),
       order.reason ? el("p", { class: "quiet", dir: "auto" }, t("reason", { reason: order.reason })) : null,
       el("ul", { class: "order-items" },
         order.items.map((item) =>

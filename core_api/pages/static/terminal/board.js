@@ -2,8 +2,9 @@
 
 import { arrange, el, setText } from "../shared/dom.js";
 import { t } from "../shared/language.js";
+import { columnOf } from "../shared/statuses.js";
 import { Card } from "./card.js";
-import { COLUMNS, columnOf } from "./steps.js";
+import { COLUMNS } from "./steps.js";
 
 const FRESH_MS = 6_000;
 const EMPTY = { new: "emptyNew", progress: "emptyProgress", ready: "emptyReady", done: "emptyDone" };

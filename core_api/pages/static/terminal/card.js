@@ -1,9 +1,10 @@
 // One order on the board.
 
 import { el, setText } from "../shared/dom.js";
-import { itemsLine, money, orderNumber, statusText } from "../shared/format.js";
+import { itemsLine, money, orderNumber } from "../shared/format.js";
 import { t } from "../shared/language.js";
-import { stepsOf, urgency, wantsReason } from "./steps.js";
+import { markWith, statusText, stepsOf, toneOf, wantsReason } from "../shared/statuses.js";
+import { urgency } from "./steps.js";
 
 /** Where the order goes: its table, or the counter. */
 export const placeOf = (order) =>
@@ -35,7 +36,7 @@ export class Card {
     this.order = order;
     const { version, status, sending = false, waits = null } = order;
     const shown = [document.documentElement.lang, version, status, sending, waits].join();
-    this.element.dataset.status = status;
+    markWith(this.element, order);
     this.element.classList.toggle("sending", sending);
     this.element.classList.toggle("fresh", fresh);
     if (shown !== this.#shown) {
@@ -58,7 +59,7 @@ export class Card {
   /** Presses the button with that number, from 1. */
   press(number) {
     const step = stepsOf(this.order)[number - 1];
-    if (step && !this.order.sending) this.#act(this.order, step[0]);
+    if (step && !this.order.sending) this.#act(this.order, step);
   }
 
   #label(age) {
@@ -93,7 +94,7 @@ export class Card {
       el(
         "p",
         { class: "total" },
-        el("span", { class: "badge", "data-status": order.status, dir: "auto" }, statusText(order.status)),
+        el("span", { class: "badge", "data-tone": toneOf(order), dir: "auto" }, statusText(order.status)),
         el("strong", {}, money(order.total, order.currency)),
       ),
       this.#foot(order),
@@ -108,7 +109,7 @@ export class Card {
       const text = { network: "retrying", token: "waitsForToken" }[order.waits] ?? "sending";
       return el("p", { class: `sending-note ${order.waits ? "retrying" : ""}` }, t(text));
     }
-    const buttons = stepsOf(order).map(([to, name], n) =>
+    const buttons = stepsOf(order).map((to, n) =>
       el(
         "button",
         {
@@ -118,7 +119,7 @@ export class Card {
           "data-to": to,
           onclick: () => this.#act(this.order, to),
         },
-        el("span", {}, t(name)),
+        el("span", {}, t(`step_${to}`)),
         el("kbd", { "aria-hidden": "true" }, String(n + 1)),
       ),
     );

@@ -42,13 +42,6 @@ addTexts({
   emptyReady: ["나갈 주문이 없습니다", "Nothing to serve"],
   emptyDone: ["아직 나간 주문이 없습니다", "Nothing served yet"],
 
-  accept: ["수락", "Accept"],
-  reject: ["거절", "Reject"],
-  prepare: ["조리 시작", "Start"],
-  makeReady: ["준비 완료", "Ready"],
-  serve: ["서빙 완료", "Served"],
-  pay: ["결제 완료", "Paid"],
-  cancel: ["주문 취소", "Cancel order"],
   total: ["합계", "Total"],
   ageNow: ["방금", "now"],
   ageMinutes: ["{minutes}분", "{minutes} min"],

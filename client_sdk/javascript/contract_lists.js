@@ -1,0 +1,150 @@
+// The lists and limits that Python and JavaScript both hold. Pure.
+//
+// Made by `make lists` from the Python modules named below; do not edit it by hand.
+
+/** The statuses that this version knows: contract/order.py. */
+export const STATUSES = Object.freeze([
+  "placed",
+  "accepted",
+  "rejected",
+  "preparing",
+  "ready",
+  "served",
+  "paid",
+  "cancelled",
+]);
+
+/** An order in one of these is over: contract/order.py. */
+export const CLOSED_STATUSES = Object.freeze([
+  "rejected",
+  "paid",
+  "cancelled",
+]);
+
+/** The types of order events: contract/order.py. */
+export const EVENT_TYPES = Object.freeze([
+  "order.placed",
+  "order.accepted",
+  "order.rejected",
+  "order.preparing",
+  "order.ready",
+  "order.served",
+  "order.paid",
+  "order.cancelled",
+  "order.changed",
+]);
+
+/** Why a channel begins anew: contract/sync.py. */
+export const RESET_REASONS = Object.freeze([
+  "first_sync",
+  "retention",
+  "epoch",
+  "ahead",
+]);
+
+/** Why a server says sync-required: contract/stream.py. */
+export const SYNC_REQUIRED_REASONS = Object.freeze([
+  "gap",
+  "ring",
+  "restart",
+]);
+
+/** Why a server says bye: contract/stream.py. */
+export const BYE_REASONS = Object.freeze([
+  "timeout",
+  "drain",
+  "degraded",
+  "slow",
+  "expired",
+]);
+
+/** How a device receives events: contract/device.py. */
+export const DEVICE_MODES = Object.freeze([
+  "live",
+  "polling",
+  "starting",
+  "offline",
+]);
+
+/** The problems that servers answer: contract/problem.py. */
+export const PROBLEMS = Object.freeze([
+  "bad-json",
+  "bad-request",
+  "bad-cursor",
+  "bad-channel",
+  "unauthorized",
+  "bad-ticket",
+  "forbidden",
+  "not-found",
+  "method-not-allowed",
+  "impossible-transition",
+  "conflict",
+  "too-many-open",
+  "stale-version",
+  "too-large",
+  "unsupported-media-type",
+  "misdirected",
+  "invalid",
+  "idempotency-mismatch",
+  "too-many-requests",
+  "internal",
+  "overloaded",
+  "degraded",
+  "unavailable",
+]);
+
+/** The most channels of one cursor: contract/cursor.py. */
+export const MAX_CHANNELS = 500;
+
+/** The most orders of one page of a snapshot: contract/sync.py. */
+export const MAX_ORDERS = 1_000;
+
+/** The longest answer of Fetch Sync: contract/limits.py. */
+export const MAX_SYNC_BYTES = 67_108_864;
+
+/** The longest ticket: contract/limits.py. */
+export const MAX_TICKET_CHARS = 114_688;
+
+/** The longest address of a stream: contract/limits.py. */
+export const MAX_URL_CHARS = 2_048;
+
+/** The longest `next` of a snapshot: contract/limits.py. */
+export const MAX_NEXT_CHARS = 1_024;
+
+/** The longest event or line: contract/sse.py. */
+export const MAX_EVENT_LENGTH = 1_048_576;
+
+/** The most pages of one sync: machine/snapshot_pages.py. */
+export const MAX_PAGES = 10_000;
+
+/** How often its pages may start anew: machine/snapshot_pages.py. */
+export const MAX_ANEW = 3;
+
+/** How many of its pages in a row may be empty: machine/snapshot_pages.py. */
+export const MAX_EMPTY_PAGES = 20;
+
+/** The most bytes of one sync over all its pages: machine/snapshot_pages.py. */
+export const MAX_PAGED_SYNC_BYTES = 134_217_728;
+
+/** How often in a row channels may begin anew: machine/attempts.py. */
+export const MAX_RESTARTS = 5;
+
+/** The longest Retry-After in seconds: machine/http_failures.py. */
+export const MAX_RETRY_AFTER = 3600;
+
+/** The longest text of a failure: machine/http_failures.py. */
+export const MAX_DETAIL_LENGTH = 500;
+
+/** The machine's numbers, times in seconds: client_sdk/settings.py. */
+export const SETTINGS = Object.freeze({
+  streamFailures: 3,
+  watermarkTimeout: 15,
+  connectTimeout: 10,
+  syncTimeout: 30,
+  shortStream: 1,
+  healthyAfter: 60,
+  backoffFirst: 0.5,
+  backoffMost: 30,
+  pollJitter: 0.2,
+  longPoll: 0,
+});

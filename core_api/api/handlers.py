@@ -1,0 +1,250 @@
+"""What Core answers at each route: HTTP in, the services called, HTTP out. No rule stands here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from client_sdk.contract.device import HEADER
+from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
+from core_api.access.callers import Caller
+from core_api.access.tokens import TokenKeys
+from core_api.api.batch import MAX_BATCH_BYTES, Batch, place_all
+from core_api.api.operations import JSON, Handler
+from core_api.api.request_parts import (
+    JsonBody,
+    device_of,
+    idempotency_of,
+    if_match_of,
+    store_of,
+)
+from core_api.errors import (
+    CoreError,
+    ForbiddenError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from core_api.metrics import CoreMetrics
+from core_api.orders.answers import Written
+from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
+from core_api.orders.permissions import check_devices
+from core_api.orders.service import OrderService
+from core_api.overload import Bound, RateLimit
+from core_api.problems import on_core_error
+from core_api.receipts.devices import DeviceLog, Devices, note_divergence, sightings_of
+from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
+from core_api.sync.service import FetchSync
+
+A = TypeVar("A")
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+PLACE: Final = JsonBody(PlaceOrder)
+PLACE_BATCH: Final = JsonBody(Batch, MAX_BATCH_BYTES)
+TRANSITION: Final = JsonBody(Transition)
+CHANGE: Final = JsonBody(ChangeOrder)
+SYNC: Final = JsonBody(SyncBody, MAX_SYNC_BODY_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiLimits:
+    """How much is taken on at once, from whom, and for how long (seconds)."""
+
+    commands: Bound
+    """A request counts once its body is there: one that comes slowly must keep nobody out."""
+    rate: RateLimit
+    deadline_s: float
+
+
+class CoreApi:
+    """The handlers, over the services that they call.
+
+    Args:
+        commands: the write path.
+        fetch: Fetch Sync.
+        devices: collects what devices report, and shows it.
+        tokens: verifies access tokens.
+        metrics: what `/metrics` shows.
+        limits: how much is taken on at once, and from whom.
+        ready: raises UnavailableError while Core cannot serve.
+        watch_ops: answers `GET /v1/ops/stream`.
+    """
+
+    def __init__(
+        self,
+        commands: OrderService,
+        fetch: FetchSync,
+        devices: DeviceLog,
+        tokens: TokenKeys,
+        metrics: CoreMetrics,
+        limits: ApiLimits,
+        ready: Callable[[], Awaitable[None]],
+        watch_ops: Handler,
+    ) -> None:
+        self._commands = commands
+        self._fetch = fetch
+        self._devices = devices
+        self._tokens = tokens
+        self._limits = limits
+        self._ready = ready
+        self.metrics = metrics
+        self.watch_ops = watch_ops
+
+    async def get_sync(self, authorization: str, device: str | None, query: bytes) -> bytes:
+        """The answer's body of GET /v1/sync, from the two headers that it heeds and the query.
+
+        Raises:
+            CoreError: the request is refused.
+        """
+        caller = self._caller(authorization)
+        wanted = parse_sync(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+        return await self._synced(caller, device, wanted)
+
+    async def post_sync(self, request: Request) -> bytes:
+        """The answer's body of POST /v1/sync.
+
+        Raises:
+            CoreError: the request is refused.
+        """
+        caller = self._caller_of(request)
+        wanted = request_of(await SYNC.read(request))
+        return await self._synced(caller, request.headers.get(HEADER), wanted)
+
+    async def sync(self, request: Request) -> Response:
+        """GET /v1/sync."""
+        headers = request.headers
+        body = await self.get_sync(
+            headers.get("authorization", ""), headers.get(HEADER), request.scope["query_string"]
+        )
+        return Response(body, media_type=JSON, headers=_NO_STORE)
+
+    async def sync_body(self, request: Request) -> Response:
+        """POST /v1/sync."""
+        return Response(await self.post_sync(request), media_type=JSON, headers=_NO_STORE)
+
+    async def devices(self, request: Request) -> Response:
+        """GET /v1/stores/{id}/devices: who has received what."""
+        caller = self._caller_of(request)
+        store_id = store_of(request)
+        check_devices(caller, store_id)
+        with self._limits.commands.admit():
+            found = await self._within_deadline(self._devices.of_store(store_id))
+        return Response(msgspec.json.encode(Devices(found)), media_type=JSON, headers=_NO_STORE)
+
+    async def place(self, request: Request) -> Response:
+        """POST /v1/orders."""
+        caller = self._caller_of(request)
+        command = await PLACE.read(request)
+        with self._limits.commands.admit():
+            written = await self._within_deadline(
+                self._commands.place(caller, command, idempotency_of(caller, request))
+            )
+            return _answer(written, {"location": f"/v1/orders/{written.order_id}"})
+
+    async def place_batch(self, request: Request) -> Response:
+        """POST /v1/orders/batch: each order by itself, with a result for each."""
+        caller = self._caller_of(request)
+        batch = await PLACE_BATCH.read(request)
+        with self._limits.commands.admit():
+            results = await self._within_deadline(place_all(self._commands, caller, batch))
+            return Response(msgspec.json.encode(results), media_type=JSON, headers=_NO_STORE)
+
+    async def transition(self, request: Request) -> Response:
+        """POST /v1/orders/{id}/transitions."""
+        caller = self._caller_of(request)
+        command = await TRANSITION.read(request)
+        with self._limits.commands.admit():
+            work = self._commands.transition(
+                caller,
+                request.path_params["id"],
+                command,
+                if_match_of(request),
+                idempotency_of(caller, request),
+            )
+            return _answer(await self._within_deadline(work))
+
+    async def change(self, request: Request) -> Response:
+        """PATCH /v1/orders/{id}."""
+        caller = self._caller_of(request)
+        command = await CHANGE.read(request)
+        with self._limits.commands.admit():
+            work = self._commands.change(
+                caller,
+                request.path_params["id"],
+                command,
+                if_match_of(request),
+                idempotency_of(caller, request),
+            )
+            return _answer(await self._within_deadline(work))
+
+    async def read(self, request: Request) -> Response:
+        """GET /v1/orders/{id}."""
+        with self._limits.commands.admit():
+            caller = self._caller_of(request)
+            work = self._commands.read(caller, request.path_params["id"])
+            return _answer(await self._within_deadline(work))
+
+    async def healthz(self, _request: Request) -> Response:
+        """GET /healthz: the process runs."""
+        return Response(b'{"status":"ok"}', media_type=JSON, headers=_NO_STORE)
+
+    async def readyz(self, _request: Request) -> Response:
+        """GET /readyz: the process can serve."""
+        await self._ready()
+        return Response(b'{"status":"ready"}', media_type=JSON, headers=_NO_STORE)
+
+    async def show_metrics(self, request: Request) -> Response:
+        """GET /metrics, for ops."""
+        if self._caller_of(request).role != "ops":
+            raise ForbiddenError("/metrics takes a token of role ops")
+        return Response(self.metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """Answer a `CoreError`: Starlette's handler for it."""
+        if isinstance(error, CoreError):
+            self.metrics.refused(error.slug)
+        return await on_core_error(request, error)
+
+    async def _synced(self, caller: Caller, device: str | None, wanted: SyncRequest) -> bytes:
+        report = device_of(device)
+        answered = await self._fetch.answer(caller, wanted)
+        if report is not None:
+            self.metrics.diverged(note_divergence(caller, report, wanted.after))
+            epoch = wanted.epoch or answered.epoch
+            heads = answered.heads()
+            self._devices.saw(sightings_of(caller, report, wanted.after, epoch, heads))
+        return answered.body
+
+    def _caller_of(self, request: Request) -> Caller:
+        return self._caller(request.headers.get("authorization", ""))
+
+    def _caller(self, authorization: str) -> Caller:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise UnauthorizedError("send an access token as Authorization: Bearer …")
+        caller = self._tokens.verify(token.strip())
+        self._limits.rate.take(caller.subject)
+        return caller
+
+    async def _within_deadline(self, work: Coroutine[Any, Any, A]) -> A:
+        try:
+            async with asyncio.timeout(self._limits.deadline_s):
+                return await work
+        except TimeoutError:
+            raise UnavailableError(
+                f"it was not done within {self._limits.deadline_s:g} s"
+            ) from None
+
+
+def _answer(written: Written, headers: dict[str, str] | None = None) -> Response:
+    headers = _NO_STORE | {"etag": f'"{written.version}"'} | (headers or {})
+    if written.replayed:
+        headers["idempotency-replayed"] = "true"
+    return Response(written.body, written.status, headers, JSON)

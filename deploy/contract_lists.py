@@ -1,0 +1,136 @@
+"""Writes `client_sdk/javascript/contract_lists.js` from the Python modules that hold each list.
+
+python -m deploy.contract_lists
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Final, get_args
+
+from client_sdk.contract.cursor import MAX_CHANNELS
+from client_sdk.contract.device import DeviceMode
+from client_sdk.contract.limits import (
+    MAX_NEXT_CHARS,
+    MAX_SYNC_BYTES,
+    MAX_TICKET_CHARS,
+    MAX_URL_CHARS,
+)
+from client_sdk.contract.order import CLOSED_STATUSES, EVENT_TYPES, STATUSES
+from client_sdk.contract.problem import TITLES
+from client_sdk.contract.sse import MAX_EVENT_BYTES
+from client_sdk.contract.stream import ByeReason, SyncRequiredReason
+from client_sdk.contract.sync import MAX_ORDERS, ResetReason
+from client_sdk.machine.attempts import MAX_RESTARTS
+from client_sdk.machine.http_failures import MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S
+from client_sdk.machine.snapshot_pages import (
+    MAX_ANEW,
+    MAX_EMPTY_PAGES,
+    MAX_PAGED_SYNC_BYTES,
+    MAX_PAGES,
+)
+from client_sdk.settings import Settings
+
+TARGET: Final = Path("client_sdk/javascript/contract_lists.js")
+_HEAD: Final = """\
+// The lists and limits that Python and JavaScript both hold. Pure.
+//
+// Made by `make lists` from the Python modules named below; do not edit it by hand.
+"""
+_LISTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
+    ("STATUSES", "The statuses that this version knows: contract/order.py.", STATUSES),
+    (
+        "CLOSED_STATUSES",
+        "An order in one of these is over: contract/order.py.",
+        [status for status in STATUSES if status in CLOSED_STATUSES],
+    ),
+    ("EVENT_TYPES", "The types of order events: contract/order.py.", EVENT_TYPES),
+    ("RESET_REASONS", "Why a channel begins anew: contract/sync.py.", get_args(ResetReason)),
+    (
+        "SYNC_REQUIRED_REASONS",
+        "Why a server says sync-required: contract/stream.py.",
+        get_args(SyncRequiredReason),
+    ),
+    ("BYE_REASONS", "Why a server says bye: contract/stream.py.", get_args(ByeReason)),
+    ("DEVICE_MODES", "How a device receives events: contract/device.py.", get_args(DeviceMode)),
+    ("PROBLEMS", "The problems that servers answer: contract/problem.py.", TITLES),
+)
+_LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
+    ("MAX_CHANNELS", "The most channels of one cursor: contract/cursor.py.", MAX_CHANNELS),
+    ("MAX_ORDERS", "The most orders of one page of a snapshot: contract/sync.py.", MAX_ORDERS),
+    ("MAX_SYNC_BYTES", "The longest answer of Fetch Sync: contract/limits.py.", MAX_SYNC_BYTES),
+    ("MAX_TICKET_CHARS", "The longest ticket: contract/limits.py.", MAX_TICKET_CHARS),
+    ("MAX_URL_CHARS", "The longest address of a stream: contract/limits.py.", MAX_URL_CHARS),
+    ("MAX_NEXT_CHARS", "The longest `next` of a snapshot: contract/limits.py.", MAX_NEXT_CHARS),
+    ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES),
+    ("MAX_PAGES", "The most pages of one sync: machine/snapshot_pages.py.", MAX_PAGES),
+    ("MAX_ANEW", "How often its pages may start anew: machine/snapshot_pages.py.", MAX_ANEW),
+    (
+        "MAX_EMPTY_PAGES",
+        "How many of its pages in a row may be empty: machine/snapshot_pages.py.",
+        MAX_EMPTY_PAGES,
+    ),
+    (
+        "MAX_PAGED_SYNC_BYTES",
+        "The most bytes of one sync over all its pages: machine/snapshot_pages.py.",
+        MAX_PAGED_SYNC_BYTES,
+    ),
+    (
+        "MAX_RESTARTS",
+        "How often in a row channels may begin anew: machine/attempts.py.",
+        MAX_RESTARTS,
+    ),
+    (
+        "MAX_RETRY_AFTER",
+        "The longest Retry-After in seconds: machine/http_failures.py.",
+        MAX_RETRY_AFTER_S,
+    ),
+    (
+        "MAX_DETAIL_LENGTH",
+        "The longest text of a failure: machine/http_failures.py.",
+        MAX_DETAIL_CHARS,
+    ),
+)
+_SETTINGS_COMMENT: Final = "The machine's numbers, times in seconds: client_sdk/settings.py."
+_NOT_IN_JAVASCRIPT: Final = frozenset({"max_pending"})
+"""The browser's client applies each event at once, so none is ever pending."""
+
+
+def render() -> str:
+    """The whole module."""
+    parts = [_HEAD]
+    for name, comment, items in _LISTS:
+        lines = "".join(f"  {json.dumps(item)},\n" for item in items)
+        parts.append(f"/** {comment} */\nexport const {name} = Object.freeze([\n{lines}]);\n")
+    parts += [
+        f"/** {comment} */\nexport const {name} = {_number(value)};\n"
+        for name, comment, value in _LIMITS
+    ]
+    defaults = Settings()
+    lines = "".join(
+        f"  {_camel_case(field.name)}: {_number(getattr(defaults, field.name))},\n"
+        for field in fields(Settings)
+        if field.name not in _NOT_IN_JAVASCRIPT
+    )
+    parts.append(
+        f"/** {_SETTINGS_COMMENT} */\nexport const SETTINGS = Object.freeze({{\n{lines}}});\n"
+    )
+    return "\n".join(parts)
+
+
+def _number(value: float) -> str:
+    return f"{value:_}" if isinstance(value, int) else f"{value:g}"
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render())
+    print(f"wrote {TARGET}", file=sys.stderr)

@@ -1,0 +1,78 @@
+"""What the JavaScript and the pages know of the contract is what the Python contract says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, get_args
+
+import pytest
+
+from client_sdk.contract.device import DeviceMode
+from client_sdk.contract.order import CLOSED_STATUSES, STATUSES, OrderStatus
+from client_sdk.contract.stream import SyncRequiredReason
+from client_sdk.contract.sync import ResetReason
+from core_api.orders.lifecycle import NEXT
+from deploy.contract_lists import TARGET, render
+
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = ROOT / "core_api/pages/static"
+COLUMNS: Final = {"new", "progress", "ready", "done"}
+_BOTH: Final = r'\[\s*"(?:[^"\\]|\\.)+",\s*"(?:[^"\\]|\\.)+",?\s*\]'
+
+
+def test_the_lists_of_the_javascript_are_what_the_contract_says() -> None:
+    assert (ROOT / TARGET).read_text() == render(), "run make lists"
+
+
+def statuses() -> dict[str, str]:
+    """What `shared/statuses.js` says of each status."""
+    text = (PAGES / "shared/statuses.js").read_text()
+    table = text.partition("const STATUSES = {\n")[2].partition("\n};")[0]
+    return dict(re.findall(r"^  (\w+): \{\n(.*?)\n  \},?$", table, re.MULTILINE | re.DOTALL))
+
+
+def test_the_pages_know_the_statuses_that_there_are() -> None:
+    assert set(statuses()) == set(STATUSES)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("part", ["text", "line"])
+def test_a_status_has_its_texts_in_both_languages(status: str, part: str) -> None:
+    assert re.search(rf"^    {part}: {_BOTH}", statuses()[status], re.MULTILINE)
+
+
+def steps_of(status: str) -> list[str]:
+    found = re.search(r"^    next: \[(.*?)\]", statuses()[status], re.MULTILINE)
+    assert found is not None
+    return re.findall(r'"(\w+)"', found[1])
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_the_terminal_offers_only_steps_that_core_takes(status: OrderStatus) -> None:
+    assert set(steps_of(status)) <= set(NEXT[status])
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_status_that_the_terminal_offers_has_a_button_in_both_languages(status: str) -> None:
+    offered = {step for one in STATUSES for step in steps_of(one)}
+    has_button = bool(re.search(rf"^    button: {_BOTH}", statuses()[status], re.MULTILINE))
+    assert has_button == (status in offered)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_status_stands_in_a_column_and_a_closed_one_in_the_last(status: str) -> None:
+    found = re.search(r'^    column: "(\w+)"', statuses()[status], re.MULTILINE)
+    assert found is not None
+    assert found[1] in COLUMNS
+    assert status not in CLOSED_STATUSES or found[1] == "done"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"reason_{reason}" for reason in (*get_args(ResetReason), *get_args(SyncRequiredReason))]
+    + [f"mode_{mode}" for mode in get_args(DeviceMode)],
+)
+def test_the_ops_page_has_each_reason_and_mode_in_both_languages(name: str) -> None:
+    texts = (PAGES / "ops/texts.js").read_text()
+    assert re.search(rf"^  {name}: {_BOTH}", texts, re.MULTILINE)
