@@ -54,7 +54,8 @@ def format_pointer(path: Path) -> str:
     """Write a pointer."""
     return "".join(
         [
-            "/" + (part.replace("~", "~0").replace("/", "~1") if "~" in part or "/" in part else part)
+            "/"
+            + (part.replace("~", "~0").replace("/", "~1") if "~" in part or "/" in part else part)
             for part in path
         ]
     )
