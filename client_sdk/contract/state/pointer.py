@@ -52,13 +52,10 @@ def parse_pointer(text: str) -> Path:
 
 def format_pointer(path: Path) -> str:
     """Write a pointer."""
-    return "".join(
-        [
-            "/"
-            + (part.replace("~", "~0").replace("/", "~1") if "~" in part or "/" in part else part)
-            for part in path
-        ]
-    )
+    text = "/".join(("", *path))
+    if "~" not in text and text.count("/") == len(path):
+        return text
+    return "".join(["/" + part.replace("~", "~0").replace("/", "~1") for part in path])
 
 
 def array_index(part: str) -> int | None:
