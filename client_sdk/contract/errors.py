@@ -8,6 +8,11 @@
         ├── FrameError         an SSE stream that breaks a limit
         ├── RecordError        a Kafka record that is not of our making
         │   └── DamagedRecordError  one that is, and whose event cannot be read
+        ├── StateError         shared state, or an edit of it, that breaks a rule
+        │   ├── PointerError   not a JSON Pointer, or it leads nowhere
+        │   ├── PatchError     a JSON Patch that does not apply
+        │   ├── OperationError an operation that is malformed or cannot be done
+        │   └── StateValueError  what no document may hold
         └── TicketError        a stream ticket that is forged, expired or for something else
 
 The other packages root their trees here too: ``except YabamError`` catches all of them.
@@ -57,6 +62,46 @@ class DamagedRecordError(RecordError):
         super().__init__(reason)
         self.epoch = epoch
         self.ids = ids
+
+
+class StateError(ContractError):
+    """Shared state, or an edit of it, that breaks a rule; nothing is changed."""
+
+
+class PointerError(StateError):
+    """Not a JSON Pointer (RFC 6901), or one that leads to where nothing can be."""
+
+
+class PatchError(StateError):
+    """A JSON Patch (RFC 6902) that does not apply.
+
+    Args:
+        index: which of its operations, from 0.
+        reason: why that one does not apply.
+    """
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"operation {index}: {reason}")
+        self.index = index
+        self.reason = reason
+
+
+class OperationError(StateError):
+    """An operation of an edit that is malformed, or that cannot be done to this value."""
+
+
+class StateValueError(StateError):
+    """A value that no document may hold.
+
+    Args:
+        pointer: the JSON Pointer of what is wrong in it.
+        reason: what is wrong.
+    """
+
+    def __init__(self, pointer: str, reason: str) -> None:
+        super().__init__(f"{pointer or 'the value'}: {reason}")
+        self.pointer = pointer
+        self.reason = reason
 
 
 class TicketError(ContractError):

@@ -33,6 +33,24 @@ MAX_URL_CHARS: Final = 2048
 MAX_NEXT_CHARS: Final = 1024
 """The longest `next` of a snapshot that a client takes."""
 
+MAX_VALUE_BYTES: Final = 256 * 1024
+"""The most that a document's value may have, as JSON in the form of RFC 8785."""
+
+MAX_SHOWN_VALUE_BYTES: Final = 16 * 1024
+"""A larger value, or a larger diff, stands in no event and in no snapshot: it is fetched."""
+
+MAX_VALUE_DEPTH: Final = 32
+"""So many objects and arrays may stand in each other in a document; it is itself the first."""
+
+MAX_EDIT_BYTES: Final = 64 * 1024
+"""The most that one edit may have, as JSON in UTF-8, what its client saw included."""
+
+MAX_EDITS: Final = 100
+"""The most edits that `POST /v1/edits` takes at once."""
+
+MAX_EDITS_BODY_BYTES: Final = 1 << 20
+"""The longest body of `POST /v1/edits`."""
+
 MAX_SUBJECT_CHARS: Final = MAX_SUBJECT
 """The longest subject that a ticket for `MAX_CHANNELS` channels has room for."""
 

@@ -1,0 +1,103 @@
+"""A document as the wire carries it, and the event that tells of its change. Pure.
+
+Unknown keys are ignored on reading, so that Core may add fields without breaking a client.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from client_sdk.contract.channel import MAX_SEQ
+from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.state.digest import document_hash
+from client_sdk.contract.state.values import Value
+
+CHANGED: Final = "document.changed"
+"""The type of a document's event."""
+
+DocumentOperation = Literal["create", "update", "delete"]
+"""What a change does to the whole document; one that is made again after its end is created."""
+
+
+class EditName(Struct, frozen=True):
+    """Which edit it was: the client, and the client's number."""
+
+    client: str
+    n: int
+
+
+class Document(Struct, frozen=True, omit_defaults=True):
+    """A document at one version, as a snapshot or an answer carries it."""
+
+    channel: str
+    key: str
+    version: Annotated[int, Meta(ge=1)]
+    schema: int
+    """The version of the schema that the value fits."""
+    updated_at: datetime
+    by: str
+    """The subject that made this version."""
+    value: Value | UnsetType | None = UNSET
+    """None: it is deleted. Left out: it is larger than `MAX_SHOWN_VALUE_BYTES`; fetch it."""
+
+    @property
+    def content(self) -> int | None:
+        """What it adds to the channel's digest; None: the value is not here."""
+        return None if self.value is UNSET else document_hash(self.key, self.version, self.value)
+
+
+class DocumentEvent(Struct, frozen=True, omit_defaults=True):
+    """One change of one document, as an event of its channel."""
+
+    id: str
+    seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+    type: str
+    """`CHANGED`, or a type that only a newer Core knows."""
+    occurred_at: datetime
+    key: str
+    version: int
+    operation: str
+    """One of `DocumentOperation`, or one that only a newer Core knows."""
+    schema: int
+    """The version of the schema that the value fits."""
+    by: str
+    """The subject that made the change."""
+    base: int | None = None
+    """The version that its author knew; None: it named none."""
+    edit: EditName | None = None
+    """The edit that it was; None: no client's."""
+    settled: str | None = None
+    """The strategy that settled it, if it was concurrent."""
+    metadata: dict[str, Any] | None = None
+    """What its author added to the edit."""
+    diff: list[dict[str, Any]] | UnsetType = UNSET
+    """From version - 1 to this one (RFC 6902). Left out: larger than `MAX_SHOWN_VALUE_BYTES`."""
+    data: Value | UnsetType | None = UNSET
+    """The whole value. None: it is deleted. Left out: larger than `MAX_SHOWN_VALUE_BYTES`."""
+
+    @property
+    def channel(self) -> str:
+        """The channel that this event is the `seq`-th of."""
+        return self.id.rpartition("@")[0]
+
+
+_document_decoder: Final = msgspec.json.Decoder(Document)
+_event_decoder: Final = msgspec.json.Decoder(DocumentEvent)
+
+
+def decode_document(data: bytes | str) -> Document:
+    """Read a document from its JSON.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not a document.
+    """
+    return decode(_document_decoder, data)
+
+
+def decode_document_event(data: bytes | str) -> DocumentEvent:
+    """Read a document's event from its JSON; raises as `decode_document`."""
+    return decode(_event_decoder, data)

@@ -1,0 +1,271 @@
+"""`POST /v1/edits`: the edits of one client, and what became of each. Pure.
+
+An edit that cannot be read does not spoil its batch: it still uses up its number, and its outcome
+says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from client_sdk.contract.channel import NAME_FORM
+from client_sdk.contract.digest import MAX_INTEGER, canonical
+from client_sdk.contract.errors import PointerError, StateError, StateValueError
+from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.limits import MAX_EDIT_BYTES, MAX_EDITS
+from client_sdk.contract.problem import Problem
+from client_sdk.contract.state.operations import Operation, decode_operation, encode_operation
+from client_sdk.contract.state.pointer import parse_pointer
+from client_sdk.contract.state.values import Value, check_value
+
+EditNumber = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+Key = Annotated[str, Meta(pattern=NAME_FORM)]
+Client = Annotated[str, Meta(pattern=NAME_FORM)]
+Outcome = Literal["applied", "settled", "put-aside", "refused"]
+
+
+class OwnEdit(Struct, frozen=True):
+    """A base that is the client's own edit, which Core may not have settled yet."""
+
+    n: EditNumber
+
+
+class Edit(Struct, frozen=True, kw_only=True):
+    """One change that one client asks for."""
+
+    n: int
+    """The client's number of it: 1, 2, 3 … over all channels."""
+    channel: str
+    key: str
+    do: Operation
+    base: int | OwnEdit | None = None
+    """The version that it was made on; 0: there was no document; None: it knows of none, and is
+    concurrent with all that there are."""
+    schema: int | None = None
+    """The version of the schema that it was made for; None: the newest."""
+    made_at: datetime | None = None
+    """When it was made, by Core's clock as the client knows it; None: the client does not know."""
+    metadata: dict[str, Any] | None = None
+    """What stands beside the change in the history."""
+    seen: dict[str, Any] | None = None
+    """What the client saw at each JSON Pointer that it changes; what is not in it, was absent.
+    None: what the base has."""
+    base_value: Value | UnsetType | None = UNSET
+    """The base's value, if the edit was made for an older schema; None: there was no document."""
+
+
+class UnreadableEdit(Struct, frozen=True):
+    """An edit of a batch that breaks the contract: it is refused, and uses up its number."""
+
+    n: int
+    slug: Literal["invalid", "too-large"]
+    """The problem that it is refused with."""
+    detail: str
+    fingerprint: bytes
+    """SHA-256 of its text: another edit under the same number has another."""
+    pointer: str | None = None
+    """Where in the value, if it holds what no document may."""
+
+
+class EditBatch(Struct, frozen=True):
+    """The body of `POST /v1/edits`."""
+
+    client: str
+    edits: list[Edit | UnreadableEdit]
+    """In the order of their numbers."""
+    atomic: bool = False
+    """Whether all take effect or none."""
+    answered: int = 0
+    """The client has every outcome up to this number."""
+
+
+class Conflict(Struct, frozen=True, omit_defaults=True):
+    """What a resolver decides on: what the edit was made on, what there is, what it would be."""
+
+    version: int
+    """The newest version."""
+    current: Value | UnsetType | None = UNSET
+    """Its value; None: deleted. In each field, left out: Core does not have it, or it is large."""
+    base: Value | UnsetType | None = UNSET
+    own: Value | UnsetType | None = UNSET
+
+
+class EditOutcome(Struct, frozen=True, omit_defaults=True):
+    """What became of one edit."""
+
+    n: int
+    outcome: str
+    """One of `Outcome`, or one that only a newer Core knows."""
+    version: int | None = None
+    """The document's newest version after it, if there is or was a document."""
+    value: Value | UnsetType | None = UNSET
+    """The value at that version, if it is another than the client expects; None: deleted."""
+    strategy: str | None = None
+    """What settled it, if it was concurrent."""
+    aside: list[str] = []
+    """The JSON Pointers at which something of it was put aside."""
+    repeated: bool = False
+    """Whether this is the first answer again."""
+    problem: Problem | None = None
+    """Why it was refused."""
+    pointer: str | None = None
+    """Where in the value, if the value was refused."""
+    conflict: Conflict | None = None
+    """With `edit-conflict`."""
+
+
+class _WireBatch(Struct, frozen=True):
+    client: Client
+    edits: Annotated[list[msgspec.Raw], Meta(max_length=MAX_EDITS)]
+    atomic: bool = False
+    answered: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] = 0
+
+
+class _Number(Struct, frozen=True):
+    n: EditNumber
+
+
+class _WireEdit(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    n: EditNumber
+    channel: Annotated[str, Meta(max_length=256)]
+    key: Key
+    do: Any
+    base: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] | OwnEdit | None = None
+    schema: Annotated[int, Meta(ge=1, le=MAX_INTEGER)] | None = None
+    made_at: Annotated[datetime, Meta(tz=True)] | None = None
+    metadata: dict[str, Any] | None = None
+    seen: dict[str, Any] | None = None
+    base_value: Value | UnsetType | None = UNSET
+
+
+_batch_decoder: Final = msgspec.json.Decoder(_WireBatch)
+_number_decoder: Final = msgspec.json.Decoder(_Number)
+_edit_decoder: Final = msgspec.json.Decoder(_WireEdit)
+
+
+def decode_edits(body: bytes | str) -> EditBatch:
+    """Read the body of `POST /v1/edits`.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) no such body: no client,
+            too many edits, an edit without a number, or numbers that do not go up.
+    """
+    wire = decode(_batch_decoder, body)
+    edits: list[Edit | UnreadableEdit] = []
+    for raw in wire.edits:
+        number = decode(_number_decoder, raw).n
+        if edits and number <= edits[-1].n:
+            raise msgspec.ValidationError("the numbers of a batch's edits go up")
+        edits.append(_decode(number, raw))
+    return EditBatch(wire.client, edits, wire.atomic, wire.answered)
+
+
+def decode_edit(data: bytes | str | msgspec.Raw) -> Edit:
+    """Read one edit, however large.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an edit.
+        StateError: its operation or what it saw breaks a rule.
+    """
+    wire = decode(_edit_decoder, data)
+    if isinstance(wire.base, OwnEdit) and wire.base.n >= wire.n:
+        raise msgspec.ValidationError("the base is an edit of a lower number")
+    edit = Edit(
+        n=wire.n,
+        channel=wire.channel,
+        key=wire.key,
+        do=decode_operation(wire.do),
+        base=wire.base,
+        schema=wire.schema,
+        made_at=wire.made_at,
+        metadata=wire.metadata,
+        seen=wire.seen,
+        base_value=wire.base_value,
+    )
+    check_edit(edit)
+    return edit
+
+
+def check_edit(edit: Edit) -> None:
+    """Whether what stands beside the operation may stand there.
+
+    Raises:
+        StateError: it may not: a pointer in `seen` is none, or a value is none of a document.
+    """
+    if edit.seen is not None:
+        for pointer, value in edit.seen.items():
+            try:
+                check_value(value, parse_pointer(pointer))
+            except PointerError as error:
+                raise PointerError(f"seen: {error}") from error
+    if edit.metadata is not None:
+        _check_beside("metadata", edit.metadata)
+    if edit.base_value is not UNSET and edit.base_value is not None:
+        _check_beside("base_value", edit.base_value)
+
+
+def _check_beside(field: str, value: Value) -> None:
+    try:
+        check_value(value)
+    except StateValueError as error:
+        raise StateError(f"{field} at {error}") from error
+
+
+def _decode(number: int, raw: msgspec.Raw) -> Edit | UnreadableEdit:
+    text = bytes(raw)
+    if len(text) > MAX_EDIT_BYTES:
+        detail = f"an edit may have at most {MAX_EDIT_BYTES} bytes, this one has {len(text)}"
+        return UnreadableEdit(number, "too-large", detail, sha256(text).digest())
+    try:
+        return decode_edit(raw)
+    except (msgspec.DecodeError, StateError) as error:
+        pointer = error.pointer if isinstance(error, StateValueError) else None
+        return UnreadableEdit(number, "invalid", str(error), sha256(text).digest(), pointer)
+
+
+def encode_edit(edit: Edit) -> bytes:
+    """One edit as JSON: what `MAX_EDIT_BYTES` counts, if the client sends it so."""
+    return msgspec.json.encode(_wire(edit))
+
+
+def encode_edits(batch: EditBatch) -> bytes:
+    """The body of `POST /v1/edits`; what could not be read cannot be sent, either."""
+    edits = [msgspec.Raw(encode_edit(edit)) for edit in batch.edits if isinstance(edit, Edit)]
+    return msgspec.json.encode(_WireBatch(batch.client, edits, batch.atomic, batch.answered))
+
+
+def edit_fingerprint(edit: Edit) -> bytes:
+    """SHA-256 of all that the edit says: another edit under the same number has another."""
+    return sha256(canonical(_wire(edit))).digest()
+
+
+def _wire(edit: Edit) -> _WireEdit:
+    return _WireEdit(
+        n=edit.n,
+        channel=edit.channel,
+        key=edit.key,
+        do=encode_operation(edit.do),
+        base=edit.base,
+        schema=edit.schema,
+        made_at=edit.made_at,
+        metadata=edit.metadata,
+        seen=edit.seen,
+        base_value=edit.base_value,
+    )
+
+
+_outcome_decoder: Final = msgspec.json.Decoder(EditOutcome)
+
+
+def decode_outcome(data: bytes | str | msgspec.Raw) -> EditOutcome:
+    """Read one outcome.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an outcome.
+    """
+    return decode(_outcome_decoder, data)

@@ -1,0 +1,206 @@
+"""What an edit does to a document: the six operations, their form on the wire, and five at work.
+
+    {"set": {…}}  {"merge": {…}}  {"patch": […]}  {"add": {"/a/b": 1}}  {"delete": true}
+    {"call": {"name": "…", "arguments": …}}
+
+Pure. The sixth, `call`, names a function that only the operator has.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from client_sdk.contract.digest import MAX_INTEGER
+from client_sdk.contract.errors import OperationError, StateValueError
+from client_sdk.contract.state.draft import Draft
+from client_sdk.contract.state.merge_patch import merge_patch
+from client_sdk.contract.state.patch import OPERATIONS, PatchOperation, apply_patch
+from client_sdk.contract.state.pointer import (
+    MISSING,
+    Path,
+    format_pointer,
+    get,
+    parse_pointer,
+)
+from client_sdk.contract.state.values import Value, check_document, check_value
+from client_sdk.contract.text import is_id, shown
+
+
+class Set(Struct, frozen=True):
+    """The document becomes this value; where there is none, it is made."""
+
+    value: Value
+
+
+class Merge(Struct, frozen=True):
+    """A merge patch (RFC 7396); where there is no document, it starts from an empty one."""
+
+    patch: Value
+
+
+class Patch(Struct, frozen=True):
+    """A JSON patch (RFC 6902); where there is no document, only `add` of the whole value can be."""
+
+    operations: list[PatchOperation]
+
+
+class Add(Struct, frozen=True):
+    """Numbers to add, by JSON Pointer, through objects only.
+
+    A missing number counts as 0; objects that are missing on the way are made.
+    """
+
+    numbers: dict[str, int]
+
+
+class Delete(Struct, frozen=True):
+    """The document is deleted; where there is none, nothing changes."""
+
+
+class Call(Struct, frozen=True):
+    """Run the operator's function of this name on the newest value, with these arguments."""
+
+    name: str
+    arguments: Any = None
+
+
+PlainOperation: TypeAlias = Set | Merge | Patch | Add | Delete
+"""What anybody can do by `apply`."""
+Operation: TypeAlias = PlainOperation | Call
+
+
+def decode_operation(wire: Any) -> Operation:
+    """Read the value of `do`, which was decoded from JSON.
+
+    Raises:
+        OperationError: not an object with exactly one of the six names, or what stands under it is
+            not of its form. A pointer in a patch is looked at when the patch is applied.
+        StateValueError: it holds what no document may.
+    """
+    if type(wire) is not dict or len(wire) != 1:
+        raise OperationError('"do" has exactly one of set, merge, patch, add, delete, call')
+    ((name, body),) = wire.items()
+    if name == "set":
+        check_document(body)
+        return Set(body)
+    if name == "merge":
+        if type(body) is not dict:
+            raise OperationError("merge takes an object, the merge patch")
+        check_value(body)
+        return Merge(body)
+    if name == "patch":
+        return Patch(_patch(body))
+    if name == "add":
+        return Add(_numbers(body))
+    if name == "delete":
+        if body is not True:
+            raise OperationError("delete takes true")
+        return Delete()
+    if name == "call":
+        return _call(body)
+    raise OperationError(f"{shown(str(name))} is not one of set, merge, patch, add, delete, call")
+
+
+def encode_operation(operation: Operation) -> dict[str, Any]:
+    """The value of `do` for an operation, ready to be encoded as JSON."""
+    if isinstance(operation, Set):
+        return {"set": operation.value}
+    if isinstance(operation, Merge):
+        return {"merge": operation.patch}
+    if isinstance(operation, Patch):
+        return {"patch": operation.operations}
+    if isinstance(operation, Add):
+        return {"add": operation.numbers}
+    if isinstance(operation, Delete):
+        return {"delete": True}
+    return {"call": {"name": operation.name, "arguments": operation.arguments}}
+
+
+def apply(operation: PlainOperation, value: Value | None) -> Value | None:
+    """The document's value after the operation; nothing that goes in is changed.
+
+    Args:
+        operation: any but `Call`.
+        value: the document's value; None: there is no document.
+
+    Returns:
+        The new value; None: the document is deleted.
+
+    Raises:
+        PatchError: the patch does not apply.
+        OperationError: the result would be no object, or there is no number where one is added to.
+    """
+    if isinstance(operation, Set):
+        return operation.value
+    if isinstance(operation, Merge):
+        merged: Value = merge_patch(value, operation.patch)
+        return merged
+    if isinstance(operation, Patch):
+        patched = apply_patch(MISSING if value is None else value, operation.operations)
+        if type(patched) is not dict:
+            raise OperationError("the patch leaves no object: delete is an operation of its own")
+        return patched
+    if isinstance(operation, Add):
+        return _add(operation, value)
+    return None
+
+
+def _add(operation: Add, value: Value | None) -> Value:
+    draft = Draft({} if value is None else value)
+    for pointer in sorted(operation.numbers):
+        path = parse_pointer(pointer)
+        draft.put(path, _sum(draft.value, path, operation.numbers[pointer]))
+    result: Value = draft.value
+    return result
+
+
+def _sum(value: Any, path: Path, number: int) -> int:
+    for depth in range(len(path)):
+        if not isinstance(get(value, path[:depth]), dict | type(MISSING)):
+            where = format_pointer(path[:depth])
+            raise OperationError(f"add goes through objects only, and {shown(where)} is none")
+    found = get(value, path)
+    if found is MISSING:
+        return number
+    if type(found) is not int:
+        raise OperationError(f"there is no number at {shown(format_pointer(path))} to add to")
+    return found + number
+
+
+def _patch(body: Any) -> list[PatchOperation]:
+    if type(body) is not list:
+        raise OperationError("patch takes an array of operations")
+    for index, operation in enumerate(body):
+        if type(operation) is not dict or operation.get("op") not in OPERATIONS:
+            raise OperationError(
+                f"operation {index} of the patch is no object with an op of RFC 6902"
+            )
+        try:
+            check_value(operation.get("value"))
+        except StateValueError as error:
+            path = operation.get("path")
+            raise StateValueError(f"{path}{error.pointer}", error.reason) from error
+    return body
+
+
+def _numbers(body: Any) -> dict[str, int]:
+    if type(body) is not dict or not body:
+        raise OperationError("add takes an object of JSON Pointers, each with an integer")
+    for pointer, number in body.items():
+        if not parse_pointer(pointer):
+            raise OperationError("add takes the pointer of a number, not of the whole value")
+        if type(number) is not int or not -MAX_INTEGER <= number <= MAX_INTEGER:
+            raise StateValueError(pointer, f"add takes an integer within ±{MAX_INTEGER}")
+    return body
+
+
+def _call(body: Any) -> Call:
+    if type(body) is not dict or body.keys() - {"name", "arguments"}:
+        raise OperationError("call takes a name and arguments, and nothing else")
+    name = body.get("name")
+    if type(name) is not str or not is_id(name):
+        raise OperationError("call takes the name of a function: 1 to 64 of A-Z a-z 0-9 _ . -")
+    check_value(body.get("arguments"))
+    return Call(name, body.get("arguments"))

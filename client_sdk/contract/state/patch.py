@@ -1,0 +1,187 @@
+"""JSON Patch (RFC 6902): operations on a value, and the difference of two. Pure.
+
+The whole value is treated like a member: `add` at the empty pointer makes it where it is `MISSING`,
+and `remove` there leaves MISSING. So one form of diff tells of documents that are made, changed and
+deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from client_sdk.contract.errors import PatchError, PointerError
+from client_sdk.contract.limits import MAX_VALUE_BYTES, MAX_VALUE_DEPTH
+from client_sdk.contract.state.draft import Draft
+from client_sdk.contract.state.pointer import (
+    MISSING,
+    Path,
+    array_index,
+    format_pointer,
+    get,
+    parse_pointer,
+)
+from client_sdk.contract.state.values import same
+from client_sdk.contract.text import shown
+
+PatchOperation: TypeAlias = Mapping[str, Any]
+"""One operation as JSON: `{"op": "add", "path": "/a", "value": 1}`."""
+
+OPERATIONS: Final = frozenset({"add", "remove", "replace", "move", "copy", "test"})
+
+
+def apply_patch(value: Any, operations: Sequence[PatchOperation]) -> Any:
+    """The value after all operations, in order; neither is changed.
+
+    Only what lies on a changed path is copied; the result shares everything else.
+
+    Args:
+        value: a JSON value, or `MISSING`.
+        operations: the patch. What a `copy` copies counts, `MAX_VALUE_BYTES` in all, so that no
+            short patch makes an endless value.
+
+    Returns:
+        The new value; MISSING: it was removed.
+
+    Raises:
+        PatchError: an operation is malformed or does not apply; it names the first such.
+    """
+    draft = Draft(value)
+    room = [MAX_VALUE_BYTES]
+    for index, operation in enumerate(operations):
+        try:
+            _apply_one(draft, operation, room)
+        except PointerError as error:
+            raise PatchError(index, str(error)) from error
+    return draft.value
+
+
+def _apply_one(draft: Draft, operation: PatchOperation, room: list[int]) -> None:
+    name = operation.get("op")
+    path = _path(operation, "path")
+    if name == "add":
+        _add(draft, path, _value(operation))
+    elif name == "remove":
+        _remove(draft, path)
+    elif name == "replace":
+        _replace(draft, path, _value(operation))
+    elif name == "test":
+        if not same(get(draft.value, path), _value(operation)):
+            raise PointerError(f"the test of {_at(path)} fails: another value is there")
+    elif name == "move":
+        _move(draft, _path(operation, "from"), path)
+    elif name == "copy":
+        _add(draft, path, _copied(_existing(draft, _path(operation, "from")), room))
+    else:
+        raise PointerError(f"{shown(str(name))} is no operation: {', '.join(sorted(OPERATIONS))}")
+
+
+def _path(operation: PatchOperation, field: str) -> Path:
+    text = operation.get(field)
+    if type(text) is not str:
+        raise PointerError(f'it has no "{field}", a JSON Pointer')
+    return parse_pointer(text)
+
+
+def _value(operation: PatchOperation) -> Any:
+    if "value" not in operation:
+        raise PointerError('it has no "value"')
+    return operation["value"]
+
+
+def _existing(draft: Draft, path: Path) -> Any:
+    found = get(draft.value, path)
+    if found is MISSING:
+        raise PointerError(f"there is nothing at {_at(path)}")
+    return found
+
+
+def _add(draft: Draft, path: Path, value: Any) -> None:
+    if not path:
+        draft.value = value
+        return
+    parent = draft.container(path[:-1])
+    if type(parent) is dict:
+        parent[path[-1]] = value
+        return
+    index = len(parent) if path[-1] == "-" else array_index(path[-1])
+    if index is None or index > len(parent):
+        raise PointerError(f"the array has no place for {_at(path)}")
+    parent.insert(index, value)
+
+
+def _remove(draft: Draft, path: Path) -> Any:
+    found = _existing(draft, path)
+    if not path:
+        draft.value = MISSING
+        return found
+    parent = draft.container(path[:-1])
+    return parent.pop(path[-1] if type(parent) is dict else int(path[-1]))
+
+
+def _replace(draft: Draft, path: Path, value: Any) -> None:
+    _existing(draft, path)
+    if not path:
+        draft.value = value
+        return
+    parent = draft.container(path[:-1])
+    parent[path[-1] if type(parent) is dict else int(path[-1])] = value
+
+
+def _move(draft: Draft, source: Path, path: Path) -> None:
+    if source == path:
+        _existing(draft, path)
+        return
+    if path[: len(source)] == source:
+        raise PointerError(f"{_at(source)} cannot be moved into itself")
+    _add(draft, path, _remove(draft, source))
+
+
+def _copied(value: Any, room: list[int], depth: int = 0) -> Any:
+    """A whole copy, so that no part stands twice in the draft; it takes up room."""
+    kind = type(value)
+    room[0] -= len(value) + 2 if kind is str else 2
+    if room[0] < 0:
+        raise PointerError("the patch copies more than a document can hold")
+    if depth > MAX_VALUE_DEPTH:
+        raise PointerError("what it copies is nested too deep for a document")
+    if kind is dict:
+        room[0] -= sum(map(len, value))
+        return {name: _copied(part, room, depth + 1) for name, part in value.items()}
+    if kind is list:
+        return [_copied(part, room, depth + 1) for part in value]
+    return value
+
+
+def _at(path: Path) -> str:
+    return shown(format_pointer(path)) if path else "the whole value"
+
+
+def diff(before: Any, after: Any) -> list[dict[str, Any]]:
+    """The patch that makes `after` of `before`: `add`, `remove` and `replace`, names in order.
+
+    Only objects are descended into: an array is one value, and is replaced whole.
+
+    Args:
+        before: a JSON value, or `MISSING`.
+        after: the same.
+    """
+    operations: list[dict[str, Any]] = []
+    _diff(before, after, "", operations)
+    return operations
+
+
+def _diff(before: Any, after: Any, path: str, operations: list[dict[str, Any]]) -> None:
+    if before is after:
+        return
+    if type(before) is dict and type(after) is dict:
+        for name in sorted(before.keys() | after.keys()):
+            one, other = before.get(name, MISSING), after.get(name, MISSING)
+            if one is not other:
+                _diff(one, other, path + format_pointer((name,)), operations)
+    elif after is MISSING:
+        operations.append({"op": "remove", "path": path})
+    elif before is MISSING:
+        operations.append({"op": "add", "path": path, "value": after})
+    elif not same(before, after):
+        operations.append({"op": "replace", "path": path, "value": after})

@@ -1,0 +1,1 @@
+"""Documents: what the operator declares of them, and how an edit is settled. Pure rules."""

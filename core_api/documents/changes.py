@@ -1,0 +1,141 @@
+"""An edit taken apart: what it changes at which path, and what its author saw there. Pure.
+
+An object that is added counts as its leaves, so that two clients may fill it together. What is
+removed or replaced is one change: half a line of a cart helps nobody. An array is one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from client_sdk.contract.state.draft import Draft
+from client_sdk.contract.state.operations import Patch, PlainOperation, Set
+from client_sdk.contract.state.patch import PatchOperation, diff
+from client_sdk.contract.state.pointer import MISSING, Path, format_pointer, get, parse_pointer
+from client_sdk.contract.state.values import Value, same
+
+
+class Change(Struct, frozen=True):
+    """What an edit does at one path."""
+
+    path: Path
+    value: Any
+    """The new value; `MISSING`: it is removed."""
+    seen: Any
+    """What its author saw there; MISSING: nothing."""
+    known: int
+    """So many of the path's parts led to an object that its author saw."""
+
+
+def changes_between(basis: Value | None, own: Value | None) -> list[Change]:
+    """What an author changed who saw the one value and left the other; None: no document."""
+    before = MISSING if basis is None else basis
+    changes: list[Change] = []
+    for operation in diff(before, MISSING if own is None else own):
+        path = parse_pointer(operation["path"])
+        known = max(0, len(path) - 1)
+        if operation["op"] == "add":
+            for below, value in _leaves(operation["value"], path):
+                changes.append(Change(below, value, MISSING, known))
+        else:
+            changes.append(Change(path, operation.get("value", MISSING), get(before, path), known))
+    return changes
+
+
+def with_seen(basis: Value | None, seen: Mapping[str, Any]) -> Value:
+    """The basis as its client saw it, who had pending edits of its own on top."""
+    draft = Draft({} if basis is None else basis)
+    for pointer, value in seen.items():
+        path = parse_pointer(pointer)
+        if not _meets_array(draft.value, path):
+            draft.put(path, value)
+    value: Value = draft.value
+    return value
+
+
+def guessed_basis(operation: PlainOperation, seen: Mapping[str, Any]) -> Value:
+    """A basis for an edit whose base is not kept: what the client saw, and what it must have seen.
+
+    What a `set` has and `seen` has not, counts as unchanged: it could have been there before.
+    """
+    if isinstance(operation, Set):
+        return with_seen(operation.value, seen)
+    basis = with_seen({}, seen)
+    if not isinstance(operation, Patch):
+        return basis
+    draft = Draft(basis)
+    for step in operation.operations:
+        parent = parse_pointer(str(step.get("path", "")))[:-1]
+        if parent and get(draft.value, parent) is MISSING and not _meets_array(draft.value, parent):
+            draft.put(parent, {})
+    value: Value = draft.value
+    return value
+
+
+def unsure_paths(operation: PlainOperation, current: Value, seen: Mapping[str, Any]) -> set[Path]:
+    """Where a `set` without a known base differs from Core, and nobody can tell who changed it."""
+    if not isinstance(operation, Set):
+        return set()
+    told = [parse_pointer(pointer) for pointer in seen]
+    paths = (parse_pointer(step["path"]) for step in diff(current, operation.value))
+    return {path for path in paths if not any(overlap(path, other) for other in told)}
+
+
+def uses_array_index(operations: list[PatchOperation], *values: Value | None) -> bool:
+    """Whether a pointer of the patch leads into an array of one of these values."""
+    paths = [
+        parse_pointer(step[field])
+        for step in operations
+        for field in ("path", "from")
+        if type(step.get(field)) is str
+    ]
+    return any(_meets_array(value, path) for path in paths for value in values)
+
+
+def failing_test(operations: list[PatchOperation], current: Value) -> int | None:
+    """The first `test` of a concurrent patch that Core's value fails; None: there is none.
+
+    What the patch itself has changed before the test is not asked of Core.
+    """
+    changed: list[Path] = []
+    for index, step in enumerate(operations):
+        path = parse_pointer(step["path"])
+        if step["op"] != "test":
+            changed += [path, *([parse_pointer(step["from"])] if step["op"] == "move" else [])]
+        elif not any(overlap(path, other) for other in changed) and not same(
+            get(current, path), step.get("value")
+        ):
+            return index
+    return None
+
+
+def overlap(one: Path, other: Path) -> bool:
+    """Whether one of the paths is the other, or lies above it."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def pointers(paths: Iterable[Path]) -> tuple[str, ...]:
+    """The paths as text, in order, each once."""
+    return tuple(sorted({format_pointer(path) for path in paths}))
+
+
+def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    if type(value) is not dict or not value:
+        yield path, value
+        return
+    for name in sorted(value):
+        yield from _leaves(value[name], (*path, name))
+
+
+def _meets_array(value: Any, path: Path) -> bool:
+    for part in path:
+        if type(value) is list:
+            return True
+        if type(value) is not dict:
+            return False
+        value = value.get(part)
+    return False

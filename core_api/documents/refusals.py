@@ -1,0 +1,61 @@
+"""Why an edit is refused. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NoReturn, get_args
+
+from msgspec import Struct
+
+from client_sdk.contract.errors import YabamError
+from client_sdk.contract.state.edit import Conflict
+
+RefusalSlug = Literal[
+    "base-ahead",
+    "call-refused",
+    "depends",
+    "edit-conflict",
+    "edit-outdated",
+    "forbidden-operation",
+    "invalid",
+    "patch-failed",
+    "schema-ahead",
+    "too-large",
+    "too-late",
+]
+REFUSALS: Final[tuple[RefusalSlug, ...]] = get_args(RefusalSlug)
+"""Each problem that an edit can be refused with by its document's rules."""
+
+
+class Refusal(Struct, frozen=True):
+    """Why an edit is refused; nothing is changed by it."""
+
+    slug: RefusalSlug
+    detail: str
+    """What is wrong, and what to do."""
+    pointer: str | None = None
+    """Where in the value, if the value is refused."""
+    conflict: Conflict | None = None
+    """What the client's resolver needs, if others came first."""
+
+
+class RefusedEditError(YabamError):
+    """Carries a refusal from the rule that found it to `settling.settle`."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+class CallRefusedError(YabamError):
+    """Raised by an operator's function: what is asked for cannot be; the text tells the client."""
+
+
+def refuse(
+    slug: RefusalSlug, detail: str, pointer: str | None = None, conflict: Conflict | None = None
+) -> NoReturn:
+    """Refuse the edit that is being settled.
+
+    Raises:
+        RefusedEditError: always.
+    """
+    raise RefusedEditError(Refusal(slug, detail, pointer, conflict))
