@@ -24,8 +24,10 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.fetch import FetchRequest
 
+from server_common.kafka.codecs import bound_aiokafka
 from server_common.kafka.raw_records import Found, LeftOut, ReadRecord
 from server_common.kafka.record_batches import bytes_of_first, read_batches
+from server_common.limits import FETCHED_BATCH_BYTES
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 _BYTES_AT_ONCE: Final = 1 << 20
-_LARGEST_BATCH: Final = 64 << 20
-"""No broker keeps a batch as large as this: one that says so has a damaged length."""
 _READ_UNCOMMITTED: Final = 0
 _IN_THE_DATA: Final = (
     CorruptRecordException,
@@ -42,6 +42,9 @@ _IN_THE_DATA: Final = (
     RecordTooLargeError,
     gzip.BadGzipFile,
 )
+
+# Whoever reads by this module must not be filled by a batch that unpacks to anything.
+bound_aiokafka()
 
 Positions = Callable[[], Awaitable[Mapping[TopicPartition, int]]]
 
@@ -102,7 +105,7 @@ async def _closely(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> F
 
 async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Found:
     data, highwater = await _fetch(consumer, tp, at, _BYTES_AT_ONCE)
-    if len(data) < (whole := bytes_of_first(data)) <= _LARGEST_BATCH:
+    if len(data) < (whole := bytes_of_first(data)) <= FETCHED_BATCH_BYTES:
         data, highwater = await _fetch(consumer, tp, at, whole)
     return read_batches(tp, data, at, highwater)
 
