@@ -32,7 +32,7 @@ REFUSALS: Final = (
     "unavailable",
 )
 SKIPS: Final = (
-    "foreign", "malformed", "failed", "omitted", "missing", "unreadable", "old_epoch"
+    "foreign", "malformed", "failed", "omitted", "missing", "unreadable", "ahead", "old_epoch"
 )  # fmt: skip
 SOURCE: Final = "source"
 """The task that reads Kafka."""

@@ -66,6 +66,15 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation("publication", "producer's request", "the producer sends what the relay publishes"),
     Relation("publication", "topic: max.message.bytes", "Kafka takes what the relay publishes"),
     Relation(
+        "topic: max.message.bytes", "batch read from Kafka", "what Kafka keeps is read",
+    ),
+    Relation(
+        "dead letter", "batch read from Kafka, unpacked", "what Kafka keeps is read, packed or not",
+    ),
+    Relation(
+        "batch read from Kafka, unpacked", "batch read from Kafka", "not packed it is the same",
+    ),
+    Relation(
         "largest event", "what waits for one slow client", "an event alone makes nobody slow",
         more=FRAME_HEAD_BYTES,
     ),

@@ -46,6 +46,9 @@ PUBLICATION_BYTES: Final = 512 * KIB
 PRODUCER_REQUEST_BYTES: Final = MIB
 TOPIC_MESSAGE_BYTES: Final = MIB
 DEAD_LETTER_BYTES: Final = 4 * MIB
+FETCHED_BATCH_BYTES: Final = 64 * MIB
+"""No broker keeps a batch as large as this: one that says so has a damaged length."""
+UNPACKED_BATCH_BYTES: Final = 32 * MIB
 
 GATHERED_ANSWER_BYTES: Final = 128 * KIB
 ANSWER_BYTES: Final = MIB
@@ -140,6 +143,14 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit("publication", PUBLICATION_BYTES, "bytes", "relay", "the next publication"),
     Limit("producer's request", PRODUCER_REQUEST_BYTES, "bytes", "relay", "it is set aside"),
     Limit("topic: max.message.bytes", TOPIC_MESSAGE_BYTES, "bytes", "Kafka", "Kafka refuses it"),
+    Limit(
+        "batch read from Kafka", FETCHED_BATCH_BYTES, "bytes", "whoever reads Kafka",
+        "its length counts as damaged, it is left out",
+    ),
+    Limit(
+        "batch read from Kafka, unpacked", UNPACKED_BATCH_BYTES, "bytes", "whoever reads Kafka",
+        "it is left out: a dead letter, or `sync-required`",
+    ),
     Limit(
         "rings in all", 128 * MIB, "bytes", "event server",
         "the oldest go; who is behind them syncs", "events_ring_bytes",

@@ -60,11 +60,14 @@ class ReadRange:
     """The time of the record that was read last."""
     unsure: bool = False
     """Whether something was left out whose time nobody knows; it is before the next watermark."""
+    unproven: float = field(init=False)
+    """The latest time that was taken while nothing was known of the database's clock."""
     continuity: Continuity = field(init=False)
     """That it is one log which is read."""
 
     def __post_init__(self) -> None:
         self.continuity = Continuity(self.end)
+        self.unproven = self.since or 0.0
 
 
 class RecordReader:
@@ -123,7 +126,7 @@ class RecordReader:
             LogReplacedError: it does not: this is another log.
         """
         if time > self._believable:
-            time = self._believe(time, now)
+            time = self._believe(partition, time, now)
         reach = self._reaches[partition]
         continuity = reach.continuity
         last = headers[-1] if headers else None
@@ -232,10 +235,12 @@ class RecordReader:
         except Exception:
             self._break_off_at(partition, time)
 
-    def _believe(self, time: float, now: float) -> float:
+    def _believe(self, partition: int, time: float, now: float) -> float:
         """A record's time, or the latest that can be true."""
         estimate = self._hub.clock.estimate(now)
         if estimate is None:
+            reach = self._reaches[partition]
+            reach.unproven = max(reach.unproven, time)
             return time
         self._believable = estimate + AHEAD_S
         return min(time, self._believable)
@@ -290,22 +295,38 @@ class RecordReader:
             self._begin_again()
         if offset >= reach.end and not self._hub.warm:
             reach.fresh = True
-            self._warm_if_complete()
+            self._warm_if_complete(now)
 
     def _begin_again(self) -> None:
         """The rings are empty: they hold what was committed after the last record that went into
         them, of each partition. One whose clock is not set back yet holds all up until it is."""
         for reach in self._reaches.values():
-            reach.since, reach.fresh = reach.last, False
+            reach.since, reach.fresh, reach.unproven = reach.last, False, 0.0
 
-    def _warm_if_complete(self) -> None:
+    def _warm_if_complete(self, now: float) -> None:
         if not all(reach.fresh for reach in self._reaches.values()):
             return
+        self._take_back_what_cannot_be(self._hub.clock.estimate(now) or 0.0)
         since = max(reach.since or 0.0 for reach in self._reaches.values()) + MARGIN_S
         covered = max(since, self._hub.rings.evicted_before)
         if (self._hub.watermark or 0.0) >= covered:
             self._hub.rings.covered_since = covered
             self._hub.warm = True
+
+    def _take_back_what_cannot_be(self, present: float) -> None:
+        """Times that were taken before anything was known of the database's clock, and lie too far
+        ahead of it: no watermark would ever come up to them. What was committed from the present
+        on comes behind what was there at the start, and so is read.
+
+        Args:
+            present: what the database's clock shows at least.
+        """
+        for partition, reach in self._reaches.items():
+            unproven, reach.unproven = reach.unproven, 0.0
+            if unproven > present + AHEAD_S:
+                reach.since, reach.last = present, min(reach.last, present)
+                self._skipped("ahead", f"a record of partition {partition} is ahead of its time")
+                self._break_off(partition, present)
 
 
 def _epoch_and_ids(headers: Headers) -> tuple[str, tuple[str, ...]]:

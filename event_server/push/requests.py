@@ -11,6 +11,7 @@ requests costs no more memory than one, and an open stream needs no parser.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -47,7 +48,7 @@ class Asked(Struct, frozen=True):
     """Why its head is no request's."""
 
 
-class Requests(HttpToolsProtocol):
+class Requests(HttpToolsProtocol, ABC):
     """A connection's requests. Attributes without a slot are uvicorn's.
 
     A subclass answers: `asked` is set, and `serve` called, for each request for the stream.
@@ -83,13 +84,13 @@ class Requests(HttpToolsProtocol):
 
     # For the subclass -----------------------------------------------------------------------
 
+    @abstractmethod
     def serve(self) -> None:
         """Answer `asked`, unless the connection is closing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def turn_away(self, detail: str) -> None:
         """Answer a malformed request and close: what follows it cannot be a request either."""
-        raise NotImplementedError
 
     def is_answering(self) -> bool:
         """Whether the application has not answered all that it was asked."""

@@ -3,11 +3,13 @@
 aiokafka raises where it cannot read a batch, again at every call, and drops what it had read of
 other partitions. Then each partition is asked for once more, and read closely
 (`record_batches.py`): what is damaged comes as `LeftOut` in its place, and reading goes on behind
-it. What has its cause elsewhere (the brokers, the network, the group) is raised as ever.
+it. So it is with a partition whose broker itself refuses what it keeps (`refusals.py`). What has
+its cause elsewhere (the brokers, the network, the group) is raised as ever.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -24,8 +26,11 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.fetch import FetchRequest
 
+from server_common.kafka.codecs import bound_aiokafka
 from server_common.kafka.raw_records import Found, LeftOut, ReadRecord
-from server_common.kafka.record_batches import bytes_of_first, read_batches
+from server_common.kafka.record_batches import FRAME, bytes_of_first, read_batches
+from server_common.kafka.refusals import first_given, refused
+from server_common.limits import FETCHED_BATCH_BYTES
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -33,8 +38,6 @@ if TYPE_CHECKING:
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 _BYTES_AT_ONCE: Final = 1 << 20
-_LARGEST_BATCH: Final = 64 << 20
-"""No broker keeps a batch as large as this: one that says so has a damaged length."""
 _READ_UNCOMMITTED: Final = 0
 _IN_THE_DATA: Final = (
     CorruptRecordException,
@@ -42,6 +45,9 @@ _IN_THE_DATA: Final = (
     RecordTooLargeError,
     gzip.BadGzipFile,
 )
+
+# Whoever reads by this module must not be filled by a batch that unpacks to anything.
+bound_aiokafka()
 
 Positions = Callable[[], Awaitable[Mapping[TopicPartition, int]]]
 
@@ -68,6 +74,7 @@ async def get_many(
         KafkaError, OSError, TimeoutError: the brokers do not answer, or refuse.
         Exception: aiokafka failed, and not over what stands in the partitions.
     """
+    damaged = refused(consumer)
     try:
         records: Mapping[TopicPartition, Sequence[ReadRecord]] = await consumer.getmany(
             *partitions, timeout_ms=timeout_ms, max_records=max_records
@@ -75,17 +82,29 @@ async def get_many(
     except Exception as error:
         if not _may_lie_in_the_data(error):
             raise
-        found = {tp: await _closely(consumer, tp, at) for tp, at in (await positions()).items()}
-        if not any(one.records for one in found.values()):
+        found = await _read_closely(consumer, await positions(), max_records)
+        if not found:
             raise
         _log.info("read_closely", reason=repr(error))
-        if max_records is not None:
-            found = {tp: one.at_most(max_records) for tp, one in found.items()}
+        return found
+    if stuck := {tp for tp in damaged if tp not in records}:
+        ahead = {tp: at for tp, at in (await positions()).items() if tp in stuck}
+        records = {**records, **await _read_closely(consumer, ahead, max_records)}
+    return records
+
+
+async def _read_closely(
+    consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int], max_records: int | None
+) -> dict[TopicPartition, list[ReadRecord]]:
+    """What stands in these partitions; the consumer is set to where that ends."""
+    found = {tp: await _closely(consumer, tp, at) for tp, at in positions.items()}
+    if max_records is not None:
+        found = {tp: one.at_most(max_records) for tp, one in found.items()}
+    if any(one.records for one in found.values()):
         for tp, one in found.items():
             if tp in consumer.assignment():
                 consumer.seek(tp, one.next_offset)
-        return {tp: one.records for tp, one in found.items() if one.records}
-    return records
+    return {tp: one.records for tp, one in found.items() if one.records}
 
 
 def _may_lie_in_the_data(error: Exception) -> bool:
@@ -93,16 +112,36 @@ def _may_lie_in_the_data(error: Exception) -> bool:
 
 
 async def _closely(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Found:
-    found = await _read(consumer, tp, at)
-    if any(isinstance(one, LeftOut) for one in found.records):
-        # What was damaged on its way is whole when it comes again.
+    # What was damaged on its way is whole when it comes again.
+    with contextlib.suppress(CorruptRecordException):
         found = await _read(consumer, tp, at)
-    return found
+        if not any(isinstance(one, LeftOut) for one in found.records):
+            return found
+    try:
+        return await _read(consumer, tp, at)
+    except CorruptRecordException:
+        return await _behind_what_is_refused(consumer, tp, at)
+
+
+async def _behind_what_is_refused(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Found:
+    """Told as left out: what the broker does not give from this offset on."""
+
+    async def is_given(offset: int) -> bool:
+        try:
+            await _fetch(consumer, tp, offset, FRAME.size)
+        except CorruptRecordException:
+            return False
+        return True
+
+    end = (await consumer.end_offsets([tp]))[tp]
+    next_offset = await first_given(at, end, is_given)
+    reason = "the broker does not give it: CORRUPT_MESSAGE"
+    return Found([LeftOut(at, next_offset - 1, reason, b"", None)], next_offset)
 
 
 async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Found:
     data, highwater = await _fetch(consumer, tp, at, _BYTES_AT_ONCE)
-    if len(data) < (whole := bytes_of_first(data)) <= _LARGEST_BATCH:
+    if len(data) < (whole := bytes_of_first(data)) <= FETCHED_BATCH_BYTES:
         data, highwater = await _fetch(consumer, tp, at, whole)
     return read_batches(tp, data, at, highwater)
 

@@ -5,7 +5,8 @@ reader is for what aiokafka does not take. As in Java's client, a name that is n
 harm: its bytes are shown as `\\xff`. Of what is damaged, the rest is read:
 
 - one record whose fields do not fit its length: the other records of its batch;
-- a batch that cannot be unpacked, or whose checksum is wrong: the other batches.
+- a batch that cannot be unpacked, or only to more than the bound, or whose checksum is wrong: the
+  other batches.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from dataclasses import replace
 from typing import Final
 
 from aiokafka import TopicPartition
-from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.record.util import calc_crc32c
 
+from server_common.kafka.codecs import UNPACK
 from server_common.kafka.raw_records import Found, Headers, LeftOut, ReadRecord, Record
 
 FRAME: Final = struct.Struct(">qi")
@@ -32,9 +33,10 @@ _SMALLEST: Final = 26
 _PACKED: Final = 0x07
 _TIME_IS_THE_BROKERS: Final = 0x08
 _IS_CONTROL: Final = 0x20
-_UNPACK: Final = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 _MOST_SINGLES: Final = 100
 """So many damaged records of a batch are told one by one; then its rest is told as one."""
+MOST_RECORDS: Final = 50_000
+"""So many records are given at once. A batch may hold millions that are a few bytes each."""
 
 
 def bytes_of_first(data: bytes) -> int:
@@ -76,6 +78,8 @@ def read_batches(partition: TopicPartition, data: bytes, position: int, highwate
             if isinstance(record, LeftOut) and record.first < expected:
                 record = replace(record, first=expected)
             found.append(record)
+            if len(found) == MOST_RECORDS:
+                return Found(found, record.offset + 1)
         expected = max(expected, batch.next_offset)
         at = end
     if at > 0 and expected == position:
@@ -154,7 +158,7 @@ class _Batch:
         packed = self._data[_HEAD.size :]
         if codec := attributes & _PACKED:
             try:
-                body = bytes(_UNPACK[codec](packed))
+                body = UNPACK[codec](packed)
             except Exception as error:
                 reason = f"cannot be unpacked: {error!r}"
                 yield LeftOut(base, last, reason, self._data, last_time)

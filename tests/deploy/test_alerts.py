@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -13,14 +12,11 @@ import pytest
 import yaml
 
 from tests.deploy.exported import ROOT, exported, metrics_in, series_names, unknown_labels
+from tests.deploy.tools import installed
 
 FOLDER = ROOT / "deploy/prometheus"
 ALERTS = FOLDER / "alerts.yml"
 CASES = FOLDER / "alerts.test.yml"
-PROMTOOL = shutil.which("promtool")
-needs_promtool = pytest.mark.skipif(
-    PROMTOOL is None, reason="promtool is not installed (Debian: apt-get install prometheus)"
-)
 
 
 def rules() -> list[dict[str, Any]]:
@@ -41,9 +37,9 @@ def cases_of(alert: str) -> dict[str, Any]:
 
 
 def promtool(*arguments: str, folder: Path = FOLDER) -> subprocess.CompletedProcess[str]:
-    assert PROMTOOL is not None
+    program = installed("promtool", "prometheus")
     return subprocess.run(
-        [PROMTOOL, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -94,7 +90,6 @@ def test_names_are_unique() -> None:
     assert len(set(names)) == len(names)
 
 
-@needs_promtool
 class TestByPromtool:
     def test_the_rules_are_valid(self) -> None:
         done = promtool("check", "rules", ALERTS.name)

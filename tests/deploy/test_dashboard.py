@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ import pytest
 import yaml
 
 from tests.deploy.exported import ROOT, exported, metrics_in, series_names, unknown_labels
+from tests.deploy.tools import installed
 
 FOLDER = ROOT / "deploy/grafana"
 BOARD: dict[str, Any] = json.loads((FOLDER / "yabam.json").read_text())
 PANELS: list[dict[str, Any]] = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 QUERIES = [(panel["title"], target["expr"]) for panel in PANELS for target in panel["targets"]]
-PROMTOOL = shutil.which("promtool")
 
 
 @pytest.mark.parametrize(("title", "query"), QUERIES)
@@ -68,15 +67,12 @@ def test_compose_mounts_what_is_provisioned_where_it_is_looked_for() -> None:
     assert f"./grafana/yabam.json:{provider['options']['path']}/yabam.json:ro" in mounts
 
 
-@pytest.mark.skipif(
-    PROMTOOL is None, reason="promtool is not installed (Debian: apt-get install prometheus)"
-)
 def test_every_query_is_valid(tmp_path: Path) -> None:
     rules = [{"record": f"q:{n}", "expr": query} for n, (_, query) in enumerate(QUERIES)]
     file = tmp_path / "queries.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
     done = subprocess.run(
-        [str(PROMTOOL), "check", "rules", str(file)],
+        [installed("promtool", "prometheus"), "check", "rules", str(file)],
         capture_output=True,
         text=True,
         timeout=60,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 import tempfile
 import uuid
@@ -24,19 +23,15 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.deploy.exported import ROOT
+from tests.deploy.tools import installed
 from tests.integration.core_service import KEYS, an_order, bearer, token
 
-PROMETHEUS = shutil.which("prometheus")
 WITHIN_S = 90.0
 CORES_RING = {"local": KEYS.token}
 NODES_RING = {"nodes": "n" * 32}
 pytestmark = [
     pytest.mark.xdist_group("prometheus"),
     pytest.mark.slow,
-    pytest.mark.skipif(
-        PROMETHEUS is None,
-        reason="prometheus is not installed (Debian: apt-get install prometheus)",
-    ),
 ]
 
 
@@ -101,7 +96,7 @@ def prometheus(stack: Stack, folder: Path) -> Iterator[str]:
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(
             [
-                str(PROMETHEUS),
+                installed("prometheus", "prometheus"),
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'tsdb'}",
                 f"--web.listen-address=127.0.0.1:{port}",

@@ -37,17 +37,30 @@ class Session:
         )
 
     def take(
-        self, partition: int, value: bytes | None, headers: Headers, time: float = 1000.0
+        self,
+        partition: int,
+        value: bytes | None,
+        headers: Headers,
+        time: float = 1000.0,
+        now: float | None = None,
     ) -> None:
-        self.reader.take(partition, self.offsets[partition], time, value, headers, now=time - 900)
+        now = time - 900 if now is None else now
+        self.reader.take(partition, self.offsets[partition], time, value, headers, now)
         self.offsets[partition] += 1
 
     def watermark(self, partition: int, time: float = 1000.0, epoch: str = EPOCH) -> None:
         self.take(partition, None, watermark_record(time, epoch), time)
 
-    def order(self, partition: int, *ids: str, time: float = 1000.0, epoch: str = EPOCH) -> None:
+    def order(
+        self,
+        partition: int,
+        *ids: str,
+        time: float = 1000.0,
+        epoch: str = EPOCH,
+        now: float | None = None,
+    ) -> None:
         value, headers = order_record(ids, epoch)
-        self.take(partition, value, headers, time)
+        self.take(partition, value, headers, time, now)
 
     def head(self, channel: str) -> int | None:
         ring = self.hub.rings.get(channel)
@@ -94,6 +107,35 @@ class TestWarmUp:
         session.order(0, "store:1@5", time=990.0)
         session.watermark(0)
         assert session.hub.rings.covered_since == 990.0 + MARGIN_S
+
+    def test_a_first_record_far_ahead_of_its_time_is_not_believed(self) -> None:
+        session = Session({0: 1}, since=None)
+        session.order(0, "store:1@1", time=9e9, now=99.0)
+        session.watermark(0, 1000.0)
+        session.watermark(0, 1000.0 + MARGIN_S)
+        assert session.hub.warm
+        assert session.hub.rings.covered_since == 1000.0 + MARGIN_S
+
+    def test_what_is_kept_since_a_time_that_is_not_believed_is_dropped_and_told_of(self) -> None:
+        session = Session({0: 1}, since=None)
+        session.order(0, "store:1@1", time=9e9, now=99.0)
+        session.watermark(0, 1000.0)
+        assert session.head("store:1") is None, "its time would keep it for ever"
+        assert [kind for kind, _ in session.skipped] == ["ahead"]
+
+    def test_a_start_that_a_damaged_last_record_put_far_ahead_is_not_believed(self) -> None:
+        session = Session({0: 1}, since=9e9)
+        session.watermark(0, 1000.0)
+        session.watermark(0, 1001.0)
+        session.watermark(0, 1001.0 + MARGIN_S)
+        assert session.hub.warm
+
+    def test_a_first_record_that_is_ahead_by_less_than_clocks_are_is_believed(self) -> None:
+        session = Session({0: 1}, since=None)
+        session.order(0, "store:1@1", time=1000.0 + AHEAD_S, now=100.0)
+        session.watermark(0, 1000.0)
+        assert session.head("store:1") == 1
+        assert session.skipped == []
 
     def test_a_new_epoch_asks_every_partition_again(self) -> None:
         session = Session({0: 0, 1: 0})

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server_common.kafka.raw_records import Found, LeftOut
-from server_common.kafka.record_batches import bytes_of_first, read_batches
+from server_common.kafka.record_batches import MOST_RECORDS, bytes_of_first, read_batches
+from server_common.limits import UNPACKED_BATCH_BYTES
 from tests.raw_batches import GZIP, LZ4, SNAPPY, ZSTD, batch, record
 
 PARTITION = TopicPartition("orders", 3)
@@ -70,6 +71,25 @@ def test_what_stands_before_the_offset_asked_for_is_passed_over() -> None:
     found = read(three(10) + three(13), position=12)
     assert values(found) == [b"12", b"13", b"14", b"15"]
     assert found.next_offset == 16
+
+
+@pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4, ZSTD])
+def test_a_batch_that_unpacks_to_more_than_the_bound_is_left_out_and_the_next_one_read(
+    codec: int,
+) -> None:
+    bomb = batch([record(0, bytes(UNPACKED_BATCH_BYTES))], codec=codec)
+    found = read(bomb + three(1))
+    assert values(found) == [(0, 0), b"1", b"2", b"3"]
+    (left_out, *_) = found.records
+    assert isinstance(left_out, LeftOut)
+    assert "more than" in left_out.reason
+
+
+def test_of_very_many_small_records_so_many_are_given_as_memory_is_there_for() -> None:
+    data = batch([record(n, b"") for n in range(MOST_RECORDS + 10)], codec=ZSTD)
+    found = read(data)
+    assert len(found.records) == found.next_offset == MOST_RECORDS
+    assert len(read(data, position=found.next_offset).records) == 10
 
 
 def test_a_name_that_is_not_utf8_is_shown_by_its_bytes() -> None:
