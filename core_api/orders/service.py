@@ -32,7 +32,6 @@ from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_siz
 from core_api.orders.answers import Written, again, answer_body, claim_of, visible
 from core_api.orders.channel_entries import LogWrite, Views, compose
 from core_api.orders.idempotency import Idempotency, Kept, request_hash
-from core_api.orders.lanes import Lanes
 from core_api.orders.lifecycle import (
     ChangeOrder,
     OrderChange,
@@ -48,6 +47,7 @@ from core_api.orders.queues import Queues
 from core_api.orders.reading import read_order
 from core_api.orders.writes import KeyClaim, Write, WriteOutcome
 from core_api.orders.writing import write_each
+from core_api.postgres.lanes import Lanes
 from core_api.postgres.pool import Pool
 from server_common.event_records import partition_of
 
@@ -92,7 +92,7 @@ class OrderService:
         self._new_id = new_id
         self._committed = committed
         by = pool if writing is None else writing
-        self._writes = Lanes(
+        self._writes: Lanes[Write, WriteOutcome | Exception] = Lanes(
             lambda writes: write_each(by, writes, open_limits),
             lambda writes: held_by_others(by, writes),
             lanes,

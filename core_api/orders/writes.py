@@ -70,6 +70,11 @@ class Write:
         return self.rows.change.after.store_id
 
     @property
+    def lanes(self) -> tuple[str, ...]:
+        """What of it others may hold locked: its store, its order."""
+        return self.store_id, self.order_id
+
+    @property
     def identities(self) -> tuple[object, ...]:
         """What no two commands of one batch may share: the order, and the key."""
         order_id = self.order_id
