@@ -333,5 +333,6 @@ edit_outcomes = Table(
     Column("n", BigInteger, primary_key=True),
     Column("request_hash", LargeBinary, nullable=False),
     Column("outcome", Text, nullable=False),
+    Column("result", Text, comment="what an edit that is made on it needs"),
     comment="What became of each edit, kept until its client has the answer",
 )

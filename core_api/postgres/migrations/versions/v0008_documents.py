@@ -119,6 +119,7 @@ def _create_edits() -> None:
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.Column("request_hash", sa.LargeBinary(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), comment="what an edit that is made on it needs"),
         sa.PrimaryKeyConstraint("client", "n", name="pk_edit_outcomes"),
         comment="What became of each edit, kept until its client has the answer",
     )
