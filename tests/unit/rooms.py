@@ -48,6 +48,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "postgres": "connections, errors, tables, migrations, statements that requests share",
         "kafka": "topics, messages, a publisher that is fenced",
         "http": "the server, its connections, probes, traces",
+        "documents": "what documents there may be, and how a concurrent edit is settled",
         "orders": "who may do what, an order's life, and how a command changes it",
         "sync": "what a client that has applied so much is given",
         "settings": "the processes' settings",
