@@ -52,8 +52,8 @@ def with_seen(basis: Value | None, seen: Mapping[str, Any]) -> Value:
         path = parse_pointer(pointer)
         if not _meets_array(draft.value, path):
             draft.put(path, value)
-    value: Value = draft.value
-    return value
+    shown: Value = draft.value
+    return shown
 
 
 def guessed_basis(operation: PlainOperation, seen: Mapping[str, Any]) -> Value:
@@ -95,7 +95,7 @@ def uses_array_index(operations: list[PatchOperation], *values: Value | None) ->
     return any(_meets_array(value, path) for path in paths for value in values)
 
 
-def failing_test(operations: list[PatchOperation], current: Value) -> int | None:
+def failing_test(operations: list[PatchOperation], current: Value | None) -> int | None:
     """The first `test` of a concurrent patch that Core's value fails; None: there is none.
 
     What the patch itself has changed before the test is not asked of Core.

@@ -49,6 +49,8 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "kafka": "topics, messages, a publisher that is fenced",
         "http": "the server, its connections, probes, traces",
         "event_log": "how events get their seqs, and the text of an event",
+        "documents": "what documents there may be, and how a concurrent edit is settled",
+        "edits": "edits settled in one statement, their answers, the history",
         "orders": "who may do what, an order's life, and how a command changes it",
         "sync": "what a client that has applied so much is given",
         "settings": "the processes' settings",
