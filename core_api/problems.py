@@ -15,9 +15,11 @@ from client_sdk.contract.text import number_of
 from core_api.errors import (
     BadRequestError,
     CoreError,
+    EditGapError,
     ImpossibleTransitionError,
     OverloadedError,
     RateLimitedError,
+    SoldOutError,
     StaleVersionError,
     UnavailableError,
 )
@@ -38,11 +40,15 @@ _DETAIL_OF_STATUS: Final = {
 def of_core_error(error: CoreError) -> Problem:
     """What Core refuses, as a problem."""
     order = retry_after = None
+    settled = error.settled if isinstance(error, EditGapError) else None
+    items = error.items if isinstance(error, SoldOutError) else None
     if isinstance(error, StaleVersionError | ImpossibleTransitionError):
         order = msgspec.json.encode(error.order)
     if isinstance(error, OverloadedError | RateLimitedError | UnavailableError):
         retry_after = error.retry_after
-    return problem(error.slug, str(error), order=order, retry_after=retry_after)
+    return problem(
+        error.slug, str(error), order=order, retry_after=retry_after, settled=settled, items=items
+    )
 
 
 async def on_core_error(_request: Request, error: Exception) -> Response:

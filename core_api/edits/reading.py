@@ -192,9 +192,7 @@ async def read_histories(
     kept: dict[int, list[tuple[Any, ...]]] = {}
     for row in rows:
         kept.setdefault(row[0], []).append(tuple(row)[1:])
-    return {
-        places[place - 1]: History(_with_values(versions)) for place, versions in kept.items()
-    }
+    return {places[place - 1]: History(_with_values(versions)) for place, versions in kept.items()}
 
 
 def _with_values(rows: Iterable[tuple[Any, ...]]) -> Iterable[Kept]:

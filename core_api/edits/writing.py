@@ -28,7 +28,8 @@ them."""
 _ENSURE: Final = """
 WITH made AS (
     INSERT INTO documents (channel, key, version, schema, facts, made_at, updated_at)
-    SELECT channel, key, 0, 1, '', now(), now() FROM unnest($1::text[], $2::text[]) AS d(channel, key)
+    SELECT channel, key, 0, 1, '', now(), now()
+    FROM unnest($1::text[], $2::text[]) AS d(channel, key)
     ORDER BY channel, key ON CONFLICT DO NOTHING
 )
 INSERT INTO edit_clients (client, subject, settled)
@@ -37,8 +38,7 @@ ORDER BY client ON CONFLICT DO NOTHING
 """
 
 # Each WITH term reads from the one before it, which fixes the order of the locks.
-_WRITE: Final = (
-    """
+_WRITE_FORM: Final = """
 WITH docs AS (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::int[], $7::text[], $8::text[],
@@ -104,17 +104,7 @@ WITH docs AS (
     ) WITH ORDINALITY AS e(component, channel, key, version, at, content, orders, bytes, body,
                            shard, store_id, place)
     WHERE component NOT IN (TABLE stale)
-), """
-    + append_documents(
-        """,
-         (SELECT count(*) FROM set_docs) AS after_docs,
-         (SELECT count(*) FROM set_clients) AS after_clients,
-         (SELECT count(*) FROM kept) AS after_kept,
-         (SELECT count(*) FROM told) AS after_told,
-         (SELECT count(*) FROM forgotten) AS after_forgotten""",
-        "$48::int",
-    )
-    + """, rules AS (
+), {append}, rules AS (
     -- Orders of these stores that were decided on the documents as they were before are refused by
     -- their statement, which locks the same row.
     INSERT INTO channel_heads AS h (channel, head, digest, rules)
@@ -128,6 +118,16 @@ WITH docs AS (
 )
 SELECT component, (SELECT count(*) FROM rules) FROM stale
 """
+_WRITE: Final = _WRITE_FORM.format(
+    append=append_documents(
+        """,
+         (SELECT count(*) FROM set_docs) AS after_docs,
+         (SELECT count(*) FROM set_clients) AS after_clients,
+         (SELECT count(*) FROM kept) AS after_kept,
+         (SELECT count(*) FROM told) AS after_told,
+         (SELECT count(*) FROM forgotten) AS after_forgotten""",
+        "$48::int",
+    )
 )
 
 # Sorted, as every writer locks them.
@@ -149,7 +149,8 @@ WITH wanted AS (
          JOIN unnest($1::text[], $2::text[]) AS q(channel, key)
               ON q.channel = d.channel AND q.key = d.key
 ), free_docs AS MATERIALIZED (
-    SELECT d.channel, d.key FROM documents d JOIN wanted w ON w.channel = d.channel AND w.key = d.key
+    SELECT d.channel, d.key FROM documents d
+         JOIN wanted w ON w.channel = d.channel AND w.key = d.key
     FOR NO KEY UPDATE OF d SKIP LOCKED
 ), free_heads AS MATERIALIZED (
     SELECT channel FROM channel_heads WHERE channel = ANY($3::text[])
