@@ -17,6 +17,7 @@ import pytest
 from playwright.async_api import Page, Route
 
 from client_sdk import Item, OrderProducer
+from client_sdk.contract.sync import MAX_ORDERS
 from deploy.kafka.server import KafkaServer
 from deploy.local.postgres import EmbeddedPostgres
 from tests.browser.module_page import chromium
@@ -62,12 +63,20 @@ async def orders(site: Installation, store: str, count: int) -> None:
             await producer.transition(order.id, "accepted" if n else "rejected")
 
 
-async def core_says(site: Installation, store: str) -> tuple[int, str]:
-    """The head and the digest of the store's channel."""
+async def synced(site: Installation, store: str) -> dict[str, Any]:
+    """The store's channel, as Fetch Sync gives it to a client that has nothing."""
     async with httpx.AsyncClient(base_url=site.core_url) as http:
         headers = {"authorization": f"Bearer {site.token('owner', store)}"}
-        answer = await http.get("/v1/sync", params={"channel": f"store:{store}"}, headers=headers)
+        parameters = {"channel": f"store:{store}", "orders": MAX_ORDERS}
+        answer = await http.get("/v1/sync", params=parameters, headers=headers)
     (channel,) = answer.json()["channels"]
+    assert isinstance(channel, dict)
+    return channel
+
+
+async def core_says(site: Installation, store: str) -> tuple[int, str]:
+    """The head and the digest of the store's channel."""
+    channel = await synced(site, store)
     return channel["head"], channel["digest"]
 
 
@@ -150,11 +159,11 @@ async def test_it_takes_a_snapshot(site: Installation, store: str, tmp_path: Pat
 
 
 async def test_it_takes_a_snapshot_in_pages(site: Installation, store: str, tmp_path: Path) -> None:
-    """An answer holds some 128 KiB before Core reads it by itself, and 1 MiB at most."""
     large = [Item("x" * 200, 1, 1, "y" * 500)] * 70
     async with OrderProducer(site.core_url, site.token("owner", store)) as producer:
         for n in range(24):
             await producer.place(store, large, currency="KRW", table_id=str(n))
+    assert (await synced(site, store))["snapshot"]["next"] is not None
     async with following(site, store, tmp_path / "cursor") as previous:
         await previous.is_at(*await core_says(site, store))
         assert previous.resets == ["first_sync"]
