@@ -67,7 +67,7 @@ async def synced(site: Installation, store: str) -> dict[str, Any]:
     """The store's channel, as Fetch Sync gives it to a client that has nothing."""
     async with httpx.AsyncClient(base_url=site.core_url) as http:
         headers = {"authorization": f"Bearer {site.token('owner', store)}"}
-        parameters = {"channel": f"store:{store}", "orders": MAX_ORDERS}
+        parameters: dict[str, str | int] = {"channel": f"store:{store}", "orders": MAX_ORDERS}
         answer = await http.get("/v1/sync", params=parameters, headers=headers)
     (channel,) = answer.json()["channels"]
     assert isinstance(channel, dict)
