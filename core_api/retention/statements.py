@@ -67,26 +67,23 @@ async def trim_log_round(pool: Pool, older_than_s: float, batch: int = _BATCH) -
     """
     total, later = 0, set[str]()
     while True:
-        gone, channels, stuck = await _trim_log(pool, older_than_s, batch, later)
+        gone, channels, stuck = await trim_log(pool, older_than_s, batch, later)
         total += gone
         later.update(stuck)
         if channels == 0:
             return total
 
 
-async def trim_log(pool: Pool, older_than_s: float, batch: int) -> int:
-    """Delete about `batch` of those events. Returns the number deleted.
+async def trim_log(
+    pool: Pool, older_than_s: float, batch: int, but: Collection[str] = ()
+) -> tuple[int, int, Sequence[str]]:
+    """Delete about `batch` of those events, of other channels than `but`.
+
+    Returns how many are deleted, how many channels had old events, and which channels must wait.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    return (await _trim_log(pool, older_than_s, batch, ()))[0]
-
-
-async def _trim_log(
-    pool: Pool, older_than_s: float, batch: int, but: Collection[str]
-) -> tuple[int, int, Sequence[str]]:
-    """How many events are gone, of how many channels some are old, which have to wait."""
     with mapped_errors():
         row = await pool.fetchrow(_TRIM_LOG, older_than_s, batch, list(but))
     return (row[0], row[1], row[2]) if row else (0, 0, ())
