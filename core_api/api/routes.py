@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -45,6 +44,7 @@ from core_api.sync.fast_path import QuickSync
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.sync.service import FetchSync
 from server_common.problem_answers import LastResort
+from server_common.query_string import parse_query
 
 A = TypeVar("A")
 JSON: Final = "application/json"
@@ -159,7 +159,7 @@ class CoreApi:
             CoreError: the request is refused.
         """
         caller = self._caller(authorization)
-        wanted = parse_sync(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+        wanted = parse_sync(parse_query(query.decode("latin-1"), "replace"))
         return await self._synced(caller, device, wanted)
 
     async def post_sync(self, request: Request) -> bytes:

@@ -98,9 +98,10 @@ def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:
                 f"it takes {', '.join(sorted(_PARAMETERS))}"
             )
         by_name.setdefault(name, []).append(value)
-    for name in ("epoch", "limit", "wait", "orders", "page"):
-        if len(by_name.get(name, ())) > 1:
-            raise BadRequestError(f"{name} is given twice")
+    if len(by_name) < len(parameters):
+        for name in ("epoch", "limit", "wait", "orders", "page"):
+            if len(by_name.get(name, ())) > 1:
+                raise BadRequestError(f"{name} is given twice")
     orders = _count("orders", by_name["orders"][0], MAX_ORDERS) if "orders" in by_name else None
     if "page" in by_name:
         if set(by_name) - {"page", "orders"}:
@@ -108,9 +109,11 @@ def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:
         return _page(by_name["page"][0], orders)
     return SyncRequest(
         after=_positions(by_name.get("channel", []), by_name.get("lastEventId", [])),
-        epoch=_epoch(by_name.get("epoch", [""])[0]),
-        limit=_count("limit", by_name.get("limit", [str(DEFAULT_LIMIT)])[0], MAX_LIMIT),
-        wait_s=_wait(by_name.get("wait", ["0"])[0]),
+        epoch=_epoch(by_name["epoch"][0]) if "epoch" in by_name else None,
+        limit=_count("limit", by_name["limit"][0], MAX_LIMIT)
+        if "limit" in by_name
+        else DEFAULT_LIMIT,
+        wait_s=_wait(by_name["wait"][0]) if "wait" in by_name else 0.0,
         orders=orders,
     )
 

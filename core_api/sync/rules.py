@@ -144,10 +144,11 @@ def joined(begun: OpenOrders, more: OpenOrders) -> OpenOrders:
 
 def is_short(query: PageQuery, page: Page) -> bool:
     """Whether the page ended for lack of room alone."""
-    if not query.after < page.head or query.after < page.floor:
+    after = query.after
+    if not page.floor <= after < page.head:
         return False
-    given = page.events[-1][0] if page.events else query.after
-    return given < min(query.after + query.limit, page.head)
+    given = page.events[-1][0] if page.events else after
+    return given < min(after + query.limit, page.head)
 
 
 def is_snapshot_short(query: SnapshotQuery, opened: OpenOrders) -> bool:
@@ -161,6 +162,8 @@ def fitting_pages(pages: Sequence[Page], room: int) -> Sequence[Page]:
     Each channel is read at least one event of, which is more than there is room for where many
     channels have large ones.
     """
+    if len(pages) == 1:
+        return pages  # the smallest always fits
     sizes = [page.size for page in pages]
     if sum(sizes) <= room:
         return pages

@@ -152,7 +152,12 @@ class FetchSync:
         self, caller: Caller, request: SyncRequest, deadline: float
     ) -> tuple[Moment, list[ChannelAnswer]]:
         while True:
-            moment, pages = await self._pages_of(caller, request, deadline)
+            asked = request.queries()
+            pages: Sequence[Page]
+            moment, pages = await self._pages.ask(asked, deadline)
+            if any(map(is_short, asked, pages)):
+                moment, pages = await self._large_pages(caller, request, deadline)
+            pages = fitting_pages(pages, ANSWER_BYTES)
             resets: dict[Channel, ResetReason] = {}
             answers: list[ChannelAnswer] = []
             for (channel, after), page in zip(request.after.items(), pages, strict=True):
@@ -174,17 +179,14 @@ class FetchSync:
                     self._reset_given(reason)
                 return moment, answers + snapshots
 
-    async def _pages_of(
+    async def _large_pages(
         self, caller: Caller, request: SyncRequest, deadline: float
     ) -> tuple[Moment, Sequence[Page]]:
-        """The pages, from a read that many share; a large answer has one of its own."""
-        asked = request.queries()
-        moment, pages = await self._pages.ask(asked, deadline)
-        if any(is_short(query, page) for query, page in zip(asked, pages, strict=True)):
-            async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
-                moment, pages = await read_pages(self._pool, request.queries(ANSWER_BYTES))
-                self._large.spent(caller.subject, sum(page.size for page in pages))
-        return moment, fitting_pages(pages, ANSWER_BYTES)
+        """The pages, from a read of their own."""
+        async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
+            moment, pages = await read_pages(self._pool, request.queries(ANSWER_BYTES))
+            self._large.spent(caller.subject, sum(page.size for page in pages))
+        return moment, pages
 
     async def _reset(
         self,
