@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -42,6 +41,7 @@ from core_api.problems import on_core_error
 from core_api.receipts.devices import DeviceLog, Devices, note_divergence, sightings_of
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.sync.service import FetchSync
+from server_common.query_string import parse_query
 
 A = TypeVar("A")
 _NO_STORE: Final = {"cache-control": "no-store"}
@@ -104,7 +104,7 @@ class CoreApi:
             CoreError: the request is refused.
         """
         caller = self._caller(authorization)
-        wanted = parse_sync(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+        wanted = parse_sync(parse_query(query.decode("latin-1"), "replace"))
         return await self._synced(caller, device, wanted)
 
     async def post_sync(self, request: Request) -> bytes:

@@ -52,10 +52,16 @@ class Tracing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        headers = [
-            (TRACEPARENT, value)
-            for name, value in scope.get("headers", ())
-            if name == b"traceparent"
-        ]
+        headers = traceparents(scope)
+        if not headers:  # as in nearly all requests
+            await self._app(scope, receive, send)
+            return
         with traced(headers):
             await self._app(scope, receive, send)
+
+
+def traceparents(scope: Scope) -> list[tuple[str, bytes | None]]:
+    """The headers of a request that may name its trace."""
+    return [
+        (TRACEPARENT, value) for name, value in scope.get("headers", ()) if name == b"traceparent"
+    ]

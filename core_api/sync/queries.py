@@ -38,7 +38,7 @@ class Page:
 
 
 class SnapshotQuery(NamedTuple):
-    """What one request asks of a channel's open orders."""
+    """What one request asks of a channel's open orders, or of its documents."""
 
     channel: str
     store_id: str
@@ -48,21 +48,23 @@ class SnapshotQuery(NamedTuple):
     after: UUID | None
     """Those after this order, by id; None: from the first."""
     since: int | None
-    """Tell also which orders have an event after this seq."""
+    """Tell also which orders or documents have an event after this seq."""
     room: int = GATHERED_ANSWER_BYTES
     """About how many bytes of them; the first is given in any case."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders:
-    """Open orders of one channel as JSON, sorted by id, and the head they are true at."""
+    """Open orders of one channel as JSON, sorted by id, and the head they are true at; of a channel
+    of documents, these instead."""
 
     head: int
     digest: int
     orders: Sequence[str]
     floor: int = 0
-    ids: Sequence[UUID] = ()
-    changed: frozenset[UUID] = frozenset()
+    ids: Sequence[UUID | str] = ()
+    """Of each order its id, of each document its key."""
+    changed: frozenset[UUID | str] = frozenset()
     cut: bool = False
     """There are more after these."""
     content: int | None = None

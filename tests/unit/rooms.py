@@ -25,6 +25,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "logs": "structured logs",
         "sockets": "a port, and enough open files",
         "problem_answers": "problems as answers of HTTP",
+        "query_string": "the parameters of a query",
         "http_rules": "what every request must be, whichever server it comes to",
         "limits": "the table of all sizes",
         "limit_check": "how the sizes must fit each other",
