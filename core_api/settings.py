@@ -107,6 +107,11 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         "http://127.0.0.1:8001/v1/stream", description="Where clients find the event servers"
     )
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    definitions: list[str] = Field(
+        ["demonstration"],
+        description="Which definitions of documents hold: names of entry points in the group "
+        "`yabam.definitions`, as JSON",
+    )
     stream_nodes: dict[str, list[int]] = Field(
         {},
         description="Where event servers share out the partitions: the stream URL of each with the "

@@ -8,6 +8,7 @@ condition gone and decides anew.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -25,6 +26,8 @@ from core_api.errors import (
     ConflictError,
     ImpossibleTransitionError,
     NotFoundError,
+    NotTakingOrdersError,
+    SoldOutError,
     StaleVersionError,
 )
 from core_api.orders import permissions as access
@@ -45,6 +48,8 @@ from core_api.orders.lifecycle import (
 from core_api.orders.locked_rows import held_by_others
 from core_api.orders.queues import Queues
 from core_api.orders.reading import read_order
+from core_api.orders.rules_cache import RulesCache
+from core_api.orders.store_rules import StoreRules, check_items, check_taking
 from core_api.orders.writes import KeyClaim, Write, WriteOutcome
 from core_api.orders.writing import write_each
 from core_api.postgres.lanes import Lanes
@@ -97,6 +102,7 @@ class OrderService:
             lambda writes: held_by_others(by, writes),
             lanes,
         )
+        self._rules = RulesCache(pool)
         self._queues = Queues(MOST_OF_AN_ORDER, "too many changes of this order wait already")
 
     @property
@@ -113,7 +119,10 @@ class OrderService:
             ForbiddenError: not there, or not by this caller.
             BadRequestError: the order is too large.
             TooManyOpenError: there is no room for more open orders.
+            NotTakingOrdersError: the store takes no orders now.
+            SoldOutError: something in it is sold out.
             IdempotencyMismatchError: the key was used for another request.
+            ConflictError: what the store has sold out kept changing.
             UnavailableError: the database does not answer.
         """
         access.check_place(caller, command.store_id, command.table_id)
@@ -121,12 +130,13 @@ class OrderService:
         made = place(
             command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
         )
-        write = compose(made, None)
+        write = compose(made, None, caller.subject)
         body = answer_body(caller, write)
         try:
-            outcome = await self._write(write, claim_of(idempotency, digest, 201, body))
-        except BadRequestError:
-            # A Core of before, with another limit, may have taken it.
+            outcome = await self._place(write, claim_of(idempotency, digest, 201, body))
+        except (BadRequestError, NotTakingOrdersError, SoldOutError):
+            # It may have been taken before: by a Core with another limit, or before the store had
+            # sold out.
             kept = await self._kept(idempotency)
             if kept is None:
                 raise
@@ -134,6 +144,38 @@ class OrderService:
         if outcome is WriteOutcome.KEY_TAKEN:
             return await self._replay(idempotency, digest)
         return self._done(write, 201, body)
+
+    async def _place(self, write: LogWrite, claim: KeyClaim | None) -> WriteOutcome:
+        """Write a new order, if its store's rules permit it."""
+        order = write.change.after
+        names = [item.name for item in order.items]
+
+        def check(rules: StoreRules) -> None:
+            check_taking(rules, order.store_id)
+            check_items(rules, names)
+
+        return await self._obeying(order.store_id, check, write, claim)
+
+    async def _obeying(
+        self,
+        store_id: str,
+        check: Callable[[StoreRules], None],
+        write: LogWrite,
+        claim: KeyClaim | None,
+    ) -> WriteOutcome:
+        """Write what obeys the rules of its store, as they are when it is committed."""
+        rules = await self._rules.of(store_id)
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                check(rules)
+            except (NotTakingOrdersError, SoldOutError):
+                rules = await self._rules.read(store_id)
+                check(rules)
+            outcome = await self._write(write, claim, rules.number)
+            if outcome is not WriteOutcome.RULES_CHANGED:
+                return outcome
+            rules = await self._rules.read(store_id)
+        raise ConflictError("what the store has sold out kept changing: try again")
 
     async def transition(
         self,
@@ -228,12 +270,19 @@ class OrderService:
         if kept is not None:
             return again(kept, digest)
         try:
-            write = compose(decide(order), views)
+            write = compose(decide(order), views, caller.subject)
         except (ImpossibleTransitionError, StaleVersionError) as refusal:
             refusal.order = visible(caller, refusal.order)
             raise
         body = answer_body(caller, write)
-        outcome = await self._write(write, claim_of(idempotency, digest, 200, body))
+        claim = claim_of(idempotency, digest, 200, body)
+        added = _added(order, write.change.after)
+        if added:
+            outcome = await self._obeying(
+                order.store_id, lambda rules: check_items(rules, added), write, claim
+            )
+        else:
+            outcome = await self._write(write, claim)
         if outcome is WriteOutcome.KEY_TAKEN:
             return await self._replay(idempotency, digest)
         return self._done(write, 200, body) if outcome is WriteOutcome.WRITTEN else None
@@ -263,15 +312,30 @@ class OrderService:
         )
         return Written(status, order.id, body.encode(), order.version)
 
-    async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> WriteOutcome:
+    async def _write(
+        self, rows: LogWrite, claim: KeyClaim | None, rules: int | None = None
+    ) -> WriteOutcome:
         check_size(rows)
         shard = partition_of(rows.change.after.store_id, self._partitions)
-        outcome = await self._writes.ask(Write(rows, shard, claim))
+        outcome = await self._writes.ask(Write(rows, shard, claim, rules))
         if isinstance(outcome, Exception):
             raise outcome
         if outcome.scope is not None:
             raise too_many_open(rows, outcome.scope, self._open_limits)
         return outcome
+
+
+def _added(before: Order, after: Order) -> list[str]:
+    """The names of what a change orders more of."""
+    if before.items == after.items:
+        return []
+    had = Counter[str]()
+    for item in before.items:
+        had[item.name] += item.quantity
+    has = Counter[str]()
+    for item in after.items:
+        has[item.name] += item.quantity
+    return [name for name, quantity in has.items() if quantity > had[name]]
 
 
 def _check_version(order: Order, if_match: int | None) -> None:

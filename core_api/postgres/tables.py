@@ -166,6 +166,12 @@ channel_log = Table(
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("body", Text, nullable=False, comment="the event's JSON after its id and seq"),
     Index("ix_channel_log_occurred_at", "occurred_at", postgresql_using="brin"),
+    Index(
+        "ix_channel_log_order",
+        "order_id",
+        "order_version",
+        postgresql_where=text("channel LIKE 'store:%'"),
+    ),
     comment="The events of each channel",
 )
 

@@ -14,7 +14,7 @@ from core_api.sync.reading import opened_of, read_snapshots
 
 # A range of documents' primary key, with the head of the same snapshot. Where there is no room for
 # all documents, none is given. The length of a large value is told without reading it.
-_DOCUMENTS: Final = f"""
+_DOCUMENTS: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, h.head, h.digest, h.floor,
        CASE WHEN d.bytes < q.room THEN d.keys END, CASE WHEN d.bytes < q.room THEN d.views END,
        d.found,
@@ -33,7 +33,7 @@ FROM unnest($1::text[], $2::bigint[], $3::int[]) WITH ORDINALITY AS q(channel, s
          SELECT array_agg(s.key ORDER BY s.key) AS keys, array_agg(s.view ORDER BY s.key) AS views,
                 count(*) AS found, coalesce(sum(octet_length(s.view)), 0) AS bytes
          FROM (
-             SELECT key, facts || CASE WHEN octet_length(value) <= {MAX_SHOWN_VALUE_BYTES}
+             SELECT key, facts || CASE WHEN octet_length(value) <= $4
                                        THEN ',"value":' || value ELSE '' END || '}' AS view
              FROM documents WHERE channel = q.channel AND value IS NOT NULL
          ) AS s

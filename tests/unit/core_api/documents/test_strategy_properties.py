@@ -223,8 +223,7 @@ def test_what_was_added_to_numbers_under_sum_commutes(
 
 
 parts = st.fixed_dictionaries(
-    {}, optional={name: values for name in ("p", "q")} | {"s": st.fixed_dictionaries({}, optional={
-        name: values for name in ("x", "y")})}
+    {}, optional=dict.fromkeys(("p", "q"), values) | {"s": st.fixed_dictionaries({}, optional=dict.fromkeys(("x", "y"), values))}
 )  # fmt: skip
 """Documents of two authors: the one has /p and /s/x, the other /q and /s/y."""
 

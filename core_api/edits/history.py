@@ -1,0 +1,137 @@
+"""What a document was: its value at a version, and the entries of its history."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, field
+
+from client_sdk.contract.state.patch import apply_patch
+from client_sdk.contract.state.pointer import MISSING
+from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry
+from core_api.postgres.pool import Pool, mapped_errors
+
+MOST_ENTRIES: Final = 100
+"""How many entries one answer may have."""
+_MOST_ENTRY_BYTES: Final = 1024 * 1024
+
+_DOCUMENT: Final = (
+    "SELECT facts, value FROM documents WHERE channel = $1 AND key = $2 AND version > 0"
+)
+
+# From the newest version at or before it whose whole value is kept.
+_VERSION: Final = """
+SELECT h.version, h.diff, h.value, h.schema, h.entry FROM document_history h
+WHERE h.channel = $1 AND h.key = $2 AND h.took_effect AND h.version <= $3
+  AND h.version >= coalesce((
+      SELECT max(version) FROM document_history
+      WHERE channel = $1 AND key = $2 AND took_effect AND version <= $3 AND value IS NOT NULL
+  ), $3)
+ORDER BY h.version
+"""
+
+# A range of the primary key; the sum keeps an answer within its bytes.
+_ENTRIES: Final = """
+SELECT entry, diff, before + octet_length(entry) + octet_length(diff) <= $5::bigint OR place = 1
+FROM (
+    SELECT entry, diff, row_number() OVER (ORDER BY version, took_effect DESC, client, n) AS place,
+           sum(octet_length(entry) + octet_length(diff)) OVER (
+               ORDER BY version, took_effect DESC, client, n
+               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+           ) AS before
+    FROM (
+        SELECT version, took_effect, client, n, entry, diff FROM document_history
+        WHERE channel = $1 AND key = $2 AND version > $3
+        ORDER BY version, took_effect DESC, client, n LIMIT $4
+    ) AS some
+) AS entries
+ORDER BY place
+"""
+
+
+class HistoryEvent(HistoryEntry, frozen=True, omit_defaults=True):
+    """One entry of a document's history."""
+
+    diff: list[dict[str, Any]] = field(default_factory=list)
+    """From the version before (RFC 6902); empty: it was put aside."""
+
+
+class HistoryPage(Struct, frozen=True):
+    """The answer of `GET /v1/documents/events`."""
+
+    events: list[HistoryEvent]
+    """In the order of the versions; what was put aside stands behind the version it met."""
+    has_more: bool
+    """Ask again with `after` as the last version."""
+
+
+_entry_decoder: Final = msgspec.json.Decoder(HistoryEvent)
+
+
+async def read_document(pool: Pool, channel: str, key: str) -> bytes | None:
+    """The document as it stands, as JSON with its whole value; None: there never was one.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        row = await pool.fetchrow(_DOCUMENT, channel, key)
+    if row is None:
+        return None
+    value = "null" if row[1] is None else row[1]
+    return f'{row[0]},"value":{value}}}'.encode()
+
+
+async def read_version(pool: Pool, channel: str, key: str, version: int) -> bytes | None:
+    """The document as it was at a version, as JSON; None: that version is not kept.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        rows = await pool.fetch(_VERSION, channel, key, version)
+    if not rows or rows[-1][0] != version or len(rows) > 2 * KEYFRAME_EVERY:
+        return None
+    value: Any = MISSING
+    for _, diff, whole, _, _ in rows:
+        value = (
+            msgspec.json.decode(whole)
+            if whole is not None
+            else apply_patch(value, msgspec.json.decode(diff))
+        )
+    entry = _entry_decoder.decode(rows[-1][4])
+    return msgspec.json.encode(
+        {
+            "channel": channel,
+            "key": key,
+            "version": version,
+            "schema": rows[-1][3],
+            "updated_at": entry.at,
+            "by": entry.by,
+            "value": None if value is MISSING else value,
+        }
+    )
+
+
+async def read_entries(pool: Pool, channel: str, key: str, after: int, limit: int) -> HistoryPage:
+    """The entries of a document's history behind a version.
+
+    Args:
+        pool: the database.
+        channel: the document's channel.
+        key: its key.
+        after: a version; 0: from the first that is kept.
+        limit: the most entries, up to `MOST_ENTRIES`.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        rows = await pool.fetch(_ENTRIES, channel, key, after, limit + 1, _MOST_ENTRY_BYTES)
+    given = [row for row in rows[:limit] if row[2] is None or row[2]]
+    events = [
+        msgspec.structs.replace(_entry_decoder.decode(entry), diff=msgspec.json.decode(diff))
+        for entry, diff, _ in given
+    ]
+    return HistoryPage(events, len(given) < len(rows))
