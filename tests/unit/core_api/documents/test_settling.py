@@ -16,7 +16,8 @@ from core_api.documents.definitions import Definition
 from core_api.documents.history import Head, History
 from core_api.documents.refusals import CallRefusedError, Refusal
 from core_api.documents.settling import settle
-from tests.unit.core_api.documents.samples import ANY, NOW, Store, at, definition, edit, store
+from tests.unit.core_api.documents.samples import ANY, Store, at, definition, edit, store
+from tests.unit.core_api.samples import NOW
 
 
 def refused(made: Store, change: Edit) -> Refusal:
@@ -123,7 +124,6 @@ def test_a_settled_edit_without_a_known_view_goes_by_what_the_client_says_it_saw
         made.head,
         made.history,
         ANY["merge"],
-        NOW,
         lambda _: own,
     )
     assert settlement.head.value == {"q": 4, "r": 1}

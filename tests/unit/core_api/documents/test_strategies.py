@@ -14,7 +14,6 @@ from core_api.documents.history import Head, History, Kept
 from core_api.documents.settling import settle
 from tests.unit.core_api.documents.samples import (
     ANY,
-    NOW,
     STRATEGIES,
     Store,
     at,
@@ -22,6 +21,7 @@ from tests.unit.core_api.documents.samples import (
     edit,
     store,
 )
+from tests.unit.core_api.samples import NOW
 
 LINE = {"name": "김밥", "quantity": 1}
 
