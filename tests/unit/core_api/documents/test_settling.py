@@ -124,6 +124,7 @@ def test_a_settled_edit_without_a_known_view_goes_by_what_the_client_says_it_saw
         made.head,
         made.history,
         ANY["merge"],
+        NOW,
         lambda _: own,
     )
     assert settlement.head.value == {"q": 4, "r": 1}
