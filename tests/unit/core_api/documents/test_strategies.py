@@ -48,9 +48,16 @@ def test_of_two_edits_of_the_same_moment_last_takes_the_one_that_is_settled_late
     assert made.one(edit(Set({"value": 3}), 1, made_at=20)).outcome == "settled"
 
 
-def test_last_puts_an_edit_aside_whose_time_nobody_knows() -> None:
+def test_an_edit_that_does_not_say_when_it_was_made_is_as_old_as_its_base() -> None:
     made = store("last", {"value": 1}, {"value": 2})
     assert made.one(edit(Set({"value": 3}), 1)).outcome == "put-aside"
+    assert made.one(edit(Set({"value": 4}), 1, made_at=20), "b").outcome == "settled"
+    assert made.one(edit(Set({"value": 5}), 2), "c").outcome == "settled"
+
+
+def test_last_puts_an_edit_aside_whose_time_nobody_knows() -> None:
+    made = store("last", {"value": 1})
+    assert made.one(edit(Set({"value": 3}), None)).outcome == "put-aside"
 
 
 def test_an_edit_that_claims_the_future_counts_as_of_now() -> None:
@@ -96,7 +103,7 @@ def test_merge_lets_two_phones_fill_one_new_cart() -> None:
 
 def test_merge_does_not_empty_what_somebody_has_filled_meanwhile() -> None:
     made = Store(ANY["merge"])
-    made.one(edit(Set({"lines": {"a": LINE}})), "a")
+    made.one(edit(Set({"lines": {"a": LINE}}), made_at=10), "a")
     made.one(edit(Set({"lines": {}}), made_at=99), "b")
     assert made.head.value == {"lines": {"a": LINE}}
 
@@ -292,6 +299,14 @@ def test_the_strategy_call_takes_no_other_operation(do: Any) -> None:
 
 
 # under any strategy
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_add_adds_even_where_somebody_has_taken_the_number_away(strategy: StrategyName) -> None:
+    made = store(strategy, {"l": {"n": 1}}, {})
+    settlement = made.one(edit(Add({"/l/n": 2}), 1))
+    assert (settlement.outcome, settlement.strategy) == ("settled", "add")
+    assert made.head.value == {"l": {"n": 2}}
 
 
 @pytest.mark.parametrize("strategy", ["last", "merge", "sum"])
