@@ -36,7 +36,6 @@ from core_api.ingest.main import run_ingest
 from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
-from core_api.orders.store_rules import is_obeyed
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
 from core_api.postgres.commit_hints import Hints
@@ -47,6 +46,7 @@ from core_api.relay.main import run_relay
 from core_api.retention.statements import trim_keys
 from core_api.retention.upkeep import announce, keep_trimming, keep_trimming_log
 from core_api.settings import CoreSettings, IngestSettings, RelaySettings
+from core_api.store_rules.rules import is_obeyed
 from core_api.sync.content_digests import ContentFiller
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail

@@ -63,6 +63,7 @@ LARGE_ANSWERS_WAITING: Final = 8
 LARGE_ANSWER_BYTES_PER_S: Final = 8 * MIB
 LARGE_ANSWER_BURST_BYTES: Final = 128 * MIB
 
+HISTORY_ENTRIES: Final = 100
 CHANNEL_DOCUMENTS: Final = 200
 CHANNEL_DOCUMENT_BYTES: Final = 512 * KIB
 
@@ -154,6 +155,7 @@ TABLE: Final[tuple[Limit, ...]] = (
         "value in an event or a snapshot", MAX_SHOWN_VALUE_BYTES, "bytes", "Core",
         "it is left out: the client fetches it",
     ),
+    Limit("entries of a history", HISTORY_ENTRIES, "count", "Core", "`has_more`"),
     Limit("documents of a channel", CHANNEL_DOCUMENTS, "count", "Core", "`too-many-documents`"),
     Limit(
         "documents of a channel in bytes", CHANNEL_DOCUMENT_BYTES, "bytes", "Core",

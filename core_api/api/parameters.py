@@ -10,7 +10,7 @@ from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import FORM, HEADER
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S
 from client_sdk.contract.text import EPOCH_PATTERN, ID_PATTERN, KEY_PATTERN, ORDER_ID_PATTERN
-from core_api.edits.history import MOST_ENTRIES
+from server_common.limits import HISTORY_ENTRIES
 
 ETAG_PATTERN: Final = '"([1-9][0-9]{0,9})"'
 """An order's version as an entity tag."""
@@ -49,7 +49,7 @@ AFTER: Final = Parameter(
     "after", "query", _number("integer", 0, 2**31 - 1), "What comes behind this version"
 )
 ENTRIES: Final = Parameter(
-    "limit", "query", _number("integer", 1, MOST_ENTRIES), "The most entries in the answer"
+    "limit", "query", _number("integer", 1, HISTORY_ENTRIES), "The most entries in the answer"
 )
 KEY: Final = Parameter(
     "Idempotency-Key", "header", _text(KEY_PATTERN), "The same key and body get the same answer"

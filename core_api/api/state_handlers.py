@@ -28,12 +28,13 @@ from core_api.access.callers import Caller
 from core_api.access.reach import check_follow
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
-from core_api.edits.history import MOST_ENTRIES, read_document, read_entries, read_version
+from core_api.edits.history import read_document, read_entries, read_version
 from core_api.edits.service import EditService
 from core_api.errors import BadRequestError, InvalidError, NotFoundError
 from core_api.orders.history import OrderHistory
 from core_api.postgres.pool import Pool
 from core_api.problems import read_request_body
+from server_common.limits import HISTORY_ENTRIES
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 _KEPT: Final = {"cache-control": "private, max-age=86400, immutable"}
@@ -149,7 +150,7 @@ class StateApi:
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
         after = _number(request, "after", _MOST_VERSION) or 0
-        limit = _number(request, "limit", MOST_ENTRIES) or MOST_ENTRIES
+        limit = _number(request, "limit", HISTORY_ENTRIES) or HISTORY_ENTRIES
         with self._gate.admit():
             page = await self._gate.within_deadline(
                 read_entries(self._pool, channel, key, after, limit)

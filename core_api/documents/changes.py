@@ -6,7 +6,7 @@ removed or replaced is one change: half a line of a cart helps nobody. An array 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -84,7 +84,7 @@ def unsure_paths(operation: PlainOperation, current: Value, seen: Mapping[str, A
     return {path for path in paths if not any(overlap(path, other) for other in told)}
 
 
-def uses_array_index(operations: list[PatchOperation], *values: Value | None) -> bool:
+def uses_array_index(operations: Sequence[PatchOperation], *values: Value | None) -> bool:
     """Whether a pointer of the patch leads into an array of one of these values."""
     paths = [
         parse_pointer(step[field])
@@ -95,7 +95,7 @@ def uses_array_index(operations: list[PatchOperation], *values: Value | None) ->
     return any(_meets_array(value, path) for path in paths for value in values)
 
 
-def failing_test(operations: list[PatchOperation], current: Value | None) -> int | None:
+def failing_test(operations: Sequence[PatchOperation], current: Value | None) -> int | None:
     """The first `test` of a concurrent patch that Core's value fails; None: there is none.
 
     What the patch itself has changed before the test is not asked of Core.

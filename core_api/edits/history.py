@@ -12,8 +12,6 @@ from client_sdk.contract.state.pointer import MISSING
 from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry
 from core_api.postgres.pool import Pool, mapped_errors
 
-MOST_ENTRIES: Final = 100
-"""How many entries one answer may have."""
 _MOST_ENTRY_BYTES: Final = 1024 * 1024
 
 _DOCUMENT: Final = (
@@ -122,7 +120,7 @@ async def read_entries(pool: Pool, channel: str, key: str, after: int, limit: in
         channel: the document's channel.
         key: its key.
         after: a version; 0: from the first that is kept.
-        limit: the most entries, up to `MOST_ENTRIES`.
+        limit: the most entries, up to `HISTORY_ENTRIES`.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -32,7 +32,6 @@ from core_api.documents.basis import OwnResult
 from core_api.documents.definitions import Definition, Definitions
 from core_api.documents.history import Head, History, Kept
 from core_api.documents.settling import Settlement, settle
-from core_api.edits.reading import KeptAnswer, KnownClient, Place, Room, State
 from core_api.edits.requests import Admitted, EditRequest, admit, refused
 from core_api.edits.rows import (
     Author,
@@ -44,6 +43,7 @@ from core_api.edits.rows import (
     outcome_row,
     shown_bytes,
 )
+from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
 from core_api.errors import ClientTakenError, CoreError, EditGapError, EditMismatchError
 from server_common.limits import CHANNEL_DOCUMENT_BYTES, CHANNEL_DOCUMENTS
 

@@ -7,8 +7,6 @@ were read here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Protocol
 
 import asyncpg
@@ -18,10 +16,8 @@ from msgspec import UNSET
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.history import Head, History, Kept
+from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
 from core_api.postgres.pool import mapped_errors
-
-Place = tuple[str, str]
-"""A document: its channel and its key."""
 
 MOST_VERSIONS: Final = 1000
 MOST_HISTORY_BYTES: Final = 4 * 1024 * 1024
@@ -88,47 +84,6 @@ class Connection(Protocol):
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """Run a query; its rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownClient:
-    """A client that has sent edits before."""
-
-    subject: str
-    settled: int
-    """Its last settled number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How much a channel holds by now."""
-
-    documents: int
-    size: int
-    """Bytes of what its snapshot shows of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What was read at one moment."""
-
-    now: datetime
-    """By the database's clock."""
-    heads: Mapping[Place, Head]
-    """Documents that have a row; one of version 0 has never been."""
-    clients: Mapping[str, KnownClient]
-    rooms: Mapping[str, Room]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
-    """What became of an edit that was settled before."""
-
-    request_hash: bytes
-    outcome: str
-    """As JSON."""
-    result: str | None
-    """What an edit that is made on it needs, as JSON; None: it was refused."""
 
 
 async def read_state(

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from asyncpg import BitString
 from msgspec import UNSET, Struct, UnsetType
 
 from client_sdk.contract.channel import Channel
@@ -153,7 +152,7 @@ def event_row(
     )
     return (
         component, str(channel), edit.key, version.version, now,
-        BitString.from_int(delta, 128),
+        delta,
         (version.value is not None) - (before.head.value is not None),
         shown_bytes(version.content) - shown_bytes(before.content),
         one_line(msgspec.json.encode(event))[1:].decode(),

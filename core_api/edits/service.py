@@ -27,13 +27,12 @@ from core_api.edits.planning import (
 )
 from core_api.edits.reading import (
     Connection,
-    KnownClient,
-    Place,
     read_answers,
     read_histories,
     read_state,
 )
 from core_api.edits.requests import EditRequest
+from core_api.edits.state import KnownClient, Place
 from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write_plan
 from core_api.errors import ConflictError, CoreError, UnavailableError
 from core_api.postgres.lanes import Lanes

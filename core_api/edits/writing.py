@@ -12,13 +12,16 @@ from typing import Any, Final
 
 import asyncpg
 
-from core_api.edits.reading import Connection, Place
+from core_api.edits.reading import Connection
 from core_api.edits.rows import PlanRows
+from core_api.edits.state import Place
 from core_api.errors import UnavailableError
 from core_api.event_log.append import append_documents
 from core_api.postgres.pool import mapped_errors
 
 MAX_CLASHES: Final = 4
+_CONTENT: Final = 5
+"""The place of the digest's change in the row of an event."""
 ANSWERS_KEPT: Final = 1000
 """So many answers of a client stay behind its last one that it has, for edits that are made on
 them."""
@@ -203,7 +206,7 @@ async def write_plan(connection: Connection, rows: PlanRows, partitions: int) ->
         *_columns(rows.history, 13),
         *_columns(rows.outcomes, 6),
         ANSWERS_KEPT,
-        *_columns(rows.events, 11),
+        *_event_columns(rows.events),
         partitions,
         *_columns(rows.rules, 2),
     )
@@ -247,6 +250,12 @@ async def held_by_others(
             _HELD, [p[0] for p in places], [p[1] for p in places], channels, clients
         )
     return frozenset(documents), frozenset(heads), frozenset(held_clients)
+
+
+def _event_columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    columns = _columns(rows, 11)
+    columns[_CONTENT] = tuple(asyncpg.BitString.from_int(delta, 128) for delta in columns[_CONTENT])
+    return columns
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:

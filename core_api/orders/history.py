@@ -19,9 +19,7 @@ from core_api.orders.answers import visible
 from core_api.orders.permissions import check_read
 from core_api.orders.reading import read_order
 from core_api.postgres.pool import Pool, mapped_errors
-
-MOST_EVENTS: Final = 100
-"""How many events one answer may have."""
+from server_common.limits import HISTORY_ENTRIES
 
 # A range of ix_channel_log_order, whose condition stands here word for word.
 _EVENTS: Final = """
@@ -87,10 +85,10 @@ class OrderHistory:
         check_read(caller, decode_order(views.owner))
         with mapped_errors():
             # One before the first is read too, for the difference.
-            rows = await self._pool.fetch(_EVENTS, UUID(order_id), after, MOST_EVENTS + 2)
+            rows = await self._pool.fetch(_EVENTS, UUID(order_id), after, HISTORY_ENTRIES + 2)
         events = []
         before: Any = MISSING
-        for version, body in rows[: MOST_EVENTS + 1]:
+        for version, body in rows[: HISTORY_ENTRIES + 1]:
             read = _decoder.decode("{" + body)
             shown_order = visible(caller, decode_order(bytes(read.data)))
             now = msgspec.json.decode(msgspec.json.encode(shown_order))
@@ -100,4 +98,4 @@ class OrderHistory:
                     OrderHistoryEvent(version, read.type, read.occurred_at, diff(before, now), by)
                 )
             before = now
-        return OrderEvents(events[:MOST_EVENTS], len(rows) > MOST_EVENTS + 1)
+        return OrderEvents(events[:HISTORY_ENTRIES], len(rows) > HISTORY_ENTRIES + 1)

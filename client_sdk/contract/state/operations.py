@@ -8,6 +8,7 @@ Pure. The sixth, `call`, names a function that only the operator has.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -43,7 +44,7 @@ class Merge(Struct, frozen=True):
 class Patch(Struct, frozen=True):
     """A JSON patch (RFC 6902); where there is no document, only `add` of the whole value can be."""
 
-    operations: list[PatchOperation]
+    operations: Sequence[PatchOperation]
 
 
 class Add(Struct, frozen=True):

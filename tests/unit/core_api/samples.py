@@ -14,7 +14,7 @@ from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
 from core_api.edits.service import EditService
 from core_api.orders.history import OrderHistory
-from core_api.orders.store_rules import is_obeyed
+from core_api.store_rules.rules import is_obeyed
 
 NOW: Final = datetime(2026, 11, 21, 3, 0, 38, 624170, tzinfo=UTC)
 LATER: Final = datetime(2026, 11, 21, 3, 5, 0, tzinfo=UTC)

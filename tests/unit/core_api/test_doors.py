@@ -70,6 +70,8 @@ class Database:
         if "AS views" in statement:
             opened = ["e1", 1.5, 5, 7, 1, [UUID(int=1)], ['{"id":"a"}'], 1, [], None]
             return [opened] * len(arguments[0])
+        if "AS keys" in statement:
+            return [[0, None, None] for _ in arguments[0]]
         if "k.request_hash" in statement:
             return [{"owner_view": None, "table_view": None, "request_hash": None}]
         return [(0, "written", None)]

@@ -139,7 +139,7 @@ def test_the_examples_of_the_rfc_come_out_as_it_says(name: str) -> None:
 def test_what_does_not_apply_names_the_operation_and_leaves_nothing_done(
     step: dict[str, Any],
 ) -> None:
-    before = {"list": [1, 2], "deep": {"er": {}}, "text": "x", "one": 1}
+    before: dict[str, Any] = {"list": [1, 2], "deep": {"er": {}}, "text": "x", "one": 1}
     with pytest.raises(PatchError) as caught:
         apply_patch(before, [{"op": "add", "path": "/new", "value": 1}, step])
     assert caught.value.index == 1
@@ -147,7 +147,7 @@ def test_what_does_not_apply_names_the_operation_and_leaves_nothing_done(
 
 
 def test_only_what_lies_on_the_path_is_copied() -> None:
-    before = {"touched": {"left": {"x": 1}, "list": [1]}, "left": {"y": [1, 2]}}
+    before: dict[str, Any] = {"touched": {"left": {"x": 1}, "list": [1]}, "left": {"y": [1, 2]}}
     after = apply_patch(before, [{"op": "add", "path": "/touched/new", "value": 1}])
     assert after["left"] is before["left"]
     assert after["touched"]["left"] is before["touched"]["left"]
@@ -155,7 +155,7 @@ def test_only_what_lies_on_the_path_is_copied() -> None:
 
 
 def test_a_copy_and_its_original_change_apart() -> None:
-    patch = [
+    patch: Patch = [
         {"op": "add", "path": "/a/x", "value": 1},
         {"op": "copy", "from": "/a", "path": "/b"},
         {"op": "add", "path": "/a/y", "value": 2},

@@ -222,9 +222,8 @@ def test_what_was_added_to_numbers_under_sum_commutes(
         assert made.head.value == expected
 
 
-parts = st.fixed_dictionaries(
-    {}, optional=dict.fromkeys(("p", "q"), values) | {"s": st.fixed_dictionaries({}, optional=dict.fromkeys(("x", "y"), values))}
-)  # fmt: skip
+shared = st.fixed_dictionaries({}, optional=dict.fromkeys(("x", "y"), values))
+parts = st.fixed_dictionaries({}, optional={"p": values, "q": values, "s": shared})
 """Documents of two authors: the one has /p and /s/x, the other /q and /s/y."""
 
 
@@ -232,9 +231,9 @@ def with_parts(value: dict[str, Any], mine: dict[str, Any], top: str, below: str
     """The value with its author's parts as they are in another."""
     own = {name: part for name, part in value.items() if name != top}
     own |= {top: mine[top]} if top in mine else {}
-    shared = {name: part for name, part in value.get("s", {}).items() if name != below}
-    shared |= {below: mine["s"][below]} if below in mine.get("s", {}) else {}
-    return own | ({"s": shared} if shared or "s" in value else {})
+    common = {name: part for name, part in value.get("s", {}).items() if name != below}
+    common |= {below: mine["s"][below]} if below in mine.get("s", {}) else {}
+    return own | ({"s": common} if common or "s" in value else {})
 
 
 @by_path

@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from core_api.orders.store_rules import OBEYED, StoreRules, rules_of
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.query_batching import Gatherer
+from core_api.store_rules.rules import OBEYED, StoreRules, rules_of
 
 MOST_STORES: Final = 10_000
 _STORES_PER_QUERY: Final = 200
