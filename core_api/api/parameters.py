@@ -48,6 +48,12 @@ VERSION: Final = Parameter(
 AFTER: Final = Parameter(
     "after", "query", _number("integer", 0, 2**31 - 1), "What comes behind this version"
 )
+AFTER_ENTRY: Final = Parameter(
+    "after",
+    "query",
+    {"type": "string"},
+    "What comes behind this version; or the `next` of a page",
+)
 ENTRIES: Final = Parameter(
     "limit", "query", _number("integer", 1, HISTORY_ENTRIES), "The most entries in the answer"
 )

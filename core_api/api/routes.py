@@ -111,7 +111,7 @@ def operations(api: CoreApi, state: StateApi) -> list[Operation]:
         Operation(
             "GET", "/v1/documents/events", "listDocumentEvents", state.events,
             "The history of a document", Answer(HistoryPage), (400, 401, 403, 429, 503),
-            (parameters.DOCUMENT_CHANNEL, parameters.DOCUMENT_KEY, parameters.AFTER,
+            (parameters.DOCUMENT_CHANNEL, parameters.DOCUMENT_KEY, parameters.AFTER_ENTRY,
              parameters.ENTRIES),
         ),
         Operation(

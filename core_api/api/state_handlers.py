@@ -28,7 +28,7 @@ from core_api.access.callers import Caller
 from core_api.access.reach import check_follow
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
-from core_api.edits.history import read_document, read_entries, read_version
+from core_api.edits.history import parse_position, read_document, read_entries, read_version
 from core_api.edits.service import EditService
 from core_api.errors import BadRequestError, InvalidError, NotFoundError
 from core_api.orders.history import OrderHistory
@@ -149,7 +149,7 @@ class StateApi:
         """GET /v1/documents/events: a document's history."""
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
-        after = _number(request, "after", _MOST_VERSION) or 0
+        after = parse_position(request.query_params.get("after", "0"))
         limit = _number(request, "limit", HISTORY_ENTRIES) or HISTORY_ENTRIES
         with self._gate.admit():
             page = await self._gate.within_deadline(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import re
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
+from client_sdk.contract.text import ID_PATTERN, shown
 from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry
+from core_api.errors import BadRequestError
 from core_api.postgres.pool import Pool, mapped_errors
 
 _MOST_ENTRY_BYTES: Final = 1024 * 1024
@@ -31,21 +34,26 @@ ORDER BY h.version
 
 # A range of the primary key; the sum keeps an answer within its bytes.
 _ENTRIES: Final = """
-SELECT entry, diff, before + octet_length(entry) + octet_length(diff) <= $5::bigint OR place = 1
+SELECT entry, diff, version, NOT took_effect, client, n,
+       coalesce(bytes_before, 0) + octet_length(entry) + octet_length(diff) <= $8::bigint
+           OR place = 1
 FROM (
-    SELECT entry, diff, row_number() OVER (ORDER BY version, took_effect DESC, client, n) AS place,
+    SELECT *, row_number() OVER earlier AS place,
            sum(octet_length(entry) + octet_length(diff)) OVER (
-               ORDER BY version, took_effect DESC, client, n
-               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-           ) AS before
+               earlier ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+           ) AS bytes_before
     FROM (
         SELECT version, took_effect, client, n, entry, diff FROM document_history
-        WHERE channel = $1 AND key = $2 AND version > $3
-        ORDER BY version, took_effect DESC, client, n LIMIT $4
-    ) AS some
+        WHERE channel = $1 AND key = $2 AND version >= $3
+          AND (version > $3
+               OR (NOT took_effect, client COLLATE "C", n) > ($4::bool, $5::text, $6::bigint))
+        ORDER BY version, took_effect DESC, client COLLATE "C", n LIMIT $7
+    ) AS found
+    WINDOW earlier AS (ORDER BY version, took_effect DESC, client COLLATE "C", n)
 ) AS entries
 ORDER BY place
 """
+_AFTER: Final = re.compile(rf"([0-9]{{1,9}})(?:~([01])~({ID_PATTERN})~([0-9]{{1,15}}))?")
 
 
 class HistoryEvent(HistoryEntry, frozen=True, omit_defaults=True):
@@ -60,8 +68,8 @@ class HistoryPage(Struct, frozen=True):
 
     events: list[HistoryEvent]
     """In the order of the versions; what was put aside stands behind the version it met."""
-    has_more: bool
-    """Ask again with `after` as the last version."""
+    next: str | None = None
+    """Ask for the page after this one with this as `after`; None: it is the last."""
 
 
 _entry_decoder: Final = msgspec.json.Decoder(HistoryEvent)
@@ -112,24 +120,46 @@ async def read_version(pool: Pool, channel: str, key: str, version: int) -> byte
     )
 
 
-async def read_entries(pool: Pool, channel: str, key: str, after: int, limit: int) -> HistoryPage:
-    """The entries of a document's history behind a version.
+class Position(NamedTuple):
+    """Behind which entry a page begins."""
 
-    Args:
-        pool: the database.
-        channel: the document's channel.
-        key: its key.
-        after: a version; 0: from the first that is kept.
-        limit: the most entries, up to `HISTORY_ENTRIES`.
+    version: int
+    is_aside: bool = True
+    client: str = "~"
+    """Without one: behind all entries of the version. No client's id comes after `~`."""
+    n: int = 0
+
+
+def parse_position(text: str) -> Position:
+    """Read the parameter `after`: a version, or a page's `next`.
+
+    Raises:
+        BadRequestError: it is neither.
+    """
+    match = _AFTER.fullmatch(text)
+    if match is None:
+        raise BadRequestError(f"after is {shown(text)}, and must be a version or a page's next")
+    if match[2] is None:
+        return Position(int(match[1]))
+    return Position(int(match[1]), match[2] == "1", match[3], int(match[4]))
+
+
+async def read_entries(
+    pool: Pool, channel: str, key: str, after: Position, limit: int
+) -> HistoryPage:
+    """The entries of a document's history behind a position, at most `limit` of them.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
     with mapped_errors():
-        rows = await pool.fetch(_ENTRIES, channel, key, after, limit + 1, _MOST_ENTRY_BYTES)
-    given = [row for row in rows[:limit] if row[2] is None or row[2]]
+        rows = await pool.fetch(_ENTRIES, channel, key, *after, limit + 1, _MOST_ENTRY_BYTES)
+    given = [row for row in rows[:limit] if row[6]]
     events = [
-        msgspec.structs.replace(_entry_decoder.decode(entry), diff=msgspec.json.decode(diff))
-        for entry, diff, _ in given
+        msgspec.structs.replace(_entry_decoder.decode(row[0]), diff=msgspec.json.decode(row[1]))
+        for row in given
     ]
-    return HistoryPage(events, len(given) < len(rows))
+    if len(given) == len(rows):
+        return HistoryPage(events)
+    _, _, version, is_aside, client, n, _ = given[-1]
+    return HistoryPage(events, f"{version}~{is_aside:d}~{client}~{n}")
