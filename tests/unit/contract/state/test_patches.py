@@ -171,6 +171,18 @@ def test_a_short_patch_cannot_make_an_endless_value() -> None:
         apply_patch({"a": "x" * 100}, doubling)
 
 
+def test_moves_cannot_nest_a_value_without_end() -> None:
+    deep: dict[str, Any] = {"a": {}}
+    for _ in range(28):
+        deep = {"a": deep}
+    patch: Patch = [{"op": "add", "path": "/0", "value": deep}]
+    for n in range(1, 40):
+        patch.append({"op": "add", "path": f"/{n}", "value": deep})
+        patch.append({"op": "move", "from": f"/{n - 1}", "path": f"/{n}" + "/a" * 29 + "/b"})
+    with pytest.raises(PatchError, match="nest"):
+        apply_patch({}, patch)
+
+
 def test_the_whole_value_is_made_and_taken_away_like_a_member() -> None:
     made = apply_patch(MISSING, [{"op": "add", "path": "", "value": {"a": 1}}])
     assert made == {"a": 1}

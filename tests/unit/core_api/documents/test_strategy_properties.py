@@ -16,7 +16,7 @@ from client_sdk.contract.state.operations import Add, Call, Merge, PlainOperatio
 from client_sdk.contract.state.patch import apply_patch, diff
 from client_sdk.contract.state.pointer import MISSING, get, parse_pointer
 from client_sdk.contract.state.values import same
-from core_api.documents.changes import changes_between, overlap
+from core_api.documents.changes import PathSet, changes_between
 from core_api.documents.definitions import StrategyName
 from core_api.documents.refusals import REFUSALS
 from tests.unit.core_api.documents.samples import (
@@ -307,7 +307,7 @@ def test_nothing_is_overwritten_and_nothing_put_aside_in_silence(
     changes = changes_between(value, own)
     aside = [parse_pointer(pointer) for pointer in settlement.aside]
     for step in diff(before, made.head.value):  # only what the edit is about has changed
-        assert any(overlap(parse_pointer(step["path"]), change.path) for change in changes)
+        assert PathSet(change.path for change in changes).meets(parse_pointer(step["path"]))
     for change in changes if strategy == "merge" else []:  # each change holds, or is told of
         there = get(made.head.value, change.path)
         room = change.value == {} and type(there) is dict
