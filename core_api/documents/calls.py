@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from client_sdk.contract.errors import StateValueError
 from client_sdk.contract.state.operations import Call
-from client_sdk.contract.state.values import Value, copy
+from client_sdk.contract.state.values import Value, check_value, copy
 from core_api.documents.definitions import Definition
 from core_api.documents.refusals import CallRefusedError, refuse
 
@@ -27,4 +28,8 @@ def run_call(definition: Definition, call: Call, current: Value | None) -> Value
         refuse("call-refused", f"the call {call.name} fails: {type(error).__name__}")
     if result is not None and type(result) is not dict:
         refuse("call-refused", f"the call {call.name} gives no document")
+    try:
+        check_value(result)
+    except StateValueError as error:
+        refuse("invalid", str(error), error.pointer)
     return result

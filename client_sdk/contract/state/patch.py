@@ -7,7 +7,7 @@ deleted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from client_sdk.contract.errors import PatchError, PointerError
@@ -53,6 +53,9 @@ def apply_patch(value: Any, operations: Sequence[PatchOperation]) -> Any:
             _apply_one(draft, operation, room)
         except PointerError as error:
             raise PatchError(index, str(error)) from error
+    moves = [index for index, operation in enumerate(operations) if operation["op"] == "move"]
+    if moves and _is_too_deep(draft.value):
+        raise PatchError(moves[-1], "the moves nest the value deeper than a document may be")
     return draft.value
 
 
@@ -151,6 +154,20 @@ def _copied(value: Any, room: list[int], depth: int = 0) -> Any:
     if kind is list:
         return [_copied(part, room, depth + 1) for part in value]
     return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    """Whether it is nested deeper than moves may leave it; what is added is bounded by itself."""
+    level = [value]
+    for _ in range(2 * MAX_VALUE_DEPTH):
+        level = [part for node in level for part in _parts(node)]
+    return bool(level)
+
+
+def _parts(node: Any) -> Iterable[Any]:
+    if type(node) is dict:
+        return node.values()
+    return node if type(node) is list else ()
 
 
 def _at(path: Path) -> str:

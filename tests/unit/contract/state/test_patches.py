@@ -124,6 +124,7 @@ def test_the_examples_of_the_rfc_come_out_as_it_says(name: str) -> None:
         {"op": "remove", "path": "/list/-"},
         {"op": "move", "from": "/deep", "path": "/deep/er"},
         {"op": "move", "from": "/none", "path": "/deep"},
+        {"op": "move", "from": "", "path": "/deep"},
         {"op": "copy", "from": "/none", "path": "/deep"},
         {"op": "add", "path": "/text/x", "value": 1},
         {"op": "add", "path": "text", "value": 1},
@@ -169,6 +170,25 @@ def test_a_short_patch_cannot_make_an_endless_value() -> None:
     doubling = [{"op": "copy", "from": "", "path": f"/{n}"} for n in range(64)]
     with pytest.raises(PatchError, match=r"copies more|too deep"):
         apply_patch({"a": "x" * 100}, doubling)
+
+
+def test_copies_count_in_all() -> None:
+    copies = [{"op": "copy", "from": "/a", "path": f"/{n}"} for n in range(3)]
+    assert len(apply_patch({"a": "x" * 100_000}, copies[:2])) == 3
+    with pytest.raises(PatchError, match="copies more"):
+        apply_patch({"a": "x" * 100_000}, copies)
+
+
+def test_moves_cannot_nest_a_value_without_end() -> None:
+    deep: dict[str, Any] = {"a": {}}
+    for _ in range(28):
+        deep = {"a": deep}
+    patch: Patch = [{"op": "add", "path": "/0", "value": deep}]
+    for n in range(1, 40):
+        patch.append({"op": "add", "path": f"/{n}", "value": deep})
+        patch.append({"op": "move", "from": f"/{n - 1}", "path": f"/{n}" + "/a" * 29 + "/b"})
+    with pytest.raises(PatchError, match="nest"):
+        apply_patch({}, patch)
 
 
 def test_the_whole_value_is_made_and_taken_away_like_a_member() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract.errors import PointerError
+from client_sdk.contract.limits import MAX_VALUE_DEPTH
 from client_sdk.contract.state.pointer import MISSING, format_pointer, get, parse_pointer
 
 # Section 5 of the RFC.
@@ -51,7 +52,9 @@ def test_tilde_one_behind_an_escaped_tilde_is_text() -> None:
     assert parse_pointer("/~01") == ("~1",)
 
 
-@pytest.mark.parametrize("text", ["foo", "#/foo", "/~", "/~2", "/a~", " /a"])
+@pytest.mark.parametrize(
+    "text", ["foo", "/a" * (MAX_VALUE_DEPTH + 1), "#/foo", "/~", "/~2", "/a~", " /a"]
+)
 def test_what_is_no_pointer_is_refused(text: str) -> None:
     with pytest.raises(PointerError):
         parse_pointer(text)
@@ -67,6 +70,6 @@ def test_null_is_not_missing() -> None:
     assert get({"a": None}, ("a",)) is None
 
 
-@given(st.lists(st.text(max_size=5)).map(tuple))
+@given(st.lists(st.text(max_size=5), max_size=MAX_VALUE_DEPTH).map(tuple))
 def test_a_path_that_is_written_reads_as_itself(path: tuple[str, ...]) -> None:
     assert parse_pointer(format_pointer(path)) == path

@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract.state.pointer import Path, format_pointer
-from core_api.documents.changes import overlap
+from core_api.documents.changes import PathSet
 from core_api.documents.history import History, Kept, Touched
 from tests.unit.core_api.documents.samples import at
 
 paths = st.lists(st.sampled_from("ab"), max_size=3).map(tuple)
+
+
+def overlap(one: Path, other: Path) -> bool:
+    """Whether one of the paths is the other, or lies above it."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
 
 
 def kept(version: int, *touched: Path, time: float = 0) -> Kept:
@@ -65,3 +71,10 @@ def test_the_last_touch_is_the_latest_of_all_at_above_and_below(
     made = [kept(n, *touched, time=time) for n, (touched, time) in enumerate(versions, 1)]
     times = [at(time) for touched, time in versions for path in touched if overlap(path, asked)]
     assert Touched(made).last(asked) == max(times, default=None)
+
+
+@given(st.lists(paths, max_size=4), paths)
+def test_a_set_of_paths_meets_what_is_at_above_or_below_one_of_them(
+    held: list[Path], asked: Path
+) -> None:
+    assert PathSet(held).meets(asked) == any(overlap(path, asked) for path in held)

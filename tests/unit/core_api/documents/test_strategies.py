@@ -135,6 +135,13 @@ def test_the_time_at_a_path_is_that_of_the_version_which_touched_it() -> None:
     assert made.head.value == {"q": 3, "r": 9}
 
 
+def test_an_edit_that_is_settled_late_counts_at_its_paths_as_of_when_it_was_made() -> None:
+    made = store("merge", {"q": 1, "r": 1}, {"q": 1, "r": 2})
+    made.one(edit(Merge({"q": 3}), 1, made_at=12), "a")
+    assert made.one(edit(Merge({"q": 4}), 1, made_at=15), "b").outcome == "settled"
+    assert made.head.value == {"q": 4, "r": 2}
+
+
 def test_a_change_below_counts_against_one_who_removes_the_whole() -> None:
     made = store("merge", {"l": {"q": 1}}, {"l": {"q": 2}})
     settlement = made.one(edit(Merge({"l": None}), 1, made_at=15))

@@ -16,7 +16,7 @@ from client_sdk.contract.state.operations import Add, Call, Merge, PlainOperatio
 from client_sdk.contract.state.patch import apply_patch, diff
 from client_sdk.contract.state.pointer import MISSING, get, parse_pointer
 from client_sdk.contract.state.values import same
-from core_api.documents.changes import changes_between, overlap
+from core_api.documents.changes import PathSet, changes_between
 from core_api.documents.definitions import StrategyName
 from core_api.documents.refusals import REFUSALS
 from tests.unit.core_api.documents.samples import (
@@ -78,7 +78,7 @@ def test_a_chain_of_offline_edits_on_the_newest_version_is_applied_as_it_was_mad
     assert same(made.head.value, expected)
 
 
-@by_path
+@pytest.mark.parametrize("strategy", ["last", "merge", "sum"])
 @settings(deadline=None)
 @given(
     base=flat,
@@ -108,6 +108,22 @@ def test_a_chain_that_is_settled_beside_others_never_loses_to_itself(
         # What the chain left as it found it, others may have changed.
         if get(view, (name,)) is not get(texts, (name,)):
             assert same(get(made.head.value, (name,)), get(view, (name,)))
+
+
+@settings(deadline=None)
+@given(
+    theirs=st.integers(-9, 9),
+    chain=st.lists(st.tuples(st.integers(-9, 9), times), min_size=1, max_size=5),
+)
+def test_a_chain_under_sum_adds_each_of_its_steps_once(
+    theirs: int, chain: list[tuple[int, int | None]]
+) -> None:
+    made = store("sum", {"n": 0}, {"n": theirs})
+    base: int | OwnEdit = 1
+    for n, (own, time) in enumerate(chain, 1):
+        made.one(edit(Set({"n": own}), base, n, made_at=time))
+        base = OwnEdit(n)
+    assert made.head.value == {"n": theirs + chain[-1][0]}
 
 
 @every_strategy
@@ -307,7 +323,7 @@ def test_nothing_is_overwritten_and_nothing_put_aside_in_silence(
     changes = changes_between(value, own)
     aside = [parse_pointer(pointer) for pointer in settlement.aside]
     for step in diff(before, made.head.value):  # only what the edit is about has changed
-        assert any(overlap(parse_pointer(step["path"]), change.path) for change in changes)
+        assert PathSet(change.path for change in changes).meets(parse_pointer(step["path"]))
     for change in changes if strategy == "merge" else []:  # each change holds, or is told of
         there = get(made.head.value, change.path)
         room = change.value == {} and type(there) is dict
@@ -331,6 +347,32 @@ def test_under_last_the_latest_stands_whichever_is_settled_first(
     newest = max(time for time, _ in edits)
     latest = [place for place in order if edits[place][0] == newest][-1]
     assert made.head.value == {"by": latest} | edits[latest][1]
+
+
+@settings(deadline=None)
+@given(
+    value=flat,
+    edits=st.lists(st.tuples(st.integers(1, 9), flat), min_size=1, max_size=4),
+    data=st.data(),
+)
+def test_under_merge_the_latest_stands_at_each_path_whichever_is_settled_first(
+    value: dict[str, Any], edits: list[tuple[int, dict[str, Any]]], data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(edits))))
+    made = store("merge", value, step=0)
+    for place in order:
+        time, own = edits[place]
+        patch = {name: None if part is None else f"{place}" for name, part in own.items()}
+        made.one(edit(Merge(patch), 1, made_at=time), str(place))
+    for name in "abc":
+        takers = [place for place in order if name in edits[place][1]]
+        removed = {place for place in takers if edits[place][1][name] is None}
+        if not takers or (removed and len(takers) > 1):
+            continue  # two who both remove it agree, which makes no version to be later than
+        newest = max(edits[place][0] for place in takers)
+        latest = [place for place in takers if edits[place][0] == newest][-1]
+        expected = MISSING if latest in removed else f"{latest}"
+        assert get(made.head.value, (name,)) == expected
 
 
 @pytest.mark.parametrize("strategy", ["first", "ask"])
