@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from msgspec import Struct
+
 from client_sdk.contract.errors import ChannelError, CursorError
 from client_sdk.contract.text import DIGITS_PATTERN, ID_PATTERN, number_of, shown
 
@@ -68,8 +70,7 @@ _CHANNEL: Final = re.compile(CHANNEL_PATTERN)
 _EVENT_ID: Final = re.compile(rf"({CHANNEL_PATTERN})@({DIGITS_PATTERN})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Channel:
+class Channel(Struct, frozen=True, order=True):
     """A parsed channel name; ``str()`` gives the name back."""
 
     kind: ChannelKind

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
+
 from server_common.limits import GATHERED_ANSWER_BYTES
 
 
@@ -20,8 +22,7 @@ class PageQuery(NamedTuple):
     """About how many bytes of them; the first is given in any case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """One channel at one moment, and its events after the cursor, as (seq, body)."""
 
     head: int

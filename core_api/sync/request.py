@@ -53,8 +53,7 @@ class SnapshotPage:
     epoch: str
 
 
-@dataclass(frozen=True, slots=True)
-class SyncRequest:
+class SyncRequest(Struct, frozen=True):
     """What a client asks for."""
 
     after: Mapping[Channel, int | None]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -71,8 +70,7 @@ class _Answer(Struct, frozen=True):
     poll_after_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelAnswer:
+class ChannelAnswer(Struct, frozen=True):
     """One channel of the answer, with the seq that the client is at once it has applied it.
 
     `seq` is None while there are more pages of a snapshot: half of one is no state to go on from.
@@ -170,7 +168,7 @@ def fitting_pages(pages: Sequence[Page], room: int) -> Sequence[Page]:
     if sum(sizes) <= room:
         return pages
     kept = _fitting(sizes, room)
-    return [p if n in kept else dataclasses.replace(p, events=()) for n, p in enumerate(pages)]
+    return [p if n in kept else msgspec.structs.replace(p, events=()) for n, p in enumerate(pages)]
 
 
 def fitting_snapshots(opened: Sequence[OpenOrders], room: int) -> list[OpenOrders]:
