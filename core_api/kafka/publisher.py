@@ -15,6 +15,7 @@ new producer would help.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -253,11 +254,11 @@ class KafkaPublisher:
     async def _stand_by(self) -> None:
         spare = self._new_lane()
         try:
-            await spare.open()
-        except BrokerError:
-            await spare.close()
-        else:
-            self._spare = spare
+            with contextlib.suppress(BrokerError):
+                await spare.open()
+                self._spare = spare
+        finally:
+            self._close_unused(spare)
 
     def _new_lane(self) -> Lane:
         return Lane(self._bootstrap, self._topic.name, self._request_timeout_s)

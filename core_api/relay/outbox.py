@@ -110,8 +110,8 @@ WHERE o.id IN (SELECT id FROM outbox WHERE id = ANY($4::bigint[]) FOR UPDATE SKI
       AND o.shard IN (SELECT shard FROM held) AND (SELECT epoch FROM epoch) = $5
 """
 
-# The same fence, and nobody is waited for. A row that was announced and cannot be published moves to
-# where a person finds it, in one statement: it is in one of the two tables, whatever dies.
+# The same fence, and nobody is waited for. A row that was announced and cannot be published moves
+# to where a person finds it, in one statement: it is in one of the two tables, whatever dies.
 _SET_ASIDE: Final = """
 WITH held AS (
     SELECT l.shard FROM relay_leases l
