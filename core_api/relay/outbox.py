@@ -68,7 +68,7 @@ SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, l.shard,
        o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8, o.channels, o.seqs
 FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
      JOIN relay_leases l ON l.shard = mine.shard AND l.fence = mine.fence
-          AND l.owner = $1 AND l.expires_at > now()
+          AND l.expires_at > now() AND l.owner = $1
      JOIN LATERAL (
          SELECT id, store_id, channels, seqs, committed_after FROM outbox
          WHERE shard = l.shard ORDER BY id LIMIT 1
