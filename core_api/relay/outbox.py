@@ -95,6 +95,8 @@ WHERE o.id = ANY($4::bigint[]) AND o.shard IN (SELECT shard FROM held)
       AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
       AND (SELECT set_config('lock_timeout', '50', true)) IS NOT NULL
 """
+_MOST_LEFT: Final = 10_000
+"""So many rows that were held are known; one that is forgotten is waited for once more."""
 
 # The same for rows and leases that nobody holds; what is left is tried again at the next turn.
 _DELETE_FREE: Final = """
@@ -220,7 +222,7 @@ class Outbox:
         self._pool = pool
         self._relay_id = relay_id
         self._ttl_s = lease_ttl_s
-        self._left: frozenset[int] = frozenset()
+        self._left: set[int] = set()
 
     async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
         """The first rows of each shard whose lease still holds; None if none does.
@@ -278,7 +280,11 @@ class Outbox:
             except asyncpg.LockNotAvailableError:
                 tag = await self._pool.execute(_DELETE_FREE, *arguments)
         count = int(tag.rpartition(" ")[2])
-        self._left = frozenset(ids) if count < len(ids) else frozenset()
+        self._left.difference_update(ids)
+        if count < len(ids):
+            self._left.update(ids[:_MOST_LEFT])
+        if len(self._left) > _MOST_LEFT:
+            self._left.clear()
         return count
 
     async def set_aside(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import asyncpg
 import pytest
@@ -85,6 +86,32 @@ async def test_a_delete_waits_for_nobody_for_long_and_tells_what_is_left(
         assert await outbox.delete(fences, ids[:1], reading.epoch) == 0
         assert await outbox.set_aside(fences, {ids[0]: "held"}, reading.epoch) == 0
     assert await outbox.delete(fences, ids[:1], reading.epoch) == 1
+    await holder.close()
+
+
+async def test_a_row_that_is_held_is_waited_for_once_only(
+    pool: Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = commands(pool)
+    for store in STORES:
+        await place(on, store)
+    statements: list[str] = []
+
+    async def seen(statement: str, *arguments: object) -> str:
+        statements.append("skips" if "SKIP LOCKED" in statement else "waits")
+        return str(await asyncpg.pool.Pool.execute(pool, statement, *arguments))
+
+    outbox = Outbox(cast("Pool", SimpleNamespace(fetch=pool.fetch, execute=seen)), "me", 60.0)
+    fences = await outbox.claim(range(PARTITIONS))
+    reading = await outbox.read(fences, 100)
+    assert reading is not None
+    held, *others = (row.id for rows in reading.shards.values() for row in rows)
+    holder = await asyncpg.connect(database_url)
+    async with holder.transaction():
+        await holder.execute("SELECT FROM outbox WHERE id = $1 FOR UPDATE", held)
+        for ids in ([held, others[0]], others[1:], [held]):
+            await outbox.delete(fences, ids, reading.epoch)
+    assert statements == ["waits", "skips", "waits", "skips"]
     await holder.close()
 
 
