@@ -19,7 +19,8 @@ YabamError
     ├── ConflictError         other writers came first too often (conflict)
     ├── OverloadedError       refused early; try again after `.retry_after` (overloaded)
     └── UnavailableError      Postgres cannot be reached (unavailable)
-        └── LockedError       somebody holds a lock in it for too long
+        ├── LockedError       somebody holds a lock in it for too long
+        └── UnreadableRowError     Postgres cannot give one of the rows asked for
 """
 
 from __future__ import annotations
@@ -178,3 +179,7 @@ class UnavailableError(CoreError):
 
 class LockedError(UnavailableError):
     """Somebody holds a lock that the statement needs; nothing is written."""
+
+
+class UnreadableRowError(UnavailableError):
+    """Postgres is there and cannot give one of the rows asked for, which is damaged."""

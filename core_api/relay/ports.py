@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +18,14 @@ class Shelf(Protocol):
     """The outbox and its leases, as the relay needs them (`storage.outbox.Outbox`)."""
 
     async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
-        """The first rows of each shard whose lease still holds; None if none does."""
+        """The first rows of each shard whose lease still holds; None if none does.
+
+        Raises:
+            UnreadableRowError: Postgres cannot give one of the rows.
+        """
+
+    async def name_first(self, fence: Mapping[int, int], fault: str) -> OutboxReading | None:
+        """The first row of one shard without what the log has of it, which cannot be read."""
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
         """Delete published rows of shards whose lease is still ours."""
@@ -55,8 +63,10 @@ class Publisher(Protocol):
     async def open(self) -> None:
         """Connect, and hold the topic against the settings; does nothing once that is done."""
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
-        """Send, wait, and tell what has become of each partition's messages."""
+    async def send(
+        self, parts: Mapping[int, Sequence[Message]]
+    ) -> Mapping[int, asyncio.Future[PublishResult]]:
+        """Send; for each partition, what tells in its time what has become of its messages."""
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -63,7 +63,8 @@ async def read_published(
         # The list of all topics is asked for: asking for one by name may create it, wrongly.
         if topic not in await consumer.topics():
             return PublishedTail()
-        await consumer.end_offsets([TopicPartition(topic, 0)])  # brings the topic's metadata
+        # Brings the topic's metadata; by no partition beside these, which may not answer.
+        await consumer.end_offsets([TopicPartition(topic, min(partitions))])
         there = consumer.partitions_for_topic(topic) or set()
         parts = [TopicPartition(topic, number) for number in partitions if number in there]
         consumer.assign(parts)
