@@ -125,7 +125,7 @@ class OrderClient:
         self._status_changed = asyncio.Event()
         self._shown: tuple[Mode, State] = ("starting", self._machine.state)
         self.orders = OrderBook()
-        """The open orders, as of the change in hand."""
+        """The open orders, as of the current change."""
         self._handover = Handover(self.orders, {}, "")
 
     @property
@@ -135,7 +135,7 @@ class OrderClient:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The cursor that includes the change in hand: keep it in your transaction."""
+        """The cursor that includes the current change: keep it in your transaction."""
         return self._handover.checkpoint
 
     async def __aenter__(self) -> Self:

@@ -58,7 +58,7 @@ class BlockingOrderClient:
             transport=transport,
         )
         self.orders: OrderBook = self._client.orders
-        """The open orders, as of the change in hand."""
+        """The open orders, as of the current change."""
 
     @property
     def status(self) -> Status:
@@ -67,7 +67,7 @@ class BlockingOrderClient:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The cursor that includes the change in hand."""
+        """The cursor that includes the current change."""
         return self._client.checkpoint
 
     def __enter__(self) -> Self:

@@ -22,7 +22,7 @@ class Handover:
     """The consumer's side of one client.
 
     Args:
-        orders: the book, kept as of the change in hand.
+        orders: the book, kept as of the current change.
         positions: what the consumer has applied before.
         epoch: the epoch of those seqs.
     """
@@ -38,7 +38,7 @@ class Handover:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The cursor that includes the change in hand."""
+        """The cursor that includes the current change."""
         return Checkpoint(self._epoch, dict(self._positions))
 
     @property

@@ -1,4 +1,5 @@
-"""What Core answers at each route: HTTP in, the services called, HTTP out. No rule stands here."""
+"""What Core answers at each route: it reads HTTP, calls the services and writes HTTP. It holds no
+rule."""
 
 from __future__ import annotations
 
@@ -55,10 +56,11 @@ SYNC: Final = JsonBody(SyncBody, MAX_SYNC_BODY_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:
-    """How much is taken on at once, from whom, and for how long (seconds)."""
+    """How many requests are served at once, how often one caller may ask, and for how long a
+    request may run (seconds)."""
 
     commands: Bound
-    """A request counts once its body is there: one that comes slowly must keep nobody out."""
+    """A request counts once its body has arrived: a slow sender must not keep others out."""
     rate: RateLimit
     deadline_s: float
 
@@ -72,7 +74,7 @@ class CoreApi:
         devices: collects what devices report, and shows it.
         tokens: verifies access tokens.
         metrics: what `/metrics` shows.
-        limits: how much is taken on at once, and from whom.
+        limits: how many requests are served at once, and how often one caller may ask.
         ready: raises UnavailableError while Core cannot serve.
         watch_ops: answers `GET /v1/ops/stream`.
     """
@@ -98,7 +100,7 @@ class CoreApi:
         self.watch_ops = watch_ops
 
     async def get_sync(self, authorization: str, device: str | None, query: bytes) -> bytes:
-        """The answer's body of GET /v1/sync, from the two headers that it heeds and the query.
+        """The answer's body of GET /v1/sync, from the two headers that it reads and the query.
 
         Raises:
             CoreError: the request is refused.

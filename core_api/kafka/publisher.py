@@ -2,10 +2,10 @@
 
 A partition never has more than one batch under way, so no failure can let a later record overtake
 an earlier one. While Kafka is down aiokafka keeps sending the same batch with the same producer id
-and sequence, which the broker recognises: waiting loses nothing and repeats nothing. Only when a
-batch fails for good (a broker whose data was wiped answers OutOfOrderSequenceNumber, say) is the
-producer thrown away; the caller then reads and publishes again what was not acknowledged. A batch
-that fails because of what is in it is told apart from that: no new producer would help.
+and sequence, which the broker recognises: waiting loses nothing and repeats nothing. The producer
+is replaced only when a batch fails for good (for example a broker whose data was wiped answers
+OutOfOrderSequenceNumber); the caller then reads and publishes again what was not acknowledged. A
+batch that fails because of its content is a different case: a new producer would not help.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _NOT_THE_RECORDS: Final = (
     TopicAuthorizationFailedError,
     UnknownProducerId,
 )
-"""Answers that are final and do not lie in what was sent."""
+"""Errors that are final and not caused by what was sent."""
 
 
 class KafkaPublisher:
@@ -137,7 +137,7 @@ class KafkaPublisher:
     async def _publish(
         self, parts: Mapping[int, Sequence[Message]], published: PublishResult
     ) -> None:
-        # Any way out of here but the last one leaves batches behind whose fate is not known.
+        # Every exit but the last leaves batches of which it is not known whether they were stored.
         self._broken = True
         sent: dict[int, tuple[asyncio.Future[Any], int]] = {}
         try:
