@@ -1,10 +1,10 @@
-"""Writes side by side: all share statements, and what meets a lock steps aside from the others.
+"""Writes side by side: all share statements; those that meet a lock go on in lanes of their own.
 
 A statement waits for each lock for a moment only. One that waits in vain is undone whole; it is
 asked which store's or order's rows are held, and the writes of those go on in a lane of their own,
 while all others are written at once. A lane tries again and again, in turn with the other lanes,
 until its rows are free or its callers' patience is at an end; then there is no lane any more. So a
-stall stays with the store that it is about, and costs the others a moment, once.
+lock delays the store that it concerns, and the others only for a moment, once.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Lanes:
         return self._aside
 
     async def ask(self, write: Write) -> Answer:
-        """What became of the write.
+        """The result of the write.
 
         Raises:
             LockedError: its store or its order is held locked; nothing is written.
@@ -121,7 +121,7 @@ class Lanes:
         return lane
 
     async def _write_together(self, writes: Sequence[Write]) -> tuple[None, list[Answer]]:
-        """Write what can be written at once; the rest is told to step aside."""
+        """Write what can be written at once; the rest must go on in lanes."""
         until = asyncio.get_running_loop().time() + PATIENCE_S
         is_unexplained = False
         while True:
@@ -135,7 +135,7 @@ class Lanes:
             try:
                 held = await self._held(going)
             except LockedError:
-                continue  # A whole table is locked: it concerns all, so there is nobody to let by.
+                continue  # A whole table is locked, which concerns every write.
             if is_unexplained and not any(held):
                 # What holds it cannot be seen, such as a key that somebody is about to claim.
                 held = [write.store_id for write in going]

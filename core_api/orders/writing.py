@@ -28,7 +28,7 @@ from core_api.orders.writes import Write, WriteOutcome
 from core_api.postgres.pool import Pool, mapped_errors
 
 MAX_CLASHES: Final = 4
-"""A batch that has met a deadlock or a serialisation failure so often is given up."""
+"""How often a batch may meet a deadlock or a serialisation failure before it is given up."""
 
 # Each WITH term reads from the one before it, which fixes the order of the locks: a term that
 # nobody reads would run last, after the counter rows are taken.
@@ -214,7 +214,7 @@ FROM asked a, (SELECT count(*) FROM queued) AS after_all
 async def write_batch(
     pool: Pool, writes: Sequence[Write], limits: OpenLimits = DEFAULT_OPEN_LIMITS
 ) -> list[WriteOutcome]:
-    """Write commands, all in one transaction; what became of each, in their order.
+    """Write commands, all in one transaction. Returns the result of each, in their order.
 
     No two may share an order or an idempotency key. Writers do not clash with each other; where one
     clashes with somebody else's transaction, Postgres has undone it whole, and it is done again.
