@@ -223,7 +223,7 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         return list(self.stream_nodes) or [self.stream_url]
 
     def stream_url_for(self) -> Callable[[Iterable[Channel]], str | None]:
-        """What finds the event server for channels."""
+        """The function that finds the event server for channels."""
         if self.stream_nodes:
             return StreamNodes(self.stream_nodes, self.partitions, choice).url_for
         return lambda _channels: self.stream_url

@@ -1,4 +1,4 @@
-"""One turn of the relay: from a read to what is sent, and from that to what is done. Pure.
+"""One cycle of the relay: what a read leads to, and what follows from the results of sending. Pure.
 
 The format is `server_common/event_records.py`; the partition of a message is its shard. An event
 that cannot be published is announced by an omitted record in its place, so that no watermark
@@ -24,8 +24,8 @@ from server_common.event_records import (
 )
 
 MAX_RECORD_BYTES: Final = 1024 * 1024 - 4096
-"""What a record may have in all, so that it fits into the events topic's `max.message.bytes` alone.
-The rest is for what Kafka puts around it."""
+"""The most bytes of a record in all, so that it alone fits into the events topic's
+`max.message.bytes`. The rest is for what Kafka puts around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxReading:
-    """What one read saw, at one moment."""
+    """What one read found, at one moment."""
 
     epoch: str
     unix_s: float
@@ -80,7 +80,7 @@ class Held:
         self.session, self.sent = session, 0
 
     def count(self, stored: int | None) -> None:
-        """Kafka has stored so many more of the session's records; None: that is not certain."""
+        """Count so many more of the session's records as stored; None: that is not known."""
         if stored is None:
             self.session = ""
         else:
@@ -104,12 +104,12 @@ class Cycle:
     watermarked: frozenset[int]
     """The shards whose last message is a watermark."""
     left_out: Mapping[int, str]
-    """The rows of which only is told that there is an event, and why; by their ids."""
+    """The rows that are only announced, by their ids, each with the reason."""
 
 
 @dataclass(slots=True)
 class CycleOutcome:
-    """What has become of a turn."""
+    """The result of a cycle."""
 
     done: list[int] = field(default_factory=list)
     """Ids of rows that need not be published any more."""
@@ -193,7 +193,7 @@ def narrow(turn: Cycle, held: Held, shard: int, count: int, reason: str) -> bool
 
 
 def settle(turn: Cycle, stored: Mapping[int, int]) -> CycleOutcome:
-    """What is done, given how many of each shard's first messages Kafka has stored for certain."""
+    """The result, given how many of each shard's first messages are known to be stored."""
     outcome = CycleOutcome(complete=turn.messages.keys() <= stored.keys())
     for shard, rows in turn.rows.items():
         sent = len(turn.messages.get(shard, ()))
@@ -218,7 +218,7 @@ def settle(turn: Cycle, stored: Mapping[int, int]) -> CycleOutcome:
 def _message(
     row: OutboxRow, epoch: str, stamp: int, refused: str | None
 ) -> tuple[Message, str | None]:
-    """The message of a row, and why it only says that there is an event; None: it has the event."""
+    """The message of a row, and why it only announces the event; None: it carries the event."""
     key = row.store_id.encode()
     if (reason := refused or _unfit(row)) is None:
         record = OrderRecord(epoch, row.type, row.occurred_at, row.ids, row.lines)

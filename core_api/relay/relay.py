@@ -103,7 +103,7 @@ class Relay:
 
     @property
     def healthy(self) -> bool:
-        """Whether the loop turns at all; a process that is not should be restarted."""
+        """Whether the loop runs; if not, the process should be restarted."""
         return self._clock() - self._turned_at < max(30.0, 6 * self._ttl_s)
 
     @property
@@ -117,7 +117,7 @@ class Relay:
         return frozenset(self._held)
 
     def hint(self) -> None:
-        """Something was committed: read now."""
+        """Wake the relay: something was committed."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -150,10 +150,10 @@ class Relay:
             await self._leave()
 
     async def _step_back(self, error: CoreError | SettingsError) -> None:
-        """Say why this relay cannot work, and what follows from it."""
+        """Log why this relay cannot work, and draw the consequences."""
         self._fail(error)
         if isinstance(error, SettingsError):
-            # The shards are for relays that are set up rightly.
+            # The shards must go to relays with the right settings.
             fences = self._fences()
             self._forget(list(fences))
             with contextlib.suppress(UnavailableError):
@@ -164,7 +164,7 @@ class Relay:
                 held.is_proven = False
 
     async def _turn(self) -> bool:
-        """Read, publish, delete; whether there was anything to publish."""
+        """Read, publish, delete. Returns whether there was anything to publish."""
         await self._give_back()
         await self._prove()
         fences = self._fences()
@@ -198,7 +198,7 @@ class Relay:
         return published
 
     async def _prove(self) -> None:
-        """Hold the database against what was published in the shards that are new to us."""
+        """Compare the database with what was published in the shards that are new to us."""
         fences = {s: held.fence for s, held in self._held.items() if not held.is_proven}
         if fences:
             await self._while_leased(self._lifetime.check_published(list(fences)))
@@ -207,7 +207,7 @@ class Relay:
                     self._held[shard].is_proven = True
 
     async def _while_leased(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Ask Kafka, and keep the leases alive for as long as that takes."""
+        """Wait for Kafka, and renew the leases meanwhile."""
         task = asyncio.ensure_future(work)
         self._asking_kafka = True
         started_at = self._clock()
@@ -289,7 +289,7 @@ class Relay:
         self._surplus = plan.release
         if plan.claim:
             if not self._held and not self._asking_kafka:
-                # Who cannot publish leaves the shards to others.
+                # A relay that cannot publish leaves the shards to others.
                 await self._publisher.open()
             now = self._clock()
             for shard, fence in (await self._outbox.claim(plan.claim)).items():
@@ -302,7 +302,7 @@ class Relay:
         self._metrics.outbox_age.set(depth.age_s)
 
     async def _give_back(self) -> None:
-        """Release shards beyond our share, between two cycles, while nothing is under way."""
+        """Release the shards beyond our share between two cycles, when nothing is being sent."""
         surplus = {s: self._held[s].fence for s in self._surplus if s in self._held}
         self._surplus = ()
         if surplus:
