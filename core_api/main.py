@@ -1,4 +1,4 @@
-"""Where Core's processes are put together: the only module that knows all the parts."""
+"""Wires Core's processes: the only module that knows all the parts."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def operations(api: CoreApi) -> list[Operation]:
 
 
 def core_app(api: CoreApi, cors_origins: list[str], pages: Sequence[BaseRoute] = ()) -> QuickSync:
-    """The ASGI application: Starlette's, with the quick way of `/v1/sync` before it.
+    """The ASGI application: Starlette's, with the fast path of `/v1/sync` before it.
 
     Args:
         api: what answers.

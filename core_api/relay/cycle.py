@@ -44,7 +44,7 @@ class OutboxRow:
 
     @property
     def is_trimmed(self) -> bool:
-        """Whether the log has it no more in each of its channels."""
+        """Whether the log of one of its channels no longer has it."""
         return len(self.lines) < len(self.ids)
 
 
@@ -71,12 +71,13 @@ class Held:
     watermark_at: float | None = None
     published_since: bool = False
     session: str = ""
-    """This run of batches that were all stored for certain; empty: the next one begins a new."""
+    """The present session: a run of batches that are all known to be stored. Empty: the next batch
+    begins one."""
     sent: int = 0
     """How many records the session has; each carries its number, so that none is missed."""
 
     def begin(self, session: str) -> None:
-        """Number what is sent from now on anew, under this name."""
+        """Begin a session of this name: its records are numbered from 0."""
         self.session, self.sent = session, 0
 
     def count(self, stored: int | None) -> None:
