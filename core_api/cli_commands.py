@@ -135,7 +135,7 @@ def _database(work: Coroutine[None, None, A]) -> A:
         return asyncio.run(work)
     except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
         reason = str(error).partition("\n")[0]
-        raise CoreError(f"the database did not do it: {reason}") from error
+        raise CoreError(f"the database refused or failed: {reason}") from error
 
 
 def _migrated(work: Coroutine[None, None, None]) -> int:

@@ -147,7 +147,7 @@ class RateLimit:
         self._since[slot] = now
         if not allowed:
             raise RateLimitedError(
-                f"{subject[:80]} asks more often than {self._per_s:g} times a second: slow down",
+                f"{subject[:80]} sends more than {self._per_s:g} requests a second: slow down",
                 (1.0 - level) / self._per_s,
             )
 

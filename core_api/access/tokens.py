@@ -123,9 +123,9 @@ class TokenKeys:
 
 def _caller(claims: _Claims) -> Caller:
     if not is_subject(claims.sub):
-        raise ValueError("the subject is not of the grammar")
+        raise ValueError("the subject is malformed")
     if not all(store == EVERY_STORE or is_id(store) for store in claims.stores):
-        raise ValueError("a store is not of the grammar")
+        raise ValueError("a store is malformed")
     return Caller(claims.sub, claims.role, frozenset(claims.stores), _table(claims))
 
 

@@ -241,7 +241,7 @@ class CoreApi:
                 return await work
         except TimeoutError:
             raise UnavailableError(
-                f"it was not done within {self._limits.deadline_s:g} s"
+                f"there was no result within {self._limits.deadline_s:g} s"
             ) from None
 
 

@@ -239,7 +239,7 @@ async def _really(action: Callable[[], Awaitable[_Result]]) -> _Result:
     except asyncio.CancelledError as error:
         if is_being_cancelled():
             raise
-        raise UnavailableError("it was cancelled from inside") from error
+        raise UnavailableError("a library cancelled it") from error
 
 
 def _order_of(record: InboundRecord) -> str | None:

@@ -256,7 +256,7 @@ async def _fetch(
                 return await pool.fetch(statement, *arguments)
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
                 clash = error
-    raise UnavailableError(f"other transactions kept clashing with it: {clash}") from clash
+    raise UnavailableError(f"other transactions kept conflicting with it: {clash}") from clash
 
 
 async def write_each(

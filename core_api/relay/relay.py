@@ -222,7 +222,7 @@ class Relay:
                 if self._stopping.is_set():
                     stop_at = stop_at or now + _DRAIN_S
                     if now >= stop_at:
-                        raise BrokerError("Kafka does not answer, and the relay is to stop")
+                        raise BrokerError("Kafka does not answer, and the relay must stop")
         finally:
             self._asking_kafka = False
             if not task.done():
