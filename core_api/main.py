@@ -1,4 +1,4 @@
-"""Where Core's processes are put together: the only module that knows all the parts."""
+"""Wires Core's processes: the only module that knows all the parts."""
 
 from __future__ import annotations
 
@@ -175,8 +175,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.request_timeout_s,
     )
     warn_of_few_files(settings.max_waiting)
-    # Without the tail, waiting syncs are deaf. All else may fail and be made good later; a Core
-    # that left for it would leave its clients to others that fail at the same.
+    # Without the tail, waiting syncs hear nothing. All other tasks may fail and catch up later: a
+    # Core that stopped for them would send its clients to others with the same failure.
     supervisor.start("tail", tail.run)
     for name, work in {
         "announce": lambda: announce(pool),
@@ -268,7 +268,8 @@ def stop_signal() -> asyncio.Event:
 async def _open_pools(
     database_url: str, size: int, command_timeout_s: float, name: str
 ) -> tuple[Pool, Pool, int]:
-    """The connections that read, those that write, and how many of these are for what is locked."""
+    """Open the connections that read and those that write. Returns both, and how many of the latter
+    may wait for locks."""
     reading, writing = shares(size)
     return (
         await open_pool(database_url, size=reading, command_timeout_s=command_timeout_s, name=name),

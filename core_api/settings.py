@@ -156,7 +156,7 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         5000, ge=1, description="Requests that one token's subject may send at once"
     )
     deadline_s: float = Field(
-        15.0, gt=0, le=300, description="A request that is not done by then gets 503"
+        15.0, gt=0, le=300, description="A request without a result by then gets 503"
     )
     request_timeout_s: float = Field(
         10.0,
@@ -228,7 +228,7 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         return list(self.stream_nodes) or [self.stream_url]
 
     def stream_url_for(self) -> Callable[[Iterable[Channel]], str | None]:
-        """What finds the event server for channels."""
+        """The function that finds the event server for channels."""
         if self.stream_nodes:
             return StreamNodes(self.stream_nodes, self.partitions, choice).url_for
         return lambda _channels: self.stream_url
@@ -266,11 +266,11 @@ class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
         180.0,
         ge=1,
         le=86_400,
-        description="An order that no owner's device has for so long is told of; devices report "
+        description="An order that no owner's device has for so long is reported; devices report "
         "at each sync, so less than the longest life of a stream makes false alarms",
     )
     unaccepted_after_s: float = Field(
-        300.0, ge=1, le=86_400, description="An order that is only `placed` for so long is told of"
+        300.0, ge=1, le=86_400, description="An order that is only `placed` for so long is reported"
     )
     reach_every_s: float = Field(
         5.0, ge=0.1, le=3600, description="How often to look for orders that reach nobody"

@@ -1,4 +1,4 @@
-"""Every size from the door to the screen, as one table. Pure.
+"""Every size from the request to the screen, as one table. Pure.
 
 `docs/settings.md` is made from `TABLE`. Each server puts its own settings into the table when it
 starts (`server_common/limit_check.py`).

@@ -1,4 +1,5 @@
-"""What Core answers at each route: HTTP in, the services called, HTTP out. No rule stands here."""
+"""What Core answers at each route: it reads HTTP, calls the services and writes HTTP. It holds no
+rule."""
 
 from __future__ import annotations
 
@@ -79,7 +80,7 @@ class CoreApi:
         self.watch_ops = watch_ops
 
     async def get_sync(self, authorization: str, device: str | None, query: bytes) -> bytes:
-        """The answer's body of GET /v1/sync, from the two headers that it heeds and the query.
+        """The answer's body of GET /v1/sync, from the two headers that it reads and the query.
 
         Raises:
             CoreError: the request is refused.

@@ -152,7 +152,7 @@ def operations(api: CoreApi, state: StateApi) -> list[Operation]:
 def core_app(
     api: CoreApi, state: StateApi, cors_origins: list[str], pages: Sequence[BaseRoute] = ()
 ) -> QuickSync:
-    """The ASGI application: Starlette's, with the quick way of `/v1/sync` before it.
+    """The ASGI application: Starlette's, with the fast path of `/v1/sync` before it.
 
     Args:
         api: what answers about orders.

@@ -1,10 +1,10 @@
 """How one command becomes rows: the rule for promises 1, 2 and 7 on the writing side.
 
 Pure: from an order before and after it computes what the one writing statement needs
-(`writing.py`): the channels in sorted order, what each may see, the change of each digest,
-and the JSON that the log keeps and every path forwards unchanged. What it stores as the order's
-view is the very text that the event carries, so the state before is hashed from the stored text:
-another version of Core may have written it, with other fields.
+(`writing.py`): the channels in sorted order, what each may see, the change of each digest, and the
+JSON that the log keeps and every path forwards unchanged. The stored view of an order is the very
+text that the event carries. So the state before is hashed from the stored text: another version of
+Core may have written it, with other fields.
 """
 
 from __future__ import annotations

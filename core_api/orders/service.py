@@ -1,9 +1,9 @@
 """The write path: a command from HTTP or Kafka becomes one transaction.
 
-Each method reads what it must decide on, asks the pure rules (`access`, `orders`, `log`), and
-writes with a statement that is conditioned on what it read; commands that come at once share one.
-Two writers of one order never wait for each other with a transaction open: the second finds its
-condition gone and decides anew.
+Each method reads what it must decide on, asks the pure rules (`permissions`, `lifecycle`,
+`channel_entries`), and writes with a statement that is conditioned on what it read; commands that
+come at once share one. Two writers of one order never wait for each other with a transaction open:
+the second finds its condition gone and decides anew.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ from server_common.event_records import partition_of
 log = structlog.get_logger()
 
 MAX_ATTEMPTS: Final = 50
-"""How often a write that other processes overtake is decided anew; in this one, writers of an order
-wait for each other."""
+"""How often a write is decided again after another process wrote first; within this process,
+writers of an order wait for each other."""
 MOST_OF_AN_ORDER: Final = 250
 """How many changes of one order may wait for each other."""
 
@@ -107,7 +107,7 @@ class OrderService:
 
     @property
     def aside(self) -> int:
-        """How many writes wait for a lock that somebody holds in the database."""
+        """How many writes wait for a lock that another transaction holds."""
         return self._writes.aside
 
     async def place(
@@ -192,9 +192,9 @@ class OrderService:
             ForbiddenError: not by this caller.
             StaleVersionError: `if_match` is not the order's version.
             ImpossibleTransitionError: the step does not follow.
-            InvalidError: the command is at odds with itself.
+            InvalidError: the command contradicts itself.
             IdempotencyMismatchError: the key was used for another request.
-            ConflictError: others kept writing first.
+            ConflictError: other writers were first too often.
             UnavailableError: the database does not answer.
         """
 
@@ -262,7 +262,7 @@ class OrderService:
         digest: bytes,
         idempotency: Idempotency | None,
     ) -> Written | None:
-        """Decide on the order as it stands, and write; None: another process wrote first."""
+        """Decide on the current order, and write; None: another process wrote first."""
         subject, key = (idempotency.subject, idempotency.key) if idempotency else (None, None)
         views, kept = await read_order(self._pool, order_id, subject, key)
         order = _found(views, order_id)

@@ -1,4 +1,4 @@
-"""One command as it is written, and what has become of it. Pure."""
+"""One command as it is written, and its result. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core_api.orders.channel_entries import LogWrite
 
 
 class WriteOutcome(Enum):
-    """What became of one command of a batch."""
+    """The result of one command of a batch."""
 
     WRITTEN = "written"
     STALE = "stale"
@@ -27,7 +27,7 @@ class WriteOutcome(Enum):
 
     @property
     def scope(self) -> Scope | None:
-        """What has no room; None: that is not what became of it."""
+        """The scope that is full; None: this result is another one."""
         return _SCOPES.get(self)
 
 

@@ -29,7 +29,7 @@ from core_api.orders.writes import Write, WriteOutcome
 from core_api.postgres.pool import Pool, mapped_errors
 
 MAX_CLASHES: Final = 4
-"""A batch that has met a deadlock or a serialisation failure so often is given up."""
+"""How often a batch may meet a deadlock or a serialisation failure before it is given up."""
 
 # Each WITH term reads from the one before it, which fixes the order of the locks: a term that
 # nobody reads would run last, after the counter rows are taken.
@@ -191,7 +191,7 @@ _APPEND: Final = append_orders(
 async def write_batch(
     pool: Pool, writes: Sequence[Write], limits: OpenLimits = DEFAULT_OPEN_LIMITS
 ) -> list[WriteOutcome]:
-    """Write commands, all in one transaction; what became of each, in their order.
+    """Write commands, all in one transaction. Returns the result of each, in their order.
 
     No two may share an order or an idempotency key. Writers do not clash with each other; where one
     clashes with somebody else's transaction, Postgres has undone it whole, and it is done again.
@@ -234,7 +234,7 @@ async def _fetch(
                 return await pool.fetch(statement, *arguments)
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
                 clash = error
-    raise UnavailableError(f"other transactions kept clashing with it: {clash}") from clash
+    raise UnavailableError(f"other transactions kept conflicting with it: {clash}") from clash
 
 
 async def write_each(

@@ -1,4 +1,4 @@
-"""One turn of the relay: from a read to what is sent, and from that to what is done. Pure.
+"""One cycle of the relay: what a read leads to, and what follows from the results of sending. Pure.
 
 The format is `server_common/event_records.py`; the partition of a message is its shard. An event
 that cannot be published is announced by an omitted record in its place, so that no watermark
@@ -55,7 +55,7 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxReading:
-    """What one read saw, at one moment."""
+    """What one read found, at one moment."""
 
     epoch: str
     unix_s: float
@@ -78,7 +78,8 @@ class Held:
     watermark_at: float | None = None
     published_since: bool = False
     session: str = ""
-    """This run of batches that were all stored for certain; empty: the next one begins a new."""
+    """The present session: a run of batches that are all known to be stored. Empty: the next batch
+    begins one."""
     sent: int = 0
     """How many records the session has; each carries its number, so that none is missed."""
     refused: dict[int, str] = field(default_factory=dict)
@@ -117,11 +118,11 @@ class Held:
         self.refused = {row: why for row, why in self.refused.items() if row not in rows}
 
     def begin(self, session: str) -> None:
-        """Number what is sent from now on anew, under this name."""
+        """Begin a session of this name: its records are numbered from 0."""
         self.session, self.sent = session, 0
 
     def count(self, stored: int | None) -> None:
-        """Kafka has stored so many more of the session's records; None: that is not certain."""
+        """Count so many more of the session's records as stored; None: that is not known."""
         if stored is None:
             self.session = ""
         else:
@@ -154,7 +155,7 @@ class Cycle:
 
 @dataclass(slots=True)
 class CycleOutcome:
-    """What has become of a turn."""
+    """The result of a cycle."""
 
     done: list[int] = field(default_factory=list)
     """Ids of rows that need not be published any more."""

@@ -297,7 +297,7 @@ class Outbox:
     async def set_aside(
         self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
     ) -> int:
-        """Keep apart the rows that cannot be published, with the reasons. Returns the number."""
+        """Set aside the rows that cannot be published, with the reasons. Returns the number."""
         with _errors():
             tag = await self._pool.execute(
                 _SET_ASIDE,
@@ -311,7 +311,7 @@ class Outbox:
         return int(tag.rpartition(" ")[2])
 
     async def rehome(self, partitions: int) -> int:
-        """Give rows of shards that are no more to the shards that their stores have now.
+        """Move rows of shards that no longer exist to the shards that their stores have now.
 
         Their ids stay, so they come before whatever else of their stores is still to be published.
         """
@@ -324,7 +324,8 @@ class Outbox:
         return len(rows)
 
     async def beat(self, fences: Mapping[int, int]) -> set[int]:
-        """Say that this relay is alive and renew its leases; those that are still its own."""
+        """Report that this relay is alive and renew its leases. Returns those that are still its
+        own."""
         with _errors():
             rows = await self._pool.fetch(
                 _BEAT, self._relay_id, self._ttl_s, list(fences), list(fences.values())
@@ -350,7 +351,7 @@ class Outbox:
             await self._pool.execute(_RELEASE, self._relay_id, list(fences), list(fences.values()))
 
     async def leave(self) -> None:
-        """Stop counting among the relays that are alive."""
+        """Leave the list of relays that are alive."""
         with _errors():
             await self._pool.execute(_LEAVE, self._relay_id)
 
@@ -363,7 +364,8 @@ class Outbox:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """`mapped_errors`; and what is left is waited out too, for no event may be lost over it."""
+    """`mapped_errors`, and all other errors of Postgres as well: the relay retries, so that no
+    event is lost."""
     try:
         with mapped_errors():
             yield

@@ -115,7 +115,7 @@ class Relay:
 
     @property
     def healthy(self) -> bool:
-        """Whether the loop turns at all; a process that is not should be restarted."""
+        """Whether the loop runs; if not, the process should be restarted."""
         return self._clock() - self._turned_at < max(30.0, 6 * self._ttl_s)
 
     @property
@@ -129,7 +129,7 @@ class Relay:
         return frozenset(self._shards.held)
 
     def hint(self) -> None:
-        """Something was committed: read now."""
+        """Wake the relay: something was committed."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -162,7 +162,7 @@ class Relay:
             await self._leave()
 
     async def _step_back(self, error: CoreError | SettingsError) -> None:
-        """Say why this relay cannot work, and what follows from it."""
+        """Log why this relay cannot work, and draw the consequences."""
         self._fail(error)
         if isinstance(error, SettingsError):
             # The shards are for relays that are set up rightly.
@@ -223,7 +223,7 @@ class Relay:
         await self._sent.settle_answered()
 
     async def _while_leased(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Ask Kafka, and keep the leases alive for as long as that takes."""
+        """Wait for Kafka, and renew the leases meanwhile."""
         task = asyncio.ensure_future(work)
         self._asking_kafka = True
         started_at = self._clock()
@@ -238,7 +238,7 @@ class Relay:
                 if self._stopping.is_set():
                     stop_at = stop_at or now + _DRAIN_S
                     if now >= stop_at:
-                        raise BrokerError("Kafka does not answer, and the relay is to stop")
+                        raise BrokerError("Kafka does not answer, and the relay must stop")
         finally:
             self._asking_kafka = False
             if not task.done():

@@ -1,4 +1,4 @@
-"""What is forgotten, and how: in small batches, so that no lock is held for long."""
+"""The statements of retention: they delete in small batches, so that no lock is held for long."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM old),
              WHERE w.seq < o.seq OR o.channel NOT IN (SELECT channel FROM floors))
 """
 _BATCH: Final = 200
-"""Events forgotten at once: an order whose channel's row is locked waits for so many deletes."""
+"""Events deleted at once: an order whose channel's row is locked waits for so many deletes."""
 
 # A range scan over the index on created_at.
 _TRIM_KEYS: Final = """

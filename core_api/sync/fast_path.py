@@ -1,9 +1,9 @@
-"""The quick way of `/v1/sync`: ahead of Starlette's stack, by the same function as behind it.
+"""The fast path of `/v1/sync`: ahead of Starlette's stack, with the same function as behind it.
 
-In a storm every client asks this one question, and routing, middleware and request objects cost
-several times what the question does. So this answers it from the bare ASGI scope. What is not
-exactly this request goes on to Starlette, whose own routes for it answer the same, byte for byte;
-a test holds both ways equal.
+In a storm every client sends this one request, and routing, middleware and request objects cost
+several times what its answer does. So this answers it from the bare ASGI scope. Every other request
+goes on to Starlette, whose own routes answer this one the same way, byte for byte; a test compares
+both.
 """
 
 from __future__ import annotations

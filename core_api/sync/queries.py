@@ -1,4 +1,4 @@
-"""What Fetch Sync asks of the tables, and what it is given. Pure."""
+"""The queries of Fetch Sync and their results. Pure."""
 
 from __future__ import annotations
 

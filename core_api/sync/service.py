@@ -138,7 +138,7 @@ class FetchSync:
     ) -> tuple[Moment, list[ChannelAnswer]]:
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         self._bound.enter()
-        # Seen at both ends, so that load counts whose requests come to nothing.
+        # Noted at both ends, so that failing requests count as load, too.
         self._pace.see(self._bound.share)
         try:
             if request.page is not None:

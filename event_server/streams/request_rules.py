@@ -104,7 +104,7 @@ def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
     Unknown parameters are left alone: pages add their own to get past caches.
 
     Raises:
-        RefusedError: the query is not readable, too long, or names a parameter of ours twice.
+        StreamRefusedError: the query is not readable, too long, or names a parameter of ours twice.
     """
     if len(query) > MAX_QUERY_BYTES:
         raise StreamRefusedError("bad-request", f"the query is longer than {MAX_QUERY_BYTES} bytes")
@@ -133,7 +133,7 @@ def refuse_body(content_length: str, transfer_encoding: str) -> None:
     """Reject a request that has a body, by its framing headers (empty: there is none).
 
     Raises:
-        RefusedError: it has one.
+        StreamRefusedError: it has one.
     """
     if transfer_encoding or content_length.strip() not in ("", "0"):
         raise StreamRefusedError("bad-request", "a stream's request has no body")
@@ -143,7 +143,7 @@ def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Pla
     """Judge a request at `time` (seconds, the database's clock).
 
     Raises:
-        RefusedError: the ticket or a position is bad, or the channels are another server's.
+        StreamRefusedError: the ticket or a position is bad, or the channels are another server's.
     """
     if not request.ticket:
         raise StreamRefusedError(

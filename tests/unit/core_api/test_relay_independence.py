@@ -22,7 +22,7 @@ from tests.unit.core_api.test_relay import Answers, Parts
 SLOW, OTHER = 0, 1
 
 
-def row(number: int, store: str, fault: str | None = None) -> OutboxRow:
+def row(number: int, store: str | None, fault: str | None = None) -> OutboxRow:
     lines = () if fault else (b"{}",)
     return OutboxRow(
         number, store, "order.placed", "now", (f"store:{store}@{number}",), lines, fault
@@ -330,7 +330,7 @@ async def test_a_database_that_is_away_is_not_read_row_by_row(world: World) -> N
         reads += 1
         raise UnavailableError("it is away")
 
-    world.database.read = away  # type: ignore[method-assign]
+    world.database.read = away  # type: ignore[method-assign, assignment]
     await world.database.put(SLOW, 1)
     async with world:
         await world.until(lambda: reads >= 2)
