@@ -192,10 +192,12 @@ def _diff(before: Any, after: Any, path: str, operations: list[dict[str, Any]]) 
     if before is after:
         return
     if type(before) is dict and type(after) is dict:
-        for name in sorted(before.keys() | after.keys()):
-            one, other = before.get(name, MISSING), after.get(name, MISSING)
-            if one is not other:
-                _diff(one, other, path + format_pointer((name,)), operations)
+        # Most members are shared, so only those that are not are put in order.
+        names = [name for name, part in before.items() if after.get(name, MISSING) is not part]
+        names += [name for name in after if name not in before]
+        for name in sorted(names):
+            below = path + format_pointer((name,))
+            _diff(before.get(name, MISSING), after.get(name, MISSING), below, operations)
     elif after is MISSING:
         operations.append({"op": "remove", "path": path})
     elif before is MISSING:

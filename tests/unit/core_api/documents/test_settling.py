@@ -15,7 +15,7 @@ from core_api.documents.basis import OwnResult
 from core_api.documents.definitions import Definition
 from core_api.documents.history import Head, History
 from core_api.documents.refusals import CallRefusedError, Refusal
-from core_api.documents.settling import settle
+from core_api.documents.settling import settle, settle_all
 from tests.unit.core_api.documents.samples import ANY, Store, at, definition, edit, store
 from tests.unit.core_api.samples import NOW
 
@@ -50,6 +50,12 @@ def test_a_refused_edit_does_not_hold_up_those_after_it() -> None:
     made = Store(ANY["first"])
     settled = made.settle(("a", edit(Merge({"q": 1}), 5, 1)), ("a", edit(Merge({"q": 1}), 0, 2)))
     assert [one.outcome for one in settled] == ["refused", "applied"]
+
+
+def test_several_edits_are_settled_without_touching_the_history_that_was_given() -> None:
+    history = History()
+    settle_all([("a", edit(Set({"q": 1})))], Head(), history, ANY["merge"], NOW, lambda *_: None)
+    assert history.after(0) == []
 
 
 def test_a_version_has_its_value_as_rfc_8785_writes_it() -> None:
