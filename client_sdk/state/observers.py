@@ -8,8 +8,8 @@ from typing import Any
 
 from client_sdk.contract.state.pointer import MISSING, Path, get
 from client_sdk.contract.state.values import same
+from client_sdk.state.effects import View
 from client_sdk.state.entries import DocumentName
-from client_sdk.state.replica import View
 
 Look = Callable[[DocumentName], View]
 

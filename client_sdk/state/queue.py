@@ -21,8 +21,8 @@ from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.edit import EditOutcome, OwnEdit
 from client_sdk.state.entries import Basis, DocumentName, Entry, Wish, new_entry
 
-_ENVELOPE_BYTES: Final = 256
-"""More than what stands in a request around its edits."""
+MAX_GROUP_BYTES: Final = MAX_EDITS_BODY_BYTES - 256
+"""What the edits of one request may have; more than what stands around them is left."""
 
 
 class _Body(Struct, frozen=True):
@@ -254,7 +254,7 @@ class EditQueue:
     def _run(self, waiting: list[Entry]) -> list[Entry]:
         """As many edits as one request takes, from the first on."""
         chosen: list[Entry] = []
-        room = MAX_EDITS_BODY_BYTES - _ENVELOPE_BYTES
+        room = MAX_GROUP_BYTES
         for entry in waiting:
             room -= len(entry.body) + 1
             if room < 0 or entry.group or entry.client != waiting[0].client:

@@ -7,13 +7,13 @@ fetched and told comes out by `drain`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from msgspec import UNSET
 
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import StateError
+from client_sdk.contract.limits import MAX_EDITS
 from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.operations import decode_operation, encode_operation
@@ -21,8 +21,9 @@ from client_sdk.contract.state.values import Value
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
 from client_sdk.state.conflicts import EditError, conflict_of, error_of
 from client_sdk.state.documents import Documents
+from client_sdk.state.effects import Effects, View
 from client_sdk.state.entries import Basis, DocumentName, Entry, Wish, contained_at
-from client_sdk.state.queue import EditQueue, Request
+from client_sdk.state.queue import MAX_GROUP_BYTES, EditQueue, Request
 from client_sdk.state.records import (
     DropDocument,
     DropEntry,
@@ -36,39 +37,6 @@ from client_sdk.state.records import (
     row_of,
 )
 from client_sdk.state.view import Calls, Composed, compose, perform, seen_by
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A document as it is shown."""
-
-    value: Value | None
-    """With the pending edits; None: there is no document."""
-    version: int
-    """Core's version below them; 0: none."""
-    pending: int
-    """Edits that Core's value does not contain yet."""
-    loading: bool
-    """Whether a newer value is known to be there, or nothing is known yet."""
-    left_out: int
-    """Pending edits that do not fit the value; they are sent all the same."""
-    conflict: Waiting | None
-    """What waits for `resolve` or `discard`."""
-    error: EditError | None
-    """Why the last edit was refused, until another one takes effect."""
-
-
-@dataclass(slots=True)
-class Effects:
-    """What has come of the inputs since the last `drain`."""
-
-    writes: list[Write] = field(default_factory=list)
-    changed: set[DocumentName] = field(default_factory=set)
-    outcomes: list[tuple[int, EditOutcome]] = field(default_factory=list)
-    """Each with the entry's id."""
-    conflicts: list[Waiting] = field(default_factory=list)
-    renamed: bool = False
-    """Whether edits have a new client id: it must be kept before they are sent."""
 
 
 class Replica:
@@ -182,12 +150,16 @@ class Replica:
         stores = {parse_channel(wish.channel).store_id for wish in wishes}
         if atomic and len(stores) > 1:
             raise StateError("all or none holds within one store only")
+        if atomic and len(wishes) > MAX_EDITS:
+            raise StateError(f"all or none holds for at most {MAX_EDITS} edits")
         values: dict[DocumentName, Value | None] = {}
         entries = []
         try:
             for wish in wishes:
                 group = self.queue.next_id if atomic else 0
                 entries.append(self._prepare(wish, made_at, group, values))
+            if atomic:
+                _check_size(entries)
         except BaseException:
             self.queue.abandon()
             raise
@@ -203,6 +175,7 @@ class Replica:
         if not self.queue.accept():
             return None
         accepted = self.queue.entries[begins:]
+        self._keep_counters()
         for name in {entry.document for entry in accepted}:
             self._errors.pop(name, None)
             self._shown(name)
@@ -391,3 +364,8 @@ class Replica:
         self._effects.writes.append(
             PutCounters(queue.client, queue.next_n, queue.next_id, queue.epoch)
         )
+
+
+def _check_size(entries: Sequence[Entry]) -> None:
+    if sum(len(entry.body) + 1 for entry in entries) > MAX_GROUP_BYTES:
+        raise StateError("all or none holds for what one request can carry")

@@ -214,7 +214,10 @@ def _opened(connection: sqlite3.Connection, subject: str) -> Stored:
     )
     return Stored(
         counters,
-        [EntryRow(*row[:6], bool(row[6])) for row in edits],
+        [
+            EntryRow(place, client, body, group, outcome, at, bool(shown))
+            for place, client, body, group, outcome, at, shown in edits
+        ],
         [decode_document(row[0]) for row in connection.execute("SELECT document FROM document")],
         [
             _waiting_decoder.decode(row[0])
