@@ -15,9 +15,10 @@ from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.limits import MAX_EDITS
 from client_sdk.contract.state.document import Document, DocumentEvent
-from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.contract.state.edit import EditOutcome, check_edit
 from client_sdk.contract.state.operations import decode_operation, encode_operation
 from client_sdk.contract.state.values import Value
+from client_sdk.contract.text import is_id, shown
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
 from client_sdk.state.conflicts import EditError, conflict_of, error_of
 from client_sdk.state.documents import Documents
@@ -252,6 +253,8 @@ class Replica:
     ) -> Entry:
         name = wish.channel, wish.key
         documents, composed = self._documents(name), self._compose(name)
+        if not is_id(wish.key):
+            raise StateError(f"{shown(wish.key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -")
         decode_operation(encode_operation(wish.do))
         value = values.get(name, composed.value) if wish.base is None else composed.value
         calls = self._calls.get(wish.key, {})
@@ -269,7 +272,9 @@ class Replica:
             made_at,
             seen_by(wish.do, value),
         )
-        return self.queue.prepare(wish, basis, group)
+        entry = self.queue.prepare(wish, basis, group)
+        check_edit(entry.edit)
+        return entry
 
     def _reset(self, documents: Documents, reset: DocumentReset) -> None:
         brought = {document.key for document in reset.documents}
