@@ -1,4 +1,4 @@
-"""The client SDK: follow a store's or a table's orders, and place them, without losing one."""
+"""The client SDK: follow and place orders, share documents, and lose nothing of either."""
 
 from client_sdk.buffered.client import BufferedClient, LiveTransport
 from client_sdk.buffered.machine import BufferedStart
@@ -19,6 +19,8 @@ from client_sdk.errors import (
     CursorStoreError,
     HandlerError,
     RefusedError,
+    StateError,
+    StateStoreError,
     UnauthorizedError,
     UnreachableError,
     YabamError,
@@ -27,9 +29,15 @@ from client_sdk.machine.messages import State
 from client_sdk.machine.sequencing import Change, Reset
 from client_sdk.machine.status import Status
 from client_sdk.settings import Settings
+from client_sdk.shared.blocking_yabam_client import BlockingYabamClient
+from client_sdk.shared.edit_batch import EditHandle
+from client_sdk.shared.shared_state import Meta, SharedDocument, SharedState
+from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.state.store import MemoryState, SqliteState, StateStore
 
 __all__ = [
     "BlockingOrderClient",
+    "BlockingYabamClient",
     "BookChange",
     "BufferedClient",
     "BufferedSettings",
@@ -43,13 +51,16 @@ __all__ = [
     "ContractError",
     "CursorStore",
     "CursorStoreError",
+    "EditHandle",
     "FileCursors",
     "Guest",
     "HandlerError",
     "Item",
     "LiveTransport",
     "MemoryCursors",
+    "MemoryState",
     "MergeResult",
+    "Meta",
     "Order",
     "OrderBook",
     "OrderClient",
@@ -59,12 +70,19 @@ __all__ = [
     "Reset",
     "RetryPolicy",
     "Settings",
+    "SharedDocument",
+    "SharedState",
     "SqliteCursors",
+    "SqliteState",
     "StartResult",
     "StartState",
     "State",
+    "StateError",
+    "StateStore",
+    "StateStoreError",
     "Status",
     "UnauthorizedError",
     "UnreachableError",
+    "YabamClient",
     "YabamError",
 ]

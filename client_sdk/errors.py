@@ -8,6 +8,7 @@ YabamError
     ├── UnreachableError     the server cannot be reached or is busy, as often as we tried
     ├── HandlerError         your handler kept raising; its last error is the `__cause__`
     ├── CursorStoreError     the stored cursor cannot be read or written
+    ├── StateStoreError      the stored edits cannot be read or written, or are not yours
     ├── BufferedStartError   the buffered start did not get ready
     └── ClosedError          the client is closed
 """
@@ -21,6 +22,7 @@ from client_sdk.contract.errors import (
     ContractError,
     CursorError,
     FrameError,
+    StateError,
     TicketError,
     YabamError,
 )
@@ -71,6 +73,10 @@ class CursorStoreError(ClientError):
     """The stored cursor cannot be read or written; the text says what to do."""
 
 
+class StateStoreError(ClientError):
+    """The stored edits cannot be read or written, are another subject's, or in use elsewhere."""
+
+
 class BufferedStartError(ClientError):
     """The buffered start did not get ready; the text says in which state it stopped."""
 
@@ -90,6 +96,8 @@ __all__ = [
     "FrameError",
     "HandlerError",
     "RefusedError",
+    "StateError",
+    "StateStoreError",
     "TicketError",
     "UnauthorizedError",
     "UnreachableError",

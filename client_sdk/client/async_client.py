@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import httpx
 
@@ -23,7 +23,7 @@ from client_sdk.client.http_bodies import no_cookies
 from client_sdk.client.http_transport import Transport
 from client_sdk.client.order_book import OrderBook
 from client_sdk.client.runner import Driver, Token
-from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.channel import carries_documents, parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceReport, check_device
 from client_sdk.contract.errors import ChannelError
@@ -31,8 +31,10 @@ from client_sdk.errors import ClientError, ClosedError, HandlerError, Unauthoriz
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
     CheckDigest,
+    CheckDocuments,
     Close,
     Deliver,
+    DeliverDocument,
     Failure,
     Fill,
     GiveUp,
@@ -94,6 +96,8 @@ class OrderClient:
         DeviceError: the device's name is not one.
     """
 
+    _shows_documents: ClassVar = False
+
     def __init__(
         self,
         base_url: str,
@@ -110,6 +114,9 @@ class OrderClient:
         self._channels = list(dict.fromkeys(str(parse_channel(name)) for name in channels))
         if not 1 <= len(self._channels) <= MAX_CHANNELS:
             raise ChannelError(f"name 1 to {MAX_CHANNELS} channels, not {len(self._channels)}")
+        documents = next(filter(carries_documents, self._channels), None)
+        if documents is not None and not self._shows_documents:
+            raise ChannelError(f"{documents} carries documents, not orders: use YabamClient")
         self._device = None if device is None else check_device(device)
         self._token = token
         self._cursors = cursors or MemoryCursors()
@@ -150,7 +157,9 @@ class OrderClient:
         epoch = None
         if stored is not None:
             epoch = stored.epoch
-            positions |= {c: s for c, s in stored.positions.items() if c in positions}
+            # Documents are not kept with the cursor: their channels begin with a snapshot.
+            orders = {c for c in self._channels if not carries_documents(c)}
+            positions |= {c: s for c, s in stored.positions.items() if c in orders}
         known = {c: seq for c, seq in positions.items() if seq is not None}
         self._handover = Handover(self.orders, known, epoch or "")
         self._machine = Machine(positions, epoch, self._settings, self._uniform)
@@ -162,6 +171,7 @@ class OrderClient:
             self._finish,
             self._publish_status,
             self._clock,
+            self._put_document,
         )
         self._driver.feed(Start())
         return self
@@ -298,6 +308,9 @@ class OrderClient:
     def _put(self, command: Deliver | Fill | CheckDigest) -> None:
         self._handover.put(command)
         self._news.set()
+
+    def _put_document(self, command: DeliverDocument | CheckDocuments) -> None:
+        """Nothing: a client of orders follows no channel of documents."""
 
     def _finish(self, cause: Failure | Exception | None) -> None:
         self._finished = self._finished or (cause,)

@@ -47,7 +47,7 @@ class BlockingOrderClient:
         settings: Settings | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._loop = _LoopThread()
+        self._loop = LoopThread()
         self._client = OrderClient(
             base_url,
             token,
@@ -157,7 +157,7 @@ class BlockingOrderClient:
         return self._client._give_up(change, attempts, error)
 
 
-class _LoopThread:
+class LoopThread:
     """An event loop in a thread; calls after its end, or interrupted by it, raise ClosedError."""
 
     def __init__(self) -> None:

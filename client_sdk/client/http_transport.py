@@ -19,13 +19,15 @@ import msgspec
 
 from client_sdk.client.http_bodies import PACKED, PLAIN, plain_chunks, read_body
 from client_sdk.contract import stream as wire
-from client_sdk.contract.channel import event_id
+from client_sdk.contract.channel import carries_documents, event_id
 from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.device import HEADER, DeviceReport, format_device
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.limits import MAX_SYNC_BYTES
 from client_sdk.contract.order import decode_event
 from client_sdk.contract.sse import SseEvent, SseParser
+from client_sdk.contract.state.document import decode_document_event
+from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.sync import MAX_ORDERS, SyncResponse, decode_sync
 from client_sdk.machine.http_failures import refusal, shortened
 from client_sdk.machine.messages import (
@@ -35,6 +37,7 @@ from client_sdk.machine.messages import (
     OpenStream,
     StartSync,
     StreamBye,
+    StreamDocument,
     StreamEnded,
     StreamEvent,
     StreamHeartbeat,
@@ -72,16 +75,19 @@ class Transport:
         # A long poll is silent for as long as it waits.
         request.extensions["timeout"] = httpx.Timeout(10.0, read=command.wait_s + 20.0).as_dict()
         try:
-            assembly = Assembly(*await self._ask(request))
+            read = decode_mixed_sync if any(map(carries_documents, command.after)) else decode_sync
+            assembly = Assembly(*await self._ask(request, read))
             while (page := assembly.next) is not None:
-                assembly.add(*await self._ask(self._page_request(page, token)))
+                assembly.add(*await self._ask(self._page_request(page, token), read))
         except _RefusedError as refused:
             return SyncFailed(command.generation, refused.failure)
         except Exception as error:
             return SyncFailed(command.generation, _failure_of(error, "Fetch Sync's answer"))
         return SyncDone(command.generation, assembly.answer)
 
-    async def _ask(self, request: httpx.Request) -> tuple[SyncResponse, int]:
+    async def _ask(
+        self, request: httpx.Request, read: Callable[[bytes], SyncResponse]
+    ) -> tuple[SyncResponse, int]:
         """The answer and its length.
 
         Raises:
@@ -94,7 +100,7 @@ class Transport:
             body = await read_body(response, MAX_SYNC_BYTES)
         finally:
             await response.aclose()
-        return decode_sync(body), len(body)
+        return read(body), len(body)
 
     async def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
         """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
@@ -175,6 +181,11 @@ def signal_of(generation: int, event: SseEvent) -> Input | None:
             if order_event.id != event_id(order_event.channel, order_event.seq):
                 raise ValueError(f"the event {order_event.id} says seq {order_event.seq}")
             return StreamEvent(generation, order_event)
+        case _ if event.type.startswith("document."):
+            document_event = decode_document_event(data)
+            if document_event.id != event_id(document_event.channel, document_event.seq):
+                raise ValueError(f"the event {document_event.id} says seq {document_event.seq}")
+            return StreamDocument(generation, document_event)
         case wire.HELLO:
             hello = wire.decode_hello(data)
             return StreamHello(generation, hello.epoch, _instant(hello.watermark))

@@ -17,9 +17,11 @@ from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
     CancelSync,
     CheckDigest,
+    CheckDocuments,
     CloseStream,
     Command,
     Deliver,
+    DeliverDocument,
     Failure,
     Fill,
     Finished,
@@ -56,6 +58,7 @@ class Driver:
         finish: called once at the end, with the cause.
         changed: called after each input.
         clock: seconds that only go forward.
+        put_document: takes changes and checks of documents, in order; it may not feed an input.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Driver:
         finish: Callable[[Failure | Exception | None], None],
         changed: Callable[[], None],
         clock: Callable[[], float],
+        put_document: Callable[[DeliverDocument | CheckDocuments], None] = lambda _: None,
     ) -> None:
         self._machine = machine
         self._wire = wire
@@ -76,6 +80,7 @@ class Driver:
         self._finish = finish
         self._changed = changed
         self._clock = clock
+        self._put_document = put_document
         self._named: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -109,6 +114,8 @@ class Driver:
                 self._cancel("stream")
             case Finished():
                 self._finish(command.cause)
+            case DeliverDocument() | CheckDocuments():
+                self._put_document(command)
             case _:
                 self._put(command)
 
@@ -150,7 +157,7 @@ class Driver:
 
     async def _sync(self, command: StartSync) -> None:
         try:
-            token = await self._current_token(new=command.new_token)
+            token = await self.current_token(new=command.new_token)
         except UnauthorizedError as error:
             self.feed(GiveUp(error))
             return
@@ -168,7 +175,12 @@ class Driver:
                 if self._named.get("stream") is not task:
                     return  # the machine has closed it
 
-    async def _current_token(self, *, new: bool) -> str:
+    async def current_token(self, *, new: bool = False) -> str:
+        """The access token; `new`: the last one was refused.
+
+        Raises:
+            Exception: whatever the program's function that gives it raises.
+        """
         source = self._token_source
         if self._token is None or (new and not isinstance(source, str)):
             assert not isinstance(source, str)  # noqa: S101

@@ -96,6 +96,8 @@ class _Content(Struct, frozen=True):
 
 _decoder: Final = msgspec.json.Decoder(SyncResponse)
 _content_decoder: Final = msgspec.json.Decoder(_Content)
+_channel_decoder: Final = msgspec.json.Decoder(ChannelSync)
+_channel_content_decoder: Final = msgspec.json.Decoder(_ChannelContent)
 
 
 def decode_sync(body: bytes) -> SyncResponse:
@@ -110,10 +112,22 @@ def decode_sync(body: bytes) -> SyncResponse:
     return answer
 
 
+def decode_channel_sync(data: bytes | msgspec.Raw) -> ChannelSync:
+    """Read one channel's part of an answer; raises as `decode_sync`."""
+    channel = decode(_channel_decoder, data)
+    if channel.events or channel.snapshot:
+        _keep_contents_of(channel, decode(_channel_content_decoder, data))
+    return channel
+
+
 def _keep_contents(answer: SyncResponse, content: _Content) -> None:
     for channel, received in zip(answer.channels, content.channels, strict=True):
-        for event, event_content in zip(channel.events, received.events, strict=True):
-            keep_content(event.data, event_content.data)
-        if channel.snapshot is not None and received.snapshot is not None:
-            for order, data in zip(channel.snapshot.orders, received.snapshot.orders, strict=True):
-                keep_content(order, data)
+        _keep_contents_of(channel, received)
+
+
+def _keep_contents_of(channel: ChannelSync, received: _ChannelContent) -> None:
+    for event, event_content in zip(channel.events, received.events, strict=True):
+        keep_content(event.data, event_content.data)
+    if channel.snapshot is not None and received.snapshot is not None:
+        for order, data in zip(channel.snapshot.orders, received.snapshot.orders, strict=True):
+            keep_content(order, data)

@@ -16,6 +16,7 @@ from client_sdk.machine.healing import Healing
 from client_sdk.machine.messages import (
     CancelSync,
     CheckDigest,
+    CheckDocuments,
     CloseStream,
     Command,
     Deliver,
@@ -250,7 +251,7 @@ class Actions:
             if isinstance(command, Deliver):
                 self.deliver(command)
             else:
-                if isinstance(command, CheckDigest):
+                if isinstance(command, CheckDigest | CheckDocuments):
                     self.healing.checked(command.channel)
                 self.out.append(command)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 NEVER: Final = float("inf")
@@ -143,6 +143,12 @@ class Knowledge:
         self._known_until = max(time, self._known_until or time)
         if self._offset is None or time - now > self._offset - _DRIFT * (now - self._seen_at):
             self._offset, self._seen_at = time - now, now
+
+    def core_time(self, now: float) -> datetime | None:
+        """Core's clock at `now`, as far as it is known; never ahead of it. None: not known."""
+        if self._offset is None:
+            return None
+        return datetime.fromtimestamp(now + self._offset, UTC)
 
     def lag(self, now: float) -> float | None:
         """How far it is behind Core's clock, in seconds; None: nothing is known yet."""

@@ -33,6 +33,7 @@ from client_sdk.machine.messages import (
     Start,
     State,
     StreamBye,
+    StreamDocument,
     StreamEnded,
     StreamEvent,
     StreamHeartbeat,
@@ -125,7 +126,7 @@ class Machine:
 
     @property
     def diverged(self) -> int:
-        """Channels that begin anew because their orders had another digest."""
+        """Channels that begin anew because what they hold had another digest."""
         return self._client.sync_state.diverged
 
     @property
@@ -150,7 +151,7 @@ class Machine:
 def _apply(client: Actions, signal: Input, now: float) -> None:
     # The most frequent first.
     match signal:
-        case StreamEvent():
+        case StreamEvent() | StreamDocument():
             rules.event(client, signal, now)
         case Acknowledged():
             rules.acknowledged(client, signal, now)

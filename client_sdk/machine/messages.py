@@ -9,8 +9,9 @@ from enum import Enum
 from typing import Literal
 
 from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.state.document import DocumentEvent
 from client_sdk.contract.sync import SyncResponse
-from client_sdk.machine.sequencing import Change, Reset
+from client_sdk.machine.sequencing import Change, DocumentChange, Reset
 
 
 class State(Enum):
@@ -85,6 +86,14 @@ class StreamEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamDocument:
+    """The stream of this generation brought an event of a document."""
+
+    generation: int
+    event: DocumentEvent
+
+
+@dataclass(frozen=True, slots=True)
 class StreamHeartbeat:
     """The stream of this generation proved its silence up to the watermark."""
 
@@ -132,7 +141,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Diverged:
-    """The orders of the channel here do not match Core's digest at the same head."""
+    """What the channel holds here does not match Core's digest at the same head."""
 
     channel: str
 
@@ -155,6 +164,7 @@ Input = (
     | SyncFailed
     | StreamHello
     | StreamEvent
+    | StreamDocument
     | StreamHeartbeat
     | StreamSyncRequired
     | StreamBye
@@ -234,6 +244,22 @@ class CheckDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverDocument:
+    """Show this change of documents; no consumer acknowledges it, so it exerts no pressure."""
+
+    change: DocumentChange
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDocuments:
+    """The documents of the channel must have this digest now; else answer with Diverged."""
+
+    channel: str
+    content_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """It is over; `cause` is None after a Close."""
 
@@ -241,5 +267,14 @@ class Finished:
 
 
 Command = (
-    StartSync | CancelSync | OpenStream | CloseStream | Deliver | Fill | CheckDigest | Finished
+    StartSync
+    | CancelSync
+    | OpenStream
+    | CloseStream
+    | Deliver
+    | Fill
+    | CheckDigest
+    | DeliverDocument
+    | CheckDocuments
+    | Finished
 )

@@ -18,12 +18,14 @@ from client_sdk.machine.messages import (
     Acknowledged,
     Close,
     Deliver,
+    DeliverDocument,
     Diverged,
     Failure,
     GiveUp,
     Start,
     State,
     StreamBye,
+    StreamDocument,
     StreamEnded,
     StreamEvent,
     StreamHeartbeat,
@@ -107,14 +109,18 @@ def hello(client: Actions, signal: StreamHello, now: float) -> None:
         client.sync_or_pause(now)
 
 
-def event(client: Actions, signal: StreamEvent, now: float) -> None:
+def event(client: Actions, signal: StreamEvent | StreamDocument, now: float) -> None:
     """n+1 on top of n; a duplicate is dropped; a gap leads to a sync."""
     if not client.stream.is_current(signal.generation) or client.stream.hello_at is None:
         return
     verdict = client.sync_state.take_event(signal.event)
     if verdict is Verdict.APPLY:
         client.stream.events += 1
-        client.deliver(Deliver(signal.event, client.epoch or ""))
+        epoch = client.epoch or ""
+        if isinstance(signal, StreamDocument):
+            client.out.append(DeliverDocument(signal.event, epoch))
+            return
+        client.deliver(Deliver(signal.event, epoch))
         if client.pressure.full:
             client.drop_stream()
             client.pause()

@@ -7,12 +7,15 @@ and only a sync can close it. Pure; the machine and the buffered start share it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from client_sdk.contract.order import Order, OrderEvent
-from client_sdk.contract.sync import ChannelSync
+from client_sdk.contract.state.document import Document, DocumentEvent
+from client_sdk.contract.state.sync import DocumentSnapshot, DocumentSync
+from client_sdk.contract.sync import ChannelSync, Snapshot
 
 
 class Verdict(Enum):
@@ -42,6 +45,24 @@ Change = OrderEvent | Reset
 """What a consumer is handed: an event, or a reset."""
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentReset:
+    """The state of a channel of documents is replaced: forget its documents, take these.
+
+    `reason` is one of those of `Reset`.
+    """
+
+    channel: str
+    reason: str
+    head: int
+    documents: tuple[Document, ...]
+    type: str = "reset"
+
+
+DocumentChange = DocumentEvent | DocumentReset
+"""What the shared state is handed: an event of a document, or a reset."""
+
+
 class Positions:
     """What has been taken in, per channel; None where a channel starts anew.
 
@@ -68,7 +89,7 @@ class Positions:
         """The channels that have a position, with it: a cursor."""
         return {channel: seq for channel, seq in self._positions.items() if seq is not None}
 
-    def judge(self, event: OrderEvent) -> Verdict:
+    def judge(self, event: OrderEvent | DocumentEvent) -> Verdict:
         """What is to be done with the event; it is not taken in yet."""
         position = self._positions.get(event.channel)
         if position is None:
@@ -77,7 +98,7 @@ class Positions:
             return Verdict.DUPLICATE
         return Verdict.APPLY if event.seq == position + 1 else Verdict.GAP
 
-    def take(self, event: OrderEvent) -> Verdict:
+    def take(self, event: OrderEvent | DocumentEvent) -> Verdict:
         """Judge the event, and move on if it applies."""
         verdict = self.judge(event)
         if verdict is Verdict.APPLY:
@@ -96,15 +117,37 @@ def changes_of(positions: Positions, answer: ChannelSync) -> tuple[list[Change],
     that there is more, is not sound: its good part is given, and the client must sync again from
     where it is.
     """
-    changes: list[Change] = []
+
+    def reset(reason: str, snapshot: Snapshot) -> Reset:
+        return Reset(answer.channel, reason, snapshot.head, tuple(snapshot.orders))
+
+    return _changes_of(positions, answer, reset)
+
+
+def document_changes_of(
+    positions: Positions, answer: DocumentSync
+) -> tuple[list[DocumentChange], bool]:
+    """The same for a channel of documents."""
+
+    def reset(reason: str, snapshot: DocumentSnapshot) -> DocumentReset:
+        return DocumentReset(answer.channel, reason, snapshot.head, tuple(snapshot.documents))
+
+    return _changes_of(positions, answer, reset)
+
+
+def _changes_of(
+    positions: Positions,
+    answer: ChannelSync | DocumentSync,
+    reset_of: Callable[[str, Any], Any],
+) -> tuple[list[Any], bool]:
+    changes: list[Any] = []
     position = positions[answer.channel]
     if answer.reset is not None and answer.snapshot is not None:
         # The stream may have brought what lies behind a snapshot while the answer was under way.
         head = answer.snapshot.head
         if answer.reset != "retention" or position is None or position < head:
             positions.move(answer.channel, head)
-            orders = tuple(answer.snapshot.orders)
-            changes.append(Reset(answer.channel, answer.reset, head, orders))
+            changes.append(reset_of(answer.reset, answer.snapshot))
     elif answer.reset is not None or position is None:
         return changes, False
     for event in answer.events:

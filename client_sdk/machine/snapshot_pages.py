@@ -8,11 +8,14 @@ A server that never comes to an end is not believed: the pages of one sync have 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from client_sdk.contract.order import Order
+from client_sdk.contract.state.document import Document
+from client_sdk.contract.state.sync import DocumentSnapshot, DocumentSync, MixedSync, parts_of
 from client_sdk.contract.sync import ChannelSync, Snapshot, SyncResponse
 
 MAX_PAGES: Final = 10_000
@@ -38,9 +41,9 @@ class Assembly:
 
     def __init__(self, answer: SyncResponse, size: int) -> None:
         self._first = answer
-        self._channels = list(answer.channels)
+        self._channels = parts_of(answer)
         self._place = 0
-        self._orders: list[Order] = []
+        self._items: list[Order | Document] = []
         self._seen: set[str] = set()
         self._pages = self._anew = self._empty = self._size = 0
         self._count(size)
@@ -60,7 +63,12 @@ class Assembly:
         if not self._pages:
             return self._first
         # Even if nothing came meanwhile, the stream's ticket is still to be had.
-        return msgspec.structs.replace(self._first, channels=list(self._channels), has_more=True)
+        orders = [one for one in self._channels if isinstance(one, ChannelSync)]
+        whole = msgspec.structs.replace(self._first, channels=orders, has_more=True)
+        if not isinstance(whole, MixedSync):
+            return whole
+        documents = [one for one in self._channels if isinstance(one, DocumentSync)]
+        return msgspec.structs.replace(whole, documents=documents)
 
     def add(self, further: SyncResponse, size: int) -> None:
         """Take the page that was asked for by `next`.
@@ -82,7 +90,8 @@ class Assembly:
         if further.epoch != self._first.epoch:
             raise ValueError("the log began anew between two pages of a snapshot")
         begun = self._channels[self._place]
-        more = further.channels[0] if len(further.channels) == 1 else None
+        brought = parts_of(further)
+        more = brought[0] if len(brought) == 1 else None
         if more is None or more.snapshot is None or more.channel != begun.channel:
             raise ValueError("the page is of another channel, or lacks its snapshot")
         self._count(size)
@@ -96,25 +105,32 @@ class Assembly:
             raise ValueError("the pages of a snapshot do not come to an end")
         self._go_to_next()
 
-    def _start_anew(self, more: ChannelSync) -> None:
+    def _start_anew(self, more: ChannelSync | DocumentSync) -> None:
         self._anew += 1
         if self._anew > MAX_ANEW:
             raise ValueError("the pages of a snapshot start anew again and again")
         self._channels[self._place] = more
-        self._orders = []
+        self._items = []
 
-    def _go_on(self, begun: ChannelSync, more: ChannelSync, page: Snapshot) -> None:
+    def _go_on(
+        self,
+        begun: ChannelSync | DocumentSync,
+        more: ChannelSync | DocumentSync,
+        page: Snapshot | DocumentSnapshot,
+    ) -> None:
         assert begun.snapshot is not None  # noqa: S101 (it has a next)
         if page.head != begun.snapshot.head:
             raise ValueError("the page does not go on where the last one ended")
-        self._empty = 0 if page.orders else self._empty + 1
+        items = _items_of(page)
+        self._empty = 0 if items else self._empty + 1
         if self._empty > MAX_EMPTY_PAGES:
             raise ValueError("the pages of a snapshot bring nothing")
-        if not self._orders:
-            self._orders = list(begun.snapshot.orders)
+        if not self._items:
+            self._items = list(_items_of(begun.snapshot))
         # One list grows: with a copy for each page, many pages would cost their square.
-        self._orders.extend(page.orders)
-        whole = msgspec.structs.replace(page, orders=self._orders)
+        self._items.extend(items)
+        name = "orders" if isinstance(page, Snapshot) else "documents"
+        whole = msgspec.structs.replace(page, **{name: self._items})
         self._channels[self._place] = msgspec.structs.replace(
             more, reset=begun.reset, snapshot=whole
         )
@@ -127,5 +143,9 @@ class Assembly:
     def _go_to_next(self) -> None:
         while self._place < len(self._channels) and self.next is None:
             self._place += 1
-            self._orders = []
+            self._items = []
             self._empty = 0
+
+
+def _items_of(page: Snapshot | DocumentSnapshot) -> Sequence[Order | Document]:
+    return page.orders if isinstance(page, Snapshot) else page.documents

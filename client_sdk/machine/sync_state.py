@@ -7,12 +7,21 @@ cursor (their book is empty after a restart, though their cursor is not), then w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.state.document import DocumentEvent
+from client_sdk.contract.state.sync import DocumentSync, parts_of
 from client_sdk.contract.sync import ChannelSync, SyncResponse
-from client_sdk.machine.messages import CheckDigest, Deliver, Fill
-from client_sdk.machine.sequencing import Change, Positions, Reset, Verdict, changes_of
+from client_sdk.machine.messages import CheckDigest, CheckDocuments, Deliver, DeliverDocument, Fill
+from client_sdk.machine.sequencing import (
+    DocumentReset,
+    Positions,
+    Reset,
+    Verdict,
+    changes_of,
+    document_changes_of,
+)
 
 
 class Counters:
@@ -40,7 +49,9 @@ class Question:
 class Taken:
     """What an answer brought."""
 
-    commands: list[Deliver | Fill | CheckDigest] = field(default_factory=list)
+    commands: list[Deliver | Fill | CheckDigest | DeliverDocument | CheckDocuments] = field(
+        default_factory=list
+    )
     fault: str | None = None
     """Why the answer is not sound; what it brought before counts all the same."""
     restarted: bool = False
@@ -53,7 +64,7 @@ class Taken:
     @property
     def news(self) -> bool:
         """Whether there was anything new for the consumer."""
-        return any(isinstance(command, Deliver) for command in self.commands)
+        return any(isinstance(command, Deliver | DeliverDocument) for command in self.commands)
 
 
 class SyncState:
@@ -75,7 +86,7 @@ class SyncState:
 
     @property
     def diverged(self) -> int:
-        """Channels that begin anew because their orders had another digest."""
+        """Channels that begin anew because what they hold had another digest."""
         return len(self._diverged)
 
     def question(self) -> Question:
@@ -85,7 +96,7 @@ class SyncState:
         self._asked = self.positions.all
         return Question(self._asked, self.epoch, fills=False)
 
-    def take_event(self, event: OrderEvent) -> Verdict:
+    def take_event(self, event: OrderEvent | DocumentEvent) -> Verdict:
         """Judge an event of the stream, and move on if it applies."""
         verdict = self.positions.take(event)
         if verdict is Verdict.DUPLICATE:
@@ -115,7 +126,7 @@ class SyncState:
         if response.epoch != self.epoch:
             taken.epoch_changed = self.epoch is not None
             self._begin_epoch(response.epoch)
-        answers = {answer.channel: answer for answer in response.channels}
+        answers = {answer.channel: answer for answer in parts_of(response)}
         for channel in self._asked:
             answer = answers.get(channel)
             if answer is None:
@@ -149,38 +160,59 @@ class SyncState:
         for channel in self.positions.all:
             self.positions.move(channel, None)
 
-    def _take_channel(self, answer: ChannelSync, taken: Taken) -> None:
+    def _take_channel(self, answer: ChannelSync | DocumentSync, taken: Taken) -> None:
         asked = self._asked[answer.channel]
         if answer.reset is None and asked is not None and answer.head < asked:
             taken.fault = f"the answer is older than what is known of {answer.channel}"
             return
-        changes, sound = changes_of(self.positions, answer)
-        anew = any(isinstance(change, Reset) for change in changes)
+        anew, sound = self._deliver(answer, taken)
         taken.restarted = taken.restarted or (anew and asked is not None)
         taken.goes_on = taken.goes_on or anew or _end_of(answer) > (asked or 0)
         if not sound:
             taken.fault = f"the answer leaves a gap in {answer.channel}"
-        for change in changes:
-            taken.commands.append(Deliver(self._relabelled(change), self.epoch or ""))
         check = (answer.head, answer.digest, answer.content_digest)
         at_head = self.positions[answer.channel] == answer.head
         if sound and at_head and self._checked.get(answer.channel) != check:
             self._checked[answer.channel] = check
-            taken.commands.append(CheckDigest(answer.channel, answer.digest, answer.content_digest))
+            taken.commands += _checks(answer)
 
-    def _relabelled(self, change: Change) -> Change:
-        if not isinstance(change, Reset):
-            return change
+    def _deliver(self, answer: ChannelSync | DocumentSync, taken: Taken) -> tuple[bool, bool]:
+        """Put out what changes; whether the channel begins anew, whether the answer is sound."""
+        epoch, anew = self.epoch or "", False
+        if isinstance(answer, DocumentSync):
+            documents, sound = document_changes_of(self.positions, answer)
+            for one in documents:
+                if isinstance(one, DocumentReset):
+                    anew = True
+                    one = replace(one, reason=self._reason(one.channel, one.reason))
+                taken.commands.append(DeliverDocument(one, epoch))
+            return anew, sound
+        changes, sound = changes_of(self.positions, answer)
+        for change in changes:
+            if isinstance(change, Reset):
+                anew = True
+                change = replace(change, reason=self._reason(change.channel, change.reason))
+            taken.commands.append(Deliver(change, epoch))
+        return anew, sound
+
+    def _reason(self, channel: str, reason: str) -> str:
+        """Count that the channel begins anew; why it does, as the consumer is told."""
         self.counters.resets += 1
-        self._checked.pop(change.channel, None)
-        if change.channel in self._diverged:
-            self._diverged.discard(change.channel)
-            if change.reason == "first_sync":
-                return Reset(change.channel, "digest", change.head, change.orders)
-        return change
+        self._checked.pop(channel, None)
+        healed = channel in self._diverged
+        self._diverged.discard(channel)
+        return "digest" if healed and reason == "first_sync" else reason
 
 
-def _end_of(answer: ChannelSync) -> int:
+def _checks(answer: ChannelSync | DocumentSync) -> list[CheckDigest | CheckDocuments]:
+    if isinstance(answer, ChannelSync):
+        return [CheckDigest(answer.channel, answer.digest, answer.content_digest)]
+    if answer.content_digest is None:
+        return []
+    return [CheckDocuments(answer.channel, answer.content_digest)]
+
+
+def _end_of(answer: ChannelSync | DocumentSync) -> int:
     """The last seq that the answer brings; 0: it brings none."""
     if answer.events:
         return answer.events[-1].seq

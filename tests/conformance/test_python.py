@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from client_sdk.machine.messages import Acknowledged, State
+from client_sdk.machine.messages import Acknowledged, State, StreamDocument
 from client_sdk.machine.transitions import COUNTS
 from tests.conformance import cases, subject
 from tests.conformance.cases import Json
@@ -36,12 +36,12 @@ def test_the_schedules_come_through_every_cell_of_the_transition_table() -> None
     seen = {
         cell for case in cases.cases("machine") for cell in cells(case, case["expect"]["steps"])
     }
-    # A machine that is never under pressure is never told Acknowledged.
+    # A machine that is never under pressure is never told Acknowledged; the cases are of orders.
     wanted = {
         (state.value, signal.__name__, state in states)
         for signal, states in COUNTS.items()
         for state in State
-        if signal is not Acknowledged
+        if signal not in (Acknowledged, StreamDocument)
     }
     assert wanted - seen == set()
 

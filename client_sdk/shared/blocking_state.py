@@ -1,0 +1,255 @@
+"""The shared state for programs without asyncio.
+
+Every call waits for the client's own thread. Callbacks come in a thread of their own, so that they
+may use the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from client_sdk.client.blocking_client import LoopThread
+from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.contract.state.patch import PatchOperation
+from client_sdk.contract.state.values import Value
+from client_sdk.shared.edit_batch import Batch, EditHandle
+from client_sdk.shared.edits_api import HistoryPage
+from client_sdk.shared.engine import Engine
+from client_sdk.shared.shared_state import (
+    Meta,
+    NewValue,
+    SharedDocument,
+    SharedState,
+    Snapshot,
+    open_batch,
+)
+
+R = TypeVar("R")
+
+
+class Threads:
+    """The client's thread, and the one that callbacks come in."""
+
+    def __init__(self, loop: LoopThread) -> None:
+        self.loop = loop
+        self.callbacks = ThreadPoolExecutor(1, thread_name_prefix="yabam-callbacks")
+
+    def look(self, work: Callable[[], R]) -> R:
+        """What a plain function gives on the client's thread."""
+
+        async def looked() -> R:
+            return work()
+
+        return self.loop.call(looked())
+
+
+class BlockingEdit:
+    """An edit that was made; `EditHandle` for threads."""
+
+    def __init__(self, threads: Threads, handle: EditHandle) -> None:
+        self._threads = threads
+        self._handle = handle
+
+    def settled(self) -> EditOutcome:
+        """What became of it, once Core has answered; raises as `EditHandle.settled`."""
+        return self._threads.loop.call(self._handle.settled())
+
+
+class BlockingDocument:
+    """`SharedDocument` for threads; what it does not say here stands there."""
+
+    def __init__(self, threads: Threads, document: SharedDocument) -> None:
+        self._threads = threads
+        self._document = document
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Its channel and key."""
+        return self._document.name
+
+    @property
+    def value(self) -> Value | None:
+        """Core's value with the pending edits on top."""
+        return self._threads.look(lambda: self._document.value)
+
+    @property
+    def version(self) -> int:
+        """Core's version below the pending edits."""
+        return self._threads.look(lambda: self._document.version)
+
+    @property
+    def pending(self) -> int:
+        """How many edits Core's value does not contain yet."""
+        return self._threads.look(lambda: self._document.pending)
+
+    @property
+    def meta(self) -> Meta:
+        """What else there is to say."""
+        return self._threads.look(lambda: self._document.meta)
+
+    def set(self, value: NewValue, *, metadata: dict[str, Any] | None = None) -> BlockingEdit:
+        """Make the whole value this, or what a function makes of it."""
+        return self._edit(self._document.set(value, metadata=metadata))
+
+    def merge(self, patch: Value, *, metadata: dict[str, Any] | None = None) -> BlockingEdit:
+        """Change what the patch names, null for what goes."""
+        return self._edit(self._document.merge(patch, metadata=metadata))
+
+    def patch(
+        self, operations: Sequence[PatchOperation], *, metadata: dict[str, Any] | None = None
+    ) -> BlockingEdit:
+        """Apply a JSON Patch."""
+        return self._edit(self._document.patch(operations, metadata=metadata))
+
+    def add(
+        self, numbers: Mapping[str, int], *, metadata: dict[str, Any] | None = None
+    ) -> BlockingEdit:
+        """Add to numbers, by JSON Pointer."""
+        return self._edit(self._document.add(numbers, metadata=metadata))
+
+    def delete(self, *, metadata: dict[str, Any] | None = None) -> BlockingEdit:
+        """Delete the document."""
+        return self._edit(self._document.delete(metadata=metadata))
+
+    def call(
+        self, name: str, arguments: Any = None, *, metadata: dict[str, Any] | None = None
+    ) -> BlockingEdit:
+        """Let Core run the operator's function."""
+        return self._edit(self._document.call(name, arguments, metadata=metadata))
+
+    def resolve(self, value: Value) -> BlockingEdit:
+        """Decide the conflict by this value."""
+        return self._edit(self._document.resolve(value))
+
+    def discard(self) -> None:
+        """Decide the conflict for Core's value."""
+        self._threads.look(self._document.discard)
+
+    def subscribe(
+        self, callback: Callable[[BlockingDocument], None], path: str = ""
+    ) -> Callable[[], None]:
+        """Call, in the thread of callbacks, when the part has changed."""
+        submit = self._threads.callbacks.submit
+        end = self._threads.look(
+            lambda: self._document.subscribe(lambda _: _give(submit(callback, self)), path)
+        )
+        return lambda: self._threads.look(end)
+
+    def history(self, after: int = 0, limit: int = 100) -> HistoryPage:
+        """The events above a version."""
+        return self._threads.loop.call(self._document.history(after, limit))
+
+    @property
+    def document(self) -> SharedDocument:
+        """The same for the client's own thread."""
+        return self._document
+
+    def _edit(self, work: Any) -> BlockingEdit:
+        return BlockingEdit(self._threads, self._threads.loop.call(work))
+
+
+class BlockingChannel:
+    """The documents of one channel."""
+
+    def __init__(self, threads: Threads, state: SharedState, channel: str) -> None:
+        self._threads = threads
+        self._channel = state(channel)
+
+    def __getitem__(self, key: str) -> BlockingDocument:
+        return BlockingDocument(self._threads, self._channel[key])
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the documents that there are."""
+        return self._threads.look(lambda: self._channel.keys)
+
+
+class BlockingState:
+    """`SharedState` for threads; what it does not say here stands there."""
+
+    def __init__(self, threads: Threads, state: SharedState, engine: Engine) -> None:
+        self._threads = threads
+        self._state = state
+        self._engine = engine
+
+    def __call__(self, channel: str) -> BlockingChannel:
+        """The documents of a channel."""
+        return BlockingChannel(self._threads, self._state, channel)
+
+    @property
+    def client_id(self) -> str:
+        """The id that this client's edits go out under."""
+        return self._state.client_id
+
+    @property
+    def waiting(self) -> int:
+        """How many edits Core has not answered."""
+        return self._threads.look(lambda: self._state.waiting)
+
+    @property
+    def sending_error(self) -> str | None:
+        """Why edits are not sent now, if the last try failed."""
+        return self._state.sending_error
+
+    @property
+    def last_error(self) -> str | None:
+        """What a callback or a resolver raised last."""
+        return self._state.last_error
+
+    def subscribe(
+        self, documents: Sequence[BlockingDocument], callback: Callable[[], None]
+    ) -> Callable[[], None]:
+        """Call, in the thread of callbacks, once for each batch that changes any of these."""
+        inner = [one.document for one in documents]
+        submit = self._threads.callbacks.submit
+        end = self._threads.look(
+            lambda: self._state.subscribe(inner, lambda: _give(submit(callback)))
+        )
+        return lambda: self._threads.look(end)
+
+    def batch(self, *, atomic: bool = False) -> _BlockingBatching:
+        """`with client.state.batch(): …`: the edits in it are kept and sent together."""
+        return _BlockingBatching(self._threads, Batch(self._engine, atomic=atomic))
+
+    def export(self) -> Snapshot:
+        """The values of all documents that are followed, as they are shown."""
+        return self._threads.look(self._state.export)
+
+    def restore(self, snapshot: Snapshot) -> list[BlockingEdit]:
+        """Make the documents what the snapshot says, by edits."""
+        handles = self._threads.loop.call(self._state.restore(snapshot))
+        return [BlockingEdit(self._threads, handle) for handle in handles]
+
+    def definitions(self) -> list[dict[str, Any]]:
+        """What Core's operator has declared of each key."""
+        return self._threads.loop.call(self._state.definitions())
+
+
+class _BlockingBatching:
+    """A batch as a context of this thread."""
+
+    def __init__(self, threads: Threads, batch: Batch) -> None:
+        self._threads = threads
+        self._batch = batch
+
+    def __enter__(self) -> Self:
+        # The context of this thread goes with each call to the client's thread.
+        self._end = open_batch(self._batch)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+        if kind is None:
+            self._threads.loop.call(self._batch.send())
+
+
+def _give(_submitted: object) -> None:
+    """Observers give nothing."""

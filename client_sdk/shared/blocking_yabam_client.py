@@ -1,0 +1,88 @@
+"""The client of orders and documents for programs without asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from client_sdk.client.blocking_client import BlockingOrderClient, LoopThread
+from client_sdk.client.cursor_stores import CursorStore
+from client_sdk.client.runner import Token
+from client_sdk.errors import ClosedError
+from client_sdk.settings import Settings
+from client_sdk.shared.blocking_state import BlockingState, Threads
+from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.state.conflicts import Resolver
+from client_sdk.state.store import StateStore
+from client_sdk.state.view import Calls
+
+
+class BlockingYabamClient(BlockingOrderClient):
+    """`YabamClient` for threads: `client.state(channel)[key].merge(…)` waits until it is kept.
+
+    Args and errors are those of `YabamClient`. Resolvers and callbacks of subscriptions come in
+    threads of their own; `state` may be used from any.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        channels: Sequence[str],
+        *,
+        state: StateStore | None = None,
+        subject: str | None = None,
+        resolvers: Mapping[str, Resolver] | None = None,
+        calls: Mapping[str, Calls] | None = None,
+        cursors: CursorStore | None = None,
+        device: str | None = None,
+        settings: Settings | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._loop = LoopThread()
+        self._threads = Threads(self._loop)
+        self._yabam = YabamClient(
+            base_url,
+            token,
+            channels,
+            state=state,
+            subject=subject,
+            resolvers={key: _in_thread(one) for key, one in (resolvers or {}).items()},
+            calls=calls,
+            cursors=cursors,
+            device=device,
+            settings=settings,
+            transport=transport,
+        )
+        self._client = self._yabam
+        self.orders = self._client.orders
+        """The open orders, as of the change in hand."""
+
+    @property
+    def state(self) -> BlockingState:
+        """The documents.
+
+        Raises:
+            ClosedError: the client was never opened.
+        """
+        engine = self._yabam._engine
+        if engine is None:
+            raise ClosedError("the client is not open: use it in a with statement")
+        return BlockingState(self._threads, self._yabam.state, engine)
+
+    def close(self) -> None:
+        """Close the stream and stop; edits that are not settled wait in the store."""
+        super().close()
+        self._threads.callbacks.shutdown(wait=False)
+
+
+def _in_thread(resolver: Resolver) -> Resolver:
+    async def resolved(key: str, base: Any, current: Any, own: Any) -> Any:
+        value = await asyncio.to_thread(resolver, key, base, current, own)
+        return await value if inspect.isawaitable(value) else value
+
+    return resolved

@@ -1,0 +1,83 @@
+"""Edits that are made together, and what a program holds of an edit that it has made."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Self
+
+from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.contract.state.values import Value
+from client_sdk.errors import ClientError
+from client_sdk.shared.engine import Engine
+from client_sdk.state.entries import DocumentName, Wish
+from client_sdk.state.view import perform
+
+
+class EditHandle:
+    """An edit that was made."""
+
+    def __init__(self, outcome: asyncio.Future[EditOutcome] | None = None) -> None:
+        self._outcome = outcome
+
+    @classmethod
+    def of_private(cls, version: int) -> Self:
+        """That of a document that nobody else settles."""
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(EditOutcome(0, "applied", version))
+        return cls(future)
+
+    async def settled(self) -> EditOutcome:
+        """What became of it, once Core has answered; a refusal is an answer, too.
+
+        Raises:
+            ClientError: the batch that it is in has not ended.
+            ClosedError: the client was closed first; the edit is sent when it is opened again.
+        """
+        if self._outcome is None:
+            raise ClientError("the batch of this edit has not ended, or was given up")
+        # Whoever gives up waiting takes it from no other.
+        return await asyncio.shield(self._outcome)
+
+    def bind(self, outcome: asyncio.Future[EditOutcome]) -> None:
+        """It is made: this is what its answer comes by."""
+        self._outcome = outcome
+
+
+class Batch:
+    """Edits that go out together.
+
+    Args:
+        engine: what makes them.
+        atomic: all take effect or none.
+    """
+
+    def __init__(self, engine: Engine, *, atomic: bool) -> None:
+        self.engine = engine
+        self._atomic = atomic
+        self._staged: list[tuple[Wish, EditHandle]] = []
+        self._values: dict[DocumentName, Value | None] = {}
+
+    def stage(self, wish: Wish) -> EditHandle:
+        """Take an edit in.
+
+        Raises:
+            StateError: it cannot be done to what is shown with the edits before it.
+        """
+        name = wish.channel, wish.key
+        self._values[name] = perform(wish.do, self.value(name), {})
+        handle = EditHandle()
+        self._staged.append((wish, handle))
+        return handle
+
+    def value(self, name: DocumentName) -> Value | None:
+        """The document with the edits so far."""
+        return self._values[name] if name in self._values else self.engine.view(name).value
+
+    async def send(self) -> None:
+        """Make all of them; raises as `Engine.edit`."""
+        if not self._staged:
+            return
+        wishes = [wish for wish, _ in self._staged]
+        futures = await self.engine.edit(wishes, atomic=self._atomic)
+        for (_, handle), future in zip(self._staged, futures, strict=True):
+            handle.bind(future)

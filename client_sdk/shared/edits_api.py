@@ -1,0 +1,210 @@
+"""Core's part of the shared state over HTTP; what it answers is made into plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from client_sdk.client.http_bodies import PACKED, read_body
+from client_sdk.contract.errors import FrameError
+from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.problem import Problem, decode_problem
+from client_sdk.contract.state.document import Document, DocumentEvent, decode_document
+from client_sdk.contract.state.edit import EditOutcome, decode_outcome
+from client_sdk.contract.sync import Epoch
+from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
+from client_sdk.machine.http_failures import retry_after, shortened
+from client_sdk.state.entries import DocumentName
+from client_sdk.state.queue import Request
+
+MAX_ANSWER_BYTES: Final = 32 << 20
+"""The longest answer that is read: a hundred outcomes, each with a large value, fit."""
+_TIMEOUT_S: Final = 30.0
+_FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
+_NOT_TAKEN: Final = frozenset({"bad-json", "bad-request", "invalid", "too-large"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Core has settled the request's edits."""
+
+    outcomes: list[EditOutcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How far Core has settled a client's edits, and in which log."""
+
+    n: int
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Nothing is settled: try again later, after `retry_after` seconds if it is said."""
+
+    detail: str
+    retry_after: float | None = None
+    unauthorized: bool = False
+    """Whether the token was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """Core does not take the request: `edit-gap`, `client-taken`, `edit-mismatch`, or malformed."""
+
+    problem: Problem
+
+
+class _Outcomes(Struct, frozen=True):
+    outcomes: list[msgspec.Raw]
+
+
+class _Known(Struct, frozen=True):
+    settled: int
+    epoch: Epoch
+
+
+class HistoryPage(Struct, frozen=True):
+    """A part of a document's history."""
+
+    events: list[DocumentEvent]
+    has_more: bool = False
+
+
+_outcomes: Final = msgspec.json.Decoder(_Outcomes)
+_known: Final = msgspec.json.Decoder(_Known)
+_history: Final = msgspec.json.Decoder(HistoryPage)
+_any: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+class EditsApi:
+    """Core's doors for edits and documents.
+
+    Args:
+        http: the client; its base URL is Core's.
+    """
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def send(self, request: Request, token: str) -> Answered | Again | NotTaken:
+        """Send edits."""
+        try:
+            status, headers, body = await self._ask(
+                "POST", "/v1/edits", token, content=request.body
+            )
+            if status == 200:
+                outcomes = decode(_outcomes, body).outcomes
+                return Answered([decode_outcome(raw) for raw in outcomes])
+        except (*_FAULTS, msgspec.DecodeError) as error:
+            return Again(shortened(str(error) or type(error).__name__))
+        problem = decode_problem(body)
+        if problem is not None and status in (400, 409, 413, 422):
+            slugs = _NOT_TAKEN | {"edit-gap", "client-taken", "edit-mismatch"}
+            if problem.slug in slugs:
+                return NotTaken(problem)
+        return _again(status, headers, problem)
+
+    async def settled(self, client: str, token: str) -> Settled | Again:
+        """How far Core has settled the client's edits."""
+        try:
+            status, headers, body = await self._ask(
+                "GET", "/v1/edits", token, params={"client": client}
+            )
+            if status == 200:
+                known = decode(_known, body)
+                return Settled(known.settled, known.epoch)
+        except (*_FAULTS, msgspec.DecodeError) as error:
+            return Again(shortened(str(error) or type(error).__name__))
+        return _again(status, headers, decode_problem(body))
+
+    async def document(
+        self, name: DocumentName, version: int | None, token: str
+    ) -> Document | Again | None:
+        """A document at a version; None for `version`: the newest. None: there is none."""
+        params = {"channel": name[0], "key": name[1]}
+        if version is not None:
+            params["version"] = str(version)
+        try:
+            status, headers, body = await self._ask("GET", "/v1/documents", token, params=params)
+            if status == 200:
+                document = decode_document(body)
+                if (document.channel, document.key) != name:
+                    return Again("the answer is another document")
+                return document
+        except (*_FAULTS, msgspec.DecodeError) as error:
+            return Again(shortened(str(error) or type(error).__name__))
+        problem = decode_problem(body)
+        if status == 404 and problem is not None and problem.slug == "not-found":
+            return None
+        return _again(status, headers, problem)
+
+    async def history(self, name: DocumentName, after: int, limit: int, token: str) -> HistoryPage:
+        """A document's events above a version.
+
+        Raises:
+            RefusedError, UnauthorizedError, UnreachableError: it cannot be had.
+        """
+        params = {"channel": name[0], "key": name[1], "after": str(after), "limit": str(limit)}
+        body = await self._get("/v1/documents/events", params, token)
+        page: HistoryPage = _decoded(_history, body)
+        return page
+
+    async def read(self, path: str, params: dict[str, str], token: str) -> dict[str, Any]:
+        """Any other answer, as it is; raises as `history`."""
+        answer: dict[str, Any] = _decoded(_any, await self._get(path, params, token))
+        return answer
+
+    async def _get(self, path: str, params: dict[str, str], token: str) -> bytes:
+        try:
+            status, _, body = await self._ask("GET", path, token, params=params)
+        except _FAULTS as error:
+            raise UnreachableError(f"Core cannot be reached: {error}") from error
+        if status == 200:
+            return body
+        problem = decode_problem(body)
+        told = shortened(f"{status} {problem.detail or problem.title}" if problem else f"{status}")
+        if status == 401:
+            raise UnauthorizedError(told)
+        if status in (429, 500, 502, 503, 504):
+            raise UnreachableError(told)
+        raise RefusedError(told, status, problem)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        params: dict[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> tuple[int, httpx.Headers, bytes]:
+        headers = {"authorization": f"Bearer {token}"} | PACKED
+        if content is not None:
+            headers["content-type"] = "application/json"
+        request = self._http.build_request(
+            method, path, params=params, content=content, headers=headers, timeout=_TIMEOUT_S
+        )
+        response = await self._http.send(request, stream=True)
+        try:
+            body = await read_body(response, MAX_ANSWER_BYTES)
+        finally:
+            await response.aclose()
+        return response.status_code, response.headers, body
+
+
+def _again(status: int, headers: httpx.Headers, problem: Problem | None) -> Again:
+    told = f"{problem.title}: {problem.detail}" if problem is not None else ""
+    return Again(shortened(f"{status} {told}".strip()), retry_after(headers), status == 401)
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decode(decoder, body)
+    except msgspec.DecodeError as error:
+        raise UnreachableError(f"Core's answer is malformed: {error}") from error

@@ -1,0 +1,275 @@
+"""The shell around the replica: edits are kept before they are shown, and everybody is told."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET
+
+from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.contract.state.operations import Operation, Set
+from client_sdk.contract.state.values import Value, check_document
+from client_sdk.errors import ClientError, ClosedError
+from client_sdk.machine.messages import CheckDocuments, DeliverDocument
+from client_sdk.settings import Settings
+from client_sdk.shared.edits_api import EditsApi
+from client_sdk.shared.journal import Journal
+from client_sdk.shared.sender import Loader, Pace, Sender, TokenSource
+from client_sdk.state.conflicts import Resolver
+from client_sdk.state.effects import View
+from client_sdk.state.entries import DocumentName, Wish
+from client_sdk.state.observers import Observers
+from client_sdk.state.private import PrivateDocuments, is_private
+from client_sdk.state.records import DropWaiting, Waiting, Write
+from client_sdk.state.replica import Replica
+
+_AGAIN_AFTER_S = 5.0
+
+
+class Engine:
+    """The shared state of one client, running.
+
+    Args:
+        replica: what decides.
+        private: the documents that never leave the device.
+        journal: what keeps it.
+        api: Core.
+        token: gives the access token.
+        subject: whose edits these are.
+        settings: the back-off's numbers.
+        uniform: a random number evenly between two.
+        core_time: Core's clock, if it is known.
+        diverged: told of a channel whose documents have another digest than Core says.
+        resolvers: by key, what decides conflicts.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        private: PrivateDocuments,
+        journal: Journal,
+        api: EditsApi,
+        token: TokenSource,
+        subject: str,
+        settings: Settings,
+        uniform: Callable[[float, float], float],
+        core_time: Callable[[], datetime | None],
+        diverged: Callable[[str], None],
+        resolvers: Mapping[str, Resolver],
+    ) -> None:
+        self.replica = replica
+        self.private = private
+        self.journal = journal
+        self.api = api
+        self.token = token
+        self.subject = subject
+        self.observers = Observers(self.view)
+        self.last_error: str | None = None
+        """What went wrong in a callback, a resolver or a task of ours, last."""
+        self._core_time = core_time
+        self._diverged = diverged
+        self._resolvers = dict(resolvers)
+        self._sender = Sender(
+            replica, journal, api, token, subject, self.pump, Pace(settings, uniform)
+        )
+        self._loader = Loader(replica, api, token, self._loaded, Pace(settings, uniform))
+        self._lock = asyncio.Lock()
+        self._changed: set[DocumentName] = set()
+        self._telling = False
+        self._outcomes: dict[int, asyncio.Future[EditOutcome]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @property
+    def sending_error(self) -> str | None:
+        """Why edits are not sent now, if the last try failed."""
+        return self._sender.pace.last_error
+
+    def start(self) -> None:
+        """Send, fetch and keep from now on."""
+        for name, work in (
+            ("sender", self._sender.run),
+            ("loader", self._loader.run),
+            ("journal", self.journal.run),
+        ):
+            self._spawn(self._supervised(name, work))
+        for waiting in tuple(self.replica.waiting.values()):
+            self._decide(waiting)
+        self.pump()
+
+    async def stop(self) -> None:
+        """Keep what is to be kept, and end."""
+        if self._closed:
+            return
+        self._closed = True
+        tasks = self._tasks - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with self._lock:
+            self.journal.put(self.replica.drain().writes)
+            for future in self._outcomes.values():
+                if not future.done():
+                    future.set_exception(ClosedError("the client was closed meanwhile"))
+                    future.exception()  # nobody need wait for it
+            await self.journal.close()
+
+    # ── what comes in ────────────────────────────────────────────────────────
+
+    def take(self, command: DeliverDocument | CheckDocuments) -> None:
+        """Take what the machine puts out for documents."""
+        if self._closed:
+            return
+        if isinstance(command, DeliverDocument):
+            self.replica.take(command.change, command.epoch)
+        elif self.replica.agrees(command.channel, command.content_digest) is False:
+            self._diverged(command.channel)
+        self.pump()
+
+    def online(self) -> None:
+        """Core answers: what waits may go out."""
+        self._sender.pace.hurry()
+        self._loader.pace.hurry()
+
+    async def edit(
+        self, wishes: Sequence[Wish], *, atomic: bool = False, decides: Waiting | None = None
+    ) -> list[asyncio.Future[EditOutcome]]:
+        """Make edits; they are kept, and shown, when this returns.
+
+        Raises:
+            StateError: one of them cannot be done to what is shown; none is made.
+            StateStoreError: they cannot be kept; none is made.
+            ClosedError: the client is closed.
+        """
+        async with self._lock:
+            if self._closed:
+                raise ClosedError("the client is closed")
+            if decides is not None and decides.id not in self.replica.waiting:
+                raise ClientError("this conflict is decided already")
+            ids = None
+            while ids is None:
+                writes = self.replica.prepare(wishes, self._core_time(), atomic=atomic)
+                if decides is not None:
+                    writes.append(DropWaiting(decides.id))
+                await self._commit(writes)
+                ids = self.replica.accept()
+            if decides is not None:
+                self.replica.decided(decides)
+            futures = [asyncio.get_running_loop().create_future() for _ in ids]
+            self._outcomes |= dict(zip(ids, futures, strict=True))
+        self.pump()
+        return futures
+
+    async def edit_private(self, name: DocumentName, do: Operation) -> None:
+        """Change a document that never leaves the device; raises as `edit`."""
+        async with self._lock:
+            if self._closed:
+                raise ClosedError("the client is closed")
+            changed = self.private.changed(name, do)
+            await self.journal.commit(self.private.writes_of(name, changed))
+            self.private.show(name, changed)
+        self._changed.add(name)
+        self.pump()
+
+    async def resolve(self, waiting: Waiting, value: Value) -> asyncio.Future[EditOutcome]:
+        """Decide a conflict by this value; raises as `edit`."""
+        check_document(value)
+        wish = Wish(waiting.channel, waiting.key, Set(value), base=waiting.conflict.version)
+        return (await self.edit([wish], decides=waiting))[0]
+
+    def discard(self, waiting: Waiting) -> None:
+        """Decide a conflict for Core's value."""
+        self.replica.decided(waiting)
+        self.pump()
+
+    # ── what goes out ────────────────────────────────────────────────────────
+
+    def view(self, name: DocumentName) -> View:
+        """The document as it is shown now.
+
+        Raises:
+            StateError: its channel is not followed.
+        """
+        return self.private.view(name) if is_private(name[0]) else self.replica.view(name)
+
+    def pump(self) -> None:
+        """Hand on what has come of the inputs."""
+        effects = self.replica.drain()
+        self.journal.put(effects.writes)
+        for place, outcome in effects.outcomes:
+            future = self._outcomes.pop(place, None)
+            if future is not None and not future.done():
+                future.set_result(outcome)
+        for waiting in effects.conflicts:
+            self._decide(waiting)
+        self._changed |= effects.changed
+        if self._changed and not self._telling and not self._closed:
+            # Once for all that comes in one turn of the loop.
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._sender.pace.wake()
+        self._loader.pace.wake()
+
+    def _tell(self) -> None:
+        self._telling = False
+        changed, self._changed = self._changed, set()
+        for observer, names in self.observers.told(changed):
+            try:
+                observer.call(names)
+            except Exception as error:
+                self.last_error = f"an observer raised {error!r}"
+
+    async def _commit(self, writes: list[Write]) -> None:
+        try:
+            await self.journal.commit(writes)
+        except BaseException:
+            self.replica.queue.abandon()
+            raise
+
+    def _loaded(self, channel: str) -> None:
+        if self.replica.agrees_now(channel) is False:
+            self._diverged(channel)
+        self.pump()
+
+    def _decide(self, waiting: Waiting) -> None:
+        resolver = self._resolvers.get(waiting.key)
+        if resolver is not None:
+            self._spawn(self._resolved(waiting, resolver))
+
+    async def _resolved(self, waiting: Waiting, resolver: Resolver) -> None:
+        conflict = waiting.conflict
+        base = None if conflict.base is UNSET else conflict.base
+        own = None if conflict.own is UNSET else conflict.own
+        current = conflict.current
+        if current is UNSET:
+            document = self.replica.channels[waiting.channel].get(waiting.key)
+            shown = None if document is None else document.value
+            current = None if shown is UNSET else shown
+        try:
+            value = resolver(waiting.key, base, current, own)
+            if inspect.isawaitable(value):
+                value = await value
+            if value is None:
+                self.discard(waiting)
+            else:
+                await self.resolve(waiting, value)
+        except Exception as error:
+            # It stays in the meta, where a person can decide it.
+            self.last_error = f"the resolver of {waiting.key} raised {error!r}"
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                self.last_error = f"the {name} failed and begins again: {error!r}"
+            await asyncio.sleep(_AGAIN_AFTER_S)

@@ -1,0 +1,81 @@
+"""Writes to the store, in order, in a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from client_sdk.state.records import Stored, Write
+from client_sdk.state.store import StateStore
+
+R = TypeVar("R")
+
+
+class Journal:
+    """The store of one client, used from its event loop.
+
+    Args:
+        store: what keeps it.
+    """
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="yabam-state")
+        self._lock = asyncio.Lock()
+        self._waiting: list[Write] = []
+        self._news = asyncio.Event()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all that was put is kept."""
+        return not self._waiting
+
+    async def open(self, subject: str) -> Stored:
+        """What is kept for the subject; raises as `StateStore.open`."""
+        return await self._run(lambda: self._store.open(subject))
+
+    def put(self, writes: Sequence[Write]) -> None:
+        """Write these soon, after all before them."""
+        if writes:
+            self._waiting += writes
+            self._news.set()
+
+    async def commit(self, writes: Sequence[Write] = ()) -> None:
+        """Return once these, and all that was put before, are kept.
+
+        Raises:
+            StateStoreError: these are not kept; what was put before is tried again.
+        """
+        # Whoever is cancelled leaves the write running: it ends as a whole, before the next one.
+        await asyncio.shield(self._commit(list(writes)))
+
+    async def run(self) -> None:
+        """Write what is put, for as long as the client lives."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self.commit()
+
+    async def close(self) -> None:
+        """Write the rest and let go of the store."""
+        try:
+            await self.commit()
+        finally:
+            await self._run(self._store.close)
+            self._thread.shutdown(wait=False)
+
+    async def _commit(self, writes: list[Write]) -> None:
+        async with self._lock:
+            before, self._waiting = self._waiting, []
+            if not before and not writes:
+                return
+            try:
+                await self._run(lambda: self._store.write([*before, *writes]))
+            except BaseException:
+                self._waiting = [*before, *self._waiting]
+                raise
+
+    async def _run(self, work: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

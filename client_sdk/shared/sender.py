@@ -1,0 +1,250 @@
+"""The tasks that bring edits to Core and large values from it, with back-off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from client_sdk.contract.state.document import Document
+from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.machine.backoff import Backoff
+from client_sdk.settings import Settings
+from client_sdk.shared.edits_api import Again, Answered, EditsApi, NotTaken, Settled
+from client_sdk.shared.journal import Journal
+from client_sdk.state.queue import Request
+from client_sdk.state.replica import Replica
+from client_sdk.state.store import subject_of
+
+
+class TokenSource(Protocol):
+    """What gives the access token."""
+
+    def __call__(self, *, new: bool = False) -> Awaitable[str]:
+        """The token; `new`: the last one was refused."""
+
+
+class Pace:
+    """When a task may try again: woken by news, held back by failures.
+
+    Args:
+        settings: the back-off's first and most.
+        uniform: a random number evenly between two.
+    """
+
+    def __init__(self, settings: Settings, uniform: Callable[[float, float], float]) -> None:
+        self._backoff = Backoff(settings, uniform)
+        self._woken = asyncio.Event()
+        self._not_before = 0.0
+        self._kept_away_until = 0.0
+        self.last_error: str | None = None
+        """Why the last try failed; None: it did not."""
+
+    def wake(self) -> None:
+        """There is something to do; a back-off goes on."""
+        self._woken.set()
+
+    def hurry(self) -> None:
+        """Core answers again: try now, unless it asked for more time."""
+        self._not_before = 0.0
+        self._woken.set()
+
+    def well(self) -> None:
+        """It worked."""
+        self._backoff.forget()
+        self._not_before, self.last_error = 0.0, None
+
+    def failed(self, detail: str, retry_after: float | None = None) -> None:
+        """It did not: try again after a while."""
+        now = asyncio.get_running_loop().time()
+        self.last_error = detail
+        self._not_before = now + self._backoff.failed(now)
+        self._kept_away_until = now + (retry_after or 0.0)
+
+    async def due(self, is_needed: Callable[[], bool]) -> None:
+        """Return once there is something to do, and it may be done."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._woken.clear()
+            if not is_needed():
+                await self._woken.wait()
+                continue
+            wait_s = max(self._not_before, self._kept_away_until) - loop.time()
+            if wait_s <= 0:
+                return
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+
+class Sender:
+    """Sends the queue's edits, one request at a time, in the name of its subject only.
+
+    Args:
+        replica: what is to be sent, and what takes the answers.
+        journal: answers are kept before Core is told that they are here.
+        api: Core.
+        token: gives the access token.
+        subject: whose edits they are.
+        pump: called after each answer.
+        pace: when to try.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        journal: Journal,
+        api: EditsApi,
+        token: TokenSource,
+        subject: str,
+        pump: Callable[[], None],
+        pace: Pace,
+    ) -> None:
+        self._replica = replica
+        self._journal = journal
+        self._api = api
+        self._token = token
+        self._subject = subject
+        self._pump = pump
+        self._refused = False
+        self.pace = pace
+
+    async def run(self) -> None:
+        """Send for as long as the client lives."""
+        while True:
+            await self.pace.due(self._is_needed)
+            await self._step()
+
+    def _is_needed(self) -> bool:
+        queue = self._replica.queue
+        return queue.question is not None or bool(queue.unanswered)
+
+    async def _step(self) -> None:
+        try:
+            token = await self._token(new=self._refused)
+        except Exception as error:
+            self.pace.failed(f"there is no token: {error}")
+            return
+        if subject_of(token) != self._subject:
+            self.pace.failed("the token is another subject's: these edits wait for their own")
+            return
+        while not self._journal.is_clean:
+            await self._journal.commit()
+        queue = self._replica.queue
+        client = queue.question
+        if client is not None:
+            self._take_settled(client, await self._api.settled(client, token))
+        elif (request := queue.request()) is not None:
+            try:
+                answer = await self._api.send(request, token)
+            except BaseException:
+                queue.failed(request)
+                raise
+            self._take(request, answer)
+        self._pump()
+
+    def _take_settled(self, client: str, answer: Settled | Again) -> None:
+        if isinstance(answer, Again):
+            self._failed(answer)
+            return
+        self._well()
+        self._replica.told(client, answer.n, answer.epoch)
+
+    def _take(self, request: Request, answer: Answered | Again | NotTaken) -> None:
+        replica = self._replica
+        if isinstance(answer, Answered):
+            if replica.answered(request, answer.outcomes):
+                self._well()
+            else:
+                self.pace.failed("Core's answer says nothing of the edits that were sent")
+        elif isinstance(answer, Again):
+            replica.queue.failed(request)
+            self._failed(answer)
+        else:
+            self._take_refusal(request, answer)
+
+    def _take_refusal(self, request: Request, answer: NotTaken) -> None:
+        # Each of these changes what is sent next; one that comes again and again backs off.
+        problem = answer.problem
+        self.pace.failed(f"{problem.title}: {problem.detail}")
+        match problem.slug:
+            case "edit-gap":
+                self._replica.queue.gap(request)
+            case "client-taken":
+                self._replica.taken(request)
+            case "edit-mismatch":
+                self._replica.mismatched(request)
+            case _:
+                self._replica.unacceptable(request, EditOutcome(0, "refused", problem=problem))
+
+    def _well(self) -> None:
+        self._refused = False
+        self.pace.well()
+
+    def _failed(self, answer: Again) -> None:
+        self._refused = answer.unauthorized
+        self.pace.failed(answer.detail, answer.retry_after)
+
+
+class Loader:
+    """Fetches the values that stand in no event.
+
+    Args:
+        replica: what is wanted, and what takes it.
+        api: Core.
+        token: gives the access token.
+        loaded: called with the channel after each.
+        pace: when to try.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        api: EditsApi,
+        token: TokenSource,
+        loaded: Callable[[str], None],
+        pace: Pace,
+    ) -> None:
+        self._replica = replica
+        self._api = api
+        self._token = token
+        self._loaded = loaded
+        self._refused = False
+        self.pace = pace
+
+    async def run(self) -> None:
+        """Fetch for as long as the client lives."""
+        while True:
+            await self.pace.due(lambda: bool(self._wanted()))
+            await self._step()
+
+    def _wanted(self) -> list[tuple[tuple[str, str], int | None]]:
+        return [
+            ((channel, key), version)
+            for channel, documents in self._replica.channels.items()
+            for key, version in documents.wanted.items()
+        ]
+
+    async def _step(self) -> None:
+        name, version = self._wanted()[0]
+        try:
+            token = await self._token(new=self._refused)
+        except Exception as error:
+            self.pace.failed(f"there is no token: {error}")
+            return
+        answer = await self._api.document(name, version, token)
+        if isinstance(answer, Again):
+            self._refused = answer.unauthorized
+            self.pace.failed(answer.detail, answer.retry_after)
+            return
+        self._refused = False
+        self.pace.well()
+        if isinstance(answer, Document):
+            self._replica.fetched(answer)
+        else:
+            self._replica.missing(name, version)
+        if self._wanted()[:1] == [(name, version)]:
+            self.pace.failed("Core's answer is not the version that was asked for")
+        self._loaded(name[0])

@@ -1,0 +1,330 @@
+"""What a program uses of the shared state: documents, batches, subscriptions, snapshots.
+
+cart = client.state("party:12/5")["cart"]
+await cart.merge({"lines": {"a7": {"name": "김밥", "quantity": 2}}})
+cart.subscribe(draw, path="/lines")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.state.edit import Conflict
+from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Operation, Patch, Set
+from client_sdk.contract.state.patch import PatchOperation
+from client_sdk.contract.state.pointer import parse_pointer
+from client_sdk.contract.state.values import Value, same
+from client_sdk.errors import ClientError
+from client_sdk.shared.edit_batch import Batch, EditHandle
+from client_sdk.shared.edits_api import HistoryPage
+from client_sdk.shared.engine import Engine
+from client_sdk.state.conflicts import EditError
+from client_sdk.state.entries import DocumentName, Wish
+from client_sdk.state.private import is_private
+from client_sdk.state.records import Waiting
+
+NewValue = Value | Callable[[Value | None], Value]
+"""A value, or a function that makes it of the one that is shown."""
+Snapshot = dict[str, dict[str, Value]]
+"""Values by channel and key."""
+
+_batch: ContextVar[Batch | None] = ContextVar("yabam_batch", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What there is to say of a document beside its value."""
+
+    loading: bool
+    """Whether a newer value is known to be there, or nothing is known yet."""
+    conflict: Conflict | None
+    """What waits for `resolve` or `discard`: base, current and own value."""
+    error: EditError | None
+    """Why the last edit was refused, until another one takes effect."""
+    left_out: int
+    """Pending edits that do not fit Core's value any more; they are sent all the same."""
+
+
+class SharedDocument:
+    """One document as this client shows it. Made by `client.state(channel)[key]`."""
+
+    def __init__(self, engine: Engine, channel: str, key: str) -> None:
+        self._engine = engine
+        self.channel = channel
+        self.key = key
+
+    @property
+    def value(self) -> Value | None:
+        """Core's value with the pending edits on top; None: there is no document. Not to be
+        changed in place."""
+        return self._engine.view(self.name).value
+
+    @property
+    def version(self) -> int:
+        """Core's version below the pending edits; 0: there is none."""
+        return self._engine.view(self.name).version
+
+    @property
+    def pending(self) -> int:
+        """How many edits Core's value does not contain yet."""
+        return self._engine.view(self.name).pending
+
+    @property
+    def meta(self) -> Meta:
+        """What else there is to say."""
+        view = self._engine.view(self.name)
+        conflict = None if view.conflict is None else view.conflict.conflict
+        return Meta(view.loading, conflict, view.error, view.left_out)
+
+    @property
+    def name(self) -> DocumentName:
+        """Its channel and key."""
+        return self.channel, self.key
+
+    async def set(self, value: NewValue, *, metadata: dict[str, Any] | None = None) -> EditHandle:
+        """Make the whole value this, or what a function makes of it.
+
+        Like all edits it is kept, and shown, when this returns.
+
+        Raises:
+            StateError: it cannot be done to what is shown, or breaks a rule.
+            StateStoreError: it cannot be kept.
+            ClosedError: the client is closed.
+        """
+        if callable(value):
+            value = value(self._staged())
+        return await self._do(Set(value), metadata)
+
+    async def merge(self, patch: Value, *, metadata: dict[str, Any] | None = None) -> EditHandle:
+        """Change what the patch names, null for what goes (RFC 7396); raises as `set`."""
+        return await self._do(Merge(patch), metadata)
+
+    async def patch(
+        self, operations: Sequence[PatchOperation], *, metadata: dict[str, Any] | None = None
+    ) -> EditHandle:
+        """Apply a JSON Patch (RFC 6902); raises as `set`."""
+        return await self._do(Patch(list(operations)), metadata)
+
+    async def add(
+        self, numbers: Mapping[str, int], *, metadata: dict[str, Any] | None = None
+    ) -> EditHandle:
+        """Add to numbers, by JSON Pointer, whatever they are by then; raises as `set`."""
+        return await self._do(Add(dict(numbers)), metadata)
+
+    async def delete(self, *, metadata: dict[str, Any] | None = None) -> EditHandle:
+        """Delete the document; raises as `set`."""
+        return await self._do(Delete(), metadata)
+
+    async def call(
+        self, name: str, arguments: Any = None, *, metadata: dict[str, Any] | None = None
+    ) -> EditHandle:
+        """Let Core run the operator's function on the newest value; raises as `set`."""
+        return await self._do(Call(name, arguments), metadata)
+
+    async def resolve(self, value: Value) -> EditHandle:
+        """Decide the conflict by this value; raises as `set`.
+
+        Raises:
+            ClientError: there is none.
+        """
+        return EditHandle(await self._engine.resolve(self._waiting(), value))
+
+    def discard(self) -> None:
+        """Decide the conflict for Core's value.
+
+        Raises:
+            ClientError: there is none.
+        """
+        self._engine.discard(self._waiting())
+
+    def subscribe(
+        self, callback: Callable[[SharedDocument], None], path: str = ""
+    ) -> Callable[[], None]:
+        """Call when the part at the JSON Pointer has changed, and only then; the answer ends it.
+
+        Without a path it is called for whatever changes: value, version, pending, meta.
+
+        Raises:
+            PointerError: the path is no JSON Pointer.
+        """
+        return self._engine.observers.add(
+            [self.name], parse_pointer(path), lambda _: callback(self)
+        )
+
+    async def history(self, after: int = 0, limit: int = 100) -> HistoryPage:
+        """The events above a version.
+
+        Raises:
+            RefusedError, UnauthorizedError, UnreachableError: Core does not give them.
+        """
+        engine = self._engine
+        return await engine.api.history(self.name, after, limit, await engine.token())
+
+    async def _do(self, do: Operation, metadata: dict[str, Any] | None) -> EditHandle:
+        engine, batch = self._engine, _batch.get()
+        if is_private(self.channel):
+            await engine.edit_private(self.name, do)
+            return EditHandle.of_private(engine.view(self.name).version)
+        wish = Wish(self.channel, self.key, do, metadata)
+        if batch is not None and batch.engine is engine:
+            return batch.stage(wish)
+        return EditHandle((await engine.edit([wish]))[0])
+
+    def _staged(self) -> Value | None:
+        batch = _batch.get()
+        if batch is not None and batch.engine is self._engine:
+            return batch.value(self.name)
+        return self.value
+
+    def _waiting(self) -> Waiting:
+        waiting = self._engine.view(self.name).conflict
+        if waiting is None:
+            raise ClientError(f"{self.key} has no conflict to decide")
+        return waiting
+
+
+class StateChannel:
+    """The documents of one channel. Made by `client.state(channel)`."""
+
+    def __init__(self, engine: Engine, channel: str) -> None:
+        self._engine = engine
+        self.channel = channel
+
+    def __getitem__(self, key: str) -> SharedDocument:
+        return SharedDocument(self._engine, self.channel, key)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the documents that Core has, sorted; of private ones, of all."""
+        if is_private(self.channel):
+            return self._engine.private.keys(self.channel)
+        return sorted(one.key for one in self._engine.replica.channels[self.channel].all)
+
+
+class SharedState:
+    """All documents of one client. It is `client.state`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __call__(self, channel: str) -> StateChannel:
+        """The documents of a channel that the client follows, of `private`, or of `session`.
+
+        Raises:
+            StateError: it is not followed, or carries no documents.
+        """
+        if not is_private(channel) and channel not in self._engine.replica.channels:
+            raise StateError(f"{channel} is no channel of documents that this client follows")
+        return StateChannel(self._engine, channel)
+
+    @property
+    def client_id(self) -> str:
+        """The id that this client's edits go out under."""
+        return self._engine.replica.queue.client
+
+    @property
+    def waiting(self) -> int:
+        """How many edits Core has not answered."""
+        return len(self._engine.replica.queue.unanswered)
+
+    @property
+    def sending_error(self) -> str | None:
+        """Why edits are not sent now, if the last try failed."""
+        return self._engine.sending_error
+
+    @property
+    def last_error(self) -> str | None:
+        """What a callback or a resolver raised last."""
+        return self._engine.last_error
+
+    def subscribe(
+        self, documents: Sequence[SharedDocument], callback: Callable[[], None]
+    ) -> Callable[[], None]:
+        """Call once for each batch that changes any of these documents; the answer ends it."""
+        names = [document.name for document in documents]
+        return self._engine.observers.add(names, (), lambda _: callback())
+
+    def batch(self, *, atomic: bool = False) -> _Batching:
+        """`async with client.state.batch(): …`: the edits in it are kept and sent together.
+
+        They are shown, and every observer is called once, when the block ends. An error that
+        leaves the block forgets them.
+
+        Args:
+            atomic: all take effect or none; within one store.
+        """
+        return _Batching(self._engine, atomic=atomic)
+
+    def export(self) -> Snapshot:
+        """The values of all documents that are followed, as they are shown."""
+        snapshot: Snapshot = {}
+        for channel, documents in self._engine.replica.channels.items():
+            pending = {e.edit.key for e in self._engine.replica.queue.entries}
+            for key in sorted({one.key for one in documents.all} | pending):
+                value = self._engine.view((channel, key)).value
+                if value is not None:
+                    snapshot.setdefault(channel, {})[key] = value
+        return snapshot
+
+    async def restore(self, snapshot: Snapshot) -> list[EditHandle]:
+        """Make the documents what the snapshot says, by edits; others stay as they are.
+
+        Raises:
+            StateError: a value breaks a rule, or a channel is not followed; nothing is edited.
+        """
+        wishes = [
+            Wish(channel, key, Set(value))
+            for channel, documents in snapshot.items()
+            for key, value in documents.items()
+            if not same(self._engine.view((channel, key)).value, value)
+        ]
+        return [EditHandle(one) for one in await self._engine.edit(wishes)] if wishes else []
+
+    async def definitions(self) -> list[dict[str, Any]]:
+        """What Core's operator has declared of each key.
+
+        Raises:
+            RefusedError, UnauthorizedError, UnreachableError: Core does not give it.
+        """
+        engine = self._engine
+        answer = await engine.api.read("/v1/definitions", {}, await engine.token())
+        definitions: list[dict[str, Any]] = answer.get("definitions", [])
+        return definitions
+
+
+def open_batch(batch: Batch) -> Callable[[], None]:
+    """Let the edits of this context be staged in the batch; the answer ends that.
+
+    Raises:
+        ClientError: another one is open.
+    """
+    if _batch.get() is not None:
+        raise ClientError("a batch is open already")
+    token = _batch.set(batch)
+    return lambda: _batch.reset(token)
+
+
+class _Batching:
+    """A batch as a context."""
+
+    def __init__(self, engine: Engine, *, atomic: bool) -> None:
+        self._batch = Batch(engine, atomic=atomic)
+
+    async def __aenter__(self) -> Self:
+        self._end = open_batch(self._batch)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+        if kind is None:
+            await self._batch.send()

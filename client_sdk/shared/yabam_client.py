@@ -1,0 +1,208 @@
+"""The asyncio client for orders and documents together."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar, Self
+
+import httpx
+
+from client_sdk.client.async_client import OrderClient
+from client_sdk.client.cursor_stores import CursorStore
+from client_sdk.client.runner import Token
+from client_sdk.contract.channel import carries_documents
+from client_sdk.contract.state.document import Document
+from client_sdk.errors import ClosedError, StateStoreError
+from client_sdk.machine.messages import CheckDocuments, DeliverDocument, Diverged
+from client_sdk.settings import Settings
+from client_sdk.shared.edits_api import EditsApi
+from client_sdk.shared.engine import Engine
+from client_sdk.shared.journal import Journal
+from client_sdk.shared.shared_state import SharedState
+from client_sdk.state.conflicts import Resolver
+from client_sdk.state.private import PrivateDocuments
+from client_sdk.state.queue import EditQueue
+from client_sdk.state.records import Stored, entry_of
+from client_sdk.state.replica import Replica
+from client_sdk.state.store import MemoryState, StateStore, subject_of
+from client_sdk.state.view import Calls
+
+
+class YabamClient(OrderClient):
+    """Follows channels of orders and of documents, on one stream.
+
+    Orders come as with `OrderClient`. Documents are at `state`; nobody need loop over `events()`
+    for them.
+
+    Args:
+        base_url: where Core is; the arguments that are not named here are those of `OrderClient`.
+        state: where edits wait and documents are remembered; in memory if nothing is said.
+        subject: whom the token names. Only needed where a function gives the token and the client
+            may be opened without a network.
+        resolvers: by key, what decides the conflicts of documents.
+        calls: by key and name, what the operator's functions will probably do, so that a `call`
+            is shown before Core has answered.
+        new_client: makes client ids.
+    """
+
+    _shows_documents: ClassVar = True
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        channels: Sequence[str],
+        *,
+        state: StateStore | None = None,
+        subject: str | None = None,
+        resolvers: Mapping[str, Resolver] | None = None,
+        calls: Mapping[str, Calls] | None = None,
+        cursors: CursorStore | None = None,
+        device: str | None = None,
+        settings: Settings | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        uniform: Callable[[float, float], float] = random.uniform,
+        clock: Callable[[], float] = time.monotonic,
+        new_client: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        super().__init__(
+            base_url,
+            token,
+            channels,
+            cursors=cursors,
+            device=device,
+            settings=settings,
+            transport=transport,
+            uniform=uniform,
+            clock=clock,
+        )
+        self._store = state or MemoryState()
+        self._subject = subject
+        self._resolvers = resolvers or {}
+        self._calls = calls or {}
+        self._new_client = new_client
+        self._engine: Engine | None = None
+        self._was_answered = False
+
+    @property
+    def state(self) -> SharedState:
+        """The documents.
+
+        Raises:
+            ClosedError: the client was never opened.
+        """
+        if self._engine is None:
+            raise ClosedError("open the client by `async with` first")
+        return SharedState(self._engine)
+
+    async def __aenter__(self) -> Self:
+        if self._engine is not None or self._http.is_closed:
+            raise ClosedError("a client can be entered once: make a new one")
+        subject = self._subject or subject_of(await self._first_token())
+        journal = Journal(self._store)
+        try:
+            stored = await journal.open(subject)
+            self._engine = self._engine_of(stored, journal, subject)
+        except BaseException:
+            await self._http.aclose()
+            raise
+        try:
+            await super().__aenter__()
+        except BaseException:
+            await self._engine.stop()
+            raise
+        self._engine.start()
+        return self
+
+    async def close(self) -> None:
+        """Close the stream and stop; edits that are not settled wait in the store."""
+        try:
+            if self._engine is not None:
+                await self._engine.stop()
+        finally:
+            await super().close()
+
+    # ── the rest ─────────────────────────────────────────────────────────────
+
+    def _engine_of(self, stored: Stored, journal: Journal, subject: str) -> Engine:
+        followed: dict[str, list[Document]] = {
+            name: [] for name in self._channels if carries_documents(name)
+        }
+        for document in stored.documents:
+            if document.channel in followed:
+                followed[document.channel].append(document)
+        replica = Replica(
+            _queue_of(stored, self._new_client),
+            followed,
+            stored.waiting,
+            self._calls,
+            self._resolvers,
+        )
+        return Engine(
+            replica,
+            PrivateDocuments(stored.private),
+            journal,
+            EditsApi(self._http),
+            self._current_token,
+            subject,
+            self._settings,
+            self._uniform,
+            self._core_time,
+            self._diverged,
+            self._resolvers,
+        )
+
+    async def _first_token(self) -> str:
+        if isinstance(self._token, str):
+            return self._token
+        made = self._token()
+        return await made if inspect.isawaitable(made) else made
+
+    async def _current_token(self, *, new: bool = False) -> str:
+        if self._driver is None:
+            raise ClosedError("the client is not open")
+        return await self._driver.current_token(new=new)
+
+    def _core_time(self) -> datetime | None:
+        return self._machine.knowledge.core_time(self._clock())
+
+    def _diverged(self, channel: str) -> None:
+        # The machine is in the middle of an input when it lets the documents be compared.
+        if self._driver is not None:
+            asyncio.get_running_loop().call_soon(self._driver.feed, Diverged(channel))
+
+    def _put_document(self, command: DeliverDocument | CheckDocuments) -> None:
+        if self._engine is not None:
+            self._engine.take(command)
+
+    def _publish_status(self) -> None:
+        super()._publish_status()
+        answered = self._machine.knowledge.certain_at is not None and not self._machine.failing
+        if answered and not self._was_answered and self._engine is not None:
+            self._engine.online()
+        self._was_answered = answered
+
+
+def _queue_of(stored: Stored, new_client: Callable[[], str]) -> EditQueue:
+    entries = [entry_of(row) for row in stored.entries]
+    counters = stored.counters
+    if counters is None:
+        if entries:
+            raise StateStoreError("the state holds edits without a client id: it is damaged")
+        return EditQueue(new_client(), new_client)
+    own = [entry.n for entry in entries if entry.client == counters.client]
+    return EditQueue(
+        counters.client,
+        new_client,
+        # An answer that came while an edit was kept may have kept the counters from before it.
+        next_n=max([counters.next_n, *(n + 1 for n in own)]),
+        next_id=max([counters.next_id, *(entry.id + 1 for entry in entries)]),
+        epoch=counters.epoch,
+        entries=entries,
+    )

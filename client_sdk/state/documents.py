@@ -1,0 +1,175 @@
+"""The documents of one channel as Core has them, and their digest. Pure.
+
+A value that stands in no event and in no snapshot is made from its diff, or is fetched; until then
+the value before it is shown, with its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from client_sdk.contract.digest import EMPTY, format_content_digest
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.state.document import Document, DocumentEvent
+from client_sdk.contract.state.patch import apply_patch
+from client_sdk.contract.state.pointer import MISSING
+from client_sdk.machine.sequencing import DocumentReset
+
+
+class Documents:
+    """One channel.
+
+    Args:
+        kept: what was known when the program ended; it is shown until Core has answered.
+    """
+
+    def __init__(self, kept: Iterable[Document] = ()) -> None:
+        self._shown = {document.key: document for document in kept}
+        self._hashes: dict[str, int] = {}
+        self._check: str | None = None
+        self.wanted: dict[str, int | None] = {}
+        """The versions to fetch, by key; None: the newest."""
+        self.synced = False
+        """Whether Core has told what there is."""
+
+    def get(self, key: str) -> Document | None:
+        """The document as it is shown; None: it is not known here."""
+        return self._shown.get(key)
+
+    def version(self, key: str) -> int:
+        """The version that is shown; 0: none."""
+        document = self._shown.get(key)
+        return 0 if document is None else document.version
+
+    @property
+    def all(self) -> list[Document]:
+        """Every document that is there."""
+        return [document for document in self._shown.values() if document.value is not None]
+
+    def apply(self, event: DocumentEvent) -> bool:
+        """Take an event; whether what is shown has changed."""
+        self._check = None
+        shown = self._shown.get(event.key)
+        if event.version <= self.version(event.key):
+            return False
+        document = Document(
+            event.channel,
+            event.key,
+            event.version,
+            event.schema,
+            event.occurred_at,
+            event.by,
+            event.data,
+        )
+        if event.data is UNSET:
+            made = self._from_diff(event, shown)
+            if made is None:
+                self.wanted[event.key] = event.version
+                return False
+            document = made
+        self._show(document)
+        return True
+
+    def replace(self, reset: DocumentReset) -> set[str]:
+        """The channel's documents are these and no others; the keys of all that there were or are.
+
+        Of a document that is gone the version stays, as it never restarts.
+        """
+        another_log = reset.reason == "epoch"
+        before = {} if another_log else self._shown
+        keys = {*self._shown, *(document.key for document in reset.documents)}
+        self._shown, self._hashes, self._check = {}, {}, None
+        self.wanted, self.synced = {}, True
+        for document in reset.documents:
+            if document.value is not UNSET:
+                self._shown[document.key] = document
+                continue
+            known = before.get(document.key)
+            if known is not None and known.version == document.version:
+                self._shown[document.key] = known
+                continue
+            self.wanted[document.key] = document.version
+            if known is not None:
+                self._shown[document.key] = known
+        for key in before.keys() - {document.key for document in reset.documents}:
+            self._shown[key] = replace(before[key], value=None)
+        return keys
+
+    def fetched(self, document: Document) -> bool:
+        """Take a version that was fetched; whether what is shown has changed."""
+        wanted = self.wanted.get(document.key)
+        if wanted is None or document.version >= wanted:
+            self.wanted.pop(document.key, None)
+        if document.value is UNSET or document.version <= self.version(document.key):
+            return False
+        self._show(document)
+        return True
+
+    def missing(self, key: str, version: int | None) -> bool:
+        """Core does not have that version; whether the newest is to be fetched instead."""
+        if key not in self.wanted or self.wanted[key] != version:
+            return False
+        if version is None:
+            del self.wanted[key]
+            return False
+        self.wanted[key] = None
+        return True
+
+    def want(self, key: str) -> bool:
+        """Ask for the newest version; whether that is new."""
+        return self.wanted.setdefault(key, None) is None
+
+    def agrees(self, content_digest: str) -> bool | None:
+        """Whether the digest is this; None: a value is missing, it is compared when it is here."""
+        self._check = None
+        if self.wanted:
+            self._check = content_digest
+            return None
+        return format_content_digest(self._digest()) == content_digest
+
+    def agrees_now(self) -> bool | None:
+        """The comparison that waited, if it can be made now."""
+        return None if self._check is None or self.wanted else self.agrees(self._check)
+
+    def _digest(self) -> int:
+        total = EMPTY
+        for key, document in self._shown.items():
+            if key not in self._hashes:
+                self._hashes[key] = document.content or EMPTY
+            total ^= self._hashes[key]
+        return total
+
+    def _from_diff(self, event: DocumentEvent, shown: Document | None) -> Document | None:
+        before = None if shown is None else shown.value
+        if (
+            event.diff is UNSET
+            or before is UNSET
+            or event.key in self.wanted
+            or event.version != self.version(event.key) + 1
+        ):
+            return None
+        try:
+            value = apply_patch(MISSING if before is None else before, event.diff)
+        except StateError:
+            return None
+        if value is not MISSING and type(value) is not dict:
+            return None
+        return Document(
+            event.channel,
+            event.key,
+            event.version,
+            event.schema,
+            event.occurred_at,
+            event.by,
+            None if value is MISSING else value,
+        )
+
+    def _show(self, document: Document) -> None:
+        self._shown[document.key] = document
+        self._hashes.pop(document.key, None)
+        wanted = self.wanted.get(document.key)
+        if document.key in self.wanted and (wanted is None or wanted <= document.version):
+            del self.wanted[document.key]

@@ -1,0 +1,44 @@
+"""What the replica shows, and what comes of its inputs. Pure values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.contract.state.values import Value
+from client_sdk.state.conflicts import EditError
+from client_sdk.state.entries import DocumentName
+from client_sdk.state.records import Waiting, Write
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A document as it is shown."""
+
+    value: Value | None
+    """With the pending edits; None: there is no document."""
+    version: int
+    """Core's version below them; 0: none."""
+    pending: int
+    """Edits that Core's value does not contain yet."""
+    loading: bool
+    """Whether a newer value is known to be there, or nothing is known yet."""
+    left_out: int
+    """Pending edits that do not fit the value; they are sent all the same."""
+    conflict: Waiting | None
+    """What waits for `resolve` or `discard`."""
+    error: EditError | None
+    """Why the last edit was refused, until another one takes effect."""
+
+
+@dataclass(slots=True)
+class Effects:
+    """What has come of the inputs since the last `drain`."""
+
+    writes: list[Write] = field(default_factory=list)
+    changed: set[DocumentName] = field(default_factory=set)
+    outcomes: list[tuple[int, EditOutcome]] = field(default_factory=list)
+    """Each with the entry's id."""
+    conflicts: list[Waiting] = field(default_factory=list)
+    renamed: bool = False
+    """Whether edits have a new client id: it must be kept before they are sent."""

@@ -1,0 +1,125 @@
+"""One edit of this client, from its making to its answer. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.limits import MAX_EDIT_BYTES
+from client_sdk.contract.state.edit import Edit, EditOutcome, OwnEdit, encode_edit
+from client_sdk.contract.state.operations import Operation
+from client_sdk.contract.state.values import Value
+
+DocumentName = tuple[str, str]
+"""A document: its channel and its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a program asks for, before it has a number."""
+
+    channel: str
+    key: str
+    do: Operation
+    metadata: dict[str, Any] | None = None
+    base: int | None = None
+    """The version it is made on; None: what is shown now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an edit was made on, and when."""
+
+    base: int | OwnEdit | None
+    schema: int | None = None
+    made_at: datetime | None = None
+    seen: dict[str, Any] | None = None
+    base_value: Value | UnsetType | None = UNSET
+
+
+@dataclass(slots=True)
+class Entry:
+    """An edit in the queue.
+
+    It leaves when it is answered and the view does not apply it any more.
+    """
+
+    id: int
+    """Its place in the queue; never used twice, and kept when the edit gets another number."""
+    client: str
+    edit: Edit
+    body: bytes
+    """The edit as it is sent: the same bytes each time."""
+    group: int = 0
+    """The atomic group that it belongs to; 0: none."""
+    outcome: EditOutcome | None = None
+    """Core's answer; None: it is awaited."""
+    at: int | None = None
+    """The version that contains it, as an event or the answer says; None: not known, or none."""
+    shown: bool = True
+    """Whether the view applies it on top of Core's value."""
+
+    @property
+    def n(self) -> int:
+        """The client's number of it."""
+        return self.edit.n
+
+    @property
+    def document(self) -> DocumentName:
+        """The document that it changes."""
+        return self.edit.channel, self.edit.key
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more is to be done about it."""
+        return self.outcome is not None and not self.shown
+
+    def rename(self, client: str, edit: Edit) -> None:
+        """Begin anew under this client and number; nobody has answered that yet."""
+        self.client, self.edit, self.body = client, edit, encode_edit(edit)
+        self.outcome, self.at, self.shown = None, None, True
+
+
+def new_entry(place: int, client: str, n: int, wish: Wish, basis: Basis, group: int) -> Entry:
+    """Make an edit.
+
+    What its client saw is left out where it would make the edit too large: then Core goes by what
+    the base has.
+
+    Raises:
+        StateError: it is too large all the same.
+    """
+    edit = Edit(
+        n=n,
+        channel=wish.channel,
+        key=wish.key,
+        do=wish.do,
+        base=basis.base,
+        schema=basis.schema,
+        made_at=basis.made_at,
+        metadata=wish.metadata,
+        seen=basis.seen,
+        base_value=basis.base_value,
+    )
+    body = encode_edit(edit)
+    if len(body) > MAX_EDIT_BYTES and edit.seen is not None:
+        edit = replace(edit, seen=None)
+        body = encode_edit(edit)
+    if len(body) > MAX_EDIT_BYTES:
+        raise StateError(f"an edit may have at most {MAX_EDIT_BYTES} bytes, this has {len(body)}")
+    return Entry(place, client, edit, body, group)
+
+
+def contained_at(outcome: EditOutcome) -> int | None:
+    """The version that contains an edit with this outcome; None: none does.
+
+    An outcome that only a newer Core knows took effect, unless there is a problem.
+    """
+    if outcome.outcome in ("refused", "put-aside") or outcome.problem is not None:
+        return None
+    return outcome.version

@@ -1,0 +1,83 @@
+"""Who is told when a part of a document has changed, and only then. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from client_sdk.contract.state.pointer import MISSING, Path, get
+from client_sdk.contract.state.values import same
+from client_sdk.state.effects import View
+from client_sdk.state.entries import DocumentName
+
+Look = Callable[[DocumentName], View]
+
+
+@dataclass(eq=False, slots=True)
+class Observer:
+    """One subscription.
+
+    With a path it is told when the value there has changed; without one when anything of the
+    document has, such as how many edits are pending.
+    """
+
+    documents: tuple[DocumentName, ...]
+    path: Path
+    call: Callable[[list[DocumentName]], None]
+    shown: dict[DocumentName, Any]
+
+
+class Observers:
+    """All subscriptions of one client.
+
+    Args:
+        look: how a document is shown now.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._observers: list[Observer] = []
+
+    def add(
+        self,
+        documents: Iterable[DocumentName],
+        path: Path,
+        call: Callable[[list[DocumentName]], None],
+    ) -> Callable[[], None]:
+        """Call `call` once for each batch that changes any of these; the answer ends that."""
+        names = tuple(documents)
+        observer = Observer(names, path, call, {name: self._part(name, path) for name in names})
+        self._observers.append(observer)
+
+        def end() -> None:
+            if observer in self._observers:
+                self._observers.remove(observer)
+
+        return end
+
+    def told(self, changed: set[DocumentName]) -> list[tuple[Observer, list[DocumentName]]]:
+        """Who is to be told of what, after these may have changed."""
+        calls = []
+        for observer in tuple(self._observers):
+            news = []
+            for name in observer.documents:
+                if name not in changed:
+                    continue
+                part = self._part(name, observer.path)
+                if not _equal(part, observer.shown[name]):
+                    observer.shown[name] = part
+                    news.append(name)
+            if news:
+                calls.append((observer, news))
+        return calls
+
+    def _part(self, name: DocumentName, path: Path) -> Any:
+        view = self._look(name)
+        return get(MISSING if view.value is None else view.value, path) if path else view
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if not isinstance(one, View) or not isinstance(other, View):
+        return same(one, other)
+    return one == other and same(one.value, other.value)

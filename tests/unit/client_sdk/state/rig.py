@@ -1,0 +1,199 @@
+"""A replica with its store and a Core, driven by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from client_sdk.contract.problem import Problem
+from client_sdk.contract.state.edit import EditOutcome, decode_outcome
+from client_sdk.contract.state.operations import (
+    Add,
+    Delete,
+    Merge,
+    Operation,
+    Patch,
+    Set,
+)
+from client_sdk.contract.state.values import Value
+from client_sdk.shared.yabam_client import _queue_of
+from client_sdk.state.effects import View
+from client_sdk.state.entries import Wish
+from client_sdk.state.queue import Request
+from client_sdk.state.records import Waiting
+from client_sdk.state.replica import Replica
+from client_sdk.state.store import MemoryState
+from client_sdk.state.view import Calls
+from tests.unit.client_sdk.state.core_model import NOW, CoreModel
+
+CHANNEL = "party:12/5"
+Answer = tuple[Request, int, dict[str, Any]]
+
+
+class Rig:
+    """One client of the model."""
+
+    def __init__(
+        self,
+        core: CoreModel,
+        name: str = "a",
+        channels: Iterable[str] = (CHANNEL,),
+        calls: Mapping[str, Calls] | None = None,
+        resolved: Iterable[str] = (),
+    ) -> None:
+        self.core, self.name, self.channels = core, name, list(channels)
+        self._calls, self._resolved = calls, tuple(resolved)
+        self.store = MemoryState()
+        self.outcomes: dict[int, EditOutcome] = {}
+        self.conflicts: list[Waiting] = []
+        self._ids = 0
+        self.seqs: dict[str, int | None] = {}
+        self.replica = self._opened()
+
+    def _new_client(self) -> str:
+        self._ids += 1
+        return f"{self.name}{self._ids}"
+
+    def _opened(self) -> Replica:
+        stored = self.store.open(self.name)
+        kept: dict[str, list[Any]] = {channel: [] for channel in self.channels}
+        for document in stored.documents:
+            kept[document.channel].append(document)
+        self.seqs = dict.fromkeys(self.channels)
+        return Replica(
+            _queue_of(stored, self._new_client), kept, stored.waiting, self._calls, self._resolved
+        )
+
+    def keep(self) -> None:
+        """Write what is to be kept; note what is told."""
+        effects = self.replica.drain()
+        self.store.write(effects.writes)
+        self.outcomes |= dict(effects.outcomes)
+        self.conflicts += effects.conflicts
+
+    def crash(self) -> None:
+        """Die, and begin from what was kept."""
+        self.replica = self._opened()
+
+    # ── edits ────────────────────────────────────────────────────────────────
+
+    def edit(self, *wishes: Wish, atomic: bool = False) -> list[int]:
+        """Make edits; their ids."""
+        while True:
+            self.store.write(self.replica.prepare(wishes, NOW, atomic=atomic))
+            ids = self.replica.accept()
+            if ids is not None:
+                self.keep()
+                return ids
+
+    def do(self, key: str, operation: Operation) -> int:
+        """Make one edit; its id."""
+        return self.edit(Wish(CHANNEL, key, operation))[0]
+
+    def set(self, key: str, value: Value) -> int:
+        return self.do(key, Set(value))
+
+    def merge(self, key: str, patch: Value) -> int:
+        return self.do(key, Merge(patch))
+
+    def patch(self, key: str, *operations: dict[str, Any]) -> int:
+        return self.do(key, Patch(list(operations)))
+
+    def add(self, key: str, **numbers: int) -> int:
+        return self.do(key, Add({f"/{name}": number for name, number in numbers.items()}))
+
+    def delete(self, key: str) -> int:
+        return self.do(key, Delete())
+
+    def ask(self) -> Answer | None:
+        """Send the next request; what Core answers is under way."""
+        self.keep()
+        request = self.replica.queue.request()
+        return None if request is None else (request, *self.core.post(request.body))
+
+    def hear(self, answer: Answer) -> None:
+        """An answer arrives."""
+        request, status, body = answer
+        if status == 200:
+            outcomes = [decode_outcome(msgspec.json.encode(one)) for one in body["outcomes"]]
+            self.replica.answered(request, outcomes)
+        else:
+            problem = msgspec.convert(body, Problem)
+            match problem.slug:
+                case "edit-gap":
+                    self.replica.queue.gap(request)
+                case "edit-mismatch":
+                    self.replica.mismatched(request)
+                case "client-taken":
+                    self.replica.taken(request)
+        self.keep()
+
+    def inquire(self) -> None:
+        """Ask how far Core is, if that is to be asked."""
+        client = self.replica.queue.question
+        if client is not None:
+            self.replica.told(client, self.core.settled(client), self.core.epoch)
+            self.keep()
+
+    def send(self) -> None:
+        """Send, and hear the answers, until nothing is left."""
+        for _ in range(1000):
+            self.inquire()
+            answer = self.ask()
+            if answer is not None:
+                self.hear(answer)
+            elif self.replica.queue.question is None:
+                return
+        raise AssertionError("the queue does not come to an end")
+
+    # ── the log ──────────────────────────────────────────────────────────────
+
+    def sync(self, channel: str = CHANNEL) -> None:
+        """Take all that is new: events, or a snapshot."""
+        if self.seqs[channel] is None:
+            self.begin(channel, "first_sync")
+        elif self.replica.queue.epoch != self.core.epoch and not self.replica.queue.asking:
+            self.begin(channel, "epoch")
+        while self.next_event(channel):
+            pass
+        self.load()
+
+    def begin(self, channel: str = CHANNEL, reason: str = "first_sync") -> None:
+        """Take a snapshot."""
+        reset = self.core.snapshot(channel, reason)
+        self.replica.take(reset, self.core.epoch)
+        self.seqs[channel] = reset.head
+        self.keep()
+
+    def next_event(self, channel: str = CHANNEL) -> bool:
+        """Take one event; False: there is none."""
+        seq = self.seqs[channel]
+        if seq is None or seq >= self.core.head(channel):
+            return False
+        self.replica.take(self.core.event(channel, seq + 1), self.core.epoch)
+        self.seqs[channel] = seq + 1
+        self.keep()
+        return True
+
+    def load(self) -> None:
+        """Fetch what is wanted."""
+        for channel, documents in self.replica.channels.items():
+            for _ in range(10):
+                for key, version in list(documents.wanted.items()):
+                    found = self.core.document(channel, key, version)
+                    if found is None:
+                        self.replica.missing((channel, key), version)
+                    else:
+                        self.replica.fetched(found)
+            assert not documents.wanted
+        self.keep()
+
+    def view(self, key: str, channel: str = CHANNEL) -> View:
+        """The document as it is shown."""
+        return self.replica.view((channel, key))
+
+    def value(self, key: str, channel: str = CHANNEL) -> Value | None:
+        """The value as it is shown."""
+        return self.view(key, channel).value
