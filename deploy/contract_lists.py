@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from textwrap import fill
 from typing import Final, get_args
 
 from client_sdk.contract.cursor import MAX_CHANNELS
@@ -104,8 +105,14 @@ def render() -> str:
     """The whole module."""
     parts = [_HEAD]
     for name, comment, items in _LISTS:
-        lines = "".join(f"  {json.dumps(item)},\n" for item in items)
-        parts.append(f"/** {comment} */\nexport const {name} = Object.freeze([\n{lines}]);\n")
+        told = fill(
+            ", ".join(map(json.dumps, items)),
+            width=100,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
+        parts.append(f"/** {comment} */\nexport const {name} = Object.freeze([\n{told},\n]);\n")
     parts += [
         f"/** {comment} */\nexport const {name} = {_number(value)};\n"
         for name, comment, value in _LIMITS

@@ -189,6 +189,16 @@ def test_the_file_that_a_promise_names_exists(path: str) -> None:
     assert (ROOT / path).is_file()
 
 
+def named_in_how_to_add() -> set[str]:
+    text = (ROOT / "docs/how-to-add.md").read_text()
+    return set(re.findall(r"`([a-z_]+/[a-z_/-]+\.[a-z]+)`", text))
+
+
+@pytest.mark.parametrize("path", sorted(named_in_how_to_add()))
+def test_a_file_that_how_to_add_names_exists(path: str) -> None:
+    assert (ROOT / path).is_file()
+
+
 def test_the_settings_page_tells_of_every_process() -> None:
     whole = {
         settings
