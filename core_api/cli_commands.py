@@ -139,7 +139,7 @@ def _database(work: Coroutine[None, None, A]) -> A:
         return asyncio.run(work)
     except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
         reason = str(error).partition("\n")[0]
-        raise CoreError(f"the database did not do it: {reason}") from error
+        raise CoreError(f"the database refused or failed: {reason}") from error
 
 
 def _migrated(work: Coroutine[None, None, None]) -> int:
@@ -164,7 +164,7 @@ def _retry_set_aside(args: argparse.Namespace) -> int:
 
 
 def _restore_check(args: argparse.Namespace) -> int:
-    """0: no sign of it, or a new epoch has begun; 1: there are signs, and `--look` was given."""
+    """Look for signs of a restore. Returns 1 if there are signs and `--look` was given, else 0."""
     settings = load(RestoreSettings)
     found = _database(look_for_restore(settings))
     for sign in found[:_SIGNS_SHOWN]:

@@ -11,10 +11,16 @@ YabamError
     ├── StaleVersionError     carries the order as it stands (stale-version)
     ├── IdempotencyMismatchError   the key was used for another request
     ├── TooManyOpenError      there is no room for more open orders (too-many-open)
+    ├── EditGapError          an edit's number leaves out some that are not settled (edit-gap)
+    ├── ClientTakenError      the client of the edits belongs to another subject (client-taken)
+    ├── EditMismatchError     an edit's number came with another content before (edit-mismatch)
+    ├── SoldOutError          the order names what the store has sold out (sold-out)
+    ├── NotTakingOrdersError  the store takes no orders now (not-taking-orders)
     ├── ConflictError         other writers came first too often (conflict)
     ├── OverloadedError       refused early; try again after `.retry_after` (overloaded)
     └── UnavailableError      Postgres cannot be reached (unavailable)
-        └── LockedError       somebody holds a lock in it for too long
+        ├── LockedError       somebody holds a lock in it for too long
+        └── UnreadableRowError     Postgres cannot give one of the rows asked for
 """
 
 from __future__ import annotations
@@ -93,8 +99,48 @@ class TooManyOpenError(CoreError):
     slug = "too-many-open"
 
 
+class EditGapError(CoreError):
+    """An edit's number leaves out some that are not settled; none of the request is."""
+
+    slug = "edit-gap"
+
+    def __init__(self, detail: str, settled: int) -> None:
+        super().__init__(detail)
+        self.settled = settled
+        """The client's last settled number."""
+
+
+class ClientTakenError(CoreError):
+    """The client of the edits belongs to another subject."""
+
+    slug = "client-taken"
+
+
+class EditMismatchError(CoreError):
+    """An edit's number came with another content before."""
+
+    slug = "edit-mismatch"
+
+
+class SoldOutError(CoreError):
+    """The order names what the store has sold out."""
+
+    slug = "sold-out"
+
+    def __init__(self, detail: str, items: list[str]) -> None:
+        super().__init__(detail)
+        self.items = items
+        """Their names."""
+
+
+class NotTakingOrdersError(CoreError):
+    """The store takes no orders now."""
+
+    slug = "not-taking-orders"
+
+
 class ConflictError(CoreError):
-    """Other writers changed the order first, as often as we tried."""
+    """Other writers changed the order or the document first, as often as we tried."""
 
     slug = "conflict"
 
@@ -133,3 +179,7 @@ class UnavailableError(CoreError):
 
 class LockedError(UnavailableError):
     """Somebody holds a lock that the statement needs; nothing is written."""
+
+
+class UnreadableRowError(UnavailableError):
+    """Postgres is there and cannot give one of the rows asked for, which is damaged."""

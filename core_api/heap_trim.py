@@ -1,4 +1,4 @@
-"""Memory that a storm took, given back to the machine when it is over."""
+"""Returns memory to the system after a storm of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EVERY_S: Final = 10.0
 
 
 async def keep_giving_back(every_s: float = _EVERY_S) -> None:
-    """Ask the C library to return what it keeps free; for ever, and it only does it in glibc.
+    """Ask the C library again and again to return its free memory; only glibc does so.
 
     Buffers of thousands of connections leave its heap full of holes. It returns memory by itself
     only from the end of the heap, where some connection or other always lives. A full collection

@@ -14,7 +14,8 @@ _EPOCH: Final = re.compile(rf"[0-7][{_CROCKFORD}]{{25}}")
 
 
 def epoch_name(unix_ms: int, entropy: bytes) -> str:
-    """26 characters of Crockford base32: 48 bits of time in ms, then 80 bits of entropy.
+    """The name of an epoch: 26 characters of Crockford base32, 48 bits of time in ms and 80 of
+    entropy.
 
     The form is that of a ULID (https://github.com/ulid/spec): text order is time order, so a reader
     of Kafka can tell the newer of two epochs.
@@ -43,7 +44,7 @@ def next_epoch(before: str, unix_ms: int, entropy: bytes) -> str:
 
 
 def has_successor(epoch: str) -> bool:
-    """Whether it is the name of an epoch, and `next_epoch` makes a later one of it."""
+    """Whether it is the name of an epoch for which `next_epoch` can make a later one."""
     return _EPOCH.fullmatch(epoch) is not None and epoch[:10] < LAST_EPOCH_TIME
 
 

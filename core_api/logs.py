@@ -1,4 +1,4 @@
-"""What must not stand in Core's logs."""
+"""Keeps personal data out of Core's logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Core's processes are put together: the only module that knows all the parts."""
+"""Wires Core's processes: the only module that knows all the parts."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from typing import Final
 from uuid import UUID
 
 import structlog
 
 from core_api.access.tokens import TokenKeys
-from core_api.api.handlers import ApiLimits, CoreApi
+from core_api.api.gate import ApiLimits, Gate
+from core_api.api.handlers import CoreApi
 from core_api.api.routes import core_app
+from core_api.api.state_handlers import StateApi
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
+from core_api.documents.definitions import GROUP
+from core_api.documents.definitions import load as load_definitions
+from core_api.edits.service import EditService
 from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
 from core_api.http.server import CoreHttpServer, warn_of_few_files
 from core_api.ids import order_id
 from core_api.ingest.main import run_ingest
 from core_api.metrics import CoreMetrics
+from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
@@ -39,6 +46,7 @@ from core_api.relay.main import run_relay
 from core_api.retention.statements import trim_keys
 from core_api.retention.upkeep import announce, keep_trimming, keep_trimming_log
 from core_api.settings import CoreSettings, IngestSettings, RelaySettings
+from core_api.store_rules.rules import is_obeyed
 from core_api.sync.content_digests import ContentFiller
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
@@ -113,7 +121,23 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lanes,
         settings.open_limits,
     )
-    metrics.watch_locks(lambda: orders.aside)
+    edits = EditService(
+        writing,
+        load_definitions(entry_points(group=GROUP), settings.definitions),
+        settings.partitions,
+        _announcer(tail, hints),
+        is_obeyed,
+        lanes,
+    )
+    metrics.watch_locks(lambda: orders.aside + edits.aside)
+    gate = Gate(
+        tokens,
+        ApiLimits(
+            commands,
+            RateLimit(settings.rate_per_s, settings.rate_burst, time.monotonic),
+            settings.deadline_s,
+        ),
+    )
     pages = Pages(read_files(), content_policy(settings.stream_urls))
     api = CoreApi(
         orders,
@@ -134,25 +158,25 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             LargeAnswers(time.monotonic),
         ),
         devices,
-        tokens,
+        gate,
         metrics,
-        ApiLimits(
-            commands,
-            RateLimit(settings.rate_per_s, settings.rate_burst, time.monotonic),
-            settings.deadline_s,
-        ),
         lambda: _check_ready(pool, tail, supervisor),
         OpsStream(sampler, tokens.verify, random.uniform).stream,
     )
     server = CoreHttpServer(
-        core_app(api, settings.cors_origins, pages.routes()),
+        core_app(
+            api,
+            StateApi(edits, OrderHistory(pool), pool, gate),
+            settings.cors_origins,
+            pages.routes(),
+        ),
         settings.drain_s,
         lambda: _stop(tail, sampler),
         settings.request_timeout_s,
     )
     warn_of_few_files(settings.max_waiting)
-    # Without the tail, waiting syncs are deaf. All else may fail and be made good later; a Core
-    # that left for it would leave its clients to others that fail at the same.
+    # Without the tail, waiting syncs hear nothing. All other tasks may fail and catch up later: a
+    # Core that stopped for them would send its clients to others with the same failure.
     supervisor.start("tail", tail.run)
     for name, work in {
         "announce": lambda: announce(pool),
@@ -244,7 +268,8 @@ def stop_signal() -> asyncio.Event:
 async def _open_pools(
     database_url: str, size: int, command_timeout_s: float, name: str
 ) -> tuple[Pool, Pool, int]:
-    """The connections that read, those that write, and how many of these are for what is locked."""
+    """Open the connections that read and those that write. Returns both, and how many of the latter
+    may wait for locks."""
     reading, writing = shares(size)
     return (
         await open_pool(database_url, size=reading, command_timeout_s=command_timeout_s, name=name),

@@ -1,4 +1,4 @@
-"""What Core counts, in Prometheus's terms."""
+"""Core's metrics, for Prometheus."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class CoreMetrics:
         self.registry.register(_Refusals(bounds))
 
     def reset_given(self, reason: str) -> None:
-        """A client was given a snapshot, for this reason."""
+        """Count a client that was given a snapshot, for this reason."""
         self.resets.labels(reason).inc()
 
     def devices_seen(self, modes: Mapping[str, int]) -> None:
@@ -110,7 +110,7 @@ class CoreMetrics:
             self.devices.labels(mode).set(modes.get(mode, 0))
 
     def diverged(self, channels: int) -> None:
-        """A client reports that its orders of so many channels had another digest."""
+        """Count the channels whose orders had another digest at a client."""
         self.divergences.inc(channels)
 
     def watch_locks(self, aside: Callable[[], int]) -> None:
@@ -118,15 +118,15 @@ class CoreMetrics:
         self._aside.set_function(aside)
 
     def task_runs(self, name: str) -> None:
-        """There is a background task of this name."""
+        """Register a background task of this name."""
         self.task_restarts.labels(name)
 
     def task_restarted(self, name: str) -> None:
-        """The background task failed, and will be started again."""
+        """Count that the background task failed and will be started again."""
         self.task_restarts.labels(name).inc()
 
     def refused(self, slug: str) -> None:
-        """A request was answered with this problem."""
+        """Count a request that was answered with this problem."""
         self.problems.labels(slug).inc()
 
     def exposition(self) -> bytes:

@@ -1,7 +1,7 @@
-"""How much Core takes on: bounds, fair shares, and the pace it gives to polling clients. Pure.
+"""Overload protection: bounds, fair shares, and the pace of polling clients. Pure.
 
-What cannot be served soon is refused early and cheaply, with a time to come back (RFC 9110,
-10.2.3). Each kind of work has a bound of its own, so that a storm of one never starves the others.
+What cannot be served soon is refused early and cheaply, with a Retry-After (RFC 9110, 10.2.3). Each
+kind of work has a bound of its own, so that a storm of one never starves the others.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Bound:
         self.refused = 0
 
     def enter(self) -> None:
-        """Count a request in; `leave` must follow.
+        """Count a request as under way; `leave` must follow.
 
         Raises:
             OverloadedError: the bound is reached.
@@ -54,12 +54,12 @@ class Bound:
         self.under_way += 1
 
     def leave(self) -> None:
-        """Count a request out."""
+        """Count a request as finished."""
         self.under_way -= 1
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Count a request in for as long as the block runs.
+        """Count a request as under way for as long as the block runs.
 
         Raises:
             OverloadedError: the bound is reached.
@@ -86,8 +86,8 @@ def poll_after_ms(usual_ms: int, share: float) -> int:
 class PollingPace:
     """The pace of polling clients, by how much of the bound was taken of late.
 
-    A storm fills the bound for a moment, and every client is answered in that moment: were it told
-    to wait ten times as long for that, all would be deaf long after the storm has passed.
+    A storm fills the bound for a moment, and every client is answered in that moment. If all were
+    told then to wait ten times as long, they would hear nothing long after the storm has passed.
 
     Args:
         usual_ms: how long a client waits while it is calm.
@@ -102,7 +102,7 @@ class PollingPace:
         self._since = now()
 
     def see(self, share: float) -> None:
-        """From this moment on, `share` of the bound is taken."""
+        """Note that from now on this `share` of the bound is taken."""
         now = self._now()
         weight = 1 - math.exp((self._since - now) / _REMEMBERED_S)
         self._level += (self._share - self._level) * weight
@@ -137,7 +137,7 @@ class RateLimit:
         """Count one request of the subject.
 
         Raises:
-            RateLimitedError: its bucket is empty; it says when there is something in it again.
+            RateLimitedError: its bucket is empty; the error says when to try again.
         """
         now = self._now()
         slot = self._slot_of(subject, now)
@@ -147,7 +147,7 @@ class RateLimit:
         self._since[slot] = now
         if not allowed:
             raise RateLimitedError(
-                f"{subject[:80]} asks more often than {self._per_s:g} times a second: slow down",
+                f"{subject[:80]} sends more than {self._per_s:g} requests a second: slow down",
                 (1.0 - level) / self._per_s,
             )
 
@@ -161,7 +161,7 @@ class RateLimit:
             self._levels.append(self._burst)
             self._since.append(now)
         else:
-            # The one that has been quiet for longest is full again by now, or nearly.
+            # The bucket that was not used for longest is full again by now, or nearly.
             _, slot = self._slots.popitem(last=False)
             self._levels[slot], self._since[slot] = self._burst, now
         self._slots[subject] = slot

@@ -1,4 +1,4 @@
-"""Errors as answers: every refusal becomes problem+json (RFC 9457), and nothing else leaks out."""
+"""Errors as answers: every refusal becomes problem+json (RFC 9457), without internal details."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from client_sdk.contract.text import number_of
 from core_api.errors import (
     BadRequestError,
     CoreError,
+    EditGapError,
     ImpossibleTransitionError,
     OverloadedError,
     RateLimitedError,
+    SoldOutError,
     StaleVersionError,
     UnavailableError,
 )
@@ -36,13 +38,17 @@ _DETAIL_OF_STATUS: Final = {
 
 
 def of_core_error(error: CoreError) -> Problem:
-    """What Core refuses, as a problem."""
+    """The problem that answers an error of Core."""
     order = retry_after = None
+    settled = error.settled if isinstance(error, EditGapError) else None
+    items = error.items if isinstance(error, SoldOutError) else None
     if isinstance(error, StaleVersionError | ImpossibleTransitionError):
         order = msgspec.json.encode(error.order)
     if isinstance(error, OverloadedError | RateLimitedError | UnavailableError):
         retry_after = error.retry_after
-    return problem(error.slug, str(error), order=order, retry_after=retry_after)
+    return problem(
+        error.slug, str(error), order=order, retry_after=retry_after, settled=settled, items=items
+    )
 
 
 async def on_core_error(_request: Request, error: Exception) -> Response:
@@ -88,7 +94,7 @@ async def read_request_body(request: Request, most: int = MAX_BODY_BYTES) -> byt
             if len(body) > most:
                 raise _too_large(most)
     except ClientDisconnect as error:
-        # Nobody reads the answer; but it is no failure of ours, and so none for the log.
+        # Nobody reads the answer, but it is no failure of ours and must not be logged as one.
         raise BadRequestError("the request ended before its body did") from error
     return bytes(body)
 

@@ -107,6 +107,11 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         "http://127.0.0.1:8001/v1/stream", description="Where clients find the event servers"
     )
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    definitions: list[str] = Field(
+        ["demonstration"],
+        description="Which definitions of documents hold: names of entry points in the group "
+        "`yabam.definitions`, as JSON",
+    )
     stream_nodes: dict[str, list[int]] = Field(
         {},
         description="Where event servers share out the partitions: the stream URL of each with the "
@@ -151,7 +156,7 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         5000, ge=1, description="Requests that one token's subject may send at once"
     )
     deadline_s: float = Field(
-        15.0, gt=0, le=300, description="A request that is not done by then gets 503"
+        15.0, gt=0, le=300, description="A request without a result by then gets 503"
     )
     request_timeout_s: float = Field(
         10.0,
@@ -223,7 +228,7 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         return list(self.stream_nodes) or [self.stream_url]
 
     def stream_url_for(self) -> Callable[[Iterable[Channel]], str | None]:
-        """What finds the event server for channels."""
+        """The function that finds the event server for channels."""
         if self.stream_nodes:
             return StreamNodes(self.stream_nodes, self.partitions, choice).url_for
         return lambda _channels: self.stream_url
@@ -261,11 +266,11 @@ class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
         180.0,
         ge=1,
         le=86_400,
-        description="An order that no owner's device has for so long is told of; devices report "
+        description="An order that no owner's device has for so long is reported; devices report "
         "at each sync, so less than the longest life of a stream makes false alarms",
     )
     unaccepted_after_s: float = Field(
-        300.0, ge=1, le=86_400, description="An order that is only `placed` for so long is told of"
+        300.0, ge=1, le=86_400, description="An order that is only `placed` for so long is reported"
     )
     reach_every_s: float = Field(
         5.0, ge=0.1, le=3600, description="How often to look for orders that reach nobody"

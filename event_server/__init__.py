@@ -1,5 +1,5 @@
 """The event server: Kafka in, SSE out, no database.
 
-source (Kafka) → intake → hub (rings, subscribers) → a push path (asgi) → the client; beside it
-`stream` decides who may follow what, and `streams` keeps the open streams' heartbeats and ends.
+`kafka` reads records into the rings and the hub (`replay`), which writes to the subscribers of a
+push path (`push`). Beside it `streams` decides who may follow what, and ends streams.
 """

@@ -2,7 +2,7 @@
 
 YabamError
 └── EventServerError
-    ├── RefusedError          a request is answered with a problem; `.slug` names it
+    ├── StreamRefusedError    a request is answered with a problem; `.slug` names it
     └── SourceError           Kafka, as one reading session sees it; the next session starts anew
         ├── SourceLostError   the brokers do not answer: nothing is known to be missing
         └── LogReplacedError  records were removed or the log was replaced: some may be missing
@@ -37,7 +37,7 @@ class StreamRefusedError(EventServerError):
 
 
 class SourceError(EventServerError):
-    """A reading session is over; what follows it begins with a fresh warm-up."""
+    """A reading session has ended; the next one begins with a new warm-up."""
 
 
 class SourceLostError(SourceError):

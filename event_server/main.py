@@ -1,4 +1,4 @@
-"""Where the event server is put together: the only module that knows all the parts."""
+"""Wires the event server: the only module that knows all the parts."""
 
 from __future__ import annotations
 
@@ -231,8 +231,8 @@ async def _keep_turning(streams: Streams) -> None:
 
 
 def collect_rarely() -> None:
-    """The rings are many small objects without cycles, which the collector would walk again and
-    again: it took a quarter of the time of a busy topic."""
+    """Make garbage collection rare: the rings are many small objects without cycles, and collecting
+    them took a quarter of the time of a busy topic."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -1,4 +1,4 @@
-"""What the event server counts, read from its parts when Prometheus asks."""
+"""The event server's metrics, read from its parts when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class EventMetrics(Collector):
         self._sessions = sessions
 
     def task_restarted(self, task: str) -> None:
-        """A background task has ended and is started again."""
+        """Count that a background task has ended and is started again."""
         self.restarts[task] += 1
 
     def exposition(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Refusals as answers: everything becomes problem+json (RFC 9457), and nothing else leaks out."""
+"""Errors as answers: every refusal becomes problem+json (RFC 9457), without internal details."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from server_common.problem_answers import respond
 log = structlog.get_logger()
 
 EXPOSED_HEADERS: Final = "retry-after"
-"""What a page of another origin may read of an answer, beside what CORS always lets it."""
+"""The headers that a page of another origin may read, beside those that CORS always permits."""
 STREAM_HEADERS: Final = (
     ("cache-control", "no-store"),
     ("content-type", "text/event-stream; charset=utf-8"),

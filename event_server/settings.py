@@ -108,7 +108,7 @@ class EventSettings(BaseSettings):
         ge=2,
         le=300,
         description="Watermark lag above which streams are ended and new ones refused; the relay "
-        "marks once a second",
+        "writes a watermark every second",
     )
     events_max_streams: int = Field(
         20_000, ge=1, description="How many streams may be open at once; beyond it they get 503"
@@ -129,7 +129,7 @@ class EventSettings(BaseSettings):
         5.0,
         gt=0,
         le=300,
-        description="How long a stream's last words may take before its connection is cut",
+        description="How long a stream's last event may take to leave before its connection is cut",
     )
     events_drain_s: float = Field(
         10.0, ge=0, le=600, description="After SIGTERM: over how long the streams are ended"

@@ -1,4 +1,4 @@
-"""Several event servers on one port: a parent that starts them, and starts anew one that died.
+"""Several event servers on one port: a parent starts them, and restarts one that died.
 
 The kernel shares connections out among the sockets that listen on the port (SO_REUSEPORT); each
 worker reads Kafka by itself and knows nothing of the others. A worker notices its parent's death by
@@ -23,7 +23,7 @@ from server_common.sockets import bind
 log = structlog.get_logger()
 
 SETTINGS_ERROR: Final = 2
-"""The exit status of a worker that another start would not help."""
+"""The exit status of a worker with wrong settings, which a restart would not help."""
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 10.0
 _WELL_AFTER_S: Final = 30.0
@@ -59,7 +59,8 @@ class Workers:
         self._stopping = asyncio.Event()
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._has_worked = False
-        """Whether a worker has ever run well: then the settings were right, and may be again."""
+        """Whether a worker has ever run well: the settings were right then, so retrying makes
+        sense."""
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT, or until a worker says that its settings are wrong

@@ -1,4 +1,4 @@
-"""What both servers raise alike."""
+"""The errors that both servers raise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from client_sdk.contract.errors import YabamError
 
 
 class SettingsError(YabamError):
-    """A setting is missing or wrong, or the world does not fit it; the process does not start.
+    """A setting is missing, wrong or at odds with the environment; the process does not start.
 
     The text names the variable, the value and the reason.
     """

@@ -71,7 +71,7 @@ class WatermarkRecord(Struct, frozen=True):
 
 
 class OmittedRecord(Struct, frozen=True):
-    """Stands in the place of an order event that is committed and cannot be published."""
+    """Takes the place of an order event that is committed and cannot be published."""
 
     epoch: str
     ids: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What RFC 9112 has a server refuse in the head of a request that its parser lets pass. Pure."""
+"""The rules of RFC 9112 for the head of a request that our HTTP parser does not check. Pure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How the limits must fit each other: a limit that lies above the next one behind it lets something
-in that can never come out. Pure.
+"""How the limits must fit each other: a limit above the next one on the way lets in what can never
+come out. Pure.
 
 Each server puts its settings into the table when it starts, and stops if there is a contradiction.
 """

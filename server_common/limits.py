@@ -1,4 +1,4 @@
-"""Every size from the door to the screen, as one table. Pure.
+"""Every size from the request to the screen, as one table. Pure.
 
 `docs/settings.md` is made from `TABLE`. Each server puts its own settings into the table when it
 starts (`server_common/limit_check.py`).
@@ -16,12 +16,17 @@ from client_sdk.contract.limits import (
     LONGEST_CHANNEL,
     LONGEST_CURSOR_BYTES_EACH,
     LONGEST_JSON_BYTES_EACH,
+    MAX_EDIT_BYTES,
+    MAX_EDITS,
+    MAX_EDITS_BODY_BYTES,
     MAX_EVENT_LINE_BYTES,
     MAX_ORDER_BYTES,
+    MAX_SHOWN_VALUE_BYTES,
     MAX_SUBJECT_CHARS,
     MAX_SYNC_BODY_BYTES,
     MAX_SYNC_BYTES,
     MAX_TICKET_CHARS,
+    MAX_VALUE_BYTES,
     REASON_BYTES,
 )
 from client_sdk.contract.sse import MAX_EVENT_BYTES
@@ -57,6 +62,10 @@ LARGE_ANSWERS_AT_ONCE: Final = 4
 LARGE_ANSWERS_WAITING: Final = 8
 LARGE_ANSWER_BYTES_PER_S: Final = 8 * MIB
 LARGE_ANSWER_BURST_BYTES: Final = 128 * MIB
+
+HISTORY_ENTRIES: Final = 100
+CHANNEL_DOCUMENTS: Final = 200
+CHANNEL_DOCUMENT_BYTES: Final = 512 * KIB
 
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
@@ -137,6 +146,20 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit(
         "open orders of a store in bytes", OPEN_STORE_BYTES, "bytes", "Core, ingest",
         "409 `too-many-open`", "open_store_bytes",
+    ),
+    Limit("edit", MAX_EDIT_BYTES, "bytes", "Core, SDK", "`refused`, only that edit"),
+    Limit("edits in a request", MAX_EDITS, "count", "Core, SDK", "422 `invalid`"),
+    Limit("edits body", MAX_EDITS_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
+    Limit("document", MAX_VALUE_BYTES, "bytes", "Core, SDK", "`refused`, only that edit"),
+    Limit(
+        "value in an event or a snapshot", MAX_SHOWN_VALUE_BYTES, "bytes", "Core",
+        "it is left out: the client fetches it",
+    ),
+    Limit("entries of a history", HISTORY_ENTRIES, "count", "Core", "`has_more`"),
+    Limit("documents of a channel", CHANNEL_DOCUMENTS, "count", "Core", "`too-many-documents`"),
+    Limit(
+        "documents of a channel in bytes", CHANNEL_DOCUMENT_BYTES, "bytes", "Core",
+        "`too-many-documents`",
     ),
     # What goes through Kafka to the event servers, and from them to clients.
     Limit("largest event", EVENT_LINE, "bytes", "follows from `order`", "cannot be"),

@@ -1,4 +1,4 @@
-"""Problems as answers: problem+json (RFC 9457), and nothing else leaks out."""
+"""Problems as answers: problem+json (RFC 9457), without internal details."""
 
 from __future__ import annotations
 

@@ -50,6 +50,6 @@ def _told(item: dict[str, object]) -> str:
     variable = f"YABAM_{'.'.join(path).upper()}"
     if item["type"] == "missing":
         return f"{variable} is not set"
-    # A secret never stands in a message.
+    # A secret must never appear in a message.
     shown = "(hidden)" if path[0].endswith(_SECRET) else repr(item["input"])[:80]
     return f"{variable}={shown}: {reason}"

@@ -1,4 +1,4 @@
-"""What a server asks of the system before it serves: a port, and enough open files."""
+"""What a server needs from the system before it serves: a port, and enough open files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Background tasks that never end unnoticed.
+"""Background tasks: one that ends is noticed and started again.
 
 A task that fails, or returns although it should go on for ever, is logged, counted and started
 again after a pause that grows from failure to failure. While a task has not been running well for

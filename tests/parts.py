@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import tempfile
 import uuid
@@ -51,3 +52,8 @@ async def make_database(server: EmbeddedPostgres) -> str:
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
     return server.url.rpartition("/")[0] + f"/{name}"
+
+
+def engine_url(database_url: str) -> str:
+    """The URL in the form that SQLAlchemy wants for asyncpg."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", database_url)

@@ -45,7 +45,7 @@ FetchSync = Callable[[Mapping[str, int | None], str | None], Awaitable[SyncRespo
 
 
 class BufferedClient:
-    """Runs a buffered start, then goes on handing over what the transport pushes.
+    """Runs a buffered start, then delivers what the transport pushes.
 
     Args:
         transport: what pushes.
@@ -53,7 +53,7 @@ class BufferedClient:
         channels: what to follow, each from the seq given, or None to start anew.
         epoch: the epoch of those seqs.
         settings: the start's numbers.
-        warn: called with what somebody should know.
+        warn: called with warnings for a person.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class BufferedClient:
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> StartResult:
-        """Run the start; its result, whether it succeeded or not.
+        """Run the start. Returns its result, whether it succeeded or not.
 
-        After `machine.reset()` it may be run again: what is left of the last run says nothing any
-        more, and changes that nobody took come again.
+        After `machine.reset()` it may be run again: what is left of the last run is ignored, and
+        changes that were not taken come again.
 
         Raises:
             BufferedStartError: it has begun already.

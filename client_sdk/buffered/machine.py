@@ -37,7 +37,7 @@ from client_sdk.machine.sequencing import Change, Positions, Reset, Verdict, cha
 
 _NEVER: Final = float("inf")
 MAX_FETCHES: Final = 10
-"""After so many syncs in a row that did not close the gap it gives up."""
+"""How many syncs in a row may fail to close the gap before it gives up."""
 
 
 class BufferedStart:
@@ -61,7 +61,7 @@ class BufferedStart:
         self.reset()
 
     def reset(self) -> None:
-        """Back to IDLE, from where it was begun; observers stay."""
+        """Go back to IDLE and the initial positions; observers stay."""
         channels, self.epoch = self._given
         self.state = StartState.IDLE
         self.positions = Positions(channels)
@@ -76,17 +76,17 @@ class BufferedStart:
         self._orders = self._processed = self._duplicates = 0
 
     def reconfigure(self, settings: BufferedSettings) -> None:
-        """Take other numbers.
+        """Use other settings.
 
         Raises:
-            BufferedStartError: it is under way.
+            BufferedStartError: a start is under way.
         """
         if self.state not in (StartState.IDLE, StartState.READY, StartState.ERROR):
             raise BufferedStartError("reconfigure it before it begins, or after it is done")
         self.settings = settings
 
     def observe(self, observer: Callable[[StartState], None]) -> Callable[[], None]:
-        """Call `observer` with each new state; the answer ends that."""
+        """Call `observer` with each new state; the returned function ends that."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
@@ -175,7 +175,7 @@ class BufferedStart:
         return self._fail(f"{self.state.value} took too long", now)
 
     def handled(self, count: int, now: float) -> list[StartCommand]:
-        """The consumer is done with so many changes."""
+        """Note that the consumer has handled so many changes."""
         self._pending = max(0, self._pending - count)
         if not self._behind or self._pending > self.settings.max_pending // 2:
             return []
@@ -199,7 +199,7 @@ class BufferedStart:
 
     @staticmethod
     def _goes_on(known: Mapping[str, int], commands: Sequence[StartCommand]) -> bool:
-        """Whether an answer brought more than the beginning anew of what was known already."""
+        """Whether an answer brought more than a reset to what was known already."""
         changes = [command.change for command in commands if isinstance(command, Hand)]
         return any(not isinstance(c, Reset) or c.channel not in known for c in changes)
 

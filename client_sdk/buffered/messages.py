@@ -1,4 +1,4 @@
-"""What goes around a buffered start: its states, numbers, result and commands. Pure values."""
+"""The values of a buffered start: its states, settings, result and commands. Pure."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class Warn:
-    """Something that somebody should know."""
+    """A warning for a person."""
 
     text: str
 

@@ -50,10 +50,10 @@ Handler = Callable[[Change], Awaitable[None] | None]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a handler that raises is tried, and how long between (seconds, doubling).
+    """How often a failing handler is retried; the delay doubles each time (seconds).
 
     Raises:
-        ValueError: it would never try.
+        ValueError: there would be no attempt at all.
     """
 
     attempts: int = 3
@@ -64,7 +64,7 @@ class RetryPolicy:
             raise ValueError("attempts must be at least 1")
 
     def delay(self, failed: int) -> float | None:
-        """How long to wait after so many failed attempts; None: give up."""
+        """The delay in seconds after so many failed attempts; None: no attempt is left."""
         return None if failed >= self.attempts else self.first_delay * 2 ** (failed - 1)
 
 
@@ -132,17 +132,17 @@ class OrderClient:
         self._status_changed = asyncio.Event()
         self._shown: tuple[Mode, State] = ("starting", self._machine.state)
         self.orders = OrderBook()
-        """The open orders, as of the change in hand."""
+        """The open orders, as of the current change."""
         self._handover = Handover(self.orders, {}, "")
 
     @property
     def status(self) -> Status:
-        """How the client stands right now."""
+        """The current status of the client."""
         return status_of(self._machine, self._shown[0], self._clock())
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The cursor that includes the change in hand: keep it in your transaction."""
+        """The cursor that includes the current change: keep it in your transaction."""
         return self._handover.checkpoint
 
     async def __aenter__(self) -> Self:
@@ -185,7 +185,7 @@ class OrderClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the stream and stop; what was not acknowledged stays so."""
+        """Close the stream and stop; changes that are not acknowledged stay unacknowledged."""
         try:
             if self._driver is not None:
                 if self._finished is None:
@@ -197,8 +197,8 @@ class OrderClient:
     async def events(self) -> AsyncGenerator[Change, None]:
         """Every event once and in order, and a `Reset` where a channel starts anew.
 
-        Ends when the client is closed. Whoever leaves the loop gets the change that was in hand
-        once more from the next one.
+        Ends when the client is closed. After a loop that was left early, the next loop gets the
+        unacknowledged change again.
 
         Raises:
             UnauthorizedError, RefusedError, ClientError: the client failed; it says why.
@@ -221,7 +221,7 @@ class OrderClient:
                 await self._call(handler, change, policy)
 
     async def statuses(self) -> AsyncGenerator[Status, None]:
-        """The status now, and again each time its mode or state has changed: the newest one."""
+        """Yield the current status, then the newest one after each change of mode or state."""
         status: Status | None = None
         while (status := await self._next_status(status)) is not None:
             yield status
@@ -283,7 +283,7 @@ class OrderClient:
                     self._driver.feed(diverged)
 
     async def _save(self) -> None:
-        # Asked again after a cancellation or an error, it saves the same once more.
+        # Called again after a cancellation or an error, it saves the same checkpoint again.
         if self._handover.unsaved:
             await self._cursors.save(self._handover.checkpoint)
             acknowledged = self._handover.saved()
@@ -322,8 +322,8 @@ class OrderClient:
         return DeviceReport(self._device or "", fed, self._machine.pending, self._machine.diverged)
 
     def _publish_status(self) -> None:
-        # After each input: no more is looked at than may wake somebody. The cursor of many channels
-        # is written only for who reads the status.
+        # This runs after each input, so it compares only what a waiter asks for: the whole status
+        # would format the cursor of every channel.
         before = self._shown
         self._shown = (mode_of(self._machine, before[0]), self._machine.state)
         if self._shown != before:

@@ -58,16 +58,16 @@ class BlockingOrderClient:
             transport=transport,
         )
         self.orders: OrderBook = self._client.orders
-        """The open orders, as of the change in hand."""
+        """The open orders, as of the current change."""
 
     @property
     def status(self) -> Status:
-        """How the client stands right now."""
+        """The current status of the client."""
         return self._client.status
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The cursor that includes the change in hand."""
+        """The cursor that includes the current change."""
         return self._client.checkpoint
 
     def __enter__(self) -> Self:
@@ -118,7 +118,7 @@ class BlockingOrderClient:
             self._handle(handler, change, policy)
 
     def statuses(self) -> Iterator[Status]:
-        """The status now, and again each time its mode or state has changed: the newest one."""
+        """Yield the current status, then the newest one after each change of mode or state."""
         status: Status | None = None
         while True:
             try:
@@ -158,7 +158,7 @@ class BlockingOrderClient:
 
 
 class LoopThread:
-    """An event loop in a thread; a call after its end, or cut off by it, raises ClosedError."""
+    """An event loop in a thread; calls after its end, or interrupted by it, raise ClosedError."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -181,7 +181,7 @@ class LoopThread:
             self._thread.start()
 
     def call(self, work: Coroutine[Any, Any, R]) -> R:
-        """Run `work` on the loop and wait for it; leaving the wait cancels it."""
+        """Run `work` on the loop and return its result; an exception while waiting cancels it."""
         with self._lock:
             if self._loop is None:
                 work.close()
@@ -196,7 +196,7 @@ class LoopThread:
             raise
 
     def stop(self) -> None:
-        """End the loop and the thread; what still runs is cancelled."""
+        """Stop the loop and the thread; work that still runs is cancelled."""
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None and self._thread is not None:

@@ -1,4 +1,4 @@
-"""Where a client keeps what it has applied, so that a restart goes on exactly after it.
+"""Where a client keeps what it has applied, so that a restart continues exactly after it.
 
 A checkpoint is saved after the change that it includes was handled, never before. To make effect
 and cursor one transaction (exactly once), write a store of your own: keep `client.checkpoint` in
@@ -42,7 +42,7 @@ class CursorStore(Protocol):
         """
 
     async def save(self, checkpoint: Checkpoint) -> None:
-        """Keep the checkpoint; it is safe once this returns.
+        """Keep the checkpoint; it is durable once this returns.
 
         Raises:
             CursorStoreError: it could not be kept.
@@ -187,10 +187,10 @@ class SqliteCursors:
 
 
 class _Latest:
-    """Runs writes in threads, one at a time; a write that a newer one has overtaken is left out.
+    """Runs writes in threads, one at a time, and skips a write that a newer one has overtaken.
 
-    Whoever cancels a save leaves its thread running: it must not write its older checkpoint over
-    the next one.
+    A cancelled save leaves its thread running: it must not write its older checkpoint over the next
+    one.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""What lies between machine and consumer: deliveries in order, the book, the cursor. Pure.
+"""Between machine and consumer: deliveries in order, the order book, the cursor. Pure.
 
-One change at a time is in the consumer's hand. It stays there until the consumer is done with it:
-whoever asks before that is given the same one again, so leaving a loop skips nothing. The cursor
-that includes it is saved after that, and only then is it let go.
+One change at a time is current. It stays current until the consumer has acknowledged it: asking
+before that returns the same change again, so leaving a loop skips nothing. The cursor that includes
+the change is saved after that, and only then the next change follows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Handover:
     """The consumer's side of one client.
 
     Args:
-        orders: the book, kept as of the change in hand.
+        orders: the book, kept as of the current change.
         positions: what the consumer has applied before.
         epoch: the epoch of those seqs.
     """
@@ -38,12 +38,12 @@ class Handover:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The cursor that includes the change in hand."""
+        """The cursor that includes the current change."""
         return Checkpoint(self._epoch, dict(self._positions))
 
     @property
     def unsaved(self) -> bool:
-        """Whether the consumer is done with the change in hand, and its cursor is to be saved."""
+        """Whether the current change is acknowledged and its cursor not saved yet."""
         return self._done
 
     def put(self, command: Deliver | Fill | CheckDigest) -> None:
@@ -51,9 +51,10 @@ class Handover:
         self._queue.append(command)
 
     def take(self) -> Deliver | None:
-        """The change in hand, or else the next one; None: there is none now.
+        """The current change, or the next one; None: there is none now.
 
-        An error of an observer comes out of here; the change is in hand then, and comes again.
+        Raises what an observer of the book raises; the change is current then, and is returned
+        again.
         """
         while self._hand is None and self._queue:
             command = self._queue.popleft()
@@ -67,22 +68,22 @@ class Handover:
         return self._hand
 
     def done(self, delivery: Deliver) -> None:
-        """The consumer is done with it: its cursor is to be saved.
+        """Acknowledge the delivery; its cursor must be saved next.
 
         Raises:
-            ClientError: it is not in hand; somebody else has asked meanwhile.
+            ClientError: it is not current, because somebody else has asked meanwhile.
         """
         if self._hand is not delivery:
             raise ClientError("another loop took over: make a client for each consumer")
         self._done = True
 
     def saved(self) -> Acknowledged:
-        """The cursor is saved: the change is let go."""
+        """Note that the cursor is saved; the next change may follow."""
         self._hand, self._done = None, False
         return Acknowledged(1)
 
     def divergences(self) -> list[Diverged]:
-        """What the checks since the last call have found."""
+        """The divergences that the checks since the last call have found."""
         found, self._diverged = self._diverged, []
         return found
 

@@ -2,7 +2,7 @@
 
 Every read has a bound: an answer `MAX_SYNC_BYTES`, all answers of one sync together
 `snapshot_pages.MAX_PAGED_SYNC_BYTES`, an event `sse.MAX_EVENT_BYTES`. Whatever a server answers
-becomes an input: an error of a server's making never leaves this module.
+becomes an input: no error that a server caused leaves this module.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Transport:
         """The answer and its length.
 
         Raises:
-            _RefusedError: the answer is another one than 200.
+            _RefusedError: the status is not 200.
         """
         response = await self._http.send(request, stream=True)
         try:
@@ -223,10 +223,10 @@ def _query(url: str, parameters: dict[str, str]) -> dict[str, Any]:
 
 
 def _check_url(url: str) -> None:
-    """Whether a stream may be asked for there: over HTTP, on a port that there is.
+    """Check that a stream's address uses HTTP and a valid port.
 
     Raises:
-        ValueError: it may not.
+        ValueError: it does not.
     """
     parts = urlsplit(url)
     if not parts.scheme and not parts.netloc:
@@ -237,7 +237,7 @@ def _check_url(url: str) -> None:
 
 
 def _check_media_type(response: httpx.Response) -> None:
-    """Hold an answer against the page of a captive portal.
+    """Reject an answer that is no event stream, such as a captive portal's page.
 
     Raises:
         ValueError: it is not an event stream.
@@ -248,8 +248,8 @@ def _check_media_type(response: httpx.Response) -> None:
 
 
 async def _read_out(chunks: AsyncIterator[bytes]) -> None:
-    """Take what follows a stream's last event, which is the end of the response: only then can its
-    connection be used for the next request."""
+    """Read to the end of the response after a stream's last event: only then can its connection be
+    used for the next request."""
     with contextlib.suppress(TimeoutError, *_UNREACHABLE):
         async with asyncio.timeout(_END_FOLLOWS_WITHIN_S):
             async for _ in chunks:
@@ -257,7 +257,7 @@ async def _read_out(chunks: AsyncIterator[bytes]) -> None:
 
 
 class _RefusedError(Exception):
-    """Core answers something else than 200."""
+    """Core answered with another status than 200."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
@@ -277,6 +277,6 @@ async def _refusal(response: httpx.Response, unauthorized: FailureKind) -> Failu
 def _failure_of(error: Exception, what: str) -> Failure:
     if isinstance(error, _UNREACHABLE):
         return Failure("unreachable", shortened(str(error) or type(error).__name__))
-    # Whatever else comes out of a library, it is what the server sent that brought it about.
+    # Any other exception of a library was caused by what the server sent.
     said = str(error) if isinstance(error, msgspec.DecodeError | ValueError) else repr(error)
     return Failure("malformed", shortened(f"{what} is malformed: {said}"))

@@ -95,18 +95,18 @@ class OrderBook:
         self._changes: list[BookChange] = []
 
     def observe(self, observer: Observer) -> Callable[[], None]:
-        """Call `observer` for each change from now on; the answer ends that."""
+        """Call `observer` for each change from now on; the returned function ends that."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
     def apply(self, event: OrderEvent) -> bool:
-        """Take in an event; whether the book changed."""
+        """Apply an event. Returns whether the book changed."""
         changed = self._put(event.channel, event.data)
         self._tell()
         return changed
 
     def replace(self, channel: str, orders: Iterable[Order]) -> None:
-        """The channel's open orders are these and no others."""
+        """Replace the channel's open orders by these."""
         fresh = {order.id: order for order in orders}
         self._closed.pop(channel, None)
         for gone in [key for key in self._channels.get(channel, {}) if key not in fresh]:
@@ -116,7 +116,7 @@ class OrderBook:
         self._tell()
 
     def merge(self, channel: str, orders: Iterable[Order]) -> MergeResult:
-        """Take in orders of any age, keeping what is newer here."""
+        """Add orders of any age, keeping those in the book that are newer."""
         added = updated = duplicates = 0
         for order in orders:
             known = order.id in self._channels.get(channel, {})
@@ -136,7 +136,7 @@ class OrderBook:
     def content_digest(self, channel: str) -> int | None:
         """The content digest of the channel's open orders, to be compared with Core's at the head.
 
-        None: an order of the channel was not read from the wire, so it cannot be told.
+        None: an order of the channel was not read from the wire, so the digest is not known.
         """
         return self._digests.get(channel, _Digests()).contents()
 

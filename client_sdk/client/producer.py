@@ -1,9 +1,9 @@
 """Writes orders: each write carries an idempotency key, so it may be sent again until it is done.
 
-A connection that breaks leaves open whether the order was placed. The same key and body get the
-same answer, so the producer simply asks again: no order is doubled, none is lost.
+After a broken connection it is not known whether the order was placed. The same key and body get
+the same answer, so the producer simply asks again: no order is doubled, none is lost.
 
-What it raises is of the package's own tree, whatever a server or a library does.
+All it raises are errors of this package, whatever a server or a library does.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _FIRST_DELAY_S: Final = 0.2
 _MOST_DELAY_S: Final = 10.0
 MAX_RETRY_AFTER_S: Final = 60.0
-"""The longest that a server's Retry-After is waited for; then it is asked again all the same."""
+"""The longest wait for a server's Retry-After, in seconds; the request is then sent again
+anyway."""
 MAX_ANSWER_BYTES: Final = 4 << 20
 """The longest answer that is read: many times the largest order."""
 ATTEMPT_TIMEOUT_S: Final = 60.0
-"""How long one attempt may take in all, even if bytes come all the while."""
+"""How long one attempt may take in all, in seconds, even while bytes keep arriving."""
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 _ORDER_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -106,8 +107,8 @@ class OrderProducer:
 
         Raises:
             RefusedError: Core refuses it for good; `.problem` says why.
-            UnauthorizedError: the token does not hold.
-            ContractError: an argument cannot be sent, as an order id that is none.
+            UnauthorizedError: the token is not valid.
+            ContractError: an argument cannot be sent, such as a malformed order id.
             UnreachableError: every attempt failed; send it again with the same key.
         """
         body = {
@@ -210,13 +211,13 @@ class OrderProducer:
                 finally:
                     await response.aclose()
         except Exception as error:
-            # Whichever library it is of: whether the write was done is open, so it is sent again.
+            # Of whichever library: it is not known whether the write was done, so it is sent again.
             raise UnreachableError(shortened(str(error) or type(error).__name__)) from error
 
 
 @contextmanager
 def _as_ours(what: str) -> Iterator[None]:
-    """An argument that a library cannot take is told by an error of ours."""
+    """Turn a library's error about an argument into an error of this package."""
     try:
         yield
     except (httpx.InvalidURL, TypeError, ValueError, msgspec.MsgspecError) as error:
@@ -227,7 +228,7 @@ def _path_of(order_id: str) -> str:
     """The path of an order.
 
     Raises:
-        ContractError: the id is none, so that it could lead to another path.
+        ContractError: it is not an order id, and could lead to another path.
     """
     if not _ORDER_ID.fullmatch(order_id):
         raise ContractError(

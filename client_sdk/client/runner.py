@@ -55,7 +55,7 @@ class Driver:
         wire: what it talks to.
         token: an access token, or what gives one.
         put: takes deliveries, fills and checks, in order.
-        finish: told once, when it is over, with the cause.
+        finish: called once at the end, with the cause.
         changed: called after each input.
         clock: seconds that only go forward.
         put_document: takes changes and checks of documents, in order; it may not feed an input.
@@ -148,7 +148,7 @@ class Driver:
             task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """An error that nobody foresaw ends the client and reaches the consumer."""
+        """End the client on an unexpected error, which reaches the consumer."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             cause = ClientError(f"{task.get_name()} failed: {error!r}")

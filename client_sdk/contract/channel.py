@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal
+
+from msgspec import Struct
 
 from client_sdk.contract.errors import ChannelError, CursorError
 from client_sdk.contract.text import DIGITS_PATTERN, ID_PATTERN, number_of, shown
@@ -51,6 +53,9 @@ KINDS: Final[dict[ChannelKind, Kind]] = {
 }
 
 
+_KIND_OF: Final[dict[str, ChannelKind]] = {kind: kind for kind in KINDS}
+
+
 def _pattern(kind: ChannelKind) -> str:
     ids = "/".join([ID_PATTERN] * len(KINDS[kind].ids))
     return f"{kind}:{ids}" if ids else kind
@@ -65,8 +70,7 @@ _CHANNEL: Final = re.compile(CHANNEL_PATTERN)
 _EVENT_ID: Final = re.compile(rf"({CHANNEL_PATTERN})@({DIGITS_PATTERN})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Channel:
+class Channel(Struct, frozen=True, order=True):
     """A parsed channel name; ``str()`` gives the name back."""
 
     kind: ChannelKind
@@ -110,14 +114,13 @@ def parse_channel(text: str) -> Channel:
         )
     name, _, ids = text.partition(":")
     root, _, part = ids.partition("/")
-    kind: ChannelKind = next(one for one in get_args(ChannelKind) if one == name)
-    return Channel(kind, root, part or None)
+    return Channel(_KIND_OF[name], root, part or None)
 
 
 def carries_documents(channel: str) -> bool:
     """Whether the channel of that name carries documents; False: orders, or it is no channel."""
-    kind = KINDS.get(channel.partition(":")[0])  # type: ignore[call-overload]
-    return kind is not None and kind.carries == "documents"
+    kind = _KIND_OF.get(channel.partition(":")[0])
+    return kind is not None and KINDS[kind].carries == "documents"
 
 
 def parse_seq(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The header by which a device tells Core, at each sync, who it is and how it stands.
+"""The header by which a device tells Core, at each sync, its name and its state.
 
     Yabam-Device: till-1; mode=live; pending=0
 

@@ -21,7 +21,6 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from client_sdk.contract.errors import ContractError
 from client_sdk.contract.json_decoding import decode
 
 EMPTY: Final = 0
@@ -75,14 +74,3 @@ def format_digest(digest: int) -> str:
 def format_content_digest(digest: int) -> str:
     """The content digest as 32 lower-case hex digits, its form on the wire."""
     return f"{digest:032x}"
-
-
-def parse_digest(text: str) -> int:
-    """Read 16 lower-case hex digits.
-
-    Raises:
-        ContractError: the text is not a digest.
-    """
-    if len(text) != 16 or not set(text) <= set("0123456789abcdef"):
-        raise ContractError("a digest is written as 16 lower-case hex digits")
-    return int(text, 16)

@@ -50,7 +50,7 @@ class RecordError(ContractError):
 
 
 class DamagedRecordError(RecordError):
-    """A record that carries an order event which cannot be read: whoever skips it, misses it.
+    """A record with an order event that cannot be read: skipping it loses that event.
 
     Args:
         reason: what is wrong.

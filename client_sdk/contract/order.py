@@ -93,7 +93,7 @@ class Order(Struct, frozen=True, dict=True):
 
     @property
     def content(self) -> int | None:
-        """What it adds to the content digest; None: it was not read from the wire as it stands.
+        """What it adds to the content digest; None: it was not read from the wire in this form.
 
         That of an event's order is worked out when it is first asked for: most are replaced by the
         next event before anybody asks.
@@ -138,7 +138,7 @@ _content_decoder: Final = msgspec.json.Decoder(EventContent)
 def keep_content(order: Order, received: msgspec.Raw) -> None:
     """Note what the order adds to the content digest, from its JSON as it was received.
 
-    One that has what no order has, such as a fraction, is in no digest.
+    An order with something that no order has, such as a fraction, is in no digest.
     """
     with suppress(msgspec.DecodeError):
         order.__dict__["_content"] = content_hash(received)

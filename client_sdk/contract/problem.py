@@ -29,11 +29,27 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "impossible-transition": (409, "The order cannot go there from where it is"),
     "conflict": (409, "Another write came first, again and again"),
     "too-many-open": (409, "There is no room for more open orders"),
+    "sold-out": (409, "Something in the order is sold out"),
+    "not-taking-orders": (409, "The store takes no orders now"),
+    "edit-conflict": (409, "Others have changed the document"),
+    "edit-gap": (409, "Edits before this one are not settled"),
+    "edit-mismatch": (409, "The edit's number came with other content before"),
+    "client-taken": (409, "The client belongs to another subject"),
+    "depends": (409, "An edit that it depends on was refused"),
+    "base-ahead": (409, "The edit's base is a version that is not there"),
+    "too-late": (409, "The edit is too old"),
+    "too-many-documents": (409, "There is no room for more documents"),
     "stale-version": (412, "The order has changed since you read it"),
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body is not of a supported media type"),
     "misdirected": (421, "Another server owns this channel"),
     "invalid": (422, "The body breaks a rule"),
+    "unknown-document": (422, "No such document is defined"),
+    "forbidden-operation": (422, "The document does not take this operation"),
+    "patch-failed": (422, "The patch does not apply"),
+    "call-refused": (422, "The function refuses the call"),
+    "edit-outdated": (422, "The edit was made for an older schema"),
+    "schema-ahead": (422, "The edit was made for a newer schema"),
     "idempotency-mismatch": (422, "The Idempotency-Key was used for another request"),
     "too-many-requests": (429, "Too many requests"),
     "internal": (500, "The server failed"),
@@ -59,6 +75,10 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     """Seconds, as in the Retry-After header."""
     url: str | None = None
     """With `misdirected`: where to go."""
+    settled: int | None = None
+    """With `edit-gap`: the client's last settled number."""
+    items: list[str] | None = None
+    """With `sold-out`: the names of what is."""
 
     @property
     def slug(self) -> str:
@@ -76,11 +96,13 @@ def problem(
     order: bytes | None = None,
     retry_after: float | None = None,
     url: str | None = None,
+    settled: int | None = None,
+    items: list[str] | None = None,
 ) -> Problem:
     """Make the problem `slug` of `TITLES`."""
     status, title = TITLES[slug]
     raw = msgspec.Raw(order) if order is not None else UNSET
-    return Problem(_PREFIX + slug, title, status, detail, raw, retry_after, url)
+    return Problem(_PREFIX + slug, title, status, detail, raw, retry_after, url, settled, items)
 
 
 def encode_problem(value: Problem) -> bytes:

@@ -36,7 +36,7 @@ class Hello(Struct, frozen=True):
 
 
 class Heartbeat(Struct, frozen=True):
-    """Silence, proven: nothing was committed before the watermark that you have not been sent."""
+    """Proof of silence: everything that was committed before the watermark has been sent to you."""
 
     watermark: str
 

@@ -1,4 +1,4 @@
-"""The grammar of every text that comes from outside, whichever door it comes in by.
+"""The grammar of every text that comes from outside, by whatever way it comes in.
 
 A query, a body, a header, a token's claim and a Kafka record are read by these rules alone. What
 does not fit is refused where it comes in, so nothing behind a door meets a NUL, half of a surrogate
@@ -34,7 +34,7 @@ TEXT_PATTERN: Final = r"[^\x00]*"
 MAX_SUBJECT: Final = 255
 """The longest subject of a token, in characters."""
 MAX_SHOWN: Final = 80
-"""So much of a foreign text may stand in a message, in characters."""
+"""How much of a foreign text a message may quote, in characters."""
 
 _ID: Final = re.compile(ID_PATTERN)
 _EPOCH: Final = re.compile(EPOCH_PATTERN)
@@ -81,5 +81,5 @@ def number_of(text: str, most: int) -> int | None:
 
 
 def shown(text: str) -> str:
-    """A foreign text as it may stand in a message: quoted, escaped and short."""
+    """A foreign text as a message may quote it: escaped and short."""
     return ascii(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "...")

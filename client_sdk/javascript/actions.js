@@ -8,9 +8,9 @@ import { Backoff, Restarts } from "./backoff.js";
 import { SETTINGS } from "./contract_lists.js";
 
 export const NEVER = Infinity;
-/** Long polls that bring something follow each other after a random part of this, in seconds. */
+/** After a long poll that brought something the next one waits for a random part of this, in seconds. */
 const LONG_POLL_GAP = 0.2;
-/** After so many failed syncs in a row the next good one makes the stream's failures old news. */
+/** After so many failed syncs in a row, the next good one also resets the stream's back-off. */
 export const LONG_FAULT = 3;
 
 /** The sync under way, if there is one, and when the next is due. */
@@ -125,7 +125,7 @@ export class Actions {
     return this.syncBackoff.failures > 0;
   }
 
-  /** Begins with the next input; the time that it comes at, which never goes back. */
+  /** Starts with the next input. Returns its time, which never goes back. */
   begin(now) {
     this.now = Math.max(now, this.now);
     this.out = [];
@@ -134,7 +134,7 @@ export class Actions {
 
   // ── syncs ────────────────────────────────────────────────────────────────────────────────────
 
-  /** Syncs after a while; the polling state goes on polling, any other becomes syncing. */
+  /** Syncs after a while; polling stays polling, any other state becomes syncing. */
   goSync(now, after) {
     if (this.state !== "polling") this.state = "syncing";
     if (after > 0) this.sync.dueAt = now + after;
@@ -185,7 +185,7 @@ export class Actions {
     }
   }
 
-  /** A poll is done: goes live if the stream has proven itself, else polls on and perhaps tries. */
+  /** After a poll: goes live if the stream has proven itself, else polls on and perhaps tries one. */
   polled(response, news, now) {
     const { helloAt } = this.stream;
     if (helloAt !== null && this.sync.beganAt >= helloAt) {
@@ -239,7 +239,7 @@ export class Actions {
     else this.goSync(now, delay);
   }
 
-  /** Only a sync helps: at once the first time, with back-off when it keeps happening. */
+  /** Syncs, as nothing else helps: at once the first time, with back-off when it recurs. */
   syncAgain(why, now) {
     this.streamHasFailed(why, now);
     if (this.streamBackoff.failures === 1) this.goSync(now, 0);

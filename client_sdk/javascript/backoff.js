@@ -16,7 +16,7 @@ export class Backoff {
     this.#uniform = uniform;
   }
 
-  /** Counts a failure; how long to wait now, in seconds. */
+  /** Counts a failure. Returns how long to wait now, in seconds. */
   failed(now) {
     const since = this.#wellSince;
     if (since !== null && now - since >= this.#settings.healthyAfter) this.failures = 0;
@@ -26,12 +26,12 @@ export class Backoff {
     return this.#uniform(0, Math.min(most, this.#settings.backoffMost));
   }
 
-  /** It works since now, if it did not already; a mere connect forgets nothing. */
+  /** Notes that it works since `now`, or before; a mere connect resets nothing. */
   well(now) {
     this.#wellSince ??= now;
   }
 
-  /** It was answered in full: the next failure is the first. */
+  /** Resets after a full answer: the next failure counts as the first. */
   forget() {
     this.failures = 0;
   }
@@ -53,7 +53,7 @@ export class Restarts {
     this.#forgottenAfter = forgottenAfter;
   }
 
-  /** Counts one more; whether there are too many. */
+  /** Counts one more. Returns whether there are too many. */
   tooMany(now) {
     if (now - this.#lastAt >= this.#forgottenAfter) this.#count = 0;
     this.#count += 1;

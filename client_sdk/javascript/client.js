@@ -1,7 +1,7 @@
 // The thin shell around the machine: one timer, one sync and one stream at a time, and the book.
 //
 // As client_sdk/client/runner.py and async_client.py. What the machine delivers goes into the book at once; both
-// are stored together, so that a restart goes on exactly where it was.
+// are stored together, so that a restart continues exactly where it stopped.
 
 import { OrderBook } from "./order_book.js";
 import { ContractError, checkOrder, parseChannel } from "./contract.js";
@@ -62,7 +62,7 @@ export class Client {
     return this.#machine.diverged;
   }
 
-  /** The value of Yabam-Device: how the device of this name stands. */
+  /** The value of Yabam-Device for a device of this name. */
   report(device) {
     const mode = DEVICE_MODES.includes(this.#mode) ? this.#mode : "starting";
     const diverged = this.diverged > 0 ? `; diverged=${this.diverged}` : "";
@@ -101,7 +101,7 @@ export class Client {
     this.#feed({ type: "Start" });
   }
 
-  /** The device slept or the network is back: what waits need not. */
+  /** To be called when the device slept or the network is back: what waits is tried now. */
   wake() {
     // What was live before a sleep is not certain after it.
     if (this.#mode === "live") this.#mode = "polling";
@@ -142,7 +142,7 @@ export class Client {
     try {
       this.#changed({ changes, status: this.status });
     } catch (error) {
-      // To whoever watches the page's errors; and once, so that a bug does not go round and round.
+      // Report it as an error of the page; only once, so that a bug does not loop.
       reportError(error);
       if (this.#mode !== "failed" && this.#mode !== "closed") {
         this.#handle({ type: "GiveUp", cause: error }, [], []);

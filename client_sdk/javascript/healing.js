@@ -20,7 +20,7 @@ export class Healing {
     this.#uniform = uniform;
   }
 
-  /** The channel's orders are compared anew: if the last time found nothing, all is well. */
+  /** Notes a new comparison of the channel: if the last one agreed, its back-off is reset. */
   checked(channel) {
     if (!this.#differs.has(channel)) {
       this.#backoffs.delete(channel);
@@ -35,7 +35,7 @@ export class Healing {
     return now >= (this.#notBefore.get(channel) ?? now);
   }
 
-  /** It begins anew at `now`; the next time waits. */
+  /** Notes that the channel begins anew at `now`; the next time must wait. */
   began(channel, now) {
     if (!this.#backoffs.has(channel)) {
       this.#backoffs.set(channel, new Backoff(this.#settings, this.#uniform));

@@ -51,7 +51,7 @@ export function refusal({ status, statusText, headers }, text, unauthorized) {
   return failure("unreachable", detail);
 }
 
-/** Foreign text as it may stand in a failure: of a length that a person reads. */
+/** A foreign text cut to a length that a person reads. */
 export const shortened = (text) =>
   text.length <= MAX_DETAIL_LENGTH ? text : `${text.slice(0, MAX_DETAIL_LENGTH)}…`;
 

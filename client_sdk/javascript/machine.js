@@ -53,7 +53,7 @@ export class Machine {
     this.#client = new Actions(positions, epoch, settings, uniform);
   }
 
-  /** Takes one input at `now` (seconds; a clock that goes back stands still); what to do. */
+  /** Takes one input at `now` (seconds; a clock that goes back stands still). Returns what to do. */
   handle(input, now) {
     const client = this.#client;
     const at = client.begin(now);

@@ -15,7 +15,7 @@ import {
 /** How many closed orders a channel remembers; beyond it, the digest would show a mistake. */
 const MAX_CLOSED = 1000;
 
-/** Every method that changes the book gives the changes: {kind, channel, id, order}. */
+/** Every method that changes the book returns the changes: {kind, channel, id, order}. */
 export class OrderBook {
   #channels = new Map();
   #digests = new Map();
@@ -29,7 +29,7 @@ export class OrderBook {
     return this.#told();
   }
 
-  /** The channel's open orders are these and no others. */
+  /** Replaces the channel's open orders by these. */
   replace(channel, orders) {
     const fresh = new Map(orders.map((order) => [order.id, order]));
     this.#closed.delete(channel);

@@ -173,10 +173,10 @@ export function tick(client, _input, now) {
   if (now >= client.sync.dueAt) client.syncNow(now);
 }
 
-/** What was open before a sleep may be dead without knowing it, and what waits need not. */
+/** A connection from before a sleep may be dead unnoticed; what waits is tried now. */
 export function wake(client, _input, now) {
   client.dropStream();
-  // A browser may say it several times in a row; that must not keep a sync from its end.
+  // A browser may say it several times in a row; that must not restart a sync each time.
   if (now - client.sync.beganAt >= FRESH_SYNC) client.cancelSync();
   client.tryStreamNow(now);
   client.woken = true;

@@ -62,7 +62,7 @@ export class SyncState {
   }
 
   /**
-   * Takes in the answer to the last question:
+   * Applies the answer to the last question:
    * {commands, news, fault, restarted, goesOn, epochChanged}.
    *
    * `fault` is why the answer is not sound, or null; what it brought before counts all the same.

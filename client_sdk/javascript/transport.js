@@ -174,7 +174,7 @@ export class Transport {
 }
 
 /** The query of a sync. */
-export function questionOf({ after, epoch, wait }) {
+function questionOf({ after, epoch, wait }) {
   const query = new URLSearchParams();
   for (const channel of Object.keys(after)) query.append("channel", channel);
   query.set("orders", MAX_ORDERS);

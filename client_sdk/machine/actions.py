@@ -33,9 +33,9 @@ from client_sdk.settings import Settings
 POLL_AFTER_MS: Final = (100, 300_000)
 """The bounds of `poll_after_ms`, whatever Core says."""
 LONG_POLL_GAP_S: Final = 0.2
-"""Long polls that bring something follow each other after a random part of this."""
+"""After a long poll that brought something the next one waits for a random part of this."""
 LONG_FAULT: Final = 3
-"""After so many failed syncs in a row the next good one makes the stream's failures old news."""
+"""After so many failed syncs in a row, the next good one also resets the stream's back-off."""
 
 
 class Actions:
@@ -97,7 +97,7 @@ class Actions:
         return self.sync_backoff.failures > 0
 
     def begin(self, now: float) -> float:
-        """Begin with the next input; the time that it comes at: it never goes back."""
+        """Start with the next input. Returns its time, which never goes back."""
         self.now = max(now, self.now)
         self.out = []
         return self.now
@@ -105,7 +105,7 @@ class Actions:
     # ── syncs ────────────────────────────────────────────────────────────────
 
     def go_sync(self, now: float, after_s: float) -> None:
-        """Sync after a while; the polling state goes on polling, any other becomes SYNCING."""
+        """Sync after a while; POLLING stays POLLING, any other state becomes SYNCING."""
         if self.state is not State.POLLING:
             self.state = State.SYNCING
         if after_s > 0.0:
@@ -168,7 +168,8 @@ class Actions:
             self.go_sync(now, max(delay, failure.retry_after or 0.0))
 
     def polled(self, response: SyncResponse, news: bool, now: float) -> None:
-        """A poll is done: go LIVE if the stream has proven itself, else poll on and perhaps try."""
+        """After a poll: go LIVE if the stream has proven itself, else poll on and perhaps try
+        one."""
         hello_at = self.stream.hello_at
         if hello_at is not None and self.sync.began_at >= hello_at:
             self.go_live(now)
@@ -220,7 +221,7 @@ class Actions:
             self.go_sync(now, delay)
 
     def sync_again(self, failure: Failure, now: float) -> None:
-        """Only a sync helps: at once the first time, with back-off when it keeps happening."""
+        """Sync, as nothing else helps: at once the first time, with back-off when it recurs."""
         self.stream_has_failed(failure, now)
         if self.stream_backoff.failures == 1:
             self.go_sync(now, 0.0)

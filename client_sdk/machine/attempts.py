@@ -26,7 +26,7 @@ class SyncTrack:
     due_at: float = NEVER
 
     def begin(self, now: float, timeout: float) -> None:
-        """A new one begins; what is answered to older ones is stale from now on."""
+        """Begin a new sync; answers to older ones are stale from now on."""
         self.generation += 1
         self.active = True
         self.began_at = now
@@ -34,7 +34,7 @@ class SyncTrack:
         self.due_at = NEVER
 
     def end(self) -> None:
-        """It was answered, failed, or is not wanted any more."""
+        """End the sync: it was answered, has failed, or is not wanted any more."""
         self.active = False
         self.deadline = NEVER
 
@@ -56,7 +56,7 @@ class StreamTrack:
     deadline: float = NEVER
 
     def begin(self, now: float, timeout: float) -> None:
-        """A new one is opened; it must say hello in time."""
+        """Begin a new stream; it must say hello in time."""
         self.generation += 1
         self.open = True
         self.hello_at = None
@@ -65,7 +65,7 @@ class StreamTrack:
         self.deadline = now + timeout
 
     def end(self) -> None:
-        """It is over."""
+        """End the stream."""
         self.open = False
         self.hello_at = None
         self.deadline = NEVER
@@ -93,7 +93,7 @@ class Restarts:
     last_at: float = -NEVER
 
     def too_many(self, now: float) -> bool:
-        """Count one more; whether there are too many."""
+        """Count one more. Returns whether there are too many."""
         if now - self.last_at >= self.forgotten_after:
             self.count = 0
         self.count += 1
@@ -115,7 +115,7 @@ class Pressure:
         return self.pending >= self.most
 
     def acknowledged(self, count: int) -> bool:
-        """The consumer is done with so many; whether a pause ends by that."""
+        """Take off so many acknowledged changes. Returns whether that ends a pause."""
         self.pending -= count
         ends = self.paused and self.pending <= self.most // 2
         self.paused = self.paused and not ends
@@ -133,11 +133,11 @@ class Knowledge:
         self._seen_at = 0.0
 
     def forget(self) -> None:
-        """The log began anew, perhaps by another clock."""
+        """Forget everything: the log began anew, perhaps by another clock."""
         self._known_until = self._offset = None
 
     def proven(self, until: datetime, now: float) -> None:
-        """All that Core committed before `until` is known here."""
+        """Note that all that Core committed before `until` is known here."""
         self.certain_at = now
         time = until.timestamp()
         self._known_until = max(time, self._known_until or time)

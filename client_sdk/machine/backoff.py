@@ -22,7 +22,7 @@ class Backoff:
         self.failures = 0
 
     def failed(self, now: float) -> float:
-        """Count a failure; how long to wait now, in seconds."""
+        """Count a failure. Returns how long to wait now, in seconds."""
         well = self._well_since
         if well is not None and now - well >= self._settings.healthy_after:
             self.failures = 0
@@ -32,10 +32,10 @@ class Backoff:
         return self._uniform(0.0, min(most, self._settings.backoff_most))
 
     def well(self, now: float) -> None:
-        """It works since now, if it did not already; a mere connect forgets nothing."""
+        """Note that it works since `now`, or before; a mere connect resets nothing."""
         if self._well_since is None:
             self._well_since = now
 
     def forget(self) -> None:
-        """It was answered in full: the next failure is the first."""
+        """Reset after a full answer: the next failure counts as the first."""
         self.failures = 0

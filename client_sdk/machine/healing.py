@@ -35,7 +35,7 @@ class Healing:
         self._not_before: dict[str, float] = {}
 
     def checked(self, channel: str) -> None:
-        """The channel's orders are compared anew: if the last time found nothing, all is well."""
+        """Note a new comparison of the channel: if the last one agreed, its back-off is reset."""
         if channel not in self._differs:
             self._backoffs.pop(channel, None)
             self._not_before.pop(channel, None)
@@ -47,6 +47,6 @@ class Healing:
         return now >= self._not_before.get(channel, now)
 
     def began(self, channel: str, now: float) -> None:
-        """It begins anew at `now`; the next time waits."""
+        """Note that the channel begins anew at `now`; the next time must wait."""
         backoff = self._backoffs.setdefault(channel, Backoff(self._settings, self._uniform))
         self._not_before[channel] = now + backoff.failed(now)

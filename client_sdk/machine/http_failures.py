@@ -27,7 +27,7 @@ def refusal(
     Args:
         status: not 200.
         phrase: the reason phrase of the status line.
-        headers: by lower-case name, or in whatever case if the mapping does not mind.
+        headers: by lower-case name, unless the mapping ignores case.
         body: perhaps a problem (RFC 9457).
         unauthorized: what 401 means here: `unauthorized` from Core, `ticket` from a stream.
     """
@@ -46,7 +46,7 @@ def refusal(
 
 
 def shortened(text: str) -> str:
-    """Foreign text as it may stand in a failure: of a length that a person reads."""
+    """A foreign text cut to a length that a person reads."""
     return text if len(text) <= MAX_DETAIL_CHARS else f"{text[:MAX_DETAIL_CHARS]}…"
 
 

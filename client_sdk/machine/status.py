@@ -15,10 +15,11 @@ Mode = Literal["starting", "live", "polling", "offline", "closed", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the client stands."""
+    """The status of a client."""
 
     mode: Mode
-    """`live`: pushed to; `polling`: asking, a little later; `offline`: nothing is certain now."""
+    """`live`: events are pushed; `polling`: Core is asked, a little later; `offline`: nothing is
+    certain now."""
     state: State
     cursor: str
     """What has been taken in."""

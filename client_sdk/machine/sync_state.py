@@ -121,7 +121,7 @@ class SyncState:
         return True
 
     def take(self, response: SyncResponse) -> Taken:
-        """Take in the answer to the last question."""
+        """Apply the answer to the last question."""
         taken = Taken()
         if response.epoch != self.epoch:
             taken.epoch_changed = self.epoch is not None
@@ -138,7 +138,7 @@ class SyncState:
         return taken
 
     def fill(self, response: SyncResponse) -> Taken:
-        """Take in the orders that the book lacks after a restart."""
+        """Apply the orders that the book lacks after a restart."""
         taken = Taken()
         if response.epoch != self.epoch:
             # They come with the reset that the next answer must bring.

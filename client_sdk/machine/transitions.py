@@ -1,7 +1,7 @@
 """The transition table: which inputs count in which states. Pure.
 
-It is total: a test holds that every state meets every input here. A dash means that the input says
-nothing in that state: it is of something that is over, or cannot come. What an input leads to
+It is total: a test checks that it has every input in every state. A dash means that the input is
+ignored in that state: it belongs to something that is over, or cannot come. What an input leads to
 stands in `rules.py`.
 """
 

@@ -1,4 +1,4 @@
-"""Real orders, made ready to be replayed: read, sorted, given a store, a table and a life.
+"""The plan of a replay: recorded orders, sorted, each with a store, a table and its steps.
 
 The file has one row per line of an order: OrderNumber, OrderDate (dd/mm/yyyy hh:mm), ItemName,
 Quantity, ProductPrice (a decimal in the currency's major unit), TotalProducts. An order's rows may
@@ -27,7 +27,7 @@ _LIVES: Final[tuple[tuple[int, tuple[OrderStatus, ...]], ...]] = (
     (4, ("cancelled",)),
     (2, ("accepted", "preparing", "cancelled")),
 )
-"""How orders live, with how many of a hundred do."""
+"""The sequences of steps, each with how many of a hundred orders take it."""
 _CHANGED_OF_HUNDRED: Final = 10
 
 
@@ -58,7 +58,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class ReplaySpeed:
-    """How many times faster than life; None: as fast as it goes."""
+    """How many times faster than recorded; None: as fast as possible."""
 
     speed_up: float | None
 
@@ -109,7 +109,7 @@ def read_orders(lines: Iterable[str]) -> list[RealOrder]:
 
 
 def plan(orders: Sequence[RealOrder], stores: int, tables: int, seed: int) -> list[Planned]:
-    """Give each order a store, a table and a life; the same seed gives the same plan.
+    """Give each order a store, a table and its steps; the same seed gives the same plan.
 
     Raises:
         ReplayError: there is no store or no table.

@@ -1,4 +1,5 @@
-"""Replays real orders through a running system: places each when it is due, and lives its life."""
+"""Replays recorded orders through a running system: places each when it is due, and takes its
+steps."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ async def replay_file(
     concurrency: int,
     progress: Callable[[str], None],
 ) -> Summary:
-    """Replay the orders of a file; the number of orders and events written.
+    """Replay the orders of a file. Returns how many orders and events were written.
 
     Raises:
         ReplayError: the file cannot be read.
@@ -91,7 +92,7 @@ async def replay(
 
 
 async def live(item: Planned, producer: OrderProducer) -> int:
-    """Take one order from its placing to its end. Returns the number of events."""
+    """Place one order and take all its steps. Returns the number of events."""
     order = await producer.place(
         item.store_id,
         item.order.items,

@@ -129,7 +129,7 @@ class TokenKeys:
 
 def _caller(claims: _Claims) -> Caller:
     if not is_subject(claims.sub):
-        raise ValueError("the subject is not of the grammar")
+        raise ValueError("the subject is malformed")
     if not all(store == EVERY_STORE or is_id(store) for store in claims.stores):
         raise ValueError("a store is not of the grammar")
     if claims.brand is not None and not is_id(claims.brand):

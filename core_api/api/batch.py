@@ -1,4 +1,4 @@
-"""Many orders in one request: each stands for itself, with a result of its own.
+"""Many orders in one request: each is placed by itself, with a result of its own.
 
 The orders are placed at once; the write path gathers them into few transactions by itself.
 """
@@ -52,7 +52,7 @@ class BatchResults(Struct, frozen=True):
 
 
 async def place_all(commands: OrderService, caller: Caller, batch: Batch) -> BatchResults:
-    """Place each order of the batch; one that is refused harms none of the others."""
+    """Place each order of the batch; a refused order does not affect the others."""
     return BatchResults(
         list(await asyncio.gather(*(_place(commands, caller, item) for item in batch.items)))
     )

@@ -1,12 +1,10 @@
-"""What Core answers at each route: HTTP in, the services called, HTTP out. No rule stands here."""
+"""What Core answers at each route: it reads HTTP, calls the services and writes HTTP. It holds no
+rule."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -16,8 +14,8 @@ from starlette.responses import Response
 from client_sdk.contract.device import HEADER
 from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
 from core_api.access.callers import Caller
-from core_api.access.tokens import TokenKeys
 from core_api.api.batch import MAX_BATCH_BYTES, Batch, place_all
+from core_api.api.gate import Gate
 from core_api.api.operations import JSON, Handler
 from core_api.api.request_parts import (
     JsonBody,
@@ -29,21 +27,18 @@ from core_api.api.request_parts import (
 from core_api.errors import (
     CoreError,
     ForbiddenError,
-    UnauthorizedError,
-    UnavailableError,
 )
 from core_api.metrics import CoreMetrics
 from core_api.orders.answers import Written
 from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
 from core_api.orders.permissions import check_devices
 from core_api.orders.service import OrderService
-from core_api.overload import Bound, RateLimit
 from core_api.problems import on_core_error
 from core_api.receipts.devices import DeviceLog, Devices, note_divergence, sightings_of
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.sync.service import FetchSync
+from server_common.query_string import parse_query
 
-A = TypeVar("A")
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 PLACE: Final = JsonBody(PlaceOrder)
@@ -53,16 +48,6 @@ CHANGE: Final = JsonBody(ChangeOrder)
 SYNC: Final = JsonBody(SyncBody, MAX_SYNC_BODY_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class ApiLimits:
-    """How much is taken on at once, from whom, and for how long (seconds)."""
-
-    commands: Bound
-    """A request counts once its body is there: one that comes slowly must keep nobody out."""
-    rate: RateLimit
-    deadline_s: float
-
-
 class CoreApi:
     """The handlers, over the services that they call.
 
@@ -70,9 +55,8 @@ class CoreApi:
         commands: the write path.
         fetch: Fetch Sync.
         devices: collects what devices report, and shows it.
-        tokens: verifies access tokens.
+        gate: lets callers in.
         metrics: what `/metrics` shows.
-        limits: how much is taken on at once, and from whom.
         ready: raises UnavailableError while Core cannot serve.
         watch_ops: answers `GET /v1/ops/stream`.
     """
@@ -82,29 +66,27 @@ class CoreApi:
         commands: OrderService,
         fetch: FetchSync,
         devices: DeviceLog,
-        tokens: TokenKeys,
+        gate: Gate,
         metrics: CoreMetrics,
-        limits: ApiLimits,
         ready: Callable[[], Awaitable[None]],
         watch_ops: Handler,
     ) -> None:
         self._commands = commands
         self._fetch = fetch
         self._devices = devices
-        self._tokens = tokens
-        self._limits = limits
+        self._gate = gate
         self._ready = ready
         self.metrics = metrics
         self.watch_ops = watch_ops
 
     async def get_sync(self, authorization: str, device: str | None, query: bytes) -> bytes:
-        """The answer's body of GET /v1/sync, from the two headers that it heeds and the query.
+        """The answer's body of GET /v1/sync, from the two headers that it reads and the query.
 
         Raises:
             CoreError: the request is refused.
         """
-        caller = self._caller(authorization)
-        wanted = parse_sync(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+        caller = self._gate.caller(authorization)
+        wanted = parse_sync(parse_query(query.decode("latin-1"), "replace"))
         return await self._synced(caller, device, wanted)
 
     async def post_sync(self, request: Request) -> bytes:
@@ -113,7 +95,7 @@ class CoreApi:
         Raises:
             CoreError: the request is refused.
         """
-        caller = self._caller_of(request)
+        caller = self._gate.caller_of(request)
         wanted = request_of(await SYNC.read(request))
         return await self._synced(caller, request.headers.get(HEADER), wanted)
 
@@ -131,36 +113,36 @@ class CoreApi:
 
     async def devices(self, request: Request) -> Response:
         """GET /v1/stores/{id}/devices: who has received what."""
-        caller = self._caller_of(request)
+        caller = self._gate.caller_of(request)
         store_id = store_of(request)
         check_devices(caller, store_id)
-        with self._limits.commands.admit():
-            found = await self._within_deadline(self._devices.of_store(store_id))
+        with self._gate.admit():
+            found = await self._gate.within_deadline(self._devices.of_store(store_id))
         return Response(msgspec.json.encode(Devices(found)), media_type=JSON, headers=_NO_STORE)
 
     async def place(self, request: Request) -> Response:
         """POST /v1/orders."""
-        caller = self._caller_of(request)
+        caller = self._gate.caller_of(request)
         command = await PLACE.read(request)
-        with self._limits.commands.admit():
-            written = await self._within_deadline(
+        with self._gate.admit():
+            written = await self._gate.within_deadline(
                 self._commands.place(caller, command, idempotency_of(caller, request))
             )
             return _answer(written, {"location": f"/v1/orders/{written.order_id}"})
 
     async def place_batch(self, request: Request) -> Response:
         """POST /v1/orders/batch: each order by itself, with a result for each."""
-        caller = self._caller_of(request)
+        caller = self._gate.caller_of(request)
         batch = await PLACE_BATCH.read(request)
-        with self._limits.commands.admit():
-            results = await self._within_deadline(place_all(self._commands, caller, batch))
+        with self._gate.admit():
+            results = await self._gate.within_deadline(place_all(self._commands, caller, batch))
             return Response(msgspec.json.encode(results), media_type=JSON, headers=_NO_STORE)
 
     async def transition(self, request: Request) -> Response:
         """POST /v1/orders/{id}/transitions."""
-        caller = self._caller_of(request)
+        caller = self._gate.caller_of(request)
         command = await TRANSITION.read(request)
-        with self._limits.commands.admit():
+        with self._gate.admit():
             work = self._commands.transition(
                 caller,
                 request.path_params["id"],
@@ -168,13 +150,13 @@ class CoreApi:
                 if_match_of(request),
                 idempotency_of(caller, request),
             )
-            return _answer(await self._within_deadline(work))
+            return _answer(await self._gate.within_deadline(work))
 
     async def change(self, request: Request) -> Response:
         """PATCH /v1/orders/{id}."""
-        caller = self._caller_of(request)
+        caller = self._gate.caller_of(request)
         command = await CHANGE.read(request)
-        with self._limits.commands.admit():
+        with self._gate.admit():
             work = self._commands.change(
                 caller,
                 request.path_params["id"],
@@ -182,14 +164,14 @@ class CoreApi:
                 if_match_of(request),
                 idempotency_of(caller, request),
             )
-            return _answer(await self._within_deadline(work))
+            return _answer(await self._gate.within_deadline(work))
 
     async def read(self, request: Request) -> Response:
         """GET /v1/orders/{id}."""
-        with self._limits.commands.admit():
-            caller = self._caller_of(request)
+        with self._gate.admit():
+            caller = self._gate.caller_of(request)
             work = self._commands.read(caller, request.path_params["id"])
-            return _answer(await self._within_deadline(work))
+            return _answer(await self._gate.within_deadline(work))
 
     async def healthz(self, _request: Request) -> Response:
         """GET /healthz: the process runs."""
@@ -202,7 +184,7 @@ class CoreApi:
 
     async def show_metrics(self, request: Request) -> Response:
         """GET /metrics, for ops."""
-        if self._caller_of(request).role != "ops":
+        if self._gate.caller_of(request).role != "ops":
             raise ForbiddenError("/metrics takes a token of role ops")
         return Response(self.metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
 
@@ -221,26 +203,6 @@ class CoreApi:
             heads = answered.heads()
             self._devices.saw(sightings_of(caller, report, wanted.after, epoch, heads))
         return answered.body
-
-    def _caller_of(self, request: Request) -> Caller:
-        return self._caller(request.headers.get("authorization", ""))
-
-    def _caller(self, authorization: str) -> Caller:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise UnauthorizedError("send an access token as Authorization: Bearer …")
-        caller = self._tokens.verify(token.strip())
-        self._limits.rate.take(caller.subject)
-        return caller
-
-    async def _within_deadline(self, work: Coroutine[Any, Any, A]) -> A:
-        try:
-            async with asyncio.timeout(self._limits.deadline_s):
-                return await work
-        except TimeoutError:
-            raise UnavailableError(
-                f"it was not done within {self._limits.deadline_s:g} s"
-            ) from None
 
 
 def _answer(written: Written, headers: dict[str, str] | None = None) -> Response:

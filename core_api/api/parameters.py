@@ -10,6 +10,7 @@ from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import FORM, HEADER
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S
 from client_sdk.contract.text import EPOCH_PATTERN, ID_PATTERN, KEY_PATTERN, ORDER_ID_PATTERN
+from server_common.limits import HISTORY_ENTRIES
 
 ETAG_PATTERN: Final = '"([1-9][0-9]{0,9})"'
 """An order's version as an entity tag."""
@@ -36,6 +37,26 @@ def _number(kind: str, least: int, most: float) -> dict[str, Any]:
 
 ORDER_ID: Final = Parameter("id", "path", _text(ORDER_ID_PATTERN, format="uuid"), "The order's id")
 STORE_ID: Final = Parameter("id", "path", _text(ID_PATTERN), "The store")
+CLIENT: Final = Parameter("client", "query", _text(ID_PATTERN), "The client's id")
+DOCUMENT_CHANNEL: Final = Parameter(
+    "channel", "query", _text(CHANNEL_PATTERN), "The document's channel"
+)
+DOCUMENT_KEY: Final = Parameter("key", "query", _text(ID_PATTERN), "The document's key")
+VERSION: Final = Parameter(
+    "version", "query", _number("integer", 0, 2**31 - 1), "As it was at this version"
+)
+AFTER: Final = Parameter(
+    "after", "query", _number("integer", 0, 2**31 - 1), "What comes behind this version"
+)
+AFTER_ENTRY: Final = Parameter(
+    "after",
+    "query",
+    {"type": "string"},
+    "What comes behind this version; or the `next` of a page",
+)
+ENTRIES: Final = Parameter(
+    "limit", "query", _number("integer", 1, HISTORY_ENTRIES), "The most entries in the answer"
+)
 KEY: Final = Parameter(
     "Idempotency-Key", "header", _text(KEY_PATTERN), "The same key and body get the same answer"
 )

@@ -1,4 +1,4 @@
-"""What Core's routes read from a request: each part parsed, or refused by name."""
+"""What Core's routes read from a request: each part is parsed, or refused with its name."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def device_of(text: str | None) -> DeviceReport | None:
 
 
 def if_match_of(request: Request) -> int | None:
-    """The version that If-Match names; None: any.
+    """The version that If-Match names; None: any version.
 
     Raises:
         BadRequestError: it is malformed.

@@ -21,14 +21,18 @@ from starlette.types import ASGIApp
 
 from client_sdk.contract.device import HEADER
 from client_sdk.contract.order import Order
+from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
 from core_api.api import handlers, parameters
 from core_api.api.batch import MAX_BATCH_ORDERS, BatchResults
 from core_api.api.handlers import CoreApi
 from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
+from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
+from core_api.edits.history import HistoryPage
 from core_api.errors import CoreError
 from core_api.http.tracing import Tracing
+from core_api.orders.history import OrderEvents
 from core_api.problems import on_http_error
 from core_api.receipts.devices import Devices
 from core_api.sync.fast_path import QuickSync
@@ -39,7 +43,7 @@ _STREAM: Final = Answer(None, "text/event-stream", "It goes on until it says bye
 _TEXT: Final = Answer(None, "text/plain")
 
 
-def operations(api: CoreApi) -> list[Operation]:
+def operations(api: CoreApi, state: StateApi) -> list[Operation]:
     """All operations of the API, the one that describes them included."""
 
     async def describe(_request: Request) -> Response:
@@ -84,6 +88,37 @@ def operations(api: CoreApi) -> list[Operation]:
             handlers.TRANSITION.type,
         ),
         Operation(
+            "GET", "/v1/orders/{id}/events", "listOrderEvents", state.order_events,
+            "What became of an order: who did what", Answer(OrderEvents),
+            (400, 401, 404, 429, 503), (parameters.ORDER_ID, parameters.AFTER),
+        ),
+        Operation(
+            "POST", "/v1/edits", "edit", state.edit,
+            "Edit documents: each edit is settled once, in the order of its number",
+            Answer(Settled), (400, 401, 409, 413, 415, 422, 429, 503), (), EditsBody,
+        ),
+        Operation(
+            "GET", "/v1/edits", "readClient", state.client,
+            "How far a client's edits are settled", Answer(ClientState),
+            (400, 401, 429, 503), (parameters.CLIENT,),
+        ),
+        Operation(
+            "GET", "/v1/documents", "readDocument", state.document,
+            "A document as it stands, or as it was at a version", Answer(Document),
+            (400, 401, 403, 404, 429, 503),
+            (parameters.DOCUMENT_CHANNEL, parameters.DOCUMENT_KEY, parameters.VERSION),
+        ),
+        Operation(
+            "GET", "/v1/documents/events", "listDocumentEvents", state.events,
+            "The history of a document", Answer(HistoryPage), (400, 401, 403, 429, 503),
+            (parameters.DOCUMENT_CHANNEL, parameters.DOCUMENT_KEY, parameters.AFTER_ENTRY,
+             parameters.ENTRIES),
+        ),
+        Operation(
+            "GET", "/v1/definitions", "listDefinitions", state.definitions,
+            "Which documents there may be", Answer(), (401, 429),
+        ),
+        Operation(
             "GET", "/v1/stores/{id}/devices", "listDevices", api.devices,
             "Which device of a store has received what, the last seen first", Answer(Devices),
             (400, 401, 403, 429, 503), (parameters.STORE_ID,),
@@ -114,11 +149,14 @@ def operations(api: CoreApi) -> list[Operation]:
     return table
 
 
-def core_app(api: CoreApi, cors_origins: list[str], pages: Sequence[BaseRoute] = ()) -> QuickSync:
-    """The ASGI application: Starlette's, with the quick way of `/v1/sync` before it.
+def core_app(
+    api: CoreApi, state: StateApi, cors_origins: list[str], pages: Sequence[BaseRoute] = ()
+) -> QuickSync:
+    """The ASGI application: Starlette's, with the fast path of `/v1/sync` before it.
 
     Args:
-        api: what answers.
+        api: what answers about orders.
+        state: what answers about documents.
         cors_origins: which other origins' pages may call the API.
         pages: the routes of the pages that people open.
     """
@@ -134,7 +172,7 @@ def core_app(api: CoreApi, cors_origins: list[str], pages: Sequence[BaseRoute] =
         )
 
     app = Starlette(
-        routes=[*routes_of(operations(api)), *pages],
+        routes=[*routes_of(operations(api, state)), *pages],
         middleware=[
             # Outermost, so that pages of other origins can read the answer to a bug too.
             Middleware(cors),

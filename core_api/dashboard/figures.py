@@ -1,8 +1,8 @@
 """What the ops page shows, worked out from what the processes told of themselves. Pure.
 
-Counters only grow until their process starts anew, so all rates come from two readings of the same
-process; a counter that fell began at zero in between. Latencies come from the buckets that filled
-up within the window, over all event servers together.
+Counters only grow until their process restarts, so all rates come from two readings of the same
+process; a counter that fell was reset to zero in between. Latencies come from the buckets that
+filled up within the window, over all event servers together.
 """
 
 from __future__ import annotations

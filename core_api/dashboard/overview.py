@@ -1,4 +1,5 @@
-"""What ops look at, in Postgres: how much waits, who is there, and which orders reach nobody."""
+"""What ops look at in Postgres: how much waits, which devices are there, and which orders reach
+nobody."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 PERIOD_S: Final = 2.0
 LINGER_S: Final = 60.0
-"""How long it looks on when nobody watches: viewers whose stream ended come back at once."""
+"""How long it goes on without viewers, in seconds: those whose stream ended come back at once."""
 _MOST_POINTS: Final = 150
 
 Look = Callable[[], Awaitable[Round]]
@@ -68,7 +68,7 @@ class Sampler:
     """Looks every `period_s` while there are viewers.
 
     Args:
-        looking: gives what looks, for as long as somebody watches.
+        looking: gives the function that looks, for as long as somebody watches.
         nodes: how many processes are configured.
         viewers: bounds who watches.
         period_s: how often.
@@ -114,7 +114,7 @@ class Sampler:
                     self._rest_soon = loop.call_later(self._linger_s, self._rest)
 
     def stop(self) -> None:
-        """This process stops: say goodbye to all viewers."""
+        """Say goodbye to all viewers, as this process stops."""
         self._stopped = True
         self._wake()
         self._rest()
@@ -178,7 +178,7 @@ class Sampler:
         self._wake()
 
     def _wake(self) -> None:
-        # Whoever waits now is woken; whoever comes later waits for the next.
+        # Wakes those who wait now; those who come later wait for the next round.
         self._news.set()
         self._news = asyncio.Event()
 

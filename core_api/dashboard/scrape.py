@@ -1,8 +1,8 @@
 """Asks the other processes how they are: `/readyz`, `/metrics`, and the busiest channels.
 
-What is asked is what ops configured, each address that a name has: behind one name there may be
-several processes. What answers is bounded in time and size, and a process that does not answer is
-shown as such instead of holding up the rest.
+It asks each address of each configured name, as there may be several processes behind one name.
+Answers are bounded in time and size, and a process that does not answer is shown as down instead of
+delaying the rest.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Scraper:
         return list(await asyncio.gather(*(self._ask(node, headers) for node in nodes)))
 
     async def _found(self, node: str) -> list[str]:
-        """The processes behind an address; that of a certificate's name is left as it is."""
+        """The processes behind an address; an address of https keeps its name, for the
+        certificate."""
         parts = urlsplit(node)
         if parts.scheme != "http":
             return [node]
@@ -130,13 +131,13 @@ async def resolved(host: str, port: int) -> list[str]:
 
 
 def reading_of(node: str, registry: CollectorRegistry) -> ProcessReading:
-    """This process's own."""
+    """The reading of this process itself."""
     values = values_of(registry.collect())
     return ProcessReading(node, kind_of(values), "ready", "", values)
 
 
 def values_of(families: Iterable[Metric]) -> dict[str, Series]:
-    """Our metrics among these."""
+    """The values of our own metrics among these."""
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for family in families:
         if not family.name.startswith("yabam_"):

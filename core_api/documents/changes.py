@@ -6,8 +6,8 @@ removed or replaced is one change: half a line of a cart helps nobody. An array 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -52,8 +52,8 @@ def with_seen(basis: Value | None, seen: Mapping[str, Any]) -> Value:
         path = parse_pointer(pointer)
         if not _meets_array(draft.value, path):
             draft.put(path, value)
-    value: Value = draft.value
-    return value
+    shown: Value = draft.value
+    return shown
 
 
 def guessed_basis(operation: PlainOperation, seen: Mapping[str, Any]) -> Value:
@@ -79,12 +79,12 @@ def unsure_paths(operation: PlainOperation, current: Value, seen: Mapping[str, A
     """Where a `set` without a known base differs from Core, and nobody can tell who changed it."""
     if not isinstance(operation, Set):
         return set()
-    told = [parse_pointer(pointer) for pointer in seen]
+    told = PathSet(parse_pointer(pointer) for pointer in seen)
     paths = (parse_pointer(step["path"]) for step in diff(current, operation.value))
-    return {path for path in paths if not any(overlap(path, other) for other in told)}
+    return {path for path in paths if not told.meets(path)}
 
 
-def uses_array_index(operations: list[PatchOperation], *values: Value | None) -> bool:
+def uses_array_index(operations: Sequence[PatchOperation], *values: Value | None) -> bool:
     """Whether a pointer of the patch leads into an array of one of these values."""
     paths = [
         parse_pointer(step[field])
@@ -95,27 +95,44 @@ def uses_array_index(operations: list[PatchOperation], *values: Value | None) ->
     return any(_meets_array(value, path) for path in paths for value in values)
 
 
-def failing_test(operations: list[PatchOperation], current: Value) -> int | None:
+def failing_test(operations: Sequence[PatchOperation], current: Value | None) -> int | None:
     """The first `test` of a concurrent patch that Core's value fails; None: there is none.
 
     What the patch itself has changed before the test is not asked of Core.
     """
-    changed: list[Path] = []
+    changed = PathSet()
     for index, step in enumerate(operations):
         path = parse_pointer(step["path"])
         if step["op"] != "test":
-            changed += [path, *([parse_pointer(step["from"])] if step["op"] == "move" else [])]
-        elif not any(overlap(path, other) for other in changed) and not same(
-            get(current, path), step.get("value")
-        ):
+            changed.add(path)
+            if step["op"] == "move":
+                changed.add(parse_pointer(step["from"]))
+        elif not changed.meets(path) and not same(get(current, path), step.get("value")):
             return index
     return None
 
 
-def overlap(one: Path, other: Path) -> bool:
-    """Whether one of the paths is the other, or lies above it."""
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
+class PathSet:
+    """Paths, of which one asks whether another is one of them, or lies above or below one."""
+
+    __slots__ = ("_above", "_at")
+
+    def __init__(self, paths: Iterable[Path] = ()) -> None:
+        self._at: Final[set[Path]] = set()
+        self._above: Final[set[Path]] = set()
+        for path in paths:
+            self.add(path)
+
+    def add(self, path: Path) -> None:
+        """Take in a path."""
+        self._at.add(path)
+        self._above.update(path[:length] for length in range(len(path)))
+
+    def meets(self, path: Path) -> bool:
+        """Whether the path is one of these, or lies above or below one."""
+        return path in self._above or any(
+            path[:length] in self._at for length in range(len(path) + 1)
+        )
 
 
 def pointers(paths: Iterable[Path]) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class History:
 
     def __init__(self, kept: Iterable[Kept] = ()) -> None:
         self._kept: Final = list(kept)
-        self._first: Final = self._kept[0].version if self._kept else None
+        self._first = self._kept[0].version if self._kept else None
 
     def at(self, version: int) -> Kept | None:
         """The version; None: it is not kept, or there is none."""
@@ -67,9 +67,15 @@ class History:
         """Whether all versions above this one, up to the newest, are kept."""
         return version >= newest or (self._first is not None and self._first <= version + 1)
 
-    def with_newer(self, made: Iterable[Kept]) -> History:
-        """The same with versions that follow on its newest."""
-        return History([*self._kept, *made])
+    def copy(self) -> History:
+        """The same, to be added to."""
+        return History(self._kept)
+
+    def add(self, made: Kept) -> None:
+        """Take in the version that follows on the newest."""
+        if not self._kept:
+            self._first = made.version
+        self._kept.append(made)
 
 
 class Touched:

@@ -1,8 +1,8 @@
 """uvicorn's connection, with bounds: how long a head may be, how slowly a request may come, and how
 much of a flood of pipelined requests is taken in before the first is answered.
 
-What cannot be a request is answered by a problem, as everything else is, and leaves no line in the
-log: whoever can reach the port could fill it.
+A malformed request is answered with a problem, as everything else is, and is not logged: anybody
+who can reach the port could fill the log.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from server_common.limits import CORE_HEAD_BYTES
 from server_common.read_timeout import ReadTimeout
 
 MAX_HEAD_BYTES: Final = CORE_HEAD_BYTES
-"""The longest head of a request; a GET of Fetch Sync for 500 channels may fill much of it."""
+"""The longest head of a request in bytes; a GET of Fetch Sync for 500 channels may fill much of
+it."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 """How much may wait behind a request; then nothing more is read until that has been answered."""
 
@@ -62,13 +63,13 @@ class Connection(HttpToolsProtocol):
         self._read_timeout.begin(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone, or we have cut the connection."""
+        """Clean up: the client is gone, or we have cut the connection."""
         self._read_timeout.end(self)
         self._waiting = b""
         super().connection_lost(exc)
 
     def time_out(self) -> None:
-        """The client takes too long over its request."""
+        """End the connection: its request takes too long."""
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -200,7 +201,7 @@ class Connection(HttpToolsProtocol):
 
 
 async def _answer(status: int, body: bytes, _scope: Scope, _receive: Receive, send: Send) -> None:
-    """An application that gives this answer to whatever it is asked."""
+    """An application that gives this answer to every request."""
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),

@@ -76,7 +76,7 @@ class OpsServer:
 
     Args:
         app: what to serve.
-        listener: a bound socket (`serving.bind`).
+        listener: a bound socket (`server_common/sockets.py`).
     """
 
     def __init__(self, app: Starlette, listener: socket.socket) -> None:
@@ -123,7 +123,7 @@ class _Quiet(uvicorn.Server):
 
 
 def check_ops(request: Request, verify: Callable[[str], Caller]) -> None:
-    """Let a request pass that carries a token of role ops.
+    """Check that a request carries a token of role ops.
 
     Raises:
         UnauthorizedError: it carries no valid token.

@@ -28,12 +28,13 @@ _BACKLOG: Final = 65_535
 
 
 READINESS_LEAD_S: Final = 1.0
-"""After SIGTERM new connections are taken for so long: a load balancer needs this time to see that
-this process is not ready any more."""
+"""How long after SIGTERM new connections are still accepted: a load balancer needs this time to see
+that this process is no longer ready."""
 
 
 def warn_of_few_files(max_waiting: int) -> None:
-    """Allow as many open files as the system lets us; each sync that waits takes one."""
+    """Raise the limit of open files as far as possible and warn if it is too low: each waiting sync
+    takes one."""
     limit = allow_open_files()
     if limit < max_waiting + _OTHER_FILES:
         log.warning(
@@ -45,7 +46,7 @@ def warn_of_few_files(max_waiting: int) -> None:
 
 
 class CoreHttpServer(uvicorn.Server):
-    """uvicorn, which tells the application of SIGTERM before it stops to take requests.
+    """uvicorn, which tells the application about SIGTERM before it stops taking requests.
 
     The application says from then on that it is not ready. After `READINESS_LEAD_S` no new
     connection is taken, and open requests are finished. A second signal ends the lead.
@@ -99,7 +100,7 @@ class CoreHttpServer(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal: what waits is told to finish, and a moment later uvicorn stops."""
+        """Handle a signal: tell what waits to finish, and stop uvicorn a moment later."""
         leave = super().handle_exit
         if self._leaving is None:
             self._stopping()

@@ -1,4 +1,4 @@
-"""Which trace a request or a record belongs to (W3C Trace Context), so that log lines tell it.
+"""The trace that a request or a record belongs to (W3C Trace Context), for the log lines.
 
     traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
 
@@ -22,7 +22,7 @@ _FORM: Final = re.compile(
 
 
 def trace_id_of(traceparent: bytes) -> str | None:
-    """The trace's id; None: the header is malformed, and to be ignored then."""
+    """The trace's id; None: the header is malformed and must be ignored."""
     found = _FORM.match(traceparent)
     if found is None:
         return None
@@ -52,10 +52,16 @@ class Tracing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        headers = [
-            (TRACEPARENT, value)
-            for name, value in scope.get("headers", ())
-            if name == b"traceparent"
-        ]
+        headers = traceparents(scope)
+        if not headers:  # as in nearly all requests
+            await self._app(scope, receive, send)
+            return
         with traced(headers):
             await self._app(scope, receive, send)
+
+
+def traceparents(scope: Scope) -> list[tuple[str, bytes | None]]:
+    """The headers of a request that may name its trace."""
+    return [
+        (TRACEPARENT, value) for name, value in scope.get("headers", ()) if name == b"traceparent"
+    ]

@@ -1,8 +1,9 @@
-"""Applies inbound commands: each one is written, or lies in the dead letter topic with its reason.
+"""Applies inbound commands: each one is written, or stored in the dead letter topic with its
+reason.
 
-There is no third way out but trouble with Postgres or Kafka, and that is waited out: the offsets of
-a batch are committed only when this has come back. A command that is delivered twice changes
-nothing the second time, because its idempotency key has kept the first answer.
+While Postgres or Kafka fails, it waits: the offsets of a batch are committed only when this has
+returned. A command that is delivered twice changes nothing the second time, because its idempotency
+key has kept the first answer.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ FIRST_RETRY_S: Final = 0.05
 LONGEST_RETRY_S: Final = 5.0
 
 _TRANSIENT: Final = (UnavailableError, OverloadedError, ConflictError)
-# What Postgres refuses because of the data itself: no retry will change its mind.
+# What Postgres refuses because of the data itself: a retry would fail again.
 _REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
 class OrderCommands(Protocol):
-    """The write path (`commanding.Commands`)."""
+    """The write path (`core_api/orders/service.py`)."""
 
     async def place(
         self, caller: Caller, command: PlaceOrder, idempotency: Idempotency | None = None
@@ -90,7 +91,7 @@ class DeadLetters(Protocol):
         """Store the record as it was, with these headers.
 
         Raises:
-            UnavailableError: it is not stored for certain.
+            UnavailableError: it is not known to be stored.
         """
 
 
@@ -99,7 +100,7 @@ class Applier:
 
     Args:
         commands: the write path.
-        dead_letters: where poison goes.
+        dead_letters: where commands go that cannot be applied.
         sleep: waits for some seconds before another try.
         metrics: where the numbers go.
     """
@@ -119,11 +120,12 @@ class Applier:
 
     @property
     def trouble(self) -> str | None:
-        """The fault that it waits for to end; None: it does not wait."""
+        """The fault whose end it is waiting for; None: it is not waiting."""
         return self._trouble
 
     async def apply(self, records: Sequence[InboundRecord]) -> None:
-        """Deal with all records; in order within a key. Returns when the last one is dealt with."""
+        """Apply all records, in order within each key. Returns when all are applied or set
+        aside."""
         room = asyncio.Semaphore(LANES_AT_ONCE)
 
         async def lane(of_key: Sequence[InboundRecord]) -> None:
@@ -137,7 +139,7 @@ class Applier:
                 group.create_task(lane(of_key))
 
     async def set_aside(self, what: UnreadRecords, detail: str) -> None:
-        """Keep in the dead letter topic what cannot be read. Returns when that is done.
+        """Store in the dead letter topic what cannot be read. Returns when that is done.
 
         Args:
             what: what Kafka holds.
@@ -162,7 +164,7 @@ class Applier:
         except CoreError as error:
             await self._bury(record, error.slug, str(error))
         except Exception as error:
-            # A fault of ours, or data that the database refuses: it must not block the partition.
+            # A bug of ours, or data that the database refuses: it must not block the partition.
             _log.exception(
                 "command_failed",
                 order_id=_order_of(record),
@@ -230,18 +232,18 @@ async def _really(action: Callable[[], Awaitable[_Result]]) -> _Result:
     """The result of the action.
 
     Raises:
-        UnavailableError: a library has cancelled it, which is not to be taken for its end.
+        UnavailableError: a library has cancelled it, which does not mean that it is done.
     """
     try:
         return await action()
     except asyncio.CancelledError as error:
         if is_being_cancelled():
             raise
-        raise UnavailableError("it was cancelled from inside") from error
+        raise UnavailableError("a library cancelled it") from error
 
 
 def _order_of(record: InboundRecord) -> str | None:
-    """The order that the command is about; None: a new one, or it cannot be read."""
+    """The order that the command names; None: it places a new one, or cannot be read."""
     try:
         return getattr(decode_command(record.value), "order_id", None)
     except CoreError:

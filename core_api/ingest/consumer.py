@@ -1,7 +1,7 @@
 """Ingest: reads `orders.inbound` in a consumer group and applies what it reads.
 
 Offsets are committed after the commands' own commits. Whatever dies in between, the commands come
-again, and their idempotency keys see to it that nothing happens twice.
+again, and because of their idempotency keys nothing happens twice.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ class KafkaDeadLetters:
     async def send(
         self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
     ) -> None:
-        """Store the record as it was, with these headers; if Kafka does not take that, without its
-        value, which stands where `headers` say; if it takes no letter at all, the log has to do.
+        """Store the record unchanged, with these headers. If Kafka refuses that, store it without
+        its value, which stands where the `headers` say; if it refuses every letter, log it.
 
         Raises:
-            BrokerError: it is not stored for certain.
+            BrokerError: it is not known to be stored.
         """
         now_ms = self._now_ms()
         letters = [
@@ -146,7 +146,7 @@ class Ingest:
 
     @property
     def healthy(self) -> bool:
-        """Whether the loop runs, or waits for a fault that it can name to end."""
+        """Whether the loop runs, or waits for the end of a known fault."""
         return self.trouble is not None or self._clock() - self._turned_at < 60.0
 
     @property
@@ -178,9 +178,9 @@ class Ingest:
                 retry = 0.0
 
     async def _session(self) -> None:
-        """One membership of the group, until it fails or is to stop."""
+        """One membership in the group, until it fails or must stop."""
         await ensure_topics(self._bootstrap, [self._topic], self._request_timeout_s)
-        # Who said that it is ready before there is a database could not keep its word.
+        # Not before there is a database: until then it is not ready.
         await self._check()
         consumer = AIOKafkaConsumer(
             self._topic.name,
@@ -249,7 +249,7 @@ class Ingest:
 
 
 async def _committed(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-    """What is to be dealt with next, in each partition that this member has."""
+    """The next offset to apply, in each partition that this member has."""
     partitions = list(consumer.assignment())
     if not partitions:
         return {}

@@ -33,7 +33,7 @@ from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
 from server_common.limits import COMMAND_BYTES
 
 MAX_COMMAND_BYTES: Final = COMMAND_BYTES
-"""A larger value is not even parsed."""
+"""The largest value that is parsed, in bytes."""
 _MAX_DETAIL_CHARS: Final = 1000
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -56,7 +56,7 @@ class InboundRecord:
 
 @dataclass(frozen=True, slots=True)
 class UnreadRecords:
-    """What stands in Kafka and cannot be read: one record, or a batch of them."""
+    """What is in Kafka and cannot be read: one record, or a batch of them."""
 
     topic: str
     partition: int
@@ -80,7 +80,7 @@ class _Command(Struct, frozen=True, forbid_unknown_fields=True, tag_field="comma
 
     @property
     def caller(self) -> Caller:
-        """Who the command comes from."""
+        """The caller that the command comes from."""
         return Caller(self.subject, "producer", frozenset({EVERY_STORE}))
 
     @property

@@ -1,4 +1,4 @@
-"""What ingest tells an on-call person."""
+"""The metrics of ingest, for the person on call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is given to Kafka, and what has become of it. Pure."""
+"""The messages for Kafka, and the result of sending them. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Messages that Kafka refuses for what they contain, however often they are sent."""
+    """Messages that Kafka refuses because of what they contain, however often they are sent."""
 
     count: int
     """How many of the partition's first messages were sent in one batch."""
@@ -36,5 +36,5 @@ class PublishResult:
     """The result for each partition; one that failed for another reason is missing."""
 
     stored: dict[int, int] = field(default_factory=dict)
-    """How many are stored for certain: always the first ones."""
+    """How many are known to be stored: always the first ones."""
     refused: dict[int, Refused] = field(default_factory=dict)

@@ -1,57 +1,44 @@
-"""The relay's way into Kafka: an idempotent producer that is rebuilt when it has failed.
+"""The relay's way into Kafka: each partition in order, and none held up by another.
 
-A partition never has more than one batch under way, so no failure can let a later record overtake
-an earlier one. While Kafka is down aiokafka keeps sending the same batch with the same producer id
-and sequence, which the broker recognises: waiting loses nothing and repeats nothing. Only when a
-batch fails for good (a broker whose data was wiped answers OutOfOrderSequenceNumber, say) is the
-producer thrown away; the caller then reads and publishes again what was not acknowledged. A batch
-that fails because of what is in it is told apart from that: no new producer would help.
+All partitions share one producer, which sends what comes at once in one request to each broker, and
+has one request to each under way. A partition that is slow to store would so hold up the others of
+its broker. It is therefore left with the producer on which it waits, in a lane of its own, and the
+others go on with another one that stands by for that. Once it has been quick for a while, it joins
+them again. While no partition is answered nothing is done of that: then it is Kafka, and a Kafka
+that has lost all may give the name of the producer which stands by to another one.
+
+A producer whose batch has failed for good is thrown away; the caller then reads and publishes again
+what was not acknowledged. A batch that fails because of what is in it is told apart from that: no
+new producer would help.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    BrokerResponseError,
-    ClusterAuthorizationFailedError,
-    InvalidProducerEpoch,
-    InvalidTopicError,
-    KafkaError,
-    OutOfOrderSequenceNumber,
-    TopicAuthorizationFailedError,
-    UnknownProducerId,
-)
 
-from core_api.kafka.messages import Message, PublishResult, Refused
+from core_api.kafka.lane import MAX_BATCH_BYTES, Lane, result_of
+from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
-from server_common.limits import PUBLICATION_BYTES
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
-MAX_BATCH_BYTES: Final = PUBLICATION_BYTES
-"""One partition's share of a publication; below the broker's default limit of a mebibyte. A message
-that is larger alone is sent alone."""
 _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 """What is sent at once over all partitions: a broker cuts the connection of one who sends more than
 its `socket.request.max.bytes`, 100 MiB by default, and never says why."""
-_NOT_THE_RECORDS: Final = (
-    ClusterAuthorizationFailedError,
-    InvalidProducerEpoch,
-    InvalidTopicError,
-    OutOfOrderSequenceNumber,
-    TopicAuthorizationFailedError,
-    UnknownProducerId,
-)
-"""Answers that are final and do not lie in what was sent."""
+SLOW_S: Final = 0.5
+"""A partition that has not answered for so long gets a lane of its own."""
+_QUICK_AGAIN_S: Final = 10.0
+_STAND_BY_RETRY_S: Final = 5.0
+Sent = dict[int, "asyncio.Task[PublishResult]"]
 
 
 class KafkaPublisher:
@@ -63,6 +50,8 @@ class KafkaPublisher:
         request_timeout_s: a request to a broker is given up, and sent again, after this time.
         ack_timeout_s: a producer that has got no answer for so long is thrown away.
         rebuilt: called when a producer was thrown away.
+        stands_by: whether a second producer is kept ready for when a partition is slow.
+        clock: seconds that only go forward.
     """
 
     def __init__(
@@ -73,14 +62,23 @@ class KafkaPublisher:
         request_timeout_s: float = 5.0,
         ack_timeout_s: float = 60.0,
         rebuilt: Callable[[], None] = lambda: None,
+        stands_by: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
         self._request_timeout_s = request_timeout_s
         self._ack_timeout_s = ack_timeout_s
         self._rebuilt = rebuilt
-        self._producer: AIOKafkaProducer | None = None
-        self._broken = False
+        self._stands_by = stands_by
+        self._clock = clock
+        self._shared: Lane | None = None
+        self._spare: Lane | None = None
+        self._spare_tried_at = float("-inf")
+        self._apart: dict[int, Lane] = {}
+        self._slow_at: dict[int, float] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closings: set[asyncio.Task[None]] = set()
         self._partitions = topic.partitions
 
     @property
@@ -88,38 +86,66 @@ class KafkaPublisher:
         """How many partitions the topic has; known once open."""
         return self._partitions
 
+    @property
+    def apart(self) -> frozenset[int]:
+        """The partitions that have lanes of their own, because they were slow."""
+        return frozenset(self._apart)
+
     async def open(self) -> None:
-        """Connect, and create or check the topic; `publish` does it by itself when needed.
+        """Connect, and create or check the topic; `send` does it by itself when needed.
 
         Raises:
             BrokerError: Kafka does not answer.
             SettingsError: the topic has another number of partitions.
         """
-        if self._broken:
-            await self.close()
+        if self._shared is not None and self._shared.broken:
+            useless = self._shared, self._spare
+            self._shared = self._spare = None
+            self._close_unused(*useless)
             self._rebuilt()
-        if self._producer is not None:
-            return
-        await ensure_topics(self._bootstrap, [self._topic], self._request_timeout_s)
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            enable_idempotence=True,
-            max_batch_size=MAX_BATCH_BYTES,
-            request_timeout_ms=round(self._request_timeout_s * 1000),
-        )
-        # From here on close() knows it, even if this task is cancelled while it starts.
-        self._producer, self._broken = producer, True
-        try:
-            await producer.start()
-            self._partitions = len(await producer.partitions_for(self._topic.name))
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerError(f"Kafka at {self._bootstrap} does not answer: {error!r}") from error
-        self._broken = False
+        if self._shared is None:
+            await ensure_topics(self._bootstrap, [self._topic], self._request_timeout_s)
+            # Known before it is open, so that close() closes it if this is cancelled.
+            self._shared = self._new_lane()
+        await self._shared.open()
+        self._partitions = self._shared.partitions
+        now = self._clock()
+        if self._stands_by and not self._spare and now >= self._spare_tried_at + _STAND_BY_RETRY_S:
+            self._spare_tried_at = now
+            self._start(self._stand_by())
+
+    async def send(self, parts: Mapping[int, Sequence[Message]]) -> Sent:
+        """Send each partition's messages; none of these partitions has any under way.
+
+        Of each partition as many of the first messages are sent as fit into one batch.
+
+        Returns:
+            For each partition, what is done once it is known what is stored and what Kafka will
+            never take; it fails with `BrokerError` when that will not be known.
+
+        Raises:
+            BrokerError: Kafka does not answer; nothing was sent.
+            SettingsError: the topic has another number of partitions.
+        """
+        await self.open()
+        assert self._shared is not None  # noqa: S101
+        sent: Sent = {}
+        before: list[asyncio.Task[PublishResult]] = []
+        for together in _requests(parts):
+            of_it: Sent = {}
+            for partition, messages in together.items():
+                if before or partition in self._apart:
+                    work = self._send_by_itself(partition, messages, before)
+                else:
+                    future, count = await self._shared.send(partition, messages)
+                    work = self._answer(self._shared, partition, future, count)
+                of_it[partition] = self._start(work)
+            before = list(of_it.values())
+            sent |= of_it
+        return sent
 
     async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
         """Send each partition's messages and wait until they are stored.
-
-        Of each partition as many of the first messages are sent as fit into one batch.
 
         Returns:
             What is stored, and what Kafka will never take.
@@ -129,74 +155,119 @@ class KafkaPublisher:
             SettingsError: the topic has another number of partitions.
         """
         published = PublishResult()
-        for together in _requests(parts):
-            await self.open()
-            await self._publish(together, published)
+        sent = await self.send(parts)
+        try:
+            if sent:
+                await asyncio.wait(sent.values())
+        finally:
+            for task in sent.values():
+                task.cancel()
+        for task in sent.values():
+            answer = task.result()
+            published.stored.update(answer.stored)
+            published.refused.update(answer.refused)
         return published
 
-    async def _publish(
-        self, parts: Mapping[int, Sequence[Message]], published: PublishResult
-    ) -> None:
-        # Any way out of here but the last one leaves batches behind whose fate is not known.
-        self._broken = True
-        sent: dict[int, tuple[asyncio.Future[Any], int]] = {}
-        try:
-            for partition, messages in parts.items():
-                sent[partition] = await self._send(partition, messages)
-            waiting = [future for future, _ in sent.values()]
-            _, late = await asyncio.wait(waiting, timeout=self._ack_timeout_s)
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerError(f"Kafka does not take the records: {error!r}") from error
-        finally:
-            for future, _ in sent.values():
-                future.cancel()
-        if late:
-            raise BrokerError(f"Kafka has not answered for {self._ack_timeout_s:g} s")
-        for partition, (future, count) in sent.items():
-            _note(published, partition, future.exception(), count)
-        # The numbers of what was refused are spent: this producer is out of step with the broker.
-        self._broken = not parts.keys() <= published.stored.keys()
-
     async def close(self) -> None:
-        """Close the producer without waiting for undelivered messages."""
-        producer, self._producer = self._producer, None
-        self._broken = False
-        if producer is not None:
-            await abandon(producer, self._request_timeout_s)
+        """Close all producers without waiting for undelivered messages."""
+        lanes = {self._shared, self._spare, *self._apart.values()}
+        self._shared = self._spare = None
+        self._apart.clear()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._close_unused(*lanes)
+        await asyncio.gather(*self._closings)
 
-    async def _send(
-        self, partition: int, messages: Sequence[Message]
-    ) -> tuple[asyncio.Future[Any], int]:
-        assert self._producer is not None  # noqa: S101
-        batch = self._producer.create_batch()
-        taken = 0
-        for key, value, headers, timestamp_ms in messages:
-            if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
-                break
-            taken += 1
-        batch.close()
-        future = await self._producer.send_batch(batch, self._topic.name, partition=partition)
-        return future, taken
+    async def _send_by_itself(
+        self,
+        partition: int,
+        messages: Sequence[Message],
+        before: Sequence[asyncio.Task[PublishResult]],
+    ) -> PublishResult:
+        if before:
+            await asyncio.wait(before, timeout=SLOW_S)
+        lane = self._apart.get(partition) or self._shared
+        if lane is None:
+            raise BrokerError("the publisher was closed")
+        if lane.broken and lane is not self._shared:
+            lane = self._apart[partition] = self._new_lane()
+            self._rebuilt()
+        await lane.open()
+        future, count = await lane.send(partition, messages)
+        return await self._answer(lane, partition, future, count)
 
+    async def _answer(
+        self, lane: Lane, partition: int, future: asyncio.Future[Any], count: int
+    ) -> PublishResult:
+        """Wait for what has become of a batch."""
+        began = self._clock()
+        lane.pending += 1
+        try:
+            while not (await asyncio.wait({future}, timeout=min(SLOW_S, self._ack_timeout_s)))[0]:
+                if lane.answered_at >= began:
+                    self._set_apart(lane, partition)
+                if self._clock() - began >= self._ack_timeout_s:
+                    raise BrokerError(f"Kafka has not answered for {self._ack_timeout_s:g} s")
+            return result_of(partition, future.exception(), count)
+        finally:
+            lane.pending -= 1
+            future.cancel()
+            if future.cancelled() or future.exception() is not None:
+                # A batch whose fate is not known is left behind, or the numbers of what was refused
+                # are spent: this producer is out of step.
+                lane.broken = True
+            else:
+                lane.answered_at = self._clock()
+            self._settle_in(lane, partition, began)
 
-def _note(
-    published: PublishResult, partition: int, error: BaseException | None, count: int
-) -> None:
-    if error is None:
-        published.stored[partition] = count
-        return
-    _log.warning("batch_failed", partition=partition, messages=count, reason=repr(error))
-    if lies_in_the_records(error):
-        published.refused[partition] = Refused(count, f"Kafka refuses it: {error!r}")
+    def _set_apart(self, lane: Lane, partition: int) -> None:
+        """The partition is slow: leave it with its producer, and give the others another one."""
+        if lane is self._shared and self._spare is not None:
+            self._shared, self._spare = self._spare, None
+        if lane is not self._shared and partition not in self._apart:
+            self._apart[partition] = lane
+            _log.warning("partition_set_apart", partition=partition)
 
+    def _settle_in(self, lane: Lane, partition: int, began: float) -> None:
+        """A batch of it has come to its end: does it keep its lane?"""
+        if self._apart.get(partition) is lane:
+            now = self._clock()
+            if lane.broken or now - began > SLOW_S:
+                self._slow_at[partition] = now
+            elif now - self._slow_at.get(partition, now) >= _QUICK_AGAIN_S:
+                del self._apart[partition]
+                _log.info("partition_joins_the_others", partition=partition)
+        if lane is not self._shared:
+            self._close_unused(lane)
 
-def lies_in_the_records(error: BaseException) -> bool:
-    """Whether a batch failed because of its content, so that it would fail again each time."""
-    return (
-        isinstance(error, BrokerResponseError)
-        and not error.retriable
-        and not isinstance(error, _NOT_THE_RECORDS)
-    )
+    def _close_unused(self, *lanes: Lane | None) -> None:
+        """Close those that nobody sends by any more; not waited for, since that may take long."""
+        in_use = {self._shared, self._spare, *(o for o in self._apart.values() if not o.broken)}
+        for lane in lanes:
+            if lane is not None and lane not in in_use and not lane.pending:
+                closing = asyncio.ensure_future(lane.close())
+                self._closings.add(closing)
+                closing.add_done_callback(self._closings.discard)
+
+    async def _stand_by(self) -> None:
+        spare = self._new_lane()
+        try:
+            with contextlib.suppress(BrokerError):
+                await spare.open()
+                self._spare = spare
+        finally:
+            self._close_unused(spare)
+
+    def _new_lane(self) -> Lane:
+        return Lane(self._bootstrap, self._topic.name, self._request_timeout_s)
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _requests(
@@ -215,18 +286,3 @@ def _requests(
         size += of_it
     if together:
         yield together
-
-
-async def abandon(producer: AIOKafkaProducer, patience_s: float) -> None:
-    """Close a producer without waiting for undelivered messages."""
-    # AIOKafkaProducer.stop() waits until all is delivered, which is for ever while Kafka is down,
-    # and offers no other way to end; so the two parts it is made of are closed one by one.
-    producer._closed = True
-    # One that is still asking for its producer id ends in a CancelledError that is not ours.
-    closing = asyncio.ensure_future(producer._sender.close())
-    await asyncio.wait({closing}, timeout=patience_s + 1)
-    closing.cancel()
-    await asyncio.gather(closing, return_exceptions=True)
-    with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(patience_s):
-            await producer.client.close()

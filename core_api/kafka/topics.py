@@ -2,8 +2,7 @@
 
 The number of partitions of `order-events` is the number of shards of the outbox. Changing it on a
 live topic would move stores to other partitions and break their order, so a difference is an error.
-Settings of a topic that was made by somebody else are named in the log where they can do harm; they
-may be his to choose.
+Harmful settings of a topic that somebody else made are only logged: they may be intended.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ _APPEARS_PAUSE_S: Final = 0.1
 _HOUR_MS: Final = 3_600_000
 _UNLIMITED: Final = "-1"
 _AT_LEAST: Final = frozenset({"retention.ms", "max.message.bytes"})
-"""Settings of which less than wanted does harm, and more does none."""
+"""Settings for which a lower value does harm, and a higher one none."""
 _EXACTLY: Final = frozenset({"cleanup.policy", "message.timestamp.type"})
-"""Settings of which any other value does harm."""
+"""Settings for which any other value does harm."""
 MAX_DEAD_LETTER_BYTES: Final = DEAD_LETTER_BYTES
 """A dead letter is its original with headers added: its limit lies above that of other topics."""
 
@@ -125,11 +124,11 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout
 
 
 def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a topic that may do harm, each with the value that was found.
+    """The harmful settings of a topic, each with the value that was found.
 
     Args:
         wanted: the settings as they should be.
-        found: those of the topic; one that is not told counts as it should be.
+        found: those of the topic; a missing one counts as right.
     """
     return {
         name: found[name]
@@ -150,7 +149,7 @@ async def _name_differences(admin: AIOKafkaAdminClient, topics: Sequence[Topic])
         asked = ConfigResource(ConfigResourceType.TOPIC, topic.name, dict(topic.configs))
         (answer,) = await admin.describe_configs([asked])
         for code, _, _, _, entries in (tuple(resource)[:5] for resource in answer.resources):
-            # Who may not look at settings may still use the topic.
+            # A user without permission to read settings may still use the topic.
             found = {entry[0]: entry[1] for entry in entries} if code == 0 else {}
             for name, value in differences(topic.configs, found).items():
                 _log.warning(

@@ -1,7 +1,7 @@
-"""What Core takes in, so that all of it can come out again at every screen. Pure.
+"""The limits of what Core accepts, so that every client can receive all of it. Pure.
 
-An order has the same limits by whichever door it comes; how much may be open at once is counted in
-the channels' counter rows (`writing.py`).
+An order has the same limits over HTTP and Kafka; how much may be open at once is counted in the
+channels' counter rows (`writing.py`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ DEFAULT_OPEN_LIMITS: Final = OpenLimits()
 def check_size(write: LogWrite) -> None:
     """Whether the order is small enough for every client.
 
-    A step is always taken: an order from before the limit must not be stuck.
+    A step is never refused for its size: an order from before the limit must not be stuck.
 
     Raises:
         BadRequestError: it is larger than `MAX_ORDER_BYTES`, and was placed or changed.

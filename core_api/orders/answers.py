@@ -20,7 +20,7 @@ class Written:
     """The answer to a command: the order as the caller may see it."""
 
     status: int
-    """201 when placed, 200 otherwise, and the same again when replayed."""
+    """201 when placed, else 200; a replayed answer has the status of the first one."""
     order_id: str
     body: bytes
     version: int
@@ -50,7 +50,7 @@ def claim_of(
 
 
 def again(kept: Kept, digest: bytes) -> Written:
-    """The kept answer, for a request of this hash.
+    """The kept answer, if the request has this hash.
 
     Raises:
         IdempotencyMismatchError: it was kept for another request.

@@ -1,10 +1,10 @@
 """How one command becomes rows: the rule for promises 1, 2 and 7 on the writing side.
 
 Pure: from an order before and after it computes what the one writing statement needs
-(`writing.py`): the channels in sorted order, what each may see, the change of each digest,
-and the JSON that the log keeps and every path forwards unchanged. What it stores as the order's
-view is the very text that the event carries, so the state before is hashed from the stored text:
-another version of Core may have written it, with other fields.
+(`writing.py`): the channels in sorted order, what each may see, the change of each digest, and the
+JSON that the log keeps and every path forwards unchanged. The stored view of an order is the very
+text that the event carries. So the state before is hashed from the stored text: another version of
+Core may have written it, with other fields.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import EMPTY, content_hash, hash_of, order_hash
@@ -60,20 +60,23 @@ class LogWrite:
     """Sorted by channel: the order in which the counter rows are locked."""
 
 
-class _Body(Struct, frozen=True):
+class _Body(Struct, frozen=True, omit_defaults=True):
     type: str
     occurred_at: datetime
     order_id: str
     order_version: int
     data: msgspec.Raw
+    by: str | UnsetType = UNSET
+    """The subject that did it; in the store's channel only."""
 
 
-def compose(change: OrderChange, before: Views | None) -> LogWrite:
+def compose(change: OrderChange, before: Views | None, by: str | UnsetType = UNSET) -> LogWrite:
     """The rows of one change, in the store's channel and, if the order has a table, in its too.
 
     Args:
         change: what happens to the order.
         before: its stored views before the change; None: it is new.
+        by: the subject that does it.
 
     Raises:
         ValueError: the views before are missing, or those of a new order are there.
@@ -85,7 +88,9 @@ def compose(change: OrderChange, before: Views | None) -> LogWrite:
     delta = _signed(_hash_if_open(change.before) ^ _hash_if_open(order))
     owner_text = owner.decode()
     content = _content_delta(change, before.owner if before else None, order, owner_text)
-    entries = [Entry(str(Channel("store", order.store_id)), _body(change, owner), delta, content)]
+    entries = [
+        Entry(str(Channel("store", order.store_id)), _body(change, owner, by), delta, content)
+    ]
     text: str | None = None
     if order.table_id is not None:
         shown = table_view(order)
@@ -98,9 +103,9 @@ def compose(change: OrderChange, before: Views | None) -> LogWrite:
     return LogWrite(change, owner_text, len(owner), text, tuple(entries))
 
 
-def _body(change: OrderChange, view: bytes) -> str:
+def _body(change: OrderChange, view: bytes, by: str | UnsetType = UNSET) -> str:
     order = change.after
-    body = _Body(change.type, order.updated_at, order.id, order.version, msgspec.Raw(view))
+    body = _Body(change.type, order.updated_at, order.id, order.version, msgspec.Raw(view), by)
     return msgspec.json.encode(body)[1:].decode()
 
 

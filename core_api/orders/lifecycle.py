@@ -1,6 +1,6 @@
-"""The life of an order: the commands, what may follow what, and who sees which fields.
+"""The life of an order: the commands, the allowed transitions, and who sees which fields.
 
-Pure. `NEXT` is the one table of what may follow what; everything else asks it.
+Pure. `NEXT` is the only table of allowed transitions; everything else asks it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
     "rejected": (),
     "cancelled": (),
 }
-"""What may follow each status."""
+"""The statuses that may follow each status."""
 
 CHANGEABLE: Final[frozenset[str]] = frozenset({"placed", "accepted", "preparing"})
 """While an order is in one of these, its items and note may be changed."""

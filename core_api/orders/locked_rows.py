@@ -1,4 +1,4 @@
-"""Which of the rows that a write needs somebody else holds locked."""
+"""Finds which of the rows that a write needs are locked by other transactions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 from core_api.orders.writes import Write
 from core_api.postgres.pool import Pool, mapped_errors
 
-# It waits for no row, and gives back at its end what it took.
+# It waits for no lock, and releases its own at its end.
 _HELD: Final = """
 WITH free_heads AS MATERIALIZED (
     SELECT channel FROM channel_heads WHERE channel = ANY($1::text[])

@@ -1,4 +1,4 @@
-"""Who may do what: the whole permission matrix, pure.
+"""The whole permission matrix: which role may do what. Pure.
 
 | role | may |
 | --- | --- |

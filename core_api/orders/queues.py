@@ -1,4 +1,4 @@
-"""One after the other: who works on the same thing waits for its turn, in the order of coming."""
+"""Queues: work on the same thing is done one after the other, in the order of arrival."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from core_api.errors import UnavailableError
 
 
 class Queues:
-    """A queue for each name that somebody asks for; none is kept that nobody stands in.
+    """A queue for each name; empty queues are not kept.
 
     Args:
-        most: how many may stand in one.
-        full: what to tell whoever finds it full.
+        most: how many may wait in one queue.
+        full: the text of the error when a queue is full.
     """
 
     def __init__(self, most: int, full: str) -> None:

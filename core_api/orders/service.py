@@ -1,13 +1,14 @@
 """The write path: a command from HTTP or Kafka becomes one transaction.
 
-Each method reads what it must decide on, asks the pure rules (`access`, `orders`, `log`), and
-writes with a statement that is conditioned on what it read; commands that come at once share one.
-Two writers of one order never wait for each other with a transaction open: the second finds its
-condition gone and decides anew.
+Each method reads what it must decide on, asks the pure rules (`permissions`, `lifecycle`,
+`channel_entries`), and writes with a statement that is conditioned on what it read; commands that
+come at once share one. Two writers of one order never wait for each other with a transaction open:
+the second finds its condition gone and decides anew.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -25,6 +26,8 @@ from core_api.errors import (
     ConflictError,
     ImpossibleTransitionError,
     NotFoundError,
+    NotTakingOrdersError,
+    SoldOutError,
     StaleVersionError,
 )
 from core_api.orders import permissions as access
@@ -32,7 +35,6 @@ from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_siz
 from core_api.orders.answers import Written, again, answer_body, claim_of, visible
 from core_api.orders.channel_entries import LogWrite, Views, compose
 from core_api.orders.idempotency import Idempotency, Kept, request_hash
-from core_api.orders.lanes import Lanes
 from core_api.orders.lifecycle import (
     ChangeOrder,
     OrderChange,
@@ -48,14 +50,17 @@ from core_api.orders.queues import Queues
 from core_api.orders.reading import read_order
 from core_api.orders.writes import KeyClaim, Write, WriteOutcome
 from core_api.orders.writing import write_each
+from core_api.postgres.lanes import Lanes
 from core_api.postgres.pool import Pool
+from core_api.store_rules.cache import RulesCache
+from core_api.store_rules.rules import StoreRules, check_items, check_taking
 from server_common.event_records import partition_of
 
 log = structlog.get_logger()
 
 MAX_ATTEMPTS: Final = 50
-"""How often a write that other processes overtake is decided anew; in this one, writers of an order
-wait for each other."""
+"""How often a write is decided again after another process wrote first; within this process,
+writers of an order wait for each other."""
 MOST_OF_AN_ORDER: Final = 250
 """How many changes of one order may wait for each other."""
 
@@ -92,16 +97,17 @@ class OrderService:
         self._new_id = new_id
         self._committed = committed
         by = pool if writing is None else writing
-        self._writes = Lanes(
+        self._writes: Lanes[Write, WriteOutcome | Exception] = Lanes(
             lambda writes: write_each(by, writes, open_limits),
             lambda writes: held_by_others(by, writes),
             lanes,
         )
+        self._rules = RulesCache(pool)
         self._queues = Queues(MOST_OF_AN_ORDER, "too many changes of this order wait already")
 
     @property
     def aside(self) -> int:
-        """How many writes wait for a lock that somebody holds in the database."""
+        """How many writes wait for a lock that another transaction holds."""
         return self._writes.aside
 
     async def place(
@@ -113,7 +119,10 @@ class OrderService:
             ForbiddenError: not there, or not by this caller.
             BadRequestError: the order is too large.
             TooManyOpenError: there is no room for more open orders.
+            NotTakingOrdersError: the store takes no orders now.
+            SoldOutError: something in it is sold out.
             IdempotencyMismatchError: the key was used for another request.
+            ConflictError: what the store has sold out kept changing.
             UnavailableError: the database does not answer.
         """
         access.check_place(caller, command.store_id, command.table_id)
@@ -121,12 +130,13 @@ class OrderService:
         made = place(
             command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
         )
-        write = compose(made, None)
+        write = compose(made, None, caller.subject)
         body = answer_body(caller, write)
         try:
-            outcome = await self._write(write, claim_of(idempotency, digest, 201, body))
-        except BadRequestError:
-            # A Core of before, with another limit, may have taken it.
+            outcome = await self._place(write, claim_of(idempotency, digest, 201, body))
+        except (BadRequestError, NotTakingOrdersError, SoldOutError):
+            # It may have been taken before: by a Core with another limit, or before the store had
+            # sold out.
             kept = await self._kept(idempotency)
             if kept is None:
                 raise
@@ -134,6 +144,38 @@ class OrderService:
         if outcome is WriteOutcome.KEY_TAKEN:
             return await self._replay(idempotency, digest)
         return self._done(write, 201, body)
+
+    async def _place(self, write: LogWrite, claim: KeyClaim | None) -> WriteOutcome:
+        """Write a new order, if its store's rules permit it."""
+        order = write.change.after
+        names = [item.name for item in order.items]
+
+        def check(rules: StoreRules) -> None:
+            check_taking(rules, order.store_id)
+            check_items(rules, names)
+
+        return await self._obeying(order.store_id, check, write, claim)
+
+    async def _obeying(
+        self,
+        store_id: str,
+        check: Callable[[StoreRules], None],
+        write: LogWrite,
+        claim: KeyClaim | None,
+    ) -> WriteOutcome:
+        """Write what obeys the rules of its store, as they are when it is committed."""
+        rules = await self._rules.of(store_id)
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                check(rules)
+            except (NotTakingOrdersError, SoldOutError):
+                rules = await self._rules.read(store_id)
+                check(rules)
+            outcome = await self._write(write, claim, rules.number)
+            if outcome is not WriteOutcome.RULES_CHANGED:
+                return outcome
+            rules = await self._rules.read(store_id)
+        raise ConflictError("what the store has sold out kept changing: try again")
 
     async def transition(
         self,
@@ -150,9 +192,9 @@ class OrderService:
             ForbiddenError: not by this caller.
             StaleVersionError: `if_match` is not the order's version.
             ImpossibleTransitionError: the step does not follow.
-            InvalidError: the command is at odds with itself.
+            InvalidError: the command contradicts itself.
             IdempotencyMismatchError: the key was used for another request.
-            ConflictError: others kept writing first.
+            ConflictError: other writers were first too often.
             UnavailableError: the database does not answer.
         """
 
@@ -220,7 +262,7 @@ class OrderService:
         digest: bytes,
         idempotency: Idempotency | None,
     ) -> Written | None:
-        """Decide on the order as it stands, and write; None: another process wrote first."""
+        """Decide on the current order, and write; None: another process wrote first."""
         subject, key = (idempotency.subject, idempotency.key) if idempotency else (None, None)
         views, kept = await read_order(self._pool, order_id, subject, key)
         order = _found(views, order_id)
@@ -228,12 +270,19 @@ class OrderService:
         if kept is not None:
             return again(kept, digest)
         try:
-            write = compose(decide(order), views)
+            write = compose(decide(order), views, caller.subject)
         except (ImpossibleTransitionError, StaleVersionError) as refusal:
             refusal.order = visible(caller, refusal.order)
             raise
         body = answer_body(caller, write)
-        outcome = await self._write(write, claim_of(idempotency, digest, 200, body))
+        claim = claim_of(idempotency, digest, 200, body)
+        added = _added(order, write.change.after)
+        if added:
+            outcome = await self._obeying(
+                order.store_id, lambda rules: check_items(rules, added), write, claim
+            )
+        else:
+            outcome = await self._write(write, claim)
         if outcome is WriteOutcome.KEY_TAKEN:
             return await self._replay(idempotency, digest)
         return self._done(write, 200, body) if outcome is WriteOutcome.WRITTEN else None
@@ -263,15 +312,30 @@ class OrderService:
         )
         return Written(status, order.id, body.encode(), order.version)
 
-    async def _write(self, rows: LogWrite, claim: KeyClaim | None) -> WriteOutcome:
+    async def _write(
+        self, rows: LogWrite, claim: KeyClaim | None, rules: int | None = None
+    ) -> WriteOutcome:
         check_size(rows)
         shard = partition_of(rows.change.after.store_id, self._partitions)
-        outcome = await self._writes.ask(Write(rows, shard, claim))
+        outcome = await self._writes.ask(Write(rows, shard, claim, rules))
         if isinstance(outcome, Exception):
             raise outcome
         if outcome.scope is not None:
             raise too_many_open(rows, outcome.scope, self._open_limits)
         return outcome
+
+
+def _added(before: Order, after: Order) -> list[str]:
+    """The names of what a change orders more of."""
+    if before.items == after.items:
+        return []
+    had = Counter[str]()
+    for item in before.items:
+        had[item.name] += item.quantity
+    has = Counter[str]()
+    for item in after.items:
+        has[item.name] += item.quantity
+    return [name for name, quantity in has.items() if quantity > had[name]]
 
 
 def _check_version(order: Order, if_match: int | None) -> None:

@@ -1,4 +1,4 @@
-"""One command as it is written, and what has become of it. Pure."""
+"""One command as it is written, and its result. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core_api.orders.channel_entries import LogWrite
 
 
 class WriteOutcome(Enum):
-    """What became of one command of a batch."""
+    """The result of one command of a batch."""
 
     WRITTEN = "written"
     STALE = "stale"
@@ -27,7 +27,7 @@ class WriteOutcome(Enum):
 
     @property
     def scope(self) -> Scope | None:
-        """What has no room; None: that is not what became of it."""
+        """The scope that is full; None: this result is another one."""
         return _SCOPES.get(self)
 
 
@@ -68,6 +68,11 @@ class Write:
     def store_id(self) -> str:
         """The order's store."""
         return self.rows.change.after.store_id
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """What of it others may hold locked: its store, its order."""
+        return self.store_id, self.order_id
 
     @property
     def identities(self) -> tuple[object, ...]:

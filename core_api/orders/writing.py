@@ -22,14 +22,14 @@ from uuid import UUID
 import asyncpg
 
 from core_api.errors import UnavailableError
-from core_api.event_log.append import append_orders
+from core_api.event_log.append import RULES_CHANGED, append_orders
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits
 from core_api.orders.open_counts import count_open
 from core_api.orders.writes import Write, WriteOutcome
 from core_api.postgres.pool import Pool, mapped_errors
 
 MAX_CLASHES: Final = 4
-"""A batch that has met a deadlock or a serialisation failure so often is given up."""
+"""How often a batch may meet a deadlock or a serialisation failure before it is given up."""
 
 # Each WITH term reads from the one before it, which fixes the order of the locks: a term that
 # nobody reads would run last, after the counter rows are taken.
@@ -177,6 +177,10 @@ FROM asked a, (SELECT count(*) FROM queued) AS after_all
 """
 
 
+_RULES: Final = """
+SELECT q.store_id, h.rules FROM unnest($1::text[]) AS q(store_id)
+     JOIN channel_heads h ON h.channel = 'store:' || q.store_id
+"""
 _APPEND: Final = append_orders(
     """,
          (SELECT count(*) FROM items) AS after_items,
@@ -187,7 +191,7 @@ _APPEND: Final = append_orders(
 async def write_batch(
     pool: Pool, writes: Sequence[Write], limits: OpenLimits = DEFAULT_OPEN_LIMITS
 ) -> list[WriteOutcome]:
-    """Write commands, all in one transaction; what became of each, in their order.
+    """Write commands, all in one transaction. Returns the result of each, in their order.
 
     No two may share an order or an idempotency key. Writers do not clash with each other; where one
     clashes with somebody else's transaction, Postgres has undone it whole, and it is done again.
@@ -230,7 +234,7 @@ async def _fetch(
                 return await pool.fetch(statement, *arguments)
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
                 clash = error
-    raise UnavailableError(f"other transactions kept clashing with it: {clash}") from clash
+    raise UnavailableError(f"other transactions kept conflicting with it: {clash}") from clash
 
 
 async def write_each(
@@ -245,6 +249,8 @@ async def write_each(
     try:
         return None, [*await write_batch(pool, writes, limits)]
     except asyncpg.PostgresError as error:
+        if (error.table_name, error.column_name) == RULES_CHANGED:
+            return None, await _write_unless_outdated(pool, writes, limits)
         if len(writes) == 1:
             return None, [error]
     outcomes: list[WriteOutcome | Exception] = []
@@ -254,6 +260,26 @@ async def write_each(
         except UnavailableError as error:
             outcomes.append(error)  # of this one alone: others of the batch are written by now
     return None, outcomes
+
+
+async def _write_unless_outdated(
+    pool: Pool, writes: Sequence[Write], limits: OpenLimits
+) -> list[WriteOutcome | Exception]:
+    """Write those of a batch whose store's rules are still those that they were decided on."""
+    stores = sorted({write.store_id for write in writes if write.rules is not None})
+    with mapped_errors():
+        rows = await pool.fetch(_RULES, stores)
+    numbers = {row[0]: row[1] for row in rows}
+    outdated = [
+        write.rules is not None and write.rules != numbers.get(write.store_id, 0)
+        for write in writes
+    ]
+    if not any(outdated):
+        # They have changed again, back and forth: each decides anew.
+        return [WriteOutcome.RULES_CHANGED] * len(writes)
+    going = [write for write, is_old in zip(writes, outdated, strict=True) if not is_old]
+    written = iter((await write_each(pool, going, limits))[1] if going else ())
+    return [WriteOutcome.RULES_CHANGED if is_old else next(written) for is_old in outdated]
 
 
 def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[tuple[object, ...]]:

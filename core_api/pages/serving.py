@@ -1,9 +1,9 @@
-"""The routes of the pages: every file read once at the start, sent with headers that allow little.
+"""The routes of the pages: every file is read once at the start, and sent with strict headers.
 
-Only what was found under the folder at the start can be asked for, so no path leads out of it.
-The policy allows scripts and styles of this origin alone, calls to this origin and to the event
-servers, and (trusted types) no text that becomes markup: should an order's note ever reach the
-page as HTML, the browser refuses to run it.
+Only files that were found under the folder at the start are served, so no path leads out of it. The
+policy allows scripts and styles of this origin alone, calls to this origin and to the event
+servers, and (trusted types) no text that becomes markup: should an order's note ever reach the page
+as HTML, the browser refuses to run it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def content_policy(stream_urls: Iterable[str]) -> str:
 
 
 class Pages:
-    """What the routes of the pages answer.
+    """The answers of the routes of the pages.
 
     Args:
         files: what there is, as `read_files` gives it.
@@ -107,8 +107,8 @@ class Pages:
             "referrer-policy": "no-referrer",
             "cross-origin-opener-policy": "same-origin",
             "permissions-policy": "camera=(), geolocation=(), microphone=()",
-            # A module must never meet one of an older version: the browser asks each time, and
-            # mostly hears 304.
+            # A module must never run with one of an older version: the browser asks each time, and
+            # mostly gets 304.
             "cache-control": "no-cache",
         }
 

@@ -37,7 +37,7 @@ class Hints:
         self._committed = asyncio.Event()
 
     def committed(self) -> None:
-        """This process has committed something."""
+        """Note that this process has committed something."""
         self._committed.set()
 
     async def send(self) -> None:

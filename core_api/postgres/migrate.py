@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -18,11 +17,6 @@ _HERE: Final = Path(__file__).parent
 # Any number, so long as all our processes use it: one migrates, the others wait for it.
 _MIGRATION_LOCK: Final = 7_962_226
 _ASK_AGAIN_S: Final = 0.1
-
-
-def engine_url(database_url: str) -> str:
-    """The URL in the form that SQLAlchemy wants for asyncpg."""
-    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", database_url)
 
 
 async def upgrade(database_url: str, revision: str = "head") -> None:

@@ -21,7 +21,7 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 # small, and kept, must not turn into a scan of it when it has grown.
 PLANNER: Final = {"jit": "off", "enable_seqscan": "off"}
 
-# What tells of a database that is not there for us now, by the class or the code of the error
+# The errors that mean that the database is not available now, by their class or code
 # (https://www.postgresql.org/docs/current/errcodes-appendix.html). What stands in neither is about
 # the data of one statement.
 _ABSENT_CLASSES: Final = {
@@ -66,14 +66,14 @@ NEEDED_REVISION: Final = max(
 
 
 LOCK_WAIT_S: Final = 0.1
-"""How long a writing statement waits for a lock before it lets the others by: usually a lock is
-given back within milliseconds."""
+"""How long a writing statement waits for a lock before it steps aside, in seconds: usually a lock
+is released within milliseconds."""
 
 
 def shares(size: int) -> tuple[int, int]:
     """How many of `size` connections, 2 or more, are for reading, and how many for writing.
 
-    One writes for all; the others carry what meets a lock.
+    One writes for all; the others are for writes that meet a lock.
     """
     writing = min(4, max(size // 3, min(2, size // 2)))
     return size - writing, writing
@@ -108,9 +108,9 @@ async def open_pool(
 
 
 async def check_database(pool: Pool) -> None:
-    """Whether Postgres answers, takes writes and is migrated.
+    """Check that Postgres answers, takes writes and is migrated.
 
-    A database that is migrated further than we need is fine: so it is while a new release comes.
+    A database that is migrated further than this release needs is fine, as during an upgrade.
 
     Raises:
         UnavailableError: it does not, or is not.
@@ -134,7 +134,7 @@ def _trouble_of(row: asyncpg.Record | None) -> str | None:
 
 
 def absence_of(error: BaseException) -> str | None:
-    """Why the error means that the database is not there for us now.
+    """Why the error means that the database is not available now.
 
     None: it does not mean that. The error is about the data of one statement, or a bug, and the
     same statement would meet it again.
@@ -149,7 +149,7 @@ def absence_of(error: BaseException) -> str | None:
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn what tells of an absent Postgres into `UnavailableError`."""
+    """Turn errors of an unavailable Postgres into `UnavailableError`."""
     try:
         yield
     except Exception as error:

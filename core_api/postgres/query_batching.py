@@ -1,4 +1,4 @@
-"""Gathered queries: concurrent requests share one, for reading as for writing.
+"""Query batching: concurrent requests share one query, for reading as for writing.
 
 One query is in flight; requests that come meanwhile wait for it and then go out together as the
 next. An idle gatherer adds no wait, a busy one costs the database one query per round trip however
@@ -102,7 +102,7 @@ class Gatherer(Generic[Q, C, R]):
                 size += len(questions)
             else:
                 held_back.append(asked)
-            # What is held back holds back what comes after it, so that nobody is overtaken.
+            # A question that must wait delays those after it, so that none is overtaken.
             taken |= wanted
         self._waiting.extendleft(reversed(held_back))
         return batch

@@ -166,6 +166,12 @@ channel_log = Table(
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("body", Text, nullable=False, comment="the event's JSON after its id and seq"),
     Index("ix_channel_log_occurred_at", "occurred_at", postgresql_using="brin"),
+    Index(
+        "ix_channel_log_order",
+        "order_id",
+        "order_version",
+        postgresql_where=text("channel LIKE 'store:%'"),
+    ),
     comment="The events of each channel",
 )
 
@@ -333,5 +339,6 @@ edit_outcomes = Table(
     Column("n", BigInteger, primary_key=True),
     Column("request_hash", LargeBinary, nullable=False),
     Column("outcome", Text, nullable=False),
+    Column("result", Text, comment="what an edit that is made on it needs"),
     comment="What became of each edit, kept until its client has the answer",
 )

@@ -1,10 +1,10 @@
-"""Has anybody received it? Looks for orders that reach nobody, and tells whoever phones the store.
+"""The receipt alarm: finds orders that reach nobody, and tells those who can phone the store.
 
 An order is `unreceived` when no device of its store has applied it, and `unaccepted` when it is
-still `placed`, each after its set time. Each is told once, by a record `store.unreached` on the
-alerts topic: at least once, that is, since a relay may die between telling and noting it. A device
-reports what it has applied at its next sync, so "unreceived" is only meant seriously beyond the
-longest life of a stream.
+still `placed`, each after its set time. Each is reported at least once, by a record
+`store.unreached` on the alerts topic: a relay may die between sending and noting it. A device
+reports what it has applied at its next sync, so "unreceived" is reliable only after the longest
+lifetime of a stream.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class ReceiptAlarm:
         self._now_ms = now_ms
 
     async def run(self) -> None:
-        """Look until cancelled; what fails is tried again."""
+        """Look until cancelled; try again after a failure."""
         try:
             while True:
                 await self._tried(self.look)
@@ -98,7 +98,7 @@ class ReceiptAlarm:
             await self._publisher.close()
 
     async def look(self) -> None:
-        """Look once, and tell.
+        """Look once, and send the alerts.
 
         Raises:
             UnavailableError: Postgres or Kafka does not answer.

@@ -111,7 +111,7 @@ def note_divergence(
 ) -> int:
     """How many channels the device begins anew because its orders had another digest.
 
-    That must never happen: it is a bug of the client or of Core, and logged.
+    That must never happen; it is logged, as a bug of the client or of Core.
     """
     found = min(report.diverged, len(after))
     if found:
@@ -148,7 +148,7 @@ class DeviceLog:
         self._unstored: dict[tuple[str, str], Sighting] = {}
 
     def saw(self, sightings: Sequence[Sighting]) -> None:
-        """Note these; they are stored soon."""
+        """Note these sightings; they are stored soon."""
         for one in sightings:
             key = (one.store_id, one.device)
             if key in self._unstored or len(self._unstored) < MOST_UNSTORED:
@@ -164,7 +164,7 @@ class DeviceLog:
         return await self._listed(store_id)
 
     async def run(self) -> None:
-        """Store what has come, on and on."""
+        """Store what has come, again and again."""
         while True:
             await asyncio.sleep(self._every_s)
             try:
@@ -191,7 +191,8 @@ class DeviceLog:
             del unstored[:BATCH]
 
     async def _store_each(self, batch: Sequence[Sighting]) -> None:
-        """Store a batch; what the database refuses in it is found by halves, and harms no other."""
+        """Store a batch; find a report that the database refuses by halving, and drop only that
+        one."""
         try:
             await self._store(batch)
         except UnavailableError:

@@ -1,4 +1,4 @@
-"""How many orders reach nobody."""
+"""Metrics of orders that reach nobody."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 KINDS: Final = ("unreceived", "unaccepted")
-"""Why an order is told of: no device of its store has it, or nobody has accepted it, in time."""
+"""Why an order is reported: no device of its store has it, or nobody has accepted it, in time."""
 
 
 class AlarmMetrics:

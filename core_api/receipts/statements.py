@@ -154,7 +154,8 @@ async def trim_devices(pool: Pool, older_than_s: float, batch: int) -> int:
 async def find_unreached(
     pool: Pool, unreceived_after_s: float, unaccepted_after_s: float
 ) -> dict[str, int]:
-    """Note the orders that wait for too long, forget those that do not any more; counts by kind.
+    """Note the orders that wait for too long and forget the others. Returns the number of each
+    kind.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -168,7 +169,7 @@ async def find_unreached(
 
 
 async def untold(pool: Pool, limit: int) -> list[Unreached]:
-    """Those that nobody has been told of yet, the oldest first.
+    """The orders that are not reported yet, the oldest first.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -184,7 +185,7 @@ async def untold(pool: Pool, limit: int) -> list[Unreached]:
 
 
 async def mark_told(pool: Pool, those: Sequence[Unreached]) -> None:
-    """Somebody has been told of these.
+    """Note that these orders are reported.
 
     Raises:
         UnavailableError: Postgres does not answer.

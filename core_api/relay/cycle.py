@@ -1,4 +1,4 @@
-"""One turn of the relay: from a read to what is sent, and from that to what is done. Pure.
+"""One cycle of the relay: what a read leads to, and what follows from the results of sending. Pure.
 
 The format is `server_common/event_records.py`; the partition of a message is its shard. An event
 that cannot be published is announced by an omitted record in its place, so that no watermark
@@ -7,8 +7,8 @@ passes an event of which nothing was told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from core_api.kafka.messages import Message
@@ -26,6 +26,8 @@ from server_common.event_records import (
 MAX_RECORD_BYTES: Final = 1024 * 1024 - 4096
 """What a record may have in all, so that it fits into the events topic's `max.message.bytes` alone.
 The rest is for what Kafka puts around it."""
+_SHORTEST_REST_S: Final = 0.05
+_LONGEST_REST_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,18 @@ class OutboxRow:
     """The event's id in each of its channels."""
     lines: tuple[bytes, ...]
     """One per id; fewer if retention has trimmed the log before the relay came."""
+    fault: str | None = None
+    """Why Postgres cannot give the event; None: it can."""
 
     @property
     def is_trimmed(self) -> bool:
         """Whether the log has it no more in each of its channels."""
-        return len(self.lines) < len(self.ids)
+        return self.fault is None and len(self.lines) < len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxReading:
-    """What one read saw, at one moment."""
+    """What one read found, at one moment."""
 
     epoch: str
     unix_s: float
@@ -60,6 +64,8 @@ class OutboxReading:
     """How long ago the oldest row that was read was written; 0 without rows."""
     shards: Mapping[int, Sequence[OutboxRow]]
     """The rows of each shard whose lease still held, in order of publication."""
+    cut_short: frozenset[int] = frozenset()
+    """Shards that have not been read to their end, for another reason than the bound."""
 
 
 @dataclass(slots=True)
@@ -72,27 +78,55 @@ class Held:
     watermark_at: float | None = None
     published_since: bool = False
     session: str = ""
-    """This run of batches that were all stored for certain; empty: the next one begins a new."""
+    """The present session: a run of batches that are all known to be stored. Empty: the next batch
+    begins one."""
     sent: int = 0
     """How many records the session has; each carries its number, so that none is missed."""
+    refused: dict[int, str] = field(default_factory=dict)
+    """The rows that Kafka has refused to take, and why."""
+    at_most: int | None = None
+    """How many messages to send at once, while one that Kafka refuses is searched for."""
+    stored: dict[int, str | None] = field(default_factory=dict)
+    """The rows that are stored in Kafka and still there, because somebody holds them; with the
+    reason of those that are to be set aside."""
+    stored_in: str = ""
+    """The epoch that they were stored in."""
+    is_proven: bool = False
+    """Whether the database is known to have all that was published in the shard."""
+    trouble: str | None = None
+    """Why the last attempt to publish has failed; None: it has not."""
+    rest_until: float = 0.0
+    """Not before this time (by the relay's clock) is it tried again."""
+    rest_s: float = 0.0
+
+    def fail(self, now: float, why: str) -> None:
+        """An attempt has failed: rest, twice as long as after the last one."""
+        self.trouble = why
+        self.rest_s = min(max(2 * self.rest_s, _SHORTEST_REST_S), _LONGEST_REST_S)
+        self.rest_until = now + self.rest_s
+
+    def recover(self) -> None:
+        """An attempt has succeeded."""
+        self.trouble, self.rest_s = None, 0.0
+
+    def keep(self, left: Mapping[int, str | None], epoch: str) -> None:
+        """These rows are stored in Kafka and may still be there."""
+        self.stored, self.stored_in = dict(left), epoch
+
+    def forget_refused(self, rows: Collection[int]) -> None:
+        """These rows have been announced and need not be told apart any more."""
+        self.refused = {row: why for row, why in self.refused.items() if row not in rows}
 
     def begin(self, session: str) -> None:
-        """Number what is sent from now on anew, under this name."""
+        """Begin a session of this name: its records are numbered from 0."""
         self.session, self.sent = session, 0
 
     def count(self, stored: int | None) -> None:
-        """Kafka has stored so many more of the session's records; None: that is not certain."""
+        """Count so many more of the session's records as stored; None: that is not known."""
         if stored is None:
             self.session = ""
         else:
             self.sent += stored
-
-    refused: dict[int, str] = field(default_factory=dict)
-    """The rows that Kafka has refused to take, and why."""
-    is_proven: bool = False
-    """Whether the database is known to have all that was published in the shard."""
-    at_most: int | None = None
-    """How many messages to send at once, while one that Kafka refuses is searched for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +140,22 @@ class Cycle:
     """The shards whose last message is a watermark."""
     left_out: Mapping[int, str]
     """The rows of which only is told that there is an event, and why; by their ids."""
+    again: Mapping[int, Mapping[int, str | None]]
+    """`Held.stored` of each shard, as far as these rows are still there."""
+
+    def only(self, shards: Collection[int]) -> Cycle:
+        """The part of some shards."""
+        return replace(
+            self,
+            rows={shard: rows for shard, rows in self.rows.items() if shard in shards},
+            messages={s: messages for s, messages in self.messages.items() if s in shards},
+            again={shard: rows for shard, rows in self.again.items() if shard in shards},
+        )
 
 
 @dataclass(slots=True)
 class CycleOutcome:
-    """What has become of a turn."""
+    """The result of a cycle."""
 
     done: list[int] = field(default_factory=list)
     """Ids of rows that need not be published any more."""
@@ -122,8 +167,6 @@ class CycleOutcome:
     """Events stored, of each shard that has not failed."""
     marked: set[int] = field(default_factory=set)
     """Shards whose watermark is stored."""
-    complete: bool = True
-    """Whether no shard has failed."""
 
 
 def plan_cycle(
@@ -146,10 +189,15 @@ def plan_cycle(
     messages_of: dict[int, Sequence[Message]] = {}
     watermarked = set()
     left_out: dict[int, str] = {}
-    for shard, rows in reading.shards.items():
+    again: dict[int, Mapping[int, str | None]] = {}
+    for shard, found in reading.shards.items():
         lease = held[shard]
         if now >= lease.good_until:
             continue
+        rows = found
+        if lease.stored and lease.stored_in == reading.epoch:
+            rows = [row for row in found if row.id not in lease.stored]
+            again[shard] = {r.id: lease.stored[r.id] for r in found if r.id in lease.stored}
         messages = []
         for row in rows[: lease.at_most]:
             message, reason = _message(row, reading.epoch, stamp, lease.refused.get(row.id))
@@ -157,7 +205,8 @@ def plan_cycle(
             if reason is not None:
                 left_out[row.id] = reason
         # While one that Kafka refuses is searched for, the messages of a turn are counted.
-        is_all = len(rows) < rows_per_shard and (lease.at_most is None or not rows)
+        is_all = len(found) < rows_per_shard and (lease.at_most is None or not rows)
+        is_all = is_all and shard not in reading.cut_short
         published_since = lease.published_since or bool(messages)
         if is_all and watermark_due(now, lease.watermark_at, published_since):
             messages.append(_watermark(reading, stamp))
@@ -168,7 +217,7 @@ def plan_cycle(
                 message._replace(headers=[*message.headers, encode_sent(lease.session, number)])
                 for number, message in enumerate(messages, lease.sent)
             ]
-    return Cycle(reading, rows_of, messages_of, frozenset(watermarked), left_out)
+    return Cycle(reading, rows_of, messages_of, frozenset(watermarked), left_out, again)
 
 
 def narrow(turn: Cycle, held: Held, shard: int, count: int, reason: str) -> bool:
@@ -195,7 +244,7 @@ def narrow(turn: Cycle, held: Held, shard: int, count: int, reason: str) -> bool
 
 def settle(turn: Cycle, stored: Mapping[int, int]) -> CycleOutcome:
     """What is done, given how many of each shard's first messages Kafka has stored for certain."""
-    outcome = CycleOutcome(complete=turn.messages.keys() <= stored.keys())
+    outcome = CycleOutcome()
     for shard, rows in turn.rows.items():
         sent = len(turn.messages.get(shard, ()))
         if sent and shard not in stored:
@@ -213,6 +262,11 @@ def settle(turn: Cycle, stored: Mapping[int, int]) -> CycleOutcome:
                 outcome.trimmed += row.is_trimmed
             else:
                 outcome.set_aside[row.id] = reason
+        for row_id, why in turn.again.get(shard, {}).items():
+            if why is None:
+                outcome.done.append(row_id)
+            else:
+                outcome.set_aside[row_id] = why
     return outcome
 
 
@@ -234,6 +288,8 @@ def _message(
 
 def _unfit(row: OutboxRow) -> str | None:
     """Why no record can be made of a row; None: one can."""
+    if row.fault is not None:
+        return row.fault
     if row.is_trimmed:
         return "retention has trimmed it"
     if any(b"\n" in line or b"\r" in line for line in row.lines):

@@ -1,4 +1,4 @@
-"""Who owns which shard, and when a watermark is owed: the relay's rules, pure.
+"""Who owns which shard, and when a watermark is due: the relay's rules, pure.
 
 Every relay computes the same plan from what stands in the database, so no relay leads the others.
 The numbers of a plan add up to all shards: each shard has exactly one relay that wants it, once all
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 WATERMARK_ACTIVE_S: Final = 0.2
-"""How soon after a watermark the next is owed, if events were published meanwhile."""
+"""How soon after a watermark the next is due, in seconds, if events were published meanwhile."""
 WATERMARK_IDLE_S: Final = 0.5
 """The same while nothing happens; the contract is at least one a second."""
 
@@ -33,7 +33,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a relay is to do about its leases now."""
+    """What a relay must do about its leases now."""
 
     claim: tuple[int, ...]
     release: tuple[int, ...]
@@ -71,7 +71,7 @@ def plan_leases(me: str, members: Iterable[str], shards: int, leases: Sequence[L
 
 
 def watermark_due(now: float, sent_at: float | None, published_since: bool) -> bool:
-    """Whether a shard that has been read to its end is owed a watermark record.
+    """Whether a watermark record is due for a shard that has been read to its end.
 
     A watermark may only follow a read that came back not full, behind all the records of that read
     in the same partition: then everything committed before the read's time stands before it.

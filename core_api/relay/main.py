@@ -56,7 +56,11 @@ async def run_relay(
     registry = CollectorRegistry()
     metrics = RelayMetrics(registry)
     publisher = KafkaPublisher(
-        bootstrap, events_topic(topic, partitions), rebuilt=metrics.rebuilds.inc
+        bootstrap,
+        events_topic(topic, partitions),
+        rebuilt=metrics.rebuilds.inc,
+        stands_by=partitions > 1,
+        clock=clock,
     )
     relay = Relay(
         Outbox(pool, relay_id, settings.relay_lease_s),

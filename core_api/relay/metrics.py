@@ -1,4 +1,4 @@
-"""What the relay tells an on-call person."""
+"""The metrics of the relay, for the person on call."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.relay.cycle import OutboxReading, OutboxRow
 from core_api.relay.leases import Lease
+from core_api.relay.unreadable import unreadable_rows
 from server_common.event_records import partition_of
 
 
@@ -61,9 +62,23 @@ FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
 ORDER BY l.shard, o.id
 """
 
+# A row whose event Postgres cannot give, by what the outbox itself has.
+_FIRST: Final = """
+SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, l.shard,
+       o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8, o.channels, o.seqs
+FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
+     JOIN relay_leases l ON l.shard = mine.shard AND l.fence = mine.fence
+          AND l.expires_at > now() AND l.owner = $1
+     JOIN LATERAL (
+         SELECT id, store_id, channels, seqs, committed_after FROM outbox
+         WHERE shard = l.shard ORDER BY id LIMIT 1
+     ) AS o ON true
+"""
+
 # The fence. The lease rows are share-locked, so a relay that takes a shard over waits for this
 # statement or this statement sees its higher number and deletes nothing there. The epoch is checked
 # as well: after a restore the same row ids may name other events. Probes of both primary keys.
+# It waits for a lock for a moment only: then it leaves out what somebody holds (_DELETE_FREE).
 # Its commit need not wait for the disk: a delete that a crash undoes is published a second time,
 # and consumers drop that by its seq.
 _DELETE: Final = """
@@ -78,20 +93,38 @@ DELETE FROM outbox o
 WHERE o.id = ANY($4::bigint[]) AND o.shard IN (SELECT shard FROM held)
       AND (SELECT epoch FROM epoch) = $5
       AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
+      AND (SELECT set_config('lock_timeout', '50', true)) IS NOT NULL
+"""
+_MOST_LEFT: Final = 10_000
+"""So many rows that were held are known; one that is forgotten is waited for once more."""
+
+# The same for rows and leases that nobody holds; what is left is tried again at the next turn.
+_DELETE_FREE: Final = """
+WITH held AS (
+    SELECT l.shard FROM relay_leases l
+         JOIN unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
+              ON l.shard = mine.shard AND l.fence = mine.fence
+    WHERE l.owner = $1
+    ORDER BY l.shard FOR SHARE OF l SKIP LOCKED
+)
+DELETE FROM outbox o
+WHERE o.id IN (SELECT id FROM outbox WHERE id = ANY($4::bigint[]) FOR UPDATE SKIP LOCKED)
+      AND o.shard IN (SELECT shard FROM held) AND (SELECT epoch FROM epoch) = $5
 """
 
-# The same fence. A row that was announced and cannot be published moves to where a person finds it,
-# in one statement: it is in one of the two tables, whatever dies.
+# The same fence, and nobody is waited for. A row that was announced and cannot be published moves
+# to where a person finds it, in one statement: it is in one of the two tables, whatever dies.
 _SET_ASIDE: Final = """
 WITH held AS (
     SELECT l.shard FROM relay_leases l
          JOIN unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
               ON l.shard = mine.shard AND l.fence = mine.fence
     WHERE l.owner = $1
-    ORDER BY l.shard FOR SHARE OF l
+    ORDER BY l.shard FOR SHARE OF l SKIP LOCKED
 ), gone AS (
     DELETE FROM outbox o USING unnest($4::bigint[], $5::text[]) AS s(id, reason)
-    WHERE o.id = s.id AND o.shard IN (SELECT shard FROM held) AND (SELECT epoch FROM epoch) = $6
+    WHERE o.id IN (SELECT id FROM outbox WHERE id = ANY($4) FOR UPDATE SKIP LOCKED)
+          AND o.id = s.id AND o.shard IN (SELECT shard FROM held) AND (SELECT epoch FROM epoch) = $6
     RETURNING o.id, o.shard, o.store_id, o.channels, o.seqs, o.committed_after, s.reason
 )
 INSERT INTO outbox_set_aside (id, shard, store_id, channels, seqs, committed_after, reason)
@@ -196,10 +229,15 @@ class Outbox:
         self._pool = pool
         self._relay_id = relay_id
         self._ttl_s = lease_ttl_s
+        self._left: set[int] = set()
 
     async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
-        """The first rows of each shard whose lease still holds; None if none does."""
-        with _errors():
+        """The first rows of each shard whose lease still holds; None if none does.
+
+        Raises:
+            UnreadableRowError: Postgres cannot give one of the rows.
+        """
+        with _errors(), unreadable_rows():
             rows = await self._pool.fetch(
                 _READ, self._relay_id, list(fences), list(fences.values()), rows_per_shard
             )
@@ -223,18 +261,43 @@ class Outbox:
                 )
         return OutboxReading(rows[0][0], rows[0][1], age, shards)
 
-    async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
-        """Delete published rows of shards whose lease is still ours. Returns the number."""
+    async def name_first(self, fence: Mapping[int, int], fault: str) -> OutboxReading | None:
+        """The first row of one shard without its event, which cannot be read: `fault` says why.
+        None: the lease does not hold, or there is no row."""
         with _errors():
-            tag = await self._pool.execute(
-                _DELETE, self._relay_id, list(fences), list(fences.values()), ids, epoch
+            row = await self._pool.fetchrow(
+                _FIRST, self._relay_id, list(fence), list(fence.values())
             )
-        return int(tag.rpartition(" ")[2])
+        if row is None:
+            return None
+        epoch, unix_s, shard, id_, store_id, age_s, channels, seqs = row
+        ids = tuple(map(event_id, channels, seqs))
+        first = OutboxRow(id_, store_id, "", "", ids, (), fault)
+        return OutboxReading(epoch, unix_s, age_s, {shard: [first]})
+
+    async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
+        """Delete published rows of shards whose lease is still ours. Returns the number; what
+        somebody holds locked is left."""
+        arguments = self._relay_id, list(fences), list(fences.values()), ids, epoch
+        with _errors():
+            try:
+                # Nobody waits twice for the same rows.
+                statement = _DELETE if self._left.isdisjoint(ids) else _DELETE_FREE
+                tag = await self._pool.execute(statement, *arguments)
+            except asyncpg.LockNotAvailableError:
+                tag = await self._pool.execute(_DELETE_FREE, *arguments)
+        count = int(tag.rpartition(" ")[2])
+        self._left.difference_update(ids)
+        if count < len(ids):
+            self._left.update(ids[:_MOST_LEFT])
+        if len(self._left) > _MOST_LEFT:
+            self._left.clear()
+        return count
 
     async def set_aside(
         self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
     ) -> int:
-        """Keep apart the rows that cannot be published, with the reasons. Returns the number."""
+        """Set aside the rows that cannot be published, with the reasons. Returns the number."""
         with _errors():
             tag = await self._pool.execute(
                 _SET_ASIDE,
@@ -248,7 +311,7 @@ class Outbox:
         return int(tag.rpartition(" ")[2])
 
     async def rehome(self, partitions: int) -> int:
-        """Give rows of shards that are no more to the shards that their stores have now.
+        """Move rows of shards that no longer exist to the shards that their stores have now.
 
         Their ids stay, so they come before whatever else of their stores is still to be published.
         """
@@ -261,7 +324,8 @@ class Outbox:
         return len(rows)
 
     async def beat(self, fences: Mapping[int, int]) -> set[int]:
-        """Say that this relay is alive and renew its leases; those that are still its own."""
+        """Report that this relay is alive and renew its leases. Returns those that are still its
+        own."""
         with _errors():
             rows = await self._pool.fetch(
                 _BEAT, self._relay_id, self._ttl_s, list(fences), list(fences.values())
@@ -287,7 +351,7 @@ class Outbox:
             await self._pool.execute(_RELEASE, self._relay_id, list(fences), list(fences.values()))
 
     async def leave(self) -> None:
-        """Stop counting among the relays that are alive."""
+        """Leave the list of relays that are alive."""
         with _errors():
             await self._pool.execute(_LEAVE, self._relay_id)
 
@@ -300,7 +364,8 @@ class Outbox:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """`mapped_errors`; and what is left is waited out too, for no event may be lost over it."""
+    """`mapped_errors`, and all other errors of Postgres as well: the relay retries, so that no
+    event is lost."""
     try:
         with mapped_errors():
             yield

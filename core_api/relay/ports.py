@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,10 +15,17 @@ if TYPE_CHECKING:
 
 
 class Shelf(Protocol):
-    """The outbox and its leases, as the relay needs them (`storage.outbox.Outbox`)."""
+    """The outbox and its leases, as the relay needs them (`core_api/relay/outbox.py`)."""
 
     async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
-        """The first rows of each shard whose lease still holds; None if none does."""
+        """The first rows of each shard whose lease still holds; None if none does.
+
+        Raises:
+            UnreadableRowError: Postgres cannot give one of the rows.
+        """
+
+    async def name_first(self, fence: Mapping[int, int], fault: str) -> OutboxReading | None:
+        """The first row of one shard without what the log has of it, which cannot be read."""
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
         """Delete published rows of shards whose lease is still ours."""
@@ -28,7 +36,7 @@ class Shelf(Protocol):
         """Keep rows that cannot be published apart, of shards whose lease is still ours."""
 
     async def rehome(self, partitions: int) -> int:
-        """Give rows of shards that are no more to the shards that their stores have now."""
+        """Move rows of shards that no longer exist to the shards that their stores have now."""
 
     async def beat(self, fences: Mapping[int, int]) -> set[int]:
         """Renew; the shards that are still ours."""
@@ -43,27 +51,29 @@ class Shelf(Protocol):
         """Give leases back."""
 
     async def leave(self) -> None:
-        """Stop counting among the relays."""
+        """Leave the list of relays that are alive."""
 
     async def depth(self) -> Depth:
         """How much waits."""
 
 
 class Publisher(Protocol):
-    """Kafka, as the relay needs it (`publisher.KafkaPublisher`)."""
+    """Kafka, as the relay needs it (`core_api/kafka/publisher.py`)."""
 
     async def open(self) -> None:
-        """Connect, and hold the topic against the settings; does nothing once that is done."""
+        """Connect, and compare the topic with the settings; do nothing if that is done."""
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
-        """Send, wait, and tell what has become of each partition's messages."""
+    async def send(
+        self, parts: Mapping[int, Sequence[Message]]
+    ) -> Mapping[int, asyncio.Future[PublishResult]]:
+        """Send; for each partition, what tells in its time what has become of its messages."""
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class Lifetime(Protocol):
-    """What finds out that the database went back (`lifetime.LifetimeGuard`)."""
+    """Finds out that the database went back (`core_api/restore/guard.py`)."""
 
     async def check_identity(self) -> None:
         """Begin a new epoch if this is not the database that the epoch began in."""

@@ -1,8 +1,9 @@
 """The relay: from the outbox to Kafka, in order within each store, and the watermark with it.
 
 One task does all: it renews its leases, reads the outbox of the shards it owns, publishes, deletes
-what Kafka has acknowledged, and starts anew. A turn that fails forgets what it had read: the rows
-are still in the outbox.
+what Kafka has acknowledged, and starts anew. What fails is forgotten: the rows are still in the
+outbox. A shard whose partition has not answered yet is left out of the next turns and settled when
+it has: no shard waits for another's partition.
 
 Why nothing is lost or reordered, whatever is killed or paused:
 
@@ -16,7 +17,9 @@ Why nothing is lost or reordered, whatever is killed or paused:
   its next read gives it no row.
 - A row may become visible behind one of another store that was published before; each read starts
   at the beginning, so it is found, and within a store ids rise in commit order.
-- A row that Kafka will never take is announced in its place and set aside, so that it stops nobody.
+- A row that Kafka will never take, or that Postgres cannot give, is announced in its place and set
+  aside, so that it stops nobody. One that somebody holds locked is published once, and deleted
+  when it is free.
 - Nothing is published before it is proven that the database has all that was published already.
 """
 
@@ -25,17 +28,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
-from core_api.errors import CoreError, UnavailableError
-from core_api.kafka.messages import PublishResult
+from core_api.errors import CoreError, UnavailableError, UnreadableRowError
 from core_api.kafka.topics import BrokerError
-from core_api.relay.cycle import Cycle, Held, narrow, plan_cycle, settle
-from core_api.relay.leases import next_pause, plan_leases
+from core_api.relay.cycle import Cycle, Held, OutboxReading, plan_cycle
+from core_api.relay.leases import next_pause
 from core_api.relay.ports import Lifetime, Publisher, Shelf
+from core_api.relay.proofs import Proofs
+from core_api.relay.sent import Sent
+from core_api.relay.shards import Shards
+from core_api.relay.unreadable import read_around
 from server_common.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -84,18 +90,24 @@ class Relay:
         self._new_session = new_session
         self._outbox = outbox
         self._publisher = publisher
-        self._lifetime = lifetime
-        self._relay_id = relay_id
-        self._partitions = partitions
         self._ttl_s = lease_ttl_s
         self._clock = clock
         self._metrics = metrics
-        self._held: dict[int, Held] = {}
-        self._surplus: tuple[int, ...] = ()
-        self._asking_kafka = False
-        self._next_tick = clock()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._shards = Shards(
+            outbox,
+            publisher,
+            lifetime,
+            relay_id=relay_id,
+            partitions=partitions,
+            lease_ttl_s=lease_ttl_s,
+            clock=clock,
+            metrics=metrics,
+        )
+        self._proofs = Proofs(lifetime, clock, self._wake.set)
+        self._sent = Sent(outbox, metrics, clock, self._is_held, self._wake.set)
+        self._asking_kafka = False
         self._turned_at = clock()
         self._failing: str | None = "start"
         metrics.watch_watermark(self._watermark_age)
@@ -103,21 +115,21 @@ class Relay:
 
     @property
     def healthy(self) -> bool:
-        """Whether the loop turns at all; a process that is not should be restarted."""
+        """Whether the loop runs; if not, the process should be restarted."""
         return self._clock() - self._turned_at < max(30.0, 6 * self._ttl_s)
 
     @property
     def trouble(self) -> str | None:
-        """Why this relay cannot work now; None if it can."""
+        """Why this relay cannot work now, or not in all of its shards; None if it can."""
         return self._failing
 
     @property
     def shards(self) -> frozenset[int]:
         """The shards that it owns."""
-        return frozenset(self._held)
+        return frozenset(self._shards.held)
 
     def hint(self) -> None:
-        """Something was committed: read now."""
+        """Wake the relay: something was committed."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -133,96 +145,100 @@ class Relay:
                 self._turned_at = self._clock()
                 self._wake.clear()
                 try:
-                    await self._tick_if_due()
+                    await self._shards.tick_if_due(self._asking_kafka)
                     pause = next_pause(pause, await self._turn())
                 except (UnavailableError, SettingsError) as error:
                     await self._step_back(error)
                     # Without a lease a turn asks nobody; only a tick tells that it works again.
-                    self._next_tick = self._clock()
+                    self._shards.tick_soon()
                     retry = min(max(retry * 2, _FIRST_RETRY_S), _LONGEST_RETRY_S)
                     # A hint does not cut this short: it would turn the back-off into a storm.
                     await _rest(self._stopping, retry)
                 else:
-                    self._recover()
+                    self._say_how_it_is()
                     retry = 0.0
-                    await _rest(self._wake, min(pause, self._until_tick()))
+                    await _rest(self._wake, min(pause, self._shards.until_tick))
         finally:
             await self._leave()
 
     async def _step_back(self, error: CoreError | SettingsError) -> None:
-        """Say why this relay cannot work, and what follows from it."""
+        """Log why this relay cannot work, and draw the consequences."""
         self._fail(error)
         if isinstance(error, SettingsError):
             # The shards are for relays that are set up rightly.
-            fences = self._fences()
-            self._forget(list(fences))
-            with contextlib.suppress(UnavailableError):
-                await self._outbox.release(fences)
+            await self._shards.give_all_back()
         elif not isinstance(error, BrokerError):
             # A database that was away may come back as it was some time ago.
-            for held in self._held.values():
+            await self._proofs.close()
+            for held in self._shards.held.values():
                 held.is_proven = False
 
     async def _turn(self) -> bool:
         """Read, publish, delete; whether there was anything to publish."""
-        await self._give_back()
-        await self._prove()
-        fences = self._fences()
+        await self._sent.settle_answered()
+        await self._shards.give_back(self._sent.shards)
+        held = self._shards.held
+        self._proofs.look(held)
+        now = self._clock()
+        fences = self._shards.fences(
+            shard
+            for shard, one in held.items()
+            if one.is_proven and shard not in self._sent.shards and now >= one.rest_until
+        )
         if not fences:
             return False
-        limit = max(1, BATCH_ROWS // len(fences))
-        read_at = self._clock()
-        reading = await self._outbox.read(fences, limit)
-        self._forget([s for s in fences if reading is None or s not in reading.shards])
+        limit = max(1, BATCH_ROWS // len(held))
+        reading = await self._read(fences, limit)
+        self._shards.forget(s for s in fences if reading is None or s not in reading.shards)
         if reading is None:
             return False
-        for lease in self._held.values():
-            if not lease.session:
-                lease.begin(self._new_session())
-        turn = plan_cycle(reading, self._held, limit, self._clock())
-        published = await self._publish(turn)
-        self._metrics.publish.observe(self._clock() - read_at)
-        await self._settle(turn, published, fences)
-        return any(reading.shards.values())
+        for shard in reading.shards:
+            if not held[shard].session:
+                held[shard].begin(self._new_session())
+        turn = plan_cycle(reading, held, limit, self._clock())
+        await self._publish(turn)
+        self._metrics.publish.observe(self._clock() - now)
+        return any(turn.rows.values())
 
-    async def _publish(self, turn: Cycle) -> PublishResult:
-        """Publish; a shard whose records may or may not be stored goes on in a new session."""
-        leases = {shard: self._held[shard] for shard in turn.messages}
-        published = PublishResult()
+    async def _read(self, fences: dict[int, int], limit: int) -> OutboxReading | None:
         try:
-            if leases:
-                published = await self._while_leased(self._publisher.publish(turn.messages))
-        finally:
-            for shard, lease in leases.items():
-                lease.count(published.stored.get(shard))
-        return published
+            return await self._outbox.read(fences, limit)
+        except UnreadableRowError as error:
+            _log.warning("row_unreadable", reason=str(error))
+            return await read_around(self._outbox, fences, limit)
 
-    async def _prove(self) -> None:
-        """Hold the database against what was published in the shards that are new to us."""
-        fences = {s: held.fence for s, held in self._held.items() if not held.is_proven}
-        if fences:
-            await self._while_leased(self._lifetime.check_published(list(fences)))
-            for shard, fence in fences.items():
-                if shard in self._held and self._held[shard].fence == fence:
-                    self._held[shard].is_proven = True
+    async def _publish(self, turn: Cycle) -> None:
+        """Send it, and settle what is answered soon."""
+        held = {shard: self._shards.held[shard] for shard in turn.rows}
+        if turn.messages:
+            try:
+                answers = await self._while_leased(self._publisher.send(turn.messages))
+            except BaseException:
+                for shard in turn.messages:
+                    held[shard].count(None)
+                raise
+            self._sent.add(turn, held, answers)
+            await self._sent.until_answered(list(answers.values()))
+        await self._sent.settle_silent(turn, held)
+        await self._sent.settle_answered()
 
     async def _while_leased(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Ask Kafka, and keep the leases alive for as long as that takes."""
+        """Wait for Kafka, and renew the leases meanwhile."""
         task = asyncio.ensure_future(work)
         self._asking_kafka = True
         started_at = self._clock()
         stop_at: float | None = None
         try:
-            while not (await asyncio.wait({task}, timeout=max(self._until_tick(), 0.05)))[0]:
+            while not (await asyncio.wait({task}, timeout=max(self._shards.until_tick, 0.05)))[0]:
                 now = self._turned_at = self._clock()
                 if now - started_at > self._ttl_s:
                     self._fail(BrokerError("Kafka does not answer"))
                 with contextlib.suppress(UnavailableError):
-                    await self._tick_if_due()
+                    await self._shards.tick_if_due(self._asking_kafka)
                 if self._stopping.is_set():
                     stop_at = stop_at or now + _DRAIN_S
                     if now >= stop_at:
-                        raise BrokerError("Kafka does not answer, and the relay is to stop")
+                        raise BrokerError("Kafka does not answer, and the relay must stop")
         finally:
             self._asking_kafka = False
             if not task.done():
@@ -231,111 +247,36 @@ class Relay:
                     await task
         return task.result()
 
-    async def _settle(self, turn: Cycle, published: PublishResult, fences: dict[int, int]) -> None:
-        """Delete what Kafka has, and note which watermarks went out."""
-        stored, now = dict(published.stored), self._clock()
-        for shard, refused in published.refused.items():
-            held = self._held.get(shard)
-            if held is None or narrow(turn, held, shard, refused.count, refused.reason):
-                stored[shard] = 0
-        outcome = settle(turn, stored)
-        for shard, events in outcome.events.items():
-            held = self._held.get(shard)
-            if held is None or held.fence != fences[shard]:
-                continue
-            if shard in outcome.marked:
-                held.watermark_at, held.published_since = now, False
-            elif events:
-                held.published_since = True
-            if events:
-                held.at_most = None
-        if outcome.set_aside:
-            await self._set_aside(turn, outcome.set_aside, fences)
-        if outcome.done:
-            await self._outbox.delete(fences, outcome.done, turn.reading.epoch)
-            events = len(outcome.done) - outcome.trimmed
-            self._metrics.published.inc(events)
-            self._metrics.trimmed.inc(outcome.trimmed)
-            self._metrics.batch.observe(events)
-            self._metrics.wait.observe(turn.reading.oldest_age_s)
-        if not outcome.complete:
-            raise BrokerError("Kafka has not stored the records of every partition")
-
-    async def _set_aside(
-        self, turn: Cycle, reasons: dict[int, str], fences: dict[int, int]
-    ) -> None:
-        count = await self._outbox.set_aside(fences, reasons, turn.reading.epoch)
-        self._metrics.set_aside.inc(count)
-        for row in (row for rows in turn.rows.values() for row in rows if row.id in reasons):
-            _log.error("event_set_aside", id=row.id, events=row.ids, reason=reasons[row.id])
-        for held in self._held.values():
-            held.refused = {i: why for i, why in held.refused.items() if i not in reasons}
-
-    async def _tick_if_due(self) -> None:
-        """Renew the leases, claim free ones, and find those that are more than our share."""
-        now = self._clock()
-        if now < self._next_tick:
-            return
-        self._next_tick = now + self._ttl_s / 5
-        await self._lifetime.check_identity()
-        await self._outbox.rehome(self._partitions)
-        fences = self._fences()
-        kept = await self._outbox.beat(fences)
-        self._forget([shard for shard in fences if shard not in kept])
-        for shard in kept:
-            self._held[shard].good_until = now + self._ttl_s
-        members, leases = await self._outbox.look()
-        plan = plan_leases(self._relay_id, members, self._partitions, leases)
-        self._surplus = plan.release
-        if plan.claim:
-            if not self._held and not self._asking_kafka:
-                # Who cannot publish leaves the shards to others.
-                await self._publisher.open()
-            now = self._clock()
-            for shard, fence in (await self._outbox.claim(plan.claim)).items():
-                self._held[shard] = Held(fence, now + self._ttl_s)
-                self._changed("claimed", shard, fence)
-        if plan.look_again_s is not None:
-            self._next_tick = min(self._next_tick, now + plan.look_again_s + 0.005)
-        depth = await self._outbox.depth()
-        self._metrics.outbox_rows.set(depth.rows)
-        self._metrics.outbox_age.set(depth.age_s)
-
-    async def _give_back(self) -> None:
-        """Release shards beyond our share, between two cycles, while nothing is under way."""
-        surplus = {s: self._held[s].fence for s in self._surplus if s in self._held}
-        self._surplus = ()
-        if surplus:
-            await self._outbox.release(surplus)
-            for shard, fence in surplus.items():
-                del self._held[shard]
-                self._changed("released", shard, fence)
-
     async def _leave(self) -> None:
-        fences = self._fences()
-        self._held.clear()
         try:
-            # First, so that a peer can go on at once: closing may take long while Kafka is down.
+            await self._proofs.close()
             with contextlib.suppress(UnavailableError):
-                await self._outbox.release(fences)
-                await self._outbox.leave()
+                # The rest is published again by whoever comes next.
+                await self._sent.drain(_DRAIN_S)
+            # Before closing, so that a peer can go on at once: that may take long while Kafka is
+            # down.
+            shards = await self._shards.leave()
         finally:
             await self._publisher.close()
-        _log.info("relay_left", shards=sorted(fences))
+        _log.info("relay_left", shards=shards)
 
-    def _fences(self) -> dict[int, int]:
-        return {shard: held.fence for shard, held in self._held.items()}
+    def _say_how_it_is(self) -> None:
+        """Note which shards stand still, if any."""
+        silent = self._sent.silent_since(self._clock() - self._ttl_s)
+        failed = {s: one.trouble for s, one in self._shards.held.items() if one.trouble}
+        if silent:
+            told = ", ".join(map(str, sorted(silent)))
+            self._fail(BrokerError(f"Kafka does not answer for partition {told}"))
+        elif failed:
+            shard = min(failed)
+            self._fail(BrokerError(f"partition {shard}: {failed[shard]}"))
+        else:
+            if self._failing is not None:
+                _log.info("relay_works", shards=sorted(self._shards.held))
+            self._failing = None
 
-    def _forget(self, shards: Sequence[int]) -> None:
-        for shard in shards:
-            held = self._held.pop(shard, None)
-            if held is not None:
-                self._changed("lost", shard, held.fence)
-
-    def _changed(self, change: str, shard: int, fence: int) -> None:
-        _log.info(f"lease_{change}", shard=shard, fence=fence)
-        self._metrics.lease_changes.labels(change).inc()
-        self._metrics.leases_held.set(len(self._held))
+    def _is_held(self, shard: int, held: Held) -> bool:
+        return self._shards.held.get(shard) is held
 
     def _fail(self, error: CoreError | SettingsError) -> None:
         if self._failing != str(error):
@@ -344,17 +285,9 @@ class Relay:
             self._metrics.failures.labels(on).inc()
         self._failing = str(error)
 
-    def _recover(self) -> None:
-        if self._failing is not None:
-            _log.info("relay_works", shards=sorted(self._held))
-        self._failing = None
-
-    def _until_tick(self) -> float:
-        return max(0.0, self._next_tick - self._clock())
-
     def _watermark_age(self) -> float:
-        now = self._clock()
-        return max((now - h.watermark_at for h in self._held.values() if h.watermark_at), default=0)
+        now, held = self._clock(), self._shards.held.values()
+        return max((now - h.watermark_at for h in held if h.watermark_at), default=0)
 
 
 async def _rest(event: asyncio.Event, seconds: float) -> None:

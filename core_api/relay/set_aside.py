@@ -1,4 +1,4 @@
-"""`yabam relay set-aside`: what Kafka would not take, for a person to look at."""
+"""`yabam relay set-aside`: shows the events that Kafka has refused, and tries them again."""
 
 from __future__ import annotations
 

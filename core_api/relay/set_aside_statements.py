@@ -1,4 +1,4 @@
-"""Events that could not be published: to be looked at, and to be tried again."""
+"""Statements for the events that could not be published: list them, and try them again."""
 
 from __future__ import annotations
 

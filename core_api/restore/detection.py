@@ -1,4 +1,4 @@
-"""Has the database gone back? The signs of a restore, from its own identity and from Kafka. Pure.
+"""The signs that the database went back, from its own identity and from Kafka. Pure.
 
 After a restore, seqs that clients have seen already are given again to other events. A new epoch
 tells every client to start anew. Two things show that it is due: the database is not the one that
@@ -75,7 +75,7 @@ def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, LastPubli
 def signs(
     lineage: Lineage, published: Mapping[str, LastPublished], stored: Mapping[str, Stored]
 ) -> Iterator[str]:
-    """Why a new epoch is due, in words; none: nothing shows that the database went back."""
+    """The reasons for a new epoch, in words; empty: nothing shows that the database went back."""
     sign = identity_sign(lineage)
     if sign is not None:
         yield sign
@@ -95,7 +95,7 @@ def identity_sign(lineage: Lineage) -> str | None:
 def published_signs(
     published: Mapping[str, LastPublished], stored: Mapping[str, Stored]
 ) -> Iterator[str]:
-    """What was published that the database does not have, or has otherwise."""
+    """What was published and is missing or different in the database."""
     for channel, event in sorted(published.items()):
         found = stored[channel]
         if event.seq > found.head:

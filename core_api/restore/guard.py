@@ -1,10 +1,10 @@
 """Begins a new epoch by itself when the database has gone back.
 
-Three things show that it has, and a person may have forgotten to say so: it is not the database
+Three things show that it has, in case nobody has run `yabam db new-epoch`: it is not the database
 that its epoch began in; the topic has an epoch that is later than its own; something was published
 in its epoch that it does not have. In each case a new epoch, later than all of them, tells every
-client to start anew. One that was not needed costs each client a snapshot; one that is missing lets
-clients take new events for old ones.
+client to start anew. A needless epoch costs each client a snapshot; a missing one lets clients take
+new events for old ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the database comes from: the signs that it is not the one that its epoch began in.
+"""The identity of the database, which shows whether it is the one that its epoch began in.
 
 The identity is that of the cluster, its timeline and the database in it. A dump that is loaded
 anywhere makes another database; a recovery to a point in time and a promoted replica are on another
@@ -46,7 +46,7 @@ FROM unnest($1::text[], $2::bigint[]) AS q(channel, seq)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the database has where something was published."""
+    """What the database has in the place of a published event."""
 
     head: int
     floor: int
@@ -57,7 +57,7 @@ class Stored:
 async def start_epoch(
     connection: Connection, following: Callable[[str], str], judged: str | None = None
 ) -> str | None:
-    """Begin a new lifetime of the log: every cursor of the old one is answered with a reset.
+    """Begin a new epoch of the log: every cursor of the old one is answered with a reset.
 
     Args:
         connection: no transaction is open on it.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 MOST_PER_PARTITION: Final = 50_000
-"""Older records are not looked at: the newest of a channel says all."""
+"""The most records read of each partition: the newest of each channel are enough."""
 _POLL_MS: Final = 1000
 _QUIET_POLLS: Final = 5
 # A broker with records answers a fetch at once; librdkafka's mock broker only after this time.
@@ -33,7 +33,7 @@ _FETCH_WAIT_MS: Final = 100
 
 @dataclass(slots=True)
 class PublishedTail:
-    """What stands at the end of some partitions."""
+    """The newest records of some partitions."""
 
     epoch: str = ""
     """The latest epoch of all records; empty: there is none."""
@@ -63,7 +63,8 @@ async def read_published(
         # The list of all topics is asked for: asking for one by name may create it, wrongly.
         if topic not in await consumer.topics():
             return PublishedTail()
-        await consumer.end_offsets([TopicPartition(topic, 0)])  # brings the topic's metadata
+        # Brings the topic's metadata; by no partition beside these, which may not answer.
+        await consumer.end_offsets([TopicPartition(topic, min(partitions))])
         there = consumer.partitions_for_topic(topic) or set()
         parts = [TopicPartition(topic, number) for number in partitions if number in there]
         consumer.assign(parts)

@@ -1,4 +1,4 @@
-"""What is forgotten, and how: in small batches, so that no lock is held for long."""
+"""The statements of retention: they delete in small batches, so that no lock is held for long."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM old),
              WHERE w.seq < o.seq OR o.channel NOT IN (SELECT channel FROM floors))
 """
 _BATCH: Final = 200
-"""Events forgotten at once: an order whose channel's row is locked waits for so many deletes."""
+"""Events deleted at once: an order whose channel's row is locked waits for so many deletes."""
 
 # A range scan over the index on created_at.
 _TRIM_KEYS: Final = """
@@ -67,26 +67,23 @@ async def trim_log_round(pool: Pool, older_than_s: float, batch: int = _BATCH) -
     """
     total, later = 0, set[str]()
     while True:
-        gone, channels, stuck = await _trim_log(pool, older_than_s, batch, later)
+        gone, channels, stuck = await trim_log(pool, older_than_s, batch, later)
         total += gone
         later.update(stuck)
         if channels == 0:
             return total
 
 
-async def trim_log(pool: Pool, older_than_s: float, batch: int) -> int:
-    """Delete about `batch` of those events. Returns the number deleted.
+async def trim_log(
+    pool: Pool, older_than_s: float, batch: int, but: Collection[str] = ()
+) -> tuple[int, int, Sequence[str]]:
+    """Delete about `batch` of those events, of other channels than `but`.
+
+    Returns how many are deleted, how many channels had old events, and which channels must wait.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    return (await _trim_log(pool, older_than_s, batch, ()))[0]
-
-
-async def _trim_log(
-    pool: Pool, older_than_s: float, batch: int, but: Collection[str]
-) -> tuple[int, int, Sequence[str]]:
-    """How many events are gone, of how many channels some are old, which have to wait."""
     with mapped_errors():
         row = await pool.fetchrow(_TRIM_LOG, older_than_s, batch, list(but))
     return (row[0], row[1], row[2]) if row else (0, 0, ())

@@ -1,6 +1,6 @@
-"""What a Core does beside its requests: say when it can serve, forget what was kept for long.
+"""A Core's background work: log when it can serve, and delete what is older than it is kept.
 
-Each of these goes on for ever; `main` puts them under a supervisor.
+Each task runs for ever; `main` puts them under a supervisor.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ async def announce(pool: Pool) -> None:
 
 
 async def keep_trimming_log(pool: Pool, older_than_s: float) -> None:
-    """Trim the log every minute, each time until nothing is left to do."""
+    """Trim the log every minute, each time until no old event is left."""
     while True:
         try:
             await trim_log_round(pool, older_than_s)

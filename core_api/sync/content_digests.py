@@ -1,4 +1,4 @@
-"""Fills in content digests that nobody has kept, beside the requests that met them.
+"""Computes missing content digests in the background, after a sync has met them.
 
 After an upgrade no channel has one, and while older Cores still write beside newer ones, those lose
 it again. A sync that meets such a channel answers without it, and hands the channel in here.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 MAX_WAITING: Final = 1000
-"""More channels are not noted: the next sync of each hands it in again."""
+"""The most channels that wait; the next sync of a further one hands it in again."""
 _PAUSE_S: Final = 1.0
 _ORDERS_AT_ONCE: Final = 50
 
@@ -65,7 +65,7 @@ class ContentFiller:
                 await asyncio.sleep(_PAUSE_S)
 
     async def fill(self, channel: Channel) -> bool:
-        """Fill in one channel's; whether it is known now.
+        """Fill in one channel's digest. Returns whether it is known now.
 
         Raises:
             UnavailableError: Postgres does not answer.

@@ -1,10 +1,10 @@
-"""The statements that fill in a content digest which nobody has kept.
+"""The statements that fill in a missing content digest.
 
 An event that a Core from before the content digest writes leaves `content_head` behind `head`. What
-the digest should be is computed from a snapshot of the open orders, at any leisure: meanwhile every
-new event is XORed onto the column, right or wrong, so the difference between the right digest and
-the column stays what it was. It is put right by that difference, unless such an older Core has
-written once more.
+the digest should be is computed from a snapshot of the open orders, however long that takes: every
+new event is XORed onto the column meanwhile, right or wrong, so the difference between the right
+digest and the column stays the same. The column is corrected by that difference, unless such an
+older Core has written again.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from server_common.limits import (
 )
 
 LONGEST_PAUSE_S: Final = 5.0
-"""Who would have to wait for longer is told to come back later."""
+"""The longest pause in seconds; a subject that would wait longer is told to come back later."""
 _MAX_SUBJECTS: Final = 10_000
 
 
@@ -39,7 +39,7 @@ class FairShare:
         self._even_at: dict[str, float] = {}
 
     def spend(self, subject: str, size: int, now: float) -> None:
-        """The subject has been given so many bytes."""
+        """Count so many bytes that the subject was given."""
         if len(self._even_at) >= _MAX_SUBJECTS:
             self._even_at = {who: at for who, at in self._even_at.items() if at > now}
         self._even_at[subject] = max(now, self._even_at.get(subject, now)) + size / self._per_s

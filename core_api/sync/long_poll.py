@@ -1,4 +1,4 @@
-"""What wakes a waiting sync: one reader per process, no connection and no query per waiter.
+"""Wakes waiting syncs: one reader per process, no connection and no query per waiter.
 
 A commit in this process wakes its waiters at once. Commits elsewhere are found by one query over
 all waited-for heads, asked when another process hints at a commit and at least every `interval_s`.
@@ -75,11 +75,11 @@ class Tail:
         return True
 
     def hint(self) -> None:
-        """Something was committed somewhere: look now."""
+        """Look for new events now, because something was committed somewhere."""
         self._hinted.set()
 
     def wake(self, channels: Iterable[str]) -> None:
-        """These channels got an event."""
+        """Wake those who wait for these channels."""
         for channel in channels:
             for waiter in self._waiters.get(channel, ()):
                 if not waiter.future.done():

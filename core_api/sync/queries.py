@@ -1,4 +1,4 @@
-"""What Fetch Sync asks of the tables, and what it is given. Pure."""
+"""The queries of Fetch Sync and their results. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from server_common.limits import GATHERED_ANSWER_BYTES
 
@@ -20,8 +22,7 @@ class PageQuery(NamedTuple):
     """About how many bytes of them; the first is given in any case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """One channel at one moment, and its events after the cursor, as (seq, body)."""
 
     head: int
@@ -38,7 +39,7 @@ class Page:
 
 
 class SnapshotQuery(NamedTuple):
-    """What one request asks of a channel's open orders."""
+    """What one request asks of a channel's open orders, or of its documents."""
 
     channel: str
     store_id: str
@@ -48,21 +49,23 @@ class SnapshotQuery(NamedTuple):
     after: UUID | None
     """Those after this order, by id; None: from the first."""
     since: int | None
-    """Tell also which orders have an event after this seq."""
+    """Tell also which orders or documents have an event after this seq."""
     room: int = GATHERED_ANSWER_BYTES
     """About how many bytes of them; the first is given in any case."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders:
-    """Open orders of one channel as JSON, sorted by id, and the head they are true at."""
+    """Open orders of one channel as JSON, sorted by id, and the head they are true at; of a channel
+    of documents, these instead."""
 
     head: int
     digest: int
     orders: Sequence[str]
     floor: int = 0
-    ids: Sequence[UUID] = ()
-    changed: frozenset[UUID] = frozenset()
+    ids: Sequence[UUID | str] = ()
+    """Of each order its id, of each document its key."""
+    changed: frozenset[UUID | str] = frozenset()
     cut: bool = False
     """There are more after these."""
     content: int | None = None

@@ -140,10 +140,11 @@ async def read_snapshots(
     """
     with mapped_errors():
         rows = await pool.fetch(_SNAPSHOTS, *zip(*queries, strict=True))
-    return Moment(rows[0][0], rows[0][1]), [_opened(row) for row in rows]
+    return Moment(rows[0][0], rows[0][1]), [opened_of(row) for row in rows]
 
 
-def _opened(row: Row) -> OpenOrders:
+def opened_of(row: Row) -> OpenOrders:
+    """The snapshot in a row of its statement; it is cut if it has less than was found."""
     ids, views = row[5] or [], row[6] or []
     return OpenOrders(
         row[2] or 0,

@@ -53,8 +53,7 @@ class SnapshotPage:
     epoch: str
 
 
-@dataclass(frozen=True, slots=True)
-class SyncRequest:
+class SyncRequest(Struct, frozen=True):
     """What a client asks for."""
 
     after: Mapping[Channel, int | None]
@@ -98,9 +97,10 @@ def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:
                 f"it takes {', '.join(sorted(_PARAMETERS))}"
             )
         by_name.setdefault(name, []).append(value)
-    for name in ("epoch", "limit", "wait", "orders", "page"):
-        if len(by_name.get(name, ())) > 1:
-            raise BadRequestError(f"{name} is given twice")
+    if len(by_name) < len(parameters):
+        for name in ("epoch", "limit", "wait", "orders", "page"):
+            if len(by_name.get(name, ())) > 1:
+                raise BadRequestError(f"{name} is given twice")
     orders = _count("orders", by_name["orders"][0], MAX_ORDERS) if "orders" in by_name else None
     if "page" in by_name:
         if set(by_name) - {"page", "orders"}:
@@ -108,9 +108,11 @@ def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:
         return _page(by_name["page"][0], orders)
     return SyncRequest(
         after=_positions(by_name.get("channel", []), by_name.get("lastEventId", [])),
-        epoch=_epoch(by_name.get("epoch", [""])[0]),
-        limit=_count("limit", by_name.get("limit", [str(DEFAULT_LIMIT)])[0], MAX_LIMIT),
-        wait_s=_wait(by_name.get("wait", ["0"])[0]),
+        epoch=_epoch(by_name["epoch"][0]) if "epoch" in by_name else None,
+        limit=_count("limit", by_name["limit"][0], MAX_LIMIT)
+        if "limit" in by_name
+        else DEFAULT_LIMIT,
+        wait_s=_wait(by_name["wait"][0]) if "wait" in by_name else 0.0,
         orders=orders,
     )
 
@@ -155,45 +157,43 @@ def request_of(body: SyncBody) -> SyncRequest:
 
 
 def _positions(names: list[str], last_ids: list[str]) -> dict[Channel, int | None]:
+    # By name until all is checked: a channel has one name only, and a text is compared for less.
     try:
-        channels = [parse_channel(name) for name in names]
+        channels = {name: parse_channel(name) for name in names}
     except ChannelError as error:
         raise BadRequestError(str(error), "bad-channel") from error
-    if len(set(channels)) != len(channels):
+    if len(channels) != len(names):
         raise BadRequestError("a channel is asked for twice", "bad-channel")
-    cursor = _cursor(channels, [text for text in last_ids if text])
+    cursor = _cursor(names, [text for text in last_ids if text])
     if not channels:
-        channels = list(cursor)
+        channels = {name: parse_channel(name) for name in cursor}
     if not channels:
         raise BadRequestError("name at least one channel, or give a lastEventId", "bad-channel")
     if len(channels) > MAX_CHANNELS:
         raise BadRequestError(f"one sync takes at most {MAX_CHANNELS} channels", "bad-channel")
-    for channel in cursor:
-        if channel not in channels:
-            raise BadRequestError(
-                f"lastEventId names {channel}, which is not asked for", "bad-cursor"
-            )
-    return {channel: cursor.get(channel) for channel in channels}
+    for name in cursor:
+        if name not in channels:
+            raise BadRequestError(f"lastEventId names {name}, which is not asked for", "bad-cursor")
+    return {channel: cursor.get(name) for name, channel in channels.items()}
 
 
-def _cursor(channels: list[Channel], last_ids: list[str]) -> dict[Channel, int]:
-    cursor: dict[Channel, int] = {}
+def _cursor(names: list[str], last_ids: list[str]) -> dict[str, int]:
+    cursor: dict[str, int] = {}
     try:
         for text in last_ids:
             if "@" not in text:
-                if len(channels) != 1 or len(last_ids) != 1:
+                if len(names) != 1 or len(last_ids) != 1:
                     parse_seq(text)
                     raise BadRequestError(
                         "a bare seq as lastEventId needs exactly one channel: "
                         "write {channel}@{seq} for each",
                         "bad-cursor",
                     )
-                return {channels[0]: parse_seq(text)}
+                return {names[0]: parse_seq(text)}
             for name, seq in parse_cursor(text).items():
-                channel = parse_channel(name)
-                if channel in cursor:
+                if name in cursor:
                     raise BadRequestError(f"lastEventId names {name} twice", "bad-cursor")
-                cursor[channel] = seq
+                cursor[name] = seq
     except CursorError as error:
         raise BadRequestError(str(error), "bad-cursor") from error
     return cursor

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -16,6 +15,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.digest import format_content_digest, format_digest
 from client_sdk.contract.sync import ResetReason, StreamGrant
@@ -46,6 +46,7 @@ class _Snapshot(Struct, frozen=True):
     head: int
     orders: list[msgspec.Raw]
     next: str | UnsetType = UNSET
+    documents: list[msgspec.Raw] | UnsetType = UNSET
 
 
 class _Channel(Struct, frozen=True):
@@ -69,8 +70,7 @@ class _Answer(Struct, frozen=True):
     poll_after_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelAnswer:
+class ChannelAnswer(Struct, frozen=True):
     """One channel of the answer, with the seq that the client is at once it has applied it.
 
     `seq` is None while there are more pages of a snapshot: half of one is no state to go on from.
@@ -144,10 +144,11 @@ def joined(begun: OpenOrders, more: OpenOrders) -> OpenOrders:
 
 def is_short(query: PageQuery, page: Page) -> bool:
     """Whether the page ended for lack of room alone."""
-    if not query.after < page.head or query.after < page.floor:
+    after = query.after
+    if not page.floor <= after < page.head:
         return False
-    given = page.events[-1][0] if page.events else query.after
-    return given < min(query.after + query.limit, page.head)
+    given = page.events[-1][0] if page.events else after
+    return given < min(after + query.limit, page.head)
 
 
 def is_snapshot_short(query: SnapshotQuery, opened: OpenOrders) -> bool:
@@ -161,11 +162,13 @@ def fitting_pages(pages: Sequence[Page], room: int) -> Sequence[Page]:
     Each channel is read at least one event of, which is more than there is room for where many
     channels have large ones.
     """
+    if len(pages) == 1:
+        return pages  # the smallest always fits
     sizes = [page.size for page in pages]
     if sum(sizes) <= room:
         return pages
     kept = _fitting(sizes, room)
-    return [p if n in kept else dataclasses.replace(p, events=()) for n, p in enumerate(pages)]
+    return [p if n in kept else msgspec.structs.replace(p, events=()) for n, p in enumerate(pages)]
 
 
 def fitting_snapshots(opened: Sequence[OpenOrders], room: int) -> list[OpenOrders]:
@@ -198,9 +201,13 @@ def _page_of_snapshot(
     orders: Sequence[str],
     epoch: str,
 ) -> ChannelAnswer:
-    last = opened.ids[-1] if opened.ids else _BEFORE_ALL
+    last = last_of(opened) or _BEFORE_ALL
     following = f"{channel}@{head}~{last}~{epoch}" if opened.cut else UNSET
-    snapshot = _Snapshot(head, [msgspec.Raw(order.encode()) for order in orders], following)
+    items = [msgspec.Raw(order.encode()) for order in orders]
+    if carries_documents(channel):
+        snapshot = _Snapshot(head, [], following, items)
+    else:
+        snapshot = _Snapshot(head, items, following)
     wire = _Channel(
         channel,
         opened.head,
@@ -212,6 +219,12 @@ def _page_of_snapshot(
         has_more=opened.cut or head < opened.head,
     )
     return ChannelAnswer(wire, None if opened.cut else head)
+
+
+def last_of(opened: OpenOrders) -> UUID | None:
+    """The order that the next page begins after; None: with the first. Documents have one page."""
+    last = opened.ids[-1] if opened.ids else None
+    return last if isinstance(last, UUID) else None
 
 
 def _shown(content: int | None) -> str | None:

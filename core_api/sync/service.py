@@ -15,9 +15,10 @@ from core_api.errors import BadRequestError, UnavailableError
 from core_api.overload import Bound, PollingPace
 from core_api.postgres.pool import Pool
 from core_api.postgres.query_batching import Gatherer
+from core_api.sync.document_reading import read_all_snapshots
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
-from core_api.sync.reading import read_pages, read_snapshots
+from core_api.sync.reading import read_pages
 from core_api.sync.request import SnapshotPage, SyncRequest
 from core_api.sync.rules import (
     ChannelAnswer,
@@ -30,6 +31,7 @@ from core_api.sync.rules import (
     is_short,
     is_snapshot_short,
     joined,
+    last_of,
     next_page_of,
     page_of,
     reset_reason,
@@ -105,7 +107,7 @@ class FetchSync:
             lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY, abandons=True
         )
         self._snapshots: Gatherer[SnapshotQuery, Moment, OpenOrders] = Gatherer(
-            lambda queries: read_snapshots(pool, queries), _SNAPSHOTS_PER_QUERY, abandons=True
+            lambda queries: read_all_snapshots(pool, queries), _SNAPSHOTS_PER_QUERY, abandons=True
         )
 
     async def answer(self, caller: Caller, request: SyncRequest) -> Answered:
@@ -136,7 +138,7 @@ class FetchSync:
     ) -> tuple[Moment, list[ChannelAnswer]]:
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         self._bound.enter()
-        # Seen at both ends, so that load counts whose requests come to nothing.
+        # Noted at both ends, so that failing requests count as load, too.
         self._pace.see(self._bound.share)
         try:
             if request.page is not None:
@@ -152,7 +154,12 @@ class FetchSync:
         self, caller: Caller, request: SyncRequest, deadline: float
     ) -> tuple[Moment, list[ChannelAnswer]]:
         while True:
-            moment, pages = await self._pages_of(caller, request, deadline)
+            asked = request.queries()
+            pages: Sequence[Page]
+            moment, pages = await self._pages.ask(asked, deadline)
+            if any(map(is_short, asked, pages)):
+                moment, pages = await self._large_pages(caller, request, deadline)
+            pages = fitting_pages(pages, ANSWER_BYTES)
             resets: dict[Channel, ResetReason] = {}
             answers: list[ChannelAnswer] = []
             for (channel, after), page in zip(request.after.items(), pages, strict=True):
@@ -174,17 +181,14 @@ class FetchSync:
                     self._reset_given(reason)
                 return moment, answers + snapshots
 
-    async def _pages_of(
+    async def _large_pages(
         self, caller: Caller, request: SyncRequest, deadline: float
     ) -> tuple[Moment, Sequence[Page]]:
-        """The pages, from a read that many share; a large answer has one of its own."""
-        asked = request.queries()
-        moment, pages = await self._pages.ask(asked, deadline)
-        if any(is_short(query, page) for query, page in zip(asked, pages, strict=True)):
-            async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
-                moment, pages = await read_pages(self._pool, request.queries(ANSWER_BYTES))
-                self._large.spent(caller.subject, sum(page.size for page in pages))
-        return moment, fitting_pages(pages, ANSWER_BYTES)
+        """The pages, from a read of their own."""
+        async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
+            moment, pages = await read_pages(self._pool, request.queries(ANSWER_BYTES))
+            self._large.spent(caller.subject, sum(page.size for page in pages))
+        return moment, pages
 
     async def _reset(
         self,
@@ -226,7 +230,7 @@ class FetchSync:
         room = max(1, ANSWER_BYTES // len(queries))
         larger = [query._replace(room=room) for query in queries]
         async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
-            moment, opened = await read_snapshots(self._pool, larger)
+            moment, opened = await read_all_snapshots(self._pool, larger)
             self._large.spent(caller.subject, sum(orders.size for orders in opened))
             if not whole:
                 return moment, fitting_snapshots(opened, ANSWER_BYTES)
@@ -245,8 +249,8 @@ class FetchSync:
         for query, first in zip(queries, begun, strict=True):
             opened = first
             while opened.cut:
-                further = query._replace(after=opened.ids[-1], since=first.head, room=ANSWER_BYTES)
-                later, (more,) = await read_snapshots(self._pool, [further])
+                further = query._replace(after=last_of(opened), since=first.head, room=ANSWER_BYTES)
+                later, (more,) = await read_all_snapshots(self._pool, [further])
                 self._large.spent(caller.subject, more.size)
                 size += more.size
                 if size > WHOLE_ANSWER_BYTES:

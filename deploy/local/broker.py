@@ -21,8 +21,6 @@ from confluent_kafka import Producer
 from client_sdk.contract.errors import YabamError
 from deploy.local.process import Process
 
-PARTITIONS: Final = 4
-"""How many partitions its topics have; librdkafka fixes it."""
 _READY_WITHIN_S: Final = 20.0
 
 

@@ -16,7 +16,7 @@ _MAX_TOKEN_CHARS: Final = 8192
 
 
 class OpsTokens:
-    """Verifies access tokens and lets only ops pass.
+    """Verifies access tokens and accepts only role ops.
 
     Args:
         keys: secrets of at least 32 bytes by `kid`.
@@ -36,10 +36,10 @@ class OpsTokens:
         self._time = time
 
     def check(self, authorization: str) -> None:
-        """Let an Authorization header pass.
+        """Check an Authorization header.
 
         Raises:
-            RefusedError: there is no valid token in it, or its role is not ops.
+            StreamRefusedError: there is no valid token in it, or its role is not ops.
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():

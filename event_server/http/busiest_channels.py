@@ -1,7 +1,7 @@
-"""Which channels cost this server most, worked out when somebody asks.
+"""The channels that cost this server most, computed on request.
 
-Channels are no labels of a metric: there may be a hundred thousand. They are gone through in
-slices, between which the streams go on.
+Channels are no labels of a metric, as there may be a hundred thousand. They are counted in slices,
+so that the streams go on in between.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The event server's routes: HTTP in, the parts called, HTTP out. No rule stands here."""
+"""The event server's routes: they read HTTP, call the parts and write HTTP. They hold no rule."""
 
 from __future__ import annotations
 

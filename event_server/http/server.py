@@ -119,4 +119,4 @@ class EventHttpServer(uvicorn.Server):
         except Exception:
             log.exception("drain_failed")
         finally:
-            self.should_exit = True  # whatever failed, a process that is told to stop stops
+            self.should_exit = True  # whatever failed, a process that was told to stop must stop

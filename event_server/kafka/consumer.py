@@ -1,10 +1,9 @@
 """Kafka in: reads the partitions of this server without a consumer group.
 
-Reading goes in sessions. A session finds the topic, starts each partition a replay window back,
-and reads on for as long as it can prove that nothing is left out. Whatever shakes that proof (the
-brokers are gone, the log was cut or replaced, the topic does not fit the settings any more) ends
-the session: everything read before is forgotten, the streams end, and the next session warms up
-anew.
+Reading goes in sessions. A session finds the topic, starts each partition a replay window back, and
+reads on for as long as it can prove that nothing is left out. Whatever ends that proof (the brokers
+are gone, the log was cut or replaced, the topic does not fit the settings any more) ends the
+session: everything read before is forgotten, the streams end, and the next session warms up again.
 
 Works with Apache Kafka and with brokers that have no index by time (librdkafka's mock broker):
 those are read from the beginning.
@@ -60,7 +59,8 @@ class Where:
     fetch_wait_ms: int
     """How long a broker may hold back the answer to a fetch when there is nothing new."""
     silence_s: float = 3.0
-    """A partition without a record for so long is looked into: the relay marks once a second."""
+    """A partition without a record for so long is checked: the relay writes a watermark every
+    second."""
 
 
 class KafkaSource:
@@ -71,10 +71,10 @@ class KafkaSource:
         hub: takes the events.
         lost: called when a session has ended, before everything is forgotten; true: records may be
             missing, false: Kafka is out of reach.
-        skipped: told of each record that is left out, with its kind.
+        skipped: called for each record that is left out, with its kind.
         monotonic: seconds.
         wall: seconds since the Unix epoch, for a log without a single record.
-        latency: told of what is handed out.
+        latency: measures what is handed out.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class KafkaSource:
     ) -> None:
         self.sessions = 0
         self.trouble: str | None = None
-        """Why nothing can be read before somebody acts; None: that is not so."""
+        """Why nothing can be read until an operator acts; None: it can."""
         self._where = where
         self._hub = hub
         self._lost = lost
@@ -301,7 +301,7 @@ class KafkaSource:
             if (consumer.highwater(tp) or position) < position:
                 raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
         silent = [tp for tp, at in heard.items() if now - at > self._where.silence_s]
-        # If no record is owed either, it is the relay that is silent: the watermark tells of that.
+        # If no record is missing either, the relay is silent, and the watermark shows that.
         try:
             ends = await consumer.end_offsets(silent) if silent else {}
         except KafkaTimeoutError:

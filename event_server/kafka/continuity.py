@@ -43,7 +43,7 @@ class Continuity:
 
     def __init__(self, end: int) -> None:
         self.expected: bytes | None = b""
-        """The `sent` of a record that needs no judgement; None: every record needs it."""
+        """The `sent` of the record that is expected next; None: every record must be judged."""
         self._end = end
         self._session = b""
         self._number = -1
@@ -67,7 +67,7 @@ class Continuity:
         self.expected = b"%b.%d" % (self._session, number + 1)
 
     def leave_out(self, count: int) -> bool:
-        """So many records come next and cannot be read. Whether they come for the first time, and
+        """Note that so many unreadable records come next. Whether they come for the first time, and
         not because the last record is read once more."""
         if self._unproven is not None:
             return False

@@ -43,7 +43,7 @@ MOST_TYPES: Final = 100
 EVENT_PREFIXES: Final = ("order.", "document.")
 """With one of these the type of each event begins, also of those that only a newer Core knows."""
 Skipped = Callable[[str, str], None]
-"""Told of a record that is left out: the kind, and the reason in words."""
+"""Called for a record that is left out, with its kind and the reason in words."""
 
 
 @dataclass(slots=True)
@@ -163,7 +163,7 @@ class RecordReader:
         return None
 
     def leave_out(self, partition: int, what: LeftOut, now: float) -> None:
-        """Go on behind what cannot be read: who follows a channel of the partition must sync.
+        """Skip what cannot be read: those who follow a channel of the partition must sync.
 
         Args:
             partition: one of those read.
@@ -225,7 +225,7 @@ class RecordReader:
                 self._hub.omit(channel, seq, time)
 
     def _damaged(self, kind: str, error: DamagedRecordError, partition: int, time: float) -> None:
-        """An event of ours cannot be taken: whoever may need it is told to sync."""
+        """Handle an event of ours that cannot be read: tell those who may need it to sync."""
         if error.epoch and error.epoch != self._hub.epoch and not self._admit(error.epoch):
             return
         self._skipped(kind, str(error))

@@ -3,7 +3,7 @@
 It runs on any ASGI server. Each event wakes one task per client, which is what it costs.
 
 sse-starlette ends its streams by itself when it sees uvicorn told to stop. Here the drain decides
-when a stream ends and with which last words, so that mechanism is switched off for the process.
+when a stream ends and with which last event, so that mechanism is switched off for the process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The quick push path: streams are answered inside uvicorn's protocol class, with no task each.
+"""The fast push path: streams are answered inside uvicorn's protocol class, without a task each.
 
 A stream's bytes go straight to the transport, encoded once for all. Every other request goes on to
 the ASGI application, on the same connection if the client likes. An open stream holds a transport,
@@ -166,11 +166,11 @@ class Connection(Requests):
         edge.streams.open(stream, accepted, now)
 
     def too_slow(self, stream: EdgeStream) -> None:
-        """The stream's client takes its bytes too slowly."""
+        """End the stream: its client reads too slowly."""
         self._edge.streams.slow(stream, self._edge.monotonic())
 
     def finish(self, stream: EdgeStream) -> None:
-        """The stream's last byte has left."""
+        """Finish the response: the stream's last byte has left."""
         if self._stream is not stream:
             return
         self._stream = None

@@ -1,4 +1,4 @@
-"""Requests in: what comes on a connection is cut into requests, each for the stream or for the app.
+"""Splits the bytes of a connection into requests, each for a stream or for the application.
 
 uvicorn's own state of a connection is made when an application request comes, by uvicorn's own
 `__init__`, and dropped when a stream begins.
@@ -41,11 +41,11 @@ class Asked(Struct, frozen=True):
     query: bytes
     headers: dict[bytes, bytes]
     chunked: bool
-    """Its client speaks HTTP/1.1."""
+    """Whether its client speaks HTTP/1.1."""
     keep: bool
-    """Its client will send another request."""
+    """Whether the connection is kept for another request."""
     fault: StreamRefusedError | None = None
-    """Why its head is no request's."""
+    """Why its head is malformed; None: it is not."""
 
 
 class Requests(HttpToolsProtocol, ABC):

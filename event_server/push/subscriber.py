@@ -22,10 +22,10 @@ class Owner(Protocol):
     transport: asyncio.Transport
 
     def too_slow(self, stream: EdgeStream) -> None:
-        """The client takes its bytes too slowly."""
+        """End the stream: its client reads too slowly."""
 
     def finish(self, stream: EdgeStream) -> None:
-        """The last byte has left."""
+        """Finish the response: the last byte has left."""
 
 
 class EdgeStream:
@@ -106,4 +106,4 @@ class EdgeStream:
 
 
 def _ignore(_frame: bytes) -> None:
-    """Too late."""
+    """Ignore a frame that comes after the end."""

@@ -1,4 +1,4 @@
-"""Who follows one channel, and whether a stream may begin where its client stands. Pure."""
+"""The subscribers of one channel, and whether a stream may begin at its client's position. Pure."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Subscriber(Protocol):
         """Write a last frame and finish the response; what was not written yet may be dropped."""
 
     def abort(self) -> None:
-        """Cut the connection: even the last frame does not go out."""
+        """Cut the connection, without sending the last frame."""
 
 
 Failed = Callable[[Subscriber, Exception], None]
-"""Told of a subscriber that could not be written to, and has been cut off."""
+"""Called for a subscriber that could not be written to and has been cut off."""
 Ended = Callable[[Subscriber], None]
-"""Told of a subscriber that was sent `sync-required` as its last frame."""
+"""Called for a subscriber that was sent `sync-required` as its last frame."""
 
 
 class Claim(NamedTuple):

@@ -1,4 +1,4 @@
-"""The database's clock as this process can know it, without ever trusting a clock of its own. Pure.
+"""An estimate of the database's clock that never trusts a clock of this machine. Pure.
 
 Each time that is known to have passed (a watermark, the issue of a ticket that verifies) is a lower
 bound: the database's clock shows at least that, now. The best recent bound, carried on by a
@@ -35,7 +35,8 @@ class DatabaseClock:
         self._since = 0.0
 
     def observe(self, passed: float, now: float) -> bool:
-        """The database's clock has shown `passed`. Whether that raises the estimate."""
+        """Note that the database's clock has shown `passed`. Returns whether that raises the
+        estimate."""
         self._age(now)
         known = self._known()
         offset = passed - now
@@ -44,13 +45,13 @@ class DatabaseClock:
         return known is None or offset > known
 
     def estimate(self, now: float) -> float | None:
-        """What the database's clock shows at least; None before the first observation."""
+        """The least that the database's clock shows now; None before the first observation."""
         self._age(now)
         known = self._known()
         return None if known is None else now + known
 
     def forget(self) -> None:
-        """Start anew: on another machine's clock, perhaps, or on one that was set back."""
+        """Forget all observations: the clock may be of another machine now, or was set back."""
         self._offset = self._before = None
 
     def _known(self) -> float | None:
@@ -78,7 +79,8 @@ class Watermark:
         self._lowest: float | None = None
 
     def take(self, watermark: float) -> bool:
-        """Take the partition's next one. True: the clock was set back, and it counts from here."""
+        """Take the partition's next watermark. Returns whether the clock was set back, so that it
+        counts from here."""
         if watermark >= self.highest:
             self.highest, self._lowest = watermark, None
         elif self._lowest is None or watermark < self._lowest:

@@ -72,7 +72,7 @@ class Frames:
         return self._wire(encode_retry(retry_ms) + encode_frame(HELLO, msgspec.json.encode(hello)))
 
     def heartbeat(self, watermark: float) -> bytes:
-        """Silence, proven up to `watermark` (seconds, the database's clock)."""
+        """A heartbeat: nothing is missing up to `watermark` (seconds, the database's clock)."""
         data = msgspec.json.encode(Heartbeat(rfc3339(watermark)))
         return self._wire(encode_frame(HEARTBEAT, data))
 

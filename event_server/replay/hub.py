@@ -1,7 +1,8 @@
 """The hub: which subscriber gets which event, and when it must sync instead. Pure.
 
-Nothing here awaits, reads a clock or knows a socket. Events come from `intake`, in the order of
-their partition; times are the database's. The rules, each of which a property test holds:
+Nothing here awaits, reads a clock or knows a socket. Events come from `kafka/record_reader.py`, in
+the order of their partition; times are the database's. The rules, each of which a property test
+holds:
 
 - A live subscriber stands exactly at its channel's head: the hot path is one `send` each.
 - A subscriber whose position lies beyond what has arrived is pending: its sync was ahead of the
@@ -42,7 +43,7 @@ class Hub:
         frames: encodes events and makes `sync-required`.
         clock: the database's clock, fed by the watermarks.
         partitions: which are read; the watermark is the least of theirs.
-        failed: told of subscribers that cannot be written to.
+        failed: called for subscribers that cannot be written to.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Hub:
         self._ahead = Ahead()
         self._failed = failed
         self.on_end: Ended = lambda _subscriber: None
-        """Whoever keeps the streams is told which of them the hub has ended."""
+        """Called for each subscriber that the hub has ended; set by the registry of streams."""
 
     @property
     def watermark(self) -> float | None:
@@ -138,7 +139,7 @@ class Hub:
         return set_back
 
     def publish(self, channel: str, seq: int, event: Event, time: float) -> None:
-        """One event of one channel, in the order of its partition.
+        """Take one event of one channel, in the order of its partition.
 
         It is encoded only if somebody follows the channel, now or in time for a replay.
         """
@@ -157,7 +158,7 @@ class Hub:
             self._deliver(channel, audience, seq, self._frames.order(event))
 
     def omit(self, channel: str, seq: int, time: float) -> None:
-        """One event of one channel whose content is not at hand: who needs it must sync."""
+        """Take one event of one channel whose content is missing: those who need it must sync."""
         audience = self._audiences.get(channel)
         head = head_of(self.rings.get(channel), audience)
         if head is not None and seq <= head:
@@ -170,7 +171,7 @@ class Hub:
             self._require_sync(subscriber, channel, "gap")
 
     def break_off(self, concerns: Callable[[str], bool], time: float) -> None:
-        """Events of some channels are missing; it is not known of which, nor how many.
+        """Handle missing events of which neither the channels nor the number are known.
 
         Args:
             concerns: whether a channel may be one of them.
@@ -184,7 +185,7 @@ class Hub:
                     self._require_sync(subscriber, channel, "gap")
 
     def forget(self, reason: SyncRequiredReason) -> None:
-        """Nothing that was read before counts any more: empty the rings and end all streams."""
+        """Empty the rings and end all streams, as nothing that was read before counts any more."""
         self.rings.clear()
         self._watermarks.clear()
         self._watermark = None
@@ -239,7 +240,7 @@ class Hub:
         return replay
 
     def detach(self, subscriber: Subscriber) -> None:
-        """The subscriber follows nothing any more; harmless if it did not."""
+        """Remove the subscriber from all channels; harmless if it followed none."""
         for channel in self._following.pop(subscriber, ()):
             audience = self._audiences[channel]
             audience.live.discard(subscriber)
@@ -310,7 +311,7 @@ class Hub:
             self.on_end(subscriber)
 
     def cut_off(self, subscriber: Subscriber, error: Exception) -> None:
-        """The subscriber cannot be written to: it is ended by itself."""
+        """Cut off a subscriber that cannot be written to, and no other."""
         self.detach(subscriber)
         with contextlib.suppress(Exception):
             subscriber.abort()

@@ -1,4 +1,4 @@
-"""The rings: what was committed lately in each channel, for those who connect a moment later. Pure.
+"""The rings: the newest events of each channel, for clients that connect a moment later. Pure.
 
 A ring is a contiguous run of events up to the channel's newest seq. It is bounded by count, by age
 and, all rings together, by bytes. What age and bytes remove is removed by whole seconds of record
@@ -17,7 +17,7 @@ from msgspec import Struct
 from event_server.replay.frames import Event
 
 EVENT_OVERHEAD: Final = 280
-"""What keeping one event costs beside its line (tuples, float, id, list slots, headers)."""
+"""The bytes that one kept event costs beside its line (tuples, float, id, list slots, headers)."""
 
 MARGIN_S: Final = 1.0
 """The relay reads the time just before it reads the outbox, so a record can tell of a commit that
@@ -134,7 +134,7 @@ class Rings:
         self.evicted_before = 0.0
 
     def clear(self) -> None:
-        """Remove everything; nothing of it is needed by anybody."""
+        """Remove everything, as nobody needs it."""
         self._rings.clear()
         self._by_second.clear()
         self.bytes = self.events = 0

@@ -1,4 +1,4 @@
-"""Whether this server may promise anything: warm, its watermark young enough, and not draining."""
+"""Whether this server can serve streams: warm, its watermark young enough, and not draining."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class PushLatency:
         self._waiting.clear()
 
     def cumulative(self) -> Iterator[tuple[float, int]]:
-        """Each bound with the number of events that took no longer; infinity comes last."""
+        """Each bound with the number of events up to it; the last bound is infinity."""
         total = 0
         for bound, count in zip((*BOUNDS_S, float("inf")), self._counts, strict=True):
             total += count

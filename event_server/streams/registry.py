@@ -96,7 +96,7 @@ class Streams:
         """Whether the request may be served; `open` must follow without an await between.
 
         Raises:
-            RefusedError: it may not; the error says which problem to answer.
+            StreamRefusedError: it may not; the error says which problem to answer.
         """
         try:
             self.check_ready(now)
@@ -122,7 +122,7 @@ class Streams:
         """Whether streams may be served at all.
 
         Raises:
-            RefusedError: they may not.
+            StreamRefusedError: they may not.
         """
         state = self.health.state(now)
         if state == "draining":
@@ -159,7 +159,7 @@ class Streams:
         subscriber.send(self._frames.opening(self._timing.retry(), hello) + b"".join(replay))
 
     def close(self, subscriber: Subscriber) -> None:
-        """The connection is gone, or the response has been written to its end."""
+        """Remove the stream: its connection is gone, or its response is complete."""
         if subscriber in self._deadlines:
             self.ended["client"] += 1
         self.hub.detach(subscriber)
@@ -168,14 +168,14 @@ class Streams:
         self._ending.discard(subscriber)
 
     def slow(self, subscriber: Subscriber, now: float) -> None:
-        """The subscriber's buffer is over its limit: it is ended, and may sync."""
+        """End a stream whose buffer is over its limit; its client may sync."""
         if subscriber in self._deadlines:
             self._bye(subscriber, "slow", now)
 
     # The timer ------------------------------------------------------------------------------
 
     def turn(self, now: float) -> None:
-        """What is due by now; to be called every `TICK_S`."""
+        """Do what is due by now; call this every `TICK_S`."""
         self._turned_at, tick = now, self._tick(now)
         if self.health.state(now) == "degraded":
             self.end_all("degraded", now)
@@ -231,7 +231,7 @@ class Streams:
         self._rota.discard(subscriber)
         self._deadlines.discard(subscriber)
         self.ended["sync-required"] += 1
-        # No stream waits longer for its last words than if it had ended on the next turn.
+        # No stream waits longer for its last event than if it had ended on the next turn.
         due = self._tick(self._turned_at + TICK_S + self._limits.abort_after_s)
         self._ending.set(subscriber, due)
 

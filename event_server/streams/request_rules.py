@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -21,6 +20,7 @@ from client_sdk.contract.stream import ByeReason
 from event_server.errors import StreamRefusedError
 from server_common.event_records import partition_of_channel
 from server_common.limits import EVENTS_QUERY_BYTES
+from server_common.query_string import parse_query
 from server_common.stream_placement import StreamNodes
 from server_common.tickets import Ticket, TicketKeys
 
@@ -104,12 +104,17 @@ def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
     Unknown parameters are left alone: pages add their own to get past caches.
 
     Raises:
-        RefusedError: the query is not readable, too long, or names a parameter of ours twice.
+        StreamRefusedError: the query is not readable, too long, or names a parameter of ours twice.
     """
     if len(query) > MAX_QUERY_BYTES:
         raise StreamRefusedError("bad-request", f"the query is longer than {MAX_QUERY_BYTES} bytes")
+    if query.count(b"&") >= MAX_PARAMETERS:
+        raise StreamRefusedError(
+            "bad-request",
+            f"the query is malformed: there are more than {MAX_PARAMETERS} parameters",
+        )
     try:
-        pairs = parse_query(query.decode("ascii"))
+        pairs = parse_query(query.decode("ascii"), "strict")
     except ValueError as error:
         raise StreamRefusedError("bad-request", f"the query is malformed: {error}") from error
     found: dict[str, str] = {}
@@ -124,33 +129,11 @@ def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
     )
 
 
-def parse_query(text: str) -> list[tuple[str, str]]:
-    """The parameters of a query, as `urllib.parse.parse_qsl` reads them, at a third of its price.
-
-    Raises:
-        ValueError: there are too many, or one is not UTF-8.
-    """
-    if text.count("&") >= MAX_PARAMETERS:
-        raise ValueError(f"there are more than {MAX_PARAMETERS} parameters")
-    pairs = []
-    for part in text.split("&"):
-        name, _, value = part.partition("=")
-        if part:
-            pairs.append((_decoded(name), _decoded(value)))
-    return pairs
-
-
-def _decoded(text: str) -> str:
-    if "%" not in text and "+" not in text:
-        return text
-    return unquote(text.replace("+", " "), errors="strict")
-
-
 def refuse_body(content_length: str, transfer_encoding: str) -> None:
     """Reject a request that has a body, by its framing headers (empty: there is none).
 
     Raises:
-        RefusedError: it has one.
+        StreamRefusedError: it has one.
     """
     if transfer_encoding or content_length.strip() not in ("", "0"):
         raise StreamRefusedError("bad-request", "a stream's request has no body")
@@ -160,7 +143,7 @@ def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Pla
     """Judge a request at `time` (seconds, the database's clock).
 
     Raises:
-        RefusedError: the ticket or a position is bad, or the channels are another server's.
+        StreamRefusedError: the ticket or a position is bad, or the channels are another server's.
     """
     if not request.ticket:
         raise StreamRefusedError(

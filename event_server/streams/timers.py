@@ -1,4 +1,4 @@
-"""One timer for all streams: whose time has come, and whose turn it is to get a heartbeat. Pure.
+"""One timer for all streams: which are due to end, and which get a heartbeat now. Pure.
 
 Time is counted in ticks. Both parts cost a dictionary entry per stream and no timer of its own.
 """

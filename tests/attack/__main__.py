@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.postgres import EmbeddedPostgres
+from tests.attack.others import KINDS
 from tests.attack.scenarios import SCENARIOS
 from tests.attack.site import KAFKA_BUILD, SETTINGS, Figures, Site
 from tests.attack.stalls import TARGET
@@ -50,7 +51,7 @@ def main() -> int:
             postgres.stop()
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(outcomes, indent=1) + "\n")
-    print(_stalls(outcomes))
+    print(stalls_told(outcomes))
     failed = [str(outcome["attack"]) for outcome in outcomes if not outcome["passed"]]
     print(f"\n{len(outcomes) - len(failed)} of {len(outcomes)} withstood; figures: {REPORT}")
     return 1 if failed else 0
@@ -98,19 +99,22 @@ def _line(name: str, passed: bool, took: float, figures: Figures) -> str:
     )
 
 
-def _stalls(outcomes: list[dict[str, object]]) -> str:
+def stalls_told(outcomes: list[dict[str, object]]) -> str:
     """What others paid for each stall; "" where none was made."""
     lines = []
     for outcome in outcomes:
-        for what in ("commands", "syncs"):
-            if f"{what}_p99_ratio" in outcome:
-                before, during = (outcome[f"{what}_p99_ms_{when}"] for when in ("before", "during"))
-                lines.append(
-                    f"{outcome['attack']:<18}{what:<10}{before!s:>10}{during!s:>10}"
-                    f"{outcome[f'{what}_p99_ratio']!s:>8}"
+        for kind in KINDS:
+            if f"{kind}_p99_ratio" in outcome:
+                figures = (
+                    f"{outcome[f'{kind}_p{percent}_{what}']!s:>10}"
+                    for percent in (50, 99)
+                    for what in ("ms_without", "ms_with", "ratio")
                 )
-    head = f"{'stall':<18}{'others':<10}{'p99, ms':>10}{'stalled':>10}{'ratio':>8}"
-    return "\n".join(["", f"{head}   (target: at most {TARGET:g})", *lines]) if lines else ""
+                lines.append(f"{outcome['attack']:<18}{kind:<10}{''.join(figures)}")
+    head = f"{'stall':<18}{'others':<10}" + "".join(
+        f"{name:>10}" for name in ("p50, ms", "stalled", "ratio", "p99, ms", "stalled", "ratio")
+    )
+    return "\n".join(["", f"{head}   (target: p99 at most {TARGET:g})", *lines]) if lines else ""
 
 
 if __name__ == "__main__":

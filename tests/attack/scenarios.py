@@ -29,4 +29,5 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "locked-row": stalls.locked_row,
     "huge-syncs": stalls.huge_syncs,
     "slow-shard": stalls.slow_shard,
+    "flooded-shard": stalls.flooded_shard,
 }

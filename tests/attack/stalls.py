@@ -8,68 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import httpx
 
+from tests.attack.others import Others, measured
 from tests.attack.site import Figures, Site
-from tests.chaos.worst import order_of
+from tests.chaos.worst import order_of, stores_of_every_shard
 from tests.integration.core_service import an_order, bearer, new_store, token
 
-TARGET = 2.0
+TARGET: Final = 2.0
 """By how much p99 of the others may grow at most, on a machine with a core for each process."""
-_WORKERS = 8
-_BATCHES = 40
-_GREEDY = 4
+_BATCHES: Final = 40
+_GREEDY: Final = 4
+_PARTITIONS: Final = 4
+_HELD_WITHIN_S: Final = 30.0
 Work = Coroutine[Any, Any, None]
 
 
-@dataclass
-class Others:
-    """Owners of other stores, who place orders and sync, one after the other."""
-
-    url: str
-    commands_s: list[float] = field(default_factory=list)
-    syncs_s: list[float] = field(default_factory=list)
-
-    async def work(self, turns: int) -> None:
-        """So many turns of each; a request that is refused fails the attack."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
-            await asyncio.gather(*(self._work(http, turns) for _ in range(_WORKERS)))
-
-    async def _work(self, http: httpx.AsyncClient, turns: int) -> None:
-        store = new_store()
-        owner = bearer(token("owner", store))
-        for seq in range(1, turns + 1):
-            began = time.perf_counter()
-            placed = await http.post("/v1/orders", json=an_order(store), headers=owner)
-            self.commands_s.append(time.perf_counter() - began)
-            assert placed.status_code == 201, f"others are refused: {placed.text}"
-            began = time.perf_counter()
-            synced = await http.get(f"/v1/sync?lastEventId=store:{store}@{seq}", headers=owner)
-            self.syncs_s.append(time.perf_counter() - began)
-            assert synced.status_code == 200, f"others are refused: {synced.text}"
-
-
-def p99_ms(seconds: Sequence[float]) -> float:
-    """The 99th percentile, in milliseconds."""
-    ordered = sorted(seconds)
-    return round(1000 * ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)], 1)
-
-
-def compared(name: str, before: Sequence[float], during: Sequence[float]) -> Figures:
-    """p99 before and during a stall, and by how much it grew."""
-    usual, stalled = p99_ms(before), p99_ms(during)
-    return {
-        f"{name}_p99_ms_before": usual,
-        f"{name}_p99_ms_during": stalled,
-        f"{name}_p99_ratio": round(stalled / usual, 2),
-    }
+def _size(full: bool) -> tuple[int, int]:
+    """How many rounds, and how many turns of each worker in a phase of a round."""
+    return (7, 100) if full else (1, 10)
 
 
 @asynccontextmanager
@@ -86,17 +48,17 @@ async def _beside(*work: Work) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _measured(site: Site, full: bool, *stall: Work) -> Figures:
-    turns = 100 if full else 10
-    usual, stalled = Others(site.stack.core_url), Others(site.stack.core_url)
-    await Others(site.stack.core_url).work(2)  # what a first request makes is not counted
-    await usual.work(turns)
-    async with _beside(*stall):
-        await asyncio.sleep(0.2)
-        await stalled.work(turns)
-    return compared("commands", usual.commands_s, stalled.commands_s) | compared(
-        "syncs", usual.syncs_s, stalled.syncs_s
-    )
+@asynccontextmanager
+async def _transaction(site: Site) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A session of somebody else, in a transaction that is undone at the end."""
+    database = await asyncpg.connect(site.stack.addresses.database)
+    held = database.transaction()
+    await held.start()
+    try:
+        yield database
+    finally:
+        await held.rollback()
+        await database.close()
 
 
 async def locked_row(site: Site, full: bool) -> Figures:
@@ -108,26 +70,23 @@ async def locked_row(site: Site, full: bool) -> Figures:
         site.watched(figures, {site.stack.core: 96}),
         httpx.AsyncClient(base_url=site.stack.core_url, timeout=60) as http,
     ):
-        assert (
-            await http.post("/v1/orders", json=an_order(store), headers=owner)
-        ).status_code == 201
-        database = await asyncpg.connect(site.stack.addresses.database)
-        held = database.transaction()
-        await held.start()
-        try:
-            await database.execute(
-                "SELECT FROM channel_heads WHERE channel = $1 FOR UPDATE", f"store:{store}"
-            )
+        first = await http.post("/v1/orders", json=an_order(store), headers=owner)
+        assert first.status_code == 201, first.text
 
-            async def write_on() -> None:
-                while True:
-                    with contextlib.suppress(httpx.HTTPError):
-                        await http.post("/v1/orders", json=an_order(store), headers=owner)
+        async def write_on() -> None:
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    await http.post("/v1/orders", json=an_order(store), headers=owner)
 
-            figures |= await _measured(site, full, *(write_on() for _ in range(_GREEDY)))
-        finally:
-            await held.rollback()
-            await database.close()
+        @asynccontextmanager
+        async def stall() -> AsyncIterator[None]:
+            async with _transaction(site) as database:
+                head = "SELECT FROM channel_heads WHERE channel = $1 FOR UPDATE"
+                await database.execute(head, f"store:{store}")
+                async with _beside(*(write_on() for _ in range(_GREEDY))):
+                    yield
+
+        figures |= await measured(lambda: Others(site.stack.core_url), stall, *_size(full))
     return figures
 
 
@@ -147,25 +106,70 @@ async def huge_syncs(site: Site, full: bool) -> Figures:
                 answer = await http.get(f"/v1/sync?channel=store:{store}", headers=owner)
                 figures["snapshot_page_bytes"] = len(answer.content)
 
-        figures |= await _measured(site, full, *(sync_on() for _ in range(_GREEDY)))
+        figures |= await measured(
+            lambda: Others(site.stack.core_url),
+            lambda: _beside(*(sync_on() for _ in range(_GREEDY))),
+            *_size(full),
+        )
     return figures
 
 
 async def slow_shard(site: Site, full: bool) -> Figures:
+    """Somebody else holds rows of one shard's outbox, to which orders come all the time."""
+    figures: Figures = {}
+    slow, *others = stores_of_every_shard(new_store(), _PARTITIONS)
+    owner = bearer(token("owner", slow))
+    async with (
+        site.watched(figures, {site.stack.core: 96}),
+        httpx.AsyncClient(base_url=site.stack.core_url, timeout=60) as http,
+    ):
+
+        async def write_on() -> None:
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    await http.post("/v1/orders", json=an_order(slow), headers=owner)
+                await asyncio.sleep(0.02)
+
+        @asynccontextmanager
+        async def stall() -> AsyncIterator[None]:
+            async with _transaction(site) as database, _beside(write_on()):
+                figures["rows_held"] = await _hold_rows_of(database, slow)
+                yield
+
+        figures |= await measured(lambda: _watchers(site, others), stall, *_size(full))
+    return figures
+
+
+async def _hold_rows_of(database: asyncpg.Connection[asyncpg.Record], store: str) -> int:
+    """Hold some rows that the relay has read and not yet deleted; how many."""
+    take = "SELECT id FROM outbox WHERE store_id = $1 LIMIT 5 FOR UPDATE SKIP LOCKED"
+    async with asyncio.timeout(_HELD_WITHIN_S):
+        while not (held := await database.fetch(take, store)):
+            pass
+    return len(held)
+
+
+async def flooded_shard(site: Site, full: bool) -> Figures:
     """One store's largest orders, as many as it may place, flood the shard that carries it."""
     figures: Figures = {}
+    slow, *others = stores_of_every_shard(new_store(), _PARTITIONS)
     async with (
         site.watched(figures, {site.stack.core: 512}),
         httpx.AsyncClient(base_url=site.stack.core_url, timeout=60) as http,
     ):
-        store = new_store()
 
         async def flood() -> None:
             while True:
-                await _fill(http, store, 1)
+                await _fill(http, slow, 1)
 
-        figures |= await _measured(site, full, flood())
+        figures |= await measured(
+            lambda: _watchers(site, others), lambda: _beside(flood()), *_size(full)
+        )
     return figures
+
+
+def _watchers(site: Site, stores: list[str]) -> Others:
+    return Others(site.stack.core_url, pushes=True, stores=stores)
 
 
 async def _fill(http: httpx.AsyncClient, store: str, batches: int) -> int:

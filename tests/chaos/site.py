@@ -27,7 +27,6 @@ from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller, Role
 from core_api.main import token_keys
-from deploy.kafka.cluster import KafkaCluster
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import LOOPBACK, free_port
@@ -37,6 +36,7 @@ from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from tests.chaos.disk import Disk
 from tests.chaos.proof import Ledger
 from tests.chaos.wire import FaultProxy
+from tests.kafka_cluster import KafkaCluster
 
 DATABASE: Final = "yabam"
 _READY_WITHIN_S: Final = 60.0

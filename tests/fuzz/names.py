@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import Final
-from urllib.parse import parse_qsl
 
 from client_sdk.contract.channel import MAX_SEQ, event_id, parse_channel, parse_event_id, parse_seq
 from client_sdk.contract.cursor import MAX_CHANNELS, format_cursor, parse_cursor
@@ -14,6 +13,7 @@ from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S
 from core_api.errors import BadRequestError
 from core_api.orders.idempotency import parse_key
 from core_api.sync.request import SyncRequest, parse_sync
+from server_common.query_string import parse_query
 from server_common.tickets import Ticket, TicketKeys
 
 KEYS: Final = TicketKeys({"a": b"k" * 32, "b": b"o" * 32}, "a")
@@ -61,7 +61,7 @@ def ticket(data: bytes) -> None:
 def sync_query(data: bytes) -> None:
     """The query of `GET /v1/sync` is refused, or asks for what may be asked."""
     try:
-        request = parse_sync(parse_qsl(data.decode("latin-1"), keep_blank_values=True))
+        request = parse_sync(parse_query(data.decode("latin-1"), "replace"))
     except BadRequestError:
         return
     hold(request)

@@ -8,7 +8,8 @@ Pure. The sixth, `call`, names a function that only the operator has.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -16,7 +17,7 @@ from client_sdk.contract.digest import MAX_INTEGER
 from client_sdk.contract.errors import OperationError, StateValueError
 from client_sdk.contract.state.draft import Draft
 from client_sdk.contract.state.merge_patch import merge_patch
-from client_sdk.contract.state.patch import OPERATIONS, PatchOperation, apply_patch
+from client_sdk.contract.state.patch import PatchOperation, apply_patch
 from client_sdk.contract.state.pointer import (
     MISSING,
     Path,
@@ -43,7 +44,7 @@ class Merge(Struct, frozen=True):
 class Patch(Struct, frozen=True):
     """A JSON patch (RFC 6902); where there is no document, only `add` of the whole value can be."""
 
-    operations: list[PatchOperation]
+    operations: Sequence[PatchOperation]
 
 
 class Add(Struct, frozen=True):
@@ -173,16 +174,29 @@ def _patch(body: Any) -> list[PatchOperation]:
     if type(body) is not list:
         raise OperationError("patch takes an array of operations")
     for index, operation in enumerate(body):
-        if type(operation) is not dict or operation.get("op") not in OPERATIONS:
+        if type(operation) is not dict or operation.get("op") not in _FIELDS:
             raise OperationError(
                 f"operation {index} of the patch is no object with an op of RFC 6902"
             )
+        lacking = _FIELDS[operation["op"]] - operation.keys()
+        if lacking:
+            raise OperationError(f"operation {index} of the patch has no {min(lacking)}")
         try:
             check_value(operation.get("value"))
         except StateValueError as error:
             path = operation.get("path")
             raise StateValueError(f"{path}{error.pointer}", error.reason) from error
     return body
+
+
+_FIELDS: Final = {
+    "add": {"path", "value"},
+    "remove": {"path"},
+    "replace": {"path", "value"},
+    "move": {"from", "path"},
+    "copy": {"from", "path"},
+    "test": {"path", "value"},
+}
 
 
 def _numbers(body: Any) -> dict[str, int]:

@@ -7,7 +7,7 @@ deleted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from client_sdk.contract.errors import PatchError, PointerError
@@ -53,6 +53,9 @@ def apply_patch(value: Any, operations: Sequence[PatchOperation]) -> Any:
             _apply_one(draft, operation, room)
         except PointerError as error:
             raise PatchError(index, str(error)) from error
+    moves = [index for index, operation in enumerate(operations) if operation["op"] == "move"]
+    if moves and _is_too_deep(draft.value):
+        raise PatchError(moves[-1], "the moves nest the value deeper than a document may be")
     return draft.value
 
 
@@ -153,6 +156,20 @@ def _copied(value: Any, room: list[int], depth: int = 0) -> Any:
     return value
 
 
+def _is_too_deep(value: Any) -> bool:
+    """Whether it is nested deeper than moves may leave it; what is added is bounded by itself."""
+    level = [value]
+    for _ in range(2 * MAX_VALUE_DEPTH):
+        level = [part for node in level for part in _parts(node)]
+    return bool(level)
+
+
+def _parts(node: Any) -> Iterable[Any]:
+    if type(node) is dict:
+        return node.values()
+    return node if type(node) is list else ()
+
+
 def _at(path: Path) -> str:
     return shown(format_pointer(path)) if path else "the whole value"
 
@@ -175,10 +192,12 @@ def _diff(before: Any, after: Any, path: str, operations: list[dict[str, Any]]) 
     if before is after:
         return
     if type(before) is dict and type(after) is dict:
-        for name in sorted(before.keys() | after.keys()):
-            one, other = before.get(name, MISSING), after.get(name, MISSING)
-            if one is not other:
-                _diff(one, other, path + format_pointer((name,)), operations)
+        # Most members are shared, so only those that are not are put in order.
+        names = [name for name, part in before.items() if after.get(name, MISSING) is not part]
+        names += [name for name in after if name not in before]
+        for name in sorted(names):
+            below = path + format_pointer((name,))
+            _diff(before.get(name, MISSING), after.get(name, MISSING), below, operations)
     elif after is MISSING:
         operations.append({"op": "remove", "path": path})
     elif before is MISSING:

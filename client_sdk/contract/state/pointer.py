@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
 from client_sdk.contract.errors import PointerError
+from client_sdk.contract.limits import MAX_VALUE_DEPTH
 from client_sdk.contract.text import shown
 
 Path: TypeAlias = tuple[str, ...]
@@ -36,11 +37,13 @@ def parse_pointer(text: str) -> Path:
     """Read a pointer.
 
     Raises:
-        PointerError: it is not empty and does not begin with `/`, or has a `~` that is neither
-            `~0` nor `~1`.
+        PointerError: it is not empty and does not begin with `/`, has a `~` that is neither `~0`
+            nor `~1`, or leads deeper than a document is.
     """
     if not text:
         return ()
+    if text.count("/") > MAX_VALUE_DEPTH:
+        raise PointerError(f"{shown(text)} leads deeper than {MAX_VALUE_DEPTH}")
     if text[0] != "/":
         raise PointerError(f"{shown(text)} is not a JSON Pointer: it begins with /")
     if "~" not in text:

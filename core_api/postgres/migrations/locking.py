@@ -1,4 +1,4 @@
-"""Changes of tables that orders are written to, without an order that waits for them."""
+"""Changes of tables that orders are written to, without delaying the orders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
 def alter_at_once(statement: str) -> None:
-    """Run the statement as soon as its lock can be had; to be called in an autocommit block.
+    """Run the statement as soon as it gets its lock; call it in an autocommit block.
 
     Every order would wait behind a statement that waits for this lock, perhaps for a backup that
     reads the table for an hour. So it does not wait for long, and tries again.

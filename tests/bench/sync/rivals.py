@@ -23,7 +23,6 @@ from starlette.routing import Route
 from client_sdk.contract.sync import StreamGrant
 from core_api.access.reach import check_follow
 from core_api.main import token_keys
-from core_api.postgres.migrate import engine_url
 from core_api.postgres.pool import PLANNER, open_pool
 from core_api.settings import CoreSettings
 from core_api.sync.queries import Moment, Page, PageQuery
@@ -32,6 +31,7 @@ from core_api.sync.request import SyncRequest, parse_sync
 from core_api.sync.rules import cursor_of, encode_answer, page_of
 from server_common.settings_loader import load
 from server_common.tickets import Ticket, TicketKeys
+from tests.parts import engine_url
 
 Read: TypeAlias = Callable[[Sequence[PageQuery]], Awaitable[tuple[Moment, list[Page]]]]
 

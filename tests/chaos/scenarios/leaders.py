@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.kafka.cluster import KafkaCluster
-from deploy.kafka.replicas import Place, Standing, move, standings
 from tests.chaos.runner import Field, Scenario
 from tests.chaos.site import aside
+from tests.kafka_cluster import KafkaCluster
+from tests.kafka_replicas import Place, Standing, move, standings
 
 _TOPICS: Final = ("order-events", "orders.inbound")
 _PARTITIONS: Final = 4

@@ -29,12 +29,11 @@ DELETE_AFTER_PUBLISH: Final = Protection(
     (
         Patch(
             "core_api/relay/relay.py",
-            "        published = await self._publish(turn)\n",
-            "        published = Published({s: len(m) for s, m in turn.messages.items()})\n"
-            "        await self._settle(turn, published, fences)\n"
+            "        await self._publish(turn)\n",
+            "        stored = {s: len(m) for s, m in turn.messages.items()}\n"
+            "        await self._sent._settle(turn, stored, {s: held[s] for s in turn.rows})\n"
             "        await asyncio.sleep(0.3)\n"
-            "        if turn.messages:\n"
-            "            await self._publish(turn)\n",
+            "        await self._publish(turn)\n",
         ),
         *TRUSTING,
         NEVER_DEGRADED,
@@ -207,12 +206,12 @@ METADATA: Final = Protection(
     "the relay's producer does not ask anew who leads a partition",
     (
         Patch(
-            "core_api/kafka/publisher.py",
-            "            self._partitions = len(await producer.partitions_for(self._topic.name))\n",
-            "            self._partitions = len(await producer.partitions_for(self._topic.name))\n"
-            "            known = asyncio.get_running_loop().create_future()\n"
-            "            known.set_result(True)\n"
-            "            producer.client.force_metadata_update = lambda: known\n",
+            "core_api/kafka/lane.py",
+            "                partitions = len(await producer.partitions_for(self._topic))\n",
+            "                partitions = len(await producer.partitions_for(self._topic))\n"
+            "                known = asyncio.get_running_loop().create_future()\n"
+            "                known.set_result(True)\n"
+            "                producer.client.force_metadata_update = lambda: known\n",
         ),
     ),
 )

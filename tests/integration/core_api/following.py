@@ -9,7 +9,7 @@ import asyncpg
 
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.cursor import parse_cursor
-from client_sdk.contract.digest import order_hash, parse_digest
+from client_sdk.contract.digest import format_digest, order_hash
 from client_sdk.contract.order import Order
 from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
 from tests.integration.core_service import CoreService
@@ -67,7 +67,7 @@ class Follower:
             digest = 0
             for order in self.orders[name].values():
                 digest ^= order_hash(order.id, order.version)
-            assert digest == parse_digest(answer.digest), "the orders are not those of the digest"
+            assert format_digest(digest) == answer.digest, "the orders are not those of the digest"
             self.compared += 1
 
 

@@ -19,10 +19,11 @@ from core_api.postgres.pool import open_pool
 from core_api.postgres.tables import metadata
 from core_api.restore.main import begin_epoch
 from core_api.settings import RestoreSettings
+from tests.parts import engine_url
 
 
 async def ask(database: str, question: Callable[[Connection], Any]) -> Any:
-    engine = create_async_engine(migrate.engine_url(database))
+    engine = create_async_engine(engine_url(database))
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(question)

@@ -111,7 +111,7 @@ async def test_the_log_is_trimmed_by_age_in_batches_with_the_floor_of_each_chann
     )
     batches: list[int] = []
     while not batches or batches[-1] > 0:
-        batches.append(await trim_log(pool, 8 * 86_400.0, 25))
+        batches.append((await trim_log(pool, 8 * 86_400.0, 25))[0])
         unlike = await pool.fetch(
             "SELECT channel FROM channel_heads h WHERE floor + 1 <>"
             " (SELECT min(seq) FROM channel_log l WHERE l.channel = h.channel)"

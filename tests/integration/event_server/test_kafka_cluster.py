@@ -15,13 +15,13 @@ import pytest
 from core_api.kafka.messages import Message
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError, events_topic
-from deploy.kafka.cluster import KafkaCluster
-from deploy.kafka.replicas import Standing, move, standings
 from deploy.kafka.server import ensure_libs
 from server_common.event_records import partition_of
 from tests.integration.event_server.conftest import KAFKA_BUILD
 from tests.integration.event_server.relay import PARTITIONS
 from tests.integration.event_server.test_source import Reading, reading
+from tests.kafka_cluster import KafkaCluster
+from tests.kafka_replicas import Standing, move, standings
 from tests.unit.event_server.parts import EPOCH, order_record, watermark_record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

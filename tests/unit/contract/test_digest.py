@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from random import Random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_sdk.contract.digest import EMPTY, format_digest, order_hash, parse_digest
-from client_sdk.contract.errors import ContractError
+from client_sdk.contract.digest import EMPTY, format_digest, order_hash
 
 orders = st.dictionaries(st.uuids().map(str), st.integers(1, 10_000), max_size=12)
 digests = st.integers(0, 2**64 - 1)
@@ -81,19 +80,7 @@ def test_the_steps_of_two_orders_do_not_cancel_out() -> None:
 
 
 @given(digests)
-def test_a_digest_is_read_back_from_its_sixteen_digits(digest: int) -> None:
+def test_a_digest_is_written_as_sixteen_lower_case_hex_digits(digest: int) -> None:
     text = format_digest(digest)
-    assert len(text) == 16
-    assert parse_digest(text) == digest
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "0", "0" * 15, "0" * 17, "ABCDEF0123456789", "0x12345678901234", "000000000000000g",
-     " 00000000000000f", "000000000000000\n", "+00000000000000f", "0000_0000_0000_0",
-     "٠" * 16, "０" * 16],
-    ids=ascii,
-)  # fmt: skip
-def test_anything_but_sixteen_lower_case_hex_digits_is_no_digest(text: str) -> None:
-    with pytest.raises(ContractError):
-        parse_digest(text)
+    assert re.fullmatch("[0-9a-f]{16}", text)
+    assert int(text, 16) == digest

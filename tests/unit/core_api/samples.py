@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from client_sdk.contract.order import Guest, Item, Order, OrderStatus
+from core_api.api.gate import Gate
+from core_api.api.state_handlers import StateApi
+from core_api.documents.definitions import Definitions
+from core_api.documents.demonstration import DEFINITIONS
+from core_api.edits.service import EditService
+from core_api.orders.history import OrderHistory
+from core_api.store_rules.rules import is_obeyed
 
 NOW: Final = datetime(2026, 11, 21, 3, 0, 38, 624170, tzinfo=UTC)
 LATER: Final = datetime(2026, 11, 21, 3, 5, 0, tzinfo=UTC)
@@ -34,3 +41,9 @@ def order(status: OrderStatus = "placed", version: int = 1, **more: object) -> O
         placed_by="pos-7",
     )
     return replace(made, **more)
+
+
+def state_api(gate: Gate, pool: Any = None) -> StateApi:
+    """The handlers of documents over this database, with the demonstration's definitions."""
+    edits = EditService(pool, Definitions(DEFINITIONS), 4, lambda _channels: None, is_obeyed)
+    return StateApi(edits, OrderHistory(pool), pool, gate)

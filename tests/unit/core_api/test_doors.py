@@ -20,7 +20,8 @@ from starlette.types import ASGIApp
 from client_sdk.contract import text
 from core_api.access.callers import Caller
 from core_api.access.tokens import AUDIENCE, TokenKeys
-from core_api.api.handlers import ApiLimits, CoreApi
+from core_api.api.gate import ApiLimits, Gate
+from core_api.api.handlers import CoreApi
 from core_api.api.routes import core_app
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
@@ -34,6 +35,7 @@ from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
 from core_api.sync.service import FetchSync
 from server_common.tickets import TicketKeys
+from tests.unit.core_api.samples import state_api
 from tests.unit.core_api.test_quick import TOKENS, answer_of, scope_of
 
 KEY = b"t" * 32
@@ -68,6 +70,8 @@ class Database:
         if "AS views" in statement:
             opened = ["e1", 1.5, 5, 7, 1, [UUID(int=1)], ['{"id":"a"}'], 1, [], None]
             return [opened] * len(arguments[0])
+        if "AS keys" in statement:
+            return [[0, None, None] for _ in arguments[0]]
         if "k.request_hash" in statement:
             return [{"owner_view": None, "table_view": None, "request_hash": None}]
         return [(0, "written", None)]
@@ -108,8 +112,9 @@ def core(database: Database) -> ASGIApp:
     )  # fmt: skip
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
-    api = CoreApi(commands, fetch, devices, TOKENS, metrics, limits, unused, unused)
-    return core_app(api, ["*"])
+    gate = Gate(TOKENS, limits)
+    api = CoreApi(commands, fetch, devices, gate, metrics, unused, unused)
+    return core_app(api, state_api(gate, pool), ["*"])
 
 
 DATABASE = Database()

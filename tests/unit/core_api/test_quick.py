@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
-from core_api.api.handlers import ApiLimits, CoreApi
+from core_api.api.gate import ApiLimits, Gate
+from core_api.api.handlers import CoreApi
 from core_api.api.routes import core_app
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
@@ -26,6 +27,7 @@ from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
 from core_api.sync.service import FetchSync
 from server_common.tickets import TicketKeys
+from tests.unit.core_api.samples import state_api
 
 TOKENS = TokenKeys({"k": b"t" * 32}, "k", lambda: 1000.0)
 OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"1"})), 600)
@@ -64,6 +66,16 @@ class Devices:
         assert sightings is not None
 
 
+STATE = state_api(
+    Gate(
+        TOKENS,
+        ApiLimits(
+            Bound(1, "commands", lambda low, _high: low), RateLimit(1e9, 10**9, lambda: 0.0), 5.0
+        ),
+    )
+)
+
+
 def core() -> CoreApi:
     """A Core over that database, with clocks and chance that stand still."""
     bound = Bound(10, "syncs", lambda low, _high: low)
@@ -88,7 +100,7 @@ def core() -> CoreApi:
     for _ in range(10_000):
         rate.take("busy")
     limits = ApiLimits(bound, rate, 5.0)
-    return CoreApi(unused, fetch, devices, TOKENS, metrics, limits, unused, unused)
+    return CoreApi(unused, fetch, devices, Gate(TOKENS, limits), metrics, unused, unused)
 
 
 async def answer_of(app: ASGIApp, scope: Scope, body: bytes = b"") -> list[Message]:
@@ -241,9 +253,9 @@ def requests() -> Iterator[tuple[Scope, bytes]]:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_both_ways_answer_alike(origins: list[str]) -> None:
-    quick = core_app(core(), origins)
+    quick = core_app(core(), STATE, origins)
     assert isinstance(quick, QuickSync)
-    usual = core_app(core(), origins)
+    usual = core_app(core(), STATE, origins)
     assert isinstance(usual, QuickSync)
     statuses = set()
     with capture_logs() as logged:
@@ -261,7 +273,7 @@ async def test_both_ways_answer_alike(origins: list[str]) -> None:
 
 
 async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> None:
-    app = core_app(core(), ["*"])
+    app = core_app(core(), STATE, ["*"])
     page = f"store:1@4~{UUID(int=1)}~e1"
     for query, body in [
         ("channel=store:1", b'{"channels":{"store:1":null}}'),
@@ -277,7 +289,7 @@ async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> N
 
 
 async def test_what_is_neither_get_nor_post_is_left_to_starlette() -> None:
-    app = core_app(core(), ["*"])
+    app = core_app(core(), STATE, ["*"])
     for method in ("PUT", "HEAD", "OPTIONS"):
         scope = scope_of("channel=store:2", HEADERS[2], method)
         sent = await answer_of(app, scope)
@@ -300,7 +312,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
         told.append(structlog.contextvars.get_contextvars().get("trace_id"))
 
     monkeypatch.setattr(Devices, "saw", saw)
-    app = core_app(core(), ["*"])
+    app = core_app(core(), STATE, ["*"])
     assert isinstance(app, QuickSync)
     device = ("yabam-device", "till-1; mode=live; pending=0")
     traced = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
@@ -312,7 +324,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
 
 async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:
     api = core()
-    app = core_app(api, ["*"])
+    app = core_app(api, STATE, ["*"])
     assert isinstance(app, QuickSync)
     for one in (app, app.behind):
         await answer_of(one, scope_of("channel=store:1", HEADERS[2]))

@@ -16,6 +16,9 @@ from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Depth
 from core_api.relay.relay import Relay
 
+Parts = Mapping[int, Sequence[Message]]
+Answers = dict[int, "asyncio.Future[PublishResult]"]
+
 
 class AwayThenThere:
     """A database that refuses its first questions and has no work for anybody."""
@@ -47,6 +50,9 @@ class AwayThenThere:
     async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
         return None
 
+    async def name_first(self, fence: Mapping[int, int], fault: str) -> OutboxReading | None:
+        return None
+
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
         return 0
 
@@ -71,7 +77,7 @@ class Nothing:
     async def open(self) -> None:
         return None
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
+    async def send(self, parts: Parts) -> Answers:
         raise AssertionError(parts)
 
     async def close(self) -> None:
@@ -142,7 +148,10 @@ class Doubtful:
     async def open(self) -> None:
         return None
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
+    async def send(self, parts: Parts) -> Answers:
+        return {0: asyncio.ensure_future(self._take(parts))}
+
+    async def _take(self, parts: Parts) -> PublishResult:
         await asyncio.sleep(0)
         self.sent += [dict(message.headers)["sent"] for message in parts[0][:1]]
         if len(self.sent) == self._done:

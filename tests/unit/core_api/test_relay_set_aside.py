@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from core_api.kafka.messages import Message, PublishResult
+from core_api.kafka.messages import PublishResult
 from core_api.relay.cycle import MAX_RECORD_BYTES, OutboxReading, OutboxRow
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.relay import Relay
-from tests.unit.core_api.test_relay import Nothing, OneShard, Unchanged
+from tests.unit.core_api.test_relay import Answers, Nothing, OneShard, Parts, Unchanged
 
 
 class OneTooLarge(OneShard):
@@ -34,9 +34,12 @@ class OneTooLarge(OneShard):
 class Takes(Nothing):
     """A Kafka that takes all that it is sent."""
 
-    async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
-        await asyncio.sleep(0)
-        return PublishResult({shard: len(messages) for shard, messages in parts.items()})
+    async def send(self, parts: Parts) -> Answers:
+        answers: Answers = {}
+        for shard, messages in parts.items():
+            answers[shard] = asyncio.get_running_loop().create_future()
+            answers[shard].set_result(PublishResult({shard: len(messages)}))
+        return answers
 
 
 async def test_an_event_that_is_set_aside_is_counted_and_logged() -> None:

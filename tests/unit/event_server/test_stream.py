@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from event_server.errors import StreamRefusedError
 from event_server.streams.request_rules import (
@@ -17,7 +15,6 @@ from event_server.streams.request_rules import (
     StreamRequest,
     Timing,
     accept,
-    parse_query,
     parse_request,
 )
 from server_common.tickets import Ticket, TicketKeys
@@ -131,18 +128,6 @@ class TestQuery:
         with pytest.raises(StreamRefusedError) as refused:
             parse_request(query, "")
         assert refused.value.slug == "bad-request"
-
-    @given(st.text(st.sampled_from("ab=&%+;0fFcC3ß/?#\x00 "), max_size=40))
-    def test_any_query_is_read_as_the_standard_library_reads_it(self, text: str) -> None:
-        try:
-            expected = parse_qsl(
-                text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
-            )
-        except ValueError:
-            with pytest.raises(ValueError, match=r"parameters|decode"):
-                parse_query(text)
-        else:
-            assert parse_query(text) == expected
 
 
 class TestTiming:

@@ -10,7 +10,7 @@ const LOOK_EVERY_MS = 5_000;
 const SLEPT_MS = 10_000;
 
 /** Seconds that only go forward, and go on while the machine sleeps. */
-export function awakeClock(wall = () => Date.now(), monotonic = () => performance.now()) {
+function awakeClock(wall = () => Date.now(), monotonic = () => performance.now()) {
   let skipped = 0;
   let before = { wall: wall(), monotonic: monotonic() };
   return () => {

@@ -11,7 +11,7 @@ export const placeOf = (order) =>
   order.table_id === null ? t("counter") : t("table", { table: order.table_id });
 
 /** How long ago, in words. */
-export function ageText(ms) {
+function ageText(ms) {
   const minutes = Math.max(0, Math.floor(ms / 60_000));
   if (minutes < 1) return t("ageNow");
   if (minutes < 60) return t("ageMinutes", { minutes });

@@ -18,6 +18,7 @@ depends_on = None
 
 _NAMED_KEY = "the key of the document that it is about; null: it is about an order"
 _RULES = "when the documents that orders of this store obey last changed, in microseconds; 0: never"
+_ORDERS = "ix_channel_log_order"
 _OPEN = "how many orders are open, or documents there are; true only while counted = head"
 
 
@@ -38,6 +39,15 @@ def upgrade() -> None:
         )
         alter_at_once("ALTER TABLE outbox ALTER COLUMN store_id DROP NOT NULL")
         alter_at_once("ALTER TABLE outbox_set_aside ALTER COLUMN store_id DROP NOT NULL")
+        # One that a stopped build has left behind is not valid.
+        op.drop_index(_ORDERS, "channel_log", postgresql_concurrently=True, if_exists=True)
+        op.create_index(
+            _ORDERS,
+            "channel_log",
+            ["order_id", "order_version"],
+            postgresql_where=sa.text("channel LIKE 'store:%'"),
+            postgresql_concurrently=True,
+        )
         op.execute(f"COMMENT ON COLUMN channel_heads.rules IS '{_RULES}'")
         op.execute(f"COMMENT ON COLUMN channel_heads.open_orders IS '{_OPEN}'")
         op.execute(f"COMMENT ON COLUMN channel_log.document_key IS '{_NAMED_KEY}'")
@@ -119,6 +129,7 @@ def _create_edits() -> None:
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.Column("request_hash", sa.LargeBinary(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), comment="what an edit that is made on it needs"),
         sa.PrimaryKeyConstraint("client", "n", name="pk_edit_outcomes"),
         comment="What became of each edit, kept until its client has the answer",
     )
@@ -131,6 +142,7 @@ def downgrade() -> None:
             op.execute(f"DELETE FROM {table} WHERE store_id IS NULL")  # noqa: S608
             alter_at_once(f"ALTER TABLE {table} ALTER COLUMN store_id SET NOT NULL")
         op.execute("DELETE FROM channel_log WHERE order_id IS NULL")
+        op.drop_index(_ORDERS, "channel_log", postgresql_concurrently=True, if_exists=True)
         op.execute("DELETE FROM channel_heads WHERE head = 0 OR channel !~ '^(store|table):'")
         alter_at_once(
             "ALTER TABLE channel_log DROP COLUMN IF EXISTS document_key,"

@@ -12,12 +12,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import structlog
 
 from core_api.errors import LockedError
-from core_api.orders.writes import Write, WriteOutcome
 from core_api.postgres.query_batching import Gatherer
 
 if TYPE_CHECKING:
@@ -33,42 +32,56 @@ MOST_ASIDE: Final = 400
 """How many may wait in all lanes: well below the commands that may be under way."""
 PATIENCE_S: Final = 10.0
 """How long a lane tries a write."""
-_WAITS: Final = "somebody holds this store or order locked in the database"
-
-Answer = WriteOutcome | Exception
-WriteEach = Callable[[Sequence[Write]], Awaitable[tuple[None, list[Answer]]]]
-FindHeld = Callable[[Sequence[Write]], Awaitable[list[str | None]]]
+_WAITS: Final = "somebody holds what it writes locked in the database"
 
 
-@dataclass(slots=True)
-class _Lane:
-    gatherer: Gatherer[Write, None, Answer]
-    waiting: int = 0
+class Write(Protocol):
+    """What is written."""
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The names of what may be held locked by others; the first stands for all of it."""
+
+    @property
+    def identities(self) -> tuple[object, ...]:
+        """What no two writes of one statement may share."""
 
 
-class _StepAside(Exception):  # noqa: N818 — not an error, but an answer to a caller of ours
-    pass
+W = TypeVar("W", bound=Write)
+A = TypeVar("A")
+WriteEach = Callable[[Sequence[W]], Awaitable[tuple[None, list[A]]]]
+FindHeld = Callable[[Sequence[W]], Awaitable[list[str | None]]]
+
+
+class _StepAside:
+    """The answer to a caller of ours: what it writes is held, so it goes on in a lane."""
 
 
 _ASIDE: Final = _StepAside()
 
 
-class Lanes:
+@dataclass(slots=True)
+class _Lane(Generic[W, A]):
+    gatherer: Gatherer[W, None, A | _StepAside]
+    waiting: int = 0
+
+
+class Lanes(Generic[W, A]):
     """Carries writes to the database.
 
     Args:
         write: writes a batch; raises `LockedError`, with nothing written, if it meets a lock.
-        held: tells which store or order of each write is locked.
+        held: tells which of the lanes of each write is locked.
         at_once: how many lanes may be at the database at once.
     """
 
-    def __init__(self, write: WriteEach, held: FindHeld, at_once: int) -> None:
+    def __init__(self, write: WriteEach[W, A], held: FindHeld[W], at_once: int) -> None:
         self._write = write
         self._held = held
         self._turns = asyncio.Semaphore(at_once)
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, _Lane[W, A]] = {}
         self._aside = 0
-        self._main: Gatherer[Write, None, Answer] = Gatherer(
+        self._main: Gatherer[W, None, A | _StepAside] = Gatherer(
             self._write_together, MAX_BATCH, _identities
         )
 
@@ -77,7 +90,7 @@ class Lanes:
         """How many writes wait for a lock that somebody holds."""
         return self._aside
 
-    async def ask(self, write: Write) -> Answer:
+    async def ask(self, write: W) -> A:
         """What became of the write.
 
         Raises:
@@ -87,17 +100,17 @@ class Lanes:
         key = self._lane_of(write)
         if key is None:
             _, (answer,) = await self._main.ask([write])
-            if answer is not _ASIDE:
+            if not isinstance(answer, _StepAside):
                 return answer
-            key = self._lane_of(write) or write.store_id
+            key = self._lane_of(write) or write.lanes[0]
         return await self._wait_in_lane(key, write)
 
-    def _lane_of(self, write: Write) -> str | None:
+    def _lane_of(self, write: W) -> str | None:
         if not self._lanes:
             return None
-        return next((key for key in (write.store_id, write.order_id) if key in self._lanes), None)
+        return next((key for key in write.lanes if key in self._lanes), None)
 
-    async def _wait_in_lane(self, key: str, write: Write) -> Answer:
+    async def _wait_in_lane(self, key: str, write: W) -> A:
         lane = self._open(key)
         if lane.waiting >= MOST_IN_A_LANE or self._aside >= MOST_ASIDE:
             raise LockedError(f"{_WAITS}, and too many wait for it: {key}", _WAITS)
@@ -110,9 +123,11 @@ class Lanes:
             self._aside -= 1
             if not lane.waiting and self._lanes.get(key) is lane:
                 del self._lanes[key]
+        if isinstance(answer, _StepAside):
+            raise TypeError("what waits in a lane is not told to step aside")
         return answer
 
-    def _open(self, key: str) -> _Lane:
+    def _open(self, key: str) -> _Lane[W, A]:
         lane = self._lanes.get(key)
         if lane is None:
             _log.warning("write_waits_for_lock", held=key)
@@ -120,7 +135,7 @@ class Lanes:
             self._lanes[key] = lane
         return lane
 
-    async def _write_together(self, writes: Sequence[Write]) -> tuple[None, list[Answer]]:
+    async def _write_together(self, writes: Sequence[W]) -> tuple[None, list[A | _StepAside]]:
         """Write what can be written at once; the rest is told to step aside."""
         until = asyncio.get_running_loop().time() + PATIENCE_S
         is_unexplained = False
@@ -138,7 +153,7 @@ class Lanes:
                 continue  # A whole table is locked: it concerns all, so there is nobody to let by.
             if is_unexplained and not any(held):
                 # What holds it cannot be seen, such as a key that somebody is about to claim.
-                held = [write.store_id for write in going]
+                held = [write.lanes[0] for write in going]
             is_unexplained = not any(held)
             for key in held:
                 if key is not None:
@@ -146,13 +161,13 @@ class Lanes:
         chosen = {id(write) for write in going}
         return None, [next(answers) if id(write) in chosen else _ASIDE for write in writes]
 
-    async def _write_patiently(self, writes: Sequence[Write]) -> tuple[None, list[Answer]]:
+    async def _write_patiently(self, writes: Sequence[W]) -> tuple[None, list[A | _StepAside]]:
         """Write a lane's batch: again and again, each time when it is the lane's turn."""
         until = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             async with self._turns:
                 try:
-                    return await self._write(writes)
+                    return None, [*(await self._write(writes))[1]]
                 except LockedError as error:
                     if asyncio.get_running_loop().time() >= until:
                         raise LockedError(str(error), _WAITS) from error

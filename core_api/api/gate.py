@@ -1,0 +1,81 @@
+"""What every operation begins with: who calls, and how much is taken on at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from core_api.access.callers import Caller
+from core_api.access.tokens import TokenKeys
+from core_api.errors import UnauthorizedError, UnavailableError
+from core_api.overload import Bound, RateLimit
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiLimits:
+    """How much is taken on at once, from whom, and for how long (seconds)."""
+
+    commands: Bound
+    """A request counts once its body is there: one that comes slowly must keep nobody out."""
+    rate: RateLimit
+    deadline_s: float
+
+
+class Gate:
+    """Lets callers in.
+
+    Args:
+        tokens: verifies access tokens.
+        limits: how much is taken on at once, and from whom.
+    """
+
+    def __init__(self, tokens: TokenKeys, limits: ApiLimits) -> None:
+        self._tokens = tokens
+        self._limits = limits
+
+    def caller_of(self, request: Request) -> Caller:
+        """Who calls; raises as `caller` does."""
+        return self.caller(request.headers.get("authorization", ""))
+
+    def caller(self, authorization: str) -> Caller:
+        """Who calls, by the header Authorization.
+
+        Raises:
+            UnauthorizedError: there is no valid token.
+            RateLimitedError: the caller asks too often.
+        """
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise UnauthorizedError("send an access token as Authorization: Bearer …")
+        caller = self._tokens.verify(token.strip())
+        self._limits.rate.take(caller.subject)
+        return caller
+
+    def admit(self) -> AbstractContextManager[None]:
+        """Take a place among the commands under way.
+
+        Raises:
+            OverloadedError: there is none.
+        """
+        return self._limits.commands.admit()
+
+    async def within_deadline(self, work: Coroutine[Any, Any, A]) -> A:
+        """What the work gives.
+
+        Raises:
+            UnavailableError: it was not done within the deadline; and what the work raises.
+        """
+        try:
+            async with asyncio.timeout(self._limits.deadline_s):
+                return await work
+        except TimeoutError:
+            raise UnavailableError(
+                f"it was not done within {self._limits.deadline_s:g} s"
+            ) from None

@@ -1,0 +1,228 @@
+"""What the operator declares of a document, checked and compiled once. Pure.
+
+Definitions are written in Python and found through the entry points of the group
+`yabam.definitions`, each of which names an iterable of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import EntryPoint
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import jsonschema_rs
+
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.state.pointer import format_pointer
+from client_sdk.contract.state.values import Value, check_document, copy
+from client_sdk.contract.text import is_id
+from server_common.errors import SettingsError
+
+GROUP: Final = "yabam.definitions"
+"""The group of entry points that definitions are found by."""
+
+Scope = Literal["device", "party", "team", "public", "brand", "global"]
+"""A kind of channel that documents live in; private ones never come to Core."""
+StrategyName = Literal["last", "first", "merge", "sum", "ask", "call"]
+Lifetime = Literal["persistent", "until", "session"]
+
+Migration: TypeAlias = Callable[[Value], Value]
+"""From a value of one schema version to the next; pure, and leaves what it is given as it is."""
+CallFunction: TypeAlias = Callable[[Value | None, Any], Value | None]
+"""`(current, arguments) -> value`: pure and quick; raises `CallRefusedError` to refuse."""
+
+SCOPES: Final[frozenset[str]] = frozenset(get_args(Scope))
+_STRATEGIES: Final[frozenset[str]] = frozenset(get_args(StrategyName))
+_LIFETIMES: Final[frozenset[str]] = frozenset(get_args(Lifetime))
+
+
+class DefinitionError(SettingsError):
+    """A definition is wrong, or two say different things of one document; Core does not start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What holds for all documents of one key in some scopes.
+
+    Raises:
+        DefinitionError: it contradicts itself; the text names the key and the field.
+    """
+
+    key: str
+    """The document's key. That of a session is this, a dot, and its client's id."""
+    scopes: frozenset[str]
+    """The kinds of channels that it may stand in, of `SCOPES`."""
+    schema: Mapping[str, Any]
+    """The JSON Schema of its value."""
+    strategy: StrategyName
+    """How a concurrent edit is settled."""
+    writers: frozenset[str]
+    """The roles that may edit it, where they may write the channel."""
+    schema_version: int = 1
+    lifetime: Lifetime = "persistent"
+    until: datetime | None = None
+    """When it ends, with the lifetime `until`."""
+    history_s: int = 30 * 86_400
+    """How long its versions are kept, in seconds."""
+    max_age_s: int = 7 * 86_400
+    """How old an edit may be when it is settled, in seconds."""
+    migrations: Mapping[int, Migration] = field(default_factory=dict)
+    """By the schema version that they begin at; each leads to the next."""
+    calls: Mapping[str, CallFunction] = field(default_factory=dict)
+    """The functions that `call` may name."""
+    _validator: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for complaint in self._complaints():
+            raise DefinitionError(f"the definition of {self.key!r}: {complaint}")
+        object.__setattr__(self, "_validator", self._compile())
+
+    @property
+    def oldest_schema(self) -> int:
+        """The oldest schema version whose values can be migrated."""
+        return min(self.migrations, default=self.schema_version)
+
+    def migrate(self, value: Value | None, since: int, to: int | None = None) -> Value | None:
+        """The value, which fits schema version `since`, as version `to` has it; None: the newest.
+
+        Raises:
+            StateError: nothing leads there, or a migration fails on this value.
+        """
+        newest = self.schema_version if to is None else to
+        if since == newest:
+            return value
+        if not self.oldest_schema <= since < newest:
+            raise StateError(f"nothing leads from schema version {since} to {newest}")
+        if value is None:
+            return None
+        for version in range(since, newest):
+            try:
+                value = self.migrations[version](copy(value))
+                check_document(value)
+            except Exception as error:
+                raise StateError(
+                    f"the migration from schema version {version} fails on this value: "
+                    f"{type(error).__name__}"
+                ) from error
+        return value
+
+    def violation(self, value: Value) -> tuple[str, str] | None:
+        """Where the value first breaks the schema, a JSON Pointer, and how; None: it fits."""
+        if self._validator.is_valid(value):
+            return None
+        error = next(iter(self._validator.iter_errors(value)))
+        return format_pointer(tuple(str(part) for part in error.instance_path)), error.message
+
+    def described(self) -> dict[str, Any]:
+        """What a client may know before it asks: an element of `GET /v1/definitions`."""
+        return {
+            "key": self.key,
+            "scopes": sorted(self.scopes),
+            "schema": self.schema,
+            "schema_version": self.schema_version,
+            "strategy": self.strategy,
+            "writers": sorted(self.writers),
+            "lifetime": self.lifetime,
+            "until": self.until,
+            "history_s": self.history_s,
+            "max_age_s": self.max_age_s,
+            "calls": sorted(self.calls),
+        }
+
+    def _complaints(self) -> Iterable[str]:
+        if not is_id(self.key) or "." in self.key:
+            yield "a key is 1 to 64 of A-Z a-z 0-9 _ -"
+        if not self.scopes or not self.scopes <= SCOPES:
+            yield f"scopes are one or more of {', '.join(sorted(SCOPES))}"
+        if self.strategy not in _STRATEGIES:
+            yield f"the strategy is one of {', '.join(sorted(_STRATEGIES))}"
+        if self.strategy == "call" and not self.calls:
+            yield "the strategy call needs calls"
+        if not self.writers:
+            yield "without writers nobody can ever make it"
+        if self.lifetime not in _LIFETIMES:
+            yield f"the lifetime is one of {', '.join(sorted(_LIFETIMES))}"
+        if (self.lifetime == "until") != (self.until is not None):
+            yield "the lifetime until has a moment, and no other has"
+        if self.until is not None and self.until.tzinfo is None:
+            yield "until has a time zone"
+        if not 0 < self.max_age_s <= self.history_s:
+            yield "max_age_s is above 0 and at most history_s, for settling looks at the history"
+        if self.schema_version < 1:
+            yield "schema versions begin at 1"
+        if set(self.migrations) != set(range(self.oldest_schema, self.schema_version)):
+            yield "migrations lead from version to version up to schema_version, without a gap"
+        for name in self.calls:
+            if not is_id(name):
+                yield f"{name!r} cannot be the name of a call: 1 to 64 of A-Z a-z 0-9 _ . -"
+
+    def _compile(self) -> Any:
+        try:
+            # Patterns meet foreign text, so the engine is one whose time is bounded; and no
+            # schema is ever fetched.
+            return jsonschema_rs.validator_for(
+                dict(self.schema), offline=True, pattern_options=jsonschema_rs.RegexOptions()
+            )
+        except ValueError as error:
+            raise DefinitionError(
+                f"the definition of {self.key!r}: its JSON Schema is wrong: {error}"
+            ) from error
+
+
+class Definitions:
+    """All definitions of one operator, by scope and key.
+
+    Raises:
+        DefinitionError: two are of the same key in the same scope.
+    """
+
+    def __init__(self, definitions: Iterable[Definition]) -> None:
+        self.all: Final = tuple(definitions)
+        self._by_place: Final[dict[tuple[str, str], Definition]] = {}
+        for definition in self.all:
+            for scope in definition.scopes:
+                if self._by_place.setdefault((scope, definition.key), definition) != definition:
+                    raise DefinitionError(f"{definition.key!r} is defined twice for {scope}")
+
+    def of(self, scope: str, key: str) -> Definition | None:
+        """What holds for the document of this key in a channel of this kind; None: nothing does."""
+        name, dot, client = key.partition(".")
+        found = self._by_place.get((scope, name))
+        if found is None or bool(dot) != (found.lifetime == "session") or (dot and not client):
+            return None
+        return found
+
+
+def load(points: Iterable[EntryPoint], names: Iterable[str]) -> Definitions:
+    """The definitions of the named entry points.
+
+    Args:
+        points: those of `GROUP` that the installed packages have.
+        names: which of them the operator wants; a package may bring some that are not wanted.
+
+    Raises:
+        DefinitionError: a name is missing, cannot be loaded, or brings what is no definition.
+    """
+    found = {point.name: point for point in points}
+    definitions: list[Definition] = []
+    for name in names:
+        if name not in found:
+            known = ", ".join(sorted(found)) or "none"
+            raise DefinitionError(f"no entry point {name!r} in {GROUP}; there is: {known}")
+        try:
+            definitions += found[name].load()
+        except (ImportError, AttributeError, TypeError) as error:
+            raise DefinitionError(
+                f"the entry point {name!r} in {GROUP} cannot be loaded: {error}"
+            ) from error
+    for definition in definitions:
+        if not isinstance(definition, Definition):
+            raise DefinitionError(f"{definition!r:.80} in {GROUP} is no Definition")
+    return Definitions(definitions)
+
+
+def session_client(definition: Definition, key: str) -> str | None:
+    """The only client that may edit this document; None: any may."""
+    return key.partition(".")[2] if definition.lifetime == "session" else None

@@ -1,0 +1,303 @@
+"""How a concurrent edit is settled: every strategy, each one function. Pure.
+
+An edit is concurrent if its base is not the newest version, or if what its client saw is not what
+that base has. `add` and `call` are settled alike under any strategy, and no strategy but `last`
+gives a deleted document back: `settling.py` sees to both before it asks a strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from client_sdk.contract.errors import PatchError, StateError
+from client_sdk.contract.state.draft import Draft
+from client_sdk.contract.state.edit import Conflict
+from client_sdk.contract.state.operations import Patch, PlainOperation, apply
+from client_sdk.contract.state.pointer import MISSING, Path
+from client_sdk.contract.state.values import Value, is_number, same
+from core_api.documents.changes import (
+    Change,
+    changes_between,
+    failing_test,
+    guessed_basis,
+    unsure_paths,
+    uses_array_index,
+    with_seen,
+)
+from core_api.documents.definitions import StrategyName
+from core_api.documents.history import Touched
+from core_api.documents.refusals import refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A concurrent edit, and what it meets. All values fit the newest schema."""
+
+    operation: PlainOperation
+    version: int
+    """The newest version."""
+    current: Value | None
+    """Its value; None only under `last`: the document is deleted."""
+    head_time: datetime | None
+    """The newest version's time."""
+    basis: Value | UnsetType | None
+    """What the edit was made on; None: no document; UNSET: Core does not have it."""
+    time: datetime | None
+    """The edit's time; None: nobody knows, so it is older than everything."""
+    touched: Callable[[], Touched]
+    """What changed since the base, as far as it is kept."""
+    complete: bool
+    """Whether all that changed since the base is kept."""
+    seen: Mapping[str, Any] | None = None
+    """What the client says that it saw, by JSON Pointer."""
+    own: Value | UnsetType | None = UNSET
+    """What the edit made of its basis, if that cannot be had by applying the operation."""
+
+
+class Decision(Struct, frozen=True):
+    """What a strategy makes of an edit."""
+
+    value: Value | None
+    """The new value; the current one, if nothing changes."""
+    aside: frozenset[Path] = frozenset()
+    """Where something of it was put aside."""
+    all_aside: bool = False
+    """Whether nothing of it was taken."""
+
+
+Strategy = Callable[[Situation], Decision]
+
+
+def last(situation: Situation) -> Decision:
+    """The later edit wins, of two at the same time that which is settled later; whole, as it says.
+
+    Raises:
+        RefusedEditError: it is a patch with array indices, or does not apply to the current value.
+    """
+    _refuse_array_indices(situation)
+    if not _is_later(situation.time, situation.head_time):
+        return Decision(situation.current, frozenset({()}), all_aside=True)
+    if situation.own is not UNSET and situation.basis is not UNSET:
+        return Decision(replay(situation.current, situation.basis, situation.own))
+    return Decision(attempt(situation.operation, situation.current))
+
+
+def first(situation: Situation) -> Decision:
+    """Who comes first has it: the edit is refused with the document as it stands.
+
+    Raises:
+        RefusedEditError: always.
+    """
+    refuse(
+        "edit-conflict",
+        f"the document is at version {situation.version}: look at it, and edit that",
+        conflict=Conflict(situation.version, situation.current),
+    )
+
+
+def ask(situation: Situation) -> Decision:
+    """The client decides: the edit is refused with all that a resolver needs.
+
+    Raises:
+        RefusedEditError: always.
+    """
+    refuse(
+        "edit-conflict",
+        f"the document is at version {situation.version}: decide, and send a new edit",
+        conflict=Conflict(
+            situation.version, situation.current, situation.basis, own_value(situation)
+        ),
+    )
+
+
+def merge(situation: Situation) -> Decision:
+    """Each path by itself: what nobody else changed is taken, else the later wins.
+
+    Raises:
+        RefusedEditError: it is a patch with array indices, or does not apply to what its client
+            saw.
+    """
+    return _by_path(situation, sums=False)
+
+
+def sum_(situation: Situation) -> Decision:
+    """As `merge`, but what was added to a number is added to Core's; raises as `merge`."""
+    return _by_path(situation, sums=True)
+
+
+def call(_situation: Situation) -> Decision:
+    """Only calls may change the document.
+
+    Raises:
+        RefusedEditError: always.
+    """
+    refuse("forbidden-operation", "this document takes no operation but call")
+
+
+STRATEGIES: Final[Mapping[StrategyName, Strategy]] = MappingProxyType(
+    {"last": last, "first": first, "merge": merge, "sum": sum_, "ask": ask, "call": call}
+)
+"""Every strategy by its name in a definition."""
+
+
+def attempt(operation: PlainOperation, value: Value | None) -> Value | None:
+    """The value after the operation.
+
+    Raises:
+        RefusedEditError: it cannot be done to this value.
+    """
+    try:
+        return apply(operation, value)
+    except PatchError as error:
+        refuse("patch-failed", str(error))
+    except StateError as error:
+        refuse("patch-failed" if isinstance(operation, Patch) else "invalid", str(error))
+
+
+def replay(current: Value | None, basis: Value | None, own: Value | None) -> Value | None:
+    """The current value with what the author changed on top, whatever stands there by now."""
+    draft = Draft({} if current is None else current)
+    for change in changes_between(basis, own):
+        if change.value is MISSING:
+            draft.remove(change.path)
+        else:
+            draft.put(change.path, change.value)
+    return None if draft.value is MISSING else draft.value
+
+
+def own_value(situation: Situation) -> Value | UnsetType | None:
+    """What the edit's client saw after it, if Core can tell."""
+    if situation.own is not UNSET or situation.basis is UNSET:
+        return situation.own
+    try:
+        return apply(situation.operation, situation.basis)
+    except StateError:
+        return UNSET
+
+
+def _by_path(situation: Situation, *, sums: bool) -> Decision:
+    _refuse_array_indices(situation)
+    current = situation.current
+    changes, lost = _changes(situation)
+    _refuse_failing_tests(situation)
+    draft = Draft(current)
+    taken = not changes and not lost
+    for change in changes:
+        core = _core_at(current, change)
+        if sums and _is_sum(core, change):
+            seen = 0 if change.seen is MISSING else change.seen
+            draft.put(change.path, core + change.value - seen)
+            taken = True
+        elif _is_done(core, change):
+            taken = True
+        elif _wins(situation, core, change):
+            if change.value is MISSING:
+                draft.remove(change.path)
+            else:
+                draft.put(change.path, change.value)
+            taken = True
+        else:
+            lost.add(change.path)
+    value = None if draft.value is MISSING else draft.value
+    return Decision(value, frozenset(lost), all_aside=not taken)
+
+
+def _changes(situation: Situation) -> tuple[list[Change], set[Path]]:
+    """What the edit changes, and where nobody can tell whether it does."""
+    basis, seen, operation = situation.basis, situation.seen or {}, situation.operation
+    if situation.own is not UNSET and basis is not UNSET:
+        return changes_between(basis, situation.own), set()
+    if basis is UNSET:
+        guessed = guessed_basis(operation, seen)
+        unsure = unsure_paths(operation, situation.current or {}, seen)
+        return changes_between(guessed, attempt(operation, guessed)), unsure
+    if seen:
+        basis = with_seen(basis, seen)
+    return changes_between(basis, attempt(operation, basis)), set()
+
+
+class _Gone:
+    """The object that the edit's author changed a part of is no longer there."""
+
+
+class _Blocked:
+    """Where the edit needs an object, somebody else has put something else."""
+
+
+_GONE: Final = _Gone()
+_BLOCKED: Final = _Blocked()
+
+
+def _core_at(current: Any, change: Change) -> Any:
+    node = current
+    for depth, part in enumerate(change.path):
+        if type(node) is not dict:
+            if depth <= change.known:
+                return _GONE
+            return MISSING if node is MISSING else _BLOCKED
+        node = node.get(part, MISSING)
+    return node
+
+
+def _is_done(core: Any, change: Change) -> bool:
+    """Whether Core has it so already."""
+    if core is _GONE:
+        return change.value is MISSING
+    if type(change.value) is dict and not change.value and type(core) is dict:
+        return change.seen is MISSING  # both made room for the same, and one has filled it
+    return same(core, change.value)
+
+
+def _is_sum(core: Any, change: Change) -> bool:
+    return (
+        is_number(core)
+        and is_number(change.value)
+        and (change.seen is MISSING or is_number(change.seen))
+    )
+
+
+def _wins(situation: Situation, core: Any, change: Change) -> bool:
+    if core is _GONE:
+        return False  # a part alone would be half of what somebody has removed
+    if same(core, change.seen):
+        return True
+    touched = situation.touched().last(change.path)
+    if touched is None:
+        return situation.complete
+    return _is_later(situation.time, touched)
+
+
+def _is_later(time: datetime | None, than: datetime | None) -> bool:
+    return than is None or (time is not None and time >= than)
+
+
+def _refuse_failing_tests(situation: Situation) -> None:
+    if not isinstance(situation.operation, Patch) or situation.own is not UNSET:
+        return
+    failing = failing_test(situation.operation.operations, situation.current)
+    if failing is not None:
+        refuse("patch-failed", f"operation {failing}: the test fails on the newest version")
+
+
+def _refuse_array_indices(situation: Situation) -> None:
+    operation = situation.operation
+    if not isinstance(operation, Patch) or situation.own is not UNSET:
+        return
+    basis = None if situation.basis is UNSET else situation.basis
+    try:
+        found = uses_array_index(operation.operations, basis, situation.current)
+    except StateError as error:
+        refuse("patch-failed", str(error))
+    if found:
+        refuse(
+            "edit-conflict",
+            "others have edited the document, and an index may mean another element by now: "
+            "replace the whole array",
+            conflict=Conflict(situation.version, situation.current),
+        )

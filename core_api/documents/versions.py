@@ -1,0 +1,100 @@
+"""The version that an edit makes: its number, its diff, its time. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from client_sdk.contract.state.document import DocumentOperation
+from client_sdk.contract.state.patch import diff
+from client_sdk.contract.state.pointer import MISSING
+from client_sdk.contract.state.values import Value
+from core_api.documents.checks import checked
+from core_api.documents.definitions import Definition
+from core_api.documents.history import Head, Kept
+
+
+class Version(Struct, frozen=True):
+    """A version that an edit made."""
+
+    version: int
+    value: Value | None
+    content: bytes
+    """The value in the form of RFC 8785; empty: the document is deleted."""
+    diff: list[dict[str, Any]]
+    """From the version before (RFC 6902)."""
+    operation: DocumentOperation
+    made_at: datetime
+    """The version's time."""
+    schema_version: int
+
+    @property
+    def head(self) -> Head:
+        """This version as the newest."""
+        return Head(self.version, self.value, self.schema_version, self.made_at)
+
+    @property
+    def kept(self) -> Kept:
+        """This version as a part of the history."""
+        return Kept(self.version, self.made_at, self.diff, self.schema_version, self.value)
+
+
+def next_version(
+    head: Head,
+    current: Value | None,
+    value: Value | None,
+    definition: Definition,
+    made_at: datetime,
+) -> Version | None:
+    """The version after the head that has this value; None: nothing changes.
+
+    Args:
+        head: the newest version.
+        current: its value, as the newest schema has it.
+        value: the new value, which shares with `current` what stayed the same.
+        definition: what holds for the document.
+        made_at: the new version's time.
+
+    Raises:
+        RefusedEditError: no document may have the value.
+    """
+    after = MISSING if value is None else value
+    steps = diff(MISSING if current is None else current, after)
+    if not steps:
+        return None
+    if current is not head.value:
+        steps = diff(MISSING if head.value is None else head.value, after)
+    content = b"" if value is None else checked(value, steps, definition)
+    kind: DocumentOperation = "create" if head.value is None else "update"
+    return Version(
+        version=head.version + 1,
+        value=value,
+        content=content,
+        diff=steps,
+        operation="delete" if value is None else kind,
+        made_at=made_at,
+        schema_version=definition.schema_version,
+    )
+
+
+def version_time(
+    time: datetime | None, settled_by: str | None, head: Head, definition: Definition, now: datetime
+) -> datetime:
+    """The time of the version that an edit makes.
+
+    Args:
+        time: the edit's; None: nobody knows.
+        settled_by: what settled it; None: it was not concurrent.
+        head: the newest version.
+        definition: what holds for the document.
+        now: by the database's clock.
+    """
+    if settled_by is None:
+        return time or now
+    if time is None or head.made_at is None:
+        return time or head.made_at or now
+    # Under merge and sum each path has its own time. Else the newest version's is that of the
+    # whole, and what always takes effect must not make it older.
+    return time if definition.strategy in ("merge", "sum") else max(time, head.made_at)

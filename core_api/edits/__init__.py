@@ -1,0 +1,1 @@
+"""Edits at work: read, settled, written in one statement, answered, and their history."""

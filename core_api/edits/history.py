@@ -1,0 +1,165 @@
+"""What a document was: its value at a version, and the entries of its history."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Struct, field
+
+from client_sdk.contract.state.patch import apply_patch
+from client_sdk.contract.state.pointer import MISSING
+from client_sdk.contract.text import ID_PATTERN, shown
+from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry
+from core_api.errors import BadRequestError
+from core_api.postgres.pool import Pool, mapped_errors
+
+_MOST_ENTRY_BYTES: Final = 1024 * 1024
+
+_DOCUMENT: Final = (
+    "SELECT facts, value FROM documents WHERE channel = $1 AND key = $2 AND version > 0"
+)
+
+# From the newest version at or before it whose whole value is kept.
+_VERSION: Final = """
+SELECT h.version, h.diff, h.value, h.schema, h.entry FROM document_history h
+WHERE h.channel = $1 AND h.key = $2 AND h.took_effect AND h.version <= $3
+  AND h.version >= coalesce((
+      SELECT max(version) FROM document_history
+      WHERE channel = $1 AND key = $2 AND took_effect AND version <= $3 AND value IS NOT NULL
+  ), $3)
+ORDER BY h.version
+"""
+
+# A range of the primary key; the sum keeps an answer within its bytes.
+_ENTRIES: Final = """
+SELECT entry, diff, version, NOT took_effect, client, n,
+       coalesce(bytes_before, 0) + octet_length(entry) + octet_length(diff) <= $8::bigint
+           OR place = 1
+FROM (
+    SELECT *, row_number() OVER earlier AS place,
+           sum(octet_length(entry) + octet_length(diff)) OVER (
+               earlier ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+           ) AS bytes_before
+    FROM (
+        SELECT version, took_effect, client, n, entry, diff FROM document_history
+        WHERE channel = $1 AND key = $2 AND version >= $3
+          AND (version > $3
+               OR (NOT took_effect, client COLLATE "C", n) > ($4::bool, $5::text, $6::bigint))
+        ORDER BY version, took_effect DESC, client COLLATE "C", n LIMIT $7
+    ) AS found
+    WINDOW earlier AS (ORDER BY version, took_effect DESC, client COLLATE "C", n)
+) AS entries
+ORDER BY place
+"""
+_AFTER: Final = re.compile(rf"([0-9]{{1,9}})(?:~([01])~({ID_PATTERN})~([0-9]{{1,15}}))?")
+
+
+class HistoryEvent(HistoryEntry, frozen=True, omit_defaults=True):
+    """One entry of a document's history."""
+
+    diff: list[dict[str, Any]] = field(default_factory=list)
+    """From the version before (RFC 6902); empty: it was put aside."""
+
+
+class HistoryPage(Struct, frozen=True):
+    """The answer of `GET /v1/documents/events`."""
+
+    events: list[HistoryEvent]
+    """In the order of the versions; what was put aside stands behind the version it met."""
+    next: str | None = None
+    """Ask for the page after this one with this as `after`; None: it is the last."""
+
+
+_entry_decoder: Final = msgspec.json.Decoder(HistoryEvent)
+
+
+async def read_document(pool: Pool, channel: str, key: str) -> bytes | None:
+    """The document as it stands, as JSON with its whole value; None: there never was one.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        row = await pool.fetchrow(_DOCUMENT, channel, key)
+    if row is None:
+        return None
+    value = "null" if row[1] is None else row[1]
+    return f'{row[0]},"value":{value}}}'.encode()
+
+
+async def read_version(pool: Pool, channel: str, key: str, version: int) -> bytes | None:
+    """The document as it was at a version, as JSON; None: that version is not kept.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        rows = await pool.fetch(_VERSION, channel, key, version)
+    if not rows or rows[-1][0] != version or len(rows) > 2 * KEYFRAME_EVERY:
+        return None
+    value: Any = MISSING
+    for _, diff, whole, _, _ in rows:
+        value = (
+            msgspec.json.decode(whole)
+            if whole is not None
+            else apply_patch(value, msgspec.json.decode(diff))
+        )
+    entry = _entry_decoder.decode(rows[-1][4])
+    return msgspec.json.encode(
+        {
+            "channel": channel,
+            "key": key,
+            "version": version,
+            "schema": rows[-1][3],
+            "updated_at": entry.at,
+            "by": entry.by,
+            "value": None if value is MISSING else value,
+        }
+    )
+
+
+class Position(NamedTuple):
+    """Behind which entry a page begins."""
+
+    version: int
+    is_aside: bool = True
+    client: str = "~"
+    """Without one: behind all entries of the version. No client's id comes after `~`."""
+    n: int = 0
+
+
+def parse_position(text: str) -> Position:
+    """Read the parameter `after`: a version, or a page's `next`.
+
+    Raises:
+        BadRequestError: it is neither.
+    """
+    match = _AFTER.fullmatch(text)
+    if match is None:
+        raise BadRequestError(f"after is {shown(text)}, and must be a version or a page's next")
+    if match[2] is None:
+        return Position(int(match[1]))
+    return Position(int(match[1]), match[2] == "1", match[3], int(match[4]))
+
+
+async def read_entries(
+    pool: Pool, channel: str, key: str, after: Position, limit: int
+) -> HistoryPage:
+    """The entries of a document's history behind a position, at most `limit` of them.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        rows = await pool.fetch(_ENTRIES, channel, key, *after, limit + 1, _MOST_ENTRY_BYTES)
+    given = [row for row in rows[:limit] if row[6]]
+    events = [
+        msgspec.structs.replace(_entry_decoder.decode(row[0]), diff=msgspec.json.decode(row[1]))
+        for row in given
+    ]
+    if len(given) == len(rows):
+        return HistoryPage(events)
+    _, _, version, is_aside, client, n, _ = given[-1]
+    return HistoryPage(events, f"{version}~{is_aside:d}~{client}~{n}")

@@ -1,0 +1,162 @@
+"""What edits are decided on: documents, clients, earlier answers, kept versions. No lock is taken.
+
+The writing statement checks under its locks that the documents and the clients are still as they
+were read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import asyncpg
+import msgspec
+from msgspec import UNSET
+
+from client_sdk.contract.state.patch import apply_patch
+from client_sdk.contract.state.pointer import MISSING
+from core_api.documents.history import Head, History, Kept
+from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
+from core_api.postgres.pool import mapped_errors
+
+MOST_VERSIONS: Final = 1000
+MOST_HISTORY_BYTES: Final = 4 * 1024 * 1024
+"""So much of a document's history is looked at to settle an edit; what is older counts as trimmed
+away."""
+
+# One probe of a primary key for each name. The three kinds of rows share one round trip.
+_STATE: Final = """
+SELECT 0 AS kind, q.place, now() AS at, d.value AS text, d.version::bigint AS number, d.schema,
+       d.made_at, NULL::bigint AS more
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q(channel, key, place)
+     JOIN LATERAL (
+         SELECT value, version, schema, made_at FROM documents
+         WHERE channel = q.channel AND key = q.key OFFSET 0
+     ) AS d ON true
+UNION ALL
+SELECT 1, q.place, now(), c.subject, c.settled, NULL, NULL, NULL
+FROM unnest($3::text[]) WITH ORDINALITY AS q(client, place)
+     JOIN LATERAL (
+         SELECT subject, settled FROM edit_clients WHERE client = q.client OFFSET 0
+     ) AS c ON true
+UNION ALL
+SELECT 2, q.place, now(), NULL, h.open_orders, NULL, NULL, h.open_bytes
+FROM unnest($4::text[]) WITH ORDINALITY AS q(channel, place)
+     JOIN LATERAL (
+         SELECT open_orders, open_bytes FROM channel_heads WHERE channel = q.channel OFFSET 0
+     ) AS h ON true
+UNION ALL
+SELECT 3, 0, now(), NULL, NULL, NULL, NULL, NULL
+"""
+
+_ANSWERS: Final = """
+SELECT o.client, o.n, o.request_hash, o.outcome, o.result
+FROM unnest($1::text[], $2::bigint[]) AS q(client, n)
+     JOIN edit_outcomes o ON o.client = q.client AND o.n = q.n
+"""
+
+# From the newest back, until there is enough: those above the base, and from the base back to a
+# version whose value is at hand.
+_HISTORY: Final = """
+SELECT q.place, v.version, v.made_at, v.diff, v.schema, v.value
+FROM unnest($1::text[], $2::text[], $3::int[]) WITH ORDINALITY AS q(channel, key, base, place),
+     LATERAL (
+         SELECT h.version, h.made_at, h.diff, h.schema, h.value,
+                sum(octet_length(h.diff) + coalesce(octet_length(h.value), 0))
+                    OVER (ORDER BY h.version DESC ROWS UNBOUNDED PRECEDING) AS bytes
+         FROM (
+             SELECT * FROM document_history
+             WHERE channel = q.channel AND key = q.key AND took_effect AND version >= coalesce((
+                 SELECT max(version) FROM document_history
+                 WHERE channel = q.channel AND key = q.key AND took_effect
+                   AND version <= greatest(q.base, 1) AND value IS NOT NULL
+             ), q.base)
+             ORDER BY version DESC LIMIT $4
+         ) AS h
+     ) AS v
+WHERE v.bytes <= $5
+ORDER BY q.place, v.version
+"""
+
+
+class Connection(Protocol):
+    """A pool, or a connection with a transaction."""
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """Run a query; its rows."""
+
+
+async def read_state(
+    connection: Connection, places: Sequence[Place], clients: Sequence[str]
+) -> State:
+    """The documents and the clients as they are.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    channels = sorted({channel for channel, _ in places})
+    with mapped_errors():
+        rows = await connection.fetch(
+            _STATE, [p[0] for p in places], [p[1] for p in places], clients, channels
+        )
+    heads: dict[Place, Head] = {}
+    known: dict[str, KnownClient] = {}
+    rooms: dict[str, Room] = {}
+    for kind, place, _, text, number, schema, made_at, more in rows:
+        if kind == 0:
+            value = None if text is None else msgspec.json.decode(text)
+            heads[places[place - 1]] = Head(number, value, schema, made_at if number else None)
+        elif kind == 1:
+            known[clients[place - 1]] = KnownClient(text, number)
+        elif kind == 2:
+            rooms[channels[place - 1]] = Room(number, more)
+    return State(rows[0][2], heads, known, rooms)
+
+
+async def read_answers(
+    connection: Connection, edits: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], KeptAnswer]:
+    """The kept answers of these edits, by client and number.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        rows = await connection.fetch(_ANSWERS, [e[0] for e in edits], [e[1] for e in edits])
+    return {(row[0], row[1]): KeptAnswer(row[2], row[3], row[4]) for row in rows}
+
+
+async def read_histories(
+    connection: Connection, bases: Mapping[Place, int]
+) -> dict[Place, History]:
+    """What is kept of these documents from the given version on, with each version's value.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    places = list(bases)
+    with mapped_errors():
+        rows = await connection.fetch(
+            _HISTORY,
+            [p[0] for p in places],
+            [p[1] for p in places],
+            list(bases.values()),
+            MOST_VERSIONS,
+            MOST_HISTORY_BYTES,
+        )
+    kept: dict[int, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        kept.setdefault(row[0], []).append(tuple(row)[1:])
+    return {places[place - 1]: History(_with_values(versions)) for place, versions in kept.items()}
+
+
+def _with_values(rows: Iterable[tuple[Any, ...]]) -> Iterable[Kept]:
+    """The versions in order; each value follows from the one before it by its diff."""
+    value: Any = UNSET
+    for version, made_at, diff_text, schema, value_text in rows:
+        diff = msgspec.json.decode(diff_text)
+        if value_text is not None:
+            value = msgspec.json.decode(value_text)
+        elif value is not UNSET or any(step["path"] == "" for step in diff):
+            value = apply_patch(MISSING if value is UNSET else value, diff)
+        yield Kept(version, made_at, diff, schema, None if value is MISSING else value)

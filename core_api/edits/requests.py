@@ -1,0 +1,98 @@
+"""One client's request: its edits, what each may be, and how its answer is made. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from client_sdk.contract.channel import Channel, parse_channel
+from client_sdk.contract.errors import ChannelError
+from client_sdk.contract.problem import problem
+from client_sdk.contract.state.edit import Edit, EditBatch, EditOutcome, UnreadableEdit
+from core_api.access.callers import Caller
+from core_api.access.reach import may_follow
+from core_api.documents.definitions import Definition, Definitions, session_client
+from core_api.edits.state import Place
+
+_UNKNOWN: Final = "unknown-document"
+
+
+@dataclass(frozen=True, slots=True)
+class EditRequest:
+    """What one client asks for."""
+
+    caller: Caller
+    batch: EditBatch
+
+    @property
+    def client(self) -> str:
+        """The client's id."""
+        return self.batch.client
+
+    @property
+    def subject(self) -> str:
+        """Whom the client belongs to."""
+        return f"{self.caller.role}:{self.caller.subject}"
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The documents that it is about, each once, sorted."""
+        return tuple(sorted({(e.channel, e.key) for e in self.batch.edits if isinstance(e, Edit)}))
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """What others may hold locked of it: its client, its documents, their channels."""
+        places = self.places
+        channels = {channel for channel, _ in places}
+        return (self.client, *(f"{c} {key}" for c, key in places), *sorted(channels))
+
+    @property
+    def identities(self) -> tuple[object, ...]:
+        """Two requests of a client are settled one after the other."""
+        return (self.client,)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An edit that its caller may make."""
+
+    edit: Edit
+    channel: Channel
+    definition: Definition
+
+
+def admit(
+    request: EditRequest, edit: Edit | UnreadableEdit, definitions: Definitions
+) -> Admitted | EditOutcome:
+    """The edit with what holds for its document; or its refusal."""
+    if isinstance(edit, UnreadableEdit):
+        return refused(edit.n, edit.slug, edit.detail, edit.pointer)
+    try:
+        channel = parse_channel(edit.channel)
+    except ChannelError as error:
+        return refused(edit.n, "bad-channel", str(error))
+    definition = definitions.of(channel.kind, edit.key)
+    if definition is None:
+        return refused(
+            edit.n,
+            _UNKNOWN,
+            f"no document {edit.key} is defined for channels of kind {channel.kind}: "
+            "GET /v1/definitions lists what there is",
+        )
+    if not may_write(request.caller, channel, definition):
+        return refused(
+            edit.n, "forbidden", f"this token does not permit editing {edit.key} in {channel}"
+        )
+    if session_client(definition, edit.key) not in (None, request.client):
+        return refused(edit.n, "forbidden", f"{edit.key} belongs to another client's session")
+    return Admitted(edit, channel, definition)
+
+
+def may_write(caller: Caller, channel: Channel, definition: Definition) -> bool:
+    """Whether the caller may edit such a document in that channel."""
+    return caller.role in definition.writers and may_follow(caller, channel)
+
+
+def refused(n: int, slug: str, detail: str, pointer: str | None = None) -> EditOutcome:
+    """The outcome of an edit that is refused."""
+    return EditOutcome(n, "refused", problem=problem(slug, detail), pointer=pointer)

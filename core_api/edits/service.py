@@ -1,0 +1,198 @@
+"""The write path of edits: what many clients send at once becomes one transaction.
+
+It reads what the edits are decided on, settles them by the pure rules, and writes with a statement
+that is conditioned on what was read. Where another process was first, it decides again; after two
+lost races it locks the rows before it reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.state.edit import EditBatch
+from core_api.access.callers import Caller
+from core_api.documents.definitions import Definitions
+from core_api.edits.planning import (
+    EditAnswer,
+    Known,
+    Plan,
+    Rules,
+    answers_needed,
+    histories_needed,
+    plan_edits,
+)
+from core_api.edits.reading import (
+    Connection,
+    read_answers,
+    read_histories,
+    read_state,
+)
+from core_api.edits.requests import EditRequest
+from core_api.edits.state import KnownClient, Place
+from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write_plan
+from core_api.errors import ConflictError, CoreError, UnavailableError
+from core_api.postgres.lanes import Lanes
+from core_api.postgres.pool import Pool, mapped_errors
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+RACES: Final = 2
+"""So often others may be first before the rows are locked."""
+MAX_ATTEMPTS: Final = 5
+"""How often edits are decided; after `RACES` the rows are locked, so nobody can be first."""
+
+Answer = EditAnswer | Exception
+
+
+class EditService:
+    """Settles edits.
+
+    Args:
+        pool: the database, by connections that wait for a lock shortly only.
+        definitions: which documents there may be.
+        partitions: how many shards the outbox has.
+        committed: called after each commit with the channels that got an event.
+        obeyed_by_orders: whether orders of a channel's store obey the document of this key.
+        lanes: how many connections may be busy with what meets a lock.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        definitions: Definitions,
+        partitions: int,
+        committed: Callable[[Sequence[str]], None],
+        obeyed_by_orders: Callable[[Channel, str], bool],
+        lanes: int = 1,
+    ) -> None:
+        self._pool = pool
+        self._rules = Rules(definitions, partitions, obeyed_by_orders)
+        self._committed = committed
+        self._writes: Lanes[EditRequest, Answer] = Lanes(self._settle_each, self._held, lanes)
+
+    @property
+    def aside(self) -> int:
+        """How many requests wait for a lock that somebody holds in the database."""
+        return self._writes.aside
+
+    @property
+    def definitions(self) -> Definitions:
+        """Which documents there may be."""
+        return self._rules.definitions
+
+    async def apply(self, caller: Caller, batch: EditBatch) -> EditAnswer:
+        """Settle a client's edits; each is refused, or takes effect, by itself.
+
+        Raises:
+            EditGapError: edits before the first one are not settled.
+            ClientTakenError: the client belongs to another subject.
+            EditMismatchError: a number came with other content before.
+            ConflictError: others kept writing first.
+            UnavailableError: the database does not answer; what is settled is not known.
+        """
+        answer = await self._writes.ask(EditRequest(caller, batch))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def client(self, client: str) -> KnownClient | None:
+        """How far a client's edits are settled; None: it is not known.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        return (await read_state(self._pool, (), (client,))).clients.get(client)
+
+    async def _settle_each(self, requests: Sequence[EditRequest]) -> tuple[None, list[Answer]]:
+        """Settle requests together; if that fails for what is in them, each by itself."""
+        try:
+            return None, await self._settle(requests)
+        except (UnavailableError, ConflictError):
+            raise
+        except Exception as error:
+            if len(requests) == 1:
+                return None, [error]
+        answers: list[Answer] = []
+        for request in requests:
+            try:
+                answers += (await self._settle_each([request]))[1]
+            except CoreError as error:
+                answers.append(error)  # of this one alone: others are settled by now
+        return None, answers
+
+    async def _settle(self, requests: Sequence[EditRequest]) -> list[Answer]:
+        answers: dict[int, Answer] = {}
+        waiting = list(range(len(requests)))
+        for attempt in range(MAX_ATTEMPTS):
+            going = [requests[place] for place in waiting]
+            plan, stale = await (self._try(going) if attempt < RACES else self._try_locked(going))
+            done = [n for n, component in enumerate(plan.components) if component not in stale]
+            answers.update({waiting[n]: plan.answers[n] for n in done})
+            self._tell(plan, stale)
+            waiting = [waiting[n] for n in range(len(waiting)) if n not in set(done)]
+            if not waiting:
+                return [answers[place] for place in range(len(requests))]
+        overtaken = ConflictError("others kept editing the same documents first: try again")
+        return [answers.get(place, overtaken) for place in range(len(requests))]
+
+    async def _try(self, requests: Sequence[EditRequest]) -> tuple[Plan, frozenset[int]]:
+        plan = await self._plan(self._pool, requests)
+        if plan.new_places or plan.new_clients:
+            await ensure_rows(self._pool, plan.new_places, plan.new_clients)
+        return plan, await self._write(self._pool, plan)
+
+    async def _try_locked(self, requests: Sequence[EditRequest]) -> tuple[Plan, frozenset[int]]:
+        places = _places(requests)
+        with mapped_errors():
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="read_committed"),
+            ):
+                await lock_rows(connection, places, [request.client for request in requests])
+                plan = await self._plan(connection, requests)
+                if plan.new_places or plan.new_clients:
+                    await ensure_rows(connection, plan.new_places, plan.new_clients)
+                return plan, await self._write(connection, plan)
+
+    async def _plan(self, connection: Connection, requests: Sequence[EditRequest]) -> Plan:
+        clients = [request.client for request in requests]
+        state = await read_state(connection, _places(requests), clients)
+        needed = answers_needed(requests, state)
+        answers = await read_answers(connection, needed) if needed else {}
+        bases = histories_needed(requests, state, answers)
+        histories = await read_histories(connection, bases) if bases else {}
+        return plan_edits(requests, Known(state, answers, histories), self._rules)
+
+    async def _write(self, connection: Connection, plan: Plan) -> frozenset[int]:
+        if not plan.rows.clients:
+            return frozenset()
+        return await write_plan(connection, plan.rows, self._rules.partitions)
+
+    def _tell(self, plan: Plan, stale: frozenset[int]) -> None:
+        channels = {row[1] for row in plan.rows.events if row[0] not in stale}
+        if channels:
+            self._committed(sorted(channels))
+            _log.info("documents_changed", channels=len(channels), events=len(plan.rows.events))
+
+    async def _held(self, requests: Sequence[EditRequest]) -> list[str | None]:
+        """What of each request is locked by others, by the name of its lane; None: nothing."""
+        places = _places(requests)
+        channels = sorted({channel for channel, _ in places})
+        documents, heads, clients = await held_by_others(
+            self._pool, places, channels, [request.client for request in requests]
+        )
+        held = documents | heads | clients
+        return [
+            next((lane for lane in request.lanes if lane in held), None) for request in requests
+        ]
+
+
+def _places(requests: Iterable[EditRequest]) -> list[Place]:
+    return sorted({place for request in requests for place in request.places})

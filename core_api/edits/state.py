@@ -1,0 +1,53 @@
+"""What edits are decided on, as it was read. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from core_api.documents.history import Head
+
+Place = tuple[str, str]
+"""A document: its channel and its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownClient:
+    """A client that has sent edits before."""
+
+    subject: str
+    settled: int
+    """Its last settled number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much a channel holds by now."""
+
+    documents: int
+    size: int
+    """Bytes of what its snapshot shows of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What was read at one moment."""
+
+    now: datetime
+    """By the database's clock."""
+    heads: Mapping[Place, Head]
+    """Documents that have a row; one of version 0 has never been."""
+    clients: Mapping[str, KnownClient]
+    rooms: Mapping[str, Room]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What became of an edit that was settled before."""
+
+    request_hash: bytes
+    outcome: str
+    """As JSON."""
+    result: str | None
+    """What an edit that is made on it needs, as JSON; None: it was refused."""

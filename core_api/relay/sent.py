@@ -1,0 +1,199 @@
+"""What was sent to Kafka: each shard is settled when its partition has answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, KeysView, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.kafka.messages import PublishResult
+from core_api.kafka.topics import BrokerError
+from core_api.relay.cycle import Cycle, CycleOutcome, Held, narrow, settle
+from core_api.relay.ports import Shelf
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.relay.metrics import RelayMetrics
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+TOGETHER_S: Final = 0.05
+"""How long is waited for partitions that have not answered while others have: usually all answer
+within milliseconds, and then one statement deletes the rows of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    turn: Cycle
+    held: Held
+    answer: asyncio.Future[PublishResult]
+    since: float
+
+
+class Sent:
+    """What is under way, by shard.
+
+    Args:
+        outbox: where published rows are deleted.
+        metrics: where the numbers go.
+        clock: seconds that only go forward.
+        is_held: whether the lease of a shard is still this one.
+        answered: called when a partition answers late.
+    """
+
+    def __init__(
+        self,
+        outbox: Shelf,
+        metrics: RelayMetrics,
+        clock: Callable[[], float],
+        is_held: Callable[[int, Held], bool],
+        answered: Callable[[], None],
+    ) -> None:
+        self._outbox = outbox
+        self._metrics = metrics
+        self._clock = clock
+        self._is_held = is_held
+        self._answered = answered
+        self._by_shard: dict[int, _Sent] = {}
+
+    @property
+    def shards(self) -> KeysView[int]:
+        """The shards that have something under way."""
+        return self._by_shard.keys()
+
+    def silent_since(self, time: float) -> list[int]:
+        """The shards that have waited for an answer since that time or longer."""
+        return sorted(shard for shard, one in self._by_shard.items() if one.since <= time)
+
+    def add(
+        self,
+        turn: Cycle,
+        held: Mapping[int, Held],
+        answers: Mapping[int, asyncio.Future[PublishResult]],
+    ) -> None:
+        """A turn's messages have been sent."""
+        now = self._clock()
+        for shard, answer in answers.items():
+            self._by_shard[shard] = _Sent(turn, held[shard], answer, now)
+
+    async def until_answered(self, answers: Iterable[asyncio.Future[PublishResult]]) -> None:
+        """Wait for the answers, but not for long."""
+        _, late = await asyncio.wait(list(answers), timeout=TOGETHER_S)
+        for answer in late:
+            answer.add_done_callback(lambda _: self._answered())
+
+    async def settle_answered(self) -> None:
+        """Settle what has been answered; what was sent in one turn by one statement.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        turns: dict[int, dict[int, _Sent]] = {}
+        for shard, one in self._by_shard.items():
+            if one.answer.done():
+                turns.setdefault(id(one.turn), {})[shard] = one
+        for answered in turns.values():
+            for shard in answered:
+                del self._by_shard[shard]
+            await self._settle_answers(answered)
+
+    async def settle_silent(self, turn: Cycle, held: Mapping[int, Held]) -> None:
+        """Settle the shards of a turn of which nothing had to be sent."""
+        part = turn.only(turn.again.keys() - turn.messages.keys())
+        if part.again:
+            await self._settle(part, {}, held)
+
+    async def drain(self, within_s: float) -> None:
+        """Settle what is answered soon, and forget the rest.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        try:
+            if self._by_shard:
+                answers = [one.answer for one in self._by_shard.values()]
+                await asyncio.wait(answers, timeout=within_s)
+                await self.settle_answered()
+        finally:
+            self._by_shard.clear()
+
+    async def _settle_answers(self, answered: Mapping[int, _Sent]) -> None:
+        stored: dict[int, int] = {}
+        good: dict[int, Held] = {}
+        now = self._clock()
+        for shard, one in answered.items():
+            count, why = _stored_of(shard, one)
+            if why is not None:
+                one.held.fail(now, why)
+            elif self._is_held(shard, one.held):
+                one.held.recover()
+                stored[shard], good[shard] = count, one.held
+        if good:
+            turn = next(iter(answered.values())).turn.only(good)
+            await self._settle(turn, stored, good)
+
+    async def _settle(
+        self, turn: Cycle, stored: Mapping[int, int], held: Mapping[int, Held]
+    ) -> None:
+        """Delete what Kafka has, and note which watermarks went out."""
+        now, epoch = self._clock(), turn.reading.epoch
+        fences = {shard: held[shard].fence for shard in turn.rows}
+        outcome = settle(turn, stored)
+        for shard, events in outcome.events.items():
+            one = held[shard]
+            if shard in outcome.marked:
+                one.watermark_at, one.published_since = now, False
+            elif events:
+                one.published_since = True
+            if events:
+                one.at_most = None
+        left: dict[int, str | None] = {}
+        if outcome.set_aside:
+            if await self._set_aside(turn, outcome.set_aside, fences) < len(outcome.set_aside):
+                left |= outcome.set_aside
+            for shard in turn.rows:
+                held[shard].forget_refused(outcome.set_aside)
+        if outcome.done:
+            if await self._outbox.delete(fences, outcome.done, epoch) < len(outcome.done):
+                left |= dict.fromkeys(outcome.done)
+            self._count(turn, outcome)
+        for shard in turn.rows:
+            held[shard].keep(left, epoch)
+
+    async def _set_aside(
+        self, turn: Cycle, reasons: Mapping[int, str], fences: Mapping[int, int]
+    ) -> int:
+        count = await self._outbox.set_aside(fences, reasons, turn.reading.epoch)
+        self._metrics.set_aside.inc(count)
+        for row in (row for rows in turn.rows.values() for row in rows if row.id in reasons):
+            _log.error("event_set_aside", id=row.id, events=row.ids, reason=reasons[row.id])
+        return count
+
+    def _count(self, turn: Cycle, outcome: CycleOutcome) -> None:
+        events = len(outcome.done) - outcome.trimmed
+        self._metrics.published.inc(events)
+        self._metrics.trimmed.inc(outcome.trimmed)
+        self._metrics.batch.observe(events)
+        self._metrics.wait.observe(turn.reading.oldest_age_s)
+
+
+def _stored_of(shard: int, sent: _Sent) -> tuple[int, str | None]:
+    """How many of its messages are stored, and why none is; None: that is as it should be."""
+    error = sent.answer.exception()
+    if error is not None:
+        sent.held.count(None)
+        if not isinstance(error, BrokerError):
+            raise error
+        return 0, str(error)
+    result = sent.answer.result()
+    count = result.stored.get(shard)
+    sent.held.count(count)
+    refused = result.refused.get(shard)
+    if refused is not None:
+        goes_on = narrow(sent.turn, sent.held, shard, refused.count, refused.reason)
+        return 0, None if goes_on else refused.reason
+    return (count, None) if count is not None else (0, "Kafka has not stored its records")

@@ -1,0 +1,87 @@
+"""Rows that Postgres cannot give, such as one whose value is damaged on its disk.
+
+One of them makes the read of all fail. So each shard is then read by itself, and up to that row
+only; once it is the first of its shard it comes by name, with what is wrong with it instead of its
+event. It is then announced and set aside as what Kafka does not take, and the shard goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from core_api.errors import UnavailableError, UnreadableRowError
+from core_api.relay.cycle import OutboxReading
+
+if TYPE_CHECKING:
+    from core_api.relay.ports import Shelf
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_OF_THE_DATA: Final = {"22": "what is stored is malformed", "XX": "what is stored is damaged"}
+
+
+@contextmanager
+def unreadable_rows() -> Iterator[None]:
+    """Turn what tells of a row that Postgres cannot give into `UnreadableRowError`."""
+    try:
+        yield
+    except asyncpg.DataError:
+        raise  # our own argument was wrong
+    except asyncpg.PostgresError as error:
+        told = _OF_THE_DATA.get((error.sqlstate or "")[:2])
+        if told is None:
+            raise
+        raise UnreadableRowError(f"Postgres cannot give it, {told}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UnreadableRowError(f"Postgres gives no text: {error}") from error
+
+
+async def read_around(
+    shelf: Shelf, fences: Mapping[int, int], rows_per_shard: int
+) -> OutboxReading | None:
+    """As `Shelf.read`, but of a shard with a row that cannot be given: what stands before it, or,
+    if that is nothing, the row by name.
+
+    Raises:
+        UnavailableError: Postgres does not answer, or has begun a new epoch meanwhile.
+    """
+    found: OutboxReading | None = None
+    for shard, fence in fences.items():
+        one = await _read_shard(shelf, {shard: fence}, rows_per_shard)
+        if one is None or found is None:
+            found = found or one
+            continue
+        if one.epoch != found.epoch:
+            raise UnavailableError("a new epoch was begun while the outbox was read")
+        found = replace(
+            found,
+            # Each was read then or later, so all that was committed before then was seen.
+            unix_s=min(found.unix_s, one.unix_s),
+            oldest_age_s=max(found.oldest_age_s, one.oldest_age_s),
+            shards={**found.shards, **one.shards},
+            cut_short=found.cut_short | one.cut_short,
+        )
+    return found
+
+
+async def _read_shard(
+    shelf: Shelf, fence: Mapping[int, int], rows_per_shard: int
+) -> OutboxReading | None:
+    most = rows_per_shard
+    while True:
+        try:
+            found = await shelf.read(fence, most)
+        except UnreadableRowError as error:
+            if most == 1:
+                found = await shelf.name_first(fence, str(error))
+                break
+            most //= 2
+        else:
+            if most == rows_per_shard:
+                return found
+            break
+    return None if found is None else replace(found, cut_short=frozenset(fence))

@@ -1,0 +1,1 @@
+"""What a store's documents say about its orders."""

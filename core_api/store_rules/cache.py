@@ -1,0 +1,79 @@
+"""The rules of stores as this process knows them.
+
+A rule that is old harms nothing: the statement that writes an order finds that it has changed, and
+the order is decided again on what is read then.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.query_batching import Gatherer
+from core_api.store_rules.rules import OBEYED, StoreRules, rules_of
+
+MOST_STORES: Final = 10_000
+_STORES_PER_QUERY: Final = 200
+
+# Probes of two primary keys, in one snapshot: the number and the documents fit together.
+_READ: Final = """
+SELECT coalesce(h.rules, 0), d.keys, d.values
+FROM unnest($1::text[]) WITH ORDINALITY AS q(store_id, place)
+     LEFT JOIN LATERAL (
+         SELECT rules FROM channel_heads WHERE channel = 'store:' || q.store_id LIMIT 1
+     ) AS h ON true
+     LEFT JOIN LATERAL (
+         SELECT array_agg(key) AS keys, array_agg(value) AS values FROM documents
+         WHERE channel = 'public:' || q.store_id AND key = ANY($2::text[]) AND value IS NOT NULL
+     ) AS d ON true
+ORDER BY q.place
+"""
+
+
+class RulesCache:
+    """Reads the rules of stores, and remembers them.
+
+    Args:
+        pool: the database.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._known: OrderedDict[str, StoreRules] = OrderedDict()
+        self._reads: Gatherer[str, None, StoreRules] = Gatherer(self._read, _STORES_PER_QUERY)
+
+    async def of(self, store_id: str) -> StoreRules:
+        """The rules of a store, perhaps old ones.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        known = self._known.get(store_id)
+        return known if known is not None else await self.read(store_id)
+
+    async def read(self, store_id: str) -> StoreRules:
+        """The rules of a store as they are now; raises as `of`."""
+        _, (rules,) = await self._reads.ask([store_id])
+        self._known[store_id] = rules
+        self._known.move_to_end(store_id)
+        if len(self._known) > MOST_STORES:
+            self._known.popitem(last=False)
+        return rules
+
+    async def _read(self, store_ids: Sequence[str]) -> tuple[None, list[StoreRules]]:
+        with mapped_errors():
+            rows = await self._pool.fetch(_READ, store_ids, OBEYED)
+        return None, [
+            rules_of(
+                number,
+                {
+                    key: msgspec.json.decode(value)
+                    for key, value in zip(keys or (), values or (), strict=True)
+                },
+            )
+            for number, keys, values in rows
+        ]

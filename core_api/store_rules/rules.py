@@ -1,0 +1,85 @@
+"""What a store's documents say about its orders: what is sold out, whether it takes any. Pure.
+
+An order is decided on these documents as they were read, and its statement checks that they still
+are: `StoreRules.number` is compared under the lock of the store's counter row, which every change
+of these documents takes as well. So no order passes a committed `sold-out` or a closed store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from unicodedata import normalize
+
+from client_sdk.contract.channel import Channel
+from core_api.errors import NotTakingOrdersError, SoldOutError
+
+SOLD_OUT: Final = "sold-out"
+TAKING_ORDERS: Final = "taking-orders"
+OBEYED: Final = (SOLD_OUT, TAKING_ORDERS)
+"""The keys of the documents in `public:{store}` that its orders obey."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRules:
+    """What holds for new orders of one store."""
+
+    number: int = 0
+    """When one of the documents last changed, in microseconds; 0: never."""
+    sold_out: frozenset[str] = frozenset()
+    """The names of what cannot be ordered, as `same_name` writes them."""
+    is_taking: bool = True
+    reason: str = ""
+    """Why it takes no orders."""
+
+
+def is_obeyed(channel: Channel, key: str) -> bool:
+    """Whether orders of the channel's store obey the document of this key."""
+    return channel.kind == "public" and key in OBEYED
+
+
+def rules_of(number: int, documents: Mapping[str, Any]) -> StoreRules:
+    """The rules that a store's documents make.
+
+    Args:
+        number: of the store's counter row, read with the documents at one moment.
+        documents: the values by key; what is not there says nothing.
+    """
+    sold_out = (documents.get(SOLD_OUT) or {}).get("items") or {}
+    taking = documents.get(TAKING_ORDERS) or {}
+    return StoreRules(
+        number,
+        frozenset(same_name(item["name"]) for item in sold_out.values()),
+        taking.get("value", True) is not False,
+        taking.get("reason", ""),
+    )
+
+
+def check_taking(rules: StoreRules, store_id: str) -> None:
+    """Whether the store takes orders.
+
+    Raises:
+        NotTakingOrdersError: it does not.
+    """
+    if not rules.is_taking:
+        why = f": {rules.reason}" if rules.reason else ""
+        raise NotTakingOrdersError(f"store {store_id} takes no orders now{why}")
+
+
+def check_items(rules: StoreRules, names: Iterable[str]) -> None:
+    """Whether all of this can be ordered.
+
+    Raises:
+        SoldOutError: something is sold out.
+    """
+    if not rules.sold_out:
+        return
+    missing = sorted({name for name in names if same_name(name) in rules.sold_out})
+    if missing:
+        raise SoldOutError(f"sold out: {', '.join(missing)}", missing)
+
+
+def same_name(name: str) -> str:
+    """The form in which two writings of one dish's name are equal."""
+    return " ".join(normalize("NFKC", name).casefold().split())

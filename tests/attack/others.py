@@ -1,0 +1,148 @@
+"""What others pay: owners of other stores, who order, sync and watch, with and without a stall."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from client_sdk.contract.sse import SseParser
+from tests.attack.site import Figures
+from tests.integration.core_service import an_order, bearer, new_store, token
+
+KINDS: Final = ("commands", "syncs", "pushes")
+_SETTLE_S: Final = 0.3
+_PUSHED_WITHIN_S: Final = 30.0
+_WORKERS: Final = 8
+
+
+@dataclass
+class Others:
+    """Owners of other stores, each of whom does one thing after the other.
+
+    Args:
+        url: where Core answers.
+        pushes: whether they wait for each order to be pushed, too.
+        stores: theirs; new ones if none is given.
+    """
+
+    url: str
+    pushes: bool = False
+    stores: Sequence[str] = ()
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+
+    async def work(self, turns: int) -> None:
+        """So many turns of each; a request that is refused fails the attack."""
+        stores = self.stores or [new_store() for _ in range(_WORKERS)]
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
+            await asyncio.gather(*(self._work(http, store, turns) for store in stores))
+
+    async def _work(self, http: httpx.AsyncClient, store: str, turns: int) -> None:
+        owner = bearer(token("owner", store))
+        first = (await http.get(f"/v1/sync?channel=store:{store}", headers=owner)).json()
+        head: int = first["channels"][0]["head"]
+        async with _watching(http, first["stream"] if self.pushes else None) as pushed:
+            for seq in range(head + 1, head + 1 + turns):
+                began = time.perf_counter()
+                placed = await http.post("/v1/orders", json=an_order(store), headers=owner)
+                self._took("commands", began)
+                assert placed.status_code == 201, f"others are refused: {placed.text}"
+                if self.pushes:
+                    await pushed(f"store:{store}@{seq}")
+                    self._took("pushes", began)
+                    continue
+                began = time.perf_counter()
+                synced = await http.get(f"/v1/sync?lastEventId=store:{store}@{seq}", headers=owner)
+                self._took("syncs", began)
+                assert synced.status_code == 200, f"others are refused: {synced.text}"
+
+    def _took(self, kind: str, began: float) -> None:
+        self.seconds[kind].append(time.perf_counter() - began)
+
+
+@asynccontextmanager
+async def _watching(
+    http: httpx.AsyncClient, grant: dict[str, str] | None
+) -> AsyncIterator[Callable[[str], asyncio.Task[None]]]:
+    """A stream that is open. What it gives waits for one event, by its id."""
+    seen: set[str] = set()
+    news = asyncio.Condition()
+
+    async def read(stream: httpx.Response) -> None:
+        parser = SseParser()
+        async for chunk in stream.aiter_raw():
+            async with news:
+                seen.update(event.last_event_id for event in parser.feed(chunk))
+                news.notify_all()
+
+    async def until_seen(event_id: str) -> None:
+        async with asyncio.timeout(_PUSHED_WITHIN_S), news:
+            await news.wait_for(lambda: event_id in seen)
+
+    def waiting(event_id: str) -> asyncio.Task[None]:
+        return asyncio.ensure_future(until_seen(event_id))
+
+    if grant is None:
+        yield waiting
+        return
+    query = {"ticket": grant["ticket"]}
+    async with http.stream("GET", grant["url"], params=query) as stream:
+        assert stream.status_code == 200, await stream.aread()
+        reading = asyncio.ensure_future(read(stream))
+        try:
+            yield waiting
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+
+async def measured(
+    make: Callable[[], Others],
+    stall: Callable[[], AbstractAsyncContextManager[object]],
+    rounds: int,
+    turns: int,
+) -> Figures:
+    """What others pay in rounds, each first without the stall and then with it."""
+    await make().work(2)  # what a first request makes is not counted
+    found: list[tuple[Others, Others]] = []
+    for _ in range(rounds):
+        usual, stalled = make(), make()
+        await usual.work(turns)
+        async with stall():
+            await asyncio.sleep(_SETTLE_S)
+            await stalled.work(turns)
+        found.append((usual, stalled))
+    told: Figures = {"rounds": rounds}
+    for kind in KINDS:
+        pairs = [(u.seconds[kind], s.seconds[kind]) for u, s in found if u.seconds[kind]]
+        if pairs:
+            told |= compared(kind, pairs)
+    return told
+
+
+def compared(kind: str, pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Figures:
+    """The medians, over the rounds, of p50 and p99 without a stall and with it, and of by how much
+    they grew in a round."""
+    told: Figures = {}
+    for percent in (50, 99):
+        usual = [percentile_ms(one, percent) for one, _ in pairs]
+        stalled = [percentile_ms(one, percent) for _, one in pairs]
+        ratios = [more / less for less, more in zip(usual, stalled, strict=True)]
+        told |= {
+            f"{kind}_p{percent}_ms_without": round(statistics.median(usual), 1),
+            f"{kind}_p{percent}_ms_with": round(statistics.median(stalled), 1),
+            f"{kind}_p{percent}_ratio": round(statistics.median(ratios), 2),
+        }
+    return told
+
+
+def percentile_ms(seconds: Sequence[float], percent: int) -> float:
+    """So many of a hundred are at most this long, in milliseconds."""
+    ordered = sorted(seconds)
+    return 1000 * ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]

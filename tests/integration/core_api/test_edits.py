@@ -1,0 +1,269 @@
+"""Edits against a real Postgres: settled once each, in order, with their event in the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+import pytest
+
+from client_sdk.contract.digest import format_content_digest
+from client_sdk.contract.state.digest import document_hash
+from client_sdk.contract.state.document import decode_document_event
+from client_sdk.contract.state.edit import Edit, EditBatch, OwnEdit
+from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Operation, Set
+from core_api.access.callers import Caller
+from core_api.documents.definitions import Definitions
+from core_api.documents.demonstration import DEFINITIONS
+from core_api.edits.service import EditService
+from core_api.errors import ClientTakenError, EditGapError, EditMismatchError
+from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
+
+OWNER = Caller("owner-12", "owner", frozenset({"12"}))
+BRAND = Caller("keeper", "brand", brand="b")
+PARTITIONS = 4
+
+
+class Till:
+    """A client that numbers its edits."""
+
+    def __init__(self, edits: EditService, caller: Caller, client: str) -> None:
+        self.edits = edits
+        self.caller = caller
+        self.client = client
+        self.n = 0
+
+    def edit(self, channel: str, key: str, do: Operation, base: int | OwnEdit | None = 0) -> Edit:
+        self.n += 1
+        return Edit(n=self.n, channel=channel, key=key, do=do, base=base)
+
+    async def send(self, *edits: Edit, atomic: bool = False, answered: int = 0):  # type: ignore[no-untyped-def]
+        return await self.edits.apply(
+            self.caller, EditBatch(self.client, list(edits), atomic, answered)
+        )
+
+    async def do(self, channel: str, key: str, do: Operation, base: int | OwnEdit | None = 0):  # type: ignore[no-untyped-def]
+        return (await self.send(self.edit(channel, key, do, base))).outcomes[0]
+
+
+@pytest.fixture
+async def writing(database_url: str) -> AsyncIterator[Pool]:
+    pool = await open_pool(
+        database_url, size=4, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
+    )
+    yield pool
+    pool.terminate()
+
+
+def service(pool: Pool, told: list[str] | None = None) -> EditService:
+    def committed(channels: Sequence[str]) -> None:
+        if told is not None:
+            told.extend(channels)
+
+    return EditService(
+        pool,
+        Definitions(DEFINITIONS),
+        PARTITIONS,
+        committed,
+        lambda channel, key: channel.kind == "public" and key in ("sold-out", "taking-orders"),
+    )
+
+
+async def log_of(pool: Pool, channel: str) -> list[tuple[int, str]]:
+    rows = await pool.fetch(
+        "SELECT seq, body FROM channel_log WHERE channel = $1 ORDER BY seq", channel
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def test_an_edit_is_stored_logged_and_queued_in_one_transaction(writing: Pool) -> None:
+    told: list[str] = []
+    till = Till(service(writing, told), OWNER, "c1")
+    outcome = await till.do("public:12", "waiting-time", Set({"value": 20}))
+    assert (outcome.outcome, outcome.version) == ("applied", 1)
+    ((seq, body),) = await log_of(writing, "public:12")
+    event = decode_document_event(f'{{"id":"public:12@{seq}","seq":{seq},{body}')
+    assert (event.type, event.key, event.version, event.operation) == (
+        "document.changed", "waiting-time", 1, "create",
+    )  # fmt: skip
+    assert event.data == {"value": 20}
+    assert event.edit is not None
+    assert (event.edit.client, event.edit.n, event.by) == ("c1", 1, "owner-12")
+    row = await writing.fetchrow("SELECT store_id, channels, seqs FROM outbox")
+    assert row is not None
+    assert tuple(row) == ("12", ["public:12"], [1])
+    assert told == ["public:12"]
+
+
+async def test_the_channels_digest_is_that_of_its_documents(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    await till.do("public:12", "waiting-time", Set({"value": 20}))
+    await till.do("public:12", "waiting-time", Set({"value": 25}), 1)
+    await till.do("public:12", "taking-orders", Set({"value": True}))
+    row = await writing.fetchrow(
+        "SELECT content_digest, head, content_head, open_orders FROM channel_heads"
+        " WHERE channel = 'public:12'"
+    )
+    assert row is not None
+    expected = document_hash("waiting-time", 2, {"value": 25}) ^ document_hash(
+        "taking-orders", 1, {"value": True}
+    )
+    assert int.from_bytes(row[0].bytes, "big") == expected, format_content_digest(expected)
+    assert tuple(row)[1:] == (3, 3, 2)
+
+
+async def test_a_deleted_document_leaves_the_digest_and_keeps_its_version(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    await till.do("public:12", "waiting-time", Set({"value": 20}))
+    gone = await till.do("public:12", "waiting-time", Delete(), 1)
+    assert (gone.outcome, gone.version) == ("applied", 2)
+    head = await writing.fetchrow("SELECT content_digest, open_orders FROM channel_heads")
+    assert head is not None
+    assert (int.from_bytes(head[0].bytes, "big"), head[1]) == (0, 0)
+    again = await till.do("public:12", "waiting-time", Set({"value": 5}), 2)
+    assert (again.outcome, again.version) == ("applied", 3)
+
+
+async def test_a_repeat_gets_the_first_answer_and_changes_nothing(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    edit = till.edit("public:12", "waiting-time", Set({"value": 20}))
+    first = (await till.send(edit)).outcomes[0]
+    second = (await till.send(edit)).outcomes[0]
+    assert second == msgspec.structs.replace(first, repeated=True)
+    assert len(await log_of(writing, "public:12")) == 1
+
+
+async def test_a_request_that_is_half_known_goes_on_where_it_was_cut(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    one = till.edit("public:12", "waiting-time", Set({"value": 1}))
+    two = till.edit("public:12", "waiting-time", Set({"value": 2}), OwnEdit(1))
+    await till.send(one)
+    answer = await till.send(one, two)
+    assert [(o.outcome, o.repeated) for o in answer.outcomes] == [
+        ("applied", True),
+        ("applied", False),
+    ]
+    assert answer.settled == 2
+
+
+async def test_the_same_number_with_other_content_is_refused(writing: Pool) -> None:
+    edits = service(writing)
+    await Till(edits, OWNER, "c1").do("public:12", "waiting-time", Set({"value": 20}))
+    with pytest.raises(EditMismatchError):
+        await Till(edits, OWNER, "c1").do("public:12", "waiting-time", Set({"value": 21}))
+
+
+async def test_a_number_that_leaves_some_out_settles_nothing(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    till.n = 4
+    with pytest.raises(EditGapError) as gap:
+        await till.do("public:12", "waiting-time", Set({"value": 20}))
+    assert gap.value.settled == 0
+    assert await log_of(writing, "public:12") == []
+
+
+async def test_a_client_belongs_to_the_first_subject_that_uses_it(writing: Pool) -> None:
+    edits = service(writing)
+    await Till(edits, OWNER, "c1").do("public:12", "waiting-time", Set({"value": 20}))
+    other = Till(edits, Caller("other", "owner", frozenset({"12"})), "c1")
+    other.n = 1
+    with pytest.raises(ClientTakenError):
+        await other.do("public:12", "waiting-time", Set({"value": 21}), 1)
+
+
+@pytest.mark.parametrize(
+    ("channel", "key", "do", "slug"),
+    [
+        ("nowhere:12", "cart", Set({}), "bad-channel"),
+        ("public:12", "unknown", Set({}), "unknown-document"),
+        ("public:15", "waiting-time", Set({"value": 1}), "forbidden"),
+        ("global", "notice", Set({"text": "a", "level": "info"}), "forbidden"),
+        ("public:12", "waiting-time", Set({"value": "soon"}), "invalid"),
+        ("party:12/5", "bell", Set({"rung": 1, "answered": 0}), "forbidden-operation"),
+    ],
+)
+async def test_a_refused_edit_uses_up_its_number_and_stops_nothing(
+    writing: Pool, channel: str, key: str, do: Operation, slug: str
+) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    bad = till.edit(channel, key, do)
+    good = till.edit("public:12", "waiting-time", Set({"value": 20}))
+    answer = await till.send(bad, good)
+    assert [o.outcome for o in answer.outcomes] == ["refused", "applied"]
+    problem = answer.outcomes[0].problem
+    assert problem is not None
+    assert problem.slug == slug
+    assert answer.settled == 2
+
+
+async def test_an_atomic_batch_takes_effect_whole_or_not_at_all(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    good = till.edit("public:12", "waiting-time", Set({"value": 20}))
+    bad = till.edit("public:12", "taking-orders", Set({"value": 1}))
+    answer = await till.send(good, bad, atomic=True)
+    assert [o.problem and o.problem.slug for o in answer.outcomes] == ["depends", "invalid"]
+    assert await log_of(writing, "public:12") == []
+    assert (await till.do("public:12", "waiting-time", Set({"value": 20}))).outcome == "applied"
+
+
+async def test_a_brands_event_goes_to_every_shard(writing: Pool) -> None:
+    keeper = Till(service(writing), BRAND, "c1")
+    menu = Set({"currency": "KRW", "items": {}})
+    assert (await keeper.do("brand:b", "menu", menu)).outcome == "applied"
+    rows = await writing.fetch("SELECT shard, store_id, channels, seqs FROM outbox ORDER BY shard")
+    assert [tuple(row) for row in rows] == [
+        (shard, None, ["brand:b"], [1]) for shard in range(PARTITIONS)
+    ]
+
+
+async def test_four_phones_fill_one_cart_and_nothing_is_lost(writing: Pool) -> None:
+    edits = service(writing)
+    phones = [Till(edits, OWNER, f"phone{n}") for n in range(4)]
+
+    async def fill(phone: Till, who: int) -> None:
+        for line in range(10):
+            name = f"{who}-{line}"
+            entry = {"lines": {name: {"name": name, "quantity": 1, "unit_price": 1}}}
+            outcome = await phone.do("party:12/5", "cart", Merge(entry))
+            assert outcome.outcome in ("applied", "settled")
+
+    await asyncio.gather(*(fill(phone, n) for n, phone in enumerate(phones)))
+    value = await writing.fetchval("SELECT value FROM documents WHERE key = 'cart'")
+    lines = msgspec.json.decode(value)["lines"]
+    assert sorted(lines) == sorted(f"{n}-{line}" for n in range(4) for line in range(10))
+    assert [seq for seq, _ in await log_of(writing, "party:12/5")] == list(range(1, 41))
+
+
+async def test_two_processes_that_edit_one_document_settle_every_edit(database_url: str) -> None:
+    pools = [
+        await open_pool(
+            database_url, size=4, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
+        )
+        for _ in range(2)
+    ]
+    services = [service(pool) for pool in pools]
+
+    async def ring(client: int) -> None:
+        till = Till(services[client % 2], OWNER, f"c{client}")
+        for _ in range(10):
+            outcome = await till.do("party:12/5", "bell", Call("ring", {}), None)
+            assert outcome.outcome in ("applied", "settled"), outcome
+
+    await asyncio.gather(*(ring(n) for n in range(8)))
+    value = await pools[0].fetchval("SELECT value FROM documents WHERE key = 'bell'")
+    assert msgspec.json.decode(value)["rung"] == 80
+    for pool in pools:
+        pool.terminate()
+
+
+async def test_the_history_of_a_document_gives_its_value_at_each_version(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    await till.do("public:12", "waiting-time", Set({"value": 0}))
+    for version in range(1, 80):
+        await till.do("public:12", "waiting-time", Add({"/value": 1}), version)
+    rows = await writing.fetch(
+        "SELECT version, value IS NOT NULL FROM document_history ORDER BY version"
+    )
+    assert [row[0] for row in rows] == list(range(1, 81))
+    assert [row[0] for row in rows if row[1]] == [1, 33, 65]
