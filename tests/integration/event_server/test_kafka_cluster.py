@@ -175,7 +175,7 @@ async def make_unreplicated(bootstrap: str, topic: str) -> None:
     wanted = events_topic(topic, PARTITIONS)
     await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=dict(wanted.configs))])
     async with asyncio.timeout(30):
-        while len(await standings(bootstrap, [topic])) < PARTITIONS:
+        while len(await standings(bootstrap, [topic])) < PARTITIONS:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await admin.close()
 
