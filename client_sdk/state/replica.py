@@ -217,9 +217,12 @@ class Replica:
         """The client id is another subject's."""
         self._renamed(self.queue.taken(request))
 
-    def told(self, client: str, settled: int, epoch: str) -> None:
-        """Core has settled so much of the client's edits in this log."""
-        self._renamed(self.queue.told(client, settled, epoch))
+    def told(self, client: str, settled: int, epoch: str | None) -> None:
+        """Core has settled so much of the client's edits in this log; None: in the one followed."""
+        log = epoch or self._log or self.queue.epoch
+        if log is None:
+            return
+        self._renamed(self.queue.told(client, settled, log))
         self._keep_counters()
         for entry in self.queue.entries:
             self._keep(entry)
@@ -285,6 +288,7 @@ class Replica:
 
     def _reset(self, documents: Documents, reset: DocumentReset) -> None:
         brought = {document.key for document in reset.documents}
+        self._effects.changed.add((reset.channel, ""))
         pending = {
             entry.edit.key for entry in self.queue.entries if entry.edit.channel == reset.channel
         }
