@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 
+from client_sdk.contract.channel import is_in_every_partition
 from client_sdk.contract.stream import SyncRequired, SyncRequiredReason
 from event_server.replay.audience import (
     Ahead,
@@ -60,6 +61,8 @@ class Hub:
         """Whether the rings hold what `rings.covered_since` says; false while they are filled."""
         self.published = 0
         self.duplicates = 0
+        self.copies = 0
+        """Events of channels of no store that had come before, mostly by another partition."""
         self.deliveries = 0
         self.gaps = 0
         self.sync_required: dict[str, int] = {"gap": 0, "ring": 0, "restart": 0}
@@ -147,9 +150,10 @@ class Hub:
         head = head_of(ring, audience)
         if head is not None:
             if seq <= head:
-                self.duplicates += 1
+                self._count_again(channel)
                 return
-            if seq > head + 1:
+            # Each partition carries such a channel whole, from where its own reading began.
+            if seq > head + 1 and (self.warm or not is_in_every_partition(channel)):
                 self.gaps += 1
         self.published += 1
         self.rings.append(channel, seq, event, time)
@@ -261,6 +265,13 @@ class Hub:
             if not covers(claim, ring, audience, self._watermark):
                 return SyncRequired(channel, "ring")
         return None
+
+    def _count_again(self, channel: str) -> None:
+        """An event has come before."""
+        if is_in_every_partition(channel):
+            self.copies += 1
+        else:
+            self.duplicates += 1
 
     def _deliver(self, channel: str, audience: Audience, seq: int, frame: bytes) -> None:
         live = audience.live
