@@ -15,6 +15,7 @@ their partition; times are the database's. The rules, each of which a property t
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 
 from client_sdk.contract.channel import is_in_every_partition
@@ -173,15 +174,18 @@ class Hub:
         for subscriber in [*live, *self._advance(channel, audience, seq)]:
             self._require_sync(subscriber, channel, "gap")
 
-    def break_off(self, concerns: Callable[[str], bool], time: float) -> None:
+    def break_off(
+        self, concerns: Callable[[str], bool], time: float, believable: float = math.inf
+    ) -> None:
         """Events of some channels are missing; it is not known of which, nor how many.
 
         Args:
             concerns: whether a channel may be one of them.
             time: all of them were committed before it, or a moment later.
+            believable: a record's time that is later than this one is not true.
         """
         self.gaps += 1
-        self.rings.break_off(concerns, time)
+        self.rings.break_off(concerns, time, believable)
         for channel, audience in list(self._audiences.items()):
             if concerns(channel):
                 for subscriber in [*audience.live, *audience.pending]:
