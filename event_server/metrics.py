@@ -128,7 +128,7 @@ class EventMetrics(Collector):
         )
         yield _counter(
             "copies_total",
-            "Events of brand and global channels dropped because another partition had brought them",
+            "Events of brand and global channels that another partition had brought before",
             hub.copies,
         )
         yield _counter(

@@ -195,11 +195,12 @@ class World:
     def a_copy_is_lost(self, n: int) -> None:
         """The log has lost what the relay had sent with its last record; the next one tells."""
         part = self.parts[n % PARTITIONS]
-        if part.outbox and part.number:
-            if self.committed[part.outbox[0]] <= part.log[-1].time + MARGIN_S:
-                part.outbox.pop(0)
-                part.number += 1
-                part.has_hole = True
+        if not part.outbox or not part.number:
+            return
+        if self.committed[part.outbox[0]] <= part.log[-1].time + MARGIN_S:
+            part.outbox.pop(0)
+            part.number += 1
+            part.has_hole = True
 
     def a_record_is_spoiled(self, n: int) -> None:
         part = self.parts[n % PARTITIONS]
@@ -358,6 +359,11 @@ def live(seed: int, reader: type[RecordReader] = RecordReader, steps: int = 600)
     return world
 
 
+def live_often(reader: type[RecordReader] = RecordReader) -> None:
+    for seed in range(100):
+        live(seed, reader)
+
+
 @given(st.lists(STEP, min_size=30, max_size=120))
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_each_event_once_in_order_or_told_to_sync(steps: list[tuple[str, int]]) -> None:
@@ -400,8 +406,7 @@ class ForgetsWideChannels(RecordReader):
 @pytest.mark.parametrize("bug", [CoversFromOnePartition, ForgetsWideChannels])
 def test_the_model_finds(bug: type[RecordReader]) -> None:
     with pytest.raises(AssertionError):
-        for seed in range(100):
-            live(seed, bug)
+        live_often(bug)
 
 
 def takes_every_copy(hub: Hub, channel: str, seq: int, event: object, time: float) -> None:
@@ -421,13 +426,11 @@ def follows_the_quickest(hub: Hub, mark: Callable[..., bool], *about: float) -> 
 
 def test_the_model_finds_copies_that_are_not_dropped() -> None:
     with patch.object(Hub, "publish", takes_every_copy), pytest.raises(AssertionError):
-        for seed in range(100):
-            live(seed)
+        live_often()
 
 
 def test_the_model_finds_a_watermark_that_is_not_the_least() -> None:
     mark = Hub.mark
     bug = patch.object(Hub, "mark", lambda hub, *about: follows_the_quickest(hub, mark, *about))
     with bug, pytest.raises(AssertionError):
-        for seed in range(100):
-            live(seed)
+        live_often()
