@@ -16,15 +16,9 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.edit import EditBatch
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
-from core_api.edits.planning import (
-    EditAnswer,
-    Known,
-    Plan,
-    Rules,
-    answers_needed,
-    histories_needed,
-    plan_edits,
-)
+from core_api.edits.needs import answers_needed, histories_needed
+from core_api.edits.plan import EditAnswer, Known, Plan, Rules
+from core_api.edits.planning import plan_edits
 from core_api.edits.reading import (
     Connection,
     read_answers,
