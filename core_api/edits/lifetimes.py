@@ -16,3 +16,16 @@ def ends_at(definition: Definition, now: datetime) -> datetime | None:
     if definition.lifetime == "session":
         return now + timedelta(seconds=SESSION_S)
     return definition.until
+
+
+def still_ends(definition: Definition | None, now: datetime) -> datetime | None:
+    """When a document ends whose end, as it was written, has come; `now` or earlier: now.
+
+    The operator may have changed the definition since. What nothing defines any more, ends.
+
+    Returns:
+        The moment; None: it does not end by itself any more.
+    """
+    if definition is None or definition.lifetime == "session":
+        return now
+    return definition.until
