@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
-from core_api.documents.history import Head, History, Kept
+from core_api.documents.history import Head, History, Kept, is_end
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
 from core_api.postgres.pool import mapped_errors
 
@@ -157,6 +157,8 @@ def _with_values(rows: Iterable[tuple[Any, ...]]) -> Iterable[Kept]:
         diff = msgspec.json.decode(diff_text)
         if value_text is not None:
             value = msgspec.json.decode(value_text)
+        elif is_end(diff):
+            value = MISSING
         elif value is not UNSET or any(step["path"] == "" for step in diff):
             value = apply_patch(MISSING if value is UNSET else value, diff)
         yield Kept(version, made_at, diff, schema, None if value is MISSING else value)

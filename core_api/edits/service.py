@@ -16,15 +16,10 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.edit import EditBatch
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
-from core_api.edits.planning import (
-    EditAnswer,
-    Known,
-    Plan,
-    Rules,
-    answers_needed,
-    histories_needed,
-    plan_edits,
-)
+from core_api.edits.hearing import hear_of
+from core_api.edits.needs import answers_needed, histories_needed
+from core_api.edits.plan import EditAnswer, Known, Plan, Rules
+from core_api.edits.planning import plan_edits
 from core_api.edits.reading import (
     Connection,
     read_answers,
@@ -102,13 +97,20 @@ class EditService:
             raise answer
         return answer
 
-    async def client(self, client: str) -> KnownClient | None:
+    async def hear_of(self, client: str, subject: str) -> KnownClient | None:
         """How far a client's edits are settled; None: it is not known.
+
+        If it is this subject's, the documents of its session go on.
 
         Raises:
             UnavailableError: the database does not answer.
         """
-        return (await read_state(self._pool, (), (client,))).clients.get(client)
+        return await hear_of(self._pool, self._rules.definitions, client, subject)
+
+    @property
+    def rules(self) -> Rules:
+        """What holds for all edits."""
+        return self._rules
 
     async def _settle_each(self, requests: Sequence[EditRequest]) -> tuple[None, list[Answer]]:
         """Settle requests together; if that fails for what is in them, each by itself."""
