@@ -113,7 +113,7 @@ class StateApi:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
         with self._gate.admit():
-            answer = await self._gate.within_deadline(self._edits.apply(caller, batch))
+            answer = await self._gate.within_deadline(self._edits.apply(caller, batch, len(body)))
         return _json(Settled(answer.settled, list(answer.outcomes)))
 
     async def client(self, request: Request) -> Response:

@@ -53,6 +53,16 @@ def histories_needed(
     return lowest
 
 
+def work_of(requests: Sequence[EditRequest], state: State) -> int:
+    """About how many bytes of documents settling these requests goes through."""
+    return sum(
+        state.sizes.get((edit.channel, edit.key), 0)
+        for request in requests
+        for edit in request.batch.edits
+        if isinstance(edit, Edit)
+    ) + sum(request.size for request in requests)
+
+
 def _base_of(
     client: str, edit: Edit, settled: int, answers: Mapping[tuple[str, int], KeptAnswer]
 ) -> int | None:

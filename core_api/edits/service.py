@@ -7,6 +7,7 @@ lost races it locks the rows before it reads them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from client_sdk.contract.state.edit import EditBatch
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
 from core_api.edits.hearing import hear_of
-from core_api.edits.needs import answers_needed, histories_needed
+from core_api.edits.needs import answers_needed, histories_needed, work_of
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import plan_edits
 from core_api.edits.reading import (
@@ -42,6 +43,9 @@ RACES: Final = 2
 """So often others may be first before the rows are locked."""
 MAX_ATTEMPTS: Final = 5
 """How often edits are decided; after `RACES` the rows are locked, so nobody can be first."""
+
+MOST_AT_A_STRETCH_BYTES: Final = 512 * 1024
+"""So many bytes of documents are worked on at once; more are worked on in a thread."""
 
 Answer = EditAnswer | Exception
 
@@ -70,7 +74,9 @@ class EditService:
         self._pool = pool
         self._rules = Rules(definitions, partitions, obeyed_by_orders)
         self._committed = committed
-        self._writes: Lanes[EditRequest, Answer] = Lanes(self._settle_each, self._held, lanes)
+        self._writes: Lanes[EditRequest, Answer] = Lanes(
+            self._settle_each, self._held, lanes, lambda request: request.weight
+        )
 
     @property
     def aside(self) -> int:
@@ -82,7 +88,7 @@ class EditService:
         """Which documents there may be."""
         return self._rules.definitions
 
-    async def apply(self, caller: Caller, batch: EditBatch) -> EditAnswer:
+    async def apply(self, caller: Caller, batch: EditBatch, size: int = 0) -> EditAnswer:
         """Settle a client's edits; each is refused, or takes effect, by itself.
 
         Raises:
@@ -92,7 +98,7 @@ class EditService:
             ConflictError: others kept writing first.
             UnavailableError: the database does not answer; what is settled is not known.
         """
-        answer = await self._writes.ask(EditRequest(caller, batch))
+        answer = await self._writes.ask(EditRequest(caller, batch, size))
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -170,7 +176,11 @@ class EditService:
         answers = await read_answers(connection, needed) if needed else {}
         bases = histories_needed(requests, state, answers)
         histories = await read_histories(connection, bases) if bases else {}
-        return plan_edits(requests, Known(state, answers, histories), self._rules)
+        known = Known(state, answers, histories)
+        if work_of(requests, state) <= MOST_AT_A_STRETCH_BYTES:
+            return plan_edits(requests, known, self._rules)
+        # All other requests of this process would wait for it.
+        return await asyncio.to_thread(plan_edits, requests, known, self._rules)
 
     async def _write(self, connection: Connection, plan: Plan) -> frozenset[int]:
         if not plan.rows.clients:
