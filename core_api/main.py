@@ -28,6 +28,7 @@ from core_api.dashboard.wiring import keep_counting, ops_sampler
 from core_api.documents.definitions import GROUP
 from core_api.documents.definitions import load as load_definitions
 from core_api.edits.ending import Ending
+from core_api.edits.metrics import EditMetrics
 from core_api.edits.plan import Rules
 from core_api.edits.schema_migration import Migrated, connected, migrate_values
 from core_api.edits.service import EditService
@@ -128,6 +129,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lanes,
         settings.open_limits,
     )
+    edit_metrics = EditMetrics(metrics.registry)
     edits = EditService(
         writing,
         load_definitions(entry_points(group=GROUP), settings.definitions),
@@ -135,9 +137,16 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         _announcer(tail, hints),
         is_obeyed,
         lanes,
+        edit_metrics,
     )
     metrics.watch_locks(lambda: orders.aside + edits.aside)
-    ending = Ending(writing, edits.rules, _announcer(tail, hints))
+    ending = Ending(
+        writing,
+        edits.rules,
+        _announcer(tail, hints),
+        edit_metrics.ended.inc,
+        edit_metrics.not_ended.inc,
+    )
     gate = Gate(
         tokens,
         ApiLimits(
@@ -199,7 +208,9 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             trim_clients, pool, clients_kept_s(edits.definitions), _CLIENTS_AT_ONCE
         ),
         "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S),
-        "trim-history": lambda: keep_trimming_history(pool, edits.definitions, lambda _rows: None),
+        "trim-history": lambda: keep_trimming_history(
+            pool, edits.definitions, edit_metrics.trimmed.inc
+        ),
         "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s),
         "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s),
         "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s),
