@@ -11,20 +11,16 @@ from datetime import datetime
 
 from msgspec import UNSET
 
-from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import StateError
-from client_sdk.contract.limits import MAX_EDITS
 from client_sdk.contract.state.document import Document, DocumentEvent
-from client_sdk.contract.state.edit import EditOutcome, check_edit
-from client_sdk.contract.state.operations import decode_operation, encode_operation
-from client_sdk.contract.state.values import Value
-from client_sdk.contract.text import is_id, shown
+from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
 from client_sdk.state.conflicts import EditError, conflict_of, error_of
 from client_sdk.state.documents import Documents
 from client_sdk.state.effects import Effects, View
-from client_sdk.state.entries import Basis, DocumentName, Entry, Wish, contained_at
-from client_sdk.state.queue import MAX_GROUP_BYTES, EditQueue, Request
+from client_sdk.state.entries import DocumentName, Entry, Wish, contained_at
+from client_sdk.state.making import Look, make_entries
+from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import (
     DropDocument,
     DropEntry,
@@ -37,7 +33,8 @@ from client_sdk.state.records import (
     Write,
     row_of,
 )
-from client_sdk.state.view import Calls, Composed, compose, perform, seen_by
+from client_sdk.state.requests import Request
+from client_sdk.state.view import Calls, Composed, compose
 
 
 class Replica:
@@ -150,19 +147,8 @@ class Replica:
             StateError: one of them cannot be done to what is shown, or is malformed or too large,
                 or is in no channel that is followed; none is made.
         """
-        stores = {parse_channel(wish.channel).store_id for wish in wishes}
-        if atomic and len(stores) > 1:
-            raise StateError("all or none holds within one store only")
-        if atomic and len(wishes) > MAX_EDITS:
-            raise StateError(f"all or none holds for at most {MAX_EDITS} edits")
-        values: dict[DocumentName, Value | None] = {}
-        entries = []
         try:
-            for wish in wishes:
-                group = self.queue.next_id if atomic else 0
-                entries.append(self._prepare(wish, made_at, group, values))
-            if atomic:
-                _check_size(entries)
+            entries = make_entries(self.queue, self._look, wishes, made_at, atomic=atomic)
         except BaseException:
             self.queue.abandon()
             raise
@@ -254,37 +240,12 @@ class Replica:
             self._composed[name] = composed
         return composed
 
-    def _prepare(
-        self,
-        wish: Wish,
-        made_at: datetime | None,
-        group: int,
-        values: dict[DocumentName, Value | None],
-    ) -> Entry:
-        name = wish.channel, wish.key
-        documents, composed = self._documents(name), self._compose(name)
-        if not is_id(wish.key):
-            raise StateError(f"{shown(wish.key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -")
-        decode_operation(encode_operation(wish.do))
-        value = values.get(name, composed.value) if wish.base is None else composed.value
-        calls = self._calls.get(wish.key, {})
-        values[name] = perform(wish.do, value, calls)
-        document = documents.get(wish.key)
+    def _look(self, name: DocumentName) -> Look:
+        documents = self._documents(name)
+        document = documents.get(name[1])
         known = self._is_one_log and (documents.synced or document is not None)
-        base = wish.base
-        basis = Basis(
-            base
-            if base is not None
-            else self.queue.base_for(
-                name, documents.version(wish.key) if known else None, composed.left_out
-            ),
-            None if document is None or document.value is None else document.schema,
-            made_at,
-            seen_by(wish.do, value),
-        )
-        entry = self.queue.prepare(wish, basis, group)
-        check_edit(entry.edit)
-        return entry
+        version = documents.version(name[1]) if known else None
+        return Look(self._compose(name), version, document, self._calls.get(name[1], {}))
 
     def _reset(self, documents: Documents, reset: DocumentReset) -> None:
         brought = {document.key for document in reset.documents}
@@ -383,8 +344,3 @@ class Replica:
         self._effects.writes.append(
             PutCounters(queue.client, queue.next_n, queue.next_id, queue.epoch)
         )
-
-
-def _check_size(entries: Sequence[Entry]) -> None:
-    if sum(len(entry.body) + 1 for entry in entries) > MAX_GROUP_BYTES:
-        raise StateError("all or none holds for what one request can carry")

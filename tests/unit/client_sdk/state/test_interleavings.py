@@ -26,8 +26,9 @@ from client_sdk.contract.digest import canonical
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.operations import Add
 from client_sdk.state.entries import Entry, Wish
-from client_sdk.state.queue import EditQueue, Request
+from client_sdk.state.queue import EditQueue
 from client_sdk.state.replica import Replica
+from client_sdk.state.requests import Request
 from client_sdk.state.store import MemoryState
 from client_sdk.state.view import Composed, compose
 from tests.unit.client_sdk.state.core_model import NOW, CoreModel
