@@ -57,7 +57,7 @@ class Replica:
         resolved: Iterable[str] = (),
     ) -> None:
         self.queue = queue
-        self.channels = {name: Documents(kept) for name, kept in channels.items()}
+        self.channels = {name: Documents(kept, queue.epoch) for name, kept in channels.items()}
         self.waiting = {one.id: one for one in waiting}
         self._calls = calls or {}
         self._resolved = frozenset(resolved)
@@ -65,7 +65,7 @@ class Replica:
         self._composed: dict[DocumentName, Composed] = {}
         self._effects = Effects()
         self._log = queue.epoch
-        """The log that the documents are of; the queue may know of a newer one before."""
+        """The log that is followed; the queue may know of a newer one before."""
 
     def drain(self) -> Effects:
         """What is to be done; it is told once."""
@@ -101,7 +101,7 @@ class Replica:
         if self.queue.epoch != before:
             self._keep_counters()
         if isinstance(change, DocumentReset):
-            self._reset(documents, change)
+            self._reset(documents, change, epoch)
         else:
             self._event(documents, change)
 
@@ -130,7 +130,7 @@ class Replica:
             return
         if documents.missing(name[1], version):
             return
-        for entry in self._pending(name):
+        for entry in self._pending(name) if self._is_one_log(documents) else []:
             # It was contained, and the document is gone with all its versions.
             entry.shown = entry.at is None
             self._keep(entry)
@@ -217,10 +217,9 @@ class Replica:
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    @property
-    def _is_one_log(self) -> bool:
-        """Whether versions here and numbers there are of the same log."""
-        return not self.queue.asking and self._log == self.queue.epoch
+    def _is_one_log(self, documents: Documents) -> bool:
+        """Whether the versions of the documents and those of the edits are of the same log."""
+        return not self.queue.asking and documents.epoch == self.queue.epoch
 
     def _documents(self, name: DocumentName) -> Documents:
         documents = self.channels.get(name[0])
@@ -243,22 +242,16 @@ class Replica:
     def _look(self, name: DocumentName) -> Look:
         documents = self._documents(name)
         document = documents.get(name[1])
-        known = self._is_one_log and (documents.synced or document is not None)
+        known = self._is_one_log(documents) and (documents.synced or document is not None)
         version = documents.version(name[1]) if known else None
         return Look(self._compose(name), version, document, self._calls.get(name[1], {}))
 
-    def _reset(self, documents: Documents, reset: DocumentReset) -> None:
-        brought = {document.key for document in reset.documents}
+    def _reset(self, documents: Documents, reset: DocumentReset, epoch: str) -> None:
         self._effects.changed.add((reset.channel, ""))
-        pending = {
-            entry.edit.key for entry in self.queue.entries if entry.edit.channel == reset.channel
-        }
-        for key in documents.replace(reset) | pending:
-            name = reset.channel, key
-            self._remember(name)
-            if key not in brought and any(one.at is not None for one in self._pending(name)):
-                documents.want(key)  # which version it was deleted at, nobody has said
-            self._shown(name)
+        edited = {one.edit.key for one in self.queue.entries if one.edit.channel == reset.channel}
+        for key in documents.replace(reset, epoch) | edited:
+            self._remember((reset.channel, key))
+            self._shown((reset.channel, key))
 
     def _event(self, documents: Documents, event: DocumentEvent) -> None:
         name = event.channel, event.key
@@ -285,11 +278,13 @@ class Replica:
         if documents is None:
             return
         version = documents.version(name[1])
-        if self._is_one_log:
-            for entry in self._pending(name):
-                if entry.at is not None and entry.at <= version:
-                    entry.shown = False
-                    self._keep(entry)
+        for entry in self._pending(name) if self._is_one_log(documents) else []:
+            if entry.at is not None and entry.at <= version:
+                entry.shown = False
+                self._keep(entry)
+            elif entry.at is not None and documents.synced and documents.is_gone(name[1]):
+                # A snapshot without it may have come after that version: no event says so.
+                documents.want(name[1])
         self._effects.writes += [DropEntry(entry.id) for entry in self.queue.remove_done()]
         self._composed.pop(name, None)
         self._effects.changed.add(name)
@@ -306,13 +301,6 @@ class Replica:
             self._errors.pop(entry.document, None)
         self._keep(entry)
         self._effects.outcomes.append((entry.id, outcome))
-        documents = self.channels.get(entry.edit.channel)
-        if documents is not None and entry.shown and entry.at is not None:
-            document = documents.get(entry.edit.key)
-            gone = document is None or document.value is None
-            if gone and documents.synced and documents.version(entry.edit.key) < entry.at:
-                # A snapshot without it may have come after that version, and no event follows.
-                documents.want(entry.edit.key)
         self._shown(entry.document)
 
     def _refused(self, entry: Entry, outcome: EditOutcome) -> None:
