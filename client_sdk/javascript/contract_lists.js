@@ -80,11 +80,27 @@ export const PROBLEMS = Object.freeze([
   "impossible-transition",
   "conflict",
   "too-many-open",
+  "sold-out",
+  "not-taking-orders",
+  "edit-conflict",
+  "edit-gap",
+  "edit-mismatch",
+  "client-taken",
+  "depends",
+  "base-ahead",
+  "too-late",
+  "too-many-documents",
   "stale-version",
   "too-large",
   "unsupported-media-type",
   "misdirected",
   "invalid",
+  "unknown-document",
+  "forbidden-operation",
+  "patch-failed",
+  "call-refused",
+  "edit-outdated",
+  "schema-ahead",
   "idempotency-mismatch",
   "too-many-requests",
   "internal",
@@ -92,6 +108,10 @@ export const PROBLEMS = Object.freeze([
   "degraded",
   "unavailable",
 ]);
+
+/** The kinds of channels: the ids in a name, and what its events are about: contract/channel.py. */
+export const KINDS = Object.freeze({
+<generator object _kinds at 0x7fcfefd09cf0>});
 
 /** The most channels of one cursor: contract/cursor.py. */
 export const MAX_CHANNELS = 500;
