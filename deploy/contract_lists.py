@@ -110,9 +110,8 @@ def render() -> str:
     for name, comment, items in _LISTS:
         lines = "".join(f"  {json.dumps(item)},\n" for item in items)
         parts.append(f"/** {comment} */\nexport const {name} = Object.freeze([\n{lines}]);\n")
-    parts.append(
-        f"/** {_KINDS_COMMENT} */\nexport const KINDS = Object.freeze({{\n{_kinds()}}});\n"
-    )
+    kinds = "".join(_kinds())
+    parts.append(f"/** {_KINDS_COMMENT} */\nexport const KINDS = Object.freeze({{\n{kinds}}});\n")
     parts += [
         f"/** {comment} */\nexport const {name} = {_number(value)};\n"
         for name, comment, value in _LIMITS

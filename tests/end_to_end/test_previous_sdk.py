@@ -360,7 +360,7 @@ async def test_documents_that_change_all_the_time_do_not_disturb_it(
             assert phone.events[-2:] == [13, 14]
 
 
-async def test_documents_that_change_all_the_time_do_not_disturb_the_javascript_of_then(
+async def test_the_javascript_of_then_is_not_disturbed_by_documents_either(
     site: Installation, store: str
 ) -> None:
     async with (
