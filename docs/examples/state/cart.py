@@ -16,7 +16,7 @@ me = sys.argv[1]
 def draw(cart):
     """Print the cart as this phone shows it."""
     lines = (cart.value or {"lines": {}})["lines"].values()
-    ordered = sorted(f"{one['quantity']} {one['name']} ({one['by']})" for one in lines)
+    ordered = sorted(f"{one['quantity']} {one['name']} ({one.get('by', 'owner')})" for one in lines)
     total = sum(one["quantity"] * one["unit_price"] for one in lines)
     waiting = f" [{cart.pending} on the way]" if cart.pending else ""
     print(f"{', '.join(ordered) or 'empty'} = {total}{waiting}", flush=True)
@@ -39,7 +39,7 @@ with BlockingYabamClient(url, token, [TABLE]) as client:
             mine = {
                 key: None  # null takes away
                 for key, one in lines.items()
-                if one["name"] == typed[1:].strip() and one["by"] == me
+                if one["name"] == typed[1:].strip() and one.get("by") == me
             }
             cart.merge({"lines": mine})
         else:
