@@ -49,6 +49,18 @@ export const PROBLEMS = Object.freeze([
   "too-many-requests", "internal", "overloaded", "degraded", "unavailable",
 ]);
 
+/** The kinds of channels: the ids in a name, and what its events are about: contract/channel.py. */
+export const KINDS = Object.freeze({
+  store: Object.freeze({ ids: ["store"], carries: "orders" }),
+  table: Object.freeze({ ids: ["store", "table"], carries: "orders" }),
+  public: Object.freeze({ ids: ["store"], carries: "documents" }),
+  team: Object.freeze({ ids: ["store"], carries: "documents" }),
+  party: Object.freeze({ ids: ["store", "table"], carries: "documents" }),
+  device: Object.freeze({ ids: ["store", "device"], carries: "documents" }),
+  brand: Object.freeze({ ids: ["brand"], carries: "documents" }),
+  global: Object.freeze({ ids: [], carries: "documents" }),
+});
+
 /** The most channels of one cursor: contract/cursor.py. */
 export const MAX_CHANNELS = 500;
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.edit import EditBatch
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
 from core_api.edits.hearing import hear_of
+from core_api.edits.metrics import EditMetrics
 from core_api.edits.needs import answers_needed, histories_needed, work_of
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import plan_edits
@@ -60,6 +62,7 @@ class EditService:
         committed: called after each commit with the channels that got an event.
         obeyed_by_orders: whether orders of a channel's store obey the document of this key.
         lanes: how many connections may be busy with what meets a lock.
+        metrics: what is counted; None: nobody reads it.
     """
 
     def __init__(
@@ -70,10 +73,12 @@ class EditService:
         committed: Callable[[Sequence[str]], None],
         obeyed_by_orders: Callable[[Channel, str], bool],
         lanes: int = 1,
+        metrics: EditMetrics | None = None,
     ) -> None:
         self._pool = pool
         self._rules = Rules(definitions, partitions, obeyed_by_orders)
         self._committed = committed
+        self._metrics = EditMetrics(CollectorRegistry()) if metrics is None else metrics
         self._writes: Lanes[EditRequest, Answer] = Lanes(
             self._settle_each, self._held, lanes, lambda request: request.weight
         )
@@ -98,9 +103,13 @@ class EditService:
             ConflictError: others kept writing first.
             UnavailableError: the database does not answer; what is settled is not known.
         """
-        answer = await self._writes.ask(EditRequest(caller, batch, size))
+        with self._metrics.seconds.time():
+            answer = await self._writes.ask(EditRequest(caller, batch, size))
         if isinstance(answer, Exception):
+            if isinstance(answer, ConflictError):
+                self._metrics.overtaken.inc()
             raise answer
+        self._metrics.answered(answer.outcomes)
         return answer
 
     async def hear_of(self, client: str, subject: str) -> KnownClient | None:
@@ -145,6 +154,7 @@ class EditService:
             answers.update({waiting[n]: plan.answers[n] for n in done})
             self._tell(plan, stale)
             waiting = [waiting[n] for n in range(len(waiting)) if n not in set(done)]
+            self._metrics.races.inc(len(waiting))
             if not waiting:
                 return [answers[place] for place in range(len(requests))]
         overtaken = ConflictError("others kept editing the same documents first: try again")

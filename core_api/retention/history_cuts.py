@@ -1,4 +1,4 @@
-"""How much of a document's history may be forgotten, so that every version kept has its value. Pure.
+"""How much of a document's history may go, so that every version that stays has its value. Pure.
 
 What remains begins with a version whose value can be had by itself: one that is kept whole, or an
 end. So some versions that are older than they need be are kept, up to the next such version; and

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from client_sdk.contract.digest import canonical
+from client_sdk.contract.state.patch import diff
+from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.definitions import Definitions
 from core_api.edits.state import Place
 from core_api.errors import UnavailableError
@@ -28,6 +31,9 @@ _VERSIONS: Final = 100
 """Versions of a document that are looked at, and forgotten, at once: more than lie between two that
 are kept whole."""
 
+_END: Final = canonical(diff({}, MISSING)).decode()
+"""The diff of every end."""
+
 _WALK: Final = """
 SELECT channel, key FROM documents WHERE (channel, key) > ($1, $2) ORDER BY channel, key LIMIT $3
 """
@@ -44,7 +50,7 @@ FROM unnest($1::text[], $2::text[], $3::float8[])
      ) AS first ON first.at < now() - make_interval(secs => q.kept_s)
      JOIN LATERAL (
          SELECT version, at,
-                value IS NOT NULL OR entry::jsonb ->> 'operation' = 'delete' AS stands_alone
+                value IS NOT NULL OR diff = $5 AS stands_alone
          FROM document_history
          WHERE channel = q.channel AND key = q.key AND took_effect
          ORDER BY version LIMIT $4
@@ -117,7 +123,7 @@ async def _forget(
     with mapped_errors():
         found: dict[int, list[KeptVersion]] = {}
         for place, version, is_old, alone in await pool.fetch(
-            _OLDEST, channels, keys, ages, versions
+            _OLDEST, channels, keys, ages, versions, _END
         ):
             found.setdefault(place - 1, []).append(KeptVersion(version, is_old, alone))
         cuts: dict[int, Cut] = {place: cut(kept) for place, kept in found.items()}

@@ -61,7 +61,8 @@ DELETE FROM idempotency_keys WHERE (subject, key) IN (
 _TRIM_EMPTY: Final = """
 DELETE FROM documents WHERE (channel, key) IN (
     SELECT channel, key FROM documents
-    WHERE version = 0 AND updated_at < now() - make_interval(secs => $1) ORDER BY updated_at LIMIT $2
+    WHERE version = 0 AND updated_at < now() - make_interval(secs => $1)
+    ORDER BY updated_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 )
 """

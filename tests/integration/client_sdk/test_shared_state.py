@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +28,7 @@ from client_sdk.contract.digest import canonical
 from tests.integration.core_service import CoreService, bearer, new_store, token
 
 FAST: Final = Settings(backoff_first=0.02, backoff_most=0.1)
+_GUIDE: Final = Path(__file__).parents[3] / "docs" / "sdk.md"
 _KILLED: Final = """
 import asyncio, sys
 from client_sdk import SqliteState, YabamClient
@@ -206,3 +210,19 @@ def test_a_program_without_asyncio_edits_documents(core_process: CoreService) ->
         assert edit.settled().outcome == "applied"
         assert cart.value == {"lines": {"a": line(1)}}
         assert client.state.export()[channel]["cart"] == {"lines": {"a": line(1)}}
+
+
+def test_the_guides_program_does_what_it_says(core_process: CoreService, tmp_path: Path) -> None:
+    section = _GUIDE.read_text().partition("## Share documents\n")[2]
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    environment = os.environ | {
+        "YABAM_CORE_URL": core_process.stack.core_url,
+        "YABAM_TOKEN": token("owner", "1"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", found[1]],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "applied"

@@ -17,6 +17,7 @@ from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Opera
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
+from core_api.edits import planning
 from core_api.edits import service as edit_service
 from core_api.edits.requests import EditRequest
 from core_api.edits.service import EditService
@@ -277,7 +278,7 @@ async def test_a_large_request_is_settled_beside_the_event_loop(
     writing: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[bool] = []
-    plan = edit_service.plan_edits
+    plan = planning.plan_edits
 
     def watched(*args: object) -> object:
         threads.append(threading.current_thread() is threading.main_thread())
