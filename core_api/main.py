@@ -27,10 +27,8 @@ from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
 from core_api.documents.definitions import GROUP
 from core_api.documents.definitions import load as load_definitions
-from core_api.edits.ending import Ending
 from core_api.edits.metrics import EditMetrics
 from core_api.edits.plan import Rules
-from core_api.edits.schema_migration import Migrated, connected, migrate_values
 from core_api.edits.service import EditService
 from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
@@ -57,6 +55,8 @@ from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
 from core_api.sync.reading import read_moved
 from core_api.sync.service import FetchSync
+from core_api.system_edits.ending import Ending
+from core_api.system_edits.schema_migration import Migrated, connected, migrate_values
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
 

@@ -34,6 +34,7 @@ from core_api.errors import BadRequestError, InvalidError, NotFoundError
 from core_api.orders.history import OrderHistory
 from core_api.postgres.pool import Pool
 from core_api.problems import read_request_body
+from core_api.system_edits.sessions import hear_of
 from server_common.limits import HISTORY_ENTRIES
 
 _NO_STORE: Final = {"cache-control": "no-store"}
@@ -89,7 +90,7 @@ class StateApi:
     Args:
         edits: settles edits.
         history: tells what became of orders.
-        pool: the database, for reading.
+        pool: the database, for reading and for sessions that go on.
         gate: lets callers in.
     """
 
@@ -122,7 +123,9 @@ class StateApi:
         client = _parameter(request, "client")
         subject = f"{caller.role}:{caller.subject}"
         with self._gate.admit():
-            known = await self._gate.within_deadline(self._edits.hear_of(client, subject))
+            known = await self._gate.within_deadline(
+                hear_of(self._pool, self._edits.definitions, client, subject)
+            )
         settled = 0 if known is None or known.subject != subject else known.settled
         return _json(ClientState(client, settled))
 

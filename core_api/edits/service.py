@@ -18,7 +18,6 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.edit import EditBatch
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
-from core_api.edits.hearing import hear_of
 from core_api.edits.metrics import EditMetrics
 from core_api.edits.needs import answers_needed, histories_needed, work_of
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
@@ -30,7 +29,7 @@ from core_api.edits.reading import (
     read_state,
 )
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import KnownClient, Place
+from core_api.edits.state import Place
 from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write_plan
 from core_api.errors import ConflictError, CoreError, UnavailableError
 from core_api.postgres.lanes import Lanes
@@ -111,16 +110,6 @@ class EditService:
             raise answer
         self._metrics.answered(answer.outcomes)
         return answer
-
-    async def hear_of(self, client: str, subject: str) -> KnownClient | None:
-        """How far a client's edits are settled; None: it is not known.
-
-        If it is this subject's, the documents of its session go on.
-
-        Raises:
-            UnavailableError: the database does not answer.
-        """
-        return await hear_of(self._pool, self._rules.definitions, client, subject)
 
     @property
     def rules(self) -> Rules:

@@ -14,11 +14,12 @@ from client_sdk.contract.state.edit import Edit, EditBatch
 from client_sdk.contract.state.operations import Operation, Set
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definition, Definitions
-from core_api.edits.ending import Ending
 from core_api.edits.history import Position, read_document, read_entries, read_version
 from core_api.edits.service import EditService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.retention.statements import trim_empty
+from core_api.system_edits.ending import Ending
+from core_api.system_edits.sessions import hear_of
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))
 SUBJECT = "owner:owner-12"
@@ -230,7 +231,7 @@ async def test_a_session_goes_on_when_its_client_edits_and_when_it_asks(writing:
     edits = service(writing)
     await edit(edits, "cursor.c1", Set({"a": 1}))
     await due(writing)
-    known = await edits.hear_of("c1", SUBJECT)
+    known = await hear_of(writing, DEFINITIONS, "c1", SUBJECT)
     assert known is not None
     assert known.settled == 1
     assert await Seen(writing).ending.round() == 0
@@ -245,8 +246,8 @@ async def test_nobody_else_keeps_a_session_alive(writing: Pool) -> None:
     edits = service(writing)
     await edit(edits, "cursor.c1", Set({"a": 1}))
     await due(writing)
-    await edits.hear_of("c1", "owner:somebody-else")
-    await edits.hear_of("c2", SUBJECT)
+    await hear_of(writing, DEFINITIONS, "c1", "owner:somebody-else")
+    await hear_of(writing, DEFINITIONS, "c2", SUBJECT)
     assert await Seen(writing).ending.round() == 1
 
 
@@ -255,7 +256,7 @@ async def test_hearing_often_writes_seldom(writing: Pool) -> None:
     await edit(edits, "cursor.c1", Set({"a": 1}))
     rows = "SELECT d.xmin::text, c.xmin::text FROM documents d, edit_clients c"
     before = tuple(await writing.fetchrow(rows) or ())
-    await edits.hear_of("c1", SUBJECT)
+    await hear_of(writing, DEFINITIONS, "c1", SUBJECT)
     assert tuple(await writing.fetchrow(rows) or ()) == before
 
 

@@ -19,6 +19,7 @@ from core_api.errors import EditGapError
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.retention.history_trim import trim_history
 from core_api.retention.statements import clients_kept_s, trim_clients
+from core_api.system_edits.sessions import hear_of
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))
 ALL = Definitions(DEFINITIONS)
@@ -195,5 +196,5 @@ async def test_a_client_that_asks_is_not_forgotten(writing: Pool) -> None:
     edits = service(writing)
     await Till(edits).make("waiting-time", 1)
     await writing.execute("UPDATE edit_clients SET seen_at = now() - interval '91 days'")
-    await edits.hear_of("c1", "owner:owner-12")
+    await hear_of(writing, ALL, "c1", "owner:owner-12")
     assert await trim_clients(writing, KEPT_S, 20) == 0

@@ -14,9 +14,9 @@ from core_api.access.callers import Caller
 from core_api.documents.definitions import Definition, Definitions
 from core_api.edits.history import Position, read_document, read_entries
 from core_api.edits.plan import Rules
-from core_api.edits.schema_migration import Migrated, connected, migrate_values
 from core_api.edits.service import EditService
 from core_api.postgres.pool import Pool
+from core_api.system_edits.schema_migration import Migrated, connected, migrate_values
 
 OWNER = Caller("owner-12", "owner", frozenset({"*"}))
 

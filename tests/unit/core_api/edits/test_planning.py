@@ -182,15 +182,19 @@ def test_after_an_atomic_batch_was_undone_the_next_sees_the_document_as_it_was()
     assert plan.rows.documents[0][7] == '{"k":11}'
 
 
-def test_what_an_undone_batch_did_is_no_history_for_those_who_come_after() -> None:
-    """A version of it would count as a change that others made since the base."""
+def test_what_an_undone_batch_did_is_no_version_for_those_who_come_after() -> None:
+    """Of version 5 there was one that was undone; who edits on 5 has seen the other."""
     known = Database(heads={(CHANNEL, "a"): Head(4, {"k": 1, "l": 1}, 1, NOW)})
     undone = request("x", edit(1, do=Merge({"k": 2}), base=4), edit(2, "unknown"), atomic=True)
-    between = request("y", edit(1, do=Merge({"l": 2}), base=4))
-    plan = known.plan(undone, between, request("z", edit(1, do=Merge({"k": 3}), base=4)))
-    assert [outcomes(answer) for answer in plan.answers[1:]] == [["applied"], ["settled"]]
-    assert plan.rows.documents[0][7] == '{"k":3,"l":2}'
-    assert [row[3] for row in plan.rows.history] == [5, 6]
+    fifth = request("y", edit(1, do=Merge({"l": 2}), base=4))
+    sixth = request("z", edit(1, do=Merge({"l": 3}), base=5))
+    last = request("w", edit(1, do=Set({"k": 1, "l": 2, "m": 1}), base=5))
+    plan = known.plan(undone, fifth, sixth, last)
+    assert [outcomes(answer) for answer in plan.answers[1:]] == [
+        ["applied"], ["applied"], ["settled"],
+    ]  # fmt: skip
+    assert plan.rows.documents[0][7] == '{"k":1,"l":3,"m":1}'
+    assert [row[3] for row in plan.rows.history] == [5, 6, 7]
 
 
 def test_an_undone_batch_gives_its_room_back() -> None:

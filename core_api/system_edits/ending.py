@@ -10,13 +10,13 @@ import structlog
 
 from core_api.documents.versions import ended
 from core_api.edits.lifetimes import still_ends
-from core_api.edits.locked_rows import LockedRow, lock_due
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
-from core_api.edits.system_edits import SystemEdit, system_rows
 from core_api.edits.writing import write_plan
 from core_api.errors import LockedError, UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.system_edits.changes import SystemEdit, system_rows
+from core_api.system_edits.locked_rows import LockedRow, lock_due
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -18,11 +18,11 @@ from core_api.documents.definitions import Definitions
 from core_api.documents.refusals import RefusedEditError
 from core_api.documents.versions import migrated
 from core_api.edits.lifetimes import ends_at
-from core_api.edits.locked_rows import LockedRow, lock_outdated
 from core_api.edits.plan import Rules
-from core_api.edits.system_edits import SystemEdit, system_rows
 from core_api.edits.writing import write_plan
 from core_api.postgres.pool import PLANNER, mapped_errors
+from core_api.system_edits.changes import SystemEdit, system_rows
+from core_api.system_edits.locked_rows import LockedRow, lock_outdated
 
 if TYPE_CHECKING:
     from core_api.edits.reading import Connection
