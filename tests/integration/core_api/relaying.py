@@ -139,7 +139,7 @@ class Topic:
     watermarks: dict[int, list[tuple[int, float, float]]] = field(default_factory=dict)
     """Offset, watermark and time of arrival, by partition."""
     records: list[OrderRecord] = field(default_factory=list)
-    keys: Counter[tuple[bytes, int]] = field(default_factory=Counter)
+    keys: Counter[tuple[bytes | None, int]] = field(default_factory=Counter)
     ids: dict[int, list[str]] = field(default_factory=dict)
     """What each partition has brought, in its order."""
     left_out: set[str] = field(default_factory=set)
