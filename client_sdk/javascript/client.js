@@ -38,7 +38,10 @@ export class Client {
    * @throws ContractError a channel's name is malformed, or there are too many
    */
   constructor({ channels, transport, saved = null, settings = {}, changed, clock, uniform }) {
-    channels.forEach(parseChannel);
+    for (const channel of channels) {
+      if (parseChannel(channel).carries === "orders") continue;
+      throw new ContractError(`${channel} carries documents: this client follows orders`);
+    }
     if (channels.length > MOST_CHANNELS) throw new ContractError("these are too many channels");
     const usable = usableState(saved, channels);
     const positions = usable?.positions ?? Object.fromEntries(channels.map((c) => [c, null]));

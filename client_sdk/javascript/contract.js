@@ -5,6 +5,7 @@
 
 import {
   CLOSED_STATUSES,
+  KINDS,
   MAX_CHANNELS,
   MAX_NEXT_CHARS,
   MAX_TICKET_CHARS,
@@ -12,8 +13,11 @@ import {
 } from "./contract_lists.js";
 
 const ID = "[A-Za-z0-9_.\\-]{1,64}";
-const CHANNEL = new RegExp(`^(?:(store):(${ID})|(table):(${ID})/(${ID}))$`);
-const EVENT_ID = new RegExp(`^((?:store:${ID}|table:${ID}/${ID}))@([0-9]{1,19})$`);
+const NAMES = Object.entries(KINDS).map(([kind, { ids }]) =>
+  ids.length ? `${kind}:${ids.map(() => ID).join("/")}` : kind,
+);
+const CHANNEL = new RegExp(`^(?:${NAMES.join("|")})$`);
+const EVENT_ID = new RegExp(`^(${NAMES.join("|")})@([0-9]{1,19})$`);
 
 const EPOCH = new RegExp(`^${ID}$`);
 const DIGEST = /^[0-9a-f]{16}$/;
@@ -21,13 +25,17 @@ const DIGEST = /^[0-9a-f]{16}$/;
 /** What breaks the contract. */
 export class ContractError extends Error {}
 
-/** Reads a channel name as {kind, store, table}. */
+/**
+ * Reads a channel name as {kind, root, part, store, table, carries}: its first and its second id,
+ * the store and the table that it belongs to, and what its events are about (orders, documents).
+ */
 export function parseChannel(text) {
-  const found = CHANNEL.exec(text);
-  if (!found) throw new ContractError(`${JSON.stringify(text)} is not a channel`);
-  return found[1]
-    ? { kind: "store", store: found[2], table: null }
-    : { kind: "table", store: found[4], table: found[5] };
+  if (!CHANNEL.test(text)) throw new ContractError(`${JSON.stringify(text)} is not a channel`);
+  const [kind, names = ""] = text.split(":");
+  const [root, part = null] = names.split("/");
+  const { ids, carries } = KINDS[kind];
+  const store = ids[0] === "store" ? root : null;
+  return { kind, root, part, store, table: ids[1] === "table" ? part : null, carries };
 }
 
 /** Reads an event id `{channel}@{seq}` as [channel, seq]. */

@@ -113,16 +113,16 @@ class StateApi:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
         with self._gate.admit():
-            answer = await self._gate.within_deadline(self._edits.apply(caller, batch))
+            answer = await self._gate.within_deadline(self._edits.apply(caller, batch, len(body)))
         return _json(Settled(answer.settled, list(answer.outcomes)))
 
     async def client(self, request: Request) -> Response:
-        """GET /v1/edits: how far a client's edits are settled."""
+        """GET /v1/edits: how far a client's edits are settled; its sessions go on."""
         caller = self._gate.caller_of(request)
         client = _parameter(request, "client")
-        with self._gate.admit():
-            known = await self._gate.within_deadline(self._edits.client(client))
         subject = f"{caller.role}:{caller.subject}"
+        with self._gate.admit():
+            known = await self._gate.within_deadline(self._edits.hear_of(client, subject))
         settled = 0 if known is None or known.subject != subject else known.settled
         return _json(ClientState(client, settled))
 

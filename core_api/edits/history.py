@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.text import ID_PATTERN, shown
+from core_api.documents.history import is_end
 from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry
 from core_api.errors import BadRequestError
 from core_api.postgres.pool import Pool, mapped_errors
@@ -53,7 +54,7 @@ FROM (
 ) AS entries
 ORDER BY place
 """
-_AFTER: Final = re.compile(rf"([0-9]{{1,9}})(?:~([01])~({ID_PATTERN})~([0-9]{{1,15}}))?")
+_AFTER: Final = re.compile(rf"([0-9]{{1,9}})(?:~([01])~((?:{ID_PATTERN})?)~([0-9]{{1,15}}))?")
 
 
 class HistoryEvent(HistoryEntry, frozen=True, omit_defaults=True):
@@ -100,12 +101,12 @@ async def read_version(pool: Pool, channel: str, key: str, version: int) -> byte
     if not rows or rows[-1][0] != version or len(rows) > 2 * KEYFRAME_EVERY:
         return None
     value: Any = MISSING
-    for _, diff, whole, _, _ in rows:
-        value = (
-            msgspec.json.decode(whole)
-            if whole is not None
-            else apply_patch(value, msgspec.json.decode(diff))
-        )
+    for _, diff_text, whole, _, _ in rows:
+        diff = msgspec.json.decode(diff_text)
+        if whole is not None:
+            value = msgspec.json.decode(whole)
+        else:
+            value = MISSING if is_end(diff) else apply_patch(value, diff)
     entry = _entry_decoder.decode(rows[-1][4])
     return msgspec.json.encode(
         {
@@ -126,7 +127,7 @@ class Position(NamedTuple):
     version: int
     is_aside: bool = True
     client: str = "~"
-    """Without one: behind all entries of the version. No client's id comes after `~`."""
+    """Empty: Core itself. `~`: behind all entries of the version, as no client's id comes after."""
     n: int = 0
 
 

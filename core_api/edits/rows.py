@@ -54,6 +54,7 @@ class Author:
 
     subject: str
     client: str
+    """Empty: Core itself."""
 
 
 class _Facts(Struct, frozen=True):
@@ -87,8 +88,9 @@ class HistoryEntry(Struct, frozen=True, omit_defaults=True):
     at: datetime
     """When it was settled, by the database's clock."""
     by: str
-    client: str
-    n: int
+    client: str = ""
+    """Whose edit it was; left out, with `n`: Core itself ended or migrated the document."""
+    n: int = 0
     version: int | None = None
     """The version that it made; None: it was put aside."""
     operation: str | None = None
@@ -142,8 +144,9 @@ def event_row(
     diff = one_line(canonical(version.diff))
     event = _Event(
         CHANGED, now, edit.key, version.version, version.operation, version.schema_version,
-        author.subject, base_version(edit), EditName(author.client, edit.n), settlement.strategy,
-        edit.metadata,
+        author.subject, base_version(edit),
+        EditName(author.client, edit.n) if author.client else None,
+        settlement.strategy, edit.metadata,
         msgspec.Raw(diff) if len(diff) <= MAX_SHOWN_VALUE_BYTES else UNSET,
         _shown(content, version.value is None),
     )  # fmt: skip
