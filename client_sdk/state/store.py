@@ -229,11 +229,11 @@ def _opened(connection: sqlite3.Connection, subject: str) -> Stored:
         ],
         [decode_document(row[0]) for row in connection.execute("SELECT document FROM document")],
         [
-            _waiting_decoder.decode(row[0])
+            decode(_waiting_decoder, row[0])
             for row in connection.execute("SELECT waiting FROM waiting ORDER BY id")
         ],
         {
-            key: (version, None if value is None else _value_decoder.decode(value))
+            key: (version, None if value is None else decode(_value_decoder, value))
             for key, version, value in connection.execute("SELECT * FROM private")
         },
     )
