@@ -100,10 +100,13 @@ def test_a_command_that_two_parts_bring_is_one_command(
 
 
 def test_an_action_of_the_sdk_does_not_load_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = []
-    monkeypatch.setattr(
-        cli, "_load", lambda part: loaded.append(part.name) or cli_commands.register
-    )
+    loaded: list[str] = []
+
+    def load(part: EntryPoint) -> Callable[[Any], None]:
+        loaded.append(part.name)
+        return cli_commands.register
+
+    monkeypatch.setattr(cli, "_load", load)
     with pytest.raises(SystemExit):
         main(["state", "get", "--help"])
     assert loaded == ["client"]

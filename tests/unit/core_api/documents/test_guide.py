@@ -69,7 +69,8 @@ def bistro(monkeypatch: pytest.MonkeyPatch) -> Definitions:
     """The definitions of the example package, by its own entry point."""
     monkeypatch.syspath_prepend(PACKAGE)
     project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
-    points = [EntryPoint(*one, GROUP) for one in project["entry-points"][GROUP].items()]
+    declared = project["entry-points"][GROUP]
+    points = [EntryPoint(name, value, GROUP) for name, value in declared.items()]
     return load(points, [point.name for point in points])
 
 
