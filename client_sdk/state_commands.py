@@ -8,13 +8,14 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import msgspec
 
 from client_sdk.client.http_bodies import no_cookies
 from client_sdk.contract.digest import canonical
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.errors import ClientError
 from client_sdk.shared.edit_batch import EditHandle
@@ -26,6 +27,9 @@ from client_sdk.state.store import SqliteState
 Connect = Callable[[argparse.ArgumentParser], None]
 Run = Callable[[Awaitable[None]], int]
 TokenOf = Callable[[argparse.Namespace], str]
+
+_value: Final = msgspec.json.Decoder(dict[str, Any])
+_snapshot: Final = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
 
 
 def register_state(actions: Any, connect: Connect, run: Run, token_of: TokenOf) -> None:
@@ -157,9 +161,7 @@ async def _export(options: argparse.Namespace, token: str) -> None:
 
 async def _restore(options: argparse.Namespace, token: str) -> None:
     try:
-        snapshot = msgspec.json.decode(
-            options.path.read_bytes(), type=dict[str, dict[str, dict[str, Any]]]
-        )
+        snapshot = decode(_snapshot, options.path.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         raise ClientError(f"{options.path} is nothing that export wrote: {error}") from error
     async with YabamClient(options.core, token, list(snapshot)) as client:
@@ -229,7 +231,7 @@ def _line(document: SharedDocument) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
+        return decode(_value, text)
     except msgspec.DecodeError as error:
         raise ClientError(f"{text[:80]!r} is no JSON object: {error}") from error
 

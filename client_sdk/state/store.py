@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from client_sdk.contract.errors import ContractError
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.document import decode_document
 from client_sdk.contract.text import is_subject
 from client_sdk.errors import StateStoreError
@@ -53,6 +54,9 @@ class _Claims(msgspec.Struct, frozen=True):
     role: str = ""
 
 
+_claims_decoder: Final = msgspec.json.Decoder(_Claims)
+
+
 def subject_of(token: str) -> str:
     """Whom the token names, as Core tells subjects apart: role and name. Nothing is verified.
 
@@ -61,7 +65,7 @@ def subject_of(token: str) -> str:
     try:
         body = token.split(".")[1]
         claims = urlsafe_b64decode(body + "=" * (-len(body) % 4))
-        named = msgspec.json.decode(claims, type=_Claims)
+        named = decode(_claims_decoder, claims)
     except (IndexError, ValueError):
         named = _Claims("")
     return (

@@ -29,6 +29,7 @@ from core_api.access.reach import check_follow
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
 from core_api.edits.history import parse_position, read_document, read_entries, read_version
+from core_api.edits.reading import read_epoch
 from core_api.edits.service import EditService
 from core_api.errors import BadRequestError, InvalidError, NotFoundError
 from core_api.orders.history import OrderHistory
@@ -82,6 +83,8 @@ class ClientState(Struct, frozen=True):
     client: str
     settled: int
     """Its last settled number; 0: this log does not know the client."""
+    epoch: str
+    """The lifetime of the log that says so, or the one before it."""
 
 
 class StateApi:
@@ -123,11 +126,13 @@ class StateApi:
         client = _parameter(request, "client")
         subject = f"{caller.role}:{caller.subject}"
         with self._gate.admit():
+            # Read first: if a new one begins meanwhile, the client asks again.
+            epoch = await self._gate.within_deadline(read_epoch(self._pool))
             known = await self._gate.within_deadline(
                 hear_of(self._pool, self._edits.definitions, client, subject)
             )
         settled = 0 if known is None or known.subject != subject else known.settled
-        return _json(ClientState(client, settled))
+        return _json(ClientState(client, settled, epoch))
 
     async def document(self, request: Request) -> Response:
         """GET /v1/documents: a document as it stands, or as it was."""
@@ -156,7 +161,9 @@ class StateApi:
         limit = _number(request, "limit", HISTORY_ENTRIES) or HISTORY_ENTRIES
         with self._gate.admit():
             page = await self._gate.within_deadline(
-                read_entries(self._pool, channel, key, after, limit)
+                read_entries(
+                    self._pool, channel, key, after, limit, caller.role not in ("table", "device")
+                )
             )
         return _json(page)
 

@@ -113,7 +113,7 @@ class _Planner:
                 places[edit.n] = (admitted.edit.channel, admitted.edit.key)
         if request.batch.atomic:
             steps = self._all_or_none(steps, undo)
-        author = Author(request.caller.subject, request.client)
+        author = Author(request.caller.subject, request.client, request.caller.role)
         for step in steps:
             self._note(step, author, component)
         return [step.outcome for step in steps]

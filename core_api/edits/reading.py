@@ -138,6 +138,17 @@ async def _decoded(decode: Callable[[], T], size: int) -> T:
     return decode() if size <= _MOST_AT_A_STRETCH else await asyncio.to_thread(decode)
 
 
+async def read_epoch(connection: Connection) -> str:
+    """The lifetime of the log.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        ((epoch,),) = await connection.fetch("SELECT epoch FROM epoch")
+    return str(epoch)
+
+
 async def read_answers(
     connection: Connection, edits: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], KeptAnswer]:

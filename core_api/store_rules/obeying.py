@@ -39,7 +39,7 @@ async def obeying(
         ConflictError: the rules kept changing.
         UnavailableError: the database does not answer.
     """
-    rules = await known.of(store_id)
+    rules = known.of(store_id)
     for _ in range(MAX_ATTEMPTS):
         try:
             check(rules)

@@ -20,7 +20,7 @@ from core_api.documents.versions import Version
 from core_api.edits.plan import Rules
 from core_api.edits.rows import Author, Before, PlanRows, document_row, event_row, history_row
 
-SYSTEM: Final = Author("system", "")
+SYSTEM: Final = Author("system", "", "system")
 """Whom these changes are by; an event or an entry by a client of that name has the edit's name."""
 
 

@@ -94,7 +94,7 @@ async def test_an_edit_is_stored_logged_and_queued_in_one_transaction(writing: P
     )  # fmt: skip
     assert event.data == {"value": 20}
     assert event.edit is not None
-    assert (event.edit.client, event.edit.n, event.by) == ("c1", 1, "owner-12")
+    assert (event.edit.client, event.edit.n, event.by) == ("c1", 1, "owner")
     row = await writing.fetchrow("SELECT store_id, channels, seqs FROM outbox")
     assert row is not None
     assert tuple(row) == ("12", ["public:12"], [1])

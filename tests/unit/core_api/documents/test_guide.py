@@ -69,8 +69,8 @@ def bistro(monkeypatch: pytest.MonkeyPatch) -> Definitions:
     """The definitions of the example package, by its own entry point."""
     monkeypatch.syspath_prepend(PACKAGE)
     project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
-    declared = project["entry-points"][GROUP]
-    points = [EntryPoint(name, value, GROUP) for name, value in declared.items()]
+    entries = project["entry-points"][GROUP].items()
+    points = [EntryPoint(name=name, value=value, group=GROUP) for name, value in entries]
     return load(points, [point.name for point in points])
 
 
