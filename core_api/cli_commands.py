@@ -60,7 +60,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     ingest = subparsers.add_parser("ingest", help="take commands from Kafka")
     ingest.set_defaults(run=_ingest)
     _register_db(subparsers.add_parser("db", help="migrate the database, start a new epoch"))
-    _register_state(subparsers.add_parser("state", help="shared documents: migrate their values"))
+    _register_state(_state_actions(subparsers))
     _register_token(subparsers.add_parser("token", help="make an access token"))
 
 
@@ -93,8 +93,18 @@ def _register_db(parser: argparse.ArgumentParser) -> None:
     check.set_defaults(run=_restore_check)
 
 
-def _register_state(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
+def _state_actions(
+    subparsers: Subparsers[argparse.ArgumentParser],
+) -> Subparsers[argparse.ArgumentParser]:
+    """The actions of `yabam state`, most of which the SDK has brought before."""
+    known = subparsers.choices.get("state")
+    if known is not None:
+        return next(one for one in known._actions if isinstance(one, Subparsers))
+    parser = subparsers.add_parser("state", help="shared documents: migrate their values")
+    return parser.add_subparsers(required=True, metavar="ACTION")
+
+
+def _register_state(actions: Subparsers[argparse.ArgumentParser]) -> None:
     migrating = actions.add_parser(
         "migrate", help="write values of older schema versions as the newest has them"
     )
