@@ -127,7 +127,7 @@ class Sender:
         except Exception as error:
             self.pace.failed(f"there is no token: {error}")
             return
-        if subject_of(token) != self._subject:
+        if not self._is_own(token):
             self.pace.failed("the token is another subject's: these edits wait for their own")
             return
         while not self._journal.is_clean:
@@ -144,6 +144,9 @@ class Sender:
                 raise
             self._take(request, answer)
         self._pump()
+
+    def _is_own(self, token: str) -> bool:
+        return subject_of(token) == self._subject
 
     def _take_settled(self, client: str, answer: Settled | Again) -> None:
         if isinstance(answer, Again):

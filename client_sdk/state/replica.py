@@ -67,6 +67,8 @@ class Replica:
         self._errors: dict[DocumentName, EditError] = {}
         self._composed: dict[DocumentName, Composed] = {}
         self._effects = Effects()
+        self._log = queue.epoch
+        """The log that the documents are of; the queue may know of a newer one before."""
 
     def drain(self) -> Effects:
         """What is to be done; it is told once."""
@@ -97,7 +99,7 @@ class Replica:
         documents = self.channels.get(change.channel)
         if documents is None:
             return
-        before = self.queue.epoch
+        before, self._log = self.queue.epoch, epoch
         self.queue.follow(epoch)
         if self.queue.epoch != before:
             self._keep_counters()
@@ -215,9 +217,12 @@ class Replica:
         """The client id is another subject's."""
         self._renamed(self.queue.taken(request))
 
-    def told(self, client: str, settled: int, epoch: str) -> None:
-        """Core has settled so much of the client's edits in this log."""
-        self._renamed(self.queue.told(client, settled, epoch))
+    def told(self, client: str, settled: int, epoch: str | None) -> None:
+        """Core has settled so much of the client's edits in this log; None: in the one followed."""
+        log = epoch or self._log or self.queue.epoch
+        if log is None:
+            return
+        self._renamed(self.queue.told(client, settled, log))
         self._keep_counters()
         for entry in self.queue.entries:
             self._keep(entry)
@@ -225,6 +230,11 @@ class Replica:
             self._shown(name)
 
     # ── the rest ─────────────────────────────────────────────────────────────
+
+    @property
+    def _is_one_log(self) -> bool:
+        """Whether versions here and numbers there are of the same log."""
+        return not self.queue.asking and self._log == self.queue.epoch
 
     def _documents(self, name: DocumentName) -> Documents:
         documents = self.channels.get(name[0])
@@ -260,7 +270,7 @@ class Replica:
         calls = self._calls.get(wish.key, {})
         values[name] = perform(wish.do, value, calls)
         document = documents.get(wish.key)
-        known = documents.synced or document is not None
+        known = self._is_one_log and (documents.synced or document is not None)
         base = wish.base
         basis = Basis(
             base
@@ -278,7 +288,11 @@ class Replica:
 
     def _reset(self, documents: Documents, reset: DocumentReset) -> None:
         brought = {document.key for document in reset.documents}
-        for key in documents.replace(reset):
+        self._effects.changed.add((reset.channel, ""))
+        pending = {
+            entry.edit.key for entry in self.queue.entries if entry.edit.channel == reset.channel
+        }
+        for key in documents.replace(reset) | pending:
             name = reset.channel, key
             self._remember(name)
             if key not in brought and any(one.at is not None for one in self._pending(name)):
@@ -310,7 +324,7 @@ class Replica:
         if documents is None:
             return
         version = documents.version(name[1])
-        if not self.queue.asking:
+        if self._is_one_log:
             for entry in self._pending(name):
                 if entry.at is not None and entry.at <= version:
                     entry.shown = False

@@ -50,20 +50,25 @@ _value_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 class _Claims(msgspec.Struct, frozen=True):
     sub: str
+    role: str = ""
 
 
 def subject_of(token: str) -> str:
-    """Whom the token names; nothing is verified, as Core does that.
+    """Whom the token names, as Core tells subjects apart: role and name. Nothing is verified.
 
     A token that does not say it stands for itself: another one is another subject.
     """
     try:
         body = token.split(".")[1]
         claims = urlsafe_b64decode(body + "=" * (-len(body) % 4))
-        subject = msgspec.json.decode(claims, type=_Claims).sub
+        named = msgspec.json.decode(claims, type=_Claims)
     except (IndexError, ValueError):
-        subject = ""
-    return subject if is_subject(subject) else f"token-{sha256(token.encode()).hexdigest()}"
+        named = _Claims("")
+    return (
+        f"{named.role}:{named.sub}"
+        if is_subject(named.sub)
+        else f"token-{sha256(token.encode()).hexdigest()}"
+    )
 
 
 class StateStore(Protocol):
