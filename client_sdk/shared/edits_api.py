@@ -19,7 +19,7 @@ from client_sdk.contract.sync import Epoch
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.machine.http_failures import retry_after, shortened
 from client_sdk.state.entries import DocumentName
-from client_sdk.state.queue import Request
+from client_sdk.state.requests import Request
 
 MAX_ANSWER_BYTES: Final = 32 << 20
 """The longest answer that is read: a hundred outcomes, each with a large value, fit."""

@@ -12,8 +12,8 @@ from client_sdk.machine.backoff import Backoff
 from client_sdk.settings import Settings
 from client_sdk.shared.edits_api import Again, Answered, EditsApi, NotTaken, Settled
 from client_sdk.shared.journal import Journal
-from client_sdk.state.queue import Request
 from client_sdk.state.replica import Replica
+from client_sdk.state.requests import Request
 from client_sdk.state.store import subject_of
 
 

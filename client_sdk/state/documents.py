@@ -24,9 +24,11 @@ class Documents:
 
     Args:
         kept: what was known when the program ended; it is shown until Core has answered.
+        epoch: the log that this is of.
     """
 
-    def __init__(self, kept: Iterable[Document] = ()) -> None:
+    def __init__(self, kept: Iterable[Document] = (), epoch: str | None = None) -> None:
+        self.epoch = epoch
         self._shown = {document.key: document for document in kept}
         self._hashes: dict[str, int] = {}
         self._check: str | None = None
@@ -43,6 +45,11 @@ class Documents:
         """The version that is shown; 0: none."""
         document = self._shown.get(key)
         return 0 if document is None else document.version
+
+    def is_gone(self, key: str) -> bool:
+        """Whether there is no such document, as far as is known."""
+        document = self._shown.get(key)
+        return document is None or document.value is None
 
     @property
     def all(self) -> list[Document]:
@@ -73,13 +80,13 @@ class Documents:
         self._show(document)
         return True
 
-    def replace(self, reset: DocumentReset) -> set[str]:
+    def replace(self, reset: DocumentReset, epoch: str) -> set[str]:
         """The channel's documents are these and no others; the keys of all that there were or are.
 
-        Of a document that is gone the version stays, as it never restarts.
+        Of a document that is gone the version stays, as it never restarts within a log.
         """
-        another_log = reset.reason == "epoch"
-        before = {} if another_log else self._shown
+        before = self._shown if self.epoch == epoch else {}
+        self.epoch = epoch
         keys = {*self._shown, *(document.key for document in reset.documents)}
         self._shown, self._hashes, self._check = {}, {}, None
         self.wanted, self.synced = {}, True

@@ -20,6 +20,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "buffered": "the start over transports that cannot replay",
         "replay": "recorded orders, sent again as a producer would",
         "cli": "the command `yabam`, which finds its subcommands in the installed packages",
+        "state_commands": "the subcommands of documents and histories",
         "cli_commands": "the SDK's subcommands",
     },
     "server_common": {
