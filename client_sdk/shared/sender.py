@@ -237,7 +237,11 @@ class Loader:
         except Exception as error:
             self.pace.failed(f"there is no token: {error}")
             return
+        documents = self._replica.channels[name[0]]
+        log = documents.epoch
         answer = await self._api.document(name, version, token)
+        if documents.epoch != log:
+            return  # it may be the other log's
         if isinstance(answer, Again):
             self._refused = answer.unauthorized
             self.pace.failed(answer.detail, answer.retry_after)

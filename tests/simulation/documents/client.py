@@ -23,6 +23,7 @@ from client_sdk.machine.messages import (
     CheckDocuments,
     Command,
     DeliverDocument,
+    Diverged,
     Start,
 )
 from client_sdk.settings import Settings
@@ -122,7 +123,8 @@ class DocumentClient(Shell):
         if isinstance(command, DeliverDocument):
             self.replica.take(command.change, command.epoch)
         elif isinstance(command, CheckDocuments):
-            self._compare(self.replica.agrees(command.channel, command.content_digest))
+            agrees = self.replica.agrees(command.channel, command.content_digest)
+            self._compare(command.channel, agrees)
         self.pump()
 
     def die(self) -> None:
@@ -250,17 +252,20 @@ class DocumentClient(Shell):
         """Core's log has gone back: what was shown may go with it."""
         self.watched.clear()
 
-    def _compare(self, agrees: bool | None) -> None:
-        if agrees is False and not self._garbled:
+    def _compare(self, channel: str, agrees: bool | None) -> None:
+        if agrees is not False:
+            return
+        if self.machine.epoch == self.world.core.epoch and not self._garbled:
             self.world.fail(f"{self.device.name} has another digest than Core")
+        # A value of the new log has come before the news that there is one.
+        self.world.at(0.0, lambda: self.feed(Diverged(channel)))
 
     def _check_view(self, name: DocumentName) -> None:
         """The view is Core's value with the pending edits on top, and hides none of them."""
         core, queue = self.world.core, self.replica.queue
         documents = self.replica.channels[name[0]]
-        if not documents.synced or self.machine.epoch != core.epoch or queue.asking:
-            return
-        if queue.epoch != core.epoch:
+        logs = {self.machine.epoch, documents.epoch, queue.epoch}
+        if not documents.synced or logs != {core.epoch} or queue.asking:
             return
         known = documents.get(name[1])
         value = None if known is None or known.value is msgspec.UNSET else known.value
@@ -367,19 +372,20 @@ class DocumentClient(Shell):
         if not wanted:
             return
         name, version = wanted[0]
-        core = self.world.core
+        core, documents = self.world.core, self.replica.channels[wanted[0][0][0]]
+        log = documents.epoch
 
         def answer(reply: Callable[[Any], None]) -> None:
             reply((core.document(name, version),))
 
         def done(answered: Any) -> None:
-            if not isinstance(answered, tuple):
+            if not isinstance(answered, tuple) or documents.epoch != log:
                 return
             if answered[0] is None:
                 self.replica.missing(name, version)
             else:
                 self.replica.fetched(answered[0])
-            self._compare(self.replica.agrees_now(name[0]))
+            self._compare(name[0], self.replica.agrees_now(name[0]))
             self.pump()
 
         self._exchange("document", answer, done)

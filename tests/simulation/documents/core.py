@@ -240,9 +240,10 @@ class DocumentCore:
 
     def value_at(self, place: Place, version: int) -> Value | None:
         """The value at a version; None: no document."""
-        if version == 0:
+        kept = self.truth.kept.get(place, [])
+        if not 1 <= version <= len(kept):
             return None
-        value = self.truth.kept[place][version - 1].value
+        value = kept[version - 1].value
         return None if value is UNSET else value
 
     def document(self, place: Place, version: int | None) -> Document | None:
