@@ -89,9 +89,11 @@ class Documents:
 
         Of a document that is gone the version stays, as it never restarts within a log.
         """
-        # What was kept may be of another log than the queue, and what differs cannot be trusted.
+        # What was kept may be of another log than the queue, and what differs is not to be trusted:
+        # such a value is shown while Core's is fetched, but its version says nothing.
         is_trusted = self.synced and self.epoch == epoch and reset.reason != "digest"
         before = self._shown if is_trusted else {}
+        shown = self._shown
         self.epoch = epoch
         keys = {*self._shown, *(document.key for document in reset.documents)}
         self._shown, self._hashes, self._check = {}, {}, None
@@ -107,6 +109,8 @@ class Documents:
             self.wanted[document.key] = document.version
             if known is not None:
                 self._shown[document.key] = known
+            elif document.key in shown:
+                self._shown[document.key] = replace(shown[document.key], version=0)
         for key in before.keys() - {document.key for document in reset.documents}:
             self._shown[key] = replace(before[key], value=None)
         return keys

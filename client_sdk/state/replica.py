@@ -269,7 +269,7 @@ class Replica:
         document = self._documents(name).get(name[1])
         if document is None or document.value is None:
             self._effects.writes.append(DropDocument(*name))
-        else:
+        elif document.version:
             self._effects.writes.append(PutDocument(document))
 
     def _shown(self, name: DocumentName) -> None:

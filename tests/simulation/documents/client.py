@@ -269,7 +269,7 @@ class DocumentClient(Shell):
             return
         known = documents.get(name[1])
         value = None if known is None or known.value is msgspec.UNSET else known.value
-        if known is not None and value is not None:
+        if known is not None and value is not None and known.version:
             self._check_known(name, known.version, value)
         for entry in queue.entries:
             if entry.shown and entry.document == name:
