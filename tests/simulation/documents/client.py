@@ -16,7 +16,7 @@ from client_sdk.contract.errors import StateError
 from client_sdk.contract.problem import problem
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.state.edit import EditOutcome, decode_edits, decode_outcome
-from client_sdk.contract.state.operations import Set
+from client_sdk.contract.state.operations import Delete, Set
 from client_sdk.contract.state.values import Value, same
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
@@ -31,7 +31,7 @@ from client_sdk.shared.edits_api import Again, Answered, NotTaken, Settled
 from client_sdk.shared.sender import Sender
 from client_sdk.shared.yabam_client import _queue_of
 from client_sdk.state.entries import DocumentName, Wish
-from client_sdk.state.queue import Request
+from client_sdk.state.requests import Request
 from client_sdk.state.records import DropWaiting, Waiting, Write
 from client_sdk.state.replica import Replica
 from client_sdk.state.view import perform
@@ -194,7 +194,7 @@ class DocumentClient(Shell):
             seen,
             self.world.db_now,
             dated and all(other.dated for other in own),
-            changes=seen is not None or isinstance(wish.do, Set) or STRATEGY_OF[name[1]] != "last",
+            changes=not isinstance(wish.do, Delete),
         )
         made.setdefault(one.mark, one)
         return made[one.mark]
@@ -243,10 +243,10 @@ class DocumentClient(Shell):
                 self.world.fail(f"{self.device.name}: the refusal of {name[1]} is not shown")
         for waiting in effects.conflicts:
             self._decide_later(waiting)
-        for name in effects.changed:
-            for place in PLACES:
-                if place == name or (name[1] == "" and place[0] == name[0]):
-                    self._check_view(place)
+        for channel, key in effects.changed:
+            for name in PLACES:
+                if name[0] == channel and key in ("", name[1]):
+                    self._check_view(name)
 
     def restored(self) -> None:
         """Core's log has gone back: what was shown may go with it."""

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from client_sdk.contract.channel import parse_channel
-from client_sdk.contract.digest import canonical, format_content_digest
+from client_sdk.contract.digest import canonical
 from client_sdk.state.store import MemoryState, subject_of
 from core_api.access.callers import Caller
 from tests.simulation.documents.client import DocumentClient
@@ -194,9 +194,14 @@ class DocumentWorld(Setting[DocumentCore]):
             if replica.queue.entries or replica.queue.asking:
                 left = [(one.client, one.edit.n) for one in replica.queue.entries]
                 return f"{device.name} still has {left}"
+            if device.resolves and replica.waiting:
+                return f"{device.name} has not decided its conflicts"
             for channel in CHANNELS:
                 log = self.core.truth.logs.get(channel, Log())
-                if not replica.agrees(channel, format_content_digest(log.content)):
+                documents = replica.channels[channel]
+                if documents.wanted:
+                    return f"{device.name} lacks values of {channel}"
+                if documents._digest() != log.content:
                     return f"{device.name} has another digest of {channel}"
             for place in PLACES:
                 if canonical(replica.view(place).value) != canonical(self.core.value(place)):
