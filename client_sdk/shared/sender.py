@@ -119,7 +119,8 @@ class Sender:
 
     def _is_needed(self) -> bool:
         queue = self._replica.queue
-        return queue.question is not None or bool(queue.unanswered)
+        # Before Core has named its log, nobody could tell later which one has settled an edit.
+        return queue.question is not None or (queue.epoch is not None and bool(queue.unanswered))
 
     async def _step(self) -> None:
         try:

@@ -31,9 +31,9 @@ from client_sdk.shared.edits_api import Again, Answered, NotTaken, Settled
 from client_sdk.shared.sender import Sender
 from client_sdk.shared.yabam_client import _queue_of
 from client_sdk.state.entries import DocumentName, Wish
-from client_sdk.state.requests import Request
 from client_sdk.state.records import DropWaiting, Waiting, Write
 from client_sdk.state.replica import Replica
+from client_sdk.state.requests import Request
 from client_sdk.state.view import perform
 from core_api.edits.planning import EditAnswer
 from core_api.errors import CoreError, EditGapError
@@ -317,7 +317,7 @@ class DocumentClient(Shell):
         queue = self.replica.queue
         if self.dead or "edits" in self._calling or self.world.now < self._pause_until:
             return
-        if queue.question is None and not queue.unanswered:
+        if not self.sender._is_needed():
             return
         if not self.sender._is_own(self.device.token):
             self.failed("the token is another subject's")
@@ -344,11 +344,12 @@ class DocumentClient(Shell):
 
     def _post(self, request: Request) -> None:
         world, caller = self.world, self.world.caller_of(self.device.token)
-        body = request.body
+        body, followed = request.body, self.replica.queue.epoch
 
         def answer(reply: Callable[[Any], None]) -> None:
             epoch = world.core.epoch
-            world.core.post(caller, decode_edits(body), lambda made: reply((made, epoch)))
+            batch = decode_edits(body)
+            world.core.post(caller, batch, followed, lambda made: reply((made, epoch)))
 
         def done(answered: Any) -> None:
             if isinstance(answered, tuple):

@@ -34,7 +34,7 @@ from core_api.edits.planning import (
 )
 from core_api.edits.requests import EditRequest
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
-from core_api.errors import CoreError
+from core_api.errors import CoreError, EditGapError
 from core_api.event_log.lines import event_json
 from core_api.sync import rules as rules
 from core_api.sync.queries import Moment, OpenOrders, Page
@@ -110,6 +110,9 @@ class Truth:
 class DocumentCore:
     """Settles edits and answers syncs by the real rules; times are the database's."""
 
+    names_logs = True
+    """Whether a request of edits says which log it is about."""
+
     def __init__(self, _chance: Random) -> None:
         self.truth = Truth()
         self.epochs = 1
@@ -124,8 +127,15 @@ class DocumentCore:
 
     # ── edits ────────────────────────────────────────────────────────────────
 
-    def post(self, caller: Caller, batch: EditBatch, reply: Reply) -> None:
-        """A request of edits has come; it is settled with those that wait."""
+    def post(self, caller: Caller, batch: EditBatch, followed: str | None, reply: Reply) -> None:
+        """A request of edits has come; it is settled with those that wait.
+
+        Its numbers and bases say nothing in another log than the one that its client follows. The
+        wire does not carry that log's name yet, so here the model is ahead of Core.
+        """
+        if self.names_logs and followed != self.epoch:
+            reply(EditGapError("the log has begun anew", self.settled(batch.client)))
+            return
         self._waiting.append((EditRequest(caller, batch), reply))
 
     def settle(self, now: float) -> None:

@@ -152,6 +152,11 @@ def _numbers_of_the_log_before() -> AbstractContextManager[Any]:
     return patch.object(EditQueue, "follow", follow)
 
 
+def _edits_of_another_log() -> AbstractContextManager[Any]:
+    """Core takes numbers and bases of the log before a restore for its own."""
+    return patch.object(DocumentCore, "names_logs", new=False)
+
+
 PLANTED: Final[Mapping[str, Planted]] = {
     "Core applies twice": _applied_twice_by_core,
     "the client sends twice": _applied_twice_by_the_client,
@@ -164,4 +169,5 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "let merge drop the other's path": _merge_drops_the_others_path,
     "send with another's token": _sent_with_anothers_token,
     "take no notice of a restore": _numbers_of_the_log_before,
+    "take edits of another log": _edits_of_another_log,
 }
