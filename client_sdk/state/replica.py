@@ -208,7 +208,10 @@ class Replica:
         log = epoch or self._log or self.queue.epoch
         if log is None:
             return
+        before = self.queue.epoch
         self._renamed(self.queue.told(client, settled, log))
+        if self.queue.epoch != before:
+            self._forget_others(log)
         self._keep_counters()
         for entry in self.queue.entries:
             self._keep(entry)
@@ -264,6 +267,13 @@ class Replica:
                     entry.at = event.version
                     self._keep(entry)
         self._shown(name)
+
+    def _forget_others(self, log: str) -> None:
+        """What is kept of another log would pass for this one's after a start."""
+        for channel, documents in self.channels.items():
+            if documents.epoch != log:
+                names = [(channel, document.key) for document in documents.all]
+                self._effects.writes += [DropDocument(*name) for name in names]
 
     def _remember(self, name: DocumentName) -> None:
         document = self._documents(name).get(name[1])

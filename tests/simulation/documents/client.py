@@ -196,8 +196,10 @@ class DocumentClient(Shell):
             dated and all(other.dated for other in own),
             changes=not isinstance(wish.do, Delete),
         )
-        made.setdefault(one.mark, one)
-        return made[one.mark]
+        before = made.setdefault(one.mark, one)
+        # What has to be made again, for its client id has changed, is made on what is shown now.
+        before.seen = one.seen
+        return before
 
     def _decide_later(self, waiting: Waiting) -> None:
         if self.device.resolves:
