@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync publish storm up down load-test chaos chaos-unprotected attack fuzz simulate \
+.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync publish storm up down load-test chaos chaos-unprotected chaos-edits attack fuzz simulate \
 	lint types format docs lists lock clean
 
 help: ## Show this list
@@ -93,6 +93,9 @@ load-test: $(READY) ## Load the whole system and prove nothing was lost (CLIENTS
 chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHAOS_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
+
+chaos-edits: $(READY) ## Edit documents through an hour of random disconnections (SECONDS=n SEED=n)
+	@$(BIN)/python -m tests.chaos.offline $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 chaos-unprotected: $(READY) ## See each chaos scenario fail without its protection (SCENARIO="a b" CHAOS_ARGS=--control)
 	@$(BIN)/python -m deploy.kafka --prepare

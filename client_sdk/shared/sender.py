@@ -119,7 +119,8 @@ class Sender:
 
     def _is_needed(self) -> bool:
         queue = self._replica.queue
-        return queue.question is not None or bool(queue.unanswered)
+        # Before Core has named its log, nobody could tell later which one has settled an edit.
+        return queue.question is not None or (queue.epoch is not None and bool(queue.unanswered))
 
     async def _step(self) -> None:
         try:
@@ -237,7 +238,11 @@ class Loader:
         except Exception as error:
             self.pace.failed(f"there is no token: {error}")
             return
+        documents = self._replica.channels[name[0]]
+        log = documents.epoch
         answer = await self._api.document(name, version, token)
+        if documents.epoch != log:
+            return  # it may be the other log's
         if isinstance(answer, Again):
             self._refused = answer.unauthorized
             self.pace.failed(answer.detail, answer.retry_after)

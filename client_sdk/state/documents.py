@@ -32,6 +32,8 @@ class Documents:
         self._shown = {document.key: document for document in kept}
         self._hashes: dict[str, int] = {}
         self._check: str | None = None
+        self._ahead: dict[str, int] = {}
+        """The newest versions that were fetched before the log has brought them."""
         self.wanted: dict[str, int | None] = {}
         """The versions to fetch, by key; None: the newest."""
         self.synced = False
@@ -59,6 +61,8 @@ class Documents:
     def apply(self, event: DocumentEvent) -> bool:
         """Take an event; whether what is shown has changed."""
         self._check = None
+        if event.version >= self._ahead.get(event.key, event.version):
+            self._ahead.pop(event.key, None)
         shown = self._shown.get(event.key)
         if event.version <= self.version(event.key):
             return False
@@ -85,11 +89,15 @@ class Documents:
 
         Of a document that is gone the version stays, as it never restarts within a log.
         """
-        before = self._shown if self.epoch == epoch else {}
+        # What was kept may be of another log than the queue, and what differs is not to be trusted:
+        # such a value is shown while Core's is fetched, but its version says nothing.
+        is_trusted = self.synced and self.epoch == epoch and reset.reason != "digest"
+        before = self._shown if is_trusted else {}
+        shown = self._shown
         self.epoch = epoch
         keys = {*self._shown, *(document.key for document in reset.documents)}
         self._shown, self._hashes, self._check = {}, {}, None
-        self.wanted, self.synced = {}, True
+        self.wanted, self._ahead, self.synced = {}, {}, True
         for document in reset.documents:
             if document.value is not UNSET:
                 self._shown[document.key] = document
@@ -101,6 +109,8 @@ class Documents:
             self.wanted[document.key] = document.version
             if known is not None:
                 self._shown[document.key] = known
+            elif document.key in shown:
+                self._shown[document.key] = replace(shown[document.key], version=0)
         for key in before.keys() - {document.key for document in reset.documents}:
             self._shown[key] = replace(before[key], value=None)
         return keys
@@ -113,6 +123,8 @@ class Documents:
         if document.value is UNSET or document.version <= self.version(document.key):
             return False
         self._show(document)
+        if wanted is None and document.value is not None:
+            self._ahead[document.key] = document.version
         return True
 
     def missing(self, key: str, version: int | None) -> bool:
@@ -130,8 +142,13 @@ class Documents:
         return self.wanted.setdefault(key, None) is None
 
     def agrees(self, content_digest: str) -> bool | None:
-        """Whether the digest is this; None: a value is missing, it is compared when it is here."""
+        """Whether the digest is this; None: a value is missing, it is compared when it is here.
+
+        None, too, while a value is here that the log has not brought yet.
+        """
         self._check = None
+        if self._ahead:
+            return None
         if self.wanted:
             self._check = content_digest
             return None

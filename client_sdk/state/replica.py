@@ -208,7 +208,10 @@ class Replica:
         log = epoch or self._log or self.queue.epoch
         if log is None:
             return
+        before = self.queue.epoch
         self._renamed(self.queue.told(client, settled, log))
+        if self.queue.epoch != before:
+            self._forget_others(log)
         self._keep_counters()
         for entry in self.queue.entries:
             self._keep(entry)
@@ -265,11 +268,18 @@ class Replica:
                     self._keep(entry)
         self._shown(name)
 
+    def _forget_others(self, log: str) -> None:
+        """What is kept of another log would pass for this one's after a start."""
+        for channel, documents in self.channels.items():
+            if documents.epoch != log:
+                names = [(channel, document.key) for document in documents.all]
+                self._effects.writes += [DropDocument(*name) for name in names]
+
     def _remember(self, name: DocumentName) -> None:
         document = self._documents(name).get(name[1])
         if document is None or document.value is None:
             self._effects.writes.append(DropDocument(*name))
-        else:
+        elif document.version:
             self._effects.writes.append(PutDocument(document))
 
     def _shown(self, name: DocumentName) -> None:

@@ -87,7 +87,7 @@ class _IntakeByOrder(SyncState):
 
     def take_event(self, event: OrderEvent | DocumentEvent) -> Verdict:
         verdict = super().take_event(event)
-        key = (event.channel, event.order_id if isinstance(event, OrderEvent) else event.id)
+        key = (event.channel, event.data.id if isinstance(event, OrderEvent) else event.key)
         if verdict is Verdict.APPLY and key in self._seen:
             return Verdict.DUPLICATE
         self._seen.add(key)
