@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 
@@ -33,8 +34,9 @@ class OwnNetwork:
             httpx.ReadError: the network went away meanwhile.
         """
         gone = asyncio.ensure_future(self._gone.wait())
+        either: set[asyncio.Future[Any]] = {work, gone}
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 raise httpx.ReadError("the network is gone")
             return work.result()
