@@ -57,13 +57,12 @@ class Author:
 
     subject: str
     client: str
+    """Empty: Core itself."""
     role: str
 
     def shown_in(self, channel: Channel) -> str:
         """What all who follow the channel may know of it: where guests do, its role alone."""
         return author_shown(channel, self.subject, self.role)
-
-    """Empty: Core itself."""
 
 
 class _Facts(Struct, frozen=True):

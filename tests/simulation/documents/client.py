@@ -35,7 +35,7 @@ from client_sdk.state.records import DropWaiting, Waiting, Write
 from client_sdk.state.replica import Replica
 from client_sdk.state.requests import Request
 from client_sdk.state.view import perform
-from core_api.edits.planning import EditAnswer
+from core_api.edits.plan import EditAnswer
 from core_api.errors import CoreError, EditGapError
 from tests.simulation.documents.definitions import CHANNELS, PLACES, STRATEGY_OF, ring
 from tests.simulation.documents.ledger import Made

@@ -23,15 +23,9 @@ from client_sdk.contract.state.values import Value
 from client_sdk.contract.sync import StreamGrant, SyncResponse
 from core_api.access.callers import Caller
 from core_api.documents.history import Head, History, Kept
-from core_api.edits.planning import (
-    EditAnswer,
-    Known,
-    Plan,
-    Rules,
-    answers_needed,
-    histories_needed,
-    plan_edits,
-)
+from core_api.edits.needs import answers_needed, histories_needed
+from core_api.edits.plan import EditAnswer, Known, Plan, Rules
+from core_api.edits.planning import plan_edits
 from core_api.edits.requests import EditRequest
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
 from core_api.errors import CoreError, EditGapError
