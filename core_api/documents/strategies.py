@@ -8,7 +8,6 @@ gives a deleted document back: `settling.py` sees to both before it asks a strat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -35,8 +34,7 @@ from core_api.documents.history import Touched
 from core_api.documents.refusals import refuse
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """A concurrent edit, and what it meets. All values fit the newest schema."""
 
     operation: PlainOperation

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from client_sdk.contract.channel import Channel
@@ -55,8 +55,7 @@ SESSION_S: Final = 86_400.0
 _result_decoder: Final = msgspec.json.Decoder(OwnResult)
 
 
-@dataclass(frozen=True, slots=True)
-class EditAnswer:
+class EditAnswer(Struct, frozen=True):
     """What one request is answered."""
 
     settled: int
@@ -101,8 +100,7 @@ class Rules:
     """Whether orders of the channel's store obey this document."""
 
 
-@dataclass(slots=True)
-class _Document:
+class _Document(Struct):
     """A document while edits are settled on it."""
 
     read: Head
@@ -413,8 +411,7 @@ class _Planner:
             self._obeyed.add((component, f"store:{channel.root}"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(Struct, frozen=True):
     """One edit, its outcome, and how it was settled, if it was."""
 
     edit: Edit | UnreadableEdit

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError
@@ -17,8 +18,7 @@ from core_api.edits.state import Place
 _UNKNOWN: Final = "unknown-document"
 
 
-@dataclass(frozen=True, slots=True)
-class EditRequest:
+class EditRequest(Struct, frozen=True):
     """What one client asks for."""
 
     caller: Caller
@@ -52,8 +52,7 @@ class EditRequest:
         return (self.client,)
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(Struct, frozen=True):
     """An edit that its caller may make."""
 
     edit: Edit

@@ -39,8 +39,7 @@ class PlanRows:
     rules: list[tuple[Any, ...]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Struct, frozen=True):
     """A document before an edit."""
 
     head: Head
@@ -48,8 +47,7 @@ class Before:
     """Its value in the form of RFC 8785; empty: there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(Struct, frozen=True):
     """Who made an edit."""
 
     subject: str

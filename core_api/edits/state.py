@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from core_api.documents.history import Head
 
@@ -12,8 +13,7 @@ Place = tuple[str, str]
 """A document: its channel and its key."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownClient:
+class KnownClient(Struct, frozen=True):
     """A client that has sent edits before."""
 
     subject: str
@@ -21,8 +21,7 @@ class KnownClient:
     """Its last settled number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """How much a channel holds by now."""
 
     documents: int
@@ -30,8 +29,7 @@ class Room:
     """Bytes of what its snapshot shows of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What was read at one moment."""
 
     now: datetime
@@ -42,8 +40,7 @@ class State:
     rooms: Mapping[str, Room]
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class KeptAnswer(Struct, frozen=True):
     """What became of an edit that was settled before."""
 
     request_hash: bytes
