@@ -190,8 +190,8 @@ async def generate(work: Assignment) -> Told:
     for number in range(len(work.tokens)):
         _, client = await loop.create_connection(
             lambda number=number: _Client(number, work, tally, began + work.seconds),  # type: ignore[misc]
-            parts.hostname,
-            parts.port,
+            parts.hostname or "",
+            parts.port or 80,
         )
         clients.append(client)
     async with asyncio.timeout(work.seconds + _ANSWERED_WITHIN_S):
