@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from client_sdk.contract.state.edit import Edit, EditBatch
-from client_sdk.contract.state.operations import Set
+from client_sdk.contract.state.operations import Delete, Set
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definition, Definitions
 from core_api.edits.service import EditService
@@ -24,7 +24,8 @@ DOCUMENTS: Final = 8
 CHANNELS: Final = 500
 _SEED: Final = 11
 _BARE: Final = 100_000
-"""The stores above it have no document."""
+"""The stores above it have no document any more: their channels have a log, as the others have."""
+_BARE_EDITS: Final = 2
 
 
 def _definitions() -> Definitions:
@@ -41,7 +42,10 @@ def _definitions() -> Definitions:
 
 
 async def fill(database: str) -> None:
-    """Give each of `party:1/1` to `party:{CHANNELS}/1` its documents, by Core's own write path."""
+    """Give each of `party:1/1` to `party:{CHANNELS}/1` its documents, by Core's own write path.
+
+    As many other channels get one that is deleted again.
+    """
     pool = await open_pool(database, size=2, command_timeout_s=30, name="fill")
     service = EditService(pool, _definitions(), 4, _tell_nobody, lambda _channel, _key: False)
     owner = Caller("till", "owner", frozenset({"*"}))
@@ -53,6 +57,9 @@ async def fill(database: str) -> None:
                 for n in range(DOCUMENTS)
             ]
             await service.apply(owner, EditBatch(f"fill-{store}", list(edits)))
+            place = {"channel": f"party:{_BARE + store}/1", "key": "document-0"}
+            gone = [Edit(n=1, do=Set(value), **place), Edit(n=2, do=Delete(), base=1, **place)]
+            await service.apply(owner, EditBatch(f"empty-{store}", list(gone)))
     finally:
         await pool.close()
 
@@ -65,7 +72,7 @@ def request_files(folder: Path) -> dict[SyncCase, Path]:
         "8 documents, first sync": folder / "first.txt",
     }
     owners = tokens()
-    write_requests(paths["no document"], list(_requests(owners, _BARE, 0)))
+    write_requests(paths["no document"], list(_requests(owners, _BARE, _BARE_EDITS)))
     write_requests(paths["8 documents"], list(_requests(owners, 0, DOCUMENTS)))
     write_requests(paths["8 documents, first sync"], list(_requests(owners, 0, None)))
     return paths
