@@ -23,7 +23,9 @@ from tests.bench.sync.wrk import Request, run_wrk, write_requests
 DOCUMENTS: Final = 8
 CHANNELS: Final = 500
 _SEED: Final = 11
-_BARE: Final = 100_000
+_FULL: Final = 100_000
+"""The stores above it have all documents, which nobody edits meanwhile."""
+_BARE: Final = 200_000
 """The stores above it have no document any more: their channels have a log, as the others have."""
 _BARE_EDITS: Final = 2
 
@@ -42,7 +44,7 @@ def _definitions() -> Definitions:
 
 
 async def fill(database: str) -> None:
-    """Give each of `party:1/1` to `party:{CHANNELS}/1` its documents, by Core's own write path.
+    """Give each of `CHANNELS` channels its documents, by Core's own write path.
 
     As many other channels get one that is deleted again.
     """
@@ -53,7 +55,9 @@ async def fill(database: str) -> None:
     try:
         for store in range(1, CHANNELS + 1):
             edits = [
-                Edit(n=n + 1, channel=f"party:{store}/1", key=f"document-{n}", do=Set(value))
+                Edit(
+                    n=n + 1, channel=f"party:{_FULL + store}/1", key=f"document-{n}", do=Set(value)
+                )
                 for n in range(DOCUMENTS)
             ]
             await service.apply(owner, EditBatch(f"fill-{store}", list(edits)))
@@ -73,8 +77,8 @@ def request_files(folder: Path) -> dict[SyncCase, Path]:
     }
     owners = tokens()
     write_requests(paths["no document"], list(_requests(owners, _BARE, _BARE_EDITS)))
-    write_requests(paths["8 documents"], list(_requests(owners, 0, DOCUMENTS)))
-    write_requests(paths["8 documents, first sync"], list(_requests(owners, 0, None)))
+    write_requests(paths["8 documents"], list(_requests(owners, _FULL, DOCUMENTS)))
+    write_requests(paths["8 documents, first sync"], list(_requests(owners, _FULL, None)))
     return paths
 
 
