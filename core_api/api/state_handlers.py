@@ -106,8 +106,12 @@ class StateApi:
             {"definitions": [one.described() for one in edits.definitions.all]}
         )
 
-    async def edit(self, request: Request) -> Response:
-        """POST /v1/edits."""
+    async def settle(self, request: Request) -> bytes:
+        """The answer's body of POST /v1/edits.
+
+        Raises:
+            CoreError: the request is refused.
+        """
         caller = self._gate.caller_of(request)
         body = await read_request_body(request, MAX_EDITS_BODY_BYTES)
         try:
@@ -118,7 +122,11 @@ class StateApi:
             raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
         with self._gate.admit():
             answer = await self._gate.within_deadline(self._edits.apply(caller, batch, len(body)))
-        return _json(Settled(answer.settled, list(answer.outcomes)))
+        return msgspec.json.encode(Settled(answer.settled, list(answer.outcomes)))
+
+    async def edit(self, request: Request) -> Response:
+        """POST /v1/edits."""
+        return Response(await self.settle(request), media_type=JSON, headers=_NO_STORE)
 
     async def client(self, request: Request) -> Response:
         """GET /v1/edits: how far a client's edits are settled; its sessions go on."""
