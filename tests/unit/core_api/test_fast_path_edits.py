@@ -35,7 +35,9 @@ def body_of(client: str) -> bytes:
     ).encode()
 
 
-async def apply(_service: EditService, _caller: Caller, batch: EditBatch) -> EditAnswer:
+async def apply(
+    _service: EditService, _caller: Caller, batch: EditBatch, _size: int = 0
+) -> EditAnswer:
     """Settles for the client `good`; what others meet stands in their names."""
     if batch.client == "gap":
         raise EditGapError("edits are missing", 7)
