@@ -54,6 +54,7 @@ async def fill(database: str) -> None:
     value = {"lines": {f"line-{n}": {"name": "Gimbap", "quantity": n} for n in range(1, 5)}}
     try:
         for store in range(1, CHANNELS + 1):
+            channel = f"party:{_FULL + store}/1"
             edits = [
                 Edit(
                     n=n + 1, channel=f"party:{_FULL + store}/1", key=f"document-{n}", do=Set(value)
