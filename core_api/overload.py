@@ -151,6 +151,11 @@ class RateLimit:
                 (1.0 - level) / self._per_s,
             )
 
+    def charge(self, subject: str, more: int) -> None:
+        """Count a request that was taken for so many more; those that follow wait for it."""
+        if more > 0:
+            self._levels[self._slot_of(subject, self._now())] -= more
+
     def _slot_of(self, subject: str, now: float) -> int:
         slot = self._slots.get(subject)
         if slot is not None:

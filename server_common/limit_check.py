@@ -14,6 +14,7 @@ from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.limits import (
     ENVELOPE_BYTES,
     LONGEST_JSON_BYTES_EACH,
+    MAX_METADATA_BYTES,
     MAX_ORDER_BYTES,
     REASON_BYTES,
 )
@@ -56,6 +57,11 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation(
         "order", "largest event", "a later reason and the event around it have room",
         more=REASON_BYTES + ENVELOPE_BYTES,
+    ),
+    Relation(
+        "value in an event or a snapshot", "line of a stream",
+        "a document's event, with its diff and what stands beside it, is one line", times=2,
+        more=2 * MAX_METADATA_BYTES + ENVELOPE_BYTES + KIB,
     ),
     Relation("largest event", "line of a stream", "clients with a limit of 64 KiB a line read it"),
     Relation("largest event", "event, SDK", "the SDK reads it"),

@@ -45,6 +45,10 @@ MAX_VALUE_DEPTH: Final = 32
 MAX_EDIT_BYTES: Final = 64 * 1024
 """The most that one edit may have, as JSON in UTF-8, what its client saw included."""
 
+MAX_METADATA_BYTES: Final = 4 * 1024
+"""The most that an edit's metadata may have, as JSON in the form of RFC 8785: it stands in the
+event."""
+
 MAX_EDITS: Final = 100
 """The most edits that `POST /v1/edits` takes at once."""
 

@@ -58,6 +58,10 @@ class Gate:
         self._limits.rate.take(caller.subject)
         return caller
 
+    def charge(self, caller: Caller, more: int) -> None:
+        """Count the caller's request for so many more, which it holds."""
+        self._limits.rate.charge(caller.subject, more)
+
     def admit(self) -> AbstractContextManager[None]:
         """Take a place among the commands under way.
 

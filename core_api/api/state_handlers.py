@@ -120,6 +120,7 @@ class StateApi:
             raise InvalidError(str(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
+        self._gate.charge(caller, len(batch.edits) - 1)
         with self._gate.admit():
             answer = await self._gate.within_deadline(self._edits.apply(caller, batch, len(body)))
         return msgspec.json.encode(Settled(answer.settled, list(answer.outcomes)))

@@ -17,7 +17,7 @@ from client_sdk.contract.channel import NAME_FORM
 from client_sdk.contract.digest import MAX_INTEGER, canonical
 from client_sdk.contract.errors import PointerError, StateError, StateValueError
 from client_sdk.contract.json_decoding import decode
-from client_sdk.contract.limits import MAX_EDIT_BYTES, MAX_EDITS
+from client_sdk.contract.limits import MAX_EDIT_BYTES, MAX_EDITS, MAX_METADATA_BYTES
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.operations import Operation, decode_operation, encode_operation
 from client_sdk.contract.state.pointer import parse_pointer
@@ -205,6 +205,8 @@ def check_edit(edit: Edit) -> None:
                 raise PointerError(f"seen: {error}") from error
     if edit.metadata is not None:
         _check_beside("metadata", edit.metadata)
+        if len(canonical(edit.metadata)) > MAX_METADATA_BYTES:
+            raise StateError(f"metadata may have at most {MAX_METADATA_BYTES} bytes")
     if edit.base_value is not UNSET and edit.base_value is not None:
         _check_beside("base_value", edit.base_value)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from client_sdk.contract.limits import MAX_EVENT_LINE_BYTES
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
@@ -292,3 +294,32 @@ async def test_a_guest_learns_the_role_of_an_author_and_an_owner_its_name(
         (entry,) = page.json()["events"]
         seen[name] = (entry["by"], was.json()["by"], now.json()["by"])
     assert seen == {"owner": (f"owner-{store}", "owner", "owner"), "guest": ("owner",) * 3}
+
+
+async def test_the_largest_event_of_a_document_is_a_line_that_every_reader_takes(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    owner = token("owner", store)
+    name = "\u2028" * 40
+    items = {f"i{n}": {"name": name} for n in range(200)}
+    whole = one(1, store, "sold-out", {"set": {"items": {}}})
+    await edit(core, owner, store, whole)
+    size = 0
+    for version, count in enumerate(range(60, 120, 5), 1):
+        some = dict(list(items.items())[:count])
+        change = one(1, store, "sold-out", {"set": {"items": some}}, version) | {
+            "metadata": {"m": "\u2028" * 1300}
+        }
+        response = await edit(core, owner, f"c{store}{count}", change)
+        assert response.json()["outcomes"][0]["outcome"] == "applied", response.text
+    answer = await core.client.get(
+        f"/v1/sync?channel=public:{store}&lastEventId=0", headers=bearer(owner)
+    )
+    for event in answer.json()["channels"][0]["events"]:
+        line = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+        size = max(size, len(line) + 3 * line.count("\u2028".encode()))
+    assert 16 * 1024 < size < MAX_EVENT_LINE_BYTES
+    large = wait_of(1, store, 1) | {"metadata": {"m": "x" * 5000}}
+    refused = await edit(core, owner, f"d{store}", large)
+    assert "metadata" in refused.json()["outcomes"][0]["problem"]["detail"]

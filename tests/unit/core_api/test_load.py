@@ -196,3 +196,15 @@ def test_subjects_that_were_quiet_for_longest_are_forgotten_first(
     limit.take("b")
     with pytest.raises(RateLimitedError):
         limit.take("c")
+
+
+def test_a_request_that_holds_many_is_taken_and_those_after_it_wait() -> None:
+    clock = Clock()
+    rate = RateLimit(10.0, 5, clock)
+    rate.take("a")
+    rate.charge("a", 24)
+    with pytest.raises(RateLimitedError) as refused:
+        rate.take("a")
+    assert refused.value.retry_after == pytest.approx(2.1)
+    clock.now += 2.1
+    rate.take("a")
