@@ -183,7 +183,7 @@ class _Planner:
         self._state = known.state
         self._known = known
         self._rules = rules
-        self._rows = PlanRows()
+        self._rows = PlanRows(known.state.now)
         self._documents: dict[Place, _Document] = {}
         self._components = _components(requests)
         self._rooms: dict[str, Room] = dict(known.state.rooms)
@@ -377,8 +377,9 @@ class _Planner:
             return
         made, channel = settlement.made, step.admitted.channel
         now = self._state.now
+        diff = b"[]" if made is None else canonical(made.diff)
         if made is not None or settlement.aside:
-            self._rows.history.append(history_row(component, edit, settlement, author, now))
+            self._rows.history.append(history_row(component, edit, settlement, diff, author, now))
         if made is None:
             return
         place = (edit.channel, edit.key)
@@ -391,6 +392,7 @@ class _Planner:
                 step.before,
                 settlement,
                 made,
+                diff,
                 author,
                 now,
                 self._rules.partitions,

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from client_sdk.contract.channel import Channel
-from client_sdk.contract.digest import EMPTY, canonical
+from client_sdk.contract.digest import EMPTY
 from client_sdk.contract.limits import MAX_SHOWN_VALUE_BYTES
 from client_sdk.contract.state.digest import hash_of_content
 from client_sdk.contract.state.document import CHANGED, DocumentOperation, EditName
@@ -31,6 +31,8 @@ KEYFRAME_EVERY: Final = 32
 class PlanRows:
     """The rows of each table, in the order of the statement's arguments."""
 
+    at: datetime
+    """When the edits were settled, by the database's clock."""
     documents: list[tuple[Any, ...]] = field(default_factory=list)
     clients: list[tuple[Any, ...]] = field(default_factory=list)
     history: list[tuple[Any, ...]] = field(default_factory=list)
@@ -120,7 +122,7 @@ def document_row(
         str(channel), key, component, before, version.version, version.schema_version,
         msgspec.json.encode(facts)[:-1].decode(),
         None if version.value is None else one_line(version.content).decode(),
-        version.made_at, now, None if version.value is None else ends_at,
+        version.made_at, None if version.value is None else ends_at,
     )  # fmt: skip
 
 
@@ -131,13 +133,27 @@ def event_row(
     before: Before,
     settlement: Settlement,
     version: Version,
+    diff: bytes,
     author: Author,
     now: datetime,
     partitions: int,
 ) -> tuple[Any, ...]:
-    """The event of one version, and what it changes of its channel's digest and room."""
+    """The event of one version, and what it changes of its channel's digest and room.
+
+    Args:
+        component: of the edit.
+        channel: the document's.
+        edit: what made the version.
+        before: the document before it.
+        settlement: what became of the edit.
+        version: what it made.
+        diff: how that differs from the version before, in the form of RFC 8785.
+        author: who made it.
+        now: by the database's clock.
+        partitions: how many shards the outbox has.
+    """
     content = one_line(version.content)
-    diff = one_line(canonical(version.diff))
+    diff = one_line(diff)
     event = _Event(
         CHANGED, now, edit.key, version.version, version.operation, version.schema_version,
         author.subject, base_version(edit), EditName(author.client, edit.n), settlement.strategy,
@@ -149,8 +165,7 @@ def event_row(
         edit.key, version.version, version.content
     )
     return (
-        component, str(channel), edit.key, version.version, now,
-        delta,
+        component, edit.channel, edit.key, version.version, delta,
         (version.value is not None) - (before.head.value is not None),
         shown_bytes(version.content) - shown_bytes(before.content),
         one_line(msgspec.json.encode(event))[1:].decode(),
@@ -159,9 +174,18 @@ def event_row(
 
 
 def history_row(
-    component: int, edit: Edit, settlement: Settlement, author: Author, now: datetime
+    component: int, edit: Edit, settlement: Settlement, diff: bytes, author: Author, now: datetime
 ) -> tuple[Any, ...]:
-    """What the history keeps of an edit that made a version, or was put aside."""
+    """What the history keeps of an edit that made a version, or was put aside.
+
+    Args:
+        component: of the edit.
+        edit: it.
+        settlement: what became of it.
+        diff: what it changed, in the form of RFC 8785.
+        author: who made it.
+        now: by the database's clock.
+    """
     made = settlement.made
     entry = HistoryEntry(
         now, author.subject, author.client, edit.n,
@@ -177,8 +201,8 @@ def history_row(
     head = settlement.head
     return (
         component, edit.channel, edit.key, head.version, author.client, edit.n, made is not None,
-        now, now if made is None else made.made_at, msgspec.json.encode(entry).decode(),
-        "[]" if made is None else canonical(made.diff).decode(), value, head.schema_version,
+        now if made is None else made.made_at, msgspec.json.encode(entry).decode(),
+        diff.decode(), value, head.schema_version,
     )  # fmt: skip
 
 

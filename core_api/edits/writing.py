@@ -20,7 +20,7 @@ from core_api.event_log.append import append_documents
 from core_api.postgres.pool import mapped_errors
 
 MAX_CLASHES: Final = 4
-_CONTENT: Final = 5
+_CONTENT: Final = 4
 """The place of the digest's change in the row of an event."""
 ANSWERS_KEPT: Final = 1000
 """So many answers of a client stay behind its last one that it has, for edits that are made on
@@ -45,10 +45,10 @@ _WRITE_FORM: Final = """
 WITH docs AS (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::int[], $7::text[], $8::text[],
-        $9::timestamptz[], $10::timestamptz[], $11::timestamptz[]
-    ) AS d(channel, key, component, before, version, schema, facts, value, made_at, at, ends_at)
+        $9::timestamptz[], $10::timestamptz[]
+    ) AS d(channel, key, component, before, version, schema, facts, value, made_at, ends_at)
 ), clients AS (
-    SELECT * FROM unnest($12::text[], $13::int[], $14::bigint[], $15::bigint[], $16::bigint[])
+    SELECT * FROM unnest($11::text[], $12::int[], $13::bigint[], $14::bigint[], $15::bigint[])
         AS c(client, component, before, settled, answered)
 ), locked_docs AS (
     SELECT d.channel, d.key FROM docs a
@@ -67,7 +67,7 @@ WITH docs AS (
 ), set_docs AS (
     UPDATE documents d
     SET version = a.version, schema = a.schema, facts = a.facts, value = a.value,
-        made_at = a.made_at, updated_at = a.at, ends_at = a.ends_at
+        made_at = a.made_at, updated_at = $16::timestamptz, ends_at = a.ends_at
     FROM docs a
     WHERE d.channel = a.channel AND d.key = a.key AND a.component NOT IN (TABLE stale)
     RETURNING 1
@@ -78,41 +78,42 @@ WITH docs AS (
 ), kept AS (
     INSERT INTO document_history (channel, key, version, client, n, took_effect, at, made_at,
                                   entry, diff, value, schema)
-    SELECT channel, key, version, client, n, took_effect, at, made_at, entry, diff, value, schema
+    SELECT channel, key, version, client, n, took_effect, $16, made_at, entry, diff, value, schema
     FROM unnest(
         $17::int[], $18::text[], $19::text[], $20::int[], $21::text[], $22::bigint[], $23::bool[],
-        $24::timestamptz[], $25::timestamptz[], $26::text[], $27::text[], $28::text[], $29::int[]
-    ) AS h(component, channel, key, version, client, n, took_effect, at, made_at, entry, diff,
-           value, schema)
+        $24::timestamptz[], $25::text[], $26::text[], $27::text[], $28::int[]
+    ) AS h(component, channel, key, version, client, n, took_effect, made_at, entry, diff, value,
+           schema)
     WHERE component NOT IN (TABLE stale)
     RETURNING 1
 ), told AS (
     INSERT INTO edit_outcomes (client, n, request_hash, outcome, result)
     SELECT client, n, request_hash, outcome, result
-    FROM unnest($30::int[], $31::text[], $32::bigint[], $33::bytea[], $34::text[], $35::text[])
+    FROM unnest($29::int[], $30::text[], $31::bigint[], $32::bytea[], $33::text[], $34::text[])
         AS o(component, client, n, request_hash, outcome, result)
     WHERE component NOT IN (TABLE stale)
     RETURNING 1
 ), forgotten AS (
     DELETE FROM edit_outcomes o USING clients a
-    WHERE o.client = a.client AND o.n <= a.answered - $36::bigint
+    WHERE o.client = a.client AND o.n <= a.answered - $35::bigint
       AND a.component NOT IN (TABLE stale)
     RETURNING 1
 ), events AS (
-    SELECT e.*, 0::bigint AS delta, NULL::uuid AS id, 'document.changed' AS type,
+    SELECT e.*, $16::timestamptz AS at, 0::bigint AS delta, NULL::uuid AS id,
+           'document.changed' AS type,
            row_number() OVER (PARTITION BY channel ORDER BY place) AS nth
     FROM unnest(
-        $37::int[], $38::text[], $39::text[], $40::int[], $41::timestamptz[], $42::bit(128)[],
-        $43::bigint[], $44::bigint[], $45::text[], $46::int[], $47::text[]
-    ) WITH ORDINALITY AS e(component, channel, key, version, at, content, orders, bytes, body,
-                           shard, store_id, place)
+        $36::int[], $37::text[], $38::text[], $39::int[], $40::bit(128)[], $41::bigint[],
+        $42::bigint[], $43::text[], $44::int[], $45::text[]
+    ) WITH ORDINALITY AS e(component, channel, key, version, content, orders, bytes, body, shard,
+                           store_id, place)
     WHERE component NOT IN (TABLE stale)
 ), {append}, rules AS (
     -- Orders of these stores that were decided on the documents as they were before are refused by
     -- their statement, which locks the same row.
     INSERT INTO channel_heads AS h (channel, head, digest, rules)
     SELECT DISTINCT s.channel, 0, 0, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint
-    FROM unnest($49::int[], $50::text[]) AS s(component, channel),
+    FROM unnest($47::int[], $48::text[]) AS s(component, channel),
          (SELECT count(*) FROM queued) AS after_events
     WHERE s.component NOT IN (TABLE stale)
     ORDER BY s.channel
@@ -129,7 +130,7 @@ _WRITE: Final = _WRITE_FORM.format(
          (SELECT count(*) FROM kept) AS after_kept,
          (SELECT count(*) FROM told) AS after_told,
          (SELECT count(*) FROM forgotten) AS after_forgotten""",
-        "$48::int",
+        "$46::int",
     )
 )
 
@@ -201,9 +202,10 @@ async def write_plan(connection: Connection, rows: PlanRows, partitions: int) ->
             clashed with it `MAX_CLASHES` times, and nothing is written.
     """
     arguments = (
-        *_columns(rows.documents, 11),
+        *_columns(rows.documents, 10),
         *_columns(rows.clients, 5),
-        *_columns(rows.history, 13),
+        rows.at,
+        *_columns(rows.history, 12),
         *_columns(rows.outcomes, 6),
         ANSWERS_KEPT,
         *_event_columns(rows.events),
@@ -252,11 +254,18 @@ async def held_by_others(
     return frozenset(documents), frozenset(heads), frozenset(held_clients)
 
 
-def _event_columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    columns = _columns(rows, 11)
-    columns[_CONTENT] = tuple(asyncpg.BitString.from_int(delta, 128) for delta in columns[_CONTENT])
+def _event_columns(rows: Sequence[tuple[Any, ...]]) -> list[Sequence[Any]]:
+    columns = _columns(rows, 10)
+    columns[_CONTENT] = [
+        asyncpg.BitString.frombytes(delta.to_bytes(16, "big")) for delta in columns[_CONTENT]
+    ]
     return columns
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
+    return [_column(values) for values in zip(*rows, strict=True)] if rows else [()] * width
+
+
+def _column(values: Sequence[Any]) -> Sequence[Any]:
+    # unnest() fills what is shorter with nulls, and the driver looks at each value that is sent.
+    return values if any(value is not None for value in values) else ()
