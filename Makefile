@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync publish storm up down load-test chaos chaos-unprotected attack fuzz simulate \
+.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected attack fuzz simulate \
 	lint types format docs lists lock clean
 
 help: ## Show this list
@@ -68,6 +68,9 @@ bench-setup: ## Install what the benchmarks compare with (Debian, as root)
 
 bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench (BENCH_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync $(BENCH_ARGS)
+
+bench-edits: $(READY) ## Compare edits of documents with plain SQLAlchemy (BENCH_ARGS=…)
+	@$(BIN)/python -m tests.bench.edits $(BENCH_ARGS)
 
 publish: $(READY) ## Write the figures of the benchmarks in build/ into docs/performance.md
 	@$(BIN)/python -m tests.bench.sync.publish

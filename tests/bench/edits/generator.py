@@ -13,6 +13,7 @@ import asyncio
 import random
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -60,6 +61,8 @@ class Told(Struct, frozen=True):
     edits: int
     versions: dict[int, int]
     """The newest version of each document, by its store."""
+    cpu_s: float
+    """What the generator itself used, without the start of its process."""
 
 
 class _Tally:
@@ -182,13 +185,13 @@ async def generate(work: Assignment) -> Told:
     loop = asyncio.get_running_loop()
     parts = urlsplit(work.url)
     tally = _Tally(dict(work.versions))
-    began = loop.time()
+    began, cpu_before = loop.time(), time.process_time()
     clients = []
     for number in range(len(work.tokens)):
         _, client = await loop.create_connection(
             lambda number=number: _Client(number, work, tally, began + work.seconds),  # type: ignore[misc]
-            parts.hostname,
-            parts.port,
+            parts.hostname or "",
+            parts.port or 80,
         )
         clients.append(client)
     async with asyncio.timeout(work.seconds + _ANSWERED_WITHIN_S):
@@ -203,7 +206,7 @@ async def generate(work: Assignment) -> Told:
         took[len(took) * 99 // 100] * 1e3,
         tally.failed,
     )
-    return Told(load, len(took), tally.versions)
+    return Told(load, len(took), tally.versions, time.process_time() - cpu_before)
 
 
 def run_generator(work: Assignment) -> Told:

@@ -80,8 +80,8 @@ def fanout(found: Fanout) -> Iterator[str]:
     costs = ", ".join(f"{name} {cpu:.0f} µs" for name, cpu in found.cpu_us.items())
     yield (
         f"a cart edit to {found.phones} phones ({found.tables} tables, "
-        f"{found.edits_s:,.0f} edits/s): {costs}, together {sum(found.cpu_us.values()):.0f} µs of CPU; "
-        f"{found.deliveries:,} events arrived, none was missing"
+        f"{found.edits_s:,.0f} edits/s): {costs}, together {sum(found.cpu_us.values()):.0f} µs "
+        f"of CPU; {found.deliveries:,} events arrived, none was missing"
     )
 
 

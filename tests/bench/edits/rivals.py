@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 import uvicorn
-from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, Text, select
+from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, Select, Text, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -178,7 +178,7 @@ class Rival:
             return document.version
 
 
-def _locked(edit: Edit) -> Any:
+def _locked(edit: Edit) -> Select[Document]:
     return (
         select(Document)
         .where(Document.channel == edit.channel, Document.key == edit.key)

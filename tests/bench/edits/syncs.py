@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from client_sdk.contract.state.edit import Edit, EditBatch
-from client_sdk.contract.state.operations import Set
+from client_sdk.contract.state.operations import Delete, Set
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definition, Definitions
 from core_api.edits.service import EditService
@@ -23,8 +23,11 @@ from tests.bench.sync.wrk import Request, run_wrk, write_requests
 DOCUMENTS: Final = 8
 CHANNELS: Final = 500
 _SEED: Final = 11
-_BARE: Final = 100_000
-"""The stores above it have no document."""
+_FULL: Final = 100_000
+"""The stores above it have all documents, which nobody edits meanwhile."""
+_BARE: Final = 200_000
+"""The stores above it have no document any more: their channels have a log, as the others have."""
+_BARE_EDITS: Final = 2
 
 
 def _definitions() -> Definitions:
@@ -41,7 +44,10 @@ def _definitions() -> Definitions:
 
 
 async def fill(database: str) -> None:
-    """Give each of `party:1/1` to `party:{CHANNELS}/1` its documents, by Core's own write path."""
+    """Give each of `CHANNELS` channels its documents, by Core's own write path.
+
+    As many other channels get one that is deleted again.
+    """
     pool = await open_pool(database, size=2, command_timeout_s=30, name="fill")
     service = EditService(pool, _definitions(), 4, _tell_nobody, lambda _channel, _key: False)
     owner = Caller("till", "owner", frozenset({"*"}))
@@ -49,10 +55,16 @@ async def fill(database: str) -> None:
     try:
         for store in range(1, CHANNELS + 1):
             edits = [
-                Edit(n=n + 1, channel=f"party:{store}/1", key=f"document-{n}", do=Set(value))
+                Edit(
+                    n=n + 1, channel=f"party:{_FULL + store}/1", key=f"document-{n}", do=Set(value)
+                )
                 for n in range(DOCUMENTS)
             ]
             await service.apply(owner, EditBatch(f"fill-{store}", list(edits)))
+            bare = f"party:{_BARE + store}/1"
+            made = Edit(n=1, channel=bare, key="document-0", do=Set(value))
+            deleted = Edit(n=2, channel=bare, key="document-0", do=Delete(), base=1)
+            await service.apply(owner, EditBatch(f"empty-{store}", [made, deleted]))
     finally:
         await pool.close()
 
@@ -65,9 +77,9 @@ def request_files(folder: Path) -> dict[SyncCase, Path]:
         "8 documents, first sync": folder / "first.txt",
     }
     owners = tokens()
-    write_requests(paths["no document"], list(_requests(owners, _BARE, 0)))
-    write_requests(paths["8 documents"], list(_requests(owners, 0, DOCUMENTS)))
-    write_requests(paths["8 documents, first sync"], list(_requests(owners, 0, None)))
+    write_requests(paths["no document"], list(_requests(owners, _BARE, _BARE_EDITS)))
+    write_requests(paths["8 documents"], list(_requests(owners, _FULL, DOCUMENTS)))
+    write_requests(paths["8 documents, first sync"], list(_requests(owners, _FULL, None)))
     return paths
 
 

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from client_sdk.contract.problem import problem
 from client_sdk.contract.state.edit import EditBatch, EditOutcome
 from core_api.access.callers import Caller
+from core_api.api.routes import core_app
 from core_api.edits.planning import EditAnswer
 from core_api.edits.service import EditService
 from core_api.errors import EditGapError, UnavailableError
@@ -23,7 +24,6 @@ from tests.unit.core_api.test_fast_path import (
     TYPES,
     answer_of,
     core,
-    core_app,
     scope_of,
 )
 
