@@ -123,7 +123,9 @@ class EditQueue:
         own = [one for one in (*self.entries, *self._prepared) if one.client == client]
         next_n = self.next_n if client == self.client else None
         self._flight = request_of(
-            chosen_of(waiting, one_by_one=self._one_by_one), answered_up_to(own, next_n)
+            chosen_of(waiting, one_by_one=self._one_by_one),
+            answered_up_to(own, next_n),
+            self.epoch,
         )
         return self._flight
 

@@ -22,6 +22,7 @@ class _Body(Struct, frozen=True):
     edits: list[msgspec.Raw]
     atomic: bool
     answered: int
+    epoch: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,16 @@ def chosen_of(waiting: Sequence[Entry], *, one_by_one: bool) -> list[Entry]:
     return chosen
 
 
-def request_of(chosen: Sequence[Entry], answered: int) -> Request:
-    """The request with these edits, in the bytes that they were kept in."""
+def request_of(chosen: Sequence[Entry], answered: int, epoch: str | None) -> Request:
+    """The request with these edits, in the bytes that they were kept in.
+
+    Args:
+        chosen: the edits.
+        answered: up to which number every answer is here.
+        epoch: the log that their numbers and bases are of.
+    """
     client, atomic = chosen[0].client, bool(chosen[0].group)
-    body = _Body(client, [msgspec.Raw(entry.body) for entry in chosen], atomic, answered)
+    body = _Body(client, [msgspec.Raw(entry.body) for entry in chosen], atomic, answered, epoch)
     ids = tuple(entry.id for entry in chosen)
     return Request(client, ids, msgspec.json.encode(body), atomic)
 

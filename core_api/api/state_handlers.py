@@ -66,6 +66,7 @@ class EditsBody(Struct, frozen=True):
     edits: Annotated[list[EditBody], Meta(max_length=MAX_EDITS)]
     atomic: bool = False
     answered: int = 0
+    epoch: str | None = None
 
 
 class Settled(Struct, frozen=True):

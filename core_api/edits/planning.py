@@ -76,6 +76,11 @@ class _Planner:
             raise ClientTakenError(
                 f"the client {request.client} belongs to somebody else: begin a new one"
             )
+        if request.batch.epoch not in (None, self._state.epoch):
+            raise EditGapError(
+                "the log has begun anew since: ask GET /v1/edits how far it knows this client",
+                client.settled,
+            )
         edits = request.batch.edits
         _check_numbers(edits, client.settled)
         outcomes = [

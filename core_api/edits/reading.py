@@ -51,7 +51,7 @@ FROM unnest($4::text[]) WITH ORDINALITY AS q(channel, place)
          SELECT open_orders, open_bytes FROM channel_heads WHERE channel = q.channel OFFSET 0
      ) AS h ON true
 UNION ALL
-SELECT 3, 0, now(), NULL, NULL, NULL, NULL, NULL
+SELECT 3, 0, now(), (SELECT epoch FROM epoch), NULL, NULL, NULL, NULL
 """
 
 _ANSWERS: Final = """
@@ -120,6 +120,7 @@ def _state_of(
     sizes: dict[Place, int] = {}
     known: dict[str, KnownClient] = {}
     rooms: dict[str, Room] = {}
+    epoch = ""
     for kind, number_of, _, text, number, schema, made_at, more in rows:
         if kind == 0:
             place = places[number_of - 1]
@@ -130,7 +131,9 @@ def _state_of(
             known[clients[number_of - 1]] = KnownClient(text, number)
         elif kind == 2:
             rooms[channels[number_of - 1]] = Room(number, more)
-    return State(rows[0][2], heads, known, rooms, sizes)
+        else:
+            epoch = text
+    return State(rows[0][2], heads, known, rooms, epoch, sizes)
 
 
 async def _decoded(decode: Callable[[], T], size: int) -> T:

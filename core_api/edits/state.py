@@ -40,6 +40,8 @@ class State:
     """Documents that have a row; one of version 0 has never been."""
     clients: Mapping[str, KnownClient]
     rooms: Mapping[str, Room]
+    epoch: str = ""
+    """The lifetime of the log."""
     sizes: Mapping[Place, int] = field(default_factory=dict)
     """The characters of each document's value."""
 

@@ -82,6 +82,8 @@ class EditBatch(Struct, frozen=True):
     """Whether all take effect or none."""
     answered: int = 0
     """The client has every outcome up to this number."""
+    epoch: str | None = None
+    """The lifetime of the log that its numbers and bases are of; None: it does not say."""
 
 
 class Conflict(Struct, frozen=True, omit_defaults=True):
@@ -124,6 +126,7 @@ class _WireBatch(Struct, frozen=True):
     edits: Annotated[list[msgspec.Raw], Meta(max_length=MAX_EDITS)]
     atomic: bool = False
     answered: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] = 0
+    epoch: Annotated[str, Meta(pattern=NAME_FORM)] | None = None
 
 
 class _Number(Struct, frozen=True):
@@ -162,7 +165,7 @@ def decode_edits(body: bytes | str) -> EditBatch:
         if edits and number <= edits[-1].n:
             raise msgspec.ValidationError("the numbers of a batch's edits go up")
         edits.append(_decode(number, raw))
-    return EditBatch(wire.client, edits, wire.atomic, wire.answered)
+    return EditBatch(wire.client, edits, wire.atomic, wire.answered, wire.epoch)
 
 
 def decode_edit(data: bytes | str | msgspec.Raw) -> Edit:
@@ -238,7 +241,9 @@ def encode_edit(edit: Edit) -> bytes:
 def encode_edits(batch: EditBatch) -> bytes:
     """The body of `POST /v1/edits`; what could not be read cannot be sent, either."""
     edits = [msgspec.Raw(encode_edit(edit)) for edit in batch.edits if isinstance(edit, Edit)]
-    return msgspec.json.encode(_WireBatch(batch.client, edits, batch.atomic, batch.answered))
+    return msgspec.json.encode(
+        _WireBatch(batch.client, edits, batch.atomic, batch.answered, batch.epoch)
+    )
 
 
 def edit_fingerprint(edit: Edit) -> bytes:

@@ -320,3 +320,16 @@ async def test_many_edits_at_once_share_no_statement_with_more_than_it_can_carry
     ]
     await asyncio.gather(*(lanes.ask(EditRequest(OWNER, batch)) for batch in batches))
     assert sizes == [60] * 4
+
+
+async def test_a_request_about_another_lifetime_of_the_log_settles_nothing(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    epoch = await writing.fetchval("SELECT epoch FROM epoch")
+    first = till.edit("public:12", "waiting-time", Set({"value": 20}))
+    assert (await till.edits.apply(OWNER, EditBatch("c1", [first], epoch=epoch))).settled == 1
+    await writing.execute("UPDATE epoch SET epoch = epoch || 'Z'")
+    second = till.edit("public:12", "waiting-time", Set({"value": 30}), 1)
+    with pytest.raises(EditGapError) as gap:
+        await till.edits.apply(OWNER, EditBatch("c1", [second], epoch=epoch))
+    assert gap.value.settled == 1
+    assert len(await log_of(writing, "public:12")) == 1

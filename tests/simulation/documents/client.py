@@ -346,12 +346,12 @@ class DocumentClient(Shell):
 
     def _post(self, request: Request) -> None:
         world, caller = self.world, self.world.caller_of(self.device.token)
-        body, followed = request.body, self.replica.queue.epoch
+        body = request.body
 
         def answer(reply: Callable[[Any], None]) -> None:
             epoch = world.core.epoch
             batch = decode_edits(body)
-            world.core.post(caller, batch, followed, lambda made: reply((made, epoch)))
+            world.core.post(caller, batch, lambda made: reply((made, epoch)))
 
         def done(answered: Any) -> None:
             if isinstance(answered, tuple):

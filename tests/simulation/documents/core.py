@@ -28,7 +28,7 @@ from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import plan_edits
 from core_api.edits.requests import EditRequest
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
-from core_api.errors import CoreError, EditGapError
+from core_api.errors import CoreError
 from core_api.event_log.lines import event_json
 from core_api.sync import rules as rules
 from core_api.sync.queries import Moment, OpenOrders, Page
@@ -121,15 +121,10 @@ class DocumentCore:
 
     # ── edits ────────────────────────────────────────────────────────────────
 
-    def post(self, caller: Caller, batch: EditBatch, followed: str | None, reply: Reply) -> None:
-        """A request of edits has come; it is settled with those that wait.
-
-        Its numbers and bases say nothing in another log than the one that its client follows. The
-        wire does not carry that log's name yet, so here the model is ahead of Core.
-        """
-        if self.names_logs and followed != self.epoch:
-            reply(EditGapError("the log has begun anew", self.settled(batch.client)))
-            return
+    def post(self, caller: Caller, batch: EditBatch, reply: Reply) -> None:
+        """A request of edits has come; it is settled with those that wait."""
+        if not self.names_logs:
+            batch = msgspec.structs.replace(batch, epoch=None)
         self._waiting.append((EditRequest(caller, batch), reply))
 
     def settle(self, now: float) -> None:
@@ -154,7 +149,7 @@ class DocumentCore:
         """What becomes of these requests, by the real planner."""
         truth = self.truth
         rooms = {name: log.room for name, log in truth.logs.items()}
-        state = State(now, truth.heads, truth.clients, rooms)
+        state = State(now, truth.heads, truth.clients, rooms, self.epoch)
         answers = {
             name: truth.answers[name]
             for name in answers_needed(requests, state)
