@@ -48,9 +48,12 @@ class Base(Struct, frozen=True):
 def makes_anew(edit: Edit, head: Head) -> bool:
     """Whether the edit's client saw no document, and there is none: it makes it, or makes it anew.
 
-    A document that came and went meanwhile is nothing that the edit could contradict.
+    A document that came and went before the edit was made is nothing that it could contradict. One
+    that went after it was made is: whoever deleted it may have seen more.
     """
-    return edit.base == 0 and head.value is None
+    if edit.base != 0 or head.value is not None:
+        return False
+    return edit.made_at is None or head.made_at is None or edit.made_at >= head.made_at
 
 
 def resolved(

@@ -388,7 +388,7 @@ def test_a_deleted_document_is_made_again_by_one_who_knows_of_it_and_versions_go
 @pytest.mark.parametrize("do", [Set({"b": 1}), Merge({"b": 1}), Add({"/b": 1})], ids=str)
 def test_who_saw_no_document_makes_a_deleted_one_anew(strategy: StrategyName, do: Any) -> None:
     made = store(strategy, {"a": 1}, None)
-    settlement = made.one(edit(do, 0, made_at=5), "offline")
+    settlement = made.one(edit(do, 0, made_at=25), "offline")
     assert (settlement.outcome, settlement.strategy) == ("applied", None)
     assert settlement.made is not None
     assert (settlement.made.version, settlement.made.operation) == (3, "create")
@@ -397,7 +397,7 @@ def test_who_saw_no_document_makes_a_deleted_one_anew(strategy: StrategyName, do
 
 def test_what_is_made_anew_is_not_older_than_the_end_of_what_was_before() -> None:
     made = store("last", {"a": 1}, None)
-    made.one(edit(Set({"b": 1}), 0, made_at=5), "offline")
+    made.one(edit(Set({"b": 1}), 0), "offline")
     assert (made.head.value, made.head.made_at) == ({"b": 1}, at(20))
 
 

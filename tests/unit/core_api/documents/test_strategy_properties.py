@@ -23,6 +23,7 @@ from tests.unit.core_api.documents.samples import (
     ANY,
     STRATEGIES,
     Store,
+    at,
     counters,
     documents,
     edit,
@@ -87,10 +88,23 @@ def test_an_edit_on_no_document_does_to_a_deleted_one_what_it_does_where_there_n
     new = Store(ANY[strategy])
     gone = store(strategy, *(value for life in lives for value in (life, None)))
     before = gone.head.version
+    assume(time is None or gone.head.made_at is None or at(time) >= gone.head.made_at)
     first, again = (one.one(edit(operation, 0, made_at=time), "x") for one in (new, gone))
     assert again.outcome == first.outcome
     assert same(gone.head.value, new.head.value)
     assert gone.head.version == before + new.head.version
+
+
+@every_strategy
+@settings(deadline=None)
+@given(value=documents, operation=operations)
+def test_an_edit_on_no_document_from_before_its_end_never_undoes_the_end(
+    strategy: StrategyName, value: dict[str, Any], operation: PlainOperation
+) -> None:
+    gone = store(strategy, value, None)
+    outcome = gone.one(edit(operation, 0, made_at=1), "x")
+    assert outcome.outcome in ("refused", "put-aside")
+    assert (gone.head.version, gone.head.value) == (2, None)
 
 
 @pytest.mark.parametrize("strategy", ["last", "merge", "sum"])
