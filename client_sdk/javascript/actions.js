@@ -267,7 +267,7 @@ export class Actions {
   putOut(taken) {
     if (taken.epochChanged) this.dropStream();
     for (const { type, channel } of taken.commands) {
-      if (type === "CheckDigest") this.healing.checked(channel);
+      if (type === "CheckDigest" || type === "CheckDocuments") this.healing.checked(channel);
     }
     this.out.push(...taken.commands);
   }

@@ -12,8 +12,22 @@ import {
 } from "./contract_lists.js";
 
 const ID = "[A-Za-z0-9_.\\-]{1,64}";
-const CHANNEL = new RegExp(`^(?:(store):(${ID})|(table):(${ID})/(${ID}))$`);
-const EVENT_ID = new RegExp(`^((?:store:${ID}|table:${ID}/${ID}))@([0-9]{1,19})$`);
+/** The kinds of channels as contract/channel.py has them: how many ids, and what they carry. */
+const KINDS = {
+  store: { ids: 1, carries: "orders" },
+  table: { ids: 2, carries: "orders" },
+  public: { ids: 1, carries: "documents" },
+  team: { ids: 1, carries: "documents" },
+  party: { ids: 2, carries: "documents" },
+  device: { ids: 2, carries: "documents" },
+  brand: { ids: 1, carries: "documents" },
+  global: { ids: 0, carries: "documents" },
+};
+const FORMS = Object.entries(KINDS).map(([kind, { ids }]) =>
+  ids === 0 ? kind : `${kind}:${Array(ids).fill(ID).join("/")}`,
+);
+const CHANNEL = new RegExp(`^(?:${FORMS.join("|")})$`);
+const EVENT_ID = new RegExp(`^(${FORMS.join("|")})@([0-9]{1,19})$`);
 
 const EPOCH = new RegExp(`^${ID}$`);
 const DIGEST = /^[0-9a-f]{16}$/;
@@ -21,14 +35,18 @@ const DIGEST = /^[0-9a-f]{16}$/;
 /** What breaks the contract. */
 export class ContractError extends Error {}
 
-/** Reads a channel name as {kind, store, table}. */
+/** Reads a channel name as {kind, store, table}; null where it has none. */
 export function parseChannel(text) {
-  const found = CHANNEL.exec(text);
-  if (!found) throw new ContractError(`${JSON.stringify(text)} is not a channel`);
-  return found[1]
-    ? { kind: "store", store: found[2], table: null }
-    : { kind: "table", store: found[4], table: found[5] };
+  if (!CHANNEL.test(text)) throw new ContractError(`${JSON.stringify(text)} is not a channel`);
+  const [kind, ids = ""] = text.split(":");
+  const [first, second = null] = ids.split("/");
+  const store = kind === "brand" || kind === "global" ? null : first;
+  return { kind, store, table: kind === "table" || kind === "party" ? second : null };
 }
+
+/** Whether the channel of that name carries documents; false: orders, or it is no channel. */
+export const carriesDocuments = (channel) =>
+  CHANNEL.test(channel) && KINDS[channel.split(":")[0]].carries === "documents";
 
 /** Reads an event id `{channel}@{seq}` as [channel, seq]. */
 export function parseEventId(text) {
@@ -222,15 +240,21 @@ export function checkEvent(event) {
   return event;
 }
 
-function checkChannel(answer) {
+/** What every channel's answer has, whatever it carries. */
+export function checkFrame(answer) {
   check(isObject(answer) && isText(answer.channel) && isSeq(answer.head), "a channel's answer");
   check(isText(answer.digest), "a digest");
   check(isNull(answer.content_digest) || isText(answer.content_digest), "a digest of content");
   check(isNull(answer.reset) || isText(answer.reset), "a reset");
   check(answer.has_more === undefined || typeof answer.has_more === "boolean", "has_more");
   check(Array.isArray(answer.events), "a channel's events");
-  answer.events.forEach(checkEvent);
   check(DIGEST.test(answer.digest), "a digest");
+}
+
+/** What Fetch Sync answers of a channel of orders, if it is that. */
+export function checkChannel(answer) {
+  checkFrame(answer);
+  answer.events.forEach(checkEvent);
   if (isNull(answer.snapshot)) return;
   const { head, orders, next } = answer.snapshot;
   check(isSeq(head) && Array.isArray(orders), "a snapshot");
@@ -238,13 +262,17 @@ function checkChannel(answer) {
   orders.forEach(checkOrder);
 }
 
-/** The answer of Fetch Sync, if it is one. */
-export function checkSync(answer) {
+/**
+ * The answer of Fetch Sync, if it is one.
+ *
+ * @param checkPart what checks a channel's part of it
+ */
+export function checkSync(answer, checkPart = checkChannel) {
   check(isObject(answer) && isEpoch(answer.epoch) && isText(answer.cursor), "the answer");
   check(isTime(answer.server_time) && Array.isArray(answer.channels), "the answer");
   check(isWait(answer.poll_after_ms), "poll_after_ms");
   check(typeof answer.has_more === "boolean", "has_more");
-  answer.channels.forEach(checkChannel);
+  answer.channels.forEach((part) => checkPart(part));
   if (isNull(answer.stream)) return answer;
   const { url, ticket, expires_in: expires } = answer.stream;
   check(isText(url) && url.length <= MAX_URL_CHARS, "the stream's address");

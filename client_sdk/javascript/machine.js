@@ -27,6 +27,7 @@ const RULES = {
   SyncFailed: rules.syncFailed,
   StreamHello: rules.hello,
   StreamEvent: rules.event,
+  StreamDocument: rules.event,
   StreamHeartbeat: rules.heartbeat,
   StreamSyncRequired: rules.syncRequired,
   StreamBye: rules.bye,

@@ -100,7 +100,8 @@ export function event(client, input, now) {
   const verdict = client.syncState.takeEvent(input.event);
   if (verdict === APPLY) {
     client.stream.events += 1;
-    client.out.push({ type: "Deliver", change: input.event, epoch: client.epoch });
+    const type = input.type === "StreamDocument" ? "DeliverDocument" : "Deliver";
+    client.out.push({ type, change: input.event, epoch: client.epoch });
   } else if (verdict === GAP) {
     client.dropStream();
     client.syncAgain(failure("malformed", "the stream left a gap"), now);
