@@ -278,10 +278,16 @@ class Replica:
 
     def _reset(self, documents: Documents, reset: DocumentReset) -> None:
         brought = {document.key for document in reset.documents}
-        for key in documents.replace(reset):
+        # One that was made and deleted between two snapshots was never known here.
+        contained = {
+            entry.edit.key
+            for entry in self.queue.entries
+            if entry.edit.channel == reset.channel and entry.shown and entry.at is not None
+        }
+        for key in documents.replace(reset) | contained:
             name = reset.channel, key
             self._remember(name)
-            if key not in brought and any(one.at is not None for one in self._pending(name)):
+            if key not in brought and key in contained:
                 documents.want(key)  # which version it was deleted at, nobody has said
             self._shown(name)
 

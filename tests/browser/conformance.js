@@ -10,6 +10,7 @@ import { Assembly } from "/static/yabam/snapshot_pages.js";
 import { refusal } from "/static/yabam/http_failures.js";
 import { inputOf } from "/static/yabam/messages.js";
 import { SseParser } from "/static/yabam/sse.js";
+import { STATE_SUBJECTS } from "/tests/state_conformance.js";
 
 const REFUSED = { refused: true };
 
@@ -123,6 +124,7 @@ const SUBJECTS = {
 
   machine: askMachine,
   wake: askMachine,
+  ...STATE_SUBJECTS,
 };
 
 // ── the machine ────────────────────────────────────────────────────────────────────────────────

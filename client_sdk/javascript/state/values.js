@@ -33,7 +33,7 @@ export function checkValue(value, path = []) {
     checkDepth(path);
     for (const [name, part] of Object.entries(value)) {
       if (!NAME.test(name)) {
-        throw new StateValueError(formatPointer([...path, name]), "a name is ASCII without NUL");
+        throw new StateValueError(formatPointer([...path, escaped(name)]), "a name is ASCII without NUL");
       }
       checkValue(part, [...path, name]);
     }
@@ -79,6 +79,15 @@ export function copy(value) {
 // A Map, a Date and their like would lose what they hold on their way as JSON.
 function isPlain(value) {
   return isObject(value) && Object.prototype.toString.call(value) === "[object Object]";
+}
+
+// So that a message can show it, whoever reads it; written as Python writes it.
+function escaped(name) {
+  return name.replace(/[^\x20-\x7e]/gu, (character) => {
+    const code = character.codePointAt(0);
+    if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
+    return code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
+  });
 }
 
 function checkDepth(path) {
