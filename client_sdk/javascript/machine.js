@@ -97,6 +97,11 @@ export class Machine {
     return this.#client.certainAt;
   }
 
+  /** Core's clock at `now`, in seconds since 1970; null: not known. */
+  coreTime(now) {
+    return this.#client.clock.at(now);
+  }
+
   /** How many channels begin anew because their orders had another digest. */
   get diverged() {
     return this.#client.syncState.diverged;

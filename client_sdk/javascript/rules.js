@@ -9,6 +9,7 @@
 // fault, and what a server says about waiting is kept within bounds.
 
 import { LONG_FAULT } from "./actions.js";
+import { instant } from "./contract.js";
 import { failure } from "./messages.js";
 import { APPLY, GAP } from "./sequencing.js";
 
@@ -56,6 +57,7 @@ export function syncDone(client, input, now) {
     return;
   }
   client.certainAt = now;
+  client.clock.told(instant(response.server_time), now);
   if (client.state === "polling") {
     client.polled(response, taken.news, now);
   } else if (!response.stream) {
@@ -114,7 +116,9 @@ export function heartbeat(client, input, now) {
   if (client.watermark !== null && input.watermark <= client.watermark) return;
   client.watermark = input.watermark;
   client.stream.deadline = now + client.settings.watermarkTimeout;
-  if (client.state === "live") client.certainAt = now;
+  if (client.state !== "live") return;
+  client.certainAt = now;
+  client.clock.told(input.watermark, now);
 }
 
 /** Sync, then connect. */

@@ -51,6 +51,21 @@ export class Transport {
     this.#about = about;
   }
 
+  /** Core's address. */
+  get core() {
+    return this.#core;
+  }
+
+  /**
+   * The access token; `anew`: the last one was refused.
+   *
+   * @throws Error the callback gave none
+   */
+  async accessToken(anew = false) {
+    if (anew) this.#token = null;
+    return (await this.#authorization()).slice("Bearer ".length);
+  }
+
   /** The function that gives tokens has another one. */
   renew() {
     this.#token = null;
@@ -249,8 +264,12 @@ async function readOut(reader) {
   clearTimeout(timer);
 }
 
-/** The body's text and its length in bytes. */
-async function readText(response, most) {
+/**
+ * The body's text and its length in bytes.
+ *
+ * @throws ContractError it is longer than `most` bytes
+ */
+export async function readText(response, most) {
   if (response.body === null) return ["", 0];
   const reader = response.body.getReader();
   const decoder = new TextDecoder();

@@ -68,6 +68,7 @@ export class MemoryStore {
     else if (type === "DropWaiting") this.#waiting.delete(write.id);
     else if (type === "PutPrivate") this.#private.set(write.key, withoutType(write));
     else if (type === "PutAsked") this.#asked.set(write.asked, withoutType(write));
+    else if (type === "DropAsked") this.#asked.delete(write.asked);
     else throw new Error(`the store cannot do ${type}`);
   }
 }

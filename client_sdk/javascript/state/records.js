@@ -7,7 +7,7 @@
 //     {type: "PutDocument", document}  {type: "DropDocument", channel, key}
 //     {type: "PutWaiting", waiting}  {type: "DropWaiting", id}
 //     {type: "PutPrivate", key, version, value}
-//     {type: "PutAsked", asked, ids}: the edits that another tab has asked for under that name
+//     {type: "PutAsked", asked, ids}  {type: "DropAsked", asked}: the edits that came of what a tab asked
 
 import { StateStoreError } from "./errors.js";
 import { checkOutcome, decodeEdit } from "./edit.js";
