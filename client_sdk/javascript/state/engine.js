@@ -100,12 +100,19 @@ export class Engine {
    * @param atomic whether all take effect or none
    * @param decides the id of the conflict that it decides
    * @param asked a name of this question: who asks again, after a loss, gets the same ids
+   * @param made told the ids at once, before anything else can come of them
    * @throws StateError one of them cannot be done to what is shown; none is made
    * @throws StateStoreError they cannot be kept; none is made
    * @throws ClosedError this has ended
    */
-  edit(wishes, { atomic = false, decides = null, asked = null } = {}) {
-    return this.#alone(() => this.#edit(wishes, atomic, decides, asked));
+  edit(wishes, { atomic = false, decides = null, asked = null, made = () => {} } = {}) {
+    return this.#alone(async () => {
+      const known = this.#asked.get(asked);
+      const ids = known ?? (await this.#edit(wishes, atomic, decides, asked));
+      made(ids);
+      this.pump();
+      return ids;
+    });
   }
 
   /** Changes a document of `private`; it throws as `edit` does. */
@@ -119,10 +126,10 @@ export class Engine {
   }
 
   /** Decides the conflict by this value; null: by Core's. It throws as `edit` does. */
-  async resolve(id, value, asked = null) {
+  async resolve(id, value, options = {}) {
     const waiting = this.replica.waiting.get(id);
     if (waiting === undefined) {
-      if (this.#asked.has(asked)) return this.#asked.get(asked);
+      if (this.#asked.has(options.asked)) return this.edit([], options);
       throw new StateError("this conflict is decided already");
     }
     if (value === null) {
@@ -133,7 +140,7 @@ export class Engine {
     checkDocumentValue(value);
     const { channel, key, conflict } = waiting;
     const wish = { channel, key, do: { set: value }, base: conflict.version };
-    return this.edit([wish], { decides: id, asked });
+    return this.edit([wish], { ...options, decides: id });
   }
 
   // ── what goes out ────────────────────────────────────────────────────────────────────────────
@@ -154,7 +161,6 @@ export class Engine {
   }
 
   async #edit(wishes, atomic, decides, asked) {
-    if (asked !== null && this.#asked.has(asked)) return this.#asked.get(asked);
     const { replica } = this;
     const waiting = replica.waiting.get(decides);
     if (decides !== null && waiting === undefined) throw new StateError("this conflict is decided already");
@@ -162,8 +168,8 @@ export class Engine {
     while (ids === null) {
       const writes = replica.prepare(wishes, this.#time(), atomic);
       if (decides !== null) writes.push({ type: "DropWaiting", id: decides });
-      const made = writes.filter(({ type }) => type === "PutEntry").map(({ row }) => row.id);
-      if (asked !== null) writes.push(...this.#remembering(asked, made));
+      const places = writes.filter(({ type }) => type === "PutEntry").map(({ row }) => row.id);
+      if (asked !== null) writes.push(...this.#remembering(asked, places));
       try {
         await this.#journal.commit(writes);
       } catch (error) {
@@ -174,7 +180,6 @@ export class Engine {
     }
     if (asked !== null) this.#asked.set(asked, ids);
     if (waiting !== undefined) replica.decided(waiting);
-    this.pump();
     return ids;
   }
 

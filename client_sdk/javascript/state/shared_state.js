@@ -36,6 +36,8 @@ export class EditHandle {
 /** Edits that are made in one batch. */
 class Batch {
   staged = [];
+  /** Why one of its edits cannot be made; null: each can. */
+  fault = null;
   #values = new Map();
   #view;
 
@@ -106,33 +108,33 @@ export class SharedDocument {
    * @throws StateStoreError it cannot be kept
    * @throws ClosedError the client is closed
    */
-  async set(value, options) {
+  set(value, options) {
     const made = typeof value === "function" ? value(this.#shared.valueOf(this.name)) : value;
     return this.#do({ set: made }, options);
   }
 
   /** Changes what the patch names, null for what goes (RFC 7396). */
-  async merge(patch, options) {
+  merge(patch, options) {
     return this.#do({ merge: patch }, options);
   }
 
   /** Applies a JSON Patch (RFC 6902). */
-  async patch(operations, options) {
+  patch(operations, options) {
     return this.#do({ patch: operations }, options);
   }
 
   /** Adds to numbers, {JSON Pointer: number}, whatever they are by then. */
-  async add(numbers, options) {
+  add(numbers, options) {
     return this.#do({ add: numbers }, options);
   }
 
   /** Deletes the document. */
-  async delete(options) {
+  delete(options) {
     return this.#do({ delete: true }, options);
   }
 
   /** Lets Core run the operator's function on the newest value. */
-  async call(name, args = null, options = undefined) {
+  call(name, args = null, options = undefined) {
     return this.#do({ call: { name, arguments: args } }, options);
   }
 
@@ -167,9 +169,7 @@ export class SharedDocument {
   }
 
   #do(operation, { metadata } = {}) {
-    // A program may go on with its object; what it asked for must not change with it.
-    const made = copy(checkOperation(operation));
-    return this.#shared.make(this, made, metadata === undefined ? undefined : copy(metadata));
+    return this.#shared.make(this, operation, metadata);
   }
 
   #waiting() {
@@ -244,12 +244,13 @@ export class SharedState {
     } finally {
       this.#batch = null;
     }
-    await this.#send(batch.staged, atomic);
+    await this.#send(batch, atomic);
   }
 
-  async #send(staged, atomic) {
-    if (staged.length === 0) return;
+  async #send({ staged, fault }, atomic) {
+    if (staged.length === 0 && fault === null) return;
     try {
+      if (fault !== null) throw fault;
       const outcomes = await this.tab.edit(staged.map(({ wish }) => wish), { atomic });
       staged.forEach(({ resolve }, index) => resolve(new EditHandle(outcomes[index])));
     } catch (error) {
@@ -296,21 +297,29 @@ export class SharedState {
     return this.#batch === null ? this.tab.view(name).value : this.#batch.value(name);
   }
 
-  /** Makes one edit, or stages it in the batch that is open. */
-  async make({ channel, key, name }, operation, metadata) {
-    if (isPrivate(channel)) {
-      await this.tab.editPrivate(name, operation);
+  /** Makes one edit, or stages it in the batch that is open: the promise of its EditHandle. */
+  make(document, operation, metadata) {
+    const made = this.#make(document, operation, metadata);
+    // The batch throws it.
+    if (this.#batch !== null) made.catch(() => {});
+    return made;
+  }
+
+  // It comes to the batch, if one is open, before it waits for anything.
+  async #make({ channel, key, name }, operation, metadata) {
+    try {
+      // A program may go on with its object; what it asked for must not change with it.
+      const made = copy(checkOperation(operation));
+      const wish = { channel, key, do: made, metadata: metadata === undefined ? undefined : copy(metadata) };
+      if (this.#batch !== null && !isPrivate(channel)) return await this.#batch.stage(wish);
+      if (!isPrivate(channel)) return new EditHandle((await this.tab.edit([wish]))[0]);
+      await this.tab.editPrivate(name, made);
       const { version } = this.tab.view(name);
       return new EditHandle(Promise.resolve({ n: 0, outcome: "applied", version }));
+    } catch (error) {
+      if (this.#batch !== null) this.#batch.fault ??= error;
+      throw error;
     }
-    const wish = { channel, key, do: operation, metadata };
-    if (this.#batch !== null) {
-      const handle = this.#batch.stage(wish);
-      handle.catch(() => {}); // the batch throws it
-      return handle;
-    }
-    const [outcome] = await this.tab.edit([wish]);
-    return new EditHandle(outcome);
   }
 }
 
@@ -320,7 +329,7 @@ export function stateOf(shared) {
   for (const name of ["subscribe", "batch", "export", "restore", "definitions"]) {
     state[name] = (...given) => shared[name](...given);
   }
-  const facts = ["clientId", "waiting", "sendingError"];
+  const facts = ["clientId", "waiting", "isKept", "sendingError"];
   for (const name of facts) Object.defineProperty(state, name, { get: () => shared.tab.facts[name] });
   Object.defineProperty(state, "lastError", { get: () => shared.tab.lastError ?? shared.tab.facts.lastError });
   return state;

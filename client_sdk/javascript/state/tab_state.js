@@ -7,12 +7,15 @@
 import { partsOf } from "./entries.js";
 import { Engine } from "./engine.js";
 import { ClosedError, StateError, StateStoreError } from "./errors.js";
+import { MemoryStore } from "./memory_store.js";
 import { Observers } from "./observers.js";
 import { PrivateDocuments, isPrivate } from "./private.js";
 import { subjectOf } from "./subject.js";
 
 const UNKNOWN = { value: null, version: 0, pending: 0, loading: true, leftOut: 0, conflict: null, error: null };
-const NOTHING = { clientId: null, waiting: 0, sendingError: null, lastError: null, keys: {} };
+const KINDS = { StateStoreError, ClosedError, StateError, Error };
+const TOKEN_AGAIN_MS = 2_000;
+const NOTHING = { clientId: null, waiting: 0, isKept: true, sendingError: null, lastError: null, keys: {} };
 
 /** What Client hands documents to, and SharedState asks. */
 export class TabState {
@@ -31,6 +34,7 @@ export class TabState {
   #outcomes = new Map();
   #changed = new Set();
   #closed = false;
+  #isKept = true;
 
   /**
    * @param parts as Engine's, less `subject` (null: as the token says) and `told`, and with `openStore`,
@@ -53,14 +57,15 @@ export class TabState {
 
   /** This tab leads from now on; done when its store is open. */
   lead() {
-    this.#opening ??= this.#open();
+    // It asks whether it is still wanted, so it must not begin before it is noted.
+    this.#opening ??= Promise.resolve().then(() => this.#open());
     return this.#opening;
   }
 
   /** Takes what the machine puts out for documents. */
   take(command) {
     if (this.#engine) this.#engine.take(command);
-    else this.#early.push(command);
+    else if (this.#opening) this.#early.push(command);
   }
 
   /** Core answers. */
@@ -113,7 +118,7 @@ export class TabState {
     return channel === "private" ? this.#engine.private.view(name) : this.#engine.replica.view(name);
   }
 
-  /** What there is to say of all documents: {clientId, waiting, sendingError, lastError, keys}. */
+  /** What there is to say of all documents: {clientId, waiting, isKept, …}. */
   get facts() {
     const engine = this.#engine;
     if (engine === null) return this.#facts;
@@ -121,7 +126,7 @@ export class TabState {
     const channels = [...replica.channels].map(([name, { all }]) => [name, all.map(({ key }) => key).sort()]);
     const keys = { ...Object.fromEntries(channels), private: engine.private.keys("private") };
     const { client: clientId, unanswered } = replica.queue;
-    return { clientId, waiting: unanswered.length, sendingError, lastError, keys };
+    return { clientId, waiting: unanswered.length, isKept: this.#isKept, sendingError, lastError, keys };
   }
 
   /** The keys of the documents that are there, sorted; those that are pending only are not. */
@@ -164,10 +169,19 @@ export class TabState {
   // ── leading ──────────────────────────────────────────────────────────────────────────────────
 
   async #open() {
-    const { transport, openStore } = this.#parts;
-    const subject = this.#parts.subject ?? subjectOf(await transport.accessToken());
-    const store = openStore();
-    const stored = await store.open(subject);
+    const subject = this.#parts.subject ?? (await this.#subject());
+    let store = this.#parts.openStore();
+    let stored;
+    try {
+      stored = await store.open(subject);
+    } catch (error) {
+      if (!(error instanceof StateStoreError)) throw error;
+      // A browser may forbid storage; what is done now must work all the same.
+      this.lastError = error.message;
+      store = new MemoryStore();
+      stored = await store.open(subject);
+    }
+    this.#isKept = !(store instanceof MemoryStore);
     if (this.#opening === null) {
       store.close();
       return;
@@ -180,6 +194,18 @@ export class TabState {
     this.#note(this.#names());
     this.#post({ type: "lead", ...this.#everything() });
     for (const [asked, { kind, told: question }] of this.#questions) this.#serve(asked, kind, question);
+  }
+
+  async #subject() {
+    while (this.#opening !== null) {
+      try {
+        return subjectOf(await this.#parts.transport.accessToken());
+      } catch (error) {
+        this.lastError = error.message;
+        await new Promise((resolve) => setTimeout(resolve, TOKEN_AGAIN_MS));
+      }
+    }
+    throw new ClosedError("the client is closed");
   }
 
   #told({ changed, outcomes }) {
@@ -215,26 +241,27 @@ export class TabState {
     });
   }
 
-  #do(asked, kind, told) {
+  #do(asked, kind, told, made = (ids) => ids.forEach((id) => this.#outcomeOf(id))) {
     const engine = this.#engine;
-    if (kind === "edit") return engine.edit(told.wishes, { atomic: told.atomic, asked });
-    if (kind === "resolve") return engine.resolve(told.id, told.value, asked);
+    if (kind === "edit") return engine.edit(told.wishes, { atomic: told.atomic, asked, made });
+    if (kind === "resolve") return engine.resolve(told.id, told.value, { asked, made });
     return engine.editPrivate(told.name, told.operation);
   }
 
   async #serve(asked, kind, told) {
-    let answer;
+    const answer = (told) => {
+      this.#answered({ asked, ...told });
+      this.#post({ type: "answer", asked, ...told });
+    };
+    const made = (ids) => answer({ ids, gone: ids.filter((id) => !this.#engine?.has(id)) });
     try {
-      const ids = (await this.#do(asked, kind, told)) ?? null;
-      const gone = (ids ?? []).filter((id) => !this.#engine?.has(id));
-      answer = { type: "answer", asked, ids, gone };
+      const ids = await this.#do(asked, kind, told, made);
+      // What makes no edit in the queue is answered when it is done.
+      if (ids === undefined || ids.length === 0) answer({ ids: [], gone: [] });
     } catch (error) {
-      const kinds = { StateStoreError, ClosedError, StateError };
-      const name = Object.keys(kinds).find((one) => error instanceof kinds[one]) ?? "Error";
-      answer = { type: "answer", asked, error: { name, message: error.message } };
+      const name = Object.keys(KINDS).find((one) => error instanceof KINDS[one]) ?? "Error";
+      answer({ error: { name, message: error.message } });
     }
-    this.#answered(answer);
-    this.#post(answer);
   }
 
   #answered({ asked, ids, gone, error }) {
@@ -242,12 +269,11 @@ export class TabState {
     if (question === undefined) return;
     this.#questions.delete(asked);
     if (error) {
-      const kinds = { StateStoreError, ClosedError, StateError, Error };
-      question.reject(new kinds[error.name](error.message));
+      question.reject(new KINDS[error.name](error.message));
       return;
     }
-    for (const id of ids ?? []) this.#outcomeOf(id);
-    question.resolve(ids ?? []);
+    for (const id of ids) this.#outcomeOf(id);
+    question.resolve(ids);
     // What is not in the queue any more was settled while nobody listened.
     const lost = new ClosedError("its answer came to a tab that is gone");
     for (const id of gone) this.#outcomes.get(id)?.reject(lost);
