@@ -396,3 +396,18 @@ async def test_an_edit_that_the_leading_tab_took_before_it_died_is_made_once(
     core.offline = False
     await second.run("await until(() => cart.version === 1 && cart.pending === 0);")
     assert core.values("cart") == [{"n": 1}]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["leads", "does not lead"])
+async def test_it_is_told_when_there_is_known_to_be_no_document(
+    core: WebCore, context: BrowserContext, url: str, which: int
+) -> None:
+    core.offline = True
+    tabs = [await StateTab.open(context, url) for _ in range(2)]
+    await tabs[which].run("""
+        window.seen = [];
+        cart.subscribe(() => seen.push(cart.meta.loading));
+    """)
+    core.offline = False
+    await tabs[which].run("await until(() => seen.length > 0);")
+    assert await tabs[which].run("return seen;") == [False]

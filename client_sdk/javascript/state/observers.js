@@ -29,6 +29,11 @@ export class Observers {
     return () => void this.#observers.delete(observer);
   }
 
+  /** The names of all documents that are observed. */
+  get names() {
+    return new Set([...this.#observers].flatMap(({ names }) => names));
+  }
+
   /** Who is to be told of what, [observer, names], after these may have changed. */
   told(changed) {
     const calls = [];

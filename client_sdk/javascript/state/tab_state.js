@@ -12,10 +12,10 @@ import { Observers } from "./observers.js";
 import { PrivateDocuments, isPrivate } from "./private.js";
 import { subjectOf } from "./subject.js";
 
-const UNKNOWN = { value: null, version: 0, pending: 0, loading: true, leftOut: 0, conflict: null, error: null };
+const NONE = { value: null, version: 0, pending: 0, leftOut: 0, conflict: null, error: null };
 const KINDS = { StateStoreError, ClosedError, StateError, Error };
 const TOKEN_AGAIN_MS = 2_000;
-const NOTHING = { clientId: null, waiting: 0, isKept: true, sendingError: null, lastError: null, keys: {} };
+const NOTHING = { clientId: null, waiting: 0, isKept: true, sendingError: null, lastError: null, keys: {}, synced: [] };
 
 /** What Client hands documents to, and SharedState asks. */
 export class TabState {
@@ -64,8 +64,13 @@ export class TabState {
 
   /** Takes what the machine puts out for documents. */
   take(command) {
-    if (this.#engine) this.#engine.take(command);
-    else if (this.#opening) this.#early.push(command);
+    if (this.#engine === null) {
+      if (this.#opening) this.#early.push(command);
+      return;
+    }
+    this.#engine.take(command);
+    // A channel without documents is known from now on, too.
+    if (command.change?.type === "reset") this.#told({ changed: this.#observers.names, outcomes: [] });
   }
 
   /** Core answers. */
@@ -114,7 +119,9 @@ export class TabState {
     const [channel] = partsOf(name);
     if (!this.follows(channel)) throw new StateError(`${channel} is not followed`);
     if (channel === "session") return this.#session.view(name);
-    if (this.#engine === null) return this.#views.get(name) ?? UNKNOWN;
+    if (this.#engine === null) {
+      return this.#views.get(name) ?? { ...NONE, loading: !this.#facts.synced.includes(channel) };
+    }
     return channel === "private" ? this.#engine.private.view(name) : this.#engine.replica.view(name);
   }
 
@@ -125,8 +132,9 @@ export class TabState {
     const { replica, sendingError, lastError } = engine;
     const channels = [...replica.channels].map(([name, { all }]) => [name, all.map(({ key }) => key).sort()]);
     const keys = { ...Object.fromEntries(channels), private: engine.private.keys("private") };
+    const synced = [...replica.channels].filter(([, one]) => one.synced).map(([name]) => name);
     const { client: clientId, unanswered } = replica.queue;
-    return { clientId, waiting: unanswered.length, isKept: this.#isKept, sendingError, lastError, keys };
+    return { clientId, waiting: unanswered.length, isKept: this.#isKept, sendingError, lastError, keys, synced };
   }
 
   /** The keys of the documents that are there, sorted; those that are pending only are not. */
@@ -307,7 +315,9 @@ export class TabState {
     if (type !== "news" && type !== "lead") return;
     if (type === "lead") this.#views.clear();
     for (const [name, view] of message.views) this.#views.set(name, view);
+    const isNews = `${message.facts.synced}` !== `${this.#facts.synced}`;
     this.#facts = message.facts;
+    if (isNews) this.#note(this.#observers.names);
     for (const [id, outcome] of message.outcomes ?? []) this.#settle(id, outcome);
     this.#note(new Set(message.views.map(([name]) => name)));
     if (type !== "lead") return;
