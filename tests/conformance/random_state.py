@@ -1,7 +1,7 @@
-"""Random schedules of the shared state by seed: edits, events, answers, losses, restarts, restores.
+"""Random schedules of the shared state by seed: edits, events, answers, losses and restarts.
 
-A schedule is played with the Python replica and a small Core: what is told is mostly what Core and a
-network would say in that moment, and now and then too late, twice or nonsense.
+A schedule is played with the Python replica and a small Core: what is told is mostly what Core and
+a network would say in that moment, and now and then too late, twice or nonsense.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class _Play:
         acts = [
             *[self._edit] * 6, *[self._send] * 5, *[self._hear] * 5, *[self._event] * 8,
             *[self._load] * 4, *[self._write] * 3, self._lose, self._reset, self._restart,
-            self._between, self._nonsense, self._backup, self._inquire, self._agree,
+            self._between, self._nonsense, self._stray, self._backup, self._inquire, self._agree,
             self._decide,
         ]  # fmt: skip
         while len(self._case["steps"]) < INPUTS:
@@ -194,6 +194,14 @@ class _Play:
         problem = {"type": "urn:yabam:problem:invalid", "title": "Invalid", "status": 422}
         refused = {"unacceptable": {"request": number, "problem": problem}}
         self._tell(self._random.choice(({"taken": number}, refused, {"mismatched": number})))
+
+    def _stray(self) -> None:
+        """An event out of its turn."""
+        head = self._core.head(CHANNEL)
+        if head and self._seq is not None and self._epoch == self._core.epoch:
+            event = _json(self._core.event(CHANNEL, self._random.randint(1, head)))
+            event.pop("data", None)
+            self._tell({"take": event, "epoch": self._core.epoch})
 
     def _inquire(self) -> None:
         client = self._subject.replica.queue.question

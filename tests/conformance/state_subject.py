@@ -213,8 +213,7 @@ def _absent(value: Json) -> Json:
 
 def _row(row: EntryRow) -> Json:
     outcome = None if row.outcome is None else _outcome(decode_outcome(row.outcome))
-    told = [row.id, row.client, json.loads(row.body), row.group, outcome, row.at, row.shown]
-    return told
+    return [row.id, row.client, json.loads(row.body), row.group, outcome, row.at, row.shown]
 
 
 def _outcome(outcome: EditOutcome) -> Json:

@@ -29,6 +29,7 @@ from client_sdk.contract.state.merge_patch import merge_patch
 from client_sdk.contract.state.operations import Call, apply, decode_operation
 from client_sdk.contract.state.patch import apply_patch, diff
 from client_sdk.contract.state.pointer import MISSING, get, parse_pointer
+from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.state.values import check_document
 from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
 from client_sdk.machine.http_failures import refusal
@@ -114,7 +115,7 @@ def _content(case: Json) -> Json:
 
 
 def _answers(case: Json) -> Json:
-    decode_sync(json.dumps(case["response"]).encode())
+    decode_mixed_sync(json.dumps(case["response"]).encode())
     return "taken"
 
 
