@@ -8,6 +8,7 @@ import { SETTINGS } from "./contract_lists.js";
 import { EditsApi } from "./state/edits_api.js";
 import { IndexedStore } from "./state/indexed_store.js";
 import { SharedState, stateOf } from "./state/shared_state.js";
+import { subjectOf } from "./state/subject.js";
 import { TabState } from "./state/tab_state.js";
 import { Shared } from "./tabs.js";
 import { Transport } from "./transport.js";
@@ -27,8 +28,8 @@ export class YabamClient {
    * @param core Core's address
    * @param token an access token, or a function that gives one (or its promise)
    * @param channels the names of those to follow
-   * @param name what the tabs of one person share; tabs that follow other channels need another
-   * @param subject whom the token names; needed only where it may be opened without a network
+   * @param subject whom the token names; needed where a function gives the token
+   * @param name what the tabs of one person that follow these channels share
    * @param resolvers by key, (key, base, current, own) → value or its promise: decides a conflict; null
    *   keeps Core's value
    * @param calls by key and name, what the operator's functions will probably do
@@ -41,8 +42,8 @@ export class YabamClient {
     core,
     token,
     channels,
-    name = `yabam ${[...channels].sort().join()}`,
-    subject = null,
+    subject = typeof token === "string" ? subjectOf(token) : undefined,
+    name = `yabam ${[...channels].sort().join()} ${subject}`,
     resolvers = {},
     calls = {},
     openStore = () => new IndexedStore(),
@@ -54,6 +55,8 @@ export class YabamClient {
     uniform = (low, high) => low + (high - low) * Math.random(),
     newClient = randomId,
   }) {
+    // Nobody's edits may come into another's queue, not even for a moment.
+    if (!subject) throw new TypeError("say whom the token names: subject");
     const api = new EditsApi(core);
     let client = null;
     this.#tab = new TabState({

@@ -126,6 +126,7 @@ class StateTab:
             f"""async () => {{
                 const {{ YabamClient }} = await import("/static/yabam/yabam_client.js");
                 const core = location.origin;
+                const {{ subjectOf: subject }} = await import("/static/yabam/state/subject.js");
                 const settings = {json.dumps(_SETTINGS)};
                 window.client = new YabamClient({{
                     core, settings, token: "t1", channels: ["{CHANNEL}"], ...{options},

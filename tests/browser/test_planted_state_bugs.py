@@ -1,4 +1,4 @@
-"""Random schedules find what is wrong with the browser's shared state: each bug here is planted."""
+"""The schedules find what is wrong with the browser's shared state: each bug here is planted."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_the_bug_is_found(tmp_path: Path, file: str, good: str, bad: str) 
     text = path.read_text()
     assert text.count(good) == 1
     path.write_text(text.replace(good, bad))
-    made = [state_case(f"planted {n}") for n in range(CASES)]
+    made = [*cases.cases("state"), *(state_case(f"planted {n}") for n in range(CASES))]
     async with module_page(module) as page:
         answers = await page.answers("state", made)
     pairs = zip(made, answers, strict=True)

@@ -303,11 +303,11 @@ async def test_edits_wait_for_a_token_of_their_subject(core: WebCore, tab: State
     await tab.run(KNOWN)
     core.offline = True
     await tab.run("await cart.set({ n: 1 });")
-    core.offline = False
     await tab.run("await client.close();")
-    await tab.begin("{ token: 'other', subject: null }")
-    await tab.run(KNOWN)
-    assert await tab.run("return [cart.value, client.state.waiting];") == [None, 0]
+    core.offline = False
+    await tab.begin("{ token: () => 'other', subject: subject('t1') }")
+    await tab.run("await until(() => client.state.sendingError);")
+    assert core.model.requests == []
     await tab.run("await client.close();")
     await tab.begin("{ token: 't1' }")
     await tab.run("await until(() => cart.version === 1);")
@@ -360,6 +360,18 @@ async def test_a_tab_that_does_not_lead_is_told_why_an_edit_cannot_be_made(
         return edit.catch((error) => error.constructor.name);
     """)
     assert found == "StateError"
+
+
+async def test_tabs_of_two_people_share_nothing(
+    core: WebCore, context: BrowserContext, url: str
+) -> None:
+    core.offline = True
+    first = await StateTab.open(context, url)
+    second = await StateTab.open(context, url, "{ token: 't2' }")
+    await first.run("await cart.set({ n: 1 });")
+    await second.run("await of('bell').set({ n: 2 });")
+    found = [await tab.run("return client.state.export();") for tab in (first, second)]
+    assert found == [{CHANNEL: {"cart": {"n": 1}}}, {CHANNEL: {"bell": {"n": 2}}}]
 
 
 async def test_another_tab_goes_on_with_what_the_leading_one_left(

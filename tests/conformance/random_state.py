@@ -199,7 +199,9 @@ class _Play:
         """An event out of its turn."""
         head = self._core.head(CHANNEL)
         if head and self._seq is not None and self._epoch == self._core.epoch:
-            event = _json(self._core.event(CHANNEL, self._random.randint(1, head)))
+            event = _json(
+                self._core.event(CHANNEL, self._random.randint(min(self._seq + 1, head), head))
+            )
             event.pop("data", None)
             self._tell({"take": event, "epoch": self._core.epoch})
 

@@ -10,11 +10,9 @@ import { ClosedError, StateError, StateStoreError } from "./errors.js";
 import { MemoryStore } from "./memory_store.js";
 import { Observers } from "./observers.js";
 import { PrivateDocuments, isPrivate } from "./private.js";
-import { subjectOf } from "./subject.js";
 
 const NONE = { value: null, version: 0, pending: 0, leftOut: 0, conflict: null, error: null };
 const KINDS = { StateStoreError, ClosedError, StateError, Error };
-const TOKEN_AGAIN_MS = 2_000;
 const NOTHING = { clientId: null, waiting: 0, isKept: true, sendingError: null, lastError: null, keys: {}, synced: [] };
 
 /** What Client hands documents to, and SharedState asks. */
@@ -33,12 +31,13 @@ export class TabState {
   #questions = new Map();
   #outcomes = new Map();
   #changed = new Set();
+  #released = Promise.resolve();
   #closed = false;
   #isKept = true;
 
   /**
-   * @param parts as Engine's, less `subject` (null: as the token says) and `told`, and with `openStore`,
-   *   () → a store, and `name`, what the tabs share
+   * @param parts as Engine's, less `store` and `told`, and with `openStore`, () → a store, and `name`,
+   *   what the tabs of this subject share
    */
   constructor(parts) {
     this.#parts = parts;
@@ -58,7 +57,7 @@ export class TabState {
   /** This tab leads from now on; done when its store is open. */
   lead() {
     // It asks whether it is still wanted, so it must not begin before it is noted.
-    this.#opening ??= Promise.resolve().then(() => this.#open());
+    this.#opening ??= this.#released.then(() => this.#open());
     return this.#opening;
   }
 
@@ -79,17 +78,12 @@ export class TabState {
   }
 
   /** The client of this tab is closed: another tab may lead. Done when all is kept. */
-  async release() {
+  release() {
     const opening = this.#opening;
     this.#opening = null;
     this.#early = [];
-    await opening?.catch(() => {});
-    const engine = this.#engine;
-    if (engine === null) return;
-    for (const name of this.#names()) this.#views.set(name, this.view(name));
-    this.#facts = this.facts;
-    this.#engine = null;
-    await engine.stop();
+    this.#released = this.#released.then(() => this.#letGo(opening));
+    return this.#released;
   }
 
   /** Ends it for good. */
@@ -174,10 +168,20 @@ export class TabState {
     this.#note(new Set([name]));
   }
 
+  async #letGo(opening) {
+    await opening?.catch(() => {});
+    const engine = this.#engine;
+    if (engine === null) return;
+    for (const name of this.#names()) this.#views.set(name, this.view(name));
+    this.#facts = this.facts;
+    this.#engine = null;
+    await engine.stop();
+  }
+
   // ── leading ──────────────────────────────────────────────────────────────────────────────────
 
   async #open() {
-    const subject = this.#parts.subject ?? (await this.#subject());
+    const { subject } = this.#parts;
     let store = this.#parts.openStore();
     let stored;
     try {
@@ -202,18 +206,6 @@ export class TabState {
     this.#note(this.#names());
     this.#post({ type: "lead", ...this.#everything() });
     for (const [asked, { kind, told: question }] of this.#questions) this.#serve(asked, kind, question);
-  }
-
-  async #subject() {
-    while (this.#opening !== null) {
-      try {
-        return subjectOf(await this.#parts.transport.accessToken());
-      } catch (error) {
-        this.lastError = error.message;
-        await new Promise((resolve) => setTimeout(resolve, TOKEN_AGAIN_MS));
-      }
-    }
-    throw new ClosedError("the client is closed");
   }
 
   #told({ changed, outcomes }) {
