@@ -278,16 +278,10 @@ class Replica:
 
     def _reset(self, documents: Documents, reset: DocumentReset) -> None:
         brought = {document.key for document in reset.documents}
-        # One that was made and deleted between two snapshots was never known here.
-        contained = {
-            entry.edit.key
-            for entry in self.queue.entries
-            if entry.edit.channel == reset.channel and entry.shown and entry.at is not None
-        }
-        for key in documents.replace(reset) | contained:
+        for key in documents.replace(reset):
             name = reset.channel, key
             self._remember(name)
-            if key not in brought and key in contained:
+            if key not in brought and any(one.at is not None for one in self._pending(name)):
                 documents.want(key)  # which version it was deleted at, nobody has said
             self._shown(name)
 

@@ -256,16 +256,12 @@ export class Replica {
 
   #reset(documents, reset) {
     const brought = new Set(reset.documents.map(({ key }) => key));
-    const pending = this.queue.entries.filter(({ edit, shown: isShown, at }) => {
-      return edit.channel === reset.channel && isShown && at !== null;
-    });
-    // One that was made and deleted between two snapshots was never known here.
-    const contained = new Set(pending.map((entry) => entry.edit.key));
-    for (const key of new Set([...documents.replace(reset), ...contained])) {
+    for (const key of documents.replace(reset)) {
       const name = nameOf(reset.channel, key);
       this.#remember(name);
+      const contained = this.#pending(name).some((one) => one.at !== null);
       // Which version it was deleted at, nobody has said.
-      if (!brought.has(key) && contained.has(key)) documents.want(key);
+      if (!brought.has(key) && contained) documents.want(key);
       this.#show(name);
     }
   }
