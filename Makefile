@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync publish storm up down load-test chaos chaos-unprotected attack fuzz simulate \
+.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits attack fuzz simulate \
 	lint types format docs lists lock clean
 
 help: ## Show this list
@@ -69,6 +69,9 @@ bench-setup: ## Install what the benchmarks compare with (Debian, as root)
 bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench (BENCH_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync $(BENCH_ARGS)
 
+bench-edits: $(READY) ## Compare edits of documents with plain SQLAlchemy (BENCH_ARGS=…)
+	@$(BIN)/python -m tests.bench.edits $(BENCH_ARGS)
+
 publish: $(READY) ## Write the figures of the benchmarks in build/ into docs/performance.md
 	@$(BIN)/python -m tests.bench.sync.publish
 	@$(BIN)/python -m tests.bench.fanout.report --write docs/performance.md
@@ -94,6 +97,9 @@ chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHA
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
 
+chaos-edits: $(READY) ## Edit documents through an hour of random disconnections (SECONDS=n SEED=n)
+	@$(BIN)/python -m tests.chaos.offline $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
 chaos-unprotected: $(READY) ## See each chaos scenario fail without its protection (SCENARIO="a b" CHAOS_ARGS=--control)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.chaos.unprotected $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
@@ -108,8 +114,8 @@ fuzz: $(READY) ## Put hostile bytes to everything that reads bytes of others (FU
 bench-sdk: $(READY) ## Measure the SDK's buffered start
 	@$(BIN)/python -m tests.bench.buffered_start
 
-simulate: $(READY) ## Run 100,000 bad schedules of the client in virtual time (SCHEDULES=n SEED=n)
-	@$(BIN)/python -m tests.simulation $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
+simulate: $(READY) ## Run 100,000 bad schedules of clients in virtual time (SCHEDULES=n SEED=n KIND=orders|documents)
+	@$(BIN)/python -m tests.simulation $(if $(KIND),--kind $(KIND)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
 
 lint: $(READY) ## Check style
 	@$(BIN)/ruff format --check .

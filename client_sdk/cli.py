@@ -16,10 +16,11 @@ from client_sdk.contract.errors import YabamError
 
 _GROUP: Final = "yabam.commands"
 _COMMANDS_OF: Final = {
-    "client": ("tail", "order", "replay"),
-    "core": ("core", "relay", "ingest", "db", "token"),
+    "client": ("tail", "order", "replay", "state"),
+    "core": ("core", "relay", "ingest", "db", "token", "state migrate"),
     "events": ("events",),
 }
+"""Two words: an action that a part adds to the command of a part before it, by name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,10 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="yabam", description="Every order at once to the owner and the table, and none lost."
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    missing = _register(subparsers, wanted[0] if wanted else "")
-    if wanted and wanted[0] in missing:
+    missing = _register(subparsers, wanted)
+    asked = next((name for name in _names(wanted) if name in missing), None)
+    if asked is not None:
         print(
-            f"yabam {wanted[0]} needs a package that is not installed ({missing[wanted[0]]}): "
+            f"yabam {asked} needs a package that is not installed ({missing[asked]}): "
             "pip install 'yabam-events[server]'",
             file=sys.stderr,
         )
@@ -52,12 +54,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _register(subparsers: Any, wanted: str) -> dict[str, str]:
+def _register(subparsers: Any, wanted: Sequence[str]) -> dict[str, str]:
     """Add the commands of every part; those that are missing, with the package that is."""
     missing: dict[str, str] = {}
     for part in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name):
         commands = _COMMANDS_OF.get(part.name, ())
-        if wanted in _all_commands() and wanted not in commands:
+        if not _is_wanted(commands, wanted):
             continue  # the other parts' packages need not be loaded for it
         try:
             register = _load(part)
@@ -73,8 +75,18 @@ def _load(part: EntryPoint) -> Callable[[Any], None]:
     return register
 
 
-def _all_commands() -> set[str]:
-    return {command for commands in _COMMANDS_OF.values() for command in commands}
+def _is_wanted(commands: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether the part brings what is asked for, or a list is asked for that it stands in."""
+    known = {command for of_part in _COMMANDS_OF.values() for command in of_part}
+    if not wanted or wanted[0] not in known or any(n in commands for n in _names(wanted)):
+        return True
+    is_list = len(wanted) == 1 or wanted[1].startswith("-")
+    return is_list and any(command.startswith(f"{wanted[0]} ") for command in commands)
+
+
+def _names(wanted: Sequence[str]) -> Sequence[str]:
+    """How the table may name what is asked for."""
+    return [" ".join(wanted[:count]) for count in (1, 2) if len(wanted) >= count]
 
 
 if __name__ == "__main__":

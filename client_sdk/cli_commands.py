@@ -1,4 +1,4 @@
-"""The SDK's part of the command line: `yabam tail`, `order` and `replay`."""
+"""The SDK's part of the command line: `yabam tail`, `order`, `state` and `replay`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from client_sdk.errors import ClientError, RefusedError
 from client_sdk.machine.sequencing import Change
 from client_sdk.replay.plan import ReplaySpeed
 from client_sdk.replay.runner import replay_file
+from client_sdk.state_commands import register_order_history, register_state
 
 _DEFAULT_CORE: Final = "http://127.0.0.1:8000"
 _ITEM: Final = re.compile(r"(?P<name>.+):(?P<quantity>[0-9]+):(?P<price>[0-9]+)")
@@ -28,6 +29,7 @@ def register(subparsers: Any) -> None:
     """Add the SDK's commands."""
     _register_tail(subparsers.add_parser("tail", help="follow a store or a table"))
     _register_order(subparsers.add_parser("order", help="place an order, or step one"))
+    _register_state(subparsers.add_parser("state", help="show and change shared documents"))
     _register_replay(subparsers.add_parser("replay", help="replay real orders from a CSV file"))
 
 
@@ -60,6 +62,12 @@ def _register_order(parser: argparse.ArgumentParser) -> None:
     _add_connection(show)
     show.add_argument("id")
     show.set_defaults(run=lambda options: _run(_show(options)))
+    register_order_history(actions, _add_connection, _run, _token)
+
+
+def _register_state(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    register_state(actions, _add_connection, _run, _token)
 
 
 def _register_replay(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Core's part of the command line: `yabam core`, `relay`, `ingest`, `db` and `token`."""
+"""Core's part of the command line: `yabam core`, `relay`, `ingest`, `db`, `state`, `token`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from core_api.access.callers import EVERY_STORE, Caller, Role
 from core_api.errors import CoreError
 from core_api.logs import without_rows
 from core_api.main import (
+    migrate_state,
     run_core,
     run_ingest_process,
     run_relay_process,
@@ -33,6 +34,7 @@ from core_api.settings import (
     IngestSettings,
     RelaySettings,
     RestoreSettings,
+    StateSettings,
     TokenSettings,
 )
 from server_common.errors import SettingsError
@@ -58,6 +60,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     ingest = subparsers.add_parser("ingest", help="take commands from Kafka")
     ingest.set_defaults(run=_ingest)
     _register_db(subparsers.add_parser("db", help="migrate the database, start a new epoch"))
+    _register_state(_state_actions(subparsers))
     _register_token(subparsers.add_parser("token", help="make an access token"))
 
 
@@ -88,6 +91,24 @@ def _register_db(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("--look", action="store_true", help="only say so; start no new epoch")
     check.set_defaults(run=_restore_check)
+
+
+def _state_actions(
+    subparsers: Subparsers[argparse.ArgumentParser],
+) -> Subparsers[argparse.ArgumentParser]:
+    """The actions of `yabam state`, most of which the SDK has brought before."""
+    known = subparsers.choices.get("state")
+    if known is not None:
+        return next(one for one in known._actions if isinstance(one, Subparsers))
+    parser = subparsers.add_parser("state", help="shared documents: migrate their values")
+    return parser.add_subparsers(required=True, metavar="ACTION")
+
+
+def _register_state(actions: Subparsers[argparse.ArgumentParser]) -> None:
+    migrating = actions.add_parser(
+        "migrate", help="write values of older schema versions as the newest has them"
+    )
+    migrating.set_defaults(run=_migrate_state)
 
 
 def _register_token(parser: argparse.ArgumentParser) -> None:
@@ -150,6 +171,15 @@ def _migrated(work: Coroutine[None, None, None]) -> int:
 def _new_epoch(_args: argparse.Namespace) -> int:
     print(_database(begin_epoch(load(RestoreSettings))))
     return 0
+
+
+def _migrate_state(_args: argparse.Namespace) -> int:
+    """0: all documents have the newest schema; 1: some could not be migrated, and are listed."""
+    done = _database(migrate_state(load(StateSettings)))
+    print(f"{done.documents} documents migrated")
+    for line in done.failed:
+        print(f"left as it is: {line}")
+    return 1 if done.failed else 0
 
 
 def _list_set_aside(_args: argparse.Namespace) -> int:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 _EVERY_S: Final = 10.0
+_COLLECTED_AFTER: Final = 20_000
+"""So many more objects must be alive before CPython itself looks for cycles among them. By default
+it is 700: a handful of requests under way have so many, and it would look all the time, in vain."""
 
 
 async def keep_giving_back(every_s: float = _EVERY_S) -> None:
@@ -27,6 +30,7 @@ async def keep_giving_back(every_s: float = _EVERY_S) -> None:
     trim = _trimmer()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER)
     while True:
         await asyncio.sleep(every_s)
         gc.collect()

@@ -27,6 +27,8 @@ from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
 from core_api.documents.definitions import GROUP
 from core_api.documents.definitions import load as load_definitions
+from core_api.edits.metrics import EditMetrics
+from core_api.edits.plan import Rules
 from core_api.edits.service import EditService
 from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
@@ -43,15 +45,18 @@ from core_api.postgres.pool import LOCK_WAIT_S, Pool, check_database, open_pool,
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.statements import list_devices, store_sightings, trim_devices
 from core_api.relay.main import run_relay
-from core_api.retention.statements import trim_keys
+from core_api.retention.history_trim import keep_trimming_history
+from core_api.retention.statements import clients_kept_s, trim_clients, trim_empty, trim_keys
 from core_api.retention.upkeep import announce, keep_trimming, keep_trimming_log
-from core_api.settings import CoreSettings, IngestSettings, RelaySettings
+from core_api.settings import CoreSettings, IngestSettings, RelaySettings, StateSettings
 from core_api.store_rules.rules import is_obeyed
 from core_api.sync.content_digests import ContentFiller
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
 from core_api.sync.reading import read_moved
 from core_api.sync.service import FetchSync
+from core_api.system_edits.ending import Ending
+from core_api.system_edits.schema_migration import Migrated, connected, migrate_values
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
 
@@ -59,6 +64,9 @@ log = structlog.get_logger()
 
 _ENTROPY_BYTES: Final = 10
 _MOST_DEVICES: Final = 1000
+_EMPTY_KEPT_S: Final = 86_400.0
+_CLIENTS_AT_ONCE: Final = 20
+"""Each with all its answers, of which there may be a thousand."""
 
 
 def utc_now() -> datetime:
@@ -121,6 +129,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lanes,
         settings.open_limits,
     )
+    edit_metrics = EditMetrics(metrics.registry)
     edits = EditService(
         writing,
         load_definitions(entry_points(group=GROUP), settings.definitions),
@@ -128,8 +137,16 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         _announcer(tail, hints),
         is_obeyed,
         lanes,
+        edit_metrics,
     )
     metrics.watch_locks(lambda: orders.aside + edits.aside)
+    ending = Ending(
+        writing,
+        edits.rules,
+        _announcer(tail, hints),
+        edit_metrics.ended.inc,
+        edit_metrics.not_ended.inc,
+    )
     gate = Gate(
         tokens,
         ApiLimits(
@@ -183,9 +200,17 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "devices": devices.run,
         "content-digests": contents.run,
         "count-devices": lambda: keep_counting(pool, metrics),
+        "end-documents": ending.run,
         "hints-out": hints.send,
         "hints-in": hints.listen,
         "memory": keep_giving_back,
+        "trim-clients": lambda: keep_trimming(
+            trim_clients, pool, clients_kept_s(edits.definitions), _CLIENTS_AT_ONCE
+        ),
+        "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S),
+        "trim-history": lambda: keep_trimming_history(
+            pool, edits.definitions, edit_metrics.trimmed.inc
+        ),
         "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s),
         "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s),
         "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s),
@@ -255,6 +280,18 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         pool.terminate()
         writing.terminate()
         log.info("ingest_stopped")
+
+
+async def migrate_state(settings: StateSettings) -> Migrated:
+    """`yabam state migrate`: every value as the newest schema has it.
+
+    Raises:
+        DefinitionError: the definitions that the settings name are wrong.
+        UnavailableError: Postgres does not answer; what was migrated before stays so.
+    """
+    definitions = load_definitions(entry_points(group=GROUP), settings.definitions)
+    async with connected(settings.database_url) as connection:
+        return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))
 
 
 def stop_signal() -> asyncio.Event:

@@ -98,6 +98,17 @@ class OpenOrderSettings(BaseSettings):
         )
 
 
+class StateSettings(DatabaseSettings):
+    """`yabam state`: shared documents."""
+
+    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    definitions: list[str] = Field(
+        ["demonstration"],
+        description="Which definitions of documents hold: names of entry points in the group "
+        "`yabam.definitions`, as JSON",
+    )
+
+
 class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
     """`yabam core`."""
 

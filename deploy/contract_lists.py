@@ -10,8 +10,10 @@ import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from textwrap import fill
 from typing import Final, get_args
 
+from client_sdk.contract.channel import KINDS
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.limits import (
@@ -109,6 +111,9 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
         MAX_DETAIL_CHARS,
     ),
 )
+_KINDS_COMMENT: Final = (
+    "The kinds of channels: the ids in a name, and what its events are about: contract/channel.py."
+)
 _SETTINGS_COMMENT: Final = "The machine's numbers, times in seconds: client_sdk/settings.py."
 _NOT_IN_JAVASCRIPT: Final = frozenset({"max_pending"})
 """The browser's client applies each event at once, so none is ever pending."""
@@ -118,8 +123,16 @@ def render() -> str:
     """The whole module."""
     parts = [_HEAD]
     for name, comment, items in _LISTS:
-        lines = "".join(f"  {json.dumps(item)},\n" for item in items)
-        parts.append(f"/** {comment} */\nexport const {name} = Object.freeze([\n{lines}]);\n")
+        told = fill(
+            ", ".join(map(json.dumps, items)),
+            width=100,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
+        parts.append(f"/** {comment} */\nexport const {name} = Object.freeze([\n{told},\n]);\n")
+    kinds = "".join(_kinds())
+    parts.append(f"/** {_KINDS_COMMENT} */\nexport const KINDS = Object.freeze({{\n{kinds}}});\n")
     parts += [
         f"/** {comment} */\nexport const {name} = {_number(value)};\n"
         for name, comment, value in _LIMITS
@@ -134,6 +147,12 @@ def render() -> str:
         f"/** {_SETTINGS_COMMENT} */\nexport const SETTINGS = Object.freeze({{\n{lines}}});\n"
     )
     return "\n".join(parts)
+
+
+def _kinds() -> Iterable[str]:
+    for name, kind in KINDS.items():
+        ids, carries = json.dumps(kind.ids), json.dumps(kind.carries)
+        yield f"  {name}: Object.freeze({{ ids: {ids}, carries: {carries} }}),\n"
 
 
 def _number(value: float) -> str:

@@ -9,7 +9,13 @@ from typing import Final
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from core_api.settings import CoreSettings, IngestSettings, RelaySettings, RestoreSettings
+from core_api.settings import (
+    CoreSettings,
+    IngestSettings,
+    RelaySettings,
+    RestoreSettings,
+    StateSettings,
+)
 from event_server.settings import EventSettings
 from server_common.limits import TABLE, Limit
 
@@ -20,6 +26,7 @@ PROCESSES: Final[dict[str, type[BaseSettings]]] = {
     "yabam ingest": IngestSettings,
     "yabam events": EventSettings,
     "yabam db restore-check": RestoreSettings,
+    "yabam state": StateSettings,
 }
 _HEAD: Final = """\
 # Settings

@@ -127,6 +127,11 @@ class EventMetrics(Collector):
             "duplicates_total", "Events dropped because they had come before", hub.duplicates
         )
         yield _counter(
+            "copies_total",
+            "Events of brand and global channels that another partition had brought before",
+            hub.copies,
+        )
+        yield _counter(
             "gaps_total",
             "Events that did not follow their channel's last one: look into Kafka",
             hub.gaps,

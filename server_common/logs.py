@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from typing import Any
 
+import msgspec
 import structlog
 
 
@@ -23,7 +26,7 @@ def configure(process: str, *first: structlog.typing.Processor) -> None:
     rendering: list[structlog.typing.Processor] = [
         *first,
         structlog.processors.format_exc_info,
-        structlog.processors.JSONRenderer(),
+        structlog.processors.JSONRenderer(_json),
     ]
     structlog.configure(
         processors=[*processors, *rendering],
@@ -42,3 +45,12 @@ def configure(process: str, *first: structlog.typing.Processor) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # aiokafka logs each failed attempt as an error; our own events say what follows from it.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def _json(event: object, **options: Any) -> str:
+    """The line in ASCII alone, as a terminal needs it; nearly all are so without further work."""
+    try:
+        line = msgspec.json.encode(event)
+    except (TypeError, ValueError, OverflowError):
+        return json.dumps(event, **options)
+    return line.decode() if line.isascii() else json.dumps(event, **options)

@@ -123,6 +123,12 @@ def carries_documents(channel: str) -> bool:
     return kind is not None and KINDS[kind].carries == "documents"
 
 
+def is_in_every_partition(channel: str) -> bool:
+    """Whether the channel of that name belongs to no store; False: it does, or it is no channel."""
+    kind = _KIND_OF.get(channel.partition(":")[0])
+    return kind is not None and not KINDS[kind].is_of_a_store
+
+
 def parse_seq(text: str) -> int:
     """Read a seq: decimal digits, 0 (before the first event) to `MAX_SEQ`.
 

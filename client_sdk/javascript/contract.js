@@ -5,6 +5,7 @@
 
 import {
   CLOSED_STATUSES,
+  KINDS,
   MAX_CHANNELS,
   MAX_NEXT_CHARS,
   MAX_TICKET_CHARS,
@@ -12,22 +13,11 @@ import {
 } from "./contract_lists.js";
 
 const ID = "[A-Za-z0-9_.\\-]{1,64}";
-/** The kinds of channels as contract/channel.py has them: how many ids, and what they carry. */
-const KINDS = {
-  store: { ids: 1, carries: "orders" },
-  table: { ids: 2, carries: "orders" },
-  public: { ids: 1, carries: "documents" },
-  team: { ids: 1, carries: "documents" },
-  party: { ids: 2, carries: "documents" },
-  device: { ids: 2, carries: "documents" },
-  brand: { ids: 1, carries: "documents" },
-  global: { ids: 0, carries: "documents" },
-};
-const FORMS = Object.entries(KINDS).map(([kind, { ids }]) =>
-  ids === 0 ? kind : `${kind}:${Array(ids).fill(ID).join("/")}`,
+const NAMES = Object.entries(KINDS).map(([kind, { ids }]) =>
+  ids.length ? `${kind}:${ids.map(() => ID).join("/")}` : kind,
 );
-const CHANNEL = new RegExp(`^(?:${FORMS.join("|")})$`);
-const EVENT_ID = new RegExp(`^(${FORMS.join("|")})@([0-9]{1,19})$`);
+const CHANNEL = new RegExp(`^(?:${NAMES.join("|")})$`);
+const EVENT_ID = new RegExp(`^(${NAMES.join("|")})@([0-9]{1,19})$`);
 
 const EPOCH = new RegExp(`^${ID}$`);
 const DIGEST = /^[0-9a-f]{16}$/;
@@ -35,13 +25,17 @@ const DIGEST = /^[0-9a-f]{16}$/;
 /** What breaks the contract. */
 export class ContractError extends Error {}
 
-/** Reads a channel name as {kind, store, table}; null where it has none. */
+/**
+ * Reads a channel name as {kind, root, part, store, table, carries}: its first and its second id,
+ * the store and the table that it belongs to, and what its events are about (orders, documents).
+ */
 export function parseChannel(text) {
   if (!CHANNEL.test(text)) throw new ContractError(`${JSON.stringify(text)} is not a channel`);
-  const [kind, ids = ""] = text.split(":");
-  const [first, second = null] = ids.split("/");
-  const store = kind === "brand" || kind === "global" ? null : first;
-  return { kind, store, table: kind === "table" || kind === "party" ? second : null };
+  const [kind, names = ""] = text.split(":");
+  const [root, part = null] = names.split("/");
+  const { ids, carries } = KINDS[kind];
+  const store = ids[0] === "store" ? root : null;
+  return { kind, root, part, store, table: ids[1] === "table" ? part : null, carries };
 }
 
 /** Whether the channel of that name carries documents; false: orders, or it is no channel. */

@@ -4,110 +4,62 @@
 
 /** The statuses that this version knows: contract/order.py. */
 export const STATUSES = Object.freeze([
-  "placed",
-  "accepted",
-  "rejected",
-  "preparing",
-  "ready",
-  "served",
-  "paid",
-  "cancelled",
+  "placed", "accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled",
 ]);
 
 /** An order in one of these is over: contract/order.py. */
 export const CLOSED_STATUSES = Object.freeze([
-  "rejected",
-  "paid",
-  "cancelled",
+  "rejected", "paid", "cancelled",
 ]);
 
 /** The types of order events: contract/order.py. */
 export const EVENT_TYPES = Object.freeze([
-  "order.placed",
-  "order.accepted",
-  "order.rejected",
-  "order.preparing",
-  "order.ready",
-  "order.served",
-  "order.paid",
-  "order.cancelled",
-  "order.changed",
+  "order.placed", "order.accepted", "order.rejected", "order.preparing", "order.ready",
+  "order.served", "order.paid", "order.cancelled", "order.changed",
 ]);
 
 /** Why a channel begins anew: contract/sync.py. */
 export const RESET_REASONS = Object.freeze([
-  "first_sync",
-  "retention",
-  "epoch",
-  "ahead",
+  "first_sync", "retention", "epoch", "ahead",
 ]);
 
 /** Why a server says sync-required: contract/stream.py. */
 export const SYNC_REQUIRED_REASONS = Object.freeze([
-  "gap",
-  "ring",
-  "restart",
+  "gap", "ring", "restart",
 ]);
 
 /** Why a server says bye: contract/stream.py. */
 export const BYE_REASONS = Object.freeze([
-  "timeout",
-  "drain",
-  "degraded",
-  "slow",
-  "expired",
+  "timeout", "drain", "degraded", "slow", "expired",
 ]);
 
 /** How a device receives events: contract/device.py. */
 export const DEVICE_MODES = Object.freeze([
-  "live",
-  "polling",
-  "starting",
-  "offline",
+  "live", "polling", "starting", "offline",
 ]);
 
 /** The problems that servers answer: contract/problem.py. */
 export const PROBLEMS = Object.freeze([
-  "bad-json",
-  "bad-request",
-  "bad-cursor",
-  "bad-channel",
-  "unauthorized",
-  "bad-ticket",
-  "forbidden",
-  "not-found",
-  "method-not-allowed",
-  "impossible-transition",
-  "conflict",
-  "too-many-open",
-  "sold-out",
-  "not-taking-orders",
-  "edit-conflict",
-  "edit-gap",
-  "edit-mismatch",
-  "client-taken",
-  "depends",
-  "base-ahead",
-  "too-late",
-  "too-many-documents",
-  "stale-version",
-  "too-large",
-  "unsupported-media-type",
-  "misdirected",
-  "invalid",
-  "unknown-document",
-  "forbidden-operation",
-  "patch-failed",
-  "call-refused",
-  "edit-outdated",
-  "schema-ahead",
-  "idempotency-mismatch",
-  "too-many-requests",
-  "internal",
-  "overloaded",
-  "degraded",
-  "unavailable",
+  "bad-json", "bad-request", "bad-cursor", "bad-channel", "unauthorized", "bad-ticket", "forbidden",
+  "not-found", "method-not-allowed", "impossible-transition", "conflict", "too-many-open",
+  "sold-out", "not-taking-orders", "edit-conflict", "edit-gap", "edit-mismatch", "client-taken",
+  "depends", "base-ahead", "too-late", "too-many-documents", "stale-version", "too-large",
+  "unsupported-media-type", "misdirected", "invalid", "unknown-document", "forbidden-operation",
+  "patch-failed", "call-refused", "edit-outdated", "schema-ahead", "idempotency-mismatch",
+  "too-many-requests", "internal", "overloaded", "degraded", "unavailable",
 ]);
+
+/** The kinds of channels: the ids in a name, and what its events are about: contract/channel.py. */
+export const KINDS = Object.freeze({
+  store: Object.freeze({ ids: ["store"], carries: "orders" }),
+  table: Object.freeze({ ids: ["store", "table"], carries: "orders" }),
+  public: Object.freeze({ ids: ["store"], carries: "documents" }),
+  team: Object.freeze({ ids: ["store"], carries: "documents" }),
+  party: Object.freeze({ ids: ["store", "table"], carries: "documents" }),
+  device: Object.freeze({ ids: ["store", "device"], carries: "documents" }),
+  brand: Object.freeze({ ids: ["brand"], carries: "documents" }),
+  global: Object.freeze({ ids: [], carries: "documents" }),
+});
 
 /** The most channels of one cursor: contract/cursor.py. */
 export const MAX_CHANNELS = 500;

@@ -138,8 +138,8 @@ class BlockingDocument:
         )
         return lambda: self._threads.look(end)
 
-    def history(self, after: int = 0, limit: int = 100) -> HistoryPage:
-        """The events above a version."""
+    def history(self, after: int | str = 0, limit: int = 100) -> HistoryPage:
+        """What happened to it above a version, or behind a page by its `next`."""
         return self._threads.loop.call(self._document.history(after, limit))
 
     @property

@@ -13,13 +13,13 @@ from client_sdk.client.http_bodies import PACKED, read_body
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.problem import Problem, decode_problem
-from client_sdk.contract.state.document import Document, DocumentEvent, decode_document
+from client_sdk.contract.state.document import Document, decode_document
 from client_sdk.contract.state.edit import EditOutcome, decode_outcome
 from client_sdk.contract.sync import Epoch
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.machine.http_failures import retry_after, shortened
 from client_sdk.state.entries import DocumentName
-from client_sdk.state.queue import Request
+from client_sdk.state.requests import Request
 
 MAX_ANSWER_BYTES: Final = 32 << 20
 """The longest answer that is read: a hundred outcomes, each with a large value, fit."""
@@ -37,10 +37,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How far Core has settled a client's edits, and in which log."""
+    """How far Core has settled a client's edits, and in which log; None: it does not say."""
 
     n: int
-    epoch: str
+    epoch: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,16 @@ class _Outcomes(Struct, frozen=True):
 
 class _Known(Struct, frozen=True):
     settled: int
-    epoch: Epoch
+    epoch: Epoch | None = None
 
 
 class HistoryPage(Struct, frozen=True):
-    """A part of a document's history."""
+    """A part of a history, newest last."""
 
-    events: list[DocumentEvent]
-    has_more: bool = False
+    events: list[dict[str, Any]]
+    """Each with version, base, diff, author, time, client and metadata, as Core gives them."""
+    next: str | None = None
+    """Ask for the page after this one with this; None: it is the last."""
 
 
 _outcomes: Final = msgspec.json.Decoder(_Outcomes)
@@ -144,8 +146,10 @@ class EditsApi:
             return None
         return _again(status, headers, problem)
 
-    async def history(self, name: DocumentName, after: int, limit: int, token: str) -> HistoryPage:
-        """A document's events above a version.
+    async def history(
+        self, name: DocumentName, after: int | str, limit: int, token: str
+    ) -> HistoryPage:
+        """A document's history above a version, or behind a page.
 
         Raises:
             RefusedError, UnauthorizedError, UnreachableError: it cannot be had.

@@ -29,8 +29,8 @@ class Journal:
 
     @property
     def is_clean(self) -> bool:
-        """Whether all that was put is kept."""
-        return not self._waiting
+        """Whether all that was put is kept: nothing waits, and nothing is being written."""
+        return not self._waiting and not self._lock.locked()
 
     async def open(self, subject: str) -> Stored:
         """What is kept for the subject; raises as `StateStore.open`."""

@@ -12,8 +12,8 @@ from client_sdk.machine.backoff import Backoff
 from client_sdk.settings import Settings
 from client_sdk.shared.edits_api import Again, Answered, EditsApi, NotTaken, Settled
 from client_sdk.shared.journal import Journal
-from client_sdk.state.queue import Request
 from client_sdk.state.replica import Replica
+from client_sdk.state.requests import Request
 from client_sdk.state.store import subject_of
 
 
@@ -119,7 +119,8 @@ class Sender:
 
     def _is_needed(self) -> bool:
         queue = self._replica.queue
-        return queue.question is not None or bool(queue.unanswered)
+        # Before Core has named its log, nobody could tell later which one has settled an edit.
+        return queue.question is not None or (queue.epoch is not None and bool(queue.unanswered))
 
     async def _step(self) -> None:
         try:
@@ -127,7 +128,7 @@ class Sender:
         except Exception as error:
             self.pace.failed(f"there is no token: {error}")
             return
-        if subject_of(token) != self._subject:
+        if not self._is_own(token):
             self.pace.failed("the token is another subject's: these edits wait for their own")
             return
         while not self._journal.is_clean:
@@ -144,6 +145,9 @@ class Sender:
                 raise
             self._take(request, answer)
         self._pump()
+
+    def _is_own(self, token: str) -> bool:
+        return subject_of(token) == self._subject
 
     def _take_settled(self, client: str, answer: Settled | Again) -> None:
         if isinstance(answer, Again):
@@ -234,7 +238,11 @@ class Loader:
         except Exception as error:
             self.pace.failed(f"there is no token: {error}")
             return
+        documents = self._replica.channels[name[0]]
+        log = documents.epoch
         answer = await self._api.document(name, version, token)
+        if documents.epoch != log:
+            return  # it may be the other log's
         if isinstance(answer, Again):
             self._refused = answer.unauthorized
             self.pace.failed(answer.detail, answer.retry_after)

@@ -156,8 +156,8 @@ class SharedDocument:
             [self.name], parse_pointer(path), lambda _: callback(self)
         )
 
-    async def history(self, after: int = 0, limit: int = 100) -> HistoryPage:
-        """The events above a version.
+    async def history(self, after: int | str = 0, limit: int = 100) -> HistoryPage:
+        """What happened to it above a version, or behind a page by its `next`.
 
         Raises:
             RefusedError, UnauthorizedError, UnreachableError: Core does not give them.

@@ -24,12 +24,16 @@ class Documents:
 
     Args:
         kept: what was known when the program ended; it is shown until Core has answered.
+        epoch: the log that this is of.
     """
 
-    def __init__(self, kept: Iterable[Document] = ()) -> None:
+    def __init__(self, kept: Iterable[Document] = (), epoch: str | None = None) -> None:
+        self.epoch = epoch
         self._shown = {document.key: document for document in kept}
         self._hashes: dict[str, int] = {}
         self._check: str | None = None
+        self._ahead: dict[str, int] = {}
+        """The newest versions that were fetched before the log has brought them."""
         self.wanted: dict[str, int | None] = {}
         """The versions to fetch, by key; None: the newest."""
         self.synced = False
@@ -44,6 +48,11 @@ class Documents:
         document = self._shown.get(key)
         return 0 if document is None else document.version
 
+    def is_gone(self, key: str) -> bool:
+        """Whether there is no such document, as far as is known."""
+        document = self._shown.get(key)
+        return document is None or document.value is None
+
     @property
     def all(self) -> list[Document]:
         """Every document that is there."""
@@ -52,6 +61,8 @@ class Documents:
     def apply(self, event: DocumentEvent) -> bool:
         """Take an event; whether what is shown has changed."""
         self._check = None
+        if event.version >= self._ahead.get(event.key, event.version):
+            self._ahead.pop(event.key, None)
         shown = self._shown.get(event.key)
         if event.version <= self.version(event.key):
             return False
@@ -73,16 +84,20 @@ class Documents:
         self._show(document)
         return True
 
-    def replace(self, reset: DocumentReset) -> set[str]:
+    def replace(self, reset: DocumentReset, epoch: str) -> set[str]:
         """The channel's documents are these and no others; the keys of all that there were or are.
 
-        Of a document that is gone the version stays, as it never restarts.
+        Of a document that is gone the version stays, as it never restarts within a log.
         """
-        another_log = reset.reason == "epoch"
-        before = {} if another_log else self._shown
+        # What was kept may be of another log than the queue, and what differs is not to be trusted:
+        # such a value is shown while Core's is fetched, but its version says nothing.
+        is_trusted = self.synced and self.epoch == epoch and reset.reason != "digest"
+        before = self._shown if is_trusted else {}
+        shown = self._shown
+        self.epoch = epoch
         keys = {*self._shown, *(document.key for document in reset.documents)}
         self._shown, self._hashes, self._check = {}, {}, None
-        self.wanted, self.synced = {}, True
+        self.wanted, self._ahead, self.synced = {}, {}, True
         for document in reset.documents:
             if document.value is not UNSET:
                 self._shown[document.key] = document
@@ -94,6 +109,8 @@ class Documents:
             self.wanted[document.key] = document.version
             if known is not None:
                 self._shown[document.key] = known
+            elif document.key in shown:
+                self._shown[document.key] = replace(shown[document.key], version=0)
         for key in before.keys() - {document.key for document in reset.documents}:
             self._shown[key] = replace(before[key], value=None)
         return keys
@@ -106,6 +123,8 @@ class Documents:
         if document.value is UNSET or document.version <= self.version(document.key):
             return False
         self._show(document)
+        if wanted is None and document.value is not None:
+            self._ahead[document.key] = document.version
         return True
 
     def missing(self, key: str, version: int | None) -> bool:
@@ -123,8 +142,13 @@ class Documents:
         return self.wanted.setdefault(key, None) is None
 
     def agrees(self, content_digest: str) -> bool | None:
-        """Whether the digest is this; None: a value is missing, it is compared when it is here."""
+        """Whether the digest is this; None: a value is missing, it is compared when it is here.
+
+        None, too, while a value is here that the log has not brought yet.
+        """
         self._check = None
+        if self._ahead:
+            return None
         if self.wanted:
             self._check = content_digest
             return None

@@ -37,6 +37,7 @@ class Effects:
 
     writes: list[Write] = field(default_factory=list)
     changed: set[DocumentName] = field(default_factory=set)
+    """An empty key stands for all documents of the channel, also those that there are not."""
     outcomes: list[tuple[int, EditOutcome]] = field(default_factory=list)
     """Each with the entry's id."""
     conflicts: list[Waiting] = field(default_factory=list)

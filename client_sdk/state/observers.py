@@ -62,7 +62,7 @@ class Observers:
         for observer in tuple(self._observers):
             news = []
             for name in observer.documents:
-                if name not in changed:
+                if name not in changed and (name[0], "") not in changed:
                     continue
                 part = self._part(name, observer.path)
                 if not _equal(part, observer.shown[name]):

@@ -9,37 +9,13 @@ that may have been settled is never sent under another name before Core has said
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
-from client_sdk.contract.limits import MAX_EDITS, MAX_EDITS_BODY_BYTES
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.edit import EditOutcome, OwnEdit
 from client_sdk.state.entries import Basis, DocumentName, Entry, Wish, new_entry
-
-MAX_GROUP_BYTES: Final = MAX_EDITS_BODY_BYTES - 256
-"""What the edits of one request may have; more than what stands around them is left."""
-
-
-class _Body(Struct, frozen=True):
-    client: str
-    edits: list[msgspec.Raw]
-    atomic: bool
-    answered: int
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One `POST /v1/edits`."""
-
-    client: str
-    ids: tuple[int, ...]
-    body: bytes
-    atomic: bool
+from client_sdk.state.requests import Request, answered_up_to, chosen_of, request_of
 
 
 class EditQueue:
@@ -143,19 +119,12 @@ class EditQueue:
         waiting = self.unanswered
         if self._flight is not None or self._ask or not waiting:
             return None
-        first = waiting[0]
-        if first.group:
-            chosen = [entry for entry in waiting if entry.group == first.group]
-        else:
-            chosen = self._run(waiting)
-        body = _Body(
-            first.client,
-            [msgspec.Raw(entry.body) for entry in chosen],
-            bool(first.group),
-            self._answered(first.client),
+        client = waiting[0].client
+        own = [one for one in (*self.entries, *self._prepared) if one.client == client]
+        next_n = self.next_n if client == self.client else None
+        self._flight = request_of(
+            chosen_of(waiting, one_by_one=self._one_by_one), answered_up_to(own, next_n)
         )
-        ids = tuple(entry.id for entry in chosen)
-        self._flight = Request(first.client, ids, msgspec.json.encode(body), body.atomic)
         return self._flight
 
     def take(
@@ -250,35 +219,6 @@ class EditQueue:
         return done
 
     # ── the rest ─────────────────────────────────────────────────────────────
-
-    def _run(self, waiting: list[Entry]) -> list[Entry]:
-        """As many edits as one request takes, from the first on."""
-        chosen: list[Entry] = []
-        room = MAX_GROUP_BYTES
-        for entry in waiting:
-            room -= len(entry.body) + 1
-            if room < 0 or entry.group or entry.client != waiting[0].client:
-                break
-            chosen.append(entry)
-            if self._one_by_one or len(chosen) == MAX_EDITS:
-                break
-        return chosen
-
-    def _answered(self, client: str) -> int:
-        """Up to which number every answer is here and is needed by none that is to come.
-
-        Core forgets an answer that the client has. An edit that is made on another one needs
-        Core to know what became of that.
-        """
-        own = [entry for entry in (*self.entries, *self._prepared) if entry.client == client]
-        needed = [entry.n for entry in own]
-        needed += [
-            entry.edit.base.n
-            for entry in own
-            if entry.outcome is None and isinstance(entry.edit.base, OwnEdit)
-        ]
-        least = min(needed, default=self.next_n)
-        return (min(least, self.next_n) if client == self.client else least) - 1
 
     def _landed(self, request: Request) -> bool:
         """Whether it was under way: what comes twice, or too late, says nothing."""

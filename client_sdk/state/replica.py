@@ -11,20 +11,16 @@ from datetime import datetime
 
 from msgspec import UNSET
 
-from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import StateError
-from client_sdk.contract.limits import MAX_EDITS
 from client_sdk.contract.state.document import Document, DocumentEvent
-from client_sdk.contract.state.edit import EditOutcome, check_edit
-from client_sdk.contract.state.operations import decode_operation, encode_operation
-from client_sdk.contract.state.values import Value
-from client_sdk.contract.text import is_id, shown
+from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
 from client_sdk.state.conflicts import EditError, conflict_of, error_of
 from client_sdk.state.documents import Documents
 from client_sdk.state.effects import Effects, View
-from client_sdk.state.entries import Basis, DocumentName, Entry, Wish, contained_at
-from client_sdk.state.queue import MAX_GROUP_BYTES, EditQueue, Request
+from client_sdk.state.entries import DocumentName, Entry, Wish, contained_at
+from client_sdk.state.making import Look, make_entries
+from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import (
     DropDocument,
     DropEntry,
@@ -37,7 +33,8 @@ from client_sdk.state.records import (
     Write,
     row_of,
 )
-from client_sdk.state.view import Calls, Composed, compose, perform, seen_by
+from client_sdk.state.requests import Request
+from client_sdk.state.view import Calls, Composed, compose
 
 
 class Replica:
@@ -60,13 +57,15 @@ class Replica:
         resolved: Iterable[str] = (),
     ) -> None:
         self.queue = queue
-        self.channels = {name: Documents(kept) for name, kept in channels.items()}
+        self.channels = {name: Documents(kept, queue.epoch) for name, kept in channels.items()}
         self.waiting = {one.id: one for one in waiting}
         self._calls = calls or {}
         self._resolved = frozenset(resolved)
         self._errors: dict[DocumentName, EditError] = {}
         self._composed: dict[DocumentName, Composed] = {}
         self._effects = Effects()
+        self._log = queue.epoch
+        """The log that is followed; the queue may know of a newer one before."""
 
     def drain(self) -> Effects:
         """What is to be done; it is told once."""
@@ -97,12 +96,12 @@ class Replica:
         documents = self.channels.get(change.channel)
         if documents is None:
             return
-        before = self.queue.epoch
+        before, self._log = self.queue.epoch, epoch
         self.queue.follow(epoch)
         if self.queue.epoch != before:
             self._keep_counters()
         if isinstance(change, DocumentReset):
-            self._reset(documents, change)
+            self._reset(documents, change, epoch)
         else:
             self._event(documents, change)
 
@@ -131,7 +130,7 @@ class Replica:
             return
         if documents.missing(name[1], version):
             return
-        for entry in self._pending(name):
+        for entry in self._pending(name) if self._is_one_log(documents) else []:
             # It was contained, and the document is gone with all its versions.
             entry.shown = entry.at is None
             self._keep(entry)
@@ -148,19 +147,8 @@ class Replica:
             StateError: one of them cannot be done to what is shown, or is malformed or too large,
                 or is in no channel that is followed; none is made.
         """
-        stores = {parse_channel(wish.channel).store_id for wish in wishes}
-        if atomic and len(stores) > 1:
-            raise StateError("all or none holds within one store only")
-        if atomic and len(wishes) > MAX_EDITS:
-            raise StateError(f"all or none holds for at most {MAX_EDITS} edits")
-        values: dict[DocumentName, Value | None] = {}
-        entries = []
         try:
-            for wish in wishes:
-                group = self.queue.next_id if atomic else 0
-                entries.append(self._prepare(wish, made_at, group, values))
-            if atomic:
-                _check_size(entries)
+            entries = make_entries(self.queue, self._look, wishes, made_at, atomic=atomic)
         except BaseException:
             self.queue.abandon()
             raise
@@ -215,9 +203,15 @@ class Replica:
         """The client id is another subject's."""
         self._renamed(self.queue.taken(request))
 
-    def told(self, client: str, settled: int, epoch: str) -> None:
-        """Core has settled so much of the client's edits in this log."""
-        self._renamed(self.queue.told(client, settled, epoch))
+    def told(self, client: str, settled: int, epoch: str | None) -> None:
+        """Core has settled so much of the client's edits in this log; None: in the one followed."""
+        log = epoch or self._log or self.queue.epoch
+        if log is None:
+            return
+        before = self.queue.epoch
+        self._renamed(self.queue.told(client, settled, log))
+        if self.queue.epoch != before:
+            self._forget_others(log)
         self._keep_counters()
         for entry in self.queue.entries:
             self._keep(entry)
@@ -225,6 +219,10 @@ class Replica:
             self._shown(name)
 
     # ── the rest ─────────────────────────────────────────────────────────────
+
+    def _is_one_log(self, documents: Documents) -> bool:
+        """Whether the versions of the documents and those of the edits are of the same log."""
+        return not self.queue.asking and documents.epoch == self.queue.epoch
 
     def _documents(self, name: DocumentName) -> Documents:
         documents = self.channels.get(name[0])
@@ -244,46 +242,19 @@ class Replica:
             self._composed[name] = composed
         return composed
 
-    def _prepare(
-        self,
-        wish: Wish,
-        made_at: datetime | None,
-        group: int,
-        values: dict[DocumentName, Value | None],
-    ) -> Entry:
-        name = wish.channel, wish.key
-        documents, composed = self._documents(name), self._compose(name)
-        if not is_id(wish.key):
-            raise StateError(f"{shown(wish.key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -")
-        decode_operation(encode_operation(wish.do))
-        value = values.get(name, composed.value) if wish.base is None else composed.value
-        calls = self._calls.get(wish.key, {})
-        values[name] = perform(wish.do, value, calls)
-        document = documents.get(wish.key)
-        known = documents.synced or document is not None
-        base = wish.base
-        basis = Basis(
-            base
-            if base is not None
-            else self.queue.base_for(
-                name, documents.version(wish.key) if known else None, composed.left_out
-            ),
-            None if document is None or document.value is None else document.schema,
-            made_at,
-            seen_by(wish.do, value),
-        )
-        entry = self.queue.prepare(wish, basis, group)
-        check_edit(entry.edit)
-        return entry
+    def _look(self, name: DocumentName) -> Look:
+        documents = self._documents(name)
+        document = documents.get(name[1])
+        known = self._is_one_log(documents) and (documents.synced or document is not None)
+        version = documents.version(name[1]) if known else None
+        return Look(self._compose(name), version, document, self._calls.get(name[1], {}))
 
-    def _reset(self, documents: Documents, reset: DocumentReset) -> None:
-        brought = {document.key for document in reset.documents}
-        for key in documents.replace(reset):
-            name = reset.channel, key
-            self._remember(name)
-            if key not in brought and any(one.at is not None for one in self._pending(name)):
-                documents.want(key)  # which version it was deleted at, nobody has said
-            self._shown(name)
+    def _reset(self, documents: Documents, reset: DocumentReset, epoch: str) -> None:
+        self._effects.changed.add((reset.channel, ""))
+        edited = {one.edit.key for one in self.queue.entries if one.edit.channel == reset.channel}
+        for key in documents.replace(reset, epoch) | edited:
+            self._remember((reset.channel, key))
+            self._shown((reset.channel, key))
 
     def _event(self, documents: Documents, event: DocumentEvent) -> None:
         name = event.channel, event.key
@@ -297,11 +268,18 @@ class Replica:
                     self._keep(entry)
         self._shown(name)
 
+    def _forget_others(self, log: str) -> None:
+        """What is kept of another log would pass for this one's after a start."""
+        for channel, documents in self.channels.items():
+            if documents.epoch != log:
+                names = [(channel, document.key) for document in documents.all]
+                self._effects.writes += [DropDocument(*name) for name in names]
+
     def _remember(self, name: DocumentName) -> None:
         document = self._documents(name).get(name[1])
         if document is None or document.value is None:
             self._effects.writes.append(DropDocument(*name))
-        else:
+        elif document.version:
             self._effects.writes.append(PutDocument(document))
 
     def _shown(self, name: DocumentName) -> None:
@@ -310,11 +288,13 @@ class Replica:
         if documents is None:
             return
         version = documents.version(name[1])
-        if not self.queue.asking:
-            for entry in self._pending(name):
-                if entry.at is not None and entry.at <= version:
-                    entry.shown = False
-                    self._keep(entry)
+        for entry in self._pending(name) if self._is_one_log(documents) else []:
+            if entry.at is not None and entry.at <= version:
+                entry.shown = False
+                self._keep(entry)
+            elif entry.at is not None and documents.synced and documents.is_gone(name[1]):
+                # A snapshot without it may have come after that version: no event says so.
+                documents.want(name[1])
         self._effects.writes += [DropEntry(entry.id) for entry in self.queue.remove_done()]
         self._composed.pop(name, None)
         self._effects.changed.add(name)
@@ -331,13 +311,6 @@ class Replica:
             self._errors.pop(entry.document, None)
         self._keep(entry)
         self._effects.outcomes.append((entry.id, outcome))
-        documents = self.channels.get(entry.edit.channel)
-        if documents is not None and entry.shown and entry.at is not None:
-            document = documents.get(entry.edit.key)
-            gone = document is None or document.value is None
-            if gone and documents.synced and documents.version(entry.edit.key) < entry.at:
-                # A snapshot without it may have come after that version, and no event follows.
-                documents.want(entry.edit.key)
         self._shown(entry.document)
 
     def _refused(self, entry: Entry, outcome: EditOutcome) -> None:
@@ -369,8 +342,3 @@ class Replica:
         self._effects.writes.append(
             PutCounters(queue.client, queue.next_n, queue.next_id, queue.epoch)
         )
-
-
-def _check_size(entries: Sequence[Entry]) -> None:
-    if sum(len(entry.body) + 1 for entry in entries) > MAX_GROUP_BYTES:
-        raise StateError("all or none holds for what one request can carry")

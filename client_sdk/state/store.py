@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from client_sdk.contract.errors import ContractError
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.document import decode_document
 from client_sdk.contract.text import is_subject
 from client_sdk.errors import StateStoreError
@@ -50,20 +51,28 @@ _value_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 class _Claims(msgspec.Struct, frozen=True):
     sub: str
+    role: str = ""
+
+
+_claims_decoder: Final = msgspec.json.Decoder(_Claims)
 
 
 def subject_of(token: str) -> str:
-    """Whom the token names; nothing is verified, as Core does that.
+    """Whom the token names, as Core tells subjects apart: role and name. Nothing is verified.
 
     A token that does not say it stands for itself: another one is another subject.
     """
     try:
         body = token.split(".")[1]
         claims = urlsafe_b64decode(body + "=" * (-len(body) % 4))
-        subject = msgspec.json.decode(claims, type=_Claims).sub
+        named = decode(_claims_decoder, claims)
     except (IndexError, ValueError):
-        subject = ""
-    return subject if is_subject(subject) else f"token-{sha256(token.encode()).hexdigest()}"
+        named = _Claims("")
+    return (
+        f"{named.role}:{named.sub}"
+        if is_subject(named.sub)
+        else f"token-{sha256(token.encode()).hexdigest()}"
+    )
 
 
 class StateStore(Protocol):
@@ -220,11 +229,11 @@ def _opened(connection: sqlite3.Connection, subject: str) -> Stored:
         ],
         [decode_document(row[0]) for row in connection.execute("SELECT document FROM document")],
         [
-            _waiting_decoder.decode(row[0])
+            decode(_waiting_decoder, row[0])
             for row in connection.execute("SELECT waiting FROM waiting ORDER BY id")
         ],
         {
-            key: (version, None if value is None else _value_decoder.decode(value))
+            key: (version, None if value is None else decode(_value_decoder, value))
             for key, version, value in connection.execute("SELECT * FROM private")
         },
     )

@@ -25,6 +25,7 @@ from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
 from core_api.api import handlers, parameters
 from core_api.api.batch import MAX_BATCH_ORDERS, BatchResults
+from core_api.api.fast_path import EDITS, SYNC, FastPath
 from core_api.api.handlers import CoreApi
 from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
@@ -35,7 +36,6 @@ from core_api.http.tracing import Tracing
 from core_api.orders.history import OrderEvents
 from core_api.problems import on_http_error
 from core_api.receipts.devices import Devices
-from core_api.sync.fast_path import QuickSync
 from server_common.problem_answers import LastResort
 
 _WRITE_PROBLEMS: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503)
@@ -151,8 +151,8 @@ def operations(api: CoreApi, state: StateApi) -> list[Operation]:
 
 def core_app(
     api: CoreApi, state: StateApi, cors_origins: list[str], pages: Sequence[BaseRoute] = ()
-) -> QuickSync:
-    """The ASGI application: Starlette's, with the fast path of `/v1/sync` before it.
+) -> FastPath:
+    """The ASGI application: Starlette's, with the fast path before it.
 
     Args:
         api: what answers about orders.
@@ -184,4 +184,5 @@ def core_app(
     )
     # A path with a slash too many is not found; a redirect would go where the Host header says.
     app.router.redirect_slashes = False
-    return QuickSync(app, api.get_sync, api.post_sync, api.metrics, cors)
+    posts = {SYNC: api.post_sync, EDITS: state.settle}
+    return FastPath(app, api.get_sync, posts, api.metrics, cors)

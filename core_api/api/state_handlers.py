@@ -29,11 +29,13 @@ from core_api.access.reach import check_follow
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
 from core_api.edits.history import parse_position, read_document, read_entries, read_version
+from core_api.edits.reading import read_epoch
 from core_api.edits.service import EditService
 from core_api.errors import BadRequestError, InvalidError, NotFoundError
 from core_api.orders.history import OrderHistory
 from core_api.postgres.pool import Pool
 from core_api.problems import read_request_body
+from core_api.system_edits.sessions import hear_of
 from server_common.limits import HISTORY_ENTRIES
 
 _NO_STORE: Final = {"cache-control": "no-store"}
@@ -81,6 +83,8 @@ class ClientState(Struct, frozen=True):
     client: str
     settled: int
     """Its last settled number; 0: this log does not know the client."""
+    epoch: str
+    """The lifetime of the log that says so, or the one before it."""
 
 
 class StateApi:
@@ -89,7 +93,7 @@ class StateApi:
     Args:
         edits: settles edits.
         history: tells what became of orders.
-        pool: the database, for reading.
+        pool: the database, for reading and for sessions that go on.
         gate: lets callers in.
     """
 
@@ -102,8 +106,12 @@ class StateApi:
             {"definitions": [one.described() for one in edits.definitions.all]}
         )
 
-    async def edit(self, request: Request) -> Response:
-        """POST /v1/edits."""
+    async def settle(self, request: Request) -> bytes:
+        """The answer's body of POST /v1/edits.
+
+        Raises:
+            CoreError: the request is refused.
+        """
         caller = self._gate.caller_of(request)
         body = await read_request_body(request, MAX_EDITS_BODY_BYTES)
         try:
@@ -113,18 +121,26 @@ class StateApi:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
         with self._gate.admit():
-            answer = await self._gate.within_deadline(self._edits.apply(caller, batch))
-        return _json(Settled(answer.settled, list(answer.outcomes)))
+            answer = await self._gate.within_deadline(self._edits.apply(caller, batch, len(body)))
+        return msgspec.json.encode(Settled(answer.settled, list(answer.outcomes)))
+
+    async def edit(self, request: Request) -> Response:
+        """POST /v1/edits."""
+        return Response(await self.settle(request), media_type=JSON, headers=_NO_STORE)
 
     async def client(self, request: Request) -> Response:
-        """GET /v1/edits: how far a client's edits are settled."""
+        """GET /v1/edits: how far a client's edits are settled; its sessions go on."""
         caller = self._gate.caller_of(request)
         client = _parameter(request, "client")
-        with self._gate.admit():
-            known = await self._gate.within_deadline(self._edits.client(client))
         subject = f"{caller.role}:{caller.subject}"
+        with self._gate.admit():
+            # Read first: if a new one begins meanwhile, the client asks again.
+            epoch = await self._gate.within_deadline(read_epoch(self._pool))
+            known = await self._gate.within_deadline(
+                hear_of(self._pool, self._edits.definitions, client, subject)
+            )
         settled = 0 if known is None or known.subject != subject else known.settled
-        return _json(ClientState(client, settled))
+        return _json(ClientState(client, settled, epoch))
 
     async def document(self, request: Request) -> Response:
         """GET /v1/documents: a document as it stands, or as it was."""
@@ -153,7 +169,9 @@ class StateApi:
         limit = _number(request, "limit", HISTORY_ENTRIES) or HISTORY_ENTRIES
         with self._gate.admit():
             page = await self._gate.within_deadline(
-                read_entries(self._pool, channel, key, after, limit)
+                read_entries(
+                    self._pool, channel, key, after, limit, caller.role not in ("table", "device")
+                )
             )
         return _json(page)
 

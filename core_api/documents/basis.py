@@ -45,6 +45,14 @@ class Base(Struct, frozen=True):
     """The version of the schema that the value fits."""
 
 
+def makes_anew(edit: Edit, head: Head) -> bool:
+    """Whether the edit's client saw no document, and there is none: it makes it, or makes it anew.
+
+    A document that came and went meanwhile is nothing that the edit could contradict.
+    """
+    return edit.base == 0 and head.value is None
+
+
 def resolved(
     edit: Edit, head: Head, history: History, resolve_base: Callable[[int], OwnResult | None]
 ) -> Base:
@@ -71,6 +79,8 @@ def resolved(
         )
         return Base(version, own.time, *_told(edit, value, schema))
     version = edit.base if edit.base is not None or head.version > 0 else 0
+    if makes_anew(edit, head):
+        version = head.version
     _check_version(version, head)
     return Base(
         version,

@@ -67,13 +67,13 @@ SOLD_OUT: Final = Definition(
     key="sold-out",
     scopes=frozenset({"public"}),
     strategy="merge",
-    writers=frozenset({"owner"}),
+    writers=frozenset({"owner", "producer"}),
     schema=_object(
         {"items": _by_id(_object({"name": _NAME, "until": _NOTE}, "name"), 2000)}, "items"
     ),
     max_age_s=_DAY_S,
 )
-"""What cannot be ordered now, by the menu's ids."""
+"""What cannot be ordered now, by the menu's ids; a store's own till, a producer, may say it too."""
 
 WAITING_TIME: Final = Definition(
     key="waiting-time",
@@ -90,7 +90,7 @@ TAKING_ORDERS: Final = Definition(
     key="taking-orders",
     scopes=frozenset({"public"}),
     strategy="last",
-    writers=frozenset({"owner"}),
+    writers=frozenset({"owner", "producer"}),
     schema=_object({"value": {"type": "boolean"}, "reason": _NOTE}, "value"),
     max_age_s=_DAY_S // 2,
 )

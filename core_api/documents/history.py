@@ -40,6 +40,11 @@ class Kept(Struct, frozen=True):
     """The whole value; None: deleted. UNSET: not at hand. Only bases are asked for theirs."""
 
 
+def is_end(diff: Sequence[dict[str, Any]]) -> bool:
+    """Whether the diff deletes the document: its value is known without the version before."""
+    return len(diff) == 1 and diff[0]["op"] == "remove" and diff[0]["path"] == ""
+
+
 class History:
     """The kept versions of one document, without a gap up to the newest.
 

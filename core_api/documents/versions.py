@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.document import DocumentOperation
 from client_sdk.contract.state.patch import diff
 from client_sdk.contract.state.pointer import MISSING
@@ -75,6 +76,43 @@ def next_version(
         diff=steps,
         operation="delete" if value is None else kind,
         made_at=made_at,
+        schema_version=definition.schema_version,
+    )
+
+
+def ended(head: Head, now: datetime) -> Version:
+    """The version after the head at which the document, which there is, has come to its end."""
+    return Version(
+        version=head.version + 1,
+        value=None,
+        content=b"",
+        diff=diff(head.value, MISSING),
+        operation="delete",
+        made_at=now,
+        schema_version=head.schema_version,
+    )
+
+
+def migrated(head: Head, definition: Definition, now: datetime) -> Version:
+    """The version after the head that has its value as the newest schema has it.
+
+    There is one even if the value stays the same: it fits another schema by then.
+
+    Raises:
+        StateError: nothing leads to the newest schema, or a migration fails on the value.
+        RefusedEditError: no document may have the migrated value.
+    """
+    value = definition.migrate(head.value, head.schema_version)
+    if value is None:
+        raise StateError("there is no document, so there is nothing to migrate")
+    steps = diff(head.value, value)
+    return Version(
+        version=head.version + 1,
+        value=value,
+        content=checked(value, steps, definition),
+        diff=steps,
+        operation="update",
+        made_at=now,
         schema_version=definition.schema_version,
     )
 

@@ -8,10 +8,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct, field
 
+from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.text import ID_PATTERN, shown
-from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry
+from core_api.documents.history import is_end
+from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry, author_shown
 from core_api.errors import BadRequestError
 from core_api.postgres.pool import Pool, mapped_errors
 
@@ -53,7 +55,7 @@ FROM (
 ) AS entries
 ORDER BY place
 """
-_AFTER: Final = re.compile(rf"([0-9]{{1,9}})(?:~([01])~({ID_PATTERN})~([0-9]{{1,15}}))?")
+_AFTER: Final = re.compile(rf"([0-9]{{1,9}})(?:~([01])~((?:{ID_PATTERN})?)~([0-9]{{1,15}}))?")
 
 
 class HistoryEvent(HistoryEntry, frozen=True, omit_defaults=True):
@@ -100,12 +102,12 @@ async def read_version(pool: Pool, channel: str, key: str, version: int) -> byte
     if not rows or rows[-1][0] != version or len(rows) > 2 * KEYFRAME_EVERY:
         return None
     value: Any = MISSING
-    for _, diff, whole, _, _ in rows:
-        value = (
-            msgspec.json.decode(whole)
-            if whole is not None
-            else apply_patch(value, msgspec.json.decode(diff))
-        )
+    for _, diff_text, whole, _, _ in rows:
+        diff = msgspec.json.decode(diff_text)
+        if whole is not None:
+            value = msgspec.json.decode(whole)
+        else:
+            value = MISSING if is_end(diff) else apply_patch(value, diff)
     entry = _entry_decoder.decode(rows[-1][4])
     return msgspec.json.encode(
         {
@@ -114,7 +116,7 @@ async def read_version(pool: Pool, channel: str, key: str, version: int) -> byte
             "version": version,
             "schema": rows[-1][3],
             "updated_at": entry.at,
-            "by": entry.by,
+            "by": author_shown(parse_channel(channel), entry.by, entry.role),
             "value": None if value is MISSING else value,
         }
     )
@@ -126,7 +128,7 @@ class Position(NamedTuple):
     version: int
     is_aside: bool = True
     client: str = "~"
-    """Without one: behind all entries of the version. No client's id comes after `~`."""
+    """Empty: Core itself. `~`: behind all entries of the version, as no client's id comes after."""
     n: int = 0
 
 
@@ -145,9 +147,17 @@ def parse_position(text: str) -> Position:
 
 
 async def read_entries(
-    pool: Pool, channel: str, key: str, after: Position, limit: int
+    pool: Pool, channel: str, key: str, after: Position, limit: int, names_authors: bool = True
 ) -> HistoryPage:
     """The entries of a document's history behind a position, at most `limit` of them.
+
+    Args:
+        pool: the database.
+        channel: the document's channel.
+        key: its key.
+        after: behind which entry the page begins.
+        limit: the most entries.
+        names_authors: whether the reader may know the subjects, and not their roles alone.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -155,11 +165,14 @@ async def read_entries(
     with mapped_errors():
         rows = await pool.fetch(_ENTRIES, channel, key, *after, limit + 1, _MOST_ENTRY_BYTES)
     given = [row for row in rows[:limit] if row[6]]
-    events = [
-        msgspec.structs.replace(_entry_decoder.decode(row[0]), diff=msgspec.json.decode(row[1]))
-        for row in given
-    ]
+    events = [_event_of(row[0], msgspec.json.decode(row[1]), names_authors) for row in given]
     if len(given) == len(rows):
         return HistoryPage(events)
     _, _, version, is_aside, client, n, _ = given[-1]
     return HistoryPage(events, f"{version}~{is_aside:d}~{client}~{n}")
+
+
+def _event_of(text: str, diff: list[dict[str, Any]], names_authors: bool) -> HistoryEvent:
+    entry = _entry_decoder.decode(text)
+    by = entry.by if names_authors else entry.role
+    return msgspec.structs.replace(entry, diff=diff, by=by)

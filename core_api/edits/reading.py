@@ -6,8 +6,9 @@ were read here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -15,14 +16,18 @@ from msgspec import UNSET
 
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
-from core_api.documents.history import Head, History, Kept
+from core_api.documents.history import Head, History, Kept, is_end
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
 from core_api.postgres.pool import mapped_errors
 
-MOST_VERSIONS: Final = 1000
-MOST_HISTORY_BYTES: Final = 4 * 1024 * 1024
+MOST_VERSIONS: Final = 500
+MOST_HISTORY_BYTES: Final = 1024 * 1024
 """So much of a document's history is looked at to settle an edit; what is older counts as trimmed
 away."""
+
+_MOST_AT_A_STRETCH: Final = 256 * 1024
+
+T = TypeVar("T")
 
 # One probe of a primary key for each name. The three kinds of rows share one round trip.
 _STATE: Final = """
@@ -99,18 +104,49 @@ async def read_state(
         rows = await connection.fetch(
             _STATE, [p[0] for p in places], [p[1] for p in places], clients, channels
         )
+    return await _decoded(
+        lambda: _state_of(rows, places, clients, channels),
+        sum(len(row[3]) for row in rows if row[0] == 0 and row[3] is not None),
+    )
+
+
+def _state_of(
+    rows: Sequence[asyncpg.Record],
+    places: Sequence[Place],
+    clients: Sequence[str],
+    channels: Sequence[str],
+) -> State:
     heads: dict[Place, Head] = {}
+    sizes: dict[Place, int] = {}
     known: dict[str, KnownClient] = {}
     rooms: dict[str, Room] = {}
-    for kind, place, _, text, number, schema, made_at, more in rows:
+    for kind, number_of, _, text, number, schema, made_at, more in rows:
         if kind == 0:
+            place = places[number_of - 1]
             value = None if text is None else msgspec.json.decode(text)
-            heads[places[place - 1]] = Head(number, value, schema, made_at if number else None)
+            heads[place] = Head(number, value, schema, made_at if number else None)
+            sizes[place] = 0 if text is None else len(text)
         elif kind == 1:
-            known[clients[place - 1]] = KnownClient(text, number)
+            known[clients[number_of - 1]] = KnownClient(text, number)
         elif kind == 2:
-            rooms[channels[place - 1]] = Room(number, more)
-    return State(rows[0][2], heads, known, rooms)
+            rooms[channels[number_of - 1]] = Room(number, more)
+    return State(rows[0][2], heads, known, rooms, sizes)
+
+
+async def _decoded(decode: Callable[[], T], size: int) -> T:
+    """What `decode` gives; what is large is decoded in a thread, so that nobody waits for it."""
+    return decode() if size <= _MOST_AT_A_STRETCH else await asyncio.to_thread(decode)
+
+
+async def read_epoch(connection: Connection) -> str:
+    """The lifetime of the log.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        ((epoch,),) = await connection.fetch("SELECT epoch FROM epoch")
+    return str(epoch)
 
 
 async def read_answers(
@@ -144,6 +180,11 @@ async def read_histories(
             MOST_VERSIONS,
             MOST_HISTORY_BYTES,
         )
+    size = sum(len(row[3]) + len(row[5] or "") for row in rows)
+    return await _decoded(lambda: _histories_of(rows, places), size)
+
+
+def _histories_of(rows: Sequence[asyncpg.Record], places: Sequence[Place]) -> dict[Place, History]:
     kept: dict[int, list[tuple[Any, ...]]] = {}
     for row in rows:
         kept.setdefault(row[0], []).append(tuple(row)[1:])
@@ -157,6 +198,8 @@ def _with_values(rows: Iterable[tuple[Any, ...]]) -> Iterable[Kept]:
         diff = msgspec.json.decode(diff_text)
         if value_text is not None:
             value = msgspec.json.decode(value_text)
+        elif is_end(diff):
+            value = MISSING
         elif value is not UNSET or any(step["path"] == "" for step in diff):
             value = apply_patch(MISSING if value is UNSET else value, diff)
         yield Kept(version, made_at, diff, schema, None if value is MISSING else value)

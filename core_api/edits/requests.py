@@ -15,6 +15,7 @@ from core_api.documents.definitions import Definition, Definitions, session_clie
 from core_api.edits.state import Place
 
 _UNKNOWN: Final = "unknown-document"
+_SMALL_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,13 @@ class EditRequest:
 
     caller: Caller
     batch: EditBatch
+    size: int = 0
+    """The bytes of its body."""
+
+    @property
+    def weight(self) -> int:
+        """For how many small requests it counts in what is written together."""
+        return max(1, len(self.batch.edits), self.size // _SMALL_BYTES)
 
     @property
     def client(self) -> str:

@@ -23,6 +23,9 @@ from core_api.documents.versions import Version
 from core_api.event_log.lines import one_line
 from server_common.event_records import partition_of_channel
 
+_STAFF: Final = ("team", "device")
+"""The kinds of channels that no guest follows."""
+
 KEYFRAME_EVERY: Final = 32
 """Each so-many-th version is kept with its whole value, so that any is a few diffs away."""
 
@@ -54,6 +57,12 @@ class Author:
 
     subject: str
     client: str
+    """Empty: Core itself."""
+    role: str
+
+    def shown_in(self, channel: Channel) -> str:
+        """What all who follow the channel may know of it: where guests do, its role alone."""
+        return author_shown(channel, self.subject, self.role)
 
 
 class _Facts(Struct, frozen=True):
@@ -87,8 +96,11 @@ class HistoryEntry(Struct, frozen=True, omit_defaults=True):
     at: datetime
     """When it was settled, by the database's clock."""
     by: str
-    client: str
-    n: int
+    """The subject; guests are told its role only."""
+    role: str = ""
+    client: str = ""
+    """Whose edit it was; left out, with `n`: Core itself ended or migrated the document."""
+    n: int = 0
     version: int | None = None
     """The version that it made; None: it was put aside."""
     operation: str | None = None
@@ -117,7 +129,9 @@ def document_row(
     ends_at: datetime | None,
 ) -> tuple[Any, ...]:
     """The document at the newest of its versions."""
-    facts = _Facts(str(channel), key, version.version, version.schema_version, now, author.subject)
+    facts = _Facts(
+        str(channel), key, version.version, version.schema_version, now, author.shown_in(channel)
+    )
     return (
         str(channel), key, component, before, version.version, version.schema_version,
         msgspec.json.encode(facts)[:-1].decode(),
@@ -142,8 +156,9 @@ def event_row(
     diff = one_line(canonical(version.diff))
     event = _Event(
         CHANGED, now, edit.key, version.version, version.operation, version.schema_version,
-        author.subject, base_version(edit), EditName(author.client, edit.n), settlement.strategy,
-        edit.metadata,
+        author.shown_in(channel), base_version(edit),
+        EditName(author.client, edit.n) if author.client else None,
+        settlement.strategy, edit.metadata,
         msgspec.Raw(diff) if len(diff) <= MAX_SHOWN_VALUE_BYTES else UNSET,
         _shown(content, version.value is None),
     )  # fmt: skip
@@ -166,7 +181,7 @@ def history_row(
     """What the history keeps of an edit that made a version, or was put aside."""
     made = settlement.made
     entry = HistoryEntry(
-        now, author.subject, author.client, edit.n,
+        now, author.subject, author.role, author.client, edit.n,
         None if made is None else made.version,
         None if made is None else made.operation,
         base_version(edit), edit.made_at, settlement.strategy, list(settlement.aside),
@@ -211,6 +226,11 @@ def _shown(content: bytes, is_deleted: bool) -> msgspec.Raw | UnsetType:
     if is_deleted:
         return _NULL
     return msgspec.Raw(content) if len(content) <= MAX_SHOWN_VALUE_BYTES else UNSET
+
+
+def author_shown(channel: Channel, subject: str, role: str) -> str:
+    """What all who follow the channel may know of an author; the history tells owners more."""
+    return subject if channel.kind in _STAFF else role
 
 
 def shown_bytes(content: bytes) -> int:

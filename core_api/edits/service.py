@@ -7,24 +7,21 @@ lost races it locks the rows before it reads them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.edit import EditBatch
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
-from core_api.edits.planning import (
-    EditAnswer,
-    Known,
-    Plan,
-    Rules,
-    answers_needed,
-    histories_needed,
-    plan_edits,
-)
+from core_api.edits.metrics import EditMetrics
+from core_api.edits.needs import answers_needed, histories_needed, work_of
+from core_api.edits.plan import EditAnswer, Known, Plan, Rules
+from core_api.edits.planning import plan_edits
 from core_api.edits.reading import (
     Connection,
     read_answers,
@@ -32,7 +29,7 @@ from core_api.edits.reading import (
     read_state,
 )
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import KnownClient, Place
+from core_api.edits.state import Place
 from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write_plan
 from core_api.errors import ConflictError, CoreError, UnavailableError
 from core_api.postgres.lanes import Lanes
@@ -48,6 +45,9 @@ RACES: Final = 2
 MAX_ATTEMPTS: Final = 5
 """How often edits are decided; after `RACES` the rows are locked, so nobody can be first."""
 
+MOST_AT_A_STRETCH_BYTES: Final = 512 * 1024
+"""So many bytes of documents are worked on at once; more are worked on in a thread."""
+
 Answer = EditAnswer | Exception
 
 
@@ -61,6 +61,7 @@ class EditService:
         committed: called after each commit with the channels that got an event.
         obeyed_by_orders: whether orders of a channel's store obey the document of this key.
         lanes: how many connections may be busy with what meets a lock.
+        metrics: what is counted; None: nobody reads it.
     """
 
     def __init__(
@@ -71,11 +72,15 @@ class EditService:
         committed: Callable[[Sequence[str]], None],
         obeyed_by_orders: Callable[[Channel, str], bool],
         lanes: int = 1,
+        metrics: EditMetrics | None = None,
     ) -> None:
         self._pool = pool
         self._rules = Rules(definitions, partitions, obeyed_by_orders)
         self._committed = committed
-        self._writes: Lanes[EditRequest, Answer] = Lanes(self._settle_each, self._held, lanes)
+        self._metrics = EditMetrics(CollectorRegistry()) if metrics is None else metrics
+        self._writes: Lanes[EditRequest, Answer] = Lanes(
+            self._settle_each, self._held, lanes, lambda request: request.weight
+        )
 
     @property
     def aside(self) -> int:
@@ -87,7 +92,7 @@ class EditService:
         """Which documents there may be."""
         return self._rules.definitions
 
-    async def apply(self, caller: Caller, batch: EditBatch) -> EditAnswer:
+    async def apply(self, caller: Caller, batch: EditBatch, size: int = 0) -> EditAnswer:
         """Settle a client's edits; each is refused, or takes effect, by itself.
 
         Raises:
@@ -97,18 +102,19 @@ class EditService:
             ConflictError: others kept writing first.
             UnavailableError: the database does not answer; what is settled is not known.
         """
-        answer = await self._writes.ask(EditRequest(caller, batch))
+        with self._metrics.seconds.time():
+            answer = await self._writes.ask(EditRequest(caller, batch, size))
         if isinstance(answer, Exception):
+            if isinstance(answer, ConflictError):
+                self._metrics.overtaken.inc()
             raise answer
+        self._metrics.answered(answer.outcomes)
         return answer
 
-    async def client(self, client: str) -> KnownClient | None:
-        """How far a client's edits are settled; None: it is not known.
-
-        Raises:
-            UnavailableError: the database does not answer.
-        """
-        return (await read_state(self._pool, (), (client,))).clients.get(client)
+    @property
+    def rules(self) -> Rules:
+        """What holds for all edits."""
+        return self._rules
 
     async def _settle_each(self, requests: Sequence[EditRequest]) -> tuple[None, list[Answer]]:
         """Settle requests together; if that fails for what is in them, each by itself."""
@@ -137,6 +143,7 @@ class EditService:
             answers.update({waiting[n]: plan.answers[n] for n in done})
             self._tell(plan, stale)
             waiting = [waiting[n] for n in range(len(waiting)) if n not in set(done)]
+            self._metrics.races.inc(len(waiting))
             if not waiting:
                 return [answers[place] for place in range(len(requests))]
         overtaken = ConflictError("others kept editing the same documents first: try again")
@@ -168,7 +175,11 @@ class EditService:
         answers = await read_answers(connection, needed) if needed else {}
         bases = histories_needed(requests, state, answers)
         histories = await read_histories(connection, bases) if bases else {}
-        return plan_edits(requests, Known(state, answers, histories), self._rules)
+        known = Known(state, answers, histories)
+        if work_of(requests, state) <= MOST_AT_A_STRETCH_BYTES:
+            return plan_edits(requests, known, self._rules)
+        # All other requests of this process would wait for it.
+        return await asyncio.to_thread(plan_edits, requests, known, self._rules)
 
     async def _write(self, connection: Connection, plan: Plan) -> frozenset[int]:
         if not plan.rows.clients:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from core_api.documents.history import Head
@@ -40,6 +40,8 @@ class State:
     """Documents that have a row; one of version 0 has never been."""
     clients: Mapping[str, KnownClient]
     rooms: Mapping[str, Room]
+    sizes: Mapping[Place, int] = field(default_factory=dict)
+    """The characters of each document's value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ _LINE_ENDS: Final = (
 
 def one_line(text: bytes) -> bytes:
     """The same JSON without U+2028, U+2029 and U+0085, which some readers take for line ends."""
+    if text.isascii():  # most are, and to see that costs nothing beside the searches
+        return text
     for raw, escaped in _LINE_ENDS:
         if raw in text:
             text = text.replace(raw, escaped)

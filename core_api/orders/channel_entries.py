@@ -9,7 +9,7 @@ Core may have written it, with other fields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import OrderedDict
 from datetime import datetime
 from typing import Final
 
@@ -27,8 +27,7 @@ _LONGEST_KNOWN: Final = 2048
 """In characters: together with `_MOST_KNOWN` at most 8 MiB for most scripts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What one channel gets: its event's JSON without id and seq, and its digest's change."""
 
     channel: str
@@ -39,16 +38,14 @@ class Entry:
     """XORed onto the channel's content digest; 128 bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Views:
+class Views(Struct, frozen=True):
     """One order's JSON as it is stored and sent: to its store, and to its table if it has one."""
 
     owner: str
     table: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class LogWrite:
+class LogWrite(Struct, frozen=True):
     """One command's rows."""
 
     change: OrderChange
@@ -121,7 +118,8 @@ class _Hashes:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, int] = {}
+        # A plain dict would look past all places that were deleted to find its first one.
+        self._known: OrderedDict[str, int] = OrderedDict()
 
     def keep(self, view: str, content: int) -> None:
         """Note the hash of a view that is written now."""
@@ -129,7 +127,7 @@ class _Hashes:
             return
         self._known[view] = content
         if len(self._known) > _MOST_KNOWN:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
 
     def of(self, view: str) -> int:
         """The hash of a view that is replaced now."""

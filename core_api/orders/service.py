@@ -8,7 +8,6 @@ the second finds its condition gone and decides anew.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -53,7 +52,8 @@ from core_api.orders.writing import write_each
 from core_api.postgres.lanes import Lanes
 from core_api.postgres.pool import Pool
 from core_api.store_rules.cache import RulesCache
-from core_api.store_rules.rules import StoreRules, check_items, check_taking
+from core_api.store_rules.obeying import obeying
+from core_api.store_rules.rules import StoreRules, check_items, check_taking, ordered_more
 from server_common.event_records import partition_of
 
 log = structlog.get_logger()
@@ -154,28 +154,18 @@ class OrderService:
             check_taking(rules, order.store_id)
             check_items(rules, names)
 
-        return await self._obeying(order.store_id, check, write, claim)
+        return await self._obeying(check, write, claim)
 
     async def _obeying(
-        self,
-        store_id: str,
-        check: Callable[[StoreRules], None],
-        write: LogWrite,
-        claim: KeyClaim | None,
+        self, check: Callable[[StoreRules], None], write: LogWrite, claim: KeyClaim | None
     ) -> WriteOutcome:
-        """Write what obeys the rules of its store, as they are when it is committed."""
-        rules = await self._rules.of(store_id)
-        for _ in range(MAX_ATTEMPTS):
-            try:
-                check(rules)
-            except (NotTakingOrdersError, SoldOutError):
-                rules = await self._rules.read(store_id)
-                check(rules)
-            outcome = await self._write(write, claim, rules.number)
-            if outcome is not WriteOutcome.RULES_CHANGED:
-                return outcome
-            rules = await self._rules.read(store_id)
-        raise ConflictError("what the store has sold out kept changing: try again")
+        return await obeying(
+            self._rules,
+            write.change.after.store_id,
+            check,
+            lambda number: self._write(write, claim, number),
+            lambda outcome: outcome is WriteOutcome.RULES_CHANGED,
+        )
 
     async def transition(
         self,
@@ -276,11 +266,9 @@ class OrderService:
             raise
         body = answer_body(caller, write)
         claim = claim_of(idempotency, digest, 200, body)
-        added = _added(order, write.change.after)
-        if added:
-            outcome = await self._obeying(
-                order.store_id, lambda rules: check_items(rules, added), write, claim
-            )
+        more = ordered_more(order.items, write.change.after.items)
+        if more:
+            outcome = await self._obeying(lambda rules: check_items(rules, more), write, claim)
         else:
             outcome = await self._write(write, claim)
         if outcome is WriteOutcome.KEY_TAKEN:
@@ -323,19 +311,6 @@ class OrderService:
         if outcome.scope is not None:
             raise too_many_open(rows, outcome.scope, self._open_limits)
         return outcome
-
-
-def _added(before: Order, after: Order) -> list[str]:
-    """The names of what a change orders more of."""
-    if before.items == after.items:
-        return []
-    had = Counter[str]()
-    for item in before.items:
-        had[item.name] += item.quantity
-    has = Counter[str]()
-    for item in after.items:
-        has[item.name] += item.quantity
-    return [name for name, quantity in has.items() if quantity > had[name]]
 
 
 def _check_version(order: Order, if_match: int | None) -> None:

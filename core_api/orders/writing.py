@@ -200,12 +200,14 @@ async def write_batch(
         UnavailableError: Postgres does not answer, and whether it wrote is not known; or others
             clashed with it `MAX_CLASHES` times, and nothing is written.
     """
+    # Each id is read once, though several rows name it.
+    numbered = [(write, UUID(write.order_id)) for write in writes]
     arguments = (
-        *_columns([_order_row(write) for write in writes], 20),
-        *_columns([row for write in writes for row in _item_rows(write)], 6),
-        *_columns([row for write in writes for row in _event_rows(write)], 5),
-        [write.rows.change.after.placed_by or None for write in writes],
-        [write.rules for write in writes],
+        *_columns([_order_row(write, n) for write, n in numbered], 20),
+        *_columns([row for write, n in numbered for row in _item_rows(write, n)], 6),
+        *_columns([row for write, n in numbered for row in _event_rows(write, n)], 5),
+        _column([write.rows.change.after.placed_by or None for write in writes]),
+        _column([write.rules for write in writes]),
     )
     rows = await _fetch(pool, _statement(limits), arguments)
     outcomes = [WriteOutcome.STALE] * len(writes)
@@ -282,15 +284,20 @@ async def _write_unless_outdated(
     return [WriteOutcome.RULES_CHANGED if is_old else next(written) for is_old in outdated]
 
 
-def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[tuple[object, ...]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[Sequence[object]]:
+    return [_column(values) for values in zip(*rows, strict=True)] if rows else [()] * width
 
 
-def _order_row(write: Write) -> tuple[object, ...]:
+def _column(values: Sequence[object]) -> Sequence[object]:
+    # unnest() fills what is shorter with nulls, and the driver looks at each value that is sent.
+    return values if any(value is not None for value in values) else ()
+
+
+def _order_row(write: Write, order_id: UUID) -> tuple[object, ...]:
     change, claim = write.rows.change, write.claim
     before, order = change.before, change.after
     return (
-        UUID(order.id), order.version, order.store_id, order.table_id, order.status,
+        order_id, order.version, order.store_id, order.table_id, order.status,
         order.currency, order.total, order.note, order.reference, order.updated_at,
         write.rows.owner_view, write.rows.table_view, change.type, write.shard,
         before is None or before.items != order.items,
@@ -302,24 +309,23 @@ def _order_row(write: Write) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _item_rows(write: Write) -> list[tuple[object, ...]]:
+def _item_rows(write: Write, order_id: UUID) -> list[tuple[object, ...]]:
     before, order = write.rows.change.before, write.rows.change.after
     if before is not None and before.items == order.items:
         return []
     return [
-        (UUID(order.id), line, item.name, item.quantity, item.unit_price, item.note)
+        (order_id, line, item.name, item.quantity, item.unit_price, item.note)
         for line, item in enumerate(order.items, 1)
     ]
 
 
-def _event_rows(write: Write) -> list[tuple[object, ...]]:
-    order_id = UUID(write.rows.change.after.id)
+def _event_rows(write: Write, order_id: UUID) -> list[tuple[object, ...]]:
     return [
         (
             order_id,
             entry.channel,
             entry.digest_delta,
-            asyncpg.BitString.from_int(entry.content_delta, 128),
+            asyncpg.BitString.frombytes(entry.content_delta.to_bytes(16, "big")),
             entry.body,
         )
         for entry in write.rows.entries

@@ -73,16 +73,24 @@ class Lanes(Generic[W, A]):
         write: writes a batch; raises `LockedError`, with nothing written, if it meets a lock.
         held: tells which of the lanes of each write is locked.
         at_once: how many lanes may be at the database at once.
+        weigh: for how many writes one counts; None: each for one.
     """
 
-    def __init__(self, write: WriteEach[W, A], held: FindHeld[W], at_once: int) -> None:
+    def __init__(
+        self,
+        write: WriteEach[W, A],
+        held: FindHeld[W],
+        at_once: int,
+        weigh: Callable[[W], int] | None = None,
+    ) -> None:
         self._write = write
         self._held = held
+        self._weigh = weigh
         self._turns = asyncio.Semaphore(at_once)
         self._lanes: dict[str, _Lane[W, A]] = {}
         self._aside = 0
         self._main: Gatherer[W, None, A | _StepAside] = Gatherer(
-            self._write_together, MAX_BATCH, _identities
+            self._write_together, MAX_BATCH, _identities, weigh=weigh
         )
 
     @property
@@ -131,7 +139,7 @@ class Lanes(Generic[W, A]):
         lane = self._lanes.get(key)
         if lane is None:
             _log.warning("write_waits_for_lock", held=key)
-            lane = _Lane(Gatherer(self._write_patiently, MAX_BATCH, _identities))
+            lane = _Lane(Gatherer(self._write_patiently, MAX_BATCH, _identities, weigh=self._weigh))
             self._lanes[key] = lane
         return lane
 

@@ -31,6 +31,7 @@ class Gatherer(Generic[Q, C, R]):
         identities: what no two questions of one query may share; the later one waits for the next.
         abandons: whether a query in flight is cancelled once all its callers have gone away; for
             reading, where nothing is lost by it.
+        weigh: for how many questions one counts; None: each for one.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Gatherer(Generic[Q, C, R]):
         most: int,
         identities: Callable[[Q], Iterable[object]] = lambda _question: (),
         abandons: bool = False,
+        weigh: Callable[[Q], int] | None = None,
     ) -> None:
         self._run = run
         self._most = most
         self._identities = identities
         self._waiting: deque[Asked[Q, C, R]] = deque()
         self._abandons = abandons
+        self._weigh = weigh
         self._in_flight: list[Asked[Q, C, R]] = []
         self._pump: asyncio.Task[None] | None = None
 
@@ -92,20 +95,23 @@ class Gatherer(Generic[Q, C, R]):
         held_back: list[Asked[Q, C, R]] = []
         taken: set[object] = set()
         size = 0
-        while self._waiting and (not batch or size + len(self._waiting[0][0]) <= self._most):
+        while self._waiting and (not batch or size + self._size(self._waiting[0][0]) <= self._most):
             questions, future = asked = self._waiting.popleft()
             if future.done():  # its caller has gone away meanwhile
                 continue
             wanted = {identity for q in questions for identity in self._identities(q)}
             if taken.isdisjoint(wanted):
                 batch.append(asked)
-                size += len(questions)
+                size += self._size(questions)
             else:
                 held_back.append(asked)
             # A question that must wait delays those after it, so that none is overtaken.
             taken |= wanted
         self._waiting.extendleft(reversed(held_back))
         return batch
+
+    def _size(self, questions: Sequence[Q]) -> int:
+        return len(questions) if self._weigh is None else sum(map(self._weigh, questions))
 
     async def _answer(self, batch: list[Asked[Q, C, R]]) -> None:
         questions = [question for asked, _ in batch for question in asked]

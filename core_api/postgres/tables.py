@@ -297,6 +297,8 @@ documents = Table(
     Column("ends_at", DateTime(timezone=True), comment="when it is deleted by itself"),
     CheckConstraint("version >= 0", name="version"),
     Index("ix_documents_ends_at", "ends_at", postgresql_where=text("ends_at IS NOT NULL")),
+    Index("ix_documents_ending_key", "key", postgresql_where=text("ends_at IS NOT NULL")),
+    Index("ix_documents_empty", "updated_at", postgresql_where=text("version = 0")),
     postgresql_with={"fillfactor": "50"},
     comment="The current state of each document",
 )

@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 CHANGES: Final = ("claimed", "released", "lost")
-FAILURES: Final = ("kafka", "postgres")
+FAILURES: Final = ("kafka", "postgres", "settings")
 TASKS: Final = ("relay", "hints", "reach")
 
 
@@ -81,7 +81,7 @@ class RelayMetrics:
         )
         self.failures = Counter(
             "yabam_relay_failures",
-            "Times that the relay began to wait for Postgres or Kafka",
+            "Times that the relay began to wait for Postgres, Kafka, or better settings",
             ["on"],
             registry=registry,
         )

@@ -1,15 +1,10 @@
-"""The relay's statements: read the outbox, delete what was published, hold leases on shards.
-
-Each is one statement in a transaction of its own, so any connection of a pool (or of a pooler) can
-run it; no session state is left behind, and no lock outlives its statement.
-"""
+"""The outbox and its leases, for one relay."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import asyncpg
 
@@ -18,6 +13,25 @@ from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.relay.cycle import OutboxReading, OutboxRow
 from core_api.relay.leases import Lease
+from core_api.relay.outbox_statements import (
+    BEAT,
+    CLAIM,
+    DELETE,
+    DELETE_FREE,
+    DEPTH,
+    DROP_COPIES,
+    FIRST,
+    LEASES,
+    LEAVE,
+    MEMBERS,
+    MOST_LEFT,
+    READ,
+    REHOME,
+    RELEASE,
+    SET_ASIDE,
+    STRAYS,
+    STRAYS_AT_ONCE,
+)
 from core_api.relay.unreadable import unreadable_rows
 from server_common.event_records import partition_of
 
@@ -28,189 +42,6 @@ class Depth:
 
     rows: int
     age_s: float
-
-
-# No lock. Per held shard one range of ix_outbox_shard_id, and per channel of a row one probe of the
-# log's primary key (OFFSET 0 keeps it a probe, whatever the statistics say). A shard whose lease is
-# not ours any more, or has run out, gives no row at all; a held shard without events gives one row
-# of nulls. Rows may become visible behind one that was read (another store's commit came later),
-# so a read always starts at the beginning: a position would skip them.
-_READ: Final = """
-SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, l.shard,
-       o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8,
-       e.type, to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       o.channels, o.seqs, e.lines
-FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
-     JOIN relay_leases l ON l.shard = mine.shard AND l.fence = mine.fence
-          AND l.owner = $1 AND l.expires_at > now()
-     LEFT JOIN LATERAL (
-         SELECT id, store_id, channels, seqs, committed_after FROM outbox
-         WHERE shard = l.shard ORDER BY id LIMIT $4
-     ) AS o ON true
-     LEFT JOIN LATERAL (
-         SELECT min(c.type) AS type, min(c.occurred_at) AS occurred_at,
-                array_agg(
-                    '{"id":"' || p.channel || '@' || p.seq || '","seq":' || p.seq || ',' || c.body
-                    ORDER BY p.place
-                ) AS lines
-         FROM unnest(o.channels, o.seqs) WITH ORDINALITY AS p(channel, seq, place)
-              CROSS JOIN LATERAL (
-                  SELECT type, occurred_at, body FROM channel_log
-                  WHERE channel = p.channel AND seq = p.seq OFFSET 0
-              ) AS c
-     ) AS e ON true
-ORDER BY l.shard, o.id
-"""
-
-# A row whose event Postgres cannot give, by what the outbox itself has.
-_FIRST: Final = """
-SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, l.shard,
-       o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8, o.channels, o.seqs
-FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
-     JOIN relay_leases l ON l.shard = mine.shard AND l.fence = mine.fence
-          AND l.expires_at > now() AND l.owner = $1
-     JOIN LATERAL (
-         SELECT id, store_id, channels, seqs, committed_after FROM outbox
-         WHERE shard = l.shard ORDER BY id LIMIT 1
-     ) AS o ON true
-"""
-
-# The fence. The lease rows are share-locked, so a relay that takes a shard over waits for this
-# statement or this statement sees its higher number and deletes nothing there. The epoch is checked
-# as well: after a restore the same row ids may name other events. Probes of both primary keys.
-# It waits for a lock for a moment only: then it leaves out what somebody holds (_DELETE_FREE).
-# Its commit need not wait for the disk: a delete that a crash undoes is published a second time,
-# and consumers drop that by its seq.
-_DELETE: Final = """
-WITH held AS (
-    SELECT l.shard FROM relay_leases l
-         JOIN unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
-              ON l.shard = mine.shard AND l.fence = mine.fence
-    WHERE l.owner = $1
-    ORDER BY l.shard FOR SHARE OF l
-)
-DELETE FROM outbox o
-WHERE o.id = ANY($4::bigint[]) AND o.shard IN (SELECT shard FROM held)
-      AND (SELECT epoch FROM epoch) = $5
-      AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
-      AND (SELECT set_config('lock_timeout', '50', true)) IS NOT NULL
-"""
-_MOST_LEFT: Final = 10_000
-"""So many rows that were held are known; one that is forgotten is waited for once more."""
-
-# The same for rows and leases that nobody holds; what is left is tried again at the next turn.
-_DELETE_FREE: Final = """
-WITH held AS (
-    SELECT l.shard FROM relay_leases l
-         JOIN unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
-              ON l.shard = mine.shard AND l.fence = mine.fence
-    WHERE l.owner = $1
-    ORDER BY l.shard FOR SHARE OF l SKIP LOCKED
-)
-DELETE FROM outbox o
-WHERE o.id IN (SELECT id FROM outbox WHERE id = ANY($4::bigint[]) FOR UPDATE SKIP LOCKED)
-      AND o.shard IN (SELECT shard FROM held) AND (SELECT epoch FROM epoch) = $5
-"""
-
-# The same fence, and nobody is waited for. A row that was announced and cannot be published moves
-# to where a person finds it, in one statement: it is in one of the two tables, whatever dies.
-_SET_ASIDE: Final = """
-WITH held AS (
-    SELECT l.shard FROM relay_leases l
-         JOIN unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
-              ON l.shard = mine.shard AND l.fence = mine.fence
-    WHERE l.owner = $1
-    ORDER BY l.shard FOR SHARE OF l SKIP LOCKED
-), gone AS (
-    DELETE FROM outbox o USING unnest($4::bigint[], $5::text[]) AS s(id, reason)
-    WHERE o.id IN (SELECT id FROM outbox WHERE id = ANY($4) FOR UPDATE SKIP LOCKED)
-          AND o.id = s.id AND o.shard IN (SELECT shard FROM held) AND (SELECT epoch FROM epoch) = $6
-    RETURNING o.id, o.shard, o.store_id, o.channels, o.seqs, o.committed_after, s.reason
-)
-INSERT INTO outbox_set_aside (id, shard, store_id, channels, seqs, committed_after, reason)
-SELECT id, shard, store_id, channels, seqs, committed_after, reason FROM gone
-ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, at = excluded.at
-"""
-
-# No lock; a range of ix_outbox_shard_id that is nearly always empty.
-_STRAYS: Final = """
-SELECT id, store_id FROM outbox WHERE shard >= $1 AND store_id IS NOT NULL ORDER BY id LIMIT $2
-"""
-# Row locks by primary key. The other shards have their own copies.
-_DROP_COPIES: Final = """
-DELETE FROM outbox WHERE id IN (
-    SELECT id FROM outbox WHERE shard >= $1 AND store_id IS NULL ORDER BY id
-    FOR UPDATE SKIP LOCKED LIMIT $2
-)
-"""
-_STRAYS_AT_ONCE: Final = 10_000
-# Row locks by primary key.
-_REHOME: Final = """
-UPDATE outbox o SET shard = s.shard FROM unnest($1::bigint[], $2::int[]) AS s(id, shard)
-WHERE o.id = s.id AND o.shard >= $3
-"""
-
-# Row locks on this relay's own member row and leases, all by primary key; members long gone are
-# removed by whoever gets them first.
-# `renewed_at` in the future (a second is for clocks that are corrected all the time) tells that the
-# database's clock was set back: whoever lives has renewed by now, and what is left is of the dead.
-_BEAT: Final = """
-WITH alive AS (
-    INSERT INTO relay_members (relay, seen_at) VALUES ($1, now())
-    ON CONFLICT (relay) DO UPDATE SET seen_at = excluded.seen_at
-), gone AS (
-    DELETE FROM relay_members WHERE relay IN (
-        SELECT relay FROM relay_members
-        WHERE relay <> $1 AND NOT seen_at BETWEEN now() - make_interval(secs => 10 * $2::float8)
-            AND now() + make_interval(secs => 10 * $2::float8)
-        FOR UPDATE SKIP LOCKED
-    )
-)
-UPDATE relay_leases l
-SET expires_at = now() + make_interval(secs => $2::float8), renewed_at = now()
-FROM unnest($3::int[], $4::bigint[]) AS mine(shard, fence)
-WHERE l.shard = mine.shard AND l.fence = mine.fence AND l.owner = $1
-RETURNING l.shard
-"""
-
-# No lock; both tables are read whole, and have a row per relay and per shard.
-_MEMBERS: Final = """
-SELECT relay FROM relay_members
-WHERE seen_at > now() - make_interval(secs => $1::float8) AND seen_at < now() + interval '1 s'
-"""
-_LEASES: Final = """
-SELECT shard, owner, fence, CASE WHEN renewed_at > now() + interval '1 s' THEN 0
-    ELSE extract(epoch FROM expires_at - now()) END::float8 FROM relay_leases
-"""
-
-# Row locks by primary key, in order of shard. The condition is checked again under the row's lock,
-# so of two relays that claim a lease one gets it, and with it a number that no owner had before.
-_CLAIM: Final = """
-INSERT INTO relay_leases AS l (shard, owner, fence, expires_at, renewed_at)
-SELECT s.shard, $1, 1, now() + make_interval(secs => $2::float8), now()
-FROM unnest($3::int[]) AS s(shard) ORDER BY s.shard
-ON CONFLICT (shard) DO UPDATE
-    SET owner = excluded.owner, fence = l.fence + 1, expires_at = excluded.expires_at,
-        renewed_at = excluded.renewed_at
-    WHERE l.expires_at <= now() OR l.renewed_at > now() + interval '1 s'
-RETURNING shard, fence
-"""
-
-# Row locks by primary key. The row stays, and its number with it: the next owner counts on.
-_RELEASE: Final = """
-UPDATE relay_leases l SET expires_at = now()
-FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
-WHERE l.shard = mine.shard AND l.fence = mine.fence AND l.owner = $1
-"""
-
-_LEAVE: Final = "DELETE FROM relay_members WHERE relay = $1"
-
-# No lock; the count reads at most 100,001 index entries, the age the first of the primary key.
-_DEPTH: Final = """
-SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 100001) AS counted),
-       (SELECT extract(epoch FROM now() - committed_after)::float8
-        FROM outbox ORDER BY id LIMIT 1)
-"""
 
 
 class Outbox:
@@ -239,7 +70,7 @@ class Outbox:
         """
         with _errors(), unreadable_rows():
             rows = await self._pool.fetch(
-                _READ, self._relay_id, list(fences), list(fences.values()), rows_per_shard
+                READ, self._relay_id, list(fences), list(fences.values()), rows_per_shard
             )
         if not rows:
             return None
@@ -266,7 +97,7 @@ class Outbox:
         None: the lease does not hold, or there is no row."""
         with _errors():
             row = await self._pool.fetchrow(
-                _FIRST, self._relay_id, list(fence), list(fence.values())
+                FIRST, self._relay_id, list(fence), list(fence.values())
             )
         if row is None:
             return None
@@ -282,15 +113,15 @@ class Outbox:
         with _errors():
             try:
                 # Nobody waits twice for the same rows.
-                statement = _DELETE if self._left.isdisjoint(ids) else _DELETE_FREE
+                statement = DELETE if self._left.isdisjoint(ids) else DELETE_FREE
                 tag = await self._pool.execute(statement, *arguments)
             except asyncpg.LockNotAvailableError:
-                tag = await self._pool.execute(_DELETE_FREE, *arguments)
+                tag = await self._pool.execute(DELETE_FREE, *arguments)
         count = int(tag.rpartition(" ")[2])
         self._left.difference_update(ids)
         if count < len(ids):
-            self._left.update(ids[:_MOST_LEFT])
-        if len(self._left) > _MOST_LEFT:
+            self._left.update(ids[:MOST_LEFT])
+        if len(self._left) > MOST_LEFT:
             self._left.clear()
         return count
 
@@ -300,7 +131,7 @@ class Outbox:
         """Set aside the rows that cannot be published, with the reasons. Returns the number."""
         with _errors():
             tag = await self._pool.execute(
-                _SET_ASIDE,
+                SET_ASIDE,
                 self._relay_id,
                 list(fences),
                 list(fences.values()),
@@ -316,11 +147,11 @@ class Outbox:
         Their ids stay, so they come before whatever else of their stores is still to be published.
         """
         with _errors():
-            await self._pool.execute(_DROP_COPIES, partitions, _STRAYS_AT_ONCE)
-            rows = await self._pool.fetch(_STRAYS, partitions, _STRAYS_AT_ONCE)
+            await self._pool.execute(DROP_COPIES, partitions, STRAYS_AT_ONCE)
+            rows = await self._pool.fetch(STRAYS, partitions, STRAYS_AT_ONCE)
             if rows:
                 shards = [partition_of(row[1], partitions) for row in rows]
-                await self._pool.execute(_REHOME, [row[0] for row in rows], shards, partitions)
+                await self._pool.execute(REHOME, [row[0] for row in rows], shards, partitions)
         return len(rows)
 
     async def beat(self, fences: Mapping[int, int]) -> set[int]:
@@ -328,37 +159,37 @@ class Outbox:
         own."""
         with _errors():
             rows = await self._pool.fetch(
-                _BEAT, self._relay_id, self._ttl_s, list(fences), list(fences.values())
+                BEAT, self._relay_id, self._ttl_s, list(fences), list(fences.values())
             )
         return {row[0] for row in rows}
 
     async def look(self) -> tuple[set[str], list[Lease]]:
         """The relays that are alive, and all leases."""
         with _errors():
-            members = await self._pool.fetch(_MEMBERS, self._ttl_s)
-            leases = await self._pool.fetch(_LEASES)
+            members = await self._pool.fetch(MEMBERS, self._ttl_s)
+            leases = await self._pool.fetch(LEASES)
         return {row[0] for row in members}, [Lease(*row) for row in leases]
 
     async def claim(self, shards: Sequence[int]) -> dict[int, int]:
         """Take those of the shards that are free; the fence of each that was taken."""
         with _errors():
-            rows = await self._pool.fetch(_CLAIM, self._relay_id, self._ttl_s, shards)
+            rows = await self._pool.fetch(CLAIM, self._relay_id, self._ttl_s, shards)
         return {row[0]: row[1] for row in rows}
 
     async def release(self, fences: Mapping[int, int]) -> None:
         """Give leases back at once, instead of letting them run out."""
         with _errors():
-            await self._pool.execute(_RELEASE, self._relay_id, list(fences), list(fences.values()))
+            await self._pool.execute(RELEASE, self._relay_id, list(fences), list(fences.values()))
 
     async def leave(self) -> None:
         """Leave the list of relays that are alive."""
         with _errors():
-            await self._pool.execute(_LEAVE, self._relay_id)
+            await self._pool.execute(LEAVE, self._relay_id)
 
     async def depth(self) -> Depth:
         """How much waits in the outbox, whoever owns its shards."""
         with _errors():
-            row = await self._pool.fetchrow(_DEPTH)
+            row = await self._pool.fetchrow(DEPTH)
         return Depth(row[0], row[1] or 0.0) if row else Depth(0, 0.0)
 
 

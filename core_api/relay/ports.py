@@ -79,4 +79,8 @@ class Lifetime(Protocol):
         """Begin a new epoch if this is not the database that the epoch began in."""
 
     async def check_published(self, shards: Sequence[int]) -> None:
-        """Begin a new epoch if these partitions have what the database has not."""
+        """Begin a new epoch if these partitions have what the database has not.
+
+        Raises:
+            SettingsError: another installation writes to the topic.
+        """

@@ -41,6 +41,7 @@ class Proofs:
 
         Raises:
             UnavailableError: Postgres does not answer.
+            SettingsError: another installation writes to the topic.
         """
         for task in [task for task in self._under_way if task.done()]:
             self._take_in(task, self._under_way.pop(task))

@@ -281,7 +281,8 @@ class Relay:
     def _fail(self, error: CoreError | SettingsError) -> None:
         if self._failing != str(error):
             _log.warning("relay_waits", reason=str(error))
-            on = "kafka" if isinstance(error, BrokerError | SettingsError) else "postgres"
+            on = "kafka" if isinstance(error, BrokerError) else "postgres"
+            on = "settings" if isinstance(error, SettingsError) else on
             self._metrics.failures.labels(on).inc()
         self._failing = str(error)
 

@@ -5,6 +5,10 @@ that its epoch began in; the topic has an epoch that is later than its own; some
 in its epoch that it does not have. In each case a new epoch, later than all of them, tells every
 client to start anew. A needless epoch costs each client a snapshot; a missing one lets clients take
 new events for old ones.
+
+A topic that has a later epoch once more, although this database still is in the one that was begun
+over that, has another writer: another installation, which would answer each epoch with one of its
+own. Then no further one is begun; a person must give each a topic of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from core_api.restore.detection import (
     newest_of,
     published_signs,
 )
+from server_common.errors import SettingsError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -30,6 +35,10 @@ if TYPE_CHECKING:
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 _SIGNS_TOLD: Final = 5
+
+
+class SharedTopicError(SettingsError):
+    """Another installation writes to the topic of this one."""
 
 
 class LifetimeGuard:
@@ -60,6 +69,7 @@ class LifetimeGuard:
         self._stored = stored
         self._begin = begin
         self._begun = begun
+        self._outbid = ""
 
     async def check_identity(self) -> None:
         """Begin a new epoch if this is not the database that the epoch began in.
@@ -77,22 +87,31 @@ class LifetimeGuard:
 
         Raises:
             UnavailableError: Postgres or Kafka does not answer.
+            SharedTopicError: another installation writes to the topic.
         """
         # Kafka first: whatever is published is committed, so the database then has it.
         tail = await self._tail(partitions)
         epoch = (await self._lineage()).epoch
         if tail.epoch > epoch:
             sign = f"the topic has epoch {tail.epoch}, later than the database's {epoch}"
-            await self._begin_anew(epoch, tail.epoch, [sign])
+            if epoch == self._outbid:
+                _log.error("topic_has_another_writer", epoch=epoch, found=tail.epoch)
+                raise SharedTopicError(
+                    f"{sign}, which was begun because the topic had a later one: another "
+                    "installation writes to this topic. Give each a YABAM_EVENTS_TOPIC of its own; "
+                    "or, if this database was restored twice, run yabam db new-epoch"
+                )
+            self._outbid = await self._begin_anew(epoch, tail.epoch, [sign]) or ""
             return
         published = newest_of(tail.orders, epoch)
         found = list(published_signs(published, await self._stored(published)))
         if found:
             await self._begin_anew(epoch, tail.epoch, found)
 
-    async def _begin_anew(self, judged: str, beyond: str, signs: Sequence[str]) -> None:
+    async def _begin_anew(self, judged: str, beyond: str, signs: Sequence[str]) -> str | None:
         epoch = await self._begin(judged, beyond)
         if epoch is None:
-            return  # another relay was first
+            return None  # another relay was first
         self._begun()
         _log.error("epoch_begun", epoch=epoch, before=judged, signs=list(signs[:_SIGNS_TOLD]))
+        return epoch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from core_api.documents.definitions import Definitions
 from core_api.postgres.pool import Pool, mapped_errors
 
 # Old rows are found by the BRIN index over their time, which is Core's; what is still to be
@@ -55,6 +56,34 @@ DELETE FROM idempotency_keys WHERE (subject, key) IN (
 """
 
 
+# Rows that were made to be locked by an edit which then was refused or lost. An edit that still
+# comes makes them anew.
+_TRIM_EMPTY: Final = """
+DELETE FROM documents WHERE (channel, key) IN (
+    SELECT channel, key FROM documents
+    WHERE version = 0 AND updated_at < now() - make_interval(secs => $1)
+    ORDER BY updated_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+# The client's row is locked as by its edits, so none of them meets it half forgotten.
+_TRIM_CLIENTS: Final = """
+WITH gone AS (
+    DELETE FROM edit_clients WHERE client IN (
+        SELECT client FROM edit_clients
+        WHERE seen_at < now() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING client
+), outcomes AS (
+    DELETE FROM edit_outcomes o USING gone g WHERE o.client = g.client
+)
+SELECT count(*) FROM gone
+"""
+CLIENTS_KEPT_S: Final = 90 * 86_400.0
+
+
 async def trim_log_round(pool: Pool, older_than_s: float, batch: int = _BATCH) -> int:
     """Delete all events older than `older_than_s`, `batch` at a time. Returns the number deleted.
 
@@ -96,6 +125,37 @@ async def trim_keys(pool: Pool, older_than_s: float, batch: int) -> int:
         UnavailableError: Postgres does not answer.
     """
     return await _run(pool, _TRIM_KEYS, older_than_s, batch)
+
+
+async def trim_empty(pool: Pool, older_than_s: float, batch: int) -> int:
+    """Delete at most `batch` rows of documents that never were. Returns the number.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    return await _run(pool, _TRIM_EMPTY, older_than_s, batch)
+
+
+async def trim_clients(pool: Pool, older_than_s: float, batch: int) -> int:
+    """Forget at most `batch` clients that have not been heard of for so long, with their answers.
+
+    Returns how many. A client that comes back nevertheless is told `edit-gap`, and begins anew.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        gone: int = await pool.fetchval(_TRIM_CLIENTS, older_than_s, batch)
+    return gone
+
+
+def clients_kept_s(definitions: Definitions) -> float:
+    """How long a client is remembered that is not heard of: longer than its edits may wait.
+
+    Whoever comes back later cannot have an edit settled a second time: it is too late for each
+    that says when it was made. Pure.
+    """
+    return max(CLIENTS_KEPT_S, *(float(one.max_age_s) for one in definitions.all), 0.0)
 
 
 async def _run(pool: Pool, statement: str, older_than_s: float, batch: int) -> int:

@@ -58,11 +58,13 @@ async def keep_trimming_log(pool: Pool, older_than_s: float) -> None:
         await asyncio.sleep(_TRIM_EVERY_S)
 
 
-async def keep_trimming(trim: Trim, pool: Pool, older_than_s: float) -> None:
+async def keep_trimming(
+    trim: Trim, pool: Pool, older_than_s: float, batch: int = _TRIM_BATCH
+) -> None:
     """Trim every minute, batch by batch."""
     while True:
         try:
-            while await trim(pool, older_than_s, _TRIM_BATCH) >= _TRIM_BATCH:
+            while await trim(pool, older_than_s, batch) >= batch:
                 pass
         except UnavailableError as error:
             _log.warning("trim_failed", reason=str(error))

@@ -18,6 +18,7 @@ from core_api.store_rules.rules import OBEYED, StoreRules, rules_of
 
 MOST_STORES: Final = 10_000
 _STORES_PER_QUERY: Final = 200
+_NONE: Final = StoreRules()
 
 # Probes of two primary keys, in one snapshot: the number and the documents fit together.
 _READ: Final = """
@@ -46,17 +47,17 @@ class RulesCache:
         self._known: OrderedDict[str, StoreRules] = OrderedDict()
         self._reads: Gatherer[str, None, StoreRules] = Gatherer(self._read, _STORES_PER_QUERY)
 
-    async def of(self, store_id: str) -> StoreRules:
-        """The rules of a store, perhaps old ones.
+    def of(self, store_id: str) -> StoreRules:
+        """The rules of a store, perhaps old ones. Of a store that is not known they are none: most
+        have none, and the statement that writes tells otherwise."""
+        return self._known.get(store_id, _NONE)
+
+    async def read(self, store_id: str) -> StoreRules:
+        """The rules of a store as they are now.
 
         Raises:
             UnavailableError: the database does not answer.
         """
-        known = self._known.get(store_id)
-        return known if known is not None else await self.read(store_id)
-
-    async def read(self, store_id: str) -> StoreRules:
-        """The rules of a store as they are now; raises as `of`."""
         _, (rules,) = await self._reads.ask([store_id])
         self._known[store_id] = rules
         self._known.move_to_end(store_id)

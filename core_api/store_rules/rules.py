@@ -7,12 +7,14 @@ of these documents takes as well. So no order passes a committed `sold-out` or a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from unicodedata import normalize
 
 from client_sdk.contract.channel import Channel
+from client_sdk.contract.order import Item
 from core_api.errors import NotTakingOrdersError, SoldOutError
 
 SOLD_OUT: Final = "sold-out"
@@ -78,6 +80,18 @@ def check_items(rules: StoreRules, names: Iterable[str]) -> None:
     missing = sorted({name for name in names if same_name(name) in rules.sold_out})
     if missing:
         raise SoldOutError(f"sold out: {', '.join(missing)}", missing)
+
+
+def ordered_more(before: Sequence[Item], after: Sequence[Item]) -> list[str]:
+    """The names of what a change orders more of."""
+    if before == after:
+        return []
+    had, has = Counter[str](), Counter[str]()
+    for item in before:
+        had[item.name] += item.quantity
+    for item in after:
+        has[item.name] += item.quantity
+    return [name for name, quantity in has.items() if quantity > had[name]]
 
 
 def same_name(name: str) -> str:

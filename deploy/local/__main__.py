@@ -130,6 +130,8 @@ def _what_to_try(stack: Stack) -> str:
     owner = _token(stack, Caller("owner-1", "owner", frozenset({"1"})))
     guest = _token(stack, Caller("table-1-5", "table", table=Channel("table", "1", "5")))
     ops = _token(stack, Caller("ops-1", "ops"))
+    brand = _token(stack, Caller("brand-kimbap", "brand", brand="kimbap"))
+    line = '{"lines": {"a7": {"name": "Bibimbap", "quantity": 2, "unit_price": 9500}}}'
     sync = f"{stack.core_url}/v1/sync?channel=store:1"
     ticket = f"""$(curl -s '{sync}' -H "Authorization: Bearer $YABAM_TOKEN" """
     ticket += """| sed -E 's/.*"ticket":"([^"]*)".*/\\1/')"""
@@ -159,6 +161,17 @@ Follow the store, whatever happens to the connection:
 Place an order:
 
   .venv/bin/yabam order place --store 1 --table 5 --item "Bibimbap:2:9500" --core {stack.core_url}
+
+Watch the cart that the phones of table 5 share, in two terminals, and change it from a third:
+
+  .venv/bin/yabam state watch party:1/5 cart --core {stack.core_url}
+  .venv/bin/yabam state merge party:1/5 cart '{line}' --core {stack.core_url}
+
+The programs of docs/state.md need these as well:
+
+  export YABAM_CORE_URL={stack.core_url}
+  export YABAM_TABLE_TOKEN={guest}
+  export YABAM_BRAND_TOKEN={brand}
 
 See the raw stream:
 

@@ -257,7 +257,7 @@ class RecordReader:
         def concerns(channel: str) -> bool:
             return self._partition_of(channel) in (partition, None)
 
-        self._hub.break_off(concerns, time)
+        self._hub.break_off(concerns, time, self._believable)
 
     def _place(self, event_id: str) -> tuple[str, int]:
         """The channel and seq of an event id; a channel that is known needs no second look."""
@@ -321,6 +321,7 @@ class RecordReader:
         Args:
             present: what the database's clock shows at least.
         """
+        self._believable = max(self._believable, present + AHEAD_S)
         for partition, reach in self._reaches.items():
             unproven, reach.unproven = reach.unproven, 0.0
             if unproven > present + AHEAD_S:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -262,8 +263,7 @@ class Requests(HttpToolsProtocol, ABC):
         # The first of a name counts, as in the application.
         headers = {name.lower(): value for name, value in reversed(self._head)}
         try:
-            hosts = [value for name, value in self._head if name.lower() == b"host"]
-            check_head(version, hosts)
+            check_head(version, _hosts(self._head, headers))
         except StreamRefusedError as error:
             self.asked = Asked(query, headers, http_1_1, False, error)
             return
@@ -312,6 +312,13 @@ class Requests(HttpToolsProtocol, ABC):
             self.transport.pause_reading()  # uvicorn has just made it read again
         if self.asked is not None or self._waiting:
             self.loop.call_soon(self.go_on)
+
+
+def _hosts(head: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]) -> list[bytes]:
+    """The values of all Host headers; `headers` has the first of each name."""
+    if len(headers) == len(head):  # no name came twice
+        return [headers[b"host"]] if b"host" in headers else []
+    return [value for name, value in head if name.lower() == b"host"]
 
 
 def _end_of_head(tail: bytes, data: bytes) -> int:

@@ -16,8 +16,10 @@ holds:
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 
+from client_sdk.contract.channel import is_in_every_partition
 from client_sdk.contract.stream import SyncRequired, SyncRequiredReason
 from event_server.replay.audience import (
     Ahead,
@@ -61,6 +63,8 @@ class Hub:
         """Whether the rings hold what `rings.covered_since` says; false while they are filled."""
         self.published = 0
         self.duplicates = 0
+        self.copies = 0
+        """Events of channels of no store that had come before, mostly by another partition."""
         self.deliveries = 0
         self.gaps = 0
         self.sync_required: dict[str, int] = {"gap": 0, "ring": 0, "restart": 0}
@@ -148,9 +152,10 @@ class Hub:
         head = head_of(ring, audience)
         if head is not None:
             if seq <= head:
-                self.duplicates += 1
+                self._count_again(channel)
                 return
-            if seq > head + 1:
+            # Each partition carries such a channel whole, from where its own reading began.
+            if seq > head + 1 and (self.warm or not is_in_every_partition(channel)):
                 self.gaps += 1
         self.published += 1
         self.rings.append(channel, seq, event, time)
@@ -170,15 +175,19 @@ class Hub:
         for subscriber in [*live, *self._advance(channel, audience, seq)]:
             self._require_sync(subscriber, channel, "gap")
 
-    def break_off(self, concerns: Callable[[str], bool], time: float) -> None:
+    def break_off(
+        self, concerns: Callable[[str], bool], time: float, believable: float = math.inf
+    ) -> None:
         """Handle missing events of which neither the channels nor the number are known.
+
 
         Args:
             concerns: whether a channel may be one of them.
             time: all of them were committed before it, or a moment later.
+            believable: a record's time that is later than this one is not true.
         """
         self.gaps += 1
-        self.rings.break_off(concerns, time)
+        self.rings.break_off(concerns, time, believable)
         for channel, audience in list(self._audiences.items()):
             if concerns(channel):
                 for subscriber in [*audience.live, *audience.pending]:
@@ -262,6 +271,13 @@ class Hub:
             if not covers(claim, ring, audience, self._watermark):
                 return SyncRequired(channel, "ring")
         return None
+
+    def _count_again(self, channel: str) -> None:
+        """An event has come before."""
+        if is_in_every_partition(channel):
+            self.copies += 1
+        else:
+            self.duplicates += 1
 
     def _deliver(self, channel: str, audience: Audience, seq: int, frame: bytes) -> None:
         live = audience.live

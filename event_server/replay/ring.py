@@ -110,10 +110,24 @@ class Rings:
             ring.marked = second
             self._by_second.setdefault(second, []).append(channel)
 
-    def break_off(self, concerns: Callable[[str], bool], time: float) -> None:
-        """Drop the rings of some channels: what was committed up to `time` is not all in them."""
+    def break_off(
+        self, concerns: Callable[[str], bool], time: float, believable: float = math.inf
+    ) -> None:
+        """Drop the rings of some channels: what was committed up to `time` is not all in them.
+
+        What they hold may be younger than `time`: another partition has brought it, or a relay that
+        slept wrote late. Dropped, it is not covered either.
+
+        Args:
+            concerns: whether a channel is one of them.
+            time: as above.
+            believable: a later time than this one is not true.
+        """
         for channel in [name for name in self._rings if concerns(name)]:
             ring = self._rings.pop(channel)
+            newest = ring.entries[-1][0] if ring.entries else ring.marked + 1.0
+            if time < newest <= believable:
+                time = newest
             self._drop(ring, len(ring.entries))
         self.cover_from(time)
 

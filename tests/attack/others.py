@@ -50,7 +50,8 @@ class Others:
         async with _watching(http, first["stream"] if self.pushes else None) as pushed:
             for seq in range(head + 1, head + 1 + turns):
                 began = time.perf_counter()
-                placed = await http.post("/v1/orders", json=an_order(store), headers=owner)
+                order = an_order(store) | {"table_id": str(seq)}  # a table has room for few
+                placed = await http.post("/v1/orders", json=order, headers=owner)
                 self._took("commands", began)
                 assert placed.status_code == 201, f"others are refused: {placed.text}"
                 if self.pushes:

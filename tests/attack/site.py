@@ -104,9 +104,9 @@ class Bystander:
         self, http: httpx.AsyncClient, owner: dict[str, str], events: AsyncIterator[Change]
     ) -> None:
         began = time.perf_counter()
-        placed = await http.post(
-            f"{self.site.stack.core_url}/v1/orders", json=an_order(self.store), headers=owner
-        )
+        # A table has room for few open orders, and an attack may last.
+        order = an_order(self.store) | {"table_id": str(len(self.pushed_s))}
+        placed = await http.post(f"{self.site.stack.core_url}/v1/orders", json=order, headers=owner)
         assert placed.status_code == 201, placed.text
         async with asyncio.timeout(_PATIENCE_S):
             while True:

@@ -31,7 +31,7 @@ Work = Coroutine[Any, Any, None]
 
 def _size(full: bool) -> tuple[int, int]:
     """How many rounds, and how many turns of each worker in a phase of a round."""
-    return (7, 100) if full else (1, 10)
+    return (5, 60) if full else (1, 10)
 
 
 @asynccontextmanager
@@ -117,7 +117,7 @@ async def huge_syncs(site: Site, full: bool) -> Figures:
 async def slow_shard(site: Site, full: bool) -> Figures:
     """Somebody else holds rows of one shard's outbox, to which orders come all the time."""
     figures: Figures = {}
-    slow, *others = stores_of_every_shard(new_store(), _PARTITIONS)
+    slow, *_ = stores_of_every_shard(new_store(), _PARTITIONS)
     owner = bearer(token("owner", slow))
     async with (
         site.watched(figures, {site.stack.core: 96}),
@@ -127,7 +127,7 @@ async def slow_shard(site: Site, full: bool) -> Figures:
         async def write_on() -> None:
             while True:
                 with contextlib.suppress(httpx.HTTPError):
-                    await http.post("/v1/orders", json=an_order(slow), headers=owner)
+                    await http.post("/v1/orders", json=an_order(slow, None), headers=owner)
                 await asyncio.sleep(0.02)
 
         @asynccontextmanager
@@ -136,7 +136,7 @@ async def slow_shard(site: Site, full: bool) -> Figures:
                 figures["rows_held"] = await _hold_rows_of(database, slow)
                 yield
 
-        figures |= await measured(lambda: _watchers(site, others), stall, *_size(full))
+        figures |= await measured(lambda: _watchers(site), stall, *_size(full))
     return figures
 
 
@@ -152,7 +152,7 @@ async def _hold_rows_of(database: asyncpg.Connection[asyncpg.Record], store: str
 async def flooded_shard(site: Site, full: bool) -> Figures:
     """One store's largest orders, as many as it may place, flood the shard that carries it."""
     figures: Figures = {}
-    slow, *others = stores_of_every_shard(new_store(), _PARTITIONS)
+    slow, *_ = stores_of_every_shard(new_store(), _PARTITIONS)
     async with (
         site.watched(figures, {site.stack.core: 512}),
         httpx.AsyncClient(base_url=site.stack.core_url, timeout=60) as http,
@@ -162,13 +162,14 @@ async def flooded_shard(site: Site, full: bool) -> Figures:
             while True:
                 await _fill(http, slow, 1)
 
-        figures |= await measured(
-            lambda: _watchers(site, others), lambda: _beside(flood()), *_size(full)
-        )
+        figures |= await measured(lambda: _watchers(site), lambda: _beside(flood()), *_size(full))
     return figures
 
 
-def _watchers(site: Site, stores: list[str]) -> Others:
+def _watchers(site: Site) -> Others:
+    """Owners of stores in each shard but the first, which is the slow one's."""
+    stores = stores_of_every_shard(new_store(), _PARTITIONS)[1:]
+    stores += stores_of_every_shard(new_store(), _PARTITIONS)[1:]
     return Others(site.stack.core_url, pushes=True, stores=stores)
 
 

@@ -20,6 +20,7 @@ from client_sdk import Settings
 from client_sdk.contract.errors import YabamError
 from deploy.kafka.server import ensure_libs
 from tests.chaos.crowd import Crowd, Watcher
+from tests.chaos.editors import Editor, Editors, roles
 from tests.chaos.load import Load
 from tests.chaos.report import Table, markdown, summary, write_json, write_notes
 from tests.chaos.runner import RECOVERS_WITHIN_S, Field, Outcome, Runner, Scenario
@@ -28,6 +29,7 @@ from tests.chaos.site import Site
 
 _TABLES: Final = 4
 _SHORT_SCALE: Final = 0.3
+_EDITS_PER_S: Final = 8.0
 _INBOUND: Final = "orders.inbound"
 _FIRST_LEVEL_WITHIN_S: Final = 120.0
 
@@ -114,6 +116,7 @@ async def rehearse(
     scale: float,
     *,
     rate_per_s: float,
+    edits_per_s: float = _EDITS_PER_S,
     patience_s: float = RECOVERS_WITHIN_S,
     settings: Settings | None = None,
     save: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
@@ -138,11 +141,23 @@ async def rehearse(
             (site.bootstrap, _INBOUND),
         )
         cleanup.push_async_callback(load.stop)
+        own = site.folder / "editors"
+        editors = Editors(
+            [
+                Editor(site.core_url, role, own / role.name, settings or Settings(), chance)
+                for role in roles(site.token, site.guest_token)
+                for chance in (random.Random(f"{seed}/{role.name}"),)
+            ],
+            random.Random(f"{seed}/edits"),
+            edits_per_s,
+        )
+        await editors.open()
+        cleanup.push_async_callback(editors.stop)
         await crowd.start()
         if not await crowd.level(site.ledger, live=True, within_s=_FIRST_LEVEL_WITHIN_S):
             raise YabamError(f"the clients do not all go live: {dict(crowd.modes())}")
         table.begin(f"{len(channels)} clients are live, seed {seed}, {rate_per_s:g} writes/s")
-        ground = Field(site, crowd, load, random.Random(seed), scale, patience_s)
+        ground = Field(site, crowd, load, editors, random.Random(seed), scale, patience_s)
         runner = Runner(ground, seed, table.show)
         outcomes = []
         for scenario in scenarios:

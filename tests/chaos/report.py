@@ -18,7 +18,7 @@ REPORTS: Final = ("chaos", "unprotected")
 """Their names in `build`, and of the marks in the document."""
 _MOST_NOTES: Final = 6
 _HEAD: Final = (
-    f"{'scenario':<22}{'result':<9}{'recovery':>9}{'slowest':>9}{'written':>9}{'lost':>6}"
+    f"{'scenario':<22}{'result':<9}{'recovery':>9}{'slowest':>9}{'written':>9}{'edits':>7}{'lost':>6}"
     f"{'doubled':>9}{'disorder':>9}{'live':>9}{'polling':>9}{'other':>7}"
 )
 
@@ -57,7 +57,7 @@ def _line(outcome: Outcome) -> str:
     result = "passed" if outcome.passed else "not run" if outcome.skipped else "FAILED"
     return (
         f"{outcome.scenario.name:<22}{result:<9}{_seconds(outcome.recovery_s):>9}"
-        f"{_seconds(outcome.slowest_s):>9}{outcome.written:>9}{verdict.lost:>6}"
+        f"{_seconds(outcome.slowest_s):>9}{outcome.written:>9}{outcome.edits:>7}{verdict.lost:>6}"
         f"{verdict.doubled:>9}{verdict.out_of_order:>9}{outcome.live_s:>9.0f}"
         f"{outcome.polling_s:>9.0f}{outcome.offline_s:>7.0f}"
     )
@@ -75,6 +75,7 @@ def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
             "scenario": o.scenario.name,
             "seed": o.seed,
             "written": o.written,
+            "edits": o.edits,
             "lost": o.verdict.lost,
             "doubled": o.verdict.doubled,
             "out_of_order": o.verdict.out_of_order,
@@ -111,7 +112,9 @@ def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, s
         [
             f"Seed {seed}, {clients} clients, {rate:g} writes a second over HTTP,",
             f"faults at {scale:g} of their length: {len(run)} scenarios,",
-            f"{sum(o.written for o in run):,} events written, {lost} lost, {doubled} doubled,",
+            f"{sum(o.written for o in run):,} events written,",
+            f"{sum(o.edits for o in run):,} edits of documents acknowledged,",
+            f"{lost} lost, {doubled} doubled,",
             f"{disorder} out of order; {live:,.0f} client-seconds live, {polling:,.0f} polling.",
             f"Failed: {', '.join(failed)}." if failed else "All passed.",
             *([f"Not run: {', '.join(skipped)}."] if skipped else []),
@@ -123,16 +126,16 @@ def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, s
 def markdown(outcomes: Sequence[Outcome]) -> str:
     """The table of the report, for people."""
     head = (
-        "| scenario | injected | seen | recovery | slowest event | written | lost | doubled "
-        "| out of order | live | polling | other |"
+        "| scenario | injected | seen | recovery | slowest event | written | edits | lost "
+        "| doubled | out of order | live | polling | other |"
     )
-    rows = [head, "| --- | --- | --- |" + " ---: |" * 9]
+    rows = [head, "| --- | --- | --- |" + " ---: |" * 10]
     for o in outcomes:
         v = o.verdict
         seen = o.trouble or o.seen
         rows.append(
             f"| {o.scenario.name} | {o.scenario.injected} | {seen} | {_seconds(o.recovery_s)} "
-            f"| {_seconds(o.slowest_s)} | {o.written} | {v.lost} | {v.doubled} "
+            f"| {_seconds(o.slowest_s)} | {o.written} | {o.edits} | {v.lost} | {v.doubled} "
             f"| {v.out_of_order} | {o.live_s:.0f} s | {o.polling_s:.0f} s | {o.offline_s:.0f} s |"
         )
     return "\n".join(rows) + "\n"

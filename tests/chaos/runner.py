@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.chaos.crowd import Crowd
+from tests.chaos.editors import Editors
 from tests.chaos.load import Load
 from tests.chaos.proof import Verdict
 from tests.chaos.site import Site
@@ -37,6 +38,7 @@ class Field:
     site: Site
     crowd: Crowd
     load: Load
+    editors: Editors
     chance: random.Random
     scale: float
     """How long faults last: 1 as written, less in the short form."""
@@ -112,6 +114,8 @@ class Outcome:
     seed: int
     seen: str = ""
     written: int = 0
+    edits: int = 0
+    """How many edits of documents were answered."""
     verdict: Verdict = field(default_factory=Verdict)
     recovery_s: float | None = None
     """From the end of the fault until every client was live and had all; None: not in time."""
@@ -172,6 +176,7 @@ class Runner:
         load.patience_s = min(load.patience_s, self._ground.patience_s)
         self._phase = "load"
         load.start()
+        self._ground.editors.start()
         await asyncio.sleep(_WARM_UP_S * self._ground.scale)
         self._phase = "fault"
         await self._inject(scenario, outcome)
@@ -199,6 +204,8 @@ class Runner:
 
     async def _prove(self, scenario: Scenario, outcome: Outcome) -> None:
         site, crowd, load = self._ground.site, self._ground.crowd, self._ground.load
+        editors = self._ground.editors
+        editors.pause()
         if not await load.pause():
             outcome.trouble = outcome.trouble or "writers could not finish their orders"
         await load.ingested(site.ledger)
@@ -212,6 +219,10 @@ class Runner:
         )
         outcome.verdict.add(await crowd.judge(site.ledger, new_epoch=scenario.new_epoch))
         outcome.verdict.add(await load.judge(site.ledger))
+        outcome.verdict.add(
+            await editors.judge(site.ledger, within_s=patience_s, forgiving=scenario.new_epoch)
+        )
+        outcome.edits = editors.acknowledged
         outcome.slowest_s = crowd.slowest_s
         outcome.live_s = crowd.seconds["live"]
         outcome.polling_s = crowd.seconds["polling"]

@@ -129,10 +129,10 @@ class Site:
         assert server is not None
         return server
 
-    def token(self, subject: str, role: Role, *stores: str) -> str:
-        """A token for these stores; `*` stands for all."""
+    def token(self, subject: str, role: Role, *stores: str, brand: str | None = None) -> str:
+        """A token for these stores, of this brand; `*` stands for all stores."""
         keys = token_keys({"local": _KEYS.token}, "local")
-        return keys.sign(Caller(subject, role, frozenset(stores)), 86_400)
+        return keys.sign(Caller(subject, role, frozenset(stores), brand=brand), 86_400)
 
     def guest_token(self, store: str, table: str) -> str:
         """A token for one table."""

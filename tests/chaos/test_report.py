@@ -17,7 +17,7 @@ async def nothing(_: Field) -> str:
 
 
 def outcome(name: str, lost: int = 0, *, skipped: bool = False) -> Outcome:
-    made = Outcome(Scenario(name, "a fault", nothing), 7, written=100, recovery_s=0.25)
+    made = Outcome(Scenario(name, "a fault", nothing), 7, written=100, edits=12, recovery_s=0.25)
     made.verdict = Verdict(lost=lost, notes=["one is missing"] * lost)
     made.skipped, made.trouble = skipped, "no such library" if skipped else ""
     made.live_s, made.polling_s = 10.4, 0.6
@@ -32,6 +32,7 @@ def test_machines_get_one_entry_per_scenario_that_was_run(tmp_path: Path) -> Non
             "scenario": "kill",
             "seed": 7,
             "written": 100,
+            "edits": 12,
             "lost": 2,
             "doubled": 0,
             "out_of_order": 0,

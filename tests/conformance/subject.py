@@ -87,7 +87,14 @@ def _names(case: Json) -> Json:
     match case["what"]:
         case "channel":
             channel = parse_channel(case["text"])
-            return {"kind": channel.kind, "store": channel.store_id, "table": channel.table_id}
+            return {
+                "kind": channel.kind,
+                "root": channel.root,
+                "part": channel.part,
+                "store": channel.store_id,
+                "table": channel.table_id,
+                "carries": channel.carries,
+            }
         case "event id":
             return parse_event_id(case["text"])
         case "cursor":

@@ -10,6 +10,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
 
+from core_api.edits.metrics import EditMetrics
 from core_api.ingest.metrics import IngestMetrics
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound
@@ -62,6 +63,7 @@ def _core() -> list[Metric]:
     metrics = CoreMetrics(lambda: 0, {"sync": bound})
     metrics.requests.labels("/v1/sync", 200).observe(0.01)
     metrics.task_runs("tail")
+    EditMetrics(metrics.registry)
     return list(metrics.registry.collect())
 
 

@@ -23,6 +23,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from tests.browser.module_page import chromium
 from tests.end_to_end import previous_sdk
 from tests.end_to_end.conftest import Installation, create_database
+from tests.end_to_end.editing import changing, guest, sign
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
 
@@ -126,14 +127,20 @@ class Previous:
 
 
 @asynccontextmanager
-async def following(site: Installation, store: str, cursor_file: Path) -> AsyncIterator[Previous]:
-    """The Python SDK of then follows the store."""
+async def following(
+    site: Installation,
+    store: str,
+    cursor_file: Path,
+    channel: str | None = None,
+    token: str | None = None,
+) -> AsyncIterator[Previous]:
+    """The Python SDK of then follows the store, or this channel of it with this token."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         FOLDER / "follow.py",
         site.core_url,
-        site.token("owner", store),
-        f"store:{store}",
+        token or site.token("owner", store),
+        channel or f"store:{store}",
         cursor_file,
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ARCHIVE), "PYTHONSAFEPATH": "1"},
@@ -290,3 +297,79 @@ async def test_the_javascript_of_then_syncs_follows_polls_and_comes_back(
         await page_becomes(page, "live")
         await orders(site, store, 1)
         await page_is_at(page, store, *await core_says(site, store))
+
+
+async def place_at(site: Installation, store: str, table: str, count: int) -> None:
+    """So many new orders at one table, each of which is accepted."""
+    async with OrderProducer(site.core_url, site.token("owner", store)) as producer:
+        for _ in range(count):
+            order = await producer.place(store, ITEMS, currency="KRW", table_id=table)
+            await producer.transition(order.id, "accepted")
+
+
+async def head_of_table(site: Installation, token: str, channel: str) -> tuple[int, str]:
+    """The head and the digest of a table's channel."""
+    async with httpx.AsyncClient(base_url=site.core_url) as http:
+        headers = {"authorization": f"Bearer {token}"}
+        answer = await http.get("/v1/sync", params={"channel": channel}, headers=headers)
+    (found,) = answer.json()["channels"]
+    return found["head"], found["digest"]
+
+
+async def test_documents_that_change_all_the_time_do_not_disturb_it(
+    site: Installation, store: str, tmp_path: Path
+) -> None:
+    """Live, polling, back on the stream and after a restart: the same orders, no more resets."""
+    channel, token = f"table:{store}/5", sign(site.keys, guest(store, "5"))
+    at_table = tmp_path / "table"
+    async with changing(site.core_url, site.keys, store, ["5"]) as editors:
+        async with (
+            following(site, store, tmp_path / "store") as till,
+            following(site, store, at_table, channel, token) as phone,
+        ):
+            both = (till, phone)
+
+            async def all_is_equal() -> None:
+                edits = editors.edits
+                await place_at(site, store, "5", 2)
+                await till.is_at(*await core_says(site, store))
+                await phone.is_at(*await head_of_table(site, token, channel))
+                assert editors.edits > edits, "documents have changed meanwhile"
+
+            for one in both:
+                await one.becomes("live")
+            await all_is_equal()
+            site.events.kill()
+            try:
+                for one in both:
+                    await one.becomes("polling")
+                await all_is_equal()
+            finally:
+                site.events.start()
+                site.events.wait_ready(SOON_S)
+            for one in both:
+                await one.becomes("live")
+            await all_is_equal()
+            for one in both:
+                assert one.resets == ["first_sync"]
+                assert one.events == list(range(1, 13))
+        await place_at(site, store, "5", 1)
+        async with following(site, store, at_table, channel, token) as phone:
+            await phone.is_at(*await head_of_table(site, token, channel))
+            assert phone.resets == []
+            assert phone.events[-2:] == [13, 14]
+
+
+async def test_the_javascript_of_then_is_not_disturbed_by_documents_either(
+    site: Installation, store: str
+) -> None:
+    async with (
+        changing(site.core_url, site.keys, store, ["5"]) as editors,
+        page_of_then(site, store) as page,
+    ):
+        await page_becomes(page, "live")
+        edits = editors.edits
+        await place_at(site, store, "5", 3)
+        await page_is_at(page, store, *await core_says(site, store))
+        assert editors.edits > edits, "documents have changed meanwhile"
+        assert await page.evaluate("client.mode") == "live"

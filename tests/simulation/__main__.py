@@ -1,7 +1,8 @@
 """Runs very many schedules: `python -m tests.simulation --schedules 100000 --seed 1`.
 
-Each schedule is decided by its seed alone; a failing one is printed and replays by
-`python -m tests.simulation --schedules 1 --seed N`.
+Most are of orders, and a twentieth as many of documents. Each is decided by its kind and its seed
+alone; a failing one is printed with both, and replays by
+`python -m tests.simulation --kind orders --schedules 1 --seed N`.
 """
 
 from __future__ import annotations
@@ -11,22 +12,31 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.simulation.world import ViolationError, World
+from tests.simulation.documents.world import DocumentWorld
+from tests.simulation.setting import ViolationError
+from tests.simulation.world import World
 
 BLOCK = 50
 """So many schedules are one piece of work."""
 BAR = 30
+KINDS: Mapping[str, type[World] | type[DocumentWorld]] = {
+    "orders": World,
+    "documents": DocumentWorld,
+}
+DOCUMENTS_EVERY = 20
+"""One schedule of documents for so many of orders: it has more clients, and costs more."""
 
 
-def run_block(seeds: range) -> tuple[Counter[str], list[str]]:
-    """Run these seeds; what was injected, and what went wrong."""
+def run_block(block: tuple[str, range]) -> tuple[Counter[str], list[str]]:
+    """Run these seeds of a kind; what was injected, and what went wrong."""
     injected: Counter[str] = Counter()
     violations: list[str] = []
+    kind, seeds = block
     for seed in seeds:
-        world = World(seed)
+        world = KINDS[kind](seed)
         try:
             world.run()
         except ViolationError as violation:
@@ -39,11 +49,13 @@ def main() -> int:
     """Run the schedules with a progress bar; 1 if an invariant was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--schedules", type=int, default=100_000, help="how many (default 100000)")
+    parser.add_argument("--kind", choices=KINDS, help="only of this kind")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    last = options.seed + options.schedules
-    blocks = [range(n, min(n + BLOCK, last)) for n in range(options.seed, last, BLOCK)]
+    shares = {options.kind: options.schedules} if options.kind else _shares(options.schedules)
+    blocks = [block for kind, n in shares.items() for block in _blocks(kind, options.seed, n)]
+    total = sum(shares.values())
     injected: Counter[str] = Counter()
     violations: list[str] = []
     began = time.monotonic()
@@ -52,11 +64,21 @@ def main() -> int:
         for block, (counts, found) in zip(blocks, pool.map(run_block, blocks), strict=True):
             injected += counts
             violations += found
-            done += len(block)
-            _show_progress(done, options.schedules, len(violations), time.monotonic() - began)
+            done += len(block[1])
+            _show_progress(done, total, len(violations), time.monotonic() - began)
     print(file=sys.stderr)
-    _report(options.schedules, injected, violations)
+    _report(shares, injected, violations)
     return 1 if violations else 0
+
+
+def _shares(schedules: int) -> dict[str, int]:
+    """How many of each kind are run for so many of orders."""
+    return {"orders": schedules, "documents": max(1, schedules // DOCUMENTS_EVERY)}
+
+
+def _blocks(kind: str, first: int, schedules: int) -> list[tuple[str, range]]:
+    last = first + schedules
+    return [(kind, range(n, min(n + BLOCK, last))) for n in range(first, last, BLOCK)]
 
 
 def _show_progress(done: int, total: int, violations: int, seconds: float) -> None:
@@ -71,8 +93,9 @@ def _show_progress(done: int, total: int, violations: int, seconds: float) -> No
     )
 
 
-def _report(schedules: int, injected: Counter[str], violations: Iterable[str]) -> None:
-    print(f"{schedules:,} schedules; injected {injected.total():,} faults:")
+def _report(shares: Mapping[str, int], injected: Counter[str], violations: Iterable[str]) -> None:
+    run = " and ".join(f"{count:,} schedules of {kind}" for kind, count in shares.items())
+    print(f"{run}; injected {injected.total():,} faults:")
     for name, count in injected.most_common():
         print(f"  {count:>9,}  {name}")
     found = list(violations)

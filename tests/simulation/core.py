@@ -25,9 +25,9 @@ from core_api.sync import rules as rules
 from core_api.sync.queries import Moment, OpenOrders, Page
 from core_api.sync.request import SyncRequest
 from server_common.event_records import OrderRecord, encode_order_record
-from server_common.tickets import Ticket, TicketKeys
+from server_common.tickets import Ticket
+from tests.simulation.servers import KEYS, Committed
 
-KEYS = TicketKeys({"t1": b"k" * 32}, "t1")
 STORE = "1"
 TABLES = ("1", "2")
 TICKET_TTL_S = 30.0
@@ -54,14 +54,6 @@ class ChannelLog:
         return replace(
             self, bodies=list(self.bodies), orders=dict(self.orders), views=dict(self.views)
         )
-
-
-@dataclass(frozen=True)
-class Committed:
-    """One event in the outbox."""
-
-    record: tuple[bytes, list[tuple[str, bytes]]]
-    at: float
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.state.document import DocumentEvent
 from client_sdk.contract.sync import SyncResponse
 from client_sdk.machine.actions import Actions
 from client_sdk.machine.attempts import NEVER
@@ -62,7 +63,7 @@ class ConnectsWithoutSync(Machine):
 
 
 class _LoosePositions(Positions):
-    def judge(self, event: OrderEvent) -> Verdict:
+    def judge(self, event: OrderEvent | DocumentEvent) -> Verdict:
         verdict = super().judge(event)
         position = self[event.channel]
         is_next_but_one = position is not None and event.seq == position + 2
@@ -84,9 +85,9 @@ class _IntakeByOrder(SyncState):
         super().__init__(positions, epoch)
         self._seen: set[tuple[str, str]] = set()
 
-    def take_event(self, event: OrderEvent) -> Verdict:
+    def take_event(self, event: OrderEvent | DocumentEvent) -> Verdict:
         verdict = super().take_event(event)
-        key = (event.channel, event.data.id)
+        key = (event.channel, event.data.id if isinstance(event, OrderEvent) else event.key)
         if verdict is Verdict.APPLY and key in self._seen:
             return Verdict.DUPLICATE
         self._seen.add(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
+from typing import Protocol
 
 from event_server.kafka.record_reader import ReadRange, RecordReader
 from event_server.replay.audience import Subscriber
@@ -15,8 +16,9 @@ from event_server.streams.health import Health
 from event_server.streams.registry import StreamLimits, Streams
 from event_server.streams.request_rules import Placement, Timing
 from server_common.event_records import WatermarkRecord, encode_watermark_record
-from tests.simulation.core import KEYS, ModelCore
+from server_common.tickets import TicketKeys
 
+KEYS = TicketKeys({"t1": b"k" * 32}, "t1")
 FRAMES = Frames(as_text)
 WINDOW_S = 120.0
 RING_FRAMES = 12
@@ -48,10 +50,36 @@ class ModelKafka:
         self.records = []
 
 
+@dataclass(frozen=True)
+class Committed:
+    """One event in the outbox."""
+
+    record: tuple[bytes, list[tuple[str, bytes]]]
+    at: float
+
+
+class Truth(Protocol):
+    """What a relay reads and deletes of what Core keeps."""
+
+    outbox: list[Committed]
+
+
+class Outbox(Protocol):
+    """Core, as a relay meets it."""
+
+    @property
+    def truth(self) -> Truth:
+        """All that it keeps."""
+
+    @property
+    def epoch(self) -> str:
+        """The log's name."""
+
+
 class ModelRelay:
     """Publishes the outbox in order, then a watermark; may repeat itself, stall and die."""
 
-    def __init__(self, core: ModelCore, kafka: ModelKafka, chance: Random) -> None:
+    def __init__(self, core: Outbox, kafka: ModelKafka, chance: Random) -> None:
         self._core = core
         self._kafka = kafka
         self._chance = chance

@@ -1,7 +1,7 @@
 """Whatever fails and in whatever order: every event once, in order, and in the end all of Core's.
 
 The invariants are in `world.py` and `client.py`; a failure names the seed, and
-`python -m tests.simulation --schedules 1 --seed N` shows it again.
+`python -m tests.simulation --kind orders --schedules 1 --seed N` shows it again.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "buffered": "the start over transports that cannot replay",
         "replay": "recorded orders, sent again as a producer would",
         "cli": "the command `yabam`, which finds its subcommands in the installed packages",
+        "state_commands": "the subcommands of documents and histories",
         "cli_commands": "the SDK's subcommands",
     },
     "server_common": {
@@ -54,6 +55,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "event_log": "how events get their seqs, and the text of an event",
         "documents": "what documents there may be, and how a concurrent edit is settled",
         "edits": "edits settled in one statement, their answers, the history",
+        "system_edits": "what Core itself changes of documents: ends, sessions, new schemas",
         "store_rules": "what is sold out, and whether a store takes orders",
         "orders": "who may do what, an order's life, and how a command changes it",
         "sync": "what a client that has applied so much is given",

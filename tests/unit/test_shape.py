@@ -179,13 +179,23 @@ def named_in_the_table_of_promises() -> set[str]:
     return set(re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", table))
 
 
-def test_every_promise_from_1_to_8_has_a_row() -> None:
+def test_every_promise_from_1_to_13_has_a_row() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
-    assert set(re.findall(r"^\| (\d) ", text, re.MULTILINE)) == set("12345678")
+    assert {int(n) for n in re.findall(r"^\| (\d+) ", text, re.MULTILINE)} == set(range(1, 14))
 
 
 @pytest.mark.parametrize("path", sorted(named_in_the_table_of_promises()))
 def test_the_file_that_a_promise_names_exists(path: str) -> None:
+    assert (ROOT / path).is_file()
+
+
+def named_in_how_to_add() -> set[str]:
+    text = (ROOT / "docs/how-to-add.md").read_text()
+    return set(re.findall(r"`([a-z_]+/[a-z_/-]+\.[a-z]+)`", text))
+
+
+@pytest.mark.parametrize("path", sorted(named_in_how_to_add()))
+def test_a_file_that_how_to_add_names_exists(path: str) -> None:
     assert (ROOT / path).is_file()
 
 

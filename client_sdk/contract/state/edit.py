@@ -44,8 +44,8 @@ class Edit(Struct, frozen=True, kw_only=True):
     key: str
     do: Operation
     base: int | OwnEdit | None = None
-    """The version that it was made on; 0: there was no document; None: it knows of none, and is
-    concurrent with all that there are."""
+    """The version that it was made on; 0: there was no document, and one that is deleted by now is
+    made anew; None: it knows of none, and is concurrent with all that there are."""
     schema: int | None = None
     """The version of the schema that it was made for; None: the newest."""
     made_at: datetime | None = None

@@ -1,7 +1,7 @@
 """Write the measured figures into `docs/performance.md`: `python -m tests.bench.sync.publish`.
 
-From `build/bench-sync.json` and what stands beside it, and from `build/storm.json`, each if it is
-there. No figure between the marks is typed by hand.
+From `build/bench-sync.json` and what stands beside it, from `build/bench-edits.json` and from
+`build/storm.json`, each if it is there. No figure between the marks is typed by hand.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Final
 import msgspec
 
 from client_sdk.contract.errors import YabamError
+from tests.bench.edits.cases import EditsRun
+from tests.bench.edits.report import page as edits_page
 from tests.bench.sync import report
 from tests.bench.sync.cases import Row, Run, details_of, row_of
 from tests.bench.sync.storm import OUT, Storms, lines_of
@@ -68,6 +70,7 @@ def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync.publish", description=__doc__)
     parser.add_argument("--bench", type=Path, default=Path("build/bench-sync.json"))
+    parser.add_argument("--edits", type=Path, default=Path("build/bench-edits.json"))
     parser.add_argument("--storm", type=Path, default=OUT)
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
     options = parser.parse_args()
@@ -77,6 +80,9 @@ def main() -> int:
             rows = msgspec.json.decode(options.bench.read_bytes(), type=list[Row])
             run = msgspec.json.decode(details_of(options.bench).read_bytes(), type=Run)
             page = replaced(page, "bench-sync", tables(rows, run))
+        if options.edits.exists():
+            edits = msgspec.json.decode(options.edits.read_bytes(), type=EditsRun)
+            page = replaced(page, "bench-edits", edits_page(edits))
         if options.storm.exists():
             seen = msgspec.json.decode(options.storm.read_bytes(), type=Storms)
             page = replaced(page, "storm", _items(lines_of(seen)))

@@ -84,9 +84,9 @@ def measured(
     run: Callable[[], Load], server: Process | None, postgres: EmbeddedPostgres, seconds: float
 ) -> Sample:
     """Run a load, which takes so many seconds, and count what it costs."""
-    before = _server_cpu(server), _tree_cpu(postgres.process.pid), _generator_cpu()
+    before = _server_cpu(server), tree_cpu(postgres.process.pid), _generator_cpu()
     load = run()
-    after = _server_cpu(server), _tree_cpu(postgres.process.pid), _generator_cpu()
+    after = _server_cpu(server), tree_cpu(postgres.process.pid), _generator_cpu()
     costs = [(end - start) / seconds for start, end in zip(before, after, strict=True)]
     return Sample(load, *costs)
 
@@ -108,7 +108,7 @@ def _server_cpu(server: Process | None) -> float:
     return times.user + times.system
 
 
-def _tree_cpu(pid: int) -> float:
+def tree_cpu(pid: int) -> float:
     """Of a process and its children, the ended ones included: pgbench's connections end."""
     postmaster = psutil.Process(pid)
     own = postmaster.cpu_times()

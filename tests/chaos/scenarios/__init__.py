@@ -7,6 +7,7 @@ from tests.chaos.scenarios import (
     disks,
     leaders,
     network,
+    offline,
     outages,
     poison,
     records,
@@ -25,6 +26,7 @@ ALL: tuple[Scenario, ...] = (
     *records.SCENARIOS,
     *poison.SCENARIOS,
     *network.SCENARIOS,
+    *offline.SCENARIOS,
     *times.SCENARIOS,
     *leaders.SCENARIOS,
 )

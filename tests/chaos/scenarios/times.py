@@ -105,6 +105,7 @@ async def _restore(ground: Field) -> str:
         if not process.name.startswith("events"):
             await aside(process.kill)
     ground.load.forget()
+    ground.editors.forget()
     await aside(
         lambda: _tool(
             site, "psql", "postgres", "-v", "ON_ERROR_STOP=1",

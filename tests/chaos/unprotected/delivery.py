@@ -112,6 +112,17 @@ FOREIGN_SKIPPED: Final = Protection(
     ),
 )
 
+EDITS_KEPT: Final = Protection(
+    "edits that wait are not kept on the disk",
+    (
+        Patch(
+            "client_sdk/state/store.py",
+            'return "INSERT OR REPLACE INTO edit VALUES (?, ?, ?, ?, ?, ?, ?)", values',
+            'return "SELECT ?, ?, ?, ?, ?, ?, ?", values',
+        ),
+    ),
+)
+
 POISON_SET_ASIDE: Final = Protection(
     "nothing that cannot be handled is set aside: no row by the relay, no device's report by Core, "
     "no record by the event server",

@@ -44,9 +44,10 @@ SERVER_PUSHES_GAPS: Final = Patch(
     "            if seq > 0:\n",
 )
 SERVER_PUSHES_DUPLICATES: Final = Patch(
-    "event_server/replay/hub.py", "                self.duplicates += 1\n                return\n",
-    "                self.duplicates += 1\n",
-)  # fmt: skip
+    "event_server/replay/hub.py",
+    "                self._count_again(channel)\n                return\n",
+    "                self._count_again(channel)\n",
+)
 NEVER_DEGRADED: Final = Patch(
     "event_server/streams/health.py",
     "self._degraded = lag is None or lag > limit",

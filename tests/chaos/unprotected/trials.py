@@ -59,6 +59,7 @@ TRIALS: Final = (
     Trial("net-cut", delivery.SYNC_APPLIED),
     Trial("net-latency", delivery.NO_BLIND_WINDOW),
     Trial("net-trickle", delivery.NO_BLIND_WINDOW),
+    Trial("offline-edits", delivery.EDITS_KEPT),
     Trial("clock-core", pipeline.CORE_DATABASE_CLOCK),
     Trial("clock-relay", pipeline.RELAY_DATABASE_CLOCK),
     Trial("clock-ingest", pipeline.ORDER_BY_ID),

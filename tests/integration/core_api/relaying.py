@@ -139,7 +139,9 @@ class Topic:
     watermarks: dict[int, list[tuple[int, float, float]]] = field(default_factory=dict)
     """Offset, watermark and time of arrival, by partition."""
     records: list[OrderRecord] = field(default_factory=list)
-    keys: Counter[tuple[bytes, int]] = field(default_factory=Counter)
+    keys: Counter[tuple[bytes | None, int]] = field(default_factory=Counter)
+    ids: dict[int, list[str]] = field(default_factory=dict)
+    """What each partition has brought, in its order."""
     left_out: set[str] = field(default_factory=set)
     """The event ids that were announced without the event."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -163,6 +165,7 @@ class Topic:
         else:
             self.records.append(record)
         self.keys[message.key, partition] += 1  # type: ignore[attr-defined]
+        self.ids.setdefault(partition, []).extend(record.ids)
         for channel, seq in split_ids(record.ids):
             head = self.heads.get(channel, 0)
             if seq <= head:

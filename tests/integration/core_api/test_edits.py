@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
@@ -16,8 +17,12 @@ from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Opera
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
+from core_api.edits import planning
+from core_api.edits import service as edit_service
+from core_api.edits.requests import EditRequest
 from core_api.edits.service import EditService
 from core_api.errors import ClientTakenError, EditGapError, EditMismatchError
+from core_api.postgres.lanes import Lanes
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))
@@ -89,7 +94,7 @@ async def test_an_edit_is_stored_logged_and_queued_in_one_transaction(writing: P
     )  # fmt: skip
     assert event.data == {"value": 20}
     assert event.edit is not None
-    assert (event.edit.client, event.edit.n, event.by) == ("c1", 1, "owner-12")
+    assert (event.edit.client, event.edit.n, event.by) == ("c1", 1, "owner")
     row = await writing.fetchrow("SELECT store_id, channels, seqs FROM outbox")
     assert row is not None
     assert tuple(row) == ("12", ["public:12"], [1])
@@ -267,3 +272,51 @@ async def test_the_history_of_a_document_gives_its_value_at_each_version(writing
     )
     assert [row[0] for row in rows] == list(range(1, 81))
     assert [row[0] for row in rows if row[1]] == [1, 33, 65]
+
+
+async def test_a_large_request_is_settled_beside_the_event_loop(
+    writing: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[bool] = []
+    plan = planning.plan_edits
+
+    def watched(*args: object) -> object:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return plan(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(edit_service, "plan_edits", watched)
+    till = Till(service(writing), OWNER, "c1")
+    items = {f"i{n}": {"name": "x" * 100} for n in range(1000)}
+    for first in range(0, 1000, 250):
+        some = dict(list(items.items())[first : first + 250])
+        await till.do("public:12", "sold-out", Merge({"items": some}), None)
+    assert threads == [True] * 4
+    changes = [
+        till.edit("public:12", "sold-out", Merge({"items": {f"j{n}": {"name": "y"}}}), None)
+        for n in range(10)
+    ]
+    answer = await till.send(*changes)
+    assert [one.outcome for one in answer.outcomes] == ["settled"] * 10
+    assert threads == [True] * 4 + [False]
+
+
+async def test_many_edits_at_once_share_no_statement_with_more_than_it_can_carry() -> None:
+    sizes: list[int] = []
+
+    async def write(requests: Sequence[EditRequest]) -> tuple[None, list[int]]:
+        sizes.append(sum(len(request.batch.edits) for request in requests))
+        await asyncio.sleep(0)
+        return None, [0] * len(requests)
+
+    async def held(requests: Sequence[EditRequest]) -> list[str | None]:
+        return [None] * len(requests)
+
+    lanes: Lanes[EditRequest, int] = Lanes(write, held, 1, lambda request: request.weight)
+    batches = [
+        EditBatch(
+            f"c{client}", [Edit(n=n, channel="global", key="k", do=Set({})) for n in range(60)]
+        )
+        for client in range(4)
+    ]
+    await asyncio.gather(*(lanes.ask(EditRequest(OWNER, batch)) for batch in batches))
+    assert sizes == [60] * 4

@@ -275,3 +275,20 @@ async def test_a_guest_sees_its_orders_history_without_the_owners_fields(
     assert "guest" not in event["diff"][0]["value"]
     other = await core.client.get(where, headers=bearer(token("table", table=f"{store}/6")))
     assert other.status_code == 404
+
+
+async def test_a_guest_learns_the_role_of_an_author_and_an_owner_its_name(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    owner, guest = token("owner", store), token("table", table=f"{store}/5")
+    await edit(core, owner, store, wait_of(1, store, 20))
+    path = f"channel=public:{store}&key=waiting-time"
+    seen = {}
+    for name, holder in (("owner", owner), ("guest", guest)):
+        page = await core.client.get(f"/v1/documents/events?{path}", headers=bearer(holder))
+        was = await core.client.get(f"/v1/documents?{path}&version=1", headers=bearer(holder))
+        now = await core.client.get(f"/v1/documents?{path}", headers=bearer(holder))
+        (entry,) = page.json()["events"]
+        seen[name] = (entry["by"], was.json()["by"], now.json()["by"])
+    assert seen == {"owner": (f"owner-{store}", "owner", "owner"), "guest": ("owner",) * 3}

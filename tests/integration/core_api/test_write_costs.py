@@ -6,9 +6,11 @@ import asyncio
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from core_api.access.callers import Caller
 from core_api.main import new_order_id, utc_now
+from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres.commit_hints import CHANNEL
@@ -52,6 +54,22 @@ async def test_orders_placed_at_once_share_their_statements(pool: Pool) -> None:
     await asyncio.gather(*(core.place(OWNER, ORDER) for _ in range(50)))
     assert counting.sent <= 3
     assert await pool.fetchval("SELECT count(*) FROM orders") == 50
+
+
+async def test_orders_that_share_a_statement_keep_what_only_some_of_them_have(pool: Pool) -> None:
+    counting = Counting(pool)
+    core = commands(counting)
+    bare = PlaceOrder("s", "KRW", [NewItem("a", 1, 1)])
+    full = msgspec.structs.replace(bare, table_id="1", reference="r")
+    # The first goes out alone; those that come meanwhile share the next statement.
+    await asyncio.gather(
+        *(core.place(OWNER, one) for one in (bare, bare, full, bare)),
+        core.place(OWNER, full, Idempotency("owner:owner", "key")),
+    )
+    assert counting.sent <= 2
+    found = await pool.fetch("SELECT table_id, reference FROM orders ORDER BY table_id, id")
+    assert [tuple(row) for row in found] == [("1", "r")] * 2 + [(None, None)] * 3
+    assert await pool.fetchval("SELECT key FROM idempotency_keys") == "key"
 
 
 async def test_an_order_notifies_nobody_within_its_transaction(

@@ -12,7 +12,7 @@ import structlog
 from client_sdk.contract.problem import decode_problem
 from event_server.streams.registry import Streams
 from tests.integration.event_server.conftest import Start, following, ops_token
-from tests.unit.event_server.parts import KEYS, make_ticket
+from tests.unit.event_server.parts import KEYS, document_record, make_ticket
 
 A = "store:12"
 
@@ -159,6 +159,26 @@ class TestMetrics:
             "yabam_events_ring_evictions_total",
         ):
             assert f"{series} 0.0" in lines
+
+    async def test_channels_of_documents_count_like_any_other(
+        self, start: Start, client: httpx.AsyncClient
+    ) -> None:
+        server = await start()
+        headers = {"authorization": f"Bearer {ops_token()}"}
+        positions = {"global": 0, "party:1/5": 0}
+        async with following(client, server, server.ticket(positions)) as stream:
+            await stream.next()
+            for name in ("global@1", "party:1/5@1", "global@1"):
+                server.take(*document_record(name))
+            assert await stream.ids(2) == ["global@1", "party:1/5@1"]
+            top = (await client.get(f"{server.url}/v1/channels/top", headers=headers)).json()
+            text = (await client.get(f"{server.url}/metrics", headers=headers)).text
+        assert top["channels"] == [
+            {"channel": "global", "followers": 1, "events": 1},
+            {"channel": "party:1/5", "followers": 1, "events": 1},
+        ]
+        assert "yabam_events_copies_total 1.0" in text.splitlines()
+        assert "yabam_events_duplicates_total 0.0" in text.splitlines()
 
     async def test_the_busiest_channels_are_told_when_asked_for(
         self, start: Start, client: httpx.AsyncClient

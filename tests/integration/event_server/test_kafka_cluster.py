@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from core_api.kafka.messages import Message
 from core_api.kafka.publisher import KafkaPublisher
@@ -132,6 +133,51 @@ async def test_a_partition_that_gets_another_leader_loses_and_swaps_nothing(
             got = [int(event_id.rpartition("@")[2]) for event_id in subscriber.ids()]
             assert got == list(range(begin + 1, begin + 1 + len(got)))
             assert len(got) >= 20
+
+
+async def test_a_partition_without_a_leader_delays_no_other(
+    cluster: KafkaCluster, topic: str
+) -> None:
+    await make_unreplicated(cluster.bootstrap, topic)
+    found = await standings(cluster.bootstrap, [topic])
+    gone = found[topic, PARTITION].leader
+    others = [number for (_, number), standing in found.items() if standing.leader != gone]
+    mark = Message(None, None, watermark_record(1000.0, EPOCH), 1_000_000)
+    publisher = KafkaPublisher(
+        cluster.bootstrap, events_topic(topic, PARTITIONS), stands_by=True, ack_timeout_s=30
+    )
+    try:
+        await publisher.publish({number: [mark] for number in range(PARTITIONS)})
+        await asyncio.to_thread(cluster.node(gone).kill)
+        sent = await publisher.send({number: [mark] for number in [PARTITION, *others]})
+        for _ in range(20):
+            await asyncio.gather(*(sent[number] for number in others))
+            sent |= await publisher.send({number: [mark] for number in others})
+        assert not sent[PARTITION].done() or sent[PARTITION].exception() is not None
+        await asyncio.to_thread(cluster.start)
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(BrokerError):
+                    await sent[PARTITION]
+                    break
+                await asyncio.sleep(0.05)
+                with contextlib.suppress(BrokerError):
+                    sent |= await publisher.send({PARTITION: [mark]})
+    finally:
+        await publisher.close()
+        await asyncio.to_thread(cluster.start)
+
+
+async def make_unreplicated(bootstrap: str, topic: str) -> None:
+    """The events topic with one copy of each partition: it has no leader while its node is gone."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    wanted = events_topic(topic, PARTITIONS)
+    await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=dict(wanted.configs))])
+    async with asyncio.timeout(30):
+        while len(await standings(bootstrap, [topic])) < PARTITIONS:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await admin.close()
 
 
 async def test_a_cluster_keeps_topics_three_times_and_takes_writes_that_two_have(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from importlib.metadata import EntryPoint
+from typing import Any, Final
 
 import httpx
 import msgspec
 import pytest
 
-from client_sdk import OrderProducer, cli_commands
+from client_sdk import OrderProducer, cli, cli_commands
 from client_sdk.cli import main
 from client_sdk.contract.problem import TITLES, encode_problem, problem
 from tests.unit.client_sdk.samples import order
@@ -79,3 +80,48 @@ def test_an_order_id_that_is_none_is_told_before_anything_is_sent(
 ) -> None:
     assert main(["order", "show", "../sync", "--core", "http://core", "--token", "t"]) == 1
     assert "is not an order id" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("asked", "listed"),
+    [
+        (["--help"], {"tail", "state", "core", "events"}),
+        (["state", "--help"], {"get", "watch", "migrate"}),
+        (["state", "migrate", "--help"], {"migrate"}),
+    ],
+)
+def test_a_command_that_two_parts_bring_is_one_command(
+    asked: list[str], listed: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(asked)
+    assert ended.value.code == 0
+    assert listed <= set(capsys.readouterr().out.split())
+
+
+def test_an_action_of_the_sdk_does_not_load_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def load(part: EntryPoint) -> Callable[[Any], None]:
+        loaded.append(part.name)
+        return cli_commands.register
+
+    monkeypatch.setattr(cli, "_load", load)
+    with pytest.raises(SystemExit):
+        main(["state", "get", "--help"])
+    assert loaded == ["client"]
+
+
+def test_an_action_of_a_part_that_is_not_installed_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = cli._load
+
+    def without_servers(part: EntryPoint) -> Callable[[Any], None]:
+        if part.name == "client":
+            return load(part)
+        raise ModuleNotFoundError(name="asyncpg")
+
+    monkeypatch.setattr(cli, "_load", without_servers)
+    assert main(["state", "migrate"]) == 2
+    assert "yabam state migrate needs a package that is not installed" in capsys.readouterr().err

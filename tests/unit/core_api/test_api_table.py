@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from core_api.api.openapi import document
 from core_api.api.routes import core_app, operations
-from tests.unit.core_api.test_quick import STATE, core
+from tests.unit.core_api.test_fast_path import STATE, core
 
 Json = dict[str, Any]
 

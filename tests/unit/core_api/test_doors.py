@@ -36,7 +36,7 @@ from core_api.sync.long_poll import Tail
 from core_api.sync.service import FetchSync
 from server_common.tickets import TicketKeys
 from tests.unit.core_api.samples import state_api
-from tests.unit.core_api.test_quick import TOKENS, answer_of, scope_of
+from tests.unit.core_api.test_fast_path import TOKENS, answer_of, scope_of
 
 KEY = b"t" * 32
 OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"*"})), 600)

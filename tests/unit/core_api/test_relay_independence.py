@@ -17,6 +17,7 @@ from core_api.relay.leases import Lease
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Depth
 from core_api.relay.relay import Relay
+from core_api.restore.guard import SharedTopicError
 from tests.unit.core_api.test_relay import Answers, Parts
 
 SLOW, OTHER = 0, 1
@@ -251,6 +252,20 @@ async def test_a_partition_that_fails_is_tried_again_and_nothing_of_it_is_lost(
         assert world.kafka.events(SLOW) == ["store:0@1", "store:0@1"]
         sessions = {h["sent"].partition(b".")[0] for s, _, h in world.kafka.taken if s == SLOW}
         assert len(sessions) == 2, "it is not certain what is stored"
+
+
+async def test_a_topic_that_another_installation_writes_to_is_left_to_a_person(
+    world: World,
+) -> None:
+    async def shared(_shards: Sequence[int]) -> None:
+        raise SharedTopicError("another installation writes to this topic")
+
+    world.guard.check_published = shared  # type: ignore[assignment]
+    await world.database.put(OTHER, 10)
+    async with world:
+        await world.until(lambda: "another installation" in (world.relay.trouble or ""))
+        assert world.kafka.taken == []
+        assert world.metrics.failures.labels("settings")._value.get() == 1
 
 
 @pytest.mark.parametrize("how", ["silent", "refuses"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from client_sdk.contract.sse import SseEvent, SseParser
+from event_server.kafka.record_reader import EVENT_PREFIXES
 from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.frames import Event, Frames, as_text
 from event_server.replay.hub import Hub
@@ -48,8 +49,8 @@ class FakeSubscriber:
         self.aborted = True
 
     def ids(self) -> list[str]:
-        """The ids of the order events that came."""
-        return [e.last_event_id for e in self.events if e.type.startswith("order.")]
+        """The ids of the events of orders and documents that came."""
+        return [e.last_event_id for e in self.events if e.type.startswith(EVENT_PREFIXES)]
 
     def types(self) -> list[str]:
         return [e.type for e in self.events]
@@ -107,6 +108,14 @@ def order_record(ids: tuple[str, ...], epoch: str = EPOCH, text: str = "") -> tu
     lines = tuple(f'{{"id":"{name}","text":"{text}"}}'.encode() for name in ids)
     return encode_order_record(
         OrderRecord(epoch, "order.placed", "2026-01-01T00:00:00Z", ids, lines)
+    )
+
+
+def document_record(name: str, epoch: str = EPOCH) -> tuple[bytes, Headers]:
+    """One change of a document, by its event id."""
+    line = f'{{"id":"{name}","key":"notice"}}'.encode()
+    return encode_order_record(
+        OrderRecord(epoch, "document.changed", "2026-01-01T00:00:00Z", (name,), (line,))
     )
 
 

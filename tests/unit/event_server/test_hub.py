@@ -200,6 +200,35 @@ class TestLive:
         assert hub.channels_followed == 0
 
 
+class TestChannelsOfNoStore:
+    """Each partition brings them whole."""
+
+    def test_the_copies_of_other_partitions_are_dropped_and_counted_apart(self) -> None:
+        hub = make_hub()
+        subscriber, _ = attach(hub, {"global": 0, "brand:b": 0})
+        for _ in range(3):
+            publish(hub, "global", 1, 2)
+            publish(hub, "brand:b", 1)
+        assert subscriber.ids() == [*ids("global", 1, 2), *ids("brand:b", 1)]
+        assert (hub.copies, hub.duplicates) == (6, 0)
+
+    def test_a_partition_that_begins_later_than_another_is_no_gap(self) -> None:
+        hub = make_hub(warm=False)
+        publish(hub, "global", 1, 2)
+        publish(hub, "global", 5, 6)
+        assert hub.gaps == 0
+        hub.warm = True
+        assert attach(hub, {"global": 4})[0].ids() == ids("global", 5, 6)
+
+    def test_a_record_that_is_missing_in_all_of_them_is_a_gap(self) -> None:
+        hub = make_hub()
+        publish(hub, "global", 1)
+        subscriber, _ = attach(hub, {"global": 1})
+        publish(hub, "global", 3)
+        assert subscriber.types() == ["sync-required"]
+        assert hub.gaps == 1
+
+
 class TestEpoch:
     def test_a_newer_epoch_ends_every_stream_and_empties_the_rings(self) -> None:
         hub = make_hub()

@@ -106,3 +106,26 @@ def test_uncover_keeps_nothing_and_claims_nothing() -> None:
     rings.expire(200.0)
     rings.uncover()
     assert (len(rings), rings.covered_since, rings.evicted_before) == (0, math.inf, 0.0)
+
+
+def test_what_is_dropped_at_a_break_is_not_covered_however_young_it_is() -> None:
+    rings = make()
+    fill(rings, A, 100.0, 110.0)
+    fill(rings, B, 120.0)
+    rings.break_off(lambda channel: channel == A, 105.0)
+    assert kept(rings, A) is None
+    assert rings.covered_since == 110.0 + MARGIN_S
+
+
+def test_an_omitted_event_that_is_dropped_at_a_break_is_not_covered() -> None:
+    rings = make()
+    rings.omit(A, 1, 110.5)
+    rings.break_off(lambda _: True, 100.0)
+    assert rings.covered_since == 111.0 + MARGIN_S
+
+
+def test_a_time_that_cannot_be_true_does_not_count_at_a_break() -> None:
+    rings = make()
+    fill(rings, A, 9e9)
+    rings.break_off(lambda _: True, 100.0, believable=105.0)
+    assert rings.covered_since == 100.0 + MARGIN_S

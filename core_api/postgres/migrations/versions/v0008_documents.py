@@ -79,6 +79,18 @@ def _create_documents() -> None:
         ["ends_at"],
         postgresql_where=sa.text("ends_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_documents_ending_key",
+        "documents",
+        ["key"],
+        postgresql_where=sa.text("ends_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_documents_empty",
+        "documents",
+        ["updated_at"],
+        postgresql_where=sa.text("version = 0"),
+    )
 
 
 def _create_history() -> None:

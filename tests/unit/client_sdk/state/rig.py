@@ -21,9 +21,9 @@ from client_sdk.contract.state.values import Value
 from client_sdk.shared.yabam_client import _queue_of
 from client_sdk.state.effects import View
 from client_sdk.state.entries import Wish
-from client_sdk.state.queue import Request
 from client_sdk.state.records import Waiting
 from client_sdk.state.replica import Replica
+from client_sdk.state.requests import Request
 from client_sdk.state.store import MemoryState
 from client_sdk.state.view import Calls
 from tests.unit.client_sdk.state.core_model import NOW, CoreModel
@@ -62,6 +62,7 @@ class Rig:
         for document in stored.documents:
             kept[document.channel].append(document)
         self.seqs = dict.fromkeys(self.channels)
+        self.log: str | None = None
         return Replica(
             _queue_of(stored, self._new_client), kept, stored.waiting, self._calls, self._resolved
         )
@@ -154,7 +155,7 @@ class Rig:
         """Take all that is new: events, or a snapshot."""
         if self.seqs[channel] is None:
             self.begin(channel, "first_sync")
-        elif self.replica.queue.epoch != self.core.epoch and not self.replica.queue.asking:
+        elif self.log != self.core.epoch:
             self.begin(channel, "epoch")
         while self.next_event(channel):
             pass
@@ -164,7 +165,7 @@ class Rig:
         """Take a snapshot."""
         reset = self.core.snapshot(channel, reason)
         self.replica.take(reset, self.core.epoch)
-        self.seqs[channel] = reset.head
+        self.seqs[channel], self.log = reset.head, self.core.epoch
         self.keep()
 
     def next_event(self, channel: str = CHANNEL) -> bool:

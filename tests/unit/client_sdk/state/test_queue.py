@@ -324,3 +324,14 @@ def test_an_epoch_that_changed_while_the_program_was_away_is_noticed(
     core.restore()
     rig.sync()
     assert rig.replica.queue.asking
+
+
+def test_an_answer_to_a_request_that_was_given_up_lets_no_second_one_go(rig: Rig) -> None:
+    rig.set("cart", {"a": 1})
+    late = rig.ask()
+    assert late is not None
+    rig.replica.queue.failed(late[0])
+    assert rig.ask() is not None
+    rig.set("bell", {})
+    rig.hear(late)
+    assert rig.replica.queue.request() is None

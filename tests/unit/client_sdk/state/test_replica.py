@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from msgspec import UNSET
 
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.operations import Call, Merge, Set
@@ -358,3 +360,29 @@ def test_an_edit_before_anything_is_known_names_no_base(core: CoreModel) -> None
     rig = Rig(core)
     rig.edit(Wish(CHANNEL, "cart", Merge({"a": 1})))
     assert rig.replica.queue.entries[0].edit.base is None
+
+
+def test_a_conflict_tells_of_edits_on_edits_of_it(rig: Rig, core: CoreModel) -> None:
+    core.write(CHANNEL, "ask", {"a": 1})
+    rig.sync()
+    rig.set("ask", {"a": 2})
+    rig.merge("ask", {"b": 1})
+    rig.merge("ask", {"c": 1})
+    core.write(CHANNEL, "ask", {"a": 3})
+    rig.send()
+    assert rig.conflicts[0].conflict.own == {"a": 2, "b": 1, "c": 1}
+
+
+def test_a_diff_is_applied_to_the_version_before_it_only() -> None:
+    core = CoreModel(large=20)
+    rig = Rig(core)
+    core.write(CHANNEL, "menu", {"a": 1})
+    rig.sync()
+    for text in ("x" * 30, "y" * 30):
+        core.write(CHANNEL, "menu", {"a": 1, "t": text})
+    later = msgspec.structs.replace(
+        core.event(CHANNEL, 3), diff=[{"op": "add", "path": "/b", "value": 1}], data=UNSET
+    )
+    rig.replica.take(later, core.epoch)
+    assert rig.view("menu").loading
+    assert rig.value("menu") == {"a": 1}

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.operations import Call, Merge, Set
+from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
+from core_api.edits.requests import may_write
 from tests.unit.core_api.documents.samples import Store, edit
 
 ALL = Definitions(DEFINITIONS)
@@ -101,3 +104,14 @@ def test_the_bell_is_changed_by_calls_only() -> None:
     refusal = Store(of("party", "bell")).one(edit(Set({"rung": 0, "answered": 0}), 0)).refusal
     assert refusal is not None
     assert refusal.slug == "forbidden-operation"
+
+
+@pytest.mark.parametrize(
+    ("key", "is_written"), [("sold-out", True), ("taking-orders", True), ("waiting-time", False)]
+)
+def test_a_stores_till_says_what_is_sold_out_and_whether_orders_are_taken(
+    key: str, is_written: bool
+) -> None:
+    till = Caller("till-12", "producer", frozenset({"12"}))
+    assert may_write(till, Channel("public", "12", None), of("public", key)) is is_written
+    assert not may_write(till, Channel("public", "13", None), of("public", key))

@@ -382,3 +382,28 @@ def test_a_deleted_document_is_made_again_by_one_who_knows_of_it_and_versions_go
     settlement = made.one(edit(Set({"b": 1}), 2))
     assert settlement.made is not None
     assert (settlement.made.version, settlement.made.operation) == (3, "create")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("do", [Set({"b": 1}), Merge({"b": 1}), Add({"/b": 1})], ids=str)
+def test_who_saw_no_document_makes_a_deleted_one_anew(strategy: StrategyName, do: Any) -> None:
+    made = store(strategy, {"a": 1}, None)
+    settlement = made.one(edit(do, 0, made_at=5), "offline")
+    assert (settlement.outcome, settlement.strategy) == ("applied", None)
+    assert settlement.made is not None
+    assert (settlement.made.version, settlement.made.operation) == (3, "create")
+    assert made.head.value == {"b": 1}
+
+
+def test_what_is_made_anew_is_not_older_than_the_end_of_what_was_before() -> None:
+    made = store("last", {"a": 1}, None)
+    made.one(edit(Set({"b": 1}), 0, made_at=5), "offline")
+    assert (made.head.value, made.head.made_at) == ({"b": 1}, at(20))
+
+
+def test_of_two_who_make_a_deleted_document_anew_the_second_is_concurrent() -> None:
+    made = store("first", {"a": 1}, None)
+    assert made.one(edit(Set({"b": 1}), 0), "b").refusal is None
+    refusal = made.one(edit(Set({"c": 1}), 0), "c").refusal
+    assert refusal is not None
+    assert refusal.slug == "edit-conflict"

@@ -78,6 +78,21 @@ def test_a_chain_of_offline_edits_on_the_newest_version_is_applied_as_it_was_mad
     assert same(made.head.value, expected)
 
 
+@every_strategy
+@settings(deadline=None)
+@given(lives=st.lists(documents, min_size=1, max_size=3), operation=operations, time=times)
+def test_an_edit_on_no_document_does_to_a_deleted_one_what_it_does_where_there_never_was_one(
+    strategy: StrategyName, lives: list[dict[str, Any]], operation: PlainOperation, time: int | None
+) -> None:
+    new = Store(ANY[strategy])
+    gone = store(strategy, *(value for life in lives for value in (life, None)))
+    before = gone.head.version
+    first, again = (one.one(edit(operation, 0, made_at=time), "x") for one in (new, gone))
+    assert again.outcome == first.outcome
+    assert same(gone.head.value, new.head.value)
+    assert gone.head.version == before + new.head.version
+
+
 @pytest.mark.parametrize("strategy", ["last", "merge", "sum"])
 @settings(deadline=None)
 @given(

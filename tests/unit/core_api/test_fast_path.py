@@ -16,13 +16,13 @@ from structlog.testing import capture_logs
 
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
+from core_api.api.fast_path import FastPath
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
 from core_api.api.routes import core_app
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.sync import reading as reads
-from core_api.sync.fast_path import QuickSync
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
 from core_api.sync.service import FetchSync
@@ -120,11 +120,13 @@ async def answer_of(app: ASGIApp, scope: Scope, body: bytes = b"") -> list[Messa
     return sent
 
 
-def scope_of(query: str, headers: Sequence[tuple[str, str]], method: str = "GET") -> Scope:
+def scope_of(
+    query: str, headers: Sequence[tuple[str, str]], method: str = "GET", path: str = "/v1/sync"
+) -> Scope:
     return {
         "type": "http",
         "method": method,
-        "path": "/v1/sync",
+        "path": path,
         "root_path": "",
         "query_string": query.encode("latin-1"),
         "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers],
@@ -254,9 +256,9 @@ def requests() -> Iterator[tuple[Scope, bytes]]:
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_both_ways_answer_alike(origins: list[str]) -> None:
     quick = core_app(core(), STATE, origins)
-    assert isinstance(quick, QuickSync)
+    assert isinstance(quick, FastPath)
     usual = core_app(core(), STATE, origins)
-    assert isinstance(usual, QuickSync)
+    assert isinstance(usual, FastPath)
     statuses = set()
     with capture_logs() as logged:
         for scope, body in requests():
@@ -313,7 +315,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
 
     monkeypatch.setattr(Devices, "saw", saw)
     app = core_app(core(), STATE, ["*"])
-    assert isinstance(app, QuickSync)
+    assert isinstance(app, FastPath)
     device = ("yabam-device", "till-1; mode=live; pending=0")
     traced = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
     for more in ([traced], [], [("traceparent", "x")]):
@@ -325,7 +327,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
 async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:
     api = core()
     app = core_app(api, STATE, ["*"])
-    assert isinstance(app, QuickSync)
+    assert isinstance(app, FastPath)
     for one in (app, app.behind):
         await answer_of(one, scope_of("channel=store:1", HEADERS[2]))
         await answer_of(one, scope_of("channel=table:1/down", HEADERS[2]))

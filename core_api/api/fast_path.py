@@ -1,15 +1,16 @@
-"""The fast path of `/v1/sync`: ahead of Starlette's stack, with the same function as behind it.
+"""The fast path of `/v1/sync` and `POST /v1/edits`: ahead of Starlette's stack, with the same
+functions as behind it.
 
-In a storm every client sends this one request, and routing, middleware and request objects cost
-several times what its answer does. So this answers it from the bare ASGI scope. Every other request
-goes on to Starlette, whose own routes answer this one the same way, byte for byte; a test compares
-both.
+In a storm every client sends a sync, and each tap on a phone sends an edit; routing, middleware and
+request objects cost as much as an edit's answer does, and several times what a sync's does. So this
+answers them from the bare ASGI scope. Every other request goes on to Starlette, whose own routes
+answer these the same way, byte for byte; a test compares both.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -27,8 +28,8 @@ from server_common.problem_answers import internal_error
 
 log = structlog.get_logger()
 
-_PATH: Final = "/v1/sync"
-_METHODS: Final = ("GET", "POST")
+SYNC: Final = "/v1/sync"
+EDITS: Final = "/v1/edits"
 _DEVICE: Final = HEADER.lower().encode("latin-1")
 
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -39,13 +40,14 @@ Get: TypeAlias = Callable[[str, str | None, bytes], Awaitable[bytes]]
 Post: TypeAlias = Callable[[Request], Awaitable[bytes]]
 
 
-class QuickSync:
-    """ASGI middleware that answers `GET /v1/sync` and `POST /v1/sync` itself.
+class FastPath:
+    """ASGI middleware that answers `GET /v1/sync` and what is posted to some paths itself.
 
     Args:
         app: what answers all else.
-        get: the answer's body, from the headers Authorization and the device's, and the query.
-        post: the answer's body, from the request.
+        get: the answer's body of `GET /v1/sync`, from the headers Authorization and the device's,
+            and the query.
+        posts: by path, what makes the answer's body from the request.
         metrics: counts the request under its route.
         cors: wraps what answers pages of other origins, as `app` is wrapped.
     """
@@ -54,22 +56,22 @@ class QuickSync:
         self,
         app: ASGIApp,
         get: Get,
-        post: Post,
+        posts: Mapping[str, Post],
         metrics: CoreMetrics,
         cors: Callable[[ASGIApp], ASGIApp],
     ) -> None:
         self.behind = app
         """What answers all else, and would answer this too."""
         self._get = get
-        self._post = post
+        self._posts = posts
         self._metrics = metrics
         self._cors = cors(self._respond)
         self._plain = partial(self._respond, more=_VARY)
-        self._served = metrics.requests.labels(_PATH, 200)
+        self._served = {path: metrics.requests.labels(path, 200) for path in (SYNC, *posts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or pass it on."""
-        if scope["type"] != "http" or scope["path"] != _PATH or scope["method"] not in _METHODS:
+        if scope["type"] != "http" or not self._is_ours(scope["path"], scope["method"]):
             await self.behind(scope, receive, send)
             return
         headers = _first_of_each(scope)
@@ -80,18 +82,22 @@ class QuickSync:
         else:
             await answer(scope, receive, send)
 
+    def _is_ours(self, path: str, method: str) -> bool:
+        return path in self._posts if method == "POST" else method == "GET" and path == SYNC
+
     async def _respond(
         self, scope: Scope, receive: Receive, send: Send, more: _Headers = ()
     ) -> None:
         began = time.perf_counter()
+        path = scope["path"]
         try:
             if scope["method"] == "POST":
-                body = await self._post(Request(scope, receive))
+                body = await self._posts[path](Request(scope, receive))
             else:
                 body = await self._get(*_headers_of(scope), scope["query_string"])
         except Exception as error:
             refusal = await _refusal(scope, error, self._metrics)
-            self._metrics.requests.labels(_PATH, refusal.status_code).observe(
+            self._metrics.requests.labels(path, refusal.status_code).observe(
                 time.perf_counter() - began
             )
             refusal.raw_headers.extend(more)
@@ -110,7 +116,7 @@ class QuickSync:
             }
         )
         await send({"type": "http.response.body", "body": body})
-        self._served.observe(time.perf_counter() - began)
+        self._served[path].observe(time.perf_counter() - began)
 
 
 def _headers_of(scope: Scope) -> tuple[str, str | None]:
@@ -132,5 +138,5 @@ async def _refusal(scope: Scope, error: Exception, metrics: CoreMetrics) -> Resp
     metrics.refused(error.slug if isinstance(error, CoreError) else "internal")
     if isinstance(error, CoreError):
         return await on_core_error(Request(scope), error)
-    log.error("request_failed", path=_PATH, exc_info=error)
+    log.error("request_failed", path=scope["path"], exc_info=error)
     return internal_error()

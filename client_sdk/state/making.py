@@ -1,0 +1,94 @@
+"""From what a program asks for to edits with numbers and bases. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.limits import MAX_EDITS
+from client_sdk.contract.state.document import Document
+from client_sdk.contract.state.edit import check_edit
+from client_sdk.contract.state.operations import decode_operation, encode_operation
+from client_sdk.contract.state.values import Value
+from client_sdk.contract.text import is_id, shown
+from client_sdk.state.entries import Basis, DocumentName, Entry, Wish
+from client_sdk.state.queue import EditQueue
+from client_sdk.state.requests import MAX_GROUP_BYTES
+from client_sdk.state.view import Calls, Composed, perform, seen_by
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A document as an edit meets it."""
+
+    composed: Composed
+    """What is shown."""
+    version: int | None
+    """Core's version below that; 0: there is no document; None: nothing is known."""
+    document: Document | None
+    """Core's document."""
+    calls: Calls
+
+
+def make_entries(
+    queue: EditQueue,
+    look: Callable[[DocumentName], Look],
+    wishes: Sequence[Wish],
+    made_at: datetime | None,
+    *,
+    atomic: bool,
+) -> list[Entry]:
+    """Prepare the edits in the queue; each meets what those before it make.
+
+    Args:
+        queue: gives the numbers.
+        look: how a document is shown; it raises for one that is not followed.
+        wishes: what is asked for.
+        made_at: now, by Core's clock; None: that is not known.
+        atomic: all take effect or none.
+
+    Raises:
+        StateError: one of them cannot be done to what is shown, or is malformed or too large.
+    """
+    stores = {parse_channel(wish.channel).store_id for wish in wishes}
+    if atomic and len(stores) > 1:
+        raise StateError("all or none holds within one store only")
+    if atomic and len(wishes) > MAX_EDITS:
+        raise StateError(f"all or none holds for at most {MAX_EDITS} edits")
+    values: dict[DocumentName, Value | None] = {}
+    group = queue.next_id if atomic else 0
+    entries = [_made(queue, look, wish, made_at, group, values) for wish in wishes]
+    if atomic and sum(len(entry.body) + 1 for entry in entries) > MAX_GROUP_BYTES:
+        raise StateError("all or none holds for what one request can carry")
+    return entries
+
+
+def _made(
+    queue: EditQueue,
+    look: Callable[[DocumentName], Look],
+    wish: Wish,
+    made_at: datetime | None,
+    group: int,
+    values: dict[DocumentName, Value | None],
+) -> Entry:
+    name = wish.channel, wish.key
+    met = look(name)
+    if not is_id(wish.key):
+        raise StateError(f"{shown(wish.key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -")
+    decode_operation(encode_operation(wish.do))
+    value = values.get(name, met.composed.value)
+    values[name] = perform(wish.do, value, met.calls)
+    shown_as = queue.base_for(name, met.version, met.composed.left_out)
+    document = met.document
+    basis = Basis(
+        shown_as if wish.base is None else wish.base,
+        None if document is None or document.value is None else document.schema,
+        made_at,
+        seen_by(wish.do, value),
+    )
+    entry = queue.prepare(wish, basis, group)
+    check_edit(entry.edit)
+    return entry

@@ -1,0 +1,84 @@
+"""What Core counts of edits and documents, in Prometheus's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from client_sdk.contract.state.edit import EditOutcome, Outcome
+from core_api.documents.refusals import REFUSALS
+
+OUTCOMES: Final[tuple[str, ...]] = (*get_args(Outcome), "repeated")
+PROBLEMS: Final[tuple[str, ...]] = (
+    *REFUSALS,
+    "bad-channel",
+    "forbidden",
+    "too-many-documents",
+    "unknown-document",
+)
+"""What an edit can be refused with."""
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class EditMetrics:
+    """The metrics of edits, in a registry of the caller's."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._edits = Counter(
+            "yabam_core_edits",
+            "Edits answered, by what became of them; repeated: the first answer again",
+            ["outcome"],
+            registry=registry,
+        )
+        self._refused = Counter(
+            "yabam_core_refused_edits", "Edits refused, by problem", ["problem"], registry=registry
+        )
+        self.seconds = Histogram(
+            "yabam_core_settle_seconds",
+            "From when a client's edits came to when they were settled",
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self.races = Counter(
+            "yabam_core_edit_races",
+            "Requests of edits that were decided again because others wrote first",
+            registry=registry,
+        )
+        self.overtaken = Counter(
+            "yabam_core_overtaken_requests",
+            "Requests of edits refused as `conflict` because others kept writing first",
+            registry=registry,
+        )
+        self.ended = Counter(
+            "yabam_core_ended_documents",
+            "Documents that came to their end by themselves",
+            registry=registry,
+        )
+        self.not_ended = Counter(
+            "yabam_core_unended_documents",
+            "Tries to end documents that failed",
+            registry=registry,
+        )
+        self.trimmed = Counter(
+            "yabam_core_trimmed_entries",
+            "Entries of documents' histories that were older than they are kept, and went",
+            registry=registry,
+        )
+        # Every series is there from the start, at 0: what appears with its first fault raises no
+        # alert.
+        for outcome in OUTCOMES:
+            self._edits.labels(outcome)
+        for problem in PROBLEMS:
+            self._refused.labels(problem)
+
+    def answered(self, outcomes: Iterable[EditOutcome]) -> None:
+        """These edits were answered so."""
+        for one in outcomes:
+            if one.repeated:
+                self._edits.labels("repeated").inc()
+                continue
+            self._edits.labels(one.outcome).inc()
+            if one.problem is not None:
+                self._refused.labels(one.problem.slug).inc()

@@ -1,0 +1,87 @@
+"""What edits need to be read before they can be settled, beside their documents. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from client_sdk.contract.state.edit import Edit, OwnEdit
+from core_api.documents.basis import OwnResult
+from core_api.edits.requests import EditRequest
+from core_api.edits.state import KeptAnswer, Place, State
+
+_result_decoder: Final = msgspec.json.Decoder(OwnResult)
+
+
+def answers_needed(requests: Sequence[EditRequest], state: State) -> list[tuple[str, int]]:
+    """The earlier edits whose answers are needed: those that are repeated, or edited on."""
+    needed = set()
+    for request in requests:
+        settled = _settled(state, request.client)
+        for edit in request.batch.edits:
+            if edit.n <= settled:
+                needed.add((request.client, edit.n))
+            elif isinstance(edit, Edit) and isinstance(edit.base, OwnEdit):
+                needed.add((request.client, edit.base.n))
+    return sorted(needed)
+
+
+def histories_needed(
+    requests: Sequence[EditRequest],
+    state: State,
+    answers: Mapping[tuple[str, int], KeptAnswer],
+) -> dict[Place, int]:
+    """The documents whose history is needed, each with the lowest version that an edit is made on.
+
+    Not needed is that of a document of which each edit is made on its newest version.
+    """
+    lowest: dict[Place, int] = {}
+    for request in requests:
+        settled = _settled(state, request.client)
+        for edit in request.batch.edits:
+            if not isinstance(edit, Edit) or edit.n <= settled:
+                continue
+            place = (edit.channel, edit.key)
+            head = state.heads.get(place)
+            if head is None or head.version == 0:
+                continue
+            base = _base_of(request.client, edit, settled, answers)
+            if base is not None and base != head.version:
+                lowest[place] = min(base, lowest.get(place, base))
+    return lowest
+
+
+def work_of(requests: Sequence[EditRequest], state: State) -> int:
+    """About how many bytes of documents settling these requests goes through."""
+    return sum(
+        state.sizes.get((edit.channel, edit.key), 0)
+        for request in requests
+        for edit in request.batch.edits
+        if isinstance(edit, Edit)
+    ) + sum(request.size for request in requests)
+
+
+def _base_of(
+    client: str, edit: Edit, settled: int, answers: Mapping[tuple[str, int], KeptAnswer]
+) -> int | None:
+    if not isinstance(edit.base, OwnEdit):
+        return edit.base
+    if edit.base.n > settled:
+        return None
+    kept = answers.get((client, edit.base.n))
+    result = result_of(kept)
+    if result is None:
+        return None
+    return result.version if result.plain else result.base
+
+
+def _settled(state: State, client: str) -> int:
+    known = state.clients.get(client)
+    return 0 if known is None else known.settled
+
+
+def result_of(kept: KeptAnswer | None) -> OwnResult | None:
+    """What an edit that is made on this one needs of it; None: it was refused, or is not kept."""
+    return None if kept is None or kept.result is None else _result_decoder.decode(kept.result)

@@ -1,0 +1,60 @@
+"""What planning is given, and what it gives: the rows to write and the answers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.state.edit import EditOutcome
+from core_api.documents.definitions import Definitions
+from core_api.documents.history import History
+from core_api.edits.rows import PlanRows
+from core_api.edits.state import KeptAnswer, Place, State
+from core_api.errors import CoreError
+
+
+@dataclass(frozen=True, slots=True)
+class EditAnswer:
+    """What one request is answered."""
+
+    settled: int
+    """The client's last settled number."""
+    outcomes: Sequence[EditOutcome]
+    """One for each edit of the request, in their order."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be written, and what is to be answered once it is."""
+
+    answers: list[EditAnswer | CoreError]
+    """One for each request."""
+    components: list[int]
+    """The component of each request."""
+    rows: PlanRows
+    new_places: list[Place]
+    """Documents that have no row yet."""
+    new_clients: list[tuple[str, str]]
+    """Clients that have no row yet, with their subjects."""
+    channels: frozenset[str]
+    """The channels that get an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was read."""
+
+    state: State
+    answers: Mapping[tuple[str, int], KeptAnswer]
+    histories: Mapping[Place, History]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all edits."""
+
+    definitions: Definitions
+    partitions: int
+    obeyed_by_orders: Callable[[Channel, str], bool]
+    """Whether orders of the channel's store obey this document."""

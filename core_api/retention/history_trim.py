@@ -1,0 +1,140 @@
+"""The history of documents is forgotten: version by version, document by document.
+
+It walks over all documents, so that what must be kept for long cannot hide what may go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from client_sdk.contract.digest import canonical
+from client_sdk.contract.state.patch import diff
+from client_sdk.contract.state.pointer import MISSING
+from core_api.documents.definitions import Definitions
+from core_api.edits.state import Place
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.retention.history_cuts import Cut, KeptVersion, cut, kept_s
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+EVERY_S: Final = 3600.0
+_DOCUMENTS: Final = 50
+_VERSIONS: Final = 100
+"""Versions of a document that are looked at, and forgotten, at once: more than lie between two that
+are kept whole."""
+
+_END: Final = canonical(diff({}, MISSING)).decode()
+"""The diff of every end."""
+
+_WALK: Final = """
+SELECT channel, key FROM documents WHERE (channel, key) > ($1, $2) ORDER BY channel, key LIMIT $3
+"""
+
+# A range of the primary key from its beginning, and only where that is old.
+_OLDEST: Final = """
+SELECT q.place, v.version, v.at < now() - make_interval(secs => q.kept_s) AS is_old, v.stands_alone
+FROM unnest($1::text[], $2::text[], $3::float8[])
+         WITH ORDINALITY AS q(channel, key, kept_s, place)
+     JOIN LATERAL (
+         SELECT at FROM document_history
+         WHERE channel = q.channel AND key = q.key AND took_effect
+         ORDER BY version LIMIT 1
+     ) AS first ON first.at < now() - make_interval(secs => q.kept_s)
+     JOIN LATERAL (
+         SELECT version, at,
+                value IS NOT NULL OR diff = $5 AS stands_alone
+         FROM document_history
+         WHERE channel = q.channel AND key = q.key AND took_effect
+         ORDER BY version LIMIT $4
+     ) AS v ON true
+ORDER BY q.place, v.version
+"""
+
+_FORGET: Final = """
+WITH cuts AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::float8[], $4::int[], $5::int[])
+        AS c(channel, key, kept_s, below, aside)
+), versions AS (
+    DELETE FROM document_history h USING cuts c
+    WHERE h.channel = c.channel AND h.key = c.key AND h.took_effect AND h.version < c.below
+    RETURNING 1
+), asides AS (
+    DELETE FROM document_history h USING cuts c
+    WHERE h.channel = c.channel AND h.key = c.key AND NOT h.took_effect AND h.version <= c.aside
+      AND h.at < now() - make_interval(secs => c.kept_s)
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM versions) + (SELECT count(*) FROM asides)
+"""
+
+
+async def keep_trimming_history(
+    pool: Pool, definitions: Definitions, trimmed: Callable[[int], None]
+) -> None:
+    """Forget every hour what is older than its definition asks to keep."""
+    while True:
+        try:
+            trimmed(await trim_history(pool, definitions))
+        except UnavailableError as error:
+            _log.warning("trim_failed", reason=str(error))
+        await asyncio.sleep(EVERY_S)
+
+
+async def trim_history(
+    pool: Pool, definitions: Definitions, documents: int = _DOCUMENTS, versions: int = _VERSIONS
+) -> int:
+    """Forget all that may go. Returns how many entries went.
+
+    Args:
+        pool: the database.
+        definitions: how long versions are kept.
+        documents: how many documents are looked at at once.
+        versions: how many versions of each.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    total = 0
+    last: Place = ("", "")
+    while True:
+        with mapped_errors():
+            rows = await pool.fetch(_WALK, *last, documents)
+        if not rows:
+            return total
+        places = [(row[0], row[1]) for row in rows]
+        while gone := await _forget(pool, definitions, places, versions):
+            total += gone
+        last = places[-1]
+
+
+async def _forget(
+    pool: Pool, definitions: Definitions, places: Sequence[Place], versions: int
+) -> int:
+    ages = [float(kept_s(definitions, c.partition(":")[0], key)) for c, key in places]
+    channels, keys = [p[0] for p in places], [p[1] for p in places]
+    with mapped_errors():
+        found: dict[int, list[KeptVersion]] = {}
+        for place, version, is_old, alone in await pool.fetch(
+            _OLDEST, channels, keys, ages, versions, _END
+        ):
+            found.setdefault(place - 1, []).append(KeptVersion(version, is_old, alone))
+        cuts: dict[int, Cut] = {place: cut(kept) for place, kept in found.items()}
+        if not cuts:
+            return 0
+        gone: int = await pool.fetchval(
+            _FORGET,
+            [channels[place] for place in cuts],
+            [keys[place] for place in cuts],
+            [ages[place] for place in cuts],
+            [one.below for one in cuts.values()],
+            [one.aside for one in cuts.values()],
+        )
+    return gone

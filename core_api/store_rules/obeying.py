@@ -1,0 +1,53 @@
+"""A write that obeys the rules of its store, as they are when it is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from core_api.errors import ConflictError, NotTakingOrdersError, SoldOutError
+from core_api.store_rules.cache import RulesCache
+from core_api.store_rules.rules import StoreRules
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS: Final = 50
+"""How often a write is decided anew because the rules have changed meanwhile."""
+
+
+async def obeying(
+    known: RulesCache,
+    store_id: str,
+    check: Callable[[StoreRules], None],
+    write: Callable[[int], Awaitable[T]],
+    is_outdated: Callable[[T], bool],
+) -> T:
+    """Write what the rules permit.
+
+    Args:
+        known: the rules of stores, perhaps old ones.
+        store_id: the store.
+        check: raises if the rules forbid it.
+        write: writes it on the condition that the rules still have this number.
+        is_outdated: whether they had not, so that nothing is written.
+
+    Returns:
+        What `write` gave.
+
+    Raises:
+        NotTakingOrdersError: the rules, as they are now, forbid it; so does SoldOutError.
+        ConflictError: the rules kept changing.
+        UnavailableError: the database does not answer.
+    """
+    rules = known.of(store_id)
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            check(rules)
+        except (NotTakingOrdersError, SoldOutError):
+            rules = await known.read(store_id)
+            check(rules)
+        outcome = await write(rules.number)
+        if not is_outdated(outcome):
+            return outcome
+        rules = await known.read(store_id)
+    raise ConflictError("what the store has sold out kept changing: try again")

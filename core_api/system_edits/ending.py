@@ -1,0 +1,142 @@
+"""Documents come to their end: deleted by Core itself, with an event like any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.documents.versions import ended
+from core_api.edits.lifetimes import still_ends
+from core_api.edits.plan import Rules
+from core_api.edits.reading import Connection
+from core_api.edits.writing import write_plan
+from core_api.errors import LockedError, UnavailableError
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.system_edits.changes import SystemEdit, system_rows
+from core_api.system_edits.locked_rows import LockedRow, lock_due
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+EVERY_S: Final = 1.0
+_BATCH: Final = 50
+
+_MOVE: Final = """
+UPDATE documents d SET ends_at = m.ends_at
+FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS m(channel, key, ends_at)
+WHERE d.channel = m.channel AND d.key = m.key
+"""
+
+
+class Ending:
+    """Ends the documents whose time has come; any number of processes may do so side by side.
+
+    Args:
+        pool: the database, by connections that wait for a lock shortly only.
+        rules: what holds for all edits.
+        committed: called after each commit with the channels that got an event.
+        ended: called with how many documents have ended.
+        failed: called for each document that could not be ended.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        rules: Rules,
+        committed: Callable[[Sequence[str]], None],
+        ended: Callable[[int], None] = lambda _count: None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._pool = pool
+        self._rules = rules
+        self._committed = committed
+        self._ended = ended
+        self._failed = failed
+
+    async def run(self) -> None:
+        """End what is due, every second, for ever."""
+        while True:
+            try:
+                await self.round()
+            except UnavailableError as error:
+                _log.warning("ending_documents_failed", reason=str(error))
+                self._failed()
+            await asyncio.sleep(EVERY_S)
+
+    async def round(self, batch: int = _BATCH) -> int:
+        """End all documents whose time has come, `batch` at a time. Returns how many.
+
+        One that cannot be ended is left for the next round, and stops no other.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        total, later = 0, set[str]()
+        limit = batch
+        while True:
+            seen: list[LockedRow] = []
+            try:
+                count = await self._end_some(later, limit, seen)
+            except Exception as error:
+                if not seen or (
+                    isinstance(error, UnavailableError) and not isinstance(error, LockedError)
+                ):
+                    raise
+                # Which of them it was, is found out by taking each by itself.
+                if limit == 1:
+                    later.add(seen[0].name)
+                    self._tell(seen[0], error)
+                limit = 1
+                continue
+            if not seen:
+                return total
+            total += count
+
+    async def _end_some(self, but: Collection[str], limit: int, seen: list[LockedRow]) -> int:
+        """Decide on some documents; `seen` is given those that were locked, whatever happens."""
+        with mapped_errors():
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="read_committed"),
+            ):
+                seen += await lock_due(connection, sorted(but), limit)
+                if not seen:
+                    return 0
+                edits = await self._write(connection, seen)
+        channels = sorted({str(edit.channel) for edit in edits})
+        if channels:
+            self._committed(channels)
+            self._ended(len(edits))
+            _log.info("documents_ended", documents=len(edits), channels=len(channels))
+        return len(edits)
+
+    async def _write(self, connection: Connection, due: Sequence[LockedRow]) -> list[SystemEdit]:
+        now = due[0].now
+        edits: list[SystemEdit] = []
+        moved: list[tuple[str, str, datetime | None]] = []
+        for row in due:
+            channel, head = row.place(), row.head()
+            ends_at = still_ends(self._rules.definitions.of(channel.kind, row.key), now)
+            if head.value is None:
+                moved.append((row.channel, row.key, None))
+            elif ends_at is None or ends_at > now:
+                moved.append((row.channel, row.key, ends_at))
+            else:
+                edits.append(SystemEdit(channel, row.key, head, ended(head, now)))
+        if moved:
+            await connection.fetch(_MOVE, *(list(column) for column in zip(*moved, strict=True)))
+        if edits:
+            rows = system_rows(edits, now, self._rules)
+            await write_plan(connection, rows, self._rules.partitions)
+        return edits
+
+    def _tell(self, row: LockedRow, error: Exception) -> None:
+        self._failed()
+        _log.error("document_not_ended", channel=row.channel, key=row.key, exc_info=error)

@@ -1,0 +1,75 @@
+"""Documents that are read to be changed by Core itself: locked until the transaction ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from client_sdk.contract.channel import Channel, parse_channel
+from core_api.documents.history import Head
+from core_api.edits.reading import Connection
+
+# What others hold is being edited, and left for later. A row that was changed before it could be
+# locked is looked at again, so what comes back is so under the lock.
+_DUE: Final = """
+SELECT channel, key, version, value, schema, made_at, now() FROM documents
+WHERE ends_at <= now() AND channel || ' ' || key <> ALL($1::text[])
+ORDER BY ends_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+"""
+_OF_OLD_SCHEMA: Final = """
+SELECT d.channel, d.key, d.version, d.value, d.schema, d.made_at, now() FROM documents d
+     JOIN unnest($1::text[], $2::text[], $3::int[]) AS q(channel, key, newest)
+          ON q.channel = d.channel AND q.key = d.key
+WHERE d.value IS NOT NULL AND d.schema < q.newest
+ORDER BY d.channel, d.key FOR NO KEY UPDATE OF d
+"""
+
+
+class LockedRow(NamedTuple):
+    """A document's row as the database gave it."""
+
+    channel: str
+    key: str
+    version: int
+    value: str | None
+    schema: int
+    made_at: datetime
+    now: datetime
+    """By the database's clock."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a log."""
+        return f"{self.channel} {self.key}"
+
+    def head(self) -> Head:
+        """The newest version.
+
+        Raises:
+            msgspec.DecodeError: the value is no JSON.
+        """
+        value = None if self.value is None else msgspec.json.decode(self.value)
+        return Head(self.version, value, self.schema, self.made_at)
+
+    def place(self) -> Channel:
+        """Its channel.
+
+        Raises:
+            ChannelError: it is none.
+        """
+        return parse_channel(self.channel)
+
+
+async def lock_due(connection: Connection, but: list[str], limit: int) -> list[LockedRow]:
+    """Documents whose end has come, but those of these names (`channel key`)."""
+    return [LockedRow(*row) for row in await connection.fetch(_DUE, but, limit)]
+
+
+async def lock_outdated(
+    connection: Connection, places: list[tuple[str, str, int]]
+) -> list[LockedRow]:
+    """Those of these documents whose value fits an older schema than the one named with each."""
+    columns = [[place[index] for place in places] for index in range(3)]
+    return [LockedRow(*row) for row in await connection.fetch(_OF_OLD_SCHEMA, *columns)]

@@ -1,0 +1,50 @@
+"""The processes that are measured: Core, and what stands in for it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from core_api.access.callers import Caller
+from deploy.local.ports import free_port
+from deploy.local.process import Process
+from deploy.local.stack import Addresses, Stack, free_ports
+from tests.bench.edits.cases import CLIENTS, System
+from tests.bench.sync.systems import KEYS, token_maker
+
+
+class Serving:
+    """One process that settles edits over one database.
+
+    Args:
+        system: Core or its rival.
+        database: its URL.
+        folder: for its log.
+    """
+
+    def __init__(self, system: System, database: str, folder: Path) -> None:
+        stack = Stack(Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, folder)
+        if system == "yabam":
+            self.url = stack.core_url
+            self.process = stack.core
+            return
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = Process(
+            system,
+            [sys.executable, "-m", "tests.bench.edits.rivals", str(port)],
+            stack.environment,
+            folder / f"{system}.log",
+            self.url,
+        )
+
+    def start(self) -> None:
+        """Start it and wait for it."""
+        self.process.start()
+        self.process.wait_ready(30)
+
+
+def tokens(count: int = CLIENTS) -> list[str]:
+    """Tokens of as many people who may edit the documents of every table."""
+    sign = token_maker()
+    return [sign(Caller(f"till-{n}", "owner", frozenset({"*"}))) for n in range(count)]

@@ -1,0 +1,86 @@
+"""`yabam state` and `yabam order history` against a real Core."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from client_sdk.cli import main
+from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
+
+
+class Shell:
+    """Runs commands as the owner of a store."""
+
+    def __init__(self, core: CoreService, output: pytest.CaptureFixture[str]) -> None:
+        self.url, self._output = core.stack.core_url, output
+        self.store = new_store()
+        self.token = token("owner", self.store)
+        self.channel = f"public:{self.store}"
+
+    def __call__(self, *words: str, core: str | None = None) -> tuple[int, list[str]]:
+        """Run `yabam`; its status and what it said."""
+        status = main([*words, "--core", core or self.url, "--token", self.token])
+        return status, self._output.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def yabam(core_process: CoreService, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(core_process, capsys)
+
+
+def test_a_document_is_set_merged_and_shown(yabam: Shell) -> None:
+    assert yabam("state", "set", yabam.channel, "waiting-time", '{"value": 20}') == (
+        0,
+        ["applied waiting-time@1"],
+    )
+    yabam("state", "merge", yabam.channel, "waiting-time", '{"value": 25}')
+    assert yabam("state", "get", yabam.channel, "waiting-time") == (0, ['{"value":25}'])
+    assert yabam("state", "get", yabam.channel) == (0, ['waiting-time@2 {"value":25}'])
+
+
+def test_a_refusal_is_told_with_its_place(yabam: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["state", "set", yabam.channel, "waiting-time", '{"value": "soon"}']
+    assert main([*words, "--core", yabam.url, "--token", yabam.token]) == 1
+    assert "refused at /value" in capsys.readouterr().err
+
+
+def test_a_history_tells_every_version(yabam: Shell) -> None:
+    for value in (1, 2):
+        yabam("state", "set", yabam.channel, "waiting-time", json.dumps({"value": value}))
+    _, lines = yabam("state", "history", yabam.channel, "waiting-time")
+    assert [json.loads(line)["version"] for line in lines] == [1, 2]
+
+
+def test_what_was_exported_can_be_restored(yabam: Shell, tmp_path: Path) -> None:
+    yabam("state", "set", yabam.channel, "waiting-time", '{"value": 20}')
+    _, lines = yabam("state", "export", yabam.channel)
+    file = tmp_path / "state.json"
+    file.write_text("\n".join(lines))
+    yabam("state", "set", yabam.channel, "waiting-time", '{"value": 30}')
+    assert yabam("state", "restore", str(file))[0] == 0
+    assert yabam("state", "get", yabam.channel, "waiting-time") == (0, ['{"value":20}'])
+
+
+def test_an_edit_without_a_network_waits_for_the_next_command(yabam: Shell, tmp_path: Path) -> None:
+    queue = ["--queue", str(tmp_path), "--wait", "0.2"]
+    words = ["state", "set", yabam.channel, "waiting-time", '{"value": 20}', *queue]
+    status, lines = yabam(*words, core="http://127.0.0.1:1")
+    assert status == 0
+    assert lines[0].startswith("queued")
+    words = ["state", "set", yabam.channel, "taking-orders", '{"value": true}']
+    assert yabam(*words, "--queue", str(tmp_path))[0] == 0
+    assert yabam("state", "get", yabam.channel, "waiting-time") == (0, ['{"value":20}'])
+
+
+def test_an_orders_history_is_told(yabam: Shell) -> None:
+    placed = httpx.post(
+        f"{yabam.url}/v1/orders",
+        json=an_order(yabam.store),
+        headers=bearer(yabam.token, idempotency_key=yabam.store),
+    )
+    _, lines = yabam("order", "history", placed.json()["id"])
+    assert [json.loads(line)["type"] for line in lines] == ["order.placed"]

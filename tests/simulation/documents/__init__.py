@@ -1,0 +1,1 @@
+"""Schedules in which several clients edit documents, without a network now and then."""

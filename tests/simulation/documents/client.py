@@ -1,0 +1,464 @@
+"""A client of documents in virtual time: its queue, its store, its requests, its crashes.
+
+Machine, replica, queue and what is made of answers are the SDK's own; journal and network are
+models, with the order of writes and the time-outs of the real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.problem import problem
+from client_sdk.contract.state.document import Document
+from client_sdk.contract.state.edit import EditOutcome, decode_edits, decode_outcome
+from client_sdk.contract.state.operations import Delete, Set
+from client_sdk.contract.state.values import Value, same
+from client_sdk.machine.machine import Machine
+from client_sdk.machine.messages import (
+    CheckDocuments,
+    Command,
+    DeliverDocument,
+    Diverged,
+    Start,
+)
+from client_sdk.settings import Settings
+from client_sdk.shared.edits_api import Again, Answered, NotTaken, Settled
+from client_sdk.shared.sender import Sender
+from client_sdk.shared.yabam_client import _queue_of
+from client_sdk.state.entries import DocumentName, Wish
+from client_sdk.state.records import DropWaiting, Waiting, Write
+from client_sdk.state.replica import Replica
+from client_sdk.state.requests import Request
+from client_sdk.state.view import perform
+from core_api.edits.plan import EditAnswer
+from core_api.errors import CoreError, EditGapError
+from tests.simulation.documents.definitions import CHANNELS, PLACES, STRATEGY_OF, ring
+from tests.simulation.documents.ledger import Made
+from tests.simulation.documents.wishes import holds, mark_of
+from tests.simulation.shell import Shell
+
+if TYPE_CHECKING:
+    from tests.simulation.documents.world import Device, DocumentWorld
+
+SETTINGS: Final = Settings(max_pending=8)
+GIVES_UP_S: Final = 5.0
+"""So long a client waits for an answer to its edits."""
+_CALLS: Final = {"bell": {"ring": ring}}
+_ADDING: Final = ("merge", "sum", "call")
+"""Under these strategies an edit that adds a name of its own always takes effect."""
+
+
+class DocumentClient(Shell):
+    """One process on a device.
+
+    Args:
+        world: where it lives.
+        device: whose store it goes on from.
+    """
+
+    def __init__(self, world: DocumentWorld, device: Device) -> None:
+        self.world = world
+        self.device = device
+        self.subject = device.subject
+        machine = Machine(dict.fromkeys(CHANNELS), None, SETTINGS, world.chance.uniform)
+        super().__init__(world, machine)
+        stored = device.store.open(self.subject)
+        followed: dict[str, list[Document]] = {name: [] for name in CHANNELS}
+        for document in stored.documents:
+            followed[document.channel].append(document)
+        queue = _queue_of(stored, world.new_client)
+        resolved = ("menu",) if device.resolves else ()
+        self.replica = Replica(queue, followed, stored.waiting, _CALLS, resolved)
+        self.sender = Sender(
+            self.replica,
+            cast("Any", None),
+            cast("Any", None),
+            cast("Any", None),
+            self.subject,
+            self.pump,
+            cast("Any", self),
+        )
+        self._marks = {entry.id: mark_of(entry.edit) for entry in queue.entries}
+        self.watched = {mark for mark in self._marks.values() if not world.ledger.made[mark].void}
+        """Its edits whose names it must show for as long as they are not refused."""
+        self._unwritten: list[Write] = []
+        self._committing: list[Write] | None = None
+        self._calling: dict[str, object] = {}
+        self._pause_until = 0.0
+        self._retry_s = 0.5
+        self._answer_is_of: str | None = None
+        for waiting in self.replica.waiting.values():
+            self._decide_later(waiting)
+        self.feed(Start())
+
+    @property
+    def offline(self) -> bool:
+        """Whether it has no network."""
+        return self.world.now < self.device.offline_until
+
+    def step(self) -> None:
+        """Read the wire, keep time, keep what is to be kept, send, fetch."""
+        self.read_wire()
+        self.keep_time()
+        if self.world.chance.random() < 0.5:
+            self._flush()
+        self._send()
+        self._load()
+
+    def core_time(self) -> datetime | None:
+        """Core's clock as it is known here."""
+        return self.machine._client.knowledge.core_time(self.world.now)
+
+    def device_time(self) -> datetime:
+        """What the device's own clock says."""
+        return datetime.fromtimestamp(self.world.db_now + self.device.skew_s, UTC)
+
+    def put(self, command: Command) -> None:
+        """Take what the machine puts out for documents."""
+        if isinstance(command, DeliverDocument):
+            self.replica.take(command.change, command.epoch)
+        elif isinstance(command, CheckDocuments):
+            agrees = self.replica.agrees(command.channel, command.content_digest)
+            self._compare(command.channel, agrees)
+        self.pump()
+
+    def die(self) -> None:
+        """The process is killed; what was being written is on the disk, or is not."""
+        self.dead = True
+        self._hang_up()
+        if self._committing is not None and self.world.chance.random() < 0.5:
+            self.device.store.write(self._committing)
+
+    # ── edits ────────────────────────────────────────────────────────────────
+
+    def edit(
+        self, wishes: Sequence[Wish], *, atomic: bool = False, decides: Waiting | None = None
+    ) -> None:
+        """Make edits, unless others are being kept just now."""
+        if self._committing is not None or self.dead:
+            return
+        try:
+            writes = self.replica.prepare(wishes, self.core_time(), atomic=atomic)
+        except StateError:
+            return  # it does not fit what is shown
+        if decides is not None:
+            writes.append(DropWaiting(decides.id))
+        dated = self.core_time() is not None
+        made = [self._made(wish, decides, dated=dated) for wish in wishes]
+        self._committing = [*self._unwritten, *writes]
+        self._unwritten = []
+
+        def kept() -> None:
+            if self.dead:
+                return
+            assert self._committing is not None
+            self.device.store.write(self._committing)
+            self._committing = None
+            ids = self.replica.accept()
+            if ids is None:
+                self.edit(wishes, atomic=atomic, decides=decides)
+                return
+            for place, one in zip(ids, made, strict=True):
+                one.accepted = True
+                self._marks[place] = one.mark
+                self.watched.add(one.mark)
+            if decides is not None:
+                self.replica.decided(decides)
+            self.pump()
+
+        delay = self.world.chance.choice((0.0, 0.0, 0.02, 0.6))
+        if delay:
+            self.world.at(delay, kept)
+        else:
+            kept()
+
+    def _made(self, wish: Wish, decides: Waiting | None, *, dated: bool) -> Made:
+        name = wish.channel, wish.key
+        made, pending = self.world.ledger.made, self.replica.queue.entries
+        own = [made[mark_of(entry.edit)] for entry in pending if entry.document == name]
+        seen = self.replica.view(name).value
+        if decides is not None:
+            current = decides.conflict.current
+            seen = None if current is msgspec.UNSET else current
+        one = Made(
+            str((wish.metadata or {})["mark"]),
+            self.device.author,
+            self.device.next_order(),
+            self.subject,
+            name,
+            seen,
+            self.world.db_now,
+            dated and all(other.dated for other in own),
+            changes=not isinstance(wish.do, Delete),
+        )
+        before = made.setdefault(one.mark, one)
+        # What has to be made again, for its client id has changed, is made on what is shown now.
+        before.seen = one.seen
+        return before
+
+    def _decide_later(self, waiting: Waiting) -> None:
+        if self.device.resolves:
+            self.world.at(self.world.chance.uniform(0.3, 8.0), lambda: self._decide(waiting))
+
+    def _decide(self, waiting: Waiting) -> None:
+        if self.dead or waiting.id not in self.replica.waiting:
+            return
+        if self._committing is not None:
+            self._decide_later(waiting)
+        elif self.world.chance.random() < 0.3:
+            self.replica.decided(waiting)
+            self.pump()
+        else:
+            mark = self.world.new_mark()
+            wish = Wish(
+                *waiting.document,
+                Set({"value": mark}),
+                {"mark": mark},
+                base=waiting.conflict.version,
+            )
+            self.edit([wish], decides=waiting)
+
+    # ── what comes of it ─────────────────────────────────────────────────────
+
+    def pump(self) -> None:
+        """Hand on what has come of the inputs, and look at the invariants."""
+        effects = self.replica.drain()
+        self._unwritten += effects.writes
+        refused: dict[DocumentName, bool] = {}
+        for place, outcome in effects.outcomes:
+            mark = self._marks[place]
+            made = self.world.ledger.made[mark]
+            core = self.world.core
+            of = self._answer_is_of or self.replica.queue.epoch
+            self.world.ledger.told(mark, outcome, is_of_this_log=of == core.epoch)
+            refused[made.place] = outcome.outcome == "refused"
+            if outcome.outcome in ("refused", "put-aside"):
+                self.watched.discard(mark)
+        for name, is_refused in refused.items():
+            view = self.replica.view(name)
+            if is_refused and view.error is None and view.conflict is None:
+                self.world.fail(f"{self.device.name}: the refusal of {name[1]} is not shown")
+        for waiting in effects.conflicts:
+            self._decide_later(waiting)
+        for channel, key in effects.changed:
+            for name in PLACES:
+                if name[0] == channel and key in ("", name[1]):
+                    self._check_view(name)
+
+    def restored(self) -> None:
+        """Core's log has gone back: what was shown may go with it."""
+        self.watched.clear()
+
+    def _compare(self, channel: str, agrees: bool | None) -> None:
+        if agrees is not False:
+            return
+        if self.machine.epoch == self.world.core.epoch and not self._garbled:
+            self.world.fail(f"{self.device.name} has another digest than Core")
+        # A value of the new log has come before the news that there is one.
+        self.world.at(0.0, lambda: self.feed(Diverged(channel)))
+
+    def _check_view(self, name: DocumentName) -> None:
+        """The view is Core's value with the pending edits on top, and hides none of them."""
+        core, queue = self.world.core, self.replica.queue
+        documents = self.replica.channels[name[0]]
+        logs = {self.machine.epoch, documents.epoch, queue.epoch}
+        if not documents.synced or logs != {core.epoch} or queue.asking:
+            return
+        known = documents.get(name[1])
+        value = None if known is None or known.value is msgspec.UNSET else known.value
+        if known is not None and value is not None and known.version:
+            self._check_known(name, known.version, value)
+        for entry in queue.entries:
+            if entry.shown and entry.document == name:
+                try:
+                    value = perform(entry.edit.do, value, _CALLS.get(name[1], {}))
+                except StateError:
+                    continue
+        shown = self.replica.view(name).value
+        if not same(shown, value):
+            self.world.fail(f"{self.device.name}: {name[1]} is shown on a wrong base")
+        if STRATEGY_OF[name[1]] not in _ADDING:
+            return
+        for mark in self.watched:
+            made = self.world.ledger.made[mark]
+            if made.place == name and not holds(shown, mark):
+                self.world.fail(f"{self.device.name} does not show {mark} of {name[1]} any more")
+
+    def _check_known(self, name: DocumentName, version: int, value: Value) -> None:
+        if not same(value, self.world.core.value_at(name, version)):
+            self.world.fail(f"{self.device.name}: {name[1]} at {version} is not Core's")
+
+    # ── the journal ──────────────────────────────────────────────────────────
+
+    def _flush(self) -> bool:
+        """Keep what is to be kept; False: something is being written just now."""
+        if self._committing is not None:
+            return False
+        self.device.store.write(self._unwritten)
+        self._unwritten = []
+        return True
+
+    # ── requests ─────────────────────────────────────────────────────────────
+
+    def well(self) -> None:
+        """Core has answered."""
+        self._retry_s = 0.5
+
+    def failed(self, _detail: str, retry_after: float | None = None) -> None:
+        """Try again after a while."""
+        wait_s = max(self.world.chance.uniform(0.1, self._retry_s), retry_after or 0.0)
+        self._pause_until = self.world.now + wait_s
+        self._retry_s = min(4.0, self._retry_s * 2)
+
+    def _send(self) -> None:
+        queue = self.replica.queue
+        if self.dead or "edits" in self._calling or self.world.now < self._pause_until:
+            return
+        if not self.sender._is_needed():
+            return
+        if not self.sender._is_own(self.device.token):
+            self.failed("the token is another subject's")
+            return
+        if not self._flush():
+            return
+        client = queue.question
+        if client is not None:
+            self._ask_how_far(client)
+        elif (request := queue.request()) is not None:
+            self._post(request)
+
+    def _ask_how_far(self, client: str) -> None:
+        core = self.world.core
+
+        def answer(reply: Callable[[Any], None]) -> None:
+            reply(Settled(core.settled(client), core.epoch))
+
+        def done(settled: Any) -> None:
+            self.sender._take_settled(client, settled or Again("no answer"))
+            self.pump()
+
+        self._exchange("edits", answer, done)
+
+    def _post(self, request: Request) -> None:
+        world, caller = self.world, self.world.caller_of(self.device.token)
+        body, followed = request.body, self.replica.queue.epoch
+
+        def answer(reply: Callable[[Any], None]) -> None:
+            epoch = world.core.epoch
+            batch = decode_edits(body)
+            world.core.post(caller, batch, followed, lambda made: reply((made, epoch)))
+
+        def done(answered: Any) -> None:
+            if isinstance(answered, tuple):
+                made, self._answer_is_of = answered
+                self.sender._take(request, _heard(made))
+            else:
+                self.sender._take(request, answered or Again("no answer"))
+            self.pump()
+            self._answer_is_of = None
+
+        self._exchange("edits", answer, done)
+
+    def _load(self) -> None:
+        if self.dead or "document" in self._calling:
+            return
+        wanted = [
+            ((channel, key), version)
+            for channel, documents in self.replica.channels.items()
+            for key, version in documents.wanted.items()
+        ]
+        if not wanted:
+            return
+        name, version = wanted[0]
+        core, documents = self.world.core, self.replica.channels[wanted[0][0][0]]
+        log = documents.epoch
+
+        def answer(reply: Callable[[Any], None]) -> None:
+            reply((core.document(name, version),))
+
+        def done(answered: Any) -> None:
+            if not isinstance(answered, tuple) or documents.epoch != log:
+                return
+            if answered[0] is None:
+                self.replica.missing(name, version)
+            else:
+                self.replica.fetched(answered[0])
+            self._compare(name[0], self.replica.agrees_now(name[0]))
+            self.pump()
+
+        self._exchange("document", answer, done)
+
+    def _exchange(
+        self,
+        what: str,
+        answer: Callable[[Callable[[Any], None]], None],
+        done: Callable[[Any], None],
+    ) -> None:
+        """One request over the network, which may lose it, repeat it, and bring it late.
+
+        `done` is given the answer, `Again`, or None if there was none in time.
+        """
+        world, call = self.world, object()
+        self._calling[what] = call
+        epoch = world.core.epoch
+
+        def finish(answered: Any) -> None:
+            if not self.dead and self._calling.get(what) is call:
+                del self._calling[what]
+                done(answered)
+
+        def reply(answered: Any) -> None:
+            if self._is_lost("answer lost"):
+                return
+            world.at(self._delay(), lambda: None if self.offline else finish(answered))
+
+        def arrive() -> None:
+            if world.core.epoch != epoch:
+                return  # a restore cuts every connection
+            if world.now < world.core_down_until:
+                reply(Again("down"))
+            elif world.faults and world.chance.random() < 0.03:
+                reply(Again("503", 1.0))
+            else:
+                answer(reply)
+
+        if self.offline:
+            world.at(0.01, lambda: finish(Again("unreachable")))
+            return
+        world.at(GIVES_UP_S, lambda: finish(None))
+        if self._is_lost("request lost"):
+            return
+        delay = self._delay()
+        if world.faults and world.chance.random() < 0.06:
+            world.injected["request late"] += 1
+            delay = world.chance.uniform(GIVES_UP_S, 30.0)
+        world.at(delay, arrive)
+        if world.faults and world.chance.random() < 0.06:
+            world.injected["request doubled"] += 1
+            world.at(delay + world.chance.uniform(0.0, 20.0), arrive)
+
+    def _is_lost(self, what: str) -> bool:
+        if self.world.faults and self.world.chance.random() < 0.05:
+            self.world.injected[what] += 1
+            return True
+        return False
+
+    def _delay(self) -> float:
+        return self.world.chance.choice((0.01, 0.1, 0.5, 3.0)) if self.world.faults else 0.05
+
+
+def _heard(made: EditAnswer | CoreError) -> Answered | NotTaken:
+    """Core's answer, as it comes out of the wire."""
+    if isinstance(made, EditAnswer):
+        return Answered([_through_wire(outcome) for outcome in made.outcomes])
+    settled = made.settled if isinstance(made, EditGapError) else None
+    return NotTaken(problem(made.slug, str(made), settled=settled))
+
+
+def _through_wire(outcome: EditOutcome) -> EditOutcome:
+    return decode_outcome(msgspec.json.encode(outcome))

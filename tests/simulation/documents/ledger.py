@@ -1,0 +1,135 @@
+"""What the devices made and were told, held against the history that Core keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.contract.state.values import Value, same
+from core_api.edits.state import Place
+from tests.simulation.documents.core import DocumentCore, Past
+from tests.simulation.documents.definitions import STRATEGY_OF
+
+SLACK_S: Final = 8.0
+"""How far Core's clock, as a client knows it, may be behind: what an answer takes, and more."""
+
+
+@dataclass
+class Made:
+    """One edit, as its maker knows it."""
+
+    mark: str
+    author: str
+    """The storage that it was made in: a device's, of one subject, until it is lost."""
+    order: int
+    """Its place among those of its author."""
+    subject: str
+    place: Place
+    seen: Value | None
+    """What was shown when it was made."""
+    at: float
+    """When it was truly made, by the database's clock."""
+    dated: bool
+    """Whether Core's clock was known then, to it and to all that it was made on."""
+    changes: bool = True
+    """Whether it certainly changes something."""
+    accepted: bool = False
+    """Whether its maker was told that it is kept."""
+    outcome: EditOutcome | None = None
+    void: bool = False
+    """It was acknowledged by a log that a restore has thrown away."""
+
+
+class Ledger:
+    """All edits of one schedule.
+
+    Args:
+        fail: says that an invariant does not hold.
+    """
+
+    def __init__(self, fail: Callable[[str], None]) -> None:
+        self.made: dict[str, Made] = {}
+        self.lost_authors: set[str] = set()
+        self._fail = fail
+        self._read = 0
+        self._past: dict[str, Past] = {}
+        self._orders: dict[str, int] = {}
+        self._newest: dict[Place, tuple[float, float]] = {}
+        """When the newest edits of a document under `last` were made, at the latest and surely."""
+        self._restored = False
+
+    def told(self, mark: str, outcome: EditOutcome, *, is_of_this_log: bool) -> None:
+        """Its maker has the answer."""
+        made = self.made[mark]
+        made.outcome, made.void = outcome, not is_of_this_log
+        if outcome.outcome == "refused" and (outcome.problem is None or not outcome.problem.slug):
+            self._fail(f"{mark} was refused without a reason")
+
+    def restored(self, core: DocumentCore) -> None:
+        """The log has gone back: what it had acknowledged is gone with it."""
+        self._restored = True
+        for made in self.made.values():
+            made.void = made.void or made.outcome is not None
+        self._read, self._past, self._orders, self._newest = 0, {}, {}, {}
+        self.read(core)
+
+    def read(self, core: DocumentCore) -> None:
+        """Look at what Core has settled since the last time."""
+        past = core.truth.past
+        for entry in past[self._read :]:
+            self._check(entry, core)
+        self._read = len(past)
+
+    def close(self) -> None:
+        """At rest: each acknowledged edit is in the history once, and nothing was lost."""
+        for made in self.made.values():
+            if made.void:
+                continue
+            entry, outcome = self._past.get(made.mark), made.outcome
+            if outcome is None:
+                is_kept = made.accepted and made.author not in self.lost_authors
+                if is_kept and entry is None:
+                    self._fail(f"{made.mark} was lost: nobody has settled it")
+            elif outcome.outcome == "refused":
+                if entry is not None:
+                    self._fail(f"{made.mark} was refused, and is in the history")
+            elif entry is None:
+                if made.changes:
+                    self._fail(f"{made.mark} is acknowledged ({outcome.outcome}), and not there")
+            elif (entry.version is None) != (outcome.outcome == "put-aside"):
+                self._fail(f"{made.mark} was {outcome.outcome}, the history says otherwise")
+
+    def _check(self, entry: Past, core: DocumentCore) -> None:
+        made = self.made[entry.mark]
+        if entry.mark in self._past:
+            self._fail(f"{entry.mark} is in the history twice")
+        if entry.by != made.subject.partition(":")[2]:
+            self._fail(f"{entry.mark} of {made.subject} was applied as {entry.by}'s")
+        if made.order < self._orders.get(made.author, 0):
+            self._fail(f"{entry.mark} was applied after a later edit of {made.author}")
+        self._past[entry.mark] = entry
+        self._orders[made.author] = made.order
+        strategy = STRATEGY_OF[entry.place[1]]
+        if strategy in ("first", "ask") and entry.version is not None:
+            self._check_unseen(made, entry.version, core)
+        if strategy == "last":
+            self._check_time(made, entry, core)
+
+    def _check_unseen(self, made: Made, version: int, core: DocumentCore) -> None:
+        before = core.value_at(made.place, version - 1)
+        if same(before, made.seen) or (before is None and self._restored):
+            return
+        self._fail(f"{made.mark} was made on {made.seen}, and has overwritten {before}")
+
+    def _check_time(self, made: Made, entry: Past, core: DocumentCore) -> None:
+        latest, surely = self._newest.get(entry.place, (0.0, 0.0))
+        if entry.version is None:
+            if made.dated and latest < made.at - SLACK_S:
+                self._fail(f"{made.mark} was made later than all before, and was put aside")
+            return
+        if made.dated and surely > made.at + SLACK_S:
+            self._fail(f"{made.mark} took the place of what was made later")
+        at = made.at if made.dated else core.settled_at
+        self._newest[entry.place] = max(latest, at), max(surely, made.at if made.dated else 0.0)

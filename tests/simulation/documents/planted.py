@@ -1,0 +1,173 @@
+"""Planted bugs: parts with one protection taken out, each of which the schedules must find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import Any, Final
+from unittest.mock import patch
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.shared.sender import Sender
+from client_sdk.state.entries import Entry
+from client_sdk.state.queue import EditQueue
+from client_sdk.state.records import PutEntry, Write
+from client_sdk.state.replica import Replica
+from client_sdk.state.requests import Request
+from client_sdk.state.store import MemoryState
+from client_sdk.state.view import Composed, compose
+from core_api.documents.strategies import STRATEGIES, Decision, Situation, attempt
+from tests.simulation.documents.client import DocumentClient
+from tests.simulation.documents.core import DocumentCore
+
+Planted = Callable[[], AbstractContextManager[Any]]
+
+
+def _applied_twice_by_core() -> AbstractContextManager[Any]:
+    """Core does not know a request again."""
+
+    def write(self: DocumentCore, plan: Any, now: float) -> None:
+        plan.rows.clients = [
+            (client, component, before, before, answered)
+            for client, component, before, _, answered in plan.rows.clients
+        ]
+        written(self, plan, now)
+
+    written = DocumentCore._write
+    return patch.object(DocumentCore, "_write", write)
+
+
+def _applied_twice_by_the_client() -> AbstractContextManager[Any]:
+    """What may have been settled goes out again under another client id."""
+
+    def failed(self: EditQueue, request: Request) -> None:
+        if self._landed(request):
+            self._rename(self.unanswered, anew=True)
+
+    return patch.object(EditQueue, "failed", failed)
+
+
+def _queue_lost_at_a_crash() -> AbstractContextManager[Any]:
+    """Edits are kept in memory only."""
+
+    def lost(self: MemoryState, writes: Sequence[Write]) -> None:
+        written(self, [write for write in writes if not isinstance(write, PutEntry)])
+
+    written = MemoryState.write
+    return patch.object(MemoryState, "write", lost)
+
+
+def _shown_on_the_wrong_base() -> AbstractContextManager[Any]:
+    """The view goes on from the value that was there before, not from Core's newest."""
+
+    def composed(self: Replica, name: tuple[str, str]) -> Composed:
+        document = self._documents(name).get(name[1])
+        value = None if document is None or document.value is UNSET else document.value
+        pending = self._pending(name)
+        before = kept.setdefault((id(self), name), value)
+        if not pending:
+            kept[id(self), name] = before = value
+        return compose(before, pending, self._calls.get(name[1], {}))
+
+    kept: dict[tuple[int, tuple[str, str]], Any] = {}
+    return patch.object(Replica, "_compose", composed)
+
+
+def _sent_with_the_newest_base() -> AbstractContextManager[Any]:
+    """An edit says that it was made on what is newest, whatever its maker has seen."""
+
+    @contextmanager
+    def planted() -> Iterator[None]:
+        def plan(self: DocumentCore, requests: Sequence[Any], now: datetime) -> Any:
+            for request in requests:
+                edits = request.batch.edits
+                for place, edit in enumerate(edits):
+                    head = self.truth.heads.get((edit.channel, edit.key))
+                    if type(edit.base) is int and head is not None:
+                        edits[place] = replace(edit, base=head.version)
+            return planned(self, requests, now)
+
+        planned = DocumentCore.plan
+        with patch.object(DocumentCore, "plan", plan):
+            yield
+
+    return planted()
+
+
+def _by_the_devices_clock() -> AbstractContextManager[Any]:
+    """An edit is dated by the device, whose clock is wrong."""
+    return patch.object(DocumentClient, "core_time", DocumentClient.device_time)
+
+
+def _stalled_behind_a_refusal() -> AbstractContextManager[Any]:
+    """A refused number is not taken for answered."""
+
+    def take(
+        self: EditQueue, request: Request, outcomes: Sequence[EditOutcome]
+    ) -> list[tuple[Entry, EditOutcome]]:
+        return taken(self, request, [one for one in outcomes if one.outcome != "refused"])
+
+    taken = EditQueue.take
+    return patch.object(EditQueue, "take", take)
+
+
+def _taken_out_on_the_answer() -> AbstractContextManager[Any]:
+    """A pending edit leaves the view when it is answered, before its event has come."""
+
+    def outcome(self: Replica, entry: Entry, answer: EditOutcome) -> None:
+        entry.shown = False
+        taken(self, entry, answer)
+
+    taken = Replica._outcome
+    return patch.object(Replica, "_outcome", outcome)
+
+
+def _merge_drops_the_others_path() -> AbstractContextManager[Any]:
+    """A concurrent merge puts what its maker saw in the place of the whole."""
+
+    def merge(situation: Situation) -> Decision:
+        basis = None if situation.basis is UNSET else situation.basis
+        return Decision(attempt(situation.operation, basis))
+
+    strategies: Any = dict(STRATEGIES) | {"merge": merge}
+    return patch("core_api.documents.settling.STRATEGIES", strategies)
+
+
+def _sent_with_anothers_token() -> AbstractContextManager[Any]:
+    """Whoever has signed in sends what is in the queue."""
+    return patch.object(Sender, "_is_own", lambda _self, _token: True)
+
+
+def _numbers_of_the_log_before() -> AbstractContextManager[Any]:
+    """After a restore the client goes on as if nothing had happened."""
+
+    def follow(self: EditQueue, epoch: str) -> bool:
+        self.epoch = epoch
+        return False
+
+    return patch.object(EditQueue, "follow", follow)
+
+
+def _edits_of_another_log() -> AbstractContextManager[Any]:
+    """Core takes numbers and bases of the log before a restore for its own."""
+    return patch.object(DocumentCore, "names_logs", new=False)
+
+
+PLANTED: Final[Mapping[str, Planted]] = {
+    "Core applies twice": _applied_twice_by_core,
+    "the client sends twice": _applied_twice_by_the_client,
+    "lose the queue at a crash": _queue_lost_at_a_crash,
+    "show on the wrong base": _shown_on_the_wrong_base,
+    "send with the newest base": _sent_with_the_newest_base,
+    "resolve by the device's clock": _by_the_devices_clock,
+    "stall behind a refused number": _stalled_behind_a_refusal,
+    "take a pending edit out of the view on the answer": _taken_out_on_the_answer,
+    "let merge drop the other's path": _merge_drops_the_others_path,
+    "send with another's token": _sent_with_anothers_token,
+    "take no notice of a restore": _numbers_of_the_log_before,
+    "take edits of another log": _edits_of_another_log,
+}

@@ -1,0 +1,50 @@
+"""What clients ask for: each edit adds a name of its own, or sets it, so that it can be found."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Final
+
+from client_sdk.contract.limits import MAX_SHOWN_VALUE_BYTES
+from client_sdk.contract.state.edit import Edit
+from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Operation, Set
+from client_sdk.contract.state.values import Value
+from client_sdk.state.entries import Wish
+from core_api.edits.state import Place
+from tests.simulation.documents.definitions import STRATEGY_OF
+
+_LARGE: Final = "x" * (MAX_SHOWN_VALUE_BYTES + 100)
+
+
+def wish_for(place: Place, mark: str, chance: Random) -> Wish:
+    """An edit of this document that leaves this mark."""
+    return Wish(*place, _operation(STRATEGY_OF[place[1]], mark, chance), {"mark": mark})
+
+
+def mark_of(edit: Edit) -> str:
+    """The mark that the edit leaves."""
+    assert edit.metadata is not None
+    return str(edit.metadata["mark"])
+
+
+def holds(value: Value | None, mark: str) -> bool:
+    """Whether the mark is in the value."""
+    whole = value or {}
+    return mark in whole or mark in whole.get("lines", {})
+
+
+def _operation(strategy: str, mark: str, chance: Random) -> Operation:
+    match strategy:
+        case "merge":
+            patch: dict[str, Any] = {"lines": {mark: {"n": 1}}}
+            if chance.random() < 0.2:
+                patch["note"] = _LARGE if chance.random() < 0.1 else mark
+            return Merge(patch)
+        case "sum":
+            return Add({f"/{mark}": 1, "/total": 1})
+        case "call":
+            return Call("ring", {"mark": mark})
+        case "last" if chance.random() < 0.1:
+            return Delete()
+        case _:
+            return Set({"value": mark})

@@ -1,0 +1,293 @@
+"""One schedule of documents: several devices, a model of everything else, and faults by seed."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.digest import canonical
+from client_sdk.state.store import MemoryState, subject_of
+from core_api.access.callers import Caller
+from tests.simulation.documents.client import DocumentClient
+from tests.simulation.documents.core import DocumentCore, Log, Truth
+from tests.simulation.documents.definitions import CHANNELS, PLACES, STORE
+from tests.simulation.documents.ledger import Ledger
+from tests.simulation.documents.wishes import wish_for
+from tests.simulation.servers import ModelServer
+from tests.simulation.setting import STEP_S, Setting
+from tests.simulation.shell import Shell
+
+FAULTY_S: Final = 60.0
+QUIET_S: Final = 150.0
+"""Without faults all clients must be live and equal to Core within this."""
+STAYS_S: Final = 10.0
+PACES: Final = (0.0, 0.02, 0.1, 0.4)
+"""How likely a device edits in a step."""
+RARE: Final = ("restore", "kafka wiped", "retention", "storage lost", "backup")
+_ALL: Final = {
+    "ann": Caller("ann", "owner", frozenset({STORE})),
+    "bob": Caller("bob", "owner", frozenset({STORE})),
+    "guest": Caller("guest", "table", table=parse_channel(f"table:{STORE}/1")),
+}
+_OWNERS_ONLY: Final = "sold-out"
+
+
+def _token(caller: Caller) -> str:
+    claims = msgspec.json.encode({"sub": caller.subject, "role": caller.role})
+    return f"x.{urlsafe_b64encode(claims).decode().rstrip('=')}.x"
+
+
+class Device:
+    """What outlives the processes on it: a store for each subject.
+
+    Args:
+        world: where it is.
+        name: which it is.
+        names: who may use it, the first of them now.
+    """
+
+    def __init__(self, world: DocumentWorld, name: str, names: tuple[str, ...]) -> None:
+        self.world = world
+        self.name = name
+        self.names = names
+        self.resolves = world.chance.random() < 0.7
+        self.skew_s = world.chance.choice((-30.0, 600.0))
+        """How far its own clock is ahead."""
+        self.offline_until = 0.0
+        self._user = names[0]
+        self._token_of = names[0]
+        self._stores = {user: MemoryState() for user in names}
+        self._lives = dict.fromkeys(names, 1)
+        self._orders = 0
+        self.client = DocumentClient(world, self)
+
+    @property
+    def token(self) -> str:
+        """The access token that it has now."""
+        return _token(_ALL[self._token_of])
+
+    @property
+    def subject(self) -> str:
+        """Whose edits its process makes."""
+        return subject_of(_token(_ALL[self._user]))
+
+    @property
+    def store(self) -> MemoryState:
+        """The store of who uses it now."""
+        return self._stores[self._user]
+
+    @property
+    def author(self) -> str:
+        """The storage that edits are made in now."""
+        return f"{self.name}/{self._user}/{self._lives[self._user]}"
+
+    def next_order(self) -> int:
+        """The place of the next edit among all of this device."""
+        self._orders += 1
+        return self._orders
+
+    def restart(self) -> None:
+        """The process is killed, and another one goes on from the store."""
+        self.client.die()
+        self.client = DocumentClient(self.world, self)
+
+    def lose_storage(self) -> None:
+        """The browser forgets the site, or the till gets a new disk."""
+        self.client.die()
+        self.world.ledger.lost_authors.add(self.author)
+        self._lives[self._user] += 1
+        self._stores[self._user] = MemoryState()
+        self.client = DocumentClient(self.world, self)
+
+    def hand_over(self, user: str | None = None) -> None:
+        """Somebody else signs in; the queue of who was there waits for its own."""
+        self.client.die()
+        self._user = user or self.world.chance.choice(self.names)
+        self._token_of = self._user
+        self.client = DocumentClient(self.world, self)
+
+    def change_token(self) -> None:
+        """The token is another's all of a sudden, and the process goes on."""
+        self._token_of = self.world.chance.choice(self.names)
+
+    def settle(self) -> None:
+        """Everything is as it should be."""
+        self.offline_until, self._token_of = 0.0, self._user
+
+    def user_who_waits(self) -> str | None:
+        """Somebody else whose edits wait on this device."""
+        for user, store in self._stores.items():
+            if user != self._user and store.open(subject_of(_token(_ALL[user]))).entries:
+                return user
+        return None
+
+
+class DocumentWorld(Setting[DocumentCore]):
+    """Runs one schedule to its end, and checks the invariants at every step.
+
+    Args:
+        seed: decides everything.
+    """
+
+    kind = "documents"
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, DocumentCore, ModelServer)
+        self.ledger = Ledger(self.fail)
+        self._pace = PACES[-1]
+        self._marks = self._clients = 0
+        self._backup: Truth = self.core.backup()
+        self.devices = [
+            Device(self, "till", ("ann", "bob")),
+            Device(self, "terminal", ("bob",)),
+            Device(self, "phone", ("guest",)),
+        ]
+
+    def run(self) -> DocumentWorld:
+        """Faults for a while, then quiet, then the proof."""
+        self._step()
+        self.run_until(FAULTY_S)
+        self.faults = False
+        self.relay.forgets = 0.0
+        for device in self.devices:
+            device.settle()
+        self._converge(self.now + QUIET_S)
+        self.run_until(self.now + STAYS_S)
+        difference = self.difference()
+        if difference is not None:
+            self.fail(f"all was equal, and is not any more: {difference}")
+        self.ledger.close()
+        return self
+
+    def new_mark(self) -> str:
+        """A name for an edit."""
+        self._marks += 1
+        return f"m{self._marks}"
+
+    def new_client(self) -> str:
+        """A client id."""
+        self._clients += 1
+        return f"c{self._clients}"
+
+    def caller_of(self, token: str) -> Caller:
+        """Who calls with this token."""
+        return next(caller for caller in _ALL.values() if _token(caller) == token)
+
+    @property
+    def shells(self) -> Iterable[Shell]:
+        """The clients."""
+        return [device.client for device in self.devices]
+
+    def write_something(self) -> None:
+        """Nothing is written past the clients."""
+
+    def difference(self) -> str | None:
+        """What is not as Core has it, or not done."""
+        for device in self.devices:
+            client, replica = device.client, device.client.replica
+            if client.machine.epoch != self.core.epoch:
+                return f"{device.name} is in another epoch than Core"
+            if replica.queue.entries or replica.queue.asking:
+                left = [(one.client, one.edit.n) for one in replica.queue.entries]
+                return f"{device.name} still has {left}"
+            if device.resolves and replica.waiting:
+                return f"{device.name} has not decided its conflicts"
+            for channel in CHANNELS:
+                log = self.core.truth.logs.get(channel, Log())
+                documents = replica.channels[channel]
+                if documents.wanted:
+                    return f"{device.name} lacks values of {channel}"
+                if documents._digest() != log.content:
+                    return f"{device.name} has another digest of {channel}"
+            for place in PLACES:
+                if canonical(replica.view(place).value) != canonical(self.core.value(place)):
+                    return f"{device.name} shows another {place[1]}"
+        return None
+
+    def _not_live(self) -> str | None:
+        for device in self.devices:
+            if not device.client.shows_live:
+                return f"{device.name} is not live but {device.client.condition}"
+        return None
+
+    def _converge(self, end: float) -> None:
+        difference: str | None = ""
+        while self.now < end:
+            self.run_until(self.now + 1.0)
+            difference = self.difference() or self._not_live()
+            if difference is None:
+                waiting = [(device, device.user_who_waits()) for device in self.devices]
+                for device, user in waiting:
+                    if user is not None:
+                        device.hand_over(user)
+                if not any(user for _, user in waiting):
+                    return
+        self.fail(difference or "edits still wait for their own subject")
+
+    def _step(self) -> None:
+        """A quarter of a second of everything that goes on by itself."""
+        self.at(STEP_S, self._step)
+        chance = self.chance
+        if self.faults:
+            if chance.random() < 0.02:
+                self._pace = chance.choice(PACES)
+            for device in self.devices:
+                if chance.random() < self._pace:
+                    self._edit(device)
+            if chance.random() < 0.1:
+                self.inject_any(RARE)
+        self.core.settle(self.db_now)
+        self.ledger.read(self.core)
+        self.run_servers()
+        for device in self.devices:
+            device.client.step()
+
+    def _edit(self, device: Device) -> None:
+        chance = self.chance
+        places = [place for place in PLACES if place[1] != _OWNERS_ONLY]
+        if device.name != "phone" or chance.random() < 0.1:
+            places = list(PLACES)
+        chosen = chance.sample(places, chance.choice((1, 1, 1, 2, 3)))
+        wishes = [wish_for(place, self.new_mark(), chance) for place in chosen]
+        device.client.edit(wishes, atomic=chance.random() < 0.2)
+
+    # ── faults ───────────────────────────────────────────────────────────────
+
+    @property
+    def kinds(self) -> dict[str, Callable[[], None]]:
+        """Every fault there is, by name."""
+        device = self.chance.choice(self.devices)
+        client = device.client
+        return {
+            "client crash": device.restart,
+            "offline": lambda: self._take_network(device),
+            "connection cut": client.cut,
+            "half-open connection": client.go_silent,
+            "frame lost": lambda: client.garble(self.lose),
+            "frame doubled": lambda: client.garble(self.double),
+            "storage lost": device.lose_storage,
+            "handed over": lambda: self.devices[0].hand_over(),
+            "another's token": lambda: self.devices[0].change_token(),
+            **super().kinds,
+            "retention": self.core.trim,
+            "backup": self._back_up,
+            "restore": self._restore,
+        }
+
+    def _take_network(self, device: Device) -> None:
+        device.offline_until = self.now + self.chance.choice((2.0, 10.0, 40.0))
+        if device.client.connected:
+            device.client.cut()
+
+    def _back_up(self) -> None:
+        self._backup = self.core.backup()
+
+    def _restore(self) -> None:
+        self.core.restore(self._backup)
+        self.ledger.restored(self.core)
+        for device in self.devices:
+            device.client.restored()

@@ -1,0 +1,44 @@
+"""Whatever fails and in whatever order: each edit once, in order, and in the end all are equal.
+
+The invariants are in `documents/ledger.py`, `documents/client.py` and `documents/world.py`; a
+failure names the seed, and `python -m tests.simulation --kind documents --schedules 1 --seed N`
+shows it again.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.documents.planted import PLANTED, Planted
+from tests.simulation.documents.world import DocumentWorld
+from tests.simulation.setting import ViolationError
+
+SCHEDULES = 200
+BLOCKS = 4
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_no_schedule_breaks_an_invariant(block: int) -> None:
+    for seed in range(block, SCHEDULES, BLOCKS):
+        assert DocumentWorld(seed).run().difference() is None
+
+
+def test_a_seed_decides_everything() -> None:
+    first, second = DocumentWorld(7).run(), DocumentWorld(7).run()
+    assert first.injected == second.injected
+    assert (first.now, first.core.truth.past) == (second.now, second.core.truth.past)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_bug_is_found(name: str) -> None:
+    assert _first_violation(PLANTED[name]) is not None
+
+
+def _first_violation(planted: Planted) -> ViolationError | None:
+    with planted():
+        for seed in range(SCHEDULES):
+            try:
+                DocumentWorld(seed).run()
+            except ViolationError as violation:
+                return violation
+    return None

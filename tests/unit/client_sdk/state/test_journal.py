@@ -1,0 +1,40 @@
+"""What the journal says is kept is on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from client_sdk.shared.journal import Journal
+from client_sdk.state.records import PutCounters, Write
+from client_sdk.state.store import MemoryState
+
+
+class SlowState(MemoryState):
+    """A disk that takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+
+    def write(self, writes: Sequence[Write]) -> None:
+        self.begun.set()
+        self.may_end.wait()
+        super().write(writes)
+
+
+async def test_it_is_not_clean_while_what_was_put_is_still_being_written() -> None:
+    """Else an edit could go out under a number that a crash would give to another one."""
+    store = SlowState()
+    journal = Journal(store)
+    await journal.open("a")
+    journal.put([PutCounters("c", 1, 1, None)])
+    committing = asyncio.create_task(journal.commit())
+    await asyncio.to_thread(store.begun.wait)
+    assert not journal.is_clean
+    store.may_end.set()
+    await committing
+    assert journal.is_clean
+    await journal.close()
