@@ -25,9 +25,9 @@ from client_sdk.machine.sequencing import DocumentReset
 from client_sdk.shared.yabam_client import _queue_of
 from client_sdk.state.effects import View
 from client_sdk.state.entries import Wish
-from client_sdk.state.queue import Request
 from client_sdk.state.records import EntryRow, Waiting
 from client_sdk.state.replica import Replica
+from client_sdk.state.requests import Request
 from client_sdk.state.store import MemoryState
 from client_sdk.state.view import CallFunction
 from tests.conformance.cases import Json

@@ -18,9 +18,15 @@ export class Documents {
   #shown;
   #hashes = new Map();
   #check = null;
+  /** The newest versions that were fetched before the log has brought them, by key. */
+  #ahead = new Map();
 
-  /** @param kept what was known when the program ended; it is shown until Core has answered */
-  constructor(kept = []) {
+  /**
+   * @param kept what was known when the program ended; it is shown until Core has answered
+   * @param epoch the log that this is of; null: not known
+   */
+  constructor(kept = [], epoch = null) {
+    this.epoch = epoch;
     this.#shown = new Map(kept.map((document) => [document.key, document]));
   }
 
@@ -34,6 +40,12 @@ export class Documents {
     return this.#shown.get(key)?.version ?? 0;
   }
 
+  /** Whether there is no such document, as far as is known. */
+  isGone(key) {
+    const document = this.get(key);
+    return document === null || document.value === null;
+  }
+
   /** Every document that is there. */
   get all() {
     return [...this.#shown.values()].filter((document) => document.value !== null);
@@ -42,6 +54,7 @@ export class Documents {
   /** Takes an event; whether what is shown has changed. */
   apply(event) {
     this.#check = null;
+    if (event.version >= (this.#ahead.get(event.key) ?? event.version)) this.#ahead.delete(event.key);
     if (event.version <= this.version(event.key)) return false;
     const value = event.data === undefined ? this.#fromDiff(event) : event.data;
     if (value === undefined) {
@@ -55,16 +68,22 @@ export class Documents {
 
   /**
    * The channel's documents are these and no others; the keys of all that there were or are. Of a
-   * document that is gone the version stays, as it never restarts.
+   * document that is gone the version stays, as it never restarts within a log.
    */
-  replace({ reason, documents }) {
-    const before = reason === "epoch" ? new Map() : this.#shown;
+  replace({ reason, documents }, epoch) {
+    // What was kept may be of another log than the queue, and what differs is not to be trusted: such a
+    // value is shown while Core's is fetched, but its version says nothing.
+    const isTrusted = this.synced && this.epoch === epoch && reason !== "digest";
+    const shown = this.#shown;
+    const before = isTrusted ? shown : new Map();
+    this.epoch = epoch;
     const brought = new Set(documents.map(({ key }) => key));
     const keys = new Set([...this.#shown.keys(), ...brought]);
     this.#shown = new Map();
     this.#hashes.clear();
     this.#check = null;
     this.wanted = new Map();
+    this.#ahead.clear();
     this.synced = true;
     for (const document of documents) {
       const known = before.get(document.key);
@@ -72,7 +91,9 @@ export class Documents {
         this.#shown.set(document.key, document);
         continue;
       }
+      const unsure = shown.get(document.key);
       if (known !== undefined) this.#shown.set(document.key, known);
+      else if (unsure !== undefined) this.#shown.set(document.key, { ...unsure, version: 0 });
       if (known?.version !== document.version) this.wanted.set(document.key, document.version);
     }
     for (const [key, document] of before) {
@@ -84,9 +105,11 @@ export class Documents {
   /** Takes a version that was fetched; whether what is shown has changed. */
   fetched(document) {
     const { key, version, value } = document;
+    const wasNewest = (this.wanted.get(key) ?? null) === null;
     if ((this.wanted.get(key) ?? 0) <= version) this.wanted.delete(key);
     if (value === undefined || version <= this.version(key)) return false;
     this.#show(document);
+    if (wasNewest && value !== null) this.#ahead.set(key, version);
     return true;
   }
 
@@ -106,9 +129,13 @@ export class Documents {
     if (!this.wanted.has(key)) this.wanted.set(key, null);
   }
 
-  /** Whether the digest is this; null: a value is missing, it is compared when it is here. */
+  /**
+   * Whether the digest is this; null: a value is missing, it is compared when it is here; or one is here
+   * that the log has not brought yet.
+   */
   agrees(contentDigest) {
     this.#check = null;
+    if (this.#ahead.size > 0) return null;
     if (this.wanted.size > 0) {
       this.#check = contentDigest;
       return null;

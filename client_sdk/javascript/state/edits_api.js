@@ -2,7 +2,8 @@
 //
 // As client_sdk/shared/edits_api.py. An answer is one of these:
 //     {type: "Answered", outcomes}     Core has settled the request's edits
-//     {type: "Settled", n, epoch}      how far it has settled a client's edits, and in which log
+//     {type: "Settled", n, epoch}      how far it has settled a client's edits, and in which log; null: it
+//                                      does not say
 //     {type: "Found", document}        null: there is none
 //     {type: "NotTaken", problem}      it does not take the request
 //     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
@@ -11,7 +12,7 @@ import { ContractError, isEpoch } from "../contract.js";
 import { readProblem, retryAfter, shortened, slugOf } from "../http_failures.js";
 import { parsed } from "../messages.js";
 import { readText } from "../transport.js";
-import { checkDocument, checkDocumentEvent } from "./document.js";
+import { checkDocument } from "./document.js";
 import { checkOutcome } from "./edit.js";
 
 /** The longest answer that is read: a hundred outcomes, each with a large value, fit. */
@@ -47,8 +48,8 @@ export class EditsApi {
 
   /** How far Core has settled the client's edits. */
   settled(client, token) {
-    const read = ({ settled: n, epoch }) => {
-      if (!Number.isSafeInteger(n) || !isEpoch(epoch)) throw new ContractError("the answer says no number");
+    const read = ({ settled: n, epoch = null }) => {
+      if (!Number.isSafeInteger(n) || !(epoch === null || isEpoch(epoch))) throw new ContractError("the answer says no number");
       return { type: "Settled", n, epoch };
     };
     return this.#ask(`/v1/edits?${new URLSearchParams({ client })}`, token, read);
@@ -68,15 +69,16 @@ export class EditsApi {
   }
 
   /**
-   * A document's events above a version: {events, has_more}.
+   * A document's history above a version, or behind a page by its `next`: {events, next}, newest last;
+   * each event as Core gives it, `next` null: it is the last page.
    *
    * @throws Error it cannot be had
    */
   async history(channel, key, after, limit, token) {
     const query = new URLSearchParams({ channel, key, after, limit });
     const page = await this.#read(`/v1/documents/events?${query}`, token);
-    page.events.forEach(checkDocumentEvent);
-    return page;
+    if (!Array.isArray(page.events)) throw new Error("the answer has no history");
+    return { events: page.events, next: page.next ?? null };
   }
 
   /** What Core's operator has declared of each key; it throws as `history` does. */

@@ -10,6 +10,9 @@ export const nameOf = (channel, key) => `${channel} ${key}`;
 /** The channel and the key of a document's name. */
 export const partsOf = (name) => name.split(" ");
 
+/** The number of the own edit that an edit is made on; undefined: it is made on none. */
+export const ownBase = (edit) => edit.base?.n;
+
 /** An edit in the queue. It leaves when it is answered and the view does not apply it any more. */
 export class Entry {
   /**

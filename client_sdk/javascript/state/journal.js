@@ -11,15 +11,16 @@ export class Journal {
   #waiting = [];
   #scheduled = false;
   #timer = null;
+  #running = 0;
 
   /** @param store as IndexedStore or MemoryStore */
   constructor(store) {
     this.#store = store;
   }
 
-  /** Whether all that was put is kept. */
+  /** Whether all that was put is kept: nothing waits, and nothing is being written. */
   get isClean() {
-    return this.#waiting.length === 0;
+    return this.#waiting.length === 0 && this.#running === 0;
   }
 
   /** Writes these soon, after all before them. */
@@ -37,7 +38,8 @@ export class Journal {
    * @throws StateStoreError these are not kept; what was put before is tried again
    */
   commit(writes = []) {
-    const done = this.#last.then(() => this.#commit(writes));
+    this.#running += 1;
+    const done = this.#last.then(() => this.#commit(writes)).finally(() => (this.#running -= 1));
     this.#last = done.catch(() => {});
     return done;
   }

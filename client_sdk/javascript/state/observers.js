@@ -3,6 +3,7 @@
 // As client_sdk/state/observers.py. With a path an observer is told when the value there has changed;
 // without one when anything of the document has, such as how many edits are pending.
 
+import { nameOf, partsOf } from "./entries.js";
 import { get } from "./pointer.js";
 import { same } from "./values.js";
 
@@ -38,7 +39,7 @@ export class Observers {
   told(changed) {
     const calls = [];
     for (const observer of this.#observers) {
-      const news = observer.names.filter((name) => changed.has(name) && this.#isNews(observer, name));
+      const news = observer.names.filter((name) => isIn(changed, name) && this.#isNews(observer, name));
       if (news.length > 0) calls.push([observer, news]);
     }
     return calls;
@@ -56,3 +57,5 @@ export class Observers {
     return path.length > 0 ? get(view.value ?? undefined, path) : view;
   }
 }
+
+const isIn = (changed, name) => changed.has(name) || changed.has(nameOf(partsOf(name)[0], ""));

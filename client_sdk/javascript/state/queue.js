@@ -6,14 +6,8 @@
 // client id. An edit that may have been settled is never sent under another name before Core has said
 // how far it is.
 
-import { MAX_EDITS, MAX_EDITS_BODY_BYTES } from "../contract_lists.js";
-import { bytesOf } from "./edit.js";
-import { newEntry } from "./entries.js";
-
-/** What the edits of one request may have; more than what stands around them is left. */
-export const MAX_GROUP_BYTES = MAX_EDITS_BODY_BYTES - 256;
-
-const ownBase = (edit) => edit.base?.n;
+import { newEntry, ownBase } from "./entries.js";
+import { answeredUpTo, chosenOf, requestOf } from "./requests.js";
 
 /** The edits of one client that are not done. */
 export class EditQueue {
@@ -103,14 +97,10 @@ export class EditQueue {
   request() {
     const waiting = this.unanswered;
     if (this.#flight !== null || this.asking || waiting.length === 0) return null;
-    const [{ client, group }] = waiting;
-    const chosen = group ? waiting.filter((entry) => entry.group === group) : this.#run(waiting);
-    const ids = chosen.map((entry) => entry.id);
-    const edits = chosen.map((entry) => entry.body).join();
-    const atomic = group > 0;
-    const head = `{"client":${JSON.stringify(client)},"edits":[${edits}]`;
-    const body = `${head},"atomic":${atomic},"answered":${this.#answered(client)}}`;
-    this.#flight = { client, ids, body, atomic };
+    const [{ client }] = waiting;
+    const own = [...this.entries, ...this.#prepared].filter((entry) => entry.client === client);
+    const nextN = client === this.client ? this.nextN : null;
+    this.#flight = requestOf(chosenOf(waiting, this.#oneByOne), answeredUpTo(own, nextN));
     return this.#flight;
   }
 
@@ -208,32 +198,6 @@ export class EditQueue {
   }
 
   // ── the rest ─────────────────────────────────────────────────────────────────────────────────
-
-  /** As many edits as one request takes, from the first on. */
-  #run(waiting) {
-    const chosen = [];
-    let room = MAX_GROUP_BYTES;
-    for (const entry of waiting) {
-      room -= bytesOf(entry.body) + 1;
-      if (room < 0 || entry.group || entry.client !== waiting[0].client) break;
-      chosen.push(entry);
-      if (this.#oneByOne || chosen.length === MAX_EDITS) break;
-    }
-    return chosen;
-  }
-
-  /**
-   * Up to which number every answer is here and is needed by none that is to come. Core forgets an
-   * answer that the client has; an edit that is made on another one needs Core to know what became of
-   * that.
-   */
-  #answered(client) {
-    const own = [...this.entries, ...this.#prepared].filter((entry) => entry.client === client);
-    const bases = own.filter((entry) => entry.outcome === null).map(({ edit }) => ownBase(edit));
-    const needed = [...own.map((entry) => entry.n), ...bases.filter((n) => n !== undefined)];
-    const least = needed.length > 0 ? Math.min(...needed) : this.nextN;
-    return (client === this.client ? Math.min(least, this.nextN) : least) - 1;
-  }
 
   /** Whether it was under way: what comes twice, or too late, says nothing. */
   #landed(request) {

@@ -4,18 +4,15 @@
 // new edits; what is to be kept, fetched and told comes out by `drain`. A document is told by its name
 // (entries.js).
 
-import { channelOf, parseChannel } from "../contract.js";
-import { MAX_EDITS } from "../contract_lists.js";
+import { channelOf } from "../contract.js";
 import { conflictOf, errorOf } from "./conflicts.js";
 import { Documents } from "./documents.js";
-import { bytesOf, checkEdit } from "./edit.js";
 import { containedAt, nameOf, partsOf } from "./entries.js";
-import { StateError, shown } from "./errors.js";
-import { checkOperation, isId } from "./operations.js";
+import { StateError } from "./errors.js";
+import { makeEntries } from "./making.js";
 import { member } from "./pointer.js";
-import { MAX_GROUP_BYTES } from "./queue.js";
 import { rowOf } from "./records.js";
-import { compose, perform, seenBy } from "./view.js";
+import { compose } from "./view.js";
 
 const noEffects = () => ({
   writes: [],
@@ -32,6 +29,8 @@ export class Replica {
   #errors = new Map();
   #composed = new Map();
   #effects = noEffects();
+  /** The log that is followed; the queue may know of a newer one before. */
+  #log;
 
   /**
    * @param queue its edits
@@ -42,14 +41,20 @@ export class Replica {
    */
   constructor(queue, channels, { waiting = [], calls = {}, resolved = [] } = {}) {
     this.queue = queue;
-    const followed = Object.entries(channels).map(([name, kept]) => [name, new Documents(kept)]);
-    this.channels = new Map(followed);
+    this.#log = queue.epoch;
+    this.channels = new Map();
+    for (const [name, kept] of Object.entries(channels)) {
+      this.channels.set(name, new Documents(kept, queue.epoch));
+    }
     this.waiting = new Map(waiting.map((one) => [one.id, one]));
     this.#calls = calls;
     this.#resolved = new Set(resolved);
   }
 
-  /** What is to be done, told once: {writes, changed, outcomes: [id, outcome]s, conflicts, renamed}. */
+  /**
+   * What is to be done, told once: {writes, changed, outcomes: [id, outcome]s, conflicts, renamed}. In
+   * `changed` an empty key stands for all documents of the channel, also those that there are not.
+   */
   drain() {
     const effects = this.#effects;
     this.#effects = noEffects();
@@ -85,9 +90,10 @@ export class Replica {
     const documents = this.channels.get(channel);
     if (documents === undefined) return;
     const before = this.queue.epoch;
+    this.#log = epoch;
     this.queue.follow(epoch);
     if (this.queue.epoch !== before) this.#keepCounters();
-    if (change.type === "reset") this.#reset(documents, change);
+    if (change.type === "reset") this.#reset(documents, change, epoch);
     else this.#event(documents, change);
   }
 
@@ -114,7 +120,7 @@ export class Replica {
   missing(name, version) {
     const [documents, key] = this.#documents(name);
     if (documents.wanted.get(key) !== version || documents.missing(key, version)) return;
-    for (const entry of this.#pending(name)) {
+    for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
       // It was contained, and the document is gone with all its versions.
       entry.shown = entry.at === null;
       this.#keep(entry);
@@ -134,18 +140,10 @@ export class Replica {
    *   in no channel that is followed; none is made
    */
   prepare(wishes, madeAt, atomic = false) {
-    const stores = new Set(wishes.map(({ channel }) => parseChannel(channel).store));
-    if (atomic && stores.size > 1) throw new StateError("all or none holds within one store only");
-    if (atomic && wishes.length > MAX_EDITS) {
-      throw new StateError(`all or none holds for at most ${MAX_EDITS} edits`);
-    }
     const { queue } = this;
-    const values = new Map();
-    const entries = [];
+    let entries;
     try {
-      const group = atomic ? queue.nextId : 0;
-      for (const wish of wishes) entries.push(this.#prepare(wish, madeAt, group, values));
-      if (atomic) checkSize(entries);
+      entries = makeEntries(queue, (name) => this.#look(name), wishes, madeAt, atomic);
     } catch (error) {
       queue.abandon();
       throw error;
@@ -200,15 +198,24 @@ export class Replica {
     this.#renamed(this.queue.taken(request));
   }
 
-  /** Core has settled so much of the client's edits in this log. */
+  /** Core has settled so much of the client's edits in this log; null: in the one that is followed. */
   told(client, settled, epoch) {
-    this.#renamed(this.queue.told(client, settled, epoch));
+    const log = epoch ?? this.#log ?? this.queue.epoch;
+    if (log === null) return;
+    const before = this.queue.epoch;
+    this.#renamed(this.queue.told(client, settled, log));
+    if (this.queue.epoch !== before) this.#forgetOthers(log);
     this.#keepCounters();
     for (const entry of this.queue.entries) this.#keep(entry);
     for (const name of namesOf(this.queue.entries)) this.#show(name);
   }
 
   // ── the rest ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether the versions of the documents and those of the edits are of the same log. */
+  #isOneLog(documents) {
+    return !this.queue.asking && documents.epoch === this.queue.epoch;
+  }
 
   #documents(name) {
     const [channel, key] = partsOf(name);
@@ -230,39 +237,22 @@ export class Replica {
     return this.#composed.get(name);
   }
 
-  #prepare(wish, madeAt, group, values) {
-    const { channel, key, do: operation } = wish;
-    const name = nameOf(channel, key);
-    const [documents] = this.#documents(name);
-    if (!isId(key)) throw new StateError(`${shown(key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -`);
-    const composed = this.#compose(name);
-    checkOperation(operation);
-    const given = wish.base ?? null;
-    const value = given === null && values.has(name) ? values.get(name) : composed.value;
-    values.set(name, perform(operation, value, member(this.#calls, key) ?? {}));
+  /** The document as an edit meets it. */
+  #look(name) {
+    const [documents, key] = this.#documents(name);
     const document = documents.get(key);
-    const isKnown = documents.synced || document !== null;
+    const isKnown = this.#isOneLog(documents) && (documents.synced || document !== null);
     const version = isKnown ? documents.version(key) : null;
-    const basis = {
-      base: given ?? this.queue.baseFor(name, version, composed.leftOut),
-      schema: document === null || document.value === null ? null : document.schema,
-      made_at: madeAt,
-      seen: seenBy(operation, value),
-    };
-    const entry = this.queue.prepare(wish, basis, group);
-    checkEdit(entry.edit);
-    return entry;
+    return { composed: this.#compose(name), version, document, calls: member(this.#calls, key) ?? {} };
   }
 
-  #reset(documents, reset) {
-    const brought = new Set(reset.documents.map(({ key }) => key));
-    for (const key of documents.replace(reset)) {
-      const name = nameOf(reset.channel, key);
-      this.#remember(name);
-      const contained = this.#pending(name).some((one) => one.at !== null);
-      // Which version it was deleted at, nobody has said.
-      if (!brought.has(key) && contained) documents.want(key);
-      this.#show(name);
+  #reset(documents, reset, epoch) {
+    const { channel } = reset;
+    this.#effects.changed.add(nameOf(channel, ""));
+    const edited = this.queue.entries.filter(({ edit }) => edit.channel === channel);
+    for (const key of new Set([...documents.replace(reset, epoch), ...edited.map(({ edit }) => edit.key)])) {
+      this.#remember(nameOf(channel, key));
+      this.#show(nameOf(channel, key));
     }
   }
 
@@ -281,10 +271,17 @@ export class Replica {
   #remember(name) {
     const [documents, key] = this.#documents(name);
     const document = documents.get(key);
-    const [channel] = partsOf(name);
-    const gone = document === null || document.value === null;
-    const write = gone ? { type: "DropDocument", channel, key } : { type: "PutDocument", document };
-    this.#effects.writes.push(write);
+    const { writes } = this.#effects;
+    if (document === null || document.value === null) writes.push(dropOf(name));
+    else if (document.version > 0) writes.push({ type: "PutDocument", document });
+  }
+
+  /** What is kept of another log would pass for this one's after a start. */
+  #forgetOthers(log) {
+    for (const [channel, { epoch, all }] of this.channels) {
+      if (epoch === log) continue;
+      this.#effects.writes.push(...all.map(({ key }) => dropOf(nameOf(channel, key))));
+    }
   }
 
   /** What is shown may have changed: lets go of the edits that Core's value contains. */
@@ -293,11 +290,14 @@ export class Replica {
     const documents = this.channels.get(channel);
     if (documents === undefined) return;
     const version = documents.version(key);
-    if (!this.queue.asking) {
-      for (const entry of this.#pending(name)) {
-        if (entry.at === null || entry.at > version) continue;
+    for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
+      if (entry.at === null) continue;
+      if (entry.at <= version) {
         entry.shown = false;
         this.#keep(entry);
+      } else if (documents.synced && documents.isGone(key)) {
+        // A snapshot without it may have come after that version: no event says so.
+        documents.want(key);
       }
     }
     for (const { id } of this.queue.removeDone()) this.#effects.writes.push({ type: "DropEntry", id });
@@ -313,14 +313,6 @@ export class Replica {
     else this.#errors.delete(entry.document);
     this.#keep(entry);
     this.#effects.outcomes.push([entry.id, outcome]);
-    const { channel, key } = entry.edit;
-    const documents = this.channels.get(channel);
-    if (documents !== undefined && entry.shown && entry.at !== null) {
-      const document = documents.get(key);
-      const gone = document === null || document.value === null;
-      // A snapshot without it may have come after that version, and no event follows.
-      if (gone && documents.synced && documents.version(key) < entry.at) documents.want(key);
-    }
     this.#show(entry.document);
   }
 
@@ -362,7 +354,7 @@ export class Replica {
 
 const namesOf = (entries) => new Set(entries.map((entry) => entry.document));
 
-function checkSize(entries) {
-  const size = entries.reduce((sum, entry) => sum + bytesOf(entry.body) + 1, 0);
-  if (size > MAX_GROUP_BYTES) throw new StateError("all or none holds for what one request can carry");
+function dropOf(name) {
+  const [channel, key] = partsOf(name);
+  return { type: "DropDocument", channel, key };
 }

@@ -19,7 +19,9 @@ export class Sender {
   constructor(parts) {
     this.#parts = parts;
     const { queue } = parts.replica;
-    const isNeeded = () => queue.question !== null || queue.unanswered.length > 0;
+    // Before Core has named its log, nobody could tell later which one has settled an edit.
+    const hasEdits = () => queue.epoch !== null && queue.unanswered.length > 0;
+    const isNeeded = () => queue.question !== null || hasEdits();
     this.worker = new Worker({ ...parts, isNeeded, step: () => this.#step() });
   }
 
@@ -107,7 +109,10 @@ export class Loader {
     const { replica, api, transport, loaded } = this.#parts;
     const { channel, key, version } = this.#next();
     const token = await transport.accessToken(this.#refused);
+    const documents = replica.channels.get(channel);
+    const log = documents.epoch;
     const answer = await api.document(channel, key, version, token);
+    if (documents.epoch !== log) return; // it may be the other log's
     if (answer.type !== "Found") {
       this.#refused = answer.unauthorized ?? false;
       this.worker.failed(answer.detail ?? answer.problem.title, answer.retryAfter);
@@ -117,7 +122,7 @@ export class Loader {
     this.worker.well();
     if (answer.document !== null) replica.fetched(answer.document);
     else replica.missing(nameOf(channel, key), version);
-    const wanted = replica.channels.get(channel).wanted;
+    const { wanted } = documents;
     if (wanted.has(key) && wanted.get(key) === version) {
       this.worker.failed("Core's answer is not the version that was asked for");
     }

@@ -158,7 +158,10 @@ export class SharedDocument {
     return this.#shared.tab.observe([this.name], parsePointer(path), () => callback(this));
   }
 
-  /** Its events above a version, {events, has_more}; it throws where Core does not give them. */
+  /**
+   * What happened to it above a version, or behind a page by its `next`: {events, next}; it throws where
+   * Core does not give it.
+   */
   async history({ after = 0, limit = 100 } = {}) {
     const { api, transport } = this.#shared;
     return api.history(this.channel, this.key, after, limit, await transport.accessToken());

@@ -5,15 +5,16 @@ import { sha256 } from "../contract.js";
 const SUBJECT = /^[^\0-\x1f\x7f-\x9f\ud800-\udfff]{1,255}$/u;
 
 /**
- * Whom the token names; nothing is verified, as Core does that. A token that does not say it stands for
- * itself: another one is another subject.
+ * Whom the token names, as Core tells subjects apart: role and name. Nothing is verified. A token that
+ * does not say it stands for itself: another one is another subject.
  */
 export function subjectOf(token) {
   try {
     const base64 = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-    const { sub } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    if (typeof sub === "string" && SUBJECT.test(sub)) return sub;
+    const { sub, role = "" } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const isNamed = typeof sub === "string" && SUBJECT.test(sub) && typeof role === "string";
+    if (isNamed) return `${role}:${sub}`;
   } catch {
     // It is no JSON Web Token.
   }

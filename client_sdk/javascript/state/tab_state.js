@@ -4,7 +4,7 @@
 // its own, so that one who asks again, because the leading tab has gone, has it done once; they show what
 // the leading tab shows, pending edits of all tabs included. Documents of `session` never leave the tab.
 
-import { partsOf } from "./entries.js";
+import { nameOf, partsOf } from "./entries.js";
 import { Engine } from "./engine.js";
 import { ClosedError, StateError, StateStoreError } from "./errors.js";
 import { MemoryStore } from "./memory_store.js";
@@ -14,6 +14,10 @@ import { PrivateDocuments, isPrivate } from "./private.js";
 const NONE = { value: null, version: 0, pending: 0, leftOut: 0, conflict: null, error: null };
 const KINDS = { StateStoreError, ClosedError, StateError, Error };
 const NOTHING = { clientId: null, waiting: 0, isKept: true, sendingError: null, lastError: null, keys: {}, synced: [] };
+
+/** The mark that stands for all documents of the channel of this one. */
+const wholeOf = (name) => nameOf(partsOf(name)[0], "");
+const isWhole = (name) => name === wholeOf(name);
 
 /** What Client hands documents to, and SharedState asks. */
 export class TabState {
@@ -26,6 +30,8 @@ export class TabState {
   #opening = null;
   #early = [];
   #views = new Map();
+  /** The documents that other tabs were shown by this one. */
+  #sent = new Set();
   #facts = NOTHING;
   #channel = null;
   #questions = new Map();
@@ -68,8 +74,6 @@ export class TabState {
       return;
     }
     this.#engine.take(command);
-    // A channel without documents is known from now on, too.
-    if (command.change?.type === "reset") this.#told({ changed: this.#observers.names, outcomes: [] });
   }
 
   /** Core answers. */
@@ -211,13 +215,21 @@ export class TabState {
   #told({ changed, outcomes }) {
     for (const [id, outcome] of outcomes) this.#settle(id, outcome);
     this.#note(changed);
-    const views = [...changed].map((name) => [name, this.view(name)]);
-    this.#post({ type: "news", views, outcomes, facts: this.facts });
+    const whole = [...changed].filter(isWhole);
+    const known = [...this.#sent].filter((name) => whole.includes(wholeOf(name)));
+    const names = new Set([...changed, ...known].filter((name) => !isWhole(name)));
+    this.#post({ type: "news", views: this.#viewsOf(names), whole, outcomes, facts: this.facts });
   }
 
   #everything() {
-    const views = [...this.#names()].map((name) => [name, this.view(name)]);
-    return { views, facts: this.facts };
+    return { views: this.#viewsOf(this.#names()), whole: [], facts: this.facts };
+  }
+
+  #viewsOf(names) {
+    return [...names].map((name) => {
+      this.#sent.add(name);
+      return [name, this.view(name)];
+    });
   }
 
   #names() {
@@ -311,7 +323,7 @@ export class TabState {
     this.#facts = message.facts;
     if (isNews) this.#note(this.#observers.names);
     for (const [id, outcome] of message.outcomes ?? []) this.#settle(id, outcome);
-    this.#note(new Set(message.views.map(([name]) => name)));
+    this.#note(new Set([...message.whole, ...message.views.map(([name]) => name)]));
     if (type !== "lead") return;
     for (const [asked, { kind, told }] of this.#questions) this.#post({ type: "ask", asked, kind, told });
   }
