@@ -18,8 +18,8 @@ CASES: Final = 60
 PLANTED: Final = {
     "an event that contains an edit leaves it in the view": (
         "replica.js",
-        "entry.shown = false;\n        this.#keep(entry);\n      }\n    }\n    for",
-        "}\n    }\n    for",
+        "entry.shown = false;\n        this.#keep(entry);\n      } else",
+        "} else",
     ),
     "an edit leaves the view on the answer alone": (
         "replica.js",
@@ -42,7 +42,7 @@ PLANTED: Final = {
         'if (outcome?.outcome === "refused" || entry.outcome !== null) continue;',
     ),
     "an answer is forgotten too early": (
-        "queue.js",
+        "requests.js",
         "const needed = [...own.map((entry) => entry.n), ...bases",
         "const needed = [...own.map((entry) => entry.n + 1), ...bases",
     ),
@@ -60,6 +60,36 @@ PLANTED: Final = {
         "queue.js",
         "base = null; // a version of the other log",
         "",
+    ),
+    "a version of another log is a base": (
+        "replica.js",
+        "const isKnown = this.#isOneLog(documents) && ",
+        "const isKnown = ",
+    ),
+    "a value of another log passes for the new one's": (
+        "documents.js",
+        'this.synced && this.epoch === epoch && reason !== "digest"',
+        "true",
+    ),
+    "what is kept of another log stays": (
+        "replica.js",
+        "if (this.queue.epoch !== before) this.#forgetOthers(log);",
+        "",
+    ),
+    "a digest is compared before the log has brought what is here": (
+        "documents.js",
+        "if (this.#ahead.size > 0) return null;",
+        "",
+    ),
+    "a reset tells nobody of the documents that there are not": (
+        "replica.js",
+        'this.#effects.changed.add(nameOf(channel, ""));',
+        "",
+    ),
+    "an applied edit waits for a document that is gone": (
+        "replica.js",
+        "} else if (documents.synced && documents.isGone(key)) {",
+        "} else if (false) {",
     ),
     "a member named __proto__ becomes the prototype": (
         "pointer.js",

@@ -208,7 +208,9 @@ class _Play:
     def _inquire(self) -> None:
         client = self._subject.replica.queue.question
         if client is not None:
-            self._tell({"told": [client, self._core.settled(client), self._core.epoch]})
+            followed = self._seq is not None and self._epoch == self._core.epoch
+            log = self._random.choice((None, self._core.epoch)) if followed else self._core.epoch
+            self._tell({"told": [client, self._core.settled(client), log]})
 
     def _event(self) -> None:
         if self._seq is None or self._epoch != self._core.epoch:
@@ -221,7 +223,8 @@ class _Play:
 
     def _reset(self) -> None:
         anew = bool(self._epoch) and self._epoch != self._core.epoch
-        reset = self._core.snapshot(CHANNEL, "epoch" if anew else "retention")
+        reason = "epoch" if anew else self._random.choice(("retention", "digest"))
+        reset = self._core.snapshot(CHANNEL, reason)
         self._seq, self._epoch = reset.head, self._core.epoch
         self._tell({"take": _reset_json(reset), "epoch": self._core.epoch})
 

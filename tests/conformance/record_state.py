@@ -25,9 +25,7 @@ def _case(case: Json) -> str:
     rest = {key: value for key, value in case.items() if key not in ("steps", "expect")}
     head = ", ".join(f"{_line(key)}: {_line(value)}" for key, value in rest.items())
     steps, expect = _lines(case["steps"]), _lines(case["expect"])
-    return (
-        f'    {{{head},\n     "steps": [\n{steps}\n     ],\n     "expect": [\n{expect}\n     ]}}'
-    )
+    return f'    {{{head},\n     "steps": [\n{steps}\n     ],\n     "expect": [\n{expect}\n     ]}}'
 
 
 def _lines(values: list[Json]) -> str:
