@@ -17,10 +17,16 @@ from client_sdk.contract.channel import KINDS
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.limits import (
+    MAX_EDIT_BYTES,
+    MAX_EDITS,
+    MAX_EDITS_BODY_BYTES,
+    MAX_METADATA_BYTES,
     MAX_NEXT_CHARS,
     MAX_SYNC_BYTES,
     MAX_TICKET_CHARS,
     MAX_URL_CHARS,
+    MAX_VALUE_BYTES,
+    MAX_VALUE_DEPTH,
 )
 from client_sdk.contract.order import CLOSED_STATUSES, EVENT_TYPES, STATUSES
 from client_sdk.contract.problem import TITLES
@@ -68,6 +74,16 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
     ("MAX_TICKET_CHARS", "The longest ticket: contract/limits.py.", MAX_TICKET_CHARS),
     ("MAX_URL_CHARS", "The longest address of a stream: contract/limits.py.", MAX_URL_CHARS),
     ("MAX_NEXT_CHARS", "The longest `next` of a snapshot: contract/limits.py.", MAX_NEXT_CHARS),
+    ("MAX_VALUE_BYTES", "The largest value of a document: contract/limits.py.", MAX_VALUE_BYTES),
+    ("MAX_VALUE_DEPTH", "How deep a document is nested: contract/limits.py.", MAX_VALUE_DEPTH),
+    ("MAX_EDIT_BYTES", "The largest edit: contract/limits.py.", MAX_EDIT_BYTES),
+    ("MAX_METADATA_BYTES", "The largest metadata: contract/limits.py.", MAX_METADATA_BYTES),
+    ("MAX_EDITS", "The most edits of one request: contract/limits.py.", MAX_EDITS),
+    (
+        "MAX_EDITS_BODY_BYTES",
+        "The longest request of edits: contract/limits.py.",
+        MAX_EDITS_BODY_BYTES,
+    ),
     ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES),
     ("MAX_PAGES", "The most pages of one sync: machine/snapshot_pages.py.", MAX_PAGES),
     ("MAX_ANEW", "How often its pages may start anew: machine/snapshot_pages.py.", MAX_ANEW),

@@ -2,6 +2,7 @@
 //
 // rules.js decides when. As client_sdk/machine/actions.py and attempts.py.
 
+import { CoreClock } from "./core_clock.js";
 import { SyncState } from "./sync_state.js";
 import { Healing } from "./healing.js";
 import { Backoff, Restarts } from "./backoff.js";
@@ -85,6 +86,8 @@ export class Actions {
   watermark = null;
   /** When (by the `now` of handle) it was last certain to know everything, or null. */
   certainAt = null;
+  /** What time it is at Core. */
+  clock = new CoreClock();
 
   constructor(positions, epoch, settings, uniform) {
     this.settings = { ...SETTINGS, ...settings };
@@ -265,9 +268,12 @@ export class Actions {
 
   /** Hands out what an answer brought. */
   putOut(taken) {
-    if (taken.epochChanged) this.dropStream();
+    if (taken.epochChanged) {
+      this.dropStream();
+      this.clock.forget();
+    }
     for (const { type, channel } of taken.commands) {
-      if (type === "CheckDigest") this.healing.checked(channel);
+      if (type === "CheckDigest" || type === "CheckDocuments") this.healing.checked(channel);
     }
     this.out.push(...taken.commands);
   }

@@ -4,7 +4,7 @@
 // are stored together, so that a restart continues exactly where it stopped.
 
 import { OrderBook } from "./order_book.js";
-import { ContractError, checkOrder, parseChannel } from "./contract.js";
+import { ContractError, carriesDocuments, checkOrder, parseChannel } from "./contract.js";
 import { DEVICE_MODES } from "./contract_lists.js";
 import { Machine, modeOf } from "./machine.js";
 import { MOST_CHANNELS } from "./transport.js";
@@ -22,6 +22,8 @@ export class Client {
   #clock;
   #mode = "starting";
   #certainBefore = null;
+  #documents;
+  #wasAnswered = false;
   #running = { sync: null, stream: null };
   #timer = null;
   #timerAt = Infinity;
@@ -35,12 +37,14 @@ export class Client {
    * @param changed told ({changes, status}) after each input; an error of its own ends the client
    * @param clock seconds that only go forward, best also while the machine sleeps
    * @param uniform (low, high) → a random number evenly between
+   * @param documents takes what comes of the channels of documents: `take(command)`, `online()` and
+   *   `release()` when this is closed, as TabState; null: only orders are followed
    * @throws ContractError a channel's name is malformed, or there are too many
    */
-  constructor({ channels, transport, saved = null, settings = {}, changed, clock, uniform }) {
-    for (const channel of channels) {
-      if (parseChannel(channel).carries === "orders") continue;
-      throw new ContractError(`${channel} carries documents: this client follows orders`);
+  constructor({ channels, transport, saved = null, settings = {}, changed, clock, uniform, documents = null }) {
+    channels.forEach(parseChannel);
+    if (documents === null && channels.some(carriesDocuments)) {
+      throw new ContractError("this client follows orders only");
     }
     if (channels.length > MOST_CHANNELS) throw new ContractError("these are too many channels");
     const usable = usableState(saved, channels);
@@ -53,6 +57,7 @@ export class Client {
     this.#transport = transport;
     this.#changed = changed;
     this.#clock = clock;
+    this.#documents = documents;
   }
 
   /** How it receives events: starting, live, polling, offline, closed or failed. */
@@ -94,7 +99,8 @@ export class Client {
     return {
       format: FORMAT,
       epoch,
-      positions: positions.all,
+      // What is kept of documents has no position: they begin anew, shown as they were until then.
+      positions: Object.fromEntries(Object.entries(positions.all).map(ofOrders)),
       orders: Object.fromEntries(orders),
       certainAt: this.status.certainAt,
     };
@@ -116,9 +122,21 @@ export class Client {
     if (this.#clock() >= this.#machine.deadline) this.#feed({ type: "Tick" });
   }
 
+  /** Core's clock in seconds since 1970; null: not known. */
+  get coreTime() {
+    return this.#machine.coreTime(this.#clock());
+  }
+
+  /** The documents of the channel have another digest than Core says. */
+  differs(channel) {
+    // It is found in the middle of an input.
+    queueMicrotask(() => this.#feed({ type: "Diverged", channel }));
+  }
+
   /** Ends it for good; the state can still be read. */
   close() {
     this.#feed({ type: "Close" });
+    this.#documents?.release();
   }
 
   #feed(input) {
@@ -142,6 +160,9 @@ export class Client {
   #tell(changes) {
     this.#mode = modeOf(this.#machine, this.#mode);
     this.#setTimer();
+    const isAnswered = this.#machine.certainAt !== null && !this.#machine.failing;
+    if (isAnswered && !this.#wasAnswered) this.#documents?.online();
+    this.#wasAnswered = isAnswered;
     try {
       this.#changed({ changes, status: this.status });
     } catch (error) {
@@ -182,6 +203,10 @@ export class Client {
         if (!this.#agrees(command)) {
           inputs.push({ type: "Diverged", channel: command.channel });
         }
+        break;
+      case "DeliverDocument":
+      case "CheckDocuments":
+        this.#documents?.take(command);
         break;
       case "Finished":
         this.#cause = causeOf(command.cause);
@@ -227,6 +252,8 @@ export class Client {
     }, delay);
   }
 }
+
+const ofOrders = ([channel, seq]) => [channel, carriesDocuments(channel) ? null : seq];
 
 /** Why it ended, as what other tabs can be told too: {kind, detail}, or null after a close. */
 function causeOf(cause) {

@@ -38,6 +38,10 @@ export function parseChannel(text) {
   return { kind, root, part, store, table: ids[1] === "table" ? part : null, carries };
 }
 
+/** Whether the channel of that name carries documents; false: orders, or it is no channel. */
+export const carriesDocuments = (channel) =>
+  CHANNEL.test(channel) && KINDS[channel.split(":")[0]].carries === "documents";
+
 /** Reads an event id `{channel}@{seq}` as [channel, seq]. */
 export function parseEventId(text) {
   const found = EVENT_ID.exec(text);
@@ -230,15 +234,21 @@ export function checkEvent(event) {
   return event;
 }
 
-function checkChannel(answer) {
+/** What every channel's answer has, whatever it carries. */
+export function checkFrame(answer) {
   check(isObject(answer) && isText(answer.channel) && isSeq(answer.head), "a channel's answer");
   check(isText(answer.digest), "a digest");
   check(isNull(answer.content_digest) || isText(answer.content_digest), "a digest of content");
   check(isNull(answer.reset) || isText(answer.reset), "a reset");
   check(answer.has_more === undefined || typeof answer.has_more === "boolean", "has_more");
   check(Array.isArray(answer.events), "a channel's events");
-  answer.events.forEach(checkEvent);
   check(DIGEST.test(answer.digest), "a digest");
+}
+
+/** What Fetch Sync answers of a channel of orders, if it is that. */
+export function checkChannel(answer) {
+  checkFrame(answer);
+  answer.events.forEach(checkEvent);
   if (isNull(answer.snapshot)) return;
   const { head, orders, next } = answer.snapshot;
   check(isSeq(head) && Array.isArray(orders), "a snapshot");
@@ -246,13 +256,17 @@ function checkChannel(answer) {
   orders.forEach(checkOrder);
 }
 
-/** The answer of Fetch Sync, if it is one. */
-export function checkSync(answer) {
+/**
+ * The answer of Fetch Sync, if it is one.
+ *
+ * @param checkPart what checks a channel's part of it
+ */
+export function checkSync(answer, checkPart = checkChannel) {
   check(isObject(answer) && isEpoch(answer.epoch) && isText(answer.cursor), "the answer");
   check(isTime(answer.server_time) && Array.isArray(answer.channels), "the answer");
   check(isWait(answer.poll_after_ms), "poll_after_ms");
   check(typeof answer.has_more === "boolean", "has_more");
-  answer.channels.forEach(checkChannel);
+  answer.channels.forEach((part) => checkPart(part));
   if (isNull(answer.stream)) return answer;
   const { url, ticket, expires_in: expires } = answer.stream;
   check(isText(url) && url.length <= MAX_URL_CHARS, "the stream's address");

@@ -79,6 +79,24 @@ export const MAX_URL_CHARS = 2_048;
 /** The longest `next` of a snapshot: contract/limits.py. */
 export const MAX_NEXT_CHARS = 1_024;
 
+/** The largest value of a document: contract/limits.py. */
+export const MAX_VALUE_BYTES = 262_144;
+
+/** How deep a document is nested: contract/limits.py. */
+export const MAX_VALUE_DEPTH = 32;
+
+/** The largest edit: contract/limits.py. */
+export const MAX_EDIT_BYTES = 65_536;
+
+/** The largest metadata: contract/limits.py. */
+export const MAX_METADATA_BYTES = 4_096;
+
+/** The most edits of one request: contract/limits.py. */
+export const MAX_EDITS = 100;
+
+/** The longest request of edits: contract/limits.py. */
+export const MAX_EDITS_BODY_BYTES = 1_048_576;
+
 /** The longest event or line: contract/sse.py. */
 export const MAX_EVENT_LENGTH = 1_048_576;
 

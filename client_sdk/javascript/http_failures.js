@@ -56,7 +56,7 @@ export const shortened = (text) =>
   text.length <= MAX_DETAIL_LENGTH ? text : `${text.slice(0, MAX_DETAIL_LENGTH)}…`;
 
 /** Retry-After in seconds, at most an hour; a date is taken against the answer's own Date. */
-function retryAfter(headers) {
+export function retryAfter(headers) {
   const text = (headers.get("retry-after") ?? "").trim();
   let seconds = NaN;
   if (/^[0-9]+$/.test(text)) seconds = Number(text.slice(0, 10));

@@ -27,6 +27,7 @@ const RULES = {
   SyncFailed: rules.syncFailed,
   StreamHello: rules.hello,
   StreamEvent: rules.event,
+  StreamDocument: rules.event,
   StreamHeartbeat: rules.heartbeat,
   StreamSyncRequired: rules.syncRequired,
   StreamBye: rules.bye,
@@ -94,6 +95,11 @@ export class Machine {
   /** When (by the `now` of handle) it was last certain to know everything, or null. */
   get certainAt() {
     return this.#client.certainAt;
+  }
+
+  /** Core's clock at `now`, in seconds since 1970; null: not known. */
+  coreTime(now) {
+    return this.#client.clock.at(now);
   }
 
   /** How many channels begin anew because their orders had another digest. */

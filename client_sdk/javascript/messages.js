@@ -3,6 +3,7 @@
 // As client_sdk/machine/messages.py and `signal_of` of client_sdk/client/http_transport.py.
 
 import { ContractError, checkEvent, instant, isEpoch, isWait } from "./contract.js";
+import { checkDocumentEvent } from "./state/document.js";
 
 /**
  * Why a sync or a stream did not work; `retryAfter` in seconds, or null.
@@ -17,6 +18,9 @@ export const failure = (kind, detail, retryAfter = null) => ({ kind, detail, ret
 export function inputOf(generation, { type, data }) {
   if (type.startsWith("order.")) {
     return { type: "StreamEvent", generation, event: checkEvent(parsed(data)) };
+  }
+  if (type.startsWith("document.")) {
+    return { type: "StreamDocument", generation, event: checkDocumentEvent(parsed(data)) };
   }
   switch (type) {
     case "hello": {

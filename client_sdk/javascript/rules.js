@@ -9,6 +9,7 @@
 // fault, and what a server says about waiting is kept within bounds.
 
 import { LONG_FAULT } from "./actions.js";
+import { instant } from "./contract.js";
 import { failure } from "./messages.js";
 import { APPLY, GAP } from "./sequencing.js";
 
@@ -56,6 +57,7 @@ export function syncDone(client, input, now) {
     return;
   }
   client.certainAt = now;
+  client.clock.told(instant(response.server_time), now);
   if (client.state === "polling") {
     client.polled(response, taken.news, now);
   } else if (!response.stream) {
@@ -100,7 +102,8 @@ export function event(client, input, now) {
   const verdict = client.syncState.takeEvent(input.event);
   if (verdict === APPLY) {
     client.stream.events += 1;
-    client.out.push({ type: "Deliver", change: input.event, epoch: client.epoch });
+    const type = input.type === "StreamDocument" ? "DeliverDocument" : "Deliver";
+    client.out.push({ type, change: input.event, epoch: client.epoch });
   } else if (verdict === GAP) {
     client.dropStream();
     client.syncAgain(failure("malformed", "the stream left a gap"), now);
@@ -113,7 +116,9 @@ export function heartbeat(client, input, now) {
   if (client.watermark !== null && input.watermark <= client.watermark) return;
   client.watermark = input.watermark;
   client.stream.deadline = now + client.settings.watermarkTimeout;
-  if (client.state === "live") client.certainAt = now;
+  if (client.state !== "live") return;
+  client.certainAt = now;
+  client.clock.told(input.watermark, now);
 }
 
 /** Sync, then connect. */

@@ -1,6 +1,6 @@
 // What may be applied: n+1 on top of n, per channel and epoch. Pure; as client_sdk/machine/sequencing.py.
 
-import { channelOf } from "./contract.js";
+import { carriesDocuments, channelOf } from "./contract.js";
 
 export const APPLY = "apply";
 export const DUPLICATE = "duplicate";
@@ -63,8 +63,9 @@ export function changesOf(positions, answer) {
     // The stream may have brought what lies behind a snapshot while the answer was under way.
     if (reset !== "retention" || position === null || position < snapshot.head) {
       positions.move(channel, snapshot.head);
-      const { head, orders } = snapshot;
-      changes.push({ type: "reset", channel, reason: reset, head, orders });
+      const { head, orders, documents = [] } = snapshot;
+      const state = carriesDocuments(channel) ? { documents } : { orders };
+      changes.push({ type: "reset", channel, reason: reset, head, ...state });
     }
   } else if (reset || position === null) {
     return [changes, false];

@@ -4,7 +4,7 @@
 // of the first; what has changed since comes by the events after that head. A server that never
 // comes to an end is not believed: the pages of one sync have limits.
 
-import { ContractError } from "./contract.js";
+import { ContractError, carriesDocuments } from "./contract.js";
 import { MAX_ANEW, MAX_EMPTY_PAGES, MAX_PAGED_SYNC_BYTES, MAX_PAGES } from "./contract_lists.js";
 
 /** The answer of one sync, whole once `next` is null. */
@@ -12,7 +12,7 @@ export class Assembly {
   #first;
   #channels;
   #place = 0;
-  #orders = null;
+  #items = null;
   #seen = new Set();
   #pages = 0;
   #anew = 0;
@@ -73,18 +73,20 @@ export class Assembly {
     this.#anew += 1;
     check(this.#anew <= MAX_ANEW, "the pages of a snapshot start anew again and again");
     this.#channels[this.#place] = more;
-    this.#orders = null;
+    this.#items = null;
   }
 
   #goOn(begun, more) {
-    const { head, orders } = more.snapshot;
+    const { head } = more.snapshot;
+    const kind = carriesDocuments(more.channel) ? "documents" : "orders";
+    const items = more.snapshot[kind] ?? [];
     check(head === begun.snapshot.head, "the page does not go on where the last one ended");
-    this.#empty = orders.length > 0 ? 0 : this.#empty + 1;
+    this.#empty = items.length > 0 ? 0 : this.#empty + 1;
     check(this.#empty <= MAX_EMPTY_PAGES, "the pages of a snapshot bring nothing");
     // One list grows: with a copy for each page, many pages would cost their square.
-    this.#orders ??= [...begun.snapshot.orders];
-    for (const order of orders) this.#orders.push(order);
-    const snapshot = { ...more.snapshot, orders: this.#orders };
+    this.#items ??= [...(begun.snapshot[kind] ?? [])];
+    for (const item of items) this.#items.push(item);
+    const snapshot = { ...more.snapshot, [kind]: this.#items };
     this.#channels[this.#place] = { ...more, reset: begun.reset, snapshot };
   }
 
@@ -96,7 +98,7 @@ export class Assembly {
   #goToNext() {
     while (this.#place < this.#channels.length && this.next === null) {
       this.#place += 1;
-      this.#orders = null;
+      this.#items = null;
       this.#empty = 0;
     }
   }

@@ -3,6 +3,7 @@
 // As client_sdk/machine/sync_state.py, less the filling of the book after a restart: here the book is stored
 // together with the cursor.
 
+import { carriesDocuments } from "./contract.js";
 import { DUPLICATE, GAP, Positions, changesOf } from "./sequencing.js";
 
 /** The positions, the epoch and the counters of one client. */
@@ -102,6 +103,7 @@ export class SyncState {
       taken.fault = `the answer is older than what is known of ${channel}`;
       return;
     }
+    const ofDocuments = carriesDocuments(channel);
     const [changes, sound] = changesOf(this.positions, answer);
     const anew = changes.some((change) => change.type === "reset");
     taken.restarted ||= anew && asked !== null;
@@ -109,13 +111,15 @@ export class SyncState {
     if (!sound) taken.fault = `the answer leaves a gap in ${channel}`;
     for (const change of changes) {
       taken.news = true;
-      taken.commands.push({ type: "Deliver", change: this.#relabelled(change), epoch: this.epoch });
+      const type = ofDocuments ? "DeliverDocument" : "Deliver";
+      taken.commands.push({ type, change: this.#relabelled(change), epoch: this.epoch });
     }
     const check = `${head} ${digest} ${contentDigest}`;
     const atHead = this.positions.get(channel) === head;
     if (sound && atHead && this.#checked.get(channel) !== check) {
       this.#checked.set(channel, check);
-      taken.commands.push({ type: "CheckDigest", channel, digest, contentDigest });
+      if (!ofDocuments) taken.commands.push({ type: "CheckDigest", channel, digest, contentDigest });
+      else if (contentDigest !== null) taken.commands.push({ type: "CheckDocuments", channel, contentDigest });
     }
   }
 

@@ -10,6 +10,7 @@ SyncDone           -     x        -           -     x        -       -
 SyncFailed         -     x        -           -     x        -       -
 StreamHello        -     -        x           -     x        -       -
 StreamEvent        -     -        -           x     x        -       -
+StreamDocument     -     -        -           x     x        -       -
 StreamHeartbeat    -     -        -           x     x        -       -
 StreamSyncRequired -     -        x           x     x        -       -
 StreamBye          -     -        x           x     x        -       -

@@ -4,12 +4,13 @@
 // answers of one sync together MAX_PAGED_SYNC_BYTES, an event of the stream MAX_EVENT_LENGTH.
 // Whatever a server answers becomes an input: an error of a server's making never leaves this module.
 
-import { ContractError, checkOrder, checkSync, formatCursor } from "./contract.js";
+import { ContractError, checkOrder, formatCursor } from "./contract.js";
 import { MAX_ORDERS, MAX_SYNC_BYTES } from "./contract_lists.js";
 import { Assembly } from "./snapshot_pages.js";
 import { readProblem, refusal, shortened, slugOf } from "./http_failures.js";
 import { failure, inputOf, parsed } from "./messages.js";
 import { SseParser } from "./sse.js";
+import { checkMixedSync } from "./state/document.js";
 
 /** What one URL can name; a page follows a store or a table, never so many. */
 export const MOST_CHANNELS = 40;
@@ -48,6 +49,21 @@ export class Transport {
     this.#core = core;
     this.#source = typeof token === "function" ? token : () => token;
     this.#about = about;
+  }
+
+  /** Core's address. */
+  get core() {
+    return this.#core;
+  }
+
+  /**
+   * The access token; `anew`: the last one was refused.
+   *
+   * @throws Error the callback gave none
+   */
+  async accessToken(anew = false) {
+    if (anew) this.#token = null;
+    return (await this.#authorization()).slice("Bearer ".length);
   }
 
   /** The function that gives tokens has another one. */
@@ -102,7 +118,7 @@ export class Transport {
     });
     if (response.status !== 200) throw await refused(response, "unauthorized");
     const [text, size] = await readText(response, MAX_SYNC_BYTES);
-    return [checkSync(parsed(text)), size];
+    return [checkMixedSync(parsed(text)), size];
   }
 
   async #authorization() {
@@ -248,8 +264,12 @@ async function readOut(reader) {
   clearTimeout(timer);
 }
 
-/** The body's text and its length in bytes. */
-async function readText(response, most) {
+/**
+ * The body's text and its length in bytes.
+ *
+ * @throws ContractError it is longer than `most` bytes
+ */
+export async function readText(response, most) {
   if (response.body === null) return ["", 0];
   const reader = response.body.getReader();
   const decoder = new TextDecoder();

@@ -10,6 +10,8 @@ import { Assembly } from "/static/yabam/snapshot_pages.js";
 import { refusal } from "/static/yabam/http_failures.js";
 import { inputOf } from "/static/yabam/messages.js";
 import { SseParser } from "/static/yabam/sse.js";
+import { checkMixedSync } from "/static/yabam/state/document.js";
+import { STATE_SUBJECTS } from "/tests/state_conformance.js";
 
 const REFUSED = { refused: true };
 
@@ -62,7 +64,7 @@ const SUBJECTS = {
   },
 
   answers({ response }) {
-    contract.checkSync(response);
+    checkMixedSync(response);
     return "taken";
   },
 
@@ -123,6 +125,7 @@ const SUBJECTS = {
 
   machine: askMachine,
   wake: askMachine,
+  ...STATE_SUBJECTS,
 };
 
 // ── the machine ────────────────────────────────────────────────────────────────────────────────

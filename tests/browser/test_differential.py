@@ -16,6 +16,7 @@ from tests.browser.module_page import ModulePage, module_page
 from tests.conformance import cases, subject
 from tests.conformance.cases import Json
 from tests.conformance.random_cases import book_case, machine_case, sse_case
+from tests.conformance.random_state import diff_case, merge_patch_case, patch_case, state_case
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("differential")]
 
@@ -54,3 +55,15 @@ async def test_both_books_hold_the_same_orders_after_any_events(
     module: ModulePage, batch: int
 ) -> None:
     await assert_same(module, "book", batch, book_case)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+async def test_both_replicas_show_keep_and_send_the_same(module: ModulePage, batch: int) -> None:
+    await assert_same(module, "state", batch, state_case)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+async def test_both_make_the_same_of_any_patch(module: ModulePage, batch: int) -> None:
+    await assert_same(module, "patches", batch, patch_case)
+    await assert_same(module, "merge_patches", batch, merge_patch_case)
+    await assert_same(module, "diffs", batch, diff_case)

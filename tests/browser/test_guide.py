@@ -106,7 +106,8 @@ def test_what_the_guide_calls_pure_reaches_for_nothing_outside() -> None:
     outside = (
         r"fetch\(|setTimeout|setInterval|Date\.now|new Date|Math\.random|performance\b|crypto\b"
     )
-    outside += r"|document\b|navigator\b|localStorage|location\b|globalThis|addEventListener"
+    outside += r"|(?<![-'\"/])document\b|navigator\b|localStorage|location\b|globalThis"
+    outside += r"|addEventListener"
     for path in SCRIPTS:
         if path.name in shells:
             continue

@@ -96,11 +96,16 @@ def event(short: Json) -> Json:
 def answer(short: Json) -> Json:
     """One channel's part of an answer of Fetch Sync."""
     channel = short.get("channel", "store:12")
-    events = [event({"channel": channel} | one) for one in short.get("events", [])]
+    # What has a key is an event of a document, and stands there in full.
+    events = [
+        one if "key" in one else event({"channel": channel} | one)
+        for one in short.get("events", [])
+    ]
     snapshot = short.get("snapshot")
     if snapshot is not None:
         snapshot = {"next": None} | snapshot
-        snapshot["orders"] = [order(one) for one in snapshot["orders"]]
+        if "orders" in snapshot:
+            snapshot["orders"] = [order(one) for one in snapshot["orders"]]
     end = events[-1]["seq"] if events else snapshot["head"] if snapshot else 0
     known = {"head": end, "digest": "0" * 16, "reset": None, "has_more": False}
     return known | short | {"channel": channel, "events": events, "snapshot": snapshot}

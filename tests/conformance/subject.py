@@ -21,9 +21,16 @@ from client_sdk.contract.digest import (
     format_digest,
     order_hash,
 )
-from client_sdk.contract.errors import ContractError
+from client_sdk.contract.errors import ContractError, PatchError, StateValueError
 from client_sdk.contract.order import Order, decode_event
 from client_sdk.contract.sse import SseEvent, SseParser
+from client_sdk.contract.state.digest import document_hash
+from client_sdk.contract.state.merge_patch import merge_patch
+from client_sdk.contract.state.operations import Call, apply, decode_operation
+from client_sdk.contract.state.patch import apply_patch, diff
+from client_sdk.contract.state.pointer import MISSING, get, parse_pointer
+from client_sdk.contract.state.sync import decode_mixed_sync
+from client_sdk.contract.state.values import check_document
 from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
 from client_sdk.machine.http_failures import refusal
 from client_sdk.machine.messages import Failure
@@ -32,8 +39,11 @@ from client_sdk.machine.snapshot_pages import Assembly
 from tests.conformance import cases
 from tests.conformance.cases import Json
 from tests.conformance.machine_subject import answer_machine
+from tests.conformance.state_subject import answer_state
 
 REFUSED: Final = {"refused": True}
+ABSENT: Final = {"absent": True}
+"""How a case tells that there is nothing; null is something."""
 _REST: Final = (
     '"id":"store:12@1","seq":1,"type":"order.placed","occurred_at":"2026-11-21T12:00:00Z",'
     '"order_id":"a","order_version":1'
@@ -112,7 +122,7 @@ def _content(case: Json) -> Json:
 
 
 def _answers(case: Json) -> Json:
-    decode_sync(json.dumps(case["response"]).encode())
+    decode_mixed_sync(json.dumps(case["response"]).encode())
     return "taken"
 
 
@@ -167,6 +177,45 @@ def _merge(case: Json) -> Json:
     return {"changes": told, "sound": sound, "positions": positions.all}
 
 
+def _pointers(case: Json) -> Json:
+    path = parse_pointer(case["pointer"])
+    found = get(case["value"], path)
+    return {"path": path, "found": ABSENT if found is MISSING else found}
+
+
+def _values(case: Json) -> Json:
+    try:
+        check_document(case["value"])
+    except StateValueError as error:
+        return {"pointer": error.pointer}
+    return "taken"
+
+
+def _documents(case: Json) -> Json:
+    digest = EMPTY
+    for key, version, value in case["documents"]:
+        digest ^= document_hash(key, version, value)
+    return format_content_digest(digest)
+
+
+def _patches(case: Json) -> Json:
+    try:
+        result = apply_patch(_or_missing(case["value"]), case["patch"])
+    except PatchError as error:
+        return {"fails at": error.index}
+    return ABSENT if result is MISSING else result
+
+
+def _operations(case: Json) -> Json:
+    operation = decode_operation(case["do"])
+    assert not isinstance(operation, Call)
+    return apply(operation, case["value"])
+
+
+def _or_missing(value: Json) -> Json:
+    return MISSING if value == ABSENT else value
+
+
 def _book(case: Json) -> Json:
     book = OrderBook()
     seen: list[BookChange] = []
@@ -215,12 +264,20 @@ _SUBJECTS: Final[dict[str, Callable[[Json], Json]]] = {
     "answers": _answers,
     "book": _book,
     "content": _content,
+    "diffs": lambda case: diff(_or_missing(case["before"]), _or_missing(case["after"])),
     "digest": _digest,
+    "document_digests": _documents,
     "machine": lambda case: answer_machine(case, change_of, failure_of),
     "merge": _merge,
+    "merge_patches": lambda case: merge_patch(case["target"], case["patch"]),
     "names": _names,
+    "operations": _operations,
     "paging": _paging,
+    "patches": _patches,
+    "pointers": _pointers,
     "refusals": _refusals,
     "signals": _signals,
     "sse": _sse,
+    "state": answer_state,
+    "values": _values,
 }

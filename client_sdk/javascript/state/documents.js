@@ -1,0 +1,190 @@
+// The documents of one channel as Core has them, and their digest. Pure.
+//
+// As client_sdk/state/documents.py. A value that stands in no event and in no snapshot is made from its
+// diff, or is fetched; until then the value before it is shown, with its version.
+
+import { ContractError, channelOf, formatContentDigest } from "../contract.js";
+import { documentHash } from "./document.js";
+import { StateError } from "./errors.js";
+import { applyPatch } from "./patch.js";
+import { isObject } from "./pointer.js";
+
+/** One channel. */
+export class Documents {
+  /** The versions to fetch, by key; null: the newest. */
+  wanted = new Map();
+  /** Whether Core has told what there is. */
+  synced = false;
+  #shown;
+  #hashes = new Map();
+  #check = null;
+  /** The newest versions that were fetched before the log has brought them, by key. */
+  #ahead = new Map();
+
+  /**
+   * @param kept what was known when the program ended; it is shown until Core has answered
+   * @param epoch the log that this is of; null: not known
+   */
+  constructor(kept = [], epoch = null) {
+    this.epoch = epoch;
+    this.#shown = new Map(kept.map((document) => [document.key, document]));
+  }
+
+  /** The document as it is shown; null: it is not known here. */
+  get(key) {
+    return this.#shown.get(key) ?? null;
+  }
+
+  /** The version that is shown; 0: none. */
+  version(key) {
+    return this.#shown.get(key)?.version ?? 0;
+  }
+
+  /** Whether there is no such document, as far as is known. */
+  isGone(key) {
+    const document = this.get(key);
+    return document === null || document.value === null;
+  }
+
+  /** Every document that is there. */
+  get all() {
+    return [...this.#shown.values()].filter((document) => document.value !== null);
+  }
+
+  /** Takes an event; whether what is shown has changed. */
+  apply(event) {
+    this.#check = null;
+    if (event.version >= (this.#ahead.get(event.key) ?? event.version)) this.#ahead.delete(event.key);
+    if (event.version <= this.version(event.key)) return false;
+    const value = event.data === undefined ? this.#fromDiff(event) : event.data;
+    if (value === undefined) {
+      this.wanted.set(event.key, event.version);
+      return false;
+    }
+    const { key, version, schema, by } = event;
+    this.#show({ channel: channelOf(event), key, version, schema, updated_at: event.occurred_at, by, value });
+    return true;
+  }
+
+  /**
+   * The channel's documents are these and no others; the keys of all that there were or are. Of a
+   * document that is gone the version stays, as it never restarts within a log.
+   */
+  replace({ reason, documents }, epoch) {
+    // What was kept may be of another log than the queue, and what differs is not to be trusted: such a
+    // value is shown while Core's is fetched, but its version says nothing.
+    const isTrusted = this.synced && this.epoch === epoch && reason !== "digest";
+    const shown = this.#shown;
+    const before = isTrusted ? shown : new Map();
+    this.epoch = epoch;
+    const brought = new Set(documents.map(({ key }) => key));
+    const keys = new Set([...this.#shown.keys(), ...brought]);
+    this.#shown = new Map();
+    this.#hashes.clear();
+    this.#check = null;
+    this.wanted = new Map();
+    this.#ahead.clear();
+    this.synced = true;
+    for (const document of documents) {
+      const known = before.get(document.key);
+      if (document.value !== undefined) {
+        this.#shown.set(document.key, document);
+        continue;
+      }
+      const unsure = shown.get(document.key);
+      if (known !== undefined) this.#shown.set(document.key, known);
+      else if (unsure !== undefined) this.#shown.set(document.key, { ...unsure, version: 0 });
+      if (known?.version !== document.version) this.wanted.set(document.key, document.version);
+    }
+    for (const [key, document] of before) {
+      if (!brought.has(key)) this.#shown.set(key, { ...document, value: null });
+    }
+    return keys;
+  }
+
+  /** Takes a version that was fetched; whether what is shown has changed. */
+  fetched(document) {
+    const { key, version, value } = document;
+    const wasNewest = (this.wanted.get(key) ?? null) === null;
+    if ((this.wanted.get(key) ?? 0) <= version) this.wanted.delete(key);
+    if (value === undefined || version <= this.version(key)) return false;
+    this.#show(document);
+    if (wasNewest && value !== null) this.#ahead.set(key, version);
+    return true;
+  }
+
+  /** Core does not have that version; whether the newest is to be fetched instead. */
+  missing(key, version) {
+    if (this.wanted.get(key) !== version) return false;
+    if (version === null) {
+      this.wanted.delete(key);
+      return false;
+    }
+    this.wanted.set(key, null);
+    return true;
+  }
+
+  /** Asks for the newest version, unless one is asked for. */
+  want(key) {
+    if (!this.wanted.has(key)) this.wanted.set(key, null);
+  }
+
+  /**
+   * Whether the digest is this; null: a value is missing, it is compared when it is here; or one is here
+   * that the log has not brought yet.
+   */
+  agrees(contentDigest) {
+    this.#check = null;
+    if (this.#ahead.size > 0) return null;
+    if (this.wanted.size > 0) {
+      this.#check = contentDigest;
+      return null;
+    }
+    return formatContentDigest(this.#digest()) === contentDigest;
+  }
+
+  /** The comparison that waited, if it can be made now. */
+  agreesNow() {
+    return this.#check === null || this.wanted.size > 0 ? null : this.agrees(this.#check);
+  }
+
+  #digest() {
+    let total = 0n;
+    for (const [key, document] of this.#shown) {
+      if (!this.#hashes.has(key)) this.#hashes.set(key, hashOf(document));
+      total ^= this.#hashes.get(key);
+    }
+    return total;
+  }
+
+  #fromDiff({ key, version, diff }) {
+    const before = this.get(key);
+    const isFar = this.wanted.has(key) || version !== this.version(key) + 1;
+    if (diff === undefined || isFar || (before !== null && before.value === undefined)) return undefined;
+    try {
+      const value = applyPatch(before?.value ?? undefined, diff);
+      if (value === undefined) return null;
+      return isObject(value) ? value : undefined;
+    } catch (error) {
+      if (error instanceof StateError) return undefined;
+      throw error;
+    }
+  }
+
+  #show(document) {
+    const { key, version } = document;
+    this.#shown.set(key, document);
+    this.#hashes.delete(key);
+    if ((this.wanted.get(key) ?? 0) <= version) this.wanted.delete(key);
+  }
+}
+
+// A value that no document may hold has no hash: then the digests differ, and Core is asked anew.
+function hashOf({ key, version, value }) {
+  try {
+    return value === undefined ? 0n : documentHash(key, version, value);
+  } catch (error) {
+    if (error instanceof ContractError) return 0n;
+    throw error;
+  }
+}

@@ -1,0 +1,103 @@
+// The edits of `POST /v1/edits`, and what became of each. Pure.
+//
+// As client_sdk/contract/state/edit.py. An edit has the form of the wire: {n, channel, key, do, base,
+// schema, made_at, metadata, seen, base_value}. What it does not say is left out; a base is a version,
+// or {n}: the client's own edit of that number.
+
+import { ContractError, canonical } from "../contract.js";
+import { MAX_METADATA_BYTES } from "../contract_lists.js";
+import { checkOperation, isId } from "./operations.js";
+import { PointerError, StateError, StateValueError } from "./errors.js";
+import { isObject, parsePointer } from "./pointer.js";
+import { checkValue } from "./values.js";
+
+const encoder = new TextEncoder();
+const isText = (x) => typeof x === "string";
+const isNone = (x) => x === null || x === undefined;
+const isCount = (x) => Number.isSafeInteger(x) && x >= 0;
+
+/** How many bytes the text has in UTF-8. */
+export const bytesOf = (text) => encoder.encode(text).length;
+
+/** One edit as JSON, as it is sent. */
+export function encodeEdit(edit) {
+  const { n, channel, key, do: operation, base, schema, made_at, metadata, seen, base_value } = edit;
+  const wire = { n, channel, key, do: operation };
+  const rest = { base, schema, made_at, metadata, seen };
+  for (const [name, value] of Object.entries(rest)) if (!isNone(value)) wire[name] = value;
+  if (base_value !== undefined) wire.base_value = base_value;
+  return JSON.stringify(wire);
+}
+
+/**
+ * The edit that was kept as JSON.
+ *
+ * @throws ContractError it is damaged
+ */
+export function decodeEdit(text) {
+  let edit;
+  try {
+    edit = JSON.parse(text);
+  } catch {
+    throw new ContractError("an edit is not JSON");
+  }
+  const named = isObject(edit) && isCount(edit.n) && isText(edit.channel) && isId(edit.key);
+  if (!named) throw new ContractError("an edit is not as the protocol says");
+  checkOperation(edit.do);
+  checkEdit(edit);
+  return edit;
+}
+
+/**
+ * Whether what stands beside the operation may stand there.
+ *
+ * @throws StateError it may not: a pointer in `seen` is none, or a value is none of a document
+ */
+export function checkEdit(edit) {
+  for (const [pointer, value] of Object.entries(edit.seen ?? {})) {
+    try {
+      checkValue(value, parsePointer(pointer));
+    } catch (error) {
+      if (!(error instanceof PointerError)) throw error;
+      throw new PointerError(`seen: ${error.message}`);
+    }
+  }
+  if (!isNone(edit.metadata)) {
+    checkBeside("metadata", edit.metadata);
+    if (new TextEncoder().encode(canonical(edit.metadata)).length > MAX_METADATA_BYTES) {
+      throw new StateError(`metadata may have at most ${MAX_METADATA_BYTES} bytes`);
+    }
+  }
+  if (!isNone(edit.base_value)) checkBeside("base_value", edit.base_value);
+}
+
+function checkBeside(field, value) {
+  if (!isObject(value)) throw new StateError(`${field} is no object`);
+  try {
+    checkValue(value);
+  } catch (error) {
+    if (!(error instanceof StateValueError)) throw error;
+    throw new StateError(`${field} at ${error.message}`);
+  }
+}
+
+/** The outcome {n, outcome, version, value, strategy, aside, repeated, problem, …}, if it is one. */
+export function checkOutcome(outcome) {
+  check(isObject(outcome) && Number.isSafeInteger(outcome.n) && isText(outcome.outcome));
+  const { version, value, strategy, aside, repeated, problem, pointer, conflict } = outcome;
+  check(isNone(version) || Number.isSafeInteger(version));
+  check(isNone(value) || isObject(value));
+  check(isNone(strategy) || isText(strategy));
+  check(aside === undefined || (Array.isArray(aside) && aside.every(isText)));
+  check(repeated === undefined || typeof repeated === "boolean");
+  check(isNone(problem) || (isText(problem.type) && isText(problem.title)));
+  check(isNone(pointer) || isText(pointer));
+  if (isNone(conflict)) return outcome;
+  check(isObject(conflict) && Number.isSafeInteger(conflict.version));
+  for (const part of [conflict.current, conflict.base, conflict.own]) check(isNone(part) || isObject(part));
+  return outcome;
+}
+
+function check(condition) {
+  if (!condition) throw new ContractError("an outcome is not as the protocol says");
+}

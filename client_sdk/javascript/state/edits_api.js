@@ -1,0 +1,126 @@
+// Core's part of the shared state over HTTP; what it answers is made into plain values.
+//
+// As client_sdk/shared/edits_api.py. An answer is one of these:
+//     {type: "Answered", outcomes}     Core has settled the request's edits
+//     {type: "Settled", n, epoch}      how far it has settled a client's edits, and in which log; null: it
+//                                      does not say
+//     {type: "Found", document}        null: there is none
+//     {type: "NotTaken", problem}      it does not take the request
+//     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
+
+import { ContractError, isEpoch } from "../contract.js";
+import { readProblem, retryAfter, shortened, slugOf } from "../http_failures.js";
+import { parsed } from "../messages.js";
+import { readText } from "../transport.js";
+import { checkDocument } from "./document.js";
+import { checkOutcome } from "./edit.js";
+
+/** The longest answer that is read: a hundred outcomes, each with a large value, fit. */
+const MAX_ANSWER_BYTES = 32 * 2 ** 20;
+const TIMEOUT_MS = 30_000;
+const NOT_TAKEN = [
+  "bad-json",
+  "bad-request",
+  "invalid",
+  "too-large",
+  "edit-gap",
+  "client-taken",
+  "edit-mismatch",
+];
+
+/** Core's doors for edits and documents. */
+export class EditsApi {
+  #core;
+
+  /** @param core Core's address */
+  constructor(core) {
+    this.#core = core;
+  }
+
+  /** Sends the edits of EditQueue.request. */
+  send(request, token) {
+    const read = ({ outcomes }) => {
+      if (!Array.isArray(outcomes)) throw new ContractError("the answer has no outcomes");
+      return { type: "Answered", outcomes: outcomes.map(checkOutcome) };
+    };
+    return this.#ask("/v1/edits", token, read, request.body);
+  }
+
+  /** How far Core has settled the client's edits. */
+  settled(client, token) {
+    const read = ({ settled: n, epoch = null }) => {
+      if (!Number.isSafeInteger(n) || !(epoch === null || isEpoch(epoch))) throw new ContractError("the answer says no number");
+      return { type: "Settled", n, epoch };
+    };
+    return this.#ask(`/v1/edits?${new URLSearchParams({ client })}`, token, read);
+  }
+
+  /** A document at a version; null: the newest. */
+  async document(channel, key, version, token) {
+    const query = new URLSearchParams({ channel, key });
+    if (version !== null) query.set("version", version);
+    const read = (document) => {
+      checkDocument(document);
+      if (document.channel === channel && document.key === key) return { type: "Found", document };
+      throw new ContractError("the answer is another document");
+    };
+    const answer = await this.#ask(`/v1/documents?${query}`, token, read);
+    return answer.slug === "not-found" ? { type: "Found", document: null } : answer;
+  }
+
+  /**
+   * A document's history above a version, or behind a page by its `next`: {events, next}, newest last;
+   * each event as Core gives it, `next` null: it is the last page.
+   *
+   * @throws Error it cannot be had
+   */
+  async history(channel, key, after, limit, token) {
+    const query = new URLSearchParams({ channel, key, after, limit });
+    const page = await this.#read(`/v1/documents/events?${query}`, token);
+    if (!Array.isArray(page.events)) throw new Error("the answer has no history");
+    return { events: page.events, next: page.next ?? null };
+  }
+
+  /** What Core's operator has declared of each key; it throws as `history` does. */
+  async definitions(token) {
+    return (await this.#read("/v1/definitions", token)).definitions ?? [];
+  }
+
+  async #read(path, token) {
+    const answer = await this.#ask(path, token, (value) => ({ type: "Read", value }));
+    if (answer.type !== "Read") throw new Error(answer.detail ?? answer.problem.title);
+    return answer.value;
+  }
+
+  async #ask(path, token, read, body = null) {
+    const headers = { authorization: `Bearer ${token}` };
+    if (body !== null) headers["content-type"] = "application/json";
+    try {
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const response = await fetch(this.#core + path, {
+        method: body === null ? "GET" : "POST",
+        headers,
+        body,
+        cache: "no-store",
+        credentials: "omit",
+        signal,
+      });
+      const [text] = await readText(response, MAX_ANSWER_BYTES);
+      return response.status === 200 ? read(parsed(text)) : refusalOf(response, text);
+    } catch (error) {
+      return again(shortened(String(error?.message ?? error)));
+    }
+  }
+}
+
+const again = (detail, after = null) => ({ type: "Again", detail, retryAfter: after, unauthorized: false });
+
+function refusalOf({ status, headers }, text) {
+  const problem = readProblem(text);
+  const slug = problem && slugOf(problem);
+  const refused = [400, 409, 413, 422].includes(status) && NOT_TAKEN.includes(slug);
+  if (refused) return { type: "NotTaken", problem };
+  const told = problem ? `${status} ${problem.title}: ${problem.detail}` : `${status}`;
+  const answer = { ...again(shortened(told), retryAfter(headers)), unauthorized: status === 401 };
+  return status === 404 ? { ...answer, slug } : answer;
+}

@@ -1,0 +1,226 @@
+// The shell around the replica, in the tab that leads: edits are kept before they are shown.
+//
+// As client_sdk/shared/engine.py. Who is told of what, tab_state.js knows.
+
+import { checkDocumentValue } from "./values.js";
+import { ClosedError, StateError } from "./errors.js";
+import { Journal } from "./journal.js";
+import { Loader, Sender } from "./sender.js";
+import { PrivateDocuments } from "./private.js";
+import { queueOf } from "./records.js";
+import { Replica } from "./replica.js";
+
+/** So many answers to what other tabs asked are remembered. */
+const MOST_ASKED = 200;
+
+/** The shared state of one subject, running. */
+export class Engine {
+  /** What went wrong in a resolver, last. */
+  lastError = null;
+  #parts;
+  #journal;
+  #sender;
+  #loader;
+  #asked;
+  #last = Promise.resolve();
+  #closed = false;
+
+  /**
+   * @param stored what the store gave
+   * @param parts {store, channels, resolvers, calls, newClient, api, transport, subject, settings,
+   *   uniform, clock, coreTime, differs, told}: `told({changed, outcomes})` hears what has come of the
+   *   inputs, `differs(channel)` that documents have another digest than Core says
+   * @throws ContractError, StateStoreError what is stored is damaged
+   */
+  constructor(stored, parts) {
+    this.#parts = parts;
+    const { channels, resolvers, calls, newClient } = parts;
+    const kept = channels.map((name) => [name, stored.documents.filter((d) => d.channel === name)]);
+    this.replica = new Replica(queueOf(stored, newClient), Object.fromEntries(kept), {
+      waiting: stored.waiting,
+      calls,
+      resolved: Object.keys(resolvers),
+    });
+    this.private = new PrivateDocuments(stored.private);
+    this.#asked = new Map(stored.asked.map(({ asked, ids }) => [asked, ids]));
+    this.#journal = new Journal(parts.store);
+    const { replica } = this;
+    const journal = this.#journal;
+    const loaded = (channel) => {
+      if (replica.agreesNow(channel) === false) parts.differs(channel);
+      this.pump();
+    };
+    this.#sender = new Sender({ ...parts, replica, journal, pump: () => this.pump() });
+    this.#loader = new Loader({ ...parts, replica, loaded });
+  }
+
+  /** Why edits are not sent or not kept now, if the last try failed. */
+  get sendingError() {
+    return this.#sender.worker.lastError ?? this.#journal.lastError;
+  }
+
+  /** Sends, fetches and keeps from now on. */
+  start() {
+    for (const waiting of this.replica.waiting.values()) this.#decide(waiting);
+    this.pump();
+  }
+
+  /** Keeps what is to be kept, and ends. */
+  async stop() {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#sender.worker.close();
+    this.#loader.worker.close();
+    this.#journal.put(this.replica.drain().writes);
+    await this.#last;
+    await this.#journal.close().catch(() => {});
+  }
+
+  // ── what comes in ────────────────────────────────────────────────────────────────────────────
+
+  /** Takes what the machine puts out for documents. */
+  take(command) {
+    if (this.#closed) return;
+    if (command.type === "DeliverDocument") this.replica.take(command.change, command.epoch);
+    else if (this.replica.agrees(command.channel, command.contentDigest) === false) {
+      this.#parts.differs(command.channel);
+    }
+    this.pump();
+  }
+
+  /** Core answers: what waits may go out. */
+  online() {
+    this.#sender.worker.hurry();
+    this.#loader.worker.hurry();
+  }
+
+  /**
+   * Makes edits; they are kept, and shown, when this is done. Their ids in the queue.
+   *
+   * @param atomic whether all take effect or none
+   * @param decides the id of the conflict that it decides
+   * @param asked a name of this question: who asks again, after a loss, gets the same ids
+   * @param made told the ids at once, before anything else can come of them
+   * @throws StateError one of them cannot be done to what is shown; none is made
+   * @throws StateStoreError they cannot be kept; none is made
+   * @throws ClosedError this has ended
+   */
+  edit(wishes, { atomic = false, decides = null, asked = null, made = () => {} } = {}) {
+    return this.#alone(async () => {
+      const known = this.#asked.get(asked);
+      const ids = known ?? (await this.#edit(wishes, atomic, decides, asked));
+      made(ids);
+      this.pump();
+      return ids;
+    });
+  }
+
+  /** Changes a document of `private`; it throws as `edit` does. */
+  editPrivate(name, operation) {
+    return this.#alone(async () => {
+      const changed = this.private.changed(name, operation);
+      await this.#journal.commit(this.private.writesOf(name, changed));
+      this.private.show(name, changed);
+      this.#parts.told({ changed: new Set([name]), outcomes: [] });
+    });
+  }
+
+  /** Decides the conflict by this value; null: by Core's. It throws as `edit` does. */
+  async resolve(id, value, options = {}) {
+    const waiting = this.replica.waiting.get(id);
+    if (waiting === undefined) {
+      if (this.#asked.has(options.asked)) return this.edit([], options);
+      throw new StateError("this conflict is decided already");
+    }
+    if (value === null) {
+      this.replica.decided(waiting);
+      this.pump();
+      return [];
+    }
+    checkDocumentValue(value);
+    const { channel, key, conflict } = waiting;
+    const wish = { channel, key, do: { set: value }, base: conflict.version };
+    return this.edit([wish], { ...options, decides: id });
+  }
+
+  // ── what goes out ────────────────────────────────────────────────────────────────────────────
+
+  /** Whether the edit of this id is still in the queue. */
+  has(id) {
+    return this.replica.queue.entries.some((entry) => entry.id === id);
+  }
+
+  /** Hands on what has come of the inputs. */
+  pump() {
+    const { writes, changed, outcomes, conflicts } = this.replica.drain();
+    this.#journal.put(writes);
+    for (const waiting of conflicts) this.#decide(waiting);
+    if (changed.size > 0 || outcomes.length > 0) this.#parts.told({ changed, outcomes });
+    this.#sender.worker.wake();
+    this.#loader.worker.wake();
+  }
+
+  async #edit(wishes, atomic, decides, asked) {
+    const { replica } = this;
+    const waiting = replica.waiting.get(decides);
+    if (decides !== null && waiting === undefined) throw new StateError("this conflict is decided already");
+    let ids = null;
+    while (ids === null) {
+      const writes = replica.prepare(wishes, this.#time(), atomic);
+      if (decides !== null) writes.push({ type: "DropWaiting", id: decides });
+      const places = writes.filter(({ type }) => type === "PutEntry").map(({ row }) => row.id);
+      if (asked !== null) writes.push(...this.#remembering(asked, places));
+      try {
+        await this.#journal.commit(writes);
+      } catch (error) {
+        replica.queue.abandon();
+        throw error;
+      }
+      ids = replica.accept();
+    }
+    if (asked !== null) this.#asked.set(asked, ids);
+    if (waiting !== undefined) replica.decided(waiting);
+    return ids;
+  }
+
+  #remembering(asked, ids) {
+    const writes = [{ type: "PutAsked", asked, ids }];
+    if (this.#asked.size >= MOST_ASKED) {
+      const [oldest] = this.#asked.keys();
+      this.#asked.delete(oldest);
+      writes.push({ type: "DropAsked", asked: oldest });
+    }
+    return writes;
+  }
+
+  #time() {
+    const seconds = this.#parts.coreTime();
+    return seconds === null ? null : new Date(seconds * 1000).toISOString();
+  }
+
+  #decide(waiting) {
+    const resolver = this.#parts.resolvers[waiting.key];
+    if (resolver === undefined) return;
+    this.#resolved(waiting, resolver).catch((error) => {
+      // It stays with the document, where a person can decide it.
+      this.lastError = `the resolver of ${waiting.key} failed: ${error?.message ?? error}`;
+    });
+  }
+
+  async #resolved({ id, channel, key, conflict }, resolver) {
+    const known = () => this.replica.channels.get(channel)?.get(key)?.value ?? null;
+    const current = conflict.current === undefined ? known() : conflict.current;
+    const value = await resolver(key, conflict.base ?? null, current, conflict.own ?? null);
+    await this.resolve(id, value ?? null);
+  }
+
+  /** One edit after the other: the number of each is the one after that of the one before. */
+  #alone(work) {
+    const done = this.#last.then(() => {
+      if (this.#closed) throw new ClosedError("the client is closed");
+      return work();
+    });
+    this.#last = done.catch(() => {});
+    return done;
+  }
+}

@@ -1,0 +1,82 @@
+// One edit of this client, from its making to its answer. Pure; as client_sdk/state/entries.py.
+
+import { MAX_EDIT_BYTES } from "../contract_lists.js";
+import { bytesOf, encodeEdit } from "./edit.js";
+import { StateError } from "./errors.js";
+
+/** A document's name: its channel and its key in one text. Neither has a space. */
+export const nameOf = (channel, key) => `${channel} ${key}`;
+
+/** The channel and the key of a document's name. */
+export const partsOf = (name) => name.split(" ");
+
+/** The number of the own edit that an edit is made on; undefined: it is made on none. */
+export const ownBase = (edit) => edit.base?.n;
+
+/** An edit in the queue. It leaves when it is answered and the view does not apply it any more. */
+export class Entry {
+  /**
+   * @param id its place in the queue; never used twice, and kept when the edit gets another number
+   * @param client the client id that it goes out under
+   * @param edit as edit.js has it
+   * @param body the edit as it is sent: the same text each time
+   * @param group the atomic group that it belongs to; 0: none
+   * @param outcome Core's answer; null: it is awaited
+   * @param at the version that contains it, as an event or the answer says; null: not known, or none
+   * @param shown whether the view applies it on top of Core's value
+   */
+  constructor({ id, client, edit, body, group = 0, outcome = null, at = null, shown = true }) {
+    Object.assign(this, { id, client, edit, body, group, outcome, at, shown });
+  }
+
+  /** The client's number of it. */
+  get n() {
+    return this.edit.n;
+  }
+
+  /** The name of the document that it changes. */
+  get document() {
+    return nameOf(this.edit.channel, this.edit.key);
+  }
+
+  /** Whether nothing more is to be done about it. */
+  get isDone() {
+    return this.outcome !== null && !this.shown;
+  }
+
+  /** Begins anew under this client and number; nobody has answered that yet. */
+  rename(client, edit) {
+    Object.assign(this, { client, edit, body: encodeEdit(edit), outcome: null, at: null, shown: true });
+  }
+}
+
+/**
+ * Makes an edit. What its client saw is left out where it would make the edit too large: then Core
+ * goes by what the base has.
+ *
+ * @param wish what a program asks for: {channel, key, do, metadata, base}
+ * @param basis what it is made on, and when: {base, schema, made_at, seen}
+ * @throws StateError it is too large all the same
+ */
+export function newEntry(id, client, n, { channel, key, do: operation, metadata }, basis, group) {
+  let edit = { n, channel, key, do: operation, metadata, ...basis };
+  let body = encodeEdit(edit);
+  if (bytesOf(body) > MAX_EDIT_BYTES && edit.seen) {
+    edit = { ...edit, seen: undefined };
+    body = encodeEdit(edit);
+  }
+  const size = bytesOf(body);
+  if (size > MAX_EDIT_BYTES) {
+    throw new StateError(`an edit may have at most ${MAX_EDIT_BYTES} bytes, this has ${size}`);
+  }
+  return new Entry({ id, client, edit, body, group });
+}
+
+/**
+ * The version that contains an edit with this outcome; null: none does. An outcome that only a newer
+ * Core knows took effect, unless there is a problem.
+ */
+export function containedAt({ outcome, problem, version }) {
+  if (outcome === "refused" || outcome === "put-aside" || problem) return null;
+  return version ?? null;
+}

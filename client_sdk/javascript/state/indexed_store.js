@@ -1,0 +1,127 @@
+// Keeps the shared state in IndexedDB: one database for each subject, written by one tab at a time.
+//
+// As client_sdk/state/store.py. Who opens it takes it over: should the tab before still live, frozen
+// with the lead in its hand, its writes fail.
+
+import { StateStoreError } from "./errors.js";
+import { nothingStored } from "./records.js";
+import { nameOf } from "./entries.js";
+
+const FORMAT = 1;
+const STORES = ["meta", "entries", "documents", "waiting", "private", "asked"];
+
+/** The database of one subject. */
+export class IndexedStore {
+  #database = null;
+  #owner = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+
+  /**
+   * What is kept for the subject, as records.js `nothingStored` has it.
+   *
+   * @throws StateStoreError it cannot be had, as where a browser forbids storage
+   */
+  async open(subject) {
+    try {
+      this.#database = await opened(`yabam ${subject}`);
+      // Another tab may want to make its stores anew.
+      this.#database.onversionchange = () => this.close();
+      return await this.#run((stores) => this.#takeOver(stores), false);
+    } catch (error) {
+      throw storeError(error);
+    }
+  }
+
+  /**
+   * Carries out all or none; it is safe once this is done.
+   *
+   * @throws StateStoreError nothing was done: there is no room, or another tab has taken it over
+   */
+  async write(writes) {
+    try {
+      await this.#run((stores) => writes.forEach((write) => put(stores, write)), true);
+    } catch (error) {
+      throw storeError(error);
+    }
+  }
+
+  /** Lets go of it. */
+  close() {
+    this.#database?.close();
+    this.#database = null;
+  }
+
+  #takeOver(stores) {
+    stores.meta.put(this.#owner, "owner");
+    const found = nothingStored();
+    stores.meta.get("counters").onsuccess = ({ target }) => {
+      found.counters = target.result ?? null;
+    };
+    for (const name of STORES.slice(1)) {
+      stores[name].getAll().onsuccess = ({ target }) => {
+        found[name] = target.result;
+      };
+    }
+    return found;
+  }
+
+  /** Does the work in one transaction; `own`: only if nobody has taken the database over. */
+  #run(work, own) {
+    return new Promise((resolve, reject) => {
+      if (this.#database === null) throw new Error("the state is closed");
+      const transaction = this.#database.transaction(STORES, "readwrite", { durability: "strict" });
+      const stores = Object.fromEntries(STORES.map((name) => [name, transaction.objectStore(name)]));
+      let result;
+      let cause = null;
+      const begin = () => {
+        try {
+          result = work(stores);
+        } catch (error) {
+          cause = error;
+          transaction.abort();
+        }
+      };
+      transaction.oncomplete = () => resolve(result);
+      transaction.onabort = () => reject(cause ?? transaction.error ?? new Error("it was given up"));
+      if (!own) begin();
+      else {
+        stores.meta.get("owner").onsuccess = ({ target }) => {
+          if (target.result === this.#owner) return begin();
+          cause = new Error("another tab has taken the state over");
+          return transaction.abort();
+        };
+      }
+    });
+  }
+}
+
+function opened(name) {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(name, FORMAT);
+    request.onupgradeneeded = () => {
+      for (const store of STORES) request.result.createObjectStore(store);
+    };
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function put(stores, write) {
+  const { type, ...rest } = write;
+  if (type === "PutEntry") stores.entries.put(write.row, write.row.id);
+  else if (type === "DropEntry") stores.entries.delete(write.id);
+  else if (type === "PutCounters") stores.meta.put(rest, "counters");
+  else if (type === "PutDocument") {
+    stores.documents.put(write.document, nameOf(write.document.channel, write.document.key));
+  } else if (type === "DropDocument") stores.documents.delete(nameOf(write.channel, write.key));
+  else if (type === "PutWaiting") stores.waiting.put(write.waiting, write.waiting.id);
+  else if (type === "DropWaiting") stores.waiting.delete(write.id);
+  else if (type === "PutPrivate") stores.private.put(rest, write.key);
+  else if (type === "PutAsked") stores.asked.put(rest, write.asked);
+  else if (type === "DropAsked") stores.asked.delete(write.asked);
+  else throw new Error(`the store cannot do ${type}`);
+}
+
+function storeError(error) {
+  if (error instanceof StateStoreError) return error;
+  return new StateStoreError(`the state cannot be kept: ${error?.message ?? error}`);
+}

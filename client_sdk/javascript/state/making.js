@@ -1,0 +1,57 @@
+// From what a program asks for to edits with numbers and bases. Pure; as client_sdk/state/making.py.
+
+import { parseChannel } from "../contract.js";
+import { MAX_EDITS } from "../contract_lists.js";
+import { bytesOf, checkEdit } from "./edit.js";
+import { nameOf } from "./entries.js";
+import { StateError, shown } from "./errors.js";
+import { checkOperation, isId } from "./operations.js";
+import { MAX_GROUP_BYTES } from "./requests.js";
+import { perform, seenBy } from "./view.js";
+
+/**
+ * Prepares the edits in the queue; each meets what those before it make.
+ *
+ * @param queue gives the numbers
+ * @param look (document's name) → how an edit meets it, {composed, version, document, calls}: what is
+ *   shown, Core's version below that (0: there is no document; null: nothing is known), Core's document
+ *   or null, and the operator's functions; it throws for one that is not followed
+ * @param wishes what is asked for: {channel, key, do, metadata, base}
+ * @param madeAt when, by Core's clock, as the wire has times; null: not known
+ * @param atomic whether all take effect or none
+ * @throws StateError one of them cannot be done to what is shown, or is malformed or too large
+ */
+export function makeEntries(queue, look, wishes, madeAt, atomic) {
+  const stores = new Set(wishes.map(({ channel }) => parseChannel(channel).store));
+  if (atomic && stores.size > 1) throw new StateError("all or none holds within one store only");
+  if (atomic && wishes.length > MAX_EDITS) {
+    throw new StateError(`all or none holds for at most ${MAX_EDITS} edits`);
+  }
+  const values = new Map();
+  const group = atomic ? queue.nextId : 0;
+  const entries = wishes.map((wish) => made(queue, look, wish, madeAt, group, values));
+  const size = entries.reduce((sum, entry) => sum + bytesOf(entry.body) + 1, 0);
+  if (atomic && size > MAX_GROUP_BYTES) {
+    throw new StateError("all or none holds for what one request can carry");
+  }
+  return entries;
+}
+
+function made(queue, look, wish, madeAt, group, values) {
+  const { channel, key, do: operation } = wish;
+  const name = nameOf(channel, key);
+  const { composed, version, document, calls } = look(name);
+  if (!isId(key)) throw new StateError(`${shown(key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -`);
+  checkOperation(operation);
+  const value = values.has(name) ? values.get(name) : composed.value;
+  values.set(name, perform(operation, value, calls));
+  const basis = {
+    base: wish.base ?? queue.baseFor(name, version, composed.leftOut),
+    schema: document === null || document.value === null ? null : document.schema,
+    made_at: madeAt,
+    seen: seenBy(operation, value),
+  };
+  const entry = queue.prepare(wish, basis, group);
+  checkEdit(entry.edit);
+  return entry;
+}

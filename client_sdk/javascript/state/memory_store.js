@@ -1,0 +1,78 @@
+// Keeps the shared state for as long as the page lives; it stands for the disk in tests, too.
+//
+// The part of client_sdk/state/store.py that is in memory.
+
+import { StateStoreError } from "./errors.js";
+import { nothingStored } from "./records.js";
+import { nameOf } from "./entries.js";
+
+/** A store: `open(subject)`, `write(writes)` (all or none) and `close()`, as IndexedStore. */
+export class MemoryStore {
+  #subject = null;
+  #counters = null;
+  #entries = new Map();
+  #documents = new Map();
+  #waiting = new Map();
+  #private = new Map();
+  #asked = new Map();
+
+  /**
+   * What is kept for the subject, as records.js `nothingStored` has it.
+   *
+   * @throws StateStoreError it is another subject's
+   */
+  async open(subject) {
+    return this.openNow(subject);
+  }
+
+  /** The same, at once. */
+  openNow(subject) {
+    if (this.#subject !== null && this.#subject !== subject) {
+      throw new StateStoreError("this state belongs to another subject: make one for each");
+    }
+    this.#subject = subject;
+    const values = (map) => [...map.values()];
+    return structuredClone({
+      ...nothingStored(),
+      counters: this.#counters,
+      entries: values(this.#entries).sort((a, b) => a.id - b.id),
+      documents: values(this.#documents),
+      waiting: values(this.#waiting).sort((a, b) => a.id - b.id),
+      private: values(this.#private),
+      asked: values(this.#asked),
+    });
+  }
+
+  /** Carries out all of them. */
+  async write(writes) {
+    this.writeNow(writes);
+  }
+
+  /** The same, at once. */
+  writeNow(writes) {
+    for (const write of structuredClone(writes)) this.#do(write);
+  }
+
+  /** Lets go of it; what is kept can be opened again. */
+  close() {}
+
+  #do(write) {
+    const { type } = write;
+    if (type === "PutEntry") this.#entries.set(write.row.id, write.row);
+    else if (type === "DropEntry") this.#entries.delete(write.id);
+    else if (type === "PutCounters") this.#counters = withoutType(write);
+    else if (type === "PutDocument") {
+      this.#documents.set(nameOf(write.document.channel, write.document.key), write.document);
+    } else if (type === "DropDocument") this.#documents.delete(nameOf(write.channel, write.key));
+    else if (type === "PutWaiting") this.#waiting.set(write.waiting.id, write.waiting);
+    else if (type === "DropWaiting") this.#waiting.delete(write.id);
+    else if (type === "PutPrivate") this.#private.set(write.key, withoutType(write));
+    else if (type === "PutAsked") this.#asked.set(write.asked, withoutType(write));
+    else if (type === "DropAsked") this.#asked.delete(write.asked);
+    else throw new Error(`the store cannot do ${type}`);
+  }
+}
+
+function withoutType({ type: _, ...rest }) {
+  return rest;
+}

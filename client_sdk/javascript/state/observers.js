@@ -1,0 +1,61 @@
+// Who is told when a part of a document has changed, and only then. Pure.
+//
+// As client_sdk/state/observers.py. With a path an observer is told when the value there has changed;
+// without one when anything of the document has, such as how many edits are pending.
+
+import { nameOf, partsOf } from "./entries.js";
+import { get } from "./pointer.js";
+import { same } from "./values.js";
+
+/** All subscriptions of one client. */
+export class Observers {
+  #look;
+  #observers = new Set();
+
+  /** @param look (document's name) → how it is shown now, as Replica.view */
+  constructor(look) {
+    this.#look = look;
+  }
+
+  /**
+   * Calls `call` once, with the names, for each batch that changes any of these; the answer ends that.
+   *
+   * @param names the documents' names
+   * @param path as parsePointer gives it
+   */
+  add(names, path, call) {
+    const shown = new Map(names.map((name) => [name, this.#part(name, path)]));
+    const observer = { names, path, call, shown };
+    this.#observers.add(observer);
+    return () => void this.#observers.delete(observer);
+  }
+
+  /** The names of all documents that are observed. */
+  get names() {
+    return new Set([...this.#observers].flatMap(({ names }) => names));
+  }
+
+  /** Who is to be told of what, [observer, names], after these may have changed. */
+  told(changed) {
+    const calls = [];
+    for (const observer of this.#observers) {
+      const news = observer.names.filter((name) => isIn(changed, name) && this.#isNews(observer, name));
+      if (news.length > 0) calls.push([observer, news]);
+    }
+    return calls;
+  }
+
+  #isNews(observer, name) {
+    const part = this.#part(name, observer.path);
+    if (same(part, observer.shown.get(name))) return false;
+    observer.shown.set(name, part);
+    return true;
+  }
+
+  #part(name, path) {
+    const view = this.#look(name);
+    return path.length > 0 ? get(view.value ?? undefined, path) : view;
+  }
+}
+
+const isIn = (changed, name) => changed.has(name) || changed.has(nameOf(partsOf(name)[0], ""));

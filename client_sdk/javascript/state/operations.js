@@ -1,0 +1,148 @@
+// What an edit does to a document: the six operations in their form on the wire, and five at work.
+//
+//     {set: {…}}  {merge: {…}}  {patch: […]}  {add: {"/a/b": 1}}  {delete: true}
+//     {call: {name: "…", arguments: …}}
+//
+// Pure; as client_sdk/contract/state/operations.py. The sixth, `call`, names a function that only the
+// operator has.
+
+import { Draft } from "./draft.js";
+import { OperationError, StateValueError, shown } from "./errors.js";
+import { mergePatch } from "./merge_patch.js";
+import { applyPatch } from "./patch.js";
+import { formatPointer, get, isObject, member, parsePointer } from "./pointer.js";
+import { checkDocumentValue, checkValue } from "./values.js";
+
+const ID = /^[A-Za-z0-9_.\-]{1,64}$/;
+const FIELDS = {
+  add: ["path", "value"],
+  remove: ["path"],
+  replace: ["path", "value"],
+  move: ["from", "path"],
+  copy: ["from", "path"],
+  test: ["path", "value"],
+};
+
+/** Whether it may be the name of a key, a client or a function. */
+export const isId = (text) => typeof text === "string" && ID.test(text);
+
+/**
+ * The operation, if it is one.
+ *
+ * @throws OperationError not an object with exactly one of the six names, or what stands under it is
+ *   not of its form; a pointer in a patch is looked at when the patch is applied
+ * @throws StateValueError it holds what no document may
+ */
+export function checkOperation(operation) {
+  const names = isObject(operation) ? Object.keys(operation) : [];
+  const [name] = names;
+  if (names.length !== 1) {
+    throw new OperationError('"do" has exactly one of set, merge, patch, add, delete, call');
+  }
+  if (!Object.hasOwn(CHECKS, name)) {
+    throw new OperationError(`${shown(name)} is not one of set, merge, patch, add, delete, call`);
+  }
+  CHECKS[name](operation[name]);
+  return operation;
+}
+
+const CHECKS = {
+  set: checkDocumentValue,
+  merge(body) {
+    if (!isObject(body)) throw new OperationError("merge takes an object, the merge patch");
+    checkValue(body);
+  },
+  patch: checkPatch,
+  add: checkNumbers,
+  delete(body) {
+    if (body !== true) throw new OperationError("delete takes true");
+  },
+  call(body) {
+    const known = isObject(body) && Object.keys(body).every((name) => ["name", "arguments"].includes(name));
+    if (!known) throw new OperationError("call takes a name and arguments, and nothing else");
+    if (!isId(member(body, "name"))) {
+      throw new OperationError("call takes the name of a function: 1 to 64 of A-Z a-z 0-9 _ . -");
+    }
+    checkValue(member(body, "arguments") ?? null);
+  },
+};
+
+function checkPatch(body) {
+  if (!Array.isArray(body)) throw new OperationError("patch takes an array of operations");
+  for (const [index, operation] of body.entries()) {
+    const fields = isObject(operation) && member(FIELDS, member(operation, "op"));
+    if (!fields) {
+      throw new OperationError(`operation ${index} of the patch is no object with an op of RFC 6902`);
+    }
+    const lacking = fields.find((field) => member(operation, field) === undefined);
+    if (lacking) throw new OperationError(`operation ${index} of the patch has no ${lacking}`);
+    try {
+      checkValue(member(operation, "value") ?? null);
+    } catch (error) {
+      if (!(error instanceof StateValueError)) throw error;
+      throw new StateValueError(`${operation.path}${error.pointer}`, error.reason);
+    }
+  }
+}
+
+function checkNumbers(body) {
+  if (!isObject(body) || Object.keys(body).length === 0) {
+    throw new OperationError("add takes an object of JSON Pointers, each with an integer");
+  }
+  for (const [pointer, number] of Object.entries(body)) {
+    if (parsePointer(pointer).length === 0) {
+      throw new OperationError("add takes the pointer of a number, not of the whole value");
+    }
+    if (!Number.isSafeInteger(number)) {
+      throw new StateValueError(pointer, "add takes an integer within ±9007199254740991");
+    }
+  }
+}
+
+/**
+ * The document's value after the operation; nothing that goes in is changed.
+ *
+ * @param operation any but `call`
+ * @param value the document's value; null: there is no document
+ * @returns the new value; null: the document is deleted
+ * @throws PatchError the patch does not apply
+ * @throws OperationError the result would be no object, or there is no number where one is added to
+ */
+export function apply(operation, value) {
+  if (operation.set !== undefined) return operation.set;
+  if (operation.merge !== undefined) return mergePatch(value, operation.merge);
+  if (operation.patch !== undefined) {
+    const patched = applyPatch(value ?? undefined, operation.patch);
+    if (isObject(patched)) return patched;
+    throw new OperationError("the patch leaves no object: delete is an operation of its own");
+  }
+  return operation.add !== undefined ? added(operation.add, value) : null;
+}
+
+function added(numbers, value) {
+  const draft = new Draft(value ?? {});
+  for (const pointer of Object.keys(numbers).sort()) {
+    const path = parsePointer(pointer);
+    draft.put(path, sum(draft.value, path, numbers[pointer]));
+  }
+  return draft.value;
+}
+
+function sum(value, path, number) {
+  for (let depth = 0; depth < path.length; depth++) {
+    const above = get(value, path.slice(0, depth));
+    if (above === undefined || isObject(above)) continue;
+    const where = shown(formatPointer(path.slice(0, depth)));
+    throw new OperationError(`add goes through objects only, and ${where} is none`);
+  }
+  const found = get(value, path);
+  if (found === undefined) return number;
+  if (typeof found !== "number") {
+    throw new OperationError(`there is no number at ${shown(formatPointer(path))} to add to`);
+  }
+  // Beyond the 53 bits it would be rounded; Core refuses such a sum, too.
+  if (!Number.isSafeInteger(found + number)) {
+    throw new OperationError(`the sum at ${shown(formatPointer(path))} is beyond what a document may hold`);
+  }
+  return found + number;
+}

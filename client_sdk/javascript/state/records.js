@@ -1,0 +1,62 @@
+// What a store keeps of the shared state, as plain values. Pure; as client_sdk/state/records.py.
+//
+// The modules that decide put out writes; a store carries out those of one moment in one transaction,
+// or none:
+//
+//     {type: "PutEntry", row}  {type: "DropEntry", id}  {type: "PutCounters", client, nextN, nextId, epoch}
+//     {type: "PutDocument", document}  {type: "DropDocument", channel, key}
+//     {type: "PutWaiting", waiting}  {type: "DropWaiting", id}
+//     {type: "PutPrivate", key, version, value}
+//     {type: "PutAsked", asked, ids}  {type: "DropAsked", asked}: the edits that came of what a tab asked
+
+import { StateStoreError } from "./errors.js";
+import { checkOutcome, decodeEdit } from "./edit.js";
+import { Entry } from "./entries.js";
+import { EditQueue } from "./queue.js";
+
+/** What there is of a subject that the store knows nothing of. */
+export const nothingStored = () => ({
+  counters: null,
+  entries: [],
+  documents: [],
+  waiting: [],
+  private: [],
+  asked: [],
+});
+
+/** The entry as it is kept. */
+export function rowOf({ id, client, body, group, outcome, at, shown }) {
+  return { id, client, body, group, outcome, at, shown };
+}
+
+/**
+ * The entry that was kept.
+ *
+ * @throws ContractError it is damaged
+ */
+export function entryOf(row) {
+  if (row.outcome !== null) checkOutcome(row.outcome);
+  return new Entry({ ...row, edit: decodeEdit(row.body) });
+}
+
+/**
+ * The queue that was kept, or a new one.
+ *
+ * @param newClient makes client ids
+ * @throws StateStoreError, ContractError it is damaged
+ */
+export function queueOf({ counters, entries: rows }, newClient) {
+  const entries = [...rows].sort((one, other) => one.id - other.id).map(entryOf);
+  if (counters === null) {
+    if (entries.length === 0) return new EditQueue(newClient(), newClient);
+    throw new StateStoreError("the state holds edits without a client id: it is damaged");
+  }
+  const own = entries.filter((entry) => entry.client === counters.client);
+  return new EditQueue(counters.client, newClient, {
+    // An answer that came while an edit was kept may have kept the counters from before it.
+    nextN: Math.max(counters.nextN, ...own.map((entry) => entry.n + 1)),
+    nextId: Math.max(counters.nextId, ...entries.map((entry) => entry.id + 1)),
+    epoch: counters.epoch,
+    entries,
+  });
+}

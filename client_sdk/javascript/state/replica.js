@@ -1,0 +1,360 @@
+// One client's part of the shared state: Core's documents, its own edits, and both together. Pure.
+//
+// As client_sdk/state/replica.py. Everything goes in here, changes of Core's log and answers as well as
+// new edits; what is to be kept, fetched and told comes out by `drain`. A document is told by its name
+// (entries.js).
+
+import { channelOf } from "../contract.js";
+import { conflictOf, errorOf } from "./conflicts.js";
+import { Documents } from "./documents.js";
+import { containedAt, nameOf, partsOf } from "./entries.js";
+import { StateError } from "./errors.js";
+import { makeEntries } from "./making.js";
+import { member } from "./pointer.js";
+import { rowOf } from "./records.js";
+import { compose } from "./view.js";
+
+const noEffects = () => ({
+  writes: [],
+  changed: new Set(),
+  outcomes: [],
+  conflicts: [],
+  renamed: false,
+});
+
+/** The shared state of one client. */
+export class Replica {
+  #calls;
+  #resolved;
+  #errors = new Map();
+  #composed = new Map();
+  #effects = noEffects();
+  /** The log that is followed; the queue may know of a newer one before. */
+  #log;
+
+  /**
+   * @param queue its edits
+   * @param channels what it follows: {channel: what was known of it when the program ended}
+   * @param waiting conflicts that are not decided
+   * @param calls by key, what is known of the operator's functions: {key: {name: function}}
+   * @param resolved the keys that have a resolver: a refusal that it can decide is a conflict
+   */
+  constructor(queue, channels, { waiting = [], calls = {}, resolved = [] } = {}) {
+    this.queue = queue;
+    this.#log = queue.epoch;
+    this.channels = new Map();
+    for (const [name, kept] of Object.entries(channels)) {
+      this.channels.set(name, new Documents(kept, queue.epoch));
+    }
+    this.waiting = new Map(waiting.map((one) => [one.id, one]));
+    this.#calls = calls;
+    this.#resolved = new Set(resolved);
+  }
+
+  /**
+   * What is to be done, told once: {writes, changed, outcomes: [id, outcome]s, conflicts, renamed}. In
+   * `changed` an empty key stands for all documents of the channel, also those that there are not.
+   */
+  drain() {
+    const effects = this.#effects;
+    this.#effects = noEffects();
+    return effects;
+  }
+
+  // ── what is shown ────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * The document as it is shown now: {value, version, pending, loading, leftOut, conflict, error}.
+   *
+   * @throws StateError its channel is not followed
+   */
+  view(name) {
+    const [documents, key] = this.#documents(name);
+    const { value, leftOut } = this.#compose(name);
+    return {
+      value,
+      version: documents.version(key),
+      pending: this.#pending(name).length,
+      loading: !documents.synced || documents.wanted.has(key),
+      leftOut: leftOut.size,
+      conflict: [...this.waiting.values()].find((one) => nameOf(one.channel, one.key) === name) ?? null,
+      error: this.#errors.get(name) ?? null,
+    };
+  }
+
+  // ── Core's log ───────────────────────────────────────────────────────────────────────────────
+
+  /** Takes a change of a channel: an event of a document, or a reset. */
+  take(change, epoch) {
+    const channel = change.type === "reset" ? change.channel : channelOf(change);
+    const documents = this.channels.get(channel);
+    if (documents === undefined) return;
+    const before = this.queue.epoch;
+    this.#log = epoch;
+    this.queue.follow(epoch);
+    if (this.queue.epoch !== before) this.#keepCounters();
+    if (change.type === "reset") this.#reset(documents, change, epoch);
+    else this.#event(documents, change);
+  }
+
+  /** Whether the channel's documents have this digest; null: a value is still missing. */
+  agrees(channel, contentDigest) {
+    return this.channels.get(channel).agrees(contentDigest);
+  }
+
+  /** A comparison that waited for a value, if it can be made now. */
+  agreesNow(channel) {
+    return this.channels.get(channel).agreesNow();
+  }
+
+  /** Takes a version that was fetched. */
+  fetched(document) {
+    const documents = this.channels.get(document.channel);
+    if (documents === undefined) return;
+    const name = nameOf(document.channel, document.key);
+    if (documents.fetched(document)) this.#remember(name);
+    this.#show(name);
+  }
+
+  /** Core has no such version, or, if the newest was asked for (null), no such document. */
+  missing(name, version) {
+    const [documents, key] = this.#documents(name);
+    if (documents.wanted.get(key) !== version || documents.missing(key, version)) return;
+    for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
+      // It was contained, and the document is gone with all its versions.
+      entry.shown = entry.at === null;
+      this.#keep(entry);
+    }
+    this.#show(name);
+  }
+
+  // ── new edits ────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Makes edits; the answer is what must be kept before `accept`.
+   *
+   * @param wishes what is asked for: {channel, key, do, metadata, base}
+   * @param madeAt when, by Core's clock, as the wire has times; null: not known
+   * @param atomic whether all take effect or none
+   * @throws StateError one of them cannot be done to what is shown, or is malformed or too large, or is
+   *   in no channel that is followed; none is made
+   */
+  prepare(wishes, madeAt, atomic = false) {
+    const { queue } = this;
+    let entries;
+    try {
+      entries = makeEntries(queue, (name) => this.#look(name), wishes, madeAt, atomic);
+    } catch (error) {
+      queue.abandon();
+      throw error;
+    }
+    const writes = entries.map((entry) => ({ type: "PutEntry", row: rowOf(entry) }));
+    return [...writes, this.#counters(entries.length)];
+  }
+
+  /** What was prepared is kept: shows it. The ids; null: prepare it again, the client id has changed. */
+  accept() {
+    const begins = this.queue.entries.length;
+    if (!this.queue.accept()) return null;
+    const accepted = this.queue.entries.slice(begins);
+    this.#keepCounters();
+    for (const name of namesOf(accepted)) {
+      this.#errors.delete(name);
+      this.#show(name);
+    }
+    return accepted.map((entry) => entry.id);
+  }
+
+  /** The conflict is decided. */
+  decided(waiting) {
+    if (!this.waiting.delete(waiting.id)) return;
+    this.#effects.writes.push({ type: "DropWaiting", id: waiting.id });
+    this.#effects.changed.add(nameOf(waiting.channel, waiting.key));
+  }
+
+  // ── answers ──────────────────────────────────────────────────────────────────────────────────
+
+  /** Takes the answer to a request; whether it said anything. */
+  answered(request, outcomes) {
+    const answered = this.queue.take(request, outcomes);
+    for (const [entry, outcome] of answered) this.#outcome(entry, outcome);
+    return answered.length > 0;
+  }
+
+  /** Core does not take the request, for this problem. */
+  unacceptable(request, problem) {
+    const refused = this.queue.unacceptable(request, problem);
+    for (const [entry, outcome] of refused) this.#outcome(entry, outcome);
+    if (refused.length > 0) this.#renamed(this.queue.entries);
+  }
+
+  /** Another edit has one of the request's numbers. */
+  mismatched(request) {
+    this.#renamed(this.queue.mismatched(request));
+  }
+
+  /** The client id is another subject's. */
+  taken(request) {
+    this.#renamed(this.queue.taken(request));
+  }
+
+  /** Core has settled so much of the client's edits in this log; null: in the one that is followed. */
+  told(client, settled, epoch) {
+    const log = epoch ?? this.#log ?? this.queue.epoch;
+    if (log === null) return;
+    const before = this.queue.epoch;
+    this.#renamed(this.queue.told(client, settled, log));
+    if (this.queue.epoch !== before) this.#forgetOthers(log);
+    this.#keepCounters();
+    for (const entry of this.queue.entries) this.#keep(entry);
+    for (const name of namesOf(this.queue.entries)) this.#show(name);
+  }
+
+  // ── the rest ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether the versions of the documents and those of the edits are of the same log. */
+  #isOneLog(documents) {
+    return !this.queue.asking && documents.epoch === this.queue.epoch;
+  }
+
+  #documents(name) {
+    const [channel, key] = partsOf(name);
+    const documents = this.channels.get(channel);
+    if (documents === undefined) throw new StateError(`${channel} is not followed`);
+    return [documents, key];
+  }
+
+  #pending(name) {
+    return this.queue.entries.filter((one) => one.shown && one.document === name);
+  }
+
+  #compose(name) {
+    if (!this.#composed.has(name)) {
+      const [documents, key] = this.#documents(name);
+      const value = documents.get(key)?.value ?? null;
+      this.#composed.set(name, compose(value, this.#pending(name), member(this.#calls, key) ?? {}));
+    }
+    return this.#composed.get(name);
+  }
+
+  /** The document as an edit meets it. */
+  #look(name) {
+    const [documents, key] = this.#documents(name);
+    const document = documents.get(key);
+    const isKnown = this.#isOneLog(documents) && (documents.synced || document !== null);
+    const version = isKnown ? documents.version(key) : null;
+    return { composed: this.#compose(name), version, document, calls: member(this.#calls, key) ?? {} };
+  }
+
+  #reset(documents, reset, epoch) {
+    const { channel } = reset;
+    this.#effects.changed.add(nameOf(channel, ""));
+    const edited = this.queue.entries.filter(({ edit }) => edit.channel === channel);
+    for (const key of new Set([...documents.replace(reset, epoch), ...edited.map(({ edit }) => edit.key)])) {
+      this.#remember(nameOf(channel, key));
+      this.#show(nameOf(channel, key));
+    }
+  }
+
+  #event(documents, event) {
+    const name = nameOf(channelOf(event), event.key);
+    if (documents.apply(event)) this.#remember(name);
+    const { client, n } = event.edit ?? {};
+    for (const entry of this.queue.entries) {
+      if (entry.client !== client || entry.n !== n || entry.document !== name) continue;
+      entry.at = event.version;
+      this.#keep(entry);
+    }
+    this.#show(name);
+  }
+
+  #remember(name) {
+    const [documents, key] = this.#documents(name);
+    const document = documents.get(key);
+    const { writes } = this.#effects;
+    if (document === null || document.value === null) writes.push(dropOf(name));
+    else if (document.version > 0) writes.push({ type: "PutDocument", document });
+  }
+
+  /** What is kept of another log would pass for this one's after a start. */
+  #forgetOthers(log) {
+    for (const [channel, { epoch, all }] of this.channels) {
+      if (epoch === log) continue;
+      this.#effects.writes.push(...all.map(({ key }) => dropOf(nameOf(channel, key))));
+    }
+  }
+
+  /** What is shown may have changed: lets go of the edits that Core's value contains. */
+  #show(name) {
+    const [channel, key] = partsOf(name);
+    const documents = this.channels.get(channel);
+    if (documents === undefined) return;
+    const version = documents.version(key);
+    for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
+      if (entry.at === null) continue;
+      if (entry.at <= version) {
+        entry.shown = false;
+        this.#keep(entry);
+      } else if (documents.synced && documents.isGone(key)) {
+        // A snapshot without it may have come after that version: no event says so.
+        documents.want(key);
+      }
+    }
+    for (const { id } of this.queue.removeDone()) this.#effects.writes.push({ type: "DropEntry", id });
+    this.#composed.delete(name);
+    this.#effects.changed.add(name);
+  }
+
+  #outcome(entry, outcome) {
+    const version = containedAt(outcome);
+    if (version === null) entry.shown = false;
+    else entry.at ??= version;
+    if (outcome.outcome === "refused") this.#refused(entry, outcome);
+    else this.#errors.delete(entry.document);
+    this.#keep(entry);
+    this.#effects.outcomes.push([entry.id, outcome]);
+    this.#show(entry.document);
+  }
+
+  #refused(entry, outcome) {
+    const waiting = conflictOf(entry, outcome, this.queue.entries, this.#resolved.has(entry.edit.key));
+    if (waiting === null) {
+      this.#errors.set(entry.document, errorOf(entry, outcome));
+      return;
+    }
+    this.waiting.set(waiting.id, waiting);
+    this.#effects.conflicts.push(waiting);
+    this.#effects.writes.push({ type: "PutWaiting", waiting });
+  }
+
+  #renamed(entries) {
+    if (entries.length === 0) return;
+    this.#effects.renamed = true;
+    for (const entry of entries) {
+      this.#keep(entry);
+      if (entry.outcome !== null) this.#effects.outcomes.push([entry.id, entry.outcome]);
+    }
+    this.#keepCounters();
+    for (const name of namesOf(entries)) this.#show(name);
+  }
+
+  #keep(entry) {
+    this.#effects.writes.push({ type: "PutEntry", row: rowOf(entry) });
+  }
+
+  #keepCounters() {
+    this.#effects.writes.push(this.#counters(0));
+  }
+
+  #counters(more) {
+    const { client, nextN, nextId, epoch } = this.queue;
+    return { type: "PutCounters", client, nextN: nextN + more, nextId: nextId + more, epoch };
+  }
+}
+
+const namesOf = (entries) => new Set(entries.map((entry) => entry.document));
+
+function dropOf(name) {
+  const [channel, key] = partsOf(name);
+  return { type: "DropDocument", channel, key };
+}

@@ -1,0 +1,55 @@
+// The requests that carry edits: which go together, and what Core may forget. Pure.
+//
+// As client_sdk/state/requests.py. A request, one `POST /v1/edits`, is {client, ids, body, atomic}.
+
+import { MAX_EDITS, MAX_EDITS_BODY_BYTES } from "../contract_lists.js";
+import { bytesOf } from "./edit.js";
+import { ownBase } from "./entries.js";
+
+/** What the edits of one request may have; more than what stands around them is left. */
+export const MAX_GROUP_BYTES = MAX_EDITS_BODY_BYTES - 256;
+
+/**
+ * The edits of the next request: the first, and as many behind it as one request takes. What holds
+ * together goes alone, and whole.
+ *
+ * @param waiting what is not answered, in order; at least one
+ * @param oneByOne whether to take no more than one
+ */
+export function chosenOf(waiting, oneByOne) {
+  const [{ client, group }] = waiting;
+  if (group) return waiting.filter((entry) => entry.group === group);
+  const chosen = [];
+  let room = MAX_GROUP_BYTES;
+  for (const entry of waiting) {
+    room -= bytesOf(entry.body) + 1;
+    if (room < 0 || entry.group || entry.client !== client) break;
+    chosen.push(entry);
+    if (oneByOne || chosen.length === MAX_EDITS) break;
+  }
+  return chosen;
+}
+
+/** The request with these edits, in the text that they were kept in. */
+export function requestOf(chosen, answered, epoch) {
+  const [{ client, group }] = chosen;
+  const ids = chosen.map((entry) => entry.id);
+  const edits = chosen.map((entry) => entry.body).join();
+  const atomic = group > 0;
+  const head = `{"client":${JSON.stringify(client)},"edits":[${edits}],"atomic":${atomic}`;
+  const body = `${head},"answered":${answered},"epoch":${JSON.stringify(epoch)}}`;
+  return { client, ids, body, atomic };
+}
+
+/**
+ * Up to which number every answer is here and is needed by none that is to come. Core forgets an answer
+ * that the client has; an edit that is made on another one needs Core to know what became of that.
+ *
+ * @param own the entries of the client that asks
+ * @param nextN the number of its next edit; null: it makes no more
+ */
+export function answeredUpTo(own, nextN) {
+  const bases = own.filter((entry) => entry.outcome === null).map(({ edit }) => ownBase(edit));
+  const needed = [...own.map((entry) => entry.n), ...bases.filter((n) => n !== undefined)];
+  return Math.min(...needed, nextN ?? Infinity) - 1;
+}

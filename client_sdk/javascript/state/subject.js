@@ -1,0 +1,23 @@
+// Whom a token names. As `subject_of` of client_sdk/state/store.py.
+
+import { sha256 } from "../contract.js";
+
+const SUBJECT = /^[^\0-\x1f\x7f-\x9f\ud800-\udfff]{1,255}$/u;
+
+/**
+ * Whom the token names, as Core tells subjects apart: role and name. Nothing is verified. A token that
+ * does not say it stands for itself: another one is another subject.
+ */
+export function subjectOf(token) {
+  try {
+    const base64 = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const { sub, role = "" } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const isNamed = typeof sub === "string" && SUBJECT.test(sub) && typeof role === "string";
+    if (isNamed) return `${role}:${sub}`;
+  } catch {
+    // It is no JSON Web Token.
+  }
+  const words = sha256(new TextEncoder().encode(token));
+  return `token-${words.map((word) => word.toString(16).padStart(8, "0")).join("")}`;
+}

@@ -1,0 +1,96 @@
+// What a document may hold, when two values are the same, and copies. Pure.
+//
+// As client_sdk/contract/state/values.py: integers within ±(2^53 - 1), names of ASCII, a bounded
+// depth, no NUL and no half of a surrogate pair. A JavaScript number does not tell 1.0 from 1.
+
+import { MAX_VALUE_DEPTH } from "../contract_lists.js";
+import { StateValueError } from "./errors.js";
+import { formatPointer, isObject, putMember } from "./pointer.js";
+
+const BAD_TEXT = /\0|\p{Surrogate}/u;
+const NAME = /^[\x01-\x7f]*$/;
+
+/**
+ * Whether a document may hold the value at this path.
+ *
+ * @throws StateValueError it may not; its pointer names the first offence
+ */
+export function checkValue(value, path = []) {
+  const at = () => formatPointer(path);
+  if (typeof value === "string") {
+    if (BAD_TEXT.test(value)) throw new StateValueError(at(), "a text has no NUL and no half of a pair");
+  } else if (typeof value === "number") {
+    if (Number.isSafeInteger(value)) return;
+    const reason = Number.isInteger(value)
+      ? "an integer lies within ±9007199254740991, the 53 bits of all"
+      : "a number is an integer here: count in the smallest unit";
+    throw new StateValueError(at(), reason);
+  } else if (Array.isArray(value)) {
+    checkDepth(path);
+    // `forEach` would leave out holes, which JSON has no form for.
+    for (let index = 0; index < value.length; index++) checkValue(value[index], [...path, `${index}`]);
+  } else if (isPlain(value)) {
+    checkDepth(path);
+    for (const [name, part] of Object.entries(value)) {
+      if (!NAME.test(name)) {
+        throw new StateValueError(formatPointer([...path, escaped(name)]), "a name is ASCII without NUL");
+      }
+      checkValue(part, [...path, name]);
+    }
+  } else if (typeof value !== "boolean" && value !== null) {
+    throw new StateValueError(at(), `${typeof value} is nothing that JSON has`);
+  }
+}
+
+/**
+ * Whether it may be the whole value of a document.
+ *
+ * @throws StateValueError it is no object, or holds what no document may
+ */
+export function checkDocumentValue(value) {
+  if (!isPlain(value)) {
+    throw new StateValueError("", "a document is a JSON object: put a plain value under /value");
+  }
+  checkValue(value);
+}
+
+/** Whether both are the same JSON value, or both are undefined. */
+export function same(one, other) {
+  if (one === other) return true;
+  if (Array.isArray(one)) {
+    if (!Array.isArray(other) || one.length !== other.length) return false;
+    return one.every((part, index) => same(part, other[index]));
+  }
+  if (!isObject(one) || !isObject(other)) return false;
+  const names = Object.keys(one);
+  if (names.length !== Object.keys(other).length) return false;
+  return names.every((name) => Object.hasOwn(other, name) && same(one[name], other[name]));
+}
+
+/** A copy that shares no object and no array with the value. */
+export function copy(value) {
+  if (Array.isArray(value)) return value.map(copy);
+  if (!isObject(value)) return value;
+  const made = {};
+  for (const [name, part] of Object.entries(value)) putMember(made, name, copy(part));
+  return made;
+}
+
+// A Map, a Date and their like would lose what they hold on their way as JSON.
+function isPlain(value) {
+  return isObject(value) && Object.prototype.toString.call(value) === "[object Object]";
+}
+
+// So that a message can show it, whoever reads it; written as Python writes it.
+function escaped(name) {
+  return name.replace(/[^\x20-\x7e]/gu, (character) => {
+    const code = character.codePointAt(0);
+    if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
+    return code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
+  });
+}
+
+function checkDepth(path) {
+  if (path.length < MAX_VALUE_DEPTH) return;
+  throw new StateValueError(formatPointer(path), `a document is nested at most ${MAX_VALUE_DEPTH} deep`);
+}

@@ -1,0 +1,64 @@
+// What is shown of a document: Core's value with this client's pending edits on top. Pure.
+//
+// As client_sdk/state/view.py. It is always computed anew from both, never changed in place: so an edit
+// that Core settled otherwise, or refused, leaves nothing behind.
+
+import { StateError } from "./errors.js";
+import { apply } from "./operations.js";
+import { formatPointer, isObject, member } from "./pointer.js";
+
+/**
+ * Applies the edits in order; one that does not fit is left out: {value, leftOut}, `leftOut` the
+ * entries, by their ids, that do not fit the value.
+ *
+ * @param value Core's; null: there is no document
+ * @param entries the pending edits of the document
+ * @param calls by name, what is known of the operator's functions
+ */
+export function compose(value, entries, calls) {
+  const leftOut = new Set();
+  let composed = value;
+  for (const entry of entries) {
+    try {
+      composed = perform(entry.edit.do, composed, calls);
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error;
+      leftOut.add(entry.id);
+    }
+  }
+  return { value: composed, leftOut };
+}
+
+/**
+ * The value after the operation; a call of an unknown function changes nothing here.
+ *
+ * @throws StateError it does not fit
+ */
+export function perform(operation, value, calls) {
+  const { call } = operation;
+  if (call === undefined) return apply(operation, value);
+  const work = member(calls, call.name);
+  if (work === undefined) return value;
+  try {
+    return work(value, call.arguments ?? null);
+  } catch (error) {
+    throw new StateError(`${call.name} refuses: ${error?.message ?? error}`);
+  }
+}
+
+/** What stood at each path that a merge changes, by JSON Pointer; null: it is no merge. */
+export function seenBy(operation, value) {
+  if (operation.merge === undefined) return null;
+  const seen = {};
+  collect(operation.merge, value ?? undefined, [], seen);
+  return seen;
+}
+
+function collect(patch, node, path, seen) {
+  for (const [name, part] of Object.entries(patch)) {
+    const below = [...path, name];
+    const found = isObject(node) ? member(node, name) : undefined;
+    if (isObject(part) && (found === undefined || isObject(found))) collect(part, found, below, seen);
+    else if (found !== undefined) seen[formatPointer(below)] = found;
+  }
+}

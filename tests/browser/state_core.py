@@ -1,0 +1,150 @@
+"""A small Core of documents behind the addresses that a page asks, and tabs that follow it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from playwright.async_api import BrowserContext, Page, Route
+
+from client_sdk.contract.state.document import Document
+from client_sdk.contract.state.values import Value
+from tests.conformance.cases import Json
+from tests.unit.client_sdk.state.core_model import CoreModel
+
+CHANNEL: Final = "party:12/5"
+_SETTINGS: Final = {"backoffFirst": 0.02, "backoffMost": 0.1}
+
+
+class WebCore:
+    """Core, asked by pages. There is no stream, so that they poll."""
+
+    def __init__(self) -> None:
+        self.model = CoreModel(large=400)
+        self.syncs: list[str] = []
+        self.offline = False
+        self.lose_answers = False
+        self.wrong_digests = 0
+
+    async def attach(self, context: BrowserContext) -> None:
+        """Answer what the pages of this browser ask."""
+        await context.route("**/v1/**", self._answer)
+
+    def values(self, key: str) -> list[Value | None]:
+        """All versions of a document of CHANNEL, from the first."""
+        return self.model.state.values.get((CHANNEL, key), [None])[1:]
+
+    async def _answer(self, route: Route) -> None:
+        if self.offline:
+            await route.abort()
+            return
+        url = urlsplit(route.request.url)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        status: int = 200
+        body: Json
+        if url.path == "/v1/sync":
+            self.syncs.append(query.get("lastEventId", ""))
+            body = self._sync(query)
+        elif url.path == "/v1/documents":
+            status, body = self._document(query)
+        elif route.request.method == "POST":
+            status, body = self.model.post(route.request.post_data_buffer or b"")
+            if self.lose_answers:
+                await route.abort()
+                return
+        else:
+            settled = self.model.settled(query["client"])
+            body = {"settled": settled, "epoch": self.model.epoch}
+        await route.fulfill(status=status, content_type="application/json", body=json.dumps(body))
+
+    def _sync(self, query: dict[str, str]) -> Json:
+        model, head = self.model, self.model.head(CHANNEL)
+        known = query.get("lastEventId", "").rpartition("@")[2]
+        fresh = not known or query.get("epoch") != model.epoch
+        digest = model.digest(CHANNEL)
+        if self.wrong_digests:
+            self.wrong_digests -= 1
+            digest = "f" * 32
+        snapshot = None
+        if fresh:
+            documents = [_json(one) for one in model.snapshot(CHANNEL, "first_sync").documents]
+            snapshot = {"head": head, "documents": documents, "next": None}
+        events = [] if fresh else [model.event(CHANNEL, n) for n in range(int(known) + 1, head + 1)]
+        channel = {
+            "channel": CHANNEL,
+            "head": head,
+            "digest": "0" * 16,
+            "content_digest": digest,
+            "reset": "first_sync" if fresh else None,
+            "snapshot": snapshot,
+            "events": [_json(event) for event in events],
+            "has_more": False,
+        }
+        return {
+            "epoch": model.epoch,
+            "server_time": "2026-11-21T12:00:00Z",
+            "cursor": "",
+            "has_more": False,
+            "channels": [channel],
+            "stream": None,
+            "poll_after_ms": 100,
+        }
+
+    def _document(self, query: dict[str, str]) -> tuple[int, Json]:
+        version = query.get("version")
+        found: Document | None = self.model.document(
+            query["channel"], query["key"], None if version is None else int(version)
+        )
+        if found is not None:
+            return 200, _json(found)
+        return 404, {"type": "urn:yabam:problem:not-found", "title": "Not found", "status": 404}
+
+
+def _json(value: Any) -> Json:
+    return json.loads(msgspec.json.encode(value))
+
+
+class StateTab:
+    """One tab that follows CHANNEL: `client`, `cart` and `until` are at hand in its scripts."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    @classmethod
+    async def open(cls, context: BrowserContext, url: str, options: str = "{}") -> StateTab:
+        """A new tab; `options` is JavaScript of further options of the client."""
+        tab = cls(await context.new_page())
+        await tab.page.goto(url)
+        await tab.begin(options)
+        return tab
+
+    async def begin(self, options: str = "{}") -> None:
+        """Start a client in the page."""
+        await self.page.evaluate(
+            f"""async () => {{
+                const {{ YabamClient }} = await import("/static/yabam/yabam_client.js");
+                const core = location.origin;
+                const {{ subjectOf: subject }} = await import("/static/yabam/state/subject.js");
+                const settings = {json.dumps(_SETTINGS)};
+                window.client = new YabamClient({{
+                    core, settings, token: "t1", channels: ["{CHANNEL}"], ...{options},
+                }});
+                window.until = async (good) => {{
+                    while (!good()) await new Promise((resolve) => setTimeout(resolve, 5));
+                }};
+                client.start();
+                window.of = (key) => client.state("{CHANNEL}").get(key);
+                window.cart = of("cart");
+            }}"""
+        )
+
+    async def reload(self, options: str = "{}") -> None:
+        """Die, and begin again."""
+        await self.page.reload()
+        await self.begin(options)
+
+    async def run(self, script: str) -> Json:
+        """What the body of an async function returns."""
+        return await self.page.evaluate(f"async () => {{ {script} }}")

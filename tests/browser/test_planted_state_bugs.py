@@ -1,0 +1,114 @@
+"""The schedules find what is wrong with the browser's shared state: each bug here is planted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.browser.module_page import MODULE, module_page
+from tests.conformance import cases, subject
+from tests.conformance.random_state import state_case
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.xdist_group("differential")]
+
+CASES: Final = 60
+PLANTED: Final = {
+    "an event that contains an edit leaves it in the view": (
+        "replica.js",
+        "entry.shown = false;\n        this.#keep(entry);\n      } else",
+        "} else",
+    ),
+    "an edit leaves the view on the answer alone": (
+        "replica.js",
+        "if (version === null) entry.shown = false;",
+        "entry.shown = false; if (version === null);",
+    ),
+    "a repeat goes out under another client id": (
+        "queue.js",
+        "failed(request) {\n    this.#landed(request);",
+        "failed(request) {\n    if (this.#landed(request)) this.#rename(this.unanswered, true);",
+    ),
+    "the view goes on from a value of before": (
+        "replica.js",
+        "this.#composed.delete(name);",
+        "if (this.#pending(name).length === 0) this.#composed.delete(name);",
+    ),
+    "a refusal stalls the queue": (
+        "queue.js",
+        "if (outcome === undefined || entry.outcome !== null) continue;",
+        'if (outcome?.outcome === "refused" || entry.outcome !== null) continue;',
+    ),
+    "an answer is forgotten too early": (
+        "requests.js",
+        "const needed = [...own.map((entry) => entry.n), ...bases",
+        "const needed = [...own.map((entry) => entry.n + 1), ...bases",
+    ),
+    "a diff is applied to another version than it is made for": (
+        "documents.js",
+        " || version !== this.version(key) + 1",
+        "",
+    ),
+    "an edit on a pending one names Core's version": (
+        "queue.js",
+        "return below.client === this.client ? { n: below.n } : below.at;",
+        "return version;",
+    ),
+    "bases of a log that is gone are kept": (
+        "queue.js",
+        "base = null; // a version of the other log",
+        "",
+    ),
+    "a version of another log is a base": (
+        "replica.js",
+        "const isKnown = this.#isOneLog(documents) && ",
+        "const isKnown = ",
+    ),
+    "a value of another log passes for the new one's": (
+        "documents.js",
+        'this.synced && this.epoch === epoch && reason !== "digest"',
+        "true",
+    ),
+    "what is kept of another log stays": (
+        "replica.js",
+        "if (this.queue.epoch !== before) this.#forgetOthers(log);",
+        "",
+    ),
+    "a digest is compared before the log has brought what is here": (
+        "documents.js",
+        "if (this.#ahead.size > 0) return null;",
+        "",
+    ),
+    "a reset tells nobody of the documents that there are not": (
+        "replica.js",
+        'this.#effects.changed.add(nameOf(channel, ""));',
+        "",
+    ),
+    "an applied edit waits for a document that is gone": (
+        "replica.js",
+        "} else if (documents.synced && documents.isGone(key)) {",
+        "} else if (false) {",
+    ),
+    "a member named __proto__ becomes the prototype": (
+        "pointer.js",
+        'if (name !== "__proto__") object[name] = value;',
+        "if (name) object[name] = value;",
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "good", "bad"), PLANTED.values(), ids=list(PLANTED))
+async def test_the_bug_is_found(tmp_path: Path, file: str, good: str, bad: str) -> None:
+    module = tmp_path / "javascript"
+    shutil.copytree(MODULE, module)
+    path = module / "state" / file
+    text = path.read_text()
+    assert text.count(good) == 1
+    path.write_text(text.replace(good, bad))
+    made = [*cases.cases("state"), *(state_case(f"planted {n}") for n in range(CASES))]
+    async with module_page(module) as page:
+        answers = await page.answers("state", made)
+    pairs = zip(made, answers, strict=True)
+    assert any(cases.difference(subject.answer("state", case), told) for case, told in pairs)

@@ -1,0 +1,152 @@
+"""Single parts of the browser's shared state that no schedule reaches: journal, sender, loader."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from typing import Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page
+
+from client_sdk.state.store import subject_of
+from tests.browser.module_page import MODULE, TESTS, chromium, served
+from tests.conformance.cases import Json
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("shared-state")]
+
+PARTS: Final = """
+    const load = (name) => import(`/static/yabam/state/${name}.js`);
+    const { Replica } = await load("replica");
+    const { EditQueue } = await load("queue");
+    const { Sender, Loader } = await load("sender");
+    const { Journal } = await load("journal");
+    const CHANNEL = "party:12/5";
+    const replica = new Replica(new EditQueue("c1", () => "c2"), { [CHANNEL]: [] });
+    const reset = (documents) => ({
+        type: "reset", reason: "first_sync", channel: CHANNEL, documents,
+    });
+    const document = (version) => ({ channel: CHANNEL, key: "cart", version, schema: 1 });
+    const parts = {
+        replica, settings: { backoffFirst: 1, backoffMost: 1 }, uniform: (low) => low,
+        clock: () => 0, pump() {}, loaded() {},
+        transport: { accessToken: async () => "t" },
+    };
+    const turn = () => new Promise((resolve) => setTimeout(resolve));
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page() -> AsyncIterator[Page]:
+    with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as url:
+        async with chromium() as browser:
+            opened = await browser.new_page()
+            await opened.goto(url)
+            yield opened
+
+
+async def run(page: Page, script: str) -> Json:
+    return await page.evaluate(f"async () => {{ {PARTS} {script} }}")
+
+
+async def test_a_journal_is_not_clean_while_what_was_put_is_still_being_written(
+    page: Page,
+) -> None:
+    found = await run(
+        page,
+        """
+        let written;
+        const begun = new Promise((began) => {
+            const write = () => new Promise((resolve) => { written = resolve; began(); });
+            window.journal = new Journal({ write });
+        });
+        journal.put([{}]);
+        await begun;
+        const during = journal.isClean;
+        written();
+        await journal.commit();
+        return [during, journal.isClean];
+    """,
+    )
+    assert found == [False, True]
+
+
+async def test_no_edit_is_sent_before_core_has_named_its_log(page: Page) -> None:
+    found = await run(
+        page,
+        """
+        const sent = [];
+        const AGAIN = { type: "Again", detail: "", retryAfter: 60 };
+        const { subjectOf } = await load("subject");
+        const api = { send: async ({ ids }) => { sent.push(ids); return AGAIN; } };
+        const journal = { isClean: true };
+        const sender = new Sender({ ...parts, subject: subjectOf("t"), journal, api });
+        replica.prepare([{ channel: CHANNEL, key: "cart", do: { set: {} } }], null);
+        replica.accept();
+        sender.worker.wake();
+        await turn();
+        const before = [...sent];
+        replica.take(reset([]), "E1");
+        sender.worker.wake();
+        await turn();
+        sender.worker.close();
+        return [before, sent];
+    """,
+    )
+    assert found == [[], [[1]]]
+
+
+async def test_a_value_that_comes_after_its_log_has_gone_is_not_taken(page: Page) -> None:
+    found = await run(
+        page,
+        """
+        const asked = [];
+        const api = {
+            async document(channel, key, version) {
+                asked.push(version);
+                if (asked.length === 1) replica.take(reset([document(1)]), "E2");
+                const value = { asked: asked.length };
+                return { type: "Found", document: { ...document(version), value } };
+            },
+        };
+        replica.take(reset([document(9)]), "E1");
+        const loader = new Loader({ ...parts, api });
+        loader.worker.wake();
+        for (let n = 0; n < 20 && replica.view(`${CHANNEL} cart`).loading; n++) await turn();
+        if (loader.worker.lastError) throw new Error(loader.worker.lastError);
+        loader.worker.close();
+        const { value, version } = replica.view(`${CHANNEL} cart`);
+        return [asked, value, version];
+    """,
+    )
+    assert found == [[9, 1], {"asked": 2}, 1]
+
+
+def token(claims: Json) -> str:
+    return f"h.{urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.s"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        token({"sub": "12", "role": "brand"}),
+        token({"sub": "12"}),
+        token({"sub": "김밥", "role": "table"}),
+        token({"sub": 12, "role": "brand"}),
+        token({"sub": "12", "role": 7}),
+        token({"sub": ""}),
+        "opaque",
+    ],
+    ids=["role and name", "name", "not ASCII", "a number", "no role", "empty", "no JSON Web Token"],
+)
+async def test_both_clients_take_a_token_for_the_same_subject(page: Page, text: str) -> None:
+    found = await page.evaluate(
+        """async (text) => {
+            const { subjectOf } = await import("/static/yabam/state/subject.js");
+            return subjectOf(text);
+        }""",
+        text,
+    )
+    assert found == subject_of(text)
