@@ -74,7 +74,7 @@ TAKE_OVER: Final = Protection(
     "a lease that has run out cannot be claimed",
     (
         Patch(
-            "core_api/relay/outbox.py",
+            "core_api/relay/outbox_statements.py",
             "    WHERE l.expires_at <= now() OR l.renewed_at > now() + interval '1 s'\n",
             "    WHERE false\n",
         ),
@@ -90,13 +90,13 @@ FENCE: Final = Protection(
     "the lease's number is not checked when the relay reads and renews",
     (
         Patch(
-            "core_api/relay/outbox.py",
+            "core_api/relay/outbox_statements.py",
             "ON l.shard = mine.shard AND l.fence = mine.fence\n"
             "          AND l.owner = $1 AND l.expires_at > now()\n",
             "ON l.shard = mine.shard AND $1::text IS NOT NULL\n",
         ),
         Patch(
-            "core_api/relay/outbox.py",
+            "core_api/relay/outbox_statements.py",
             "WHERE l.shard = mine.shard AND l.fence = mine.fence AND l.owner = $1\n"
             "RETURNING l.shard\n",
             "WHERE l.shard = mine.shard\nRETURNING l.shard\n",
@@ -168,7 +168,7 @@ ORDER_BY_ID: Final = Protection(
     "the relay publishes by the events' time, once a second; event server and client let gaps pass",
     (
         Patch(
-            "core_api/relay/outbox.py",
+            "core_api/relay/outbox_statements.py",
             "ORDER BY l.shard, o.id\n",
             "ORDER BY l.shard, e.occurred_at\n",
         ),
@@ -184,8 +184,8 @@ ORDER_BY_ID: Final = Protection(
         ),
         Patch(
             "core_api/relay/relay.py",
-            '        """Something was committed: read now."""\n        self._wake.set()\n',
-            '        """Something was committed: read now."""\n',
+            '        """Wake the relay: something was committed."""\n        self._wake.set()\n',
+            '        """Wake the relay: something was committed."""\n',
         ),
         *TRUSTING,
     ),
