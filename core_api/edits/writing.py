@@ -217,7 +217,7 @@ async def write_plan(connection: Connection, rows: PlanRows, partitions: int) ->
                 return frozenset(row[0] for row in await connection.fetch(_WRITE, *arguments))
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
                 clash = error
-    raise UnavailableError(f"other transactions kept clashing with it: {clash}") from clash
+    raise UnavailableError(f"other transactions kept conflicting with it: {clash}") from clash
 
 
 async def lock_rows(

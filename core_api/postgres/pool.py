@@ -28,7 +28,7 @@ _ABSENT_CLASSES: Final = {
     "08": "the connection failed",
     "28": "it does not let us in",
     "3D": "there is no such database",
-    "40": "other transactions kept clashing with it",
+    "40": "other transactions kept conflicting with it",
     "53": "it has no room left",  # connections, memory, disk: somebody will make some
     "57": "it is stopping, starting, or cancelled the statement",
     "58": "its system failed",

@@ -57,7 +57,7 @@ async def test_a_write_that_clashes_is_done_again(pool: Pool) -> None:
 
 async def test_a_write_that_keeps_clashing_is_given_up_with_nothing_written(pool: Pool) -> None:
     clashing = Clashing(pool, CLASHES * MAX_CLASHES)
-    with pytest.raises(UnavailableError, match="clashing"):
+    with pytest.raises(UnavailableError, match="conflicting"):
         await commands(clashing).place(OWNER, ORDER)
     assert await pool.fetchval("SELECT count(*) FROM channel_log") == 0
 
