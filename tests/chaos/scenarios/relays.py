@@ -11,7 +11,7 @@ from tests.chaos.wire import FaultProxy
 
 _DUPLICATES = "yabam_events_duplicates_total"
 # A prepared statement is announced once, by name and text; later only its name passes.
-_ANNOUNCED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\x00[^\x00]*DELETE FROM outbox")
+_ANNOUNCED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\x00[^\x00]*DELETE FROM outbox o\s+WHERE")
 
 
 class DeleteWatch:
