@@ -45,10 +45,27 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
         Call("/v1/orders/{id}", "PATCH", order, {"note": "mine now"}),
         Call("/v1/orders/{id}/transitions", "POST", f"{order}/transitions", {"to": "cancelled"}),
         Call("/v1/orders/{id}/transitions", "POST", f"{order}/transitions", {"to": "accepted"}),
+        Call("/v1/orders/{id}/events", "GET", f"{order}/events"),
+        Call("/v1/documents/events", "GET", f"/v1/documents/events?channel=team:{store}&key=shift"),
+        Call("/v1/edits", "POST", "/v1/edits", an_edit(store)),
         Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
         Call("/metrics", "GET", "/metrics"),
         *([Call("/v1/ops/stream", "GET", "/v1/ops/stream")] if streams else []),
     ]
+
+
+FOR_EVERY_TOKEN = (
+    Call("/v1/definitions", "GET", "/v1/definitions"),
+    Call("/v1/edits", "GET", "/v1/edits?client=c"),
+    Call("/v1/documents", "GET", "/v1/documents?channel=global&key=notice"),
+)
+"""What has nothing of any store."""
+
+
+def an_edit(store: str) -> dict[str, Any]:
+    """The body of an edit of what the store's staff shares."""
+    edit = {"n": 1, "channel": f"team:{store}", "key": "shift", "do": {"set": {"people": {}}}}
+    return {"client": f"c-{new_store()}", "edits": [edit]}
 
 
 def a_batch(store: str) -> dict[str, Any]:
@@ -61,6 +78,8 @@ def refused(response: Response) -> bool:
     if response.status_code == 200 and "results" in response.json():
         (result,) = response.json()["results"]
         return result["status"] in (403, 404) and result["order"] is None
+    if response.status_code == 200 and "outcomes" in response.json():
+        return all(one["outcome"] == "refused" for one in response.json()["outcomes"])
     return response.status_code in (403, 404)
 
 
