@@ -16,7 +16,7 @@ from tests.chaos.site import Site
 
 pytestmark = [pytest.mark.slow]
 
-NAMES = ("kill-core", "kill-events", "cold-start", "kill-relay", "kill-postgres", "net-tear")
+NAMES = ("kill-core", "kill-events", "cold-start", "relay-between", "kill-postgres", "net-tear")
 IMPATIENT = Settings(backoff_first=0.05, backoff_most=1.0, connect_timeout=3.0)
 
 
