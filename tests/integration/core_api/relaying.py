@@ -146,7 +146,7 @@ class Topic:
     """The event ids that were announced without the event."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def until(self, condition: Callable[[], bool], within_s: float = 40.0) -> None:
+    async def until(self, condition: Callable[[], bool], within_s: float = 15.0) -> None:
         """Wait for what has been read to fulfil the condition."""
         async with asyncio.timeout(within_s):
             while not condition():
@@ -211,18 +211,18 @@ async def heads_in_database(pool: Pool) -> dict[str, int]:
     return {row[0]: row[1] for row in await pool.fetch("SELECT channel, head FROM channel_heads")}
 
 
-async def all_arrive(pool: Pool, seen: Topic, within_s: float = 40.0) -> None:
+async def all_arrive(pool: Pool, seen: Topic, within_s: float = 15.0) -> None:
     """Wait until every committed event has been seen; in order it was, or `take` had failed."""
     heads = await heads_in_database(pool)
     await seen.until(lambda: seen.heads == heads, within_s)
 
 
-async def until_empty(pool: Pool, within_s: float = 40.0) -> None:
+async def until_empty(pool: Pool, within_s: float = 10.0) -> None:
     """Wait until nothing is left to relay."""
     await until_true(pool, "SELECT NOT EXISTS (SELECT FROM outbox)", within_s)
 
 
-async def until_true(pool: Pool, question: str, within_s: float = 40.0) -> None:
+async def until_true(pool: Pool, question: str, within_s: float = 10.0) -> None:
     """Wait for the database to say yes; it tells nobody when its answer changes."""
     async with asyncio.timeout(within_s):
         while not await pool.fetchval(question):  # noqa: ASYNC110
