@@ -22,6 +22,7 @@ from tests.browser.made_up import (
 )
 from tests.browser.module_page import ModulePage, module_page
 from tests.conformance.cases import TIME, Json, event
+from tests.serving import serving
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("module-shell")]
 
@@ -167,9 +168,8 @@ async def _request_came(reader: asyncio.StreamReader) -> bool:
 
 async def test_after_a_bye_the_connection_serves_the_next_stream(page: Page) -> None:
     raw = RawServer(ends=True)
-    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/stream"
+    async with serving(raw.serve) as port:
+        url = f"http://127.0.0.1:{port}/v1/stream"
         for _ in range(3):
             inputs = await _stream_from(page, url)
             assert [one["type"] for one in inputs][:2] == ["StreamHello", "StreamBye"]
@@ -177,9 +177,8 @@ async def test_after_a_bye_the_connection_serves_the_next_stream(page: Page) -> 
 
 
 async def test_a_server_that_does_not_end_after_its_bye_holds_nobody_up(page: Page) -> None:
-    server = await asyncio.start_server(RawServer(ends=False).serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/stream"
+    async with serving(RawServer(ends=False).serve) as port:
+        url = f"http://127.0.0.1:{port}/v1/stream"
         inputs = await _stream_from(page, url)
         assert [one["type"] for one in inputs] == ["StreamHello", "StreamBye"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.chaos.editors import Entry, Told, judge_edits
 from tests.chaos.network import OwnNetwork
+from tests.serving import serving
 
 CART = ("party:1/1", "cart")
 TOLD = [Told("a-1", 1, "applied"), Told("a-2", 2, "put-aside"), Told("a-3", 3, None)]
@@ -58,13 +59,10 @@ async def test_what_is_open_breaks_when_the_network_goes_and_nothing_passes_unti
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
         begun.set()
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     network = OwnNetwork()
-    url = f"http://127.0.0.1:{port}/"
-    async with httpx.AsyncClient(transport=network.transport()) as http:
+    async with serving(answer) as port, httpx.AsyncClient(transport=network.transport()) as http:
+        url = f"http://127.0.0.1:{port}/"
         asking = asyncio.create_task(http.get(url))
         await begun.wait()
         network.take_away()
@@ -75,4 +73,3 @@ async def test_what_is_open_breaks_when_the_network_goes_and_nothing_passes_unti
         network.give_back()
         async with http.stream("GET", url) as response:
             assert response.status_code == 200
-    server.close()

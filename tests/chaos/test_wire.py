@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
 from deploy.local.ports import free_port
 from tests.chaos.wire import FaultProxy
+from tests.serving import serving
 
 
 @pytest.fixture
@@ -16,21 +18,15 @@ async def proxy() -> AsyncIterator[FaultProxy]:
     """A proxy before a server that sends back what it gets."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with contextlib.suppress(ConnectionError):
             while data := await reader.read(100):
                 writer.write(data)
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
 
-    backend = free_port()
-    server = await asyncio.start_server(echo, "127.0.0.1", backend)
-    made = FaultProxy(free_port(), [backend])
-    await made.start()
-    yield made
-    await made.stop()
-    server.close()
+    async with serving(echo) as backend:
+        made = FaultProxy(free_port(), [backend])
+        await made.start()
+        yield made
+        await made.stop()
 
 
 async def test_it_forwards_both_ways_and_passes_the_end_on(proxy: FaultProxy) -> None:

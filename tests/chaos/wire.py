@@ -67,13 +67,14 @@ class FaultProxy:
         self._flowing.set()
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen, if it does not."""
         if self._server is not None:
             return
-        self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port, backlog=1024)
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port, backlog=1024)
         if self._balancing and not self._tasks:
             for backend in self._backends:
                 self._spawn(self._look_after(backend))
@@ -82,9 +83,10 @@ class FaultProxy:
         """Stop listening, cut everything."""
         self._flowing.set()
         await self.refuse()
-        for task in self._tasks:
+        tasks = self._tasks | self._connections
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def refuse(self) -> None:
         """Reset every connection and refuse new ones, until `start`."""
@@ -122,12 +124,26 @@ class FaultProxy:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._connections.add(serving)
+        serving.add_done_callback(self._connections.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(self.latency_s)
-        there = await self._connect()
-        if there is None:
-            writer.transport.abort()
-            return
+        try:
+            await asyncio.sleep(self.latency_s)
+            if there := await self._connect():
+                await self._carry(reader, writer, there)
+        finally:
+            if not writer.is_closing():
+                writer.transport.abort()
+
+    async def _carry(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        there: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
         link = Link(writer, there[1])
         self._links.add(link)
         up = asyncio.create_task(self._forward(reader, there[1], link, up=True))

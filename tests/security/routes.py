@@ -80,7 +80,9 @@ def refused(response: Response) -> bool:
         return result["status"] in (403, 404) and result["order"] is None
     if response.status_code == 200 and "outcomes" in response.json():
         return all(one["outcome"] == "refused" for one in response.json()["outcomes"])
-    return response.status_code in (403, 404)
+    # The number of a client that somebody used before is his: who comes second is told no more.
+    taken = response.status_code == 409 and response.json()["type"].endswith(":client-taken")
+    return taken or response.status_code in (403, 404)
 
 
 async def placed(core: CoreService, store: str, table: str | None = TABLE, **more: Any) -> str:

@@ -25,6 +25,7 @@ from server_common.tickets import TicketKeys
 from tests.integration.core_service import KEYS, CoreService, bearer, new_store, token
 from tests.integration.event_server.conftest import ops_token, running
 from tests.security.routes import calls
+from tests.serving import serving
 from tests.unit.event_server.parts import make_ticket
 
 OLD, NEW = "o" * 32, "n" * 32
@@ -183,11 +184,9 @@ async def broken_into() -> AsyncIterator[tuple[str, asyncio.Queue[str]]]:
                 shown.put_nowait(value.removeprefix("Bearer "))
         writer.write(b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
         await writer.drain()
-        writer.close()
 
-    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
-        host, port = server.sockets[0].getsockname()
-        yield f"http://{host}:{port}", shown
+    async with serving(take) as port:
+        yield f"http://127.0.0.1:{port}", shown
 
 
 async def test_t21_what_core_shows_to_its_nodes_is_worth_nothing_at_core(

@@ -22,6 +22,7 @@ from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.sync import ResetReason, Snapshot, StreamGrant
 from event_server.replay.database_clock import rfc3339
 from event_server.replay.frames import Frames, as_text
+from tests.serving import serving
 from tests.unit.client_sdk.samples import EPOCH, channel_sync, digest_of, event, sync_response
 
 CHANNEL = "store:12"
@@ -227,30 +228,16 @@ async def scripted() -> AsyncIterator[Script]:
     """The server, on a port of its own."""
     script = Script()
 
-    tasks: set[asyncio.Task[None]] = set()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(
             ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
         ):
             await _serve(script, await reader.readuntil(b"\r\n\r\n"), writer)
             await writer.drain()
-        writer.close()
 
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
-    script.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with serving(serve) as port:
+        script.url = f"http://127.0.0.1:{port}"
         yield script
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
 
 
 async def _serve(script: Script, head: bytes, writer: asyncio.StreamWriter) -> None:

@@ -8,6 +8,7 @@ import httpx
 
 from client_sdk.client.http_transport import Transport
 from client_sdk.machine.messages import OpenStream, StreamEnded
+from tests.serving import serving
 
 TICKET = "t" * 90_000
 
@@ -19,11 +20,8 @@ async def test_a_stream_is_asked_for_with_a_ticket_longer_than_a_url_of_httpx() 
         asked.append(await reader.readuntil(b"\r\n"))
         writer.write(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, limit=1 << 20)
-    port = server.sockets[0].getsockname()[1]
-    async with server, httpx.AsyncClient() as http:
+    async with serving(answer, limit=1 << 20) as port, httpx.AsyncClient() as http:
         command = OpenStream(1, f"http://127.0.0.1:{port}/v1/stream", TICKET, {"store:12": 5})
         told = [signal async for signal in Transport(http, None).stream(command)]
     target = asked[0].split(b" ")[1]
