@@ -5,6 +5,7 @@ Machine and parser are the SDK's own. What becomes of what the machine puts out 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -43,7 +44,7 @@ MOST_TICKS: Final = 100
 """So many ticks at one moment are an endless loop."""
 
 
-class Shell:
+class Shell(ABC):
     """One process of a client.
 
     Args:
@@ -134,9 +135,9 @@ class Shell:
             case _:
                 self.put(command)
 
+    @abstractmethod
     def put(self, command: Command) -> None:
         """Take what the machine puts out for the consumer."""
-        raise NotImplementedError
 
     def _ask(self, command: StartSync) -> None:
         """The request reaches Core."""
