@@ -14,7 +14,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
+from client_sdk.contract.channel import NAME_FORM
+from client_sdk.contract.digest import MAX_INTEGER
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from server_common.devices.identity import MAX_GENERATION
 from server_common.devices.mqtt_topics import Kind
@@ -35,8 +36,8 @@ MEDIA_TYPES: Final = ("image/jpeg", "image/png")
 _T = TypeVar("_T")
 _Id = Annotated[str, Meta(pattern=NAME_FORM)]
 _Generation = Annotated[int, Meta(ge=1, le=MAX_GENERATION)]
-_Whole = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
-_N = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
+_Whole = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+_N = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 _Word = Annotated[str, Meta(max_length=64, pattern=whole(TEXT_PATTERN))]
 _Text = Annotated[str, Meta(max_length=500, pattern=whole(TEXT_PATTERN))]
 _Trouble = Annotated[str, Meta(max_length=100, pattern=whole(TEXT_PATTERN))]
