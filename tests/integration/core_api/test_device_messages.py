@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from core_api.devices.metrics import DeviceMetrics
 from core_api.devices.watching import Watching
-from core_api.errors import LockedError, UnavailableError
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import open_pool
 from server_common.errors import DeviceMessageError
 from server_common.limits import CHANNEL_DOCUMENTS
 from tests.integration.core_api.device_shop import BELL, PNG, RULES, STORE, Shop
@@ -180,30 +181,22 @@ async def test_measurements_become_one_document_with_the_newest_of_each(shop: Sh
     }
 
 
-async def test_measurements_wait_while_somebody_holds_the_device(shop: Shop, pool: Pool) -> None:
+async def test_measurements_wait_while_somebody_holds_the_device(
+    shop: Shop, pool: Pool, database_url: str
+) -> None:
     await shop.hear("telemetry", {"value": 1}, name="heat")
+    hasty = await open_pool(
+        database_url, size=1, command_timeout_s=10, name="test", lock_wait_s=0.05
+    )
+    shop.pool = hasty
     async with pool.acquire() as other, other.transaction():
         await other.execute("SELECT FROM device_registrations FOR UPDATE")
-        async with pool.acquire() as connection:
-            await connection.execute("SET lock_timeout = '50ms'")
-
-            class One:
-                """A pool of this connection alone."""
-
-                def acquire(self) -> Any:
-                    return _Held(connection)
-
-            held: Any = One()
-            blocked = Watching(
-                held, RULES, shop.measurements, lambda _s: (0,), shop.told.extend,
-                DeviceMetrics(CollectorRegistry()),
-            )  # fmt: skip
-            await blocked.flush()
-            await connection.execute("RESET lock_timeout")
+        await watching(shop).flush()
     assert await shop.document("telemetry") is None
     shop.now += 60
     await watching(shop).flush()
     assert (await shop.document("telemetry"))["heat"]["value"] == 1
+    hasty.terminate()
 
 
 async def test_measurements_of_an_older_generation_are_dropped(shop: Shop) -> None:
@@ -259,16 +252,3 @@ async def test_a_message_waits_for_a_database_that_is_not_there(shop: Shop) -> N
     shop.pool.terminate()
     with pytest.raises(UnavailableError):
         await shop.hear("event", PRESSED)
-
-
-class _Held:
-    """A connection that is given back to nobody."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    async def __aenter__(self) -> Any:
-        return self._connection
-
-    async def __aexit__(self, *_error: object) -> None:
-        assert LockedError is not None
