@@ -186,7 +186,7 @@ class Commands:
                         "it does, or they expire"
                     )
                 arguments = msgspec.json.encode(wanted.arguments).decode()
-                row = await connection.fetchrow(
+                (row,) = await connection.fetch(
                     _INSERT, store_id, device_id, id_, wanted.name, arguments, by,
                     wanted.expires_in_s,
                 )  # fmt: skip

@@ -174,7 +174,7 @@ class Registrations:
                 if is_new and await connection.fetchval(_COUNT, store_id) >= STORE_DEVICES:
                     raise TooManyDevicesError(f"a store may have {STORE_DEVICES} devices")
                 after = _changed(before, wanted, keys.newest)
-                row = await connection.fetchrow(_PUT, store_id, device_id, *after)
+                (row,) = await connection.fetch(_PUT, store_id, device_id, *after)
                 found = _registration(row)
                 begins = before is None or before.identity != found.identity
                 if begins:
