@@ -27,6 +27,7 @@ from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
 from core_api.documents.definitions import GROUP
 from core_api.documents.definitions import load as load_definitions
+from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.edits.metrics import EditMetrics
 from core_api.edits.plan import Rules
 from core_api.edits.service import EditService
@@ -132,7 +133,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     edit_metrics = EditMetrics(metrics.registry)
     edits = EditService(
         writing,
-        load_definitions(entry_points(group=GROUP), settings.definitions),
+        load_definitions(entry_points(group=GROUP), settings.definitions, DEVICE_DEFINITIONS),
         settings.partitions,
         _announcer(tail, hints),
         is_obeyed,
@@ -289,7 +290,9 @@ async def migrate_state(settings: StateSettings) -> Migrated:
         DefinitionError: the definitions that the settings name are wrong.
         UnavailableError: Postgres does not answer; what was migrated before stays so.
     """
-    definitions = load_definitions(entry_points(group=GROUP), settings.definitions)
+    definitions = load_definitions(
+        entry_points(group=GROUP), settings.definitions, DEVICE_DEFINITIONS
+    )
     async with connected(settings.database_url) as connection:
         return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))
 
