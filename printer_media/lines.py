@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, Literal
-from unicodedata import combining, east_asian_width, normalize
+from unicodedata import east_asian_width, normalize
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ LineStyle = Literal["plain", "bold", "large", "inverse", "rule"]
 """`large` is twice as wide and as high, `inverse` white on black, `rule` a line across."""
 
 MOST_LINES: Final = 1_500
-"""More than an order of the largest size makes; a job of more is refused."""
+"""A longer ticket is cut, and says so."""
 MOST_COLUMNS: Final = 64
 LEAST_COLUMNS: Final = 24
 TAB_COLUMNS: Final = 4
@@ -96,6 +96,5 @@ def marked_repeat(lines: Sequence[Line], language: str, columns: int) -> list[Li
 
 
 def _width(character: str) -> int:
-    if combining(character):
-        return 0
+    # What is drawn above another letter counts as well: else a line had no longest length.
     return 2 if east_asian_width(character) in "WF" else 1
