@@ -7,6 +7,7 @@ printer: one agent for each, until it lets go or is silent for `HELD_S`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from core_api.edits.reading import Connection
 from core_api.edits.writing import write_plan
 from core_api.errors import ConflictError, NotFoundError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.printing.cloudprnt import JobSeen
 from core_api.printing.definitions import PRINT_DEFINITION
 from core_api.printing.jobs import PREFIX, Job, Step, StepRefusedError, after, ends_at, job_of
 from core_api.printing.metrics import PrintMetrics
@@ -63,14 +65,16 @@ class PrintService:
         self._committed = committed
         self._metrics = metrics
 
-    async def hold(self, store_id: str, device_id: str, agent: str) -> None:
-        """Let the printer be this agent's for `HELD_S` from now.
+    async def hold(
+        self, store_id: str, device_id: str, agent: str, held_s: float = HELD_S
+    ) -> None:
+        """Let the printer be this agent's for `held_s` from now.
 
         Raises:
             ConflictError: it is another agent's.
             UnavailableError: Postgres does not answer.
         """
-        if not await hold_printer(self._pool, store_id, device_id, agent, HELD_S):
+        if not await hold_printer(self._pool, store_id, device_id, agent, held_s):
             raise ConflictError(f"another agent prints on {device_id}")
 
     async def let_go(self, store_id: str, device_id: str, agent: str) -> None:
@@ -125,16 +129,20 @@ class PrintService:
             _log.info("print_job", printer=str(channel), job=job_id, step=step, state=job.state)
         return job
 
-    async def jobs(self, store_id: str, device_id: str) -> list[Job]:
-        """The jobs of a printer, in the order in which they are printed.
+    async def jobs(self, printer: Channel) -> tuple[list[JobSeen], datetime]:
+        """The jobs of a printer in the order in which they are printed, and the database's time.
 
         Raises:
             UnavailableError: Postgres does not answer.
         """
         with mapped_errors():
-            rows = await read_jobs(self._pool, str(Channel("device", store_id, device_id)))
-        jobs = [job_of(msgspec.json.decode(row.value)) for row in rows if row.value is not None]
-        return sorted(jobs, key=lambda job: (job.seq, job.copy))
+            rows, now = await read_jobs(self._pool, str(printer))
+        jobs = [
+            JobSeen(job_of(msgspec.json.decode(row.value)), row.made_at)
+            for row in rows
+            if row.value is not None
+        ]
+        return sorted(jobs, key=lambda one: (one.job.seq, one.job.copy)), now
 
     async def _step(
         self,

@@ -86,6 +86,12 @@ UPDATE printers SET seq = $3,
 WHERE store_id = $1 AND device_id = $2
 """
 
+# A row that was renewed lately is left as it is: a poll writes nothing most of the time.
+_HELD_STILL: Final = """
+SELECT 1 FROM printers
+WHERE store_id = $1 AND device_id = $2 AND agent = $3
+  AND held_until > now() + make_interval(secs => $4::float8 * 2 / 3)
+"""
 _HOLD: Final = """
 INSERT INTO printers AS p (store_id, device_id, agent, held_until)
 VALUES ($1, $2, $3, now() + make_interval(secs => $4))
@@ -99,6 +105,17 @@ UPDATE printers SET agent = NULL, held_until = NULL
 WHERE store_id = $1 AND device_id = $2 AND agent = $3
 """
 
+# Another process that looks at the same time is left its part.
+_SILENT: Final = """
+UPDATE printers p SET agent = NULL, held_until = NULL
+FROM (
+    SELECT store_id, device_id FROM printers WHERE held_until < now()
+    ORDER BY store_id, device_id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+) AS s
+WHERE p.store_id = s.store_id AND p.device_id = s.device_id
+RETURNING p.store_id, p.device_id
+"""
+
 _IS_HELD_BY: Final = """
 SELECT 1 FROM printers
 WHERE store_id = $1 AND device_id = $2 AND agent = $3 AND held_until > now()
@@ -107,14 +124,17 @@ FOR NO KEY UPDATE
 
 _DOCUMENT: Final = """
 SELECT channel, key, version, value, schema, made_at, now() FROM documents
-WHERE channel = $1 AND key = $2 AND value IS NOT NULL
+WHERE channel = $1 AND key = $2
 FOR NO KEY UPDATE
 """
+_VALUE: Final = "SELECT value FROM documents WHERE channel = $1 AND key = $2"
 
 # A range of the primary key; a channel holds a few jobs that are not done.
 _JOBS: Final = """
 SELECT channel, key, version, value, schema, made_at, now() FROM documents
 WHERE channel = $1 AND key >= 'print.' AND key < 'print/' AND value IS NOT NULL
+UNION ALL
+SELECT '', '', 0, NULL, 0, now(), now()
 """
 
 _COUNT_WAITING: Final = """
@@ -216,6 +236,8 @@ async def hold_printer(pool: Pool, store_id: str, device_id: str, agent: str, s:
         UnavailableError: Postgres does not answer.
     """
     with mapped_errors():
+        if await pool.fetch(_HELD_STILL, store_id, device_id, agent, s):
+            return True
         return bool(await pool.fetch(_HOLD, store_id, device_id, agent, s))
 
 
@@ -225,20 +247,32 @@ async def let_go_printer(pool: Pool, store_id: str, device_id: str, agent: str) 
         await pool.execute(_LET_GO, store_id, device_id, agent)
 
 
+async def take_silent(connection: Connection, limit: int) -> list[tuple[str, str]]:
+    """Printers, as (store, device), that nobody holds any more; each is told once."""
+    return [(row[0], row[1]) for row in await connection.fetch(_SILENT, limit)]
+
+
 async def is_held_by(connection: Connection, store_id: str, device_id: str, agent: str) -> bool:
     """Whether the printer is the agent's; it stays so until the transaction ends."""
     return bool(await connection.fetch(_IS_HELD_BY, store_id, device_id, agent))
 
 
 async def lock_document(connection: Connection, channel: str, key: str) -> LockedRow | None:
-    """The document, locked; None: there is none."""
+    """The document's row, locked; None: there never was one."""
     rows = await connection.fetch(_DOCUMENT, channel, key)
     return LockedRow(*rows[0]) if rows else None
 
 
-async def read_jobs(connection: Connection, channel: str) -> list[LockedRow]:
-    """The jobs of a printer, not locked."""
-    return [LockedRow(*row) for row in await connection.fetch(_JOBS, channel)]
+async def read_value(connection: Connection, channel: str, key: str) -> str | None:
+    """A document's value as JSON, not locked; None: there is none."""
+    rows = await connection.fetch(_VALUE, channel, key)
+    return rows[0][0] if rows else None
+
+
+async def read_jobs(connection: Connection, channel: str) -> tuple[list[LockedRow], datetime]:
+    """The jobs of a printer, not locked, and the time."""
+    rows = await connection.fetch(_JOBS, channel)
+    return [LockedRow(*row) for row in rows if row[1]], rows[-1][6]
 
 
 async def count_waiting(connection: Connection, store_id: str, device_id: str) -> None:
