@@ -20,6 +20,7 @@ import structlog
 from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
+from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.api.state_handlers import StateApi
 from core_api.dashboard.sampler import Sampler
@@ -43,6 +44,12 @@ from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
+from core_api.printing.definitions import PRINTING_DEFINITIONS
+from core_api.printing.making import JobMaker
+from core_api.printing.metrics import PrintMetrics
+from core_api.printing.presence import PrinterPresence
+from core_api.printing.service import PrintService
+from core_api.printing.statements import trim_jobs
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.statements import list_devices, store_sightings, trim_devices
 from core_api.relay.main import run_relay
@@ -66,6 +73,8 @@ log = structlog.get_logger()
 _ENTROPY_BYTES: Final = 10
 _MOST_DEVICES: Final = 1000
 _EMPTY_KEPT_S: Final = 86_400.0
+_PRINTED_KEPT_S: Final = 3600.0
+_ALWAYS_DEFINED: Final = (*DEVICE_DEFINITIONS, *PRINTING_DEFINITIONS)
 _CLIENTS_AT_ONCE: Final = 20
 """Each with all its answers, of which there may be a thousand."""
 
@@ -120,31 +129,41 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.ops_viewers,
         random.uniform,
     )
+    announced = _announcer(tail, hints)
+    edit_metrics = EditMetrics(metrics.registry)
+    edits = EditService(
+        writing,
+        load_definitions(entry_points(group=GROUP), settings.definitions, _ALWAYS_DEFINED),
+        settings.partitions,
+        announced,
+        is_obeyed,
+        lanes,
+        edit_metrics,
+    )
+    print_metrics = PrintMetrics(metrics.registry)
+    maker = JobMaker(writing, edits.rules, announced, print_metrics)
+    prints = PrintService(writing, edits.rules, announced, print_metrics)
+    presence = PrinterPresence(writing, edits.rules, announced)
+
+    def ordered(channels: Sequence[str]) -> None:
+        announced(channels)
+        maker.wake(channels)
+
     orders = OrderService(
         pool,
         settings.partitions,
         utc_now,
         new_order_id,
-        _announcer(tail, hints),
+        ordered,
         writing,
         lanes,
         settings.open_limits,
-    )
-    edit_metrics = EditMetrics(metrics.registry)
-    edits = EditService(
-        writing,
-        load_definitions(entry_points(group=GROUP), settings.definitions, DEVICE_DEFINITIONS),
-        settings.partitions,
-        _announcer(tail, hints),
-        is_obeyed,
-        lanes,
-        edit_metrics,
     )
     metrics.watch_locks(lambda: orders.aside + edits.aside)
     ending = Ending(
         writing,
         edits.rules,
-        _announcer(tail, hints),
+        announced,
         edit_metrics.ended.inc,
         edit_metrics.not_ended.inc,
     )
@@ -185,6 +204,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         core_app(
             api,
             StateApi(edits, OrderHistory(pool), pool, gate),
+            PrintApi(prints, presence, gate),
             settings.cors_origins,
             pages.routes(),
         ),
@@ -205,10 +225,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "hints-out": hints.send,
         "hints-in": hints.listen,
         "memory": keep_giving_back,
+        "print-jobs": maker.run,
+        "printers-silent": presence.run,
         "trim-clients": lambda: keep_trimming(
             trim_clients, pool, clients_kept_s(edits.definitions), _CLIENTS_AT_ONCE
         ),
         "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S),
+        "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S),
         "trim-history": lambda: keep_trimming_history(
             pool, edits.definitions, edit_metrics.trimmed.inc
         ),
@@ -291,7 +314,7 @@ async def migrate_state(settings: StateSettings) -> Migrated:
         UnavailableError: Postgres does not answer; what was migrated before stays so.
     """
     definitions = load_definitions(
-        entry_points(group=GROUP), settings.definitions, DEVICE_DEFINITIONS
+        entry_points(group=GROUP), settings.definitions, _ALWAYS_DEFINED
     )
     async with connected(settings.database_url) as connection:
         return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from client_sdk.errors import UnreachableError
+from client_sdk.errors import UnreachableError, YabamError
 from printer_agent.connections import Place
 from printer_agent.errors import HeldError, PrinterError
 from printer_agent.journal import Journal
@@ -54,6 +54,7 @@ class Agent:
         self._troubles: list[str] = []
         self._said = ""
         self._held_at: float | None = None
+        self._looked_at = float("-inf")
         self._news = asyncio.Event()
 
     async def run(self) -> None:
@@ -72,7 +73,7 @@ class Agent:
         finally:
             holding.cancel()
             await asyncio.gather(holding, return_exceptions=True)
-            with contextlib.suppress(UnreachableError, HeldError):
+            with contextlib.suppress(YabamError):
                 await self._source.hold((), leaving=True)
 
     async def _once(self) -> None:
@@ -84,6 +85,8 @@ class Agent:
             await self._tell_outcomes()
             job = next((one for one in self._source.jobs() if self._is_open(one)), None)
             if job is None:
+                if self._clock() - self._looked_at > HOLD_EVERY_S:
+                    await self._is_ready()
                 await self._source.changed(AGAIN_S)
             elif not await self._is_ready() or not await self._print(job):
                 await self._source.changed(AGAIN_S)
@@ -122,7 +125,8 @@ class Agent:
         return True
 
     async def _is_ready(self) -> bool:
-        """Whether the printer can print now; it is told what troubles it."""
+        """Whether the printer can print now; Core is told what troubles it."""
+        self._looked_at = self._clock()
         try:
             state = await state_of(self._place)
         except PrinterError as error:

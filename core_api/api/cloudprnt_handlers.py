@@ -16,6 +16,7 @@ import msgspec
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
@@ -77,6 +78,18 @@ class CloudPrnt:
         self._presence = presence
         self._gate = gate
         self._verify = verify
+
+    def routes(self) -> list[Route]:
+        """The routes. They stand in no table of ours: the vendor has described them."""
+        by_method = {"POST": self.poll, "GET": self.job, "DELETE": self.confirm}
+
+        async def printer(request: Request) -> Response:
+            return await by_method["GET" if request.method == "HEAD" else request.method](request)
+
+        return [
+            Route(SETTING_PATH, self.setting),
+            Route(PATH, printer, methods=list(by_method)),
+        ]
 
     async def poll(self, request: Request) -> Response:
         """POST: how the printer is; the answer says whether there is a job."""

@@ -49,8 +49,20 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
         Call("/v1/documents/events", "GET", f"/v1/documents/events?channel=team:{store}&key=shift"),
         Call("/v1/edits", "POST", "/v1/edits", an_edit(store)),
         Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
+        *printers(store),
         Call("/metrics", "GET", "/metrics"),
         *([Call("/v1/ops/stream", "GET", "/v1/ops/stream")] if streams else []),
+    ]
+
+
+def printers(store: str) -> list[Call]:
+    """A request to each route of the store's printers."""
+    device = "/v1/stores/{id}/devices/{device}"
+    path = f"/v1/stores/{store}/devices/kitchen-1"
+    step = {"step": "take", "agent": "a"}
+    return [
+        Call(f"{device}/printer", "POST", f"{path}/printer", {"agent": "a"}),
+        Call(f"{device}/prints/{{print}}", "POST", f"{path}/prints/none", step),
     ]
 
 
