@@ -17,7 +17,11 @@ from uuid import UUID
 
 import structlog
 
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.errors import DeviceError
 from core_api.access.tokens import TokenKeys
+from core_api.api.cloudprnt_handlers import CloudPrnt, Verify
+from core_api.api.device_handlers import DevicesApi
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
 from core_api.api.print_handlers import PrintApi
@@ -26,7 +30,11 @@ from core_api.api.state_handlers import StateApi
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
-from core_api.documents.definitions import GROUP
+from core_api.devices.commands import Commands, trim_commands
+from core_api.devices.expiring import Expiring
+from core_api.devices.metrics import CommandMetrics
+from core_api.devices.registrations import Registrations
+from core_api.documents.definitions import GROUP, Definitions
 from core_api.documents.definitions import load as load_definitions
 from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.edits.metrics import EditMetrics
@@ -36,6 +44,7 @@ from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
 from core_api.http.server import CoreHttpServer, warn_of_few_files
 from core_api.ids import order_id
+from core_api.ingest.devices import DeviceIngest, DeviceTopics
 from core_api.ingest.main import run_ingest
 from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
@@ -65,6 +74,7 @@ from core_api.sync.reading import read_moved
 from core_api.sync.service import FetchSync
 from core_api.system_edits.ending import Ending
 from core_api.system_edits.schema_migration import Migrated, connected, migrate_values
+from server_common.devices.identity import parse_user
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
 
@@ -133,7 +143,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     edit_metrics = EditMetrics(metrics.registry)
     edits = EditService(
         writing,
-        load_definitions(entry_points(group=GROUP), settings.definitions, _ALWAYS_DEFINED),
+        _definitions(settings.definitions),
         settings.partitions,
         announced,
         is_obeyed,
@@ -175,6 +185,9 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             settings.deadline_s,
         ),
     )
+    registrations = Registrations(writing, edits.rules, settings.device_keys, announced)
+    device_commands = Commands(writing, edits.rules, lambda: str(new_order_id()), announced)
+    expiring = Expiring(writing, edits.rules, announced, CommandMetrics(metrics.registry))
     pages = Pages(read_files(), content_policy(settings.stream_urls))
     api = CoreApi(
         orders,
@@ -204,9 +217,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         core_app(
             api,
             StateApi(edits, OrderHistory(pool), pool, gate),
+            DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
             PrintApi(prints, presence, gate),
             settings.cors_origins,
-            pages.routes(),
+            [
+                *CloudPrnt(prints, presence, gate, _printer_of(registrations)).routes(),
+                *pages.routes(),
+            ],
         ),
         settings.drain_s,
         lambda: _stop(tail, sampler),
@@ -222,6 +239,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "content-digests": contents.run,
         "count-devices": lambda: keep_counting(pool, metrics),
         "end-documents": ending.run,
+        "expire-commands": expiring.run,
         "hints-out": hints.send,
         "hints-in": hints.listen,
         "memory": keep_giving_back,
@@ -235,6 +253,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "trim-history": lambda: keep_trimming_history(
             pool, edits.definitions, edit_metrics.trimmed.inc
         ),
+        "trim-commands": lambda: keep_trimming(trim_commands, pool, settings.log_retention_s),
         "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s),
         "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s),
         "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s),
@@ -274,6 +293,7 @@ async def run_relay_process(settings: RelaySettings, listener: socket.socket) ->
 
 async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:
     """`yabam ingest`: take commands from Kafka until SIGTERM or SIGINT."""
+    rules = Rules(_definitions(settings.definitions), settings.partitions, is_obeyed)
     pool, writing, lanes = await _open_pools(
         settings.database_url, settings.ingest_pool_size, 10.0, "yabam-ingest"
     )
@@ -289,6 +309,21 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 writing,
                 lanes,
                 settings.open_limits,
+            ),
+            devices=lambda registry: DeviceIngest(
+                settings.kafka,
+                DeviceTopics(
+                    settings.devices_inbound_topic,
+                    settings.devices_outbound_topic,
+                    settings.devices_dlq_topic,
+                    settings.partitions,
+                ),
+                pool=pool,
+                writing=writing,
+                rules=rules,
+                committed=lambda _channels: hints.committed(),
+                check=lambda: check_database(pool),
+                registry=registry,
             ),
             check=lambda: check_database(pool),
             bootstrap=settings.kafka,
@@ -313,11 +348,27 @@ async def migrate_state(settings: StateSettings) -> Migrated:
         DefinitionError: the definitions that the settings name are wrong.
         UnavailableError: Postgres does not answer; what was migrated before stays so.
     """
-    definitions = load_definitions(
-        entry_points(group=GROUP), settings.definitions, _ALWAYS_DEFINED
-    )
+    definitions = _definitions(settings.definitions)
     async with connected(settings.database_url) as connection:
         return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))
+
+
+def _printer_of(registrations: Registrations) -> Verify:
+    async def verify(user: str, password: str) -> tuple[Channel, list[str]] | None:
+        try:
+            identity = parse_user(user)
+        except DeviceError:
+            return None
+        if not await registrations.is_current(identity, password):
+            return None
+        found = await registrations.get(identity.store, identity.device)
+        return identity.channel, found.media
+
+    return verify
+
+
+def _definitions(names: Sequence[str]) -> Definitions:
+    return load_definitions(entry_points(group=GROUP), names, _ALWAYS_DEFINED)
 
 
 def stop_signal() -> asyncio.Event:

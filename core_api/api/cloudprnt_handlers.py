@@ -57,8 +57,8 @@ _NO_STORE: Final = {"cache-control": "no-store"}
 _GONE: Final = Response(status_code=404, headers=_NO_STORE)
 _poll: Final = msgspec.json.Decoder(Poll)
 
-Verify = Callable[[str, str], Awaitable[tuple[Channel, list[str]]]]
-"""`(user, password)` → its channel and the media types that it prints; raises UnauthorizedError."""
+Verify = Callable[[str, str], Awaitable[tuple[Channel, list[str]] | None]]
+"""`(user, password)` → its channel and the media types that it prints; None: they are nobody's."""
 
 
 class CloudPrnt:
@@ -224,7 +224,10 @@ class CloudPrnt:
     async def _printer_of(self, request: Request) -> tuple[Channel, list[str]]:
         """Who asks, by Basic authentication if there is any, or else by the path's secret."""
         user, password = _named(request)
-        printer, media = await self._verify(user, password)
+        found = await self._verify(user, password)
+        if found is None:
+            raise UnauthorizedError("no printer has this secret")
+        printer, media = found
         self._gate.charge(Caller(str(printer), "device", device=printer), 1)
         return printer, media
 

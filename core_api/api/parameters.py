@@ -37,8 +37,8 @@ def _number(kind: str, least: int, most: float) -> dict[str, Any]:
 
 ORDER_ID: Final = Parameter("id", "path", _text(ORDER_ID_PATTERN, format="uuid"), "The order's id")
 STORE_ID: Final = Parameter("id", "path", _text(ID_PATTERN), "The store")
-PRINTER_ID: Final = Parameter("device", "path", _text(ID_PATTERN), "The printer")
 PRINT_ID: Final = Parameter("print", "path", _text(ID_PATTERN), "The print job")
+DEVICE_ID: Final = Parameter("device", "path", _text(ID_PATTERN), "The registered device")
 CLIENT: Final = Parameter("client", "query", _text(ID_PATTERN), "The client's id")
 DOCUMENT_CHANNEL: Final = Parameter(
     "channel", "query", _text(CHANNEL_PATTERN), "The document's channel"

@@ -21,6 +21,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "replay": "recorded orders, sent again as a producer would",
         "cli": "the command `yabam`, which finds its subcommands in the installed packages",
         "state_commands": "the subcommands of documents and histories",
+        "device_commands": "the subcommands of devices",
         "cli_commands": "the SDK's subcommands",
     },
     "server_common": {
@@ -62,6 +63,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "sync": "what a client that has applied so much is given",
         "settings": "the processes' settings",
         "receipts": "which devices have an order, and the alarm for those that none has",
+        "devices": "registered devices: who they are, what they say, what they are told",
         "restore": "a database that has gone back, and the new epoch that follows",
         "printing": "which printer prints what of an order, and what became of it",
         "retention": "what is deleted, and when",
