@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -14,8 +15,8 @@ from client_sdk.cli import printable
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import ChannelError
 from printer_agent.agent import Agent
-from printer_agent.connections import place_of
-from printer_agent.core_source import CoreSource
+from printer_agent.connections import Place, place_of
+from printer_agent.core_source import CoreSource, Login
 from printer_agent.errors import AgentError
 from printer_agent.journal import Journal
 
@@ -33,7 +34,10 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--sse", action="store_true", help="take jobs by server-sent events")
     parser.add_argument("--core", default=core, help=f"Core's address (default {core})")
-    parser.add_argument("--token", help="the device's token (default: the variable YABAM_TOKEN)")
+    parser.add_argument(
+        "--user", help="the device's user name; its password is in YABAM_DEVICE_PASSWORD"
+    )
+    parser.add_argument("--token", help="an access token (default: the variable YABAM_TOKEN)")
     parser.add_argument(
         "--journal", type=Path, help="the file that survives a crash (default: in var/printers)"
     )
@@ -41,9 +45,7 @@ def register(subparsers: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    token = options.token or os.environ.get("YABAM_TOKEN")
-    if not token:
-        raise AgentError("give the device's token: --token, or the variable YABAM_TOKEN")
+    token = _token(options)
     try:
         parse_channel(f"device:{options.store}/{options.device}")
     except ChannelError as error:
@@ -52,15 +54,28 @@ def _run(options: argparse.Namespace) -> int:
     default = Path("var/printers") / f"{options.store}-{options.device}.journal"
     journal = Journal(options.journal or default)
     try:
-        asyncio.run(_print(options, token, journal, place))
-    except asyncio.CancelledError:
-        pass
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(_print(options, token, journal, place))
     finally:
         journal.close()
     return 0
 
 
-async def _print(options: argparse.Namespace, token: str, journal: Journal, place: Any) -> None:
+def _token(options: argparse.Namespace) -> str | Login:
+    if options.user:
+        password = os.environ.get("YABAM_DEVICE_PASSWORD")
+        if not password:
+            raise AgentError("give the device's password: the variable YABAM_DEVICE_PASSWORD")
+        return Login(options.core, options.user, password)
+    token = options.token or os.environ.get("YABAM_TOKEN")
+    if not token:
+        raise AgentError("say who prints: --user, --token, or the variable YABAM_TOKEN")
+    return str(token)
+
+
+async def _print(
+    options: argparse.Namespace, token: str | Login, journal: Journal, place: Place
+) -> None:
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - asyncio.run runs this
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)

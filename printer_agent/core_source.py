@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -11,7 +13,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from client_sdk import UnreachableError, YabamClient
+from client_sdk import UnauthorizedError, UnreachableError, YabamClient
 from client_sdk.client.http_bodies import PACKED, no_cookies, read_body
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.problem import Problem, decode_problem
@@ -24,7 +26,17 @@ _KEY: Final = "print."
 _TIMEOUT_S: Final = 15.0
 _MOST_ANSWER: Final = 64 * 1024
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
+_RENEWED_AT: Final = 0.8
+"""A token is renewed when so much of its life is over."""
+
+
+class _Given(Struct, frozen=True):
+    token: str
+    expires_in_s: int
+
+
 _taken: Final = msgspec.json.Decoder(Taken)
+_given: Final = msgspec.json.Decoder(_Given)
 
 
 class _Value(Struct, frozen=True):
@@ -42,23 +54,78 @@ class _Value(Struct, frozen=True):
     agent: str = ""
 
 
+class Login:
+    """Gets access tokens by a device's user name and password, each before the last one ends.
+
+    Args:
+        core_url: where Core is.
+        user: as the device's registration showed it.
+        password: the same.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        core_url: str,
+        user: str,
+        password: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._core_url = core_url
+        self._login = {"user": user, "password": password}
+        self._clock = clock
+        self._token = ""
+        self._renew_at = 0.0
+
+    async def __call__(self) -> str:
+        """A token that is good for a while.
+
+        Raises:
+            UnauthorizedError: Core does not know them.
+            UnreachableError: Core does not answer.
+        """
+        if self._clock() < self._renew_at:
+            return self._token
+        try:
+            async with httpx.AsyncClient(cookies=no_cookies(), timeout=_TIMEOUT_S) as http:
+                answer = await http.post(f"{self._core_url}/v1/devices/token", json=self._login)
+        except _FAULTS as error:
+            raise UnreachableError(f"Core cannot be reached: {error}") from error
+        if answer.status_code == 401:
+            raise UnauthorizedError(_told(401, answer.content))
+        try:
+            given = _given.decode(answer.content)
+        except msgspec.DecodeError as error:
+            raise UnreachableError(_told(answer.status_code, answer.content)) from error
+        self._token = given.token
+        self._renew_at = self._clock() + given.expires_in_s * _RENEWED_AT
+        return self._token
+
+
 class CoreSource:
     """A printer's jobs, from Core.
 
     Args:
         core_url: where Core is.
-        token: of the printer, or of the owner of its store.
+        token: of the printer, or of the owner of its store; or what gives one.
         store: the store.
         device: the printer.
         agent: who prints.
     """
 
-    def __init__(self, core_url: str, token: str, store: str, device: str, agent: str) -> None:
+    def __init__(
+        self,
+        core_url: str,
+        token: str | Callable[[], Awaitable[str]],
+        store: str,
+        device: str,
+        agent: str,
+    ) -> None:
         self._channel = f"device:{store}/{device}"
         self._path = f"/v1/stores/{store}/devices/{device}"
         self._agent = agent
         self._token = token
-        self._client = YabamClient(core_url, token, [self._channel])
+        self._client = YabamClient(core_url, token, [self._channel], subject=self._channel)
         self._http = httpx.AsyncClient(
             base_url=core_url, cookies=no_cookies(), timeout=_TIMEOUT_S
         )
@@ -94,11 +161,9 @@ class CoreSource:
         Raises:
             AgentError: Core will never give the jobs: the token is refused.
         """
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._news.wait()
-        except TimeoutError:
-            pass
         self._news.clear()
         status = self._client.status
         if status.mode == "failed":
@@ -140,7 +205,8 @@ class CoreSource:
             raise AgentError(_told(status, answer))
 
     async def _post(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
-        headers = {"authorization": f"Bearer {self._token}", **PACKED}
+        token = self._token if isinstance(self._token, str) else await self._token()
+        headers = {"authorization": f"Bearer {token}", **PACKED}
         request = self._http.build_request("POST", self._path + path, json=body, headers=headers)
         try:
             response = await self._http.send(request, stream=True)
