@@ -18,21 +18,21 @@ class PrintMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.made = Counter(
-            "yabam_core_print_jobs_made", "Print jobs made of orders", registry=registry
+            "yabam_core_made_prints", "Print jobs made of orders", registry=registry
         )
         self.not_made = Counter(
-            "yabam_core_print_jobs_not_made",
+            "yabam_core_unmade_prints",
             "Events of orders, and print jobs, that could not be made into paper",
             registry=registry,
         )
         self.settled = Counter(
-            "yabam_core_print_jobs_settled",
+            "yabam_core_stepped_prints",
             "Steps of print jobs, by the state that each led to",
             ["state"],
             registry=registry,
         )
         self.waiting = Gauge(
-            "yabam_core_printers_waiting",
+            "yabam_core_waiting_printers",
             "Printers with a job that is not printed for more than a minute",
             registry=registry,
         )
