@@ -114,7 +114,7 @@ async def _watch(options: argparse.Namespace, token: str) -> None:
     async with YabamClient(options.core, token, [channel]) as client:
         while client.status.mode != "failed":
             documents = client.state(channel)
-            for key in documents.keys:  # noqa: SIM118 - it is no dict
+            for key in documents.keys:
                 if shown.get(key) != (version := documents[key].version):
                     shown[key] = version
                     print(f"{key}@{version} {_text(documents[key].value)}", flush=True)

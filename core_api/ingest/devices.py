@@ -94,9 +94,7 @@ class DeviceIngest:
             clock=clock,
             metrics=metrics,
         )
-        self._watching = Watching(
-            writing, rules, measurements, self._ingest.listened, committed, metrics
-        )
+        self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)
 
     @property
     def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -115,6 +113,10 @@ class DeviceIngest:
     def trouble(self) -> str | None:
         """Why messages cannot be applied now; None if they can."""
         return self._ingest.trouble
+
+    def listened(self, seconds: float) -> frozenset[int]:
+        """The partitions that have been read to their end, without a break, for so long."""
+        return self._ingest.listened(seconds)
 
     async def run(self) -> None:
         """Apply messages until `stop` is called."""
