@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import canonical
@@ -16,10 +17,18 @@ from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection, read_state
 from core_api.edits.rows import shown_bytes
 from core_api.edits.state import Room, State
-from core_api.edits.writing import ensure_rows, lock_rows, write_plan
+from core_api.edits.writing import ensure_rows, write_plan
 from core_api.errors import ConflictError, TooManyDocumentsError
 from core_api.system_edits.changes import SystemEdit, system_rows
 from server_common.limits import CHANNEL_DOCUMENT_BYTES, CHANNEL_DOCUMENTS
+
+# Sorted, as every writer locks them.
+_LOCK: Final = """
+SELECT d.channel FROM documents d
+     JOIN unnest($1::text[], $2::text[]) AS q(channel, key)
+          ON q.channel = d.channel AND q.key = d.key
+ORDER BY d.channel, d.key FOR NO KEY UPDATE OF d
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ async def change_documents(
     if not places:
         return []
     await ensure_rows(connection, places, [])
-    await lock_rows(connection, places, [])
+    await connection.fetch(_LOCK, *map(list, zip(*places, strict=True)))
     state = await read_state(connection, places, [])
     edits = _edits(changes, state, rules)
     if edits:

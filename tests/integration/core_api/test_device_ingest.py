@@ -1,4 +1,4 @@
-"""Devices' messages over Kafka: applied once, in order, answered after the commit, whatever dies."""
+"""Devices' messages over Kafka: applied once, in order, answered after the commit."""
 
 from __future__ import annotations
 
