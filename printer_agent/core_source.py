@@ -126,9 +126,7 @@ class CoreSource:
         self._agent = agent
         self._token = token
         self._client = YabamClient(core_url, token, [self._channel], subject=self._channel)
-        self._http = httpx.AsyncClient(
-            base_url=core_url, cookies=no_cookies(), timeout=_TIMEOUT_S
-        )
+        self._http = httpx.AsyncClient(base_url=core_url, cookies=no_cookies(), timeout=_TIMEOUT_S)
         self._news = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -153,7 +151,9 @@ class CoreSource:
             for key in documents.keys
             if key.startswith(_KEY)
         )
-        return sorted((job for job in found if job is not None), key=lambda job: (job.seq, job.copy))
+        return sorted(
+            (job for job in found if job is not None), key=lambda job: (job.seq, job.copy)
+        )
 
     async def changed(self, within_s: float) -> None:
         """Return once something may be new, or the time is over.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _KOREAN_ON: Final = b"\x1c\x26"
 _KOREAN_OFF: Final = b"\x1c\x2e"
 _INIT: Final = b"\x1b@"
+_RASTER: Final = b"\x1dv0\x00"
 _PAPER: Final = b"\x1dr\x01"
 _STRIPE: Final = 240
 """A picture goes out in stripes of so many lines of dots: small printers have little memory."""
@@ -73,10 +74,15 @@ def _dummy() -> Dummy:
 
 
 def _put_picture(printer: Dummy, lines: Sequence[Line], columns: int) -> None:
+    # `printer.image` asks for the profile of a model, and complains on standard output.
+    from escpos.image import EscposImage
+
     picture = picture_of(lines, columns)
     for top in range(0, picture.height, _STRIPE):
         stripe = picture.crop((0, top, picture.width, min(top + _STRIPE, picture.height)))
-        printer.image(stripe, impl="bitImageRaster", fragment_height=_STRIPE)
+        dots = EscposImage(stripe)
+        size = dots.width_bytes.to_bytes(2, "little") + dots.height.to_bytes(2, "little")
+        printer._raw(_RASTER + size + dots.to_raster_format())
 
 
 def _put_text(printer: Dummy, line: Line, columns: int) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FontMissingError(YabamError):
-    """No font with Korean letters is installed: install one (Debian: fonts-nanum-coding)."""
+    """No font with Korean letters is installed: install one (Debian: fonts-nanum)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +55,5 @@ def font_of(size: int) -> FreeTypeFont:
         if font.path.is_file():
             return ImageFont.truetype(str(font.path), size, font.index)
     raise FontMissingError(
-        "no font with Korean letters is installed: install fonts-nanum-coding or fonts-noto-cjk"
+        "no font with Korean letters is installed: install fonts-nanum or fonts-noto-cjk"
     )

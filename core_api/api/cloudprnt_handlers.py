@@ -133,9 +133,7 @@ class CloudPrnt:
         await self._printer_of(request)
         return Response(msgspec.json.encode(setting_answer()), media_type=JSON, headers=_NO_STORE)
 
-    async def _polled(
-        self, printer: Channel, media: list[str], poll: Poll
-    ) -> dict[str, object]:
+    async def _polled(self, printer: Channel, media: list[str], poll: Poll) -> dict[str, object]:
         store, device = printer.root, printer.part or ""
         try:
             await self._prints.hold(store, device, AGENT, HELD_S)
@@ -174,9 +172,7 @@ class CloudPrnt:
             job = taken
         if media_type == PNG:
             # Drawing takes milliseconds that other requests need not wait for.
-            body: bytes | None = await to_thread.run_sync(
-                png_of, lines_to_print(job), job.columns
-            )
+            body: bytes | None = await to_thread.run_sync(png_of, lines_to_print(job), job.columns)
         else:
             body = text_body(job, media_type, codepages)
         headers = _NO_STORE | {"content-type": media_type}
@@ -213,7 +209,13 @@ class CloudPrnt:
         """Take the step; None: it does not follow any more, or there is no such job."""
         try:
             return await self._prints.step(
-                printer.root, printer.part or "", job_id, step, AGENT, attempt, detail  # type: ignore[arg-type]
+                printer.root,
+                printer.part or "",
+                job_id,
+                step,
+                AGENT,
+                attempt,
+                detail,  # type: ignore[arg-type]
             )
         except (ConflictError, NotFoundError):
             return None

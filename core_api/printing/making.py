@@ -97,9 +97,7 @@ class JobMaker:
         while True:
             try:
                 await self.round()
-                self._metrics.waiting.set(
-                    await printers_waiting(self._pool, WAITING_TOO_LONG_S)
-                )
+                self._metrics.waiting.set(await printers_waiting(self._pool, WAITING_TOO_LONG_S))
             except UnavailableError as error:
                 _log.warning("making_print_jobs_failed", reason=str(error))
             try:
@@ -156,9 +154,7 @@ class JobMaker:
         self._tell(channel, planned, made)
         return made
 
-    async def _plan(
-        self, connection: Connection, store_id: str, device_id: str
-    ) -> Planned | None:
+    async def _plan(self, connection: Connection, store_id: str, device_id: str) -> Planned | None:
         locked = await lock_printer(connection, store_id, device_id)
         if locked is None:
             return None

@@ -64,9 +64,7 @@ def plan_jobs(
             planned.unreadable.append(event.seq)
             planned.seq = event.seq
             continue
-        jobs = _jobs(
-            printing, printer, None if before is None else before.data, now, event.seq
-        )
+        jobs = _jobs(printing, printer, None if before is None else before.data, now, event.seq)
         if len(planned.jobs) + len(jobs) > room and planned.seq > seq:
             break
         planned.jobs += jobs

@@ -123,8 +123,4 @@ def _printed(printing: Printing, printer: Printer, items: Sequence[Item]) -> lis
     stations = {name: {same_name(i) for i in names} for name, names in printing.stations.items()}
     own = set[str]().union(*(stations.get(name, set()) for name in printer.stations))
     anybodys = set[str]().union(*stations.values())
-    return [
-        item
-        for item in items
-        if (name := same_name(item.name)) in own or name not in anybodys
-    ]
+    return [item for item in items if (name := same_name(item.name)) in own or name not in anybodys]

@@ -65,9 +65,7 @@ class PrintService:
         self._committed = committed
         self._metrics = metrics
 
-    async def hold(
-        self, store_id: str, device_id: str, agent: str, held_s: float = HELD_S
-    ) -> None:
+    async def hold(self, store_id: str, device_id: str, agent: str, held_s: float = HELD_S) -> None:
         """Let the printer be this agent's for `held_s` from now.
 
         Raises:

@@ -14,6 +14,7 @@ from printer_agent.connections import SocketPlace, TerminalPlace
 from printer_agent.errors import PrinterError
 from printer_agent.printing import Ticket, Word, print_ticket, state_of
 from printer_media.lines import Line
+from printer_media.picture import picture_of
 from tests.escpos_printer import EscPosPrinter, Paper
 from tests.serving import serving
 
@@ -72,15 +73,9 @@ async def test_without_process_ids_the_paper_status_behind_the_cut_is_its_word()
 async def test_a_picture_comes_out_as_it_was_drawn(well: Bench) -> None:
     assert (await well.print("picture")).outcome == "done"
     (paper,) = well.papers
-    drawn = printing_picture()
+    drawn = picture_of(LINES, 24)
     assert paper.picture.size == drawn.size
-    assert list(paper.picture.getdata()) == list(drawn.getdata())
-
-
-def printing_picture() -> object:
-    from printer_media.picture import picture_of
-
-    return picture_of(LINES, 24)
+    assert paper.picture.tobytes() == drawn.tobytes()
 
 
 async def test_a_printer_that_says_nothing_makes_it_doubtful(

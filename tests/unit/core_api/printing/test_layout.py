@@ -34,8 +34,8 @@ def test_a_korean_ticket() -> None:
         "#A-17                          11-21 12:05\n"
         "------------------------------------------\n"
         "2   김밥\n"
-        "1   김치찌개\n"
-        "    Kimchi stew\n"
+        "1   김치찌개 Kimchi\n"
+        "    stew\n"
         "    덜 맵게\n"
         "------------------------------------------\n"
         "메모: 빨리 주세요\n"
@@ -76,7 +76,7 @@ def test_a_change_says_what_each_item_was() -> None:
 
 def test_a_cancellation_says_so_first_and_why() -> None:
     text = shown(Ticket("cancel", [KIMBAP], []), KOREAN, reason="손님이 떠남")
-    assert text.startswith("               ** 취소 **\n")
+    assert text.startswith("                ** 취소 **\n")
     assert "사유: 손님이 떠남\n" in text
 
 
