@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.channel import Channel
-from client_sdk.contract.state.edit import Edit, EditBatch
+from client_sdk.contract.state.edit import Edit, EditBatch, OwnEdit
 from client_sdk.contract.state.operations import Delete, Set
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
@@ -62,7 +63,8 @@ class Store:
     async def route(self, value: dict[str, Any] | None) -> None:
         self._n += 1
         do = Delete() if value is None else Set(value)
-        edit = Edit(n=self._n, channel=f"team:{self.id}", key="printing", do=do)
+        base = OwnEdit(self._n - 1) if self._n > 1 else 0
+        edit = Edit(n=self._n, channel=f"team:{self.id}", key="printing", do=do, base=base)
         answer = await self.edits.apply(self.owner, EditBatch(f"c-{self.id}", [edit]))
         assert answer.outcomes[0].outcome in ("applied", "settled"), answer
 
@@ -315,8 +317,6 @@ async def test_a_printer_whose_jobs_wait_is_known_until_they_are_printed(store: 
 
 
 async def status(store: Store) -> dict[str, Any]:
-    import json
-
     text = await store.pool.fetchval(
         "SELECT value FROM documents WHERE channel = $1 AND key = 'status'", str(store.printer)
     )
