@@ -189,7 +189,6 @@ class EscPosPrinter:
 
 async def run(port: int, folder: Path) -> None:
     """Print into the folder until killed."""
-    folder.mkdir(parents=True, exist_ok=True)
 
     def cut(paper: Paper) -> None:
         number = len(list(folder.glob("*.txt")))
@@ -204,4 +203,6 @@ async def run(port: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(int(sys.argv[1]), Path(sys.argv[2])))
+    papers = Path(sys.argv[2])
+    papers.mkdir(parents=True, exist_ok=True)
+    asyncio.run(run(int(sys.argv[1]), papers))

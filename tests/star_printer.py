@@ -39,12 +39,16 @@ class StarPrinter:
         """All codes that begin with 2 mean that it can print."""
         return self.code.startswith("2")
 
+    @property
+    def _auth(self) -> Any:
+        return self.basic or httpx.USE_CLIENT_DEFAULT
+
     async def setting(self) -> httpx.Response:
         """Ask which version of the protocol the server speaks; the last segment is replaced."""
         base, _, replaced = self.url.rpartition("/")
         return await self.http.get(
             f"{base}/cloudprnt-setting.json", params={"mac": MAC, "replaced_path": replaced},
-            auth=self.basic,
+            auth=self._auth,
         )  # fmt: skip
 
     async def poll(self) -> dict[str, Any]:
@@ -57,7 +61,7 @@ class StarPrinter:
             "printingInProgress": self.printing,
             "clientAction": None,
         }
-        response = await self.http.post(self.url, json=body, auth=self.basic)
+        response = await self.http.post(self.url, json=body, auth=self._auth)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer
@@ -71,7 +75,7 @@ class StarPrinter:
             params["token"] = self.last_token
         return await self.http.get(
             self.url, params=params, headers={"x-star-accept-codepages": self.codepages},
-            auth=self.basic,
+            auth=self._auth,
         )  # fmt: skip
 
     async def confirm(self, code: str = "200 OK", token: str | None = None) -> httpx.Response:
@@ -80,7 +84,7 @@ class StarPrinter:
         told = token or self.last_token
         if told is not None and self.sends_token:
             params["token"] = told
-        return await self.http.delete(self.url, params=params, auth=self.basic)
+        return await self.http.delete(self.url, params=params, auth=self._auth)
 
     async def cycle(self) -> bool:
         """One interval: poll, print what there is, confirm it. Whether something was printed."""

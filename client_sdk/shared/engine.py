@@ -218,7 +218,9 @@ class Engine:
     def _tell(self) -> None:
         self._telling = False
         changed, self._changed = self._changed, set()
-        calls = [partial(one.call, names) for one, names in self.observers.told(changed)]
+        calls: list[Callable[[], None]] = [
+            partial(one.call, names) for one, names in self.observers.told(changed)
+        ]
         for call in (*calls, *self.observers.followers(changed)):
             try:
                 call()

@@ -39,7 +39,7 @@ from core_api.printing.cloudprnt import (
     text_body,
     token_of,
 )
-from core_api.printing.jobs import Job
+from core_api.printing.jobs import Job, Step
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.problems import read_request_body
@@ -204,7 +204,7 @@ class CloudPrnt:
             await self._step(printer, named[0], step, named[1], detail)
 
     async def _step(
-        self, printer: Channel, job_id: str, step: str, attempt: int, detail: str
+        self, printer: Channel, job_id: str, step: Step, attempt: int, detail: str
     ) -> Job | None:
         """Take the step; None: it does not follow any more, or there is no such job."""
         try:
@@ -215,7 +215,7 @@ class CloudPrnt:
                 step,
                 AGENT,
                 attempt,
-                detail,  # type: ignore[arg-type]
+                detail,
             )
         except (ConflictError, NotFoundError):
             return None

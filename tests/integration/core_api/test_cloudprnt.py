@@ -1,4 +1,4 @@
-"""A Star printer as it is sold, against a real Core: polls, tokens, repeats, troubles, strangers."""
+"""A Star printer as it is sold, against a real Core: polls, repeats, troubles, strangers."""
 
 from __future__ import annotations
 

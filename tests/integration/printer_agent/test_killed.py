@@ -1,4 +1,4 @@
-"""Agent, printer and Core are killed at any moment: no ticket is lost, none comes twice unmarked."""
+"""Agent, printer and Core are killed at any moment: none is lost, none comes twice unmarked."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Kitchen:
 
     async def until(self, condition: object) -> None:
         assert callable(condition)
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - files of another process tell nothing
             await asyncio.sleep(0.05)
 
 
