@@ -19,6 +19,7 @@ _COMMANDS_OF: Final = {
     "client": ("tail", "order", "replay", "state", "device"),
     "core": ("core", "relay", "ingest", "db", "token", "state migrate"),
     "events": ("events",),
+    "printer": ("printer",),
 }
 """Two words: an action that a part adds to the command of a part before it, by name."""
 

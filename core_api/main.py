@@ -17,10 +17,14 @@ from uuid import UUID
 
 import structlog
 
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.errors import DeviceError
 from core_api.access.tokens import TokenKeys
+from core_api.api.cloudprnt_handlers import CloudPrnt, Verify
 from core_api.api.device_handlers import DevicesApi
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
+from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.api.state_handlers import StateApi
 from core_api.dashboard.sampler import Sampler
@@ -49,6 +53,12 @@ from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
+from core_api.printing.definitions import PRINTING_DEFINITIONS
+from core_api.printing.making import JobMaker
+from core_api.printing.metrics import PrintMetrics
+from core_api.printing.presence import PrinterPresence
+from core_api.printing.service import PrintService
+from core_api.printing.statements import trim_jobs
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.statements import list_devices, store_sightings, trim_devices
 from core_api.relay.main import run_relay
@@ -64,6 +74,7 @@ from core_api.sync.reading import read_moved
 from core_api.sync.service import FetchSync
 from core_api.system_edits.ending import Ending
 from core_api.system_edits.schema_migration import Migrated, connected, migrate_values
+from server_common.devices.identity import parse_user
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
 
@@ -72,6 +83,8 @@ log = structlog.get_logger()
 _ENTROPY_BYTES: Final = 10
 _MOST_DEVICES: Final = 1000
 _EMPTY_KEPT_S: Final = 86_400.0
+_PRINTED_KEPT_S: Final = 3600.0
+_ALWAYS_DEFINED: Final = (*DEVICE_DEFINITIONS, *PRINTING_DEFINITIONS)
 _CLIENTS_AT_ONCE: Final = 20
 """Each with all its answers, of which there may be a thousand."""
 
@@ -126,31 +139,41 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.ops_viewers,
         random.uniform,
     )
-    orders = OrderService(
-        pool,
-        settings.partitions,
-        utc_now,
-        new_order_id,
-        _announcer(tail, hints),
-        writing,
-        lanes,
-        settings.open_limits,
-    )
+    announced = _announcer(tail, hints)
     edit_metrics = EditMetrics(metrics.registry)
     edits = EditService(
         writing,
         _definitions(settings.definitions),
         settings.partitions,
-        _announcer(tail, hints),
+        announced,
         is_obeyed,
         lanes,
         edit_metrics,
+    )
+    print_metrics = PrintMetrics(metrics.registry)
+    maker = JobMaker(writing, edits.rules, announced, print_metrics)
+    prints = PrintService(writing, edits.rules, announced, print_metrics)
+    presence = PrinterPresence(writing, edits.rules, announced)
+
+    def ordered(channels: Sequence[str]) -> None:
+        announced(channels)
+        maker.wake(channels)
+
+    orders = OrderService(
+        pool,
+        settings.partitions,
+        utc_now,
+        new_order_id,
+        ordered,
+        writing,
+        lanes,
+        settings.open_limits,
     )
     metrics.watch_locks(lambda: orders.aside + edits.aside)
     ending = Ending(
         writing,
         edits.rules,
-        _announcer(tail, hints),
+        announced,
         edit_metrics.ended.inc,
         edit_metrics.not_ended.inc,
     )
@@ -162,10 +185,9 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             settings.deadline_s,
         ),
     )
-    announce_commit = _announcer(tail, hints)
-    registrations = Registrations(writing, edits.rules, settings.device_keys, announce_commit)
-    device_commands = Commands(writing, edits.rules, lambda: str(new_order_id()), announce_commit)
-    expiring = Expiring(writing, edits.rules, announce_commit, CommandMetrics(metrics.registry))
+    registrations = Registrations(writing, edits.rules, settings.device_keys, announced)
+    device_commands = Commands(writing, edits.rules, lambda: str(new_order_id()), announced)
+    expiring = Expiring(writing, edits.rules, announced, CommandMetrics(metrics.registry))
     pages = Pages(read_files(), content_policy(settings.stream_urls))
     api = CoreApi(
         orders,
@@ -196,8 +218,12 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             api,
             StateApi(edits, OrderHistory(pool), pool, gate),
             DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
+            PrintApi(prints, presence, gate),
             settings.cors_origins,
-            pages.routes(),
+            [
+                *CloudPrnt(prints, presence, gate, _printer_of(registrations)).routes(),
+                *pages.routes(),
+            ],
         ),
         settings.drain_s,
         lambda: _stop(tail, sampler),
@@ -217,10 +243,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "hints-out": hints.send,
         "hints-in": hints.listen,
         "memory": keep_giving_back,
+        "print-jobs": maker.run,
+        "printers-silent": presence.run,
         "trim-clients": lambda: keep_trimming(
             trim_clients, pool, clients_kept_s(edits.definitions), _CLIENTS_AT_ONCE
         ),
         "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S),
+        "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S),
         "trim-history": lambda: keep_trimming_history(
             pool, edits.definitions, edit_metrics.trimmed.inc
         ),
@@ -324,8 +353,22 @@ async def migrate_state(settings: StateSettings) -> Migrated:
         return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))
 
 
+def _printer_of(registrations: Registrations) -> Verify:
+    async def verify(user: str, password: str) -> tuple[Channel, list[str]] | None:
+        try:
+            identity = parse_user(user)
+        except DeviceError:
+            return None
+        if not await registrations.is_current(identity, password):
+            return None
+        found = await registrations.get(identity.store, identity.device)
+        return identity.channel, found.media
+
+    return verify
+
+
 def _definitions(names: Sequence[str]) -> Definitions:
-    return load_definitions(entry_points(group=GROUP), names, DEVICE_DEFINITIONS)
+    return load_definitions(entry_points(group=GROUP), names, _ALWAYS_DEFINED)
 
 
 def stop_signal() -> asyncio.Event:

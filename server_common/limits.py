@@ -67,6 +67,10 @@ LARGE_ANSWER_BURST_BYTES: Final = 128 * MIB
 HISTORY_ENTRIES: Final = 100
 CHANNEL_DOCUMENTS: Final = 200
 CHANNEL_DOCUMENT_BYTES: Final = 512 * KIB
+PRINT_JOBS: Final = 120
+PRINT_JOB_BYTES: Final = 320 * KIB
+PRINT_STEP_BYTES: Final = 4 * KIB
+CLOUDPRNT_POLL_BYTES: Final = 16 * KIB
 
 SNAPSHOT_BYTES: Final = 256 * KIB
 # A picture is in base64, which makes four characters of three bytes.
@@ -211,6 +215,16 @@ TABLE: Final[tuple[Limit, ...]] = (
         "409 `too-many-commands`",
     ),
     Limit("command to a device", DEVICE_COMMAND_BYTES, "bytes", "Core", "413 `too-large`"),
+    Limit(
+        "documents of a printer's channel", PRINT_JOBS, "count", "Core",
+        "orders wait in the log until there is room",
+    ),
+    Limit(
+        "documents of a printer's channel in bytes", PRINT_JOB_BYTES, "bytes", "Core",
+        "orders wait in the log until there is room",
+    ),
+    Limit("word of a printer's agent", PRINT_STEP_BYTES, "bytes", "Core", "413 `too-large`"),
+    Limit("poll of a Star printer", CLOUDPRNT_POLL_BYTES, "bytes", "Core", "413 `too-large`"),
     # What goes through Kafka to the event servers, and from them to clients.
     Limit("largest event", EVENT_LINE, "bytes", "follows from `order`", "cannot be"),
     Limit("publication", PUBLICATION_BYTES, "bytes", "relay", "the next publication"),

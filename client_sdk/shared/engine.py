@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
@@ -217,9 +218,12 @@ class Engine:
     def _tell(self) -> None:
         self._telling = False
         changed, self._changed = self._changed, set()
-        for observer, names in self.observers.told(changed):
+        calls: list[Callable[[], None]] = [
+            partial(one.call, names) for one, names in self.observers.told(changed)
+        ]
+        for call in (*calls, *self.observers.followers(changed)):
             try:
-                observer.call(names)
+                call()
             except Exception as error:
                 self.last_error = f"an observer raised {error!r}"
 

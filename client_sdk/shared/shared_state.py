@@ -205,6 +205,11 @@ class StateChannel:
             return self._engine.private.keys(self.channel)
         return sorted(one.key for one in self._engine.replica.channels[self.channel].all)
 
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call once for each batch that changes any document here, a new one too; the answer ends
+        it."""
+        return self._engine.observers.follow(self.channel, callback)
+
 
 class SharedState:
     """All documents of one client. It is `client.state`."""

@@ -38,6 +38,7 @@ class Observers:
     def __init__(self, look: Look) -> None:
         self._look = look
         self._observers: list[Observer] = []
+        self._followers: list[tuple[str, Callable[[], None]]] = []
 
     def add(
         self,
@@ -55,6 +56,22 @@ class Observers:
                 self._observers.remove(observer)
 
         return end
+
+    def follow(self, channel: str, call: Callable[[], None]) -> Callable[[], None]:
+        """Call once for each batch that changes any document of the channel; the answer ends it."""
+        follower = channel, call
+        self._followers.append(follower)
+
+        def end() -> None:
+            if follower in self._followers:
+                self._followers.remove(follower)
+
+        return end
+
+    def followers(self, changed: set[DocumentName]) -> list[Callable[[], None]]:
+        """Who follows a channel of which these may have changed."""
+        channels = {name[0] for name in changed}
+        return [call for channel, call in self._followers if channel in channels]
 
     def told(self, changed: set[DocumentName]) -> list[tuple[Observer, list[DocumentName]]]:
         """Who is to be told of what, after these may have changed."""

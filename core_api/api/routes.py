@@ -1,7 +1,7 @@
 """Core's API as one table: each operation with its handler and all that is said of it.
 
 The routes that Starlette serves and the OpenAPI document are made from it. Beside it stand only
-the pages, which people open in a browser.
+the pages, which people open in a browser, and CloudPRNT, which its vendor has described.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from core_api.api.fast_path import EDITS, SYNC, FastPath
 from core_api.api.handlers import CoreApi
 from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
+from core_api.api.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
 from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
 from core_api.devices.commands import DeviceCommand, DeviceCommands
 from core_api.devices.registrations import NewDevice, RegisteredDevice
@@ -46,7 +47,9 @@ _STREAM: Final = Answer(None, "text/event-stream", "It goes on until it says bye
 _TEXT: Final = Answer(None, "text/plain")
 
 
-def operations(api: CoreApi, state: StateApi, devices: DevicesApi) -> list[Operation]:
+def operations(
+    api: CoreApi, state: StateApi, devices: DevicesApi, prints: PrintApi
+) -> list[Operation]:
     """All operations of the API, the one that describes them included."""
 
     async def describe(_request: Request) -> Response:
@@ -166,6 +169,18 @@ def operations(api: CoreApi, state: StateApi, devices: DevicesApi) -> list[Opera
             needs_token=False,
         ),
         Operation(
+            "POST", "/v1/stores/{id}/devices/{device}/printer", "holdPrinter", prints.hold,
+            "An agent prints on this printer, and says how it is", Answer(Held),
+            (400, 401, 403, 409, 413, 415, 422, 429, 503),
+            _DEVICE, HOLD.type,
+        ),
+        Operation(
+            "POST", "/v1/stores/{id}/devices/{device}/prints/{print}", "stepPrint", prints.step,
+            "Take a print job one step further", Answer(PrintState),
+            (400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+            (*_DEVICE, parameters.PRINT_ID), STEP.type,
+        ),
+        Operation(
             "GET", "/v1/ops/stream", "watchOps", api.watch_ops,
             "What the page /ops shows, as server-sent events: hello, figures, bye", _STREAM,
             (401, 403, 503),
@@ -195,6 +210,7 @@ def core_app(
     api: CoreApi,
     state: StateApi,
     devices: DevicesApi,
+    prints: PrintApi,
     cors_origins: list[str],
     pages: Sequence[BaseRoute] = (),
 ) -> FastPath:
@@ -204,8 +220,9 @@ def core_app(
         api: what answers about orders.
         state: what answers about documents.
         devices: what answers about devices.
+        prints: what answers about print jobs.
         cors_origins: which other origins' pages may call the API.
-        pages: the routes of the pages that people open.
+        pages: the routes of the pages that people open, and of printers as they are sold.
     """
 
     def cors(app: ASGIApp) -> CORSMiddleware:
@@ -219,7 +236,7 @@ def core_app(
         )
 
     app = Starlette(
-        routes=[*routes_of(operations(api, state, devices)), *pages],
+        routes=[*routes_of(operations(api, state, devices, prints)), *pages],
         middleware=[
             # Outermost, so that pages of other origins can read the answer to a bug too.
             Middleware(cors),

@@ -299,6 +299,12 @@ documents = Table(
     Index("ix_documents_ends_at", "ends_at", postgresql_where=text("ends_at IS NOT NULL")),
     Index("ix_documents_ending_key", "key", postgresql_where=text("ends_at IS NOT NULL")),
     Index("ix_documents_empty", "updated_at", postgresql_where=text("version = 0")),
+    Index("ix_documents_printing", "updated_at", postgresql_where=text("key = 'printing'")),
+    Index(
+        "ix_documents_printed",
+        "updated_at",
+        postgresql_where=text("value IS NULL AND key LIKE 'print.%'"),
+    ),
     postgresql_with={"fillfactor": "50"},
     comment="The current state of each document",
 )
@@ -343,4 +349,25 @@ edit_outcomes = Table(
     Column("outcome", Text, nullable=False),
     Column("result", Text, comment="what an edit that is made on it needs"),
     comment="What became of each edit, kept until its client has the answer",
+)
+
+printers = Table(
+    "printers",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    Column(
+        "seq",
+        BigInteger,
+        comment="of the store's log: its jobs are made up to here; null: it prints nothing",
+    ),
+    Column(
+        "waiting_since",
+        DateTime(timezone=True),
+        comment="since when a job of it is not printed; null: none waits",
+    ),
+    Column("agent", Text, comment="which agent holds it"),
+    Column("held_until", DateTime(timezone=True)),
+    postgresql_with={"fillfactor": "50"},
+    comment="The printers that stores print on",
 )

@@ -17,6 +17,7 @@ from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller
 from core_api.main import token_keys
 from deploy.local.broker import EmbeddedBroker
+from deploy.local.kitchen import PRINTER, STORE, route_printing
 from deploy.local.ports import check_free
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import ProcessError
@@ -167,6 +168,10 @@ Watch the cart that the phones of table 5 share, in two terminals, and change it
   .venv/bin/yabam state watch party:1/5 cart --core {stack.core_url}
   .venv/bin/yabam state merge party:1/5 cart '{line}' --core {stack.core_url}
 
+Print the tickets of the store's kitchen in a terminal of their own:
+
+  .venv/bin/yabam printer --store {STORE} --device {PRINTER} --to stdout --core {stack.core_url}
+
 The programs of docs/state.md need these as well:
 
   export YABAM_CORE_URL={stack.core_url}
@@ -184,6 +189,7 @@ Ctrl-C stops everything. Orders as they arrive:
 
 async def _watch(stack: Stack, options: argparse.Namespace) -> None:
     owner = _token(stack, Caller("owner", "owner", frozenset(STORES)))
+    await route_printing(stack.core_url, owner)
     tasks = [asyncio.create_task(_watch_processes(stack))]
     tasks.append(asyncio.create_task(show_orders(stack.core_url, owner)))
     if not options.no_restaurant:

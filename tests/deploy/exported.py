@@ -15,6 +15,7 @@ from core_api.edits.metrics import EditMetrics
 from core_api.ingest.metrics import IngestMetrics
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound
+from core_api.printing.metrics import PrintMetrics
 from core_api.receipts.metrics import AlarmMetrics
 from core_api.relay.metrics import RelayMetrics
 from event_server.http.access import OpsTokens
@@ -65,6 +66,7 @@ def _core() -> list[Metric]:
     metrics.requests.labels("/v1/sync", 200).observe(0.01)
     metrics.task_runs("tail")
     EditMetrics(metrics.registry)
+    PrintMetrics(metrics.registry)
     CommandMetrics(metrics.registry)
     return list(metrics.registry.collect())
 

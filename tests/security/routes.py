@@ -66,8 +66,15 @@ def device_calls(store: str) -> list[Call]:
         Call(f"{route}/commands", "POST", f"{path}/commands", {"name": "blink"}),
         Call(f"{route}/commands", "GET", f"{path}/commands"),
         Call(f"{route}/snapshot", "GET", f"{path}/snapshot"),
+        Call(f"{route}/printer", "POST", f"{path}/printer", {"agent": "a", "leaving": True}),
+        Call(f"{route}/prints/{{print}}", "POST", f"{path}/prints/none", a_step()),
         Call(route, "DELETE", path),
     ]
+
+
+def a_step() -> dict[str, Any]:
+    """The body of a step of a print job that nobody holds the printer for."""
+    return {"step": "take", "agent": "a"}
 
 
 FOR_EVERY_TOKEN = (

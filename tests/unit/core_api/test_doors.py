@@ -22,6 +22,7 @@ from core_api.access.callers import Caller
 from core_api.access.tokens import AUDIENCE, TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
+from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
@@ -114,7 +115,8 @@ def core(database: Database) -> ASGIApp:
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
     gate = Gate(TOKENS, limits)
     api = CoreApi(commands, fetch, devices, gate, metrics, unused, unused)
-    return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), ["*"])
+    prints = PrintApi(unused, unused, gate)
+    return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), prints, ["*"])
 
 
 DATABASE = Database()

@@ -21,6 +21,7 @@ from tests.unit.core_api.test_fast_path import (
     DEVICES,
     HEADERS,
     OWNER,
+    PRINTS,
     STATE,
     TYPES,
     answer_of,
@@ -71,8 +72,8 @@ def small_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
-    quick = core_app(core(), STATE, DEVICES, origins)
-    usual = core_app(core(), STATE, DEVICES, origins)
+    quick = core_app(core(), STATE, DEVICES, PRINTS, origins)
+    usual = core_app(core(), STATE, DEVICES, PRINTS, origins)
     statuses = set()
     with capture_logs() as logged:
         for scope, body in requests():
@@ -85,7 +86,7 @@ async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
 
 async def test_edits_are_counted_under_their_route_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, DEVICES, ["*"])
+    app = core_app(api, STATE, DEVICES, PRINTS, ["*"])
     scope = scope_of("", [("authorization", f"Bearer {OWNER}"), *TYPES[0]], "POST", "/v1/edits")
     for one in (app, app.behind):
         for client in ("good", "gap"):
@@ -97,7 +98,7 @@ async def test_edits_are_counted_under_their_route_either_way() -> None:
 
 
 async def test_posted_edits_do_not_reach_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = core_app(core(), STATE, DEVICES, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, ["*"])
 
     async def behind(*_request: object) -> None:
         raise AssertionError("passed on")

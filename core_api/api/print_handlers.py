@@ -1,0 +1,154 @@
+"""What Core answers about print jobs, to agents and to people."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from client_sdk.contract.channel import NAME_FORM, Channel, parse_channel
+from client_sdk.contract.errors import ChannelError
+from client_sdk.contract.text import TEXT_PATTERN, is_id, shown, whole
+from core_api.access.callers import Caller
+from core_api.access.reach import may_follow
+from core_api.api.gate import Gate
+from core_api.api.operations import JSON
+from core_api.api.request_parts import JsonBody
+from core_api.errors import BadRequestError, ForbiddenError
+from core_api.printing.jobs import MOST_DETAIL, State, Step
+from core_api.printing.presence import PrinterPresence
+from core_api.printing.service import HELD_S, PrintService
+from server_common.limits import DEVICE_TROUBLES, PRINT_STEP_BYTES
+
+_NO_STORE: Final = {"cache-control": "no-store"}
+_PERSONS_STEPS: Final = ("again", "drop")
+Agent = Annotated[str, Meta(pattern=NAME_FORM)]
+Detail = Annotated[str, Meta(max_length=MOST_DETAIL, pattern=whole(TEXT_PATTERN))]
+Trouble = Annotated[str, Meta(max_length=100, pattern=whole(TEXT_PATTERN))]
+
+
+class HoldPrinter(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST …/printer`: an agent says that it prints there, and how the printer is."""
+
+    agent: Agent
+    """The same for as long as the agent keeps its journal."""
+    troubles: Annotated[list[Trouble], Meta(max_length=DEVICE_TROUBLES)] = []
+    """What a person should see to: paper end, cover open."""
+    leaving: bool = False
+    """Whether the agent ends now, so that another may print at once."""
+
+
+class Held(Struct, frozen=True):
+    """The answer to it."""
+
+    held_s: float
+    """So long the printer is the agent's, if nothing more is heard of it."""
+
+
+class PrintStep(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST …/prints/{print}`."""
+
+    step: Step
+    agent: Agent
+    attempt: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    """Which attempt to print it is about, as the answer to `take` said."""
+    detail: Detail = ""
+
+
+class PrintState(Struct, frozen=True):
+    """A job after a step."""
+
+    state: State
+    attempts: int
+    repeat: bool
+    """Whether the paper must say that it may have been printed before."""
+    waits: bool
+    """Whether it waits for a person."""
+    detail: str
+
+
+HOLD: Final = JsonBody(HoldPrinter, PRINT_STEP_BYTES)
+STEP: Final = JsonBody(PrintStep, PRINT_STEP_BYTES)
+
+
+class PrintApi:
+    """The handlers of printing.
+
+    Args:
+        prints: takes jobs through their steps.
+        presence: tells what printers say of themselves.
+        gate: lets callers in.
+    """
+
+    def __init__(self, prints: PrintService, presence: PrinterPresence, gate: Gate) -> None:
+        self._prints = prints
+        self._presence = presence
+        self._gate = gate
+
+    async def hold(self, request: Request) -> Response:
+        """POST /v1/stores/{id}/devices/{device}/printer."""
+        caller = self._gate.caller_of(request)
+        printer = _printer_of(request)
+        _check(caller, printer, "take")
+        body = await HOLD.read(request)
+        with self._gate.admit():
+            await self._gate.within_deadline(self._hold(printer, body))
+        return _answer(Held(0.0 if body.leaving else HELD_S))
+
+    async def step(self, request: Request) -> Response:
+        """POST /v1/stores/{id}/devices/{device}/prints/{print}."""
+        caller = self._gate.caller_of(request)
+        printer = _printer_of(request)
+        job_id = request.path_params["print"]
+        if not is_id(job_id):
+            raise BadRequestError(f"{shown(job_id)} is no print job")
+        body = await STEP.read(request)
+        _check(caller, printer, body.step)
+        with self._gate.admit():
+            job = await self._gate.within_deadline(
+                self._prints.step(
+                    printer.root,
+                    printer.part or "",
+                    job_id,
+                    body.step,
+                    body.agent,
+                    body.attempt,
+                    body.detail,
+                )
+            )
+        return _answer(PrintState(job.state, job.attempts, job.repeat, job.waits, job.detail))
+
+    async def _hold(self, printer: Channel, body: HoldPrinter) -> None:
+        store, device = printer.root, printer.part or ""
+        if body.leaving:
+            await self._prints.let_go(store, device, body.agent)
+            await self._presence.gone(printer, body.agent)
+            return
+        await self._prints.hold(store, device, body.agent)
+        await self._presence.heard(printer, body.agent, body.troubles)
+
+
+def _printer_of(request: Request) -> Channel:
+    names = request.path_params
+    try:
+        return parse_channel(f"device:{names['id']}/{names['device']}")
+    except ChannelError as error:
+        raise BadRequestError(str(error), "bad-channel") from error
+
+
+def _check(caller: Caller, printer: Channel, step: Step) -> None:
+    """Whether the caller may take such a step on this printer.
+
+    Raises:
+        ForbiddenError: it may not.
+    """
+    roles = ("owner",) if step in _PERSONS_STEPS else ("owner", "device")
+    if caller.role not in roles or not may_follow(caller, printer):
+        raise ForbiddenError(f"this token does not permit that on {printer}")
+
+
+def _answer(value: Struct) -> Response:
+    return Response(msgspec.json.encode(value), media_type=JSON, headers=_NO_STORE)

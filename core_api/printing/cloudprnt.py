@@ -1,0 +1,193 @@
+"""Star CloudPRNT, version HTTP: what a printer's poll means, and what it is answered. Pure.
+
+As the vendor's protocol guide (2.4.0) has it: the printer polls by POST, takes a job by GET and
+confirms it by DELETE. One job at a time is under way. A job that the printer has taken is offered
+again only as another attempt, marked as a repeat: a confirmation may be lost, a ticket may not come
+twice unmarked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from msgspec import Struct
+
+from core_api.printing.jobs import Job, Step
+from printer_media.lines import Line, marked_repeat
+from printer_media.plain_text import text_of
+from printer_media.star_markup import markup_of
+
+AGENT: Final = "cloudprnt"
+"""Who takes the jobs of a printer that speaks CloudPRNT."""
+PRINT_TIMEOUT: Final = timedelta(seconds=60)
+"""So long the guide gives a printer for a job; then nobody knows what became of it."""
+PNG: Final = "image/png"
+MARKUP: Final = "text/vnd.star.markup"
+TEXT: Final = "text/plain"
+SETTING: Final = "cloudprnt-setting.json"
+"""What a printer of version MQTT asks for in place of the last segment of its URL."""
+_TROUBLES: Final = {"410": "paper end", "411": "paper jam", "420": "cover open"}
+_WARNINGS: Final = {"211": "paper low", "230": "clean the printer", "231": "replace parts"}
+_KOREAN: Final = ("ksc5601", "ks_c_5601", "euc-kr", "949", "uhc")
+_CODE_CHARS: Final = 3
+
+
+class Poll(Struct, frozen=True, rename="camel"):
+    """The body of a poll. Any field may be missing or null, but for the status code."""
+
+    status_code: str
+    job_token: str | None = None
+    printing_in_progress: bool | None = None
+
+    @property
+    def code(self) -> str:
+        """The digits: what follows them is for people and differs between models."""
+        return self.status_code.strip().replace("%20", " ")[:_CODE_CHARS]
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the printer can print: all codes that begin with 2 say so."""
+        return self.code.startswith("2")
+
+    @property
+    def troubles(self) -> list[str]:
+        """What a person should see to."""
+        told = (_TROUBLES | _WARNINGS).get(self.code)
+        if told is None and not self.is_online:
+            told = f"printer says {self.code}"
+        return [] if told is None else [told]
+
+
+class JobSeen(Struct, frozen=True):
+    """A job, and when it last changed."""
+
+    job: Job
+    since: datetime
+
+
+class Decision(Struct, frozen=True):
+    """What follows from a poll."""
+
+    step: Step | None = None
+    """What became of `job`, to be written before anything else is decided."""
+    job: Job | None = None
+    """The job of the step, or the one that is offered; None: there is nothing to print."""
+    detail: str = ""
+
+
+def decide(jobs: Sequence[JobSeen], poll: Poll, now: datetime) -> Decision:
+    """What to do about the first job that something must be done about.
+
+    Args:
+        jobs: of the printer, in the order in which they are printed.
+        poll: what it said.
+        now: by the database's clock.
+    """
+    taken = next((one for one in jobs if is_taken(one.job)), None)
+    if taken is not None:
+        if not poll.is_online:
+            return Decision("doubt", taken.job, f"printer says {poll.code}")
+        if poll.printing_in_progress or now - taken.since < PRINT_TIMEOUT:
+            return Decision()
+        return Decision("doubt", taken.job, "no confirmation came")
+    if not poll.is_online:
+        return Decision()
+    for one in jobs:
+        if one.job.state == "queued" and now > datetime.fromisoformat(one.job.expires_at):
+            return Decision("take", one.job)  # which finds that it is too old
+        if one.job.is_ready:
+            return Decision(None, one.job)
+    return Decision()
+
+
+def is_taken(job: Job) -> bool:
+    """Whether the printer has taken it, and has not said what became of it."""
+    return job.state == "sent" and job.agent == AGENT
+
+
+def token_of(job: Job) -> str:
+    """The token of the attempt that comes next."""
+    return f"{job.id}.{job.attempts + 1}"
+
+
+def parse_token(token: str) -> tuple[str, int] | None:
+    """The job's id and the attempt; None: it is none of ours."""
+    name, _, attempt = token.rpartition(".")
+    if not name or not attempt.isascii() or not attempt.isdecimal() or len(attempt) > 4:
+        return None
+    return name, int(attempt)
+
+
+def outcome_of(code: str) -> tuple[Step, str]:
+    """What a confirmation says of the job."""
+    code = code.strip()
+    if code.startswith("2") or code.upper() == "OK":
+        return "done", ""
+    told = f"printer says {code[:40]}"
+    # 4: the printer failed, perhaps in the middle. Else it could not read what it was given.
+    return ("doubt" if code.startswith("4") else "fail"), told
+
+
+def poll_answer(job: Job | None, media: Sequence[str]) -> dict[str, Any]:
+    """The answer to a poll; None: there is nothing to print."""
+    if job is None:
+        return {"jobReady": False}
+    return {
+        "jobReady": True,
+        "mediaTypes": list(media),
+        "jobToken": token_of(job),
+        "deleteMethod": "DELETE",
+    }
+
+
+def setting_answer() -> dict[str, Any]:
+    """The answer to the question which version of the protocol is spoken here."""
+    return {
+        "title": "star_cloudprnt_server_setting",
+        "version": "1.0.0",
+        "serverSupportProtocol": ["HTTP"],
+    }
+
+
+def media_of(job: Job, named: Sequence[str], *, has_font: bool) -> list[str]:
+    """The media types that the job is offered in, the best first.
+
+    Args:
+        job: the job.
+        named: what the printer's owner says that it prints, the best first; empty: nothing is said.
+        has_font: whether pictures can be drawn here.
+    """
+    own = [PNG, MARKUP, TEXT] if job.media == "picture" else [MARKUP, TEXT, PNG]
+    can = [one for one in own if has_font or one != PNG]
+    wanted = [one for one in named if one in can]
+    return wanted or can
+
+
+def lines_to_print(job: Job) -> list[Line]:
+    """The job's lines; if it may have been printed before, under a mark that says so."""
+    return marked_repeat(job.lines, job.language, job.columns) if job.repeat else list(job.lines)
+
+
+def text_body(job: Job, media_type: str, codepages: str) -> bytes | None:
+    """The job as text or markup; None: it is another media type.
+
+    Args:
+        job: the job.
+        media_type: what the printer asked for.
+        codepages: what it says of itself in `X-Star-Accept-Codepages`; empty: nothing.
+    """
+    lines = lines_to_print(job)
+    if media_type == MARKUP:
+        return markup_of(lines, job.columns).encode()
+    if media_type == TEXT:
+        return text_of(lines, job.columns).encode(_encoding(codepages), "replace")
+    return None
+
+
+def _encoding(codepages: str) -> str:
+    named = codepages.lower()
+    if not named or "utf-8" in named or "utf8" in named:
+        return "utf-8"
+    return "cp949" if any(name in named for name in _KOREAN) else "ascii"

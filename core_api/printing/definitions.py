@@ -1,0 +1,137 @@
+"""The documents of printing: a store's `printing`, and the job `print.{id}` of a printer. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final, get_args
+
+from core_api.documents.definitions import Definition
+from core_api.printing.jobs import MOST_DETAIL, State
+from core_api.printing.routing import (
+    MOST_COPIES,
+    MOST_PRINTERS,
+    PRINTED_STATUSES,
+    PRINTING,
+    Kind,
+    Language,
+    Media,
+)
+from printer_media.lines import LEAST_COLUMNS, MOST_COLUMNS, MOST_LINES, LineStyle
+
+_DAY_S: Final = 86_400
+_ID: Final = {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}
+_NAME: Final = {"type": "string", "minLength": 1, "maxLength": 200}
+_TEXT: Final = {"type": "string", "maxLength": 300}
+_COLUMNS: Final = {"type": "integer", "minimum": LEAST_COLUMNS, "maximum": MOST_COLUMNS}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_AGE: Final = {"type": "integer", "minimum": 30, "maximum": _DAY_S}
+_COPIES: Final = {"type": "integer", "minimum": 1, "maximum": MOST_COPIES}
+
+
+def _object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": sorted(properties.keys() - set(optional)),
+        "additionalProperties": False,
+    }
+
+
+def _by_id(entry: dict[str, Any], most: int) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "propertyNames": _ID,
+        "additionalProperties": entry,
+        "maxProperties": most,
+    }
+
+
+_PRINTER: Final = _object(
+    {
+        "statuses": {
+            "type": "array",
+            "items": {"enum": list(PRINTED_STATUSES)},
+            "minItems": 1,
+            "uniqueItems": True,
+        },
+        "stations": {"type": "array", "items": _ID, "minItems": 1, "maxItems": 50},
+        "copies": _COPIES,
+        "language": {"enum": list(get_args(Language))},
+        "columns": _COLUMNS,
+        "max_age_s": _AGE,
+        "media": {"enum": list(get_args(Media))},
+    },
+    "stations",
+    "copies",
+    "language",
+    "columns",
+    "max_age_s",
+    "media",
+)
+
+PRINTING_DEFINITION: Final = Definition(
+    key=PRINTING,
+    scopes=frozenset({"team"}),
+    strategy="merge",
+    writers=frozenset({"owner"}),
+    schema=_object(
+        {
+            "printers": _by_id(_PRINTER, MOST_PRINTERS),
+            "stations": _by_id({"type": "array", "items": _NAME, "maxItems": 500}, 50),
+            "time_zone": {"type": "string", "pattern": "^[A-Za-z0-9_+/-]{1,64}$"},
+        },
+        "stations",
+        "time_zone",
+    ),
+    history_s=365 * _DAY_S,
+    max_age_s=7 * _DAY_S,
+)
+"""Which printer prints what of which status."""
+
+PRINT_DEFINITION: Final = Definition(
+    key="print",
+    is_family=True,
+    lifetime="each",
+    scopes=frozenset({"device"}),
+    strategy="last",
+    writers=frozenset(),
+    schema=_object(
+        {
+            "order": _ID,
+            "version": _COUNT,
+            "kind": {"enum": list(get_args(Kind))},
+            "copy": _COPIES,
+            "copies": _COPIES,
+            "seq": _COUNT,
+            "made_at": _TEXT,
+            "expires_at": _TEXT,
+            "max_age_s": _AGE,
+            "language": {"enum": list(get_args(Language))},
+            "columns": _COLUMNS,
+            "media": {"enum": list(get_args(Media))},
+            "lines": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "text": {"type": "string", "maxLength": MOST_COLUMNS},
+                        "style": {"enum": list(get_args(LineStyle))},
+                    },
+                    "text",
+                    "style",
+                ),
+                "maxItems": MOST_LINES,
+            },
+            "state": {"enum": list(get_args(State))},
+            "attempts": _COUNT,
+            "repeat": {"type": "boolean"},
+            "waits": {"type": "boolean"},
+            "agent": _TEXT,
+            "detail": {"type": "string", "maxLength": MOST_DETAIL},
+        }
+    ),
+    history_s=7 * _DAY_S,
+    max_age_s=_DAY_S,
+)
+"""`print.{id}`: one ticket, and what became of it."""
+
+PRINTING_DEFINITIONS: Final = (PRINTING_DEFINITION, PRINT_DEFINITION)
+"""What holds whatever definitions the operator wants: orders on paper rest on them."""

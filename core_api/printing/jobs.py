@@ -1,0 +1,184 @@
+"""The life of a print job. Pure.
+
+| from | step | to |
+| --- | --- | --- |
+| queued | take | sent; `failed`, too old, where its time has passed |
+| sent by another agent, doubtful | take | sent, and marked as a repeat |
+| sent, doubtful | done | done: the printer's own word |
+| sent | fail | failed: it waits for a person |
+| sent | doubt | doubtful: it may be on paper or not |
+| failed, doubtful, done | again | queued, marked as a repeat if it was ever sent |
+| all but done | drop | failed, and nobody waits for it |
+
+A step names the attempt that it is about. One that comes again, or late, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from client_sdk.contract.errors import YabamError
+from core_api.printing.routing import Kind, Language, Media
+from printer_media.lines import Line
+
+State = Literal["queued", "sent", "done", "failed", "doubtful"]
+Step = Literal["take", "done", "fail", "doubt", "again", "drop"]
+
+PREFIX: Final = "print."
+MOST_ATTEMPTS: Final = 3
+"""A job that was doubtful so often is printed again on a person's word only."""
+DONE_KEPT_S: Final = 60.0
+KEPT_S: Final = 86_400.0
+"""How long a job stands that nothing happens to. Its history stays longer."""
+TOO_OLD: Final = "too old: print it again if it still matters"
+MOST_DETAIL: Final = 200
+
+
+class StepRefusedError(YabamError):
+    """The job cannot take this step from where it is; the text says why."""
+
+
+class Job(Struct, frozen=True):
+    """One ticket for one printer: the value of `print.{id}`."""
+
+    order: str
+    version: int
+    """Of the order."""
+    kind: Kind
+    copy: int
+    """1 to `copies`."""
+    copies: int
+    seq: int
+    """Of the order's event in its store's channel: jobs are printed in this order."""
+    made_at: str
+    expires_at: str
+    """Later than this it is printed on a person's word only."""
+    max_age_s: int
+    language: Language
+    columns: int
+    media: Media
+    lines: list[Line]
+    state: State = "queued"
+    attempts: int = 0
+    repeat: bool = False
+    """Whether it may have been printed before, so that the paper must say so."""
+    waits: bool = False
+    """Whether it waits for a person."""
+    agent: str = ""
+    """Who took it last."""
+    detail: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its name in the channel of its printer: the same for the same event and copy."""
+        return f"{self.order}-{self.version}-{self.copy}"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether an agent may take it without a person's word."""
+        return self.state == "queued" or (self.state in ("doubtful", "sent") and not self.waits)
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """As the document has it."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+
+def job_of(value: Mapping[str, Any]) -> Job:
+    """Read a document that `Job.value` made.
+
+    Raises:
+        msgspec.ValidationError: it is none.
+    """
+    return msgspec.convert(value, Job)
+
+
+def after(job: Job, step: Step, agent: str, attempt: int, detail: str, now: datetime) -> Job:
+    """The job after the step; itself, if the step was taken before.
+
+    Args:
+        job: as it is.
+        step: what happened.
+        agent: who says so: an agent, or a person's name.
+        attempt: which attempt it is about; that of `again` and `drop` is not looked at.
+        detail: what a person may read.
+        now: by the database's clock.
+
+    Raises:
+        StepRefusedError: the step does not follow.
+    """
+    detail = detail[:MOST_DETAIL]
+    if step == "take":
+        return _taken(job, agent, now)
+    if step == "again":
+        return _again(job, agent, now)
+    if step == "drop":
+        if job.state == "done":
+            raise StepRefusedError("it is printed already")
+        return replace(job, state="failed", waits=False, detail=f"dropped by {agent}"[:MOST_DETAIL])
+    if (agent, attempt) != (job.agent, job.attempts):
+        raise StepRefusedError(
+            f"attempt {job.attempts} of {job.agent or 'nobody'} is under way, "
+            f"not {attempt} of {agent}"
+        )
+    if step == "done":
+        if job.state not in ("sent", "doubtful", "done"):
+            raise StepRefusedError(f"it is {job.state}")
+        return job if job.state == "done" else replace(
+            job, state="done", waits=False, detail=detail
+        )  # fmt: skip
+    return _troubled(job, step, detail)
+
+
+def ends_at(job: Job, now: datetime) -> datetime:
+    """When the document ends by itself if nothing more happens."""
+    if job.state == "done":
+        return now + timedelta(seconds=DONE_KEPT_S)
+    return max(now, datetime.fromisoformat(job.expires_at)) + timedelta(seconds=KEPT_S)
+
+
+def _taken(job: Job, agent: str, now: datetime) -> Job:
+    if job.state == "sent" and job.agent == agent:
+        return job
+    if not job.is_ready:
+        raise StepRefusedError(f"it is {job.state}" + (" and waits for a person" * job.waits))
+    if job.state == "queued" and now > datetime.fromisoformat(job.expires_at):
+        return replace(job, state="failed", waits=True, detail=TOO_OLD)
+    return replace(
+        job,
+        state="sent",
+        agent=agent,
+        attempts=job.attempts + 1,
+        repeat=job.repeat or job.state != "queued",
+        detail="",
+    )
+
+
+def _again(job: Job, agent: str, now: datetime) -> Job:
+    if job.state in ("queued", "sent"):
+        raise StepRefusedError(f"it is {job.state}: it prints without being asked")
+    return replace(
+        job,
+        state="queued",
+        waits=False,
+        repeat=job.attempts > 0,
+        expires_at=(now + timedelta(seconds=job.max_age_s)).isoformat(),
+        detail=f"again, says {agent}"[:MOST_DETAIL],
+    )
+
+
+def _troubled(job: Job, step: Step, detail: str) -> Job:
+    state: State = "failed" if step == "fail" else "doubtful"
+    if job.state == state:
+        return job
+    if job.state != "sent":
+        raise StepRefusedError(f"it is {job.state}")
+    waits = state == "failed" or job.attempts >= MOST_ATTEMPTS
+    return replace(job, state=state, waits=waits, detail=detail)

@@ -1,0 +1,200 @@
+"""Makes the print jobs of orders, in a second step that loses none and makes none twice.
+
+An order's own transaction writes its event into the log, and nothing of printing: a store that
+prints nothing pays nothing, and no printer can hold an order up. Here each printer walks its
+store's log: the jobs of an event and the printer's place behind it are one transaction, so however
+many processes do this, and wherever they are killed, each event makes its jobs once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from client_sdk.contract.channel import Channel
+from core_api.documents.history import Head
+from core_api.documents.refusals import RefusedEditError
+from core_api.documents.versions import next_version
+from core_api.edits.plan import Rules
+from core_api.edits.writing import ensure_rows, write_plan
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.printing.definitions import PRINT_DEFINITION
+from core_api.printing.jobs import PREFIX, Job, ends_at
+from core_api.printing.metrics import PrintMetrics
+from core_api.printing.planning import Planned, plan_jobs
+from core_api.printing.routing import printing_of
+from core_api.printing.statements import (
+    enter_printers,
+    events_after,
+    lock_printer,
+    move_printer,
+    printers_behind,
+    printers_waiting,
+    printing_stores,
+)
+from core_api.system_edits.changes import SystemEdit, system_rows
+from server_common.limits import PRINT_JOB_BYTES, PRINT_JOBS
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.edits.reading import Connection
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+EVERY_S: Final = 1.0
+"""How long an order of another process waits at most before it is seen."""
+WAITING_TOO_LONG_S: Final = 60.0
+"""A printer with a job that is not printed for so long is counted."""
+_AT_ONCE_S: Final = 0.02
+"""Orders that come close behind each other are looked at together."""
+_EVENTS: Final = 50
+_PRINTERS: Final = 100
+_OVERLAP: Final = timedelta(seconds=60)
+"""What was committed may carry a time so long before."""
+
+
+class JobMaker:
+    """Makes print jobs; any number of processes may do so side by side.
+
+    Args:
+        pool: the database, by connections that wait for a lock shortly only.
+        rules: what holds for all edits.
+        committed: called after each commit with the channels that got an event.
+        metrics: what is counted.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        rules: Rules,
+        committed: Callable[[Sequence[str]], None],
+        metrics: PrintMetrics,
+    ) -> None:
+        self._pool = pool
+        self._rules = rules
+        self._committed = committed
+        self._metrics = metrics
+        self._stores: frozenset[str] = frozenset()
+        self._since = datetime(2000, 1, 1, tzinfo=UTC)
+        self._news = asyncio.Event()
+
+    def wake(self, channels: Sequence[str]) -> None:
+        """Note that this process has committed something in these channels."""
+        if not self._stores or self._news.is_set():
+            return
+        if any(name.startswith("store:") and name[6:] in self._stores for name in channels):
+            self._news.set()
+
+    async def run(self) -> None:
+        """Make jobs for ever."""
+        while True:
+            try:
+                await self.round()
+                self._metrics.waiting.set(await printers_waiting(self._pool, WAITING_TOO_LONG_S))
+            except UnavailableError as error:
+                _log.warning("making_print_jobs_failed", reason=str(error))
+            try:
+                async with asyncio.timeout(EVERY_S):
+                    await self._news.wait()
+                await asyncio.sleep(_AT_ONCE_S)
+            except TimeoutError:
+                pass
+            self._news.clear()
+
+    async def round(self) -> int:
+        """Make all jobs that are to be made now. Returns how many.
+
+        Raises:
+            UnavailableError: Postgres does not answer; what was made stays so.
+        """
+        at = await enter_printers(self._pool, self._since - _OVERLAP)
+        self._since = at
+        self._stores = await printing_stores(self._pool)
+        if not self._stores:
+            return 0
+        total, stuck = 0, set[tuple[str, str]]()
+        while behind := await printers_behind(
+            self._pool, PRINT_JOBS, PRINT_JOB_BYTES, _PRINTERS, stuck
+        ):
+            for store_id, device_id in behind:
+                made = await self._make_some(store_id, device_id)
+                if made is None:
+                    stuck.add((store_id, device_id))
+                else:
+                    total += made
+        return total
+
+    async def _make_some(self, store_id: str, device_id: str) -> int | None:
+        """Make jobs of the next events of one printer; None: nothing can be done now."""
+        channel = Channel("device", store_id, device_id)
+        try:
+            with mapped_errors():
+                async with (
+                    self._pool.acquire() as connection,
+                    connection.transaction(isolation="read_committed"),
+                ):
+                    planned = await self._plan(connection, store_id, device_id)
+                    if planned is None:
+                        return None
+                    made = await self._write(connection, channel, planned)
+                    await move_printer(
+                        connection, store_id, device_id, planned.seq, has_jobs=bool(made)
+                    )
+        except UnavailableError as error:
+            # Somebody holds a lock; or the database is gone, which the next printer finds out.
+            _log.warning("making_print_jobs_failed", printer=str(channel), reason=str(error))
+            return None
+        self._tell(channel, planned, made)
+        return made
+
+    async def _plan(self, connection: Connection, store_id: str, device_id: str) -> Planned | None:
+        locked = await lock_printer(connection, store_id, device_id)
+        if locked is None:
+            return None
+        value = None if locked.printing is None else msgspec.json.decode(locked.printing)
+        printing = printing_of(value)
+        events = await events_after(connection, store_id, locked.seq, _EVENTS)
+        printer = printing.printers.get(device_id)
+        if not events:
+            return None
+        if printer is None:
+            return Planned(events[-1].seq)
+        return plan_jobs(events, printing, printer, locked.seq, max(0, PRINT_JOBS - locked.jobs))
+
+    async def _write(self, connection: Connection, channel: Channel, planned: Planned) -> int:
+        if not planned.jobs:
+            return 0
+        now: datetime = (await connection.fetch("SELECT now()"))[0][0]
+        edits = [edit for job in planned.jobs if (edit := self._edit(channel, job, now))]
+        await ensure_rows(connection, [(str(channel), edit.key) for edit in edits], [])
+        stale = await write_plan(
+            connection, system_rows(edits, now, self._rules), self._rules.partitions
+        )
+        return len(edits) - len(stale)
+
+    def _edit(self, channel: Channel, job: Job, now: datetime) -> SystemEdit | None:
+        try:
+            made = next_version(Head(), None, job.value, PRINT_DEFINITION, now)
+        except RefusedEditError as error:
+            self._metrics.not_made.inc()
+            _log.error("print_job_not_made", printer=str(channel), job=job.id, reason=str(error))
+            return None
+        if made is None:
+            return None
+        return SystemEdit(channel, PREFIX + job.id, Head(), made, ends_at(job, now))
+
+    def _tell(self, channel: Channel, planned: Planned, made: int) -> None:
+        for seq in planned.unreadable:
+            self._metrics.not_made.inc()
+            _log.error("print_job_not_made", printer=str(channel), seq=seq, reason="unreadable")
+        if made:
+            self._metrics.made.inc(made)
+            self._committed([str(channel)])
+            _log.info("print_jobs_made", printer=str(channel), jobs=made)

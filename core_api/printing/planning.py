@@ -1,0 +1,100 @@
+"""The jobs that a printer gets of its store's events. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+
+from client_sdk.contract.order import Order
+from core_api.printing.jobs import Job
+from core_api.printing.layout import lines_of
+from core_api.printing.routing import Printer, Printing, ticket_of
+
+
+class LogEvent(Struct, frozen=True):
+    """An event of an order as the log keeps it, and the one before it."""
+
+    seq: int
+    body: str
+    before: str | None
+    """None: it is the first, or is not kept any more."""
+
+
+class _Event(Struct, frozen=True):
+    occurred_at: datetime
+    data: Order
+
+
+_event_decoder = msgspec.json.Decoder(_Event)
+
+
+@dataclass(slots=True)
+class Planned:
+    """What was made of some events."""
+
+    seq: int
+    """The last event that was looked at."""
+    jobs: list[Job] = field(default_factory=list)
+    unreadable: list[int] = field(default_factory=list)
+    """The seqs of events that cannot be read, which make no job."""
+
+
+def plan_jobs(
+    events: Sequence[LogEvent], printing: Printing, printer: Printer, seq: int, room: int
+) -> Planned:
+    """Make the jobs of one printer.
+
+    Args:
+        events: of its store, in order.
+        printing: of its store.
+        printer: the printer.
+        seq: what was looked at before.
+        room: so many jobs there may be; the events behind that wait.
+    """
+    planned = Planned(seq)
+    for event in events:
+        try:
+            now = _event_decoder.decode("{" + event.body)
+            before = None if event.before is None else _event_decoder.decode("{" + event.before)
+        except msgspec.DecodeError:
+            planned.unreadable.append(event.seq)
+            planned.seq = event.seq
+            continue
+        jobs = _jobs(printing, printer, None if before is None else before.data, now, event.seq)
+        if len(planned.jobs) + len(jobs) > room and planned.seq > seq:
+            break
+        planned.jobs += jobs
+        planned.seq = event.seq
+    return planned
+
+
+def _jobs(
+    printing: Printing, printer: Printer, before: Order | None, event: _Event, seq: int
+) -> list[Job]:
+    order = event.data
+    ticket = ticket_of(printing, printer, before, order)
+    if ticket is None:
+        return []
+    at = event.occurred_at
+    return [
+        Job(
+            order=order.id,
+            version=order.version,
+            kind=ticket.kind,
+            copy=copy,
+            copies=printer.copies,
+            seq=seq,
+            made_at=at.isoformat(),
+            expires_at=(at + timedelta(seconds=printer.max_age_s)).isoformat(),
+            max_age_s=printer.max_age_s,
+            language=printer.language,
+            columns=printer.columns,
+            media=printer.media,
+            lines=lines_of(ticket, order, printer, copy, at, printing.time_zone),
+        )
+        for copy in range(1, printer.copies + 1)
+    ]

@@ -1,0 +1,126 @@
+"""Which printer prints what of an order's change, as the store's document `printing` says. Pure.
+
+A printer prints an order when it reaches or passes one of the printer's statuses. From then on it
+also prints what changes of its items, and that the order is over if it was cancelled or rejected.
+What no station names is printed at every one: a dish that is printed twice is seen, one that is
+printed nowhere is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from client_sdk.contract.order import Item, Order
+from core_api.store_rules.rules import same_name
+
+Kind = Literal["order", "change", "cancel"]
+Language = Literal["ko", "en"]
+Media = Literal["picture", "text"]
+
+PRINTING: Final = "printing"
+"""The key of the store's document in `team:{store}`."""
+MOST_PRINTERS: Final = 20
+MOST_COPIES: Final = 5
+_RANK: Final = {
+    status: rank
+    for rank, status in enumerate(("placed", "accepted", "preparing", "ready", "served", "paid"))
+}
+PRINTED_STATUSES: Final = tuple(_RANK)
+"""The statuses that a printer may print at. That an order ends otherwise is printed by itself."""
+
+
+class Printer(Struct, frozen=True):
+    """What one printer prints, and how."""
+
+    statuses: list[str]
+    stations: list[str] | None = None
+    """The stations whose items it prints; None: all items."""
+    copies: int = 1
+    language: Language = "ko"
+    columns: int = 42
+    """So many letters fit on a line."""
+    max_age_s: int = 900
+    """How old a job may be that is printed without a person's word, in seconds."""
+    media: Media = "picture"
+    """`text` where the printer has Korean letters of its own."""
+
+
+class Printing(Struct, frozen=True):
+    """The value of the document."""
+
+    printers: dict[str, Printer] = {}
+    """By the device's id."""
+    stations: dict[str, list[str]] = {}
+    """The names of the items that each station makes."""
+    time_zone: str = "Asia/Seoul"
+    """An IANA name: the times on paper are the kitchen's."""
+
+
+class Ticket(Struct, frozen=True):
+    """What is to be printed of one change."""
+
+    kind: Kind
+    items: list[Item]
+    """Those that this printer prints, as they are now."""
+    before: list[Item]
+    """The same, as they were."""
+
+
+def printing_of(value: Mapping[str, Any] | None) -> Printing:
+    """Read the document, which fits its schema; None: there is none."""
+    return msgspec.convert(value or {}, Printing)
+
+
+def ticket_of(
+    printing: Printing, printer: Printer, before: Order | None, after: Order
+) -> Ticket | None:
+    """What the printer prints of a change; None: nothing.
+
+    Args:
+        printing: of the store.
+        printer: one of its printers.
+        before: the order before; None: it is new, or that version is not kept any more.
+        after: the order after.
+    """
+    items = _printed(printing, printer, after.items)
+    had = [] if before is None else _printed(printing, printer, before.items)
+    if after.status not in _RANK:
+        is_known = before is not None and _has_reached(printer, before.status)
+        return Ticket("cancel", had, had) if is_known and had and not after.is_open else None
+    if not _has_reached(printer, after.status):
+        return None
+    if before is None:
+        is_new = after.version == 1 or after.status in printer.statuses
+        return Ticket("order", items, []) if is_new and items else None
+    if not _has_reached(printer, before.status) or _passes(printer, before.status, after.status):
+        return Ticket("order", items, []) if items else None
+    if (items, before.note) == (had, after.note) or not (items or had):
+        return None
+    return Ticket("change", items, had)
+
+
+def _has_reached(printer: Printer, status: str) -> bool:
+    rank = _RANK.get(status)
+    firsts = [_RANK[one] for one in printer.statuses if one in _RANK]
+    return rank is not None and bool(firsts) and rank >= min(firsts)
+
+
+def _passes(printer: Printer, before: str, after: str) -> bool:
+    return any(
+        _RANK.get(before, -1) < _RANK[status] <= _RANK[after]
+        for status in printer.statuses
+        if status in _RANK
+    )
+
+
+def _printed(printing: Printing, printer: Printer, items: Sequence[Item]) -> list[Item]:
+    if printer.stations is None:
+        return list(items)
+    stations = {name: {same_name(i) for i in names} for name, names in printing.stations.items()}
+    own = set[str]().union(*(stations.get(name, set()) for name in printer.stations))
+    anybodys = set[str]().union(*stations.values())
+    return [item for item in items if (name := same_name(item.name)) in own or name not in anybodys]

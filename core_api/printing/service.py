@@ -1,0 +1,176 @@
+"""What becomes of print jobs: each step is one transaction, by the same code for every printer.
+
+An agent of a printer, Core's own CloudPRNT door and a person call it. Who takes a job holds the
+printer: one agent for each, until it lets go or is silent for `HELD_S`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from client_sdk.contract.channel import Channel
+from core_api.documents.versions import next_version
+from core_api.edits.plan import Rules
+from core_api.edits.reading import Connection
+from core_api.edits.writing import write_plan
+from core_api.errors import ConflictError, NotFoundError
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.printing.cloudprnt import JobSeen
+from core_api.printing.definitions import PRINT_DEFINITION
+from core_api.printing.jobs import PREFIX, Job, Step, StepRefusedError, after, ends_at, job_of
+from core_api.printing.metrics import PrintMetrics
+from core_api.printing.statements import (
+    count_waiting,
+    hold_printer,
+    is_held_by,
+    let_go_printer,
+    lock_document,
+    read_jobs,
+)
+from core_api.system_edits.changes import SystemEdit, system_rows
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+HELD_S: Final = 60.0
+"""So long a printer is an agent's that is not heard of."""
+
+
+class PrintService:
+    """The steps of print jobs.
+
+    Args:
+        pool: the database, by connections that wait for a lock shortly only.
+        rules: what holds for all edits.
+        committed: called after each commit with the channels that got an event.
+        metrics: what is counted.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        rules: Rules,
+        committed: Callable[[Sequence[str]], None],
+        metrics: PrintMetrics,
+    ) -> None:
+        self._pool = pool
+        self._rules = rules
+        self._committed = committed
+        self._metrics = metrics
+
+    async def hold(self, store_id: str, device_id: str, agent: str, held_s: float = HELD_S) -> None:
+        """Let the printer be this agent's for `held_s` from now.
+
+        Raises:
+            ConflictError: it is another agent's.
+            UnavailableError: Postgres does not answer.
+        """
+        if not await hold_printer(self._pool, store_id, device_id, agent, held_s):
+            raise ConflictError(f"another agent prints on {device_id}")
+
+    async def let_go(self, store_id: str, device_id: str, agent: str) -> None:
+        """Let the printer be anybody's, if it is this agent's; raises UnavailableError."""
+        await let_go_printer(self._pool, store_id, device_id, agent)
+
+    async def step(
+        self,
+        store_id: str,
+        device_id: str,
+        job_id: str,
+        step: Step,
+        agent: str,
+        attempt: int = 0,
+        detail: str = "",
+    ) -> Job:
+        """Take a job one step further. The same step again changes nothing.
+
+        Args:
+            store_id: the store.
+            device_id: its printer.
+            job_id: the job.
+            step: what happened.
+            agent: who says so; who takes a job must hold the printer.
+            attempt: which attempt it is about.
+            detail: what a person may read.
+
+        Returns:
+            The job after it.
+
+        Raises:
+            NotFoundError: there is no such job.
+            ConflictError: the step does not follow, or the printer is another agent's.
+            UnavailableError: Postgres does not answer, or somebody holds a lock.
+        """
+        channel = Channel("device", store_id, device_id)
+        with mapped_errors():
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="read_committed"),
+            ):
+                if step == "take" and not await is_held_by(connection, store_id, device_id, agent):
+                    raise ConflictError(f"the printer {device_id} is not held by {agent}")
+                before, job = await self._step(
+                    connection, channel, PREFIX + job_id, step, agent, attempt, detail
+                )
+                if job is not before:
+                    await count_waiting(connection, store_id, device_id)
+        if job is not before:
+            self._committed([str(channel)])
+            self._metrics.settled.labels(job.state).inc()
+            _log.info("print_job", printer=str(channel), job=job_id, step=step, state=job.state)
+        return job
+
+    async def jobs(self, printer: Channel) -> tuple[list[JobSeen], datetime]:
+        """The jobs of a printer in the order in which they are printed, and the database's time.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        with mapped_errors():
+            rows, now = await read_jobs(self._pool, str(printer))
+        jobs = [
+            JobSeen(job_of(msgspec.json.decode(row.value)), row.made_at)
+            for row in rows
+            if row.value is not None
+        ]
+        return sorted(jobs, key=lambda one: (one.job.seq, one.job.copy)), now
+
+    async def _step(
+        self,
+        connection: Connection,
+        channel: Channel,
+        key: str,
+        step: Step,
+        agent: str,
+        attempt: int,
+        detail: str,
+    ) -> tuple[Job, Job]:
+        """The job before and after, written."""
+        row = await lock_document(connection, str(channel), key)
+        head = None if row is None else row.head()
+        if row is None or head is None or head.value is None:
+            raise NotFoundError(f"there is no print job {key.removeprefix(PREFIX)} in {channel}")
+        before = job_of(head.value)
+        try:
+            job = after(before, step, agent, attempt, detail, row.now)
+        except StepRefusedError as error:
+            raise ConflictError(f"{step} does not follow: {error}") from error
+        if job is before:
+            return before, job
+        made = next_version(head, head.value, job.value, PRINT_DEFINITION, row.now)
+        if made is None:
+            return before, before
+        edit = SystemEdit(channel, key, head, made, ends_at(job, row.now))
+        stale = await write_plan(
+            connection, system_rows([edit], row.now, self._rules), self._rules.partitions
+        )
+        if stale:
+            raise ConflictError("the job has changed while it was locked")
+        return before, job

@@ -1,0 +1,298 @@
+"""Printers in Postgres: how far each has come in its store's log, and whose it is.
+
+A printer's row is locked before its documents, and these before the counter rows, by whoever
+writes: the maker of jobs and each step of a job.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from core_api.edits.reading import Connection
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.printing.planning import LogEvent
+from core_api.system_edits.locked_rows import LockedRow
+
+# By the partial index on printing's documents. A printer that is new in its document begins with
+# what happened since that was written: it prints no order of before.
+_ENTER: Final = """
+WITH changed AS MATERIALIZED (
+    SELECT substr(channel, 6) AS store_id, value, updated_at FROM documents
+    WHERE key = 'printing' AND channel LIKE 'team:%' AND updated_at > $1
+), wanted AS MATERIALIZED (
+    SELECT c.store_id, k.device_id, c.updated_at
+    FROM changed c, LATERAL jsonb_object_keys((c.value::jsonb)->'printers') AS k(device_id)
+    WHERE c.value IS NOT NULL
+), left_out AS (
+    UPDATE printers p SET seq = NULL, waiting_since = NULL FROM changed c
+    WHERE p.store_id = c.store_id AND p.seq IS NOT NULL
+      AND NOT EXISTS (SELECT FROM wanted w
+                      WHERE w.store_id = p.store_id AND w.device_id = p.device_id)
+    RETURNING 1
+), entered AS (
+    INSERT INTO printers (store_id, device_id, seq)
+    SELECT w.store_id, w.device_id, coalesce(
+        (SELECT min(l.seq) - 1 FROM channel_log l
+         WHERE l.channel = 'store:' || w.store_id AND l.occurred_at > w.updated_at),
+        (SELECT h.head FROM channel_heads h WHERE h.channel = 'store:' || w.store_id), 0)
+    FROM wanted w
+    WHERE NOT EXISTS (SELECT FROM printers p WHERE p.store_id = w.store_id
+                      AND p.device_id = w.device_id AND p.seq IS NOT NULL)
+    ORDER BY w.store_id, w.device_id
+    ON CONFLICT (store_id, device_id) DO UPDATE SET seq = excluded.seq
+    RETURNING 1
+)
+SELECT now(), (SELECT count(*) FROM left_out), (SELECT count(*) FROM entered)
+"""
+
+# Probes of primary keys, for those that print at all. Where a printer's channel is full, its jobs
+# wait in the log until there is room.
+_BEHIND: Final = """
+SELECT p.store_id, p.device_id FROM printers p
+     JOIN channel_heads h ON h.channel = 'store:' || p.store_id AND h.head > p.seq
+     LEFT JOIN channel_heads d ON d.channel = 'device:' || p.store_id || '/' || p.device_id
+WHERE coalesce(d.open_orders, 0) < $1 AND coalesce(d.open_bytes, 0) < $2
+  AND (p.store_id, p.device_id) NOT IN (SELECT * FROM unnest($4::text[], $5::text[]))
+ORDER BY p.store_id, p.device_id LIMIT $3
+"""
+
+_STORES: Final = "SELECT DISTINCT store_id FROM printers WHERE seq IS NOT NULL"
+
+# Another process that works on the same printer is left to it.
+_LOCK: Final = """
+SELECT p.seq, now() AS at, d.value, coalesce(h.open_orders, 0) AS jobs
+FROM printers p
+     LEFT JOIN documents d ON d.channel = 'team:' || p.store_id AND d.key = 'printing'
+     LEFT JOIN channel_heads h ON h.channel = 'device:' || p.store_id || '/' || p.device_id
+WHERE p.store_id = $1 AND p.device_id = $2 AND p.seq IS NOT NULL
+FOR NO KEY UPDATE OF p SKIP LOCKED
+"""
+
+# A range of the primary key, and for each a probe of the index of orders' events.
+_EVENTS: Final = """
+SELECT l.seq, l.body, b.body AS before
+FROM channel_log l
+     LEFT JOIN channel_log b ON b.channel LIKE 'store:%' AND b.order_id = l.order_id
+                            AND b.order_version = l.order_version - 1 AND b.channel = l.channel
+WHERE l.channel = $1 AND l.seq > $2 ORDER BY l.seq LIMIT $3
+"""
+
+_MOVE: Final = """
+UPDATE printers SET seq = $3,
+    waiting_since = CASE WHEN $4::bool THEN coalesce(waiting_since, now()) ELSE waiting_since END
+WHERE store_id = $1 AND device_id = $2
+"""
+
+# A row that was renewed lately is left as it is: a poll writes nothing most of the time.
+_HELD_STILL: Final = """
+SELECT 1 FROM printers
+WHERE store_id = $1 AND device_id = $2 AND agent = $3
+  AND held_until > now() + make_interval(secs => $4::float8 * 2 / 3)
+"""
+_HOLD: Final = """
+INSERT INTO printers AS p (store_id, device_id, agent, held_until)
+VALUES ($1, $2, $3, now() + make_interval(secs => $4))
+ON CONFLICT (store_id, device_id) DO UPDATE SET agent = excluded.agent,
+    held_until = excluded.held_until
+WHERE p.agent IS NULL OR p.agent = excluded.agent OR p.held_until < now()
+RETURNING 1
+"""
+_LET_GO: Final = """
+UPDATE printers SET agent = NULL, held_until = NULL
+WHERE store_id = $1 AND device_id = $2 AND agent = $3
+"""
+
+# Another process that looks at the same time is left its part.
+_SILENT: Final = """
+UPDATE printers p SET agent = NULL, held_until = NULL
+FROM (
+    SELECT store_id, device_id FROM printers WHERE held_until < now()
+    ORDER BY store_id, device_id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+) AS s
+WHERE p.store_id = s.store_id AND p.device_id = s.device_id
+RETURNING p.store_id, p.device_id
+"""
+
+_IS_HELD_BY: Final = """
+SELECT 1 FROM printers
+WHERE store_id = $1 AND device_id = $2 AND agent = $3 AND held_until > now()
+FOR NO KEY UPDATE
+"""
+
+_DOCUMENT: Final = """
+SELECT channel, key, version, value, schema, made_at, now() FROM documents
+WHERE channel = $1 AND key = $2
+FOR NO KEY UPDATE
+"""
+_VALUE: Final = "SELECT value FROM documents WHERE channel = $1 AND key = $2"
+
+# A range of the primary key; a channel holds a few jobs that are not done.
+_JOBS: Final = """
+SELECT channel, key, version, value, schema, made_at, now() FROM documents
+WHERE channel = $1 AND key >= 'print.' AND key < 'print/' AND value IS NOT NULL
+UNION ALL
+SELECT '', '', 0, NULL, 0, now(), now()
+"""
+
+_COUNT_WAITING: Final = """
+UPDATE printers p SET waiting_since = (
+    SELECT min(d.made_at) FROM documents d
+    WHERE d.channel = 'device:' || p.store_id || '/' || p.device_id
+      AND d.key >= 'print.' AND d.key < 'print/' AND d.value IS NOT NULL
+      AND (d.value::jsonb)->>'state' <> 'done'
+)
+WHERE p.store_id = $1 AND p.device_id = $2 AND p.waiting_since IS NOT NULL
+"""
+
+_WAITING: Final = """
+SELECT count(*) FROM printers
+WHERE waiting_since < now() - make_interval(secs => $1) AND seq IS NOT NULL
+"""
+
+# A job's name comes once only, so nobody needs to know that there was one.
+_TRIM: Final = """
+DELETE FROM documents WHERE (channel, key) IN (
+    SELECT channel, key FROM documents
+    WHERE value IS NULL AND key LIKE 'print.%'
+      AND updated_at < now() - make_interval(secs => $1)
+    ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+class LockedPrinter(Struct, frozen=True):
+    """A printer's row, locked, and what is needed to make its jobs."""
+
+    seq: int
+    now: datetime
+    printing: str | None
+    """The store's document; None: there is none any more."""
+    jobs: int
+    """How many documents stand in its channel."""
+
+
+async def enter_printers(pool: Pool, since: datetime) -> datetime:
+    """Let the printers be those that documents name which were changed since. Returns the time.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        row = await pool.fetchrow(_ENTER, since)
+    at: datetime = row[0] if row else since
+    return at
+
+
+async def printing_stores(pool: Pool) -> frozenset[str]:
+    """The stores that have a printer; raises as `enter_printers`."""
+    with mapped_errors():
+        return frozenset(row[0] for row in await pool.fetch(_STORES))
+
+
+async def printers_behind(
+    pool: Pool, most_jobs: int, most_bytes: int, limit: int, but: set[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Printers, as (store, device), of whose store something happened that they have not seen.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    stores, devices = [one[0] for one in but], [one[1] for one in but]
+    with mapped_errors():
+        rows = await pool.fetch(_BEHIND, most_jobs, most_bytes, limit, stores, devices)
+    return [(row[0], row[1]) for row in rows]
+
+
+async def lock_printer(
+    connection: Connection, store_id: str, device_id: str
+) -> LockedPrinter | None:
+    """Lock the printer's row; None: another process has it, or it prints nothing any more."""
+    rows = await connection.fetch(_LOCK, store_id, device_id)
+    return LockedPrinter(*rows[0]) if rows else None
+
+
+async def events_after(
+    connection: Connection, store_id: str, seq: int, limit: int
+) -> list[LogEvent]:
+    """What happened in a store after this, in order."""
+    rows = await connection.fetch(_EVENTS, f"store:{store_id}", seq, limit)
+    return [LogEvent(*row) for row in rows]
+
+
+async def move_printer(
+    connection: Connection, store_id: str, device_id: str, seq: int, *, has_jobs: bool
+) -> None:
+    """Note how far the printer's jobs are made, and whether there are new ones."""
+    await connection.fetch(_MOVE, store_id, device_id, seq, has_jobs)
+
+
+async def hold_printer(pool: Pool, store_id: str, device_id: str, agent: str, s: float) -> bool:
+    """Let the printer be the agent's for so many seconds; False: it is another's.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        if await pool.fetch(_HELD_STILL, store_id, device_id, agent, s):
+            return True
+        return bool(await pool.fetch(_HOLD, store_id, device_id, agent, s))
+
+
+async def let_go_printer(pool: Pool, store_id: str, device_id: str, agent: str) -> None:
+    """Let the printer be anybody's, if it is the agent's; raises as `hold_printer`."""
+    with mapped_errors():
+        await pool.execute(_LET_GO, store_id, device_id, agent)
+
+
+async def take_silent(connection: Connection, limit: int) -> list[tuple[str, str]]:
+    """Printers, as (store, device), that nobody holds any more; each is told once."""
+    return [(row[0], row[1]) for row in await connection.fetch(_SILENT, limit)]
+
+
+async def is_held_by(connection: Connection, store_id: str, device_id: str, agent: str) -> bool:
+    """Whether the printer is the agent's; it stays so until the transaction ends."""
+    return bool(await connection.fetch(_IS_HELD_BY, store_id, device_id, agent))
+
+
+async def lock_document(connection: Connection, channel: str, key: str) -> LockedRow | None:
+    """The document's row, locked; None: there never was one."""
+    rows = await connection.fetch(_DOCUMENT, channel, key)
+    return LockedRow(*rows[0]) if rows else None
+
+
+async def read_value(connection: Connection, channel: str, key: str) -> str | None:
+    """A document's value as JSON, not locked; None: there is none."""
+    rows = await connection.fetch(_VALUE, channel, key)
+    return rows[0][0] if rows else None
+
+
+async def read_jobs(connection: Connection, channel: str) -> tuple[list[LockedRow], datetime]:
+    """The jobs of a printer, not locked, and the time."""
+    rows = await connection.fetch(_JOBS, channel)
+    return [LockedRow(*row) for row in rows if row[1]], rows[-1][6]
+
+
+async def count_waiting(connection: Connection, store_id: str, device_id: str) -> None:
+    """Note since when a job of the printer waits, after one has changed."""
+    await connection.fetch(_COUNT_WAITING, store_id, device_id)
+
+
+async def printers_waiting(pool: Pool, longer_than_s: float) -> int:
+    """How many printers have a job that waits so long; raises as `hold_printer`."""
+    with mapped_errors():
+        count: int = await pool.fetchval(_WAITING, longer_than_s)
+    return count
+
+
+async def trim_jobs(pool: Pool, older_than_s: float, batch: int) -> int:
+    """Forget at most `batch` jobs that are gone so long. Returns how many.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        tag = await pool.execute(_TRIM, older_than_s, batch)
+    return int(tag.rpartition(" ")[2])

@@ -1,0 +1,100 @@
+"""A printer that speaks Star CloudPRNT, version HTTP, written from the vendor's guide alone.
+
+(Star CloudPRNT Protocol Guide 2.4.0: polling, job request, confirmation, status codes.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+MAC = "00:11:62:1d:9a:b7"
+
+
+@dataclass
+class StarPrinter:
+    """The printer.
+
+    `supports` are the media types that its Accept header would name, the best first.
+    """
+
+    url: str
+    """What its owner typed in: the whole CloudPRNT URL."""
+    http: httpx.AsyncClient
+    supports: tuple[str, ...] = ("image/png", "text/plain")
+    sends_token: bool = True
+    """Older firmware knows no tokens."""
+    basic: tuple[str, str] | None = None
+    codepages: str = "utf-8"
+    code: str = "200 OK"
+    printing: bool = False
+    papers: list[tuple[str, bytes]] = field(default_factory=list)
+    """What came out: media type and bytes."""
+    last_token: str | None = None
+
+    @property
+    def is_online(self) -> bool:
+        """All codes that begin with 2 mean that it can print."""
+        return self.code.startswith("2")
+
+    @property
+    def _auth(self) -> Any:
+        return self.basic or httpx.USE_CLIENT_DEFAULT
+
+    async def setting(self) -> httpx.Response:
+        """Ask which version of the protocol the server speaks; the last segment is replaced."""
+        base, _, replaced = self.url.rpartition("/")
+        return await self.http.get(
+            f"{base}/cloudprnt-setting.json", params={"mac": MAC, "replaced_path": replaced},
+            auth=self._auth,
+        )  # fmt: skip
+
+    async def poll(self) -> dict[str, Any]:
+        """POST: tell how it is; what the server says."""
+        body = {
+            "status": "23 6 0 0 0 0 0 0 0 ",
+            "printerMAC": MAC,
+            "uniqueID": None,
+            "statusCode": self.code.replace(" ", "%20"),
+            "printingInProgress": self.printing,
+            "clientAction": None,
+        }
+        response = await self.http.post(self.url, json=body, auth=self._auth)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def fetch(self, answer: dict[str, Any], media: str | None = None) -> httpx.Response:
+        """GET: take the job that the server has announced, in the media type it likes best."""
+        chosen = media or next(one for one in self.supports if one in answer["mediaTypes"])
+        params = {"type": chosen, "mac": MAC}
+        self.last_token = answer.get("jobToken") if self.sends_token else None
+        if self.last_token is not None:
+            params["token"] = self.last_token
+        return await self.http.get(
+            self.url, params=params, headers={"x-star-accept-codepages": self.codepages},
+            auth=self._auth,
+        )  # fmt: skip
+
+    async def confirm(self, code: str = "200 OK", token: str | None = None) -> httpx.Response:
+        """DELETE: say what became of the job."""
+        params = {"mac": MAC, "code": code}
+        told = token or self.last_token
+        if told is not None and self.sends_token:
+            params["token"] = told
+        return await self.http.delete(self.url, params=params, auth=self._auth)
+
+    async def cycle(self) -> bool:
+        """One interval: poll, print what there is, confirm it. Whether something was printed."""
+        answer = await self.poll()
+        if not answer["jobReady"] or not self.is_online:
+            return False
+        response = await self.fetch(answer)
+        if response.status_code != 200:
+            await self.confirm("520 Download error")
+            return False
+        self.papers.append((response.headers["content-type"], response.content))
+        await self.confirm()
+        return True

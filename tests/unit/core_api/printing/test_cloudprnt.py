@@ -1,0 +1,138 @@
+"""What a CloudPRNT printer's poll leads to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from core_api.printing.cloudprnt import (
+    AGENT,
+    MARKUP,
+    PNG,
+    PRINT_TIMEOUT,
+    TEXT,
+    JobSeen,
+    Poll,
+    decide,
+    media_of,
+    outcome_of,
+    parse_token,
+    poll_answer,
+    text_body,
+    token_of,
+)
+from core_api.printing.jobs import Job
+from tests.unit.core_api.printing.samples import job
+from tests.unit.core_api.samples import NOW
+
+WELL = Poll("200 OK")
+OPEN = Poll("420 Cover open")
+TAKEN = job(state="sent", agent=AGENT, attempts=1)
+LATER_JOB = job(version=3, seq=9)
+
+
+def seen(*jobs: Job) -> list[JobSeen]:
+    return [JobSeen(one, NOW) for one in jobs]
+
+
+def test_a_poll_may_leave_out_all_but_its_code() -> None:
+    poll = msgspec.json.decode(b'{"statusCode":"200%20OK","printerMAC":null}', type=Poll)
+    assert (poll.code, poll.is_online, poll.troubles) == ("200", True, [])
+
+
+@pytest.mark.parametrize(
+    ("code", "trouble"),
+    [
+        ("410 Out of paper", "paper end"),
+        ("420", "cover open"),
+        ("499 new", "printer says 499"),
+        ("211 Paper low", "paper low"),
+    ],
+)
+def test_a_code_is_told_as_a_trouble(code: str, trouble: str) -> None:
+    assert Poll(code).troubles == [trouble]
+
+
+def test_the_first_ready_job_is_offered() -> None:
+    assert decide(seen(job(), LATER_JOB), WELL, NOW).job == job()
+
+
+def test_nothing_is_offered_to_a_printer_that_cannot_print() -> None:
+    assert decide(seen(job()), OPEN, NOW).job is None
+
+
+def test_while_a_job_is_under_way_no_other_is_offered() -> None:
+    assert decide(seen(TAKEN, LATER_JOB), WELL, NOW + PRINT_TIMEOUT / 2).job is None
+    printing = Poll("200 OK", printing_in_progress=True)
+    assert decide(seen(TAKEN, LATER_JOB), printing, NOW + 2 * PRINT_TIMEOUT).job is None
+
+
+def test_a_job_that_is_never_confirmed_is_doubtful_after_the_guides_time() -> None:
+    decided = decide(seen(TAKEN), WELL, NOW + PRINT_TIMEOUT)
+    assert (decided.step, decided.job) == ("doubt", TAKEN)
+
+
+def test_an_error_while_a_job_is_under_way_makes_it_doubtful_at_once() -> None:
+    decided = decide(seen(TAKEN), OPEN, NOW)
+    assert (decided.step, decided.detail) == ("doubt", "printer says 420")
+
+
+def test_a_job_that_is_too_old_is_looked_at_before_the_next() -> None:
+    decided = decide(seen(job(), LATER_JOB), WELL, NOW + timedelta(hours=1))
+    assert (decided.step, decided.job) == ("take", job())
+
+
+def test_what_waits_for_a_person_holds_up_no_other() -> None:
+    waiting = job(state="doubtful", waits=True, attempts=3)
+    assert decide(seen(waiting, LATER_JOB), WELL, NOW).job == LATER_JOB
+
+
+def test_each_attempt_has_a_token_of_its_own() -> None:
+    assert parse_token(token_of(job())) == (job().id, 1)
+    assert parse_token(token_of(TAKEN)) == (job().id, 2)
+
+
+@pytest.mark.parametrize("token", ["", "x", ".1", "a.x", "a.-1", "a.99999", "a.²"])
+def test_another_token_is_none_of_ours(token: str) -> None:
+    assert parse_token(token) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "step"),
+    [("200 OK", "done"), ("OK", "done"), ("410 Out of paper", "doubt"), ("511 Bad", "fail")],
+)
+def test_a_confirmation_is_read_by_its_code(code: str, step: str) -> None:
+    assert outcome_of(code)[0] == step
+
+
+def test_the_answer_names_media_token_and_how_to_confirm() -> None:
+    assert poll_answer(job(), [PNG]) == {
+        "jobReady": True,
+        "mediaTypes": [PNG],
+        "jobToken": token_of(job()),
+        "deleteMethod": "DELETE",
+    }
+    assert poll_answer(None, []) == {"jobReady": False}
+
+
+def test_media_are_those_that_the_printer_takes_and_we_can_make() -> None:
+    assert media_of(job(), [], has_font=True) == [PNG, MARKUP, TEXT]
+    assert media_of(job(), [], has_font=False) == [MARKUP, TEXT]
+    assert media_of(job(), [TEXT, "application/vnd.star.line"], has_font=True) == [TEXT]
+    assert media_of(job(media="text"), [], has_font=True) == [MARKUP, TEXT, PNG]
+
+
+def test_text_is_in_letters_that_the_printer_has() -> None:
+    assert text_body(job(), TEXT, "") == "테이블 5\n".encode()
+    assert text_body(job(), TEXT, "KS_C_5601, 437") == "테이블 5\n".encode("cp949")
+    assert text_body(job(), TEXT, "437, 1252") == b"??? 5\n"
+
+
+def test_a_repeat_says_so_in_every_form() -> None:
+    again = job(repeat=True)
+    for media in (TEXT, MARKUP):
+        body = text_body(again, media, "")
+        assert body is not None
+        assert b"REPEAT" in body

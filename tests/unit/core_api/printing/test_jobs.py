@@ -1,0 +1,117 @@
+"""The life of a print job."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from core_api.printing.jobs import MOST_ATTEMPTS, Job, Step, StepRefusedError, after, ends_at
+from tests.unit.core_api.printing.samples import job
+from tests.unit.core_api.samples import NOW, ORDER_ID
+
+LATE = NOW + timedelta(hours=1)
+
+
+def do(one: Job, step: Step, agent: str = "a", attempt: int = 1, now: datetime = NOW) -> Job:
+    return after(one, step, agent, attempt, "", now)
+
+
+def test_its_name_follows_from_order_version_and_copy() -> None:
+    assert job(version=3, copy=2).id == f"{ORDER_ID}-3-2"
+
+
+def test_the_first_attempt_is_no_repeat() -> None:
+    taken = do(job(), "take")
+    assert (taken.state, taken.agent, taken.attempts, taken.repeat) == ("sent", "a", 1, False)
+
+
+def test_who_took_it_may_ask_again_and_it_is_the_same_attempt() -> None:
+    taken = do(job(), "take")
+    assert do(taken, "take") is taken
+
+
+def test_what_another_agent_took_is_taken_as_a_repeat() -> None:
+    taken = do(do(job(), "take"), "take", "b")
+    assert (taken.agent, taken.attempts, taken.repeat) == ("b", 2, True)
+
+
+def test_done_is_done_and_comes_twice_without_harm() -> None:
+    done = do(do(job(), "take"), "done")
+    assert done.state == "done"
+    assert do(done, "done") is done
+
+
+def test_a_doubtful_job_is_taken_as_a_repeat() -> None:
+    doubtful = do(do(job(), "take"), "doubt")
+    assert (doubtful.state, doubtful.waits) == ("doubtful", False)
+    taken = do(doubtful, "take")
+    assert (taken.state, taken.attempts, taken.repeat) == ("sent", 2, True)
+
+
+def test_a_late_word_on_a_doubtful_job_settles_it() -> None:
+    assert do(do(do(job(), "take"), "doubt"), "done").state == "done"
+
+
+def test_a_word_on_an_older_attempt_changes_nothing() -> None:
+    second = do(do(do(job(), "take"), "doubt"), "take")
+    with pytest.raises(StepRefusedError, match="attempt 2"):
+        do(second, "done", attempt=1)
+
+
+def test_a_word_of_who_has_not_taken_it_changes_nothing() -> None:
+    with pytest.raises(StepRefusedError):
+        do(do(job(), "take"), "done", "b")
+
+
+def test_a_job_past_its_time_waits_for_a_person() -> None:
+    late = do(job(), "take", now=LATE)
+    assert (late.state, late.waits, late.attempts) == ("failed", True, 0)
+    with pytest.raises(StepRefusedError):
+        do(late, "take", now=LATE)
+
+
+def test_a_person_lets_it_print_after_all_and_it_is_no_repeat() -> None:
+    again = do(do(job(), "take", now=LATE), "again", "ann", now=LATE)
+    assert (again.state, again.repeat) == ("queued", False)
+    assert do(again, "take", now=LATE + timedelta(minutes=14)).state == "sent"
+
+
+def test_what_was_sent_once_and_is_asked_for_again_is_a_repeat() -> None:
+    again = do(do(do(job(), "take"), "done"), "again", "ann")
+    assert (again.state, again.repeat) == ("queued", True)
+
+
+def test_after_some_doubtful_attempts_it_waits_for_a_person() -> None:
+    one = job()
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        one = do(do(one, "take"), "doubt", attempt=attempt)
+    assert (one.state, one.waits) == ("doubtful", True)
+    assert not one.is_ready
+
+
+def test_what_failed_waits_for_a_person() -> None:
+    failed = do(do(job(), "take"), "fail")
+    assert (failed.state, failed.waits, failed.is_ready) == ("failed", True, False)
+
+
+def test_what_a_person_drops_is_not_printed() -> None:
+    dropped = do(job(), "drop", "ann")
+    assert (dropped.state, dropped.waits, dropped.is_ready) == ("failed", False, False)
+
+
+@pytest.mark.parametrize("state", ["queued", "sent"])
+def test_what_prints_anyway_cannot_be_asked_for_again(state: str) -> None:
+    with pytest.raises(StepRefusedError):
+        do(replace(job(), state=state), "again")
+
+
+def test_what_is_printed_cannot_be_dropped() -> None:
+    with pytest.raises(StepRefusedError):
+        do(job(state="done"), "drop")
+
+
+def test_a_printed_job_goes_soon_and_one_that_waits_stays_for_a_day_past_its_time() -> None:
+    assert ends_at(job(state="done"), NOW) == NOW + timedelta(seconds=60)
+    assert ends_at(job(), NOW) == NOW + timedelta(minutes=15, days=1)
