@@ -10,3 +10,16 @@ class SettingsError(YabamError):
 
     The text names the variable, the value and the reason.
     """
+
+
+class DeviceMessageError(YabamError):
+    """What came from a device, or about one, does not fit; the same message never will.
+
+    Args:
+        text: what is wrong.
+        reason: one of `server_common.devices.messages.REASONS`.
+    """
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason

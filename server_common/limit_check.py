@@ -59,6 +59,17 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         more=REASON_BYTES + ENVELOPE_BYTES,
     ),
     Relation(
+        "message of a device with a picture", "Kafka record of a device's message",
+        "the gateway's fields stand around it", more=KIB // 2,
+    ),
+    Relation(
+        "Kafka record of a device's message", "producer's request", "the gateway sends it",
+    ),
+    Relation(
+        "dead letter of a device", "topic: max.message.bytes", "Kafka keeps it, in base64",
+        times=2, more=8 * KIB,
+    ),
+    Relation(
         "value in an event or a snapshot", "line of a stream",
         "a document's event, with its diff and what stands beside it, is one line", times=2,
         more=2 * MAX_METADATA_BYTES + ENVELOPE_BYTES + KIB,

@@ -68,6 +68,14 @@ HISTORY_ENTRIES: Final = 100
 CHANNEL_DOCUMENTS: Final = 200
 CHANNEL_DOCUMENT_BYTES: Final = 512 * KIB
 
+SNAPSHOT_BYTES: Final = 256 * KIB
+# A picture is in base64, which makes four characters of three bytes.
+DEVICE_PAYLOAD_BYTES: Final = 4 * SNAPSHOT_BYTES // 3 + KIB
+DEVICE_EVENT_BYTES: Final = 4 * KIB
+DEVICE_RECORD_BYTES: Final = DEVICE_PAYLOAD_BYTES + KIB
+DEVICE_DEAD_BYTES: Final = 16 * KIB
+DEVICE_TROUBLES: Final = 16
+
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
 OPEN_SUBJECT_ORDERS: Final = 8_000
@@ -163,6 +171,22 @@ TABLE: Final[tuple[Limit, ...]] = (
         "documents of a channel in bytes", CHANNEL_DOCUMENT_BYTES, "bytes", "Core",
         "`too-many-documents`",
     ),
+    # What devices say.
+    Limit("picture of a device", SNAPSHOT_BYTES, "bytes", "gateway, devices", "dead letter"),
+    Limit(
+        "message of a device", DEVICE_EVENT_BYTES, "bytes", "gateway, devices",
+        "dead letter, `too-large`",
+    ),
+    Limit(
+        "message of a device with a picture", DEVICE_PAYLOAD_BYTES, "bytes", "gateway, devices",
+        "dead letter, `too-large`",
+    ),
+    Limit(
+        "Kafka record of a device's message", DEVICE_RECORD_BYTES, "bytes", "devices",
+        "dead letter, `too-large`",
+    ),
+    Limit("dead letter of a device", DEVICE_DEAD_BYTES, "bytes", "gateway, devices", "it is cut"),
+    Limit("troubles in a status", DEVICE_TROUBLES, "count", "gateway, devices", "dead letter"),
     # What goes through Kafka to the event servers, and from them to clients.
     Limit("largest event", EVENT_LINE, "bytes", "follows from `order`", "cannot be"),
     Limit("publication", PUBLICATION_BYTES, "bytes", "relay", "the next publication"),

@@ -39,6 +39,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "event_records": "the records of the events topic",
         "tickets": "proof of permission and of a recent sync",
         "stream_placement": "which event server carries which channels",
+        "devices": "who a device is, its topics and messages",
     },
     "core_api": {
         "errors": "what can go wrong, as the callers are told it",

@@ -1,0 +1,1 @@
+"""Devices as Core, the gateway and the broker's admin all speak of them."""

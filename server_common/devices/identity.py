@@ -1,0 +1,96 @@
+"""Who a device is at the broker: its user name and its password. Pure.
+
+A password is derived and never stored: HMAC-SHA256(key, "{store}/{device}/{generation}") in
+base64url. Whoever reads the database learns none, and Core and the broker's admin both find it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.errors import DeviceError
+from client_sdk.contract.text import ID_PATTERN, shown
+from server_common.errors import SettingsError
+
+MAX_GENERATION: Final = 2**31 - 1
+MIN_KEY_BYTES: Final = 32
+# No id holds a tilde, MQTT and Mosquitto give it no meaning, and no file of passwords is split at
+# it, as one is at a colon.
+_SEPARATOR: Final = "~"
+_USER: Final = re.compile(rf"({ID_PATTERN})~({ID_PATTERN})~([1-9][0-9]{{0,9}})")
+
+
+class Identity(Struct, frozen=True, order=True):
+    """One generation of one device: who holds an older password is another one."""
+
+    store: str
+    device: str
+    generation: int
+
+    @property
+    def user(self) -> str:
+        """Its MQTT user name, which is its client id too."""
+        return _SEPARATOR.join((self.store, self.device, str(self.generation)))
+
+    @property
+    def channel(self) -> Channel:
+        """The channel of its documents."""
+        return Channel("device", self.store, self.device)
+
+
+def parse_user(text: str) -> Identity:
+    """Read a user name.
+
+    Raises:
+        DeviceError: it is none that `Identity.user` writes.
+    """
+    match = _USER.fullmatch(text)
+    if match is None or int(match[3]) > MAX_GENERATION:
+        raise DeviceError(f"{shown(text)} is not a device's user name: store~device~generation")
+    return Identity(match[1], match[2], int(match[3]))
+
+
+class DeviceKeys:
+    """The ring of keys that passwords are derived with: one for new generations, all for old ones.
+
+    Args:
+        keys: secrets of at least 32 bytes by `kid`.
+        newest: the `kid` of the key for new generations.
+
+    Raises:
+        SettingsError: no such key, or one that is too short.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes], newest: str) -> None:
+        if newest not in keys:
+            raise SettingsError(f"the key {newest!r} is not among the keys of devices")
+        for kid, key in keys.items():
+            if len(key) < MIN_KEY_BYTES:
+                raise SettingsError(f"the key of devices {kid!r} is shorter than 32 bytes")
+        self._keys = dict(keys)
+        self.newest: Final = newest
+
+    def password(self, identity: Identity, kid: str) -> str:
+        """The password of a generation that was registered under the key `kid`.
+
+        Raises:
+            DeviceError: this process has no such key.
+        """
+        key = self._keys.get(kid)
+        if key is None:
+            raise DeviceError(f"no key {kid!r} among the keys of devices: rotate {identity.user}")
+        name = f"{identity.store}/{identity.device}/{identity.generation}".encode()
+        return urlsafe_b64encode(hmac.digest(key, name, "sha256")).rstrip(b"=").decode()
+
+    def is_password(self, identity: Identity, kid: str, text: str) -> bool:
+        """Whether the text is that password; False as well if this process has no such key."""
+        if kid not in self._keys:
+            return False
+        return hmac.compare_digest(self.password(identity, kid).encode(), text.encode())

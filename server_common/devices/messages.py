@@ -1,0 +1,267 @@
+"""The Kafka records between the gateway and Core: what devices say, and what Core has kept. Pure.
+
+`devices.inbound` has the key `{store}/{device}`, so that one device stays in order whichever
+gateway took its message; `devices.outbound` has the key `{store}`. Values are JSON. Unknown fields
+are ignored, so that a newer gateway or Core may add some.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
+from client_sdk.contract.text import TEXT_PATTERN, whole
+from server_common.devices.identity import MAX_GENERATION
+from server_common.devices.mqtt_topics import Kind
+from server_common.errors import DeviceMessageError
+from server_common.limits import (
+    DEVICE_DEAD_BYTES,
+    DEVICE_EVENT_BYTES,
+    DEVICE_PAYLOAD_BYTES,
+    DEVICE_RECORD_BYTES,
+    DEVICE_TROUBLES,
+    SNAPSHOT_BYTES,
+)
+
+REASONS: Final = ("too-large", "bad-json", "invalid", "unknown-device", "too-old", "unreadable")
+"""Why a message is in the dead letter topic, or was refused."""
+MEDIA_TYPES: Final = ("image/jpeg", "image/png")
+
+_T = TypeVar("_T")
+_Id = Annotated[str, Meta(pattern=NAME_FORM)]
+_Generation = Annotated[int, Meta(ge=1, le=MAX_GENERATION)]
+_Whole = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+_N = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
+_Word = Annotated[str, Meta(max_length=64, pattern=whole(TEXT_PATTERN))]
+_Text = Annotated[str, Meta(max_length=500, pattern=whole(TEXT_PATTERN))]
+_Trouble = Annotated[str, Meta(max_length=100, pattern=whole(TEXT_PATTERN))]
+
+
+class Inbound(Struct, frozen=True, omit_defaults=True):
+    """What a device said, as the gateway took it: a value of `devices.inbound`."""
+
+    store: _Id
+    device: _Id
+    kind: Kind
+    at_ms: _Whole
+    """When the gateway took it, by its clock: milliseconds since the Unix epoch."""
+    payload: msgspec.Raw
+    """The JSON that the device sent, of the struct that `payload_of` reads for its kind."""
+    generation: _Generation | None = None
+    """Of the device; None: the gateway cannot tell, and the broker lets only the newest in."""
+    name: _Id | None = None
+    """What telemetry measures."""
+
+    @property
+    def key(self) -> bytes:
+        """The record's key."""
+        return f"{self.store}/{self.device}".encode()
+
+
+class Result(Struct, frozen=True):
+    """A device's word on a command."""
+
+    boot: _Whole
+    """A number that grows with every start of the device."""
+    n: _N
+    """Counts the device's messages from 1 in each boot."""
+    id: _Id
+    """Of the command."""
+    outcome: Literal["done", "failed"]
+    detail: _Text = ""
+
+
+class Event(Struct, frozen=True):
+    """Something happened at a device: a bell was pressed, a code was scanned."""
+
+    boot: _Whole
+    n: _N
+    name: _Id
+    data: dict[str, Any] = {}
+    """All other fields of the message."""
+
+
+class Received(Struct, frozen=True):
+    """What a device has applied."""
+
+    cursor: Annotated[str, Meta(max_length=DEVICE_EVENT_BYTES)]
+
+
+class Status(Struct, frozen=True):
+    """How a device is; its last will says the same with `online` false."""
+
+    connection: _Word
+    """Another one for every connection that the device makes."""
+    online: bool
+    at: _Whole
+    """Grows with every status of one boot: milliseconds of any clock that the device has."""
+    boot: _Whole = 0
+    firmware: _Word = ""
+    troubles: Annotated[list[_Trouble], Meta(max_length=DEVICE_TROUBLES)] = []
+    """What a person should see to: no paper, cover open."""
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Grows from each status of the device to the next."""
+        return self.boot, self.at
+
+
+class Telemetry(Struct, frozen=True, omit_defaults=True):
+    """One measurement."""
+
+    value: bool | int | float | _Word
+    unit: _Word | None = None
+
+
+class Snapshot(Struct, frozen=True):
+    """A picture, in base64."""
+
+    media_type: Literal["image/jpeg", "image/png"]
+    data: str
+
+    @classmethod
+    def of(cls, media_type: Literal["image/jpeg", "image/png"], picture: bytes) -> Snapshot:
+        """The message of a picture."""
+        return cls(media_type, b64encode(picture).decode())
+
+    def picture(self) -> bytes:
+        """The bytes.
+
+        Raises:
+            DeviceMessageError: not base64, too large, or not of its media type.
+        """
+        try:
+            picture = b64decode(self.data, validate=True)
+        except (Base64Error, ValueError) as error:
+            raise DeviceMessageError("the picture is not in base64", "invalid") from error
+        if len(picture) > SNAPSHOT_BYTES:
+            raise DeviceMessageError(
+                f"the picture has {len(picture)} bytes; at most {SNAPSHOT_BYTES} are taken",
+                "too-large",
+            )
+        if not picture.startswith(_BEGINS[self.media_type]):
+            raise DeviceMessageError(f"the picture is no {self.media_type}", "invalid")
+        return picture
+
+
+Payload: TypeAlias = Result | Event | Received | Status | Telemetry | Snapshot
+_BEGINS: Final = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}
+_DATA_LEAVES: Final = frozenset({"boot", "n", "name", "type", "epoch"})
+
+
+class Outbound(Struct, frozen=True, omit_defaults=True):
+    """What Core did with a result or an event, after its commit: a value of `devices.outbound`."""
+
+    store: _Id
+    device: _Id
+    boot: _Whole
+    n: _N
+    outcome: Literal["applied", "repeated", "refused"]
+    """In each case the device may forget the message."""
+    problem: str | None = None
+    """Why it was refused, of `REASONS` or of Core's."""
+
+    @property
+    def key(self) -> bytes:
+        """The record's key."""
+        return self.store.encode()
+
+
+class DeadLetter(Struct, frozen=True, omit_defaults=True):
+    """What nobody can use, as it is kept for a person: a value of `devices.dead-letter`."""
+
+    reason: str
+    """One of `REASONS`."""
+    detail: str
+    topic: str
+    """Where it came from: an MQTT topic, or the Kafka record's `topic/partition/offset`."""
+    at_ms: int
+    size: int
+    """Of the whole message, in bytes."""
+    data: bytes
+    """Its first bytes, at most `DEVICE_DEAD_BYTES`; in base64, as msgspec writes bytes in JSON."""
+
+
+_inbound: Final = msgspec.json.Decoder(Inbound)
+_outbound: Final = msgspec.json.Decoder(Outbound)
+_payloads: Final[dict[Kind, msgspec.json.Decoder[Any]]] = {
+    "result": msgspec.json.Decoder(Result),
+    "event": msgspec.json.Decoder(dict[str, Any]),
+    "received": msgspec.json.Decoder(Received),
+    "status": msgspec.json.Decoder(Status),
+    "telemetry": msgspec.json.Decoder(Telemetry),
+    "snapshot": msgspec.json.Decoder(Snapshot),
+}
+
+
+def encode(message: Inbound | Outbound | DeadLetter) -> bytes:
+    """The record's value."""
+    return msgspec.json.encode(message)
+
+
+def decode_inbound(value: bytes | None) -> Inbound:
+    """Read a value of `devices.inbound`; its payload is read by `payload_of`.
+
+    Raises:
+        DeviceMessageError: too large, not JSON, or no such message.
+    """
+    message = _decoded(_inbound, value, DEVICE_RECORD_BYTES)
+    if (message.kind == "telemetry") != (message.name is not None):
+        raise DeviceMessageError("telemetry has a name, and nothing else has", "invalid")
+    return message
+
+
+def decode_outbound(value: bytes | None) -> Outbound:
+    """Read a value of `devices.outbound`; raises as `decode_inbound`."""
+    return _decoded(_outbound, value, DEVICE_RECORD_BYTES)
+
+
+def payload_of(kind: Kind, payload: bytes | msgspec.Raw) -> Payload:
+    """Read what a device sent.
+
+    The gateway calls it too, so that a device's mistake is found where it comes in.
+
+    Raises:
+        DeviceMessageError: too large for its kind, not JSON, or not what the kind asks for.
+    """
+    data = bytes(payload)
+    most = DEVICE_PAYLOAD_BYTES if kind == "snapshot" else DEVICE_EVENT_BYTES
+    read = _decoded(_payloads[kind], data, most)
+    if kind == "event":
+        return _event(read)
+    if isinstance(read, Snapshot):
+        read.picture()
+    return read  # type: ignore[no-any-return]
+
+
+def dead_letter(reason: str, detail: str, topic: str, at_ms: int, data: bytes) -> DeadLetter:
+    """The dead letter of a message; what is long is cut."""
+    return DeadLetter(reason, detail[:1000], topic, at_ms, len(data), data[:DEVICE_DEAD_BYTES])
+
+
+def _event(fields: dict[str, Any]) -> Event:
+    data = {name: value for name, value in fields.items() if name not in _DATA_LEAVES}
+    try:
+        return msgspec.convert({**fields, "data": data}, Event)
+    except msgspec.ValidationError as error:
+        raise DeviceMessageError(str(error), "invalid") from error
+
+
+def _decoded(decoder: msgspec.json.Decoder[_T], value: bytes | None, most: int) -> _T:
+    if value is None:
+        raise DeviceMessageError("the record has no value", "bad-json")
+    if len(value) > most:
+        raise DeviceMessageError(
+            f"the message has {len(value)} bytes; at most {most} are taken", "too-large"
+        )
+    try:
+        return decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise DeviceMessageError(str(error), "invalid") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DeviceMessageError(f"the message is not JSON: {error}", "bad-json") from error

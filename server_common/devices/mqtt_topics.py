@@ -1,0 +1,66 @@
+"""The MQTT topics of a device, below `yabam/v1/{store}/devices/{device}/`. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal, NamedTuple, cast
+
+from client_sdk.contract.errors import DeviceError
+from client_sdk.contract.text import ID_PATTERN, shown
+
+PREFIX: Final = "yabam/v1"
+Kind = Literal["result", "event", "received", "status", "telemetry", "snapshot"]
+"""What a device may say."""
+
+_WORDS: Final[dict[Kind, str]] = {
+    "result": "results",
+    "event": "events",
+    "received": "received",
+    "status": "status",
+    "telemetry": "telemetry",
+    "snapshot": "snapshot",
+}
+_KINDS: Final = {word: kind for kind, word in _WORDS.items()}
+_UP: Final = re.compile(
+    rf"{PREFIX}/({ID_PATTERN})/devices/({ID_PATTERN})/"
+    rf"({'|'.join(_KINDS)})(?:/({ID_PATTERN}))?"
+)
+
+
+class UpTopic(NamedTuple):
+    """A topic that a device publishes to."""
+
+    store: str
+    device: str
+    kind: Kind
+    name: str | None
+    """What is measured; only telemetry has one."""
+
+
+def commands_topic(store: str, device: str) -> str:
+    """Where a device gets its commands."""
+    return f"{PREFIX}/{store}/devices/{device}/commands"
+
+
+def accepted_topic(store: str, device: str) -> str:
+    """Where a device is told what Core has kept."""
+    return f"{PREFIX}/{store}/devices/{device}/accepted"
+
+
+def up_topic(store: str, device: str, kind: Kind, name: str | None = None) -> str:
+    """Where a device publishes what is of this kind; telemetry has a name."""
+    topic = f"{PREFIX}/{store}/devices/{device}/{_WORDS[kind]}"
+    return topic if name is None else f"{topic}/{name}"
+
+
+def parse_up_topic(topic: str) -> UpTopic:
+    """Read a topic that a device published to.
+
+    Raises:
+        DeviceError: it is none of `up_topic`.
+    """
+    match = _UP.fullmatch(topic)
+    kind = None if match is None else _KINDS[match[3]]
+    if match is None or (kind == "telemetry") != (match[4] is not None):
+        raise DeviceError(f"{shown(topic)} is no topic that a device may publish to")
+    return UpTopic(match[1], match[2], cast("Kind", kind), match[4])
