@@ -16,7 +16,7 @@ from core_api.settings import (
     RestoreSettings,
     StateSettings,
 )
-from event_server.settings import EventSettings
+from event_server.settings import EventSettings, GatewaySettings
 from server_common.limits import TABLE, Limit
 
 TARGET: Final = Path("docs/settings.md")
@@ -25,6 +25,7 @@ PROCESSES: Final[dict[str, type[BaseSettings]]] = {
     "yabam relay": RelaySettings,
     "yabam ingest": IngestSettings,
     "yabam events": EventSettings,
+    "yabam mqtt": GatewaySettings,
     "yabam db restore-check": RestoreSettings,
     "yabam state": StateSettings,
 }

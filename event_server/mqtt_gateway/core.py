@@ -16,7 +16,7 @@ from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.sync import MAX_LIMIT
 from event_server.errors import CoreLostError
 from event_server.http.access import AUDIENCE
-from event_server.mqtt_gateway.publications import Changed, of_snapshot
+from event_server.mqtt_gateway.rules.publications import Changed, of_snapshot
 from server_common.errors import SettingsError
 
 _ALGORITHM: Final = "HS256"

@@ -25,12 +25,12 @@ from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import DeviceError, RecordError
 from event_server.errors import OwnershipLostError
 from event_server.mqtt_gateway.group_reader import GroupReader
-from event_server.mqtt_gateway.heads import Heads
-from event_server.mqtt_gateway.incoming import STATUS_FILTER
-from event_server.mqtt_gateway.membership import Membership
+from event_server.mqtt_gateway.rules.heads import Heads
+from event_server.mqtt_gateway.rules.incoming import STATUS_FILTER
+from event_server.mqtt_gateway.rules.membership import Membership
 from event_server.mqtt_gateway.outlet import Outlet
-from event_server.mqtt_gateway.progress import Held, Progress
-from event_server.mqtt_gateway.publications import (
+from event_server.mqtt_gateway.rules.progress import Held, Progress
+from event_server.mqtt_gateway.rules.publications import (
     Changed,
     Publication,
     accepted_of,
@@ -58,7 +58,7 @@ from server_common.mqtt.connection import Connection, Incoming
 
 if TYPE_CHECKING:
     from event_server.mqtt_gateway.metrics import GatewayMetrics
-    from event_server.mqtt_gateway.presence import Presence
+    from event_server.mqtt_gateway.rules.presence import Presence
     from server_common.kafka.raw_records import Record
 
 log = structlog.get_logger()

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 )
 
 from event_server.errors import OwnershipLostError
-from event_server.mqtt_gateway.membership import SESSION_TIMEOUT_S
+from event_server.mqtt_gateway.rules.membership import SESSION_TIMEOUT_S
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.raw_records import ReadRecord
 from server_common.kafka.reading import get_many

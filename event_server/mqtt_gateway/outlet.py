@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from event_server.errors import OwnershipLostError
-from event_server.mqtt_gateway.membership import Membership
-from event_server.mqtt_gateway.publications import Changed, Publication, state_topic
+from event_server.mqtt_gateway.rules.membership import Membership
+from event_server.mqtt_gateway.rules.publications import Changed, Publication, state_topic
 
 if TYPE_CHECKING:
     from event_server.mqtt_gateway.metrics import GatewayMetrics

@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from client_sdk.contract.channel import Channel
 from event_server.errors import CoreLostError
-from event_server.mqtt_gateway.publications import Changed, publication_of
+from event_server.mqtt_gateway.rules.publications import Changed, publication_of
 from event_server.mqtt_gateway.together import run_together
 from server_common.mqtt.broker import MqttRefusedError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from event_server.mqtt_gateway.core import Documents
     from event_server.mqtt_gateway.metrics import GatewayMetrics
     from event_server.mqtt_gateway.outlet import Outlet
-    from event_server.mqtt_gateway.presence import Presence
+    from event_server.mqtt_gateway.rules.presence import Presence
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
