@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from core_api.settings import (
+    BrokerAdminSettings,
     CoreSettings,
     IngestSettings,
     RelaySettings,
@@ -26,6 +27,7 @@ PROCESSES: Final[dict[str, type[BaseSettings]]] = {
     "yabam ingest": IngestSettings,
     "yabam events": EventSettings,
     "yabam mqtt": GatewaySettings,
+    "yabam mqtt-admin": BrokerAdminSettings,
     "yabam db restore-check": RestoreSettings,
     "yabam state": StateSettings,
 }

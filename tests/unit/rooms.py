@@ -68,6 +68,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "retention": "what is deleted, and when",
         "relay": "from the outbox to Kafka, in order, with a watermark",
         "ingest": "commands from Kafka, applied once",
+        "broker_admin": "who may do what at the MQTT broker, as the registered devices say",
         "dashboard": "the figures of the ops page",
         "pages": "the pages for the browser",
         "api": "the routes, and their description",
