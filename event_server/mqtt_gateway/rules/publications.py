@@ -18,7 +18,7 @@ from msgspec import UNSET, Struct
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError
 from client_sdk.contract.state.document import CHANGED, Document
-from server_common.devices.mqtt_topics import PREFIX, accepted_topic, commands_topic
+from server_common.devices.mqtt_topics import PREFIX, accepted_topic, commands_topic, up_topic
 from server_common.devices.messages import Outbound
 from server_common.event_records import OrderRecord
 
@@ -27,6 +27,7 @@ PRINT_PREFIX: Final = "print."
 PRINT: Final = "print"
 """The name of the command that carries a print job."""
 _SENT: Final = "sent"
+_STATUS: Final = "status"
 _TO_PRINT: Final = frozenset({"queued", "sent"})
 
 
@@ -132,6 +133,10 @@ def publication_of(changed: Changed, now: datetime) -> Publication | None:
     """
     if changed.channel.kind == "public":
         return _state(changed)
+    if changed.key == _STATUS and changed.value is None:
+        # The device was removed; what the broker keeps of it would outlive it.
+        topic = up_topic(changed.channel.root, changed.channel.part or "", "status")
+        return Publication(topic, b"", retain=True)
     if changed.key.startswith((COMMAND_PREFIX, PRINT_PREFIX)):
         return _command(changed, now)
     return None
