@@ -221,6 +221,10 @@ class GatewaySettings(BaseSettings):
     core_url: str = Field(
         "http://127.0.0.1:8000", description="Core, where the gateway reads documents"
     )
+    core_token_file: str = Field(
+        description="File with an access token of role ops that Core takes; it is read again when "
+        "it is replaced"
+    )
     kafka: str = Field("127.0.0.1:9092", description="Kafka: host:port[,host:port]")
     events_topic: str = Field("order-events", description="The topic that the relay writes")
     devices_inbound_topic: str = Field(
@@ -233,6 +237,6 @@ class GatewaySettings(BaseSettings):
         "devices.dead-letter", description="The topic for messages of devices that do not fit"
     )
     token_keys: dict[str, str] = Field(
-        description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
+        description="Keys of the access tokens that may read the gateway's metrics, as JSON "
+        '{"kid": "secret of 32 bytes or more"}'
     )
-    token_kid: str = Field(description="The token key that signs")

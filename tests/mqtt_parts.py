@@ -17,7 +17,7 @@ from core_api.broker_admin.registrations import PAGE, Registered
 from core_api.broker_admin.rights import ADMIN_USER, GATEWAY_USER
 from deploy.mqtt.server import MosquittoServer
 from server_common.devices.identity import DeviceKeys, Identity
-from server_common.mqtt.broker import Broker
+from server_common.mqtt.broker import Broker, MqttError
 from server_common.mqtt.connection import Connection, Incoming, Will
 
 DEVICE_KEYS = DeviceKeys({"k1": b"d" * 32}, "k1")
@@ -129,3 +129,14 @@ async def until(true: Callable[[], object], within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def until_it_connects(server: MosquittoServer, identity: Identity) -> None:
+    """Return once the device may connect."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                async with device(broker_for(server, identity)):
+                    return
+            except MqttError:
+                await asyncio.sleep(0.05)

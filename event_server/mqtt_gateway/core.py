@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import httpx
-import jwt
 import msgspec
 
 from client_sdk.contract.state.document import decode_document
 from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.sync import MAX_LIMIT
 from event_server.errors import CoreLostError
-from event_server.http.access import AUDIENCE
 from event_server.mqtt_gateway.rules.publications import Changed, of_snapshot
 from server_common.errors import SettingsError
 
-_ALGORITHM: Final = "HS256"
-_TOKEN_LIFETIME_S: Final = 600
-_RENEWED_BEFORE_S: Final = 60
+_READ_AGAIN_S: Final = 30.0
 _TIMEOUT_S: Final = 10.0
 
 
@@ -35,43 +33,41 @@ class Documents:
     """One whose value is `UNSET` is too large for an answer: ask for it by its name."""
 
 
-class OpsToken:
-    """Makes the access tokens of role ops that the gateway shows to Core.
+class TokenFile:
+    """The access token that the gateway shows to Core, from a file that may be replaced.
+
+    Who can sign tokens of Core can open every order, so the gateway has none of Core's keys.
 
     Args:
-        keys: the keys of access tokens by `kid`.
-        kid: the one that signs.
-        now: seconds since the Unix epoch.
+        path: the file.
+        clock: seconds that only go forward.
 
     Raises:
-        SettingsError: there is no such key.
+        SettingsError: the file cannot be read, or is empty.
     """
 
-    def __init__(
-        self, keys: dict[str, str], kid: str, now: Callable[[], float] = time.time
-    ) -> None:
-        if kid not in keys:
-            raise SettingsError(f"YABAM_TOKEN_KID={kid!r} is not among YABAM_TOKEN_KEYS")
-        self._key = keys[kid]
-        self._kid = kid
-        self._now = now
-        self._token = ""
-        self._good_until = 0.0
+    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = Path(path)
+        self._clock = clock
+        self._token = self._read()
+        self._read_at = clock()
 
     def __call__(self) -> str:
-        """A token that is good for a minute at least."""
-        now = self._now()
-        if now > self._good_until - _RENEWED_BEFORE_S:
-            self._good_until = now + _TOKEN_LIFETIME_S
-            claims = {
-                "aud": AUDIENCE,
-                "sub": "mqtt-gateway",
-                "role": "ops",
-                "iat": int(now),
-                "exp": int(self._good_until),
-            }
-            self._token = jwt.encode(claims, self._key, _ALGORITHM, {"kid": self._kid})
+        """The token, as the file had it within the last half minute."""
+        if self._clock() - self._read_at > _READ_AGAIN_S:
+            with suppress(SettingsError):
+                self._token = self._read()
+            self._read_at = self._clock()
         return self._token
+
+    def _read(self) -> str:
+        try:
+            token = self._path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"YABAM_CORE_TOKEN_FILE={self._path}: {error}") from error
+        if not token:
+            raise SettingsError(f"YABAM_CORE_TOKEN_FILE={self._path}: the file is empty")
+        return token
 
 
 class CoreDocuments:

@@ -19,6 +19,7 @@ from tests.mqtt_parts import (
     broker_for_gateway,
     device,
     until,
+    until_it_connects,
 )
 
 STORE, OTHER_STORE = "12", "13"
@@ -184,13 +185,3 @@ async def test_a_device_that_was_removed_while_no_admin_was_there_is_found(
         register.remove(lamp)
         await stack.enter_async_context(administered(mosquitto, register))
         await until(lambda: one.connection.is_lost)
-
-
-async def until_it_connects(server: MosquittoServer, identity: Identity) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                async with device(broker_for(server, identity)):
-                    return
-            except MqttError:
-                await asyncio.sleep(0.05)
