@@ -308,7 +308,7 @@ def _mqtt_address(text: str) -> str:
 class BrokerAdminSettings(DatabaseSettings, TokenSettings):
     """`yabam mqtt-admin`."""
 
-    mqtt: Annotated[str, AfterValidator(_mqtt_address)] = Field(
+    mqtt_broker: Annotated[str, AfterValidator(_mqtt_address)] = Field(
         description="The MQTT broker: host:port"
     )
     mqtt_ca_file: str = Field(

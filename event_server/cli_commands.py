@@ -62,7 +62,7 @@ def _events(args: argparse.Namespace) -> int:
 def _gateway(_args: argparse.Namespace) -> int:
     settings = load(GatewaySettings)
     configure("mqtt")
-    listener = bind(settings.gateway_host, settings.gateway_port, "YABAM_GATEWAY_PORT")
+    listener = bind(settings.mqtt_host, settings.mqtt_port, "YABAM_MQTT_PORT")
     uvloop.run(_until_signal(settings, listener))
     return 0
 

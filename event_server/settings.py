@@ -188,7 +188,7 @@ class GatewaySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
 
-    mqtt: Annotated[str, AfterValidator(_is_address)] = Field(
+    mqtt_broker: Annotated[str, AfterValidator(_is_address)] = Field(
         description="The MQTT broker: host:port"
     )
     mqtt_user: str = Field("", description="The gateway's user name at the broker")
@@ -216,8 +216,8 @@ class GatewaySettings(BaseSettings):
     mqtt_device_burst: int = Field(
         100, ge=1, le=100_000, description="Messages that one device may send at once"
     )
-    gateway_host: str = Field("127.0.0.1", description="Address of the gateway's health and metrics")
-    gateway_port: Port = Field(8005, description="Port of the gateway's health and metrics")
+    mqtt_host: str = Field("127.0.0.1", description="Address of the gateway's health and metrics")
+    mqtt_port: Port = Field(8005, description="Port of the gateway's health and metrics")
     core_url: str = Field(
         "http://127.0.0.1:8000", description="Core, where the gateway reads documents"
     )

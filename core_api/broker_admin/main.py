@@ -49,7 +49,7 @@ async def run_broker_admin(
     """
     registry = CollectorRegistry()
     metrics = AdminMetrics(registry)
-    host, port = parse_address(settings.mqtt)
+    host, port = parse_address(settings.mqtt_broker)
     keys = {kid: key.encode() for kid, key in settings.devices_keys.items()}
     admin = BrokerAdmin(
         Broker(host, port, ADMIN_USER, settings.mqtt_admin_password, settings.mqtt_ca_file),

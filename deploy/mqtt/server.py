@@ -83,7 +83,7 @@ class MosquittoServer:
     def settings(self) -> dict[str, str]:
         """The environment of the gateway and of the admin that use it, over TLS."""
         return {
-            "YABAM_MQTT": f"{LOOPBACK}:{self.tls_port}",
+            "YABAM_MQTT_BROKER": f"{LOOPBACK}:{self.tls_port}",
             "YABAM_MQTT_CA_FILE": str(self.ca_file),
             "YABAM_MQTT_USER": GATEWAY_USER,
             "YABAM_MQTT_PASSWORD": self.password_of_gateway,

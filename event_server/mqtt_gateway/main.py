@@ -100,7 +100,7 @@ async def run_gateway(
 
 def broker_of(settings: GatewaySettings) -> Broker:
     """The broker that the settings name."""
-    host, port = parse_address(settings.mqtt)
+    host, port = parse_address(settings.mqtt_broker)
     return Broker(
         host,
         port,
