@@ -18,6 +18,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "state": "what is shown of documents, which edits wait for Core, and where they are kept",
         "shared": "the clients of orders and documents, and what lies around the shared state",
         "buffered": "the start over transports that cannot replay",
+        "mqtt": "orders over an MQTT broker, with the buffered start",
         "replay": "recorded orders, sent again as a producer would",
         "cli": "the command `yabam`, which finds its subcommands in the installed packages",
         "state_commands": "the subcommands of documents and histories",
