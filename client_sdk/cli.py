@@ -16,7 +16,7 @@ from client_sdk.contract.errors import YabamError
 
 _GROUP: Final = "yabam.commands"
 _COMMANDS_OF: Final = {
-    "client": ("tail", "order", "replay", "state"),
+    "client": ("tail", "order", "replay", "state", "device"),
     "core": ("core", "relay", "ingest", "db", "token", "state migrate"),
     "events": ("events",),
 }

@@ -1,4 +1,4 @@
-"""The SDK's part of the command line: `yabam tail`, `order`, `state` and `replay`."""
+"""The SDK's part of the command line: `yabam tail`, `order`, `state`, `device` and `replay`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from client_sdk.client.async_client import OrderClient
 from client_sdk.client.cursor_stores import FileCursors
 from client_sdk.client.producer import OrderProducer
 from client_sdk.contract.order import Guest, Item, Order, OrderEvent
+from client_sdk.device_commands import register_device
 from client_sdk.errors import ClientError, RefusedError
 from client_sdk.machine.sequencing import Change
 from client_sdk.replay.plan import ReplaySpeed
@@ -30,6 +31,10 @@ def register(subparsers: Any) -> None:
     _register_tail(subparsers.add_parser("tail", help="follow a store or a table"))
     _register_order(subparsers.add_parser("order", help="place an order, or step one"))
     _register_state(subparsers.add_parser("state", help="show and change shared documents"))
+    devices = subparsers.add_parser("device", help="register devices, and command them")
+    register_device(
+        devices.add_subparsers(required=True, metavar="ACTION"), _add_connection, _run, _token
+    )
     _register_replay(subparsers.add_parser("replay", help="replay real orders from a CSV file"))
 
 

@@ -11,6 +11,9 @@ YabamError
     ├── StaleVersionError     carries the order as it stands (stale-version)
     ├── IdempotencyMismatchError   the key was used for another request
     ├── TooManyOpenError      there is no room for more open orders (too-many-open)
+    ├── TooManyDevicesError   the store has as many devices as it may have (too-many-devices)
+    ├── TooManyCommandsError  the device has too many commands without an answer (too-many-commands)
+    ├── TooManyDocumentsError the channel has as many documents as it may have (too-many-documents)
     ├── EditGapError          an edit's number leaves out some that are not settled (edit-gap)
     ├── ClientTakenError      the client of the edits belongs to another subject (client-taken)
     ├── EditMismatchError     an edit's number came with another content before (edit-mismatch)
@@ -97,6 +100,24 @@ class TooManyOpenError(CoreError):
     """The table, the store or the subject has as many open orders as it may have."""
 
     slug = "too-many-open"
+
+
+class TooManyDevicesError(CoreError):
+    """The store has as many registered devices as it may have."""
+
+    slug = "too-many-devices"
+
+
+class TooManyCommandsError(CoreError):
+    """The device has as many commands without an answer as it may have."""
+
+    slug = "too-many-commands"
+
+
+class TooManyDocumentsError(CoreError):
+    """The channel has as many documents, or bytes of them, as it may have."""
+
+    slug = "too-many-documents"
 
 
 class EditGapError(CoreError):

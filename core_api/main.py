@@ -18,6 +18,7 @@ from uuid import UUID
 import structlog
 
 from core_api.access.tokens import TokenKeys
+from core_api.api.device_handlers import DevicesApi
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
 from core_api.api.routes import core_app
@@ -26,8 +27,13 @@ from core_api.broker_admin.main import run_broker_admin
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
-from core_api.documents.definitions import GROUP
+from core_api.devices.commands import Commands, trim_commands
+from core_api.devices.expiring import Expiring
+from core_api.devices.metrics import CommandMetrics
+from core_api.devices.registrations import Registrations
+from core_api.documents.definitions import GROUP, Definitions
 from core_api.documents.definitions import load as load_definitions
+from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.edits.metrics import EditMetrics
 from core_api.edits.plan import Rules
 from core_api.edits.service import EditService
@@ -35,6 +41,7 @@ from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
 from core_api.http.server import CoreHttpServer, warn_of_few_files
 from core_api.ids import order_id
+from core_api.ingest.devices import DeviceIngest, DeviceTopics
 from core_api.ingest.main import run_ingest
 from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
@@ -139,7 +146,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     edit_metrics = EditMetrics(metrics.registry)
     edits = EditService(
         writing,
-        load_definitions(entry_points(group=GROUP), settings.definitions),
+        _definitions(settings.definitions),
         settings.partitions,
         _announcer(tail, hints),
         is_obeyed,
@@ -162,6 +169,10 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             settings.deadline_s,
         ),
     )
+    announce_commit = _announcer(tail, hints)
+    registrations = Registrations(writing, edits.rules, settings.device_keys, announce_commit)
+    device_commands = Commands(writing, edits.rules, lambda: str(new_order_id()), announce_commit)
+    expiring = Expiring(writing, edits.rules, announce_commit, CommandMetrics(metrics.registry))
     pages = Pages(read_files(), content_policy(settings.stream_urls))
     api = CoreApi(
         orders,
@@ -191,6 +202,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         core_app(
             api,
             StateApi(edits, OrderHistory(pool), pool, gate),
+            DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
             settings.cors_origins,
             pages.routes(),
         ),
@@ -208,6 +220,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "content-digests": contents.run,
         "count-devices": lambda: keep_counting(pool, metrics),
         "end-documents": ending.run,
+        "expire-commands": expiring.run,
         "hints-out": hints.send,
         "hints-in": hints.listen,
         "memory": keep_giving_back,
@@ -218,6 +231,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "trim-history": lambda: keep_trimming_history(
             pool, edits.definitions, edit_metrics.trimmed.inc
         ),
+        "trim-commands": lambda: keep_trimming(trim_commands, pool, settings.log_retention_s),
         "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s),
         "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s),
         "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s),
@@ -257,6 +271,7 @@ async def run_relay_process(settings: RelaySettings, listener: socket.socket) ->
 
 async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:
     """`yabam ingest`: take commands from Kafka until SIGTERM or SIGINT."""
+    rules = Rules(_definitions(settings.definitions), settings.partitions, is_obeyed)
     pool, writing, lanes = await _open_pools(
         settings.database_url, settings.ingest_pool_size, 10.0, "yabam-ingest"
     )
@@ -272,6 +287,21 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 writing,
                 lanes,
                 settings.open_limits,
+            ),
+            devices=lambda registry: DeviceIngest(
+                settings.kafka,
+                DeviceTopics(
+                    settings.devices_inbound_topic,
+                    settings.devices_outbound_topic,
+                    settings.devices_dlq_topic,
+                    settings.partitions,
+                ),
+                pool=pool,
+                writing=writing,
+                rules=rules,
+                committed=lambda _channels: hints.committed(),
+                check=lambda: check_database(pool),
+                registry=registry,
             ),
             check=lambda: check_database(pool),
             bootstrap=settings.kafka,
@@ -289,9 +319,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         log.info("ingest_stopped")
 
 
-async def run_broker_admin_process(
-    settings: BrokerAdminSettings, listener: socket.socket
-) -> None:
+async def run_broker_admin_process(settings: BrokerAdminSettings, listener: socket.socket) -> None:
     """`yabam mqtt-admin`: keep the broker's users and roles until SIGTERM or SIGINT."""
     pool = await open_pool(
         settings.database_url, size=2, command_timeout_s=10.0, name="yabam-mqtt-admin"
@@ -316,9 +344,13 @@ async def migrate_state(settings: StateSettings) -> Migrated:
         DefinitionError: the definitions that the settings name are wrong.
         UnavailableError: Postgres does not answer; what was migrated before stays so.
     """
-    definitions = load_definitions(entry_points(group=GROUP), settings.definitions)
+    definitions = _definitions(settings.definitions)
     async with connected(settings.database_url) as connection:
         return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))
+
+
+def _definitions(names: Sequence[str]) -> Definitions:
+    return load_definitions(entry_points(group=GROUP), names, DEVICE_DEFINITIONS)
 
 
 def stop_signal() -> asyncio.Event:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.channel import Channel
 from core_api.orders.admission import OpenLimits
+from server_common.devices.identity import DeviceKeys
 from server_common.limits import (
     OPEN_STORE_BYTES,
     OPEN_STORE_ORDERS,
@@ -134,6 +135,14 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         description='Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}'
     )
     ticket_kid: str = Field(description="The ticket key that signs")
+    devices_keys: dict[str, str] = Field(
+        {},
+        description="Keys that devices' passwords are derived with, as JSON "
+        '{"kid": "secret of 32 bytes or more"}; without one no device can be registered',
+    )
+    devices_kid: str = Field(
+        "", description="The key of devices for new passwords; without it, the only one"
+    )
     ticket_ttl_s: float = Field(
         30.0,
         gt=0,
@@ -216,6 +225,18 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         20, ge=1, le=1000, description="How many may watch the page /ops; beyond it they get 503"
     )
 
+    @property
+    def device_keys(self) -> DeviceKeys | None:
+        """The ring of the keys of devices; None: there is none.
+
+        Raises:
+            SettingsError: the newest is not among them, or one is too short.
+        """
+        if not self.devices_keys:
+            return None
+        keys = {kid: key.encode() for kid, key in self.devices_keys.items()}
+        return DeviceKeys(keys, self.devices_kid or (next(iter(keys)) if len(keys) == 1 else ""))
+
     @field_validator("stream_nodes")
     @classmethod
     def _carried(cls, nodes: dict[str, list[int]], info: ValidationInfo) -> dict[str, list[int]]:
@@ -293,6 +314,20 @@ class IngestSettings(DatabaseSettings, TokenSettings, KafkaSettings, OpenOrderSe
     """`yabam ingest`."""
 
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    definitions: list[str] = Field(
+        ["demonstration"],
+        description="Which definitions of documents hold: names of entry points in the group "
+        "`yabam.definitions`, as JSON",
+    )
+    devices_inbound_topic: str = Field(
+        "devices.inbound", description="The topic that brings what devices say"
+    )
+    devices_outbound_topic: str = Field(
+        "devices.outbound", description="The topic that tells devices what was kept"
+    )
+    devices_dlq_topic: str = Field(
+        "devices.dead-letter", description="Where messages of devices go that cannot be applied"
+    )
     ingest_host: str = Field("127.0.0.1", description="Address of ingest's health and metrics")
     ingest_port: Port = Field(8003, description="Port of ingest's health and metrics")
     ingest_pool_size: int = Field(

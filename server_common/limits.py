@@ -75,6 +75,12 @@ DEVICE_EVENT_BYTES: Final = 4 * KIB
 DEVICE_RECORD_BYTES: Final = DEVICE_PAYLOAD_BYTES + KIB
 DEVICE_DEAD_BYTES: Final = 16 * KIB
 DEVICE_TROUBLES: Final = 16
+DEVICE_MEASUREMENTS: Final = 64
+DEVICE_BOOTS: Final = 8
+DEVICE_MISSING: Final = 256
+DEVICE_OPEN_COMMANDS: Final = 50
+DEVICE_COMMAND_BYTES: Final = 8 * KIB
+STORE_DEVICES: Final = 500
 
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
@@ -187,6 +193,24 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     Limit("dead letter of a device", DEVICE_DEAD_BYTES, "bytes", "gateway, devices", "it is cut"),
     Limit("troubles in a status", DEVICE_TROUBLES, "count", "gateway, devices", "dead letter"),
+    Limit(
+        "measurements of a device", DEVICE_MEASUREMENTS, "count", "devices",
+        "another name is dropped and counted",
+    ),
+    Limit(
+        "boots of a device that are told apart", DEVICE_BOOTS, "count", "devices",
+        "an older one is refused, dead letter `too-old`",
+    ),
+    Limit(
+        "messages of a boot that may be missing below its newest", DEVICE_MISSING, "count",
+        "devices", "an older one is refused, dead letter `too-old`",
+    ),
+    Limit("devices of a store", STORE_DEVICES, "count", "Core", "409 `too-many-devices`"),
+    Limit(
+        "open commands of a device", DEVICE_OPEN_COMMANDS, "count", "Core",
+        "409 `too-many-commands`",
+    ),
+    Limit("command to a device", DEVICE_COMMAND_BYTES, "bytes", "Core", "413 `too-large`"),
     # What goes through Kafka to the event servers, and from them to clients.
     Limit("largest event", EVENT_LINE, "bytes", "follows from `order`", "cannot be"),
     Limit("publication", PUBLICATION_BYTES, "bytes", "relay", "the next publication"),

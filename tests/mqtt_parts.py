@@ -31,7 +31,9 @@ class Register:
         self._rows: dict[tuple[str, str], Registered] = {}
         self._change = 0
 
-    def put(self, store: str, device: str, generation: int = 1, table: str | None = None) -> Identity:
+    def put(
+        self, store: str, device: str, generation: int = 1, table: str | None = None
+    ) -> Identity:
         """Register a device, or its next generation."""
         identity = Identity(store, device, generation)
         self._keep(identity, table, may_connect=True)

@@ -42,11 +42,12 @@ export const DEVICE_MODES = Object.freeze([
 export const PROBLEMS = Object.freeze([
   "bad-json", "bad-request", "bad-cursor", "bad-channel", "unauthorized", "bad-ticket", "forbidden",
   "not-found", "method-not-allowed", "impossible-transition", "conflict", "too-many-open",
-  "sold-out", "not-taking-orders", "edit-conflict", "edit-gap", "edit-mismatch", "client-taken",
-  "depends", "base-ahead", "too-late", "too-many-documents", "stale-version", "too-large",
-  "unsupported-media-type", "misdirected", "invalid", "unknown-document", "forbidden-operation",
-  "patch-failed", "call-refused", "edit-outdated", "schema-ahead", "idempotency-mismatch",
-  "too-many-requests", "internal", "overloaded", "degraded", "unavailable",
+  "too-many-devices", "too-many-commands", "sold-out", "not-taking-orders", "edit-conflict",
+  "edit-gap", "edit-mismatch", "client-taken", "depends", "base-ahead", "too-late",
+  "too-many-documents", "stale-version", "too-large", "unsupported-media-type", "misdirected",
+  "invalid", "unknown-document", "forbidden-operation", "patch-failed", "call-refused",
+  "edit-outdated", "schema-ahead", "idempotency-mismatch", "too-many-requests", "internal",
+  "overloaded", "degraded", "unavailable",
 ]);
 
 /** The kinds of channels: the ids in a name, and what its events are about: contract/channel.py. */

@@ -96,9 +96,7 @@ class BufferedOrderClient:
         self._cursors = cursors or MemoryCursors()
         self._settings = settings or MqttSettings()
         self._warn = warn
-        self._http = httpx.AsyncClient(
-            base_url=core_url, transport=transport, cookies=no_cookies()
-        )
+        self._http = httpx.AsyncClient(base_url=core_url, transport=transport, cookies=no_cookies())
         self._core = Transport(self._http)
         self._epoch: str | None = None
         self._positions: dict[str, int] = {}
@@ -189,9 +187,6 @@ class BufferedOrderClient:
         starting = asyncio.create_task(run.start())
         watching = asyncio.create_task(self._watch_marks(run))
         try:
-            # Until it has begun there is nothing to wait for.
-            while run.machine.state is StartState.IDLE and not starting.done():
-                await asyncio.sleep(0)
             async with aclosing(run.changes()) as changes:
                 async for change in changes:
                     self._taken_epoch = run.epoch
@@ -256,9 +251,7 @@ class BufferedOrderClient:
             if not answer.has_more:
                 return
 
-    async def _fetch(
-        self, after: Mapping[str, int | None], epoch: str | None
-    ) -> SyncResponse:
+    async def _fetch(self, after: Mapping[str, int | None], epoch: str | None) -> SyncResponse:
         for is_second in (False, True):
             done = await self._core.sync(
                 StartSync(0, after, epoch, 0.0), await self._access_token(anew=is_second)
@@ -294,7 +287,7 @@ class BufferedOrderClient:
         self._say_received()
 
     def _say_received(self) -> None:
-        """Tell Core by way of the broker what has been applied, a little later and not too often."""
+        """Tell Core by way of the broker what has been applied, in a while and not too often."""
         if self._saying or time.monotonic() < self._said_at:
             return
 

@@ -60,9 +60,7 @@ class MarkWatch:
             if channel in self._channels:
                 self._heads[channel] = max(head, self._heads.get(channel, 0))
 
-    def due(
-        self, positions: Mapping[str, int | None], epoch: str | None, now: float
-    ) -> Due | None:
+    def due(self, positions: Mapping[str, int | None], epoch: str | None, now: float) -> Due | None:
         """What must be done now.
 
         Args:

@@ -22,7 +22,7 @@ class Mark(Struct, frozen=True):
     watermark: float
     """All that was committed before it (seconds since the Unix epoch) was published."""
     heads: Mapping[str, Annotated[int, Meta(ge=0, le=MAX_SEQ)]]
-    """The seqs of the last events of its channels; a channel that was long quiet may be left out."""
+    """The seqs of the last events of its channels; one that was long quiet may be left out."""
 
 
 _decoder: Final = msgspec.json.Decoder(Mark)

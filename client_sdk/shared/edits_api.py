@@ -164,12 +164,38 @@ class EditsApi:
         answer: dict[str, Any] = _decoded(_any, await self._get(path, params, token))
         return answer
 
+    async def request(
+        self, method: str, path: str, token: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The JSON that any other request is answered; empty if it has none. Raises as `history`.
+
+        Args:
+            method: GET, PUT, POST or DELETE.
+            path: below Core's address.
+            token: an access token.
+            body: sent as JSON.
+        """
+        content = None if body is None else msgspec.json.encode(body)
+        answer = await self._done(method, path, token, content=content)
+        return _decoded(_any, answer) if answer else {}
+
     async def _get(self, path: str, params: dict[str, str], token: str) -> bytes:
+        return await self._done("GET", path, token, params=params)
+
+    async def _done(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        params: dict[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> bytes:
         try:
-            status, _, body = await self._ask("GET", path, token, params=params)
+            status, _, body = await self._ask(method, path, token, params=params, content=content)
         except _FAULTS as error:
             raise UnreachableError(f"Core cannot be reached: {error}") from error
-        if status == 200:
+        if status in (200, 201, 204):
             return body
         problem = decode_problem(body)
         told = shortened(f"{status} {problem.detail or problem.title}" if problem else f"{status}")

@@ -22,7 +22,6 @@ from core_api.api.request_parts import (
     device_of,
     idempotency_of,
     if_match_of,
-    store_of,
 )
 from core_api.errors import (
     CoreError,
@@ -31,10 +30,9 @@ from core_api.errors import (
 from core_api.metrics import CoreMetrics
 from core_api.orders.answers import Written
 from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
-from core_api.orders.permissions import check_devices
 from core_api.orders.service import OrderService
 from core_api.problems import on_core_error
-from core_api.receipts.devices import DeviceLog, Devices, note_divergence, sightings_of
+from core_api.receipts.devices import DeviceLog, note_divergence, sightings_of
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.sync.service import FetchSync
 from server_common.query_string import parse_query
@@ -54,7 +52,7 @@ class CoreApi:
     Args:
         commands: the write path.
         fetch: Fetch Sync.
-        devices: collects what devices report, and shows it.
+        devices: collects what devices report.
         gate: lets callers in.
         metrics: what `/metrics` shows.
         ready: raises UnavailableError while Core cannot serve.
@@ -110,15 +108,6 @@ class CoreApi:
     async def sync_body(self, request: Request) -> Response:
         """POST /v1/sync."""
         return Response(await self.post_sync(request), media_type=JSON, headers=_NO_STORE)
-
-    async def devices(self, request: Request) -> Response:
-        """GET /v1/stores/{id}/devices: who has received what."""
-        caller = self._gate.caller_of(request)
-        store_id = store_of(request)
-        check_devices(caller, store_id)
-        with self._gate.admit():
-            found = await self._gate.within_deadline(self._devices.of_store(store_id))
-        return Response(msgspec.json.encode(Devices(found)), media_type=JSON, headers=_NO_STORE)
 
     async def place(self, request: Request) -> Response:
         """POST /v1/orders."""

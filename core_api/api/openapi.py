@@ -50,7 +50,10 @@ def _operation(one: Operation, ref_of: dict[Any, Json]) -> Json:
         "operationId": one.name,
         "summary": one.summary,
         "parameters": [_parameter(parameter) for parameter in one.parameters],
-        "responses": {str(one.answer.status): _answer(one.answer, ref_of)}
+        "responses": {
+            str(status): _answer(one.answer, ref_of)
+            for status in (one.answer.status, *one.answer.also)
+        }
         | {str(status): _problem(status, ref_of) for status in one.problems},
     }
     if one.body is not None:
@@ -62,6 +65,8 @@ def _operation(one: Operation, ref_of: dict[Any, Json]) -> Json:
 
 
 def _answer(answer: Answer, ref_of: dict[Any, Json]) -> Json:
+    if not answer.media_type:
+        return {"description": answer.description}
     if answer.type is not None:
         schema = ref_of[answer.type]
     else:

@@ -27,15 +27,18 @@ class Answer:
     type: Any = None
     """The type of its JSON; None: it is text, or its JSON has no type of ours."""
     media_type: str = JSON
+    """Empty: the answer has no body."""
     description: str = "Done"
     status: int = 200
+    also: tuple[int, ...] = ()
+    """Other statuses of the same answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one path."""
 
-    method: Literal["GET", "POST", "PATCH"]
+    method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
     path: str
     name: str
     """The `operationId`, by which generated clients call it."""

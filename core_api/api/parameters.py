@@ -37,6 +37,7 @@ def _number(kind: str, least: int, most: float) -> dict[str, Any]:
 
 ORDER_ID: Final = Parameter("id", "path", _text(ORDER_ID_PATTERN, format="uuid"), "The order's id")
 STORE_ID: Final = Parameter("id", "path", _text(ID_PATTERN), "The store")
+DEVICE_ID: Final = Parameter("device", "path", _text(ID_PATTERN), "The registered device")
 CLIENT: Final = Parameter("client", "query", _text(ID_PATTERN), "The client's id")
 DOCUMENT_CHANNEL: Final = Parameter(
     "channel", "query", _text(CHANNEL_PATTERN), "The document's channel"

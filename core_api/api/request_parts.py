@@ -11,6 +11,7 @@ from starlette.requests import Request
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.device import DeviceReport, parse_device
 from client_sdk.contract.errors import ChannelError, DeviceError
+from client_sdk.contract.text import is_id, shown
 from core_api.access.callers import Caller
 from core_api.api.parameters import ETAG_PATTERN
 from core_api.errors import BadRequestError, InvalidError
@@ -82,6 +83,18 @@ def store_of(request: Request) -> str:
         return parse_channel(f"store:{request.path_params['id']}").root
     except ChannelError as error:
         raise BadRequestError(str(error), "bad-channel") from error
+
+
+def device_id_of(request: Request) -> str:
+    """The registered device that the path names.
+
+    Raises:
+        BadRequestError: it is malformed.
+    """
+    device_id: str = request.path_params["device"]
+    if not is_id(device_id):
+        raise BadRequestError(f"{shown(device_id)} is no device: 1 to 64 of A-Z a-z 0-9 _ . -")
+    return device_id
 
 
 def device_of(text: str | None) -> DeviceReport | None:

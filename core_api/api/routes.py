@@ -23,27 +23,30 @@ from client_sdk.contract.device import HEADER
 from client_sdk.contract.order import Order
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
-from core_api.api import handlers, parameters
+from core_api.api import device_handlers, handlers, parameters
 from core_api.api.batch import MAX_BATCH_ORDERS, BatchResults
+from core_api.api.device_handlers import Devices, DevicesApi, DeviceToken
 from core_api.api.fast_path import EDITS, SYNC, FastPath
 from core_api.api.handlers import CoreApi
 from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
 from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
+from core_api.devices.commands import DeviceCommand, DeviceCommands
+from core_api.devices.registrations import NewDevice, RegisteredDevice
 from core_api.edits.history import HistoryPage
 from core_api.errors import CoreError
 from core_api.http.tracing import Tracing
 from core_api.orders.history import OrderEvents
 from core_api.problems import on_http_error
-from core_api.receipts.devices import Devices
 from server_common.problem_answers import LastResort
 
 _WRITE_PROBLEMS: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503)
+_DEVICE: Final = (parameters.STORE_ID, parameters.DEVICE_ID)
 _STREAM: Final = Answer(None, "text/event-stream", "It goes on until it says bye")
 _TEXT: Final = Answer(None, "text/plain")
 
 
-def operations(api: CoreApi, state: StateApi) -> list[Operation]:
+def operations(api: CoreApi, state: StateApi, devices: DevicesApi) -> list[Operation]:
     """All operations of the API, the one that describes them included."""
 
     async def describe(_request: Request) -> Response:
@@ -119,9 +122,48 @@ def operations(api: CoreApi, state: StateApi) -> list[Operation]:
             "Which documents there may be", Answer(), (401, 429),
         ),
         Operation(
-            "GET", "/v1/stores/{id}/devices", "listDevices", api.devices,
-            "Which device of a store has received what, the last seen first", Answer(Devices),
-            (400, 401, 403, 429, 503), (parameters.STORE_ID,),
+            "GET", "/v1/stores/{id}/devices", "listDevices", devices.list,
+            "Which device of a store has received what, and which are registered",
+            Answer(Devices), (400, 401, 403, 429, 503), (parameters.STORE_ID,),
+        ),
+        Operation(
+            "PUT", "/v1/stores/{id}/devices/{device}", "registerDevice", devices.put,
+            "Register a device, change its registration, or give it another password",
+            Answer(NewDevice, also=(201,)), (400, 401, 403, 409, 413, 415, 422, 429, 503),
+            _DEVICE, device_handlers.REGISTER.type,
+        ),
+        Operation(
+            "GET", "/v1/stores/{id}/devices/{device}", "readDevice", devices.get,
+            "A registered device", Answer(RegisteredDevice),
+            (400, 401, 403, 404, 429, 503), _DEVICE,
+        ),
+        Operation(
+            "DELETE", "/v1/stores/{id}/devices/{device}", "removeDevice", devices.remove,
+            "End a device's registration", Answer(media_type="", status=204),
+            (400, 401, 403, 404, 409, 429, 503), _DEVICE,
+        ),
+        Operation(
+            "POST", "/v1/stores/{id}/devices/{device}/commands", "commandDevice", devices.ask,
+            "Ask a device to do something; the same id is the same command",
+            Answer(DeviceCommand, status=201, also=(200,)),
+            (400, 401, 403, 404, 409, 413, 415, 422, 429, 503), _DEVICE,
+            device_handlers.COMMAND.type,
+        ),
+        Operation(
+            "GET", "/v1/stores/{id}/devices/{device}/commands", "listDeviceCommands",
+            devices.commands, "What a device was asked to do, the newest first",
+            Answer(DeviceCommands), (400, 401, 403, 429, 503), _DEVICE,
+        ),
+        Operation(
+            "GET", "/v1/stores/{id}/devices/{device}/snapshot", "readDeviceSnapshot",
+            devices.snapshot, "The newest picture of a device", Answer(media_type="image/*"),
+            (400, 401, 403, 404, 429, 503), _DEVICE,
+        ),
+        Operation(
+            "POST", "/v1/devices/token", "deviceToken", devices.token,
+            "An access token for a device's user name and password", Answer(DeviceToken),
+            (400, 401, 413, 415, 422, 429, 503), (), device_handlers.LOGIN.type,
+            needs_token=False,
         ),
         Operation(
             "GET", "/v1/ops/stream", "watchOps", api.watch_ops,
@@ -150,13 +192,18 @@ def operations(api: CoreApi, state: StateApi) -> list[Operation]:
 
 
 def core_app(
-    api: CoreApi, state: StateApi, cors_origins: list[str], pages: Sequence[BaseRoute] = ()
+    api: CoreApi,
+    state: StateApi,
+    devices: DevicesApi,
+    cors_origins: list[str],
+    pages: Sequence[BaseRoute] = (),
 ) -> FastPath:
     """The ASGI application: Starlette's, with the fast path before it.
 
     Args:
         api: what answers about orders.
         state: what answers about documents.
+        devices: what answers about devices.
         cors_origins: which other origins' pages may call the API.
         pages: the routes of the pages that people open.
     """
@@ -165,14 +212,14 @@ def core_app(
         return CORSMiddleware(
             app,
             allow_origins=cors_origins,
-            allow_methods=["GET", "POST", "PATCH"],
+            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
             allow_headers=["authorization", "content-type", "if-match", "idempotency-key", HEADER],
             expose_headers=["etag", "location", "retry-after", "idempotency-replayed"],
             max_age=86_400,
         )
 
     app = Starlette(
-        routes=[*routes_of(operations(api, state)), *pages],
+        routes=[*routes_of(operations(api, state, devices)), *pages],
         middleware=[
             # Outermost, so that pages of other origins can read the answer to a bug too.
             Middleware(cors),

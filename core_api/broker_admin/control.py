@@ -1,4 +1,4 @@
-"""Mosquitto's dynamic security over MQTT: commands on `$CONTROL/dynamic-security/v1`, and answers."""
+"""Mosquitto's dynamic security over MQTT: commands to its control topic, and their answers."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ class BrokerControl:
                 answers = await self._ask(commands[at : at + _COMMANDS_AT_ONCE])
                 for command, answer in zip(commands[at:], answers, strict=False):
                     if answer.error is not None and not _is_no_fault(command, answer.error):
-                        raise BrokerError(f"the broker refuses {command['command']}: {answer.error}")
+                        raise BrokerError(
+                            f"the broker refuses {command['command']}: {answer.error}"
+                        )
                     found.append(answer.data)
         return found
 
@@ -124,9 +126,7 @@ class BrokerControl:
         ]
         try:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
-                await self._connection.publish(
-                    _COMMANDS, msgspec.json.encode({"commands": named})
-                )
+                await self._connection.publish(_COMMANDS, msgspec.json.encode({"commands": named}))
                 return [await wait for wait in waits]
         except TimeoutError as error:
             raise BrokerError("the broker does not answer a command of its admin") from error

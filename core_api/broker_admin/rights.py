@@ -14,9 +14,9 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from client_sdk.contract.errors import DeviceError
 from server_common.devices.identity import Identity, parse_user
 from server_common.devices.mqtt_topics import PREFIX
-from client_sdk.contract.errors import DeviceError
 
 ADMIN_USER: Final = "yabam-admin"
 GATEWAY_USER: Final = "yabam-gateway"

@@ -26,7 +26,7 @@ GROUP: Final = "yabam.definitions"
 Scope = Literal["device", "party", "team", "public", "brand", "global"]
 """A kind of channel that documents live in; private ones never come to Core."""
 StrategyName = Literal["last", "first", "merge", "sum", "ask", "call"]
-Lifetime = Literal["persistent", "until", "session"]
+Lifetime = Literal["persistent", "until", "session", "each"]
 
 Migration: TypeAlias = Callable[[Value], Value]
 """From a value of one schema version to the next; pure, and leaves what it is given as it is."""
@@ -34,6 +34,8 @@ CallFunction: TypeAlias = Callable[[Value | None, Any], Value | None]
 """`(current, arguments) -> value`: pure and quick; raises `CallRefusedError` to refuse."""
 
 SCOPES: Final[frozenset[str]] = frozenset(get_args(Scope))
+_CORES_SCOPES: Final = frozenset({"device"})
+"""Where Core makes documents that nobody else can: what a device says of itself."""
 _STRATEGIES: Final[frozenset[str]] = frozenset(get_args(StrategyName))
 _LIFETIMES: Final[frozenset[str]] = frozenset(get_args(Lifetime))
 
@@ -51,7 +53,8 @@ class Definition:
     """
 
     key: str
-    """The document's key. That of a session is this, a dot, and its client's id."""
+    """The document's key. That of a session is this, a dot, and its client's id; that of one in a
+    family is this, a dot, and its own name."""
     scopes: frozenset[str]
     """The kinds of channels that it may stand in, of `SCOPES`."""
     schema: Mapping[str, Any]
@@ -59,9 +62,12 @@ class Definition:
     strategy: StrategyName
     """How a concurrent edit is settled."""
     writers: frozenset[str]
-    """The roles that may edit it, where they may write the channel."""
+    """The roles that may edit it, where they may write the channel; none: Core alone makes it."""
     schema_version: int = 1
+    is_family: bool = False
+    """Whether there are many of them in a channel, each with a name of its own behind the key."""
     lifetime: Lifetime = "persistent"
+    """`each`: every document ends when Core, which alone makes it, said of that one."""
     until: datetime | None = None
     """When it ends, with the lifetime `until`."""
     history_s: int = 30 * 86_400
@@ -122,6 +128,7 @@ class Definition:
             "scopes": sorted(self.scopes),
             "schema": self.schema,
             "schema_version": self.schema_version,
+            "is_family": self.is_family,
             "strategy": self.strategy,
             "writers": sorted(self.writers),
             "lifetime": self.lifetime,
@@ -140,10 +147,14 @@ class Definition:
             yield f"the strategy is one of {', '.join(sorted(_STRATEGIES))}"
         if self.strategy == "call" and not self.calls:
             yield "the strategy call needs calls"
-        if not self.writers:
-            yield "without writers nobody can ever make it"
+        if not self.writers and not self.scopes <= _CORES_SCOPES:
+            yield "without writers nobody can ever make it: Core makes documents of devices only"
         if self.lifetime not in _LIFETIMES:
             yield f"the lifetime is one of {', '.join(sorted(_LIFETIMES))}"
+        if self.lifetime == "each" and self.writers:
+            yield "the lifetime each has no writers: only Core knows when such a document ends"
+        if self.is_family and self.lifetime == "session":
+            yield "a session's key ends in its client already, so it is no family"
         if (self.lifetime == "until") != (self.until is not None):
             yield "the lifetime until has a moment, and no other has"
         if self.until is not None and self.until.tzinfo is None:
@@ -188,25 +199,28 @@ class Definitions:
 
     def of(self, scope: str, key: str) -> Definition | None:
         """What holds for the document of this key in a channel of this kind; None: nothing does."""
-        name, dot, client = key.partition(".")
+        name, dot, own = key.partition(".")
         found = self._by_place.get((scope, name))
-        if found is None or bool(dot) != (found.lifetime == "session") or (dot and not client):
+        if found is None or (dot and not own):
             return None
-        return found
+        return found if bool(dot) == (found.is_family or found.lifetime == "session") else None
 
 
-def load(points: Iterable[EntryPoint], names: Iterable[str]) -> Definitions:
+def load(
+    points: Iterable[EntryPoint], names: Iterable[str], always: Iterable[Definition] = ()
+) -> Definitions:
     """The definitions of the named entry points.
 
     Args:
         points: those of `GROUP` that the installed packages have.
         names: which of them the operator wants; a package may bring some that are not wanted.
+        always: those that hold whatever the operator wants.
 
     Raises:
         DefinitionError: a name is missing, cannot be loaded, or brings what is no definition.
     """
     found = {point.name: point for point in points}
-    definitions: list[Definition] = []
+    definitions: list[Definition] = list(always)
     for name in names:
         if name not in found:
             known = ", ".join(sorted(found)) or "none"

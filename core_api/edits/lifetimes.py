@@ -12,8 +12,11 @@ SESSION_S: Final = 86_400.0
 
 
 def ends_at(definition: Definition, now: datetime) -> datetime | None:
-    """When a document ends of which its client is heard now; None: never by itself."""
-    if definition.lifetime == "session":
+    """When a document ends of which its client is heard now; None: never by itself.
+
+    One that ends when Core said so is given as long where its end is not known, as in a migration.
+    """
+    if definition.lifetime in ("session", "each"):
         return now + timedelta(seconds=SESSION_S)
     return definition.until
 
@@ -26,6 +29,6 @@ def still_ends(definition: Definition | None, now: datetime) -> datetime | None:
     Returns:
         The moment; None: it does not end by itself any more.
     """
-    if definition is None or definition.lifetime == "session":
+    if definition is None or definition.lifetime in ("session", "each"):
         return now
     return definition.until

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol
 
 import asyncpg
 import structlog
 
-from core_api.errors import ConflictError, CoreError, OverloadedError, UnavailableError
+from core_api.errors import CoreError, UnavailableError
 from core_api.http.tracing import traced
 from core_api.ingest.inbound_commands import (
     UNREADABLE,
@@ -28,7 +28,7 @@ from core_api.ingest.inbound_commands import (
     lanes,
     unread_letter,
 )
-from server_common.supervision import is_being_cancelled
+from core_api.ingest.patience import Patience
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -41,14 +41,8 @@ if TYPE_CHECKING:
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
-_Result = TypeVar("_Result")
-
 LANES_AT_ONCE: Final = 16
 """How many keys' commands of one partition are applied at the same time."""
-FIRST_RETRY_S: Final = 0.05
-LONGEST_RETRY_S: Final = 5.0
-
-_TRANSIENT: Final = (UnavailableError, OverloadedError, ConflictError)
 # What Postgres refuses because of the data itself: a retry would fail again.
 _REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
@@ -114,14 +108,13 @@ class Applier:
     ) -> None:
         self._commands = commands
         self._dead_letters = dead_letters
-        self._sleep = sleep
+        self._patience = Patience(sleep, metrics.retries.inc)
         self._metrics = metrics
-        self._trouble: str | None = None
 
     @property
     def trouble(self) -> str | None:
         """The fault whose end it is waiting for; None: it is not waiting."""
-        return self._trouble
+        return self._patience.trouble
 
     async def apply(self, records: Sequence[InboundRecord]) -> None:
         """Apply all records, in order within each key. Returns when all are applied or set
@@ -146,7 +139,7 @@ class Applier:
             detail: why it cannot be read.
         """
         record, headers = unread_letter(what, detail)
-        await self._patiently(lambda: self._dead_letters.send(record, headers))
+        await self._patience.until_done(lambda: self._dead_letters.send(record, headers))
         self._metrics.commands.labels("refused").inc()
         self._metrics.dead_letters.labels(UNREADABLE).inc()
         _log.error(
@@ -160,7 +153,7 @@ class Applier:
 
     async def _settle(self, record: InboundRecord) -> None:
         try:
-            outcome = await self._patiently(lambda: self._apply(record))
+            outcome = await self._patience.until_done(lambda: self._apply(record))
         except CoreError as error:
             await self._bury(record, error.slug, str(error))
         except Exception as error:
@@ -198,7 +191,7 @@ class Applier:
 
     async def _bury(self, record: InboundRecord, slug: str, detail: str) -> None:
         headers = dead_letter_headers(record, slug, detail)
-        await self._patiently(lambda: self._dead_letters.send(record, headers))
+        await self._patience.until_done(lambda: self._dead_letters.send(record, headers))
         self._metrics.commands.labels("refused").inc()
         self._metrics.dead_letters.labels(slug).inc()
         _log.warning(
@@ -209,37 +202,6 @@ class Applier:
             partition=record.partition,
             offset=record.offset,
         )
-
-    async def _patiently(self, action: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Try until it works or fails for a reason that lies in the record."""
-        pause = 0.0
-        while True:
-            try:
-                result = await _really(action)
-            except _TRANSIENT as error:
-                if self._trouble != str(error):
-                    _log.warning("ingest_waits", reason=str(error))
-                self._trouble = str(error)
-                self._metrics.retries.inc()
-                pause = min(max(pause * 2, FIRST_RETRY_S), LONGEST_RETRY_S)
-                await self._sleep(pause)
-            else:
-                self._trouble = None
-                return result
-
-
-async def _really(action: Callable[[], Awaitable[_Result]]) -> _Result:
-    """The result of the action.
-
-    Raises:
-        UnavailableError: a library has cancelled it, which does not mean that it is done.
-    """
-    try:
-        return await action()
-    except asyncio.CancelledError as error:
-        if is_being_cancelled():
-            raise
-        raise UnavailableError("a library cancelled it") from error
 
 
 def _order_of(record: InboundRecord) -> str | None:

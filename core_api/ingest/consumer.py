@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -31,10 +31,9 @@ from server_common.kafka.raw_records import LeftOut, ReadRecord, Record
 from server_common.kafka.reading import get_many
 
 if TYPE_CHECKING:
+    from prometheus_client import Gauge
     from structlog.typing import FilteringBoundLogger
 
-    from core_api.ingest.applier import Applier
-    from core_api.ingest.metrics import IngestMetrics
     from core_api.kafka.publisher import KafkaPublisher
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
@@ -44,6 +43,8 @@ MAX_RECORDS: Final = 500
 """Records taken at once over all partitions."""
 _POLL_MS: Final = 200
 _LOOK_EVERY_S: Final = 5.0
+_BREAK_S: Final = 10.0
+"""A loop that stood still for so long, as in a process that was stopped, has heard nothing."""
 _LEAVE_WITHIN_S: Final = 10.0
 # A broker with news answers a fetch at once; librdkafka's mock broker answers only after this time.
 _FETCH_WAIT_MS: Final = 100
@@ -105,6 +106,26 @@ class KafkaDeadLetters:
         )
 
 
+class RecordApplier(Protocol):
+    """Deals with records (`applier.py`, `device_applier.py`)."""
+
+    @property
+    def trouble(self) -> str | None:
+        """The fault whose end it is waiting for; None: it is not waiting."""
+
+    async def apply(self, records: Sequence[InboundRecord]) -> None:
+        """Apply all records of one partition. Returns when all are applied or set aside."""
+
+    async def set_aside(self, what: UnreadRecords, detail: str) -> None:
+        """Keep what cannot be read where a person finds it. Returns when that is done."""
+
+
+class LagMetrics(Protocol):
+    """Where the consumer's number goes."""
+
+    behind: Gauge
+
+
 class Ingest:
     """Reads and applies until it is stopped.
 
@@ -123,12 +144,12 @@ class Ingest:
         self,
         bootstrap: str,
         topic: Topic,
-        applier: Applier,
+        applier: RecordApplier,
         check: Callable[[], Awaitable[None]],
         *,
         group: str = GROUP,
         clock: Callable[[], float],
-        metrics: IngestMetrics,
+        metrics: LagMetrics,
         request_timeout_s: float = 10.0,
     ) -> None:
         self._bootstrap = bootstrap
@@ -143,6 +164,14 @@ class Ingest:
         self._turned_at = clock()
         self._failing: str | None = "start"
         self._next: dict[TopicPartition, int] = {}
+        self._current_since: dict[int, float] = {}
+
+    def listened(self, seconds: float) -> frozenset[int]:
+        """The partitions that have been read to their end, without a break, for so long."""
+        now = self._clock()
+        if now - self._turned_at > _BREAK_S:
+            return frozenset()
+        return frozenset(p for p, since in self._current_since.items() if now - since >= seconds)
 
     @property
     def healthy(self) -> bool:
@@ -191,18 +220,23 @@ class Ingest:
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             request_timeout_ms=round(self._request_timeout_s * 1000),
         )
+        self._current_since = {}
         try:
             await start_client(consumer)
             _log.info("ingest_reads", topic=self._topic.name, group=self._group)
             self._failing = None
             await self._read(consumer)
         finally:
+            self._current_since = {}
             await stop_consumer(consumer, _LEAVE_WITHIN_S)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         look_at = self._clock() + _LOOK_EVERY_S
         while not self._stopping.is_set():
-            self._turned_at = now = self._clock()
+            now = self._clock()
+            if now - self._turned_at > _BREAK_S:
+                self._current_since = {}
+            self._turned_at = now
             if now >= look_at:
                 look_at = now + _LOOK_EVERY_S
                 # A broker that lost its disk has no such topic any more, and tells no member so.
@@ -215,6 +249,17 @@ class Ingest:
                 max_records=MAX_RECORDS,
             )
             await self._deal_with(consumer, batches)
+            await self._note_current(consumer)
+
+    async def _note_current(self, consumer: AIOKafkaConsumer) -> None:
+        """Since when each partition has been read to its end."""
+        now, before, current = self._clock(), self._current_since, {}
+        for tp in consumer.assignment():
+            end = consumer.highwater(tp)
+            with contextlib.suppress(*_TAKEN_AWAY):
+                if end is not None and await consumer.position(tp) >= end:
+                    current[tp.partition] = before.get(tp.partition, now)
+        self._current_since = current
 
     async def _deal_with(
         self, consumer: AIOKafkaConsumer, batches: Mapping[TopicPartition, Sequence[ReadRecord]]

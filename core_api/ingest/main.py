@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -23,9 +23,35 @@ from server_common.supervision import Supervisor
 _DRAIN_S: Final = 5.0
 
 
+class Devices(Protocol):
+    """The part that reads what devices say (`devices.py`)."""
+
+    @property
+    def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs in the background beside `run`, by name."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the loop runs, or waits for the end of a known fault."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why messages cannot be applied now; None if they can."""
+
+    async def run(self) -> None:
+        """Apply messages until `stop` is called."""
+
+    def stop(self) -> None:
+        """Finish the batch under way and return from `run`."""
+
+    async def close(self) -> None:
+        """Close the connections to Kafka."""
+
+
 async def run_ingest(
     *,
     commands: OrderCommands,
+    devices: Callable[[CollectorRegistry], Devices],
     check: Callable[[], Awaitable[None]],
     bootstrap: str,
     topic: str,
@@ -42,7 +68,8 @@ async def run_ingest(
     """Ingest until `stop` is set.
 
     Args:
-        commands: the write path.
+        commands: the write path of orders.
+        devices: makes the part of devices, whose numbers go to the registry that it is given.
         check: raises `UnavailableError` while the database cannot take commands.
         bootstrap: Kafka, as `host:port[,host:port]`.
         topic: what to read.
@@ -69,29 +96,41 @@ async def run_ingest(
         clock=clock,
         metrics=metrics,
     )
-    left = asyncio.Event()
+    of_devices = devices(registry)
+    left, devices_left = asyncio.Event(), asyncio.Event()
     tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
-    app = ops_app(registry, verify, lambda: ingest.healthy, lambda: tasks.trouble or ingest.trouble)
+    app = ops_app(
+        registry,
+        verify,
+        lambda: ingest.healthy and of_devices.healthy,
+        lambda: tasks.trouble or ingest.trouble or of_devices.trouble,
+    )
     server = OpsServer(app, listener)
     server.start()
-    tasks.start("ingest", lambda: _until_left(ingest, left))
+    tasks.start("ingest", lambda: _until_left(ingest.run, left))
+    tasks.start("devices", lambda: _until_left(of_devices.run, devices_left))
+    for name, work in of_devices.tasks.items():
+        tasks.start(name, work, essential=False)
     if hint is not None:
         tasks.start("hints", hint, essential=False)
     try:
         await stop.wait()
         ingest.stop()
+        of_devices.stop()
         # What is still being tried by then is not committed: it will be delivered again.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
                 await left.wait()
+                await devices_left.wait()
     finally:
         await tasks.stop()
         await publisher.close()
+        await of_devices.close()
         await server.stop()
 
 
-async def _until_left(ingest: Ingest, left: asyncio.Event) -> None:
+async def _until_left(run: Callable[[], Awaitable[None]], left: asyncio.Event) -> None:
     """Ingest until told to stop; then wait to be cancelled."""
-    await ingest.run()
+    await run()
     left.set()
     await asyncio.Event().wait()

@@ -79,6 +79,11 @@ def inbound_topic(name: str, partitions: int) -> Topic:
     return Topic(name, partitions, configs={"retention.ms": str(7 * 24 * _HOUR_MS)})
 
 
+def outbound_topic(name: str, partitions: int) -> Topic:
+    """Where devices are told what was kept; what nobody took within an hour is asked for again."""
+    return Topic(name, partitions, configs={"retention.ms": str(_HOUR_MS)})
+
+
 def alerts_topic(name: str) -> Topic:
     """The topic for receipt alerts."""
     return Topic(name, 1, configs={"retention.ms": str(7 * 24 * _HOUR_MS)})

@@ -58,13 +58,6 @@ class Device(Struct, frozen=True):
     """Events of the store that it has not applied; one that is pushed to reports them late."""
 
 
-class Devices(Struct, frozen=True):
-    """The answer of `GET /v1/stores/{id}/devices`."""
-
-    devices: list[Device]
-    """The last seen first."""
-
-
 def sightings_of(
     caller: Caller,
     report: DeviceReport,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
+from core_api.devices.alarm import CommandAlarm
+from core_api.devices.metrics import CommandAlarmMetrics
 from core_api.http.probes import OpsServer, ops_app
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import alerts_topic, events_topic
@@ -81,6 +83,13 @@ async def run_relay(
         ),
         lambda: int(time.time() * 1000),
     )
+    commands = CommandAlarm(
+        pool,
+        KafkaPublisher(bootstrap, alerts_topic(settings.alerts_topic)),
+        CommandAlarmMetrics(registry),
+        settings.reach_every_s,
+        lambda: int(time.time() * 1000),
+    )
     left = asyncio.Event()
     tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
     app = ops_app(registry, verify, lambda: relay.healthy, lambda: tasks.trouble or relay.trouble)
@@ -89,6 +98,7 @@ async def run_relay(
     tasks.start("relay", lambda: _until_left(relay, left))
     tasks.start("hints", Hints(pool, settings.database_url, relay.hint).listen, essential=False)
     tasks.start("reach", reach.run)
+    tasks.start("commands", commands.run)
     try:
         await stop.wait()
         relay.stop()

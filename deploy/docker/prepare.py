@@ -73,10 +73,9 @@ def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
     if not environment.exists():
         _write(environment, _environment(address.netloc, address.port or 443, secret), 0o600)
         made.append(environment)
-    elif "YABAM_NODE_TOKEN_KEYS" not in read(environment):
-        # Made before the nodes had a ring of their own.
+    elif added := _missing(read(environment), secret):
         with environment.open("a") as file:
-            file.write("\n" + _lines(_nodes_ring(secret())))
+            file.write("\n" + _lines(added))
         made.append(environment)
     # The containers' users must be able to read the files; other users of this machine are kept
     # out by the folder.
@@ -109,9 +108,25 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
         "YABAM_TICKET_KEYS": _ring(_KID, secret()),
         "YABAM_TICKET_KID": _KID,
         **_nodes_ring(secret()),
+        **_devices_ring(secret()),
     }
     head = "# Secrets of this installation. Keep a copy where you keep secrets, never in git.\n"
     return head + _lines(values)
+
+
+def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, str]:
+    """What an installation lacks that was made before there was such a ring."""
+    added: dict[str, str] = {}
+    if "YABAM_NODE_TOKEN_KEYS" not in known:
+        added |= _nodes_ring(secret())
+    if "YABAM_DEVICES_KEYS" not in known:
+        added |= _devices_ring(secret())
+    return added
+
+
+def _devices_ring(secret: str) -> dict[str, str]:
+    """What the passwords of devices are derived with."""
+    return {"YABAM_DEVICES_KEYS": _ring(_KID, secret)}
 
 
 def _nodes_ring(secret: str) -> dict[str, str]:

@@ -39,6 +39,8 @@ class Keys:
 
     token: str
     ticket: str
+    devices: str = ""
+    """Devices' passwords are derived with it; empty: no device can be registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,15 @@ def free_ports() -> Ports:
 
 
 def load_keys(path: Path) -> Keys:
-    """The keys in the file; made on the first run, so that tokens outlive a restart."""
-    if not path.exists():
+    """The keys in the file; each is made on its first run, so that tokens outlive a restart."""
+    stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    missing = {"token", "ticket", "devices"} - stored.keys()
+    if missing:
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = {"token": secrets.token_urlsafe(32), "ticket": secrets.token_urlsafe(32)}
         path.touch(mode=0o600)
-        path.write_text(json.dumps(made))
-    stored = json.loads(path.read_text())
-    return Keys(stored["token"], stored["ticket"])
+        stored |= {name: secrets.token_urlsafe(32) for name in sorted(missing)}
+        path.write_text(json.dumps(stored))
+    return Keys(stored["token"], stored["ticket"], stored["devices"])
 
 
 class Stack:
@@ -197,6 +200,7 @@ def _environment(addresses: Addresses, keys: Keys) -> dict[str, str]:
         "YABAM_TOKEN_KID": "local",
         "YABAM_TICKET_KEYS": json.dumps({"local": keys.ticket}),
         "YABAM_TICKET_KID": "local",
+        "YABAM_DEVICES_KEYS": json.dumps({"local": keys.devices} if keys.devices else {}),
         "YABAM_CORE_HOST": addresses.host,
         "YABAM_CORE_PORT": str(ports.core),
         "YABAM_EVENTS_HOST": addresses.host,

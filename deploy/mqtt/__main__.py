@@ -34,7 +34,7 @@ def _run(server: MosquittoServer) -> None:
         server.start()
         settings = "".join(f"  export {name}={value}\n" for name, value in server.settings.items())
         print(
-            f"Mosquitto answers on port {server.port}, and with TLS on {server.tls_port}. What the\n"
+            f"Mosquitto answers on port {server.port}, with TLS on {server.tls_port}. What the\n"
             f"gateway and its admin need in their terminals:\n\n{settings}\n"
             "Ctrl-C stops it.",
             flush=True,

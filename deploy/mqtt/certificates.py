@@ -55,9 +55,7 @@ def ensure_certificates(folder: Path, names: tuple[str, ...] = ("localhost", "12
 
 def _openssl(*arguments: str) -> None:
     try:
-        done = subprocess.run(
-            ["openssl", *arguments], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise CertificateError("openssl is needed; on Debian: apt-get install openssl") from error
     if done.returncode != 0:

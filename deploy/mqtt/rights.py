@@ -1,4 +1,4 @@
-"""The first state of Mosquitto's dynamic security: one user, who may do nothing but keep the others.
+"""The first state of Mosquitto's dynamic security: one user, who may only keep the others.
 
 The file is Mosquitto's own, which it writes anew with each change. It is made once; from then on
 `yabam mqtt-admin` keeps it over MQTT.

@@ -25,10 +25,11 @@ from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import DeviceError, RecordError
 from event_server.errors import OwnershipLostError
 from event_server.mqtt_gateway.group_reader import GroupReader
+from event_server.mqtt_gateway.outlet import Outlet
+from event_server.mqtt_gateway.refresher import DocumentSource, Refresher
 from event_server.mqtt_gateway.rules.heads import Heads
 from event_server.mqtt_gateway.rules.incoming import STATUS_FILTER
 from event_server.mqtt_gateway.rules.membership import Membership
-from event_server.mqtt_gateway.outlet import Outlet
 from event_server.mqtt_gateway.rules.progress import Held, Progress
 from event_server.mqtt_gateway.rules.publications import (
     Changed,
@@ -39,7 +40,6 @@ from event_server.mqtt_gateway.rules.publications import (
     orders_of,
     publication_of,
 )
-from event_server.mqtt_gateway.refresher import DocumentSource, Refresher
 from event_server.mqtt_gateway.together import run_together
 from server_common.devices.messages import Status, decode_outbound, payload_of
 from server_common.devices.mqtt_topics import parse_up_topic
@@ -305,9 +305,7 @@ class DownSession:
             what = "state" if changed.channel.kind == "public" else "commands"
             self._publish(tp, held, what, publication)
 
-    def _publish(
-        self, tp: TopicPartition, held: Held, what: str, publication: Publication
-    ) -> None:
+    def _publish(self, tp: TopicPartition, held: Held, what: str, publication: Publication) -> None:
         sent = self._outlet.send(what, publication)
         self._progress.add(held)
         sent.add_done_callback(partial(self._acknowledged, tp, held, publication.topic))

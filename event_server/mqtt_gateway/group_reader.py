@@ -177,9 +177,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         async def at() -> Mapping[TopicPartition, int]:
             return {tp: offset for tp, offset in positions.items() if tp in self.mine}
 
-        return await get_many(
-            self._consumer, at, timeout_ms=_POLL_MS, max_records=_RECORDS_AT_ONCE
-        )
+        return await get_many(self._consumer, at, timeout_ms=_POLL_MS, max_records=_RECORDS_AT_ONCE)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit these offsets of partitions that are ours.

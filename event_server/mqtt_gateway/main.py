@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry
 from event_server.http.access import OpsTokens
 from event_server.mqtt_gateway.core import CoreDocuments, TokenFile
 from event_server.mqtt_gateway.down import Down, DownSettings
-from event_server.mqtt_gateway.rules.incoming import FILTERS, TELEMETRY_FILTER, shared
 from event_server.mqtt_gateway.metrics import GatewayMetrics
-from event_server.mqtt_gateway.rules.presence import Presence
 from event_server.mqtt_gateway.probes import probes_app
+from event_server.mqtt_gateway.rules.incoming import FILTERS, TELEMETRY_FILTER, shared
+from event_server.mqtt_gateway.rules.presence import Presence
 from event_server.mqtt_gateway.sink import KafkaSink
 from event_server.mqtt_gateway.up import Up, UpSettings
 from server_common.mqtt.broker import Broker, parse_address

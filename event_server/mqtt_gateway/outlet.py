@@ -30,7 +30,10 @@ class Newest:
         """Whether nothing newer was published; equal ones may be published again."""
         if changed.channel.kind != "public":
             return True
-        topic, place = state_topic(changed.channel.root, changed.key), (changed.epoch, changed.version)
+        topic, place = (
+            state_topic(changed.channel.root, changed.key),
+            (changed.epoch, changed.version),
+        )
         if self._known.get(topic, place) > place:
             return False
         self._known[topic] = place

@@ -138,7 +138,7 @@ class Refresher:
 
     async def _publish(self, changed: Changed) -> None:
         what = "state" if changed.channel.kind == "public" else "commands"
-        while not self._outlet.is_open:
+        while not self._outlet.is_open:  # noqa: ASYNC110  (nobody tells when it opens)
             await asyncio.sleep(_OWNERSHIP_POLL_S)
         publication = publication_of(changed, datetime.now(UTC))
         if publication is None or not self._outlet.newest.take(changed):

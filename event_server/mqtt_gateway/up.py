@@ -151,9 +151,7 @@ class Up:
                 storing.add(task)
                 task.add_done_callback(storing.discard)
 
-    async def _begin(
-        self, connection: Connection, message: Incoming
-    ) -> asyncio.Task[None] | None:
+    async def _begin(self, connection: Connection, message: Incoming) -> asyncio.Task[None] | None:
         """Hand a message to Kafka, in its turn; the rest is done by the task."""
         try:
             inbound = take(message.topic, message.payload, self._now_ms())

@@ -60,6 +60,8 @@ def parse_user(text: str) -> Identity:
 class DeviceKeys:
     """The ring of keys that passwords are derived with: one for new generations, all for old ones.
 
+    A registration says which key it is of, so a key may go once nothing is registered by it.
+
     Args:
         keys: secrets of at least 32 bytes by `kid`.
         newest: the `kid` of the key for new generations.
@@ -89,8 +91,10 @@ class DeviceKeys:
         name = f"{identity.store}/{identity.device}/{identity.generation}".encode()
         return urlsafe_b64encode(hmac.digest(key, name, "sha256")).rstrip(b"=").decode()
 
-    def is_password(self, identity: Identity, kid: str, text: str) -> bool:
-        """Whether the text is that password; False as well if this process has no such key."""
-        if kid not in self._keys:
-            return False
-        return hmac.compare_digest(self.password(identity, kid).encode(), text.encode())
+    def kid_of(self, identity: Identity, password: str) -> str | None:
+        """The key that this is the identity's password by; None: it is no password of it."""
+        given = password.encode(errors="replace")
+        for kid in self._keys:
+            if hmac.compare_digest(self.password(identity, kid).encode(), given):
+                return kid
+        return None

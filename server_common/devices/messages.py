@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
-from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
+from client_sdk.contract.channel import NAME_FORM
+from client_sdk.contract.digest import MAX_INTEGER
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from server_common.devices.identity import MAX_GENERATION
 from server_common.devices.mqtt_topics import Kind
@@ -28,15 +29,30 @@ from server_common.limits import (
     SNAPSHOT_BYTES,
 )
 
-REASONS: Final = ("too-large", "bad-json", "invalid", "unknown-device", "too-old", "unreadable")
+REASONS: Final = (
+    "too-large",
+    "bad-json",
+    "invalid",
+    "unknown-device",
+    "unknown-command",
+    "too-many-documents",
+    "too-old",
+    "internal",
+    "unreadable",
+)
 """Why a message is in the dead letter topic, or was refused."""
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 MEDIA_TYPES: Final = ("image/jpeg", "image/png")
+
+EVENT_NAME_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,58}"
+"""So long that `event.{name}` may be the key of a document."""
 
 _T = TypeVar("_T")
 _Id = Annotated[str, Meta(pattern=NAME_FORM)]
 _Generation = Annotated[int, Meta(ge=1, le=MAX_GENERATION)]
-_Whole = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
-_N = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
+_Whole = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+_Time = Annotated[int, Meta(ge=0, le=253_402_300_799_000)]
+_N = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 _Word = Annotated[str, Meta(max_length=64, pattern=whole(TEXT_PATTERN))]
 _Text = Annotated[str, Meta(max_length=500, pattern=whole(TEXT_PATTERN))]
 _Trouble = Annotated[str, Meta(max_length=100, pattern=whole(TEXT_PATTERN))]
@@ -48,7 +64,7 @@ class Inbound(Struct, frozen=True, omit_defaults=True):
     store: _Id
     device: _Id
     kind: Kind
-    at_ms: _Whole
+    at_ms: _Time
     """When the gateway took it, by its clock: milliseconds since the Unix epoch."""
     payload: msgspec.Raw
     """The JSON that the device sent, of the struct that `payload_of` reads for its kind."""
@@ -81,7 +97,7 @@ class Event(Struct, frozen=True):
 
     boot: _Whole
     n: _N
-    name: _Id
+    name: Annotated[str, Meta(pattern=whole(EVENT_NAME_PATTERN))]
     data: dict[str, Any] = {}
     """All other fields of the message."""
 

@@ -110,9 +110,7 @@ class Connection:
             async with asyncio.timeout(_OPEN_WITHIN_S):
                 await asyncio.shield(self._connecting)
                 self._misc = self._loop.create_task(self._look_after(), name="mqtt")
-                await asyncio.wait(
-                    {self._opened, self._lost}, return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait({self._opened, self._lost}, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, TimeoutError, ValueError) as error:
             await self.close()
             raise MqttError(

@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Metric
 
 from core_api.broker_admin.metrics import AdminMetrics
+from core_api.devices.metrics import CommandAlarmMetrics, CommandMetrics, DeviceMetrics
 from core_api.edits.metrics import EditMetrics
 from core_api.ingest.metrics import IngestMetrics
 from core_api.metrics import CoreMetrics
@@ -66,6 +67,7 @@ def _core() -> list[Metric]:
     metrics.requests.labels("/v1/sync", 200).observe(0.01)
     metrics.task_runs("tail")
     EditMetrics(metrics.registry)
+    CommandMetrics(metrics.registry)
     return list(metrics.registry.collect())
 
 
@@ -73,12 +75,14 @@ def _relay() -> list[Metric]:
     registry = CollectorRegistry()
     RelayMetrics(registry)
     AlarmMetrics(registry)
+    CommandAlarmMetrics(registry)
     return list(registry.collect())
 
 
 def _ingest() -> list[Metric]:
     registry = CollectorRegistry()
     IngestMetrics(registry)
+    DeviceMetrics(registry)
     return list(registry.collect())
 
 

@@ -33,6 +33,7 @@ SECRETS: Final = {
     "YABAM_OPS_NODES_KEY": json.dumps({"n1": "n" * 43}),
     "YABAM_TICKET_KEYS": json.dumps({"k1": "k" * 43}),
     "YABAM_TICKET_KID": "k1",
+    "YABAM_DEVICES_KEYS": json.dumps({"k1": "d" * 43}),
 }
 NAME: Final = "app.kubernetes.io/name"
 

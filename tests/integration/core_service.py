@@ -15,7 +15,7 @@ from core_api.main import token_keys
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from server_common.tickets import TicketKeys
 
-KEYS = Keys(token="t" * 32, ticket="k" * 32)
+KEYS = Keys(token="t" * 32, ticket="k" * 32, devices="d" * 32)
 ITEM = {"name": "김밥", "quantity": 2, "unit_price": 3500}
 
 
@@ -54,12 +54,21 @@ class CoreService:
         return TicketKeys({"local": KEYS.ticket.encode()}, "local")
 
 
-def token(role: Role, *stores: str, table: str | None = None, lifetime_s: int = 600) -> str:
-    """A token of the role for these stores or this table (`12/5`)."""
+def token(
+    role: Role,
+    *stores: str,
+    table: str | None = None,
+    device: str | None = None,
+    lifetime_s: int = 600,
+) -> str:
+    """A token of the role for these stores, this table (`12/5`) or this device (`12/bell-1`)."""
     keys = token_keys({"local": KEYS.token}, "local")
     channel = parse_channel(f"table:{table}") if table else None
     subject = f"{role}-{'-'.join(stores)}{table or ''}"[:200]
-    return keys.sign(Caller(subject, role, frozenset(stores), channel), lifetime_s)
+    caller = Caller(subject, role, frozenset(stores), channel)
+    if device is not None:
+        caller = Caller(f"device-{device}", role, device=parse_channel(f"device:{device}"))
+    return keys.sign(caller, lifetime_s)
 
 
 def bearer(text: str, **more: str) -> dict[str, str]:

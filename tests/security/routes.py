@@ -9,8 +9,9 @@ from httpx import AsyncClient, Response
 
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 
-OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"})
+OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/v1/devices/token"})
 TABLE = "5"
+DEVICE = "bell-1"
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,23 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
         Call("/v1/documents/events", "GET", f"/v1/documents/events?channel=team:{store}&key=shift"),
         Call("/v1/edits", "POST", "/v1/edits", an_edit(store)),
         Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
+        *device_calls(store),
         Call("/metrics", "GET", "/metrics"),
         *([Call("/v1/ops/stream", "GET", "/v1/ops/stream")] if streams else []),
+    ]
+
+
+def device_calls(store: str) -> list[Call]:
+    """A request to each route that concerns a device of this store."""
+    route = "/v1/stores/{id}/devices/{device}"
+    path = f"/v1/stores/{store}/devices/{DEVICE}"
+    return [
+        Call(route, "PUT", path, {}),
+        Call(route, "GET", path),
+        Call(f"{route}/commands", "POST", f"{path}/commands", {"name": "blink"}),
+        Call(f"{route}/commands", "GET", f"{path}/commands"),
+        Call(f"{route}/snapshot", "GET", f"{path}/snapshot"),
+        Call(route, "DELETE", path),
     ]
 
 

@@ -112,6 +112,9 @@ async def test_t5_an_ops_token_writes_nothing(core: CoreService) -> None:
         response = await call.send(core.client, token("ops"))
         if call.method != "GET" and call.route != "/v1/sync":
             assert refused(response), call
+        elif "{device}" in call.route:
+            # Nothing is registered there, which ops may know.
+            assert response.status_code in (200, 404), call
         else:
             assert response.status_code == 200, call
     assert await seen(core, store) == before

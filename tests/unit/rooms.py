@@ -22,6 +22,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "replay": "recorded orders, sent again as a producer would",
         "cli": "the command `yabam`, which finds its subcommands in the installed packages",
         "state_commands": "the subcommands of documents and histories",
+        "device_commands": "the subcommands of devices",
         "cli_commands": "the SDK's subcommands",
     },
     "server_common": {
@@ -65,6 +66,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "sync": "what a client that has applied so much is given",
         "settings": "the processes' settings",
         "receipts": "which devices have an order, and the alarm for those that none has",
+        "devices": "registered devices: who they are, what they say, what they are told",
         "restore": "a database that has gone back, and the new epoch that follows",
         "retention": "what is deleted, and when",
         "relay": "from the outbox to Kafka, in order, with a watermark",

@@ -20,7 +20,8 @@ from server_common.errors import DeviceMessageError
 from server_common.mqtt.broker import MAX_PAYLOAD_BYTES
 
 FILTERS: Final = tuple(
-    f"{PREFIX}/+/devices/+/{what}" for what in ("results", "events", "received", "status", "snapshot")
+    f"{PREFIX}/+/devices/+/{what}"
+    for what in ("results", "events", "received", "status", "snapshot")
 )
 """All that devices publish, save telemetry."""
 TELEMETRY_FILTER: Final = f"{PREFIX}/+/devices/+/telemetry/+"
@@ -83,7 +84,9 @@ def refusal_of(topic: str, payload: bytes, reason: str) -> Outbound | None:
 def _as_json(payload: bytes) -> bytes:
     for begin, media_type in _PICTURES.items():
         if payload.startswith(begin):
-            picture = Snapshot.of("image/png" if media_type == "image/png" else "image/jpeg", payload)
+            picture = Snapshot.of(
+                "image/png" if media_type == "image/png" else "image/jpeg", payload
+            )
             return msgspec.json.encode(picture)
     return payload
 

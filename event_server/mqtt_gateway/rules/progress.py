@@ -1,4 +1,4 @@
-"""When an offset may be committed: once the broker has acknowledged all that stands before it. Pure.
+"""When an offset may be committed: once the broker has acknowledged all before it. Pure.
 
 What is published of a record may be acknowledged in any order, and much later than what follows it.
 """

@@ -18,8 +18,8 @@ from msgspec import UNSET, Struct
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError
 from client_sdk.contract.state.document import CHANGED, Document
-from server_common.devices.mqtt_topics import PREFIX, accepted_topic, commands_topic, up_topic
 from server_common.devices.messages import Outbound
+from server_common.devices.mqtt_topics import PREFIX, accepted_topic, commands_topic, up_topic
 from server_common.event_records import OrderRecord
 
 COMMAND_PREFIX: Final = "command."
@@ -92,9 +92,7 @@ def orders_of(record: OrderRecord) -> Iterator[Publication]:
         channel = _channel_of(event_id)
         if channel is None or channel.carries != "orders":
             continue
-        yield Publication(
-            orders_topic(channel.root, channel.part), with_epoch(line, record.epoch)
-        )
+        yield Publication(orders_topic(channel.root, channel.part), with_epoch(line, record.epoch))
 
 
 def documents_of(record: OrderRecord) -> Iterator[Changed]:
@@ -153,14 +151,10 @@ def accepted_of(message: Outbound, epoch: str) -> Publication:
     }
     if message.problem is not None:
         fields["problem"] = message.problem
-    return Publication(
-        accepted_topic(message.store, message.device), msgspec.json.encode(fields)
-    )
+    return Publication(accepted_topic(message.store, message.device), msgspec.json.encode(fields))
 
 
-def mark_of(
-    store: str, epoch: str, watermark: float, heads: Mapping[str, int]
-) -> Publication:
+def mark_of(store: str, epoch: str, watermark: float, heads: Mapping[str, int]) -> Publication:
     """A store's mark: all that was committed before `watermark` (seconds since the Unix epoch) has
     been published, and its channels ended at these heads."""
     fields = {"type": "marks", "epoch": epoch, "watermark": watermark, "heads": dict(heads)}

@@ -44,6 +44,25 @@ async def _there() -> None:
     """A database that can take commands."""
 
 
+class NoDevices:
+    """In the place of what reads devices' messages."""
+
+    def __init__(self) -> None:
+        self._stopping = asyncio.Event()
+        self.tasks: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.healthy = True
+        self.trouble = None
+
+    async def run(self) -> None:
+        await self._stopping.wait()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """It has nothing to close."""
+
+
 class Inbound:
     """A pair of topics, what is sent to the one and found in the other."""
 
@@ -71,6 +90,7 @@ class Inbound:
         running = asyncio.create_task(
             run_ingest(
                 commands=on,
+                devices=lambda _registry: NoDevices(),
                 check=check,
                 bootstrap=self.bootstrap,
                 topic=self.topic,

@@ -15,8 +15,8 @@ from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres import migrate
+from core_api.postgres.device_tables import metadata
 from core_api.postgres.pool import open_pool
-from core_api.postgres.tables import metadata
 from core_api.restore.main import begin_epoch
 from core_api.settings import RestoreSettings
 from tests.parts import engine_url

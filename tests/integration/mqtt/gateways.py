@@ -175,7 +175,9 @@ class Gateway:
         self.metrics = GatewayMetrics(CollectorRegistry())
         self.presence = Presence()
         self.down = Down(
-            DownSettings(topics.bootstrap, topics.events, topics.outbound, topics.group, broker, name),
+            DownSettings(
+                topics.bootstrap, topics.events, topics.outbound, topics.group, broker, name
+            ),
             core,
             self.presence,
             self.metrics,

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 import pytest
 
 from deploy.mqtt.server import MosquittoServer
-from server_common.devices.identity import Identity
 from server_common.mqtt.broker import MqttError, MqttRefusedError
 from server_common.mqtt.connection import Connection
 from tests.mqtt_parts import (

@@ -142,7 +142,10 @@ async def test_a_public_document_is_kept_for_those_who_come_later(
             await until(lambda: before.on(topic))
         async with device(broker_for(broker, lamp), topic) as later:
             await until(lambda: later.on(topic))
-            assert (later.on(topic)[0]["version"], later.on(topic)[0]["value"]) == (1, {"tea": True})
+            assert (later.on(topic)[0]["version"], later.on(topic)[0]["value"]) == (
+                1,
+                {"tea": True},
+            )
 
 
 async def test_a_value_that_is_too_large_for_the_log_is_fetched_and_holds_up_no_other(
@@ -240,7 +243,11 @@ async def test_a_receipt_of_core_goes_to_its_device(
     topic = accepted_topic(lamp.store, lamp.device)
     async with device(broker_for(broker, lamp), topic) as one, gateway(topics, broker):
         await topics.answer(Outbound(lamp.store, lamp.device, 5, 7, "applied"))
-        await until(lambda: [(a["boot"], a["n"], a["outcome"]) for a in one.on(topic)] == [(5, 7, "applied")])
+        await until(
+            lambda: (
+                [(a["boot"], a["n"], a["outcome"]) for a in one.on(topic)] == [(5, 7, "applied")]
+            )
+        )
 
 
 async def test_marks_say_how_far_the_stores_channels_are(
@@ -254,7 +261,9 @@ async def test_marks_say_how_far_the_stores_channels_are(
     ):
         await say_online(one, terminal)
         await topics.orders(terminal.store, [1, 2])
-        await until(lambda: any(m["heads"] == {f"store:{terminal.store}": 2} for m in one.on(topic)))
+        await until(
+            lambda: any(m["heads"] == {f"store:{terminal.store}": 2} for m in one.on(topic))
+        )
         first = one.on(topic)[0]
         await until(lambda: one.on(topic)[-1]["watermark"] > first["watermark"])
         assert first["epoch"] == EPOCH
@@ -283,8 +292,10 @@ async def test_two_gateways_share_the_work_and_one_goes_on_when_the_other_ends(
         async with gateway(topics, broker) as first:
             async with gateway(topics, broker) as second:
                 await until(
-                    lambda: first.metrics.partitions._value.get() == 1
-                    and second.metrics.partitions._value.get() == 1,
+                    lambda: (
+                        first.metrics.partitions._value.get() == 1
+                        and second.metrics.partitions._value.get() == 1
+                    ),
                     60,
                 )
                 await topics.orders(terminal.store, range(1, 11))
@@ -333,7 +344,10 @@ async def test_a_flood_of_one_device_holds_up_no_other(
     bell = register.put(lamp.store, "bell")
     async with gateway(topics, broker) as carrying:
         await until_it_connects(broker, bell)
-        async with device(broker_for(broker, lamp)) as flooding, device(broker_for(broker, bell)) as one:
+        async with (
+            device(broker_for(broker, lamp)) as flooding,
+            device(broker_for(broker, bell)) as one,
+        ):
             topic = up_topic(lamp.store, "lamp", "event")
             flood = [
                 flooding.connection.publish(topic, b'{"boot":1,"n":%d,"name":"x"}' % n)

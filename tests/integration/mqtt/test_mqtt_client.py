@@ -97,7 +97,9 @@ class World:
             snapshot = Snapshot(self.head, [order(f"order-{self.head}")])
             channel = channel_sync(head=self.head, reset=reason, snapshot=snapshot)
         else:
-            channel = channel_sync([event(n) for n in range(position + 1, self.head + 1)], head=self.head)
+            channel = channel_sync(
+                [event(n) for n in range(position + 1, self.head + 1)], head=self.head
+            )
         answer = sync_response(channel, epoch=self.epoch)
         return httpx.Response(200, content=msgspec.json.encode(answer))
 

@@ -8,13 +8,20 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from client_sdk.contract.order import Guest, Item, Order, OrderStatus
+from core_api.access.tokens import TokenKeys
+from core_api.api.device_handlers import DevicesApi
 from core_api.api.gate import Gate
 from core_api.api.state_handlers import StateApi
+from core_api.devices.commands import Commands
+from core_api.devices.registrations import Registrations
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
+from core_api.documents.devices import DEVICE_DEFINITIONS
+from core_api.edits.plan import Rules
 from core_api.edits.service import EditService
 from core_api.orders.history import OrderHistory
 from core_api.store_rules.rules import is_obeyed
+from server_common.devices.identity import DeviceKeys
 
 NOW: Final = datetime(2026, 11, 21, 3, 0, 38, 624170, tzinfo=UTC)
 LATER: Final = datetime(2026, 11, 21, 3, 5, 0, tzinfo=UTC)
@@ -41,6 +48,21 @@ def order(status: OrderStatus = "placed", version: int = 1, **more: object) -> O
         placed_by="pos-7",
     )
     return replace(made, **more)
+
+
+def devices_api(gate: Gate, tokens: TokenKeys, pool: Any = None) -> DevicesApi:
+    """The handlers of devices over a database that is given; a store's keys are its own."""
+    log: Any = None
+    rules = Rules(Definitions([*DEFINITIONS, *DEVICE_DEFINITIONS]), 4, is_obeyed)
+    keys = DeviceKeys({"k": b"d" * 32}, "k")
+    return DevicesApi(
+        Registrations(pool, rules, keys, lambda _channels: None),
+        Commands(pool, rules, lambda: "made", lambda _channels: None),
+        log,
+        pool,
+        tokens,
+        gate,
+    )
 
 
 def state_api(gate: Gate, pool: Any = None) -> StateApi:

@@ -35,7 +35,7 @@ from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
 from core_api.sync.service import FetchSync
 from server_common.tickets import TicketKeys
-from tests.unit.core_api.samples import state_api
+from tests.unit.core_api.samples import devices_api, state_api
 from tests.unit.core_api.test_fast_path import TOKENS, answer_of, scope_of
 
 KEY = b"t" * 32
@@ -114,7 +114,7 @@ def core(database: Database) -> ASGIApp:
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
     gate = Gate(TOKENS, limits)
     api = CoreApi(commands, fetch, devices, gate, metrics, unused, unused)
-    return core_app(api, state_api(gate, pool), ["*"])
+    return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), ["*"])
 
 
 DATABASE = Database()

@@ -27,7 +27,7 @@ from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
 from core_api.sync.service import FetchSync
 from server_common.tickets import TicketKeys
-from tests.unit.core_api.samples import state_api
+from tests.unit.core_api.samples import devices_api, state_api
 
 TOKENS = TokenKeys({"k": b"t" * 32}, "k", lambda: 1000.0)
 OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"1"})), 600)
@@ -66,14 +66,14 @@ class Devices:
         assert sightings is not None
 
 
-STATE = state_api(
-    Gate(
-        TOKENS,
-        ApiLimits(
-            Bound(1, "commands", lambda low, _high: low), RateLimit(1e9, 10**9, lambda: 0.0), 5.0
-        ),
-    )
+GATE = Gate(
+    TOKENS,
+    ApiLimits(
+        Bound(1, "commands", lambda low, _high: low), RateLimit(1e9, 10**9, lambda: 0.0), 5.0
+    ),
 )
+STATE = state_api(GATE)
+DEVICES = devices_api(GATE, TOKENS)
 
 
 def core() -> CoreApi:
@@ -255,9 +255,9 @@ def requests() -> Iterator[tuple[Scope, bytes]]:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_both_ways_answer_alike(origins: list[str]) -> None:
-    quick = core_app(core(), STATE, origins)
+    quick = core_app(core(), STATE, DEVICES, origins)
     assert isinstance(quick, FastPath)
-    usual = core_app(core(), STATE, origins)
+    usual = core_app(core(), STATE, DEVICES, origins)
     assert isinstance(usual, FastPath)
     statuses = set()
     with capture_logs() as logged:
@@ -275,7 +275,7 @@ async def test_both_ways_answer_alike(origins: list[str]) -> None:
 
 
 async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> None:
-    app = core_app(core(), STATE, ["*"])
+    app = core_app(core(), STATE, DEVICES, ["*"])
     page = f"store:1@4~{UUID(int=1)}~e1"
     for query, body in [
         ("channel=store:1", b'{"channels":{"store:1":null}}'),
@@ -291,7 +291,7 @@ async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> N
 
 
 async def test_what_is_neither_get_nor_post_is_left_to_starlette() -> None:
-    app = core_app(core(), STATE, ["*"])
+    app = core_app(core(), STATE, DEVICES, ["*"])
     for method in ("PUT", "HEAD", "OPTIONS"):
         scope = scope_of("channel=store:2", HEADERS[2], method)
         sent = await answer_of(app, scope)
@@ -314,7 +314,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
         told.append(structlog.contextvars.get_contextvars().get("trace_id"))
 
     monkeypatch.setattr(Devices, "saw", saw)
-    app = core_app(core(), STATE, ["*"])
+    app = core_app(core(), STATE, DEVICES, ["*"])
     assert isinstance(app, FastPath)
     device = ("yabam-device", "till-1; mode=live; pending=0")
     traced = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
@@ -326,7 +326,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
 
 async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, ["*"])
+    app = core_app(api, STATE, DEVICES, ["*"])
     assert isinstance(app, FastPath)
     for one in (app, app.behind):
         await answer_of(one, scope_of("channel=store:1", HEADERS[2]))

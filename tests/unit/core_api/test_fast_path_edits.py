@@ -18,6 +18,7 @@ from core_api.edits.service import EditService
 from core_api.errors import EditGapError, UnavailableError
 from tests.unit.core_api.test_fast_path import (
     BODIES,
+    DEVICES,
     HEADERS,
     OWNER,
     STATE,
@@ -70,8 +71,8 @@ def small_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
-    quick = core_app(core(), STATE, origins)
-    usual = core_app(core(), STATE, origins)
+    quick = core_app(core(), STATE, DEVICES, origins)
+    usual = core_app(core(), STATE, DEVICES, origins)
     statuses = set()
     with capture_logs() as logged:
         for scope, body in requests():
@@ -84,7 +85,7 @@ async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
 
 async def test_edits_are_counted_under_their_route_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, ["*"])
+    app = core_app(api, STATE, DEVICES, ["*"])
     scope = scope_of("", [("authorization", f"Bearer {OWNER}"), *TYPES[0]], "POST", "/v1/edits")
     for one in (app, app.behind):
         for client in ("good", "gap"):
@@ -96,7 +97,7 @@ async def test_edits_are_counted_under_their_route_either_way() -> None:
 
 
 async def test_posted_edits_do_not_reach_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = core_app(core(), STATE, ["*"])
+    app = core_app(core(), STATE, DEVICES, ["*"])
 
     async def behind(*_request: object) -> None:
         raise AssertionError("passed on")

@@ -17,6 +17,8 @@ from core_api.documents.definitions import (
     load,
     session_client,
 )
+from core_api.documents.devices import COMMAND, DEVICE_DEFINITIONS
+from core_api.edits.lifetimes import still_ends
 from tests.unit.core_api.documents.samples import definition
 from tests.unit.core_api.samples import NOW
 
@@ -36,6 +38,9 @@ DEMONSTRATION = EntryPoint(
         ({"strategy": "newest"}, "strategy"),
         ({"strategy": "call", "calls": {}}, "calls"),
         ({"writers": frozenset()}, "writers"),
+        ({"writers": frozenset(), "scopes": frozenset({"device", "team"})}, "writers"),
+        ({"lifetime": "each"}, "each"),
+        ({"lifetime": "session", "is_family": True}, "family"),
         ({"lifetime": "ever"}, "lifetime"),
         ({"lifetime": "until"}, "until"),
         ({"until": NOW}, "until"),
@@ -93,6 +98,33 @@ def test_only_a_sessions_key_ends_in_its_client() -> None:
     assert session_client(session, "filter.c-1.x") == "c-1.x"
     for key in ("cart.c-1", "filter", "filter."):
         assert definitions.of("party", key) is None
+
+
+def test_the_key_of_one_in_a_family_ends_in_its_own_name() -> None:
+    family = definition(key="order", is_family=True)
+    definitions = Definitions([definition(), family])
+    assert definitions.of("party", "order.1.a") is family
+    assert session_client(family, "order.1.a") is None
+    for key in ("cart.1", "order", "order."):
+        assert definitions.of("party", key) is None
+
+
+def test_what_core_alone_makes_has_no_writers_and_is_of_a_device() -> None:
+    made = definition(writers=frozenset(), scopes=frozenset({"device"}), lifetime="each")
+    assert made.described()["writers"] == []
+
+
+def test_a_document_with_an_end_of_its_own_ends_when_that_has_come() -> None:
+    made = definition(writers=frozenset(), scopes=frozenset({"device"}), lifetime="each")
+    assert still_ends(made, NOW) == NOW
+    assert still_ends(definition(), NOW) is None
+
+
+def test_what_always_holds_needs_no_entry_point_and_is_defined_once() -> None:
+    definitions = load([DEMONSTRATION], ["demonstration"], DEVICE_DEFINITIONS)
+    assert definitions.of("device", "command.c-1") is COMMAND
+    with pytest.raises(DefinitionError, match="twice"):
+        load([DEMONSTRATION], ["demonstration"], [definition()])
 
 
 def test_two_definitions_of_one_place_are_refused() -> None:

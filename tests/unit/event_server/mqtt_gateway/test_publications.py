@@ -31,7 +31,11 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 def a_record(kind: str, **lines: Any) -> OrderRecord:
     ids = tuple(lines)
     return OrderRecord(
-        EPOCH, kind, "2026-11-22T12:00:00Z", ids, tuple(json.dumps(lines[one]).encode() for one in ids)
+        EPOCH,
+        kind,
+        "2026-11-22T12:00:00Z",
+        ids,
+        tuple(json.dumps(lines[one]).encode() for one in ids),
     )
 
 
@@ -46,7 +50,8 @@ def said(publication: Publication | None) -> Any:
 
 def test_an_order_event_goes_to_its_store_and_to_its_table_as_the_log_has_it() -> None:
     record = a_record(
-        "order.placed", **{"store:12@4": {"id": "store:12@4"}, "table:12/5@2": {"id": "table:12/5@2"}}
+        "order.placed",
+        **{"store:12@4": {"id": "store:12@4"}, "table:12/5@2": {"id": "table:12/5@2"}},
     )
     first, second = orders_of(record)
     assert (first.topic, second.topic) == ("yabam/v1/12/orders", "yabam/v1/12/tables/5/orders")
@@ -56,7 +61,11 @@ def test_an_order_event_goes_to_its_store_and_to_its_table_as_the_log_has_it() -
 
 @pytest.mark.parametrize(
     ("line", "whole"),
-    [(b'{"a":1}', {"epoch": EPOCH, "a": 1}), (b"{}", {"epoch": EPOCH}), (b' { "a":1}', {"epoch": EPOCH, "a": 1})],
+    [
+        (b'{"a":1}', {"epoch": EPOCH, "a": 1}),
+        (b"{}", {"epoch": EPOCH}),
+        (b' { "a":1}', {"epoch": EPOCH, "a": 1}),
+    ],
 )
 def test_the_epoch_stands_in_front_of_the_event(line: bytes, whole: Any) -> None:
     assert json.loads(with_epoch(line, EPOCH)) == whole

@@ -1,0 +1,228 @@
+"""One message of a device, applied once in one transaction.
+
+What a result or an event changes is written together with its number, so that a message which comes
+again, because its answer was lost or a process died, changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.cursor import parse_cursor
+from client_sdk.contract.errors import CursorError
+from client_sdk.contract.state.values import Value
+from core_api.devices.commands import take_result
+from core_api.devices.document_changes import Change, change_documents
+from core_api.devices.measurements import Measured, Measurements, without_fractions
+from core_api.devices.presence import heard, status_value
+from core_api.devices.registrations import Registration, find_kept
+from core_api.devices.times import rfc3339
+from core_api.devices.work import Work
+from core_api.documents.refusals import CallRefusedError, RefusedEditError
+from core_api.edits.plan import Rules
+from core_api.edits.reading import Connection
+from core_api.errors import TooManyDocumentsError
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.receipts.devices import Sighting, applied_for_certain
+from server_common.devices.identity import Identity
+from server_common.devices.messages import (
+    Event,
+    Inbound,
+    Payload,
+    Received,
+    Result,
+    Snapshot,
+    Status,
+    Telemetry,
+    payload_of,
+)
+from server_common.errors import DeviceMessageError
+
+Outcome = Literal["applied", "repeated"]
+TakeResult = Callable[[Connection, Identity, Result], Awaitable[list[Change] | None]]
+"""Notes an answer in the transaction; None: it is of nothing that this one knows."""
+
+BELL: Final = "bell"
+"""An event of this name rings the bell of the device's table."""
+
+
+class DeviceMessages:
+    """Applies messages.
+
+    Args:
+        pool: the database, by connections that wait for a lock shortly only.
+        rules: what holds for all edits.
+        measurements: gathers what is measured.
+        sighted: keeps what a device has applied of the store's orders.
+        committed: called after each commit with the channels that got an event.
+        results: who may know what a device answers to, beside the commands.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        rules: Rules,
+        measurements: Measurements,
+        sighted: Callable[[Sequence[Sighting]], Awaitable[None]],
+        committed: Callable[[Sequence[str]], None],
+        results: Sequence[TakeResult] = (),
+    ) -> None:
+        self._pool = pool
+        self._rules = rules
+        self._measurements = measurements
+        self._sighted = sighted
+        self._committed = committed
+        self._results = (take_result, *results)
+
+    async def apply(self, message: Inbound, partition: int) -> Outcome:
+        """Apply a message that was read from this partition.
+
+        Raises:
+            DeviceMessageError: it can never be applied.
+            UnavailableError: Postgres does not answer, or somebody holds a lock.
+        """
+        payload = payload_of(message.kind, message.payload)
+        if isinstance(payload, Telemetry):
+            measured = Measured(message.at_ms, payload, message.generation, partition)
+            self._measurements.note((message.store, message.device), message.name or "", measured)
+            return "applied"
+        sightings: list[Sighting] = []
+        try:
+            with mapped_errors():
+                async with self._pool.acquire() as connection, connection.transaction():
+                    device = await admitted(connection, message)
+                    work = Work(connection, device, partition)
+                    outcome, changes = await self._changes(work, message, payload)
+                    channels = await change_documents(connection, changes, self._rules)
+                    if isinstance(payload, Received):
+                        sightings = await _sightings(work, payload)
+        except RefusedEditError as error:
+            raise DeviceMessageError(str(error), "invalid") from error
+        except TooManyDocumentsError as error:
+            raise DeviceMessageError(str(error), error.slug) from error
+        self._committed(channels)
+        if sightings:
+            await self._sighted(sightings)
+        return outcome
+
+    async def _changes(
+        self, work: Work, message: Inbound, payload: Payload
+    ) -> tuple[Outcome, list[Change]]:
+        if isinstance(payload, Status):
+            return await self._status(work, payload)
+        await work.is_still_there()
+        if isinstance(payload, Result | Event):
+            if not await work.comes_first(payload.boot, payload.n):
+                return "repeated", []
+            if isinstance(payload, Result):
+                return "applied", await self._answered(work, payload)
+            return "applied", self._happened(work, payload, message.at_ms)
+        if isinstance(payload, Snapshot):
+            return await _pictured(work, payload, message.at_ms)
+        return "applied", []
+
+    async def _status(self, work: Work, status: Status) -> tuple[Outcome, list[Change]]:
+        after = heard(await work.presence(), status)
+        if after is None:
+            return "repeated", []
+        await work.keep_presence(after)
+        change = Change(
+            work.channel, "status", lambda current, now: status_value(current, status, now)
+        )
+        return "applied", [change]
+
+    async def _answered(self, work: Work, result: Result) -> list[Change]:
+        for take in self._results:
+            changes = await take(work.connection, work.device.identity, result)
+            if changes is not None:
+                return changes
+        raise DeviceMessageError(f"no command {result.id} was sent to it", "unknown-command")
+
+    def _happened(self, work: Work, event: Event, at_ms: int) -> list[Change]:
+        value: Value = {
+            "boot": event.boot,
+            "n": event.n,
+            "data": without_fractions(event.data),
+            "at": _time(at_ms, work.device.now),
+        }
+        changes = [Change(work.channel, f"event.{event.name}", lambda _old, _now: value)]
+        if event.name == BELL and work.device.table is not None:
+            changes += self._rung(work.device, event.data)
+        return changes
+
+    def _rung(self, device: Registration, data: dict[str, Any]) -> list[Change]:
+        """The press of a table's bell is the call `ring`, where there is such a document."""
+        definition = self._rules.definitions.of("party", BELL)
+        ring = None if definition is None else definition.calls.get("ring")
+        if ring is None:
+            return []
+        reason = data.get("reason", "")
+
+        def rung(current: Value | None, _now: datetime) -> Value | None:
+            try:
+                return ring(current, {"reason": reason})
+            except CallRefusedError as error:
+                raise DeviceMessageError(str(error), "invalid") from error
+
+        return [Change(Channel("party", device.identity.store, device.table), BELL, rung)]
+
+
+async def admitted(connection: Connection, message: Inbound) -> Registration:
+    """The registration of the device that says this.
+
+    Raises:
+        DeviceMessageError: it is not registered, or has another generation by now.
+    """
+    found = await find_kept(connection, message.store, message.device)
+    if found is None or message.generation not in (None, found.identity.generation):
+        raise DeviceMessageError(
+            f"{message.store}/{message.device} is not registered, or has another password",
+            "unknown-device",
+        )
+    return found
+
+
+async def _sightings(work: Work, received: Received) -> list[Sighting]:
+    name = f"store:{work.channel.root}"
+    seq = _applied(received.cursor, name)
+    if seq is None:
+        return []
+    one = work.device.identity
+    applied = applied_for_certain(seq, 0, await work.head_of(name))
+    return [Sighting(one.store, f"device:{one.device}", one.user, "live", None, applied)]
+
+
+async def _pictured(work: Work, snapshot: Snapshot, at_ms: int) -> tuple[Outcome, list[Change]]:
+    picture = snapshot.picture()
+    digest = hashlib.sha256(picture).hexdigest()
+    at = min(work.device.now, datetime.fromtimestamp(at_ms / 1000, UTC))
+    if not await work.keep_picture(snapshot.media_type, picture, digest, at):
+        return "repeated", []
+    value: Value = {
+        "media_type": snapshot.media_type,
+        "bytes": len(picture),
+        "sha256": digest,
+        "at": rfc3339(at),
+    }
+    return "applied", [Change(work.channel, "snapshot", lambda _old, _now: value)]
+
+
+def _time(at_ms: int, now: datetime) -> str:
+    """The gateway's time as a document has it; none lies beyond now."""
+    return rfc3339(min(now, datetime.fromtimestamp(at_ms / 1000, UTC)))
+
+
+def _applied(cursor: str, channel: str) -> int | None:
+    """How far a cursor has come in a channel; None: it says nothing of it.
+
+    Raises:
+        DeviceMessageError: it is no cursor.
+    """
+    try:
+        return parse_cursor(cursor).get(channel)
+    except CursorError as error:
+        raise DeviceMessageError(str(error), "invalid") from error

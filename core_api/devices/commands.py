@@ -1,0 +1,299 @@
+"""Commands to devices: stored before they are sent, answered once, expired by the database's clock.
+
+The row is the truth, which a retry of the request finds for as long as commands are kept. The
+document `command.{id}` is what the gateway sends and what screens show; it ends soon after the
+answer, so that the channel has room for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+import asyncpg
+import msgspec
+from msgspec import Meta, Struct
+
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.errors import YabamError
+from client_sdk.contract.state.values import Value, check_document
+from client_sdk.contract.text import TEXT_PATTERN, whole
+from core_api.devices.document_changes import Change, change_documents
+from core_api.devices.patience import despite_locks
+from core_api.devices.registrations import find_kept
+from core_api.devices.times import rfc3339
+from core_api.edits.plan import Rules
+from core_api.edits.reading import Connection
+from core_api.errors import (
+    ConflictError,
+    IdempotencyMismatchError,
+    NotFoundError,
+    TooManyCommandsError,
+    UnavailableError,
+)
+from core_api.postgres.pool import Pool, mapped_errors
+from server_common.devices.identity import Identity
+from server_common.devices.messages import Result
+from server_common.limits import DEVICE_OPEN_COMMANDS
+
+CommandState = Literal["sent", "done", "failed", "expired"]
+COMMAND_ID_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,56}"
+"""So long that `command.{id}` may be the key of a document."""
+LONGEST_S: Final = 86_400
+KEPT_S: Final = 600.0
+"""The document of a command ends so long after its answer."""
+LISTED: Final = 100
+
+_READ: Final = """
+SELECT id, name, arguments, state, detail, asked_by, created_at, expires_at, now()
+FROM device_commands WHERE store_id = $1 AND device_id = $2 AND id = $3
+"""
+_LIST: Final = """
+SELECT id, name, arguments, state, detail, asked_by, created_at, expires_at, now()
+FROM device_commands WHERE store_id = $1 AND device_id = $2
+ORDER BY created_at DESC, id LIMIT $3
+"""
+_OPEN: Final = """
+SELECT count(*) FROM device_commands WHERE store_id = $1 AND device_id = $2 AND state = 'sent'
+"""
+_INSERT: Final = """
+INSERT INTO device_commands
+    (store_id, device_id, id, name, arguments, state, detail, asked_by, expires_at)
+VALUES ($1, $2, $3, $4, $5, 'sent', '', $6, now() + make_interval(secs => $7))
+RETURNING id, name, arguments, state, detail, asked_by, created_at, expires_at, now()
+"""
+# An answer that comes late is still the truth.
+_ANSWER: Final = """
+UPDATE device_commands SET state = $4, detail = $5
+WHERE store_id = $1 AND device_id = $2 AND id = $3 AND state IN ('sent', 'expired')
+RETURNING id, name, arguments, state, detail, asked_by, created_at, expires_at, now()
+"""
+_EXPIRE: Final = """
+UPDATE device_commands SET state = 'expired' WHERE (store_id, device_id, id) IN (
+    SELECT store_id, device_id, id FROM device_commands
+    WHERE state = 'sent' AND expires_at <= now()
+        AND store_id || '/' || device_id || '/' || id <> ALL($1::text[])
+    ORDER BY expires_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+) RETURNING store_id, device_id, id, name, arguments, state, detail, asked_by, created_at,
+    expires_at, now()
+"""
+_TRIM: Final = """
+DELETE FROM device_commands WHERE (store_id, device_id, id) IN (
+    SELECT store_id, device_id, id FROM device_commands
+    WHERE created_at < now() - make_interval(secs => $1) AND state <> 'sent'
+    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+"""
+
+_Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=whole(TEXT_PATTERN))]
+
+
+class NewCommand(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/stores/{id}/devices/{device}/commands`."""
+
+    name: _Word
+    arguments: dict[str, Any] = {}
+    """As a document may hold them: no fractions."""
+    id: Annotated[str, Meta(pattern=whole(COMMAND_ID_PATTERN))] | None = None
+    """By which a retry is known; None: Core makes one."""
+    expires_in_s: Annotated[int, Meta(ge=1, le=LONGEST_S)] = 60
+    """Without an answer by then it is `expired`, and reported."""
+
+
+class DeviceCommand(Struct, frozen=True):
+    """A command and what became of it."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    state: CommandState
+    detail: str
+    """The device's word."""
+    by: str
+    """Who asked for it."""
+    created_at: datetime
+    expires_at: datetime
+
+
+class DeviceCommands(Struct, frozen=True):
+    """The answer of `GET /v1/stores/{id}/devices/{device}/commands`."""
+
+    commands: list[DeviceCommand]
+    """The newest first, at most `LISTED`."""
+
+
+class Commands:
+    """What people ask of devices.
+
+    Args:
+        pool: the database, by connections that wait for a lock shortly only.
+        rules: what holds for all edits.
+        new_id: makes an id.
+        committed: called after each commit with the channels that got an event.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        rules: Rules,
+        new_id: Callable[[], str],
+        committed: Callable[[Sequence[str]], None],
+    ) -> None:
+        self._pool = pool
+        self._rules = rules
+        self._new_id = new_id
+        self._committed = committed
+
+    async def ask(
+        self, store_id: str, device_id: str, wanted: NewCommand, by: str
+    ) -> tuple[DeviceCommand, bool]:
+        """Store a command. Returns it as it stands, and whether it is new.
+
+        Raises:
+            NotFoundError: no such device is registered.
+            IdempotencyMismatchError: its id was another command's.
+            TooManyCommandsError: the device has too many without an answer.
+            StateValueError: its arguments are nothing that a document may hold.
+            UnavailableError: Postgres does not answer.
+        """
+        check_document(wanted.arguments)
+        id_ = wanted.id or self._new_id()
+        return await despite_locks(lambda: self._ask(store_id, device_id, id_, wanted, by))
+
+    async def list(self, store_id: str, device_id: str) -> DeviceCommands:
+        """The newest commands of a device.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        with mapped_errors():
+            rows = await self._pool.fetch(_LIST, store_id, device_id, LISTED)
+        return DeviceCommands([_command(row) for row in rows])
+
+    async def _ask(
+        self, store_id: str, device_id: str, id_: str, wanted: NewCommand, by: str
+    ) -> tuple[DeviceCommand, bool]:
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                if await find_kept(connection, store_id, device_id) is None:
+                    raise NotFoundError(f"no device {device_id} is registered in store {store_id}")
+                for row in await connection.fetch(_READ, store_id, device_id, id_):
+                    return _known(_command(row), wanted), False
+                if await connection.fetchval(_OPEN, store_id, device_id) >= DEVICE_OPEN_COMMANDS:
+                    raise TooManyCommandsError(
+                        f"the device has not answered {DEVICE_OPEN_COMMANDS} commands: wait until "
+                        "it does, or they expire"
+                    )
+                arguments = msgspec.json.encode(wanted.arguments).decode()
+                row = await connection.fetchrow(
+                    _INSERT, store_id, device_id, id_, wanted.name, arguments, by,
+                    wanted.expires_in_s,
+                )  # fmt: skip
+                made = _command(row)
+                channel = Channel("device", store_id, device_id)
+                ends_at = made.expires_at + timedelta(seconds=KEPT_S)
+                change = document_of(channel, made, ends_at)
+                channels = await change_documents(connection, [change], self._rules)
+        self._committed(channels)
+        return made, True
+
+
+def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> Change:
+    """What makes the command's document say the same as the command."""
+    value: Value = {
+        "name": command.name,
+        "arguments": command.arguments,
+        "state": command.state,
+        "detail": command.detail,
+        "expires_at": rfc3339(command.expires_at),
+        "by": command.by,
+    }
+    return Change(channel, f"command.{command.id}", lambda _old, _now: value, ends_at)
+
+
+async def take_result(
+    connection: Connection, identity: Identity, result: Result
+) -> list[Change] | None:
+    """Note a device's answer in the caller's transaction.
+
+    Returns:
+        What is to become of documents: nothing if it has answered before; None: there is no
+        such command.
+    """
+    place = (identity.store, identity.device, result.id)
+    rows = await connection.fetch(_ANSWER, *place, result.outcome, result.detail)
+    if not rows:
+        return [] if await connection.fetch(_READ, *place) else None
+    ends_at = rows[0]["now"] + timedelta(seconds=KEPT_S)
+    return [document_of(identity.channel, _command(rows[0]), ends_at)]
+
+
+class Expired(Struct, frozen=True):
+    """A command that has expired."""
+
+    name: str
+    channels: list[str]
+    """Those that got an event."""
+
+
+class ExpiringError(YabamError):
+    """The command of that name could not expire; others can."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+async def expire_one(pool: Pool, rules: Rules, but: Sequence[str]) -> Expired | None:
+    """Let one command expire whose time has come; None: there is none.
+
+    Args:
+        pool: the database.
+        rules: what holds for all edits.
+        but: names of commands that are left out.
+
+    Raises:
+        ExpiringError: it was this command that could not expire.
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        async with pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(_EXPIRE, but)
+            if row is None:
+                return None
+            command = _command(row)
+            channel = Channel("device", row["store_id"], row["device_id"])
+            name = f"{channel.root}/{channel.part}/{command.id}"
+            ends_at = row["now"] + timedelta(seconds=KEPT_S)
+            change = document_of(channel, command, ends_at)
+            try:
+                return Expired(name, await change_documents(connection, [change], rules))
+            except (ConflictError, UnavailableError):
+                raise
+            except Exception as error:
+                raise ExpiringError(name) from error
+
+
+async def trim_commands(pool: Pool, older_than_s: float, batch: int) -> int:
+    """Delete at most `batch` commands that are so old. Returns the number.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        done = await pool.execute(_TRIM, older_than_s, batch)
+    return int(done.rpartition(" ")[2])
+
+
+def _known(command: DeviceCommand, wanted: NewCommand) -> DeviceCommand:
+    if (command.name, command.arguments) != (wanted.name, wanted.arguments):
+        raise IdempotencyMismatchError(f"the id {command.id} was another command's")
+    return command
+
+
+def _command(row: asyncpg.Record) -> DeviceCommand:
+    return DeviceCommand(
+        row["id"], row["name"], msgspec.json.decode(row["arguments"]), row["state"],
+        row["detail"], row["asked_by"], row["created_at"], row["expires_at"],
+    )  # fmt: skip

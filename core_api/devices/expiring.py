@@ -1,0 +1,80 @@
+"""Commands that nobody answers in time expire, by the database's clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.devices.commands import ExpiringError, expire_one
+from core_api.devices.patience import despite_locks
+from core_api.errors import ConflictError, UnavailableError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.devices.metrics import CommandMetrics
+    from core_api.edits.plan import Rules
+    from core_api.postgres.pool import Pool
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+EVERY_S: Final = 1.0
+
+
+class Expiring:
+    """Lets commands expire; any number of processes may do so side by side.
+
+    Args:
+        pool: the database, by connections that wait for a lock shortly only.
+        rules: what holds for all edits.
+        committed: called after each commit with the channels that got an event.
+        metrics: where the counts go.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        rules: Rules,
+        committed: Callable[[Sequence[str]], None],
+        metrics: CommandMetrics,
+    ) -> None:
+        self._pool = pool
+        self._rules = rules
+        self._committed = committed
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Look every second, for ever."""
+        while True:
+            try:
+                await self.round()
+            except (ConflictError, UnavailableError) as error:
+                _log.warning("expiring_commands_failed", reason=str(error))
+            await asyncio.sleep(EVERY_S)
+
+    async def round(self) -> int:
+        """Let all commands expire whose time has come. Returns how many did.
+
+        One that cannot is left for the next round, and stops no other.
+
+        Raises:
+            ConflictError, UnavailableError: Postgres does not answer, or a lock is held for long.
+        """
+        total, failed = 0, list[str]()
+        while True:
+            try:
+                done = await despite_locks(lambda: expire_one(self._pool, self._rules, failed))
+            except ExpiringError as error:
+                failed.append(error.name)
+                self._metrics.stuck.inc()
+                _log.error("command_not_expired", command=error.name, exc_info=error.__cause__)
+                continue
+            if done is None:
+                return total
+            total += 1
+            self._committed(done.channels)
+            self._metrics.expired.inc()
+            _log.warning("command_expired", command=done.name)

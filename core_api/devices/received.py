@@ -1,0 +1,63 @@
+"""Which messages of a device have been applied, so that each is applied once. Pure.
+
+A device counts its messages in each boot and sends again what nobody has accepted, so they may come
+twice and out of order. What is remembered of a boot is bounded: a number that can no longer be told
+from one that was applied is refused as too old, never taken for a repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from server_common.limits import DEVICE_BOOTS, DEVICE_MISSING
+
+Outcome = Literal["applied", "repeated", "too-old"]
+
+
+class Received(Struct, frozen=True):
+    """The numbers of one boot that have come: all above `floor` up to `newest`, but `missing`."""
+
+    floor: int = 0
+    newest: int = 0
+    missing: tuple[int, ...] = ()
+    """In their order, at most `DEVICE_MISSING`."""
+
+
+def take(received: Received, n: int) -> tuple[Outcome, Received]:
+    """What a message of this number is, and what has come with it."""
+    if n <= received.floor:
+        return "too-old", received
+    if n <= received.newest:
+        if n not in received.missing:
+            return "repeated", received
+        rest = tuple(one for one in received.missing if one != n)
+        return "applied", Received(received.floor, received.newest, rest)
+    first = max(received.newest + 1, n - DEVICE_MISSING)
+    missing = (*received.missing, *range(first, n))
+    forgotten = missing[:-DEVICE_MISSING]
+    floor = max(received.floor, *forgotten, first - 1 if first > received.newest + 1 else 0)
+    return "applied", Received(floor, n, tuple(one for one in missing if one > floor))
+
+
+def take_of_boot(
+    boots: Mapping[int, Received], boot: int, n: int
+) -> tuple[Outcome, Received, frozenset[int]]:
+    """What a message of this boot and number is.
+
+    Args:
+        boots: what is known of the device's boots, at most `DEVICE_BOOTS` of them.
+        boot: that of the message.
+        n: its number.
+
+    Returns:
+        What it is, what has come of its boot with it, and the boots that are to be forgotten.
+    """
+    known = boots.get(boot)
+    if known is None and len(boots) >= DEVICE_BOOTS and boot < min(boots):
+        return "too-old", Received(), frozenset()
+    outcome, received = take(known or Received(), n)
+    oldest_first = sorted({*boots, boot})
+    return outcome, received, frozenset(oldest_first[:-DEVICE_BOOTS])

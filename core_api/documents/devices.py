@@ -1,0 +1,128 @@
+"""The documents of a device, which Core alone makes of what it says and is told. Pure.
+
+They hold whatever definitions the operator wants: commands and alarms rest on them. A document has
+no fractions, so a measured 3.5 stands as the text "3.5".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from core_api.documents.definitions import Definition
+from server_common.devices.messages import MEDIA_TYPES
+from server_common.limits import DEVICE_MEASUREMENTS, DEVICE_TROUBLES, SNAPSHOT_BYTES
+
+_DAY_S: Final = 86_400
+_SCOPE: Final = frozenset({"device"})
+_WORD: Final = {"type": "string", "maxLength": 64}
+_TEXT: Final = {"type": "string", "maxLength": 500}
+_TIME: Final = {"type": "string", "maxLength": 40}
+_ID: Final = {"pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}
+
+
+def _object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": sorted(properties.keys() - set(optional)),
+        "additionalProperties": False,
+    }
+
+
+def _of_core(key: str, schema: dict[str, Any], days: int, **more: Any) -> Definition:
+    """A document that has no writers."""
+    return Definition(
+        key=key,
+        scopes=_SCOPE,
+        strategy="last",
+        writers=frozenset(),
+        schema=schema,
+        history_s=days * _DAY_S,
+        max_age_s=_DAY_S,
+        **more,
+    )
+
+
+STATUS: Final = _of_core(
+    "status",
+    _object(
+        {
+            "online": {"type": "boolean"},
+            "connection": _WORD,
+            "firmware": _WORD,
+            "troubles": {
+                "type": "array",
+                "items": {"type": "string", "maxLength": 100},
+                "maxItems": DEVICE_TROUBLES,
+            },
+            "at": _TIME,
+        }
+    ),
+    7,
+)
+"""Whether it is there, and what troubles it; `at` is when that last changed."""
+
+TELEMETRY: Final = _of_core(
+    "telemetry",
+    {
+        "type": "object",
+        "propertyNames": _ID,
+        "additionalProperties": _object(
+            {"value": {"type": ["integer", "string", "boolean"]}, "unit": _WORD, "at": _TIME},
+            "unit",
+        ),
+        "maxProperties": DEVICE_MEASUREMENTS,
+    },
+    1,
+)
+"""The newest of each measurement, by its name."""
+
+SNAPSHOT: Final = _of_core(
+    "snapshot",
+    _object(
+        {
+            "media_type": {"enum": list(MEDIA_TYPES)},
+            "bytes": {"type": "integer", "minimum": 1, "maximum": SNAPSHOT_BYTES},
+            "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            "at": _TIME,
+        }
+    ),
+    7,
+)
+"""The newest picture, which itself is fetched by its own route."""
+
+EVENT: Final = _of_core(
+    "event",
+    _object(
+        {
+            "boot": {"type": "integer", "minimum": 0},
+            "n": {"type": "integer", "minimum": 1},
+            "data": {"type": "object"},
+            "at": _TIME,
+        }
+    ),
+    30,
+    is_family=True,
+)
+"""`event.{name}`: what last happened there under this name; the history has all of them."""
+
+COMMAND: Final = _of_core(
+    "command",
+    _object(
+        {
+            "name": {"type": "string", "minLength": 1, "maxLength": 64},
+            "arguments": {"type": "object"},
+            "state": {"enum": ["sent", "done", "failed", "expired"]},
+            "detail": _TEXT,
+            "expires_at": _TIME,
+            "by": {"type": "string", "maxLength": 300},
+        }
+    ),
+    30,
+    is_family=True,
+    lifetime="each",
+)
+"""`command.{id}`: what somebody asked of it, and its answer."""
+
+DEVICE_DEFINITIONS: Final = (STATUS, TELEMETRY, SNAPSHOT, EVENT, COMMAND)
+"""What holds in every channel of a device."""

@@ -1,0 +1,194 @@
+"""Applies the messages of devices: each is written, or kept as a dead letter with its reason.
+
+While Postgres or Kafka fails, it waits: the offsets of a batch are committed only when this has
+returned. What Core did with a message is told after its commit and before the offset's, so whatever
+dies in between, the message comes again, is known by its number, and is answered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
+
+import asyncpg
+import msgspec
+import structlog
+from msgspec import Meta, Struct
+
+from client_sdk.contract.digest import MAX_INTEGER
+from core_api.errors import CoreError, UnavailableError
+from core_api.http.tracing import traced
+from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords, lanes
+from core_api.ingest.patience import TRANSIENT, Patience
+from server_common.devices.messages import (
+    REASONS,
+    DeadLetter,
+    Inbound,
+    Outbound,
+    dead_letter,
+    decode_inbound,
+)
+from server_common.errors import DeviceMessageError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.devices.applying import Outcome
+    from core_api.devices.metrics import DeviceMetrics
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+LANES_AT_ONCE: Final = 4
+"""How many devices of one partition are dealt with at the same time."""
+_REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+_ANSWERED: Final = ("result", "event")
+
+
+class _Numbers(Struct, frozen=True):
+    """What an answer needs of a message, however wrong the rest of it is."""
+
+    boot: Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+    n: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+
+
+_numbers: Final = msgspec.json.Decoder(_Numbers)
+
+
+class Messages(Protocol):
+    """The write path (`core_api/devices/applying.py`)."""
+
+    async def apply(self, message: Inbound, partition: int) -> Outcome:
+        """Apply a message that was read from this partition."""
+
+
+class Answers(Protocol):
+    """Where Core's answers and dead letters go."""
+
+    async def answer(self, answers: Sequence[Outbound]) -> None:
+        """Tell devices what was kept; raises `UnavailableError` if that is not known to be told."""
+
+    async def bury(self, letter: DeadLetter, key: bytes | None) -> None:
+        """Keep a dead letter; raises `UnavailableError` if it is not known to be kept."""
+
+
+class DeviceApplier:
+    """Applies batches of one partition.
+
+    Args:
+        messages: the write path.
+        answers: where answers and dead letters go.
+        sleep: waits for some seconds before another try.
+        metrics: where the numbers go.
+    """
+
+    def __init__(
+        self,
+        messages: Messages,
+        answers: Answers,
+        sleep: Callable[[float], Awaitable[None]],
+        metrics: DeviceMetrics,
+    ) -> None:
+        self._messages = messages
+        self._answers = answers
+        self._patience = Patience(sleep, metrics.retries.inc)
+        self._metrics = metrics
+
+    @property
+    def trouble(self) -> str | None:
+        """The fault whose end it is waiting for; None: it is not waiting."""
+        return self._patience.trouble
+
+    async def apply(self, records: Sequence[InboundRecord]) -> None:
+        """Apply all records, in order within each device, and tell what was kept."""
+        room = asyncio.Semaphore(LANES_AT_ONCE)
+        answers: list[Outbound] = []
+
+        async def lane(of_key: Sequence[InboundRecord]) -> None:
+            async with room:
+                for record in of_key:
+                    with traced(record.headers):
+                        answer = await self._settle(record)
+                    if answer is not None:
+                        answers.append(answer)
+
+        async with asyncio.TaskGroup() as group:
+            for of_key in lanes(records):
+                group.create_task(lane(of_key))
+        if answers:
+            await self._patience.until_done(lambda: self._answers.answer(answers))
+
+    async def set_aside(self, what: UnreadRecords, detail: str) -> None:
+        """Keep what cannot be read as a dead letter.
+
+        Args:
+            what: what Kafka holds.
+            detail: why it cannot be read.
+        """
+        place = f"{what.topic}/{what.partition}/{what.first}-{what.last}"
+        letter = dead_letter(UNREADABLE, detail, place, what.timestamp_ms or 0, what.raw)
+        await self._patience.until_done(lambda: self._answers.bury(letter, None))
+        self._metrics.messages.labels(UNREADABLE, "refused").inc()
+        self._metrics.dead_letters.labels(UNREADABLE).inc()
+        _log.error("device_records_unreadable", detail=detail, place=place)
+
+    async def _settle(self, record: InboundRecord) -> Outbound | None:
+        """Apply a record, or keep it as a dead letter. Returns what the device is told."""
+        try:
+            message = decode_inbound(record.value)
+        except DeviceMessageError as error:
+            await self._bury(record, UNREADABLE, error.reason, str(error))
+            return None
+        try:
+            outcome = await self._patience.until_done(lambda: self._apply(message, record))
+        except DeviceMessageError as error:
+            reason, detail = error.reason, str(error)
+        except CoreError as error:
+            reason, detail = error.slug, str(error)
+        except Exception as error:
+            # A bug of ours, or data that the database refuses: it must not block the partition.
+            _log.exception("device_message_failed", place=_place(record))
+            reason, detail = "internal", type(error).__name__
+        else:
+            self._metrics.messages.labels(message.kind, outcome).inc()
+            return _answer(message, outcome)
+        await self._bury(record, message.kind, reason, detail)
+        return _answer(message, "refused", reason)
+
+    async def _apply(self, message: Inbound, record: InboundRecord) -> Outcome:
+        try:
+            return await self._messages.apply(message, record.partition)
+        except (*_REFUSED, *TRANSIENT):
+            raise
+        except asyncpg.PostgresError as error:
+            reason = str(error).partition("\n")[0]
+            raise UnavailableError(f"the database answers with an error: {reason}") from error
+
+    async def _bury(self, record: InboundRecord, kind: str, reason: str, detail: str) -> None:
+        known = reason if reason in REASONS else "internal"
+        letter = dead_letter(
+            known, detail, _place(record), max(0, record.timestamp_ms), record.value or b""
+        )
+        await self._patience.until_done(lambda: self._answers.bury(letter, record.key))
+        self._metrics.messages.labels(kind, "refused").inc()
+        self._metrics.dead_letters.labels(known).inc()
+        _log.warning("device_message_refused", reason=reason, detail=detail, place=_place(record))
+
+
+def _answer(
+    message: Inbound,
+    outcome: Literal["applied", "repeated", "refused"],
+    problem: str | None = None,
+) -> Outbound | None:
+    """What a device is told of its message; None: it awaits no answer, or cannot be told."""
+    if message.kind not in _ANSWERED or problem == "unknown-device":
+        return None
+    try:
+        numbers = _numbers.decode(message.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return Outbound(message.store, message.device, numbers.boot, numbers.n, outcome, problem)
+
+
+def _place(record: InboundRecord) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"

@@ -1,0 +1,131 @@
+"""The part of ingest that reads `devices.inbound`, wired.
+
+It stands in ingest's process and not in one of its own: it is the same work (records applied once,
+offsets after commits) over the same connections, and a restaurant's devices say little. Its
+consumer, its group and its waiting are its own, so neither topic holds up the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from core_api.devices.applying import DeviceMessages
+from core_api.devices.measurements import Measurements
+from core_api.devices.metrics import DeviceMetrics
+from core_api.devices.watching import Watching
+from core_api.ingest.consumer import Ingest
+from core_api.ingest.device_answers import KafkaAnswers
+from core_api.ingest.device_applier import DeviceApplier
+from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.topics import dead_letter_topic, inbound_topic, outbound_topic
+from core_api.receipts.statements import store_sightings
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from core_api.edits.plan import Rules
+    from core_api.postgres.pool import Pool
+
+GROUP: Final = "core-devices"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTopics:
+    """What the topics are called, and how many partitions one gets that is made here."""
+
+    inbound: str
+    outbound: str
+    dead_letters: str
+    partitions: int
+
+
+class DeviceIngest:
+    """Reads what devices say, and looks after those that say nothing.
+
+    Args:
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        topics: the topics.
+        pool: the database.
+        writing: the database, by connections that wait for a lock shortly only.
+        rules: what holds for all edits.
+        committed: called after each commit with the channels that got an event.
+        check: raises `UnavailableError` while the database cannot take messages.
+        registry: where the numbers go.
+        group: the consumer group.
+        clock: seconds that only go forward.
+        now_ms: milliseconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topics: DeviceTopics,
+        *,
+        pool: Pool,
+        writing: Pool,
+        rules: Rules,
+        committed: Callable[[Sequence[str]], None],
+        check: Callable[[], Awaitable[None]],
+        registry: CollectorRegistry,
+        group: str = GROUP,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        metrics = DeviceMetrics(registry)
+        measurements = Measurements(clock, metrics.dropped.inc)
+        self._answers = KafkaAnswers(
+            KafkaPublisher(bootstrap, outbound_topic(topics.outbound, topics.partitions)),
+            KafkaPublisher(bootstrap, dead_letter_topic(topics.dead_letters, topics.partitions)),
+            now_ms,
+        )
+        messages = DeviceMessages(
+            writing, rules, measurements, lambda batch: store_sightings(pool, batch), committed
+        )
+        self._ingest = Ingest(
+            bootstrap,
+            inbound_topic(topics.inbound, topics.partitions),
+            DeviceApplier(messages, self._answers, asyncio.sleep, metrics),
+            check,
+            group=group,
+            clock=clock,
+            metrics=metrics,
+        )
+        self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)
+
+    @property
+    def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What runs in the background beside `run`, by name."""
+        return {
+            "device-measurements": self._watching.keep_flushing,
+            "device-silence": self._watching.keep_looking,
+        }
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the loop runs, or waits for the end of a known fault."""
+        return self._ingest.healthy
+
+    @property
+    def trouble(self) -> str | None:
+        """Why messages cannot be applied now; None if they can."""
+        return self._ingest.trouble
+
+    def listened(self, seconds: float) -> frozenset[int]:
+        """The partitions that have been read to their end, without a break, for so long."""
+        return self._ingest.listened(seconds)
+
+    async def run(self) -> None:
+        """Apply messages until `stop` is called."""
+        await self._ingest.run()
+
+    def stop(self) -> None:
+        """Finish the batch under way, commit its offsets and return from `run`."""
+        self._ingest.stop()
+
+    async def close(self) -> None:
+        """Close the connections to Kafka."""
+        await self._answers.close()

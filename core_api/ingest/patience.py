@@ -1,0 +1,75 @@
+"""What fails because Postgres or Kafka does not answer is tried until it is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from core_api.errors import ConflictError, OverloadedError, UnavailableError
+from server_common.supervision import is_being_cancelled
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+FIRST_RETRY_S: Final = 0.05
+LONGEST_RETRY_S: Final = 5.0
+TRANSIENT: Final = (UnavailableError, OverloadedError, ConflictError)
+
+
+class Patience:
+    """Tries again.
+
+    Args:
+        sleep: waits for some seconds before another try.
+        retried: called for each try that failed.
+    """
+
+    def __init__(
+        self, sleep: Callable[[float], Awaitable[None]], retried: Callable[[], None]
+    ) -> None:
+        self._sleep = sleep
+        self._retried = retried
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """The fault whose end it is waiting for; None: it is not waiting."""
+        return self._trouble
+
+    async def until_done(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Try until it works or fails for a reason that lies in the record."""
+        pause = 0.0
+        while True:
+            try:
+                result = await _really(action)
+            except TRANSIENT as error:
+                if self._trouble != str(error):
+                    _log.warning("ingest_waits", reason=str(error))
+                self._trouble = str(error)
+                self._retried()
+                pause = min(max(pause * 2, FIRST_RETRY_S), LONGEST_RETRY_S)
+                await self._sleep(pause)
+            else:
+                self._trouble = None
+                return result
+
+
+async def _really(action: Callable[[], Awaitable[T]]) -> T:
+    """The result of the action.
+
+    Raises:
+        UnavailableError: a library has cancelled it, which does not mean that it is done.
+    """
+    try:
+        return await action()
+    except asyncio.CancelledError as error:
+        if is_being_cancelled():
+            raise
+        raise UnavailableError("a library cancelled it") from error

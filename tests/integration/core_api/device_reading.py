@@ -1,0 +1,140 @@
+"""What the tests of devices over Kafka share: topics of their own, and what reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from prometheus_client import CollectorRegistry
+
+from core_api.ingest.devices import DeviceIngest, DeviceTopics
+from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic, outbound_topic
+from server_common.devices.messages import DeadLetter, Outbound, decode_outbound, encode
+from tests.integration.core_api.device_shop import RULES, said
+from tests.integration.core_api.relaying import PARTITIONS
+
+if TYPE_CHECKING:
+    from core_api.postgres.pool import Pool
+
+
+async def _there() -> None:
+    """A database that can take messages."""
+
+
+def ingest_of(
+    pool: Pool, bootstrap: str, inbound: str, outbound: str, dead: str, group: str
+) -> DeviceIngest:
+    return DeviceIngest(
+        bootstrap,
+        DeviceTopics(inbound, outbound, dead, PARTITIONS),
+        pool=pool,
+        writing=pool,
+        rules=RULES,
+        committed=lambda _channels: None,
+        check=_there,
+        registry=CollectorRegistry(),
+        group=group,
+    )
+
+
+class Topics:
+    """Three topics: what is sent to the first, and found in the others."""
+
+    def __init__(self, bootstrap: str, producer: AIOKafkaProducer) -> None:
+        self.bootstrap = bootstrap
+        self._producer = producer
+        name = uuid4().hex
+        self.inbound, self.outbound = f"in-{name}", f"out-{name}"
+        self.dead, self.group = f"dead-{name}", f"group-{name}"
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def made(cls, bootstrap: str) -> AsyncIterator[Topics]:
+        """Topics that no other test uses."""
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=2_000_000)
+        await producer.start()
+        topics = cls(bootstrap, producer)
+        try:
+            await ensure_topics(
+                bootstrap,
+                [
+                    inbound_topic(topics.inbound, PARTITIONS),
+                    outbound_topic(topics.outbound, PARTITIONS),
+                    dead_letter_topic(topics.dead, PARTITIONS),
+                ],
+                5,
+            )
+            yield topics
+        finally:
+            await producer.stop()
+
+    async def say(self, kind: Any, payload: dict[str, Any], *device: str, **more: Any) -> None:
+        """Send a message as the gateway does."""
+        message = said(kind, payload, *device, **more)
+        await self.send(encode(message), message.key)
+
+    async def send(self, value: bytes | None, key: bytes | None) -> None:
+        await self._producer.send_and_wait(self.inbound, value, key)
+
+    @contextlib.asynccontextmanager
+    async def read(self, pool: Pool) -> AsyncIterator[DeviceIngest]:
+        """Devices' messages are applied for as long as the block lasts."""
+        made = ingest_of(pool, self.bootstrap, self.inbound, self.outbound, self.dead, self.group)
+        running = asyncio.create_task(made.run())
+        try:
+            yield made
+        finally:
+            made.stop()
+            await running
+            await made.close()
+
+    async def answers(self, count: int) -> list[Outbound]:
+        """The first answers."""
+        return [decode_outbound(value) for value in await self._values(self.outbound, count)]
+
+    async def dead_letters(self, count: int) -> list[DeadLetter]:
+        """The first dead letters."""
+        values = await self._values(self.dead, count)
+        return [msgspec.json.decode(value, type=DeadLetter) for value in values]
+
+    async def until_committed(self, count: int) -> None:
+        """Wait until the group has dealt with so many records."""
+        async with _assigned(self.bootstrap, self.inbound, self.group) as consumer:
+            async with asyncio.timeout(30):
+                while await _committed(consumer) < count:  # noqa: ASYNC110 (Kafka tells nobody)
+                    await asyncio.sleep(0.1)
+
+    async def _values(self, topic: str, count: int) -> list[bytes]:
+        found: list[bytes] = []
+        async with _assigned(self.bootstrap, topic) as consumer, asyncio.timeout(30):
+            while len(found) < count:
+                found.append((await consumer.getone()).value)
+        return found
+
+
+async def _committed(consumer: AIOKafkaConsumer) -> int:
+    return sum([await consumer.committed(tp) or 0 for tp in consumer.assignment()])
+
+
+@contextlib.asynccontextmanager
+async def _assigned(
+    bootstrap: str, topic: str, group: str | None = None
+) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+    )
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
