@@ -55,6 +55,18 @@ class Will:
     retain: bool = True
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """One that is closed when its handshake fails; paho leaves it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 class Connection:
     """A connection to a broker, with a session that ends with it.
 
@@ -223,7 +235,9 @@ class Connection:
     def _connect(self) -> None:
         client, broker = self._client, self._broker
         if broker.ca_file:
-            client.tls_set_context(ssl.create_default_context(cafile=broker.ca_file))
+            context = ssl.create_default_context(cafile=broker.ca_file)
+            context.sslsocket_class = _TlsSocket
+            client.tls_set_context(context)
         if broker.version == "5":
             properties = Properties(PacketTypes.CONNECT)
             properties.ReceiveMaximum = self._unanswered
