@@ -188,8 +188,8 @@ class DownSession:
 
     @property
     def is_reading(self) -> bool:
-        """Whether it has its partitions (which may be none), and publishes."""
-        return self._joined
+        """Whether it has begun its partitions (which may be none), and publishes."""
+        return self._joined and not self._fresh
 
     async def run(self) -> None:
         """Publish until something is lost.
@@ -326,10 +326,11 @@ class DownSession:
         while True:
             await asyncio.sleep(MARK_EVERY_S)
             now = self._clock()
-            self._metrics.devices.set(sum(1 for _ in self._presence.online(now)))
+            online = self._presence.online(now)
+            self._metrics.devices.set(len(online))
             if not self._outlet.is_open:
                 continue
-            for store in self._presence.stores(now):
+            for store in {store for store, _ in online}:
                 watermark = self._heads.watermark_of(self._partition_of(store))
                 if watermark is not None and self._owns(store):
                     heads = self._heads.of(store, now)

@@ -123,7 +123,7 @@ class Topics:
         headers = encode_watermark_record(WatermarkRecord(epoch, time.time()))
         for partition in range(PARTITIONS):
             await self._producer.send_and_wait(
-                self.events, None, None, partition=partition, headers=headers
+                self.events, None, b"", partition=partition, headers=headers
             )
 
     async def foreign(self, store: str, value: bytes) -> None:

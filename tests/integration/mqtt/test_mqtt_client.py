@@ -296,7 +296,7 @@ async def test_another_epoch_in_a_mark_means_a_new_start(world: World, terminal:
         await until(lambda: consumer.seqs == [9, 1, 2])
         checkpoint = consumer.client.checkpoint
         assert checkpoint is not None
-        await until(lambda: (consumer.client.checkpoint or checkpoint).positions == {CHANNEL: 1})
+        await until(lambda: (consumer.client.checkpoint or checkpoint).positions == {CHANNEL: 2})
         assert (consumer.client.checkpoint or checkpoint).epoch == "01B"
 
 
