@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
 # What the tests use beside Python and Java: a program and the Debian package that has it.
-TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus curl:curl openssl:openssl
+TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto
 export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run kafka tools test test-browser test-fast bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits attack fuzz simulate \
+.PHONY: help setup run kafka mqtt tools test test-browser test-fast bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits attack fuzz simulate \
 	lint types format docs lists lock clean
 
 help: ## Show this list
@@ -37,7 +37,10 @@ run: $(READY) ## Start the whole system (KAFKA=host:port DATABASE=postgresql://â
 kafka: $(READY) ## Start a real Apache Kafka 4 on port 9092, without Docker
 	@exec $(BIN)/python -m deploy.kafka $(KAFKA_ARGS)
 
-tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, nginx, promtool
+mqtt: $(READY) ## Start a real Mosquitto on ports 1883 and 8883 (TLS), without Docker (MQTT_ARGS=â€¦)
+	@exec $(BIN)/python -m deploy.mqtt $(MQTT_ARGS)
+
+tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, nginx, promtool, Mosquitto
 	@missing=""; for tool in $(TOOLS); do command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; done; \
 	test -z "$$missing" && exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
@@ -136,7 +139,7 @@ lists: $(READY) ## Write the lists that the JavaScript holds anew from the Pytho
 
 lock: $(READY) ## Write requirements.lock and the image's anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
-		--no-header --python-version 3.11 --extra server --extra printer --extra local --group dev \
+		--no-header --python-version 3.11 --extra server --extra printer --extra local --extra mqtt --group dev \
 		pyproject.toml --output-file requirements.lock
 	@$(BIN)/python -m deploy.docker.lock
 

@@ -1,4 +1,5 @@
-"""Core's part of the command line: `yabam core`, `relay`, `ingest`, `db`, `state`, `token`."""
+"""Core's part of the command line: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `db`, `state`,
+`token`."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from core_api.errors import CoreError
 from core_api.logs import without_rows
 from core_api.main import (
     migrate_state,
+    run_broker_admin_process,
     run_core,
     run_ingest_process,
     run_relay_process,
@@ -29,6 +31,7 @@ from core_api.postgres import migrate
 from core_api.relay.set_aside import list_all, retry
 from core_api.restore.main import begin_epoch, look_for_restore
 from core_api.settings import (
+    BrokerAdminSettings,
     CoreSettings,
     DatabaseSettings,
     IngestSettings,
@@ -59,6 +62,8 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     _register_set_aside(relay)
     ingest = subparsers.add_parser("ingest", help="take commands from Kafka")
     ingest.set_defaults(run=_ingest)
+    admin = subparsers.add_parser("mqtt-admin", help="keep who may do what at the MQTT broker")
+    admin.set_defaults(run=_broker_admin)
     _register_db(subparsers.add_parser("db", help="migrate the database, start a new epoch"))
     _register_state(_state_actions(subparsers))
     _register_token(subparsers.add_parser("token", help="make an access token"))
@@ -148,6 +153,14 @@ def _ingest(_args: argparse.Namespace) -> int:
     configure("ingest", without_rows)
     listener = bind(settings.ingest_host, settings.ingest_port, "YABAM_INGEST_PORT")
     uvloop.run(run_ingest_process(settings, listener))
+    return 0
+
+
+def _broker_admin(_args: argparse.Namespace) -> int:
+    settings = load(BrokerAdminSettings)
+    configure("mqtt-admin", without_rows)
+    listener = bind(settings.mqtt_admin_host, settings.mqtt_admin_port, "YABAM_MQTT_ADMIN_PORT")
+    uvloop.run(run_broker_admin_process(settings, listener))
     return 0
 
 

@@ -27,6 +27,7 @@ from core_api.api.handlers import CoreApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.api.state_handlers import StateApi
+from core_api.broker_admin.main import run_broker_admin
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
@@ -65,7 +66,13 @@ from core_api.relay.main import run_relay
 from core_api.retention.history_trim import keep_trimming_history
 from core_api.retention.statements import clients_kept_s, trim_clients, trim_empty, trim_keys
 from core_api.retention.upkeep import announce, keep_trimming, keep_trimming_log
-from core_api.settings import CoreSettings, IngestSettings, RelaySettings, StateSettings
+from core_api.settings import (
+    BrokerAdminSettings,
+    CoreSettings,
+    IngestSettings,
+    RelaySettings,
+    StateSettings,
+)
 from core_api.store_rules.rules import is_obeyed
 from core_api.sync.content_digests import ContentFiller
 from core_api.sync.large_orders import LargeAnswers
@@ -339,6 +346,24 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         pool.terminate()
         writing.terminate()
         log.info("ingest_stopped")
+
+
+async def run_broker_admin_process(settings: BrokerAdminSettings, listener: socket.socket) -> None:
+    """`yabam mqtt-admin`: keep the broker's users and roles until SIGTERM or SIGINT."""
+    pool = await open_pool(
+        settings.database_url, size=2, command_timeout_s=10.0, name="yabam-mqtt-admin"
+    )
+    try:
+        await run_broker_admin(
+            settings,
+            pool=pool,
+            verify=token_keys(settings.token_keys, settings.token_kid).verify,
+            listener=listener,
+            stop=stop_signal(),
+        )
+    finally:
+        pool.terminate()
+        log.info("broker_admin_stopped")
 
 
 async def migrate_state(settings: StateSettings) -> Migrated:

@@ -21,6 +21,7 @@ from server_common.limits import (
     OPEN_TABLE_BYTES,
     OPEN_TABLE_ORDERS,
 )
+from server_common.mqtt.broker import parse_address
 from server_common.stream_placement import StreamNodes
 
 _LONGEST_RETENTION_S: Final = 10 * 365 * 86_400.0
@@ -332,6 +333,41 @@ class IngestSettings(DatabaseSettings, TokenSettings, KafkaSettings, OpenOrderSe
     ingest_pool_size: int = Field(
         10, ge=2, le=500, description="Connections to Postgres; about a third of them only write"
     )
+
+
+def _mqtt_address(text: str) -> str:
+    parse_address(text)
+    return text
+
+
+class BrokerAdminSettings(DatabaseSettings, TokenSettings):
+    """`yabam mqtt-admin`."""
+
+    mqtt_broker: Annotated[str, AfterValidator(_mqtt_address)] = Field(
+        description="The MQTT broker: host:port"
+    )
+    mqtt_ca_file: str = Field(
+        "",
+        description="File of the authorities (PEM) that may have signed the broker's certificate; "
+        "with it the admin speaks TLS",
+    )
+    mqtt_admin_password: str = Field(
+        min_length=16, description="The password of the user `yabam-admin` at the broker"
+    )
+    mqtt_password: str = Field(
+        min_length=16, description="The password that the gateway's user `yabam-gateway` gets"
+    )
+    devices_keys: dict[str, str] = Field(
+        description="Keys that the passwords of devices are derived with, as JSON "
+        '{"kid": "secret of 32 bytes or more"}'
+    )
+    mqtt_readers_of_orders: list[str] = Field(
+        ["terminal-*"],
+        description="Names of devices that may follow all orders of their store, guests' names "
+        "included, as JSON; `*` stands for anything",
+    )
+    mqtt_admin_host: str = Field("127.0.0.1", description="Address of its health and metrics")
+    mqtt_admin_port: Port = Field(8006, description="Port of its health and metrics")
 
 
 class RestoreSettings(DatabaseSettings):

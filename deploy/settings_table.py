@@ -10,13 +10,14 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from core_api.settings import (
+    BrokerAdminSettings,
     CoreSettings,
     IngestSettings,
     RelaySettings,
     RestoreSettings,
     StateSettings,
 )
-from event_server.settings import EventSettings
+from event_server.settings import EventSettings, GatewaySettings
 from server_common.limits import TABLE, Limit
 
 TARGET: Final = Path("docs/settings.md")
@@ -25,6 +26,8 @@ PROCESSES: Final[dict[str, type[BaseSettings]]] = {
     "yabam relay": RelaySettings,
     "yabam ingest": IngestSettings,
     "yabam events": EventSettings,
+    "yabam mqtt": GatewaySettings,
+    "yabam mqtt-admin": BrokerAdminSettings,
     "yabam db restore-check": RestoreSettings,
     "yabam state": StateSettings,
 }

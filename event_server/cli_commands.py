@@ -1,9 +1,10 @@
-"""The event server's part of the command line: `yabam events`."""
+"""The event server's part of the command line: `yabam events`, `yabam mqtt`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import socket
 import time
 from typing import Final
@@ -13,7 +14,8 @@ import uvloop
 from client_sdk.contract.errors import TicketError
 from event_server.http.access import OpsTokens
 from event_server.main import run_events, ticket_keys
-from event_server.settings import EventSettings
+from event_server.mqtt_gateway.main import run_gateway
+from event_server.settings import EventSettings, GatewaySettings
 from event_server.supervisor import Workers, command_of, reserve
 from server_common.errors import SettingsError
 from server_common.logs import configure
@@ -25,7 +27,7 @@ Subparsers = argparse._SubParsersAction  # the type that add_subparsers gives ha
 
 
 def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
-    """Add the event server's command."""
+    """Add the event server's commands."""
     events = subparsers.add_parser("events", help="serve streams of events (SSE)")
     events.add_argument(
         "--workers", type=_count, default=1, help="how many processes share the port (default 1)"
@@ -33,6 +35,8 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     events.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     events.add_argument("--shared-port", type=int, help=argparse.SUPPRESS)
     events.set_defaults(run=_events)
+    gateway = subparsers.add_parser("mqtt", help="carry messages between Kafka and an MQTT broker")
+    gateway.set_defaults(run=_gateway)
 
 
 def _count(text: str) -> int:
@@ -53,6 +57,21 @@ def _events(args: argparse.Namespace) -> int:
     configure("events")
     uvloop.run(run_events(settings, keys, tokens, _listeners(settings, args), args.worker))
     return 0
+
+
+def _gateway(_args: argparse.Namespace) -> int:
+    settings = load(GatewaySettings)
+    configure("mqtt")
+    listener = bind(settings.mqtt_host, settings.mqtt_port, "YABAM_MQTT_PORT")
+    uvloop.run(_until_signal(settings, listener))
+    return 0
+
+
+async def _until_signal(settings: GatewaySettings, listener: socket.socket) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run_gateway(settings, listener, stop)
 
 
 def _listeners(settings: EventSettings, args: argparse.Namespace) -> list[socket.socket]:

@@ -3,6 +3,8 @@
 YabamError
 └── EventServerError
     ├── StreamRefusedError    a request is answered with a problem; `.slug` names it
+    ├── CoreLostError         Core does not answer the gateway
+    ├── OwnershipLostError    the gateway's partitions may be another one's
     └── SourceError           Kafka, as one reading session sees it; the next session starts anew
         ├── SourceLostError   the brokers do not answer: nothing is known to be missing
         └── LogReplacedError  records were removed or the log was replaced: some may be missing
@@ -34,6 +36,14 @@ class StreamRefusedError(EventServerError):
         self.slug = slug
         self.retry_after = retry_after
         self.url = url
+
+
+class CoreLostError(EventServerError):
+    """Core does not answer, or not with what was asked for; the text says how. Try again."""
+
+
+class OwnershipLostError(EventServerError):
+    """It is not certain any more that the partitions are ours: nothing may be published."""
 
 
 class SourceError(EventServerError):

@@ -6,9 +6,10 @@ import platform
 from random import choice
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server_common.mqtt.broker import parse_address
 from server_common.stream_placement import StreamNodes
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -175,3 +176,67 @@ class EventSettings(BaseSettings):
         if self.events_partitions is None:
             return frozenset(range(self.partitions))
         return frozenset(self.events_partitions)
+
+
+def _is_address(text: str) -> str:
+    parse_address(text)
+    return text
+
+
+class GatewaySettings(BaseSettings):
+    """`yabam mqtt`."""
+
+    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
+
+    mqtt_broker: Annotated[str, AfterValidator(_is_address)] = Field(
+        description="The MQTT broker: host:port"
+    )
+    mqtt_user: str = Field("", description="The gateway's user name at the broker")
+    mqtt_password: str = Field("", description="Its password")
+    mqtt_ca_file: str = Field(
+        "",
+        description="File of the authorities (PEM) that may have signed the broker's certificate; "
+        "with it the gateway speaks TLS",
+    )
+    mqtt_version: Literal["5", "3.1.1"] = Field(
+        "5",
+        description="The version of MQTT that the broker speaks. 3.1.1 has no shared "
+        "subscriptions: run one gateway",
+    )
+    mqtt_group: str = Field(
+        "mqtt-gateway", description="The consumer group in which gateways share the partitions"
+    )
+    mqtt_device_rate_per_s: float = Field(
+        20.0,
+        gt=0,
+        le=10_000,
+        description="Messages per second that one device may send on average; what is beyond it is "
+        "passed over, and a device sends its results and events again",
+    )
+    mqtt_device_burst: int = Field(
+        100, ge=1, le=100_000, description="Messages that one device may send at once"
+    )
+    mqtt_host: str = Field("127.0.0.1", description="Address of the gateway's health and metrics")
+    mqtt_port: Port = Field(8005, description="Port of the gateway's health and metrics")
+    core_url: str = Field(
+        "http://127.0.0.1:8000", description="Core, where the gateway reads documents"
+    )
+    core_token_file: str = Field(
+        description="File with an access token of role ops that Core takes; it is read again when "
+        "it is replaced"
+    )
+    kafka: str = Field("127.0.0.1:9092", description="Kafka: host:port[,host:port]")
+    events_topic: str = Field("order-events", description="The topic that the relay writes")
+    devices_inbound_topic: str = Field(
+        "devices.inbound", description="The topic for what devices say"
+    )
+    devices_outbound_topic: str = Field(
+        "devices.outbound", description="The topic of Core's answers to devices"
+    )
+    devices_dead_letter_topic: str = Field(
+        "devices.dead-letter", description="The topic for messages of devices that do not fit"
+    )
+    token_keys: dict[str, str] = Field(
+        description="Keys of the access tokens that may read the gateway's metrics, as JSON "
+        '{"kid": "secret of 32 bytes or more"}'
+    )

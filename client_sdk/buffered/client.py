@@ -18,6 +18,7 @@ from client_sdk.buffered.messages import (
     Hand,
     StartCommand,
     StartResult,
+    StartState,
     Subscribe,
     Warn,
 )
@@ -72,7 +73,9 @@ class BufferedClient:
         self._fetch = fetch
         self._warn = warn
         self._clock = clock
-        self._changes: deque[Change] = deque()
+        self.epoch: str | None = epoch
+        """The epoch of the seq of the change that was taken last."""
+        self._changes: deque[tuple[Change, str | None]] = deque()
         self._news = asyncio.Event()
         self._result: StartResult | None = None
         self._generation = 0
@@ -116,12 +119,22 @@ class BufferedClient:
         """
         while True:
             while self._changes:
-                change = self._changes.popleft()
+                change, self.epoch = self._changes.popleft()
                 self._do(self.machine.handled(1, self._clock()))
                 yield change
             if self._result is not None and not self._result.success:
                 raise BufferedStartError(self._result.error or "the start failed")
             await self._news.wait()
+
+    def refresh(self) -> None:
+        """Sync: something was missed, or may have been."""
+        self._do(self.machine.refresh(self._clock()))
+
+    def give_up(self, reason: str) -> None:
+        """End the start, or what follows it: `changes` raises once what is there was taken."""
+        if self.machine.state is StartState.IDLE:
+            return
+        self._do(self.machine.failed(reason, self._clock()))
 
     async def close(self) -> None:
         """Stop everything."""
@@ -142,7 +155,7 @@ class BufferedClient:
                 case Fetch():
                     self._spawn(partial(self._sync, command))
                 case Hand():
-                    self._changes.append(command.change)
+                    self._changes.append((command.change, command.epoch))
                 case Warn():
                     self._warn(command.text)
                 case Done():

@@ -24,6 +24,7 @@ from client_sdk.buffered.messages import (
     Done,
     Fetch,
     Hand,
+    PushedEvent,
     StartCommand,
     StartResult,
     StartState,
@@ -129,7 +130,7 @@ class BufferedStart:
             return self._keep(event, now)
         if self._behind or self._full:
             return self._fall_behind()
-        verdict = self.positions.take(event)
+        verdict = self._judge(event)
         if verdict is Verdict.APPLY:
             return [self._hand(event)]
         if verdict is Verdict.DUPLICATE:
@@ -183,13 +184,27 @@ class BufferedStart:
         self._fetches = 0
         return self._fetch(now) if self.state is StartState.READY else []
 
+    def refresh(self, now: float) -> list[StartCommand]:
+        """Something was missed, or may have been: sync, if nothing is under way already."""
+        if self.state is not StartState.READY or self._behind:
+            return []
+        self._fetches = 0
+        return self._fetch(now)
+
+    def _judge(self, event: OrderEvent) -> Verdict:
+        epoch = event.epoch if isinstance(event, PushedEvent) else self.epoch
+        if epoch == self.epoch or epoch is None or self.epoch is None:
+            return self.positions.take(event)
+        # Epochs sort by when they began: an older one is over, of a newer one only a sync can tell.
+        return Verdict.DUPLICATE if epoch < self.epoch else Verdict.GAP
+
     @property
     def _full(self) -> bool:
         return self._pending >= self.settings.max_pending
 
     def _hand(self, change: Change) -> Hand:
         self._pending += 1
-        return Hand(change)
+        return Hand(change, self.epoch)
 
     def _fall_behind(self) -> list[StartCommand]:
         if self._behind:
@@ -234,7 +249,7 @@ class BufferedStart:
         commands: list[StartCommand] = []
         while self._buffer:
             _, event = self._buffer[0]
-            verdict = self.positions.take(event)
+            verdict = self._judge(event)
             if verdict is Verdict.GAP:
                 # What is missing was dropped here or was never pushed; the rest stays buffered.
                 return [*commands, *self._fetch(now)]

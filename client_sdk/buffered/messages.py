@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
+import msgspec
+
+from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.order import OrderEvent
 from client_sdk.machine.sequencing import Change
+
+
+class PushedEvent(OrderEvent, frozen=True):
+    """An event as a transport pushes it that tells the log's epoch with each."""
+
+    epoch: str
+
+
+_pushed_decoder: Final = msgspec.json.Decoder(PushedEvent)
+
+
+def decode_pushed_event(data: bytes) -> PushedEvent:
+    """Read such an event from its JSON.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an event.
+    """
+    event = decode(_pushed_decoder, data)
+    event.data.__dict__["_event"] = data
+    return event
 
 
 class StartState(Enum):
@@ -75,6 +100,8 @@ class Hand:
     """Hand this change to the consumer."""
 
     change: Change
+    epoch: str | None = field(default=None, compare=False)
+    """The epoch of its seq."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,8 @@ open. `/metrics` needs a token of role ops.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
 
-import structlog
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,14 +17,9 @@ from starlette.routing import Route
 from client_sdk.contract.problem import MEDIA_TYPE, TITLES, encode_problem, problem
 from core_api.access.callers import Caller
 from core_api.errors import CoreError, ForbiddenError, UnauthorizedError
+from server_common.ops_server import OpsServer
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
-
-_CLOSE_S: Final = 2
-_PAUSE_S: Final = 0.1
+__all__ = ["OpsServer", "check_ops", "ops_app"]
 
 
 def ops_app(
@@ -69,57 +58,6 @@ def ops_app(
             Route("/metrics", metrics),
         ]
     )
-
-
-class OpsServer:
-    """Serves an application beside the process's main work.
-
-    Args:
-        app: what to serve.
-        listener: a bound socket (`server_common/sockets.py`).
-    """
-
-    def __init__(self, app: Starlette, listener: socket.socket) -> None:
-        self._listener = listener
-        self._server = _Quiet(
-            uvicorn.Config(
-                app,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=_CLOSE_S,
-            )
-        )
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Serve from now on."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-
-    async def stop(self) -> None:
-        """Stop serving; the listener is closed."""
-        if self._task is not None:
-            self._server.should_exit = True
-            await self._task
-
-
-class _Quiet(uvicorn.Server):
-    """A server that leaves signals to the process and survives a failure of its loop."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def main_loop(self) -> None:
-        """Serve the connections until told to stop."""
-        while not self.should_exit:
-            try:
-                await super().main_loop()
-            except Exception as error:
-                _log.error("ops_server_failed", exc_info=error)
-                await asyncio.sleep(_PAUSE_S)
 
 
 def check_ops(request: Request, verify: Callable[[str], Caller]) -> None:

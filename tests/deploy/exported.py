@@ -10,6 +10,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
 
+from core_api.broker_admin.metrics import AdminMetrics
 from core_api.devices.metrics import CommandAlarmMetrics, CommandMetrics, DeviceMetrics
 from core_api.edits.metrics import EditMetrics
 from core_api.ingest.metrics import IngestMetrics
@@ -20,6 +21,7 @@ from core_api.receipts.metrics import AlarmMetrics
 from core_api.relay.metrics import RelayMetrics
 from event_server.http.access import OpsTokens
 from event_server.main import build
+from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.settings import EventSettings
 from server_common.tickets import TicketKeys
 
@@ -40,7 +42,7 @@ class Exported:
 def exported() -> dict[str, Exported]:
     """All metrics of all parts, by the name that they are exported by."""
     found: dict[str, Exported] = {}
-    for family in [*_core(), *_relay(), *_ingest(), *_events()]:
+    for family in [*_core(), *_relay(), *_ingest(), *_events(), *_gateway(), *_admin()]:
         one = _exported(family)
         found[one.name] = one
     return found
@@ -102,6 +104,18 @@ def _events() -> list[Metric]:
     )
     server.streams.hub.mark(0, 1000.0, 0.0)  # the lag is known from the first watermark on
     return list(server.metrics.collect())
+
+
+def _gateway() -> list[Metric]:
+    registry = CollectorRegistry()
+    GatewayMetrics(registry)
+    return list(registry.collect())
+
+
+def _admin() -> list[Metric]:
+    registry = CollectorRegistry()
+    AdminMetrics(registry)
+    return list(registry.collect())
 
 
 def metrics_in(query: str) -> set[str]:

@@ -1,0 +1,357 @@
+"""Follow orders over MQTT: every event once and in order, whatever broker and network do."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Literal, Self
+
+import httpx
+import msgspec
+
+from client_sdk.buffered.client import BufferedClient
+from client_sdk.buffered.messages import BufferedSettings, StartState, decode_pushed_event
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.client.cursor_stores import CursorStore, MemoryCursors
+from client_sdk.client.http_bodies import no_cookies
+from client_sdk.client.http_transport import Transport
+from client_sdk.client.runner import Token
+from client_sdk.contract.channel import event_id, parse_channel
+from client_sdk.contract.cursor import format_cursor
+from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.sync import SyncResponse
+from client_sdk.errors import (
+    BufferedStartError,
+    ClientError,
+    ClosedError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from client_sdk.machine.messages import StartSync, SyncDone
+from client_sdk.machine.sequencing import Change, Positions, Reset, changes_of
+from client_sdk.mqtt.connection import Following, MqttConnection
+from client_sdk.mqtt.marks import BEHIND_S, SILENT_S, MarkWatch
+from client_sdk.mqtt.topics import decode_mark, marks_topic, topic_of
+
+Mode = Literal["starting", "live", "polling", "closed"]
+_LOOK_EVERY_S: Final = 0.25
+_RECEIVED_EVERY_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """Its numbers; times in seconds."""
+
+    start: BufferedSettings = field(default_factory=BufferedSettings)
+    behind: float = BEHIND_S
+    """A mark's head may be beyond what has come for so long; then it syncs."""
+    silent: float = SILENT_S
+    """Without a fresh mark for so long it polls."""
+    poll: float = 3.0
+    """How often it syncs while it polls."""
+    backoff_first: float = 0.5
+    backoff_most: float = 15.0
+    """How long it waits before it starts anew: doubled from the first to the most, with jitter."""
+
+
+class BufferedOrderClient:
+    """Follows channels of orders over a program's MQTT connection.
+
+    Args:
+        core_url: where Core answers.
+        token: an access token that may follow the channels, or what gives one.
+        channels: `store:…` or `table:…`.
+        connection: the program's connection to the broker; several clients may share it.
+        cursors: where it is kept how far the consumer is.
+        settings: its numbers.
+        warn: called with warnings for a person.
+        transport: another way to Core, for tests.
+    """
+
+    def __init__(
+        self,
+        core_url: str,
+        token: Token,
+        channels: Sequence[str],
+        connection: MqttConnection,
+        *,
+        cursors: CursorStore | None = None,
+        settings: MqttSettings | None = None,
+        warn: Callable[[str], None] = lambda _text: None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._parsed = [parse_channel(name) for name in channels]
+        self._topics = {topic_of(channel): str(channel) for channel in self._parsed}
+        self._marks = {marks_topic(channel.root): channel.root for channel in self._parsed}
+        self._channels = list(self._topics.values())
+        self._token_source = token
+        self._token: str | None = None
+        self._connection = connection
+        self._cursors = cursors or MemoryCursors()
+        self._settings = settings or MqttSettings()
+        self._warn = warn
+        self._http = httpx.AsyncClient(base_url=core_url, transport=transport, cookies=no_cookies())
+        self._core = Transport(self._http)
+        self._epoch: str | None = None
+        self._positions: dict[str, int] = {}
+        self._fatal: ClientError | None = None
+        self._closed = asyncio.Event()
+        self._run: BufferedClient | None = None
+        self._watch: MarkWatch | None = None
+        self._taken_epoch: str | None = None
+        self._said_at = float("-inf")
+        self._saying: set[asyncio.Task[None]] = set()
+        self.mode: Mode = "starting"
+        """How it is fed now."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Take the subscriptions back and stop; a change that is being handled stays
+        unacknowledged."""
+        self.mode = "closed"
+        self._closed.set()
+        if self._run is not None:
+            self._run.give_up("the client is closed")
+        for task in tuple(self._saying):
+            task.cancel()
+        await asyncio.gather(*self._saying, return_exceptions=True)
+        await self._http.aclose()
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """What the consumer has acknowledged; None: nothing yet."""
+        return None if self._epoch is None else Checkpoint(self._epoch, dict(self._positions))
+
+    async def events(self) -> AsyncGenerator[Change, None]:
+        """Every event once and in order, and a `Reset` where a channel starts anew; ends when the
+        client is closed. A change is acknowledged, and its cursor saved, when the next one is asked
+        for; after a loop that was left early it comes again.
+
+        Raises:
+            UnauthorizedError: Core refuses the token, a new one too.
+            CursorStoreError: the cursor cannot be read or saved.
+            ClosedError: the client was closed before.
+        """
+        if self._closed.is_set():
+            raise ClosedError("the client is closed")
+        stored = await self._cursors.load()
+        if stored is not None:
+            self._epoch, self._positions = stored.epoch, dict(stored.positions)
+        failures = 0
+        while not self._closed.is_set():
+            began = time.monotonic()
+            async with aclosing(self._live()) as changes:
+                async for change in changes:
+                    yield change
+                    await self._acknowledge(change)
+            if self._fatal is not None:
+                raise self._fatal
+            was_long = time.monotonic() - began > 2 * self._settings.backoff_most
+            failures = 0 if was_long else failures + 1
+            retry_at = time.monotonic() + self._pause(failures)
+            while not self._closed.is_set() and (left := retry_at - time.monotonic()) > 0:
+                # Until the broker is back, what happens comes by polling.
+                async with aclosing(self._polled()) as changes:
+                    async for change in changes:
+                        yield change
+                        await self._acknowledge(change)
+                if self._fatal is not None:
+                    raise self._fatal
+                await self._sleep(min(left, self._settings.poll))
+
+    # ── over the broker ──────────────────────────────────────────────────────
+
+    async def _live(self) -> AsyncGenerator[Change, None]:
+        """One buffered start, and what follows it, until the connection is lost."""
+        live = _LiveTopics(self._connection, [*self._topics, *self._marks], self._heard_mark)
+        run = BufferedClient(
+            live, self._fetch, self._wanted(), self._epoch, self._settings.start, self._warn
+        )
+        self._run, self._watch = run, None
+        starting = asyncio.create_task(run.start())
+        watching = asyncio.create_task(self._watch_marks(run))
+        try:
+            async with aclosing(run.changes()) as changes:
+                async for change in changes:
+                    self._taken_epoch = run.epoch
+                    yield change
+        except BufferedStartError as error:
+            if not self._closed.is_set():
+                self.mode = "polling"
+                self._warn(f"started anew: {error}")
+        finally:
+            self._run = None
+            for task in (starting, watching):
+                task.cancel()
+            await asyncio.gather(starting, watching, return_exceptions=True)
+            await run.close()
+            await live.close()
+
+    def _heard_mark(self, topic: str, payload: bytes) -> None:
+        store = self._marks.get(topic)
+        if store is None or self._watch is None:
+            return
+        with suppress(msgspec.DecodeError):
+            self._watch.mark(store, decode_mark(payload), time.monotonic())
+
+    async def _watch_marks(self, run: BufferedClient) -> None:
+        settings = self._settings
+        watch = self._watch = MarkWatch(
+            self._channels, time.monotonic(), settings.behind, settings.silent
+        )
+        polled_at = float("-inf")
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if run.machine.state is not StartState.READY:
+                continue
+            now = time.monotonic()
+            due = watch.due(run.machine.positions.all, run.machine.epoch, now)
+            self.mode = "polling" if watch.is_silent(now) else "live"
+            if due == "sync" or (due == "poll" and now - polled_at >= settings.poll):
+                polled_at = now
+                watch.synced(now)
+                run.refresh()
+
+    # ── by Fetch Sync ────────────────────────────────────────────────────────
+
+    async def _polled(self) -> AsyncGenerator[Change, None]:
+        """What one sync brings; nothing, if Core does not answer."""
+        while not self._closed.is_set():
+            try:
+                answer = await self._fetch(self._wanted(), self._epoch)
+            except (ClientError, OSError) as error:
+                self._warn(f"cannot poll: {error}")
+                return
+            positions = Positions(self._wanted())
+            for channel in answer.channels:
+                if channel.channel not in positions:
+                    continue
+                changes, sound = changes_of(positions, channel)
+                for change in changes:
+                    self._taken_epoch = answer.epoch
+                    yield change
+                if not sound:
+                    return
+            if not answer.has_more:
+                return
+
+    async def _fetch(self, after: Mapping[str, int | None], epoch: str | None) -> SyncResponse:
+        for is_second in (False, True):
+            done = await self._core.sync(
+                StartSync(0, after, epoch, 0.0), await self._access_token(anew=is_second)
+            )
+            if isinstance(done, SyncDone):
+                return done.response
+            if done.failure.kind != "unauthorized":
+                raise UnreachableError(done.failure.detail)
+        self._fatal = UnauthorizedError(done.failure.detail)
+        raise self._fatal
+
+    async def _access_token(self, *, anew: bool) -> str:
+        if self._token is None or anew:
+            source = self._token_source
+            found = source if isinstance(source, str) else source()
+            self._token = await found if inspect.isawaitable(found) else found
+        return self._token
+
+    # ── what the consumer has ────────────────────────────────────────────────
+
+    def _wanted(self) -> dict[str, int | None]:
+        return {channel: self._positions.get(channel) for channel in self._channels}
+
+    async def _acknowledge(self, change: Change) -> None:
+        epoch = self._taken_epoch or self._epoch
+        if epoch is None:
+            raise ClientError("a change came without an epoch")
+        if epoch != self._epoch:
+            # Seqs of another epoch say nothing in this one.
+            self._epoch, self._positions = epoch, {}
+        self._positions[change.channel] = change.head if isinstance(change, Reset) else change.seq
+        await self._cursors.save(Checkpoint(epoch, dict(self._positions)))
+        self._say_received()
+
+    def _say_received(self) -> None:
+        """Tell Core by way of the broker what has been applied, in a while and not too often."""
+        if self._saying or time.monotonic() < self._said_at:
+            return
+
+        async def say() -> None:
+            await asyncio.sleep(_RECEIVED_EVERY_S / 2)
+            await self._connection.say(
+                "received", {"type": "received", "cursor": format_cursor(self._positions)}
+            )
+            self._said_at = time.monotonic() + _RECEIVED_EVERY_S / 2
+
+        task = asyncio.create_task(say())
+        self._saying.add(task)
+        task.add_done_callback(self._saying.discard)
+
+    def _pause(self, failures: int) -> float:
+        most = min(
+            self._settings.backoff_first * 2.0 ** min(failures, 10), self._settings.backoff_most
+        )
+        return random.uniform(most / 2, most)  # noqa: S311  (spreads load, guards nothing)
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+
+
+class _LiveTopics:
+    """The topics of one start, as the buffered start takes a transport."""
+
+    def __init__(
+        self,
+        connection: MqttConnection,
+        topics: Sequence[str],
+        heard_mark: Callable[[str, bytes], None],
+    ) -> None:
+        self._connection = connection
+        self._all_topics = topics
+        self._heard_mark = heard_mark
+        self._following: Following | None = None
+
+    async def connect(self) -> None:
+        """Wait for the connection that the program shares."""
+        await self._connection.until_connected()
+
+    async def subscribe(self, _channels: Sequence[str]) -> None:
+        """Subscribe to the channels' topics, and to the marks."""
+        self._following = await self._connection.follow(self._all_topics)
+
+    async def messages(self) -> AsyncIterator[OrderEvent]:
+        """The events; marks go another way."""
+        if self._following is None:
+            return
+        async for topic, payload in self._following.messages():
+            if topic.endswith("/marks"):
+                self._heard_mark(topic, payload)
+                continue
+            with suppress(msgspec.DecodeError):
+                # What cannot be read leaves a gap, and that is found.
+                event = decode_pushed_event(payload)
+                if event.id == event_id(event.channel, event.seq):
+                    yield event
+
+    async def close(self) -> None:
+        """Take the subscriptions back."""
+        if self._following is not None:
+            following, self._following = self._following, None
+            await self._connection.unfollow(following)

@@ -1,0 +1,266 @@
+"""A program's one connection to the MQTT broker, which comes back by itself.
+
+All clients of a program share it. Who follows a topic is told of each message, and when the
+connection is lost; then it begins anew, because a broker replays nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import ssl
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import aiomqtt
+import msgspec
+
+from client_sdk.errors import ClientError, UnreachableError
+from client_sdk.mqtt.topics import own_topic
+
+MOST_BUFFERED: Final = 2000
+MOST_BUFFERED_BYTES: Final = 8 * 1024 * 1024
+_KEEPALIVE_S: Final = 5
+_ANSWER_WITHIN_S: Final = 5.0
+_STATUS_EVERY_S: Final = 60.0
+_BACK_OFF_S: Final = (0.2, 10.0)
+_MOST_WAITING: Final = 5000
+
+
+class Following:
+    """The messages of some topics, for as long as the connection lasts.
+
+    What is not taken in time is dropped, the oldest first: the gap that it leaves is found.
+    """
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        self.topics = tuple(topics)
+        self._messages: deque[tuple[str, bytes]] = deque()
+        self._bytes = 0
+        self._news = asyncio.Event()
+        self._lost: str | None = None
+
+    def put(self, topic: str, payload: bytes) -> None:
+        """A message has come."""
+        self._messages.append((topic, payload))
+        self._bytes += len(payload)
+        while len(self._messages) > MOST_BUFFERED or self._bytes > MOST_BUFFERED_BYTES:
+            self._bytes -= len(self._messages.popleft()[1])
+        self._news.set()
+
+    def lose(self, reason: str) -> None:
+        """The connection is lost."""
+        self._lost = self._lost or reason
+        self._news.set()
+
+    async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
+        """Each message with its topic.
+
+        Raises:
+            UnreachableError: the connection is lost.
+        """
+        while True:
+            while self._messages:
+                topic, payload = self._messages.popleft()
+                self._bytes -= len(payload)
+                yield topic, payload
+            if self._lost is not None:
+                raise UnreachableError(self._lost)
+            self._news.clear()
+            await self._news.wait()
+
+
+class MqttConnection:
+    """The connection; open it by `async with`.
+
+    Args:
+        host: the broker.
+        port: its port.
+        user: the name from the device's registration; it is the client id as well.
+        password: from the same.
+        ca_file: the authorities (PEM) that may have signed the broker's certificate; None: those
+            of the system.
+        tls: whether to speak TLS.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int = 8883,
+        *,
+        user: str,
+        password: str,
+        ca_file: str | None = None,
+        tls: bool = True,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._user = user
+        self._password = password
+        self._tls = ssl.create_default_context(cafile=ca_file) if tls else None
+        self._client: aiomqtt.Client | None = None
+        self._changed = asyncio.Event()
+        self._followings: set[Following] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._boot = int(time.time())
+        self.trouble: str | None = None
+        """Why there is no connection now; None: there is one, or it was not tried yet."""
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._keep(), name="mqtt-connection")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._client is not None
+
+    async def until_connected(self) -> None:
+        """Wait until there is a connection.
+
+        Raises:
+            ClientError: it was not opened.
+        """
+        if self._task is None:
+            raise ClientError("open the connection by `async with` first")
+        while self._client is None:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def follow(self, topics: Sequence[str]) -> Following:
+        """Return once what is published to these topics from now on will come.
+
+        Raises:
+            UnreachableError: the connection is lost, or the broker does not permit it.
+        """
+        client = self._client
+        if client is None:
+            raise UnreachableError("there is no connection to the MQTT broker")
+        following = Following(topics)
+        self._followings.add(following)
+        try:
+            answers = await client.subscribe(
+                [(topic, 1) for topic in topics], timeout=_ANSWER_WITHIN_S
+            )
+        except aiomqtt.MqttError as error:
+            self._followings.discard(following)
+            raise UnreachableError(f"the MQTT broker does not answer: {error}") from error
+        for topic, answer in zip(topics, answers, strict=False):
+            if (answer if isinstance(answer, int) else answer.value) >= 0x80:
+                await self.unfollow(following)
+                raise UnreachableError(f"the MQTT broker does not permit following {topic}")
+        return following
+
+    async def unfollow(self, following: Following) -> None:
+        """Take back the subscriptions that nobody else on this connection has."""
+        self._followings.discard(following)
+        others = {topic for one in self._followings for topic in one.topics}
+        alone = [topic for topic in following.topics if topic not in others]
+        if self._client is not None and alone:
+            with contextlib.suppress(aiomqtt.MqttError):
+                await self._client.unsubscribe(alone, timeout=_ANSWER_WITHIN_S)
+
+    async def say(self, what: str, fields: dict[str, object]) -> None:
+        """Publish something of this device; nothing, if there is no connection now."""
+        topic = self._own(what)
+        if self._client is None or topic is None:
+            return
+        with contextlib.suppress(aiomqtt.MqttError):
+            await self._client.publish(topic, msgspec.json.encode(fields), qos=1)
+
+    async def _keep(self) -> None:
+        pause = _BACK_OFF_S[0]
+        while True:
+            began = time.monotonic()
+            try:
+                await self._session()
+            except (aiomqtt.MqttError, OSError, ssl.SSLError) as error:
+                self.trouble = f"the MQTT broker at {self._host}:{self._port}: {error}"
+            finally:
+                self._client = None
+                for following in tuple(self._followings):
+                    following.lose(self.trouble or "the connection was closed")
+                self._followings.clear()
+            if time.monotonic() - began > 2 * _BACK_OFF_S[1]:
+                pause = _BACK_OFF_S[0]
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACK_OFF_S[1])
+
+    async def _session(self) -> None:
+        connection = secrets.token_hex(8)
+        async with aiomqtt.Client(
+            self._host,
+            self._port,
+            username=self._user,
+            password=self._password,
+            identifier=self._user,
+            will=self._will(connection),
+            clean_session=True,
+            timeout=_ANSWER_WITHIN_S,
+            keepalive=_KEEPALIVE_S,
+            max_queued_incoming_messages=_MOST_WAITING,
+            tls_context=self._tls,
+        ) as client:
+            self._client, self.trouble = client, None
+            self._changed.set()
+            telling = asyncio.create_task(self._tell_status(client, connection))
+            try:
+                async for message in client.messages:
+                    payload = message.payload
+                    if isinstance(payload, bytes):
+                        self._hand_out(str(message.topic), payload)
+            finally:
+                self._client = None
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+
+    def _hand_out(self, topic: str, payload: bytes) -> None:
+        for following in self._followings:
+            if topic in following.topics:
+                following.put(topic, payload)
+
+    async def _tell_status(self, client: aiomqtt.Client, connection: str) -> None:
+        topic = self._own("status")
+        if topic is None:
+            return
+        while True:
+            status = self._status(connection, online=True)
+            with contextlib.suppress(aiomqtt.MqttError):
+                await client.publish(topic, status, qos=1, retain=True)
+            await asyncio.sleep(_STATUS_EVERY_S)
+
+    def _will(self, connection: str) -> aiomqtt.Will | None:
+        topic = self._own("status")
+        if topic is None:
+            return None
+        return aiomqtt.Will(topic, self._status(connection, online=False), qos=1, retain=True)
+
+    def _status(self, connection: str, *, online: bool) -> bytes:
+        fields = {
+            "type": "status",
+            "connection": connection,
+            "online": online,
+            "boot": self._boot,
+            "at": time.time_ns() // 1_000_000,
+        }
+        return msgspec.json.encode(fields)
+
+    def _own(self, what: str) -> str | None:
+        # A registered device's name says whose it is; another user has no topics of its own.
+        parts = self._user.split("~")
+        return own_topic(parts[0], parts[1], what) if len(parts) == 3 else None

@@ -1,0 +1,94 @@
+"""What marks prove: that nothing was missed, or that one must sync. Pure.
+
+A broker may drop what it cannot deliver, and nobody is told. So a head beyond what has come, for a
+little longer than a delivery takes, means a sync; another epoch means one at once; and who hears no
+fresh mark polls. A mark is fresh if its watermark has moved on: a gateway whose log stands still
+proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+from client_sdk.contract.channel import Channel, parse_channel
+from client_sdk.mqtt.topics import Mark
+
+BEHIND_S: Final = 2.0
+SILENT_S: Final = 15.0
+Due = Literal["sync", "poll"]
+
+
+class MarkWatch:
+    """The marks of the stores of some channels.
+
+    Args:
+        channels: those that are followed.
+        now: seconds, as in all calls.
+        behind_s: how long a head may be beyond what has come.
+        silent_s: how long a store may be without a fresh mark.
+    """
+
+    def __init__(
+        self,
+        channels: Iterable[str],
+        now: float,
+        behind_s: float = BEHIND_S,
+        silent_s: float = SILENT_S,
+    ) -> None:
+        self._channels = frozenset(channels)
+        self._behind_s = behind_s
+        self._silent_s = silent_s
+        self._fresh_at = dict.fromkeys(map(_store_of, self._channels), now)
+        self._watermarks: dict[str, float] = {}
+        self._heads: dict[str, int] = {}
+        self._behind_since: dict[str, float] = {}
+        self._epoch: str | None = None
+
+    def mark(self, store: str, mark: Mark, now: float) -> None:
+        """A mark has come."""
+        if store not in self._fresh_at or (self._epoch or "") > mark.epoch:
+            return
+        if self._epoch != mark.epoch:
+            self._epoch = mark.epoch
+            self._heads.clear()
+            self._watermarks.clear()
+        if mark.watermark > self._watermarks.get(store, float("-inf")):
+            self._watermarks[store] = mark.watermark
+            self._fresh_at[store] = now
+        for channel, head in mark.heads.items():
+            if channel in self._channels:
+                self._heads[channel] = max(head, self._heads.get(channel, 0))
+
+    def due(self, positions: Mapping[str, int | None], epoch: str | None, now: float) -> Due | None:
+        """What must be done now.
+
+        Args:
+            positions: what has come of each channel.
+            epoch: of these.
+            now: seconds.
+        """
+        if self._epoch is not None and epoch is not None and self._epoch > epoch:
+            return "sync"
+        for channel in self._channels:
+            behind = self._heads.get(channel, 0) > (positions.get(channel) or 0)
+            if not behind:
+                self._behind_since.pop(channel, None)
+            elif now - self._behind_since.setdefault(channel, now) >= self._behind_s:
+                return "sync"
+        if self.is_silent(now):
+            return "poll"
+        return None
+
+    def is_silent(self, now: float) -> bool:
+        """Whether a store has been without a fresh mark for too long."""
+        return any(now - at >= self._silent_s for at in self._fresh_at.values())
+
+    def synced(self, now: float) -> None:
+        """A sync was begun: what it does not bring shows itself anew."""
+        self._behind_since = dict.fromkeys(self._behind_since, now)
+
+
+def _store_of(name: str) -> str:
+    channel: Channel = parse_channel(name)
+    return channel.root

@@ -1,0 +1,60 @@
+"""The topics of channels of orders, and the marks that come beside them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from client_sdk.contract.channel import MAX_SEQ, Channel
+from client_sdk.contract.errors import ChannelError
+from client_sdk.contract.json_decoding import decode
+
+PREFIX: Final = "yabam/v1"
+
+
+class Mark(Struct, frozen=True):
+    """What a gateway says of a store every few seconds."""
+
+    epoch: str
+    watermark: float
+    """All that was committed before it (seconds since the Unix epoch) was published."""
+    heads: Mapping[str, Annotated[int, Meta(ge=0, le=MAX_SEQ)]]
+    """The seqs of the last events of its channels; one that was long quiet may be left out."""
+
+
+_decoder: Final = msgspec.json.Decoder(Mark)
+
+
+def topic_of(channel: Channel) -> str:
+    """Where the events of a channel are published.
+
+    Raises:
+        ChannelError: it is not one of orders.
+    """
+    if channel.kind == "store":
+        return f"{PREFIX}/{channel.root}/orders"
+    if channel.kind == "table":
+        return f"{PREFIX}/{channel.root}/tables/{channel.part}/orders"
+    raise ChannelError(f"{channel} carries no orders: its documents come by YabamClient")
+
+
+def marks_topic(store: str) -> str:
+    """Where the marks of a store are published."""
+    return f"{PREFIX}/{store}/marks"
+
+
+def own_topic(store: str, device: str, what: str) -> str:
+    """Where a device publishes what it has to say."""
+    return f"{PREFIX}/{store}/devices/{device}/{what}"
+
+
+def decode_mark(data: bytes) -> Mark:
+    """Read a mark from its JSON.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not a mark.
+    """
+    return decode(_decoder, data)

@@ -1,0 +1,1 @@
+"""Who may do what at the MQTT broker, kept as the registered devices say."""

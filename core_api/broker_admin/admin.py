@@ -1,0 +1,178 @@
+"""Keeps the broker's users and roles as the registered devices say.
+
+On each connection to the broker all is compared, so a broker that has lost its data has it again;
+then what changes is done as it changes, and from time to time all is compared once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from client_sdk.contract.errors import DeviceError
+from core_api.broker_admin.control import BrokerControl
+from core_api.broker_admin.registrations import PAGE, Registered, Registrations
+from core_api.broker_admin.rights import (
+    Command,
+    Wanted,
+    allowed_to,
+    device_commands,
+    gateway_commands,
+    removal_commands,
+    strangers,
+)
+from core_api.errors import UnavailableError
+from server_common.mqtt.broker import Broker, MqttError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.broker_admin.metrics import AdminMetrics
+    from server_common.devices.identity import DeviceKeys
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 0.5
+COMPARE_EVERY_S: Final = 300.0
+_BACK_OFF_S: Final = (0.2, 5.0)
+
+
+class BrokerAdmin:
+    """Runs until it is cancelled.
+
+    Args:
+        broker: where, with the admin's name and password.
+        registrations: where devices are read.
+        keys: passwords are derived with these.
+        gateway_password: the password that the gateway gets.
+        readers_of_orders: see `rights.allowed_to`.
+        metrics: where the numbers go.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        registrations: Registrations,
+        keys: DeviceKeys,
+        gateway_password: str,
+        readers_of_orders: Sequence[str],
+        metrics: AdminMetrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._broker = broker
+        self._registrations = registrations
+        self._keys = keys
+        self._gateway_password = gateway_password
+        self._readers_of_orders = tuple(readers_of_orders)
+        self._metrics = metrics
+        self._clock = clock
+        self._users: dict[tuple[str, str], set[str]] = {}
+        self._seen = 0
+        self.turned_at = clock()
+        """When it last did something, or knew why it could not."""
+        self.trouble: str | None = "the broker was not compared yet"
+        """Why the broker may not be as it should be; None: it is."""
+
+    async def run(self) -> None:
+        """Keep the broker right, in one connection after the other."""
+        pause = _BACK_OFF_S[0]
+        while True:
+            began = self._clock()
+            try:
+                await self._session()
+            except (MqttError, UnavailableError, OSError, TimeoutError) as error:
+                self.trouble = str(error) or repr(error)
+                self._metrics.failures.inc()
+                _log.warning("broker_admin_begins_anew", reason=self.trouble)
+            self.turned_at = self._clock()
+            if self._clock() - began > 2 * _BACK_OFF_S[1]:
+                pause = _BACK_OFF_S[0]
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACK_OFF_S[1])
+
+    async def _session(self) -> None:
+        control = BrokerControl(self._broker)
+        try:
+            await control.open()
+            while True:
+                await self._compare(control)
+                again_at = self._clock() + COMPARE_EVERY_S
+                while self._clock() < again_at:
+                    await asyncio.sleep(LOOK_EVERY_S)
+                    control.check()
+                    await self._follow(control)
+        finally:
+            await control.close()
+
+    async def _compare(self, control: BrokerControl) -> None:
+        """Make everything at the broker as it should be."""
+        present = await control.present()
+        self._seen = 0
+        self._users = {}
+        wanted: set[str] = set()
+        commands = gateway_commands(self._gateway_password, present)
+        async for registered in self._changes():
+            if registered.may_connect and (one := self._wanted(registered)) is not None:
+                wanted.add(one.identity.user)
+                commands += device_commands(one, present)
+                self._users.setdefault(_place(registered), set()).add(one.identity.user)
+        for user in strangers(wanted, present):
+            commands += removal_commands(user, present)
+        await self._do(control, commands)
+        if commands:
+            _log.info("broker_compared", commands=len(commands), devices=len(wanted))
+        self._metrics.devices.set(len(wanted))
+
+    async def _follow(self, control: BrokerControl) -> None:
+        """Do what has changed since."""
+        async for registered in self._changes():
+            place = _place(registered)
+            one = self._wanted(registered) if registered.may_connect else None
+            users = {one.identity.user} if one is not None else set()
+            before = self._users.pop(place, set())
+            # It may be as it should be already, if only its media have changed: the broker is
+            # asked, because a role that is made anew disconnects its holder.
+            present = await control.present_of(sorted(users | before))
+            commands: list[Command] = []
+            for user in sorted(before - users):
+                commands += removal_commands(user, present)
+            if one is not None:
+                commands += device_commands(one, present)
+                self._users[place] = users
+            await self._do(control, commands)
+            self._metrics.devices.set(len(self._users))
+        self.turned_at = self._clock()
+        self.trouble = None
+
+    async def _changes(self) -> AsyncIterator[Registered]:
+        """Those that were changed since; one counts as seen when the next is asked for."""
+        while True:
+            page = await self._registrations.after(self._seen)
+            for registered in page:
+                yield registered
+                self._seen = registered.change
+            if len(page) < PAGE:
+                return
+
+    def _wanted(self, registered: Registered) -> Wanted | None:
+        try:
+            password = self._keys.password(registered.identity, registered.kid)
+        except DeviceError as error:
+            self._metrics.keyless.inc()
+            _log.error("device_cannot_connect", reason=str(error))
+            return None
+        allowed = allowed_to(registered.identity, registered.table, self._readers_of_orders)
+        return Wanted(registered.identity, password, allowed)
+
+    async def _do(self, control: BrokerControl, commands: Sequence[Command]) -> None:
+        await control.run(commands)
+        self._metrics.commands.inc(len(commands))
+        self.turned_at = self._clock()
+
+
+def _place(registered: Registered) -> tuple[str, str]:
+    return registered.identity.store, registered.identity.device

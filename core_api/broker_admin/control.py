@@ -1,0 +1,170 @@
+"""Mosquitto's dynamic security over MQTT: commands to its control topic, and their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from core_api.broker_admin.rights import Allowed, Command, Present, role_of
+from core_api.errors import UnavailableError
+from server_common.mqtt.broker import Broker, MqttError
+from server_common.mqtt.connection import Connection, Incoming
+
+_COMMANDS: Final = "$CONTROL/dynamic-security/v1"
+_ANSWERS: Final = f"{_COMMANDS}/response"
+_ANSWER_WITHIN_S: Final = 20.0
+_PAGE: Final = 200
+_COMMANDS_AT_ONCE: Final = 50
+_KINDS: Final = frozenset({"publishClientSend", "subscribeLiteral", "subscribePattern"})
+
+
+class BrokerError(UnavailableError):
+    """The broker does not answer, or refuses a command; the text says which."""
+
+
+class _Answer(Struct, frozen=True):
+    command: str = ""
+    error: str | None = None
+    data: Any = None
+    correlation: str | None = msgspec.field(default=None, name="correlationData")
+
+
+class _Answers(Struct, frozen=True):
+    responses: list[_Answer]
+
+
+_decoder: Final = msgspec.json.Decoder(_Answers)
+
+
+class BrokerControl:
+    """One connection to the broker as its admin.
+
+    Args:
+        broker: where, with the admin's name and password.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        name = f"{broker.user}-{secrets.token_hex(4)}"
+        self._connection = Connection(broker, name, self._heard)
+        self._waiting: dict[str, asyncio.Future[_Answer]] = {}
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            MqttError: the broker does not answer, or refuses.
+        """
+        await self._connection.open()
+        await self._connection.subscribe([_ANSWERS])
+
+    def check(self) -> None:
+        """Whether the connection lasts; raises `MqttError` if it does not."""
+        if self._connection.is_lost:
+            raise MqttError("the connection to the MQTT broker is lost")
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._connection.close()
+
+    async def run(self, commands: Sequence[Command]) -> list[Any]:
+        """Do all of these in order; the data of each answer.
+
+        Raises:
+            BrokerError: one was refused, or not answered in time. Those before it are done.
+            MqttError: the connection is lost.
+        """
+        found: list[Any] = []
+        async with self._turn:
+            for at in range(0, len(commands), _COMMANDS_AT_ONCE):
+                answers = await self._ask(commands[at : at + _COMMANDS_AT_ONCE])
+                for command, answer in zip(commands[at:], answers, strict=False):
+                    if answer.error is not None and not _is_no_fault(command, answer.error):
+                        raise BrokerError(
+                            f"the broker refuses {command['command']}: {answer.error}"
+                        )
+                    found.append(answer.data)
+        return found
+
+    async def present(self) -> Present:
+        """What the broker has now; raises as `run`."""
+        clients = await self._all("listClients", "clients")
+        return _present(clients, await self._all("listRoles", "roles"))
+
+    async def present_of(self, users: Sequence[str]) -> Present:
+        """The same of these users only."""
+        clients = [{"command": "getClient", "username": user} for user in users]
+        roles = [{"command": "getRole", "rolename": role_of(user)} for user in users]
+        found = await self.run([*clients, *roles])
+        return _present(
+            [data["client"] for data in found[: len(users)] if data],
+            [data["role"] for data in found[len(users) :] if data],
+        )
+
+    async def _all(self, command: str, what: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            asked = {"command": command, "verbose": True, "count": _PAGE, "offset": len(found)}
+            (data,) = await self.run([asked])
+            page = (data or {}).get(what, [])
+            found += page
+            if len(page) < _PAGE:
+                return found
+
+    async def _ask(self, commands: Sequence[Command]) -> list[_Answer]:
+        loop = asyncio.get_running_loop()
+        names = [secrets.token_hex(8) for _ in commands]
+        waits = [self._waiting.setdefault(name, loop.create_future()) for name in names]
+        named = [
+            {**command, "correlationData": name}
+            for command, name in zip(commands, names, strict=True)
+        ]
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                await self._connection.publish(_COMMANDS, msgspec.json.encode({"commands": named}))
+                return [await wait for wait in waits]
+        except TimeoutError as error:
+            raise BrokerError("the broker does not answer a command of its admin") from error
+        finally:
+            for name, wait in zip(names, waits, strict=True):
+                self._waiting.pop(name, None)
+                wait.cancel()
+
+    def _heard(self, message: Incoming) -> None:
+        self._connection.acknowledge(message)
+        try:
+            answers = _decoder.decode(message.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        for answer in answers.responses:
+            wait = self._waiting.get(answer.correlation or "")
+            if wait is not None and not wait.done():
+                wait.set_result(answer)
+
+
+def _present(clients: Sequence[dict[str, Any]], roles: Sequence[dict[str, Any]]) -> Present:
+    return Present(
+        {one["username"]: one.get("textname", "") for one in clients},
+        {one["username"]: one.get("clientid", "") for one in clients},
+        {one["rolename"]: _allowed(one.get("acls", [])) for one in roles},
+        {one["username"]: [r["rolename"] for r in one.get("roles", [])] for one in clients},
+    )
+
+
+def _allowed(acls: Sequence[dict[str, Any]]) -> frozenset[Allowed]:
+    """What a role permits. What is there beside that makes it another one, which is replaced."""
+    return frozenset(
+        Allowed(one["acltype"], one["topic"])
+        for one in acls
+        if one.get("allow") and one.get("acltype") in _KINDS
+    )
+
+
+def _is_no_fault(command: Command, error: str) -> bool:
+    """Whether the broker only says that what is asked for, or is to be deleted, is not there."""
+    return command["command"].startswith(("delete", "get")) and error.endswith("not found")

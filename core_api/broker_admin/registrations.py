@@ -1,0 +1,55 @@
+"""The registered devices, as the broker's admin reads them from Postgres."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from core_api.postgres.pool import Pool, mapped_errors
+from server_common.devices.identity import Identity
+
+_ALL: Final = """
+SELECT store_id, device_id, generation, kid, table_id, removed_at IS NULL, change
+FROM device_registrations WHERE change > $1 ORDER BY change LIMIT $2
+"""
+PAGE: Final = 500
+
+
+class Registered(Struct, frozen=True):
+    """A device as it was registered, or removed, last."""
+
+    identity: Identity
+    kid: str
+    table: str | None
+    may_connect: bool
+    """Whether it was not removed."""
+    change: int
+
+
+class Registrations(Protocol):
+    """Where the admin reads devices."""
+
+    async def after(self, change: int) -> list[Registered]:
+        """The next `PAGE` devices that were changed after this number, in the order of their
+        changes; raises `UnavailableError`."""
+
+
+class StoredRegistrations:
+    """Reads them from Postgres.
+
+    Args:
+        pool: the database.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def after(self, change: int) -> list[Registered]:
+        """See `Registrations`."""
+        with mapped_errors():
+            rows = await self._pool.fetch(_ALL, change, PAGE)
+        return [
+            Registered(Identity(store, device, generation), kid, table, may_connect, number)
+            for store, device, generation, kid, table, may_connect, number in rows
+        ]

@@ -1,0 +1,179 @@
+"""What each device may do at the broker, and what has to be changed there. Pure.
+
+One user, one client id and one role per device and generation. Topics are written out: Mosquitto
+2.0 has no patterns with the user's name, and a role that two devices share would have to change
+with each of them, which disconnects both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from client_sdk.contract.errors import DeviceError
+from server_common.devices.identity import Identity, parse_user
+from server_common.devices.mqtt_topics import PREFIX
+
+ADMIN_USER: Final = "yabam-admin"
+GATEWAY_USER: Final = "yabam-gateway"
+_ROLE: Final = "device:"
+_GATEWAY_ROLE: Final = "yabam-gateway"
+
+Kind = Literal["publishClientSend", "subscribeLiteral", "subscribePattern"]
+Command = dict[str, Any]
+"""One command of Mosquitto's dynamic security."""
+
+
+class Allowed(Struct, frozen=True, order=True):
+    """One thing that a role permits; all else is denied."""
+
+    kind: Kind
+    topic: str
+
+
+class Wanted(Struct, frozen=True):
+    """A device that may connect."""
+
+    identity: Identity
+    password: str
+    allowed: frozenset[Allowed]
+
+
+class Present(Struct, frozen=True):
+    """What the broker has now."""
+
+    clients: Mapping[str, str]
+    """User names, each with its text name."""
+    pinned: Mapping[str, str]
+    """User names, each with the only client id that it may use; empty: any."""
+    roles: Mapping[str, frozenset[Allowed]]
+    """Role names, each with what it permits."""
+    holders: Mapping[str, Collection[str]]
+    """User names, each with its roles."""
+
+
+def allowed_to(
+    identity: Identity, table: str | None, readers_of_orders: Sequence[str]
+) -> frozenset[Allowed]:
+    """What a device may do: what is its own, the public state of its store, and no more.
+
+    Args:
+        identity: the device.
+        table: the table that it belongs to, whose orders it may follow; None: it has none.
+        readers_of_orders: the devices of these names (`*` stands for anything) may follow all
+            orders of their store, with the guests' names.
+    """
+    store = f"{PREFIX}/{identity.store}"
+    own = f"{store}/devices/{identity.device}"
+    sends = ("results", "events", "received", "status", "snapshot", "telemetry/+")
+    allowed = {Allowed("publishClientSend", f"{own}/{what}") for what in sends}
+    hears = [f"{own}/commands", f"{own}/accepted", f"{store}/marks"]
+    if table is not None:
+        hears.append(f"{store}/tables/{table}/orders")
+    if any(fnmatchcase(identity.device, name) for name in readers_of_orders):
+        hears.append(f"{store}/orders")
+        allowed.add(Allowed("subscribePattern", f"{store}/tables/+/orders"))
+    allowed |= {Allowed("subscribeLiteral", topic) for topic in hears}
+    allowed.add(Allowed("subscribePattern", f"{store}/state/+"))
+    return frozenset(allowed)
+
+
+def allowed_to_gateway() -> frozenset[Allowed]:
+    """What the gateway may do: all that is ours, and nothing of the broker's own."""
+    return frozenset(
+        {
+            Allowed("publishClientSend", f"{PREFIX}/#"),
+            Allowed("subscribePattern", f"{PREFIX}/#"),
+            Allowed("subscribePattern", f"$share/yabam/{PREFIX}/#"),
+        }
+    )
+
+
+def role_of(user: str) -> str:
+    """The name of a device's role."""
+    return f"{_ROLE}{user}"
+
+
+def gateway_commands(password: str, present: Present) -> list[Command]:
+    """What gives the gateway its user, its password and its role."""
+    commands = _role_commands(_GATEWAY_ROLE, allowed_to_gateway(), present)
+    # The broker tells no password, so the name of the text says which one it has.
+    text = f"gateway {hashlib.sha256(password.encode()).hexdigest()[:16]}"
+    if present.clients.get(GATEWAY_USER) == text and not commands:
+        return []
+    if GATEWAY_USER in present.clients:
+        commands.append({"command": "deleteClient", "username": GATEWAY_USER})
+    commands.append(
+        {
+            "command": "createClient",
+            "username": GATEWAY_USER,
+            "password": password,
+            "textname": text,
+            "roles": [{"rolename": _GATEWAY_ROLE}],
+        }
+    )
+    return commands
+
+
+def device_commands(wanted: Wanted, present: Present) -> list[Command]:
+    """What gives a device its user, its client id and its role; nothing if it has them."""
+    user = wanted.identity.user
+    role = role_of(user)
+    commands = _role_commands(role, wanted.allowed, present)
+    is_right = present.pinned.get(user) == user and list(present.holders.get(user, ())) == [role]
+    if is_right and not commands:
+        return []
+    if user in present.clients:
+        commands.append({"command": "deleteClient", "username": user})
+    commands.append(
+        {
+            "command": "createClient",
+            "username": user,
+            "clientid": user,
+            "password": wanted.password,
+            "roles": [{"rolename": role}],
+        }
+    )
+    return commands
+
+
+def removal_commands(user: str, present: Present) -> list[Command]:
+    """What ends a device's user, its session and its role."""
+    commands: list[Command] = []
+    if user in present.clients:
+        commands.append({"command": "deleteClient", "username": user})
+    if role_of(user) in present.roles:
+        commands.append({"command": "deleteRole", "rolename": role_of(user)})
+    return commands
+
+
+def strangers(wanted: Collection[str], present: Present) -> list[str]:
+    """The users of devices that the broker has and that may not connect any more."""
+    roles = {name.removeprefix(_ROLE) for name in present.roles if name.startswith(_ROLE)}
+    known = {user for user in present.clients if _is_device(user)} | roles
+    return sorted(known - set(wanted))
+
+
+def _role_commands(role: str, allowed: frozenset[Allowed], present: Present) -> list[Command]:
+    if present.roles.get(role) == allowed:
+        return []
+    commands: list[Command] = []
+    if role in present.roles:
+        commands.append({"command": "deleteRole", "rolename": role})
+    acls = [
+        {"acltype": one.kind, "topic": one.topic, "priority": 0, "allow": True}
+        for one in sorted(allowed)
+    ]
+    return [*commands, {"command": "createRole", "rolename": role, "acls": acls}]
+
+
+def _is_device(user: str) -> bool:
+    try:
+        parse_user(user)
+    except DeviceError:
+        return False
+    return True

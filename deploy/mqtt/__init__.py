@@ -1,0 +1,1 @@
+"""A real Mosquitto, with passwords, rights per device and TLS."""

@@ -1,0 +1,195 @@
+"""Eclipse Mosquitto as a child process: started, stopped, killed, frozen, wiped, on the same ports.
+
+`make mqtt` runs it for people, the tests run it to break it. It listens on loopback only, once with
+TLS and once without, takes nobody without a password, and keeps who may do what by its
+dynamic-security plugin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+from client_sdk.contract.errors import YabamError
+from core_api.broker_admin.rights import ADMIN_USER, GATEWAY_USER
+from deploy.local.ports import LOOPBACK, answers, check_free, free_port
+from deploy.local.process import Process
+from deploy.mqtt.certificates import ensure_certificates
+from deploy.mqtt.rights import first_state
+from server_common.mqtt.broker import MAX_PACKET_BYTES, Broker
+
+_ANSWERS_WITHIN_S: Final = 10.0
+_PLUGIN: Final = "mosquitto_dynamic_security.so"
+_PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+
+
+class MosquittoError(YabamError):
+    """Mosquitto cannot be had or does not start; the text says why and what to do."""
+
+
+class MosquittoServer:
+    """One broker.
+
+    Args:
+        data: its folder; made when it is new.
+        port: where it listens without TLS on 127.0.0.1; 0 picks a free one and keeps it.
+        tls_port: where it listens with TLS; 0 picks a free one and keeps it.
+        queued: how many messages it keeps for a client that is slow.
+    """
+
+    def __init__(self, data: Path, port: int = 0, tls_port: int = 0, queued: int = 1000) -> None:
+        self._data = data.absolute()
+        self.port = port or free_port()
+        self.tls_port = tls_port or free_port()
+        self._queued = queued
+        program = shutil.which("mosquitto", path=_PATH)
+        if program is None:
+            raise MosquittoError("mosquitto is needed; on Debian: apt-get install mosquitto")
+        self.process = Process(
+            "Mosquitto",
+            [program, "-c", str(self._data / "mosquitto.conf")],
+            {},
+            self._data / "mosquitto.log",
+            None,
+        )
+
+    @property
+    def ca_file(self) -> Path:
+        """By which its certificate is known."""
+        return self._data / "tls" / "ca.crt"
+
+    @property
+    def password_of_admin(self) -> str:
+        """The password of `yabam mqtt-admin`."""
+        return self._passwords()[ADMIN_USER]
+
+    @property
+    def password_of_gateway(self) -> str:
+        """The password that the admin gives the gateway."""
+        return self._passwords()[GATEWAY_USER]
+
+    def broker(self, user: str, password: str, *, tls: bool = False) -> Broker:
+        """It, for one who signs in by that name."""
+        if tls:
+            return Broker(LOOPBACK, self.tls_port, user, password, str(self.ca_file))
+        return Broker(LOOPBACK, self.port, user, password)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment of the gateway and of the admin that use it, over TLS."""
+        return {
+            "YABAM_MQTT_BROKER": f"{LOOPBACK}:{self.tls_port}",
+            "YABAM_MQTT_CA_FILE": str(self.ca_file),
+            "YABAM_MQTT_USER": GATEWAY_USER,
+            "YABAM_MQTT_PASSWORD": self.password_of_gateway,
+            "YABAM_MQTT_ADMIN_PASSWORD": self.password_of_admin,
+        }
+
+    def start(self) -> None:
+        """Start it and return once it answers.
+
+        Raises:
+            MosquittoError: it does not start.
+            PortTakenError: something else listens there.
+            CertificateError: its certificate cannot be made.
+        """
+        for port in (self.port, self.tls_port):
+            check_free(port, f'make mqtt MQTT_ARGS="--port {port + 100}"')
+        self._data.mkdir(parents=True, exist_ok=True)
+        ensure_certificates(self._data / "tls")
+        rights = self._data / "dynamic-security.json"
+        if not rights.exists():
+            rights.touch(mode=0o600)
+            rights.write_text(first_state(self.password_of_admin))
+        (self._data / "mosquitto.conf").write_text(self._configuration(rights))
+        self.process.start()
+        self._wait_until_it_answers()
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+
+    def suspend(self) -> None:
+        """SIGSTOP."""
+        self.process.suspend()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.process.resume()
+
+    def wipe(self) -> None:
+        """Lose all data, save the passwords and the certificate; only while it is stopped."""
+        for name in ("dynamic-security.json", "mosquitto.db"):
+            (self._data / name).unlink(missing_ok=True)
+
+    def _passwords(self) -> dict[str, str]:
+        path = self._data / "passwords.json"
+        if not path.exists():
+            self._data.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            made = {name: secrets.token_urlsafe(24) for name in (ADMIN_USER, GATEWAY_USER)}
+            path.write_text(json.dumps(made))
+        stored: dict[str, str] = json.loads(path.read_text())
+        return stored
+
+    def _configuration(self, rights: Path) -> str:
+        tls = self._data / "tls"
+        lines = [
+            # Started by root it would become another user, who may not read its folder.
+            *(["user root"] if os.geteuid() == 0 else []),
+            "per_listener_settings false",
+            "allow_anonymous false",
+            f"plugin {_plugin()}",
+            f"plugin_opt_config_file {rights}",
+            "persistence true",
+            f"persistence_location {self._data}/",
+            "autosave_interval 60",
+            f"max_packet_size {MAX_PACKET_BYTES}",
+            f"max_queued_messages {self._queued}",
+            "max_inflight_messages 100",
+            "max_keepalive 120",
+            "set_tcp_nodelay true",
+            "log_type error",
+            "log_type warning",
+            "log_type notice",
+            f"listener {self.port} {LOOPBACK}",
+            f"listener {self.tls_port} {LOOPBACK}",
+            f"certfile {tls / 'server.crt'}",
+            f"keyfile {tls / 'server.key'}",
+            "tls_version tlsv1.2",
+        ]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + _ANSWERS_WITHIN_S
+        while time.monotonic() < deadline:
+            if self.process.exit_status is not None:
+                tail = self.process.log_tail()
+                raise MosquittoError(f"Mosquitto ended at its start:\n{tail}")
+            if answers(self.port) and answers(self.tls_port):
+                return
+            time.sleep(0.02)
+        self.process.kill()
+        raise MosquittoError(f"Mosquitto does not answer:\n{self.process.log_tail()}")
+
+
+def _plugin() -> Path:
+    """The dynamic-security plugin.
+
+    Raises:
+        MosquittoError: it is not where Mosquitto's packages put it.
+    """
+    places = [Path("/usr/lib"), Path("/usr/local/lib"), *Path("/usr/lib").glob("*-linux-*")]
+    found = next((place / _PLUGIN for place in places if (place / _PLUGIN).exists()), None)
+    if found is None:
+        raise MosquittoError(f"{_PLUGIN} is not in /usr/lib: install Mosquitto 2.0 or newer")
+    return found

@@ -1,0 +1,138 @@
+"""What the gateway asks of Core: documents as they stand, by Fetch Sync and by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import msgspec
+
+from client_sdk.contract.state.document import decode_document
+from client_sdk.contract.state.sync import decode_mixed_sync
+from client_sdk.contract.sync import MAX_LIMIT
+from event_server.errors import CoreLostError
+from event_server.mqtt_gateway.rules.publications import Changed, of_snapshot
+from server_common.errors import SettingsError
+
+_READ_AGAIN_S: Final = 30.0
+_TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """A channel's documents, all of them, at one moment."""
+
+    epoch: str
+    head: int
+    documents: list[Changed]
+    """One whose value is `UNSET` is too large for an answer: ask for it by its name."""
+
+
+class TokenFile:
+    """The access token that the gateway shows to Core, from a file that may be replaced.
+
+    Who can sign tokens of Core can open every order, so the gateway has none of Core's keys.
+
+    Args:
+        path: the file.
+        clock: seconds that only go forward.
+
+    Raises:
+        SettingsError: the file cannot be read, or is empty.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = Path(path)
+        self._clock = clock
+        self._token = self._read()
+        self._read_at = clock()
+
+    def __call__(self) -> str:
+        """The token, as the file had it within the last half minute."""
+        if self._clock() - self._read_at > _READ_AGAIN_S:
+            with suppress(SettingsError):
+                self._token = self._read()
+            self._read_at = self._clock()
+        return self._token
+
+    def _read(self) -> str:
+        try:
+            token = self._path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"YABAM_CORE_TOKEN_FILE={self._path}: {error}") from error
+        if not token:
+            raise SettingsError(f"YABAM_CORE_TOKEN_FILE={self._path}: the file is empty")
+        return token
+
+
+class CoreDocuments:
+    """Reads documents from Core.
+
+    Args:
+        url: where Core answers.
+        token: gives an access token of role ops.
+    """
+
+    def __init__(self, url: str, token: Callable[[], str]) -> None:
+        self._token = token
+        self._http = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
+
+    async def close(self) -> None:
+        """Close the connections to Core."""
+        await self._http.aclose()
+
+    async def all_of(self, channel: str) -> Documents:
+        """All documents of a channel.
+
+        Raises:
+            CoreLostError: Core does not answer, or not with that.
+        """
+        body = await self._get("/v1/sync", {"channel": channel, "limit": str(MAX_LIMIT)})
+        try:
+            answer = decode_mixed_sync(body)
+        except msgspec.DecodeError as error:
+            raise CoreLostError(f"an answer of Core cannot be read: {error}") from error
+        found = next((one for one in answer.documents if one.channel == channel), None)
+        if found is None or found.snapshot is None:
+            raise CoreLostError(f"Core's answer has no snapshot of {channel}")
+        return Documents(
+            answer.epoch,
+            found.head,
+            [of_snapshot(answer.epoch, one) for one in found.snapshot.documents],
+        )
+
+    async def whole(self, changed: Changed) -> Changed | None:
+        """The document as it stands, with its value; None: Core has it no more.
+
+        Raises:
+            CoreLostError: Core does not answer, or not with that.
+        """
+        name = {"channel": str(changed.channel), "key": changed.key}
+        try:
+            document = decode_document(await self._get("/v1/documents", name))
+        except _NotThereError:
+            return None
+        except msgspec.DecodeError as error:
+            raise CoreLostError(f"an answer of Core cannot be read: {error}") from error
+        return of_snapshot(changed.epoch, document)
+
+    async def _get(self, path: str, parameters: dict[str, str]) -> bytes:
+        headers = {"authorization": f"Bearer {self._token()}"}
+        try:
+            answer = await self._http.get(path, params=parameters, headers=headers)
+        except (httpx.HTTPError, OSError) as error:
+            raise CoreLostError(f"Core does not answer: {error!r}") from error
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise _NotThereError("Core has no such document")
+        if answer.status_code != httpx.codes.OK:
+            raise CoreLostError(f"Core answers {answer.status_code}: {answer.text[:200]}")
+        return answer.content
+
+
+class _NotThereError(CoreLostError):
+    """Core answers that it has no such thing."""

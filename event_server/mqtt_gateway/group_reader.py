@@ -1,0 +1,202 @@
+"""Kafka, read by several gateways together: a consumer group in which each has its partitions.
+
+A partition is begun where the group has committed, and a little before: what was published already
+is read once more for its heads, so that the marks of a new owner say what those of the old one did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+
+from event_server.errors import OwnershipLostError
+from event_server.mqtt_gateway.rules.membership import SESSION_TIMEOUT_S
+from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.raw_records import ReadRecord
+from server_common.kafka.reading import get_many
+
+log = structlog.get_logger()
+
+LOOK_BACK_S: Final = 60.0
+"""Longer than a client goes without a mark before it syncs by itself."""
+_FETCH_WAIT_MS: Final = 100
+_POLL_MS: Final = 200
+_RECORDS_AT_ONCE: Final = 200
+_TOPIC_POLL_S: Final = 1.0
+_REQUEST_TIMEOUT_MS: Final = 8_000
+_LEAVE_WITHIN_S: Final = 5.0
+_MOST_POLL_INTERVAL_MS: Final = 24 * 3_600_000
+"""A gateway that waits for the broker or for Core reads nothing, and is alive none the less."""
+_TAKEN_AWAY: Final = (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Where a partition is begun."""
+
+    read_from: int
+    publish_from: int
+    """Records before this one were published; they only tell how far the channels are."""
+    has_lost: bool
+    """Records that nobody has published are gone from the log."""
+
+
+class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """One membership in the group.
+
+    Args:
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        events: the topic of the log.
+        outbound: the topic of Core's answers to devices.
+        group: the consumer group.
+        revoked: called before partitions may go to another gateway.
+        assigned: called with the partitions that are ours from now on.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        events: str,
+        outbound: str,
+        group: str,
+        revoked: Callable[[], Awaitable[None]],
+        assigned: Callable[[frozenset[TopicPartition]], None],
+    ) -> None:
+        self._events = events
+        self._outbound = outbound
+        self._revoked = revoked
+        self._assigned = assigned
+        self._paused = False
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            session_timeout_ms=round(SESSION_TIMEOUT_S * 1000),
+            heartbeat_interval_ms=2_000,
+            max_poll_interval_ms=_MOST_POLL_INTERVAL_MS,
+            metadata_max_age_ms=30_000,
+        )
+
+    async def open(self) -> None:
+        """Find the log's topic, which the relay makes, and join the group.
+
+        Raises:
+            KafkaError, OSError, TimeoutError: the brokers do not answer.
+        """
+        await start_client(self._consumer)
+        told = False
+        while self._events not in await self._consumer.topics():
+            if not told:
+                log.info("waiting_for_topic", topic=self._events, made_by="yabam relay")
+            told = True
+            await asyncio.sleep(_TOPIC_POLL_S)
+        self._consumer.subscribe([self._events, self._outbound], listener=self)
+
+    async def close(self) -> None:
+        """Leave the group."""
+        await stop_consumer(self._consumer, _LEAVE_WITHIN_S)
+
+    @property
+    def partitions_of_log(self) -> int:
+        """How many partitions the log has; 0: not known yet."""
+        return len(self._consumer.partitions_for_topic(self._events) or ())
+
+    @property
+    def mine(self) -> frozenset[TopicPartition]:
+        """The partitions that are assigned to us."""
+        return frozenset(self._consumer.assignment())
+
+    def behind(self, positions: Mapping[TopicPartition, int]) -> int:
+        """How many records stand behind these positions."""
+        ends = {tp: self._consumer.highwater(tp) for tp in self.mine & positions.keys()}
+        return sum(max(0, (end or 0) - positions[tp]) for tp, end in ends.items())
+
+    def pause(self, on: bool) -> None:
+        """Fetch nothing more, or go on."""
+        if on != self._paused:
+            self._paused = on
+            change = self._consumer.pause if on else self._consumer.resume
+            change(*self._consumer.assignment())
+
+    async def begin(self, tp: TopicPartition) -> Begin | None:
+        """Set the consumer to where the partition is begun; None: it is ours no more.
+
+        Raises:
+            KafkaError, OSError, TimeoutError: the brokers do not answer.
+        """
+        committed = await self._consumer.committed(tp)
+        first = (await self._consumer.beginning_offsets([tp]))[tp]
+        end = (await self._consumer.end_offsets([tp]))[tp]
+        has_lost = committed is not None and not first <= committed <= end
+        publish_from = end if committed is None else (first if has_lost else committed)
+        read_from = publish_from
+        if tp.topic == self._events:
+            since = int((time.time() - LOOK_BACK_S) * 1000)
+            found = (await self._consumer.offsets_for_times({tp: since})).get(tp)
+            read_from = min(publish_from, max(first, found.offset if found else first))
+        try:
+            self._consumer.seek(tp, read_from)
+        except IllegalStateError:
+            return None
+        self._paused = False
+        return Begin(read_from, publish_from, has_lost)
+
+    async def next(
+        self, positions: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, Sequence[ReadRecord]]:
+        """The next records; `positions` are those behind what was dealt with.
+
+        Raises:
+            KafkaError, OSError, TimeoutError: the brokers do not answer.
+        """
+
+        async def at() -> Mapping[TopicPartition, int]:
+            return {tp: offset for tp, offset in positions.items() if tp in self.mine}
+
+        return await get_many(self._consumer, at, timeout_ms=_POLL_MS, max_records=_RECORDS_AT_ONCE)
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit these offsets of partitions that are ours.
+
+        Raises:
+            OwnershipLostError: the group has given them to another gateway, or is about to.
+            KafkaError, OSError, TimeoutError: the brokers do not answer.
+        """
+        try:
+            await self._consumer.commit(dict(offsets))
+        except _TAKEN_AWAY as error:
+            raise OwnershipLostError(f"Kafka shares out the partitions anew: {error!r}") from error
+
+    async def on_partitions_revoked(self, _revoked: object) -> None:
+        """aiokafka calls this before the group shares out its partitions anew."""
+        with contextlib.suppress(KafkaError, OwnershipLostError, OSError, TimeoutError):
+            await self._revoked()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """aiokafka calls this when it has."""
+        self._paused = False
+        self._assigned(frozenset(assigned))

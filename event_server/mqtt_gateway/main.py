@@ -1,0 +1,125 @@
+"""Wires the gateway: one call that runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from event_server.http.access import OpsTokens
+from event_server.mqtt_gateway.core import CoreDocuments, TokenFile
+from event_server.mqtt_gateway.down import Down, DownSettings
+from event_server.mqtt_gateway.metrics import GatewayMetrics
+from event_server.mqtt_gateway.probes import probes_app
+from event_server.mqtt_gateway.rules.incoming import FILTERS, TELEMETRY_FILTER, shared
+from event_server.mqtt_gateway.rules.presence import Presence
+from event_server.mqtt_gateway.sink import KafkaSink
+from event_server.mqtt_gateway.up import Up, UpSettings
+from server_common.mqtt.broker import Broker, parse_address
+from server_common.ops_server import OpsServer
+from server_common.supervision import Supervisor
+
+if TYPE_CHECKING:
+    from event_server.settings import GatewaySettings
+
+log = structlog.get_logger()
+
+_ALIVE_WITHIN_S: Final = 60.0
+
+
+async def run_gateway(
+    settings: GatewaySettings,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Carry messages until `stop` is set.
+
+    Args:
+        settings: this process's.
+        listener: a bound socket, where health and metrics are served.
+        stop: set it to end.
+        clock: seconds that only go forward.
+    """
+    registry = CollectorRegistry()
+    metrics = GatewayMetrics(registry)
+    name = f"yabam-gateway-{platform.node()}-{secrets.token_hex(4)}"
+    broker = broker_of(settings)
+    core = CoreDocuments(settings.core_url, TokenFile(settings.core_token_file))
+    down = Down(
+        DownSettings(
+            settings.kafka,
+            settings.events_topic,
+            settings.devices_outbound_topic,
+            settings.mqtt_group,
+            broker,
+            name,
+        ),
+        core,
+        Presence(),
+        metrics,
+        clock,
+    )
+    sink = KafkaSink(settings.kafka, metrics.retries.inc)
+    up, telemetry = (
+        Up(one, sink, metrics, clock, lambda: time.time_ns() // 1_000_000)
+        for one in _ways_up(settings, broker, name)
+    )
+    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    server = OpsServer(
+        probes_app(
+            registry,
+            OpsTokens(settings.token_keys, time.time),
+            lambda: clock() - down.turned_at < _ALIVE_WITHIN_S,
+            lambda: tasks.trouble or down.trouble or up.trouble or sink.trouble,
+        ),
+        listener,
+    )
+    server.start()
+    log.info("gateway_begins", broker=broker.address, name=name)
+    tasks.start("sink", sink.open_and_wait)
+    tasks.start("down", down.run)
+    tasks.start("up", up.run)
+    tasks.start("telemetry", telemetry.run, essential=False)
+    try:
+        await stop.wait()
+    finally:
+        await tasks.stop()
+        await sink.close()
+        await core.close()
+        await server.stop()
+        log.info("gateway_stopped")
+
+
+def broker_of(settings: GatewaySettings) -> Broker:
+    """The broker that the settings name."""
+    host, port = parse_address(settings.mqtt_broker)
+    return Broker(
+        host,
+        port,
+        settings.mqtt_user,
+        settings.mqtt_password,
+        settings.mqtt_ca_file,
+        settings.mqtt_version,
+    )
+
+
+def _ways_up(settings: GatewaySettings, broker: Broker, name: str) -> tuple[UpSettings, UpSettings]:
+    """Telemetry has a session of its own, so that it never pushes out a bell."""
+    # MQTT 3.1.1 has no shared subscriptions: there is one gateway then.
+    share = broker.version == "5"
+    filters = shared(FILTERS) if share else list(FILTERS)
+    measured = shared((TELEMETRY_FILTER,)) if share else [TELEMETRY_FILTER]
+    topics = settings.devices_inbound_topic, settings.devices_dead_letter_topic
+    rate = settings.mqtt_device_rate_per_s, settings.mqtt_device_burst
+    return (
+        UpSettings("up", broker, f"{name}-up", filters, 1, *topics, *rate),
+        UpSettings("telemetry", broker, f"{name}-telemetry", measured, 0, *topics, *rate),
+    )

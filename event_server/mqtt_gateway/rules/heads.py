@@ -1,0 +1,80 @@
+"""How far each channel of the log has been read: what the marks say. Pure.
+
+A mark tells a client that it has missed something. A client that hears no fresh mark for a while
+syncs by itself, so what is older than `KEPT_S` need not be known any more.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+KEPT_S: Final = 600.0
+MOST_CHANNELS: Final = 100_000
+MOST_IN_A_MARK: Final = 1000
+
+
+class Heads:
+    """The heads of the channels of stores, as the log has shown them of late.
+
+    Args:
+        most: so many channels are known at most; over it those go that were longest quiet.
+    """
+
+    def __init__(self, most: int = MOST_CHANNELS) -> None:
+        self._most = most
+        self.epoch = ""
+        """The newest epoch that was seen; empty: none was."""
+        self._of_store: dict[str, OrderedDict[str, tuple[int, float]]] = {}
+        self._by_age: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._watermarks: dict[int, float] = {}
+
+    def admit(self, epoch: str) -> bool:
+        """Whether a record of this epoch counts: older ones are over, a newer one begins anew."""
+        if epoch > self.epoch:
+            self.epoch = epoch
+            self._of_store.clear()
+            self._by_age.clear()
+            self._watermarks.clear()
+        return epoch == self.epoch
+
+    def note(self, store: str, channel: str, seq: int, now: float) -> None:
+        """An event was read."""
+        heads = self._of_store.setdefault(store, OrderedDict())
+        known = heads.get(channel)
+        heads[channel] = (max(seq, known[0] if known else 0), now)
+        heads.move_to_end(channel)
+        self._by_age[store, channel] = None
+        self._by_age.move_to_end((store, channel))
+        while len(self._by_age) > self._most:
+            self._forget(*next(iter(self._by_age)))
+
+    def watermark(self, partition: int, seconds: float) -> None:
+        """A watermark was read."""
+        self._watermarks[partition] = seconds
+
+    def watermark_of(self, partition: int) -> float | None:
+        """The newest watermark of a partition; None: none was read since it is ours."""
+        return self._watermarks.get(partition)
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """These partitions are read by another one now, or from another place."""
+        for partition in partitions:
+            self._watermarks.pop(partition, None)
+
+    def of(self, store: str, now: float) -> Mapping[str, int]:
+        """What the store's mark says: the heads of the channels with an event of late."""
+        heads = self._of_store.get(store, OrderedDict())
+        while heads and next(iter(heads.values()))[1] < now - KEPT_S:
+            self._forget(store, next(iter(heads)))
+        newest = list(heads.items())[-MOST_IN_A_MARK:]
+        return {channel: seq for channel, (seq, _) in newest}
+
+    def _forget(self, store: str, channel: str) -> None:
+        self._by_age.pop((store, channel), None)
+        heads = self._of_store.get(store)
+        if heads is not None:
+            heads.pop(channel, None)
+            if not heads:
+                del self._of_store[store]

@@ -1,0 +1,118 @@
+"""What a device has published: taken, or refused with a reason. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from client_sdk.contract.errors import DeviceError
+from server_common.devices.messages import (
+    Inbound,
+    Outbound,
+    Snapshot,
+    payload_of,
+)
+from server_common.devices.mqtt_topics import PREFIX, parse_up_topic
+from server_common.errors import DeviceMessageError
+from server_common.mqtt.broker import MAX_PAYLOAD_BYTES
+
+FILTERS: Final = tuple(
+    f"{PREFIX}/+/devices/+/{what}"
+    for what in ("results", "events", "received", "status", "snapshot")
+)
+"""All that devices publish, save telemetry."""
+TELEMETRY_FILTER: Final = f"{PREFIX}/+/devices/+/telemetry/+"
+STATUS_FILTER: Final = f"{PREFIX}/+/devices/+/status"
+_SHARED: Final = "$share/yabam/"
+_PICTURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
+
+
+class _Numbered(Struct, frozen=True):
+    boot: int
+    n: int
+
+
+def shared(filters: tuple[str, ...]) -> list[str]:
+    """The same filters, each message of which the broker gives to one gateway only."""
+    return [_SHARED + one for one in filters]
+
+
+def take(topic: str, payload: bytes, at_ms: int) -> Inbound | None:
+    """What a device said, for Core; None: it says nothing (a topic that was cleared).
+
+    Args:
+        topic: where it was published.
+        payload: a picture is taken as it is, or as the JSON of one.
+        at_ms: milliseconds since the Unix epoch.
+
+    Raises:
+        DeviceMessageError: it does not fit, and never will.
+    """
+    try:
+        place = parse_up_topic(topic)
+    except DeviceError as error:
+        raise DeviceMessageError(str(error), "invalid") from error
+    if not payload:
+        return None
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise DeviceMessageError(
+            f"the payload has {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are taken",
+            "too-large",
+        )
+    if place.kind == "snapshot":
+        payload = _as_json(payload)
+    payload_of(place.kind, payload)
+    return Inbound(place.store, place.device, place.kind, at_ms, Raw(payload), None, place.name)
+
+
+def refusal_of(topic: str, payload: bytes, reason: str) -> Outbound | None:
+    """What its device is told of a message that was refused, so that it does not send it for ever;
+    None: the message has no number that could be named."""
+    try:
+        place = parse_up_topic(topic)
+        number = msgspec.json.decode(payload, type=_Numbered)
+    except (DeviceError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if place.kind not in ("result", "event"):
+        return None
+    return Outbound(place.store, place.device, number.boot, number.n, "refused", reason)
+
+
+def _as_json(payload: bytes) -> bytes:
+    for begin, media_type in _PICTURES.items():
+        if payload.startswith(begin):
+            picture = Snapshot.of(
+                "image/png" if media_type == "image/png" else "image/jpeg", payload
+            )
+            return msgspec.json.encode(picture)
+    return payload
+
+
+class Allowance:
+    """How much each device may say: a rate, and a burst on top.
+
+    Args:
+        per_s: messages per second in the long run.
+        burst: messages at once.
+        most: so many devices are known at most; one that is forgotten begins with a full burst.
+    """
+
+    def __init__(self, per_s: float, burst: int, most: int = 100_000) -> None:
+        self._per_s = per_s
+        self._burst = float(burst)
+        self._most = most
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def admit(self, topic: str, now: float) -> bool:
+        """Whether a message on this topic is within what its device may say."""
+        device = "/".join(topic.split("/", 5)[2:5])
+        left, at = self._left.pop(device, (self._burst, now))
+        left = min(self._burst, left + (now - at) * self._per_s)
+        admitted = left >= 1.0
+        self._left[device] = (left - 1.0 if admitted else left, now)
+        if len(self._left) > self._most:
+            self._left.popitem(last=False)
+        return admitted

@@ -1,0 +1,95 @@
+"""Which devices have shown themselves at the broker, and so which stores have any. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+ONLINE_FOR_S: Final = 180.0
+"""A device says each minute how it is; one that has not for so long is away."""
+MOST_DEVICES: Final = 100_000
+
+
+class _Device(Struct):
+    connection: str
+    online: bool
+    heard_at: float
+    served: bool = False
+
+
+class Heard(NamedTuple):
+    """What a status tells that was not known."""
+
+    is_new_store: bool
+    """No device of the store was heard before."""
+    is_new_connection: bool
+    """The device may have missed what was published before."""
+
+
+class Presence:
+    """The devices that have been heard.
+
+    Args:
+        most: so many are known at most; over it those go that were heard longest ago.
+    """
+
+    def __init__(self, most: int = MOST_DEVICES) -> None:
+        self._most = most
+        self._devices: OrderedDict[tuple[str, str], _Device] = OrderedDict()
+        self._of_store: Counter[str] = Counter()
+
+    def hear(self, store: str, device: str, connection: str, online: bool, now: float) -> Heard:
+        """A device's status came."""
+        place = store, device
+        known = self._devices.get(place)
+        if known is None:
+            is_new_store = store not in self._of_store
+            self._of_store[store] += 1
+            self._devices[place] = _Device(connection, online, now)
+            self._forget_oldest()
+            return Heard(is_new_store, online)
+        is_same = known.connection == connection
+        if not online and not is_same:
+            return Heard(False, False)  # the will of an older connection
+        is_new = online and not (is_same and known.online)
+        served = known.served and not is_new
+        self._devices[place] = _Device(connection, online, now, served)
+        self._devices.move_to_end(place)
+        return Heard(False, is_new)
+
+    def connection_of(self, store: str, device: str) -> str | None:
+        """The device's newest connection; None: it was not heard."""
+        known = self._devices.get((store, device))
+        return None if known is None else known.connection
+
+    def serve(self, store: str, device: str, connection: str | None) -> None:
+        """On this connection the device was sent all that waited for it."""
+        known = self._devices.get((store, device))
+        if known is not None and known.connection == connection:
+            known.served = True
+
+    def unserved(self, now: float) -> list[tuple[str, str]]:
+        """The devices online that were not sent what waited for them, not by us."""
+        return [place for place in self.online(now) if not self._devices[place].served]
+
+    def online(self, now: float) -> list[tuple[str, str]]:
+        """The devices that are online, each with its store."""
+        return [
+            place
+            for place, device in self._devices.items()
+            if device.online and now - device.heard_at < ONLINE_FOR_S
+        ]
+
+    def known_stores(self) -> list[str]:
+        """The stores of which a device was heard, online or not."""
+        return list(self._of_store)
+
+    def _forget_oldest(self) -> None:
+        if len(self._devices) <= self._most:
+            return
+        (store, _), _ = self._devices.popitem(last=False)
+        self._of_store[store] -= 1
+        if not self._of_store[store]:
+            del self._of_store[store]

@@ -1,0 +1,97 @@
+"""When an offset may be committed: once the broker has acknowledged all before it. Pure.
+
+What is published of a record may be acknowledged in any order, and much later than what follows it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+P = TypeVar("P", bound=Hashable)
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A record of which something has not been acknowledged yet."""
+
+    next_offset: int
+    size: int
+    missing: int = 1
+    """How many acknowledgements are missing; one stands for its reading, until it is complete."""
+
+
+@dataclass(slots=True)
+class _Partition:
+    held: deque[Held] = field(default_factory=deque)
+    done: int | None = None
+
+
+class Progress(Generic[P]):
+    """Which records of which partitions are dealt with.
+
+    Args:
+        most: so many records may be held; beyond it nothing more should be read.
+        most_bytes: and so many bytes of them.
+    """
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._partitions: dict[P, _Partition] = {}
+        self._count = 0
+        self._bytes = 0
+
+    @property
+    def count(self) -> int:
+        """How many records are held."""
+        return self._count
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be read."""
+        return self._count < self._most and self._bytes < self._most_bytes
+
+    def begin(self, partition: P, next_offset: int, size: int) -> Held:
+        """A record was read; `finish` it once all that is to be published of it is known."""
+        held = Held(next_offset, size)
+        self._partitions.setdefault(partition, _Partition()).held.append(held)
+        self._count += 1
+        self._bytes += size
+        return held
+
+    @staticmethod
+    def add(held: Held) -> None:
+        """One more acknowledgement is awaited for the record."""
+        held.missing += 1
+
+    def finish(self, partition: P, held: Held) -> None:
+        """One of what the record waits for has come."""
+        held.missing -= 1
+        known = self._partitions.get(partition)
+        if known is None:
+            return
+        while known.held and known.held[0].missing <= 0:
+            gone = known.held.popleft()
+            known.done = gone.next_offset
+            self._count -= 1
+            self._bytes -= gone.size
+
+    def start_at(self, partition: P, offset: int) -> None:
+        """The partition is read from here on, and all before is dealt with."""
+        self.forget([partition])
+        self._partitions[partition] = _Partition(done=offset)
+
+    def forget(self, partitions: Iterable[P]) -> None:
+        """They are not ours any more: acknowledgements that still come count for nothing."""
+        for partition in partitions:
+            gone = self._partitions.pop(partition, None)
+            if gone is not None:
+                self._count -= len(gone.held)
+                self._bytes -= sum(held.size for held in gone.held)
+
+    def committable(self) -> dict[P, int]:
+        """Of each partition the offset that may be committed."""
+        return {tp: one.done for tp, one in self._partitions.items() if one.done is not None}

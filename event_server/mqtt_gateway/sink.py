@@ -1,0 +1,132 @@
+"""Where what devices say is stored: a producer of Kafka that waits until all replicas have it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from server_common.kafka.clients import start_client
+from server_common.limits import PRODUCER_REQUEST_BYTES
+from server_common.supervision import is_being_cancelled
+
+log = structlog.get_logger()
+
+_REQUEST_TIMEOUT_MS: Final = 10_000
+_LINGER_MS: Final = 2
+_PAUSE_S: Final = (0.1, 5.0)
+
+
+class Sink(Protocol):
+    """Stores records."""
+
+    async def begin(self, topic: str, key: bytes, value: bytes) -> Awaitable[None]:
+        """Take a record; what comes back is done once it is stored. Records of a key are stored in
+        the order in which they were taken."""
+
+
+class KafkaSink:
+    """Stores records in Kafka, however long that takes.
+
+    Args:
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        retried: called for each try that failed.
+    """
+
+    def __init__(self, bootstrap: str, retried: Callable[[], None]) -> None:
+        self._bootstrap = bootstrap
+        self._retried = retried
+        self._producer: AIOKafkaProducer | None = None
+        self._turn = asyncio.Lock()
+        self._opening = asyncio.Lock()
+        self.trouble: str | None = "Kafka was not reached yet"
+        """Why nothing can be stored now; None: it can."""
+
+    async def open(self) -> None:
+        """Connect, however long that takes."""
+        async with self._opening:
+            await self._open()
+
+    async def _open(self) -> None:
+        pause = _PAUSE_S[0]
+        while self._producer is None:
+            # A record that is sent twice is known by its numbers, so no idempotence is needed; and
+            # an idempotent producer that has lost a batch is lost itself.
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                acks="all",
+                linger_ms=_LINGER_MS,
+                request_timeout_ms=_REQUEST_TIMEOUT_MS,
+                max_request_size=PRODUCER_REQUEST_BYTES,
+            )
+            try:
+                await start_client(producer)
+            except (KafkaError, OSError, TimeoutError) as error:
+                await producer.stop()
+                self._fail(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _PAUSE_S[1])
+            except BaseException:
+                await producer.stop()
+                raise
+            else:
+                self._producer, self.trouble = producer, None
+
+    async def open_and_wait(self) -> None:
+        """Connect, and stay so until cancelled."""
+        await self.open()
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Give up what is not stored yet, and disconnect."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await producer.stop()
+
+    async def begin(self, topic: str, key: bytes, value: bytes) -> Awaitable[None]:
+        """See `Sink`."""
+        async with self._turn:
+            sent = await self._send(topic, key, value)
+        return self._until_stored(sent, topic, key, value)
+
+    async def _until_stored(
+        self, sent: Awaitable[object], topic: str, key: bytes, value: bytes
+    ) -> None:
+        pause = _PAUSE_S[0]
+        while True:
+            try:
+                await sent
+            except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+                if is_being_cancelled():
+                    raise
+                self._fail(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _PAUSE_S[1])
+                sent = await self._send(topic, key, value)
+            else:
+                self.trouble = None
+                return
+
+    async def _send(self, topic: str, key: bytes, value: bytes) -> Awaitable[object]:
+        pause = _PAUSE_S[0]
+        while True:
+            await self.open()
+            assert self._producer is not None  # noqa: S101
+            try:
+                sent: Awaitable[object] = await self._producer.send(topic, value, key)
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._fail(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _PAUSE_S[1])
+            else:
+                return sent
+
+    def _fail(self, error: BaseException) -> None:
+        if self.trouble is None:
+            log.warning("gateway_waits_for_kafka", reason=repr(error))
+        self.trouble = f"Kafka does not store what devices say: {error!r}"
+        self._retried()

@@ -1,0 +1,198 @@
+"""From the broker to Kafka: what devices say.
+
+A message is acknowledged to the broker once Kafka has it, or its dead letter. Nothing depends on
+what the broker keeps: a device sends its results and events again until Core has named them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from event_server.mqtt_gateway.rules.incoming import Allowance, refusal_of, take
+from event_server.mqtt_gateway.rules.publications import accepted_of
+from event_server.mqtt_gateway.sink import Sink
+from event_server.mqtt_gateway.together import run_together
+from server_common.devices.messages import dead_letter, encode
+from server_common.errors import DeviceMessageError
+from server_common.mqtt.broker import Broker, MqttError
+from server_common.mqtt.connection import Connection, Incoming
+
+if TYPE_CHECKING:
+    from event_server.mqtt_gateway.metrics import GatewayMetrics
+
+log = structlog.get_logger()
+
+UNANSWERED: Final = 100
+"""So many messages may be on their way to Kafka; the broker holds back what is beyond it."""
+MOST_WAITING: Final = 1000
+"""And so many wait here at most, from a broker that holds nothing back. Beyond it the oldest goes:
+a device says it again, and of measurements the newest counts."""
+_BACK_OFF_S: Final = (0.2, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class UpSettings:
+    """Where to listen, and where to store."""
+
+    task: str
+    """Its name in the metrics: `up` or `telemetry`."""
+    broker: Broker
+    client_id: str
+    filters: Sequence[str]
+    qos: int
+    inbound: str
+    """The topic for Core."""
+    dead_letters: str
+    """The topic for what does not fit."""
+    per_s: float
+    """How many messages a second one device may send in the long run."""
+    burst: int
+    """How many at once."""
+
+
+class Up:
+    """Takes what devices say, until it is cancelled.
+
+    Args:
+        settings: where from, where to.
+        sink: stores records.
+        metrics: where the numbers go.
+        clock: seconds that only go forward.
+        now_ms: milliseconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        settings: UpSettings,
+        sink: Sink,
+        metrics: GatewayMetrics,
+        clock: Callable[[], float],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._metrics = metrics
+        self._clock = clock
+        self._now_ms = now_ms
+        self._allowance = Allowance(settings.per_s, settings.burst)
+        self.trouble: str | None = "the gateway has not begun"
+        """Why nothing is taken now; None: it is."""
+
+    async def run(self) -> None:
+        """Take messages, in one session at the broker after the other."""
+        pause = _BACK_OFF_S[0]
+        while True:
+            began = self._clock()
+            self._metrics.sessions.labels(self._settings.task).inc()
+            try:
+                await self._session()
+            except (MqttError, OSError, TimeoutError) as error:
+                self.trouble = str(error) or repr(error)
+                log.warning("gateway_up_begins_anew", task=self._settings.task, reason=self.trouble)
+            if self._clock() - began > 2 * _BACK_OFF_S[1]:
+                pause = _BACK_OFF_S[0]
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACK_OFF_S[1])
+
+    async def _session(self) -> None:
+        waiting: deque[Incoming] = deque()
+        news = asyncio.Event()
+
+        def received(message: Incoming) -> None:
+            if not self._allowance.admit(message.topic, self._clock()):
+                self._metrics.flooded.inc()
+                connection.acknowledge(message)
+                return
+            if len(waiting) >= MOST_WAITING:
+                self._metrics.flooded.inc()
+                connection.acknowledge(waiting.popleft())
+            waiting.append(message)
+            news.set()
+
+        settings = self._settings
+        connection = Connection(
+            settings.broker, settings.client_id, received, unanswered=UNANSWERED
+        )
+        storing: set[asyncio.Task[None]] = set()
+        try:
+            await connection.open()
+            await connection.subscribe(settings.filters, settings.qos)
+            self.trouble = None
+            await run_together(
+                self._work(connection, waiting, news, storing), connection.until_lost()
+            )
+        finally:
+            for task in tuple(storing):
+                task.cancel()
+            await asyncio.gather(*storing, return_exceptions=True)
+            await connection.close()
+
+    async def _work(
+        self,
+        connection: Connection,
+        waiting: deque[Incoming],
+        news: asyncio.Event,
+        storing: set[asyncio.Task[None]],
+    ) -> None:
+        while True:
+            if not waiting:
+                news.clear()
+                await news.wait()
+            while len(storing) >= UNANSWERED:
+                await asyncio.wait(storing, return_when=asyncio.FIRST_COMPLETED)
+            task = await self._begin(connection, waiting.popleft())
+            if task is not None:
+                storing.add(task)
+                task.add_done_callback(storing.discard)
+
+    async def _begin(self, connection: Connection, message: Incoming) -> asyncio.Task[None] | None:
+        """Hand a message to Kafka, in its turn; the rest is done by the task."""
+        try:
+            inbound = take(message.topic, message.payload, self._now_ms())
+        except DeviceMessageError as error:
+            return await self._begin_dead_letter(connection, message, error)
+        if inbound is None:
+            connection.acknowledge(message)
+            return None
+        stored = await self._sink.begin(self._settings.inbound, inbound.key, encode(inbound))
+
+        async def finish() -> None:
+            await stored
+            connection.acknowledge(message)
+            self._metrics.taken.labels(inbound.kind).inc()
+
+        return asyncio.create_task(finish())
+
+    async def _begin_dead_letter(
+        self, connection: Connection, message: Incoming, error: DeviceMessageError
+    ) -> asyncio.Task[None]:
+        letter = dead_letter(
+            error.reason, str(error), message.topic, self._now_ms(), message.payload
+        )
+        key = message.topic.encode()
+        stored = await self._sink.begin(self._settings.dead_letters, key, encode(letter))
+
+        async def finish() -> None:
+            await stored
+            self._metrics.dead_letters.labels(error.reason).inc()
+            log.info("device_message_refused", topic=message.topic, reason=str(error))
+            connection.acknowledge(message)
+            refusal = refusal_of(message.topic, message.payload, error.reason)
+            if refusal is not None:
+                # It has to be told, or it would send the same for ever.
+                told = accepted_of(refusal, "")
+                connection.publish(told.topic, told.payload).add_done_callback(_looked_at)
+
+        return asyncio.create_task(finish())
+
+
+def _looked_at(done: asyncio.Future[None]) -> None:
+    """A receipt that is lost comes again when the device asks again."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,367 @@
+"""One connection to an MQTT broker in asyncio, over paho.
+
+paho has what few others have: an incoming message is acknowledged when the caller says so, and the
+outcome of a publication is told with the broker's reason. What is here lets it work on the event
+loop, and turns its callbacks into futures. A connection that is lost stays lost: whoever uses it
+begins anew, with a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from server_common.mqtt.broker import MAX_PACKET_BYTES, Broker, MqttError, MqttRefusedError
+
+if TYPE_CHECKING:
+    from paho.mqtt.reasoncodes import ReasonCode
+
+_MISC_EVERY_S: Final = 1.0
+_OPEN_WITHIN_S: Final = 10.0
+_ANSWER_WITHIN_S: Final = 10.0
+_CLOSE_WITHIN_S: Final = 2.0
+_WAITING_IN_PAHO: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message that a broker has delivered."""
+
+    topic: str
+    payload: bytes
+    is_retained: bool
+    """It was kept by the broker, and is not new."""
+    qos: int
+    number: int
+    """By which it is acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes for us once we have vanished."""
+
+    topic: str
+    payload: bytes
+    retain: bool = True
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """One that is closed when its handshake fails; paho leaves it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
+class Connection:
+    """A connection to a broker, with a session that ends with it.
+
+    Args:
+        broker: where, and as whom.
+        client_id: our name there; who connects with the same one throws us out.
+        received: called with each message, on the event loop; it must not raise.
+        unanswered: how many messages of QoS 1 may wait for an acknowledgement, in each direction.
+        keepalive_s: a broker that has been silent for up to twice as long counts as lost.
+        will: what the broker says once we have vanished.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        client_id: str,
+        received: Callable[[Incoming], None] = lambda _message: None,
+        *,
+        unanswered: int = 100,
+        keepalive_s: int = 5,
+        will: Will | None = None,
+    ) -> None:
+        self._broker = broker
+        self._received = received
+        self._unanswered = unanswered
+        self._keepalive_s = keepalive_s
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._misc: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Future[None] | None = None
+        self._client = self._new_client(client_id)
+        if will is not None:
+            self._client.will_set(will.topic, will.payload, 1, will.retain)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was open and is no more."""
+        return self._lost.done()
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            MqttRefusedError: the broker does not let us in.
+            MqttError: it does not answer.
+        """
+        # Looking up a name, connecting and the TLS handshake block.
+        self._connecting = asyncio.ensure_future(asyncio.to_thread(self._connect))
+        try:
+            async with asyncio.timeout(_OPEN_WITHIN_S):
+                await asyncio.shield(self._connecting)
+                self._misc = self._loop.create_task(self._look_after(), name="mqtt")
+                await asyncio.wait({self._opened, self._lost}, return_when=asyncio.FIRST_COMPLETED)
+        except (OSError, TimeoutError, ValueError) as error:
+            await self.close()
+            raise MqttError(
+                f"the MQTT broker at {self._broker.address} does not answer: {error!r}"
+            ) from error
+        except BaseException:
+            await self.close()
+            raise
+        ended = self._opened if self._opened.done() else self._lost
+        if (error := ended.exception()) is not None:
+            await self.close()
+            raise error
+
+    async def subscribe(self, filters: Sequence[str], qos: int = 1) -> None:
+        """Return once what is published from now on will be delivered.
+
+        Raises:
+            MqttRefusedError: the broker does not permit one of them.
+            MqttError: the connection is lost, or the broker does not answer.
+        """
+        _, number = self._client.subscribe([(one, qos) for one in filters])
+        await self._answered(number)
+
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Return once none of these is delivered any more.
+
+        Raises:
+            MqttError: the connection is lost, or the broker does not answer.
+        """
+        _, number = self._client.unsubscribe(list(filters))
+        await self._answered(number)
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False
+    ) -> asyncio.Future[None]:
+        """Publish; what is returned is done once the broker has acknowledged it (QoS 1), or once it
+        is on its way (QoS 0). It fails with `MqttRefusedError` if the broker does not permit it,
+        and with `MqttError` if the connection is lost before: then nobody knows whether it has it.
+        """
+        done = self._loop.create_future()
+        if self._lost.done():
+            done.set_exception(MqttError("the connection to the MQTT broker is lost"))
+            return done
+        info = self._client.publish(topic, payload, qos, retain)
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            done.set_exception(MqttError("too many messages wait for the MQTT broker"))
+        elif info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            done.set_exception(MqttError(f"the MQTT broker cannot be reached: {info.rc!r}"))
+        elif qos == 0:
+            done.set_result(None)
+        else:
+            self._answers[info.mid] = done
+        return done
+
+    def acknowledge(self, message: Incoming) -> None:
+        """Tell the broker that it need not keep the message any more."""
+        if not self._lost.done() and message.qos > 0:
+            self._client.ack(message.number, message.qos)
+
+    async def until_lost(self) -> None:
+        """Wait for as long as the connection lasts.
+
+        Raises:
+            MqttError: it is lost.
+        """
+        await asyncio.shield(self._lost)
+
+    async def close(self) -> None:
+        """Take leave of the broker, so that it publishes no will, and give everything up."""
+        if self._connecting is not None:
+            # A thread cannot be cancelled, and what it opens must be closed.
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        if self._misc is not None and not self._lost.done():
+            self._client.disconnect()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_WITHIN_S):
+                    await asyncio.wait({self._lost})
+        self._end(MqttError("the connection to the MQTT broker was closed"))
+        self._client._reset_sockets()
+        if self._misc is not None:
+            self._misc.cancel()
+            await asyncio.gather(self._misc, return_exceptions=True)
+
+    def _new_client(self, client_id: str) -> Client:
+        is_new = self._broker.version == "5"
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if is_new else MQTTProtocolVersion.MQTTv311,
+            clean_session=None if is_new else True,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.max_inflight_messages_set(self._unanswered)
+        client.max_queued_messages_set(_WAITING_IN_PAHO)
+        if self._broker.user:
+            client.username_pw_set(self._broker.user, self._broker.password)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
+        client.on_socket_open = self._on_socket_open
+        client.on_socket_close = self._on_socket_close
+        client.on_socket_register_write = self._on_register_write
+        client.on_socket_unregister_write = self._on_unregister_write
+        return client
+
+    def _connect(self) -> None:
+        client, broker = self._client, self._broker
+        if broker.ca_file:
+            context = ssl.create_default_context(cafile=broker.ca_file)
+            context.sslsocket_class = _TlsSocket
+            client.tls_set_context(context)
+        if broker.version == "5":
+            properties = Properties(PacketTypes.CONNECT)
+            properties.ReceiveMaximum = self._unanswered
+            properties.MaximumPacketSize = MAX_PACKET_BYTES
+            client.connect(
+                broker.host, broker.port, self._keepalive_s, clean_start=True, properties=properties
+            )
+        else:
+            client.connect(broker.host, broker.port, self._keepalive_s)
+
+    async def _answered(self, number: int | None) -> None:
+        if number is None or self._lost.done():
+            raise MqttError("the connection to the MQTT broker is lost")
+        answer = self._answers.setdefault(number, self._loop.create_future())
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                await answer
+        except TimeoutError as error:
+            raise MqttError("the MQTT broker does not answer") from error
+        finally:
+            self._answers.pop(number, None)
+
+    async def _look_after(self) -> None:
+        """paho's turn every second: it pings, and finds out that the broker is silent."""
+        while not self._lost.done():
+            self._guarded(self._client.loop_misc)
+            await asyncio.sleep(_MISC_EVERY_S)
+
+    def _end(self, error: MqttError) -> None:
+        if not self._lost.done():
+            self._lost.set_exception(error)
+            self._lost.exception()  # who does not ask is not told at the end
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()
+        self._answers.clear()
+
+    def _settle(self, number: int, reason: ReasonCode | None) -> None:
+        answer = self._answers.pop(number, None)
+        if answer is None or answer.done():
+            return
+        if reason is None or not reason.is_failure:
+            answer.set_result(None)
+        else:
+            answer.set_exception(MqttRefusedError(f"the MQTT broker refuses: {reason}"))
+            answer.exception()
+
+    def _on_connect(
+        self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if self._opened.done():
+            return
+        if reason.is_failure:
+            text = f"the MQTT broker at {self._broker.address} refuses {self._broker.user!r}"
+            self._opened.set_exception(MqttRefusedError(f"{text}: {reason}"))
+            self._opened.exception()
+        else:
+            self._opened.set_result(None)
+
+    def _on_disconnect(
+        self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        self._end(MqttError(f"the connection to the MQTT broker is lost: {reason}"))
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        incoming = Incoming(topic, message.payload, message.retain, message.qos, message.mid)
+        self._received(incoming)
+
+    def _on_publish(
+        self, _client: Client, _data: Any, number: int, reason: ReasonCode, _properties: Any
+    ) -> None:
+        self._settle(number, reason)
+
+    def _on_subscribe(
+        self, _client: Client, _data: Any, number: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        self._settle(number, next((one for one in reasons if one.is_failure), None))
+
+    def _on_unsubscribe(
+        self, _client: Client, _data: Any, number: int, _reasons: Any, _properties: Any
+    ) -> None:
+        self._settle(number, None)
+
+    def _on_socket_open(self, _client: Client, _data: Any, sock: Any) -> None:
+        self._on_loop(self._loop.add_reader, sock.fileno(), self._read)
+
+    def _on_socket_close(self, _client: Client, _data: Any, sock: Any) -> None:
+        if (number := sock.fileno()) >= 0:
+            self._on_loop(self._loop.remove_reader, number)
+
+    def _on_register_write(self, _client: Client, _data: Any, sock: Any) -> None:
+        self._on_loop(self._loop.add_writer, sock.fileno(), self._write)
+
+    def _on_unregister_write(self, _client: Client, _data: Any, sock: Any) -> None:
+        if (number := sock.fileno()) >= 0:
+            self._on_loop(self._loop.remove_writer, number)
+
+    def _on_loop(self, step: Callable[..., object], *arguments: Any) -> None:
+        # While it connects, paho calls back from the thread that waits for that.
+        if threading.get_ident() == self._thread:
+            step(*arguments)
+        else:
+            self._loop.call_soon_threadsafe(step, *arguments)
+
+    def _read(self) -> None:
+        self._guarded(self._client.loop_read)
+        # What TLS has unpacked already makes no socket readable.
+        while (sock := self._client.socket()) is not None:
+            pending = getattr(sock, "pending", None)
+            if pending is None or pending() == 0:
+                break
+            self._guarded(self._client.loop_read)
+
+    def _write(self) -> None:
+        self._guarded(self._client.loop_write)
+
+    def _guarded(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception as error:
+            self._end(MqttError(f"the connection to the MQTT broker is lost: {error!r}"))
+            self._client._reset_sockets()

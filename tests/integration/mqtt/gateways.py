@@ -1,0 +1,266 @@
+"""Gateways between a real Kafka and a real broker, the relay and the Core that they see, and their
+process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from msgspec import UNSET
+from prometheus_client import CollectorRegistry
+
+from client_sdk.contract.channel import parse_channel
+from core_api.kafka.topics import Topic, ensure_topics, events_topic
+from deploy.mqtt.server import MosquittoServer
+from event_server.errors import CoreLostError
+from event_server.mqtt_gateway.core import Documents
+from event_server.mqtt_gateway.down import Down, DownSettings
+from event_server.mqtt_gateway.metrics import GatewayMetrics
+from event_server.mqtt_gateway.rules.incoming import FILTERS, TELEMETRY_FILTER, shared
+from event_server.mqtt_gateway.rules.presence import Presence
+from event_server.mqtt_gateway.rules.publications import Changed
+from event_server.mqtt_gateway.sink import KafkaSink
+from event_server.mqtt_gateway.up import Up, UpSettings
+from server_common.devices.messages import Inbound, Outbound, decode_inbound, encode
+from server_common.event_records import (
+    OrderRecord,
+    WatermarkRecord,
+    encode_order_record,
+    encode_watermark_record,
+    partition_of,
+)
+from tests.mqtt_parts import broker_for_gateway, until
+
+PARTITIONS = 2
+EPOCH = "01EPOCH1"
+
+
+class FakeCore:
+    """Documents as Core would answer them."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, dict[str, tuple[int, Any]]] = {}
+        self.asked: list[str] = []
+        self.is_away = False
+        self.left_out: set[str] = set()
+        """Keys whose values are too large for a snapshot."""
+
+    def set(self, channel: str, key: str, version: int, value: Any) -> None:
+        """Let Core have this document."""
+        self.documents.setdefault(channel, {})[key] = (version, value)
+
+    async def all_of(self, channel: str) -> Documents:
+        """See `DocumentSource`."""
+        self._check(channel)
+        found = [
+            Changed(
+                EPOCH, parse_channel(channel), key, version,
+                UNSET if key in self.left_out else value,
+            )
+            for key, (version, value) in self.documents.get(channel, {}).items()
+        ]  # fmt: skip
+        return Documents(EPOCH, 0, found)
+
+    async def whole(self, changed: Changed) -> Changed | None:
+        """See `DocumentSource`."""
+        self._check(f"{changed.channel} {changed.key}")
+        found = self.documents.get(str(changed.channel), {}).get(changed.key)
+        return None if found is None else changed._replace(version=found[0], value=found[1])
+
+    def _check(self, what: str) -> None:
+        self.asked.append(what)
+        if self.is_away:
+            raise CoreLostError("Core does not answer")
+
+
+class Topics:
+    """The topics of one test, and what is written to and found in them."""
+
+    def __init__(self, bootstrap: str, producer: AIOKafkaProducer) -> None:
+        name = uuid4().hex
+        self.bootstrap = bootstrap
+        self.events, self.outbound = f"events-{name}", f"outbound-{name}"
+        self.inbound, self.dead_letters = f"inbound-{name}", f"dead-{name}"
+        self.group = f"group-{name}"
+        self._producer = producer
+
+    async def make(self) -> None:
+        """Make them."""
+        others = (self.outbound, self.inbound, self.dead_letters)
+        topics = [events_topic(self.events, PARTITIONS), *(Topic(name, 2) for name in others)]
+        await ensure_topics(self.bootstrap, topics, 10)
+
+    async def orders(self, store: str, seqs: Iterable[int], epoch: str = EPOCH) -> None:
+        """Order events of a store's channel, as the relay writes them."""
+        for seq in seqs:
+            name = f"store:{store}@{seq}"
+            line = json.dumps({"id": name, "seq": seq, "type": "order.placed"}).encode()
+            record = OrderRecord(epoch, "order.placed", "2026-11-22T12:00:00Z", (name,), (line,))
+            await self._write(store, *encode_order_record(record))
+
+    async def document(
+        self, channel: str, seq: int, key: str, version: int, value: Any, epoch: str = EPOCH
+    ) -> None:
+        """A document's event; a value of `UNSET` is left out, as too large."""
+        fields = {"id": f"{channel}@{seq}", "seq": seq, "key": key, "version": version}
+        if value is not UNSET:
+            fields["data"] = value
+        record = OrderRecord(
+            epoch, "document.changed", "2026-11-22T12:00:00Z", (f"{channel}@{seq}",),
+            (json.dumps(fields).encode(),),
+        )  # fmt: skip
+        await self._write(parse_channel(channel).root, *encode_order_record(record))
+
+    async def watermark(self, epoch: str = EPOCH) -> None:
+        """A watermark for each partition."""
+        headers = encode_watermark_record(WatermarkRecord(epoch, time.time()))
+        for partition in range(PARTITIONS):
+            await self._producer.send_and_wait(
+                self.events, None, b"", partition=partition, headers=headers
+            )
+
+    async def foreign(self, store: str, value: bytes) -> None:
+        """A record that is none of ours."""
+        await self._write(store, value, [("type", b"order.placed")])
+
+    async def answer(self, message: Outbound) -> None:
+        """Core's answer to a device."""
+        await self._producer.send_and_wait(self.outbound, encode(message), message.key)
+
+    async def inbound_messages(self) -> list[Inbound]:
+        """All that Core would read, of each partition in order."""
+        return [decode_inbound(value) for value in await self._all(self.inbound)]
+
+    async def letters(self) -> list[dict[str, Any]]:
+        """All dead letters."""
+        return [msgspec.json.decode(value) for value in await self._all(self.dead_letters)]
+
+    async def _write(self, store: str, value: bytes, headers: Any) -> None:
+        await self._producer.send_and_wait(
+            self.events, value, store.encode(), headers=headers,
+            partition=partition_of(store, PARTITIONS),
+        )  # fmt: skip
+
+    async def _all(self, topic: str) -> list[bytes]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+        )
+        found: list[bytes] = []
+        async with consumer:
+            parts = [TopicPartition(topic, partition) for partition in range(2)]
+            consumer.assign(parts)
+            ends = await consumer.end_offsets(parts)
+            left = {tp for tp in parts if ends[tp] > 0}
+            while left:
+                for tp, records in (await consumer.getmany(timeout_ms=500)).items():
+                    found += [record.value for record in records]
+                    if records[-1].offset + 1 >= ends[tp]:
+                        left.discard(tp)
+        return found
+
+
+class Gateway:
+    """A gateway in this process."""
+
+    def __init__(self, topics: Topics, server: MosquittoServer, core: FakeCore) -> None:
+        name = f"gateway-{uuid4().hex[:8]}"
+        broker = broker_for_gateway(server)
+        self.metrics = GatewayMetrics(CollectorRegistry())
+        self.presence = Presence()
+        self.down = Down(
+            DownSettings(
+                topics.bootstrap, topics.events, topics.outbound, topics.group, broker, name
+            ),
+            core,
+            self.presence,
+            self.metrics,
+            time.monotonic,
+        )
+        self.sink = KafkaSink(topics.bootstrap, self.metrics.retries.inc)
+        ways = {
+            "up": (shared(FILTERS), 1),
+            "telemetry": (shared((TELEMETRY_FILTER,)), 0),
+        }
+        self.ups = [
+            Up(
+                UpSettings(
+                    task, broker, f"{name}-{task}", filters, qos, topics.inbound,
+                    topics.dead_letters, 20.0, 100,
+                ),
+                self.sink, self.metrics, time.monotonic, lambda: time.time_ns() // 1_000_000,
+            )
+            for task, (filters, qos) in ways.items()
+        ]  # fmt: skip
+
+    async def run(self) -> None:
+        """Carry messages until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in (self.down, *self.ups):
+                    group.create_task(part.run())
+        finally:
+            await self.sink.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all its parts work."""
+        return self.down.trouble is None and all(up.trouble is None for up in self.ups)
+
+    def count(self, name: str, labels: Mapping[str, str] | None = None) -> float:
+        """A number of its metrics."""
+        counter = getattr(self.metrics, name)
+        child = counter.labels(**labels) if labels else counter
+        return float(child._value.get())
+
+
+@asynccontextmanager
+async def topics_of(bootstrap: str) -> AsyncIterator[Topics]:
+    """Topics of a test's own."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+        topics = Topics(bootstrap, producer)
+        await topics.make()
+        yield topics
+
+
+@asynccontextmanager
+async def gateway(
+    topics: Topics, server: MosquittoServer, core: FakeCore | None = None
+) -> AsyncIterator[Gateway]:
+    """A gateway that works."""
+    one = Gateway(topics, server, core or FakeCore())
+    task = asyncio.create_task(one.run())
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_end, task)
+        await until(lambda: one.is_ready or task.done(), 60)
+        if task.done():
+            task.result()
+        yield one
+
+
+@asynccontextmanager
+async def watermarks(topics: Topics) -> AsyncIterator[None]:
+    """A relay that lives: a watermark each second."""
+
+    async def on_and_on() -> None:
+        while True:
+            await topics.watermark()
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(on_and_on())
+    try:
+        yield
+    finally:
+        await _end(task)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

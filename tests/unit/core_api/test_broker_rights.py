@@ -1,0 +1,113 @@
+"""What a device may do at the broker, and what has to be changed there."""
+
+from __future__ import annotations
+
+import pytest
+
+from core_api.broker_admin.rights import (
+    GATEWAY_USER,
+    Allowed,
+    Present,
+    Wanted,
+    allowed_to,
+    allowed_to_gateway,
+    device_commands,
+    gateway_commands,
+    removal_commands,
+    role_of,
+    strangers,
+)
+from server_common.devices.identity import Identity
+
+LAMP = Identity("12", "lamp", 2)
+USER = LAMP.user
+WANTED = Wanted(LAMP, "secret", allowed_to(LAMP, None, ()))
+NOTHING = Present({}, {}, {}, {})
+AS_IT_SHOULD_BE = Present(
+    {USER: ""}, {USER: USER}, {role_of(USER): WANTED.allowed}, {USER: [role_of(USER)]}
+)
+
+
+def names(commands: list[dict[str, object]]) -> list[object]:
+    return [command["command"] for command in commands]
+
+
+def topics(kind: str, *readers: str, table: str | None = None) -> set[str]:
+    return {one.topic for one in allowed_to(LAMP, table, readers) if one.kind == kind}
+
+
+def test_a_device_publishes_only_what_is_its_own() -> None:
+    assert all(t.startswith("yabam/v1/12/devices/lamp/") for t in topics("publishClientSend"))
+
+
+def test_a_device_hears_its_commands_its_receipts_and_the_public_state_of_its_store() -> None:
+    assert topics("subscribeLiteral") == {
+        "yabam/v1/12/devices/lamp/commands", "yabam/v1/12/devices/lamp/accepted",
+        "yabam/v1/12/marks",
+    }  # fmt: skip
+    assert topics("subscribePattern") == {"yabam/v1/12/state/+"}
+
+
+def test_a_device_of_a_table_hears_the_orders_of_that_table() -> None:
+    assert "yabam/v1/12/tables/5/orders" in topics("subscribeLiteral", table="5")
+
+
+@pytest.mark.parametrize(("readers", "may"), [(["lamp"], True), (["l*"], True), (["bell"], False)])
+def test_the_orders_of_the_store_are_for_those_who_are_named(readers: list[str], may: bool) -> None:
+    assert ("yabam/v1/12/orders" in topics("subscribeLiteral", *readers)) == may
+
+
+def test_a_broker_that_has_nothing_gets_role_and_user_with_its_only_client_id() -> None:
+    role, client = device_commands(WANTED, NOTHING)
+    assert (role["command"], role["rolename"]) == ("createRole", role_of(USER))
+    assert (client["command"], client["username"], client["clientid"]) == (
+        "createClient", USER, USER,
+    )  # fmt: skip
+    assert client["roles"] == [{"rolename": role_of(USER)}]
+
+
+def test_what_is_as_it_should_be_is_left_alone() -> None:
+    assert device_commands(WANTED, AS_IT_SHOULD_BE) == []
+
+
+def test_a_client_id_that_is_not_pinned_is_mended() -> None:
+    present = Present({USER: ""}, {USER: ""}, AS_IT_SHOULD_BE.roles, AS_IT_SHOULD_BE.holders)
+    assert names(device_commands(WANTED, present)) == ["deleteClient", "createClient"]
+
+
+def test_a_role_that_permits_more_is_replaced() -> None:
+    more = {role_of(USER): WANTED.allowed | {Allowed("subscribePattern", "#")}}
+    present = Present({USER: ""}, {USER: USER}, more, AS_IT_SHOULD_BE.holders)
+    assert names(device_commands(WANTED, present)) == [
+        "deleteRole", "createRole", "deleteClient", "createClient",
+    ]  # fmt: skip
+
+
+def test_a_second_role_is_taken_away() -> None:
+    holders = {USER: [role_of(USER), "admin"]}
+    present = Present({USER: ""}, {USER: USER}, AS_IT_SHOULD_BE.roles, holders)
+    assert names(device_commands(WANTED, present)) == ["deleteClient", "createClient"]
+
+
+def test_removal_ends_the_user_and_its_role() -> None:
+    assert names(removal_commands(USER, AS_IT_SHOULD_BE)) == ["deleteClient", "deleteRole"]
+    assert removal_commands(USER, NOTHING) == []
+
+
+def test_devices_that_may_not_connect_any_more_are_found_and_other_users_are_not() -> None:
+    old = Identity("12", "lamp", 1).user
+    present = Present(
+        {USER: "", old: "", "yabam-admin": "", GATEWAY_USER: "", "somebody": ""},
+        {},
+        {role_of("12~gone~1"): frozenset(), "admin": frozenset()},
+        {},
+    )
+    assert strangers({USER}, present) == ["12~gone~1", old]
+
+
+def test_the_gateway_gets_another_password_when_the_setting_changes() -> None:
+    role, client = gateway_commands("first" * 4, NOTHING)
+    roles = {str(role["rolename"]): allowed_to_gateway()}
+    present = Present({GATEWAY_USER: str(client["textname"])}, {}, roles, {})
+    assert gateway_commands("first" * 4, present) == []
+    assert names(gateway_commands("other" * 4, present)) == ["deleteClient", "createClient"]
