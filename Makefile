@@ -136,7 +136,7 @@ lists: $(READY) ## Write the lists that the JavaScript holds anew from the Pytho
 
 lock: $(READY) ## Write requirements.lock and the image's anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
-		--no-header --python-version 3.11 --extra server --extra local --group dev \
+		--no-header --python-version 3.11 --extra server --extra local --extra completion --group dev \
 		pyproject.toml --output-file requirements.lock
 	@$(BIN)/python -m deploy.docker.lock
 
