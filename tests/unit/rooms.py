@@ -19,9 +19,10 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "shared": "the clients of orders and documents, and what lies around the shared state",
         "buffered": "the start over transports that cannot replay",
         "replay": "recorded orders, sent again as a producer would",
-        "cli": "the command `yabam`, which finds its subcommands in the installed packages",
-        "state_commands": "the subcommands of documents and histories",
-        "cli_commands": "the SDK's subcommands",
+        "command_line": "what commands are made of, in whichever package they stand",
+        "commands": "the SDK's commands",
+        "cli": "the command `yabam`, which finds its commands in the installed packages",
+        "completion": "scripts that complete commands in a shell",
     },
     "server_common": {
         "errors": "what both servers raise alike",
@@ -69,7 +70,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "pages": "the pages for the browser",
         "api": "the routes, and their description",
         "main": "Core, wired",
-        "cli_commands": "the subcommands of Core's processes",
+        "commands": "the commands of Core's processes, of its database, and tokens",
     },
     "event_server": {
         "errors": "what can go wrong, as the callers are told it",
@@ -83,6 +84,6 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "http": "the other routes, and the server below",
         "supervisor": "several processes on one port",
         "main": "the event server, wired",
-        "cli_commands": "its subcommand",
+        "commands": "its command",
     },
 }
