@@ -32,7 +32,8 @@ async def script() -> AsyncIterator[Script]:
 @contextlib.asynccontextmanager
 async def yabam(*words: str, **options: Any) -> AsyncIterator[Process]:
     """A `yabam` that runs; killed at the end if it still does."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("YABAM_")}
+    ours = ("YABAM_", "PYTHONUNBUFFERED")  # output is buffered, as it is in a shell
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     process = await asyncio.create_subprocess_exec(
         *YABAM, *words, env=environment | {"YABAM_TOKEN": "t"}, stderr=PIPE, **options
     )
