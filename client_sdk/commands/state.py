@@ -95,7 +95,8 @@ async def history(options: Namespace) -> None:
     token = token_of(options)
     await check_host(options)
     async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
-        api, more = EditsApi(http), str(options.after)
+        api = EditsApi(http)
+        more: str | None = str(options.after)
         while more is not None:
             page = await api.history((options.channel, options.key), more, 100, token)
             for event in page.events:
