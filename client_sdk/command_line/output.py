@@ -41,7 +41,7 @@ def one_by_one(text: str) -> str:
 
 def json_line(value: Any) -> str:
     """The value as JSON on one line; nothing in it moves a terminal's cursor."""
-    text = msgspec.json.encode(value).decode()
+    text = str(msgspec.json.encode(value), "utf-8")
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
