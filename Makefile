@@ -139,7 +139,7 @@ lists: $(READY) ## Write the lists that the JavaScript holds anew from the Pytho
 
 lock: $(READY) ## Write requirements.lock and the image's anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
-		--no-header --python-version 3.11 --extra server --extra printer --extra local --extra mqtt --group dev \
+		--no-header --python-version 3.11 --extra server --extra printer --extra local --extra mqtt --extra completion --group dev \
 		pyproject.toml --output-file requirements.lock
 	@$(BIN)/python -m deploy.docker.lock
 

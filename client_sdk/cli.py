@@ -1,93 +1,120 @@
 """The command line: `yabam …`. Each installed part brings its own commands.
 
 Commands are found through the entry points of the group `yabam.commands`, so the SDK never imports
-a server; a part whose packages are not installed says so only when its command is asked for.
+a server; a part whose packages are not installed says so when one of its commands runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import pkgutil
 import sys
-from collections.abc import Callable, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Coroutine, Sequence
+from importlib.metadata import entry_points, version
 from typing import Any, Final
 
-from client_sdk.contract.errors import YabamError
+from client_sdk.command_line.output import json_line, one_by_one
+from client_sdk.command_line.parser import Commands, Parser
+from client_sdk.contract.errors import ContractError, UsageError, YabamError
 
 _GROUP: Final = "yabam.commands"
-_COMMANDS_OF: Final = {
-    "client": ("tail", "order", "replay", "state", "device"),
-    "core": ("core", "relay", "ingest", "db", "token", "state migrate"),
-    "events": ("events",),
-    "printer": ("printer",),
-}
-"""Two words: an action that a part adds to the command of a part before it, by name."""
+_PROJECT: Final = "yabam-events"
+_OURS: Final = frozenset({"client_sdk", "core_api", "event_server", "server_common"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it is done, 1 when it failed, 2 when it was asked for wrongly."""
-    wanted = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(
-        prog="yabam", description="Every order at once to the owner and the table, and none lost."
-    )
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    missing = _register(subparsers, wanted)
-    asked = next((name for name in _names(wanted) if name in missing), None)
-    if asked is not None:
-        print(
-            f"yabam {asked} needs a package that is not installed ({missing[asked]}): "
-            "pip install 'yabam-events[server]'",
-            file=sys.stderr,
-        )
-        return 2
-    options = parser.parse_args(wanted)
+    """Run one command.
+
+    Returns:
+        0: done, also when the reader of a pipe has read enough; 1: it failed; 2: it was asked for
+        wrongly; 130: interrupted by Ctrl-C.
+    """
     try:
-        return int(options.run(options))
-    except YabamError as error:
-        print("\n".join(map(printable, f"yabam: {error}".split("\n"))), file=sys.stderr)
-        return 2 if type(error).__name__ == "SettingsError" else 1
+        return _main(arguments)
+    except BrokenPipeError:
+        _forget_output()
+        return 0
     except KeyboardInterrupt:
         return 130
 
 
-def printable(text: str) -> str:
-    """Foreign text as one line for a terminal: nothing in it moves the cursor."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
-def _register(subparsers: Any, wanted: Sequence[str]) -> dict[str, str]:
-    """Add the commands of every part; those that are missing, with the package that is."""
-    missing: dict[str, str] = {}
+def all_commands() -> Parser:
+    """The parser of `yabam` with the commands of all parts."""
+    parser = Parser(
+        prog="yabam", description="Every order at once to the owner and the table, and none lost."
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = Commands(parser, "COMMAND")
     for part in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name):
-        commands = _COMMANDS_OF.get(part.name, ())
-        if not _is_wanted(commands, wanted):
-            continue  # the other parts' packages need not be loaded for it
+        register: Callable[[Commands], None] = part.load()
+        register(commands)
+    completion = commands.process(
+        "completion", "print the script that completes commands", "client_sdk.completion:script"
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    return parser
+
+
+class _Version(argparse.Action):
+    """Reads the version when it is asked for: it stands in a file."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"{parser.prog} {version(_PROJECT)}")
+        parser.exit()
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know fewer letters
+    try:
+        options = all_commands().parse_args(arguments)
+    except SystemExit as ended:
+        sys.stdout.flush()
+        return int(ended.code or 0)
+    try:
+        status = _run(options)
+    except YabamError as error:
+        _tell(options, str(error))
+        status = 2 if isinstance(error, UsageError | ContractError) else 1
+    sys.stdout.flush()
+    return status
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        run = pkgutil.resolve_name(options.run)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in _OURS:
+            raise
+        raise UsageError(
+            f"{options.command} needs a package that is not installed ({error.name}): "
+            f"pip install '{_PROJECT}[server]'"
+        ) from error
+    done = run(options)
+    if isinstance(done, Coroutine):
+        import asyncio  # only here: a tenth of a second that --help does not need
+
+        done = asyncio.run(done)
+    return int(done or 0)
+
+
+def _tell(options: argparse.Namespace, message: str) -> None:
+    """Tell an error as the command's results are told."""
+    as_json = getattr(options, "json", False)
+    told = json_line({"error": message}) if as_json else one_by_one(f"yabam: {message}")
+    print(told, file=sys.stderr)
+
+
+def _forget_output() -> None:
+    """Let what nobody reads go nowhere, so that the interpreter's own flush at the end is quiet."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
         try:
-            register = _load(part)
-        except ModuleNotFoundError as error:
-            missing |= dict.fromkeys(commands, error.name or "unknown")
-            continue
-        register(subparsers)
-    return missing
-
-
-def _load(part: EntryPoint) -> Callable[[Any], None]:
-    register: Callable[[Any], None] = part.load()
-    return register
-
-
-def _is_wanted(commands: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether the part brings what is asked for, or a list is asked for that it stands in."""
-    known = {command for of_part in _COMMANDS_OF.values() for command in of_part}
-    if not wanted or wanted[0] not in known or any(n in commands for n in _names(wanted)):
-        return True
-    is_list = len(wanted) == 1 or wanted[1].startswith("-")
-    return is_list and any(command.startswith(f"{wanted[0]} ") for command in commands)
-
-
-def _names(wanted: Sequence[str]) -> Sequence[str]:
-    """How the table may name what is asked for."""
-    return [" ".join(wanted[:count]) for count in (1, 2) if len(wanted) >= count]
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
 
 
 if __name__ == "__main__":

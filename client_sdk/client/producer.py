@@ -50,6 +50,8 @@ class OrderProducer:
         attempts: how often a write is sent before it is given up.
         new_key: makes idempotency keys.
         transport: httpx's transport, for tests and proxies.
+        retrying: called before each wait: how many attempts have failed, the seconds until the
+            next one, and the trouble.
 
     Raises:
         ContractError: the address or the token is not one.
@@ -65,6 +67,7 @@ class OrderProducer:
         transport: httpx.AsyncBaseTransport | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        retrying: Callable[[int, float, str], None] = lambda _failed, _wait_s, _trouble: None,
     ) -> None:
         with _as_ours("this producer cannot be made"):
             self._http = httpx.AsyncClient(
@@ -79,6 +82,7 @@ class OrderProducer:
         self._new_key = new_key
         self._uniform = uniform
         self._sleep = sleep
+        self._retrying = retrying
 
     async def __aenter__(self) -> Self:
         return self
@@ -192,6 +196,7 @@ class OrderProducer:
                 asked_s = retry_after(response.headers) or 0.0
                 wait_s = max(wait_s, min(asked_s, MAX_RETRY_AFTER_S))
             if attempt + 1 < self._attempts:
+                self._retrying(attempt + 1, wait_s, trouble)
                 await self._sleep(wait_s)
         raise UnreachableError(
             f"{request.method} {request.url.path} was tried {self._attempts} times: {trouble}"

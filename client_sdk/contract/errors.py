@@ -1,6 +1,7 @@
 """The root of every error this product raises, and the contract's own branch of it.
 
     YabamError
+    ├── UsageError             asked for in a way that can never work
     └── ContractError          (also a ValueError) text from outside that breaks the contract
         ├── ChannelError       not `store:{store_id}` or `table:{store_id}/{table_id}`
         ├── CursorError        not a seq, an event id or a cursor
@@ -23,6 +24,13 @@ from __future__ import annotations
 
 class YabamError(Exception):
     """Anything this product raises on purpose."""
+
+
+class UsageError(YabamError):
+    """A person asked for it in a way that can never work: an argument or a setting is wrong.
+
+    A command ends with exit status 2.
+    """
 
 
 class ContractError(YabamError, ValueError):

@@ -43,8 +43,8 @@ from core_api.printing.jobs import Job, Step
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.problems import read_request_body
-from printer_media.fonts import has_font
-from printer_media.picture import png_of
+from client_sdk.printer_media.fonts import has_font
+from client_sdk.printer_media.picture import png_of
 from server_common.limits import CLOUDPRNT_POLL_BYTES
 
 PATH: Final = "/cloudprnt/{secret}/{last}"

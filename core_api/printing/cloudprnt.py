@@ -15,9 +15,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from core_api.printing.jobs import Job, Step
-from printer_media.lines import Line, marked_repeat
-from printer_media.plain_text import text_of
-from printer_media.star_markup import markup_of
+from client_sdk.printer_media.lines import Line, marked_repeat
+from client_sdk.printer_media.plain_text import text_of
+from client_sdk.printer_media.star_markup import markup_of
 
 AGENT: Final = "cloudprnt"
 """Who takes the jobs of a printer that speaks CloudPRNT."""

@@ -15,7 +15,7 @@ from core_api.printing.routing import (
     Language,
     Media,
 )
-from printer_media.lines import LEAST_COLUMNS, MOST_COLUMNS, MOST_LINES, LineStyle
+from client_sdk.printer_media.lines import LEAST_COLUMNS, MOST_COLUMNS, MOST_LINES, LineStyle
 
 _DAY_S: Final = 86_400
 _ID: Final = {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}

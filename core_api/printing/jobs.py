@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from client_sdk.contract.errors import YabamError
 from core_api.printing.routing import Kind, Language, Media
-from printer_media.lines import Line
+from client_sdk.printer_media.lines import Line
 
 State = Literal["queued", "sent", "done", "failed", "doubtful"]
 Step = Literal["take", "done", "fail", "doubt", "again", "drop"]

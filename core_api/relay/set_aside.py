@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from client_sdk.contract.channel import event_id
 from core_api.postgres.pool import open_pool
-from core_api.relay.set_aside_statements import list_set_aside, retry_set_aside
+from core_api.relay.set_aside_statements import SetAside, list_set_aside, retry_set_aside
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -16,19 +15,14 @@ if TYPE_CHECKING:
 _MOST: Final = 1000
 
 
-async def list_all(database_url: str) -> list[str]:
-    """One line for each: its id, when it was set aside, its event ids and the reason.
+async def list_all(database_url: str) -> list[SetAside]:
+    """The oldest of them, in the order in which they were set aside.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
     async with _pool(database_url) as pool:
-        found = await list_set_aside(pool, _MOST)
-    return [
-        f"{one.id}  {one.at:%Y-%m-%dT%H:%M:%SZ}"
-        f"  {','.join(map(event_id, one.channels, one.seqs))}  {one.reason}"
-        for one in found
-    ]
+        return await list_set_aside(pool, _MOST)
 
 
 async def retry(database_url: str, ids: Sequence[int]) -> int:

@@ -15,6 +15,7 @@ from typing import Final
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller
+from core_api.commands.local_keys import LOCAL_KEYS
 from core_api.main import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.kitchen import PRINTER, STORE, route_printing
@@ -49,7 +50,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--kafka", help="host:port of a Kafka that runs already")
     parser.add_argument("--database", help="postgresql://… of a Postgres that runs already")
-    parser.add_argument("--data", type=Path, default=Path("var/local"), help="what is kept")
+    parser.add_argument("--data", type=Path, default=LOCAL_KEYS.parent, help="what is kept")
     parser.add_argument("--core-port", type=int, default=_PORTS.core)
     parser.add_argument("--events-port", type=int, default=_PORTS.events)
     parser.add_argument("--relay-port", type=int, default=_PORTS.relay)
@@ -76,7 +77,7 @@ def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
         settings = {} if options.kafka else {"YABAM_EVENTS_FETCH_WAIT_MS": "10"}
     stack = Stack(
         Addresses(database, kafka, ports=ports),
-        load_keys(options.data / "keys.json"),
+        load_keys(options.data / LOCAL_KEYS.name),
         options.data,
         settings,
     )
@@ -123,7 +124,7 @@ def _quietly(stop: object) -> None:
 
 
 def _token(stack: Stack, caller: Caller) -> str:
-    keys = {"local": load_keys(stack.folder / "keys.json").token}
+    keys = {"local": load_keys(stack.folder / LOCAL_KEYS.name).token}
     return token_keys(keys, "local").sign(caller, _TOKEN_LIFETIME_S)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from datetime import datetime
 from typing import Final
 
 from client_sdk import Guest, Item, OrderClient, OrderEvent, OrderProducer
-from client_sdk.cli_commands import line_of
+from client_sdk.command_line.output import printable
+from client_sdk.commands.texts import line_of
 from client_sdk.errors import RefusedError, UnreachableError
 
 STORES: Final = ("1", "2", "3")
@@ -77,4 +79,4 @@ async def show_orders(core_url: str, token: str) -> None:
     async with OrderClient(core_url, token, channels) as client:
         async for change in client.events():
             if isinstance(change, OrderEvent):
-                print(line_of(change), flush=True)
+                print(printable(line_of(change, datetime.now().astimezone())), flush=True)

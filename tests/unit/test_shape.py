@@ -17,6 +17,7 @@ from tests.unit.rooms import ROOMS
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ("core_api", "event_server")
+CONTRACT = ("client_sdk.contract",)
 MOST_MODULES = 14
 
 
@@ -43,7 +44,13 @@ def test_a_server_imports_only_the_contract_of_the_sdk_and_never_the_other_serve
         for name in imports_of(path):
             assert not name.startswith(other), f"{path} imports {name}"
             if name.startswith("client_sdk"):
-                assert name.startswith("client_sdk.contract"), f"{path} imports {name}"
+                assert name.startswith(of_the_sdk(server, path)), f"{path} imports {name}"
+
+
+def of_the_sdk(server: str, path: Path) -> tuple[str, ...]:
+    """What a module of a server may import of the SDK: its commands are made of a little more."""
+    is_command = path.is_relative_to(ROOT / server / "commands")
+    return ("client_sdk.contract", "client_sdk.command_line") if is_command else CONTRACT
 
 
 def test_what_the_servers_share_imports_neither_of_them() -> None:
@@ -59,9 +66,20 @@ def test_the_sdk_imports_no_server_and_little_else() -> None:
         allowed = {"client_sdk", "httpx", "msgspec"}
         if path.parent.name == "mqtt":
             allowed.add("aiomqtt")  # the extra `mqtt`
+        if path == ROOT / "client_sdk/completion.py":
+            allowed |= {"shtab"}  # an extra, and only loaded when it is asked for
         for name in imports_of(path):
             top = name.partition(".")[0]
             assert top in allowed or top in sys.stdlib_module_names, f"{path} imports {name}"
+
+
+def test_what_declares_commands_imports_none_of_what_runs_them() -> None:
+    for package in ROOMS.keys() - {"server_common"}:
+        path = ROOT / package / "commands/__init__.py"
+        for name in imports_of(path):
+            top = name.partition(".")[0]
+            is_light = name.startswith(("client_sdk.command_line", "client_sdk.contract"))
+            assert is_light or top in sys.stdlib_module_names, f"{path} imports {name}"
 
 
 def test_the_contract_does_no_io_and_looks_at_no_clock() -> None:

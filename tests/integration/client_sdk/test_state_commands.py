@@ -1,8 +1,10 @@
-"""`yabam state` and `yabam order history` against a real Core."""
+"""`yabam state` and `yabam order` against a real Core."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -84,3 +86,54 @@ def test_an_orders_history_is_told(yabam: Shell) -> None:
     )
     _, lines = yabam("order", "history", placed.json()["id"])
     assert [json.loads(line)["type"] for line in lines] == ["order.placed"]
+
+
+def test_a_document_is_json_for_a_program_with_its_version(yabam: Shell) -> None:
+    words = ["state", "set", yabam.channel, "waiting-time", '{"value": 20}', "--json"]
+    _, (settled,) = yabam(*words)
+    shown = {"channel": yabam.channel, "key": "waiting-time", "version": 1, "value": {"value": 20}}
+    assert json.loads(settled).items() >= (shown | {"outcome": "applied"}).items()
+    _, (got,) = yabam("state", "get", yabam.channel, "waiting-time", "--json")
+    assert json.loads(got).items() >= shown.items()
+    _, (exported,) = yabam("state", "export", yabam.channel, "--json")
+    assert json.loads(exported) == {yabam.channel: {"waiting-time": {"value": 20}}}
+
+
+def test_an_edit_that_waits_is_json_too(yabam: Shell, tmp_path: Path) -> None:
+    queue = ["--queue", str(tmp_path), "--wait", "0.2", "--json"]
+    words = ["state", "set", yabam.channel, "waiting-time", '{"value": 20}', *queue]
+    _, (queued,) = yabam(*words, core="http://127.0.0.1:1")
+    assert json.loads(queued)["outcome"] == "queued"
+
+
+def test_an_order_is_placed_listed_stepped_and_shown(yabam: Shell) -> None:
+    place = ["order", "place", "--store", yabam.store, "--table", "5", "--item", "김밥:2:3500"]
+    _, (placed,) = yabam(*place, "--json")
+    order = json.loads(placed)["id"]
+    _, (listed,) = yabam("order", "list", "--store", yabam.store)
+    assert listed.split()[1:3] == ["placed", order]
+    assert yabam("order", "step", order, "accepted")[1][0].startswith(f"accepted {order}")
+    _, shown = yabam("order", "show", order)
+    assert shown[:2] == [f"order    {order}", "status   accepted, version 2"]
+    assert shown[-1] == "    2 × 김밥  at 3500"
+    yabam("order", "step", order, "cancelled")
+    assert yabam("order", "list", "--store", yabam.store) == (0, [])
+
+
+def test_a_watch_prints_each_change_and_ends_when_its_reader_goes(yabam: Shell) -> None:
+    words = ["state", "watch", yabam.channel, "waiting-time", "--json", "--core", yabam.url]
+    with subprocess.Popen(
+        [sys.executable, "-m", "client_sdk.cli", *words, "--token", yabam.token],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        assert json.loads(watching.stdout.readline())["value"] is None
+        yabam("state", "set", yabam.channel, "waiting-time", '{"value": 20}')
+        news = json.loads(watching.stdout.readline())
+        assert (news["version"], news["value"]) == (1, {"value": 20})
+        watching.stdout.close()
+        assert "Traceback" not in watching.stderr.read()
+        assert watching.wait(30) == 0

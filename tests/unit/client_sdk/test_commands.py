@@ -1,24 +1,30 @@
-"""The SDK's commands: what a person reads when Core refuses."""
+"""`yabam`: what a person reads when something is wrong, and what each command is made of."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-from collections.abc import Callable
+import json
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import EntryPoint
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import msgspec
 import pytest
 
-from client_sdk import OrderProducer, cli, cli_commands
-from client_sdk.cli import main
+from client_sdk import OrderProducer
+from client_sdk.cli import all_commands, main
+from client_sdk.command_line.parser import Parser
+from client_sdk.commands import connection
 from client_sdk.contract.problem import TITLES, encode_problem, problem
 from tests.unit.client_sdk.samples import order
 
 ID: Final = "01a1fc0c-7a60-77c9-ba73-87c38a9e69f5"
-STEP: Final = ["order", "step", ID, "accepted", "--core", "http://core", "--token", "t"]
+STEP: Final = ["order", "step", ID, "accepted", "--core", "http://127.0.0.1:1", "--token", "t"]
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def core(monkeypatch: pytest.MonkeyPatch) -> Callable[[httpx.Response], None]:
             transport=httpx.MockTransport(give),
             sleep=lambda _seconds: asyncio.sleep(0),
         )
-        monkeypatch.setattr(cli_commands, "OrderProducer", made)
+        monkeypatch.setattr(connection, "OrderProducer", made)
 
     return answers
 
@@ -78,50 +84,174 @@ def test_what_a_server_says_cannot_move_the_cursor_of_a_terminal(
 def test_an_order_id_that_is_none_is_told_before_anything_is_sent(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["order", "show", "../sync", "--core", "http://core", "--token", "t"]) == 1
+    assert main(["order", "show", "../sync", "--core", "http://127.0.0.1:1", "--token", "t"]) == 2
     assert "is not an order id" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("asked", "listed"),
-    [
-        (["--help"], {"tail", "state", "core", "events"}),
-        (["state", "--help"], {"get", "watch", "migrate"}),
-        (["state", "migrate", "--help"], {"migrate"}),
-    ],
-)
-def test_a_command_that_two_parts_bring_is_one_command(
-    asked: list[str], listed: set[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(asked)
-    assert ended.value.code == 0
-    assert listed <= set(capsys.readouterr().out.split())
+def leaves(parser: Parser) -> Iterator[Parser]:
+    """The commands that do something."""
+    if parser.get_default("run") is not None:
+        yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from leaves(below)
 
 
-def test_an_action_of_the_sdk_does_not_load_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[str] = []
-
-    def load(part: EntryPoint) -> Callable[[Any], None]:
-        loaded.append(part.name)
-        return cli_commands.register
-
-    monkeypatch.setattr(cli, "_load", load)
-    with pytest.raises(SystemExit):
-        main(["state", "get", "--help"])
-    assert loaded == ["client"]
+LEAVES: Final = {leaf.prog: leaf for leaf in leaves(all_commands())}
+PROCESSES: Final = {"yabam core", "yabam relay", "yabam ingest", "yabam events"}
 
 
-def test_an_action_of_a_part_that_is_not_installed_says_so(
+def test_each_part_brings_its_commands() -> None:
+    assert LEAVES.keys() >= PROCESSES | {"yabam tail", "yabam state get", "yabam state migrate"}
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_what_a_command_names_can_run_it(name: str) -> None:
+    assert callable(pkgutil.resolve_name(LEAVES[name].get_default("run")))
+
+
+@pytest.mark.parametrize("name", sorted(LEAVES.keys() - PROCESSES - {"yabam completion"}))
+def test_every_command_that_prints_results_takes_json(name: str) -> None:
+    assert "--json" in LEAVES[name].format_help()
+
+
+HEAVY: Final = {
+    "aiokafka", "alembic", "asyncio", "asyncpg", "httpx", "jwt", "pydantic", "rich", "sqlalchemy",
+    "sqlite3", "starlette", "structlog", "uvloop",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["order", "--help"], ["tial"]])
+def test_a_question_about_commands_loads_nothing_that_they_need(words: list[str]) -> None:
+    program = f"import sys; from client_sdk.cli import main; main({words!r}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "core_api.commands" in loaded
+    assert not HEAVY & loaded
+
+
+def test_a_command_of_the_sdk_loads_no_server() -> None:
+    program = (
+        "import sys; from client_sdk.cli import main;"
+        f"main({['order', 'show', 'no id', '--token', 't']!r}); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "client_sdk.commands.orders" in loaded
+    assert not {"asyncpg", "core_api.main", "event_server.main", "starlette"} & loaded
+
+
+def test_a_command_whose_packages_are_not_installed_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    load = cli._load
+    monkeypatch.delitem(sys.modules, "core_api.commands.processes", raising=False)
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert main(["core"]) == 2
+    assert capsys.readouterr().err == (
+        "yabam: yabam core needs a package that is not installed (uvloop): "
+        "pip install 'yabam-events[server]'\n"
+    )
 
-    def without_servers(part: EntryPoint) -> Callable[[Any], None]:
-        if part.name == "client":
-            return load(part)
-        raise ModuleNotFoundError(name="asyncpg")
 
-    monkeypatch.setattr(cli, "_load", without_servers)
-    assert main(["state", "migrate"]) == 2
-    assert "yabam state migrate needs a package that is not installed" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost:8000", "ftp://core", "http://", "http://core:port", "http://core:99999", "core",
+        "http://a@core", "http://core/?x=1", "http://core#x", "http://co re", "http://[::1", "",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused_before_anything_is_sent(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tail", "--store", "1", "--token", "t", "--core", address]) == 2
+    assert "write http://host:port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["http://core", "https://core:8443/behind/", "http://[::1]:80"])
+def test_an_address_may_have_a_port_and_a_path(address: str) -> None:
+    asked = ["tail", "--store", "1", "--core", address]
+    assert all_commands().parse_args(asked).core == address
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tail", "--token", "t"], "say of what: --store 12 or --table 12/5"),
+        (["tail", "--store", "1"], "give an access token"),
+        (["tail", "--store", "1", "--token", "no tokén"], "no access token"),
+        (["tail", "--store", "a b", "--token", "t"], "store:a b"),
+        (["order", "list", "--token", "t"], "say of what"),
+        (["order", "place", "--store", "1", "--item", "Rice", "--token", "t"], "is not an item"),
+        (["state", "set", "public:1", "x", "[1]", "--token", "t"], "is no JSON object"),
+        (["state", "restore", "/nowhere", "--token", "t"], "is nothing that export wrote"),
+        (["state", "get", "public:1", "--wait", "nan"], "is no number of seconds"),
+        (["replay", "x.csv", "--speed-up", "0", "--token", "t"], "is not a speed-up"),
+        (["token"], "say whose token it is"),
+        (["token", "--owner", "1", "--lifetime", "1y"], "is not a lifetime"),
+    ],
+)
+def test_what_is_asked_for_wrongly_ends_with_status_2_and_says_what_is_wrong(
+    words: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("YABAM_TOKEN", raising=False)
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_error_is_json_where_results_are(
+    core: Callable[[httpx.Response], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    core(httpx.Response(404, content=encode_problem(problem("not-found", "no such order"))))
+    assert main([*STEP, "--json"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert json.loads(said.err) == {"error": "There is no such thing: no such order"}
+
+
+def test_an_order_is_shown_as_json(
+    core: Callable[[httpx.Response], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    core(httpx.Response(200, content=msgspec.json.encode(order(ID, 7, "preparing"))))
+    assert main(["order", "show", ID, "--token", "t", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    shown = json.loads(line)
+    assert (shown["id"], shown["version"], shown["status"]) == (ID, 7, "preparing")
+
+
+def test_while_core_is_busy_each_attempt_is_told(
+    core: Callable[[httpx.Response], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    core(httpx.Response(503, content=encode_problem(problem("unavailable", "no database"))))
+    assert main(STEP) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("● waiting for Core, attempt 1 failed: ")
+    assert "no database; again in " in said
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("yabam 0.")
+
+
+def test_without_a_command_the_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "usage: yabam" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(name.split()[-1] in script for name in LEAVES)
+
+
+def test_without_its_package_completion_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 2
+    assert "pip install 'yabam-events[completion]'" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from client_sdk.contract.order import Item
 from core_api.printing.jobs import Job
 from core_api.printing.routing import Printer, Printing
-from printer_media.lines import Line
+from client_sdk.printer_media.lines import Line
 from tests.unit.core_api.samples import NOW, ORDER_ID
 
 KIMBAP = Item("김밥", 2, 3500)

@@ -1,0 +1,1 @@
+"""What the subcommands of `yabam` are made of, in whichever package they stand."""

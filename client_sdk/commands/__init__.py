@@ -1,0 +1,212 @@
+"""The SDK's commands: `yabam tail`, `order`, `state`, `device`, `printer` and `replay`.
+
+Only declared here: what runs them is loaded when they run.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from client_sdk.command_line.parser import Commands, Parser
+
+_DEFAULT_CORE: Final = "http://127.0.0.1:8000"
+_DEFAULT_WAIT_S: Final = 10.0
+
+
+def register(commands: Commands) -> None:
+    """Add the SDK's commands."""
+    _add_tail(commands)
+    _add_orders(commands.group("order", "place orders, step them, look at them"))
+    _add_state(commands.group("state", "show and change shared documents"))
+    _add_devices(commands.group("device", "register devices, and command them"))
+    _add_printer(commands)
+    _add_replay(commands)
+
+
+def add_connection(parser: Parser) -> None:
+    """Add the options that say which Core it is, and as whom."""
+    core = os.environ.get("YABAM_CORE_URL", _DEFAULT_CORE)
+    parser.add_argument(
+        "--core",
+        type=core_url,
+        default=core,
+        metavar="URL",
+        help=f"Core's address (default {core})",
+    )
+    parser.add_argument("--token", help="an access token (default: the variable YABAM_TOKEN)")
+
+
+def core_url(text: str) -> str:
+    """The address of Core.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        url = urlsplit(text)
+        is_one = bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_one = False
+    clean = text.isprintable() and not set(text) & set(" ?#@")
+    if not (is_one and clean and url.scheme in ("http", "https")):
+        raise ArgumentTypeError(
+            f"{text!r} is no address of Core: write http://host:port (or set YABAM_CORE_URL)"
+        )
+    return text
+
+
+def _add_tail(commands: Commands) -> None:
+    tail = commands.add("tail", "follow stores and tables", "client_sdk.commands.tail:tail")
+    add_connection(tail)
+    _add_channels(tail)
+    tail.add_argument("--cursor", type=Path, help="a file to keep the cursor in")
+
+
+def _add_channels(parser: Parser) -> None:
+    parser.add_argument("--store", action="append", default=[], metavar="STORE")
+    parser.add_argument("--table", action="append", default=[], metavar="STORE/TABLE")
+
+
+def _add_orders(actions: Commands) -> None:
+    place = actions.add("place", "place an order", "client_sdk.commands.orders:place")
+    add_connection(place)
+    place.add_argument("--store", required=True)
+    place.add_argument("--table")
+    place.add_argument("--item", action="append", required=True, metavar="NAME:QUANTITY:PRICE")
+    place.add_argument("--currency", default="KRW", help="ISO 4217 (default KRW)")
+    place.add_argument("--note", default="")
+    place.add_argument("--guest", help="the guest's name")
+    step = actions.add("step", "take an order one step further", "client_sdk.commands.orders:step")
+    add_connection(step)
+    step.add_argument("id")
+    step.add_argument("to", help="accepted, rejected, preparing, ready, served, paid or cancelled")
+    step.add_argument("--reason")
+    show = actions.add("show", "show an order", "client_sdk.commands.orders:show")
+    add_connection(show)
+    show.add_argument("id")
+    listing = actions.add(
+        "list", "list the open orders of stores and tables", "client_sdk.commands.tail:list_open"
+    )
+    add_connection(listing)
+    _add_channels(listing)
+    listing.add_argument("--status", action="append", default=[], help="only those in this one")
+    _add_wait(listing)
+    history = actions.add(
+        "history", "tell what happened to an order", "client_sdk.commands.orders:history"
+    )
+    add_connection(history)
+    history.add_argument("id")
+    history.add_argument("--after", type=int, default=0, help="only above this version")
+
+
+def _add_state(actions: Commands) -> None:
+    def action(name: str, told: str, run: str) -> Parser:
+        parser = actions.add(name, told, f"client_sdk.commands.state:{run}")
+        add_connection(parser)
+        _add_wait(parser)
+        return parser
+
+    get = action("get", "show a document, or all of a channel", "get")
+    get.add_argument("channel", help="such as public:12, party:12/5, brand:kimbap or global")
+    get.add_argument("key", nargs="?")
+    for name, told in (("set", "make the whole value this"), ("merge", "change what is named")):
+        edit = action(name, f"{told}: JSON", "edit")
+        edit.add_argument("channel")
+        edit.add_argument("key")
+        edit.add_argument("value", help="a JSON object; for merge null takes away (RFC 7396)")
+        edit.add_argument("--queue", type=Path, help="a folder where edits wait for a network")
+        edit.set_defaults(operation=name)
+    watch = action("watch", "show documents whenever they change", "watch")
+    watch.add_argument("channel")
+    watch.add_argument("key", nargs="+")
+    history = action("history", "tell what happened to a document", "history")
+    history.add_argument("channel")
+    history.add_argument("key")
+    history.add_argument("--after", type=int, default=0, help="only above this version")
+    export = action("export", "write the values of channels as JSON", "export")
+    export.add_argument("channel", nargs="+")
+    restore = action("restore", "make documents what a file says, by edits", "restore")
+    restore.add_argument("path", type=Path, help="what `export` wrote")
+
+
+def _add_devices(actions: Commands) -> None:
+    def action(name: str, told: str, run: str, place: str = "STORE/DEVICE") -> Parser:
+        parser = actions.add(name, told, f"client_sdk.commands.devices:{run}")
+        add_connection(parser)
+        parser.add_argument("place", metavar=place)
+        return parser
+
+    action("list", "show the devices of a store", "list_all", "STORE")
+    register = action("register", "register one; its password is shown once", "register")
+    register.add_argument("--rotate", action="store_true", help="give it another password")
+    register.add_argument("--table", help="the table whose bell it rings")
+    register.add_argument("--media", action="append", help="a media type that it prints")
+    action("remove", "end a registration", "remove")
+    command = action("command", "ask one to do something, and wait for its word", "command")
+    command.add_argument("name")
+    command.add_argument("arguments", nargs="?", default="{}", help="a JSON object")
+    command.add_argument("--id", help="by which a repeat is known (default: a new one)")
+    command.add_argument(
+        "--expires", type=int, default=60, help="seconds that it may take (default 60)"
+    )
+    command.add_argument("--no-wait", action="store_true", help="do not wait for its word")
+    action("watch", "show what it says and is told, on and on", "watch")
+
+
+def _add_printer(commands: Commands) -> None:
+    printer = commands.process(
+        "printer", "print a store's tickets on a printer", "client_sdk.commands.printer:run"
+    )
+    add_connection(printer)
+    printer.add_argument("--store", required=True)
+    printer.add_argument("--device", required=True, help="the printer's name in `printing`")
+    printer.add_argument(
+        "--to", required=True, help="socket://host:9100, file:///dev/usb/lp0 or stdout"
+    )
+    printer.add_argument("--sse", action="store_true", help="take jobs by server-sent events")
+    printer.add_argument(
+        "--user", help="the device's user name; its password is in YABAM_DEVICE_PASSWORD"
+    )
+    printer.add_argument(
+        "--journal", type=Path, help="the file that survives a crash (default: in var/printers)"
+    )
+
+
+def _add_wait(parser: Parser) -> None:
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        default=_DEFAULT_WAIT_S,
+        metavar="SECONDS",
+        help=f"how long to wait for Core (default {_DEFAULT_WAIT_S:g})",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
+
+
+def _add_replay(commands: Commands) -> None:
+    replay = commands.add(
+        "replay", "replay real orders from a CSV file", "client_sdk.commands.replay:replay"
+    )
+    add_connection(replay)
+    replay.add_argument("path", type=Path, help="a CSV file of orders, perhaps gzipped")
+    replay.add_argument("--stores", type=int, default=20, help="spread over so many (default 20)")
+    replay.add_argument("--tables", type=int, default=10, help="tables per store (default 10)")
+    replay.add_argument(
+        "--speed-up", default="3600", help="how many times faster than life, or max (default 3600)"
+    )
+    replay.add_argument("--limit", type=int, help="only the first so many orders")
+    replay.add_argument("--seed", type=int, default=1, help="of stores, tables and lives")
+    replay.add_argument("--concurrency", type=int, default=32, help="orders under way at once")

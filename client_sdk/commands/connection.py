@@ -1,0 +1,148 @@
+"""What the commands share that speak to Core: whose token, a Core that is there, waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+import sys
+from argparse import Namespace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from client_sdk.client.producer import OrderProducer
+from client_sdk.command_line.output import tell
+from client_sdk.commands.texts import summary_of
+from client_sdk.contract.errors import UsageError
+from client_sdk.errors import ClientError, RefusedError
+
+_QUIET_S: Final = 1.0
+_NO_SUCH_HOST: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)})
+
+
+def token_of(options: Namespace) -> str:
+    """The access token that was given.
+
+    Raises:
+        UsageError: there is none.
+    """
+    token = options.token or os.environ.get("YABAM_TOKEN")
+    if not token:
+        raise UsageError(
+            "give an access token: --token, or the variable YABAM_TOKEN (`yabam token` makes one)"
+        )
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise UsageError("that is no access token: it has letters that no token has")
+    return str(token)
+
+
+async def check_host(options: Namespace) -> None:
+    """Refuse an address whose host does not exist; one that cannot be asked for may be one.
+
+    Raises:
+        UsageError: there is no such host.
+    """
+    host = urlsplit(options.core).hostname
+    try:
+        await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno in _NO_SUCH_HOST:
+            raise UsageError(
+                f"there is no host {host}: look at --core or YABAM_CORE_URL"
+            ) from error
+    except UnicodeError as error:
+        raise UsageError(f"{host} is no name of a host: {error}") from error
+
+
+@contextlib.asynccontextmanager
+async def producer_of(options: Namespace) -> AsyncIterator[OrderProducer]:
+    """A producer that tells while it waits for Core, and how an order stands that is refused.
+
+    Raises:
+        UsageError: there is no token, or no such host.
+        ClientError: as `OrderProducer`.
+    """
+    token = token_of(options)
+    await check_host(options)
+    async with OrderProducer(options.core, token, retrying=_tell_retry) as producer:
+        try:
+            yield producer
+        except RefusedError as error:
+            if (order := error.order) is None:
+                raise
+            stands = f"{order.status}, version {order.version}: {summary_of(order)}"
+            raise ClientError(f"{error}\nThe order as it stands: {stands}") from error
+
+
+def _tell_retry(attempt: int, wait_s: float, trouble: str) -> None:
+    tell(f"● waiting for Core, attempt {attempt} failed: {trouble}; again in {wait_s:.1f} s")
+
+
+@contextlib.asynccontextmanager
+async def told_to_wait(reason: Callable[[], str | None]) -> AsyncIterator[None]:
+    """Tell that Core is waited for once that takes longer than a moment, and why if it is known."""
+    telling = asyncio.create_task(_tell_reasons(reason))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait({telling})
+
+
+async def _tell_reasons(reason: Callable[[], str | None]) -> None:
+    told = None
+    while True:
+        await asyncio.sleep(_QUIET_S)
+        why = reason()
+        text = f"● waiting for Core: {why}" if why else "● waiting for Core"
+        if text != told:
+            tell(text)
+            told = text
+
+
+async def while_read(work: Awaitable[None]) -> None:
+    """Do endless work until nobody reads stdout any more.
+
+    Raises:
+        BrokenPipeError: nobody does. Without this, it would be noticed at the next result only.
+    """
+    doing = asyncio.ensure_future(work)
+    with _reader_gone() as gone:
+        leaving = asyncio.create_task(gone.wait())
+        try:
+            await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                raise BrokenPipeError
+        finally:
+            leaving.cancel()
+            doing.cancel()
+            await asyncio.wait({doing, leaving})
+    await doing
+
+
+@contextlib.contextmanager
+def _reader_gone() -> Iterator[asyncio.Event]:
+    """Set once the reader of the pipe that is stdout has gone; never for a file or a terminal."""
+    gone, loop, pipe = asyncio.Event(), asyncio.get_running_loop(), _pipe()
+    if pipe is None:
+        yield gone
+        return
+    # The end that writes never has anything to read: it is reported when the other end is closed.
+    loop.add_reader(pipe, gone.set)
+    try:
+        yield gone
+    finally:
+        loop.remove_reader(pipe)
+
+
+def _pipe() -> int | None:
+    if os.name != "posix":
+        return None
+    try:
+        number = sys.stdout.fileno()
+        return number if stat.S_ISFIFO(os.fstat(number).st_mode) else None
+    except OSError:
+        return None

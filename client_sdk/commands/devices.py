@@ -1,0 +1,131 @@
+"""`yabam device …`: a store's devices from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from client_sdk.client.http_bodies import no_cookies
+from client_sdk.command_line.output import json_line, say
+from client_sdk.commands.connection import check_host, token_of
+from client_sdk.contract.channel import Channel, parse_channel
+from client_sdk.contract.errors import ChannelError, UsageError
+from client_sdk.contract.json_decoding import decode
+from client_sdk.errors import ClientError
+from client_sdk.shared.edits_api import EditsApi
+from client_sdk.shared.yabam_client import YabamClient
+
+_LOOK_EVERY_S: Final = 0.2
+_value: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+async def list_all(options: Namespace) -> None:
+    """Show the devices of a store."""
+    token = token_of(options)
+    async with _core(options) as api:
+        answer = await api.read(f"/v1/stores/{quote(options.place, '')}/devices", {}, token)
+    for device in answer.get("registered", []):
+        say(options, json_line(device), device)
+
+
+async def register(options: Namespace) -> None:
+    """Register a device, or give it another password."""
+    token = token_of(options)
+    body: dict[str, Any] = {"rotate": options.rotate}
+    if options.table is not None:
+        body["table"] = options.table
+    if options.media is not None:
+        body["media"] = options.media
+    async with _core(options) as api:
+        made = await api.request("PUT", _path(options), token, body)
+    say(options, json_line(made), made)
+
+
+async def remove(options: Namespace) -> None:
+    """End a registration."""
+    token = token_of(options)
+    async with _core(options) as api:
+        await api.request("DELETE", _path(options), token)
+    say(options, f"removed {options.place}", {"removed": options.place})
+
+
+async def command(options: Namespace) -> None:
+    """Ask a device to do something, and wait for its word.
+
+    Raises:
+        ClientError: it failed, or nobody answered in time.
+    """
+    token = token_of(options)
+    body = {
+        "name": options.name,
+        "arguments": _object(options.arguments),
+        "expires_in_s": options.expires,
+    }
+    if options.id is not None:
+        body["id"] = options.id
+    path = f"{_path(options)}/commands"
+    async with _core(options) as api:
+        asked = await api.request("POST", path, token, body)
+        while asked.get("state") == "sent" and not options.no_wait:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            listed = (await api.read(path, {}, token)).get("commands", [])
+            asked = next((one for one in listed if one.get("id") == asked["id"]), asked)
+    say(options, json_line(asked), asked)
+    if asked.get("state") in ("failed", "expired"):
+        raise ClientError(f"the command has {asked['state']}: {asked.get('detail') or '-'}")
+
+
+async def watch(options: Namespace) -> None:
+    """Show the documents of a device whenever they change.
+
+    Raises:
+        ClientError: the client failed.
+    """
+    token = token_of(options)
+    channel = str(_device(options))
+    shown: dict[str, int] = {}
+    async with YabamClient(options.core, token, [channel]) as client:
+        while client.status.mode != "failed":
+            documents = client.state(channel)
+            for key in documents.keys:
+                if shown.get(key) != (version := documents[key].version):
+                    shown[key] = version
+                    value = documents[key].value
+                    text = f"{key}@{version} {json_line(value)}"
+                    say(options, text, {"key": key, "version": version, "value": value})
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise ClientError(client.status.last_error or "the client failed")
+
+
+@asynccontextmanager
+async def _core(options: Namespace) -> AsyncIterator[EditsApi]:
+    """Core's doors, for the time of one command."""
+    await check_host(options)
+    async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
+        yield EditsApi(http)
+
+
+def _device(options: Namespace) -> Channel:
+    try:
+        return parse_channel(f"device:{options.place}")
+    except ChannelError as error:
+        raise UsageError(f"{options.place[:80]!r} is no device: write STORE/DEVICE") from error
+
+
+def _path(options: Namespace) -> str:
+    channel = _device(options)
+    return f"/v1/stores/{channel.root}/devices/{channel.part}"
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        return decode(_value, text)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{text[:80]!r} is no JSON object: {error}") from error

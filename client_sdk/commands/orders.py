@@ -1,0 +1,67 @@
+"""`yabam order …`: orders, one at a time."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from datetime import datetime
+from typing import Final
+
+import httpx
+
+from client_sdk.client.http_bodies import no_cookies
+from client_sdk.command_line.output import json_line, say
+from client_sdk.commands.connection import check_host, producer_of, token_of
+from client_sdk.commands.texts import summary_of, whole
+from client_sdk.contract.errors import UsageError
+from client_sdk.contract.order import Guest, Item
+from client_sdk.shared.edits_api import EditsApi
+
+_ITEM: Final = re.compile(r"(?P<name>.+):(?P<quantity>[0-9]+):(?P<price>[0-9]+)")
+
+
+async def place(options: Namespace) -> None:
+    """Place an order."""
+    items = [_item(text) for text in options.item]
+    async with producer_of(options) as producer:
+        order = await producer.place(
+            options.store,
+            items,
+            currency=options.currency,
+            table_id=options.table,
+            note=options.note,
+            guest=Guest(name=options.guest) if options.guest else None,
+        )
+    say(options, f"{order.status} {summary_of(order)}", order)
+
+
+async def step(options: Namespace) -> None:
+    """Take an order one step further."""
+    async with producer_of(options) as producer:
+        order = await producer.transition(options.id, options.to, reason=options.reason)
+    say(options, f"{order.status} {summary_of(order)}", order)
+
+
+async def show(options: Namespace) -> None:
+    """Show all of an order."""
+    async with producer_of(options) as producer:
+        order = await producer.get(options.id)
+    say(options, whole(order, datetime.now().astimezone()), order)
+
+
+async def history(options: Namespace) -> None:
+    """Print the events of an order, each as JSON."""
+    token = token_of(options)
+    await check_host(options)
+    async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
+        path = f"/v1/orders/{options.id}/events"
+        answer = await EditsApi(http).read(path, {"after": str(options.after)}, token)
+        for event in answer.get("events", []):
+            say(options, json_line(event), event)
+
+
+def _item(text: str) -> Item:
+    match = _ITEM.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is not an item: write NAME:QUANTITY:PRICE in minor units")
+    return Item(match["name"], int(match["quantity"]), int(match["price"]))

@@ -1,0 +1,42 @@
+"""`yabam replay`: recorded orders, sent again."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from client_sdk.command_line.output import say, tell
+from client_sdk.commands.connection import producer_of
+from client_sdk.contract.errors import UsageError
+from client_sdk.replay.plan import ReplayError, ReplaySpeed
+from client_sdk.replay.runner import replay_file
+
+
+async def replay(options: Namespace) -> None:
+    """Replay a file, and tell how far it is."""
+    try:
+        pace = ReplaySpeed.parse(options.speed_up)
+    except ReplayError as error:
+        raise UsageError(str(error)) from error
+    async with producer_of(options) as producer:
+        summary = await replay_file(
+            options.path,
+            producer,
+            stores=options.stores,
+            tables=options.tables,
+            pace=pace,
+            limit=options.limit,
+            seed=options.seed,
+            concurrency=options.concurrency,
+            progress=_tell_progress,
+        )
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    say(options, str(summary), summary)
+
+
+def _tell_progress(line: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{line}", end="", file=sys.stderr, flush=True)
+    else:
+        tell(line)

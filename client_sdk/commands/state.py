@@ -1,0 +1,225 @@
+"""`yabam state …`: shared documents and their histories."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from argparse import Namespace
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from client_sdk.client.http_bodies import no_cookies
+from client_sdk.command_line.output import json_line, say, tell
+from client_sdk.commands.connection import check_host, token_of, told_to_wait, while_read
+from client_sdk.contract.errors import UsageError
+from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.errors import ClientError
+from client_sdk.shared.edit_batch import EditHandle
+from client_sdk.shared.edits_api import EditsApi
+from client_sdk.shared.shared_state import SharedDocument
+from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.state.store import SqliteState
+
+_value: Final = msgspec.json.Decoder(dict[str, Any])
+_snapshot: Final = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
+
+
+async def get(options: Namespace) -> None:
+    """Show a document, or all of a channel."""
+    token = token_of(options)
+    await check_host(options)
+    async with YabamClient(options.core, token, [options.channel]) as client:
+        channel = client.state(options.channel)
+        await _loaded(client, channel[options.key or "any"], options.wait)
+        if options.key is not None:
+            document = channel[options.key]
+            say(options, json_line(document.value), _shown(document))
+            return
+        for key in channel.keys:
+            document = channel[key]
+            say(options, f"{key}@{document.version} {json_line(document.value)}", _shown(document))
+
+
+async def edit(options: Namespace) -> None:
+    """Change a document, and tell how the edit was settled."""
+    token, value = token_of(options), _object(options.value)
+    store = None if options.queue is None else SqliteState(options.queue)
+    if store is None:
+        await check_host(options)  # without a network, no host is known
+    async with YabamClient(options.core, token, [options.channel], state=store) as client:
+        document = client.state(options.channel)[options.key]
+        try:
+            await _loaded(client, document, options.wait)
+        except ClientError as error:
+            # Without a network it is made on what was known last, and waits.
+            if store is None or client.status.mode == "failed":
+                raise
+            tell(f"● offline ({error})")
+        edit = await (document.set if options.operation == "set" else document.merge)(value)
+        outcome = await _outcome(client, edit, options.wait)
+        if outcome is None and store is None:
+            raise ClientError(f"Core has not answered: {client.state.sending_error}")
+        if outcome is None:
+            told = "queued: it is sent by the next command with this --queue that reaches Core"
+            say(options, told, {"outcome": "queued"} | _shown(document))
+        else:
+            told = _told(outcome, document)
+            settled = {"outcome": outcome.outcome, "aside": list(outcome.aside)}
+            say(options, told, settled | _shown(document) | {"version": outcome.version})
+
+
+async def watch(options: Namespace) -> None:
+    """Print documents whenever they change, until Ctrl-C or until nobody reads any more."""
+    token = token_of(options)
+    await check_host(options)
+    async with YabamClient(options.core, token, [options.channel]) as client:
+        changed: asyncio.Queue[tuple[str, dict[str, Any]] | None] = asyncio.Queue()
+        for key in options.key:
+            document = client.state(options.channel)[key]
+            document.subscribe(lambda one: changed.put_nowait((_line(one), _shown(one))))
+            if not document.meta.loading:
+                changed.put_nowait((_line(document), _shown(document)))
+        lamp = asyncio.create_task(_show_lamp(client, changed))
+        try:
+            await while_read(_print_changes(changed, options))
+        finally:
+            lamp.cancel()
+        raise ClientError(client.status.last_error or "the client failed")
+
+
+async def history(options: Namespace) -> None:
+    """Print the events of a document, each as JSON."""
+    token = token_of(options)
+    await check_host(options)
+    async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
+        api = EditsApi(http)
+        more: str | None = str(options.after)
+        while more is not None:
+            page = await api.history((options.channel, options.key), more, 100, token)
+            for event in page.events:
+                say(options, json_line(event), event)
+            more = page.next
+
+
+async def export(options: Namespace) -> None:
+    """Print the values of channels, as `restore` reads them."""
+    token = token_of(options)
+    await check_host(options)
+    async with YabamClient(options.core, token, options.channel) as client:
+        for channel in options.channel:
+            await _loaded(client, client.state(channel)["any"], options.wait)
+            for key in client.state(channel).keys:
+                await _loaded(client, client.state(channel)[key], options.wait)
+        snapshot = client.state.export()
+        say(options, json.dumps(snapshot, indent=2), snapshot)
+
+
+async def restore(options: Namespace) -> None:
+    """Make documents what a file says."""
+    token = token_of(options)
+    try:
+        snapshot = decode(_snapshot, options.path.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise UsageError(f"{options.path} is nothing that export wrote: {error}") from error
+    await check_host(options)
+    async with YabamClient(options.core, token, list(snapshot)) as client:
+        for channel in snapshot:
+            await _loaded(client, client.state(channel)["any"], options.wait)
+        restored = refused = 0
+        for edit in await client.state.restore(snapshot):
+            outcome = await _outcome(client, edit, options.wait)
+            if outcome is None:
+                raise ClientError(f"Core has not answered: {client.state.sending_error}")
+            refused += outcome.outcome != "applied"
+            restored += outcome.outcome == "applied"
+    if refused:
+        raise ClientError(f"{refused} documents were not restored")
+    say(options, f"{restored} documents restored", {"restored": restored})
+
+
+async def _print_changes(
+    changed: asyncio.Queue[tuple[str, dict[str, Any]] | None], options: Namespace
+) -> None:
+    while (news := await changed.get()) is not None:
+        say(options, *news)
+
+
+async def _show_lamp(client: YabamClient, changed: asyncio.Queue[Any]) -> None:
+    async for status in client.statuses():
+        tell(f"● {status.mode}")
+    changed.put_nowait(None)
+
+
+async def _loaded(client: YabamClient, document: SharedDocument, wait_s: float) -> None:
+    """Return once the document's value is known.
+
+    Raises:
+        ClientError: it is not within `wait_s` seconds, or the client has failed.
+    """
+    news = asyncio.Event()
+    end = document.subscribe(lambda _: news.set())
+    watching = asyncio.create_task(_failed(client, news))
+    try:
+        async with asyncio.timeout(wait_s), told_to_wait(lambda: client.status.last_error):
+            while document.meta.loading and client.status.mode != "failed":
+                await news.wait()
+                news.clear()
+    except TimeoutError:
+        raise ClientError(f"Core has not answered: {client.status.last_error}") from None
+    finally:
+        watching.cancel()
+        end()
+    if client.status.mode == "failed":
+        raise ClientError(client.status.last_error or "the client failed")
+
+
+async def _failed(client: YabamClient, news: asyncio.Event) -> None:
+    async for status in client.statuses():
+        if status.mode == "failed":
+            news.set()
+
+
+async def _outcome(client: YabamClient, edit: EditHandle, wait_s: float) -> EditOutcome | None:
+    try:
+        async with asyncio.timeout(wait_s), told_to_wait(lambda: client.state.sending_error):
+            return await edit.settled()
+    except TimeoutError:
+        return None
+
+
+def _told(outcome: EditOutcome, document: SharedDocument) -> str:
+    if outcome.outcome == "refused":
+        error = document.meta.error
+        why = "others have changed the document" if error is None else error.detail
+        where = "" if error is None or error.pointer is None else f" at {error.pointer}"
+        raise ClientError(f"refused{where}: {why}")
+    aside = f", put aside: {', '.join(outcome.aside)}" if outcome.aside else ""
+    return f"{outcome.outcome} {document.key}@{outcome.version}{aside}"
+
+
+def _line(document: SharedDocument) -> str:
+    pending = f" +{document.pending} pending" if document.pending else ""
+    return (
+        f"{document.channel} {document.key}@{document.version}{pending} {json_line(document.value)}"
+    )
+
+
+def _shown(document: SharedDocument) -> dict[str, Any]:
+    """A document for a program."""
+    return {
+        "channel": document.channel,
+        "key": document.key,
+        "version": document.version,
+        "pending": document.pending,
+        "value": document.value,
+    }
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        return decode(_value, text)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{text[:80]!r} is no JSON object: {error}") from error

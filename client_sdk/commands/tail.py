@@ -1,0 +1,88 @@
+"""`yabam tail` and `yabam order list`: what a client of the channels receives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from argparse import Namespace
+from datetime import datetime
+
+from client_sdk.client.async_client import OrderClient
+from client_sdk.client.cursor_stores import FileCursors
+from client_sdk.command_line.output import printable, say, tell
+from client_sdk.commands.connection import check_host, token_of, told_to_wait, while_read
+from client_sdk.commands.texts import line_of, standing
+from client_sdk.contract.errors import UsageError
+from client_sdk.errors import ClientError
+from client_sdk.machine.sequencing import Reset
+
+
+async def tail(options: Namespace) -> None:
+    """Print every change until Ctrl-C, or until nobody reads any more.
+
+    Raises:
+        UsageError, ClientError: it cannot go on.
+    """
+    cursors = FileCursors(options.cursor) if options.cursor else None
+    channels, token = _channels(options), token_of(options)
+    await check_host(options)
+    async with OrderClient(options.core, token, channels, cursors=cursors) as client:
+        lamp = asyncio.create_task(_show_lamp(client))
+        try:
+            await while_read(_print_changes(client, options))
+        finally:
+            lamp.cancel()
+
+
+async def list_open(options: Namespace) -> None:
+    """Print the open orders, the oldest first.
+
+    Raises:
+        UsageError, ClientError: they cannot be had.
+    """
+    channels, token = _channels(options), token_of(options)
+    await check_host(options)
+    async with OrderClient(options.core, token, channels) as client:
+        try:
+            async with (
+                asyncio.timeout(options.wait),
+                told_to_wait(lambda: client.status.last_error),
+            ):
+                await _all_known(client, set(channels))
+        except TimeoutError:
+            why = client.status.last_error or f"nothing for {options.wait:g} s"
+            raise ClientError(f"Core has not answered: {why}") from None
+        now = datetime.now().astimezone()
+        for order in sorted(client.orders, key=lambda order: order.created_at):
+            if not options.status or order.status in options.status:
+                say(options, standing(order, now), order)
+
+
+async def _print_changes(client: OrderClient, options: Namespace) -> None:
+    async for change in client.events():
+        say(options, line_of(change, datetime.now().astimezone()), change)
+
+
+async def _show_lamp(client: OrderClient) -> None:
+    shown = ""
+    async for status in client.statuses():
+        if status.mode != shown:
+            shown = status.mode
+            why = printable(status.last_error or "")
+            tell(f"● {shown} ({why})" if why and shown in ("offline", "polling") else f"● {shown}")
+
+
+async def _all_known(client: OrderClient, unknown: set[str]) -> None:
+    async with contextlib.aclosing(client.events()) as changes:
+        async for change in changes:
+            if isinstance(change, Reset):
+                unknown.discard(change.channel)
+            if not unknown:
+                return
+
+
+def _channels(options: Namespace) -> list[str]:
+    channels = [f"store:{s}" for s in options.store] + [f"table:{t}" for t in options.table]
+    if not channels:
+        raise UsageError("say of what: --store 12 or --table 12/5")
+    return channels

@@ -1,0 +1,182 @@
+"""The agent of one printer: one job at a time, in order, and never twice without saying so.
+
+Core's word before the journal, the journal before the first byte, the printer's word before the
+next job. What was begun and not ended when the agent stopped is doubtful: it is printed again,
+marked as a repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from client_sdk.errors import UnreachableError, YabamError
+from client_sdk.printer.connections import Place
+from client_sdk.printer.errors import HeldError, PrinterError
+from client_sdk.printer.journal import Journal
+from client_sdk.printer.printing import Ticket, print_ticket, state_of
+from client_sdk.printer.source import Job, JobSource, Taken
+from client_sdk.printer_media.lines import marked_repeat
+
+HOLD_EVERY_S: Final = 20.0
+"""A third of the time after which Core gives the printer to another agent."""
+AGAIN_S: Final = 1.0
+"""After whatever failed it is tried again so much later."""
+
+
+class Agent:
+    """Prints the jobs of one printer.
+
+    Args:
+        source: gives the jobs.
+        journal: what survives a crash.
+        place: where the printer is.
+        say: told what a person may want to know, a line at a time.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        source: JobSource,
+        journal: Journal,
+        place: Place,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._journal = journal
+        self._place = place
+        self._say = say
+        self._clock = clock
+        self._troubles: list[str] = []
+        self._said = ""
+        self._held_at: float | None = None
+        self._looked_at = float("-inf")
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Print until cancelled.
+
+        Raises:
+            AgentError: it cannot go on; the text says what to do.
+        """
+        self._journal.end_what_was_left()
+        holding = asyncio.create_task(self._keep_holding())
+        try:
+            while True:
+                if holding.done():
+                    holding.result()
+                await self._once()
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+            with contextlib.suppress(YabamError):
+                await self._source.hold((), leaving=True)
+
+    async def _once(self) -> None:
+        """Do the next thing that is to be done, or wait for one."""
+        try:
+            if self._held_at is None:
+                await asyncio.sleep(0.05)
+                return
+            await self._tell_outcomes()
+            job = next((one for one in self._source.jobs() if self._is_open(one)), None)
+            if job is None:
+                if self._clock() - self._looked_at > HOLD_EVERY_S:
+                    await self._is_ready()
+                await self._source.changed(AGAIN_S)
+            elif not await self._is_ready() or not await self._print(job):
+                await self._source.changed(AGAIN_S)
+        except UnreachableError as error:
+            self._tell_person(str(error))
+            await asyncio.sleep(AGAIN_S)
+
+    def _is_open(self, job: Job) -> bool:
+        if not job.is_ready:
+            return False
+        # What is shown may lag behind what this agent has told Core.
+        if job.state == "sent" and job.agent == self._journal.agent:
+            return self._journal.find(job.id, job.attempts) is None
+        return True
+
+    async def _print(self, job: Job) -> bool:
+        """Print a job; False: it cannot be had."""
+        taken = await self._source.take(job)
+        if taken is None or taken.state != "sent":
+            return taken is not None
+        known = self._journal.find(job.id, taken.attempts)
+        if known is not None:
+            # Core has gone back to before it was told.
+            await self._source.tell(job.id, taken.attempts, known.outcome or "doubt", known.detail)
+            return True
+        if not self._still_holds():
+            return False
+        entry = self._journal.begin(job.id, taken.attempts)
+        word = await print_ticket(
+            self._place, _ticket(job, taken, entry.number), self._trouble, self._clock
+        )
+        self._journal.end(entry, word.outcome, word.detail)
+        mark = " REPEAT" if taken.repeat else ""
+        self._tell_person(f"{job.id}{mark}: {word.outcome} {word.detail}".rstrip())
+        await self._tell_outcomes()
+        return True
+
+    async def _is_ready(self) -> bool:
+        """Whether the printer can print now; Core is told what troubles it."""
+        self._looked_at = self._clock()
+        try:
+            state = await state_of(self._place)
+        except PrinterError as error:
+            self._trouble([str(error)])
+            return False
+        self._trouble([*state.troubles, *state.warnings])
+        return not state.troubles
+
+    async def _tell_outcomes(self) -> None:
+        for entry in self._journal.untold():
+            if entry.outcome is not None:
+                await self._source.tell(entry.job, entry.attempt, entry.outcome, entry.detail)
+            self._journal.told(entry)
+
+    def _still_holds(self) -> bool:
+        """Whether Core has given the printer to nobody else yet, by our own clock."""
+        return self._held_at is not None and self._clock() - self._held_at < 2 * HOLD_EVERY_S
+
+    def _trouble(self, troubles: Sequence[str]) -> None:
+        if list(troubles) != self._troubles:
+            self._troubles = [one[:100] for one in troubles]
+            self._tell_person(", ".join(self._troubles) or "the printer is well")
+            self._news.set()
+
+    async def _keep_holding(self) -> None:
+        """Say again and again that this agent prints here, and at once when troubles change."""
+        while True:
+            asked_at = self._clock()
+            self._news.clear()
+            pause = HOLD_EVERY_S
+            try:
+                await self._source.hold(self._troubles)
+                self._held_at = asked_at
+            except HeldError as error:
+                self._held_at = None
+                self._tell_person(str(error))
+                pause = AGAIN_S
+            except UnreachableError as error:
+                self._tell_person(str(error))
+                pause = AGAIN_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+
+    def _tell_person(self, line: str) -> None:
+        if line != self._said:
+            self._said = line
+            self._say(line)
+
+
+def _ticket(job: Job, taken: Taken, number: int) -> Ticket:
+    lines = marked_repeat(job.lines, job.language, job.columns) if taken.repeat else job.lines
+    return Ticket(lines, job.columns, job.media, number)

@@ -1,0 +1,249 @@
+"""Jobs by server-sent events: the documents of the printer's channel, by the SDK's shared state."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from client_sdk import UnauthorizedError, UnreachableError, YabamClient
+from client_sdk.client.http_bodies import PACKED, no_cookies, read_body
+from client_sdk.contract.errors import FrameError
+from client_sdk.contract.problem import Problem, decode_problem
+from client_sdk.printer.errors import AgentError, HeldError
+from client_sdk.printer.journal import Outcome
+from client_sdk.printer.source import Job, Taken
+from client_sdk.printer_media.lines import Line
+
+_KEY: Final = "print."
+_TIMEOUT_S: Final = 15.0
+_MOST_ANSWER: Final = 64 * 1024
+_FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
+_RENEWED_AT: Final = 0.8
+"""A token is renewed when so much of its life is over."""
+
+
+class _Given(Struct, frozen=True):
+    token: str
+    expires_in_s: int
+
+
+_taken: Final = msgspec.json.Decoder(Taken)
+_given: Final = msgspec.json.Decoder(_Given)
+
+
+class _Value(Struct, frozen=True):
+    """What an agent needs of a job's document; a newer Core may say more."""
+
+    seq: int
+    copy: int
+    state: str
+    language: str
+    columns: int
+    media: str
+    lines: list[Line]
+    attempts: int = 0
+    waits: bool = False
+    agent: str = ""
+
+
+class Login:
+    """Gets access tokens by a device's user name and password, each before the last one ends.
+
+    Args:
+        core_url: where Core is.
+        user: as the device's registration showed it.
+        password: the same.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        core_url: str,
+        user: str,
+        password: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._core_url = core_url
+        self._login = {"user": user, "password": password}
+        self._clock = clock
+        self._token = ""
+        self._renew_at = 0.0
+
+    async def __call__(self) -> str:
+        """A token that is good for a while.
+
+        Raises:
+            UnauthorizedError: Core does not know them.
+            UnreachableError: Core does not answer.
+        """
+        if self._clock() < self._renew_at:
+            return self._token
+        try:
+            async with httpx.AsyncClient(cookies=no_cookies(), timeout=_TIMEOUT_S) as http:
+                answer = await http.post(f"{self._core_url}/v1/devices/token", json=self._login)
+        except _FAULTS as error:
+            raise UnreachableError(f"Core cannot be reached: {error}") from error
+        if answer.status_code == 401:
+            raise UnauthorizedError(_told(401, answer.content))
+        try:
+            given = _given.decode(answer.content)
+        except msgspec.DecodeError as error:
+            raise UnreachableError(_told(answer.status_code, answer.content)) from error
+        self._token = given.token
+        self._renew_at = self._clock() + given.expires_in_s * _RENEWED_AT
+        return self._token
+
+
+class CoreSource:
+    """A printer's jobs, from Core.
+
+    Args:
+        core_url: where Core is.
+        token: of the printer, or of the owner of its store; or what gives one.
+        store: the store.
+        device: the printer.
+        agent: who prints.
+    """
+
+    def __init__(
+        self,
+        core_url: str,
+        token: str | Callable[[], Awaitable[str]],
+        store: str,
+        device: str,
+        agent: str,
+    ) -> None:
+        self._channel = f"device:{store}/{device}"
+        self._path = f"/v1/stores/{store}/devices/{device}"
+        self._agent = agent
+        self._token = token
+        self._client = YabamClient(core_url, token, [self._channel], subject=self._channel)
+        self._http = httpx.AsyncClient(base_url=core_url, cookies=no_cookies(), timeout=_TIMEOUT_S)
+        self._news = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        self._client.state(self._channel).subscribe(self._news.set)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.close()
+        await self._http.aclose()
+
+    def jobs(self) -> list[Job]:
+        """All jobs that are known, in the order in which they are printed."""
+        documents = self._client.state(self._channel)
+        found = (
+            _job(key.removeprefix(_KEY), documents[key].value)
+            for key in documents.keys
+            if key.startswith(_KEY)
+        )
+        return sorted(
+            (job for job in found if job is not None), key=lambda job: (job.seq, job.copy)
+        )
+
+    async def changed(self, within_s: float) -> None:
+        """Return once something may be new, or the time is over.
+
+        Raises:
+            AgentError: Core will never give the jobs: the token is refused.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._news.wait()
+        self._news.clear()
+        status = self._client.status
+        if status.mode == "failed":
+            raise AgentError(status.last_error or "the client failed")
+
+    async def hold(self, troubles: Sequence[str], *, leaving: bool = False) -> None:
+        """Say that this agent prints here; raises as `JobSource.hold`."""
+        body = {"agent": self._agent, "troubles": list(troubles), "leaving": leaving}
+        status, answer = await self._post("/printer", body)
+        if status != 200:
+            told = _told(status, answer)
+            raise HeldError(told) if status == 409 else AgentError(told)
+
+    async def take(self, job: Job) -> Taken | None:
+        """Take a job; raises as `JobSource.take`."""
+        status, answer = await self._post(
+            f"/prints/{job.id}", {"step": "take", "agent": self._agent}
+        )
+        if status in (404, 409):
+            return None
+        if status != 200:
+            raise AgentError(_told(status, answer))
+        try:
+            return _taken.decode(answer)
+        except msgspec.DecodeError as error:
+            raise UnreachableError(f"Core's answer is malformed: {error}") from error
+
+    async def tell(self, job: str, attempt: int, outcome: Outcome, detail: str) -> None:
+        """Say what became of an attempt; raises as `JobSource.tell`."""
+        body = {
+            "step": outcome,
+            "agent": self._agent,
+            "attempt": attempt,
+            "detail": detail[:200],
+        }
+        status, answer = await self._post(f"/prints/{job}", body)
+        # 404, 409: others have gone on meanwhile; there is nothing more to say.
+        if status not in (200, 404, 409):
+            raise AgentError(_told(status, answer))
+
+    async def _post(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        token = self._token if isinstance(self._token, str) else await self._token()
+        headers = {"authorization": f"Bearer {token}", **PACKED}
+        request = self._http.build_request("POST", self._path + path, json=body, headers=headers)
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                answer = await read_body(response, _MOST_ANSWER)
+            finally:
+                await response.aclose()
+        except _FAULTS as error:
+            raise UnreachableError(f"Core cannot be reached: {error}") from error
+        if response.status_code == 429 or response.status_code >= 500:
+            raise UnreachableError(_told(response.status_code, answer))
+        return response.status_code, answer
+
+
+def _job(name: str, value: Any) -> Job | None:
+    """The job of a document; None: it is gone, or nothing that can be printed."""
+    if value is None:
+        return None
+    try:
+        one = msgspec.convert(value, _Value)
+    except msgspec.ValidationError:
+        return None
+    return Job(
+        name,
+        one.seq,
+        one.copy,
+        one.state,
+        one.attempts,
+        one.waits,
+        one.agent,
+        one.language,
+        one.columns,
+        one.media,
+        one.lines,
+    )
+
+
+def _told(status: int, body: bytes) -> str:
+    problem: Problem | None = decode_problem(body)
+    return f"Core answers {status}" + (f": {problem.detail or problem.title}" if problem else "")

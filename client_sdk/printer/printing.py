@@ -1,0 +1,190 @@
+"""One ticket on one printer: is it ready, send, and wait for the printer's own word."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from client_sdk.printer.connections import Connection, Place
+from client_sdk.printer.errors import PrinterError
+from client_sdk.printer.escpos_bytes import process_id, ticket_bytes
+from client_sdk.printer.journal import Outcome
+from client_sdk.printer.replies import (
+    DLE_EOT,
+    OFFLINE_CAUSE,
+    PAPER_SENSOR,
+    PRINTER_STATUS,
+    Replies,
+    Reply,
+    is_paper_there,
+    troubles_of,
+    warnings_of,
+)
+from client_sdk.printer_media.lines import Line
+from client_sdk.printer_media.plain_text import text_of
+
+ANSWER_S: Final = 2.0
+"""How long a printer may take to say how it is."""
+WORD_S: Final = 30.0
+"""How long a printer without trouble may take to print a ticket."""
+LONGEST_TROUBLE_S: Final = 600.0
+"""How long a ticket in its memory waits for paper, or for the cover to be closed."""
+_ASK_EVERY_S: Final = 1.0
+MUTE: Final = "the printer does not say whether it prints"
+
+Tell = Callable[[Sequence[str]], None]
+
+
+class Word(Struct, frozen=True):
+    """What became of a ticket."""
+
+    outcome: Outcome
+    detail: str = ""
+
+
+class Ticket(Struct, frozen=True):
+    """What is to be printed."""
+
+    lines: Sequence[Line]
+    columns: int
+    media: str
+    number: int
+    """Of its attempt, for the printer to name."""
+
+
+class State(Struct, frozen=True):
+    """How a printer is before a ticket."""
+
+    troubles: list[str]
+    """What stops it; none: it can print."""
+    warnings: list[str]
+
+
+async def state_of(place: Place) -> State:
+    """How the printer is now.
+
+    Raises:
+        PrinterError: it cannot be reached, or says nothing.
+    """
+    if place.is_terminal:
+        return State([], [])
+    connection = await place.connect()
+    try:
+        return await _Talk(connection).state()
+    finally:
+        await connection.close()
+
+
+async def print_ticket(
+    place: Place, ticket: Ticket, tell: Tell, clock: Callable[[], float] = time.monotonic
+) -> Word:
+    """Print a ticket, and wait until the printer says that it has.
+
+    Args:
+        place: where the printer is.
+        ticket: the ticket.
+        tell: told what troubles the printer meanwhile, whenever that changes.
+        clock: seconds that only go forward.
+    """
+    try:
+        connection = await place.connect()
+    except PrinterError as error:
+        # Not a byte has left, but the journal says already that some may have.
+        return Word("doubt", str(error))
+    try:
+        if place.is_terminal:
+            await connection.write(f"{text_of(ticket.lines, ticket.columns)}\n".encode())
+            return Word("done", "shown")
+        return await _print(connection, ticket, tell, clock)
+    except PrinterError as error:
+        return Word("doubt", str(error))
+    finally:
+        await connection.close()
+
+
+async def _print(
+    connection: Connection, ticket: Ticket, tell: Tell, clock: Callable[[], float]
+) -> Word:
+    process = process_id(ticket.number)
+    data = await asyncio.to_thread(
+        ticket_bytes, ticket.lines, ticket.columns, ticket.media, process
+    )
+    talk = _Talk(connection)
+    await connection.write(data)
+    begun, quiet_since = clock(), clock()
+    troubles: list[str] = []
+    while True:
+        for reply in await talk.replies(_ASK_EVERY_S):
+            word = _word(reply, process)
+            if word is not None:
+                return word
+        now = clock()
+        found = await talk.troubles()
+        if found != troubles:
+            troubles = found
+            tell(troubles)
+        if troubles:
+            quiet_since = now
+        if now - begun > LONGEST_TROUBLE_S:
+            return Word("doubt", f"not printed for long: {', '.join(troubles)}")
+        if now - quiet_since > WORD_S:
+            return Word("doubt", MUTE)
+
+
+def _word(reply: Reply, process: str) -> Word | None:
+    if reply.kind == "process" and reply.process == process:
+        return Word("done", "process id")
+    if reply.kind == "paper":
+        # All before the question is processed; where there was no paper, it may be cut off.
+        if is_paper_there(reply.byte):
+            return Word("done", "paper status")
+        return Word("doubt", "the paper ended in the ticket")
+    return None
+
+
+class _Talk:
+    """Questions and answers on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._replies = Replies()
+        self._left: list[Reply] = []
+
+    async def replies(self, within_s: float) -> list[Reply]:
+        """The answers that come next; none: nothing came in time."""
+        if self._left:
+            left, self._left = self._left, []
+            return left
+        return self._replies.feed(await self._connection.read(within_s))
+
+    async def state(self) -> State:
+        """How the printer is; raises PrinterError if it says nothing."""
+        status = await self._ask(PRINTER_STATUS)
+        if status is None:
+            raise PrinterError(MUTE)
+        offline, paper = await self._ask(OFFLINE_CAUSE), await self._ask(PAPER_SENSOR)
+        return State(troubles_of(status, offline, paper), warnings_of(paper))
+
+    async def troubles(self) -> list[str]:
+        """What troubles it while it prints. Answers to what was asked before are kept."""
+        answers = [await self._ask(n) for n in (PRINTER_STATUS, OFFLINE_CAUSE, PAPER_SENSOR)]
+        return troubles_of(*answers)
+
+    async def _ask(self, n: int) -> int | None:
+        await self._connection.write(DLE_EOT + bytes((n,)))
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                while True:
+                    replies = self._replies.feed(await self._connection.read(ANSWER_S))
+                    answer = next((one for one in replies if one.kind == "status"), None)
+                    self._left += [one for one in replies if one is not answer]
+                    if answer is not None:
+                        return answer.byte
+                    if not replies:
+                        return None
+        except TimeoutError:
+            return None

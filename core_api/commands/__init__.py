@@ -1,0 +1,70 @@
+"""Core's commands: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `db`, `state migrate` and `token`.
+
+Only declared here: what runs them is loaded when they run.
+"""
+
+from __future__ import annotations
+
+from client_sdk.command_line.parser import Commands
+
+_PROCESSES = "core_api.commands.processes"
+_DATABASE = "core_api.commands.database"
+
+
+def register(commands: Commands) -> None:
+    """Add Core's commands."""
+    commands.process("core", "serve orders and Fetch Sync", f"{_PROCESSES}:core")
+    _add_relay(commands)
+    commands.process("ingest", "take commands from Kafka", f"{_PROCESSES}:ingest")
+    commands.process(
+        "mqtt-admin", "keep who may do what at the MQTT broker", f"{_PROCESSES}:broker_admin"
+    )
+    _add_db(commands.group("db", "migrate the database, start a new epoch"))
+    commands.group("state", "show and change shared documents").add(
+        "migrate",
+        "write values of older schema versions as the newest has them",
+        f"{_DATABASE}:migrate_documents",
+    )
+    _add_token(commands)
+
+
+def _add_relay(commands: Commands) -> None:
+    relay = commands.process("relay", "publish what Core committed to Kafka", f"{_PROCESSES}:relay")
+    set_aside = Commands(relay, required=False).group(
+        "set-aside", "show and retry events that Kafka will never take"
+    )
+    set_aside.add("list", "show them, the oldest first", f"{_DATABASE}:list_set_aside")
+    again = set_aside.add("retry", "try to publish them again", f"{_DATABASE}:retry_set_aside")
+    again.add_argument("id", type=int, nargs="+", help="as `list` shows it")
+
+
+def _add_db(actions: Commands) -> None:
+    upgrade = actions.add("upgrade", "migrate forward", f"{_DATABASE}:upgrade")
+    upgrade.add_argument("revision", nargs="?", default="head")
+    downgrade = actions.add("downgrade", "migrate back", f"{_DATABASE}:downgrade")
+    downgrade.add_argument("revision")
+    actions.add(
+        "new-epoch", "after a restore: make every client start anew", f"{_DATABASE}:new_epoch"
+    )
+    check = actions.add(
+        "restore-check",
+        "after a restore: look whether the database went back",
+        f"{_DATABASE}:restore_check",
+    )
+    check.add_argument("--look", action="store_true", help="only say so; start no new epoch")
+
+
+def _add_token(commands: Commands) -> None:
+    token = commands.add("token", "make an access token", "core_api.commands.tokens:token")
+    who = token.add_mutually_exclusive_group()
+    who.add_argument("--owner", metavar="STORE", action="append", help="an owner of this store")
+    who.add_argument("--producer", metavar="STORE", action="append", help="a producer for it")
+    who.add_argument("--table", metavar="STORE/TABLE", help="the guest's device at this table")
+    who.add_argument("--device", metavar="STORE/DEVICE", help="a printer, a bell, a lamp")
+    who.add_argument("--ops", action="store_true", help="who runs the system: reads all")
+    token.add_argument(
+        "--brand", help="the brand that it belongs to; alone: who keeps the brand's menu"
+    )
+    token.add_argument("--subject", help="whom the token names (default: made from the role)")
+    token.add_argument("--lifetime", default="30d", help="such as 15m, 12h or 30d (default 30d)")
+    token.epilog = "For --owner and --producer, '*' stands for every store."
