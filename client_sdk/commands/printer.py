@@ -50,9 +50,7 @@ def _token(options: Namespace) -> str | Login:
     return token_of(options)
 
 
-async def _print(
-    options: Namespace, token: str | Login, journal: Journal, place: Place
-) -> None:
+async def _print(options: Namespace, token: str | Login, journal: Journal, place: Place) -> None:
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - asyncio.run runs this
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)

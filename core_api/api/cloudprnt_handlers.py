@@ -19,6 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from client_sdk.contract.channel import Channel
+from client_sdk.printer_media.fonts import has_font
+from client_sdk.printer_media.picture import png_of
 from core_api.access.callers import Caller
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
@@ -43,8 +45,6 @@ from core_api.printing.jobs import Job, Step
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.problems import read_request_body
-from client_sdk.printer_media.fonts import has_font
-from client_sdk.printer_media.picture import png_of
 from server_common.limits import CLOUDPRNT_POLL_BYTES
 
 PATH: Final = "/cloudprnt/{secret}/{last}"

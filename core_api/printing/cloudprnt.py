@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from core_api.printing.jobs import Job, Step
 from client_sdk.printer_media.lines import Line, marked_repeat
 from client_sdk.printer_media.plain_text import text_of
 from client_sdk.printer_media.star_markup import markup_of
+from core_api.printing.jobs import Job, Step
 
 AGENT: Final = "cloudprnt"
 """Who takes the jobs of a printer that speaks CloudPRNT."""

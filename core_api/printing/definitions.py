@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, get_args
 
+from client_sdk.printer_media.lines import LEAST_COLUMNS, MOST_COLUMNS, MOST_LINES, LineStyle
 from core_api.documents.definitions import Definition
 from core_api.printing.jobs import MOST_DETAIL, State
 from core_api.printing.routing import (
@@ -15,7 +16,6 @@ from core_api.printing.routing import (
     Language,
     Media,
 )
-from client_sdk.printer_media.lines import LEAST_COLUMNS, MOST_COLUMNS, MOST_LINES, LineStyle
 
 _DAY_S: Final = 86_400
 _ID: Final = {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}

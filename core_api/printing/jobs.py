@@ -24,8 +24,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from client_sdk.contract.errors import YabamError
-from core_api.printing.routing import Kind, Language, Media
 from client_sdk.printer_media.lines import Line
+from core_api.printing.routing import Kind, Language, Media
 
 State = Literal["queued", "sent", "done", "failed", "doubtful"]
 Step = Literal["take", "done", "fail", "doubt", "again", "drop"]

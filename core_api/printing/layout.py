@@ -13,8 +13,16 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from client_sdk.contract.order import Item, Order
+from client_sdk.printer_media.lines import (
+    MOST_LINES,
+    Line,
+    centred,
+    cut,
+    printable,
+    spread,
+    wrapped,
+)
 from core_api.printing.routing import Language, Printer, Ticket
-from client_sdk.printer_media.lines import MOST_LINES, Line, centred, cut, printable, spread, wrapped
 
 _TEXTS: Final[dict[Language, dict[str, str]]] = {
     "ko": {

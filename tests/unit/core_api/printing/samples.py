@@ -8,9 +8,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from client_sdk.contract.order import Item
+from client_sdk.printer_media.lines import Line
 from core_api.printing.jobs import Job
 from core_api.printing.routing import Printer, Printing
-from client_sdk.printer_media.lines import Line
 from tests.unit.core_api.samples import NOW, ORDER_ID
 
 KIMBAP = Item("김밥", 2, 3500)

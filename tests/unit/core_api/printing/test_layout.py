@@ -7,12 +7,12 @@ from typing import get_args
 import pytest
 
 from client_sdk.contract.order import Item
+from client_sdk.printer_media.lines import MOST_LINES, Line, columns_of
+from client_sdk.printer_media.plain_text import text_of
 from core_api.documents.checks import checked
 from core_api.printing.definitions import PRINT_DEFINITION
 from core_api.printing.layout import lines_of
 from core_api.printing.routing import Kind, Printer, Ticket
-from client_sdk.printer_media.lines import MOST_LINES, Line, columns_of
-from client_sdk.printer_media.plain_text import text_of
 from tests.unit.core_api.printing.samples import BEER, KIMBAP, STEW, job
 from tests.unit.core_api.samples import LATER, order
 
