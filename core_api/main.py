@@ -173,6 +173,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             metrics.reset_given,
             contents.unknown,
             LargeAnswers(time.monotonic),
+            metrics.unreadable_met,
         ),
         devices,
         gate,

@@ -49,8 +49,13 @@ FIRST_RETRY_S: Final = 0.05
 LONGEST_RETRY_S: Final = 5.0
 
 _TRANSIENT: Final = (UnavailableError, OverloadedError, ConflictError)
-# What Postgres refuses because of the data itself: a retry would fail again.
-_REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+# What Postgres refuses because of the data itself, or cannot give because that is damaged: a retry
+# would fail again.
+_REFUSED: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.InternalServerError,
+)
 
 
 class OrderCommands(Protocol):
