@@ -121,7 +121,7 @@ async def _without_values(
 
 
 def _earliest(moments: Sequence[Moment]) -> Moment:
-    """The moment of an answer that was put together: an earlier ticket asks for more, never less."""
+    """The moment of an answer that was put together: an earlier ticket asks for more."""
     if not moments:
         raise nothing_readable()
     if len({moment.epoch for moment in moments}) > 1:

@@ -50,7 +50,7 @@ async def test_what_could_not_be_written_is_tried_again_though_nothing_new_comes
         await journal.run()
     again = asyncio.create_task(journal.run())
     async with asyncio.timeout(10):
-        while not journal.is_clean:
+        while not journal.is_clean:  # noqa: ASYNC110 (nobody is told)
             await asyncio.sleep(0)
     assert store.tries == 2
     again.cancel()
