@@ -221,7 +221,7 @@ async def test_a_history_that_postgres_cannot_give_keeps_no_other_from_being_tri
 
 
 _DAMAGED = """
-CREATE FUNCTION damaged(value text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION damaged(value text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF value = 'broken on its disk' THEN
         RAISE EXCEPTION 'missing chunk number 0 for toast value 16999' USING ERRCODE = 'XX001';

@@ -20,9 +20,9 @@ from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 
 OWNER = Caller("owner-12", "owner", frozenset({"12", "13"}))
 _DAMAGED = """
-CREATE FUNCTION damaged(value text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION damaged(value text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    IF value LIKE '%666%' THEN
+    IF value LIKE '%77%' THEN
         RAISE EXCEPTION 'missing chunk number 0 for toast value 16999' USING ERRCODE = 'XX001';
     END IF;
     RETURN value;
@@ -115,7 +115,7 @@ async def test_an_edit_of_a_document_that_is_no_json_is_refused_and_the_next_is_
 async def test_a_history_that_postgres_cannot_give_counts_as_forgotten(
     edits: EditService, writing: Pool
 ) -> None:
-    for n, value in enumerate((10, 666, 20), 1):
+    for n, value in enumerate((10, 77, 20), 1):
         assert await send(edits, "a", an_edit(n, value, n - 1)) == ["applied"]
     await writing.execute(_DAMAGED + _HISTORY)
     (late,) = await send(edits, "b", an_edit(1, 30, 1))

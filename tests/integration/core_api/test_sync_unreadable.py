@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 OWNER = Caller("o", "owner", frozenset({"12", "13"}))
 BROKEN = "broken on its disk"
 DAMAGED = """
-CREATE FUNCTION damaged(value text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION damaged(value text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF value LIKE '%broken on its disk%' THEN
         RAISE EXCEPTION 'missing chunk number 0 for toast value 16999' USING ERRCODE = '{code}';
@@ -195,7 +195,8 @@ async def test_a_document_whose_value_cannot_be_given_stands_there_without_it(
     # Text that is none: Postgres itself reads it, and whoever gets it cannot.
     await pool.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
     await pool.execute(
-        "UPDATE documents SET value = '\\xff'::bytea::text WHERE channel = 'public:12' AND key = 'menu'"
+        "UPDATE documents SET value = '\\xff'::bytea::text"
+        " WHERE channel = 'public:12' AND key = 'menu'"
     )
     answer = await syncs({"public:12": None, "public:13": None})
     damaged, whole = (answer["channels"][f"public:{n}"]["snapshot"]["documents"] for n in (12, 13))
