@@ -213,6 +213,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             metrics.reset_given,
             contents.unknown,
             LargeAnswers(time.monotonic),
+            metrics.unreadable_met,
         ),
         devices,
         gate,

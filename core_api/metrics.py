@@ -17,6 +17,8 @@ from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sync import ResetReason
 from core_api.overload import Bound
 
+UNREADABLE: Final = ("event", "value", "channel")
+"""What a sync leaves out where Postgres cannot give it (`core_api/sync/around.py`)."""
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -65,6 +67,12 @@ class CoreMetrics:
             "Reports of devices that the database refused, and that were dropped: a bug",
             registry=self.registry,
         )
+        self.unreadable = Counter(
+            "yabam_core_unreadable_rows_total",
+            "Syncs that met what Postgres cannot give, by what was left out",
+            ["what"],
+            registry=self.registry,
+        )
         self.task_restarts = Counter(
             "yabam_core_task_restarts_total",
             "Background tasks that failed and were started again: a bug",
@@ -80,6 +88,8 @@ class CoreMetrics:
         # alert.
         for reason in get_args(ResetReason):
             self.resets.labels(reason)
+        for what in UNREADABLE:
+            self.unreadable.labels(what)
         for slug in TITLES:
             self.problems.labels(slug)
         for mode in get_args(DeviceMode):
@@ -112,6 +122,10 @@ class CoreMetrics:
     def diverged(self, channels: int) -> None:
         """Count the channels whose orders had another digest at a client."""
         self.divergences.inc(channels)
+
+    def unreadable_met(self, _channel: str, what: str) -> None:
+        """Count that a sync met what Postgres cannot give."""
+        self.unreadable.labels(what).inc()
 
     def watch_locks(self, aside: Callable[[], int]) -> None:
         """Read the number of writes that wait for a lock from this function."""

@@ -19,6 +19,7 @@ from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.limits import (
     MAX_EDIT_BYTES,
     MAX_EDITS,
+    MAX_EDITS_ANSWER_BYTES,
     MAX_EDITS_BODY_BYTES,
     MAX_METADATA_BYTES,
     MAX_NEXT_CHARS,
@@ -83,6 +84,11 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
         "MAX_EDITS_BODY_BYTES",
         "The longest request of edits: contract/limits.py.",
         MAX_EDITS_BODY_BYTES,
+    ),
+    (
+        "MAX_EDITS_ANSWER_BYTES",
+        "The longest answer to edits, and the longest document: contract/limits.py.",
+        MAX_EDITS_ANSWER_BYTES,
     ),
     ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES),
     ("MAX_PAGES", "The most pages of one sync: machine/snapshot_pages.py.", MAX_PAGES),

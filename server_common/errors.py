@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client_sdk.contract.errors import UsageError
+from client_sdk.contract.errors import UsageError, YabamError
 
 
 class SettingsError(UsageError):

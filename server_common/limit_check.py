@@ -14,12 +14,16 @@ from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.limits import (
     ENVELOPE_BYTES,
     LONGEST_JSON_BYTES_EACH,
+    MAX_EDIT_BYTES,
     MAX_METADATA_BYTES,
     MAX_ORDER_BYTES,
+    MAX_SHOWN_VALUE_BYTES,
     REASON_BYTES,
 )
 from server_common.limits import (
     ANSWER_FRAME_BYTES_EACH,
+    CHANNEL_DOCUMENTS,
+    DOCUMENT_FACTS_BYTES,
     EVENT_LINE,
     FRAME_HEAD_BYTES,
     KIB,
@@ -50,10 +54,32 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation("order", "Kafka command", "each order that is taken can be sent through Kafka"),
     Relation("Kafka command", "dead letter", "what is refused can be kept", more=16 * KIB),
     Relation("batch body", "proxy: request body", "the proxy lets pass what Core takes"),
+    Relation("edits body", "proxy: request body", "the proxy lets pass what Core takes"),
     Relation("sync body", "proxy: request body", "the proxy lets pass what Core takes"),
     Relation("request head", "proxy: request head", "the proxy lets pass what Core takes"),
     Relation("stream request head", "proxy: request head", "the proxy lets pass what events takes"),
     Relation("orders in a batch", "writes in one transaction", "a batch is written in one go"),
+    Relation("edit", "edits body", "each edit that is taken can be sent by itself", more=KIB),
+    Relation("metadata of an edit", "edit", "an edit has room for its metadata", more=KIB),
+    Relation("value in an event or a snapshot", "document", "what is shown is what there is"),
+    Relation(
+        "edits in a request", "answer to edits, SDK", "the SDK reads what became of all edits",
+        # What a resolver needs, and the pointers of all that was put aside.
+        times=3 * MAX_SHOWN_VALUE_BYTES + MAX_EDIT_BYTES + 4 * KIB,
+    ),
+    Relation(
+        "document", "answer to edits, SDK", "the SDK reads each document", more=DOCUMENT_FACTS_BYTES
+    ),
+    Relation(
+        "entries of a history in bytes", "answer to edits, SDK",
+        "the SDK reads each page of a history, and the first entry however large it is",
+        times=2, more=2 * MAX_EDIT_BYTES,
+    ),
+    Relation(
+        "documents of a channel in bytes", "answer",
+        "all documents of a channel stand in one page",
+        more=CHANNEL_DOCUMENTS * DOCUMENT_FACTS_BYTES,
+    ),
     Relation(
         "order", "largest event", "a later reason and the event around it have room",
         more=REASON_BYTES + ENVELOPE_BYTES,

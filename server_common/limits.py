@@ -18,6 +18,7 @@ from client_sdk.contract.limits import (
     LONGEST_JSON_BYTES_EACH,
     MAX_EDIT_BYTES,
     MAX_EDITS,
+    MAX_EDITS_ANSWER_BYTES,
     MAX_EDITS_BODY_BYTES,
     MAX_EVENT_LINE_BYTES,
     MAX_METADATA_BYTES,
@@ -65,6 +66,7 @@ LARGE_ANSWER_BYTES_PER_S: Final = 8 * MIB
 LARGE_ANSWER_BURST_BYTES: Final = 128 * MIB
 
 HISTORY_ENTRIES: Final = 100
+HISTORY_BYTES: Final = MIB
 CHANNEL_DOCUMENTS: Final = 200
 CHANNEL_DOCUMENT_BYTES: Final = 512 * KIB
 PRINT_JOBS: Final = 120
@@ -85,6 +87,8 @@ DEVICE_MISSING: Final = 256
 DEVICE_OPEN_COMMANDS: Final = 50
 DEVICE_COMMAND_BYTES: Final = 8 * KIB
 STORE_DEVICES: Final = 500
+DOCUMENT_FACTS_BYTES: Final = 2 * KIB
+"""What a snapshot has of a document beside its value: two names, a subject, a time, numbers."""
 
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
@@ -176,6 +180,11 @@ TABLE: Final[tuple[Limit, ...]] = (
         "it is left out: the client fetches it",
     ),
     Limit("entries of a history", HISTORY_ENTRIES, "count", "Core", "`has_more`"),
+    Limit("entries of a history in bytes", HISTORY_BYTES, "bytes", "Core", "`next`"),
+    Limit(
+        "answer to edits, SDK", MAX_EDITS_ANSWER_BYTES, "bytes", "SDK",
+        "the answer counts as malformed",
+    ),
     Limit("documents of a channel", CHANNEL_DOCUMENTS, "count", "Core", "`too-many-documents`"),
     Limit(
         "documents of a channel in bytes", CHANNEL_DOCUMENT_BYTES, "bytes", "Core",

@@ -55,6 +55,9 @@ MAX_EDITS: Final = 100
 MAX_EDITS_BODY_BYTES: Final = 1 << 20
 """The longest body of `POST /v1/edits`."""
 
+MAX_EDITS_ANSWER_BYTES: Final = 32 << 20
+"""The longest answer of `POST /v1/edits`, or of a document or its history, that a client reads."""
+
 MAX_SUBJECT_CHARS: Final = MAX_SUBJECT
 """The longest subject that a ticket for `MAX_CHANNELS` channels has room for."""
 

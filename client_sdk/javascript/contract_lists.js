@@ -98,6 +98,9 @@ export const MAX_EDITS = 100;
 /** The longest request of edits: contract/limits.py. */
 export const MAX_EDITS_BODY_BYTES = 1_048_576;
 
+/** The longest answer to edits, and the longest document: contract/limits.py. */
+export const MAX_EDITS_ANSWER_BYTES = 33_554_432;
+
 /** The longest event or line: contract/sse.py. */
 export const MAX_EVENT_LENGTH = 1_048_576;
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from client_sdk.client.http_bodies import PACKED, read_body
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.limits import MAX_EDITS_ANSWER_BYTES
 from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.contract.state.document import Document, decode_document
 from client_sdk.contract.state.edit import EditOutcome, decode_outcome
@@ -21,8 +22,6 @@ from client_sdk.machine.http_failures import retry_after, shortened
 from client_sdk.state.entries import DocumentName
 from client_sdk.state.requests import Request
 
-MAX_ANSWER_BYTES: Final = 32 << 20
-"""The longest answer that is read: a hundred outcomes, each with a large value, fit."""
 _TIMEOUT_S: Final = 30.0
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
 _NOT_TAKEN: Final = frozenset({"bad-json", "bad-request", "invalid", "too-large"})
@@ -222,7 +221,7 @@ class EditsApi:
         )
         response = await self._http.send(request, stream=True)
         try:
-            body = await read_body(response, MAX_ANSWER_BYTES)
+            body = await read_body(response, MAX_EDITS_ANSWER_BYTES)
         finally:
             await response.aclose()
         return response.status_code, response.headers, body

@@ -54,7 +54,8 @@ class Journal:
     async def run(self) -> None:
         """Write what is put, for as long as the client lives."""
         while True:
-            await self._news.wait()
+            if not self._waiting:  # else it failed to be written, and is tried again
+                await self._news.wait()
             self._news.clear()
             await self.commit()
 

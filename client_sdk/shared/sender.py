@@ -216,6 +216,8 @@ class Loader:
         self._token = token
         self._loaded = loaded
         self._refused = False
+        self._tried: dict[tuple[str, str], int] = {}
+        self._tries = 0
         self.pace = pace
 
     async def run(self) -> None:
@@ -223,6 +225,15 @@ class Loader:
         while True:
             await self.pace.due(lambda: bool(self._wanted()))
             await self._step()
+
+    def _next(self) -> tuple[tuple[str, str], int | None]:
+        """The value whose last try is longest ago: one that cannot be had holds up no other."""
+        wanted = self._wanted()
+        self._tried = {name: self._tried[name] for name, _ in wanted if name in self._tried}
+        name, version = min(wanted, key=lambda one: self._tried.get(one[0], 0))
+        self._tries += 1
+        self._tried[name] = self._tries
+        return name, version
 
     def _wanted(self) -> list[tuple[tuple[str, str], int | None]]:
         return [
@@ -232,7 +243,7 @@ class Loader:
         ]
 
     async def _step(self) -> None:
-        name, version = self._wanted()[0]
+        name, version = self._next()
         try:
             token = await self._token(new=self._refused)
         except Exception as error:
@@ -253,6 +264,6 @@ class Loader:
             self._replica.fetched(answer)
         else:
             self._replica.missing(name, version)
-        if self._wanted()[:1] == [(name, version)]:
+        if (name, version) in self._wanted():
             self.pace.failed("Core's answer is not the version that was asked for")
         self._loaded(name[0])

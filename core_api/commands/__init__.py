@@ -1,4 +1,4 @@
-"""Core's commands: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `db`, `state migrate` and `token`.
+"""Core's commands: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `db`, `token`, `state migrate`.
 
 Only declared here: what runs them is loaded when they run.
 """

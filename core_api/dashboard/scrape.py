@@ -8,6 +8,7 @@ delaying the rest.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
@@ -97,7 +98,8 @@ class Scraper:
                 busy = await self._busiest(node, headers) if kind == "events" else []
         except TimeoutError:
             return _down(node, f"no answer within {ANSWER_WITHIN_S:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except Exception as error:
+            # Whatever a process answers, or however, the others are shown.
             return _down(node, str(error) or type(error).__name__)
         return ProcessReading(
             node, kind, "ready" if status == 200 else "not-ready", detail, values, busy
@@ -143,6 +145,8 @@ def values_of(families: Iterable[Metric]) -> dict[str, Series]:
         if not family.name.startswith("yabam_"):
             continue
         for sample in family.samples:
+            if not math.isfinite(sample.value):
+                continue  # no sum would be a number with it
             labels = tuple(sample.labels[name] for name in sorted(sample.labels))
             found.setdefault(sample.name, {})[labels] = sample.value
     return dict(found)

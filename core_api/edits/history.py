@@ -16,8 +16,7 @@ from core_api.documents.history import is_end
 from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry, author_shown
 from core_api.errors import BadRequestError
 from core_api.postgres.pool import Pool, mapped_errors
-
-_MOST_ENTRY_BYTES: Final = 1024 * 1024
+from server_common.limits import HISTORY_BYTES
 
 _DOCUMENT: Final = (
     "SELECT facts, value FROM documents WHERE channel = $1 AND key = $2 AND version > 0"
@@ -163,7 +162,7 @@ async def read_entries(
         UnavailableError: Postgres does not answer.
     """
     with mapped_errors():
-        rows = await pool.fetch(_ENTRIES, channel, key, *after, limit + 1, _MOST_ENTRY_BYTES)
+        rows = await pool.fetch(_ENTRIES, channel, key, *after, limit + 1, HISTORY_BYTES)
     given = [row for row in rows[:limit] if row[6]]
     events = [_event_of(row[0], msgspec.json.decode(row[1]), names_authors) for row in given]
     if len(given) == len(rows):

@@ -15,6 +15,7 @@ PROBLEMS: Final[tuple[str, ...]] = (
     *REFUSALS,
     "bad-channel",
     "forbidden",
+    "internal",
     "too-many-documents",
     "unknown-document",
 )

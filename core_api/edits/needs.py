@@ -48,7 +48,9 @@ def histories_needed(
             if head is None or head.version == 0:
                 continue
             base = _base_of(request.client, edit, settled, answers)
-            if base is not None and base != head.version:
+            # A version that is not there has no history: the edit is refused, or is made on what
+            # another one of these requests makes.
+            if base is not None and base < head.version:
                 lowest[place] = min(base, lowest.get(place, base))
     return lowest
 

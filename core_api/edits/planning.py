@@ -33,6 +33,9 @@ from core_api.edits.state import KnownClient, Place
 from core_api.edits.working import Undo, Working
 from core_api.errors import ClientTakenError, CoreError, EditGapError
 
+FAILED: Final = "internal"
+"""The problem of an edit that Core cannot settle: left open, it would hold up for ever all that its
+client does after it."""
 _NOTHING: Final = Before(Head(), b"")
 
 
@@ -132,6 +135,8 @@ class _Planner:
         undo: Undo,
     ) -> _Step:
         edit, place = admitted.edit, (admitted.edit.channel, admitted.edit.key)
+        if place in self._state.unreadable:
+            return _Step(edit, refused(edit.n, FAILED, f"the database cannot give {edit.key}"))
         document = self._working.at(place)
         before = Before(document.head, document.content)
 
@@ -140,9 +145,13 @@ class _Planner:
                 return results[n] if places.get(n) == place else None
             return result_of(self._known.answers.get((client, n)))
 
-        settlement = settle(
-            edit, before.head, document.history, admitted.definition, self._state.now, resolve
-        )
+        try:
+            settlement = settle(
+                edit, before.head, document.history, admitted.definition, self._state.now, resolve
+            )
+        except Exception as error:
+            told = f"Core fails to settle it: {type(error).__name__}"
+            return _Step(edit, refused(edit.n, FAILED, told))
         full = self._working.take(admitted.channel, place, settlement, undo)
         if full is not None:
             return _Step(edit, full)

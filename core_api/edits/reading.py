@@ -14,11 +14,13 @@ import asyncpg
 import msgspec
 from msgspec import UNSET
 
+from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.history import Head, History, Kept, is_end
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
 from core_api.postgres.pool import mapped_errors
+from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows
 
 MOST_VERSIONS: Final = 500
 MOST_HISTORY_BYTES: Final = 1024 * 1024
@@ -134,6 +136,46 @@ def _state_of(
         else:
             epoch = text
     return State(rows[0][2], heads, known, rooms, epoch, sizes)
+
+
+async def unreadable_places(connection: Connection, places: Sequence[Place]) -> frozenset[Place]:
+    """Those of these documents that Postgres cannot give, or of which it gives no JSON.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+
+    async def read(asked: Sequence[Place]) -> list[None]:
+        with unreadable_rows():
+            try:
+                await read_state(connection, asked, [])
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise unreadable(f"what is stored is no JSON: {error}") from error
+        return [None] * len(asked)
+
+    found = await by_halves(read, places) if places else []
+    return frozenset(place for place, one in zip(places, found, strict=True) if one is not None)
+
+
+async def readable_histories(
+    connection: Connection, bases: Mapping[Place, int]
+) -> dict[Place, History]:
+    """As `read_histories`, without those that Postgres cannot give: they count as trimmed away.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+
+    async def read(asked: Sequence[Place]) -> list[History | None]:
+        with unreadable_rows():
+            try:
+                found = await read_histories(connection, {one: bases[one] for one in asked})
+            except (msgspec.DecodeError, RecursionError, StateError) as error:
+                raise unreadable(f"what is stored is no history: {error}") from error
+        return [found.get(place) for place in asked]
+
+    kept = zip(bases, await by_halves(read, list(bases)), strict=True)
+    return {place: one for place, one in kept if isinstance(one, History)}
 
 
 async def _decoded(decode: Callable[[], T], size: int) -> T:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -21,12 +22,14 @@ from core_api.documents.definitions import Definitions
 from core_api.edits.metrics import EditMetrics
 from core_api.edits.needs import answers_needed, histories_needed, work_of
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
-from core_api.edits.planning import plan_edits
+from core_api.edits.planning import FAILED, plan_edits
 from core_api.edits.reading import (
     Connection,
     read_answers,
     read_histories,
     read_state,
+    readable_histories,
+    unreadable_places,
 )
 from core_api.edits.requests import EditRequest
 from core_api.edits.state import Place
@@ -109,6 +112,9 @@ class EditService:
                 self._metrics.overtaken.inc()
             raise answer
         self._metrics.answered(answer.outcomes)
+        for one in answer.outcomes:
+            if one.problem is not None and one.problem.slug == FAILED and not one.repeated:
+                _log.error("edit_failed", client=batch.client, n=one.n, reason=one.problem.detail)
         return answer
 
     @property
@@ -124,7 +130,7 @@ class EditService:
             raise
         except Exception as error:
             if len(requests) == 1:
-                return None, [error]
+                return None, await self._settle_around(requests, error)
         answers: list[Answer] = []
         for request in requests:
             try:
@@ -133,12 +139,33 @@ class EditService:
                 answers.append(error)  # of this one alone: others are settled by now
         return None, answers
 
-    async def _settle(self, requests: Sequence[EditRequest]) -> list[Answer]:
+    async def _settle_around(
+        self, requests: Sequence[EditRequest], error: Exception
+    ) -> list[Answer]:
+        """Settle a request that failed for what is in it, without what cannot be read.
+
+        An edit of a document that is damaged is refused: left open, it would hold up for ever all
+        that its client does after it.
+        """
+        try:
+            damaged = await unreadable_places(self._pool, _places(requests))
+            _log.error("edits_failed", damaged=sorted(damaged), exc_info=error)
+            return await self._settle(requests, damaged)
+        except (UnavailableError, ConflictError):
+            raise
+        except Exception as again:
+            return [again]
+
+    async def _settle(
+        self, requests: Sequence[EditRequest], damaged: frozenset[Place] | None = None
+    ) -> list[Answer]:
+        """The answers. `damaged`: what cannot be read; None: all is read at once."""
         answers: dict[int, Answer] = {}
         waiting = list(range(len(requests)))
         for attempt in range(MAX_ATTEMPTS):
             going = [requests[place] for place in waiting]
-            plan, stale = await (self._try(going) if attempt < RACES else self._try_locked(going))
+            write = self._try if attempt < RACES else self._try_locked
+            plan, stale = await write(going, damaged)
             done = [n for n, component in enumerate(plan.components) if component not in stale]
             answers.update({waiting[n]: plan.answers[n] for n in done})
             self._tell(plan, stale)
@@ -149,13 +176,17 @@ class EditService:
         overtaken = ConflictError("others kept editing the same documents first: try again")
         return [answers.get(place, overtaken) for place in range(len(requests))]
 
-    async def _try(self, requests: Sequence[EditRequest]) -> tuple[Plan, frozenset[int]]:
-        plan = await self._plan(self._pool, requests)
+    async def _try(
+        self, requests: Sequence[EditRequest], damaged: frozenset[Place] | None
+    ) -> tuple[Plan, frozenset[int]]:
+        plan = await self._plan(self._pool, requests, damaged)
         if plan.new_places or plan.new_clients:
             await ensure_rows(self._pool, plan.new_places, plan.new_clients)
         return plan, await self._write(self._pool, plan)
 
-    async def _try_locked(self, requests: Sequence[EditRequest]) -> tuple[Plan, frozenset[int]]:
+    async def _try_locked(
+        self, requests: Sequence[EditRequest], damaged: frozenset[Place] | None
+    ) -> tuple[Plan, frozenset[int]]:
         places = _places(requests)
         with mapped_errors():
             async with (
@@ -163,18 +194,33 @@ class EditService:
                 connection.transaction(isolation="read_committed"),
             ):
                 await lock_rows(connection, places, [request.client for request in requests])
-                plan = await self._plan(connection, requests)
+                plan = await self._plan(connection, requests, damaged)
                 if plan.new_places or plan.new_clients:
                     await ensure_rows(connection, plan.new_places, plan.new_clients)
                 return plan, await self._write(connection, plan)
 
-    async def _plan(self, connection: Connection, requests: Sequence[EditRequest]) -> Plan:
+    async def _plan(
+        self,
+        connection: Connection,
+        requests: Sequence[EditRequest],
+        damaged: frozenset[Place] | None,
+    ) -> Plan:
         clients = [request.client for request in requests]
-        state = await read_state(connection, _places(requests), clients)
+        places = [place for place in _places(requests) if not damaged or place not in damaged]
+        state = await read_state(connection, places, clients)
         needed = answers_needed(requests, state)
         answers = await read_answers(connection, needed) if needed else {}
         bases = histories_needed(requests, state, answers)
-        histories = await read_histories(connection, bases) if bases else {}
+        if not bases:
+            histories = {}
+        elif damaged is None:
+            histories = await read_histories(connection, bases)
+        else:
+            # What is kept of the past changes no more, so it need not be read under the locks; and
+            # what fails would end their transaction.
+            histories = await readable_histories(self._pool, bases)
+        if damaged:
+            state = replace(state, unreadable=damaged)
         known = Known(state, answers, histories)
         if work_of(requests, state) <= MOST_AT_A_STRETCH_BYTES:
             return plan_edits(requests, known, self._rules)

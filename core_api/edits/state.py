@@ -44,6 +44,8 @@ class State:
     """The lifetime of the log."""
     sizes: Mapping[Place, int] = field(default_factory=dict)
     """The characters of each document's value."""
+    unreadable: frozenset[Place] = frozenset()
+    """Documents of which nothing is known here, because the database cannot give them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from core_api.ingest.inbound_commands import (
     lanes,
     unread_letter,
 )
-from core_api.ingest.patience import Patience
+from core_api.ingest.patience import REFUSED, Patience
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -43,8 +43,6 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 LANES_AT_ONCE: Final = 16
 """How many keys' commands of one partition are applied at the same time."""
-# What Postgres refuses because of the data itself: a retry would fail again.
-_REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
 class OrderCommands(Protocol):
@@ -182,7 +180,7 @@ class Applier:
                 written = await self._commands.change(
                     caller, command.order_id, command.body, command.if_match, idempotency
                 )
-        except _REFUSED:
+        except REFUSED:
             raise
         except asyncpg.PostgresError as error:
             reason = _first_line(error)

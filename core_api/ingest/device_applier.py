@@ -20,7 +20,7 @@ from client_sdk.contract.digest import MAX_INTEGER
 from core_api.errors import CoreError, UnavailableError
 from core_api.http.tracing import traced
 from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords, lanes
-from core_api.ingest.patience import TRANSIENT, Patience
+from core_api.ingest.patience import REFUSED, TRANSIENT, Patience
 from server_common.devices.messages import (
     REASONS,
     DeadLetter,
@@ -41,7 +41,6 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 LANES_AT_ONCE: Final = 4
 """How many devices of one partition are dealt with at the same time."""
-_REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _ANSWERED: Final = ("result", "event")
 
 
@@ -158,7 +157,7 @@ class DeviceApplier:
     async def _apply(self, message: Inbound, record: InboundRecord) -> Outcome:
         try:
             return await self._messages.apply(message, record.partition)
-        except (*_REFUSED, *TRANSIENT):
+        except (*REFUSED, *TRANSIENT):
             raise
         except asyncpg.PostgresError as error:
             reason = str(error).partition("\n")[0]

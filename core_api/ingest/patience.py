@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import asyncpg
 import structlog
 
 from core_api.errors import ConflictError, OverloadedError, UnavailableError
@@ -21,6 +22,13 @@ T = TypeVar("T")
 FIRST_RETRY_S: Final = 0.05
 LONGEST_RETRY_S: Final = 5.0
 TRANSIENT: Final = (UnavailableError, OverloadedError, ConflictError)
+REFUSED: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.InternalServerError,
+)
+"""What Postgres refuses because of the data itself, or cannot give because that is damaged: another
+try would fail as well."""
 
 
 class Patience:

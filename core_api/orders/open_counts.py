@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from client_sdk.contract.channel import parse_channel
-from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 
 if TYPE_CHECKING:
@@ -59,5 +58,6 @@ async def count_open(pool: Pool, channels: Sequence[str]) -> None:
                 if found:
                     rows = [(str(c), c.store_id, c.table_id) for c in found]
                     await connection.execute(_COUNT, *zip(*rows, strict=True))
-    except UnavailableError as error:
-        _log.warning("open_orders_not_counted", reason=str(error))
+    except Exception as error:
+        # Whatever it is: an error would say of writes that are done that they are not.
+        _log.warning("open_orders_not_counted", reason=f"{type(error).__name__}: {error}")

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
+from core_api.errors import UnreadableRowError
 from server_common.supervision import is_being_cancelled
 
 Q = TypeVar("Q")
@@ -32,6 +33,9 @@ class Gatherer(Generic[Q, C, R]):
         abandons: whether a query in flight is cancelled once all its callers have gone away; for
             reading, where nothing is lost by it.
         weigh: for how many questions one counts; None: each for one.
+        isolates: whether a query that meets a row which Postgres cannot give is asked again by
+            halves, so that it fails only for the caller who needs that row; for reading, which may
+            be done twice.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Gatherer(Generic[Q, C, R]):
         identities: Callable[[Q], Iterable[object]] = lambda _question: (),
         abandons: bool = False,
         weigh: Callable[[Q], int] | None = None,
+        isolates: bool = False,
     ) -> None:
         self._run = run
         self._most = most
@@ -48,6 +53,7 @@ class Gatherer(Generic[Q, C, R]):
         self._waiting: deque[Asked[Q, C, R]] = deque()
         self._abandons = abandons
         self._weigh = weigh
+        self._isolates = isolates
         self._in_flight: list[Asked[Q, C, R]] = []
         self._pump: asyncio.Task[None] | None = None
 
@@ -114,6 +120,24 @@ class Gatherer(Generic[Q, C, R]):
         return len(questions) if self._weigh is None else sum(map(self._weigh, questions))
 
     async def _answer(self, batch: list[Asked[Q, C, R]]) -> None:
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            error = await self._ask_for(part)
+            if error is None:
+                continue
+            middle = len(part) // 2
+            if middle == 0 or not self._isolates or not isinstance(error, UnreadableRowError):
+                _fail(part, error)
+                continue
+            halves = [
+                [asked for asked in half if not asked[1].done()]
+                for half in (part[middle:], part[:middle])
+            ]
+            parts += [half for half in halves if half]
+
+    async def _ask_for(self, batch: list[Asked[Q, C, R]]) -> Exception | None:
+        """Answer the callers; the error, if the query fails."""
         questions = [question for asked, _ in batch for question in asked]
         self._in_flight = batch
         try:
@@ -126,10 +150,9 @@ class Gatherer(Generic[Q, C, R]):
                 raise
             else:
                 _fail(batch, RuntimeError("the query was cancelled from inside"))
-            return
+            return None
         except Exception as error:
-            _fail(batch, error)
-            return
+            return error
         finally:
             self._in_flight = []
         start = 0
@@ -138,6 +161,7 @@ class Gatherer(Generic[Q, C, R]):
             if not future.done():
                 future.set_result((common, answers[start:end]))
             start = end
+        return None
 
 
 def _fail(batch: Sequence[Asked[Q, C, R]], error: Exception) -> None:

@@ -72,7 +72,8 @@ def sightings_of(
         report: what the device says of itself.
         after: the cursor that it came with.
         epoch: the epoch of that cursor: as the device said, or else the one it was answered in.
-        heads: the channels' heads as it was answered.
+        heads: the channels' heads as it was answered; of a channel that is not among them nothing
+            is noted.
     """
     if caller.role != "owner":
         return []
@@ -86,7 +87,7 @@ def sightings_of(
             None if seq is None else applied_for_certain(seq, report.pending, heads[str(channel)]),
         )
         for channel, seq in after.items()
-        if channel.kind == "store"
+        if channel.kind == "store" and str(channel) in heads
     ]
 
 

@@ -11,6 +11,7 @@ import asyncpg
 from client_sdk.contract.channel import event_id
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.relay.cycle import OutboxReading, OutboxRow
 from core_api.relay.leases import Lease
 from core_api.relay.outbox_statements import (
@@ -32,7 +33,6 @@ from core_api.relay.outbox_statements import (
     STRAYS,
     STRAYS_AT_ONCE,
 )
-from core_api.relay.unreadable import unreadable_rows
 from server_common.event_records import partition_of
 
 

@@ -7,37 +7,15 @@ event. It is then announced and set aside as what Kafka does not take, and the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
-import asyncpg
+from typing import TYPE_CHECKING
 
 from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.relay.cycle import OutboxReading
 
 if TYPE_CHECKING:
     from core_api.relay.ports import Shelf
-
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_OF_THE_DATA: Final = {"22": "what is stored is malformed", "XX": "what is stored is damaged"}
-
-
-@contextmanager
-def unreadable_rows() -> Iterator[None]:
-    """Turn what tells of a row that Postgres cannot give into `UnreadableRowError`."""
-    try:
-        yield
-    except asyncpg.DataError:
-        raise  # our own argument was wrong
-    except asyncpg.PostgresError as error:
-        told = _OF_THE_DATA.get((error.sqlstate or "")[:2])
-        if told is None:
-            raise
-        raise UnreadableRowError(f"Postgres cannot give it, {told}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise UnreadableRowError(f"Postgres gives no text: {error}") from error
 
 
 async def read_around(

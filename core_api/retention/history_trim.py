@@ -16,8 +16,9 @@ from client_sdk.contract.state.patch import diff
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.definitions import Definitions
 from core_api.edits.state import Place
-from core_api.errors import UnavailableError
+from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.retention.history_cuts import Cut, KeptVersion, cut, kept_s
 
 if TYPE_CHECKING:
@@ -110,9 +111,28 @@ async def trim_history(
         if not rows:
             return total
         places = [(row[0], row[1]) for row in rows]
+        total += await _forget_around(pool, definitions, places, versions)
+        last = places[-1]
+
+
+async def _forget_around(
+    pool: Pool, definitions: Definitions, places: Sequence[Place], versions: int
+) -> int:
+    """Forget what may go of these; one that Postgres cannot give is told, and stops no other."""
+    total = 0
+    try:
         while gone := await _forget(pool, definitions, places, versions):
             total += gone
-        last = places[-1]
+        return total
+    except UnreadableRowError as error:
+        if len(places) == 1:
+            channel, key = places[0]
+            _log.error("history_not_trimmed", channel=channel, key=key, reason=str(error))
+            return total
+    middle = len(places) // 2
+    for part in (places[:middle], places[middle:]):
+        total += await _forget_around(pool, definitions, part, versions)
+    return total
 
 
 async def _forget(
@@ -120,7 +140,7 @@ async def _forget(
 ) -> int:
     ages = [float(kept_s(definitions, c.partition(":")[0], key)) for c, key in places]
     channels, keys = [p[0] for p in places], [p[1] for p in places]
-    with mapped_errors():
+    with mapped_errors(), unreadable_rows():
         found: dict[int, list[KeptVersion]] = {}
         for place, version, is_old, alone in await pool.fetch(
             _OLDEST, channels, keys, ages, versions, _END

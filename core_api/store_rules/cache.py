@@ -14,6 +14,7 @@ import msgspec
 
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.query_batching import Gatherer
+from core_api.postgres.unreadable_rows import unreadable, unreadable_rows
 from core_api.store_rules.rules import OBEYED, StoreRules, rules_of
 
 MOST_STORES: Final = 10_000
@@ -45,7 +46,9 @@ class RulesCache:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._known: OrderedDict[str, StoreRules] = OrderedDict()
-        self._reads: Gatherer[str, None, StoreRules] = Gatherer(self._read, _STORES_PER_QUERY)
+        self._reads: Gatherer[str, None, StoreRules] = Gatherer(
+            self._read, _STORES_PER_QUERY, isolates=True
+        )
 
     def of(self, store_id: str) -> StoreRules:
         """The rules of a store, perhaps old ones. Of a store that is not known they are none: most
@@ -57,6 +60,7 @@ class RulesCache:
 
         Raises:
             UnavailableError: the database does not answer.
+            UnreadableRowError: it cannot give the documents of this store.
         """
         _, (rules,) = await self._reads.ask([store_id])
         self._known[store_id] = rules
@@ -66,15 +70,18 @@ class RulesCache:
         return rules
 
     async def _read(self, store_ids: Sequence[str]) -> tuple[None, list[StoreRules]]:
-        with mapped_errors():
+        with mapped_errors(), unreadable_rows():
             rows = await self._pool.fetch(_READ, store_ids, OBEYED)
-        return None, [
-            rules_of(
-                number,
-                {
-                    key: msgspec.json.decode(value)
-                    for key, value in zip(keys or (), values or (), strict=True)
-                },
-            )
-            for number, keys, values in rows
-        ]
+        try:
+            return None, [
+                rules_of(
+                    number,
+                    {
+                        key: msgspec.json.decode(value)
+                        for key, value in zip(keys or (), values or (), strict=True)
+                    },
+                )
+                for number, keys, values in rows
+            ]
+        except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as error:
+            raise unreadable(f"what is stored is no such document: {error!r}") from error

@@ -9,6 +9,7 @@ from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.limits import MAX_SHOWN_VALUE_BYTES
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.sync.queries import Moment, OpenOrders, SnapshotQuery
 from core_api.sync.reading import opened_of, read_snapshots
 
@@ -49,6 +50,7 @@ async def read_all_snapshots(
 
     Raises:
         UnavailableError: Postgres does not answer, or a new epoch began between two reads.
+        UnreadableRowError: it cannot give one of the rows.
     """
     of_documents = [carries_documents(query.channel) for query in queries]
     if not any(of_documents):
@@ -69,19 +71,25 @@ async def read_all_snapshots(
 
 
 async def read_documents(
-    pool: Pool, queries: Sequence[SnapshotQuery]
+    pool: Pool, queries: Sequence[SnapshotQuery], most_shown: int = MAX_SHOWN_VALUE_BYTES
 ) -> tuple[Moment, list[OpenOrders]]:
     """The documents of many channels, in the order asked.
 
+    Args:
+        pool: the database.
+        queries: the channels.
+        most_shown: a value of more bytes is left out, and not even read: its client fetches it.
+
     Raises:
         UnavailableError: Postgres does not answer.
+        UnreadableRowError: it cannot give one of the documents.
     """
-    with mapped_errors():
+    with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(
             _DOCUMENTS,
             [query.channel for query in queries],
             [query.since for query in queries],
             [query.room for query in queries],
-            MAX_SHOWN_VALUE_BYTES,
+            most_shown,
         )
     return Moment(rows[0][0], rows[0][1]), [opened_of(row) for row in rows]

@@ -13,6 +13,7 @@ from asyncpg import BitString
 
 from client_sdk.contract.digest import EMPTY
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.unreadable_rows import by_halves, unreadable_rows
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
 
 
@@ -109,8 +110,9 @@ async def read_pages(pool: Pool, queries: Sequence[PageQuery]) -> tuple[Moment, 
 
     Raises:
         UnavailableError: Postgres does not answer.
+        UnreadableRowError: it cannot give one of the events.
     """
-    with mapped_errors():
+    with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(PAGES, *zip(*queries, strict=True))
     return pages_of(rows)
 
@@ -137,8 +139,9 @@ async def read_snapshots(
 
     Raises:
         UnavailableError: Postgres does not answer.
+        UnreadableRowError: it cannot give one of the orders.
     """
-    with mapped_errors():
+    with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(_SNAPSHOTS, *zip(*queries, strict=True))
     return Moment(rows[0][0], rows[0][1]), [opened_of(row) for row in rows]
 
@@ -159,14 +162,21 @@ def opened_of(row: Row) -> OpenOrders:
 
 
 async def read_moved(pool: Pool, known: dict[str, int]) -> list[str]:
-    """The channels whose head is beyond the seq given for each.
+    """The channels whose head is beyond the seq given for each; those whose row Postgres cannot
+    give are left out.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
-        rows = await pool.fetch(_MOVED, list(known), list(known.values()))
-    return [row[0] for row in rows]
+
+    async def read(asked: Sequence[tuple[str, int]]) -> list[bool]:
+        with mapped_errors(), unreadable_rows():
+            rows = await pool.fetch(_MOVED, *zip(*asked, strict=True))
+        found = {row[0] for row in rows}
+        return [channel in found for channel, _ in asked]
+
+    moved = await by_halves(read, list(known.items()))
+    return [channel for channel, is_moved in zip(known, moved, strict=True) if is_moved is True]
 
 
 def _content(row: Row, place: int) -> int | None:

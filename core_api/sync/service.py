@@ -11,10 +11,11 @@ from client_sdk.contract.limits import MAX_TICKET_CHARS
 from client_sdk.contract.sync import ResetReason, StreamGrant
 from core_api.access.callers import Caller
 from core_api.access.reach import check_follow
-from core_api.errors import BadRequestError, UnavailableError
+from core_api.errors import BadRequestError, UnavailableError, UnreadableRowError
 from core_api.overload import Bound, PollingPace
 from core_api.postgres.pool import Pool
 from core_api.postgres.query_batching import Gatherer
+from core_api.sync.around import Unreadable, nothing_readable, pages_apart, snapshots_apart
 from core_api.sync.document_reading import read_all_snapshots
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
@@ -76,6 +77,7 @@ class FetchSync:
         reset_given: called with the reason for each snapshot given.
         content_unknown: called with each channel whose content digest is not known.
         large: gives turns to what does not fit a read that many share.
+        unreadable: called with each channel of which Postgres cannot give something, and what.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class FetchSync:
         reset_given: Callable[[ResetReason], None],
         content_unknown: Callable[[Channel], None],
         large: LargeAnswers,
+        unreadable: Callable[[str, Unreadable], None] = lambda _channel, _what: None,
     ) -> None:
         self._pool = pool
         self._tail = tail
@@ -103,11 +106,18 @@ class FetchSync:
         self._reset_given = reset_given
         self._content_unknown = content_unknown
         self._large = large
+        self._unreadable = unreadable
         self._pages: Gatherer[PageQuery, Moment, Page] = Gatherer(
-            lambda queries: read_pages(pool, queries), _PAGES_PER_QUERY, abandons=True
+            lambda queries: read_pages(pool, queries),
+            _PAGES_PER_QUERY,
+            abandons=True,
+            isolates=True,
         )
         self._snapshots: Gatherer[SnapshotQuery, Moment, OpenOrders] = Gatherer(
-            lambda queries: read_all_snapshots(pool, queries), _SNAPSHOTS_PER_QUERY, abandons=True
+            lambda queries: read_all_snapshots(pool, queries),
+            _SNAPSHOTS_PER_QUERY,
+            abandons=True,
+            isolates=True,
         )
 
     async def answer(self, caller: Caller, request: SyncRequest) -> Answered:
@@ -119,6 +129,7 @@ class FetchSync:
             RateLimitedError: the caller has had more large answers than its share.
             BadRequestError: a snapshot is too large to be given whole.
             UnavailableError: the database does not answer.
+            UnreadableRowError: it can give none of the channels.
         """
         for channel in request.after:
             check_follow(caller, channel)
@@ -130,7 +141,9 @@ class FetchSync:
             # gone, or nearly, by a wait.
             moment, channels = await self._read_soon(caller, request)
         pace = self._pace.after_ms(self._bound.share)
-        body = encode_answer(moment, channels, self._grant(caller, moment, channels), pace)
+        is_whole = len(channels) == len(request.after)
+        grant = self._grant(caller, moment, channels) if is_whole else None
+        body = encode_answer(moment, channels, grant, pace)
         return Answered(body, moment.epoch, channels)
 
     async def _read_soon(
@@ -154,15 +167,18 @@ class FetchSync:
         self, caller: Caller, request: SyncRequest, deadline: float
     ) -> tuple[Moment, list[ChannelAnswer]]:
         while True:
-            asked = request.queries()
+            asked, positions = request.queries(), request.after
             pages: Sequence[Page]
-            moment, pages = await self._pages.ask(asked, deadline)
-            if any(map(is_short, asked, pages)):
-                moment, pages = await self._large_pages(caller, request, deadline)
+            try:
+                moment, pages = await self._pages.ask(asked, deadline)
+                if any(map(is_short, asked, pages)):
+                    moment, pages = await self._large_pages(caller, request, deadline)
+            except UnreadableRowError:
+                moment, positions, pages = await self._pages_around(caller, request, deadline)
             pages = fitting_pages(pages, ANSWER_BYTES)
             resets: dict[Channel, ResetReason] = {}
             answers: list[ChannelAnswer] = []
-            for (channel, after), page in zip(request.after.items(), pages, strict=True):
+            for (channel, after), page in zip(positions.items(), pages, strict=True):
                 if page.content is None:
                     self._content_unknown(channel)
                 reason = reset_reason(after, request.epoch, moment, page)
@@ -175,11 +191,25 @@ class FetchSync:
             # The snapshots are read later than the pages. The answer keeps the earlier moment: a
             # ticket issued earlier asks the event server to cover more, never less. Only a new
             # epoch in between would mix two logs; then all is read again.
-            later, snapshots = await self._reset(caller, request, resets, deadline)
+            try:
+                later, snapshots = await self._reset(caller, request, resets, deadline)
+            except UnreadableRowError:
+                if not answers:
+                    raise
+                return moment, answers
             if later.epoch == moment.epoch:
                 for reason in resets.values():
                     self._reset_given(reason)
                 return moment, answers + snapshots
+
+    async def _pages_around(
+        self, caller: Caller, request: SyncRequest, deadline: float
+    ) -> tuple[Moment, Mapping[Channel, int | None], Sequence[Page]]:
+        """The pages of those channels that Postgres can give, with their positions."""
+        async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
+            moment, found = await pages_apart(self._pool, request.queries(), self._unreadable)
+        given = [(at, page) for at, page in zip(request.after.items(), found, strict=True) if page]
+        return moment, dict(at for at, _ in given), [page for _, page in given]
 
     async def _large_pages(
         self, caller: Caller, request: SyncRequest, deadline: float
@@ -203,6 +233,7 @@ class FetchSync:
         return moment, [
             snapshot_of(str(channel), reason, orders, moment.epoch)
             for (channel, reason), orders in zip(resets.items(), opened, strict=True)
+            if orders is not None
         ]
 
     async def _read_page(
@@ -211,6 +242,8 @@ class FetchSync:
         first = request.snapshot_query(page.channel)
         query = first._replace(after=page.after, since=page.head)
         moment, (opened,) = await self._opened(caller, [query], False, deadline)
+        if opened is None:
+            raise nothing_readable()
         reason = void_reason(page, moment, opened)
         if reason is None:
             return moment, [next_page_of(page, opened)]
@@ -218,6 +251,20 @@ class FetchSync:
         return await self._reset(caller, request, {page.channel: reason}, deadline)
 
     async def _opened(
+        self, caller: Caller, queries: Sequence[SnapshotQuery], whole: bool, deadline: float
+    ) -> tuple[Moment, Sequence[OpenOrders | None]]:
+        """Snapshots; None for a channel that Postgres cannot give."""
+
+        async def open_one(query: SnapshotQuery) -> tuple[Moment, OpenOrders]:
+            moment, (opened,) = await self._opened_together(caller, [query], whole, deadline)
+            return moment, opened
+
+        try:
+            return await self._opened_together(caller, queries, whole, deadline)
+        except UnreadableRowError:
+            return await snapshots_apart(self._pool, queries, open_one, self._unreadable)
+
+    async def _opened_together(
         self, caller: Caller, queries: Sequence[SnapshotQuery], whole: bool, deadline: float
     ) -> tuple[Moment, list[OpenOrders]]:
         """Snapshots, from a read that many share; what is large is read by itself."""

@@ -13,10 +13,10 @@ from core_api.edits.lifetimes import still_ends
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.edits.writing import write_plan
-from core_api.errors import LockedError, UnavailableError
+from core_api.errors import LockedError, UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.system_edits.changes import SystemEdit, system_rows
-from core_api.system_edits.locked_rows import LockedRow, lock_due
+from core_api.system_edits.locked_rows import LockedRow, due_names, lock_due
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -85,19 +85,30 @@ class Ending:
             try:
                 count = await self._end_some(later, limit, seen)
             except Exception as error:
-                if not seen or (
-                    isinstance(error, UnavailableError) and not isinstance(error, LockedError)
-                ):
+                if _is_absent(error):
                     raise
                 # Which of them it was, is found out by taking each by itself.
+                names = await self._names(later, limit, seen)
+                if not names:
+                    raise
                 if limit == 1:
-                    later.add(seen[0].name)
-                    self._tell(seen[0], error)
+                    channel, key = names[0]
+                    later.add(f"{channel} {key}")
+                    self._tell(channel, key, error)
                 limit = 1
                 continue
             if not seen:
                 return total
             total += count
+
+    async def _names(
+        self, but: Collection[str], limit: int, seen: Sequence[LockedRow]
+    ) -> list[tuple[str, str]]:
+        """The channels and keys of the documents that were to be ended."""
+        if seen:
+            return [(row.channel, row.key) for row in seen]
+        with mapped_errors():
+            return await due_names(self._pool, sorted(but), limit)
 
     async def _end_some(self, but: Collection[str], limit: int, seen: list[LockedRow]) -> int:
         """Decide on some documents; `seen` is given those that were locked, whatever happens."""
@@ -137,6 +148,13 @@ class Ending:
             await write_plan(connection, rows, self._rules.partitions)
         return edits
 
-    def _tell(self, row: LockedRow, error: Exception) -> None:
+    def _tell(self, channel: str, key: str, error: Exception) -> None:
         self._failed()
-        _log.error("document_not_ended", channel=row.channel, key=row.key, exc_info=error)
+        _log.error("document_not_ended", channel=channel, key=key, exc_info=error)
+
+
+def _is_absent(error: Exception) -> bool:
+    """Whether it is the database that does not work, and not one of the documents."""
+    return isinstance(error, UnavailableError) and not isinstance(
+        error, LockedError | UnreadableRowError
+    )

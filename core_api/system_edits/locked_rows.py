@@ -10,11 +10,18 @@ import msgspec
 from client_sdk.contract.channel import Channel, parse_channel
 from core_api.documents.history import Head
 from core_api.edits.reading import Connection
+from core_api.postgres.unreadable_rows import unreadable_rows
 
 # What others hold is being edited, and left for later. A row that was changed before it could be
 # locked is looked at again, so what comes back is so under the lock.
 _DUE: Final = """
 SELECT channel, key, version, value, schema, made_at, now() FROM documents
+WHERE ends_at <= now() AND channel || ' ' || key <> ALL($1::text[])
+ORDER BY ends_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+"""
+# The same without the values, one of which may be damaged.
+_DUE_NAMES: Final = """
+SELECT channel, key FROM documents
 WHERE ends_at <= now() AND channel || ' ' || key <> ALL($1::text[])
 ORDER BY ends_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 """
@@ -63,13 +70,28 @@ class LockedRow(NamedTuple):
 
 
 async def lock_due(connection: Connection, but: list[str], limit: int) -> list[LockedRow]:
-    """Documents whose end has come, but those of these names (`channel key`)."""
-    return [LockedRow(*row) for row in await connection.fetch(_DUE, but, limit)]
+    """Documents whose end has come, but those of these names (`channel key`).
+
+    Raises:
+        UnreadableRowError: Postgres cannot give one of them.
+    """
+    with unreadable_rows():
+        return [LockedRow(*row) for row in await connection.fetch(_DUE, but, limit)]
+
+
+async def due_names(connection: Connection, but: list[str], limit: int) -> list[tuple[str, str]]:
+    """The channels and keys of those that `lock_due` would give, whatever their values are."""
+    return [(row[0], row[1]) for row in await connection.fetch(_DUE_NAMES, but, limit)]
 
 
 async def lock_outdated(
     connection: Connection, places: list[tuple[str, str, int]]
 ) -> list[LockedRow]:
-    """Those of these documents whose value fits an older schema than the one named with each."""
+    """Those of these documents whose value fits an older schema than the one named with each.
+
+    Raises:
+        UnreadableRowError: Postgres cannot give one of them.
+    """
     columns = [[place[index] for place in places] for index in range(3)]
-    return [LockedRow(*row) for row in await connection.fetch(_OF_OLD_SCHEMA, *columns)]
+    with unreadable_rows():
+        return [LockedRow(*row) for row in await connection.fetch(_OF_OLD_SCHEMA, *columns)]

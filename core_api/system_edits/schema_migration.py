@@ -20,6 +20,7 @@ from core_api.documents.versions import migrated
 from core_api.edits.lifetimes import ends_at
 from core_api.edits.plan import Rules
 from core_api.edits.writing import write_plan
+from core_api.errors import UnreadableRowError
 from core_api.postgres.pool import PLANNER, mapped_errors
 from core_api.system_edits.changes import SystemEdit, system_rows
 from core_api.system_edits.locked_rows import LockedRow, lock_outdated
@@ -79,9 +80,29 @@ async def migrate_values(
                 if schema < (newest := _newest(rules.definitions, channel, key))
             ]
             if outdated:
-                async with connection.transaction(isolation="read_committed"):
-                    await _migrate(connection, outdated, rules, done)
+                await _migrate_around(connection, outdated, rules, done)
     return done
+
+
+async def _migrate_around(
+    connection: asyncpg.Connection,
+    outdated: Sequence[tuple[str, str, int]],
+    rules: Rules,
+    done: Migrated,
+) -> None:
+    """Migrate these; one that Postgres cannot give is told, and stops no other."""
+    try:
+        async with connection.transaction(isolation="read_committed"):
+            await _migrate(connection, outdated, rules, done)
+        return
+    except UnreadableRowError as error:
+        if len(outdated) == 1:
+            channel, key, _ = outdated[0]
+            done.failed.append(f"{channel} {key}: {error}")
+            return
+    middle = len(outdated) // 2
+    for part in (outdated[:middle], outdated[middle:]):
+        await _migrate_around(connection, part, rules, done)
 
 
 async def _migrate(

@@ -22,6 +22,7 @@ from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.operations import Operation, decode_operation, encode_operation
 from client_sdk.contract.state.pointer import parse_pointer
 from client_sdk.contract.state.values import Value, check_value
+from client_sdk.contract.text import TEXT_PATTERN, whole
 
 EditNumber = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 Key = Annotated[str, Meta(pattern=NAME_FORM)]
@@ -135,7 +136,7 @@ class _Number(Struct, frozen=True):
 
 class _WireEdit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     n: EditNumber
-    channel: Annotated[str, Meta(max_length=256)]
+    channel: Annotated[str, Meta(max_length=256, pattern=whole(TEXT_PATTERN))]
     key: Key
     do: Any
     base: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] | OwnEdit | None = None

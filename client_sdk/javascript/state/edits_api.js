@@ -9,14 +9,13 @@
 //     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
 
 import { ContractError, isEpoch } from "../contract.js";
+import { MAX_EDITS_ANSWER_BYTES } from "../contract_lists.js";
 import { readProblem, retryAfter, shortened, slugOf } from "../http_failures.js";
 import { parsed } from "../messages.js";
 import { readText } from "../transport.js";
 import { checkDocument } from "./document.js";
 import { checkOutcome } from "./edit.js";
 
-/** The longest answer that is read: a hundred outcomes, each with a large value, fit. */
-const MAX_ANSWER_BYTES = 32 * 2 ** 20;
 const TIMEOUT_MS = 30_000;
 const NOT_TAKEN = [
   "bad-json",
@@ -105,7 +104,7 @@ export class EditsApi {
         credentials: "omit",
         signal,
       });
-      const [text] = await readText(response, MAX_ANSWER_BYTES);
+      const [text] = await readText(response, MAX_EDITS_ANSWER_BYTES);
       return response.status === 200 ? read(parsed(text)) : refusalOf(response, text);
     } catch (error) {
       return again(shortened(String(error?.message ?? error)));

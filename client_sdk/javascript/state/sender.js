@@ -87,6 +87,8 @@ export class Sender {
 export class Loader {
   #parts;
   #refused = false;
+  #tried = new Map();
+  #tries = 0;
 
   /**
    * @param parts {replica, api, transport, loaded, settings, uniform, clock}; `loaded` is called with
@@ -94,15 +96,28 @@ export class Loader {
    */
   constructor(parts) {
     this.#parts = parts;
-    const isNeeded = () => this.#next() !== null;
+    const isNeeded = () => this.#wanted().length > 0;
     this.worker = new Worker({ ...parts, isNeeded, step: () => this.#step() });
   }
 
-  #next() {
+  #wanted() {
+    const found = [];
     for (const [channel, { wanted }] of this.#parts.replica.channels) {
-      for (const [key, version] of wanted) return { channel, key, version };
+      for (const [key, version] of wanted) found.push({ channel, key, version });
     }
-    return null;
+    return found;
+  }
+
+  /** The value whose last try is longest ago: one that cannot be had holds up no other. */
+  #next() {
+    const named = this.#wanted().map((one) => ({ ...one, name: nameOf(one.channel, one.key) }));
+    const before = this.#tried;
+    const lastTry = ({ name }) => before.get(name) ?? 0;
+    this.#tried = new Map(named.filter(({ name }) => before.has(name)).map((one) => [one.name, lastTry(one)]));
+    const next = named.reduce((first, one) => (lastTry(one) < lastTry(first) ? one : first));
+    this.#tries += 1;
+    this.#tried.set(next.name, this.#tries);
+    return next;
   }
 
   async #step() {

@@ -200,6 +200,22 @@ async def test_a_document_that_fails_stops_no_other(writing: Pool) -> None:
     assert await standing(writing) == {"cursor.c2": 1}
 
 
+async def test_a_document_that_postgres_cannot_give_stops_no_other(writing: Pool) -> None:
+    edits = service(writing)
+    for n in range(6):
+        await edit(edits, f"cursor.c{n}", Set({"a": n}), client=f"c{n}")
+    await due(writing)
+    # Text that is none: whoever is given it cannot read it.
+    await writing.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
+    await writing.execute(
+        "UPDATE documents SET value = '\\xff'::bytea::text WHERE key IN ('cursor.c2', 'cursor.c4')"
+    )
+    seen = Seen(writing)
+    assert await seen.ending.round(batch=4) == 4
+    assert seen.failures == 2
+    assert await standing(writing) == {"cursor.c2": 1, "cursor.c4": 1}
+
+
 async def test_a_document_that_somebody_holds_is_left_for_later(writing: Pool, pool: Pool) -> None:
     edits = service(writing)
     for n in range(3):

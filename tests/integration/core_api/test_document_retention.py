@@ -198,3 +198,39 @@ async def test_a_client_that_asks_is_not_forgotten(writing: Pool) -> None:
     await writing.execute("UPDATE edit_clients SET seen_at = now() - interval '91 days'")
     await hear_of(writing, ALL, "c1", "owner:owner-12")
     assert await trim_clients(writing, KEPT_S, 20) == 0
+
+
+async def test_a_history_that_postgres_cannot_give_keeps_no_other_from_being_trimmed(
+    writing: Pool,
+) -> None:
+    till = Till(service(writing))
+    await till.make("waiting-time", 40)
+    for n in range(40):
+        await till.do(PUBLIC, "taking-orders", Set({"value": n % 2 == 0}), n)
+    for key in ("taking-orders", "waiting-time"):
+        await age(writing, key, 40, days=40)
+    await writing.execute(
+        "UPDATE document_history SET diff = 'broken on its disk'"
+        " WHERE key = 'taking-orders' AND version = 3"
+    )
+    await writing.execute(_DAMAGED)
+    for documents in (1, 50):
+        await trim_history(writing, ALL, documents=documents)
+        assert len(await kept(writing)) == 8
+        assert len(await kept(writing, "taking-orders")) == 40
+
+
+_DAMAGED = """
+CREATE FUNCTION damaged(value text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF value = 'broken on its disk' THEN
+        RAISE EXCEPTION 'missing chunk number 0 for toast value 16999' USING ERRCODE = 'XX001';
+    END IF;
+    RETURN value;
+END $$;
+ALTER TABLE document_history RENAME TO document_history_kept;
+CREATE VIEW document_history AS
+    SELECT channel, key, version, client, n, took_effect, at, made_at, entry,
+           damaged(diff) AS diff, value, schema
+    FROM document_history_kept;
+"""

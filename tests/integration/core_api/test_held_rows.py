@@ -105,7 +105,8 @@ async def test_many_held_stores_hold_up_none_that_is_free(
         await asyncio.gather(*(core.place(OWNER, order(store)) for store in OTHERS))
         await until_aside(core, len(stores))
         await asyncio.gather(*(core.place(OWNER, order(store)) for store in OTHERS))
-    await asyncio.gather(*waiting)
+    written = await asyncio.gather(*waiting)
+    assert [one.status for one in written] == [201] * len(stores)
 
 
 async def test_a_held_order_holds_up_no_other_of_its_store(

@@ -138,7 +138,9 @@ async def test_what_other_partitions_hold_is_applied_once(pool: Pool, inbound: I
     async with inbound.ingested(commands(pool)):
         await until_true(pool, "SELECT count(*) = 8 FROM orders", 30)
         await inbound.until_committed(16)
-        await inbound.dead_letters(8)
+        letters = await inbound.dead_letters(8)
+    assert {dict(one.headers)["reason"] for one in letters} == {b"unreadable"}
+    assert await pool.fetchval("SELECT count(*) FROM orders") == 8
 
 
 @DAMAGED

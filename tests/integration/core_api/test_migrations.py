@@ -41,7 +41,7 @@ async def test_the_migrated_schema_is_the_one_that_the_code_describes(database: 
 
 async def test_the_url_may_have_the_options_that_postgress_own_urls_have(database: str) -> None:
     await migrate.upgrade(f"{database}?sslmode=disable&application_name=migration")
-    await begin_epoch(
+    assert await begin_epoch(
         RestoreSettings.model_validate({"database_url": f"{database}?sslmode=disable"})
     )
 

@@ -144,6 +144,7 @@ async def test_a_watermark_comes_soon_after_the_last_event(
             except TimeoutError:
                 if not attempts_left:
                     raise
+        assert covered()
 
 
 async def test_a_row_that_becomes_visible_behind_a_published_one_is_published_too(

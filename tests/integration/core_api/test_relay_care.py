@@ -161,4 +161,5 @@ async def test_a_relay_that_is_there_before_the_tables_raises_alarms_once_they_a
                 "SELECT EXISTS (SELECT FROM unreached WHERE told_at IS NOT NULL)",
                 60,
             )
+    assert [line["kind"] for line in logs if line["event"] == "store_unreached"]
     pool.terminate()

@@ -33,7 +33,7 @@ DAMAGE = """
 CREATE FUNCTION damaged(value text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     IF value LIKE '%broken on its disk%' THEN
-        RAISE EXCEPTION 'missing chunk number 0 for toast value 16999' USING ERRCODE = 'XX001';
+        RAISE EXCEPTION 'missing chunk number 0 for toast value 16999' USING ERRCODE = '{code}';
     END IF;
     RETURN value;
 END $$;
@@ -135,8 +135,9 @@ async def test_a_lease_that_somebody_holds_keeps_only_its_own_rows(
     await holder.close()
 
 
+@pytest.mark.parametrize("code", ["XX001", "22008", "58030"])
 async def test_an_event_that_postgres_cannot_give_is_announced_and_set_aside(
-    pool: Pool, database_url: str, bootstrap: str, topic: str
+    pool: Pool, database_url: str, bootstrap: str, topic: str, code: str
 ) -> None:
     on = commands(pool)
     for store in STORES:
@@ -144,7 +145,7 @@ async def test_an_event_that_postgres_cannot_give_is_announced_and_set_aside(
     await place(on, STALLED, note="broken on its disk")
     for store in STORES:
         await place(on, store)
-    await pool.execute(DAMAGE)
+    await pool.execute(DAMAGE.replace("{code}", code))
     async with (
         started(pool, database_url, bootstrap, topic),
         followed(bootstrap, topic) as seen,
@@ -167,6 +168,6 @@ async def test_an_error_of_the_data_is_told_from_a_database_that_is_not_there(po
         await outbox.read(fences, 10)
     assert not isinstance(raised.value, UnreadableRowError)
     await pool.execute("ALTER TABLE gone RENAME TO epoch")
-    await pool.execute(DAMAGE)
+    await pool.execute(DAMAGE.replace("{code}", "XX001"))
     with pytest.raises(UnreadableRowError):
         await outbox.read(fences, 10)

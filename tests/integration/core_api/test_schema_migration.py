@@ -98,6 +98,18 @@ async def test_a_document_whose_migration_fails_is_listed_and_left(
     assert (msgspec.json.decode(body)["schema"], msgspec.json.decode(body)["value"]) == (1, {})
 
 
+async def test_a_value_that_postgres_cannot_give_is_listed_and_stops_no_other(
+    old: Pool, database_url: str
+) -> None:
+    await old.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
+    await old.execute(
+        "UPDATE documents SET value = '\\xff'::bytea::text WHERE channel = 'public:1'"
+    )
+    done = await migrate(database_url)
+    assert done.documents == 3
+    assert [line.partition(":")[2][:7] for line in done.failed] == ["1 price", "2 price"]
+
+
 async def test_a_value_that_breaks_the_new_schema_is_listed_and_left(
     old: Pool, database_url: str
 ) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -63,6 +64,26 @@ async def test_a_command_whose_writing_a_library_cancels_is_tried_again() -> Non
 async def test_a_dead_letter_whose_sending_a_library_cancels_is_sent_again() -> None:
     world = World([BadRequestError("no")], [asyncio.CancelledError()])
     await world.applier().apply([record(1), record(2)])
+    assert (world.buried, world.applied) == ([1], ["k2"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.DataCorruptedError("missing chunk number 0 for toast value 16999"),
+        asyncpg.InternalServerError("invalid memory alloc request size 18446744073709551613"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    ],
+    ids=["damaged", "lengths", "no text"],
+)
+async def test_a_command_about_an_order_that_postgres_cannot_give_stops_none_behind_it(
+    error: Exception,
+) -> None:
+    world = World([error] * 3)
+    async with asyncio.timeout(10):
+        await world.applier().apply([record(1)])
+        world.errors.clear()
+        await world.applier().apply([record(2)])
     assert (world.buried, world.applied) == ([1], ["k2"])
 
 

@@ -86,6 +86,27 @@ async def test_what_cannot_be_read_makes_it_down_and_nothing_else(body: bytes) -
     assert reading.detail
 
 
+async def test_a_number_that_is_none_is_left_out_and_the_others_are_read() -> None:
+    text = METRICS + "".join(
+        f'yabam_events_streams_ended_total{{reason="{value}"}} {value}\n'
+        for value in ("NaN", "+Inf")
+    )
+    reading = await ask_one(events_server(metrics=httpx.Response(200, text=text)))
+    assert reading.values == {"yabam_events_streams_ended_total": {("slow",): 3.0}}
+
+
+async def test_channels_that_are_nested_without_end_make_it_down_and_nothing_else() -> None:
+    busy = httpx.Response(200, text='{"channels":' + "[" * 100_000)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "odd" and request.url.path == "/v1/channels/top":
+            return busy
+        return events_server()[request.url.path]
+
+    odd, other = await ask(answer, "http://odd:8001", "http://e:8001")
+    assert (odd.state, other.state) == ("down", "ready")
+
+
 async def test_an_answer_without_end_is_read_up_to_the_bound() -> None:
     sent = 0
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core_api.errors import UnreadableRowError
 from core_api.postgres.query_batching import Gatherer
 
 
@@ -320,3 +321,53 @@ async def test_a_query_that_writes_goes_on_without_its_callers() -> None:
     assert slow.cancelled == []
     slow.go_on.set()
     assert await queries.ask(["b"]) == (2, ["b!"])
+
+
+class Damaged:
+    """A database that cannot give some rows."""
+
+    def __init__(self, *damaged: str) -> None:
+        self.damaged = set(damaged)
+        self.batches: list[int] = []
+
+    async def run(self, questions: Sequence[str]) -> tuple[int, list[str]]:
+        await asyncio.sleep(0)
+        self.batches.append(len(questions))
+        if not self.damaged.isdisjoint(questions):
+            raise UnreadableRowError("a value is damaged")
+        return 0, [f"{question}!" for question in questions]
+
+
+async def test_what_cannot_be_given_fails_only_for_whoever_asks_for_it() -> None:
+    database = Damaged("b", "q")
+    queries: Gatherer[str, int, str] = Gatherer(database.run, 100, isolates=True)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    answers = await asyncio.gather(
+        *(queries.ask([letter]) for letter in letters), return_exceptions=True
+    )
+    failed = [x for x, one in zip(letters, answers, strict=True) if isinstance(one, Exception)]
+    assert failed == ["b", "q"]
+    assert [one[1] for one in answers if not isinstance(one, BaseException)] == [
+        [f"{x}!"] for x in letters if x not in "bq"
+    ]
+    assert len(database.batches) < 25, "it is searched for by halves"
+
+
+async def test_a_caller_s_questions_stay_together_and_one_who_has_gone_is_not_asked_for() -> None:
+    database = Damaged("b")
+    queries: Gatherer[str, int, str] = Gatherer(database.run, 100, isolates=True)
+    loop = asyncio.get_running_loop()
+    first = asyncio.create_task(queries.ask(["x"]))
+    fine = asyncio.create_task(queries.ask(["a", "c", "d"]))
+    gone = asyncio.create_task(queries.ask(["b"], loop.time()))
+    assert await first == (0, ["x!"])
+    assert await fine == (0, ["a!", "c!", "d!"])
+    with pytest.raises((TimeoutError, UnreadableRowError)):
+        await gone
+
+
+async def test_a_query_that_may_not_be_done_twice_fails_for_all() -> None:
+    database = Damaged("b")
+    queries: Gatherer[str, int, str] = Gatherer(database.run, 100)
+    answers = await asyncio.gather(*(queries.ask([x]) for x in "xabc"), return_exceptions=True)
+    assert [isinstance(one, UnreadableRowError) for one in answers[1:]] == [True] * 3

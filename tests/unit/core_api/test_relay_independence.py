@@ -236,6 +236,7 @@ async def test_a_partition_that_does_not_answer_is_named(world: World) -> None:
     world.kafka.slow = {SLOW}
     async with world:
         await world.until(lambda: "partition 0" in (world.relay.trouble or ""))
+        assert f"partition {OTHER}" not in (world.relay.trouble or "")
 
 
 async def test_a_partition_that_fails_is_tried_again_and_nothing_of_it_is_lost(
@@ -309,6 +310,7 @@ async def test_what_was_stored_in_an_epoch_that_is_over_is_published_in_the_new_
         await world.until(lambda: world.kafka.events(SLOW))
         world.database.epoch = "E2"
         await world.until(lambda: len(world.kafka.events(SLOW)) == 2)
+    assert world.kafka.events(SLOW) == ["store:0@1", "store:0@1"]
 
 
 async def test_a_row_that_the_database_cannot_give_is_announced_and_set_aside(

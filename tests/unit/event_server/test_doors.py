@@ -253,7 +253,8 @@ HEADERS = [b"last-event-id", b"origin", b"content-length", b"transfer-encoding",
 def test_any_text_in_a_streams_header_is_taken_or_refused(name: bytes, odd: str) -> None:
     value = odd.encode("utf-8", "surrogatepass")
     headers = [(name, value)] if name == b"host" else [(b"host", b"x"), (name, value)]
-    asyncio.run(holds(b"ticket=" + door().ticket().encode(), *headers))
+    status = asyncio.run(holds(b"ticket=" + door().ticket().encode(), *headers))
+    assert status in {200, 400}
 
 
 @settings(max_examples=60, deadline=None)

@@ -29,6 +29,8 @@ class HttpCore:
         self.away = False
         self.lose_answers = 0
         """So many answers to edits are lost after the edits were settled."""
+        self.damaged: set[str] = set()
+        """The keys of documents that cannot be had."""
         self.answers: list[httpx.Response] = []
         """Given to edits instead of what the model says."""
         self.tokens: list[str] = []
@@ -67,6 +69,8 @@ class HttpCore:
         return _json(body, status)
 
     def _document(self, params: httpx.QueryParams) -> httpx.Response:
+        if params["key"] in self.damaged:
+            return httpx.Response(500)
         version = params.get("version")
         found = self.core.document(
             params["channel"], params["key"], None if version is None else int(version)

@@ -337,6 +337,23 @@ async def test_documents_that_differ_are_healed_by_a_snapshot(
         core.write(CHANNEL, "bell", {"b": 1})
         await until(bell, lambda: bell.version == 1)
         await until(cart, lambda: cart.value == {"a": 2})
+        assert (cart.version, bell.value) == (1, {"b": 1})
+
+
+async def test_a_value_that_cannot_be_had_holds_up_no_other(
+    http: HttpCore, core: CoreModel
+) -> None:
+    core.large, large = 100, {"text": "x" * 200}
+    for key in ("a", "b", "c", "d"):
+        core.write(CHANNEL, key, large)
+    http.damaged = {"a", "c"}
+    async with client_of(http) as client:
+        documents = client.state(CHANNEL)
+        for key in ("b", "d"):
+            await until(documents[key], lambda key=key: documents[key].value == large)  # type: ignore[misc]
+        assert documents["a"].meta.loading
+        http.damaged = set()
+        await until(documents["a"], lambda: documents["a"].value == large)
 
 
 async def test_another_log_gets_what_it_has_not_settled(http: HttpCore, core: CoreModel) -> None:

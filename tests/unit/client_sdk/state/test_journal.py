@@ -6,6 +6,9 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
+import pytest
+
+from client_sdk.errors import StateStoreError
 from client_sdk.shared.journal import Journal
 from client_sdk.state.records import PutCounters, Write
 from client_sdk.state.store import MemoryState
@@ -23,6 +26,35 @@ class SlowState(MemoryState):
         self.begun.set()
         self.may_end.wait()
         super().write(writes)
+
+
+class FullState(MemoryState):
+    """A disk that has no room at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries = 0
+
+    def write(self, writes: Sequence[Write]) -> None:
+        self.tries += 1
+        if self.tries == 1:
+            raise StateStoreError("the disk is full")
+        super().write(writes)
+
+
+async def test_what_could_not_be_written_is_tried_again_though_nothing_new_comes() -> None:
+    journal = Journal(store := FullState())
+    await journal.open("a")
+    journal.put([PutCounters("c", 1, 1, None)])
+    with pytest.raises(StateStoreError):
+        await journal.run()
+    again = asyncio.create_task(journal.run())
+    async with asyncio.timeout(10):
+        while not journal.is_clean:  # noqa: ASYNC110 (nobody is told)
+            await asyncio.sleep(0)
+    assert store.tries == 2
+    again.cancel()
+    await journal.close()
 
 
 async def test_it_is_not_clean_while_what_was_put_is_still_being_written() -> None:

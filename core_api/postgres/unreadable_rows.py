@@ -1,0 +1,75 @@
+"""Rows that Postgres cannot give, such as one whose value is damaged on its disk.
+
+One of them makes a read of many fail. Such a failure is told from all others here, so that whoever
+asked for many can ask again for fewer, until what cannot be given stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import asyncpg
+
+from core_api.errors import UnreadableRowError
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_OF_THE_DATA: Final = {
+    "22": "what is stored is malformed",
+    "58": "its disk does not give it",
+    "XX": "what is stored is damaged",
+}
+_TOLD: Final = "the database cannot give what is stored"
+
+
+@contextmanager
+def unreadable_rows() -> Iterator[None]:
+    """Turn what tells of a row that Postgres cannot give into `UnreadableRowError`.
+
+    Errors of class 58 are among it: a block that the disk does not give any more is told so. Where
+    it is the whole database, asking for less fails in the same way.
+    """
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        # Of exactly this class is what the driver itself says of an argument of ours.
+        is_ours = type(error) is asyncpg.DataError
+        told = None if is_ours else _OF_THE_DATA.get((error.sqlstate or "")[:2])
+        if told is None:
+            raise
+        raise unreadable(f"{told}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise unreadable(f"it is no text: {error}") from error
+
+
+def unreadable(reason: str) -> UnreadableRowError:
+    """The error for a row that cannot be given for this reason."""
+    return UnreadableRowError(f"Postgres cannot give a row, {reason}", _TOLD)
+
+
+async def by_halves(
+    read: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], questions: Sequence[Q]
+) -> list[A | UnreadableRowError]:
+    """The answer to each question; in place of those that cannot be given, why.
+
+    Args:
+        read: answers questions, in their order.
+        questions: at least one.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    try:
+        return [*await read(questions)]
+    except UnreadableRowError as error:
+        if len(questions) == 1:
+            return [error]
+    middle = len(questions) // 2
+    return [
+        *await by_halves(read, questions[:middle]),
+        *await by_halves(read, questions[middle:]),
+    ]
