@@ -23,9 +23,7 @@ class Claim(NamedTuple):
     """When the ticket's sync read the log."""
 
 
-def covers(
-    claim: Claim, ring: Ring | None, live_head: int | None, watermark: float | None
-) -> bool:
+def covers(claim: Claim, ring: Ring | None, live_head: int | None, watermark: float | None) -> bool:
     """Whether all events after the claimed position are in the ring or yet to come.
 
     Args:

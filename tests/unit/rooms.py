@@ -25,6 +25,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
     },
     "server_common": {
         "errors": "what both servers raise alike",
+        "backoff": "how long to wait between attempts that fail",
         "logs": "structured logs",
         "sockets": "a port, and enough open files",
         "problem_answers": "problems as answers of HTTP",

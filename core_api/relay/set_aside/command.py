@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from client_sdk.contract.channel import event_id
 from core_api.postgres.pool import open_pool
-from core_api.relay.set_aside_statements import list_set_aside, retry_set_aside
+from core_api.relay.set_aside.statements import list_set_aside, retry_set_aside
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
