@@ -153,9 +153,8 @@ class Relay:
                     await self._step_back(error)
                     # Without a lease a cycle asks nobody; only a tick tells that it works again.
                     self._shards.tick_soon()
-                    retry = min(max(retry * 2, _FIRST_RETRY_S), _LONGEST_RETRY_S)
                     # A hint does not cut this short: it would turn the back-off into a storm.
-                    await _rest(self._stopping, retry)
+                    await _rest(self._stopping, backoff.failed())
                 else:
                     self._say_how_it_is()
                     backoff.forget()

@@ -12,6 +12,7 @@ those are read from the beginning.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,7 @@ from event_server.kafka.record_reader import ReadRange, RecordReader
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from event_server.streams.latency import PushLatency
+from server_common.backoff import Backoff
 from server_common.errors import SettingsError
 from server_common.event_records import partition_of_channel
 from server_common.kafka.clients import start_client, stop_consumer
@@ -108,14 +110,14 @@ class KafkaSource:
                 has had since the start. Later that ends the streams, and is looked at again and
                 again: the settings may be right for the topic that comes back.
         """
-        delay = _BACK_OFF_S[0]
+        backoff = Backoff(*_BACK_OFF_S, random.uniform)
         while True:
             began = self._monotonic()
             try:
                 await self._session()
             except SourceError as error:
                 self._give_up(missing=isinstance(error, LogReplacedError))
-                log.warning("kafka_lost", reason=str(error), next_attempt_s=delay)
+                log.warning("kafka_lost", reason=str(error))
             except SettingsError as error:
                 if not self._has_fitted:
                     raise
@@ -128,9 +130,8 @@ class KafkaSource:
                     self._give_up(missing=True)
                 raise
             if self._monotonic() - began > 2 * _BACK_OFF_S[1]:
-                delay = _BACK_OFF_S[0]
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _BACK_OFF_S[1])
+                backoff.forget()
+            await asyncio.sleep(backoff.failed())
 
     def _give_up(self, *, missing: bool) -> None:
         self._hub.warm = False

@@ -38,6 +38,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "supervision": "background tasks that never end unnoticed",
         "kafka": "clients of Kafka, and records one by one where a batch is damaged",
         "event_records": "the records of the events topic",
+        "access_tokens": "who holds a token, and whether it is ours",
         "tickets": "proof of permission and of a recent sync",
         "stream_placement": "which event server carries which channels",
     },
