@@ -27,7 +27,7 @@ _STAFF: Final = ("team", "device")
 """The kinds of channels that no guest follows."""
 
 KEYFRAME_EVERY: Final = 32
-"""Each so-many-th version is kept with its whole value, so that any is a few diffs away."""
+"""Every so many versions one is stored whole, so that any version needs only a few diffs."""
 
 
 @dataclass(slots=True)

@@ -150,10 +150,10 @@ async def trim_clients(pool: Pool, older_than_s: float, batch: int) -> int:
 
 
 def clients_kept_s(definitions: Definitions) -> float:
-    """How long a client is remembered that is not heard of: longer than its edits may wait.
+    """Seconds after which an inactive client is deleted. Pure.
 
-    Whoever comes back later cannot have an edit settled a second time: it is too late for each
-    that says when it was made. Pure.
+    It is longer than any document's `max_age_s`: the old edits of a client that returns later are
+    refused as `too-late`, so none that says when it was made can be settled a second time.
     """
     return max(CLIENTS_KEPT_S, *(float(one.max_age_s) for one in definitions.all), 0.0)
 

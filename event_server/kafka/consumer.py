@@ -45,8 +45,8 @@ _TOPIC_POLL_S: Final = 1.0
 _BACK_OFF_S: Final = (0.1, 5.0)
 _STOP_WITHIN_S: Final = 5.0
 _UNANSWERED_S: Final = 15.0
-"""While records of other partitions come, the brokers are there, and may answer a question late for
-so long: a session that is given up has to warm up from the start, and would be given up again."""
+"""Seconds to wait for a broker's late answer while other partitions still deliver. A session that
+is given up sooner would have to warm up from the start, again and again."""
 
 
 @dataclass(frozen=True, slots=True)

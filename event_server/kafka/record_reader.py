@@ -35,13 +35,13 @@ from server_common.event_records import (
 from server_common.kafka.raw_records import LeftOut
 
 AHEAD_S: Final = 5.0
-"""By so much the database's clock may be ahead of what is known of it here. A record that claims a
-later time is not believed: whoever may write to the topic could keep all new streams out."""
+"""How far, in seconds, a record's time may lie ahead of our estimate of the database's clock. A later
+one is not believed: whoever may write to the topic could keep all new streams out."""
 MAX_DIGITS: Final = 19
-"""A seq with fewer digits is one for certain."""
+"""Fewer digits always fit a 64-bit seq and need no further check."""
 MOST_TYPES: Final = 100
 EVENT_PREFIXES: Final = ("order.", "document.")
-"""With one of these the type of each event begins, also of those that only a newer Core knows."""
+"""Every event type starts with one of these, those that a newer Core adds included."""
 Skipped = Callable[[str, str], None]
 """Called for a record that is left out, with its kind and the reason in words."""
 
@@ -298,8 +298,9 @@ class RecordReader:
             self._warm_if_complete(now)
 
     def _begin_again(self) -> None:
-        """The rings are empty: they hold what was committed after the last record that went into
-        them, of each partition. One whose clock is not set back yet holds all up until it is."""
+        """The database's clock was set back, and the rings are empty: each partition's coverage
+        restarts at its last record. A partition whose clock has not gone back yet stays covered
+        until it does."""
         for reach in self._reaches.values():
             reach.since, reach.fresh, reach.unproven = reach.last, False, 0.0
 
@@ -314,9 +315,9 @@ class RecordReader:
             self._hub.warm = True
 
     def _take_back_what_cannot_be(self, present: float) -> None:
-        """Times that were taken before anything was known of the database's clock, and lie too far
-        ahead of it: no watermark would ever come up to them. What was committed from the present
-        on comes behind what was there at the start, and so is read.
+        """Correct record times that were taken before the database's clock was known and lie too
+        far ahead of it: no watermark would ever reach them. Coverage then starts at the present,
+        because everything that is committed from now on is read anyway.
 
         Args:
             present: what the database's clock shows at least.

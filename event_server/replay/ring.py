@@ -115,8 +115,8 @@ class Rings:
     ) -> None:
         """Drop the rings of some channels: what was committed up to `time` is not all in them.
 
-        What they hold may be younger than `time`: another partition has brought it, or a relay that
-        slept wrote late. Dropped, it is not covered either.
+        A dropped ring may hold events newer than `time`, of another partition or of a relay that
+        wrote late. Coverage then starts after the newest of them.
 
         Args:
             concerns: whether a channel is one of them.
