@@ -106,9 +106,16 @@ async def trim_log_round(pool: Pool, older_than_s: float, batch: int = _BATCH) -
 async def trim_log(
     pool: Pool, older_than_s: float, batch: int, but: Collection[str] = ()
 ) -> tuple[int, int, Sequence[str]]:
-    """Delete about `batch` of those events, of other channels than `but`.
+    """Delete about `batch` events older than `older_than_s`.
 
-    Returns how many are deleted, how many channels had old events, and which channels must wait.
+    Args:
+        pool: connections to Postgres.
+        older_than_s: the age, in seconds.
+        batch: about how many.
+        but: channels to leave out.
+
+    Returns:
+        How many events were deleted, how many channels had old ones, and which channels must wait.
 
     Raises:
         UnavailableError: Postgres does not answer.

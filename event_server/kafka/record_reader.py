@@ -35,8 +35,8 @@ from server_common.event_records import (
 from server_common.kafka.raw_records import LeftOut
 
 AHEAD_S: Final = 5.0
-"""How far, in seconds, a record's time may lie ahead of our estimate of the database's clock. A later
-one is not believed: whoever may write to the topic could keep all new streams out."""
+"""How far, in seconds, a record's time may lie ahead of our estimate of the database's clock. A
+later one is not believed: whoever may write to the topic could keep all new streams out."""
 MAX_DIGITS: Final = 19
 """Fewer digits always fit a 64-bit seq and need no further check."""
 MOST_TYPES: Final = 100

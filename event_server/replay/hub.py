@@ -145,6 +145,12 @@ class Hub:
         """Take one event of one channel, in the order of its partition.
 
         It is encoded only if somebody follows the channel, now or in time for a replay.
+
+        Args:
+            channel: its name.
+            seq: the event's number there.
+            event: what the record says of it.
+            time: when the record was written, by the database's clock.
         """
         ring = self.rings.get(channel)
         audience = self._audiences.get(channel)

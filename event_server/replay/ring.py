@@ -70,7 +70,14 @@ class Rings:
         return len(self._rings)
 
     def append(self, channel: str, seq: int, event: Event, time: float) -> None:
-        """Keep an event; a seq that does not follow the head starts the channel's ring anew."""
+        """Keep an event; a seq that does not follow the head starts the channel's ring anew.
+
+        Args:
+            channel: its name.
+            seq: the event's number there.
+            event: what is replayed.
+            time: when its record was written, by the database's clock.
+        """
         ring = self._rings.get(channel)
         if ring is None:
             ring = self._rings[channel] = Ring()
