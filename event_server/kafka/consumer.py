@@ -23,7 +23,8 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
 from client_sdk.contract.channel import parse_channel
 from event_server.errors import LogReplacedError, SourceError, SourceLostError
-from event_server.kafka.record_reader import ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import ReadRange
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from event_server.streams.latency import PushLatency
@@ -194,7 +195,7 @@ class KafkaSource:
         since = await self._newest_time(consumer, begins, ends) - self._where.window_s - MARGIN_S
         starts = await self._starts(consumer, begins, since)
         self._seek(consumer, starts)
-        intake = RecordReader(
+        reader = RecordReader(
             self._hub,
             {
                 tp.partition: ReadRange(ends[tp], since if starts[tp] > begins[tp] else None)
@@ -205,7 +206,7 @@ class KafkaSource:
             lambda channel: partition_of_channel(parse_channel(channel), self._where.partitions),
         )
         log.info("warming_up", records=sum(ends[tp] - starts[tp] for tp in parts))
-        await self._follow(consumer, intake, starts)
+        await self._follow(consumer, reader, starts)
 
     async def _newest_time(
         self,
@@ -241,7 +242,7 @@ class KafkaSource:
             consumer.seek(tp, offset)
 
     async def _follow(
-        self, consumer: AIOKafkaConsumer, intake: RecordReader, starts: Mapping[TopicPartition, int]
+        self, consumer: AIOKafkaConsumer, reader: RecordReader, starts: Mapping[TopicPartition, int]
     ) -> None:
         now = self._monotonic()
         positions = dict(starts)
@@ -253,10 +254,10 @@ class KafkaSource:
             now = self._monotonic()
             for tp, records in batches.items():
                 warm = self._hub.warm
-                take, partition = intake.take, tp.partition
+                take, partition = reader.take, tp.partition
                 for record in records:
                     if type(record) is LeftOut:
-                        intake.leave_out(partition, record, now)
+                        reader.leave_out(partition, record, now)
                         continue
                     time, value = record.timestamp / 1000, record.value
                     again = take(partition, record.offset, time, value, record.headers, now)

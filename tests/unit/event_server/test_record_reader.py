@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from client_sdk.contract.stream import SyncRequired
-from event_server.kafka.record_reader import AHEAD_S, ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import AHEAD_S, ReadRange
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from server_common.event_records import Headers, OmittedRecord, encode_omitted_record
@@ -97,7 +98,7 @@ class TestWarmUp:
 
     def test_covered_is_from_the_latest_start_of_all_partitions(self) -> None:
         session = Session({0: 0, 1: 0})
-        session.reader._reaches[1].since = 950.0
+        session.reader._ranges[1].since = 950.0
         session.watermark(0)
         session.watermark(1)
         assert session.hub.rings.covered_since == 950.0 + MARGIN_S
