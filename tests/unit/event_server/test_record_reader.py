@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,9 +24,14 @@ from tests.unit.event_server.parts import (
 
 
 class Session:
-    """An intake whose offsets and clock move on by themselves."""
+    """A reader whose offsets and clock move on by themselves."""
 
-    def __init__(self, ends: dict[int, int], since: float | None = 900.0) -> None:
+    def __init__(
+        self,
+        ends: dict[int, int],
+        since: float | None = 900.0,
+        partition_of: Callable[[str], int | None] = lambda _channel: 0,
+    ) -> None:
         self.hub: Hub = make_hub(partitions=len(ends), covered_since=0.0)
         self.skipped: list[tuple[str, str]] = []
         self.handed: list[float] = []
@@ -35,6 +41,7 @@ class Session:
             {p: ReadRange(end, since) for p, end in ends.items()},
             lambda kind, reason: self.skipped.append((kind, reason)),
             self.handed.append,
+            partition_of,
         )
 
     def take(
@@ -222,8 +229,7 @@ class TestDamagedRecords:
     """One that carried an event is never left out in silence, and concerns nobody else."""
 
     def session(self) -> tuple[Session, dict[str, FakeSubscriber]]:
-        session = Session({0: 0, 1: 0})
-        session.reader._partition_of = lambda channel: int(":2" in channel)
+        session = Session({0: 0, 1: 0}, partition_of=lambda channel: int(":2" in channel))
         for partition in (0, 1):
             session.watermark(partition)
         session.order(0, "store:1@5")
