@@ -38,10 +38,10 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Change
 from client_sdk.machine.status import Mode, mode_of
 from client_sdk.settings import Settings
-from deploy.load.answers import StreamAnswer, sync_input
-from deploy.load.exchange import Connection, Whole
-from deploy.load.proof import Fact, Track
-from deploy.load.timeline import Tally
+from deploy.load.clients.answers import StreamAnswer, sync_input
+from deploy.load.clients.exchange import Connection, Whole
+from deploy.load.measured.proof import Fact, Track
+from deploy.load.measured.timeline import Tally
 
 _FED: Final[dict[Mode, DeviceMode]] = {"live": "live", "polling": "polling", "offline": "offline"}
 
