@@ -175,7 +175,7 @@ class Relay:
                 held.is_proven = False
 
     async def _cycle(self) -> bool:
-        """Read, publish, delete; whether there was anything to publish."""
+        """Read, publish, delete. Returns whether there was anything to publish."""
         await self._sent.settle_answered()
         await self._shards.give_back(self._sent.shards)
         held = self._shards.held

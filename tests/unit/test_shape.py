@@ -138,9 +138,7 @@ def folders_of_code() -> list[str]:
 @pytest.mark.parametrize("folder", folders_of_code())
 def test_no_folder_has_more_modules_than_a_reader_can_overlook(folder: str) -> None:
     if folder not in LARGE:
-        modules = [
-            path for ending in ("py", "js") for path in ROOT.glob(f"{folder}/[!_]*.{ending}")
-        ]
+        found = [path for ending in ("py", "js") for path in ROOT.glob(f"{folder}/[!_]*.{ending}")]
         assert len(found) <= (MOST_IN_A_ROOT if folder in ROOMS else MOST_MODULES)
 
 

@@ -244,7 +244,7 @@ class Follower:
     # ── connections ──────────────────────────────────────────────────────────
 
     async def _connection(self, name: str, address: tuple[str, int]) -> Connection | Failure:
-        """The one of before, if it is still good, or a new one."""
+        """The connection in use, if it is still good, or a new one."""
         known = self._connections.get(name)
         if known is not None:
             if known.is_free and known.address == address:
