@@ -53,12 +53,12 @@ class CoreMetrics:
         )
         self.divergences = Counter(
             "yabam_core_divergences_total",
-            "Channels whose orders a client had otherwise than the database, and took anew: a bug",
+            "Channels that a client reset as its orders differed from the database: each is a bug",
             registry=self.registry,
         )
         self.devices = Gauge(
             "yabam_core_devices_count",
-            "Owners' devices seen in the last two minutes, of all Cores, by how they were fed",
+            "Owners' devices seen in the last two minutes, over all Cores, by how they got events",
             ["mode"],
             registry=self.registry,
         )

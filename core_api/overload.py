@@ -152,7 +152,7 @@ class RateLimit:
             )
 
     def charge(self, subject: str, more: int) -> None:
-        """Count a request that was taken for so many more; those that follow wait for it."""
+        """Charge `more` requests for one that was let in; later ones wait until that is made up."""
         if more > 0:
             self._levels[self._slot_of(subject, self._now())] -= more
 

@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 import structlog
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -24,17 +23,24 @@ from core_api.errors import (
     UnavailableError,
 )
 from server_common.limits import BODY_BYTES
-from server_common.problem_answers import respond
+from server_common.problem_answers import http_error_handler, respond
 
 MAX_BODY_BYTES: Final = BODY_BYTES
 
 log = structlog.get_logger()
 
-_SLUG_OF_STATUS: Final = {404: "not-found", 405: "method-not-allowed"}
-_DETAIL_OF_STATUS: Final = {
-    404: "there is nothing at this path: see /openapi.json for what there is",
-    405: "the path is right, the method is not: see /openapi.json for what it takes",
-}
+on_http_error: Final = http_error_handler(
+    {
+        404: (
+            "not-found",
+            "there is nothing at this path: see /openapi.json for what there is",
+        ),
+        405: (
+            "method-not-allowed",
+            "the path is right, the method is not: see /openapi.json for what it takes",
+        ),
+    }
+)
 
 
 def of_core_error(error: CoreError) -> Problem:
@@ -64,15 +70,6 @@ async def on_core_error(_request: Request, error: Exception) -> Response:
         generic = problem("unavailable", f"{error.told}: try again", retry_after=1)
         return respond(generic)
     return respond(of_core_error(error), headers)
-
-
-async def on_http_error(_request: Request, error: Exception) -> Response:
-    """Starlette's handler for its own errors: no route, wrong method."""
-    if not isinstance(error, HTTPException):
-        raise error
-    slug = _SLUG_OF_STATUS.get(error.status_code, "bad-request")
-    detail = _DETAIL_OF_STATUS.get(error.status_code, "the request is malformed")
-    return respond(problem(slug, detail), dict(error.headers or {}))
 
 
 async def read_request_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:

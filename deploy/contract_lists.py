@@ -13,6 +13,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Final, get_args
 
+from client_sdk.client.order_book import MAX_CLOSED
 from client_sdk.contract.channel import KINDS
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceMode
@@ -29,13 +30,16 @@ from client_sdk.contract.limits import (
     MAX_VALUE_BYTES,
     MAX_VALUE_DEPTH,
 )
-from client_sdk.contract.order import CLOSED_STATUSES, EVENT_TYPES, STATUSES
+from client_sdk.contract.order import CLOSED_STATUSES, STATUSES
 from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
-from client_sdk.contract.stream import ByeReason, SyncRequiredReason
+from client_sdk.contract.stream import SyncRequiredReason
 from client_sdk.contract.sync import MAX_ORDERS, ResetReason
+from client_sdk.machine.actions import LONG_FAULT, LONG_POLL_GAP_S, POLL_AFTER_MS
 from client_sdk.machine.attempts import MAX_RESTARTS
+from client_sdk.machine.healing import MOST_S as MOST_HEALING_S
 from client_sdk.machine.http_failures import MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S
+from client_sdk.machine.rules import MOST_RECONNECT_MS
 from client_sdk.machine.snapshot_pages import (
     MAX_ANEW,
     MAX_EMPTY_PAGES,
@@ -57,14 +61,12 @@ _LISTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
         "An order in one of these is over: contract/order.py.",
         [status for status in STATUSES if status in CLOSED_STATUSES],
     ),
-    ("EVENT_TYPES", "The types of order events: contract/order.py.", EVENT_TYPES),
     ("RESET_REASONS", "Why a channel begins anew: contract/sync.py.", get_args(ResetReason)),
     (
         "SYNC_REQUIRED_REASONS",
         "Why a server says sync-required: contract/stream.py.",
         get_args(SyncRequiredReason),
     ),
-    ("BYE_REASONS", "Why a server says bye: contract/stream.py.", get_args(ByeReason)),
     ("DEVICE_MODES", "How a device receives events: contract/device.py.", get_args(DeviceMode)),
     ("PROBLEMS", "The problems that servers answer: contract/problem.py.", TITLES),
 )
@@ -117,6 +119,42 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
         "MAX_DETAIL_LENGTH",
         "The longest text of a failure: machine/http_failures.py.",
         MAX_DETAIL_CHARS,
+    ),
+    (
+        "LEAST_POLL_AFTER_MS",
+        "The shortest wait between polls, whatever Core says: machine/actions.py.",
+        POLL_AFTER_MS[0],
+    ),
+    (
+        "MOST_POLL_AFTER_MS",
+        "The longest wait between polls, whatever Core says: machine/actions.py.",
+        POLL_AFTER_MS[1],
+    ),
+    (
+        "LONG_POLL_GAP_S",
+        "The most between a long poll with news and the next, in seconds: machine/actions.py.",
+        LONG_POLL_GAP_S,
+    ),
+    (
+        "LONG_FAULT",
+        "Failed syncs in a row, after which a good one resets the stream's back-off: "
+        "machine/actions.py.",
+        LONG_FAULT,
+    ),
+    (
+        "MOST_RECONNECT_MS",
+        "The longest that a `bye` can keep a client away: machine/rules.py.",
+        MOST_RECONNECT_MS,
+    ),
+    (
+        "MOST_HEALING_S",
+        "The most of the back-off between snapshots that heal, in seconds: machine/healing.py.",
+        MOST_HEALING_S,
+    ),
+    (
+        "MAX_CLOSED",
+        "How many closed orders a channel remembers: client/order_book.py.",
+        MAX_CLOSED,
     ),
 )
 _KINDS_COMMENT: Final = (

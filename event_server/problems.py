@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import structlog
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-
 from client_sdk.contract.problem import Problem, problem
 from event_server.errors import StreamRefusedError
-from server_common.problem_answers import respond
-
-log = structlog.get_logger()
+from server_common.problem_answers import http_error_handler
 
 EXPOSED_HEADERS: Final = "retry-after"
 """The headers that a page of another origin may read, beside those that CORS always permits."""
@@ -24,21 +17,15 @@ STREAM_HEADERS: Final = (
 )
 """The headers of an open stream."""
 
-_OF_STATUS: Final = {
-    404: ("not-found", "there is nothing at this path: streams are at /v1/stream"),
-    405: ("method-not-allowed", "this path takes GET, HEAD and OPTIONS"),
-}
+on_http_error: Final = http_error_handler(
+    {
+        404: ("not-found", "there is nothing at this path: streams are at /v1/stream"),
+        405: ("method-not-allowed", "this path takes GET, HEAD and OPTIONS"),
+    }
+)
 
 
 def of_refusal(error: StreamRefusedError) -> Problem:
     """A refusal as a problem."""
     retry_after = None if error.retry_after is None else round(error.retry_after, 3)
     return problem(error.slug, str(error), retry_after=retry_after, url=error.url)
-
-
-async def on_http_error(_request: Request, error: Exception) -> Response:
-    """Starlette's handler for its own errors: no route, wrong method."""
-    if not isinstance(error, HTTPException):
-        raise error
-    slug, detail = _OF_STATUS.get(error.status_code, ("bad-request", "the request is malformed"))
-    return respond(problem(slug, detail), dict(error.headers or {}))

@@ -36,6 +36,13 @@ class EventSettings(BaseSettings):
         description='Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}'
     )
     ticket_kid: str = Field(description="The ticket key that Core signs with")
+    ticket_ttl_s: float | None = Field(
+        None,
+        gt=0,
+        le=600,
+        description="How long Core's tickets are good for, if it is told here too; the server does "
+        "not start unless YABAM_EVENTS_WINDOW_S is longer",
+    )
     token_keys: dict[str, str] = Field(
         description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
     )
@@ -147,6 +154,12 @@ class EventSettings(BaseSettings):
     def _ranges(self) -> Self:
         if self.events_lifetime_min_s > self.events_lifetime_max_s:
             raise ValueError("YABAM_EVENTS_LIFETIME_MIN_S is above YABAM_EVENTS_LIFETIME_MAX_S")
+        if self.ticket_ttl_s is not None and self.ticket_ttl_s >= self.events_window_s:
+            # A ticket could be valid and yet older than all that can be replayed.
+            raise ValueError(
+                f"YABAM_TICKET_TTL_S={self.ticket_ttl_s:g} must be shorter than "
+                f"YABAM_EVENTS_WINDOW_S={self.events_window_s:g}"
+            )
         if bool(self.events_tls_cert) != bool(self.events_tls_key):
             raise ValueError("YABAM_EVENTS_TLS_CERT and YABAM_EVENTS_TLS_KEY go together")
         if self.events_retry_min_ms > self.events_retry_max_ms:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
@@ -18,14 +19,14 @@ from typing import Final
 
 import structlog
 
+from server_common.backoff import Backoff
 from server_common.sockets import bind
 
 log = structlog.get_logger()
 
 SETTINGS_ERROR: Final = 2
 """The exit status of a worker with wrong settings, which a restart would not help."""
-_FIRST_PAUSE_S: Final = 0.5
-_LONGEST_PAUSE_S: Final = 10.0
+_PAUSE_S: Final = (0.5, 10.0)
 _WELL_AFTER_S: Final = 30.0
 
 
@@ -83,7 +84,7 @@ class Workers:
                 process.send_signal(signal.SIGTERM)
 
     async def _keep(self, number: int) -> int:
-        pause = _FIRST_PAUSE_S
+        backoff = Backoff(*_PAUSE_S, random.uniform)
         while True:
             began = self._clock()
             try:
@@ -94,14 +95,15 @@ class Workers:
             if self._stopping.is_set():
                 return status
             if self._clock() - began > _WELL_AFTER_S:
-                pause, self._has_worked = _FIRST_PAUSE_S, True
+                backoff.forget()
+                self._has_worked = True
             if status == SETTINGS_ERROR and not self._has_worked:
                 self.stop()
                 return status
-            log.error("worker_died", worker=number, status=status, next_start_s=pause)
+            pause = backoff.failed()
+            log.error("worker_died", worker=number, status=status, next_start_s=round(pause, 3))
             if await self._stops_within(pause):
                 return 0
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     async def _run_one(self, number: int) -> int:
         process = await asyncio.create_subprocess_exec(

@@ -18,7 +18,7 @@ reader that does not know it leaves it out, and finds the gap at the channel's n
 The last header of each record is `sent` = `{session}.{n}`: the publisher's session, and the
 record's number in it, counted from 0 in each partition. A session is one run of a publisher in
 which every batch was stored for certain. So a reader can tell whether the record that it reads next
-really follows the one before. A relay of before has no such header.
+really follows the one before. An older relay writes no such header.
 
 The partition of a store is Kafka's own default (murmur2 over the key), so that any producer or tool
 agrees on it.

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-# A name or an address with an optional port (RFC 3986, 3.2), or nothing at all.
-_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%\-]*|\[[0-9A-Za-z:.%_~\-]+\])(?::[0-9]*)?")
+# A name or an address with an optional port (RFC 3986, 3.2), no longer than a name may be.
+_HOST: Final = re.compile(
+    rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]{1,255}|\[[0-9A-Fa-fv:.]{2,64}\])(?::[0-9]{0,5})?"
+)
 
 
 class Refusal(NamedTuple):
@@ -20,6 +22,9 @@ class Refusal(NamedTuple):
 
 def refusal_of(version: str, headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
     """Why a request with this head is not taken; None: it is.
+
+    A request without a Host, with two of them, or with one that is no host is refused (RFC 9112,
+    3.2): a server that takes it lets a proxy and itself disagree about whose request it is.
 
     Args:
         version: of HTTP, as the request line says, such as `1.1`.

@@ -1,5 +1,5 @@
-"""How the limits must fit each other: a limit above the next one on the way lets in what can never
-come out. Pure.
+"""How the limits must fit each other: one that is larger than a later limit would accept data that
+can never be delivered. Pure.
 
 Each server puts its settings into the table when it starts, and stops if there is a contradiction.
 """

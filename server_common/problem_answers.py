@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
 
 log = structlog.get_logger()
+
+ErrorHandler = Callable[[Request, Exception], Awaitable[Response]]
+"""What Starlette calls for an error of some kind."""
 
 
 def headers_of(value: Problem) -> dict[str, str]:
@@ -28,6 +34,22 @@ def respond(value: Problem, headers: dict[str, str] | None = None) -> Response:
     return Response(
         encode_problem(value), value.status, headers_of(value) | (headers or {}), MEDIA_TYPE
     )
+
+
+def http_error_handler(told: Mapping[int, tuple[str, str]]) -> ErrorHandler:
+    """The handler of Starlette's own errors: no route, wrong method.
+
+    Args:
+        told: by status, the problem's slug and what it says.
+    """
+
+    async def on_http_error(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        slug, detail = told.get(error.status_code, ("bad-request", "the request is malformed"))
+        return respond(problem(slug, detail), dict(error.headers or {}))
+
+    return on_http_error
 
 
 def internal_error() -> Response:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from server_common.backoff import next_wait
+
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
@@ -33,8 +35,8 @@ Work = Callable[[], Awaitable[None]]
 class _Supervised:
     work: Work
     is_essential: bool
-    failures: int = 0
-    """Failures in a row: a run of `HEALTHY_AFTER_S` ends the row."""
+    pause_s: float = 0.0
+    """The pause after the last failure; 0 after a run of `HEALTHY_AFTER_S`."""
     trouble: str | None = None
 
 
@@ -113,10 +115,10 @@ class Supervisor:
                 _log.error("background_task_failed", task=name, exc_info=error)
             finally:
                 healthy.cancel()
-            task.failures += 1
+            task.pause_s = next_wait(task.pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S)
             task.trouble = f"the background task {name} fails: {reason}"
             self._restarted(name)
-            await self._sleep(pause_after(task.failures))
+            await self._sleep(task.pause_s)
 
 
 def is_being_cancelled() -> bool:
@@ -129,10 +131,5 @@ def is_being_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-def pause_after(failures: int) -> float:
-    """How many seconds to wait after so many failures in a row, 1 or more."""
-    return min(FIRST_PAUSE_S * 2.0 ** min(failures - 1, 20), LONGEST_PAUSE_S)
-
-
 def _count_as_working(task: _Supervised) -> None:
-    task.failures, task.trouble = 0, None
+    task.pause_s, task.trouble = 0.0, None

@@ -51,7 +51,7 @@ class TicketKeys:
         for kid, key in keys.items():
             if len(key) < 32:
                 raise TicketError(f"the ticket key {kid!r} is shorter than 32 bytes")
-        # A state that has taken the key in already is copied for less than a new one is made.
+        # Copying an HMAC that is keyed already costs less than making a new one.
         self._by_header = {
             _header(kid): hmac.new(key, digestmod="sha256") for kid, key in keys.items()
         }

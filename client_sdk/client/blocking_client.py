@@ -181,7 +181,11 @@ class LoopThread:
             self._thread.start()
 
     def call(self, work: Coroutine[Any, Any, R]) -> R:
-        """Run `work` on the loop and return its result; an exception while waiting cancels it."""
+        """Run `work` on the loop and return its result; an exception while waiting cancels it.
+
+        Raises:
+            ClosedError: the client is not open, or is closed meanwhile; and what the work raises.
+        """
         with self._lock:
             if self._loop is None:
                 work.close()

@@ -109,6 +109,19 @@ class OrderProducer:
     ) -> Order:
         """Place an order; give the `key` of an earlier attempt to finish that one.
 
+        Args:
+            store_id: the store that is to make it.
+            items: what is ordered, at least one.
+            currency: of all prices, as ISO 4217 names it.
+            table_id: the table of the store; None: it is of no table.
+            note: for the store to read.
+            reference: the producer's own name for the order.
+            guest: who ordered.
+            key: the idempotency key; None: a new one.
+
+        Returns:
+            The order as Core has stored it.
+
         Raises:
             RefusedError: Core refuses it for good; `.problem` says why.
             UnauthorizedError: the token is not valid.
@@ -135,7 +148,18 @@ class OrderProducer:
         if_version: int | None = None,
         key: str | None = None,
     ) -> Order:
-        """Take an order one step further; raises as `place`."""
+        """Take an order one step further; raises as `place`.
+
+        Args:
+            order_id: which order.
+            to: the status that it shall have.
+            reason: why, such as for a rejection.
+            if_version: refuse it unless the order has this version.
+            key: the idempotency key; None: a new one.
+
+        Returns:
+            The order after it.
+        """
         body = {"to": to} | ({"reason": reason} if reason is not None else {})
         return await self._write("POST", f"{_path_of(order_id)}/transitions", body, key, if_version)
 
@@ -148,7 +172,18 @@ class OrderProducer:
         if_version: int | None = None,
         key: str | None = None,
     ) -> Order:
-        """Replace an order's items, its note, or both; raises as `place`."""
+        """Replace an order's items, its note, or both; raises as `place`.
+
+        Args:
+            order_id: which order.
+            items: all that it has from now on; None: as they are.
+            note: from now on; None: as it is.
+            if_version: refuse it unless the order has this version.
+            key: the idempotency key; None: a new one.
+
+        Returns:
+            The order after it.
+        """
         body: dict[str, Any] = {}
         if items is not None:
             body["items"] = list(items)

@@ -40,7 +40,7 @@ MAX_SHOWN_VALUE_BYTES: Final = 16 * 1024
 """A larger value, or a larger diff, stands in no event and in no snapshot: it is fetched."""
 
 MAX_VALUE_DEPTH: Final = 32
-"""So many objects and arrays may stand in each other in a document; it is itself the first."""
+"""How deep objects and arrays may be nested in a document, which itself counts as 1."""
 
 MAX_EDIT_BYTES: Final = 64 * 1024
 """The most that one edit may have, as JSON in UTF-8, what its client saw included."""

@@ -33,11 +33,10 @@ EventType = Literal[
     "order.cancelled",
     "order.changed",
 ]
+"""The types of events that this version knows; a newer Core may send others."""
 
 STATUSES: Final[tuple[OrderStatus, ...]] = get_args(OrderStatus)
 """The statuses that this version knows; a newer Core may send others."""
-EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
-"""The types of events that this version knows; a newer Core may send others."""
 CLOSED_STATUSES: Final[frozenset[str]] = frozenset({"rejected", "paid", "cancelled"})
 """An order in one of these is over: it is in no snapshot and in no digest."""
 
@@ -107,7 +106,7 @@ class Order(Struct, frozen=True, dict=True):
 class OrderEvent(Struct, frozen=True):
     """One event of one channel: the whole order as it stood after the change.
 
-    `type` is one of `EVENT_TYPES`, or one that only a newer Core knows.
+    `type` is one of `EventType`, or one that only a newer Core knows.
     """
 
     id: str

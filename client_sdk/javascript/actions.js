@@ -6,13 +6,9 @@ import { CoreClock } from "./core_clock.js";
 import { SyncState } from "./sync_state.js";
 import { Healing } from "./healing.js";
 import { Backoff, Restarts } from "./backoff.js";
-import { SETTINGS } from "./contract_lists.js";
+import { LONG_POLL_GAP_S, SETTINGS } from "./contract_lists.js";
 
 export const NEVER = Infinity;
-/** After a long poll that brought something the next one waits for a random part of this, in seconds. */
-const LONG_POLL_GAP = 0.2;
-/** After so many failed syncs in a row, the next good one also resets the stream's back-off. */
-export const LONG_FAULT = 3;
 
 /** The sync under way, if there is one, and when the next is due. */
 class SyncTrack {
@@ -198,7 +194,7 @@ export class Actions {
     // A long poll that was answered early and brought nothing was not held: do not spin.
     const held = now - this.sync.beganAt >= this.sync.wait / 2;
     if (this.sync.wait > 0 && (news || held)) {
-      this.sync.dueAt = now + this.uniform(0, LONG_POLL_GAP);
+      this.sync.dueAt = now + this.uniform(0, LONG_POLL_GAP_S);
     } else {
       const jitter = this.settings.pollJitter;
       this.sync.dueAt = now + this.pollAfter * this.uniform(1 - jitter, 1 + jitter);

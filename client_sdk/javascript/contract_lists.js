@@ -12,12 +12,6 @@ export const CLOSED_STATUSES = Object.freeze([
   "rejected", "paid", "cancelled",
 ]);
 
-/** The types of order events: contract/order.py. */
-export const EVENT_TYPES = Object.freeze([
-  "order.placed", "order.accepted", "order.rejected", "order.preparing", "order.ready",
-  "order.served", "order.paid", "order.cancelled", "order.changed",
-]);
-
 /** Why a channel begins anew: contract/sync.py. */
 export const RESET_REASONS = Object.freeze([
   "first_sync", "retention", "epoch", "ahead",
@@ -26,11 +20,6 @@ export const RESET_REASONS = Object.freeze([
 /** Why a server says sync-required: contract/stream.py. */
 export const SYNC_REQUIRED_REASONS = Object.freeze([
   "gap", "ring", "restart",
-]);
-
-/** Why a server says bye: contract/stream.py. */
-export const BYE_REASONS = Object.freeze([
-  "timeout", "drain", "degraded", "slow", "expired",
 ]);
 
 /** How a device receives events: contract/device.py. */
@@ -124,6 +113,27 @@ export const MAX_RETRY_AFTER = 3600;
 
 /** The longest text of a failure: machine/http_failures.py. */
 export const MAX_DETAIL_LENGTH = 500;
+
+/** The shortest wait between polls, whatever Core says: machine/actions.py. */
+export const LEAST_POLL_AFTER_MS = 100;
+
+/** The longest wait between polls, whatever Core says: machine/actions.py. */
+export const MOST_POLL_AFTER_MS = 300_000;
+
+/** The most between a long poll with news and the next, in seconds: machine/actions.py. */
+export const LONG_POLL_GAP_S = 0.2;
+
+/** Failed syncs in a row, after which a good one resets the stream's back-off: machine/actions.py. */
+export const LONG_FAULT = 3;
+
+/** The longest that a `bye` can keep a client away: machine/rules.py. */
+export const MOST_RECONNECT_MS = 60_000;
+
+/** The most of the back-off between snapshots that heal, in seconds: machine/healing.py. */
+export const MOST_HEALING_S = 3600;
+
+/** How many closed orders a channel remembers: client/order_book.py. */
+export const MAX_CLOSED = 1_000;
 
 /** The machine's numbers, times in seconds: client_sdk/settings.py. */
 export const SETTINGS = Object.freeze({

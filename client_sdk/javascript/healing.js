@@ -3,9 +3,7 @@
 // As client_sdk/machine/healing.py, which tells why.
 
 import { Backoff } from "./backoff.js";
-
-/** The back-off's most, in seconds; with full jitter a wait is half of it on average. */
-const MOST = 3600;
+import { MOST_HEALING_S } from "./contract_lists.js";
 
 /** When each channel may begin anew. */
 export class Healing {
@@ -16,7 +14,7 @@ export class Healing {
   #notBefore = new Map();
 
   constructor(settings, uniform) {
-    this.#settings = { ...settings, backoffMost: MOST };
+    this.#settings = { ...settings, backoffMost: MOST_HEALING_S };
     this.#uniform = uniform;
   }
 

@@ -11,9 +11,7 @@ import {
   isOpen,
   orderHash,
 } from "./contract.js";
-
-/** How many closed orders a channel remembers; beyond it, the digest would show a mistake. */
-const MAX_CLOSED = 1000;
+import { MAX_CLOSED } from "./contract_lists.js";
 
 /** Every method that changes the book returns the changes: {kind, channel, id, order}. */
 export class OrderBook {

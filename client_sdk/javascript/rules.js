@@ -8,16 +8,16 @@
 // brought nothing new and ends at once has failed, channels that begin anew again and again are a
 // fault, and what a server says about waiting is kept within bounds.
 
-import { LONG_FAULT } from "./actions.js";
 import { instant } from "./contract.js";
+import {
+  LEAST_POLL_AFTER_MS,
+  LONG_FAULT,
+  MOST_POLL_AFTER_MS,
+  MOST_RECONNECT_MS,
+} from "./contract_lists.js";
 import { failure } from "./messages.js";
 import { APPLY, GAP } from "./sequencing.js";
 
-/** The longest that a `bye` can keep a client away, in seconds. */
-const MOST_RECONNECT = 60;
-/** The bounds of `poll_after_ms`, in seconds, whatever Core says. */
-const LEAST_POLL = 0.1;
-const MOST_POLL = 300;
 /** A sync that began less than so many seconds before a Wake is left to its end. */
 const FRESH_SYNC = 1;
 
@@ -51,7 +51,7 @@ export function syncDone(client, input, now) {
   client.syncBackoff.forget();
   client.needsToken = false;
   client.woken = false;
-  client.pollAfter = clamp(response.poll_after_ms / 1000, LEAST_POLL, MOST_POLL);
+  client.pollAfter = clamp(response.poll_after_ms, LEAST_POLL_AFTER_MS, MOST_POLL_AFTER_MS) / 1000;
   if (response.has_more) {
     client.syncNow(now);
     return;
@@ -134,7 +134,7 @@ export function bye(client, input, now) {
   if (!client.stream.isCurrent(input.generation)) return;
   const tooShort = client.stream.wasTooShort(now, client.settings.shortStream);
   client.dropStream();
-  const after = clamp(input.reconnectAfterMs / 1000, 0, MOST_RECONNECT);
+  const after = clamp(input.reconnectAfterMs, 0, MOST_RECONNECT_MS) / 1000;
   if (input.reason === "degraded") {
     client.lastFailure = failure("busy", "the server says bye: degraded");
     client.keptAwayUntil = now + after;

@@ -48,6 +48,17 @@ async def replay_file(
 ) -> Summary:
     """Replay the orders of a file. Returns how many orders and events were written.
 
+    Args:
+        path: the recorded orders.
+        producer: writes them.
+        stores: how many stores they are spread over.
+        tables: how many tables each store has.
+        pace: how fast.
+        limit: the most orders; None: all.
+        seed: of the random choice of stores, tables and steps.
+        concurrency: the most orders under way.
+        progress: called with a line of text now and then.
+
     Raises:
         ReplayError: the file cannot be read.
         RefusedError, UnauthorizedError, UnreachableError: as `OrderProducer`.
@@ -63,7 +74,11 @@ async def replay(
     concurrency: int,
     progress: Callable[[str], None],
 ) -> Summary:
-    """Replay a plan with at most `concurrency` orders under way."""
+    """Replay a plan with at most `concurrency` orders under way; `replay_file` has the arguments.
+
+    Raises:
+        RefusedError, UnauthorizedError, UnreachableError: as `OrderProducer`; the first that came.
+    """
     summary = Summary()
     start = time.monotonic()
     room = asyncio.Semaphore(concurrency)

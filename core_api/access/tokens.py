@@ -1,4 +1,4 @@
-"""Access tokens: JWT (RFC 7519), HS256, keys by `kid` so that they can be rotated."""
+"""Access tokens: signed for callers, and read back into who calls."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.text import is_id, is_subject
 from core_api.access.callers import EVERY_STORE, Caller, Role
 from core_api.errors import UnauthorizedError
+from server_common.access_tokens import (
+    ALGORITHM,
+    AUDIENCE,
+    EXPIRED,
+    TokenError,
+    TokenVerifier,
+    bearer_token,
+)
 from server_common.errors import SettingsError
 
-AUDIENCE: Final = "yabam"
-_ALGORITHM: Final = "HS256"
 _MAX_CACHED: Final = 20_000
-_MAX_TOKEN_CHARS: Final = 8192
 
 
 class _Claims(Struct, frozen=True):
@@ -33,7 +38,7 @@ class _Claims(Struct, frozen=True):
 
 
 class TokenKeys:
-    """The ring of token keys: one signs, all verify.
+    """The set of token keys: one signs, all verify.
 
     Args:
         keys: secrets of at least 32 bytes by `kid`.
@@ -49,11 +54,8 @@ class TokenKeys:
     ) -> None:
         if signing_kid not in keys:
             raise SettingsError(f"the signing key {signing_kid!r} is not among the token keys")
-        for kid, key in keys.items():
-            if len(key) < 32:
-                raise SettingsError(f"the token key {kid!r} is shorter than 32 bytes")
-        self._keys = dict(keys)
-        self._signing_kid = signing_kid
+        self._verifier = TokenVerifier(keys)
+        self._signing_kid, self._signing_key = signing_kid, keys[signing_kid]
         self._now = now
         self._known: OrderedDict[str, tuple[Caller, int]] = OrderedDict()
 
@@ -75,8 +77,18 @@ class TokenKeys:
             claims["device"] = str(caller.device).removeprefix("device:")
         if caller.brand is not None:
             claims["brand"] = caller.brand
-        key = self._keys[self._signing_kid]
-        return jwt.encode(claims, key, _ALGORITHM, {"kid": self._signing_kid})
+        return jwt.encode(claims, self._signing_key, ALGORITHM, {"kid": self._signing_kid})
+
+    def caller_of(self, authorization: str) -> Caller:
+        """Who calls, by the header Authorization.
+
+        Raises:
+            UnauthorizedError: there is no token, or `verify` refuses it.
+        """
+        try:
+            return self.verify(bearer_token(authorization))
+        except TokenError as error:
+            raise UnauthorizedError(str(error)) from error
 
     def verify(self, token: str) -> Caller:
         """Who holds the token.
@@ -92,7 +104,7 @@ class TokenKeys:
             caller, expires_at = known
             if self._now() >= expires_at:
                 del self._known[token]
-                raise UnauthorizedError("the token has expired: get a new one")
+                raise UnauthorizedError(EXPIRED)
             return caller
         caller, expires_at = self._verify(token)
         self._known[token] = (caller, expires_at)
@@ -101,30 +113,14 @@ class TokenKeys:
         return caller
 
     def _verify(self, token: str) -> tuple[Caller, int]:
-        if len(token) > _MAX_TOKEN_CHARS or not token.isascii():
-            raise UnauthorizedError("the token is not a valid JWT of this system")
         try:
-            key = self._keys.get(jwt.get_unverified_header(token).get("kid", ""))
-            if key is None:
-                raise UnauthorizedError("the token is signed by a key that this system lacks")
-            raw = jwt.decode(
-                token,
-                key,
-                algorithms=[_ALGORITHM],
-                audience=AUDIENCE,
-                options={
-                    "require": ["exp", "sub", "aud"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                },
-            )
+            raw = self._verifier.claims(token, self._now())
             claims = msgspec.convert(raw, _Claims)
-            caller = _caller(claims)
-        except (jwt.PyJWTError, msgspec.ValidationError, ValueError, RecursionError) as error:
+            return _caller(claims), claims.exp
+        except TokenError as error:
+            raise UnauthorizedError(str(error)) from error
+        except (msgspec.ValidationError, ValueError) as error:
             raise UnauthorizedError("the token is not a valid JWT of this system") from error
-        if self._now() >= claims.exp:
-            raise UnauthorizedError("the token has expired: get a new one")
-        return caller, claims.exp
 
 
 def _caller(claims: _Claims) -> Caller:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
-from core_api.errors import UnauthorizedError, UnavailableError
+from core_api.errors import UnavailableError
 from core_api.overload import Bound, RateLimit
 
 A = TypeVar("A")
@@ -51,15 +51,12 @@ class Gate:
             UnauthorizedError: there is no valid token.
             RateLimitedError: the caller asks too often.
         """
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise UnauthorizedError("send an access token as Authorization: Bearer …")
-        caller = self._tokens.verify(token.strip())
+        caller = self._tokens.caller_of(authorization)
         self._limits.rate.take(caller.subject)
         return caller
 
     def charge(self, caller: Caller, more: int) -> None:
-        """Count the caller's request for so many more, which it holds."""
+        """Charge the caller for `more` additional requests, which this one holds."""
         self._limits.rate.charge(caller.subject, more)
 
     def admit(self) -> AbstractContextManager[None]:

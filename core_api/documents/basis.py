@@ -48,8 +48,8 @@ class Base(Struct, frozen=True):
 def makes_anew(edit: Edit, head: Head) -> bool:
     """Whether the edit's client saw no document, and there is none: it makes it, or makes it anew.
 
-    A document that came and went before the edit was made is nothing that it could contradict. One
-    that went after it was made is: whoever deleted it may have seen more.
+    If the document was deleted before the edit was made, the edit may create it again. If it was
+    deleted later, the two are concurrent: whoever deleted it may have seen more.
     """
     if edit.base != 0 or head.value is not None:
         return False

@@ -19,7 +19,7 @@ def run_call(definition: Definition, call: Call, current: Value | None) -> Value
     function = definition.calls.get(call.name)
     if function is None:
         known = ", ".join(sorted(definition.calls)) or "none"
-        refuse("forbidden-operation", f"there is no call {call.name} here; there is: {known}")
+        refuse("forbidden-operation", f"unknown call {call.name}; available: {known}")
     try:
         result = function(copy(current), copy(call.arguments))
     except CallRefusedError as error:

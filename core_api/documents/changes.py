@@ -18,7 +18,7 @@ from client_sdk.contract.state.pointer import MISSING, Path, format_pointer, get
 from client_sdk.contract.state.values import Value, same
 
 
-class Change(Struct, frozen=True):
+class PathChange(Struct, frozen=True):
     """What an edit does at one path."""
 
     path: Path
@@ -30,18 +30,20 @@ class Change(Struct, frozen=True):
     """So many of the path's parts led to an object that its author saw."""
 
 
-def changes_between(basis: Value | None, own: Value | None) -> list[Change]:
+def changes_between(basis: Value | None, own: Value | None) -> list[PathChange]:
     """What an author changed who saw the one value and left the other; None: no document."""
     before = MISSING if basis is None else basis
-    changes: list[Change] = []
+    changes: list[PathChange] = []
     for operation in diff(before, MISSING if own is None else own):
         path = parse_pointer(operation["path"])
         known = max(0, len(path) - 1)
         if operation["op"] == "add":
             for below, value in _leaves(operation["value"], path):
-                changes.append(Change(below, value, MISSING, known))
+                changes.append(PathChange(below, value, MISSING, known))
         else:
-            changes.append(Change(path, operation.get("value", MISSING), get(before, path), known))
+            changes.append(
+                PathChange(path, operation.get("value", MISSING), get(before, path), known)
+            )
     return changes
 
 

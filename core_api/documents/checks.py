@@ -28,7 +28,11 @@ def check_admission(edit: Edit, definition: Definition, now: datetime) -> None:
         refuse("forbidden-operation", f"this document takes no operation but call: {names}")
     oldest = now - timedelta(seconds=definition.max_age_s)
     if edit.made_at is not None and edit.made_at < oldest:
-        refuse("too-late", f"an edit may be {definition.max_age_s} s old here: look, and edit anew")
+        refuse(
+            "too-late",
+            f"this edit is older than the {definition.max_age_s} s allowed: read the document and "
+            "edit it again",
+        )
     if definition.until is not None and now >= definition.until:
         refuse("too-late", f"the document has ended at {definition.until.isoformat()}")
     if edit.schema is not None and edit.schema > definition.schema_version:

@@ -1,4 +1,4 @@
-"""What becomes of an edit, and of several edits of one document in their order. Pure.
+"""What becomes of one edit of a document. Pure.
 
 An edit's **time** is when it was made by Core's clock, never later than now, and never earlier than
 what it was made on: who answers to something comes after it. So the edits that a client makes on
@@ -11,7 +11,7 @@ Where Core's value is that view, it is like any edit on that version. Where othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
@@ -92,41 +92,6 @@ def settle(
         return _Settling(edit, head, history, definition, now, resolve_base).settlement()
     except RefusedEditError as error:
         return Settlement(edit.n, "refused", head, refusal=error.refusal)
-
-
-def settle_all(
-    edits: Sequence[tuple[str, Edit]],
-    head: Head,
-    history: History,
-    definition: Definition,
-    now: datetime,
-    resolve_base: Callable[[str, int], OwnResult | None],
-) -> list[Settlement]:
-    """Settle edits of one document in order; each sees what those before it made.
-
-    Args:
-        edits: each with its client.
-        resolve_base: as for `settle`, by client and number, for edits that are not among these.
-        head: as for `settle`; so are the rest.
-
-    Returns:
-        One settlement for each edit.
-    """
-    results: dict[tuple[str, int], OwnResult | None] = {}
-    history = history.copy()
-    settlements = []
-    for client, edit in edits:
-
-        def resolve(n: int, client: str = client) -> OwnResult | None:
-            return results[client, n] if (client, n) in results else resolve_base(client, n)
-
-        settlement = settle(edit, head, history, definition, now, resolve)
-        settlements.append(settlement)
-        results[client, edit.n] = settlement.result
-        if settlement.made is not None:
-            head = settlement.head
-            history.add(settlement.made.kept)
-    return settlements
 
 
 class _Settling:

@@ -22,7 +22,7 @@ from client_sdk.contract.state.operations import Patch, PlainOperation, apply
 from client_sdk.contract.state.pointer import MISSING, Path
 from client_sdk.contract.state.values import Value, is_number, same
 from core_api.documents.changes import (
-    Change,
+    PathChange,
     changes_between,
     failing_test,
     guessed_basis,
@@ -208,7 +208,7 @@ def _by_path(situation: Situation, *, sums: bool) -> Decision:
     return Decision(value, frozenset(lost), all_aside=not taken)
 
 
-def _changes(situation: Situation) -> tuple[list[Change], set[Path]]:
+def _changes(situation: Situation) -> tuple[list[PathChange], set[Path]]:
     """What the edit changes, and where nobody can tell whether it does."""
     basis, seen, operation = situation.basis, situation.seen or {}, situation.operation
     if situation.own is not UNSET and basis is not UNSET:
@@ -234,7 +234,7 @@ _GONE: Final = _Gone()
 _BLOCKED: Final = _Blocked()
 
 
-def _core_at(current: Any, change: Change) -> Any:
+def _core_at(current: Any, change: PathChange) -> Any:
     node = current
     for depth, part in enumerate(change.path):
         if type(node) is not dict:
@@ -245,7 +245,7 @@ def _core_at(current: Any, change: Change) -> Any:
     return node
 
 
-def _is_done(core: Any, change: Change) -> bool:
+def _is_done(core: Any, change: PathChange) -> bool:
     """Whether Core has it so already."""
     if core is _GONE:
         return change.value is MISSING
@@ -254,7 +254,7 @@ def _is_done(core: Any, change: Change) -> bool:
     return same(core, change.value)
 
 
-def _is_sum(core: Any, change: Change) -> bool:
+def _is_sum(core: Any, change: PathChange) -> bool:
     return (
         is_number(core)
         and is_number(change.value)
@@ -262,7 +262,7 @@ def _is_sum(core: Any, change: Change) -> bool:
     )
 
 
-def _wins(situation: Situation, core: Any, change: Change) -> bool:
+def _wins(situation: Situation, core: Any, change: PathChange) -> bool:
     if core is _GONE:
         return False  # a part alone would be half of what somebody has removed
     if same(core, change.seen):

@@ -54,7 +54,7 @@ class EditMetrics:
         )
         self.ended = Counter(
             "yabam_core_ended_documents",
-            "Documents that came to their end by themselves",
+            "Documents that Core deleted because their lifetime ended",
             registry=registry,
         )
         self.not_ended = Counter(
@@ -64,7 +64,7 @@ class EditMetrics:
         )
         self.trimmed = Counter(
             "yabam_core_trimmed_entries",
-            "Entries of documents' histories that were older than they are kept, and went",
+            "Entries deleted from document histories because they were older than they are kept",
             registry=registry,
         )
         # Every series is there from the start, at 0: what appears with its first fault raises no

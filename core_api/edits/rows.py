@@ -27,7 +27,7 @@ _STAFF: Final = ("team", "device")
 """The kinds of channels that no guest follows."""
 
 KEYFRAME_EVERY: Final = 32
-"""Each so-many-th version is kept with its whole value, so that any is a few diffs away."""
+"""Every so many versions one is stored whole, so that any version needs only a few diffs."""
 
 
 @dataclass(slots=True)
@@ -128,7 +128,19 @@ def document_row(
     now: datetime,
     ends_at: datetime | None,
 ) -> tuple[Any, ...]:
-    """The document at the newest of its versions."""
+    """The row of a document at the newest of its versions.
+
+    Args:
+        component: the number of the requests that share documents with each other; they are
+            written together or not at all.
+        channel: the document's.
+        key: the document's.
+        before: the version that the statement must find.
+        version: the newest one.
+        author: who made it.
+        now: by the database's clock.
+        ends_at: when the document ends by itself; None: never.
+    """
     facts = _Facts(
         str(channel), key, version.version, version.schema_version, now, author.shown_in(channel)
     )
@@ -151,7 +163,15 @@ def event_row(
     now: datetime,
     partitions: int,
 ) -> tuple[Any, ...]:
-    """The event of one version, and what it changes of its channel's digest and room."""
+    """The row of the event of one version, and what it changes of its channel's digest and room.
+
+    Args:
+        component: as for `document_row`; so are `channel`, `version`, `author` and `now`.
+        edit: what made the version.
+        before: the document before it.
+        settlement: how the edit was settled.
+        partitions: how many shards there are.
+    """
     content = one_line(version.content)
     diff = one_line(canonical(version.diff))
     event = _Event(
@@ -178,7 +198,13 @@ def event_row(
 def history_row(
     component: int, edit: Edit, settlement: Settlement, author: Author, now: datetime
 ) -> tuple[Any, ...]:
-    """What the history keeps of an edit that made a version, or was put aside."""
+    """The row of the history for an edit that made a version, or was put aside.
+
+    Args:
+        component: as for `document_row`; so are `author` and `now`.
+        edit: the edit.
+        settlement: how it was settled.
+    """
     made = settlement.made
     entry = HistoryEntry(
         now, author.subject, author.role, author.client, edit.n,
@@ -206,7 +232,15 @@ def outcome_row(
     request_hash: bytes,
     result: OwnResult | None,
 ) -> tuple[Any, ...]:
-    """The answer that is kept for a repeat, and for edits that are made on this one."""
+    """The row of the answer that is kept for a repeat, and for edits that are made on this one.
+
+    Args:
+        component: as for `document_row`.
+        client: whose edit it was.
+        outcome: what is answered.
+        request_hash: the edit's fingerprint, which a repeat must have.
+        result: what an edit made on this one needs of it; None: it was refused.
+    """
     return (
         component, client, outcome.n, request_hash, msgspec.json.encode(outcome).decode(),
         None if result is None else msgspec.json.encode(result).decode(),

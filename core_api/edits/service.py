@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 RACES: Final = 2
-"""So often others may be first before the rows are locked."""
+"""Lost races after which the rows are locked before they are read."""
 MAX_ATTEMPTS: Final = 5
 """How often edits are decided; after `RACES` the rows are locked, so nobody can be first."""
 
 MOST_AT_A_STRETCH_BYTES: Final = 512 * 1024
-"""So many bytes of documents are worked on at once; more are worked on in a thread."""
+"""The most bytes of documents that are worked on in the event loop; more go to a thread."""
 
 Answer = EditAnswer | Exception
 

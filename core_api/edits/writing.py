@@ -23,8 +23,7 @@ MAX_CLASHES: Final = 4
 _CONTENT: Final = 5
 """The place of the digest's change in the row of an event."""
 ANSWERS_KEPT: Final = 1000
-"""So many answers of a client stay behind its last one that it has, for edits that are made on
-them."""
+"""How many answers that a client has acknowledged are kept, for edits that are made on them."""
 
 # Rows that nobody sees yet: a document of version 0, a client without a settled edit. So the
 # writing statement finds a row to lock for whatever it writes.

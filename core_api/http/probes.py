@@ -7,6 +7,7 @@ open. `/metrics` needs a token of role ops.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -14,12 +15,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from client_sdk.contract.problem import MEDIA_TYPE, TITLES, encode_problem, problem
+from client_sdk.contract.problem import problem
 from core_api.access.callers import Caller
 from core_api.errors import CoreError, ForbiddenError, UnauthorizedError
+from server_common.access_tokens import TokenError, bearer_token
 from server_common.ops_server import OpsServer
+from server_common.problem_answers import respond
 
 __all__ = ["OpsServer", "check_ops", "ops_app"]
+
+_NO_STORE: Final = {"cache-control": "no-store"}
 
 
 def ops_app(
@@ -38,18 +43,20 @@ def ops_app(
     """
 
     async def healthz(_request: Request) -> Response:
-        return _plain("ok") if healthy() else _problem("unavailable", "the main loop stands still")
+        return _plain("ok") if healthy() else _refuse("unavailable", "the main loop stands still")
 
     async def readyz(_request: Request) -> Response:
         reason = trouble()
-        return _plain("ready") if reason is None else _problem("unavailable", reason)
+        return _plain("ready") if reason is None else _refuse("unavailable", reason)
 
     async def metrics(request: Request) -> Response:
         try:
             check_ops(request, verify)
         except CoreError as error:
-            return _problem(error.slug, str(error))
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+            return _refuse(error.slug, str(error))
+        return Response(
+            generate_latest(registry), headers=_NO_STORE, media_type=CONTENT_TYPE_LATEST
+        )
 
     return Starlette(
         routes=[
@@ -67,22 +74,17 @@ def check_ops(request: Request, verify: Callable[[str], Caller]) -> None:
         UnauthorizedError: it carries no valid token.
         ForbiddenError: the token is of another role.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise UnauthorizedError("send a token of role ops: Authorization: Bearer …")
-    if verify(token.strip()).role != "ops":
+    try:
+        token = bearer_token(request.headers.get("authorization", ""))
+    except TokenError as error:
+        raise UnauthorizedError(str(error)) from error
+    if verify(token).role != "ops":
         raise ForbiddenError("a token of role ops is needed")
 
 
 def _plain(text: str) -> Response:
-    return PlainTextResponse(text + "\n", headers={"cache-control": "no-store"})
+    return PlainTextResponse(text + "\n", headers=_NO_STORE)
 
 
-def _problem(slug: str, detail: str) -> Response:
-    status, _ = TITLES[slug]
-    headers = {"cache-control": "no-store"}
-    if status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return Response(
-        encode_problem(problem(slug, detail)), status, headers=headers, media_type=MEDIA_TYPE
-    )
+def _refuse(slug: str, detail: str) -> Response:
+    return respond(problem(slug, detail))

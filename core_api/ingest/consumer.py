@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -26,6 +27,7 @@ from core_api.errors import UnavailableError
 from core_api.ingest.inbound_commands import InboundRecord, UnreadRecords, without_value
 from core_api.kafka.messages import Message
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
+from server_common.backoff import Backoff
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.raw_records import LeftOut, ReadRecord, Record
 from server_common.kafka.reading import get_many
@@ -48,8 +50,7 @@ _BREAK_S: Final = 10.0
 _LEAVE_WITHIN_S: Final = 10.0
 # A broker with news answers a fetch at once; librdkafka's mock broker answers only after this time.
 _FETCH_WAIT_MS: Final = 100
-_FIRST_RETRY_S: Final = 0.1
-_LONGEST_RETRY_S: Final = 5.0
+_RETRY_S: Final = (0.1, 5.0)
 # The group gave our partitions to another member, which will be given the same records.
 _TAKEN_AWAY: Final = (
     CommitFailedError,
@@ -189,7 +190,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Ingest until `stop` is called."""
-        retry = 0.0
+        backoff = Backoff(*_RETRY_S, random.uniform)
         while not self._stopping.is_set():
             try:
                 await self._session()
@@ -199,12 +200,11 @@ class Ingest:
                 if self._failing != reason:
                     _log.warning("ingest_waits", reason=reason)
                 self._failing = reason
-                retry = min(max(retry * 2, _FIRST_RETRY_S), _LONGEST_RETRY_S)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(retry):
+                    async with asyncio.timeout(backoff.failed()):
                         await self._stopping.wait()
             else:
-                retry = 0.0
+                backoff.forget()
 
     async def _session(self) -> None:
         """One membership in the group, until it fails or must stop."""

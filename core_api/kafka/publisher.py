@@ -4,8 +4,8 @@ All partitions share one producer, which sends what comes at once in one request
 has one request to each under way. A partition that is slow to store would so hold up the others of
 its broker. It is therefore left with the producer on which it waits, in a lane of its own, and the
 others go on with another one that stands by for that. Once it has been quick for a while, it joins
-them again. While no partition is answered nothing is done of that: then it is Kafka, and a Kafka
-that has lost all may give the name of the producer which stands by to another one.
+them again. While no partition is answered, the problem is Kafka itself and nothing is moved: a
+Kafka that lost its data may give the standby's producer id to another producer.
 
 A producer whose batch has failed for good is thrown away; the caller then reads and publishes again
 what was not acknowledged. A batch that fails because of what is in it is told apart from that: no

@@ -41,21 +41,28 @@ def answer_body(caller: Caller, write: LogWrite) -> str:
 
 
 def claim_of(
-    idempotency: Idempotency | None, digest: bytes, status: int, body: str
+    idempotency: Idempotency | None, request_hash: bytes, status: int, body: str
 ) -> KeyClaim | None:
-    """What to keep under the request's key; None: it has none."""
+    """What to keep under the request's key.
+
+    Args:
+        idempotency: the key and whose it is; None: the request has none.
+        request_hash: what a retry must have.
+        status: of the answer.
+        body: of the answer.
+    """
     if idempotency is None:
         return None
-    return KeyClaim(idempotency.subject, idempotency.key, digest, status, body)
+    return KeyClaim(idempotency.subject, idempotency.key, request_hash, status, body)
 
 
-def again(kept: Kept, digest: bytes) -> Written:
+def again(kept: Kept, request_hash: bytes) -> Written:
     """The kept answer, if the request has this hash.
 
     Raises:
         IdempotencyMismatchError: it was kept for another request.
     """
-    if kept.request_hash != digest:
+    if kept.request_hash != request_hash:
         raise IdempotencyMismatchError(
             "this Idempotency-Key came with another request before: use a new key for a new "
             "request, and send a retry unchanged"

@@ -67,7 +67,9 @@ class _Body(Struct, frozen=True, omit_defaults=True):
     """The subject that did it; in the store's channel only."""
 
 
-def compose(change: OrderChange, before: Views | None, by: str | UnsetType = UNSET) -> LogWrite:
+def log_write_of(
+    change: OrderChange, before: Views | None, by: str | UnsetType = UNSET
+) -> LogWrite:
     """The rows of one change, in the store's channel and, if the order has a table, in its too.
 
     Args:

@@ -62,6 +62,12 @@ def request_hash(operation: str, target: str, command: Struct, if_match: int | N
     A retry may meet another release than the first try did, so a field that a later release adds
     changes no hash while it has its default: it is left out. The fields of the first release always
     stand in it, as they did then: the answers that are kept know them so.
+
+    Args:
+        operation: what is done, such as `place`.
+        target: the order that it is done to; empty for a new one.
+        command: what was asked for.
+        if_match: the version that the request insists on.
     """
     parts = [operation, target, if_match, _canonical(command)]
     return sha256(msgspec.json.encode(parts)).digest()

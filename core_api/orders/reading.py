@@ -21,7 +21,16 @@ FROM (SELECT 1) AS one
 async def read_order(
     pool: Pool, order_id: str | None, subject: str | None = None, key: str | None = None
 ) -> tuple[Views | None, Kept | None]:
-    """The order's views (None: no such order), and the key's kept answer.
+    """The order as it stands, and what an idempotency key has kept.
+
+    Args:
+        pool: connections to Postgres.
+        order_id: which order; None: it is placed only now.
+        subject: whose key.
+        key: the request's; None: it has none.
+
+    Returns:
+        The order's views (None: no such order), and the key's answer (None: it has none yet).
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -32,7 +32,7 @@ from core_api.errors import (
 from core_api.orders import permissions as access
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
 from core_api.orders.answers import Written, again, answer_body, claim_of, visible
-from core_api.orders.channel_entries import LogWrite, Views, compose
+from core_api.orders.channel_entries import LogWrite, Views, log_write_of
 from core_api.orders.idempotency import Idempotency, Kept, request_hash
 from core_api.orders.lifecycle import (
     ChangeOrder,
@@ -130,7 +130,7 @@ class OrderService:
         made = place(
             command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
         )
-        write = compose(made, None, caller.subject)
+        write = log_write_of(made, None, caller.subject)
         body = answer_body(caller, write)
         try:
             outcome = await self._place(write, claim_of(idempotency, digest, 201, body))
@@ -260,7 +260,7 @@ class OrderService:
         if kept is not None:
             return again(kept, digest)
         try:
-            write = compose(decide(order), views, caller.subject)
+            write = log_write_of(decide(order), views, caller.subject)
         except (ImpossibleTransitionError, StaleVersionError) as refusal:
             refusal.order = visible(caller, refusal.order)
             raise

@@ -87,14 +87,19 @@ async def open_pool(
     name: str,
     lock_wait_s: float | None = None,
 ) -> Pool:
-    """A pool of `size` connections; a statement is given up after `command_timeout_s`.
-
-    With `lock_wait_s` it is given up by Postgres itself, with nothing written, as soon as it has
-    waited so long for one lock.
+    """Open a pool of connections.
 
     Connections are handed out as they are: our statements leave no session state behind, so the
     reset that asyncpg sends after each use, a round trip of its own, is left out. The pool opens
     whether or not Postgres is there yet: connections are made when they are needed.
+
+    Args:
+        database_url: where Postgres is, and who we are there.
+        size: the most connections.
+        command_timeout_s: a statement is given up after so many seconds.
+        name: shown by Postgres for each connection.
+        lock_wait_s: Postgres gives a statement up, with nothing written, once it has waited so
+            many seconds for one lock; None: it waits on.
     """
     lock_wait = {} if lock_wait_s is None else {"lock_timeout": f"{lock_wait_s * 1000:.0f}"}
     return await asyncpg.create_pool(
@@ -149,7 +154,12 @@ def absence_of(error: BaseException) -> str | None:
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn errors of an unavailable Postgres into `UnavailableError`."""
+    """Turn errors of an unavailable Postgres into ours.
+
+    Raises:
+        LockedError: a statement has waited too long for a lock.
+        UnavailableError: Postgres does not answer, or takes no statements now.
+    """
     try:
         yield
     except Exception as error:

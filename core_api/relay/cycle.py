@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from core_api.kafka.messages import Message
-from core_api.relay.leases import watermark_due
+from core_api.relay.held_shard import HeldShard
+from core_api.relay.pacing import watermark_due
 from server_common.event_records import (
     OmittedRecord,
     OrderRecord,
@@ -26,8 +27,6 @@ from server_common.event_records import (
 MAX_RECORD_BYTES: Final = 1024 * 1024 - 4096
 """What a record may have in all, so that it fits into the events topic's `max.message.bytes` alone.
 The rest is for what Kafka puts around it."""
-_SHORTEST_REST_S: Final = 0.05
-_LONGEST_REST_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,67 +67,6 @@ class OutboxReading:
     """Shards that have not been read to their end, for another reason than the bound."""
 
 
-@dataclass(slots=True)
-class Held:
-    """A lease that this relay holds, and its watermark."""
-
-    fence: int
-    good_until: float
-    """By the relay's clock, counted from before the statement that renewed it: never too late."""
-    watermark_at: float | None = None
-    published_since: bool = False
-    session: str = ""
-    """The present session: a run of batches that are all known to be stored. Empty: the next batch
-    begins one."""
-    sent: int = 0
-    """How many records the session has; each carries its number, so that none is missed."""
-    refused: dict[int, str] = field(default_factory=dict)
-    """The rows that Kafka has refused to take, and why."""
-    at_most: int | None = None
-    """How many messages to send at once, while one that Kafka refuses is searched for."""
-    stored: dict[int, str | None] = field(default_factory=dict)
-    """The rows that are stored in Kafka and still there, because somebody holds them; with the
-    reason of those that are to be set aside."""
-    stored_in: str = ""
-    """The epoch that they were stored in."""
-    is_proven: bool = False
-    """Whether the database is known to have all that was published in the shard."""
-    trouble: str | None = None
-    """Why the last attempt to publish has failed; None: it has not."""
-    rest_until: float = 0.0
-    """Not before this time (by the relay's clock) is it tried again."""
-    rest_s: float = 0.0
-
-    def fail(self, now: float, why: str) -> None:
-        """An attempt has failed: rest, twice as long as after the last one."""
-        self.trouble = why
-        self.rest_s = min(max(2 * self.rest_s, _SHORTEST_REST_S), _LONGEST_REST_S)
-        self.rest_until = now + self.rest_s
-
-    def recover(self) -> None:
-        """An attempt has succeeded."""
-        self.trouble, self.rest_s = None, 0.0
-
-    def keep(self, left: Mapping[int, str | None], epoch: str) -> None:
-        """These rows are stored in Kafka and may still be there."""
-        self.stored, self.stored_in = dict(left), epoch
-
-    def forget_refused(self, rows: Collection[int]) -> None:
-        """These rows have been announced and need not be told apart any more."""
-        self.refused = {row: why for row, why in self.refused.items() if row not in rows}
-
-    def begin(self, session: str) -> None:
-        """Begin a session of this name: its records are numbered from 0."""
-        self.session, self.sent = session, 0
-
-    def count(self, stored: int | None) -> None:
-        """Count so many more of the session's records as stored; None: that is not known."""
-        if stored is None:
-            self.session = ""
-        else:
-            self.sent += stored
-
-
 @dataclass(frozen=True, slots=True)
 class Cycle:
     """The messages of one read per shard, and the rows that they stand for."""
@@ -139,9 +77,9 @@ class Cycle:
     watermarked: frozenset[int]
     """The shards whose last message is a watermark."""
     left_out: Mapping[int, str]
-    """The rows of which only is told that there is an event, and why; by their ids."""
+    """The ids of the rows that an omitted record announces, with the reason."""
     again: Mapping[int, Mapping[int, str | None]]
-    """`Held.stored` of each shard, as far as these rows are still there."""
+    """`HeldShard.stored` of each shard, as far as these rows are still there."""
 
     def only(self, shards: Collection[int]) -> Cycle:
         """The part of some shards."""
@@ -170,7 +108,7 @@ class CycleOutcome:
 
 
 def plan_cycle(
-    reading: OutboxReading, held: Mapping[int, Held], rows_per_shard: int, now: float
+    reading: OutboxReading, held: Mapping[int, HeldShard], rows_per_shard: int, now: float
 ) -> Cycle:
     """The messages of a read.
 
@@ -204,7 +142,7 @@ def plan_cycle(
             messages.append(message)
             if reason is not None:
                 left_out[row.id] = reason
-        # While one that Kafka refuses is searched for, the messages of a turn are counted.
+        # While one that Kafka refuses is searched for, the messages of a cycle are counted.
         is_all = len(found) < rows_per_shard and (lease.at_most is None or not rows)
         is_all = is_all and shard not in reading.cut_short
         published_since = lease.published_since or bool(messages)
@@ -220,49 +158,56 @@ def plan_cycle(
     return Cycle(reading, rows_of, messages_of, frozenset(watermarked), left_out, again)
 
 
-def narrow(turn: Cycle, held: Held, shard: int, count: int, reason: str) -> bool:
+def narrow(cycle: Cycle, held: HeldShard, shard: int, count: int, reason: str) -> bool:
     """Note that Kafka refuses the first `count` messages of a shard, because of one of them.
 
-    The next turn sends the first half of them, and so on, until one is left: that is the one.
+    The next cycle sends the first half of them, and so on, until one is left: that is the one.
+
+    Args:
+        cycle: whose messages they are.
+        held: the shard's state, which is changed.
+        shard: its number.
+        count: how many messages Kafka refuses together.
+        reason: why, as Kafka says it.
 
     Returns:
-        Whether the search goes on. If not, Kafka refuses even a record that says nothing but that
-        there is an event, or a watermark: then it is not the records.
+        Whether the search goes on. If Kafka refuses even an omitted record or a watermark, it does
+        not: the records are not the cause.
     """
-    rows = turn.rows[shard]
+    rows = cycle.rows[shard]
     if count > 1:
         held.at_most = count // 2
         return True
     held.at_most = None
     if not rows:
         return False
-    if held.refused.pop(rows[0].id, None) is not None or rows[0].id in turn.left_out:
+    if held.refused.pop(rows[0].id, None) is not None or rows[0].id in cycle.left_out:
         return False
     held.refused[rows[0].id] = reason
     return True
 
 
-def settle(turn: Cycle, stored: Mapping[int, int]) -> CycleOutcome:
+def settle(cycle: Cycle, stored: Mapping[int, int]) -> CycleOutcome:
     """What is done, given how many of each shard's first messages Kafka has stored for certain."""
     outcome = CycleOutcome()
-    for shard, rows in turn.rows.items():
-        sent = len(turn.messages.get(shard, ()))
+    for shard, rows in cycle.rows.items():
+        sent = len(cycle.messages.get(shard, ()))
         if sent and shard not in stored:
             continue
         count = stored.get(shard, 0)
         events = count
-        if count == sent and shard in turn.watermarked:
+        if count == sent and shard in cycle.watermarked:
             outcome.marked.add(shard)
             events -= 1
         outcome.events[shard] = events
         for row in rows[:events]:
-            reason = turn.left_out.get(row.id)
+            reason = cycle.left_out.get(row.id)
             if reason is None or row.is_trimmed:
                 outcome.done.append(row.id)
                 outcome.trimmed += row.is_trimmed
             else:
                 outcome.set_aside[row.id] = reason
-        for row_id, why in turn.again.get(shard, {}).items():
+        for row_id, why in cycle.again.get(shard, {}).items():
             if why is None:
                 outcome.done.append(row_id)
             else:

@@ -76,7 +76,7 @@ WHERE o.id = ANY($4::bigint[]) AND o.shard IN (SELECT shard FROM held)
 MOST_LEFT: Final = 10_000
 """So many rows that were held are known; one that is forgotten is waited for once more."""
 
-# The same for rows and leases that nobody holds; what is left is tried again at the next turn.
+# The same for rows and leases that nobody holds; what is left is tried again at the next cycle.
 DELETE_FREE: Final = """
 WITH held AS (
     SELECT l.shard FROM relay_leases l

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from core_api.relay.outbox import Depth
 
 
-class Shelf(Protocol):
+class OutboxPort(Protocol):
     """The outbox and its leases, as the relay needs them (`core_api/relay/outbox.py`)."""
 
     async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
@@ -72,7 +72,7 @@ class Publisher(Protocol):
         """Close the connection."""
 
 
-class Lifetime(Protocol):
+class RestoreGuard(Protocol):
     """Finds out that the database went back (`core_api/restore/guard.py`)."""
 
     async def check_identity(self) -> None:

@@ -2,7 +2,7 @@
 
 One task does all: it renews its leases, reads the outbox of the shards it owns, publishes, deletes
 what Kafka has acknowledged, and starts anew. What fails is forgotten: the rows are still in the
-outbox. A shard whose partition has not answered yet is left out of the next turns and settled when
+outbox. A shard whose partition has not answered yet is left out of the next cycles and settled when
 it has: no shard waits for another's partition.
 
 Why nothing is lost or reordered, whatever is killed or paused:
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import secrets
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -35,13 +36,15 @@ import structlog
 
 from core_api.errors import CoreError, UnavailableError, UnreadableRowError
 from core_api.kafka.topics import BrokerError
-from core_api.relay.cycle import Cycle, Held, OutboxReading, plan_cycle
-from core_api.relay.leases import next_pause
-from core_api.relay.ports import Lifetime, Publisher, Shelf
-from core_api.relay.proofs import Proofs
+from core_api.relay.cycle import Cycle, OutboxReading, plan_cycle
+from core_api.relay.held_shard import HeldShard
+from core_api.relay.pacing import next_pause
+from core_api.relay.ports import OutboxPort, Publisher, RestoreGuard
+from core_api.relay.restore_checks import RestoreChecks
 from core_api.relay.sent import Sent
 from core_api.relay.shards import Shards
 from core_api.relay.unreadable import read_around
+from server_common.backoff import Backoff
 from server_common.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -54,8 +57,7 @@ _Result = TypeVar("_Result")
 
 BATCH_ROWS: Final = 1000
 """Events read at once, shared among the shards owned."""
-_FIRST_RETRY_S: Final = 0.05
-_LONGEST_RETRY_S: Final = 2.0
+_RETRY_S: Final = (0.05, 2.0)
 _DRAIN_S: Final = 2.0
 
 
@@ -65,7 +67,7 @@ class Relay:
     Args:
         outbox: the rows and the leases.
         publisher: Kafka.
-        lifetime: finds out that the database went back, and begins a new epoch.
+        guard: finds out that the database went back, and begins a new epoch.
         relay_id: this relay among its peers, as `outbox` knows it too.
         partitions: how many shards there are.
         lease_ttl_s: how long a lease holds; a dead relay's shards stand still for so long.
@@ -76,9 +78,9 @@ class Relay:
 
     def __init__(
         self,
-        outbox: Shelf,
+        outbox: OutboxPort,
         publisher: Publisher,
-        lifetime: Lifetime,
+        guard: RestoreGuard,
         *,
         relay_id: str,
         partitions: int,
@@ -98,17 +100,17 @@ class Relay:
         self._shards = Shards(
             outbox,
             publisher,
-            lifetime,
+            guard,
             relay_id=relay_id,
             partitions=partitions,
             lease_ttl_s=lease_ttl_s,
             clock=clock,
             metrics=metrics,
         )
-        self._proofs = Proofs(lifetime, clock, self._wake.set)
+        self._restore_checks = RestoreChecks(guard, clock, self._wake.set)
         self._sent = Sent(outbox, metrics, clock, self._is_held, self._wake.set)
         self._asking_kafka = False
-        self._turned_at = clock()
+        self._cycled_at = clock()
         self._failing: str | None = "start"
         metrics.watch_watermark(self._watermark_age)
         metrics.shards.set(partitions)
@@ -116,7 +118,7 @@ class Relay:
     @property
     def healthy(self) -> bool:
         """Whether the loop runs; if not, the process should be restarted."""
-        return self._clock() - self._turned_at < max(30.0, 6 * self._ttl_s)
+        return self._clock() - self._cycled_at < max(30.0, 6 * self._ttl_s)
 
     @property
     def trouble(self) -> str | None:
@@ -139,24 +141,23 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until `stop` is called."""
-        pause = retry = 0.0
+        pause, backoff = 0.0, Backoff(*_RETRY_S, random.uniform)
         try:
             while not self._stopping.is_set():
-                self._turned_at = self._clock()
+                self._cycled_at = self._clock()
                 self._wake.clear()
                 try:
                     await self._shards.tick_if_due(self._asking_kafka)
-                    pause = next_pause(pause, await self._turn())
+                    pause = next_pause(pause, await self._cycle())
                 except (UnavailableError, SettingsError) as error:
                     await self._step_back(error)
-                    # Without a lease a turn asks nobody; only a tick tells that it works again.
+                    # Without a lease a cycle asks nobody; only a tick tells that it works again.
                     self._shards.tick_soon()
-                    retry = min(max(retry * 2, _FIRST_RETRY_S), _LONGEST_RETRY_S)
                     # A hint does not cut this short: it would turn the back-off into a storm.
-                    await _rest(self._stopping, retry)
+                    await _rest(self._stopping, backoff.failed())
                 else:
                     self._say_how_it_is()
-                    retry = 0.0
+                    backoff.forget()
                     await _rest(self._wake, min(pause, self._shards.until_tick))
         finally:
             await self._leave()
@@ -169,16 +170,16 @@ class Relay:
             await self._shards.give_all_back()
         elif not isinstance(error, BrokerError):
             # A database that was away may come back as it was some time ago.
-            await self._proofs.close()
+            await self._restore_checks.close()
             for held in self._shards.held.values():
                 held.is_proven = False
 
-    async def _turn(self) -> bool:
-        """Read, publish, delete; whether there was anything to publish."""
+    async def _cycle(self) -> bool:
+        """Read, publish, delete. Returns whether there was anything to publish."""
         await self._sent.settle_answered()
         await self._shards.give_back(self._sent.shards)
         held = self._shards.held
-        self._proofs.look(held)
+        self._restore_checks.look(held)
         now = self._clock()
         fences = self._shards.fences(
             shard
@@ -195,10 +196,10 @@ class Relay:
         for shard in reading.shards:
             if not held[shard].session:
                 held[shard].begin(self._new_session())
-        turn = plan_cycle(reading, held, limit, self._clock())
-        await self._publish(turn)
+        cycle = plan_cycle(reading, held, limit, self._clock())
+        await self._publish(cycle)
         self._metrics.publish.observe(self._clock() - now)
-        return any(turn.rows.values())
+        return any(cycle.rows.values())
 
     async def _read(self, fences: dict[int, int], limit: int) -> OutboxReading | None:
         try:
@@ -207,19 +208,19 @@ class Relay:
             _log.warning("row_unreadable", reason=str(error))
             return await read_around(self._outbox, fences, limit)
 
-    async def _publish(self, turn: Cycle) -> None:
+    async def _publish(self, cycle: Cycle) -> None:
         """Send it, and settle what is answered soon."""
-        held = {shard: self._shards.held[shard] for shard in turn.rows}
-        if turn.messages:
+        held = {shard: self._shards.held[shard] for shard in cycle.rows}
+        if cycle.messages:
             try:
-                answers = await self._while_leased(self._publisher.send(turn.messages))
+                answers = await self._while_leased(self._publisher.send(cycle.messages))
             except BaseException:
-                for shard in turn.messages:
+                for shard in cycle.messages:
                     held[shard].count(None)
                 raise
-            self._sent.add(turn, held, answers)
+            self._sent.add(cycle, held, answers)
             await self._sent.until_answered(list(answers.values()))
-        await self._sent.settle_silent(turn, held)
+        await self._sent.settle_silent(cycle, held)
         await self._sent.settle_answered()
 
     async def _while_leased(self, work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -230,7 +231,7 @@ class Relay:
         stop_at: float | None = None
         try:
             while not (await asyncio.wait({task}, timeout=max(self._shards.until_tick, 0.05)))[0]:
-                now = self._turned_at = self._clock()
+                now = self._cycled_at = self._clock()
                 if now - started_at > self._ttl_s:
                     self._fail(BrokerError("Kafka does not answer"))
                 with contextlib.suppress(UnavailableError):
@@ -249,7 +250,7 @@ class Relay:
 
     async def _leave(self) -> None:
         try:
-            await self._proofs.close()
+            await self._restore_checks.close()
             with contextlib.suppress(UnavailableError):
                 # The rest is published again by whoever comes next.
                 await self._sent.drain(_DRAIN_S)
@@ -275,7 +276,7 @@ class Relay:
                 _log.info("relay_works", shards=sorted(self._shards.held))
             self._failing = None
 
-    def _is_held(self, shard: int, held: Held) -> bool:
+    def _is_held(self, shard: int, held: HeldShard) -> bool:
         return self._shards.held.get(shard) is held
 
     def _fail(self, error: CoreError | SettingsError) -> None:

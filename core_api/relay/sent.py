@@ -11,8 +11,9 @@ import structlog
 
 from core_api.kafka.messages import PublishResult
 from core_api.kafka.topics import BrokerError
-from core_api.relay.cycle import Cycle, CycleOutcome, Held, narrow, settle
-from core_api.relay.ports import Shelf
+from core_api.relay.cycle import Cycle, CycleOutcome, narrow, settle
+from core_api.relay.held_shard import HeldShard
+from core_api.relay.ports import OutboxPort
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -28,8 +29,8 @@ within milliseconds, and then one statement deletes the rows of all."""
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    turn: Cycle
-    held: Held
+    cycle: Cycle
+    held: HeldShard
     answer: asyncio.Future[PublishResult]
     since: float
 
@@ -47,10 +48,10 @@ class Sent:
 
     def __init__(
         self,
-        outbox: Shelf,
+        outbox: OutboxPort,
         metrics: RelayMetrics,
         clock: Callable[[], float],
-        is_held: Callable[[int, Held], bool],
+        is_held: Callable[[int, HeldShard], bool],
         answered: Callable[[], None],
     ) -> None:
         self._outbox = outbox
@@ -71,14 +72,14 @@ class Sent:
 
     def add(
         self,
-        turn: Cycle,
-        held: Mapping[int, Held],
+        cycle: Cycle,
+        held: Mapping[int, HeldShard],
         answers: Mapping[int, asyncio.Future[PublishResult]],
     ) -> None:
-        """A turn's messages have been sent."""
+        """A cycle's messages have been sent."""
         now = self._clock()
         for shard, answer in answers.items():
-            self._by_shard[shard] = _Sent(turn, held[shard], answer, now)
+            self._by_shard[shard] = _Sent(cycle, held[shard], answer, now)
 
     async def until_answered(self, answers: Iterable[asyncio.Future[PublishResult]]) -> None:
         """Wait for the answers, but not for long."""
@@ -87,23 +88,23 @@ class Sent:
             answer.add_done_callback(lambda _: self._answered())
 
     async def settle_answered(self) -> None:
-        """Settle what has been answered; what was sent in one turn by one statement.
+        """Settle what has been answered; what was sent in one cycle by one statement.
 
         Raises:
             UnavailableError: Postgres does not answer.
         """
-        turns: dict[int, dict[int, _Sent]] = {}
+        cycles: dict[int, dict[int, _Sent]] = {}
         for shard, one in self._by_shard.items():
             if one.answer.done():
-                turns.setdefault(id(one.turn), {})[shard] = one
-        for answered in turns.values():
+                cycles.setdefault(id(one.cycle), {})[shard] = one
+        for answered in cycles.values():
             for shard in answered:
                 del self._by_shard[shard]
             await self._settle_answers(answered)
 
-    async def settle_silent(self, turn: Cycle, held: Mapping[int, Held]) -> None:
-        """Settle the shards of a turn of which nothing had to be sent."""
-        part = turn.only(turn.again.keys() - turn.messages.keys())
+    async def settle_silent(self, cycle: Cycle, held: Mapping[int, HeldShard]) -> None:
+        """Settle the shards of a cycle of which nothing had to be sent."""
+        part = cycle.only(cycle.again.keys() - cycle.messages.keys())
         if part.again:
             await self._settle(part, {}, held)
 
@@ -123,7 +124,7 @@ class Sent:
 
     async def _settle_answers(self, answered: Mapping[int, _Sent]) -> None:
         stored: dict[int, int] = {}
-        good: dict[int, Held] = {}
+        good: dict[int, HeldShard] = {}
         now = self._clock()
         for shard, one in answered.items():
             count, why = _stored_of(shard, one)
@@ -133,16 +134,16 @@ class Sent:
                 one.held.recover()
                 stored[shard], good[shard] = count, one.held
         if good:
-            turn = next(iter(answered.values())).turn.only(good)
-            await self._settle(turn, stored, good)
+            cycle = next(iter(answered.values())).cycle.only(good)
+            await self._settle(cycle, stored, good)
 
     async def _settle(
-        self, turn: Cycle, stored: Mapping[int, int], held: Mapping[int, Held]
+        self, cycle: Cycle, stored: Mapping[int, int], held: Mapping[int, HeldShard]
     ) -> None:
         """Delete what Kafka has, and note which watermarks went out."""
-        now, epoch = self._clock(), turn.reading.epoch
-        fences = {shard: held[shard].fence for shard in turn.rows}
-        outcome = settle(turn, stored)
+        now, epoch = self._clock(), cycle.reading.epoch
+        fences = {shard: held[shard].fence for shard in cycle.rows}
+        outcome = settle(cycle, stored)
         for shard, events in outcome.events.items():
             one = held[shard]
             if shard in outcome.marked:
@@ -153,32 +154,32 @@ class Sent:
                 one.at_most = None
         left: dict[int, str | None] = {}
         if outcome.set_aside:
-            if await self._set_aside(turn, outcome.set_aside, fences) < len(outcome.set_aside):
+            if await self._set_aside(cycle, outcome.set_aside, fences) < len(outcome.set_aside):
                 left |= outcome.set_aside
-            for shard in turn.rows:
+            for shard in cycle.rows:
                 held[shard].forget_refused(outcome.set_aside)
         if outcome.done:
             if await self._outbox.delete(fences, outcome.done, epoch) < len(outcome.done):
                 left |= dict.fromkeys(outcome.done)
-            self._count(turn, outcome)
-        for shard in turn.rows:
+            self._count(cycle, outcome)
+        for shard in cycle.rows:
             held[shard].keep(left, epoch)
 
     async def _set_aside(
-        self, turn: Cycle, reasons: Mapping[int, str], fences: Mapping[int, int]
+        self, cycle: Cycle, reasons: Mapping[int, str], fences: Mapping[int, int]
     ) -> int:
-        count = await self._outbox.set_aside(fences, reasons, turn.reading.epoch)
+        count = await self._outbox.set_aside(fences, reasons, cycle.reading.epoch)
         self._metrics.set_aside.inc(count)
-        for row in (row for rows in turn.rows.values() for row in rows if row.id in reasons):
+        for row in (row for rows in cycle.rows.values() for row in rows if row.id in reasons):
             _log.error("event_set_aside", id=row.id, events=row.ids, reason=reasons[row.id])
         return count
 
-    def _count(self, turn: Cycle, outcome: CycleOutcome) -> None:
+    def _count(self, cycle: Cycle, outcome: CycleOutcome) -> None:
         events = len(outcome.done) - outcome.trimmed
         self._metrics.published.inc(events)
         self._metrics.trimmed.inc(outcome.trimmed)
         self._metrics.batch.observe(events)
-        self._metrics.wait.observe(turn.reading.oldest_age_s)
+        self._metrics.wait.observe(cycle.reading.oldest_age_s)
 
 
 def _stored_of(shard: int, sent: _Sent) -> tuple[int, str | None]:
@@ -194,6 +195,6 @@ def _stored_of(shard: int, sent: _Sent) -> tuple[int, str | None]:
     sent.held.count(count)
     refused = result.refused.get(shard)
     if refused is not None:
-        goes_on = narrow(sent.turn, sent.held, shard, refused.count, refused.reason)
+        goes_on = narrow(sent.cycle, sent.held, shard, refused.count, refused.reason)
         return 0, None if goes_on else refused.reason
     return (count, None) if count is not None else (0, "Kafka has not stored its records")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core_api.errors import UnavailableError
-from core_api.relay.cycle import Held
+from core_api.relay.held_shard import HeldShard
 from core_api.relay.leases import plan_leases
-from core_api.relay.ports import Lifetime, Publisher, Shelf
+from core_api.relay.ports import OutboxPort, Publisher, RestoreGuard
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -27,7 +27,7 @@ class Shards:
     Args:
         outbox: where the leases stand.
         publisher: asked before the first lease is claimed: who cannot publish claims none.
-        lifetime: asked at each tick whether this is still the same database.
+        guard: asked at each tick whether this is still the same database.
         relay_id: this relay among its peers.
         partitions: how many shards there are.
         lease_ttl_s: how long a lease holds.
@@ -37,9 +37,9 @@ class Shards:
 
     def __init__(
         self,
-        outbox: Shelf,
+        outbox: OutboxPort,
         publisher: Publisher,
-        lifetime: Lifetime,
+        guard: RestoreGuard,
         *,
         relay_id: str,
         partitions: int,
@@ -47,10 +47,10 @@ class Shards:
         clock: Callable[[], float],
         metrics: RelayMetrics,
     ) -> None:
-        self.held: dict[int, Held] = {}
+        self.held: dict[int, HeldShard] = {}
         self._outbox = outbox
         self._publisher = publisher
-        self._lifetime = lifetime
+        self._guard = guard
         self._relay_id = relay_id
         self._partitions = partitions
         self._ttl_s = lease_ttl_s
@@ -84,7 +84,7 @@ class Shards:
         if now < self._next_tick:
             return
         self._next_tick = now + self._ttl_s / 5
-        await self._lifetime.check_identity()
+        await self._guard.check_identity()
         await self._outbox.rehome(self._partitions)
         fences = self.fences()
         kept = await self._outbox.beat(fences)
@@ -100,7 +100,7 @@ class Shards:
                 await self._publisher.open()
             now = self._clock()
             for shard, fence in (await self._outbox.claim(plan.claim)).items():
-                self.held[shard] = Held(fence, now + self._ttl_s)
+                self.held[shard] = HeldShard(fence, now + self._ttl_s)
                 self._changed("claimed", shard, fence)
         if plan.look_again_s is not None:
             self._next_tick = min(self._next_tick, now + plan.look_again_s + 0.005)

@@ -15,21 +15,21 @@ from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.relay.cycle import OutboxReading
 
 if TYPE_CHECKING:
-    from core_api.relay.ports import Shelf
+    from core_api.relay.ports import OutboxPort
 
 
 async def read_around(
-    shelf: Shelf, fences: Mapping[int, int], rows_per_shard: int
+    outbox: OutboxPort, fences: Mapping[int, int], rows_per_shard: int
 ) -> OutboxReading | None:
-    """As `Shelf.read`, but of a shard with a row that cannot be given: what stands before it, or,
-    if that is nothing, the row by name.
+    """As `OutboxPort.read`, but of a shard with a row that cannot be given: what stands before it,
+    or, if that is nothing, the row by name.
 
     Raises:
         UnavailableError: Postgres does not answer, or has begun a new epoch meanwhile.
     """
     found: OutboxReading | None = None
     for shard, fence in fences.items():
-        one = await _read_shard(shelf, {shard: fence}, rows_per_shard)
+        one = await _read_shard(outbox, {shard: fence}, rows_per_shard)
         if one is None or found is None:
             found = found or one
             continue
@@ -47,15 +47,15 @@ async def read_around(
 
 
 async def _read_shard(
-    shelf: Shelf, fence: Mapping[int, int], rows_per_shard: int
+    outbox: OutboxPort, fence: Mapping[int, int], rows_per_shard: int
 ) -> OutboxReading | None:
     most = rows_per_shard
     while True:
         try:
-            found = await shelf.read(fence, most)
+            found = await outbox.read(fence, most)
         except UnreadableRowError as error:
             if most == 1:
-                found = await shelf.name_first(fence, str(error))
+                found = await outbox.name_first(fence, str(error))
                 break
             most //= 2
         else:

@@ -63,7 +63,14 @@ async def look_for_restore(settings: RestoreSettings) -> list[str]:
 def lifetime_guard(
     pool: Pool, bootstrap: str, topic: str, begun: Callable[[], None]
 ) -> LifetimeGuard:
-    """The guard of a relay, which begins new epochs by itself."""
+    """The guard of a relay, which begins new epochs by itself.
+
+    Args:
+        pool: connections to Postgres.
+        bootstrap: Kafka's servers.
+        topic: where events are published.
+        begun: called when a new epoch was begun.
+    """
 
     async def lineage() -> Lineage:
         async with _of(pool) as connection:

@@ -41,8 +41,8 @@ def cut(versions: Sequence[KeptVersion]) -> Cut:
     """What may go.
 
     Args:
-        versions: in their order, from the oldest that is kept on, without a gap; at least one. If
-            they end before the newest, what may go of the rest is told when they are gone.
+        versions: in their order, from the oldest that is kept on, without a gap; at least one. They
+            may be a prefix of the history: call again for the rest once these are deleted.
     """
     needed = next((one for one in versions if not one.is_old), versions[-1])
     below = versions[0].version

@@ -106,9 +106,16 @@ async def trim_log_round(pool: Pool, older_than_s: float, batch: int = _BATCH) -
 async def trim_log(
     pool: Pool, older_than_s: float, batch: int, but: Collection[str] = ()
 ) -> tuple[int, int, Sequence[str]]:
-    """Delete about `batch` of those events, of other channels than `but`.
+    """Delete about `batch` events older than `older_than_s`.
 
-    Returns how many are deleted, how many channels had old events, and which channels must wait.
+    Args:
+        pool: connections to Postgres.
+        older_than_s: the age, in seconds.
+        batch: about how many.
+        but: channels to leave out.
+
+    Returns:
+        How many events were deleted, how many channels had old ones, and which channels must wait.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -150,10 +157,10 @@ async def trim_clients(pool: Pool, older_than_s: float, batch: int) -> int:
 
 
 def clients_kept_s(definitions: Definitions) -> float:
-    """How long a client is remembered that is not heard of: longer than its edits may wait.
+    """Seconds after which an inactive client is deleted. Pure.
 
-    Whoever comes back later cannot have an edit settled a second time: it is too late for each
-    that says when it was made. Pure.
+    It is longer than any document's `max_age_s`: the old edits of a client that returns later are
+    refused as `too-late`, so none that says when it was made can be settled a second time.
     """
     return max(CLIENTS_KEPT_S, *(float(one.max_age_s) for one in definitions.all), 0.0)
 

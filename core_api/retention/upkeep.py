@@ -6,6 +6,7 @@ Each task runs for ever; `main` puts them under a supervisor.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ import structlog
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, check_database
 from core_api.retention.statements import trim_log_round
+from server_common.backoff import Backoff
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -29,16 +31,16 @@ Trim = Callable[[Pool, float, int], Awaitable[int]]
 
 async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: str) -> None:
     """Return once `check` passes; until then a plain log line per attempt, with back-off."""
-    delay = 0.1
+    backoff = Backoff(0.1, 5.0, random.uniform)
     while True:
         try:
             await check()
         except UnavailableError as error:
-            _log.warning(waiting_event, reason=str(error), next_attempt_s=delay)
+            delay = backoff.failed()
+            _log.warning(waiting_event, reason=str(error), next_attempt_s=round(delay, 3))
         else:
             return
         await asyncio.sleep(delay)
-        delay = min(delay * 2, 5.0)
 
 
 async def announce(pool: Pool) -> None:

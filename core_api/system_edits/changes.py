@@ -21,7 +21,8 @@ from core_api.edits.plan import Rules
 from core_api.edits.rows import Author, Before, PlanRows, document_row, event_row, history_row
 
 SYSTEM: Final = Author("system", "", "system")
-"""Whom these changes are by; an event or an entry by a client of that name has the edit's name."""
+"""The author of Core's own changes. A client of that name can be told apart: its events and entries
+carry the name of an edit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from core_api.documents.history import Head
 from core_api.edits.reading import Connection
 from core_api.postgres.unreadable_rows import unreadable_rows
 
-# What others hold is being edited, and left for later. A row that was changed before it could be
-# locked is looked at again, so what comes back is so under the lock.
+# What others hold is being edited, and left for later. Postgres evaluates a row again that was
+# changed before it could be locked, so the result is valid under the lock.
 _DUE: Final = """
 SELECT channel, key, version, value, schema, made_at, now() FROM documents
 WHERE ends_at <= now() AND channel || ' ' || key <> ALL($1::text[])

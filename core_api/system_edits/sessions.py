@@ -45,10 +45,16 @@ def session_keys(definitions: Definitions, client: str) -> Sequence[str]:
 async def hear_of(
     pool: Pool, definitions: Definitions, client: str, subject: str
 ) -> KnownClient | None:
-    """How far the client's edits are settled; its sessions go on if it is this subject's.
+    """Note that a client was heard of: its sessions go on, if it is this subject's.
+
+    Args:
+        pool: connections to Postgres.
+        definitions: which documents belong to sessions.
+        client: the client of edits.
+        subject: who calls, with the role before it.
 
     Returns:
-        None: the client is not known.
+        The client's subject and last settled number; None: the client is not known.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -2,11 +2,9 @@
 
 plan       what is to be run, checked
 site       what it is run against: a system of its own, or given addresses
-exchange   one HTTP connection, by callbacks
-follower   a client: the SDK's machine over such connections
-writer     orders through the front door
-proof      Core's log against what each client applied
-timeline   what each second was like
+clients/   who orders, follows and asks: one HTTP connection by callbacks, the SDK's machine over it
+measured/  what each second was like; Core's log against what each client applied
 run        the test itself
-report     its result, for a terminal, as JSON and (page, chart) as one HTML file
+report/    its result, for a terminal, as JSON and as one HTML file
+capacity   what a fleet needs, computed from reports
 """

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import uvloop
 
 from client_sdk.contract.errors import YabamError
-from deploy.load.page import page
 from deploy.load.plan import Plan, read_plan
-from deploy.load.report import failures, text, write_json
+from deploy.load.report.page import page
+from deploy.load.report.text import failures, text, write_json
 from deploy.load.run import LoadTest
 from deploy.load.site import GivenSite, Site, own_site
 

@@ -16,15 +16,15 @@ from client_sdk.contract.channel import parse_channel
 from client_sdk.settings import Settings
 from core_api.access.callers import Caller
 from core_api.main import token_keys
-from deploy.load.follower import Follower, Person, World
-from deploy.load.ledger import Ledger
+from deploy.load.clients.follower import Follower, Person, World
+from deploy.load.clients.probe import probe
+from deploy.load.clients.writer import Door, Writer
+from deploy.load.measured.ledger import Ledger
+from deploy.load.measured.proof import Verdict, judge
+from deploy.load.measured.timeline import Mark, Second, Tally, Timeline
+from deploy.load.measured.usage import Usage
 from deploy.load.plan import FaultName, LoadTestError, Plan
-from deploy.load.probe import probe
-from deploy.load.proof import Verdict, judge
 from deploy.load.site import Site, address_of
-from deploy.load.timeline import Mark, Second, Tally, Timeline
-from deploy.load.usage import Usage
-from deploy.load.writer import Door, Writer
 
 _SETTLE_S: Final = 90.0
 _TOKEN_LIFETIME_S: Final = 86_400

@@ -12,6 +12,7 @@ those are read from the beginning.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -22,10 +23,12 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
 from client_sdk.contract.channel import parse_channel
 from event_server.errors import LogReplacedError, SourceError, SourceLostError
-from event_server.kafka.record_reader import ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import ReadRange
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from event_server.streams.latency import PushLatency
+from server_common.backoff import Backoff
 from server_common.errors import SettingsError
 from server_common.event_records import partition_of_channel
 from server_common.kafka.clients import start_client, stop_consumer
@@ -43,8 +46,8 @@ _TOPIC_POLL_S: Final = 1.0
 _BACK_OFF_S: Final = (0.1, 5.0)
 _STOP_WITHIN_S: Final = 5.0
 _UNANSWERED_S: Final = 15.0
-"""While records of other partitions come, the brokers are there, and may answer a question late for
-so long: a session that is given up has to warm up from the start, and would be given up again."""
+"""Seconds to wait for a broker's late answer while other partitions still deliver. A session that
+is given up sooner would have to warm up from the start, again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +111,14 @@ class KafkaSource:
                 has had since the start. Later that ends the streams, and is looked at again and
                 again: the settings may be right for the topic that comes back.
         """
-        delay = _BACK_OFF_S[0]
+        backoff = Backoff(*_BACK_OFF_S, random.uniform)
         while True:
             began = self._monotonic()
             try:
                 await self._session()
             except SourceError as error:
                 self._give_up(missing=isinstance(error, LogReplacedError))
-                log.warning("kafka_lost", reason=str(error), next_attempt_s=delay)
+                log.warning("kafka_lost", reason=str(error))
             except SettingsError as error:
                 if not self._has_fitted:
                     raise
@@ -128,9 +131,8 @@ class KafkaSource:
                     self._give_up(missing=True)
                 raise
             if self._monotonic() - began > 2 * _BACK_OFF_S[1]:
-                delay = _BACK_OFF_S[0]
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _BACK_OFF_S[1])
+                backoff.forget()
+            await asyncio.sleep(backoff.failed())
 
     def _give_up(self, *, missing: bool) -> None:
         self._hub.warm = False
@@ -193,7 +195,7 @@ class KafkaSource:
         since = await self._newest_time(consumer, begins, ends) - self._where.window_s - MARGIN_S
         starts = await self._starts(consumer, begins, since)
         self._seek(consumer, starts)
-        intake = RecordReader(
+        reader = RecordReader(
             self._hub,
             {
                 tp.partition: ReadRange(ends[tp], since if starts[tp] > begins[tp] else None)
@@ -204,7 +206,7 @@ class KafkaSource:
             lambda channel: partition_of_channel(parse_channel(channel), self._where.partitions),
         )
         log.info("warming_up", records=sum(ends[tp] - starts[tp] for tp in parts))
-        await self._follow(consumer, intake, starts)
+        await self._follow(consumer, reader, starts)
 
     async def _newest_time(
         self,
@@ -240,7 +242,7 @@ class KafkaSource:
             consumer.seek(tp, offset)
 
     async def _follow(
-        self, consumer: AIOKafkaConsumer, intake: RecordReader, starts: Mapping[TopicPartition, int]
+        self, consumer: AIOKafkaConsumer, reader: RecordReader, starts: Mapping[TopicPartition, int]
     ) -> None:
         now = self._monotonic()
         positions = dict(starts)
@@ -252,10 +254,10 @@ class KafkaSource:
             now = self._monotonic()
             for tp, records in batches.items():
                 warm = self._hub.warm
-                take, partition = intake.take, tp.partition
+                take, partition = reader.take, tp.partition
                 for record in records:
                     if type(record) is LeftOut:
-                        intake.leave_out(partition, record, now)
+                        reader.leave_out(partition, record, now)
                         continue
                     time, value = record.timestamp / 1000, record.value
                     again = take(partition, record.offset, time, value, record.headers, now)

@@ -12,7 +12,7 @@ say the same:
   missing in the log itself. A run that began before we did is accepted in its middle, and one of
   which records could not be read behind these.
 
-Records without the header come from a relay of before, and prove nothing.
+Records without the header come from an older relay, and prove nothing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,5 @@
 """One reading session's records, turned into what the hub takes. Pure.
 
-A session begins some way back in each partition and is warm once everything that stood in the
-partitions at its start has been read, and after it a watermark that was written since (an old
-watermark at the end of a log whose writer is dead proves nothing) and that lies within what the
-rings cover, so that a sync from now on finds its place in them.
-
 No record is left out in silence if it carried an event of ours: who follows one of its channels is
 told to sync, or, if these cannot be read, who follows one of its partition.
 """
@@ -12,13 +7,12 @@ told to sync, or, if these cannot be read, who follows one of its partition.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from client_sdk.contract.channel import parse_event_id
 from client_sdk.contract.errors import CursorError, DamagedRecordError, FrameError, RecordError
 from client_sdk.contract.sse import encode_frame
-from event_server.kafka.continuity import Continuity
+from event_server.kafka.warm_up import ReadRange, Skipped, WarmUp
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from server_common.event_records import (
@@ -34,40 +28,11 @@ from server_common.event_records import (
 )
 from server_common.kafka.raw_records import LeftOut
 
-AHEAD_S: Final = 5.0
-"""By so much the database's clock may be ahead of what is known of it here. A record that claims a
-later time is not believed: whoever may write to the topic could keep all new streams out."""
 MAX_DIGITS: Final = 19
-"""A seq with fewer digits is one for certain."""
+"""Fewer digits always fit a 64-bit seq and need no further check."""
 MOST_TYPES: Final = 100
 EVENT_PREFIXES: Final = ("order.", "document.")
-"""With one of these the type of each event begins, also of those that only a newer Core knows."""
-Skipped = Callable[[str, str], None]
-"""Called for a record that is left out, with its kind and the reason in words."""
-
-
-@dataclass(slots=True)
-class ReadRange:
-    """How far a session reaches in one partition."""
-
-    end: int
-    """The offset behind the last record that was there at the start."""
-    since: float | None
-    """All records of this time (database) and later are read; None: from the log's first on,
-    however old that is, because what came before it may have been removed."""
-    fresh: bool = False
-    last: float = 0.0
-    """The time of the record that was read last."""
-    unsure: bool = False
-    """Whether something was left out whose time nobody knows; it is before the next watermark."""
-    unproven: float = field(init=False)
-    """The latest time that was taken while nothing was known of the database's clock."""
-    continuity: Continuity = field(init=False)
-    """That it is one log which is read."""
-
-    def __post_init__(self) -> None:
-        self.continuity = Continuity(self.end)
-        self.unproven = self.since or 0.0
+"""Every event type starts with one of these, those that a newer Core adds included."""
 
 
 class RecordReader:
@@ -75,7 +40,7 @@ class RecordReader:
 
     Args:
         hub: where they go; a session starts it afresh.
-        reaches: the partitions read.
+        ranges: the partitions read.
         skipped: told of each record that is not ours.
         handed: told of the time of each record that went to at least one stream.
         partition_of: the partition of a channel; None: it is in each.
@@ -84,18 +49,17 @@ class RecordReader:
     def __init__(
         self,
         hub: Hub,
-        reaches: Mapping[int, ReadRange],
+        ranges: Mapping[int, ReadRange],
         skipped: Skipped,
         handed: Callable[[float], None] | None = None,
         partition_of: Callable[[str], int | None] = lambda _channel: 0,
     ) -> None:
         self._hub = hub
-        self._reaches = reaches
+        self._ranges = ranges
         self._skipped = skipped
         self._handed = handed
-        self._partition_of = partition_of
+        self._warm_up = WarmUp(hub, ranges, skipped, partition_of)
         self._types: set[str] = set()
-        self._believable = 0.0
         hub.warm = False
         hub.rings.uncover()
 
@@ -125,10 +89,10 @@ class RecordReader:
         Raises:
             LogReplacedError: it does not: this is another log.
         """
-        if time > self._believable:
-            time = self._believe(partition, time, now)
-        reach = self._reaches[partition]
-        continuity = reach.continuity
+        if time > self._warm_up.believable:
+            time = self._warm_up.believe(partition, time, now)
+        part = self._ranges[partition]
+        continuity = part.continuity
         last = headers[-1] if headers else None
         sent = last[1] if last is not None and last[0] == SENT else sent_of(headers)
         if sent == continuity.expected and sent:
@@ -141,16 +105,17 @@ class RecordReader:
                 return None
             if verdict == "take_after_gap":
                 self._skipped("missing", f"records before offset {offset} are missing")
-                self._break_off_at(partition, time)
+                self._warm_up.break_off_at(partition, time)
         try:
             record = decode_record(value, headers)
-            if reach.since is None:
-                reach.since = time
-            reach.last = time
+            if part.since is None:
+                part.since = time
+            part.last = time
             if isinstance(record, OrderRecord):
                 self._order(record, time)
             elif isinstance(record, WatermarkRecord):
-                self._watermark(partition, offset, reach, record, now)
+                if self._admit(record.epoch):
+                    self._warm_up.watermark(partition, offset, record.watermark, now)
             else:
                 self._omitted(record, time)
         except DamagedRecordError as error:
@@ -170,19 +135,19 @@ class RecordReader:
             what: what stands there.
             now: monotonic seconds.
         """
-        reach = self._reaches[partition]
-        if not reach.continuity.leave_out(what.offset - what.first + 1):
+        part = self._ranges[partition]
+        if not part.continuity.leave_out(what.offset - what.first + 1):
             return
         self._skipped(
             "unreadable",
             f"partition {partition}, offsets {what.first} to {what.offset}: {what.reason}",
         )
-        time = max(reach.last, self._hub.clock.estimate(now) or 0.0) + MARGIN_S
+        time = max(part.last, self._hub.clock.estimate(now) or 0.0) + MARGIN_S
         if what.timestamp_ms is not None and what.timestamp_ms / 1000 <= time:
             time = what.timestamp_ms / 1000
         else:
-            reach.unsure = True
-        self._break_off(partition, time)
+            part.unsure = True
+        self._warm_up.break_off(partition, time)
 
     def _order(self, record: OrderRecord, time: float) -> None:
         # All of it is read before any of it is published: a record counts whole or not at all.
@@ -233,31 +198,7 @@ class RecordReader:
             for channel, seq in split_ids(error.ids or ("",)):
                 self._hub.omit(channel, seq, time)
         except Exception:
-            self._break_off_at(partition, time)
-
-    def _believe(self, partition: int, time: float, now: float) -> float:
-        """A record's time, or the latest that can be true."""
-        estimate = self._hub.clock.estimate(now)
-        if estimate is None:
-            reach = self._reaches[partition]
-            reach.unproven = max(reach.unproven, time)
-            return time
-        self._believable = estimate + AHEAD_S
-        return min(time, self._believable)
-
-    def _break_off_at(self, partition: int, time: float) -> None:
-        """Break off at a record of that time."""
-        if time > self._believable:
-            # Nothing is known of the database's clock yet.
-            self._reaches[partition].unsure = True
-            time = 0.0
-        self._break_off(partition, time)
-
-    def _break_off(self, partition: int, time: float) -> None:
-        def concerns(channel: str) -> bool:
-            return self._partition_of(channel) in (partition, None)
-
-        self._hub.break_off(concerns, time, self._believable)
+            self._warm_up.break_off_at(partition, time)
 
     def _place(self, event_id: str) -> tuple[str, int]:
         """The channel and seq of an event id; a channel that is known needs no second look."""
@@ -281,53 +222,6 @@ class RecordReader:
             raise DamagedRecordError(str(error), record.epoch, record.ids) from error
         if len(self._types) < MOST_TYPES:
             self._types.add(record.type)
-
-    def _watermark(
-        self, partition: int, offset: int, reach: ReadRange, record: WatermarkRecord, now: float
-    ) -> None:
-        if not self._admit(record.epoch):
-            return
-        if reach.unsure:
-            # All that was committed before it stands before it in the partition.
-            reach.unsure = False
-            self._hub.rings.cover_from(record.watermark)
-        if self._hub.mark(partition, record.watermark, now):
-            self._begin_again()
-        if offset >= reach.end and not self._hub.warm:
-            reach.fresh = True
-            self._warm_if_complete(now)
-
-    def _begin_again(self) -> None:
-        """The rings are empty: they hold what was committed after the last record that went into
-        them, of each partition. One whose clock is not set back yet holds all up until it is."""
-        for reach in self._reaches.values():
-            reach.since, reach.fresh, reach.unproven = reach.last, False, 0.0
-
-    def _warm_if_complete(self, now: float) -> None:
-        if not all(reach.fresh for reach in self._reaches.values()):
-            return
-        self._take_back_what_cannot_be(self._hub.clock.estimate(now) or 0.0)
-        since = max(reach.since or 0.0 for reach in self._reaches.values()) + MARGIN_S
-        covered = max(since, self._hub.rings.evicted_before)
-        if (self._hub.watermark or 0.0) >= covered:
-            self._hub.rings.covered_since = covered
-            self._hub.warm = True
-
-    def _take_back_what_cannot_be(self, present: float) -> None:
-        """Times that were taken before anything was known of the database's clock, and lie too far
-        ahead of it: no watermark would ever come up to them. What was committed from the present
-        on comes behind what was there at the start, and so is read.
-
-        Args:
-            present: what the database's clock shows at least.
-        """
-        self._believable = max(self._believable, present + AHEAD_S)
-        for partition, reach in self._reaches.items():
-            unproven, reach.unproven = reach.unproven, 0.0
-            if unproven > present + AHEAD_S:
-                reach.since, reach.last = present, min(reach.last, present)
-                self._skipped("ahead", f"a record of partition {partition} is ahead of its time")
-                self._break_off(partition, present)
 
 
 def _epoch_and_ids(headers: Headers) -> tuple[str, tuple[str, ...]]:

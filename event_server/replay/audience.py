@@ -1,11 +1,12 @@
-"""The subscribers of one channel, and whether a stream may begin at its client's position. Pure."""
+"""The subscribers of one channel, and those ahead of what has arrived. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from event_server.replay.coverage import Claim
 from event_server.replay.ring import MARGIN_S, Ring
 
 
@@ -34,17 +35,6 @@ Failed = Callable[[Subscriber, Exception], None]
 """Called for a subscriber that could not be written to and has been cut off."""
 Ended = Callable[[Subscriber], None]
 """Called for a subscriber that was sent `sync-required` as its last frame."""
-
-
-class Claim(NamedTuple):
-    """A client's position in a channel, and the proof of it."""
-
-    position: int
-    """The last seq that it has."""
-    synced: int
-    """The seq that its ticket names."""
-    issued_at: float
-    """When the ticket's sync read the log."""
 
 
 class Ahead:
@@ -114,39 +104,10 @@ class Audience:
 
 
 def head_of(ring: Ring | None, audience: Audience | None) -> int | None:
-    """The newest seq that came, as far as it is still known."""
-    if ring is not None:
-        return ring.head
+    """The channel's newest seq that has arrived; None: it is not known any more."""
+    return live_head(audience) if ring is None else ring.head
+
+
+def live_head(audience: Audience | None) -> int | None:
+    """The seq at which the channel's live subscribers stand; None: it has none."""
     return audience.head if audience is not None and audience.live else None
-
-
-def covers(
-    claim: Claim, ring: Ring | None, audience: Audience | None, watermark: float | None
-) -> bool:
-    """Whether all events after the claimed position are in the ring or yet to come.
-
-    The ticket must be as young as the rings reach back.
-    """
-    position, synced, _ = claim
-    if ring is not None:
-        if position > ring.head:
-            return position >= synced and not is_disproved(claim, ring.head, watermark)
-        # Below its own sync the client asks for what may be older than the rings: only what is
-        # here counts.
-        return position >= ring.floor - 1 and (position >= synced or synced <= ring.head)
-    head = audience.head if audience is not None and audience.live else synced
-    if position > head and is_disproved(claim, head, watermark):
-        return False
-    return position >= max(synced, head)
-
-
-def is_disproved(claim: Claim, head: int, watermark: float | None) -> bool:
-    """Whether the channel, whose head is `head`, cannot have reached the claimed position.
-
-    A ticket vouches for its own cursor and for no more. It vouches for what has not arrived here
-    only until all that was committed before its sync must have arrived.
-    """
-    position, synced, issued_at = claim
-    if position <= head:
-        return False
-    return position > synced or (watermark is not None and watermark >= issued_at + MARGIN_S)

@@ -19,8 +19,8 @@ from typing import Final
 BELIEVED_FOR_S: Final = 60.0
 """How long a bound counts at least, and at most twice as long, if no other comes up to it."""
 SET_BACK_S: Final = 3.0
-"""For how long (by themselves) watermarks must go on below the highest to be the clock's fault; a
-relay that lost its lease may write a late one."""
+"""How long, in watermark time, watermarks must stay below the highest one before the clock counts
+as set back; a relay that lost its lease may write a late one."""
 
 
 class DatabaseClock:

@@ -24,14 +24,13 @@ from client_sdk.contract.stream import SyncRequired, SyncRequiredReason
 from event_server.replay.audience import (
     Ahead,
     Audience,
-    Claim,
     Ended,
     Failed,
     Subscriber,
-    covers,
     head_of,
-    is_disproved,
+    live_head,
 )
+from event_server.replay.coverage import Claim, covers, is_disproved
 from event_server.replay.database_clock import DatabaseClock, Watermark
 from event_server.replay.frames import Event, Frames
 from event_server.replay.ring import Rings
@@ -146,6 +145,12 @@ class Hub:
         """Take one event of one channel, in the order of its partition.
 
         It is encoded only if somebody follows the channel, now or in time for a replay.
+
+        Args:
+            channel: its name.
+            seq: the event's number there.
+            event: what the record says of it.
+            time: when the record was written, by the database's clock.
         """
         ring = self.rings.get(channel)
         audience = self._audiences.get(channel)
@@ -268,7 +273,7 @@ class Hub:
             return SyncRequired(next(iter(claims)), "ring")
         for channel, claim in claims.items():
             ring, audience = self.rings.get(channel), self._audiences.get(channel)
-            if not covers(claim, ring, audience, self._watermark):
+            if not covers(claim, ring, live_head(audience), self._watermark):
                 return SyncRequired(channel, "ring")
         return None
 

@@ -70,7 +70,14 @@ class Rings:
         return len(self._rings)
 
     def append(self, channel: str, seq: int, event: Event, time: float) -> None:
-        """Keep an event; a seq that does not follow the head starts the channel's ring anew."""
+        """Keep an event; a seq that does not follow the head starts the channel's ring anew.
+
+        Args:
+            channel: its name.
+            seq: the event's number there.
+            event: what is replayed.
+            time: when its record was written, by the database's clock.
+        """
         ring = self._rings.get(channel)
         if ring is None:
             ring = self._rings[channel] = Ring()
@@ -115,8 +122,8 @@ class Rings:
     ) -> None:
         """Drop the rings of some channels: what was committed up to `time` is not all in them.
 
-        What they hold may be younger than `time`: another partition has brought it, or a relay that
-        slept wrote late. Dropped, it is not covered either.
+        A dropped ring may hold events newer than `time`, of another partition or of a relay that
+        wrote late. Coverage then starts after the newest of them.
 
         Args:
             concerns: whether a channel is one of them.

@@ -120,7 +120,7 @@ def bound_aiokafka() -> None:
 
 
 def _snappy_block(block: bytes, left: int, most: int) -> bytes:
-    # The library makes room for as much as the block says of itself, before it reads on.
+    # The library allocates the size that the block claims before it unpacks: check the claim first.
     if _said(block) > left:
         raise _too_large(most)
     try:

@@ -34,9 +34,9 @@ _PACKED: Final = 0x07
 _TIME_IS_THE_BROKERS: Final = 0x08
 _IS_CONTROL: Final = 0x20
 _MOST_SINGLES: Final = 100
-"""So many damaged records of a batch are told one by one; then its rest is told as one."""
+"""How many damaged records of a batch are reported one by one; the rest is reported as one."""
 MOST_RECORDS: Final = 50_000
-"""So many records are given at once. A batch may hold millions that are a few bytes each."""
+"""How many records are given at once. A batch may hold millions that are a few bytes each."""
 
 
 def bytes_of_first(data: bytes) -> int:

@@ -23,7 +23,8 @@ from aiokafka import AIOKafkaProducer
 from core_api.kafka.topics import ensure_topics, events_topic
 from deploy.kafka.server import KafkaServer, ensure_libs
 from event_server.kafka.consumer import KafkaSource, Where
-from event_server.kafka.record_reader import ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import ReadRange
 from event_server.main import collect_rarely
 from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.frames import Frames, as_chunk

@@ -8,7 +8,8 @@ from typing import Final
 from client_sdk.contract.errors import FrameError, RecordError
 from client_sdk.contract.sse import SseEvent, SseParser, encode_frame
 from client_sdk.contract.stream import SyncRequired
-from event_server.kafka.record_reader import ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import ReadRange
 from event_server.replay.frames import Frames, as_chunk, as_text, joined
 from server_common.event_records import (
     Headers,

@@ -11,7 +11,7 @@ from client_sdk.contract.channel import event_id, parse_channel
 from client_sdk.contract.order import Order
 from client_sdk.contract.sync import StreamGrant, SyncResponse, decode_sync
 from core_api.event_log.lines import event_json
-from core_api.orders.channel_entries import Views, compose
+from core_api.orders.channel_entries import Views, log_write_of
 from core_api.orders.lifecycle import (
     NewItem,
     OrderChange,
@@ -114,7 +114,7 @@ class ModelCore:
 
     def _write(self, change: OrderChange, now: float) -> None:
         order = change.after
-        rows = compose(change, self.truth.views.get(order.id))
+        rows = log_write_of(change, self.truth.views.get(order.id))
         self.truth.views[order.id] = Views(rows.owner_view, rows.table_view)
         ids, lines = [], []
         for entry in rows.entries:

@@ -22,7 +22,7 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Positions, Verdict
 from client_sdk.machine.sync_state import SyncState
 from client_sdk.settings import Settings
-from event_server.replay.audience import Claim
+from event_server.replay.coverage import Claim
 from event_server.replay.hub import Hub
 from tests.simulation.client import Parts
 from tests.simulation.servers import ModelServer

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
-from event_server.kafka.record_reader import ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import ReadRange
 from event_server.replay.audience import Subscriber
 from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.frames import Frames, as_text

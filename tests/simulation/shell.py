@@ -1,6 +1,6 @@
 """The shell around a client's machine in virtual time: its syncs, its stream, its wire.
 
-Machine and parser are the SDK's own. What becomes of what the machine puts out is the heirs' part.
+Machine and parser are the SDK's own. Subclasses handle what the machine puts out.
 """
 
 from __future__ import annotations

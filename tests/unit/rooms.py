@@ -29,6 +29,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
     },
     "server_common": {
         "errors": "what both servers raise alike",
+        "backoff": "how long to wait between attempts that fail",
         "logs": "structured logs",
         "sockets": "a port, and enough open files",
         "problem_answers": "problems as answers of HTTP",
@@ -43,6 +44,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "ops_server": "health and metrics beside a process's main work",
         "mqtt": "a connection to an MQTT broker whose acknowledgements are ours",
         "event_records": "the records of the events topic",
+        "access_tokens": "who holds a token, and whether it is ours",
         "tickets": "proof of permission and of a recent sync",
         "stream_placement": "which event server carries which channels",
         "devices": "who a device is, its topics and messages",

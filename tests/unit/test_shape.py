@@ -19,6 +19,10 @@ ROOT = Path(__file__).parents[2]
 SERVERS = ("core_api", "event_server")
 CONTRACT = ("client_sdk.contract",)
 MOST_MODULES = 14
+MOST_IN_A_ROOT = 18
+"""Modules beside a package's rooms: each has its line in `rooms.py`."""
+LARGE = {"client_sdk/javascript", "client_sdk/javascript/state"}
+"""Deployed pages name these modules by their paths, so they stay where they are."""
 
 
 def imports_of(path: Path) -> set[str]:
@@ -140,10 +144,22 @@ def test_rooms_import_only_rooms_below_them(package: str) -> None:
                 assert order.index(other[1]) <= order.index(parts[1]), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("package", ROOMS)
-def test_no_room_has_more_modules_than_a_reader_can_overlook(package: str) -> None:
-    for room in {path.parent for path in modules(package)} - {ROOT / package}:
-        assert len(list(room.glob("[!_]*.py"))) <= MOST_MODULES, room
+def folders_of_code() -> list[str]:
+    """The folders that hold modules of Python or JavaScript, beside tests."""
+    folders = {
+        path.parent
+        for package in (*ROOMS, "deploy")
+        for ending in ("py", "js")
+        for path in (ROOT / package).rglob(f"[!_]*.{ending}")
+    }
+    return sorted(str(folder.relative_to(ROOT)) for folder in folders)
+
+
+@pytest.mark.parametrize("folder", folders_of_code())
+def test_no_folder_has_more_modules_than_a_reader_can_overlook(folder: str) -> None:
+    if folder not in LARGE:
+        found = [path for ending in ("py", "js") for path in ROOT.glob(f"{folder}/[!_]*.{ending}")]
+        assert len(found) <= (MOST_IN_A_ROOT if folder in ROOMS else MOST_MODULES)
 
 
 def says_it_is_pure(path: Path) -> bool:
@@ -193,20 +209,68 @@ def test_what_says_that_it_is_pure_neither_waits_nor_loads_a_driver(path: Path) 
             ahead += [(further, name) for further in loaded_by(file)]
 
 
-def named_in_the_table_of_promises() -> set[str]:
+def rows_of_the_table_of_promises() -> list[list[str]]:
     text = (ROOT / "docs/architecture.md").read_text()
     table = text.partition("## Promises")[2].partition("\n## ")[0]
-    return set(re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", table))
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    return rows[2:]
 
 
-def test_every_promise_from_1_to_13_has_a_row() -> None:
-    text = (ROOT / "docs/architecture.md").read_text()
-    assert {int(n) for n in re.findall(r"^\| (\d+) ", text, re.MULTILINE)} == set(range(1, 14))
+def files_of_the_table_of_promises() -> set[str]:
+    cells = (cell for _, *cells in rows_of_the_table_of_promises() for cell in cells)
+    return {path for cell in cells for path in re.findall(r"`([a-z_]+/[a-z_/]+\.py)[`:]", cell)}
 
 
-@pytest.mark.parametrize("path", sorted(named_in_the_table_of_promises()))
+def names_of_the_table_of_promises() -> set[tuple[str, str]]:
+    """The functions and classes of each rule: a name without a file stands in the last one."""
+    found = set()
+    for _, rule, _ in rows_of_the_table_of_promises():
+        file = ""
+        for cited in re.findall(r"`([^`]+)`", rule):
+            path, _, name = cited.rpartition(":") if ":" in cited else (cited, "", "")
+            if path.endswith(".py"):
+                file = path
+            elif not path or "/" not in path:
+                name = cited
+            if name:
+                found.add((file, name))
+    return found
+
+
+def names_defined_in(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+        if isinstance(node, ast.ClassDef):
+            found |= {
+                f"{node.name}.{inner.name}"
+                for inner in node.body
+                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return found
+
+
+def test_every_promise_from_1_to_13_has_a_row_and_the_rows_are_in_order() -> None:
+    numbers = [
+        int(found[0])
+        for promise, *_ in rows_of_the_table_of_promises()
+        if (found := re.match(r"\d+", promise))
+    ]
+    assert set(numbers) == set(range(1, 14))
+    assert numbers == sorted(numbers)
+
+
+@pytest.mark.parametrize("path", sorted(files_of_the_table_of_promises()))
 def test_the_file_that_a_promise_names_exists(path: str) -> None:
     assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize(("path", "name"), sorted(names_of_the_table_of_promises()))
+def test_the_rule_that_a_promise_names_stands_in_that_file(path: str, name: str) -> None:
+    assert name in names_defined_in(ROOT / path)
 
 
 def named_in_how_to_add() -> set[str]:

@@ -239,14 +239,6 @@ def encode_edit(edit: Edit) -> bytes:
     return msgspec.json.encode(_wire(edit))
 
 
-def encode_edits(batch: EditBatch) -> bytes:
-    """The body of `POST /v1/edits`; what could not be read cannot be sent, either."""
-    edits = [msgspec.Raw(encode_edit(edit)) for edit in batch.edits if isinstance(edit, Edit)]
-    return msgspec.json.encode(
-        _WireBatch(batch.client, edits, batch.atomic, batch.answered, batch.epoch)
-    )
-
-
 def edit_fingerprint(edit: Edit) -> bytes:
     """SHA-256 of all that the edit says: another edit under the same number has another."""
     return sha256(canonical(_wire(edit))).digest()

@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from core_api.orders.channel_entries import compose
+from core_api.orders.channel_entries import log_write_of
 from core_api.orders.lifecycle import NewItem, PlaceOrder, place
 from core_api.postgres.migrate import upgrade
 from deploy.local.postgres import EmbeddedPostgres
@@ -68,4 +68,4 @@ def sample_body() -> str:
     change = place(
         command, order_id="01a1fc0c-7a60-77c9-ba73-87c38a9e69f5", placed_by="pos-7", now=at
     )
-    return compose(change, None).entries[0].body
+    return log_write_of(change, None).entries[0].body

@@ -29,11 +29,11 @@ DELETE_AFTER_PUBLISH: Final = Protection(
     (
         Patch(
             "core_api/relay/relay.py",
-            "        await self._publish(turn)\n",
-            "        stored = {s: len(m) for s, m in turn.messages.items()}\n"
-            "        await self._sent._settle(turn, stored, {s: held[s] for s in turn.rows})\n"
+            "        await self._publish(cycle)\n",
+            "        stored = {s: len(m) for s, m in cycle.messages.items()}\n"
+            "        await self._sent._settle(cycle, stored, {s: held[s] for s in cycle.rows})\n"
             "        await asyncio.sleep(0.3)\n"
-            "        await self._publish(turn)\n",
+            "        await self._publish(cycle)\n",
         ),
         *TRUSTING,
         NEVER_DEGRADED,
@@ -173,12 +173,12 @@ ORDER_BY_ID: Final = Protection(
             "ORDER BY l.shard, e.occurred_at\n",
         ),
         Patch(
-            "core_api/relay/leases.py",
+            "core_api/relay/pacing.py",
             "LONGEST_PAUSE_S: Final = 0.05",
             "LONGEST_PAUSE_S: Final = 1.0",
         ),
         Patch(
-            "core_api/relay/leases.py",
+            "core_api/relay/pacing.py",
             "SHORTEST_PAUSE_S: Final = 0.002",
             "SHORTEST_PAUSE_S: Final = 1",
         ),

@@ -104,7 +104,7 @@ async def test_a_relay_whose_topic_has_other_partitions_waits_and_leaves_the_sha
 
 @pytest.mark.parametrize(
     ("task", "of", "method"),
-    [("relay", Relay, "_turn"), ("reach", ReceiptAlarm, "look"), ("hints", Hints, "_listen_once")],
+    [("relay", Relay, "_cycle"), ("reach", ReceiptAlarm, "look"), ("hints", Hints, "_listen_once")],
 )
 async def test_a_task_that_dies_of_a_bug_is_started_again(
     pool: Pool,

@@ -10,7 +10,7 @@ import pytest
 
 from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.relay.outbox import Outbox
-from core_api.relay.set_aside_statements import list_set_aside
+from core_api.relay.set_aside.statements import list_set_aside
 from server_common.event_records import partition_of
 from tests.integration.core_api.relaying import (
     PARTITIONS,

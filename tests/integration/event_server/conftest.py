@@ -22,7 +22,8 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.broker import EmbeddedBroker
 from event_server.http.access import OpsTokens
-from event_server.kafka.record_reader import ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import ReadRange
 from event_server.main import EventServer, build, serve, ticket_keys
 from event_server.settings import EventSettings
 from server_common.sockets import bind

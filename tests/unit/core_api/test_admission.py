@@ -20,7 +20,7 @@ from client_sdk.contract.order import Item, OrderStatus
 from core_api.errors import BadRequestError
 from core_api.event_log.lines import event_json, one_line
 from core_api.orders.admission import OpenLimits, Scope, check_size, too_many_open
-from core_api.orders.channel_entries import Views, compose
+from core_api.orders.channel_entries import Views, log_write_of
 from core_api.orders.lifecycle import OrderChange, Transition, transition
 from core_api.sync.queries import OpenOrders, Page, PageQuery
 from core_api.sync.rules import fitting_pages, fitting_snapshots, is_short, joined
@@ -39,7 +39,7 @@ def test_one_line_is_the_same_text_without_what_some_take_for_a_line_end(text: s
 
 def of_size(size: int, status: OrderStatus = "placed") -> OrderChange:
     """An order that was placed, whose owner's view has so many bytes."""
-    bare = compose(
+    bare = log_write_of(
         OrderChange("order.placed", None, order(status, items=[], note="")), None
     ).owner_bytes
     item = len(msgspec.json.encode(Item("n", 1, 1, "")))
@@ -53,22 +53,22 @@ def of_size(size: int, status: OrderStatus = "placed") -> OrderChange:
 
 
 def test_an_order_may_have_its_most_bytes_and_not_one_more() -> None:
-    fits = compose(of_size(MAX_ORDER_BYTES), None)
+    fits = log_write_of(of_size(MAX_ORDER_BYTES), None)
     assert fits.owner_bytes == len(fits.owner_view.encode()) == MAX_ORDER_BYTES
     check_size(fits)
     with pytest.raises(BadRequestError, match=f"has {MAX_ORDER_BYTES + 1} bytes") as refused:
-        check_size(compose(of_size(MAX_ORDER_BYTES + 1), None))
+        check_size(log_write_of(of_size(MAX_ORDER_BYTES + 1), None))
     assert refused.value.slug == "too-large"
     check_size(
-        compose(OrderChange("order.accepted", None, of_size(MAX_ORDER_BYTES + 1).after), None)
+        log_write_of(OrderChange("order.accepted", None, of_size(MAX_ORDER_BYTES + 1).after), None)
     )
 
 
 def test_the_largest_order_with_the_longest_reason_fits_a_line_of_a_stream() -> None:
     placed = of_size(MAX_ORDER_BYTES)
-    written = compose(placed, None)
+    written = log_write_of(placed, None)
     cancelled = transition(placed.after, Transition("cancelled", "\x01" * 500), now=LATER)
-    stepped = compose(cancelled, Views(written.owner_view, written.table_view))
+    stepped = log_write_of(cancelled, Views(written.owner_view, written.table_view))
     assert stepped.owner_bytes - MAX_ORDER_BYTES <= REASON_BYTES
     line = event_json(LONGEST_CHANNEL, MAX_SEQ, stepped.entries[0].body)
     assert len(f"data: {line}".encode()) <= MAX_EVENT_LINE_BYTES
@@ -83,7 +83,7 @@ def test_the_largest_order_with_the_longest_reason_fits_a_line_of_a_stream() -> 
     ],
 )
 def test_a_refusal_for_lack_of_room_names_the_limit(scope: Scope, text: str) -> None:
-    write = compose(of_size(1000), None)
+    write = log_write_of(of_size(1000), None)
     assert text in str(too_many_open(write, scope, OpenLimits(1, 2, 3, 4, 5, 6)))
 
 

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from client_sdk.contract import text
 from core_api.access.callers import Caller
-from core_api.access.tokens import AUDIENCE, TokenKeys
+from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
 from core_api.api.print_handlers import PrintApi
@@ -36,6 +36,7 @@ from core_api.sync import reading as reads
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
 from core_api.sync.service import FetchSync
+from server_common.access_tokens import AUDIENCE
 from server_common.tickets import TicketKeys
 from tests.unit.core_api.samples import devices_api, state_api
 from tests.unit.core_api.test_fast_path import TOKENS, answer_of, scope_of

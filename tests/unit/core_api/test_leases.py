@@ -1,20 +1,11 @@
-"""Shards are shared out fairly, each to one relay; watermarks are owed when they can be true."""
+"""Shards are shared out fairly, each to one relay."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api.relay.leases import (
-    LONGEST_PAUSE_S,
-    SHORTEST_PAUSE_S,
-    WATERMARK_ACTIVE_S,
-    WATERMARK_IDLE_S,
-    Lease,
-    next_pause,
-    plan_leases,
-    watermark_due,
-)
+from core_api.relay.leases import Lease, plan_leases
 
 
 def test_a_lone_relay_takes_every_shard() -> None:
@@ -91,25 +82,3 @@ def test_any_start_settles_into_fair_shares(data: st.DataObject) -> None:
     held = [sum(of == relay for of in owner.values()) for relay in relays]
     assert None not in owner.values()
     assert max(held) - min(held) <= 1
-
-
-def test_a_watermark_is_owed_at_once_then_soon_after_events_and_still_when_idle() -> None:
-    assert watermark_due(10.0, None, published_since=False)
-    assert not watermark_due(WATERMARK_ACTIVE_S / 2, 0.0, published_since=True)
-    assert watermark_due(WATERMARK_ACTIVE_S, 0.0, published_since=True)
-    assert not watermark_due(WATERMARK_ACTIVE_S, 0.0, published_since=False)
-    assert watermark_due(WATERMARK_IDLE_S, 0.0, published_since=False)
-
-
-def test_idle_watermarks_keep_the_contract_of_one_a_second() -> None:
-    assert WATERMARK_IDLE_S + LONGEST_PAUSE_S < 1.0
-
-
-def test_the_pause_grows_while_nothing_comes_and_ends_with_the_first_event() -> None:
-    pauses = [0.0]
-    for _ in range(8):
-        pauses.append(next_pause(pauses[-1], found=False))
-    assert pauses[1] == SHORTEST_PAUSE_S
-    assert pauses == sorted(pauses)
-    assert pauses[-1] == LONGEST_PAUSE_S
-    assert next_pause(pauses[-1], found=True) == 0.0

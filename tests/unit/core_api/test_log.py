@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from client_sdk.contract.digest import content_hash, order_hash
 from client_sdk.contract.order import Order, decode_event
 from core_api.event_log.lines import event_json
-from core_api.orders.channel_entries import Views, compose
+from core_api.orders.channel_entries import Views, log_write_of
 from core_api.orders.lifecycle import (
     CHANGEABLE,
     ChangeOrder,
@@ -31,7 +31,7 @@ from core_api.orders.lifecycle import (
 from tests.unit.core_api.samples import LATER, NOW, ORDER_ID, order
 
 UNSIGNED = (1 << 64) - 1
-VIEWS = Views(*[compose(OrderChange("order.placed", None, order()), None).owner_view] * 2)
+VIEWS = Views(*[log_write_of(OrderChange("order.placed", None, order()), None).owner_view] * 2)
 
 
 @dataclass
@@ -45,7 +45,7 @@ class World:
     contents: dict[str, int] = field(default_factory=dict)
 
     def apply(self, made: OrderChange) -> None:
-        rows = compose(made, self.views.get(made.after.id))
+        rows = log_write_of(made, self.views.get(made.after.id))
         self.orders[made.after.id] = made.after
         self.views[made.after.id] = Views(rows.owner_view, rows.table_view)
         for entry in rows.entries:
@@ -121,7 +121,7 @@ def test_the_state_before_counts_as_it_was_stored_and_not_as_it_would_be_written
     stored = Views(
         *(f'{{"tip": 5, "id": "{ORDER_ID}", "of": "{who}"}}' for who in ("owner", "table"))
     )
-    rows = compose(transition(order(), Transition("cancelled"), now=LATER), stored)
+    rows = log_write_of(transition(order(), Transition("cancelled"), now=LATER), stored)
     assert [entry.content_delta for entry in rows.entries] == [
         content_hash(stored.owner),
         content_hash(stored.table or ""),
@@ -130,26 +130,26 @@ def test_the_state_before_counts_as_it_was_stored_and_not_as_it_would_be_written
 
 def test_a_change_without_the_views_before_it_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="views"):
-        compose(transition(order(), Transition("accepted"), now=LATER), None)
+        log_write_of(transition(order(), Transition("accepted"), now=LATER), None)
     with pytest.raises(ValueError, match="views"):
-        compose(OrderChange("order.placed", None, order()), VIEWS)
+        log_write_of(OrderChange("order.placed", None, order()), VIEWS)
 
 
 def test_a_change_goes_to_the_store_and_to_the_table_in_the_order_of_the_locks() -> None:
-    rows = compose(OrderChange("order.placed", None, order()), None)
+    rows = log_write_of(OrderChange("order.placed", None, order()), None)
     assert [entry.channel for entry in rows.entries] == ["store:12", "table:12/5"]
     assert len({entry.digest_delta for entry in rows.entries}) == 1
 
 
 def test_an_order_without_a_table_goes_to_its_store_only() -> None:
-    rows = compose(OrderChange("order.placed", None, order(table_id=None)), None)
+    rows = log_write_of(OrderChange("order.placed", None, order(table_id=None)), None)
     assert [entry.channel for entry in rows.entries] == ["store:12"]
     assert rows.table_view is None
 
 
 def test_the_table_gets_the_same_order_without_the_owners_fields() -> None:
     secret = order(guest=NewGuest("Kim-secret", "010-secret"), placed_by="pos-secret")
-    rows = compose(OrderChange("order.placed", None, secret), None)
+    rows = log_write_of(OrderChange("order.placed", None, secret), None)
     owner, table = rows.entries
     assert owner.body.count("secret") == 3
     for text in (table.body, rows.table_view or ""):
@@ -161,7 +161,9 @@ def test_the_table_gets_the_same_order_without_the_owners_fields() -> None:
 
 
 def test_a_note_that_speaks_of_a_guest_is_still_shown_to_the_table() -> None:
-    rows = compose(OrderChange("order.placed", None, order(note='"guest": {"placed_by"}')), None)
+    rows = log_write_of(
+        OrderChange("order.placed", None, order(note='"guest": {"placed_by"}')), None
+    )
     assert json.loads("{" + rows.entries[1].body)["data"]["note"] == '"guest": {"placed_by"}'
 
 
@@ -171,7 +173,7 @@ def test_a_note_that_speaks_of_a_guest_is_still_shown_to_the_table() -> None:
 )
 def test_an_event_is_one_line_and_is_read_back_whole(note: str, seq: int) -> None:
     made = transition(order(note=note), Transition("accepted"), now=LATER)
-    for entry in compose(made, VIEWS).entries:
+    for entry in log_write_of(made, VIEWS).entries:
         text = event_json(entry.channel, seq, entry.body)
         assert len(text.encode().splitlines()) == 1
         event = decode_event(text)
@@ -187,7 +189,7 @@ def test_an_event_is_one_line_and_is_read_back_whole(note: str, seq: int) -> Non
 
 def test_times_are_written_in_utc_as_rfc_3339() -> None:
     body = json.loads(
-        "{" + compose(OrderChange("order.placed", None, order()), None).entries[0].body
+        "{" + log_write_of(OrderChange("order.placed", None, order()), None).entries[0].body
     )
     assert body["occurred_at"] == "2026-11-21T03:00:38.624170Z"
     assert body["data"]["created_at"] == "2026-11-21T03:00:38.624170Z"

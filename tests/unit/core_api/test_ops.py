@@ -35,3 +35,16 @@ async def test_a_server_that_is_killed_from_inside_goes_on_says_so_and_can_be_st
             await server.stop()
     assert [line["event"] for line in logs] == ["ops_server_failed"]
     assert listener.fileno() == -1
+
+
+async def test_a_refusal_is_the_problem_that_every_other_server_answers() -> None:
+    app = ops_app(CollectorRegistry(), nobody, lambda: True, lambda: "no Kafka")  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://relay") as client:
+        without = await client.get("/metrics")
+        unready = await client.get("/readyz")
+    assert without.headers["www-authenticate"] == 'Bearer realm="yabam"'
+    assert unready.status_code == 503
+    for answer in (without, unready):
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["cache-control"] == "no-store"

@@ -273,7 +273,7 @@ async def test_a_topic_that_another_installation_writes_to_is_left_to_a_person(
 async def test_a_partition_that_cannot_be_looked_at_keeps_only_its_own_shard_waiting(
     world: World, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core_api.relay.proofs.TOGETHER_WITHIN_S", 0.05)
+    monkeypatch.setattr("core_api.relay.restore_checks.TOGETHER_WITHIN_S", 0.05)
     setattr(world.guard, how, {SLOW})
     await world.database.put(SLOW, 1)
     await world.database.put(OTHER, 10)

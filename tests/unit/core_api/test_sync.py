@@ -11,7 +11,7 @@ from client_sdk.contract.channel import MAX_SEQ, Channel
 from client_sdk.contract.cursor import MAX_CHANNELS, parse_cursor
 from client_sdk.contract.sync import StreamGrant, decode_sync
 from core_api.errors import BadRequestError, InvalidError
-from core_api.orders.channel_entries import compose
+from core_api.orders.channel_entries import log_write_of
 from core_api.orders.lifecycle import OrderChange
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery
 from core_api.sync.request import (
@@ -34,7 +34,7 @@ from tests.unit.core_api.samples import order
 
 STORE, TABLE = Channel("store", "12"), Channel("table", "12", "5")
 MOMENT = Moment("E1", 1763694038.624)
-ROWS = compose(OrderChange("order.placed", None, order()), None)
+ROWS = log_write_of(OrderChange("order.placed", None, order()), None)
 BODY = ROWS.entries[0].body
 OWNER_VIEW = ROWS.owner_view
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from client_sdk.contract.channel import Channel
 from core_api.access import tokens
 from core_api.access.callers import Caller, Role
-from core_api.access.tokens import AUDIENCE, TokenKeys
+from core_api.access.tokens import TokenKeys
 from core_api.errors import UnauthorizedError
+from server_common.access_tokens import AUDIENCE
 from server_common.errors import SettingsError
 
 KEY, OTHER = b"k" * 64, b"o" * 64

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.load.chart import Chart, Series, draw, legend
-from deploy.load.timeline import Tally, Timeline, percentiles
+from deploy.load.measured.timeline import Tally, Timeline, percentiles
+from deploy.load.report.chart import Chart, Series, draw, legend
 
 VALUES = st.lists(st.none() | st.floats(0, 1e9), min_size=1, max_size=30)
 

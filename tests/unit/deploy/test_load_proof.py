@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.load.proof import Fact, Log, Track, Verdict, judge
+from deploy.load.measured.proof import Fact, Log, Track, Verdict, judge
 
 CHANNEL = "store:1"
 LOG = [Fact(seq, f"order-{seq % 3}", 1 + seq // 3) for seq in range(1, 11)]

@@ -23,7 +23,8 @@ from client_sdk.contract.channel import parse_event_id
 from client_sdk.contract.errors import CursorError
 from client_sdk.contract.sse import SseEvent, SseParser
 from event_server.http.access import OpsTokens
-from event_server.kafka.record_reader import ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import ReadRange
 from event_server.main import EventServer, build, ticket_keys
 from event_server.settings import EventSettings
 from server_common.event_records import (

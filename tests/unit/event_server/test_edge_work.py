@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from unittest.mock import patch
 
-from event_server.kafka.record_reader import ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import ReadRange
 from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.frames import Event, Frames, as_text
 from event_server.replay.hub import Hub

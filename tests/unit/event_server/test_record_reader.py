@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from client_sdk.contract.stream import SyncRequired
-from event_server.kafka.record_reader import AHEAD_S, ReadRange, RecordReader
+from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.warm_up import AHEAD_S, ReadRange
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
 from server_common.event_records import Headers, OmittedRecord, encode_omitted_record
@@ -22,9 +24,14 @@ from tests.unit.event_server.parts import (
 
 
 class Session:
-    """An intake whose offsets and clock move on by themselves."""
+    """A reader whose offsets and clock move on by themselves."""
 
-    def __init__(self, ends: dict[int, int], since: float | None = 900.0) -> None:
+    def __init__(
+        self,
+        ends: dict[int, int],
+        since: float | None = 900.0,
+        partition_of: Callable[[str], int | None] = lambda _channel: 0,
+    ) -> None:
         self.hub: Hub = make_hub(partitions=len(ends), covered_since=0.0)
         self.skipped: list[tuple[str, str]] = []
         self.handed: list[float] = []
@@ -34,6 +41,7 @@ class Session:
             {p: ReadRange(end, since) for p, end in ends.items()},
             lambda kind, reason: self.skipped.append((kind, reason)),
             self.handed.append,
+            partition_of,
         )
 
     def take(
@@ -97,7 +105,7 @@ class TestWarmUp:
 
     def test_covered_is_from_the_latest_start_of_all_partitions(self) -> None:
         session = Session({0: 0, 1: 0})
-        session.reader._reaches[1].since = 950.0
+        session.reader._ranges[1].since = 950.0
         session.watermark(0)
         session.watermark(1)
         assert session.hub.rings.covered_since == 950.0 + MARGIN_S
@@ -221,8 +229,7 @@ class TestDamagedRecords:
     """One that carried an event is never left out in silence, and concerns nobody else."""
 
     def session(self) -> tuple[Session, dict[str, FakeSubscriber]]:
-        session = Session({0: 0, 1: 0})
-        session.reader._partition_of = lambda channel: int(":2" in channel)
+        session = Session({0: 0, 1: 0}, partition_of=lambda channel: int(":2" in channel))
         for partition in (0, 1):
             session.watermark(partition)
         session.order(0, "store:1@5")

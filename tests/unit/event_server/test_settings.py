@@ -59,6 +59,24 @@ def test_limits_that_do_not_fit_each_other_stop_the_start(monkeypatch: pytest.Mo
         load(EventSettings)
 
 
+@pytest.mark.parametrize("ttl_s", ["60", "61"])
+def test_a_ticket_that_outlives_the_replay_window_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, ttl_s: str
+) -> None:
+    monkeypatch.setenv("YABAM_EVENTS_WINDOW_S", "60")
+    monkeypatch.setenv("YABAM_TICKET_TTL_S", ttl_s)
+    with pytest.raises(SettingsError, match=f"YABAM_TICKET_TTL_S={ttl_s} must be shorter than"):
+        load(EventSettings)
+
+
+def test_a_ticket_that_is_shorter_than_the_window_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("YABAM_EVENTS_WINDOW_S", "60")
+    monkeypatch.setenv("YABAM_TICKET_TTL_S", "59")
+    assert load(EventSettings).ticket_ttl_s == 59
+
+
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("YABAM_TICKET_KID")
     with pytest.raises(SettingsError, match="YABAM_TICKET_KID is not set"):

@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Final
+
 import pytest
 
+from event_server.errors import StreamRefusedError
+from event_server.push.request_head import check_head
 from server_common.http_rules import refusal_of
 
 HOST = (b"host", b"core.example:8000")
 
 
-@pytest.mark.parametrize(
-    ("version", "headers", "status"),
-    [
-        ("1.1", [HOST], None),
-        ("1.1", [(b"host", b"")], None),
-        ("1.1", [(b"host", b"[::1]:8000")], None),
-        ("1.1", [(b"host", b"127.0.0.1")], None),
-        ("1.1", [(b"accept", b"*/*"), HOST], None),
-        ("1.0", [], None),
-        ("1.0", [HOST], None),
-        ("1.1", [], 400),
-        ("1.1", [HOST, HOST], 400),
-        ("1.1", [HOST, (b"host", b"evil.example")], 400),
-        ("1.0", [HOST, HOST], 400),
-        ("1.1", [(b"host", b"a b")], 400),
-        ("1.1", [(b"host", b"a/b")], 400),
-        ("1.1", [(b"host", b"user@a")], 400),
-        ("1.1", [(b"host", b"a,b:80,")], 400),
-        ("1.1", [(b"host", b"\xff")], 400),
-        ("2.0", [HOST], 505),
-        ("2.0", [], 505),
-        ("0.9", [HOST], 505),
-    ],
-)
+CASES: Final[list[tuple[str, list[tuple[bytes, bytes]], int | None]]] = [
+    ("1.1", [HOST], None),
+    ("1.1", [(b"host", b"a" * 255)], None),
+    ("1.1", [(b"host", b"a:")], None),
+    ("1.1", [(b"host", b"[::1]:8000")], None),
+    ("1.1", [(b"host", b"127.0.0.1")], None),
+    ("1.1", [(b"accept", b"*/*"), HOST], None),
+    ("1.0", [], None),
+    ("1.0", [HOST], None),
+    ("1.1", [], 400),
+    ("1.1", [HOST, HOST], 400),
+    ("1.1", [HOST, (b"host", b"evil.example")], 400),
+    ("1.0", [HOST, HOST], 400),
+    ("1.1", [(b"host", b"a b")], 400),
+    ("1.1", [(b"host", b"a/b")], 400),
+    ("1.1", [(b"host", b"user@a")], 400),
+    ("1.1", [(b"host", b"a,b:80,")], 400),
+    ("1.1", [(b"host", b"\xff")], 400),
+    ("1.1", [(b"host", b"")], 400),
+    ("1.0", [(b"host", b"")], 400),
+    ("1.1", [(b"host", b":80")], 400),
+    ("1.1", [(b"host", b"a:123456")], 400),
+    ("1.1", [(b"host", b"a" * 256)], 400),
+    ("1.1", [(b"host", b"[fe80::1%25eth0]")], 400),
+    ("2.0", [HOST], 505),
+    ("2.0", [], 505),
+    ("0.9", [HOST], 505),
+]
+
+
+@pytest.mark.parametrize(("version", "headers", "status"), CASES)
 def test_a_head_is_taken_or_refused_with_its_status(
     version: str, headers: list[tuple[bytes, bytes]], status: int | None
 ) -> None:
     refusal = refusal_of(version, headers)
     assert (refusal and refusal.status) == status
     assert refusal is None or refusal.detail
+
+
+@pytest.mark.parametrize(("version", "headers", "status"), CASES)
+def test_an_event_server_takes_the_heads_that_core_takes_and_no_others(
+    version: str, headers: list[tuple[bytes, bytes]], status: int | None
+) -> None:
+    hosts = [value for name, value in headers if name == b"host"]
+    with pytest.raises(StreamRefusedError) if status else nullcontext():
+        check_head(version, hosts)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from server_common import supervision
-from server_common.supervision import LONGEST_PAUSE_S, Supervisor, pause_after
+from server_common.supervision import Supervisor
 
 
 class Work:
@@ -108,6 +108,18 @@ async def test_a_name_is_given_once() -> None:
     await supervisor.stop()
 
 
-def test_pauses_double_up_to_the_longest() -> None:
-    assert [pause_after(n) for n in (1, 2, 3)] == [0.1, 0.2, 0.4]
-    assert pause_after(10**9) == LONGEST_PAUSE_S
+async def test_a_task_that_fails_at_once_is_started_again_after_longer_and_longer_pauses() -> None:
+    pauses: list[float] = []
+    enough = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            enough.set()
+            await asyncio.Event().wait()
+
+    supervisor = Supervisor(sleep=sleep)
+    supervisor.start("tail", Work(9, RuntimeError("broken")))
+    await enough.wait()
+    await supervisor.stop()
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]

@@ -21,7 +21,7 @@ from client_sdk.contract.state.edit import (
     decode_edits,
     decode_outcome,
     edit_fingerprint,
-    encode_edits,
+    encode_edit,
 )
 from client_sdk.contract.state.operations import Merge, Set
 
@@ -53,8 +53,10 @@ def only(edit: dict[str, Any]) -> Edit | UnreadableEdit:
 
 
 def test_a_batch_that_is_written_reads_as_itself() -> None:
-    whole = EditBatch("c-1", [replace(FULL, n=1, base=3), FULL], atomic=True, answered=5)
-    assert decode_edits(encode_edits(whole)) == whole
+    first = replace(FULL, n=1, base=3)
+    edits = [json.loads(encode_edit(one)) for one in (first, FULL)]
+    whole = EditBatch("c-1", [first, FULL], atomic=True, answered=5)
+    assert decode_edits(batch(*edits, atomic=True, answered=5)) == whole
 
 
 def test_an_edit_needs_only_number_channel_key_and_what_it_does() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from client_sdk.contract.state.operations import (
 from core_api.documents.basis import OwnResult
 from core_api.documents.definitions import Definition, StrategyName
 from core_api.documents.history import Head, History
-from core_api.documents.settling import Settlement, settle_all
+from core_api.documents.settling import Settlement, settle
 from tests.unit.core_api.samples import NOW
 
 STRATEGIES: Final[tuple[StrategyName, ...]] = ("last", "first", "merge", "sum", "ask")
@@ -69,26 +70,25 @@ class Store:
     diffs: list[list[dict[str, Any]]] = field(default_factory=list)
 
     def settle(self, *edits: tuple[str, Edit], now: datetime = NOW) -> list[Settlement]:
-        """Settle these at once."""
-        settled = settle_all(
-            edits,
-            self.head,
-            self.history,
-            self.definition,
-            now,
-            lambda client, n: self.results.get((client, n)),
-        )
-        for (client, one), settlement in zip(edits, settled, strict=True):
-            self.results[client, one.n] = settlement.result
-            if settlement.made is not None:
-                self.head = settlement.head
-                self.history.add(settlement.made.kept)
-                self.diffs.append(settlement.made.diff)
+        """Settle these in order; each sees what those before it made."""
+        settled = []
+        for client, one in edits:
+            results = partial(self._result_of, client)
+            done = settle(one, self.head, self.history, self.definition, now, results)
+            self.results[client, one.n] = done.result
+            if done.made is not None:
+                self.head = done.head
+                self.history.add(done.made.kept)
+                self.diffs.append(done.made.diff)
+            settled.append(done)
         return settled
 
     def one(self, change: Edit, client: str = "a", now: datetime = NOW) -> Settlement:
         """Settle one edit."""
         return self.settle((client, change), now=now)[0]
+
+    def _result_of(self, client: str, n: int) -> OwnResult | None:
+        return self.results.get((client, n))
 
 
 def store(strategy: StrategyName, *values: dict[str, Any] | None, step: int = 10) -> Store:

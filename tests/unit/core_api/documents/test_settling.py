@@ -15,7 +15,7 @@ from core_api.documents.basis import OwnResult
 from core_api.documents.definitions import Definition
 from core_api.documents.history import Head, History
 from core_api.documents.refusals import CallRefusedError, Refusal
-from core_api.documents.settling import settle, settle_all
+from core_api.documents.settling import settle
 from tests.unit.core_api.documents.samples import ANY, Store, at, definition, edit, store
 from tests.unit.core_api.samples import NOW
 
@@ -52,9 +52,9 @@ def test_a_refused_edit_does_not_hold_up_those_after_it() -> None:
     assert [one.outcome for one in settled] == ["refused", "applied"]
 
 
-def test_several_edits_are_settled_without_touching_the_history_that_was_given() -> None:
+def test_an_edit_is_settled_without_touching_the_history_that_was_given() -> None:
     history = History()
-    settle_all([("a", edit(Set({"q": 1})))], Head(), history, ANY["merge"], NOW, lambda *_: None)
+    settle(edit(Set({"q": 1})), Head(), history, ANY["merge"], NOW, lambda _n: None)
     assert history.after(0) == []
 
 

@@ -11,32 +11,32 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from core_api.kafka.topics import BrokerError
-from core_api.relay.cycle import Held
-from core_api.relay.ports import Lifetime
+from core_api.relay.held_shard import HeldShard
+from core_api.relay.ports import RestoreGuard
 
 TOGETHER_WITHIN_S: Final = 5.0
 _ALONE_WITHIN_S: Final = 30.0
 
 
-class Proofs:
-    """The proofs that are under way.
+class RestoreChecks:
+    """The checks that are under way.
 
     Args:
-        lifetime: makes them.
+        guard: makes them.
         clock: seconds that only go forward.
         found: called whenever one has come to its end.
     """
 
     def __init__(
-        self, lifetime: Lifetime, clock: Callable[[], float], found: Callable[[], None]
+        self, guard: RestoreGuard, clock: Callable[[], float], found: Callable[[], None]
     ) -> None:
-        self._lifetime = lifetime
+        self._guard = guard
         self._clock = clock
         self._found = found
-        self._under_way: dict[asyncio.Task[None], dict[int, Held]] = {}
+        self._under_way: dict[asyncio.Task[None], dict[int, HeldShard]] = {}
         self._alone: set[int] = set()
 
-    def look(self, held: Mapping[int, Held]) -> None:
+    def look(self, held: Mapping[int, HeldShard]) -> None:
         """Take in what has been found out, and begin to look at what is new.
 
         Raises:
@@ -66,7 +66,7 @@ class Proofs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, shards: dict[int, Held], within_s: float) -> None:
+    def _begin(self, shards: dict[int, HeldShard], within_s: float) -> None:
         task = asyncio.ensure_future(self._check(list(shards), within_s))
         self._under_way[task] = shards
         task.add_done_callback(lambda _: self._found())
@@ -74,11 +74,11 @@ class Proofs:
     async def _check(self, shards: Collection[int], within_s: float) -> None:
         try:
             async with asyncio.timeout(within_s):
-                await self._lifetime.check_published(list(shards))
+                await self._guard.check_published(list(shards))
         except TimeoutError as error:
             raise BrokerError(f"Kafka has not told within {within_s:g} s what it has") from error
 
-    def _take_in(self, task: asyncio.Task[None], shards: Mapping[int, Held]) -> None:
+    def _take_in(self, task: asyncio.Task[None], shards: Mapping[int, HeldShard]) -> None:
         error = task.exception()
         if error is None:
             for shard, held in shards.items():

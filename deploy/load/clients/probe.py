@@ -6,8 +6,8 @@ import asyncio
 import time
 from typing import Final
 
-from deploy.load.exchange import Connection, fetch
-from deploy.load.timeline import Tally
+from deploy.load.clients.exchange import Connection, fetch
+from deploy.load.measured.timeline import Tally
 
 _EVERY_S: Final = 0.1
 _WITHIN_S: Final = 10.0

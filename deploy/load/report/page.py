@@ -7,10 +7,10 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from deploy.load.chart import Chart, Series, draw, legend
-from deploy.load.report import failures, generator_share, machine, storm_figures
+from deploy.load.measured.timeline import Second
+from deploy.load.report.chart import Chart, Series, draw, legend
+from deploy.load.report.text import failures, generator_share, machine, storm_figures
 from deploy.load.run import Outcome
-from deploy.load.timeline import Second
 
 _STYLE: Final = Path(__file__).with_name("page.css")
 _COLOURS: Final = 8

@@ -9,8 +9,8 @@ from typing import Final, Self
 import httpx
 
 from client_sdk.contract.sync import MAX_LIMIT, SyncResponse, decode_sync
+from deploy.load.measured.proof import Fact, Log
 from deploy.load.plan import LoadTestError
-from deploy.load.proof import Fact, Log
 
 _CHANNELS_AT_ONCE: Final = 200
 

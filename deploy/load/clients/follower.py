@@ -38,10 +38,10 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Change
 from client_sdk.machine.status import Mode, mode_of
 from client_sdk.settings import Settings
-from deploy.load.answers import StreamAnswer, sync_input
-from deploy.load.exchange import Connection, Whole
-from deploy.load.proof import Fact, Track
-from deploy.load.timeline import Tally
+from deploy.load.clients.answers import StreamAnswer, sync_input
+from deploy.load.clients.exchange import Connection, Whole
+from deploy.load.measured.proof import Fact, Track
+from deploy.load.measured.timeline import Tally
 
 _FED: Final[dict[Mode, DeviceMode]] = {"live": "live", "polling": "polling", "offline": "offline"}
 
@@ -244,7 +244,7 @@ class Follower:
     # ── connections ──────────────────────────────────────────────────────────
 
     async def _connection(self, name: str, address: tuple[str, int]) -> Connection | Failure:
-        """The one of before, if it is still good, or a new one."""
+        """The connection in use, if it is still good, or a new one."""
         known = self._connections.get(name)
         if known is not None:
             if known.is_free and known.address == address:

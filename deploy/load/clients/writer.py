@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from deploy.load.exchange import Connection, fetch
+from deploy.load.clients.exchange import Connection, fetch
+from deploy.load.measured.timeline import Tally
 from deploy.load.plan import LoadTestError
-from deploy.load.timeline import Tally
 
 STEPS: Final = ("accepted", "preparing", "ready", "served", "paid")
 BETWEEN_STEPS_S: Final = (1.0, 3.0)

@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 
+from deploy.load.measured.usage import GENERATOR
 from deploy.load.run import Fault, Outcome
-from deploy.load.usage import GENERATOR
 
 _GENERATOR_BUSY = 85.0
 

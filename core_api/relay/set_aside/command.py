@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from core_api.postgres.pool import open_pool
-from core_api.relay.set_aside_statements import SetAside, list_set_aside, retry_set_aside
+from core_api.relay.set_aside.statements import SetAside, list_set_aside, retry_set_aside
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool

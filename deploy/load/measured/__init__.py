@@ -1,0 +1,1 @@
+"""What a load test measures, and whether each client applied what Core has stored."""
