@@ -31,8 +31,8 @@ from core_api.broker_admin.main import run_broker_admin
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
-from core_api.devices.commands import Commands, trim_commands
-from core_api.devices.expiring import Expiring
+from core_api.devices.commands.expiring import Expiring
+from core_api.devices.commands.lifecycle import Commands, trim_commands
 from core_api.devices.metrics import CommandMetrics
 from core_api.devices.registrations import Registrations
 from core_api.documents.definitions import GROUP, Definitions

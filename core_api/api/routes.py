@@ -32,7 +32,7 @@ from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
 from core_api.api.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
 from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
-from core_api.devices.commands import DeviceCommand, DeviceCommands
+from core_api.devices.commands.lifecycle import DeviceCommand, DeviceCommands
 from core_api.devices.registrations import NewDevice, RegisteredDevice
 from core_api.edits.history import HistoryPage
 from core_api.errors import CoreError

@@ -15,7 +15,7 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.errors import CursorError
 from client_sdk.contract.state.values import Value
-from core_api.devices.commands import take_result
+from core_api.devices.commands.lifecycle import take_result
 from core_api.devices.document_changes import Change, change_documents
 from core_api.devices.measurements import Measured, Measurements, without_fractions
 from core_api.devices.presence import heard, status_value

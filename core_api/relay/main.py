@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
-from core_api.devices.alarm import CommandAlarm
+from core_api.devices.commands.alarm import CommandAlarm
 from core_api.devices.metrics import CommandAlarmMetrics
 from core_api.http.probes import OpsServer, ops_app
 from core_api.kafka.publisher import KafkaPublisher

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from core_api.devices.applying import DeviceMessages
-from core_api.devices.commands import Commands, DeviceCommand, NewCommand
+from core_api.devices.commands.lifecycle import Commands, DeviceCommand, NewCommand
 from core_api.devices.measurements import Measurements
 from core_api.devices.registrations import RegisterDevice, Registration, Registrations
 from core_api.documents.definitions import Definitions

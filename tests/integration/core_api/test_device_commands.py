@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core_api.devices import expiring
-from core_api.devices.alarm import CommandAlarm
-from core_api.devices.commands import ExpiringError, expire_one, trim_commands
-from core_api.devices.expiring import Expiring
+from core_api.devices.commands.alarm import CommandAlarm
+from core_api.devices.commands.expiring import Expiring
+from core_api.devices.commands.lifecycle import ExpiringError, expire_one, trim_commands
 from core_api.devices.metrics import CommandAlarmMetrics, CommandMetrics
 from core_api.devices.registrations import RegisterDevice, Registrations
 from core_api.errors import (

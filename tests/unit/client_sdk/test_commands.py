@@ -99,7 +99,10 @@ def leaves(parser: Parser) -> Iterator[Parser]:
 
 
 LEAVES: Final = {leaf.prog: leaf for leaf in leaves(all_commands())}
-PROCESSES: Final = {"yabam core", "yabam relay", "yabam ingest", "yabam events"}
+PROCESSES: Final = {
+    f"yabam {name}"
+    for name in ("core", "relay", "ingest", "events", "mqtt", "mqtt-admin", "printer")
+}
 
 
 def test_each_part_brings_its_commands() -> None:

@@ -12,7 +12,7 @@ from core_api.access.tokens import TokenKeys
 from core_api.api.device_handlers import DevicesApi
 from core_api.api.gate import Gate
 from core_api.api.state_handlers import StateApi
-from core_api.devices.commands import Commands
+from core_api.devices.commands.lifecycle import Commands
 from core_api.devices.registrations import Registrations
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from core_api.devices.commands import ExpiringError, expire_one
+from core_api.devices.commands.lifecycle import ExpiringError, expire_one
 from core_api.devices.patience import despite_locks
 from core_api.errors import ConflictError, UnavailableError
 
