@@ -10,13 +10,13 @@ import asyncpg
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.channel import NAME_FORM, Channel
-from core_api.devices.document_changes import Change, change_documents
-from core_api.devices.patience import despite_locks
 from core_api.devices.presence import offline_value
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
+from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import DeviceKeys, Identity
 from server_common.limits import STORE_DEVICES
 
