@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 WORKERS ?= 3
 # What the tests use beside Python and Java: a program and the Debian package that has it.
 TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto
+# Tickets are drawn with Korean letters.
+FONT := /usr/share/fonts/truetype/nanum/NanumGothicCoding.ttf
 export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -40,8 +42,9 @@ kafka: $(READY) ## Start a real Apache Kafka 4 on port 9092, without Docker
 mqtt: $(READY) ## Start a real Mosquitto on ports 1883 and 8883 (TLS), without Docker (MQTT_ARGS=…)
 	@exec $(BIN)/python -m deploy.mqtt $(MQTT_ARGS)
 
-tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, nginx, promtool, Mosquitto
+tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, nginx, promtool, Mosquitto, a font
 	@missing=""; for tool in $(TOOLS); do command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; done; \
+	test -e $(FONT) || missing="$$missing fonts-nanum"; \
 	test -z "$$missing" && exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "The tests use programs that are not here; on Debian, as root: apt-get install$$missing"; exit 1; fi; \

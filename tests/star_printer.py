@@ -1,11 +1,17 @@
 """A printer that speaks Star CloudPRNT, version HTTP, written from the vendor's guide alone.
 
 (Star CloudPRNT Protocol Guide 2.4.0: polling, job request, confirmation, status codes.)
+
+`python -m tests.star_printer URL FOLDER` polls for ever, and puts each ticket into the folder.
 """
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -98,3 +104,30 @@ class StarPrinter:
         self.papers.append((response.headers["content-type"], response.content))
         await self.confirm()
         return True
+
+
+async def run(url: str, put: Callable[[bytes], None], every_s: float = 5.0) -> None:
+    """Poll as a printer that is left alone does."""
+    async with httpx.AsyncClient(timeout=30) as http:
+        printer = StarPrinter(url, http)
+        while True:
+            if await printer.cycle():
+                put(printer.papers.pop()[1])
+            else:
+                await asyncio.sleep(every_s)
+
+
+def put_into(folder: Path) -> Callable[[bytes], None]:
+    """What puts each ticket into a file of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def put(paper: bytes) -> None:
+        path = folder / f"{len(list(folder.glob('*.png'))):04}.png"
+        path.write_bytes(paper)
+        print(path, flush=True)
+
+    return put
+
+
+if __name__ == "__main__":
+    asyncio.run(run(sys.argv[1], put_into(Path(sys.argv[2]))))

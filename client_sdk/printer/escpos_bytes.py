@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from client_sdk.printer.errors import AgentError
 from client_sdk.printer_media.lines import Line
-from client_sdk.printer_media.picture import picture_of
 
 if TYPE_CHECKING:
     from escpos.printer import Dummy
@@ -74,8 +73,11 @@ def _dummy() -> Dummy:
 
 
 def _put_picture(printer: Dummy, lines: Sequence[Line], columns: int) -> None:
-    # `printer.image` asks for the profile of a model, and complains on standard output.
+    # Not at the top: a terminal needs no Pillow. And `printer.image` asks for the profile of a
+    # model, and complains on standard output.
     from escpos.image import EscposImage
+
+    from client_sdk.printer_media.picture import picture_of
 
     picture = picture_of(lines, columns)
     for top in range(0, picture.height, _STRIPE):

@@ -18,7 +18,7 @@ from core_api.access.callers import Caller
 from core_api.commands.local_keys import LOCAL_KEYS
 from core_api.main import token_keys
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.kitchen import PRINTER, STORE, route_printing
+from deploy.local.kitchen import PRINTER, STORE, set_up_kitchen
 from deploy.local.ports import check_free
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import ProcessError
@@ -87,7 +87,9 @@ def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
     with _step("Core, relay, ingest, event server"):
         stack.start()
     print(f"Ready after {time.monotonic() - started:.1f} s.\n")
-    print(_what_to_try(stack), flush=True)
+    owner = _token(stack, Caller("owner-1", "owner", frozenset({STORE})))
+    star = asyncio.run(set_up_kitchen(stack.core_url, owner))
+    print(_what_to_try(stack, star), flush=True)
     asyncio.run(_watch(stack, options))
 
 
@@ -128,7 +130,7 @@ def _token(stack: Stack, caller: Caller) -> str:
     return token_keys(keys, "local").sign(caller, _TOKEN_LIFETIME_S)
 
 
-def _what_to_try(stack: Stack) -> str:
+def _what_to_try(stack: Stack, star: str) -> str:
     owner = _token(stack, Caller("owner-1", "owner", frozenset({"1"})))
     guest = _token(stack, Caller("table-1-5", "table", table=Channel("table", "1", "5")))
     ops = _token(stack, Caller("ops-1", "ops"))
@@ -173,6 +175,10 @@ Print the tickets of the store's kitchen in a terminal of their own:
 
   .venv/bin/yabam printer --store {STORE} --device {PRINTER} --to stdout --core {stack.core_url}
 
+The same tickets as pictures, as a Star printer gets them; a real one takes the same URL:
+
+  .venv/bin/python -m tests.star_printer {star} {stack.folder}/tickets
+
 The programs of docs/state.md need these as well:
 
   export YABAM_CORE_URL={stack.core_url}
@@ -190,7 +196,6 @@ Ctrl-C stops everything. Orders as they arrive:
 
 async def _watch(stack: Stack, options: argparse.Namespace) -> None:
     owner = _token(stack, Caller("owner", "owner", frozenset(STORES)))
-    await route_printing(stack.core_url, owner)
     tasks = [asyncio.create_task(_watch_processes(stack))]
     tasks.append(asyncio.create_task(show_orders(stack.core_url, owner)))
     if not options.no_restaurant:

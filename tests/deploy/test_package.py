@@ -20,7 +20,9 @@ CHANGELOG = ROOT / "CHANGELOG.md"
 OF_HTTPX_AND_MSGSPEC = {
     "anyio", "certifi", "h11", "httpcore", "httpx", "idna", "msgspec", "typing-extensions",
 }  # fmt: skip
-PACKAGES = {"client_sdk", "core_api", "event_server", "server_common"}
+PACKAGES = {
+    "client_sdk", "core_api", "event_server", "server_common",
+}  # fmt: skip
 
 pytestmark = pytest.mark.xdist_group("package")
 
@@ -81,7 +83,7 @@ def test_the_wheel_holds_the_packages_their_pages_and_the_licence(
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert any(name.endswith("terminal/index.html") for name in names)
-    for package in ("client_sdk", "core_api", "event_server", "server_common"):
+    for package in PACKAGES:
         assert f"{package}/py.typed" in names
 
 
