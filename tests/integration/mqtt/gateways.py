@@ -106,7 +106,7 @@ class Topics:
             await self._write(store, *encode_order_record(record))
 
     async def document(
-        self, channel: str, seq: int, key: str, version: int, value: Any, epoch: str = EPOCH
+        self, channel: str, seq: int, key: str, version: object, value: Any, epoch: str = EPOCH
     ) -> None:
         """A document's event; a value of `UNSET` is left out, as too large."""
         fields = {"id": f"{channel}@{seq}", "seq": seq, "key": key, "version": version}
