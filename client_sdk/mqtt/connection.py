@@ -163,7 +163,8 @@ class MqttConnection:
             self._followings.discard(following)
             raise UnreachableError(f"the MQTT broker does not answer: {error}") from error
         for topic, answer in zip(topics, answers, strict=False):
-            if int(getattr(answer, "value", answer)) >= _REFUSED:
+            code = answer if isinstance(answer, int) else answer.value
+            if code >= _REFUSED:
                 await self.unfollow(following)
                 raise UnreachableError(f"the MQTT broker does not permit following {topic}")
         return following

@@ -203,8 +203,9 @@ class Gateway:
         """Carry messages until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                for part in (self.down, *self.ups):
-                    group.create_task(part.run())
+                group.create_task(self.down.run())
+                for up in self.ups:
+                    group.create_task(up.run())
         finally:
             await self.sink.close()
 
