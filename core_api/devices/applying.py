@@ -16,7 +16,6 @@ from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.errors import CursorError
 from client_sdk.contract.state.values import Value
 from core_api.devices.commands import take_result
-from core_api.devices.document_changes import Change, change_documents
 from core_api.devices.measurements import Measured, Measurements, without_fractions
 from core_api.devices.presence import heard, status_value
 from core_api.devices.registrations import Registration, find_kept
@@ -28,6 +27,7 @@ from core_api.edits.reading import Connection
 from core_api.errors import TooManyDocumentsError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.receipts.devices import Sighting, applied_for_certain
+from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import (
     Event,

@@ -19,8 +19,6 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
 from client_sdk.contract.state.values import Value, check_document
 from client_sdk.contract.text import TEXT_PATTERN, whole
-from core_api.devices.document_changes import Change, change_documents
-from core_api.devices.patience import despite_locks
 from core_api.devices.registrations import find_kept
 from core_api.devices.times import rfc3339
 from core_api.edits.plan import Rules
@@ -32,7 +30,9 @@ from core_api.errors import (
     TooManyCommandsError,
     UnavailableError,
 )
+from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Result
 from server_common.limits import DEVICE_OPEN_COMMANDS
@@ -186,7 +186,7 @@ class Commands:
                         "it does, or they expire"
                     )
                 arguments = msgspec.json.encode(wanted.arguments).decode()
-                row = await connection.fetchrow(
+                (row,) = await connection.fetch(
                     _INSERT, store_id, device_id, id_, wanted.name, arguments, by,
                     wanted.expires_in_s,
                 )  # fmt: skip

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from core_api.devices.commands import ExpiringError, expire_one
-from core_api.devices.patience import despite_locks
 from core_api.errors import ConflictError, UnavailableError
+from core_api.postgres.patience import despite_locks
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -10,13 +10,13 @@ import asyncpg
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.channel import NAME_FORM, Channel
-from core_api.devices.document_changes import Change, change_documents
-from core_api.devices.patience import despite_locks
 from core_api.devices.presence import offline_value
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
+from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import DeviceKeys, Identity
 from server_common.limits import STORE_DEVICES
 
@@ -174,7 +174,7 @@ class Registrations:
                 if is_new and await connection.fetchval(_COUNT, store_id) >= STORE_DEVICES:
                     raise TooManyDevicesError(f"a store may have {STORE_DEVICES} devices")
                 after = _changed(before, wanted, keys.newest)
-                row = await connection.fetchrow(_PUT, store_id, device_id, *after)
+                (row,) = await connection.fetch(_PUT, store_id, device_id, *after)
                 found = _registration(row)
                 begins = before is None or before.identity != found.identity
                 if begins:

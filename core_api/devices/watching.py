@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from client_sdk.contract.channel import Channel
-from core_api.devices.document_changes import Change, change_documents
 from core_api.devices.measurements import Measured, Measurements, Of, telemetry_value
 from core_api.devices.presence import SILENT_S, offline_value
 from core_api.devices.registrations import find_kept
 from core_api.devices.work import Work
 from core_api.errors import ConflictError, UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.system_edits.in_transaction import Change, change_documents
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -78,7 +78,7 @@ class Topics:
         message = said(kind, payload, *device, **more)
         await self.send(encode(message), message.key)
 
-    async def send(self, value: bytes | None, key: bytes | None) -> None:
+    async def send(self, value: bytes | None, key: bytes) -> None:
         await self._producer.send_and_wait(self.inbound, value, key)
 
     @contextlib.asynccontextmanager

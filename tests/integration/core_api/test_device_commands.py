@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from core_api.devices import expiring
 from core_api.devices.alarm import CommandAlarm
-from core_api.devices.commands import ExpiringError, trim_commands
+from core_api.devices.commands import ExpiringError, expire_one, trim_commands
 from core_api.devices.expiring import Expiring
 from core_api.devices.metrics import CommandAlarmMetrics, CommandMetrics
 from core_api.devices.registrations import RegisterDevice, Registrations
@@ -191,7 +191,6 @@ async def test_a_command_that_cannot_expire_stops_no_other(
     for name in ("bad", "good"):
         await shop.ask(id=name)
     await shop.pass_time(61)
-    expire_one = expiring.expire_one
 
     async def expire(pool: Pool, rules: Any, but: Any) -> Any:
         if f"{STORE}/{BELL}/bad" not in but:

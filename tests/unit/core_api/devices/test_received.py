@@ -64,5 +64,5 @@ def test_what_is_left_of_an_earlier_boot_is_applied_once() -> None:
 def test_a_new_boot_lets_the_oldest_be_forgotten_and_what_comes_of_that_is_too_old() -> None:
     boots = {boot: Received(0, 1, ()) for boot in range(10, 10 + DEVICE_BOOTS)}
     outcome, _, forgotten = take_of_boot(boots, 99, 1)
-    assert (outcome, forgotten) == ("applied", {10})
+    assert (outcome, forgotten) == ("applied", frozenset({10}))
     assert take_of_boot(boots, 9, 1)[0] == "too-old"
