@@ -163,7 +163,7 @@ class MqttConnection:
             self._followings.discard(following)
             raise UnreachableError(f"the MQTT broker does not answer: {error}") from error
         for topic, answer in zip(topics, answers, strict=False):
-            code = answer if isinstance(answer, int) else answer.value
+            code = answer if isinstance(answer, int) else getattr(answer, "value", 0)
             if code >= _REFUSED:
                 await self.unfollow(following)
                 raise UnreachableError(f"the MQTT broker does not permit following {topic}")

@@ -78,7 +78,7 @@ class Fleet:
             "YABAM_EVENTS_TOPIC": topics.events,
             "YABAM_DEVICES_OUTBOUND_TOPIC": topics.outbound,
             "YABAM_DEVICES_INBOUND_TOPIC": topics.inbound,
-            "YABAM_DEVICES_DEAD_LETTER_TOPIC": topics.dead_letters,
+            "YABAM_DEVICES_DLQ_TOPIC": topics.dead_letters,
             "YABAM_MQTT_GROUP": topics.group,
             "YABAM_TOKEN_KEYS": json.dumps({"k": "k" * 32}),
             "YABAM_CORE_TOKEN_FILE": str(folder / "token"),
