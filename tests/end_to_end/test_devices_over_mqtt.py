@@ -137,14 +137,9 @@ async def test_a_device_that_was_away_gets_its_command_and_the_public_documents(
     made = await registered(owner, "lamp")
     broker = mosquitto.broker(made["user"], made["password"])
     await until_it_connects_with(broker)
-    edit = {
-        "channel": "public:1",
-        "key": "taking-orders",
-        "operations": [{"op": "set", "value": {"open": False}}],
-    }
-    body = {"client": "01" + "A" * 24, "edits": [{"n": 1, **edit}]}
-    settled = await owner.post("/v1/edits", json=body)
-    assert settled.status_code == 200, settled.text
+    edit = {"n": 1, "channel": "public:1", "key": "taking-orders", "do": {"set": {"value": False}}}
+    settled = await owner.post("/v1/edits", json={"client": "till", "edits": [edit]})
+    assert settled.json()["outcomes"][0]["outcome"] == "applied", settled.text
     sent = await owner.post("/v1/stores/1/devices/lamp/commands", json={"name": "blink"})
     assert sent.status_code == 201, sent.text
     commands, state = topic("lamp", "commands"), "yabam/v1/1/state/taking-orders"

@@ -289,20 +289,17 @@ async def test_the_marks_of_a_new_gateway_know_what_the_one_before_has_published
 async def test_two_gateways_share_the_work_and_one_goes_on_when_the_other_ends(
     terminal: Identity, register: Register, broker: MosquittoServer, topics: Topics
 ) -> None:
-    async with device(broker_for(broker, terminal), orders_topic(terminal.store)) as one:
-        async with gateway(topics, broker) as first:
-            async with gateway(topics, broker) as second:
-                await until(
-                    lambda: (
-                        first.metrics.partitions._value.get() == 1
-                        and second.metrics.partitions._value.get() == 1
-                    ),
-                    60,
-                )
-                await topics.orders(terminal.store, range(1, 11))
-                await until(lambda: set(seqs(one, terminal.store)) >= set(range(1, 11)))
-            await topics.orders(terminal.store, range(11, 21))
-            await until(lambda: set(seqs(one, terminal.store)) == set(range(1, 21)), 60)
+    async with (
+        device(broker_for(broker, terminal), orders_topic(terminal.store)) as one,
+        gateway(topics, broker) as first,
+    ):
+        async with gateway(topics, broker) as second:
+            shares = [first.metrics.partitions._value, second.metrics.partitions._value]
+            await until(lambda: [share.get() for share in shares] == [1, 1], 60)
+            await topics.orders(terminal.store, range(1, 11))
+            await until(lambda: set(seqs(one, terminal.store)) >= set(range(1, 11)))
+        await topics.orders(terminal.store, range(11, 21))
+        await until(lambda: set(seqs(one, terminal.store)) == set(range(1, 21)), 60)
 
 
 # Up.
