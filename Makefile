@@ -33,8 +33,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-run: $(READY) ## Start the whole system (KAFKA=host:port DATABASE=postgresql://… to use your own)
-	@exec $(BIN)/python -m deploy.local $(if $(KAFKA),--kafka $(KAFKA)) $(if $(DATABASE),--database $(DATABASE)) $(RUN_ARGS)
+run: $(READY) ## Start the whole system (KAFKA=host:port DATABASE=postgresql://… MQTT=host:port to use your own)
+	@exec $(BIN)/python -m deploy.local $(if $(KAFKA),--kafka $(KAFKA)) $(if $(DATABASE),--database $(DATABASE)) $(if $(MQTT),--mqtt $(MQTT)) $(RUN_ARGS)
 
 kafka: $(READY) ## Start a real Apache Kafka 4 on port 9092, without Docker
 	@exec $(BIN)/python -m deploy.kafka $(KAFKA_ARGS)

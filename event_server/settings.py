@@ -246,7 +246,7 @@ class GatewaySettings(BaseSettings):
     devices_outbound_topic: str = Field(
         "devices.outbound", description="The topic of Core's answers to devices"
     )
-    devices_dead_letter_topic: str = Field(
+    devices_dlq_topic: str = Field(
         "devices.dead-letter", description="The topic for messages of devices that do not fit"
     )
     token_keys: dict[str, str] = Field(

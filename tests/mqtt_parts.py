@@ -135,10 +135,15 @@ async def until(true: Callable[[], object], within_s: float = 30.0) -> None:
 
 async def until_it_connects(server: MosquittoServer, identity: Identity) -> None:
     """Return once the device may connect."""
+    await until_it_connects_with(broker_for(server, identity))
+
+
+async def until_it_connects_with(broker: Broker) -> None:
+    """The same of one who signs in so."""
     async with asyncio.timeout(30):
         while True:
             try:
-                async with device(broker_for(server, identity)):
+                async with device(broker):
                     return
             except MqttError:
                 await asyncio.sleep(0.05)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Protocol
 
@@ -111,7 +119,7 @@ class BufferedClient:
             raise BufferedStartError("it was reset and started anew meanwhile")
         return self._result
 
-    async def changes(self) -> AsyncIterator[Change]:
+    async def changes(self) -> AsyncGenerator[Change, None]:
         """Every change once and in order, from the first sync on.
 
         Raises:

@@ -252,15 +252,17 @@ class BufferedOrderClient:
                 return
 
     async def _fetch(self, after: Mapping[str, int | None], epoch: str | None) -> SyncResponse:
+        detail = ""
         for is_second in (False, True):
             done = await self._core.sync(
                 StartSync(0, after, epoch, 0.0), await self._access_token(anew=is_second)
             )
             if isinstance(done, SyncDone):
                 return done.response
+            detail = done.failure.detail
             if done.failure.kind != "unauthorized":
-                raise UnreachableError(done.failure.detail)
-        self._fatal = UnauthorizedError(done.failure.detail)
+                raise UnreachableError(detail)
+        self._fatal = UnauthorizedError(detail)
         raise self._fatal
 
     async def _access_token(self, *, anew: bool) -> str:

@@ -29,6 +29,8 @@ _ANSWER_WITHIN_S: Final = 5.0
 _STATUS_EVERY_S: Final = 60.0
 _BACK_OFF_S: Final = (0.2, 10.0)
 _MOST_WAITING: Final = 5000
+_REFUSED: Final = 0x80
+"""From here on the codes of a broker's answers are refusals."""
 
 
 class Following:
@@ -161,7 +163,8 @@ class MqttConnection:
             self._followings.discard(following)
             raise UnreachableError(f"the MQTT broker does not answer: {error}") from error
         for topic, answer in zip(topics, answers, strict=False):
-            if (answer if isinstance(answer, int) else answer.value) >= 0x80:
+            code = answer if isinstance(answer, int) else getattr(answer, "value", 0)
+            if code >= _REFUSED:
                 await self.unfollow(following)
                 raise UnreachableError(f"the MQTT broker does not permit following {topic}")
         return following

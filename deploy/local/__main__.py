@@ -19,6 +19,7 @@ from core_api.commands.local_keys import LOCAL_KEYS
 from core_api.main import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.kitchen import PRINTER, STORE, set_up_kitchen
+from deploy.local.mqtt import add_door, installed_mosquitto
 from deploy.local.ports import check_free
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import ProcessError
@@ -55,6 +56,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events-port", type=int, default=_PORTS.events)
     parser.add_argument("--relay-port", type=int, default=_PORTS.relay)
     parser.add_argument("--ingest-port", type=int, default=_PORTS.ingest)
+    parser.add_argument("--mqtt", help="host:port of an MQTT broker that runs already")
+    parser.add_argument("--mqtt-port", type=int, default=1883, help="of the broker started here")
     parser.add_argument("--no-restaurant", action="store_true", help="place no orders")
     return parser.parse_args()
 
@@ -84,12 +87,14 @@ def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
     with _step("database schema"):
         stack.migrate()
     cleanup.callback(_quietly, stack.stop)
+    broker = _mqtt(options, stack, cleanup)
     with _step("Core, relay, ingest, event server"):
         stack.start()
     print(f"Ready after {time.monotonic() - started:.1f} s.\n")
     owner = _token(stack, Caller("owner-1", "owner", frozenset({STORE})))
     star = asyncio.run(set_up_kitchen(stack.core_url, owner))
     print(_what_to_try(stack, star), flush=True)
+    print(broker, end="\n\n", flush=True)
     asyncio.run(_watch(stack, options))
 
 
@@ -105,6 +110,25 @@ def _broker(data: Path, cleanup: contextlib.ExitStack) -> str:
     cleanup.callback(_quietly, broker.stop)
     broker.start()
     return broker.bootstrap
+
+
+def _mqtt(options: argparse.Namespace, stack: Stack, cleanup: contextlib.ExitStack) -> str:
+    """Add the door for devices, if there is a broker; what to say of it."""
+    if options.mqtt:
+        add_door(stack, {"YABAM_MQTT_BROKER": options.mqtt})
+        return f"Devices connect to the MQTT broker at {options.mqtt}."
+    port = options.mqtt_port
+    server = installed_mosquitto(options.data / "mqtt", port, port + 7000)
+    if server is None:
+        return (
+            "There is no Mosquitto here, so nothing speaks MQTT; on Debian: apt-get install "
+            "mosquitto. Or name a broker: make run MQTT=host:port"
+        )
+    with _step("Mosquitto"):
+        cleanup.callback(_quietly, server.stop)
+        server.start()
+    add_door(stack, server.settings)
+    return f"Devices connect by MQTT to 127.0.0.1:{port}, with TLS to {port + 7000}: docs/mqtt.md."
 
 
 @contextlib.contextmanager

@@ -140,6 +140,15 @@ class Stack:
         self._more.append(process)
         return process
 
+    def add_command(
+        self, name: str, arguments: list[str], port: int, settings: Mapping[str, str]
+    ) -> Process:
+        """A process that not every installation has, with settings of its own; from now on one of
+        `processes`."""
+        process = self._process(name, arguments, port, settings)
+        self._more.append(process)
+        return process
+
     def start(self, timeout_s: float = 60.0) -> None:
         """Start all and return once all are ready.
 

@@ -25,7 +25,8 @@ from server_common.mqtt.broker import MAX_PACKET_BYTES, Broker
 
 _ANSWERS_WITHIN_S: Final = 10.0
 _PLUGIN: Final = "mosquitto_dynamic_security.so"
-_PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+PROGRAMS: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+"""Where Mosquitto may be."""
 
 
 class MosquittoError(YabamError):
@@ -47,7 +48,7 @@ class MosquittoServer:
         self.port = port or free_port()
         self.tls_port = tls_port or free_port()
         self._queued = queued
-        program = shutil.which("mosquitto", path=_PATH)
+        program = shutil.which("mosquitto", path=PROGRAMS)
         if program is None:
             raise MosquittoError("mosquitto is needed; on Debian: apt-get install mosquitto")
         self.process = Process(

@@ -40,6 +40,8 @@ _RECORDS_AT_ONCE: Final = 200
 _TOPIC_POLL_S: Final = 1.0
 _REQUEST_TIMEOUT_MS: Final = 8_000
 _LEAVE_WITHIN_S: Final = 5.0
+_NEW_TOPIC_WITHIN_MS: Final = 5_000
+"""Core makes the topic of its answers with the first one."""
 _MOST_POLL_INTERVAL_MS: Final = 24 * 3_600_000
 """A gateway that waits for the broker or for Core reads nothing, and is alive none the less."""
 _TAKEN_AWAY: Final = (
@@ -98,7 +100,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             session_timeout_ms=round(SESSION_TIMEOUT_S * 1000),
             heartbeat_interval_ms=2_000,
             max_poll_interval_ms=_MOST_POLL_INTERVAL_MS,
-            metadata_max_age_ms=30_000,
+            metadata_max_age_ms=_NEW_TOPIC_WITHIN_MS,
         )
 
     async def open(self) -> None:
@@ -152,7 +154,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         first = (await self._consumer.beginning_offsets([tp]))[tp]
         end = (await self._consumer.end_offsets([tp]))[tp]
         has_lost = committed is not None and not first <= committed <= end
-        publish_from = end if committed is None else (first if has_lost else committed)
+        if committed is None:
+            # Nobody waits for old orders. The other topic may be new, and an answer stand in it.
+            publish_from = end if tp.topic == self._events else first
+        else:
+            publish_from = first if has_lost else committed
         read_from = publish_from
         if tp.topic == self._events:
             since = int((time.time() - LOOK_BACK_S) * 1000)

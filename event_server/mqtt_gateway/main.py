@@ -117,7 +117,7 @@ def _ways_up(settings: GatewaySettings, broker: Broker, name: str) -> tuple[UpSe
     share = broker.version == "5"
     filters = shared(FILTERS) if share else list(FILTERS)
     measured = shared((TELEMETRY_FILTER,)) if share else [TELEMETRY_FILTER]
-    topics = settings.devices_inbound_topic, settings.devices_dead_letter_topic
+    topics = settings.devices_inbound_topic, settings.devices_dlq_topic
     rate = settings.mqtt_device_rate_per_s, settings.mqtt_device_burst
     return (
         UpSettings("up", broker, f"{name}-up", filters, 1, *topics, *rate),

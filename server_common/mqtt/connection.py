@@ -132,9 +132,9 @@ class Connection:
             await self.close()
             raise
         ended = self._opened if self._opened.done() else self._lost
-        if (error := ended.exception()) is not None:
+        if (failure := ended.exception()) is not None:
             await self.close()
-            raise error
+            raise failure
 
     async def subscribe(self, filters: Sequence[str], qos: int = 1) -> None:
         """Return once what is published from now on will be delivered.
@@ -239,7 +239,7 @@ class Connection:
             context.sslsocket_class = _TlsSocket
             client.tls_set_context(context)
         if broker.version == "5":
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = self._unanswered
             properties.MaximumPacketSize = MAX_PACKET_BYTES
             client.connect(
@@ -308,7 +308,8 @@ class Connection:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        incoming = Incoming(topic, message.payload, message.retain, message.qos, message.mid)
+        payload = bytes(message.payload)
+        incoming = Incoming(topic, payload, message.retain, message.qos, message.mid)
         self._received(incoming)
 
     def _on_publish(

@@ -106,7 +106,7 @@ class Topics:
             await self._write(store, *encode_order_record(record))
 
     async def document(
-        self, channel: str, seq: int, key: str, version: int, value: Any, epoch: str = EPOCH
+        self, channel: str, seq: int, key: str, version: object, value: Any, epoch: str = EPOCH
     ) -> None:
         """A document's event; a value of `UNSET` is left out, as too large."""
         fields = {"id": f"{channel}@{seq}", "seq": seq, "key": key, "version": version}
@@ -203,8 +203,9 @@ class Gateway:
         """Carry messages until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                for part in (self.down, *self.ups):
-                    group.create_task(part.run())
+                group.create_task(self.down.run())
+                for up in self.ups:
+                    group.create_task(up.run())
         finally:
             await self.sink.close()
 

@@ -61,8 +61,8 @@ async def test_each_device_may_use_its_own_topics_and_nothing_of_anothers(
         register.put(OTHER_STORE, "lamp"),
     ]
     everything: dict[str, tuple[bool, bool]] = {}
-    for one in identities:
-        everything |= topics_of(one.store, one.device)
+    for identity in identities:
+        everything |= topics_of(identity.store, identity.device)
     shared = {
         f"yabam/v1/{STORE}/state/menu": set(identities[:3]),
         f"yabam/v1/{STORE}/state/+": set(identities[:3]),

@@ -78,7 +78,7 @@ class Fleet:
             "YABAM_EVENTS_TOPIC": topics.events,
             "YABAM_DEVICES_OUTBOUND_TOPIC": topics.outbound,
             "YABAM_DEVICES_INBOUND_TOPIC": topics.inbound,
-            "YABAM_DEVICES_DEAD_LETTER_TOPIC": topics.dead_letters,
+            "YABAM_DEVICES_DLQ_TOPIC": topics.dead_letters,
             "YABAM_MQTT_GROUP": topics.group,
             "YABAM_TOKEN_KEYS": json.dumps({"k": "k" * 32}),
             "YABAM_CORE_TOKEN_FILE": str(folder / "token"),
@@ -353,4 +353,5 @@ async def test_nonsense_and_floods_of_a_device_end_nothing(
         await topics.orders(STORE, [1])
         await until(lambda: seqs_of(one.on(topic)) == [1])
         assert await asyncio.to_thread(running.is_ready)
-    assert all(letter["reason"] in ("bad-json", "invalid") for letter in await topics.letters())
+    reasons = {letter["reason"] for letter in await topics.letters()}
+    assert reasons == {"bad-json", "invalid", "too-large"}

@@ -377,14 +377,17 @@ async def test_the_device_says_that_it_is_there_and_what_it_has_applied(
 ) -> None:
     own = f"yabam/v1/{STORE}/devices/terminal-1"
     topics = f"{own}/status", f"{own}/received"
-    async with device(broker_for_gateway(world.server), *topics, client_id="g2") as gateway:
-        async with connected(world, terminal) as connection, following(world, connection) as one:
-            await until(lambda: gateway.on(topics[0]))
-            assert gateway.on(topics[0])[-1]["online"]
-            await until(lambda: one.client.mode == "live")
-            await world.commit(2)
-            await until(lambda: gateway.on(topics[1]))
-            assert gateway.on(topics[1])[0]["cursor"].startswith(f"{CHANNEL}@")
+    async with (
+        device(broker_for_gateway(world.server), *topics, client_id="g2") as gateway,
+        connected(world, terminal) as connection,
+        following(world, connection) as one,
+    ):
+        await until(lambda: gateway.on(topics[0]))
+        assert gateway.on(topics[0])[-1]["online"]
+        await until(lambda: one.client.mode == "live")
+        await world.commit(2)
+        await until(lambda: gateway.on(topics[1]))
+        assert gateway.on(topics[1])[0]["cursor"].startswith(f"{CHANNEL}@")
 
 
 async def test_a_token_that_core_refuses_ends_the_client(world: World, terminal: Identity) -> None:
