@@ -124,6 +124,33 @@ async def test_a_value_that_comes_after_its_log_has_gone_is_not_taken(page: Page
     assert found == [[9, 1], {"asked": 2}, 1]
 
 
+async def test_a_value_that_cannot_be_had_holds_up_no_other(page: Page) -> None:
+    found = await run(
+        page,
+        """
+        const asked = [];
+        let now = 0;
+        const api = {
+            async document(channel, key, version) {
+                asked.push(key);
+                now += 60;
+                if (key === "a") return { type: "Again", detail: "damaged", retryAfter: null };
+                return { type: "Found", document: { ...document(version), key, value: {} } };
+            },
+        };
+        const large = (key) => ({ ...document(1), key });
+        replica.take(reset(["a", "b", "c"].map(large)), "E1");
+        const loader = new Loader({ ...parts, clock: () => now, api });
+        loader.worker.wake();
+        for (let n = 0; n < 20; n++) await turn();
+        loader.worker.close();
+        const loads = ["a", "b", "c"].map((key) => replica.view(`${CHANNEL} ${key}`).loading);
+        return [asked.slice(0, 4), loads];
+    """,
+    )
+    assert found == [["a", "b", "c", "a"], [True, False, False]]
+
+
 def token(claims: Json) -> str:
     return f"h.{urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.s"
 
