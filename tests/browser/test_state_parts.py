@@ -124,6 +124,33 @@ async def test_a_value_that_comes_after_its_log_has_gone_is_not_taken(page: Page
     assert found == [[9, 1], {"asked": 2}, 1]
 
 
+async def test_a_value_that_cannot_be_had_holds_up_no_other(page: Page) -> None:
+    found = await run(
+        page,
+        """
+        const asked = [];
+        const api = {
+            async document(channel, key, version) {
+                asked.push(key);
+                if (key === "a") return { type: "Again", detail: "damaged", retryAfter: null };
+                return { type: "Found", document: { ...document(version), key, value: {} } };
+            },
+        };
+        const large = (key) => ({ ...document(1), key });
+        replica.take(reset(["a", "b", "c"].map(large)), "E1");
+        const settings = { backoffFirst: 0.01, backoffMost: 0.01 };
+        const clock = () => performance.now() / 1000;
+        const loader = new Loader({ ...parts, settings, clock, api });
+        const loads = (key) => replica.view(`${CHANNEL} ${key}`).loading;
+        loader.worker.wake();
+        for (let n = 0; n < 1000 && (loads("b") || loads("c")); n++) await turn();
+        loader.worker.close();
+        return [asked.slice(0, 3), ["a", "b", "c"].map(loads)];
+    """,
+    )
+    assert found == [["a", "b", "c"], [True, False, False]]
+
+
 def token(claims: Json) -> str:
     return f"h.{urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.s"
 

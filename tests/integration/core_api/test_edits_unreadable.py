@@ -12,6 +12,7 @@ import pytest
 
 from client_sdk.contract.state.edit import decode_edits
 from core_api.access.callers import Caller
+from core_api.documents import settling
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
 from core_api.edits import planning
@@ -126,7 +127,7 @@ async def test_a_history_that_postgres_cannot_give_counts_as_forgotten(
 async def test_an_edit_that_a_bug_meets_is_refused_and_the_next_is_settled(
     edits: EditService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rule = planning.settle
+    rule = settling.settle
 
     def settle(edit: Any, *more: Any) -> Any:
         if edit.n == 2:

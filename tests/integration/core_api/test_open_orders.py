@@ -10,6 +10,7 @@ import pytest
 from core_api.access.callers import Caller
 from core_api.errors import BadRequestError, TooManyOpenError
 from core_api.main import new_order_id, utc_now
+from core_api.orders import open_counts
 from core_api.orders.admission import OpenLimits
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
@@ -175,3 +176,18 @@ async def test_an_order_of_any_door_is_refused_above_the_size_and_an_old_one_can
     stepped = await core.transition(OWNER, placed.order_id, Transition("accepted"))
     assert len(stepped.body) > 70_000
     await assert_counted(pool)
+
+
+async def test_orders_are_written_though_they_cannot_be_counted(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error would say of what is committed that it is not, and it would be written again."""
+    on = commands(pool)
+    await on.place(OWNER, an_order())
+    await pool.execute("UPDATE channel_heads SET counted = 0")
+    monkeypatch.setattr(open_counts, "_COUNT", "SELECT 1 / 0, $1::text[], $2::text[], $3::text[]")
+    await on.place(OWNER, an_order())
+    assert await pool.fetchval("SELECT count(*) FROM orders") == 2
+    monkeypatch.undo()
+    await on.place(OWNER, an_order())
+    assert await pool.fetchval("SELECT count(*) FROM orders") == 3

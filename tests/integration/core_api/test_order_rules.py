@@ -15,7 +15,7 @@ from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
 from core_api.edits.service import EditService
-from core_api.errors import NotTakingOrdersError, SoldOutError
+from core_api.errors import NotTakingOrdersError, SoldOutError, UnreadableRowError
 from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder
 from core_api.orders.service import OrderService
@@ -141,3 +141,24 @@ async def test_a_dish_is_the_same_however_its_name_is_written(pools: list[Pool])
     for name in ("cafe\u0301 au lait", " CAF\u00c9 AU LAIT "):
         with pytest.raises(SoldOutError):
             await orders.place(OWNER, PlaceOrder("1", "KRW", [NewItem(name, 1, 1)]))
+
+
+async def test_a_stores_documents_that_cannot_be_read_hold_up_no_other_stores_orders(
+    pools: list[Pool],
+) -> None:
+    edits, orders = edits_of(pools[0]), orders_of(pools[1])
+    stores = [f"{n}" for n in range(8)]
+    for store in stores:
+        await set_value(edits, store, "taking-orders", {"value": True})
+    await pools[0].execute("UPDATE documents SET value = 'no json' WHERE channel = 'public:3'")
+    # Text that is none: Postgres itself reads it, and whoever gets it cannot.
+    await pools[0].execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
+    await pools[0].execute(
+        "UPDATE documents SET value = '\\xff'::bytea::text WHERE channel = 'public:5'"
+    )
+    placed = await asyncio.gather(
+        *(orders.place(OWNER, an_order(store)) for store in stores), return_exceptions=True
+    )
+    failed = {s: one for s, one in zip(stores, placed, strict=True) if isinstance(one, Exception)}
+    assert sorted(failed) == ["3", "5"]
+    assert all(isinstance(one, UnreadableRowError) for one in failed.values())

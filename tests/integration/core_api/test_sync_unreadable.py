@@ -191,7 +191,7 @@ async def test_a_document_whose_value_cannot_be_given_stands_there_without_it(
             [("12", "bell"), ("12", "menu"), ("13", "bell"), ("13", "menu")], 1
         )
     ]
-    await edits.apply(OWNER, EditBatch("c", batch))
+    await edits.apply(OWNER, EditBatch("c", [*batch]))
     # Text that is none: Postgres itself reads it, and whoever gets it cannot.
     await pool.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
     await pool.execute(

@@ -96,7 +96,7 @@ async def test_a_number_that_is_none_is_left_out_and_the_others_are_read() -> No
 
 
 async def test_channels_that_are_nested_without_end_make_it_down_and_nothing_else() -> None:
-    busy = httpx.Response(200, text='{"channels":' + "[" * 100_000)
+    busy = httpx.Response(200, text='{"more":' + "[" * 100_000)
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.host == "odd" and request.url.path == "/v1/channels/top":
