@@ -38,6 +38,8 @@ def test_the_file_is_a_list_of_these_keys_and_no_others() -> None:
         "req_s": 9000.0,
         "p50_ms": 1.5,
         "p99_ms": 9.25,
+        "cpu_us": 55.6,
+        "postgres_cpu_us": 27.8,
     }
 
 

@@ -65,6 +65,9 @@ class Row(Struct, frozen=True):
     req_s: float
     p50_ms: float
     p99_ms: float
+    cpu_us: float
+    """Of the server for a request, in microseconds."""
+    postgres_cpu_us: float
 
 
 class Run(Struct, frozen=True):
@@ -95,7 +98,14 @@ def row_of(point: Point, sample: Sample) -> Row:
         round(load.req_s, 1),
         round(load.p50_ms, 3),
         round(load.p99_ms, 3),
+        round(per_request_us(sample.server_cpu, sample), 1),
+        round(per_request_us(sample.postgres_cpu, sample), 1),
     )
+
+
+def per_request_us(cpu: float, sample: Sample) -> float:
+    """The CPU of a request in microseconds, of `cpu` seconds per second."""
+    return cpu / sample.load.req_s * 1e6
 
 
 def details_of(out: Path) -> Path:

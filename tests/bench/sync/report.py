@@ -16,6 +16,7 @@ from tests.bench.sync.cases import (
     Point,
     Sample,
     System,
+    per_request_us,
 )
 
 Results = Mapping[Point, Sample]
@@ -41,8 +42,8 @@ def table(results: Results) -> Iterator[str]:
         yield (
             f"{point.system:<11}{point.clients:>7}  {point.case:<13}{point.log_events:>10,}"
             f"{load.req_s:>9,.0f}{load.p50_ms:>8.1f}{load.p99_ms:>8.1f}"
-            f"{sample.server_cpu:>9.0%}{_per_request(sample.server_cpu, sample):>7.0f}"
-            f"{sample.postgres_cpu:>11.0%}{_per_request(sample.postgres_cpu, sample):>7.0f}"
+            f"{sample.server_cpu:>9.0%}{per_request_us(sample.server_cpu, sample):>7.0f}"
+            f"{sample.postgres_cpu:>11.0%}{per_request_us(sample.postgres_cpu, sample):>7.0f}"
             f"{sample.generator_cpu:>7.0%}{load.failed:>7}"
         )
 
@@ -59,8 +60,8 @@ def markdown(results: Results) -> Iterator[str]:
         yield (
             f"| {point.system} | {point.clients} | {point.case} | {point.log_events:,} "
             f"| {load.req_s:,.0f} | {load.p50_ms:.1f} | {load.p99_ms:.1f} "
-            f"| {_per_request(sample.server_cpu, sample):.0f} "
-            f"| {_per_request(sample.postgres_cpu, sample):.0f} |"
+            f"| {per_request_us(sample.server_cpu, sample):.0f} "
+            f"| {per_request_us(sample.postgres_cpu, sample):.0f} |"
         )
 
 
@@ -98,7 +99,7 @@ def commands(results: Mapping[str, Sample]) -> Iterator[str]:
         yield (
             f"orders to {name}: {load.req_s:,.0f}/s{_against(load.req_s, target)}, p50 "
             f"{load.p50_ms:.1f} ms, p99 {load.p99_ms:.1f} ms, Core {sample.server_cpu:.0%} "
-            f"({_per_request(sample.server_cpu, sample):.0f} µs each), Postgres "
+            f"({per_request_us(sample.server_cpu, sample):.0f} µs each), Postgres "
             f"{sample.postgres_cpu:.0%}, failed {load.failed}"
         )
 
@@ -132,8 +133,4 @@ def _against(value: float, target: float | None) -> str:
 
 
 def _cost(sample: Sample) -> float:
-    return _per_request(sample.server_cpu + sample.postgres_cpu, sample)
-
-
-def _per_request(cpu: float, sample: Sample) -> float:
-    return cpu / sample.load.req_s * 1e6
+    return per_request_us(sample.server_cpu + sample.postgres_cpu, sample)
