@@ -1,4 +1,4 @@
-"""The parameters of a query, as the standard library reads them, for a third of its price. Pure."""
+"""The parameters of a query, as the standard library reads them, for less. Pure."""
 
 from __future__ import annotations
 

@@ -233,13 +233,14 @@ def names_of_the_table_of_promises() -> set[tuple[str, str]]:
     for _, rule, _ in rows_of_the_table_of_promises():
         file = ""
         for cited in re.findall(r"`([^`]+)`", rule):
-            path, _, name = cited.rpartition(":") if ":" in cited else (cited, "", "")
-            if path.endswith(".py"):
+            path, _, name = cited.rpartition(":")
+            if cited.endswith(".py"):
+                file = cited
+            elif path.endswith(".py"):
                 file = path
-            elif not path or "/" not in path:
-                name = cited
-            if name:
                 found.add((file, name))
+            elif cited.replace(".", "_").isidentifier():
+                found.add((file, cited))
     return found
 
 
