@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core_api.devices import expiring
+from core_api.devices.commands import expiring
 from core_api.devices.commands.alarm import CommandAlarm
 from core_api.devices.commands.expiring import Expiring
 from core_api.devices.commands.lifecycle import ExpiringError, expire_one, trim_commands
