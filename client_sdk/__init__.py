@@ -31,8 +31,11 @@ from client_sdk.machine.status import Status
 from client_sdk.settings import Settings
 from client_sdk.shared.blocking_yabam_client import BlockingYabamClient
 from client_sdk.shared.edit_batch import EditHandle
+from client_sdk.shared.order_commands import CommandHandle, OrderCommands
 from client_sdk.shared.shared_state import Meta, SharedDocument, SharedState
 from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.state.order_commands import CommandOutcome
+from client_sdk.state.order_view import ShownOrder
 from client_sdk.state.store import MemoryState, SqliteState, StateStore
 
 __all__ = [
@@ -48,6 +51,8 @@ __all__ = [
     "Checkpoint",
     "ClientError",
     "ClosedError",
+    "CommandHandle",
+    "CommandOutcome",
     "ContractError",
     "CursorStore",
     "CursorStoreError",
@@ -64,6 +69,7 @@ __all__ = [
     "Order",
     "OrderBook",
     "OrderClient",
+    "OrderCommands",
     "OrderEvent",
     "OrderProducer",
     "RefusedError",
@@ -72,6 +78,7 @@ __all__ = [
     "Settings",
     "SharedDocument",
     "SharedState",
+    "ShownOrder",
     "SqliteCursors",
     "SqliteState",
     "StartResult",

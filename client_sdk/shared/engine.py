@@ -1,4 +1,7 @@
-"""The shell around the replica: edits are kept before they are shown, and everybody is told."""
+"""The shell around the replica: edits are kept before they are shown, and everybody is told.
+
+Commands to orders stand in the same queue; `order_desk.py` is the shell around those.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from client_sdk.client.order_book import OrderBook
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.operations import Operation, Set
 from client_sdk.contract.state.values import Value, check_document
@@ -18,7 +22,9 @@ from client_sdk.machine.messages import CheckDocuments, DeliverDocument
 from client_sdk.settings import Settings
 from client_sdk.shared.edits_api import EditsApi
 from client_sdk.shared.journal import Journal
+from client_sdk.shared.order_desk import OrderDesk
 from client_sdk.shared.sender import Loader, Pace, Sender, TokenSource
+from client_sdk.state.command_queue import CommandQueue
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.effects import View
 from client_sdk.state.entries import DocumentName, Wish
@@ -34,7 +40,10 @@ class Engine:
     """The shared state of one client, running.
 
     Args:
-        replica: what decides.
+        replica: what decides of documents.
+        commands: the commands to orders.
+        book: Core's orders.
+        followed: all channels that are followed.
         private: the documents that never leave the device.
         journal: what keeps it.
         api: Core.
@@ -50,6 +59,9 @@ class Engine:
     def __init__(
         self,
         replica: Replica,
+        commands: CommandQueue,
+        book: OrderBook,
+        followed: Sequence[str],
         private: PrivateDocuments,
         journal: Journal,
         api: EditsApi,
@@ -73,11 +85,13 @@ class Engine:
         self._core_time = core_time
         self._diverged = diverged
         self._resolvers = dict(resolvers)
-        self._sender = Sender(
-            replica, journal, api, token, subject, self.pump, Pace(settings, uniform)
-        )
-        self._loader = Loader(replica, api, token, self._loaded, Pace(settings, uniform))
         self._lock = asyncio.Lock()
+        pace = Pace(settings, uniform)
+        self.desk = OrderDesk(
+            commands, replica, journal, book, followed, core_time, self._lock, self.pump, self.note_error
+        )
+        self._sender = Sender(replica, self.desk, journal, api, token, subject, self.pump, pace)
+        self._loader = Loader(replica, api, token, self._loaded, Pace(settings, uniform))
         self._changed: set[DocumentName] = set()
         self._telling = False
         self._outcomes: dict[int, asyncio.Future[EditOutcome]] = {}
@@ -116,6 +130,7 @@ class Engine:
                 if not future.done():
                     future.set_exception(ClosedError("the client was closed meanwhile"))
                     future.exception()  # nobody need wait for it
+            self.desk.close()
             await self.journal.close()
 
     # ── what comes in ────────────────────────────────────────────────────────
@@ -222,6 +237,10 @@ class Engine:
                 observer.call(names)
             except Exception as error:
                 self.last_error = f"an observer raised {error!r}"
+
+    def note_error(self, error: str) -> None:
+        """A callback raised this."""
+        self.last_error = error
 
     async def _commit(self, writes: list[Write]) -> None:
         try:

@@ -114,9 +114,13 @@ class EditQueue:
         """What Core has not answered, in order."""
         return [entry for entry in self.entries if entry.outcome is None]
 
-    def request(self) -> Request | None:
-        """What to send now; None: nothing, or one is under way."""
-        waiting = self.unanswered
+    def request(self, before: int | None = None) -> Request | None:
+        """What to send now; None: nothing, or one is under way.
+
+        Args:
+            before: the place of a command to an order, which what stands behind it waits for.
+        """
+        waiting = [one for one in self.unanswered if before is None or one.id < before]
         if self._flight is not None or self._ask or not waiting:
             return None
         client = waiting[0].client

@@ -102,6 +102,21 @@ class DropWaiting:
 
 
 @dataclass(frozen=True, slots=True)
+class PutCommand:
+    """Keep the command to an order as it is now."""
+
+    id: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DropCommand:
+    """The command is answered."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class PutPrivate:
     """Keep the value of a document that never leaves the device; None: it is deleted."""
 
@@ -118,6 +133,8 @@ Write = (
     | DropDocument
     | PutWaiting
     | DropWaiting
+    | PutCommand
+    | DropCommand
     | PutPrivate
 )
 
@@ -130,6 +147,8 @@ class Stored:
     entries: list[EntryRow] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
+    commands: list[bytes] = field(default_factory=list)
+    """In order."""
     private: dict[str, tuple[int, Value | None]] = field(default_factory=dict)
 
 

@@ -170,6 +170,11 @@ class Replica:
             self._shown(name)
         return [entry.id for entry in accepted]
 
+    def place_taken(self) -> None:
+        """A command to an order has taken the next place in the queue."""
+        self.queue.next_id += 1
+        self._keep_counters()
+
     def decided(self, waiting: Waiting) -> None:
         """The conflict is decided."""
         if self.waiting.pop(waiting.id, None) is not None:

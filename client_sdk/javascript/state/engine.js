@@ -1,4 +1,5 @@
-// The shell around the replica, in the tab that leads: edits are kept before they are shown.
+// The shell around the replica, in the tab that leads: edits are kept before they are shown. Commands to
+// orders stand in the same queue; order_desk.js is the shell around those.
 //
 // As client_sdk/shared/engine.py. Who is told of what, tab_state.js knows.
 
@@ -6,6 +7,9 @@ import { checkDocumentValue } from "./values.js";
 import { ClosedError, StateError } from "./errors.js";
 import { Journal } from "./journal.js";
 import { Loader, Sender } from "./sender.js";
+import { CommandQueue } from "./command_queue.js";
+import { OrderDesk } from "./order_desk.js";
+import { checkCommand } from "./order_commands.js";
 import { PrivateDocuments } from "./private.js";
 import { queueOf } from "./records.js";
 import { Replica } from "./replica.js";
@@ -27,9 +31,10 @@ export class Engine {
 
   /**
    * @param stored what the store gave
-   * @param parts {store, channels, resolvers, calls, newClient, api, transport, subject, settings,
-   *   uniform, clock, coreTime, differs, told}: `told({changed, outcomes})` hears what has come of the
-   *   inputs, `differs(channel)` that documents have another digest than Core says
+   * @param parts {store, channels, followed, book, resolvers, calls, newClient, api, transport, subject, settings,
+   *   uniform, clock, coreTime, differs, told}: `channels` are those of documents, `followed` are all;
+   *   `book()` gives Core's orders; `told({changed, outcomes, orders})` hears what has come of the inputs
+   *   (`orders`: whether it is of commands), `differs(channel)` that documents have another digest than Core says
    * @throws ContractError, StateStoreError what is stored is damaged
    */
   constructor(stored, parts) {
@@ -50,7 +55,16 @@ export class Engine {
       if (replica.agreesNow(channel) === false) parts.differs(channel);
       this.pump();
     };
-    this.#sender = new Sender({ ...parts, replica, journal, pump: () => this.pump() });
+    this.desk = new OrderDesk(new CommandQueue(stored.commands.map(checkCommand)), {
+      replica,
+      journal,
+      book: parts.book,
+      followed: parts.followed,
+      time: () => this.#time(),
+      alone: (work) => this.#alone(work),
+      told: (outcomes) => parts.told({ changed: new Set(), outcomes, orders: true }),
+    });
+    this.#sender = new Sender({ ...parts, replica, desk: this.desk, journal, pump: () => this.pump() });
     this.#loader = new Loader({ ...parts, replica, loaded });
   }
 
@@ -115,6 +129,18 @@ export class Engine {
     });
   }
 
+  /** Makes a command to an order: its id in the queue, in a list. Options and errors as `edit`. */
+  command(wish, { asked = null, made = () => {} } = {}) {
+    return this.#alone(async () => {
+      const remembering = (id) => (asked === null ? [] : this.#remembering(asked, [id]));
+      const ids = this.#asked.get(asked) ?? [await this.desk.make(wish, remembering)];
+      if (asked !== null) this.#asked.set(asked, ids);
+      made(ids);
+      this.pump();
+      return ids;
+    });
+  }
+
   /** Changes a document of `private`; it throws as `edit` does. */
   editPrivate(name, operation) {
     return this.#alone(async () => {
@@ -145,9 +171,10 @@ export class Engine {
 
   // ── what goes out ────────────────────────────────────────────────────────────────────────────
 
-  /** Whether the edit of this id is still in the queue. */
+  /** Whether the edit or the command of this id is still in the queue. */
   has(id) {
-    return this.replica.queue.entries.some((entry) => entry.id === id);
+    const all = [...this.replica.queue.entries, ...this.desk.queue.entries];
+    return all.some((entry) => entry.id === id);
   }
 
   /** Hands on what has come of the inputs. */

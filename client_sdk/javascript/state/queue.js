@@ -93,9 +93,13 @@ export class EditQueue {
     return this.entries.filter((entry) => entry.outcome === null);
   }
 
-  /** What to send now, {client, ids, body, atomic}; null: nothing, or one is under way. */
-  request() {
-    const waiting = this.unanswered;
+  /**
+   * What to send now, {client, ids, body, atomic}; null: nothing, or one is under way.
+   *
+   * @param before the place of a command to an order, which what stands behind it waits for; null: none
+   */
+  request(before = null) {
+    const waiting = this.unanswered.filter(({ id }) => before === null || id < before);
     if (this.#flight !== null || this.asking || waiting.length === 0) return null;
     const [{ client }] = waiting;
     const own = [...this.entries, ...this.#prepared].filter((entry) => entry.client === client);

@@ -165,6 +165,12 @@ export class Replica {
     return accepted.map((entry) => entry.id);
   }
 
+  /** A command to an order has taken the next place in the queue. */
+  placeTaken() {
+    this.queue.nextId += 1;
+    this.#keepCounters();
+  }
+
   /** The conflict is decided. */
   decided(waiting) {
     if (!this.waiting.delete(waiting.id)) return;
