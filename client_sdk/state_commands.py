@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,11 @@ import httpx
 import msgspec
 
 from client_sdk.client.http_bodies import no_cookies
+from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.digest import canonical
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.edit import EditOutcome
-from client_sdk.errors import ClientError
+from client_sdk.errors import ClientError, UnreachableError
 from client_sdk.shared.edit_batch import EditHandle
 from client_sdk.shared.edits_api import EditsApi
 from client_sdk.shared.shared_state import SharedDocument
@@ -28,6 +30,10 @@ Connect = Callable[[argparse.ArgumentParser], None]
 Run = Callable[[Awaitable[None]], int]
 TokenOf = Callable[[argparse.Namespace], str]
 
+_BLIND: Final = (
+    "● nothing is known here of this document, so Core takes the edit as made beside all others, and "
+    "may put it aside: reach Core once with this --queue before you edit without a network"
+)
 _value: Final = msgspec.json.Decoder(dict[str, Any])
 _snapshot: Final = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
 
@@ -90,7 +96,10 @@ async def _get(options: argparse.Namespace, token: str) -> None:
         channel = client.state(options.channel)
         await _loaded(client, channel[options.key or "any"], options.wait)
         if options.key is not None:
-            print(_text(channel[options.key].value))
+            document = channel[options.key]
+            if document.value is None and await _is_undefined(client, document):
+                raise ClientError(_undefined(document))
+            print(_text(document.value))
             return
         for key in channel.keys:
             print(f"{key}@{channel[key].version} {_text(channel[key].value)}")
@@ -108,12 +117,16 @@ async def _edit(options: argparse.Namespace, token: str) -> None:
             if store is None or client.status.mode == "failed":
                 raise
             print(f"● offline ({error})", file=sys.stderr)
+        # Nothing was ever known of it here, so the edit can say nothing of what it was made on.
+        is_blind = document.meta.loading and not document.version and not document.pending
         edit = await (document.set if options.operation == "set" else document.merge)(value)
         outcome = await _outcome(edit, options.wait)
         if outcome is None and store is None:
             raise ClientError(f"Core has not answered: {client.state.sending_error}")
         if outcome is None:
             print("queued: it is sent by the next command with this --queue that reaches Core")
+            if is_blind:
+                print(_BLIND, file=sys.stderr)
         else:
             print(_told(outcome, document))
 
@@ -125,6 +138,9 @@ async def _watch(options: argparse.Namespace, token: str) -> None:
             document.subscribe(lambda one: print(_line(one), flush=True))
             if not document.meta.loading:
                 print(_line(document), flush=True)
+            with suppress(UnreachableError):
+                if await _is_undefined(client, document):
+                    print(f"● {_undefined(document)}", file=sys.stderr, flush=True)
         async for status in client.statuses():
             print(f"● {status.mode}", file=sys.stderr, flush=True)
         if client.status.mode == "failed":
@@ -144,10 +160,13 @@ async def _history(options: argparse.Namespace, token: str) -> None:
 
 async def _order_history(options: argparse.Namespace, token: str) -> None:
     async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
-        path = f"/v1/orders/{options.id}/events"
-        answer = await EditsApi(http).read(path, {"after": str(options.after)}, token)
-        for event in answer.get("events", []):
-            print(_text(event))
+        path, after, has_more = f"/v1/orders/{options.id}/events", options.after, True
+        while has_more:
+            answer = await EditsApi(http).read(path, {"after": str(after)}, token)
+            for event in answer.get("events", []):
+                print(_text(event))
+                after = event["version"]
+            has_more = bool(answer.get("events")) and answer.get("has_more", False)
 
 
 async def _export(options: argparse.Namespace, token: str) -> None:
@@ -198,6 +217,21 @@ async def _loaded(client: YabamClient, document: SharedDocument, wait_s: float) 
         end()
     if client.status.mode == "failed":
         raise ClientError(client.status.last_error or "the client failed")
+
+
+async def _is_undefined(client: YabamClient, document: SharedDocument) -> bool:
+    """Whether no definition knows the document, so that nobody can ever make it.
+
+    Raises:
+        RefusedError, UnauthorizedError, UnreachableError: Core does not say.
+    """
+    scope, key = parse_channel(document.channel).kind, document.key.partition(".")[0]
+    definitions = await client.state.definitions()
+    return all(one["key"] != key or scope not in one["scopes"] for one in definitions)
+
+
+def _undefined(document: SharedDocument) -> str:
+    return f"no definition knows {document.key} in {document.channel}: `GET /v1/definitions` lists all"
 
 
 async def _failed(client: YabamClient, news: asyncio.Event) -> None:

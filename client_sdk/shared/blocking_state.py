@@ -173,6 +173,10 @@ class BlockingChannel:
     def __getitem__(self, key: str) -> BlockingDocument:
         return BlockingDocument(self._threads, self._channel[key])
 
+    def session(self, key: str) -> BlockingDocument:
+        """This client's own document of a key whose lifetime is `session`."""
+        return BlockingDocument(self._threads, self._channel.session(key))
+
     @property
     def keys(self) -> list[str]:
         """The keys of the documents that there are."""

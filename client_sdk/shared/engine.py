@@ -20,7 +20,7 @@ from client_sdk.contract.state.values import Value, check_document
 from client_sdk.errors import ClientError, ClosedError
 from client_sdk.machine.messages import CheckDocuments, DeliverDocument
 from client_sdk.settings import Settings
-from client_sdk.shared.edits_api import EditsApi
+from client_sdk.shared.edits_api import Again, EditsApi
 from client_sdk.shared.journal import Journal
 from client_sdk.shared.order_desk import OrderDesk
 from client_sdk.shared.sender import Loader, Pace, Sender, TokenSource
@@ -32,8 +32,11 @@ from client_sdk.state.observers import Observers
 from client_sdk.state.private import PrivateDocuments, is_private
 from client_sdk.state.records import DropWaiting, Waiting, Write
 from client_sdk.state.replica import Replica
+from client_sdk.state.store import subject_of
 
 _AGAIN_AFTER_S = 5.0
+RENEW_EVERY_S = 3 * 3600.0
+"""How often Core is told that the session goes on; without that it ends after a day."""
 
 
 class Engine:
@@ -97,6 +100,7 @@ class Engine:
         self._outcomes: dict[int, asyncio.Future[EditOutcome]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._online = asyncio.Event()
 
     @property
     def sending_error(self) -> str | None:
@@ -109,6 +113,7 @@ class Engine:
             ("sender", self._sender.run),
             ("loader", self._loader.run),
             ("journal", self.journal.run),
+            ("renewal", self._renew),
         ):
             self._spawn(self._supervised(name, work))
         for waiting in tuple(self.replica.waiting.values()):
@@ -149,6 +154,7 @@ class Engine:
         """Core answers: what waits may go out."""
         self._sender.pace.hurry()
         self._loader.pace.hurry()
+        self._online.set()
 
     async def edit(
         self, wishes: Sequence[Wish], *, atomic: bool = False, decides: Waiting | None = None
@@ -279,6 +285,24 @@ class Engine:
         except Exception as error:
             # It stays in the meta, where a person can decide it.
             self.last_error = f"the resolver of {waiting.key} raised {error!r}"
+
+    async def _renew(self) -> None:
+        while True:
+            await self._online.wait()
+            client = self.replica.queue.client
+            if any(
+                one.key.endswith(f".{client}")
+                for documents in self.replica.channels.values()
+                for one in documents.all
+            ):
+                token = await self.token()
+                # Another subject's question would renew nothing.
+                if subject_of(token) == self.subject:
+                    answer = await self.api.settled(client, token)
+                    if isinstance(answer, Again):
+                        await asyncio.sleep(_AGAIN_AFTER_S)
+                        continue
+            await asyncio.sleep(RENEW_EVERY_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

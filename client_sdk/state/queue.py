@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.edit import EditOutcome, OwnEdit
-from client_sdk.state.entries import Basis, DocumentName, Entry, Wish, new_entry
+from client_sdk.state.entries import Basis, DocumentName, Entry, Wish, new_entry, session_key
 from client_sdk.state.requests import Request, answered_up_to, chosen_of, request_of
 
 
@@ -266,7 +266,13 @@ class EditQueue:
             elif anew:
                 base = None  # a version of the other log
             names[entry.client, entry.n] = n
-            entry.rename(client, replace(entry.edit, n=n, base=base))
+            key = entry.edit.key
+            of_session, dot, owner = key.partition(".")
+            if dot and owner == entry.client:
+                # Of a session's document only its own client may edit: it begins another one.
+                key = session_key(of_session, client)
+                base = base if isinstance(base, OwnEdit) else None
+            entry.rename(client, replace(entry.edit, n=n, key=key, base=base))
         self.client, self.next_n = client, len(pending) + 1
         self._one_by_one = False
         return entries

@@ -88,6 +88,12 @@ class DropDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class DropDocuments:
+    """All that is remembered of documents, also of channels that are not followed now, is of another
+    log."""
+
+
+@dataclass(frozen=True, slots=True)
 class PutWaiting:
     """Keep the conflict until it is decided."""
 
@@ -131,6 +137,7 @@ Write = (
     | PutCounters
     | PutDocument
     | DropDocument
+    | DropDocuments
     | PutWaiting
     | DropWaiting
     | PutCommand

@@ -23,6 +23,7 @@ from client_sdk.state.making import Look, make_entries
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import (
     DropDocument,
+    DropDocuments,
     DropEntry,
     DropWaiting,
     PutCounters,
@@ -275,10 +276,11 @@ class Replica:
 
     def _forget_others(self, log: str) -> None:
         """What is kept of another log would pass for this one's after a start."""
+        self._effects.writes.append(DropDocuments())
         for channel, documents in self.channels.items():
-            if documents.epoch != log:
-                names = [(channel, document.key) for document in documents.all]
-                self._effects.writes += [DropDocument(*name) for name in names]
+            if documents.epoch == log:
+                for document in documents.all:
+                    self._remember((channel, document.key))
 
     def _remember(self, name: DocumentName) -> None:
         document = self._documents(name).get(name[1])
@@ -336,7 +338,9 @@ class Replica:
             if entry.outcome is not None:
                 self._effects.outcomes.append((entry.id, entry.outcome))
         self._keep_counters()
-        for name in {entry.document for entry in entries}:
+        # A session's documents have other names now.
+        of_sessions = {name for name in self._composed if "." in name[1]}
+        for name in {entry.document for entry in entries} | of_sessions:
             self._shown(name)
 
     def _keep(self, entry: Entry) -> None:

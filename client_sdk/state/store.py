@@ -22,6 +22,7 @@ from client_sdk.errors import StateStoreError
 from client_sdk.state.records import (
     DropCommand,
     DropDocument,
+    DropDocuments,
     DropEntry,
     DropWaiting,
     EntryRow,
@@ -138,6 +139,8 @@ class MemoryState:
                     self._documents[document.channel, document.key] = write
                 case DropDocument(channel, key):
                     self._documents.pop((channel, key), None)
+                case DropDocuments():
+                    self._documents.clear()
                 case PutWaiting(waiting):
                     self._waiting[waiting.id] = waiting
                 case DropWaiting(place):
@@ -269,6 +272,8 @@ def _statement(write: Write) -> tuple[str, tuple[Any, ...]]:
             )
         case DropDocument(channel, key):
             return "DELETE FROM document WHERE channel = ? AND key = ?", (channel, key)
+        case DropDocuments():
+            return "DELETE FROM document", ()
         case PutWaiting(waiting):
             body = msgspec.json.encode(waiting)
             return "INSERT OR REPLACE INTO waiting VALUES (?, ?)", (waiting.id, body)

@@ -11,9 +11,12 @@ import { CommandQueue } from "./command_queue.js";
 import { OrderDesk } from "./order_desk.js";
 import { checkCommand } from "./order_commands.js";
 import { PrivateDocuments } from "./private.js";
+import { subjectOf } from "./subject.js";
 import { queueOf } from "./records.js";
 import { Replica } from "./replica.js";
 
+/** How often Core is told that the session goes on, in milliseconds; without that it ends after a day. */
+const RENEW_EVERY_MS = 3 * 3_600_000;
 /** So many answers to what other tabs asked are remembered. */
 const MOST_ASKED = 200;
 
@@ -27,6 +30,7 @@ export class Engine {
   #loader;
   #asked;
   #last = Promise.resolve();
+  #renewal = null;
   #closed = false;
 
   /**
@@ -85,6 +89,7 @@ export class Engine {
     this.#closed = true;
     this.#sender.worker.close();
     this.#loader.worker.close();
+    clearInterval(this.#renewal);
     this.#journal.put(this.replica.drain().writes);
     await this.#last;
     await this.#journal.close().catch(() => {});
@@ -106,6 +111,10 @@ export class Engine {
   online() {
     this.#sender.worker.hurry();
     this.#loader.worker.hurry();
+    if (this.#renewal !== null) return;
+    const renew = () => this.#renew().catch((error) => (this.lastError = `the session was not renewed: ${error.message}`));
+    this.#renewal = setInterval(renew, RENEW_EVERY_MS);
+    renew();
   }
 
   /**
@@ -218,6 +227,17 @@ export class Engine {
       writes.push({ type: "DropAsked", asked: oldest });
     }
     return writes;
+  }
+
+  /** Says that the client of a session is there; it throws where there is no token. */
+  async #renew() {
+    const { api, transport, subject } = this.#parts;
+    const { client } = this.replica.queue;
+    const known = [...this.replica.channels.values()].flatMap(({ all }) => all);
+    if (!known.some(({ key }) => key.endsWith(`.${client}`))) return;
+    const token = await transport.accessToken();
+    // Another subject's question would renew nothing.
+    if (subjectOf(token) === subject) await api.settled(client, token);
   }
 
   #time() {

@@ -115,6 +115,7 @@ function put(stores, write) {
   else if (type === "PutDocument") {
     stores.documents.put(write.document, nameOf(write.document.channel, write.document.key));
   } else if (type === "DropDocument") stores.documents.delete(nameOf(write.channel, write.key));
+  else if (type === "DropDocuments") stores.documents.clear();
   else if (type === "PutWaiting") stores.waiting.put(write.waiting, write.waiting.id);
   else if (type === "DropWaiting") stores.waiting.delete(write.id);
   else if (type === "PutCommand") stores.commands.put(write.command, write.command.id);

@@ -66,6 +66,7 @@ export class MemoryStore {
     else if (type === "PutDocument") {
       this.#documents.set(nameOf(write.document.channel, write.document.key), write.document);
     } else if (type === "DropDocument") this.#documents.delete(nameOf(write.channel, write.key));
+    else if (type === "DropDocuments") this.#documents.clear();
     else if (type === "PutWaiting") this.#waiting.set(write.waiting.id, write.waiting);
     else if (type === "DropWaiting") this.#waiting.delete(write.id);
     else if (type === "PutCommand") this.#commands.set(write.command.id, write.command);

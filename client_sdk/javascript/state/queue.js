@@ -6,7 +6,7 @@
 // client id. An edit that may have been settled is never sent under another name before Core has said
 // how far it is.
 
-import { newEntry, ownBase } from "./entries.js";
+import { newEntry, ownBase, sessionKey } from "./entries.js";
 import { answeredUpTo, chosenOf, requestOf } from "./requests.js";
 
 /** The edits of one client that are not done. */
@@ -252,7 +252,14 @@ export class EditQueue {
         base = null; // a version of the other log
       }
       names.set(nameOf(entry.client, entry.n), n);
-      entry.rename(client, { ...entry.edit, n, base });
+      let { key } = entry.edit;
+      const [ofSession] = key.split(".", 1);
+      if (key === sessionKey(ofSession, entry.client)) {
+        // Of a session's document only its own client may edit: it begins another one.
+        key = sessionKey(ofSession, client);
+        if (typeof base === "number") base = null;
+      }
+      entry.rename(client, { ...entry.edit, n, key, base });
     }
     this.client = client;
     this.nextN = pending.length + 1;

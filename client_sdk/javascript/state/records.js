@@ -5,6 +5,7 @@
 //
 //     {type: "PutEntry", row}  {type: "DropEntry", id}  {type: "PutCounters", client, nextN, nextId, epoch}
 //     {type: "PutDocument", document}  {type: "DropDocument", channel, key}
+//     {type: "DropDocuments"}: all, also of channels that are not followed now, are of another log
 //     {type: "PutWaiting", waiting}  {type: "DropWaiting", id}
 //     {type: "PutCommand", command}  {type: "DropCommand", id}: those to orders
 //     {type: "PutPrivate", key, version, value}

@@ -284,9 +284,9 @@ export class Replica {
 
   /** What is kept of another log would pass for this one's after a start. */
   #forgetOthers(log) {
+    this.#effects.writes.push({ type: "DropDocuments" });
     for (const [channel, { epoch, all }] of this.channels) {
-      if (epoch === log) continue;
-      this.#effects.writes.push(...all.map(({ key }) => dropOf(nameOf(channel, key))));
+      if (epoch === log) for (const { key } of all) this.#remember(nameOf(channel, key));
     }
   }
 
@@ -341,7 +341,9 @@ export class Replica {
       if (entry.outcome !== null) this.#effects.outcomes.push([entry.id, entry.outcome]);
     }
     this.#keepCounters();
-    for (const name of namesOf(entries)) this.#show(name);
+    // A session's documents have other names now.
+    const ofSessions = [...this.#composed.keys()].filter((name) => partsOf(name)[1].includes("."));
+    for (const name of new Set([...namesOf(entries), ...ofSessions])) this.#show(name);
   }
 
   #keep(entry) {
