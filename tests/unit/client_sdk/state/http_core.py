@@ -11,7 +11,6 @@ import msgspec
 
 from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.cursor import parse_cursor
-from client_sdk.contract.digest import format_digest, order_hash
 from client_sdk.machine.sequencing import DocumentReset
 from tests.unit.client_sdk.state.core_model import CoreModel
 from tests.unit.client_sdk.state.order_core import OrderCore
@@ -139,7 +138,7 @@ class HttpCore:
 
     def _orders(self, name: str, after: int | None) -> dict[str, Any]:
         if name not in self.orders:
-            return self._desk(name, after)
+            return self.desk.sync(name, after)
         log = self.orders.get(name, [])
         first = after is None
         return {
@@ -149,24 +148,6 @@ class HttpCore:
             "reset": "first_sync" if first else None,
             "events": [] if first else log[after:],
             "snapshot": {"head": len(log), "orders": []} if first else None,
-        }
-
-    def _desk(self, name: str, after: int | None) -> dict[str, Any]:
-        log = self.desk.log
-        events = [self.desk.event(seq, name) for seq in range((after or 0) + 1, len(log) + 1)]
-        orders = [order for order in self.desk.orders.values() if order.is_open]
-        digest = 0
-        for order in orders:
-            digest ^= order_hash(order.id, order.version)
-        known = [json.loads(msgspec.json.encode(order)) for order in orders]
-        first = after is None
-        return {
-            "channel": name,
-            "head": len(log),
-            "digest": format_digest(digest),
-            "reset": "first_sync" if first else None,
-            "events": [] if first else events,
-            "snapshot": {"head": len(log), "orders": known} if first else None,
         }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from client_sdk.contract.digest import format_digest, order_hash
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import encode_problem, problem
 from core_api.errors import ImpossibleTransitionError, InvalidError
@@ -76,6 +77,26 @@ class OrderCore:
             "order_id": order["id"],
             "order_version": order["version"],
             "data": order,
+        }
+
+    def sync(self, channel: str, after: int | None) -> dict[str, Any]:
+        """A channel's part of an answer of Fetch Sync."""
+        orders = [order for order in self.orders.values() if order.is_open]
+        digest = 0
+        for order in orders:
+            digest ^= order_hash(order.id, order.version)
+        head, is_first = len(self.log), after is None
+        events = [self.event(seq, channel) for seq in range((after or 0) + 1, head + 1)]
+        shown = [json.loads(msgspec.json.encode(order)) for order in orders]
+        return {
+            "channel": channel,
+            "head": head,
+            "digest": format_digest(digest),
+            "content_digest": None,
+            "reset": "first_sync" if is_first else None,
+            "events": [] if is_first else events,
+            "snapshot": {"head": head, "orders": shown, "next": None} if is_first else None,
+            "has_more": False,
         }
 
     def _decided(
