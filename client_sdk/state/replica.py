@@ -337,6 +337,8 @@ class Replica:
             self._keep(entry)
             if entry.outcome is not None:
                 self._effects.outcomes.append((entry.id, entry.outcome))
+                if entry.outcome.outcome == "refused":
+                    self._errors[entry.document] = error_of(entry, entry.outcome)
         self._keep_counters()
         # A session's documents have other names now.
         of_sessions = {name for name in self._composed if "." in name[1]}

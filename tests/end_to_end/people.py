@@ -20,7 +20,7 @@ PARTY: Final = "party:1/5"
 _TEA: Final = {"name": "Tea", "quantity": 1, "unit_price": 2000}
 _IMPATIENT: Final = Settings(backoff_first=0.05, backoff_most=1.0, connect_timeout=3.0)
 
-Level = tuple[dict[str, Any] | None, list[tuple[str, str, int]]]
+Level = list[Any]
 """The cart, and each open order: its reference, status and version."""
 
 
@@ -116,8 +116,8 @@ class Scripted(Person):
     async def level(self) -> Level:
         """What is shown."""
         orders = [one.order for one in self._client.commands.orders]
-        shown = sorted((one.reference or "", one.status, one.version) for one in orders)
-        return self._client.state(PARTY)["cart"].value, shown
+        shown = sorted([one.reference or "", one.status, one.version] for one in orders)
+        return [self._client.state(PARTY)["cart"].value, shown]
 
 
 class Browsing(Person):
@@ -196,7 +196,7 @@ class Browsing(Person):
             """[cart.value, client.commands.orders.map(({ order }) =>
                 [order.reference ?? "", order.status, order.version])]"""
         )
-        return cart, sorted((one[0], one[1], one[2]) for one in orders)
+        return [cart, sorted(orders)]
 
 
 async def do(person: Person, what: str, name: str) -> None:

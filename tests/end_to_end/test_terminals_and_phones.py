@@ -102,7 +102,7 @@ async def level(everybody: list[Person]) -> None:
     async with asyncio.timeout(LEVEL_WITHIN_S):
         while True:
             waiting = [await one.waiting() for one in everybody]
-            shown = {canonical(list(await one.level())) for one in everybody}
+            shown = {canonical(await one.level()) for one in everybody}
             if not any(waiting) and len(shown) == 1:
                 return
             await asyncio.sleep(0.2)
@@ -138,7 +138,7 @@ async def test_all_end_with_the_same_and_nothing_is_lost_or_doubled(
     stored = sync["channels"][0]["snapshot"]["orders"]
     placed = Counter(one["reference"] for one in stored)
     assert placed == Counter(orders)
-    assert shown == sorted((one["reference"], one["status"], one["version"]) for one in stored)
+    assert shown == sorted([one["reference"], one["status"], one["version"]] for one in stored)
     # An order is accepted at most once: version 1 is placed, 2 accepted.
     assert {(one["status"], one["version"]) for one in stored} <= {("placed", 1), ("accepted", 2)}
     assert any(one["status"] == "accepted" for one in stored)

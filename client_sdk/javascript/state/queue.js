@@ -9,6 +9,9 @@
 import { newEntry, ownBase, sessionKey } from "./entries.js";
 import { answeredUpTo, chosenOf, requestOf } from "./requests.js";
 
+const AGELESS =
+  "Core has forgotten this client, and the edit does not say when it was made: it may have been settled already";
+
 /** The edits of one client that are not done. */
 export class EditQueue {
   #newClient;
@@ -191,7 +194,9 @@ export class EditQueue {
     }
     const own = lost.filter((entry) => entry.client === this.client).map((entry) => entry.n);
     const isGap = own.length > 0 && Math.min(...own) > known + 1;
-    return isGap ? this.#rename(lost, false) : [];
+    if (!isGap) return [];
+    refuseAgeless(lost);
+    return this.#rename(lost, false);
   }
 
   // ── the end ──────────────────────────────────────────────────────────────────────────────────
@@ -235,7 +240,7 @@ export class EditQueue {
         entry.outcome = { n: entry.n, outcome: "applied", version: entry.at };
       }
     }
-    const pending = anew ? entries : entries.filter(({ at }) => at === null);
+    const pending = anew ? entries : entries.filter(({ at, shown }) => at === null && shown);
     const client = this.#newClient();
     const nameOf = (of, n) => `${of} ${n}`;
     const names = new Map();
@@ -265,5 +270,21 @@ export class EditQueue {
     this.nextN = pending.length + 1;
     this.#oneByOne = false;
     return entries;
+  }
+}
+
+/**
+ * Core has forgotten the client, so it may have settled these long ago. One that says when it was made is
+ * too old for Core, then. Of one that does not, nobody could tell, and it would be settled a second time.
+ */
+function refuseAgeless(lost) {
+  const refused = new Set();
+  for (const entry of lost) {
+    const { client, n, at, edit } = entry;
+    const isOnRefused = refused.has(`${client} ${ownBase(edit)}`);
+    if (at !== null || (edit.made_at && !isOnRefused)) continue;
+    refused.add(`${client} ${n}`);
+    const problem = { type: "urn:yabam:problem:too-late", title: "The edit is too old", status: 409, detail: AGELESS };
+    Object.assign(entry, { outcome: { n, outcome: "refused", problem }, shown: false });
   }
 }

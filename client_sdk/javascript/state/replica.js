@@ -338,7 +338,9 @@ export class Replica {
     this.#effects.renamed = true;
     for (const entry of entries) {
       this.#keep(entry);
-      if (entry.outcome !== null) this.#effects.outcomes.push([entry.id, entry.outcome]);
+      if (entry.outcome === null) continue;
+      this.#effects.outcomes.push([entry.id, entry.outcome]);
+      if (entry.outcome.outcome === "refused") this.#errors.set(entry.document, errorOf(entry, entry.outcome));
     }
     this.#keepCounters();
     // A session's documents have other names now.
