@@ -120,6 +120,7 @@ class Replica:
         if documents is None:
             return
         name = document.channel, document.key
+        self._contains(document)
         if documents.fetched(document):
             self._remember(name)
         self._shown(name)
@@ -258,9 +259,28 @@ class Replica:
     def _reset(self, documents: Documents, reset: DocumentReset, epoch: str) -> None:
         self._effects.changed.add((reset.channel, ""))
         edited = {one.edit.key for one in self.queue.entries if one.edit.channel == reset.channel}
-        for key in documents.replace(reset, epoch) | edited:
+        keys = documents.replace(reset, epoch) | edited
+        for document in reset.documents:
+            self._contains(document)
+        for key in keys:
             self._remember((reset.channel, key))
             self._shown((reset.channel, key))
+
+    def _contains(self, document: Document) -> None:
+        """Note which edits a version contains, whose answers may have been lost.
+
+        Core settles the edits of a client in their order, so those before the one that made it
+        were settled before.
+        """
+        author = document.edit
+        if author is None:
+            return
+        for entry in self.queue.entries:
+            is_its = entry.client == author.client and entry.n <= author.n
+            if is_its and entry.at is None and entry.outcome is None:
+                if entry.document == (document.channel, document.key):
+                    entry.at = document.version
+                    self._keep(entry)
 
     def _event(self, documents: Documents, event: DocumentEvent) -> None:
         name = event.channel, event.key

@@ -112,6 +112,7 @@ export class Replica {
     const documents = this.channels.get(document.channel);
     if (documents === undefined) return;
     const name = nameOf(document.channel, document.key);
+    this.#contains(document);
     if (documents.fetched(document)) this.#remember(name);
     this.#show(name);
   }
@@ -256,9 +257,26 @@ export class Replica {
     const { channel } = reset;
     this.#effects.changed.add(nameOf(channel, ""));
     const edited = this.queue.entries.filter(({ edit }) => edit.channel === channel);
-    for (const key of new Set([...documents.replace(reset, epoch), ...edited.map(({ edit }) => edit.key)])) {
+    const keys = new Set([...documents.replace(reset, epoch), ...edited.map(({ edit }) => edit.key)]);
+    for (const document of reset.documents) this.#contains(document);
+    for (const key of keys) {
       this.#remember(nameOf(channel, key));
       this.#show(nameOf(channel, key));
+    }
+  }
+
+  /**
+   * Notes which edits a version contains, whose answers may have been lost. Core settles the edits of a
+   * client in their order, so those before the one that made it were settled before.
+   */
+  #contains({ channel, key, version, edit: author }) {
+    if (!author) return;
+    const name = nameOf(channel, key);
+    for (const entry of this.queue.entries) {
+      const isIts = entry.client === author.client && entry.n <= author.n && entry.document === name;
+      if (!isIts || entry.at !== null || entry.outcome !== null) continue;
+      entry.at = version;
+      this.#keep(entry);
     }
   }
 
