@@ -31,8 +31,8 @@ Run = Callable[[Awaitable[None]], int]
 TokenOf = Callable[[argparse.Namespace], str]
 
 _BLIND: Final = (
-    "● nothing is known here of this document, so Core takes the edit as made beside all others, and "
-    "may put it aside: reach Core once with this --queue before you edit without a network"
+    "● nothing is known here of this document, so Core takes the edit as made beside all others, "
+    "and may put it aside: reach Core once with this --queue before you edit without a network"
 )
 _value: Final = msgspec.json.Decoder(dict[str, Any])
 _snapshot: Final = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
@@ -231,7 +231,8 @@ async def _is_undefined(client: YabamClient, document: SharedDocument) -> bool:
 
 
 def _undefined(document: SharedDocument) -> str:
-    return f"no definition knows {document.key} in {document.channel}: `GET /v1/definitions` lists all"
+    name = f"{document.key} in {document.channel}"
+    return f"no definition knows {name}: `GET /v1/definitions` lists all"
 
 
 async def _failed(client: YabamClient, news: asyncio.Event) -> None:

@@ -157,7 +157,7 @@ TABLE: Final[tuple[Limit, ...]] = (
         "value in an event or a snapshot", MAX_SHOWN_VALUE_BYTES, "bytes", "Core",
         "it is left out: the client fetches it",
     ),
-    Limit("entries of a history", HISTORY_ENTRIES, "count", "Core", "`next`; of an order's, `has_more`"),
+    Limit("entries of a history", HISTORY_ENTRIES, "count", "Core", "`next`, or `has_more`"),
     Limit("documents of a channel", CHANNEL_DOCUMENTS, "count", "Core", "`too-many-documents`"),
     Limit(
         "documents of a channel in bytes", CHANNEL_DOCUMENT_BYTES, "bytes", "Core",

@@ -1,4 +1,4 @@
-"""Core's part of the shared state, and of the queue, over HTTP; what it answers is made into plain values."""
+"""Core's part of the shared state, and of the queue, over HTTP; its answers as plain values."""
 
 from __future__ import annotations
 

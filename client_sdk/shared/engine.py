@@ -91,7 +91,15 @@ class Engine:
         self._lock = asyncio.Lock()
         pace = Pace(settings, uniform)
         self.desk = OrderDesk(
-            commands, replica, journal, book, followed, core_time, self._lock, self.pump, self.note_error
+            commands,
+            replica,
+            journal,
+            book,
+            followed,
+            core_time,
+            self._lock,
+            self.pump,
+            self.note_error,
         )
         self._sender = Sender(replica, self.desk, journal, api, token, subject, self.pump, pace)
         self._loader = Loader(replica, api, token, self._loaded, Pace(settings, uniform))

@@ -221,12 +221,12 @@ def _queue_of(
     stored: Stored, new_client: Callable[[], str], commands: Sequence[Command] = ()
 ) -> EditQueue:
     entries = [entry_of(row) for row in stored.entries]
+    # The counters follow a command, so it may be there without them.
+    next_id = max((one.id + 1 for one in commands), default=1)
     counters = stored.counters
     if counters is None:
         if entries:
             raise StateStoreError("the state holds edits without a client id: it is damaged")
-        # The counters follow the first command, so it may be there without them.
-        next_id = max((one.id + 1 for one in commands), default=1)
         return EditQueue(new_client(), new_client, next_id=next_id)
     own = [entry.n for entry in entries if entry.client == counters.client]
     return EditQueue(
@@ -234,7 +234,7 @@ def _queue_of(
         new_client,
         # An answer that came while an edit was kept may have kept the counters from before it.
         next_n=max([counters.next_n, *(n + 1 for n in own)]),
-        next_id=max([counters.next_id, *(one.id + 1 for one in (*entries, *commands))]),
+        next_id=max([counters.next_id, next_id, *(entry.id + 1 for entry in entries)]),
         epoch=counters.epoch,
         entries=entries,
     )

@@ -93,8 +93,8 @@ def session_key(key: str, client: str) -> str:
 def new_entry(place: int, client: str, n: int, wish: Wish, basis: Basis, group: int) -> Entry:
     """Make an edit.
 
-    What its client saw, and the base's value, are left out where they would make the edit too large:
-    then Core goes by what it has kept.
+    What its client saw, and the base's value, are left out where they would make the edit too
+    large: then Core goes by what it has kept.
 
     Raises:
         StateError: it is too large all the same.

@@ -89,8 +89,8 @@ class DropDocument:
 
 @dataclass(frozen=True, slots=True)
 class DropDocuments:
-    """All that is remembered of documents, also of channels that are not followed now, is of another
-    log."""
+    """All that is remembered of documents is of another log, also of channels that are not followed
+    now."""
 
 
 @dataclass(frozen=True, slots=True)

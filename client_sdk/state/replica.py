@@ -275,12 +275,13 @@ class Replica:
         author = document.edit
         if author is None:
             return
+        name = document.channel, document.key
         for entry in self.queue.entries:
             is_its = entry.client == author.client and entry.n <= author.n
-            if is_its and entry.at is None and entry.outcome is None:
-                if entry.document == (document.channel, document.key):
-                    entry.at = document.version
-                    self._keep(entry)
+            is_open = entry.at is None and entry.outcome is None
+            if is_its and is_open and entry.document == name:
+                entry.at = document.version
+                self._keep(entry)
 
     def _event(self, documents: Documents, event: DocumentEvent) -> None:
         name = event.channel, event.key

@@ -1,4 +1,4 @@
-"""Orders through the queue in a real browser: kept in IndexedDB, done once, the same in all tabs."""
+"""Orders through the queue in a real browser: kept in IndexedDB, done once, alike in all tabs."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ async def test_what_was_done_offline_survives_the_page_and_is_done_once_in_order
         const {{ orderId }} = await client.commands.place({TEA});
         await cart.set({{ n: 1 }});
         await client.commands.transition(orderId, "accepted");
-        return client.commands.orders.map(({{ order, pending }}) => [order.status, order.total, pending]);
+        return client.commands.orders.map((one) =>
+            [one.order.status, one.order.total, one.pending]);
     """)
     assert shown == [["accepted", 200, 2]]
     await tab.reload(FOLLOWED)

@@ -1,9 +1,9 @@
 """The Python queue of commands to orders asked: what is shown, kept and sent after each input.
 
 A case's steps are: `book` (Core's open orders, as the log has brought them), `contained` and
-`reset` (what that says of answers), `make` (a command to an order as it is shown, or to one that was `seen`
-after an earlier step), `begin` (now: what is kept before the first goes out), `send`, the answers
-`applied` and `refused`, `failed`, and `restart`, which begins anew from what was kept.
+`reset` (what that says of answers), `make` (a command to an order as it is shown, or to one as it
+was `seen` after an earlier step), `begin` (now: what is kept before the first goes out), `send`,
+the answers `applied` and `refused`, `failed`, and `restart`, which begins anew from what was kept.
 """
 
 from __future__ import annotations
@@ -73,12 +73,16 @@ class CommandsSubject:
                 self.queue.applied(decode_order(json.dumps(order(told)))), step
             ),
             "refused": self._refused,
-            "failed": lambda _, __: self._flight and self.queue.failed(self._flight),
+            "failed": lambda _, __: self._failed(),
             "restart": lambda _, __: self._restart(),
         }
 
     def _opened(self) -> CommandQueue:
         return CommandQueue(decode_command(body) for body in self._store.open("a").commands)
+
+    def _failed(self) -> None:
+        if self._flight is not None:
+            self.queue.failed(self._flight)
 
     def _restart(self) -> None:
         self.queue, self._flight = self._opened(), None

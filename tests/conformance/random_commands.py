@@ -134,7 +134,9 @@ class _Play:
         self._tell({"restart": True})
 
     def _reset(self) -> None:
-        self._tell({"reset": self._random.choice((f"store:{STORE}", f"table:{STORE}/5", "store:9"))})
+        self._tell(
+            {"reset": self._random.choice((f"store:{STORE}", f"table:{STORE}/5", "store:9"))}
+        )
 
     def _wait(self) -> None:
         self._now += timedelta(hours=self._random.choice((1, 5, 25, 150)))

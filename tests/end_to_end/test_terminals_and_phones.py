@@ -62,9 +62,7 @@ async def people(stack: Installation, folder: Path, cleanup: AsyncExitStack) -> 
         ("phone-4", guest("phone-4"), table),
     ):
         context = await browser.new_context()
-        made.append(
-            await Browsing.of(name, context, stack.core_url, token(stack, caller), channel)
-        )
+        made.append(await Browsing.of(name, context, stack.core_url, token(stack, caller), channel))
     return made
 
 

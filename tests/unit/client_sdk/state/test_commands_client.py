@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ from client_sdk import (
     YabamClient,
 )
 from client_sdk.contract.problem import encode_problem, problem
+from client_sdk.shared.sender import Pace
 from tests.unit.client_sdk.state.core_model import CoreModel
 from tests.unit.client_sdk.state.http_core import HttpCore, token_of
 from tests.unit.client_sdk.state.order_core import order_id
@@ -105,8 +107,8 @@ async def test_what_was_done_offline_survives_the_program_and_is_done_once_in_or
     http.away, http.lose_order_answers, http.lose_answers = False, 1, 1
     async with open_client(http, state=SqliteState(tmp_path)) as client:
         await until(client, lambda: client.commands.waiting == 0)
-        while client.state.waiting:
-            await asyncio.sleep(0)
+        # Behind all that waited before.
+        await (await client.state(CHANNEL)["bell"].set({"rung": 1})).settled()
     assert [done.type for done in http.desk.log] == ["order.placed", "order.accepted"]
     assert core.value(CHANNEL, "cart") == {"n": 2}
     step = f"/v1/orders/{order_id(1)}/transitions"
@@ -218,12 +220,18 @@ async def test_an_order_that_is_not_shown_cannot_be_stepped(http: HttpCore) -> N
 
 
 async def test_commands_are_not_sent_with_another_subjects_token(http: HttpCore) -> None:
-    tokens = [token_of("till", "owner")]
-    async with open_client(http, token=lambda: tokens[0], subject="owner:other") as client:
-        await client.commands.place("1", TEA, currency="KRW")
-        while client.state.sending_error is None:
-            await asyncio.sleep(0)
-        assert "another subject's" in client.state.sending_error
+    said = asyncio.Queue[str]()
+    failed = Pace.failed
+
+    def noted(pace: Pace, detail: str, retry_after: float | None = None) -> None:
+        said.put_nowait(detail)
+        failed(pace, detail, retry_after)
+
+    async with open_client(http, subject="owner:other") as client:
+        with patch.object(Pace, "failed", noted):
+            await client.commands.place("1", TEA, currency="KRW")
+            async with asyncio.timeout(20):
+                assert "another subject's" in await said.get()
     assert http.desk.log == []
 
 
