@@ -272,6 +272,15 @@ def test_a_version_that_a_crash_comes_after_is_that_of_the_answer(
     placed.crash()
     placed.send()
     assert core.orders[order_id(1)].status == "preparing"
+    assert [if_match for *_, if_match in core.asked] == ['"1"', '"2"']
+
+
+def test_what_was_answered_is_not_sent_again_after_a_crash(core: OrderCore, placed: Desk) -> None:
+    placed.step(1, "accepted")
+    placed.send()
+    placed.crash()
+    assert placed.queue.first is None
+    assert len(core.asked) == 1
 
 
 def test_one_request_is_under_way_at_a_time(placed: Desk) -> None:
