@@ -44,8 +44,11 @@ if TYPE_CHECKING:
     from client_sdk.settings import Settings
     from client_sdk.shared.blocking_yabam_client import BlockingYabamClient
     from client_sdk.shared.edit_batch import EditHandle
+    from client_sdk.shared.order_commands import CommandHandle, OrderCommands
     from client_sdk.shared.shared_state import Meta, SharedDocument, SharedState
     from client_sdk.shared.yabam_client import YabamClient
+    from client_sdk.state.order_commands import CommandOutcome
+    from client_sdk.state.order_view import ShownOrder
     from client_sdk.state.store import MemoryState, SqliteState, StateStore
 
 __all__ = [
@@ -61,6 +64,8 @@ __all__ = [
     "Checkpoint",
     "ClientError",
     "ClosedError",
+    "CommandHandle",
+    "CommandOutcome",
     "ContractError",
     "CursorStore",
     "CursorStoreError",
@@ -77,6 +82,7 @@ __all__ = [
     "Order",
     "OrderBook",
     "OrderClient",
+    "OrderCommands",
     "OrderEvent",
     "OrderProducer",
     "RefusedError",
@@ -85,6 +91,7 @@ __all__ = [
     "Settings",
     "SharedDocument",
     "SharedState",
+    "ShownOrder",
     "SqliteCursors",
     "SqliteState",
     "StartResult",
@@ -137,8 +144,11 @@ _NAMES: Final = {
     "client_sdk.settings": ["Settings"],
     "client_sdk.shared.blocking_yabam_client": ["BlockingYabamClient"],
     "client_sdk.shared.edit_batch": ["EditHandle"],
+    "client_sdk.shared.order_commands": ["CommandHandle", "OrderCommands"],
     "client_sdk.shared.shared_state": ["Meta", "SharedDocument", "SharedState"],
     "client_sdk.shared.yabam_client": ["YabamClient"],
+    "client_sdk.state.order_commands": ["CommandOutcome"],
+    "client_sdk.state.order_view": ["ShownOrder"],
     "client_sdk.state.store": ["MemoryState", "SqliteState", "StateStore"],
 }
 _MODULES: Final = {name: module for module, names in _NAMES.items() for name in names}

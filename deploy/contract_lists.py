@@ -47,6 +47,12 @@ from client_sdk.machine.snapshot_pages import (
     MAX_PAGES,
 )
 from client_sdk.settings import Settings
+from client_sdk.state.order_commands import (
+    MAX_COMMAND_AGE_S,
+    MAX_COMMAND_BYTES,
+    MAX_COMMANDS,
+    MAX_SENT_AGE_S,
+)
 
 TARGET: Final = Path("client_sdk/javascript/contract_lists.js")
 _HEAD: Final = """\
@@ -91,6 +97,22 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
         "MAX_EDITS_ANSWER_BYTES",
         "The longest answer to edits, and the longest document: contract/limits.py.",
         MAX_EDITS_ANSWER_BYTES,
+    ),
+    (
+        "MAX_COMMAND_BYTES",
+        "The longest body of a command: state/order_commands.py.",
+        MAX_COMMAND_BYTES,
+    ),
+    ("MAX_COMMANDS", "The most commands that wait: state/order_commands.py.", MAX_COMMANDS),
+    (
+        "MAX_COMMAND_AGE_S",
+        "How old a command may be when it is sent first, in seconds: state/order_commands.py.",
+        MAX_COMMAND_AGE_S,
+    ),
+    (
+        "MAX_SENT_AGE_S",
+        "How long one that was sent is sent again, in seconds: state/order_commands.py.",
+        MAX_SENT_AGE_S,
     ),
     ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES),
     ("MAX_PAGES", "The most pages of one sync: machine/snapshot_pages.py.", MAX_PAGES),

@@ -179,7 +179,7 @@ TABLE: Final[tuple[Limit, ...]] = (
         "value in an event or a snapshot", MAX_SHOWN_VALUE_BYTES, "bytes", "Core",
         "it is left out: the client fetches it",
     ),
-    Limit("entries of a history", HISTORY_ENTRIES, "count", "Core", "`has_more`"),
+    Limit("entries of a history", HISTORY_ENTRIES, "count", "Core", "`next`, or `has_more`"),
     Limit("entries of a history in bytes", HISTORY_BYTES, "bytes", "Core", "`next`"),
     Limit(
         "answer to edits, SDK", MAX_EDITS_ANSWER_BYTES, "bytes", "SDK",

@@ -147,6 +147,13 @@ class OrderBook:
             found = _better(found, self._channels[channel].get(order_id))
         return found
 
+    def has_taken(self, order_id: str, version: int) -> bool:
+        """Whether the book has come to this version of the order, open or closed, or beyond it."""
+        found = self.get(order_id)
+        if found is not None and found.version >= version:
+            return True
+        return any(closed.get(order_id, 0) >= version for closed in self._closed.values())
+
     def by_table(self, store_id: str, table_id: str | None) -> list[Order]:
         """The open orders of one table, oldest first."""
         return [o for o in self if (o.store_id, o.table_id) == (store_id, table_id)]

@@ -54,10 +54,13 @@ async def history(options: Namespace) -> None:
     token = token_of(options)
     await check_host(options)
     async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
-        path = f"/v1/orders/{options.id}/events"
-        answer = await EditsApi(http).read(path, {"after": str(options.after)}, token)
-        for event in answer.get("events", []):
-            say(options, json_line(event), event)
+        path, after, has_more = f"/v1/orders/{options.id}/events", options.after, True
+        while has_more:
+            answer = await EditsApi(http).read(path, {"after": str(after)}, token)
+            for event in answer.get("events", []):
+                say(options, json_line(event), event)
+                after = event["version"]
+            has_more = bool(answer.get("events")) and answer.get("has_more", False)
 
 
 def _item(text: str) -> Item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from argparse import Namespace
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx
@@ -13,16 +14,21 @@ import msgspec
 from client_sdk.client.http_bodies import no_cookies
 from client_sdk.command_line.output import json_line, say, tell
 from client_sdk.commands.connection import check_host, token_of, told_to_wait, while_read
+from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import UsageError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.edit import EditOutcome
-from client_sdk.errors import ClientError
+from client_sdk.errors import ClientError, UnreachableError
 from client_sdk.shared.edit_batch import EditHandle
 from client_sdk.shared.edits_api import EditsApi
 from client_sdk.shared.shared_state import SharedDocument
 from client_sdk.shared.yabam_client import YabamClient
 from client_sdk.state.store import SqliteState
 
+_BLIND: Final = (
+    "● nothing is known here of this document, so Core takes the edit as made beside all others, "
+    "and may put it aside: reach Core once with this --queue before you edit without a network"
+)
 _value: Final = msgspec.json.Decoder(dict[str, Any])
 _snapshot: Final = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
 
@@ -36,6 +42,8 @@ async def get(options: Namespace) -> None:
         await _loaded(client, channel[options.key or "any"], options.wait)
         if options.key is not None:
             document = channel[options.key]
+            if document.value is None and await _is_undefined(client, document):
+                raise ClientError(_undefined(document))
             say(options, json_line(document.value), _shown(document))
             return
         for key in channel.keys:
@@ -58,6 +66,8 @@ async def edit(options: Namespace) -> None:
             if store is None or client.status.mode == "failed":
                 raise
             tell(f"● offline ({error})")
+        # Nothing was ever known of it here, so the edit can say nothing of what it was made on.
+        is_blind = document.meta.loading and not document.version and not document.pending
         edit = await (document.set if options.operation == "set" else document.merge)(value)
         outcome = await _outcome(client, edit, options.wait)
         if outcome is None and store is None:
@@ -65,6 +75,8 @@ async def edit(options: Namespace) -> None:
         if outcome is None:
             told = "queued: it is sent by the next command with this --queue that reaches Core"
             say(options, told, {"outcome": "queued"} | _shown(document))
+            if is_blind:
+                tell(_BLIND)
         else:
             told = _told(outcome, document)
             settled = {"outcome": outcome.outcome, "aside": list(outcome.aside)}
@@ -82,6 +94,9 @@ async def watch(options: Namespace) -> None:
             document.subscribe(lambda one: changed.put_nowait((_line(one), _shown(one))))
             if not document.meta.loading:
                 changed.put_nowait((_line(document), _shown(document)))
+            with suppress(UnreachableError):
+                if await _is_undefined(client, document):
+                    tell(f"● {_undefined(document)}")
         lamp = asyncio.create_task(_show_lamp(client, changed))
         try:
             await while_read(_print_changes(changed, options))
@@ -174,6 +189,22 @@ async def _loaded(client: YabamClient, document: SharedDocument, wait_s: float) 
         end()
     if client.status.mode == "failed":
         raise ClientError(client.status.last_error or "the client failed")
+
+
+async def _is_undefined(client: YabamClient, document: SharedDocument) -> bool:
+    """Whether no definition knows the document, so that nobody can ever make it.
+
+    Raises:
+        RefusedError, UnauthorizedError, UnreachableError: Core does not say.
+    """
+    scope, key = parse_channel(document.channel).kind, document.key.partition(".")[0]
+    definitions = await client.state.definitions()
+    return all(one["key"] != key or scope not in one["scopes"] for one in definitions)
+
+
+def _undefined(document: SharedDocument) -> str:
+    name = f"{document.key} in {document.channel}"
+    return f"no definition knows {name}: `GET /v1/definitions` lists all"
 
 
 async def _failed(client: YabamClient, news: asyncio.Event) -> None:

@@ -37,8 +37,9 @@ export class Client {
    * @param changed told ({changes, status}) after each input; an error of its own ends the client
    * @param clock seconds that only go forward, best also while the machine sleeps
    * @param uniform (low, high) → a random number evenly between
-   * @param documents takes what comes of the channels of documents: `take(command)`, `online()` and
-   *   `release()` when this is closed, as TabState; null: only orders are followed
+   * @param documents takes what comes of the channels of documents: `take(command)`, `booked(changes,
+   *   channel)` after each change of the book (the channel if it began anew), `online()`, and `release()`
+   *   when this is closed, as TabState; null: only orders are followed
    * @throws ContractError a channel's name is malformed, or there are too many
    */
   constructor({ channels, transport, saved = null, settings = {}, changed, clock, uniform, documents = null }) {
@@ -197,7 +198,7 @@ export class Client {
         this.#cancel("stream");
         break;
       case "Deliver":
-        changes.push(...this.#take(command.change));
+        changes.push(...this.#booked(command.change));
         break;
       case "CheckDigest":
         if (!this.#agrees(command)) {
@@ -220,6 +221,12 @@ export class Client {
     if (this.book.digest(channel) !== digest) return false;
     const content = this.book.contentDigest(channel);
     return content === null || contentDigest === null || content === contentDigest;
+  }
+
+  #booked(change) {
+    const changes = this.#take(change);
+    this.#documents?.booked(changes, change.type === "reset" ? change.channel : null);
+    return changes;
   }
 
   #take(change) {

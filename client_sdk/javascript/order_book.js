@@ -58,6 +58,12 @@ export class OrderBook {
     return views.filter(Boolean).reduce(better, undefined);
   }
 
+  /** Whether the book has come to this version of the order, open or closed, or beyond it. */
+  hasTaken(id, version) {
+    if ((this.get(id)?.version ?? 0) >= version) return true;
+    return [...this.#closed.values()].some((closed) => (closed.get(id) ?? 0) >= version);
+  }
+
   /** The channel's open orders, oldest first. */
   inChannel(channel) {
     return [...this.#orders(channel).values()].sort(byAge);

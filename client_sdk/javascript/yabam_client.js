@@ -6,6 +6,7 @@ import { Client } from "./client.js";
 import { carriesDocuments } from "./contract.js";
 import { SETTINGS } from "./contract_lists.js";
 import { EditsApi } from "./state/edits_api.js";
+import { OrderCommands } from "./state/orders.js";
 import { IndexedStore } from "./state/indexed_store.js";
 import { SharedState, stateOf } from "./state/shared_state.js";
 import { subjectOf } from "./state/subject.js";
@@ -17,6 +18,8 @@ import { Transport } from "./transport.js";
 export class YabamClient {
   /** The documents: `client.state("party:12/5").get("cart")`, as SharedState. */
   state;
+  /** The orders with what is done to them here, with or without a network, as OrderCommands. */
+  commands;
   /** The open orders of all channels, oldest first, as they stand now. */
   orders = [];
   /** What a page shows of the client itself, as Client.status; null: nothing is known yet. */
@@ -62,6 +65,8 @@ export class YabamClient {
     this.#tab = new TabState({
       ...{ name, subject, resolvers, calls, openStore, newClient, api, transport, uniform, clock },
       channels: channels.filter(carriesDocuments),
+      followed: channels,
+      book: () => client?.book ?? null,
       settings: { ...SETTINGS, ...settings },
       coreTime: () => client.coreTime,
       differs: (channel) => client.differs(channel),
@@ -75,9 +80,11 @@ export class YabamClient {
     };
     const told = (news) => {
       Object.assign(this, { orders: news.orders, status: news.status });
+      documents.noteOrders();
       seen(news);
     };
     this.#tabs = new Shared({ name, lead, load, seen: told });
+    this.commands = new OrderCommands({ tab: documents, orders: () => this.orders });
     this.state = stateOf(new SharedState({ tab: documents, api, transport }));
   }
 

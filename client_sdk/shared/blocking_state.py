@@ -36,6 +36,18 @@ class Threads:
     def __init__(self, loop: LoopThread) -> None:
         self.loop = loop
         self.callbacks = ThreadPoolExecutor(1, thread_name_prefix="yabam-callbacks")
+        self.last_error: str | None = None
+        """What a callback raised last."""
+
+    def callback(self, call: Callable[..., object], *given: object) -> None:
+        """Call it in the thread of callbacks; what it raises is told by `last_error`."""
+        self.callbacks.submit(self._called, call, given)
+
+    def _called(self, call: Callable[..., object], given: tuple[object, ...]) -> None:
+        try:
+            call(*given)
+        except Exception as error:
+            self.last_error = f"an observer raised {error!r}"
 
     def look(self, work: Callable[[], R]) -> R:
         """What a plain function gives on the client's thread."""
@@ -132,9 +144,9 @@ class BlockingDocument:
         self, callback: Callable[[BlockingDocument], None], path: str = ""
     ) -> Callable[[], None]:
         """Call, in the thread of callbacks, when the part has changed."""
-        submit = self._threads.callbacks.submit
+        later = self._threads.callback
         end = self._threads.look(
-            lambda: self._document.subscribe(lambda _: _give(submit(callback, self)), path)
+            lambda: self._document.subscribe(lambda _: later(callback, self), path)
         )
         return lambda: self._threads.look(end)
 
@@ -160,6 +172,10 @@ class BlockingChannel:
 
     def __getitem__(self, key: str) -> BlockingDocument:
         return BlockingDocument(self._threads, self._channel[key])
+
+    def session(self, key: str) -> BlockingDocument:
+        """This client's own document of a key whose lifetime is `session`."""
+        return BlockingDocument(self._threads, self._channel.session(key))
 
     @property
     def keys(self) -> list[str]:
@@ -197,16 +213,15 @@ class BlockingState:
     @property
     def last_error(self) -> str | None:
         """What a callback or a resolver raised last."""
-        return self._state.last_error
+        return self._threads.last_error or self._state.last_error
 
     def subscribe(
         self, documents: Sequence[BlockingDocument], callback: Callable[[], None]
     ) -> Callable[[], None]:
         """Call, in the thread of callbacks, once for each batch that changes any of these."""
         inner = [one.document for one in documents]
-        submit = self._threads.callbacks.submit
         end = self._threads.look(
-            lambda: self._state.subscribe(inner, lambda: _give(submit(callback)))
+            lambda: self._state.subscribe(inner, lambda: self._threads.callback(callback))
         )
         return lambda: self._threads.look(end)
 
@@ -249,7 +264,3 @@ class _BlockingBatching:
         self._end()
         if kind is None:
             self._threads.loop.call(self._batch.send())
-
-
-def _give(_submitted: object) -> None:
-    """Observers give nothing."""

@@ -14,6 +14,7 @@ from client_sdk.client.cursor_stores import CursorStore
 from client_sdk.client.runner import Token
 from client_sdk.errors import ClosedError
 from client_sdk.settings import Settings
+from client_sdk.shared.blocking_commands import BlockingCommands
 from client_sdk.shared.blocking_state import BlockingState, Threads
 from client_sdk.shared.yabam_client import YabamClient
 from client_sdk.state.conflicts import Resolver
@@ -73,6 +74,15 @@ class BlockingYabamClient(BlockingOrderClient):
         if engine is None:
             raise ClosedError("the client is not open: use it in a with statement")
         return BlockingState(self._threads, self._yabam.state, engine)
+
+    @property
+    def commands(self) -> BlockingCommands:
+        """The orders with what this client does to them, with or without a network.
+
+        Raises:
+            ClosedError: the client was never opened.
+        """
+        return BlockingCommands(self._threads, self._yabam.commands)
 
     def close(self) -> None:
         """Close the stream and stop; edits that are not settled wait in the store."""

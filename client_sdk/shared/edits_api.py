@@ -1,4 +1,4 @@
-"""Core's part of the shared state over HTTP; what it answers is made into plain values."""
+"""Core's part of the shared state, and of the queue, over HTTP; its answers as plain values."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from client_sdk.client.http_bodies import PACKED, read_body
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.limits import MAX_EDITS_ANSWER_BYTES
+from client_sdk.contract.order import Order, decode_order
 from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.contract.state.document import Document, decode_document
 from client_sdk.contract.state.edit import EditOutcome, decode_outcome
@@ -20,10 +21,13 @@ from client_sdk.contract.sync import Epoch
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.machine.http_failures import retry_after, shortened
 from client_sdk.state.entries import DocumentName
+from client_sdk.state.order_commands import CommandRequest
 from client_sdk.state.requests import Request
 
 _TIMEOUT_S: Final = 30.0
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
+_PASSING: Final = frozenset({401, 408, 425, 429})
+"""Refusals that say nothing of what was asked for."""
 _NOT_TAKEN: Final = frozenset({"bad-json", "bad-request", "invalid", "too-large"})
 
 
@@ -54,9 +58,18 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class NotTaken:
-    """Core does not take the request: `edit-gap`, `client-taken`, `edit-mismatch`, or malformed."""
+    """Core does not take the request: `edit-gap`, `client-taken`, `edit-mismatch`, or malformed; or
+    it refuses the command."""
 
     problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Core has done a command."""
+
+    order: Order
+    """As the command left it."""
 
 
 class _Outcomes(Struct, frozen=True):
@@ -84,7 +97,7 @@ _any: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class EditsApi:
-    """Core's doors for edits and documents.
+    """Core's doors for edits, documents and commands.
 
     Args:
         http: the client; its base URL is Core's.
@@ -123,6 +136,26 @@ class EditsApi:
         except (*_FAULTS, msgspec.DecodeError) as error:
             return Again(shortened(str(error) or type(error).__name__))
         return _again(status, headers, decode_problem(body))
+
+    async def command(self, request: CommandRequest, token: str) -> Done | Again | NotTaken:
+        """Send a command to an order."""
+        headers = {"idempotency-key": request.key}
+        if request.version is not None:
+            headers["if-match"] = f'"{request.version}"'
+        try:
+            status, answered, body = await self._ask(
+                request.method, request.path, token, content=request.body, headers=headers
+            )
+            if status in (200, 201):
+                return Done(decode_order(body))
+        except (*_FAULTS, msgspec.DecodeError) as error:
+            return Again(shortened(str(error) or type(error).__name__))
+        problem = decode_problem(body)
+        # A refusal without one of our problems is a proxy's, as during an installation: it passes.
+        is_refused = problem is not None and 400 <= status < 500 and status not in _PASSING
+        if is_refused and problem is not None and problem.slug != "conflict":
+            return NotTaken(problem)
+        return _again(status, answered, problem)
 
     async def document(
         self, name: DocumentName, version: int | None, token: str
@@ -212,12 +245,13 @@ class EditsApi:
         *,
         params: dict[str, str] | None = None,
         content: bytes | None = None,
+        headers: dict[str, str] | None = None,
     ) -> tuple[int, httpx.Headers, bytes]:
-        headers = {"authorization": f"Bearer {token}"} | PACKED
+        sent = {"authorization": f"Bearer {token}"} | PACKED | (headers or {})
         if content is not None:
-            headers["content-type"] = "application/json"
+            sent["content-type"] = "application/json"
         request = self._http.build_request(
-            method, path, params=params, content=content, headers=headers, timeout=_TIMEOUT_S
+            method, path, params=params, content=content, headers=sent, timeout=_TIMEOUT_S
         )
         response = await self._http.send(request, stream=True)
         try:

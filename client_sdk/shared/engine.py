@@ -1,4 +1,7 @@
-"""The shell around the replica: edits are kept before they are shown, and everybody is told."""
+"""The shell around the replica: edits are kept before they are shown, and everybody is told.
+
+Commands to orders stand in the same queue; `order_desk.py` is the shell around those.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,18 @@ from typing import Any
 
 from msgspec import UNSET
 
+from client_sdk.client.order_book import OrderBook
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.operations import Operation, Set
 from client_sdk.contract.state.values import Value, check_document
 from client_sdk.errors import ClientError, ClosedError
 from client_sdk.machine.messages import CheckDocuments, DeliverDocument
 from client_sdk.settings import Settings
-from client_sdk.shared.edits_api import EditsApi
+from client_sdk.shared.edits_api import Again, EditsApi
 from client_sdk.shared.journal import Journal
+from client_sdk.shared.order_desk import OrderDesk
 from client_sdk.shared.sender import Loader, Pace, Sender, TokenSource
+from client_sdk.state.command_queue import CommandQueue
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.effects import View
 from client_sdk.state.entries import DocumentName, Wish
@@ -27,15 +33,21 @@ from client_sdk.state.observers import Observers
 from client_sdk.state.private import PrivateDocuments, is_private
 from client_sdk.state.records import DropWaiting, Waiting, Write
 from client_sdk.state.replica import Replica
+from client_sdk.state.store import subject_of
 
 _AGAIN_AFTER_S = 5.0
+RENEW_EVERY_S = 3 * 3600.0
+"""How often Core is told that the session goes on; without that it ends after a day."""
 
 
 class Engine:
     """The shared state of one client, running.
 
     Args:
-        replica: what decides.
+        replica: what decides of documents.
+        commands: the commands to orders.
+        book: Core's orders.
+        followed: all channels that are followed.
         private: the documents that never leave the device.
         journal: what keeps it.
         api: Core.
@@ -51,6 +63,9 @@ class Engine:
     def __init__(
         self,
         replica: Replica,
+        commands: CommandQueue,
+        book: OrderBook,
+        followed: Sequence[str],
         private: PrivateDocuments,
         journal: Journal,
         api: EditsApi,
@@ -74,16 +89,27 @@ class Engine:
         self._core_time = core_time
         self._diverged = diverged
         self._resolvers = dict(resolvers)
-        self._sender = Sender(
-            replica, journal, api, token, subject, self.pump, Pace(settings, uniform)
-        )
-        self._loader = Loader(replica, api, token, self._loaded, Pace(settings, uniform))
         self._lock = asyncio.Lock()
+        pace = Pace(settings, uniform)
+        self.desk = OrderDesk(
+            commands,
+            replica,
+            journal,
+            book,
+            followed,
+            core_time,
+            self._lock,
+            self.pump,
+            self.note_error,
+        )
+        self._sender = Sender(replica, self.desk, journal, api, token, subject, self.pump, pace)
+        self._loader = Loader(replica, api, token, self._loaded, Pace(settings, uniform))
         self._changed: set[DocumentName] = set()
         self._telling = False
         self._outcomes: dict[int, asyncio.Future[EditOutcome]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._online = asyncio.Event()
 
     @property
     def sending_error(self) -> str | None:
@@ -96,6 +122,7 @@ class Engine:
             ("sender", self._sender.run),
             ("loader", self._loader.run),
             ("journal", self.journal.run),
+            ("renewal", self._renew),
         ):
             self._spawn(self._supervised(name, work))
         for waiting in tuple(self.replica.waiting.values()):
@@ -117,6 +144,7 @@ class Engine:
                 if not future.done():
                     future.set_exception(ClosedError("the client was closed meanwhile"))
                     future.exception()  # nobody need wait for it
+            self.desk.close()
             await self.journal.close()
 
     # ── what comes in ────────────────────────────────────────────────────────
@@ -135,6 +163,7 @@ class Engine:
         """Core answers: what waits may go out."""
         self._sender.pace.hurry()
         self._loader.pace.hurry()
+        self._online.set()
 
     async def edit(
         self, wishes: Sequence[Wish], *, atomic: bool = False, decides: Waiting | None = None
@@ -227,6 +256,10 @@ class Engine:
             except Exception as error:
                 self.last_error = f"an observer raised {error!r}"
 
+    def note_error(self, error: str) -> None:
+        """A callback raised this."""
+        self.last_error = error
+
     async def _commit(self, writes: list[Write]) -> None:
         try:
             await self.journal.commit(writes)
@@ -264,6 +297,24 @@ class Engine:
         except Exception as error:
             # It stays in the meta, where a person can decide it.
             self.last_error = f"the resolver of {waiting.key} raised {error!r}"
+
+    async def _renew(self) -> None:
+        while True:
+            await self._online.wait()
+            client = self.replica.queue.client
+            if any(
+                one.key.endswith(f".{client}")
+                for documents in self.replica.channels.values()
+                for one in documents.all
+            ):
+                token = await self.token()
+                # Another subject's question would renew nothing.
+                if subject_of(token) == self.subject:
+                    answer = await self.api.settled(client, token)
+                    if isinstance(answer, Again):
+                        await asyncio.sleep(_AGAIN_AFTER_S)
+                        continue
+            await asyncio.sleep(RENEW_EVERY_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -1,4 +1,4 @@
-"""The tasks that bring edits to Core and large values from it, with back-off."""
+"""The tasks that bring edits and commands to Core and large values from it, with back-off."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from client_sdk.machine.backoff import Backoff
 from client_sdk.settings import Settings
 from client_sdk.shared.edits_api import Again, Answered, EditsApi, NotTaken, Settled
 from client_sdk.shared.journal import Journal
+from client_sdk.shared.order_desk import OrderDesk
 from client_sdk.state.replica import Replica
 from client_sdk.state.requests import Request
 from client_sdk.state.store import subject_of
@@ -80,10 +81,13 @@ class Pace:
 
 
 class Sender:
-    """Sends the queue's edits, one request at a time, in the name of its subject only.
+    """Sends what is in the queue, one request at a time, in the name of its subject only.
+
+    Edits and commands to orders go out in the order in which they were made.
 
     Args:
-        replica: what is to be sent, and what takes the answers.
+        replica: what is to be sent of edits, and what takes the answers.
+        desk: the commands.
         journal: answers are kept before Core is told that they are here.
         api: Core.
         token: gives the access token.
@@ -95,6 +99,7 @@ class Sender:
     def __init__(
         self,
         replica: Replica,
+        desk: OrderDesk,
         journal: Journal,
         api: EditsApi,
         token: TokenSource,
@@ -103,6 +108,7 @@ class Sender:
         pace: Pace,
     ) -> None:
         self._replica = replica
+        self._desk = desk
         self._journal = journal
         self._api = api
         self._token = token
@@ -119,8 +125,12 @@ class Sender:
 
     def _is_needed(self) -> bool:
         queue = self._replica.queue
+        if queue.question is not None:
+            return True
+        if self._desk.is_first:
+            return self._desk.can_send
         # Before Core has named its log, nobody could tell later which one has settled an edit.
-        return queue.question is not None or (queue.epoch is not None and bool(queue.unanswered))
+        return queue.epoch is not None and bool(queue.unanswered)
 
     async def _step(self) -> None:
         try:
@@ -129,7 +139,7 @@ class Sender:
             self.pace.failed(f"there is no token: {error}")
             return
         if not self._is_own(token):
-            self.pace.failed("the token is another subject's: these edits wait for their own")
+            self.pace.failed("the token is another subject's: what waits is not sent with it")
             return
         while not self._journal.is_clean:
             await self._journal.commit()
@@ -137,7 +147,9 @@ class Sender:
         client = queue.question
         if client is not None:
             self._take_settled(client, await self._api.settled(client, token))
-        elif (request := queue.request()) is not None:
+        elif self._desk.is_first:
+            await self._send_command(token)
+        elif (request := queue.request(self._desk.queue.first)) is not None:
             try:
                 answer = await self._api.send(request, token)
             except BaseException:
@@ -145,6 +157,22 @@ class Sender:
                 raise
             self._take(request, answer)
         self._pump()
+
+    async def _send_command(self, token: str) -> None:
+        request = await self._desk.next_request()
+        if request is None:
+            return
+        try:
+            answer = await self._api.command(request, token)
+        except BaseException:
+            self._desk.failed(request)
+            raise
+        if isinstance(answer, Again):
+            self._desk.failed(request)
+            self._failed(answer)
+            return
+        await self._desk.answered(request, answer)
+        self._well()
 
     def _is_own(self, token: str) -> bool:
         return subject_of(token) == self._subject

@@ -24,7 +24,7 @@ from client_sdk.shared.edit_batch import Batch, EditHandle
 from client_sdk.shared.edits_api import HistoryPage
 from client_sdk.shared.engine import Engine
 from client_sdk.state.conflicts import EditError
-from client_sdk.state.entries import DocumentName, Wish
+from client_sdk.state.entries import DocumentName, Wish, session_key
 from client_sdk.state.private import is_private
 from client_sdk.state.records import Waiting
 
@@ -197,6 +197,14 @@ class StateChannel:
 
     def __getitem__(self, key: str) -> SharedDocument:
         return SharedDocument(self._engine, self.channel, key)
+
+    def session(self, key: str) -> SharedDocument:
+        """This client's own document of a key whose lifetime is `session`.
+
+        It lasts for as long as the client is open now and then, and a day beyond. Should the client
+        get another id, it is another document: ask for it anew.
+        """
+        return self[session_key(key, self._engine.replica.queue.client)]
 
     @property
     def keys(self) -> list[str]:

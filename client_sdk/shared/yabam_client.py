@@ -19,13 +19,17 @@ from client_sdk.client.runner import Token
 from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.state.document import Document
 from client_sdk.errors import ClosedError, StateStoreError
-from client_sdk.machine.messages import CheckDocuments, DeliverDocument, Diverged
+from client_sdk.machine.messages import CheckDocuments, Deliver, DeliverDocument, Diverged
+from client_sdk.machine.sequencing import Reset
 from client_sdk.settings import Settings
 from client_sdk.shared.edits_api import EditsApi
 from client_sdk.shared.engine import Engine
 from client_sdk.shared.journal import Journal
+from client_sdk.shared.order_commands import OrderCommands
 from client_sdk.shared.shared_state import SharedState
+from client_sdk.state.command_queue import CommandQueue
 from client_sdk.state.conflicts import Resolver
+from client_sdk.state.order_commands import Command, decode_command
 from client_sdk.state.private import PrivateDocuments
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import Stored, entry_of
@@ -37,8 +41,8 @@ from client_sdk.state.view import Calls
 class YabamClient(OrderClient):
     """Follows channels of orders and of documents, on one stream.
 
-    Orders come as with `OrderClient`. Documents are at `state`; nobody need loop over `events()`
-    for them.
+    Orders come as with `OrderClient`; what is done to them through the queue is at `commands`.
+    Documents are at `state`; nobody need loop over `events()` for them.
 
     Args:
         base_url: where Core is; the arguments that are not named here are those of `OrderClient`.
@@ -89,6 +93,7 @@ class YabamClient(OrderClient):
         self._new_client = new_client
         self._engine: Engine | None = None
         self._was_answered = False
+        self._reset: Reset | None = None
 
     @property
     def state(self) -> SharedState:
@@ -100,6 +105,17 @@ class YabamClient(OrderClient):
         if self._engine is None:
             raise ClosedError("open the client by `async with` first")
         return SharedState(self._engine)
+
+    @property
+    def commands(self) -> OrderCommands:
+        """The orders with what this client does to them, with or without a network.
+
+        Raises:
+            ClosedError: the client was never opened.
+        """
+        if self._engine is None:
+            raise ClosedError("open the client by `async with` first")
+        return OrderCommands(self._engine.desk)
 
     async def __aenter__(self) -> Self:
         if self._engine is not None or self._http.is_closed:
@@ -137,8 +153,9 @@ class YabamClient(OrderClient):
         for document in stored.documents:
             if document.channel in followed:
                 followed[document.channel].append(document)
+        commands = CommandQueue(decode_command(body) for body in stored.commands)
         replica = Replica(
-            _queue_of(stored, self._new_client),
+            _queue_of(stored, self._new_client, commands.own.entries),
             followed,
             stored.waiting,
             self._calls,
@@ -146,6 +163,9 @@ class YabamClient(OrderClient):
         )
         return Engine(
             replica,
+            commands,
+            self.orders,
+            self._channels,
             PrivateDocuments(stored.private),
             journal,
             EditsApi(self._http),
@@ -177,6 +197,14 @@ class YabamClient(OrderClient):
         if self._driver is not None:
             asyncio.get_running_loop().call_soon(self._driver.feed, Diverged(channel))
 
+    def _take_from_handover(self) -> Deliver | None:
+        delivery = super()._take_from_handover()
+        change = None if delivery is None else delivery.change
+        if isinstance(change, Reset) and change is not self._reset and self._engine is not None:
+            self._reset = change
+            self._engine.desk.reset(change.channel)
+        return delivery
+
     def _put_document(self, command: DeliverDocument | CheckDocuments) -> None:
         if self._engine is not None:
             self._engine.take(command)
@@ -189,20 +217,24 @@ class YabamClient(OrderClient):
         self._was_answered = answered
 
 
-def _queue_of(stored: Stored, new_client: Callable[[], str]) -> EditQueue:
+def _queue_of(
+    stored: Stored, new_client: Callable[[], str], commands: Sequence[Command] = ()
+) -> EditQueue:
     entries = [entry_of(row) for row in stored.entries]
+    # The counters follow a command, so it may be there without them.
+    next_id = max((one.id + 1 for one in commands), default=1)
     counters = stored.counters
     if counters is None:
         if entries:
             raise StateStoreError("the state holds edits without a client id: it is damaged")
-        return EditQueue(new_client(), new_client)
+        return EditQueue(new_client(), new_client, next_id=next_id)
     own = [entry.n for entry in entries if entry.client == counters.client]
     return EditQueue(
         counters.client,
         new_client,
         # An answer that came while an edit was kept may have kept the counters from before it.
         next_n=max([counters.next_n, *(n + 1 for n in own)]),
-        next_id=max([counters.next_id, *(entry.id + 1 for entry in entries)]),
+        next_id=max([counters.next_id, next_id, *(entry.id + 1 for entry in entries)]),
         epoch=counters.epoch,
         entries=entries,
     )

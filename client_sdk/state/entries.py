@@ -85,11 +85,16 @@ class Entry:
         self.outcome, self.at, self.shown = None, None, True
 
 
+def session_key(key: str, client: str) -> str:
+    """The key of the document that ends with the client's session."""
+    return f"{key}.{client}"
+
+
 def new_entry(place: int, client: str, n: int, wish: Wish, basis: Basis, group: int) -> Entry:
     """Make an edit.
 
-    What its client saw is left out where it would make the edit too large: then Core goes by what
-    the base has.
+    What its client saw, and the base's value, are left out where they would make the edit too
+    large: then Core goes by what it has kept.
 
     Raises:
         StateError: it is too large all the same.
@@ -107,8 +112,8 @@ def new_entry(place: int, client: str, n: int, wish: Wish, basis: Basis, group: 
         base_value=basis.base_value,
     )
     body = encode_edit(edit)
-    if len(body) > MAX_EDIT_BYTES and edit.seen is not None:
-        edit = replace(edit, seen=None)
+    if len(body) > MAX_EDIT_BYTES:
+        edit = replace(edit, seen=None, base_value=UNSET)
         body = encode_edit(edit)
     if len(body) > MAX_EDIT_BYTES:
         raise StateError(f"an edit may have at most {MAX_EDIT_BYTES} bytes, this has {len(body)}")

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec import UNSET, UnsetType
 
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.limits import MAX_EDITS
 from client_sdk.contract.state.document import Document
-from client_sdk.contract.state.edit import check_edit
-from client_sdk.contract.state.operations import decode_operation, encode_operation
+from client_sdk.contract.state.edit import OwnEdit, check_edit
+from client_sdk.contract.state.operations import (
+    Operation,
+    Patch,
+    Set,
+    decode_operation,
+    encode_operation,
+)
 from client_sdk.contract.state.values import Value
 from client_sdk.contract.text import is_id, shown
 from client_sdk.state.entries import Basis, DocumentName, Entry, Wish
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.requests import MAX_GROUP_BYTES
 from client_sdk.state.view import Calls, Composed, perform, seen_by
+
+_KEPT_FOR: Final = timedelta(hours=1)
+"""A version that is younger is kept by Core whatever its definition says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +95,26 @@ def _made(
     values[name] = perform(wish.do, value, met.calls)
     shown_as = queue.base_for(name, met.version, met.composed.left_out)
     document = met.document
+    base = shown_as if wish.base is None else wish.base
     basis = Basis(
-        shown_as if wish.base is None else wish.base,
+        base,
         None if document is None or document.value is None else document.schema,
         made_at,
         seen_by(wish.do, value),
+        _base_value(wish.do, base, document, made_at),
     )
     entry = queue.prepare(wish, basis, group)
     check_edit(entry.edit)
     return entry
+
+
+def _base_value(
+    do: Operation, base: int | OwnEdit | None, document: Document | None, made_at: datetime | None
+) -> Value | UnsetType:
+    """What the edit was made on, where Core may not have it any more; a merge tells what it saw."""
+    if not isinstance(do, Set | Patch) or document is None or base != document.version:
+        return UNSET
+    if document.value is None or document.value is UNSET:
+        return UNSET
+    is_young = made_at is not None and made_at - document.updated_at < _KEPT_FOR
+    return UNSET if is_young else document.value

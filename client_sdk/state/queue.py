@@ -9,13 +9,20 @@ that may have been settled is never sent under another name before Core has said
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
-from client_sdk.contract.problem import Problem
+from client_sdk.contract.problem import Problem, problem
 from client_sdk.contract.state.edit import EditOutcome, OwnEdit
-from client_sdk.state.entries import Basis, DocumentName, Entry, Wish, new_entry
+from client_sdk.state.entries import Basis, DocumentName, Entry, Wish, new_entry, session_key
 from client_sdk.state.requests import Request, answered_up_to, chosen_of, request_of
+
+_AGELESS: Final = (
+    "too-late",
+    "Core has forgotten this client, and the edit does not say when it was made: it may have been "
+    "settled already",
+)
 
 
 class EditQueue:
@@ -114,9 +121,13 @@ class EditQueue:
         """What Core has not answered, in order."""
         return [entry for entry in self.entries if entry.outcome is None]
 
-    def request(self) -> Request | None:
-        """What to send now; None: nothing, or one is under way."""
-        waiting = self.unanswered
+    def request(self, before: int | None = None) -> Request | None:
+        """What to send now; None: nothing, or one is under way.
+
+        Args:
+            before: the place of a command to an order, which what stands behind it waits for.
+        """
+        waiting = [one for one in self.unanswered if before is None or one.id < before]
         if self._flight is not None or self._ask or not waiting:
             return None
         client = waiting[0].client
@@ -160,13 +171,13 @@ class EditQueue:
         """The client id is another subject's; the entries that have another name now."""
         return self._rename(self.unanswered, anew=False) if self._landed(request) else []
 
-    def unacceptable(self, request: Request, problem: Problem) -> list[tuple[Entry, EditOutcome]]:
+    def unacceptable(self, request: Request, why: Problem) -> list[tuple[Entry, EditOutcome]]:
         """Core does not take such a request; what is given up because of it, as if refused."""
         if not self._landed(request) or self._split(request):
             return []
         refused = []
         for entry in self._entries_of(request):
-            entry.outcome = EditOutcome(entry.n, "refused", problem=problem)
+            entry.outcome = EditOutcome(entry.n, "refused", problem=why)
             refused.append((entry, entry.outcome))
         self._rename(self.unanswered, anew=False)
         return refused
@@ -209,7 +220,10 @@ class EditQueue:
             return self._rename(lost, anew=True) if lost or known < self.next_n - 1 else []
         begins = min((entry.n for entry in lost if entry.client == self.client), default=None)
         is_gap = begins is not None and begins > known + 1
-        return self._rename(lost, anew=False) if is_gap else []
+        if not is_gap:
+            return []
+        self._refuse_ageless(lost)
+        return self._rename(lost, anew=False)
 
     # ── the end ──────────────────────────────────────────────────────────────
 
@@ -242,6 +256,21 @@ class EditQueue:
     def _given_up(self, request: Request) -> list[Entry]:
         return [] if self._split(request) else self._rename(self.unanswered, anew=False)
 
+    def _refuse_ageless(self, lost: Sequence[Entry]) -> None:
+        """Core has forgotten the client, so it may have settled these long ago.
+
+        One that says when it was made is too old for Core, then. Of one that does not, nobody could
+        tell, and it would be settled a second time.
+        """
+        refused: set[tuple[str, int]] = set()
+        for entry in lost:
+            base = entry.edit.base
+            is_on_refused = isinstance(base, OwnEdit) and (entry.client, base.n) in refused
+            if entry.at is None and (entry.edit.made_at is None or is_on_refused):
+                refused.add((entry.client, entry.n))
+                entry.outcome = EditOutcome(entry.n, "refused", problem=problem(*_AGELESS))
+                entry.shown = False
+
     def _begin_asking(self) -> None:
         self._ask = list(dict.fromkeys([*(e.client for e in self.entries), self.client]))
         self._settled = {}
@@ -251,7 +280,7 @@ class EditQueue:
         if not anew:
             for entry in (one for one in entries if one.at is not None):
                 entry.outcome = EditOutcome(entry.n, "applied", version=entry.at)
-        pending = entries if anew else [entry for entry in entries if entry.at is None]
+        pending = entries if anew else [one for one in entries if one.at is None and one.shown]
         client, names = self._new_client(), dict[tuple[str, int], int]()
         versions = {} if anew else {(e.client, e.n): e.at for e in self.entries}
         for n, entry in enumerate(pending, 1):
@@ -262,7 +291,13 @@ class EditQueue:
             elif anew:
                 base = None  # a version of the other log
             names[entry.client, entry.n] = n
-            entry.rename(client, replace(entry.edit, n=n, base=base))
+            key = entry.edit.key
+            of_session, dot, owner = key.partition(".")
+            if dot and owner == entry.client:
+                # Of a session's document only its own client may edit: it begins another one.
+                key = session_key(of_session, client)
+                base = base if isinstance(base, OwnEdit) else None
+            entry.rename(client, replace(entry.edit, n=n, key=key, base=base))
         self.client, self.next_n = client, len(pending) + 1
         self._one_by_one = False
         return entries

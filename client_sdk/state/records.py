@@ -88,6 +88,12 @@ class DropDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class DropDocuments:
+    """All that is remembered of documents is of another log, also of channels that are not followed
+    now."""
+
+
+@dataclass(frozen=True, slots=True)
 class PutWaiting:
     """Keep the conflict until it is decided."""
 
@@ -97,6 +103,21 @@ class PutWaiting:
 @dataclass(frozen=True, slots=True)
 class DropWaiting:
     """The conflict is decided."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutCommand:
+    """Keep the command to an order as it is now."""
+
+    id: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DropCommand:
+    """The command is answered."""
 
     id: int
 
@@ -116,8 +137,11 @@ Write = (
     | PutCounters
     | PutDocument
     | DropDocument
+    | DropDocuments
     | PutWaiting
     | DropWaiting
+    | PutCommand
+    | DropCommand
     | PutPrivate
 )
 
@@ -130,6 +154,8 @@ class Stored:
     entries: list[EntryRow] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
+    commands: list[bytes] = field(default_factory=list)
+    """In order."""
     private: dict[str, tuple[int, Value | None]] = field(default_factory=dict)
 
 

@@ -23,6 +23,7 @@ from client_sdk.state.making import Look, make_entries
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import (
     DropDocument,
+    DropDocuments,
     DropEntry,
     DropWaiting,
     PutCounters,
@@ -119,6 +120,7 @@ class Replica:
         if documents is None:
             return
         name = document.channel, document.key
+        self._contains(document)
         if documents.fetched(document):
             self._remember(name)
         self._shown(name)
@@ -169,6 +171,11 @@ class Replica:
             self._errors.pop(name, None)
             self._shown(name)
         return [entry.id for entry in accepted]
+
+    def place_taken(self) -> None:
+        """A command to an order has taken the next place in the queue."""
+        self.queue.next_id += 1
+        self._keep_counters()
 
     def decided(self, waiting: Waiting) -> None:
         """The conflict is decided."""
@@ -252,9 +259,29 @@ class Replica:
     def _reset(self, documents: Documents, reset: DocumentReset, epoch: str) -> None:
         self._effects.changed.add((reset.channel, ""))
         edited = {one.edit.key for one in self.queue.entries if one.edit.channel == reset.channel}
-        for key in documents.replace(reset, epoch) | edited:
+        keys = documents.replace(reset, epoch) | edited
+        for document in reset.documents:
+            self._contains(document)
+        for key in keys:
             self._remember((reset.channel, key))
             self._shown((reset.channel, key))
+
+    def _contains(self, document: Document) -> None:
+        """Note which edits a version contains, whose answers may have been lost.
+
+        Core settles the edits of a client in their order, so those before the one that made it
+        were settled before.
+        """
+        author = document.edit
+        if author is None:
+            return
+        name = document.channel, document.key
+        for entry in self.queue.entries:
+            is_its = entry.client == author.client and entry.n <= author.n
+            is_open = entry.at is None and entry.outcome is None
+            if is_its and is_open and entry.document == name:
+                entry.at = document.version
+                self._keep(entry)
 
     def _event(self, documents: Documents, event: DocumentEvent) -> None:
         name = event.channel, event.key
@@ -270,10 +297,11 @@ class Replica:
 
     def _forget_others(self, log: str) -> None:
         """What is kept of another log would pass for this one's after a start."""
+        self._effects.writes.append(DropDocuments())
         for channel, documents in self.channels.items():
-            if documents.epoch != log:
-                names = [(channel, document.key) for document in documents.all]
-                self._effects.writes += [DropDocument(*name) for name in names]
+            if documents.epoch == log:
+                for document in documents.all:
+                    self._remember((channel, document.key))
 
     def _remember(self, name: DocumentName) -> None:
         document = self._documents(name).get(name[1])
@@ -330,8 +358,12 @@ class Replica:
             self._keep(entry)
             if entry.outcome is not None:
                 self._effects.outcomes.append((entry.id, entry.outcome))
+                if entry.outcome.outcome == "refused":
+                    self._errors[entry.document] = error_of(entry, entry.outcome)
         self._keep_counters()
-        for name in {entry.document for entry in entries}:
+        # A session's documents have other names now.
+        of_sessions = {name for name in self._composed if "." in name[1]}
+        for name in {entry.document for entry in entries} | of_sessions:
             self._shown(name)
 
     def _keep(self, entry: Entry) -> None:

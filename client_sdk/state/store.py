@@ -20,10 +20,13 @@ from client_sdk.contract.state.document import decode_document
 from client_sdk.contract.text import is_subject
 from client_sdk.errors import StateStoreError
 from client_sdk.state.records import (
+    DropCommand,
     DropDocument,
+    DropDocuments,
     DropEntry,
     DropWaiting,
     EntryRow,
+    PutCommand,
     PutCounters,
     PutDocument,
     PutEntry,
@@ -41,6 +44,7 @@ CREATE TABLE IF NOT EXISTS edit (id INTEGER PRIMARY KEY, client TEXT NOT NULL, b
 CREATE TABLE IF NOT EXISTS document (channel TEXT, key TEXT, document BLOB NOT NULL,
   PRIMARY KEY (channel, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS waiting (id INTEGER PRIMARY KEY, waiting BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS command (id INTEGER PRIMARY KEY, command BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS private (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB)
   WITHOUT ROWID;
 """
@@ -105,6 +109,7 @@ class MemoryState:
         self._stored = Stored()
         self._documents: dict[tuple[str, str], PutDocument] = {}
         self._waiting: dict[int, Waiting] = {}
+        self._commands: dict[int, bytes] = {}
 
     def open(self, subject: str) -> Stored:
         """What is kept; raises as `StateStore.open`."""
@@ -116,6 +121,7 @@ class MemoryState:
             [self._entries[place] for place in sorted(self._entries)],
             [one.document for one in self._documents.values()],
             [self._waiting[place] for place in sorted(self._waiting)],
+            [self._commands[place] for place in sorted(self._commands)],
             dict(self._stored.private),
         )
 
@@ -133,10 +139,16 @@ class MemoryState:
                     self._documents[document.channel, document.key] = write
                 case DropDocument(channel, key):
                     self._documents.pop((channel, key), None)
+                case DropDocuments():
+                    self._documents.clear()
                 case PutWaiting(waiting):
                     self._waiting[waiting.id] = waiting
                 case DropWaiting(place):
                     self._waiting.pop(place, None)
+                case PutCommand(place, body):
+                    self._commands[place] = body
+                case DropCommand(place):
+                    self._commands.pop(place, None)
                 case PutPrivate(key, version, value):
                     self._stored.private[key] = version, value
 
@@ -232,6 +244,7 @@ def _opened(connection: sqlite3.Connection, subject: str) -> Stored:
             decode(_waiting_decoder, row[0])
             for row in connection.execute("SELECT waiting FROM waiting ORDER BY id")
         ],
+        [row[0] for row in connection.execute("SELECT command FROM command ORDER BY id")],
         {
             key: (version, None if value is None else decode(_value_decoder, value))
             for key, version, value in connection.execute("SELECT * FROM private")
@@ -259,11 +272,17 @@ def _statement(write: Write) -> tuple[str, tuple[Any, ...]]:
             )
         case DropDocument(channel, key):
             return "DELETE FROM document WHERE channel = ? AND key = ?", (channel, key)
+        case DropDocuments():
+            return "DELETE FROM document", ()
         case PutWaiting(waiting):
             body = msgspec.json.encode(waiting)
             return "INSERT OR REPLACE INTO waiting VALUES (?, ?)", (waiting.id, body)
         case DropWaiting(place):
             return "DELETE FROM waiting WHERE id = ?", (place,)
+        case PutCommand(place, command):
+            return "INSERT OR REPLACE INTO command VALUES (?, ?)", (place, command)
+        case DropCommand(place):
+            return "DELETE FROM command WHERE id = ?", (place,)
         case PutPrivate(key, version, value):
             body_or_none = None if value is None else msgspec.json.encode(value)
             return "INSERT OR REPLACE INTO private VALUES (?, ?, ?)", (key, version, body_or_none)

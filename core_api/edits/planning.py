@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from client_sdk.contract.state.document import EditName
 from client_sdk.contract.state.edit import Edit, EditOutcome, UnreadableEdit
 from core_api.documents.basis import OwnResult
 from core_api.documents.history import Head
@@ -219,6 +220,7 @@ class _Planner:
             author,
             now,
             ends_at(step.admitted.definition, now),
+            EditName(author.client, edit.n),
         )
         self._channels.add(edit.channel)
         if self._rules.obeyed_by_orders(channel, edit.key):

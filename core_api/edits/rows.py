@@ -65,13 +65,14 @@ class Author:
         return author_shown(channel, self.subject, self.role)
 
 
-class _Facts(Struct, frozen=True):
+class _Facts(Struct, frozen=True, omit_defaults=True):
     channel: str
     key: str
     version: int
     schema: int
     updated_at: datetime
     by: str
+    edit: EditName | None = None
 
 
 class _Event(Struct, frozen=True, omit_defaults=True):
@@ -127,6 +128,7 @@ def document_row(
     author: Author,
     now: datetime,
     ends_at: datetime | None,
+    edit: EditName | None = None,
 ) -> tuple[Any, ...]:
     """The row of a document at the newest of its versions.
 
@@ -140,9 +142,16 @@ def document_row(
         author: who made it.
         now: by the database's clock.
         ends_at: when the document ends by itself; None: never.
+        edit: the edit that made the newest version; None: Core itself did.
     """
     facts = _Facts(
-        str(channel), key, version.version, version.schema_version, now, author.shown_in(channel)
+        str(channel),
+        key,
+        version.version,
+        version.schema_version,
+        now,
+        author.shown_in(channel),
+        edit,
     )
     return (
         str(channel), key, component, before, version.version, version.schema_version,

@@ -84,11 +84,11 @@ class OrderHistory:
             raise NotFoundError(f"there is no order {order_id} that this token may see")
         check_read(caller, decode_order(views.owner))
         with mapped_errors():
-            # One before the first is read too, for the difference.
+            # One before the first is read too, for the difference, if it is there.
             rows = await self._pool.fetch(_EVENTS, UUID(order_id), after, HISTORY_ENTRIES + 2)
         events = []
         before: Any = MISSING
-        for version, body in rows[: HISTORY_ENTRIES + 1]:
+        for version, body in rows:
             read = _decoder.decode("{" + body)
             shown_order = visible(caller, decode_order(bytes(read.data)))
             now = msgspec.json.decode(msgspec.json.encode(shown_order))
@@ -98,4 +98,4 @@ class OrderHistory:
                     OrderHistoryEvent(version, read.type, read.occurred_at, diff(before, now), by)
                 )
             before = now
-        return OrderEvents(events[:HISTORY_ENTRIES], len(rows) > HISTORY_ENTRIES + 1)
+        return OrderEvents(events[:HISTORY_ENTRIES], len(events) > HISTORY_ENTRIES)

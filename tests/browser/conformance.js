@@ -11,6 +11,7 @@ import { refusal } from "/static/yabam/http_failures.js";
 import { inputOf } from "/static/yabam/messages.js";
 import { SseParser } from "/static/yabam/sse.js";
 import { checkMixedSync } from "/static/yabam/state/document.js";
+import { answerCommands } from "/tests/commands_conformance.js";
 import { STATE_SUBJECTS } from "/tests/state_conformance.js";
 
 const REFUSED = { refused: true };
@@ -126,6 +127,7 @@ const SUBJECTS = {
   machine: askMachine,
   wake: askMachine,
   ...STATE_SUBJECTS,
+  commands: answerCommands,
 };
 
 // ── the machine ────────────────────────────────────────────────────────────────────────────────

@@ -67,6 +67,7 @@ function ring(current, { times }) {
 
 class StateSubject {
   #case;
+  #channels;
   #ids = 0;
   #store = new MemoryStore();
   #requests = [];
@@ -74,6 +75,7 @@ class StateSubject {
 
   constructor(given) {
     this.#case = given;
+    this.#channels = given.channels;
     this.#replica = this.#opened();
   }
 
@@ -96,7 +98,9 @@ class StateSubject {
       outcomes: outcomes.map(([id, { outcome }]) => [id, outcome]).sort(([a], [b]) => a - b),
       conflicts: conflicts.map(({ id }) => id),
       renamed,
-      views: this.#case.documents.map(([channel, key]) => viewOf(replica.view(nameOf(channel, key)))),
+      views: this.#case.documents
+        .filter(([channel]) => this.#channels.includes(channel))
+        .map(([channel, key]) => viewOf(replica.view(nameOf(channel, key)))),
       wanted: Object.fromEntries(wanted.map(([name, one]) => [name, Object.fromEntries(one.wanted)])),
       question: replica.queue.question,
       kept: this.#kept(),
@@ -110,7 +114,8 @@ class StateSubject {
       requests: this.#requests,
       prepare: (wishes, step) =>
         this.#store.writeNow(replica.prepare(wishes, step.made_at ?? null, step.atomic ?? false)),
-      restart: () => {
+      restart: (channels) => {
+        if (channels !== true) this.#channels = channels;
         this.#replica = this.#opened();
       },
     };
@@ -119,7 +124,7 @@ class StateSubject {
   #opened() {
     const stored = this.#store.openNow("a");
     const channels = Object.fromEntries(
-      this.#case.channels.map((name) => [name, stored.documents.filter((d) => d.channel === name)]),
+      this.#channels.map((name) => [name, stored.documents.filter((d) => d.channel === name)]),
     );
     const queue = queueOf(stored, () => `c${++this.#ids}`);
     const resolved = this.#case.resolved ?? [];
@@ -177,7 +182,7 @@ const INPUTS = {
   agrees: ({ replica }, [channel, digest]) => replica.agrees(channel, digest),
   agrees_now: ({ replica }, channel) => replica.agreesNow(channel),
   decide: ({ replica }, id) => replica.decided(replica.waiting.get(id)),
-  restart: ({ restart }) => restart(),
+  restart: ({ restart }, channels) => restart(channels),
 };
 
 const told = (value) => (value === undefined ? "absent" : value);

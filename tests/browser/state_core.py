@@ -9,10 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from playwright.async_api import BrowserContext, Page, Route
 
+from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.state.values import Value
 from tests.conformance.cases import Json
 from tests.unit.client_sdk.state.core_model import CoreModel
+from tests.unit.client_sdk.state.order_core import OrderCore
 
 CHANNEL: Final = "party:12/5"
 _SETTINGS: Final = {"backoffFirst": 0.02, "backoffMost": 0.1}
@@ -23,6 +25,7 @@ class WebCore:
 
     def __init__(self) -> None:
         self.model = CoreModel(large=400)
+        self.desk = OrderCore()
         self.syncs: list[str] = []
         self.offline = False
         self.lose_answers = False
@@ -41,12 +44,26 @@ class WebCore:
             await route.abort()
             return
         url = urlsplit(route.request.url)
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        named = parse_qs(url.query)
+        query = {name: values[0] for name, values in named.items()}
         status: int = 200
         body: Json
         if url.path == "/v1/sync":
             self.syncs.append(query.get("lastEventId", ""))
-            body = self._sync(query)
+            body = self._sync(query, named["channel"])
+        elif url.path.startswith("/v1/orders"):
+            headers = route.request.headers
+            status, order = self.desk.ask(
+                route.request.method,
+                url.path,
+                headers["idempotency-key"],
+                headers.get("if-match"),
+                route.request.post_data_buffer or b"",
+            )
+            if self.lose_answers:
+                await route.abort()
+                return
+            body = json.loads(order)
         elif url.path == "/v1/documents":
             status, body = self._document(query)
         elif route.request.method == "POST":
@@ -59,10 +76,27 @@ class WebCore:
             body = {"settled": settled, "epoch": self.model.epoch}
         await route.fulfill(status=status, content_type="application/json", body=json.dumps(body))
 
-    def _sync(self, query: dict[str, str]) -> Json:
+    def _sync(self, query: dict[str, str], channels: list[str]) -> Json:
+        after = parse_cursor(query["lastEventId"]) if query.get("lastEventId") else {}
+        known = after if query.get("epoch") == self.model.epoch else {}
+        return {
+            "epoch": self.model.epoch,
+            "server_time": "2026-11-21T12:00:00Z",
+            "cursor": "",
+            "has_more": False,
+            "channels": [
+                self._documents(known.get(CHANNEL))
+                if name == CHANNEL
+                else self.desk.sync(name, known.get(name))
+                for name in channels
+            ],
+            "stream": None,
+            "poll_after_ms": 100,
+        }
+
+    def _documents(self, known: int | None) -> Json:
         model, head = self.model, self.model.head(CHANNEL)
-        known = query.get("lastEventId", "").rpartition("@")[2]
-        fresh = not known or query.get("epoch") != model.epoch
+        fresh = known is None
         digest = model.digest(CHANNEL)
         if self.wrong_digests:
             self.wrong_digests -= 1
@@ -71,8 +105,9 @@ class WebCore:
         if fresh:
             documents = [_json(one) for one in model.snapshot(CHANNEL, "first_sync").documents]
             snapshot = {"head": head, "documents": documents, "next": None}
-        events = [] if fresh else [model.event(CHANNEL, n) for n in range(int(known) + 1, head + 1)]
-        channel = {
+        first = head + 1 if known is None else known + 1
+        events = [model.event(CHANNEL, n) for n in range(first, head + 1)]
+        return {
             "channel": CHANNEL,
             "head": head,
             "digest": "0" * 16,
@@ -81,15 +116,6 @@ class WebCore:
             "snapshot": snapshot,
             "events": [_json(event) for event in events],
             "has_more": False,
-        }
-        return {
-            "epoch": model.epoch,
-            "server_time": "2026-11-21T12:00:00Z",
-            "cursor": "",
-            "has_more": False,
-            "channels": [channel],
-            "stream": None,
-            "poll_after_ms": 100,
         }
 
     def _document(self, query: dict[str, str]) -> tuple[int, Json]:

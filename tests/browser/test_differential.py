@@ -16,6 +16,7 @@ from tests.browser.module_page import ModulePage, module_page
 from tests.conformance import cases, subject
 from tests.conformance.cases import Json
 from tests.conformance.random_cases import book_case, machine_case, sse_case
+from tests.conformance.random_commands import command_case
 from tests.conformance.random_state import diff_case, merge_patch_case, patch_case, state_case
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("differential")]
@@ -60,6 +61,13 @@ async def test_both_books_hold_the_same_orders_after_any_events(
 @pytest.mark.parametrize("batch", BATCHES)
 async def test_both_replicas_show_keep_and_send_the_same(module: ModulePage, batch: int) -> None:
     await assert_same(module, "state", batch, state_case)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+async def test_both_queues_of_commands_show_keep_and_send_the_same(
+    module: ModulePage, batch: int
+) -> None:
+    await assert_same(module, "commands", batch, command_case)
 
 
 @pytest.mark.parametrize("batch", BATCHES)

@@ -1,8 +1,8 @@
-"""Writes the answers of the Python replica to the schedules of state.json, all of them anew.
+"""Writes Python's answers to the schedules of state.json and commands.json, all of them anew.
 
-To be run when a schedule was written into the file, or when the replica was changed on purpose
-(`python -m tests.conformance.record_state`), and what has changed in the file to be read before it
-is believed: from then on both replicas are held to it.
+To be run when a schedule was written into a file, or when Python's part was changed on purpose
+(`python -m tests.conformance.record_state`), and what has changed in the files to be read before
+it is believed: from then on both languages are held to it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 
 from tests.conformance import cases
 from tests.conformance.cases import Json
+from tests.conformance.commands_subject import answer_commands
 from tests.conformance.state_subject import answer_state
 
 
@@ -37,12 +38,13 @@ def _line(value: Json) -> str:
 
 
 def main() -> None:
-    """Write the file."""
-    path = cases.FOLDER / "state.json"
-    file = json.loads(path.read_text())
-    for case in file["cases"]:
-        case["expect"] = answer_state(case)
-    path.write_text(text_of(file))
+    """Write the files."""
+    for name, answer in (("state", answer_state), ("commands", answer_commands)):
+        path = cases.FOLDER / f"{name}.json"
+        file = json.loads(path.read_text())
+        for case in file["cases"]:
+            case["expect"] = answer(case)
+        path.write_text(text_of(file))
 
 
 if __name__ == "__main__":

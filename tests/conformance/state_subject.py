@@ -3,7 +3,7 @@
 A case follows `channels` and shows `documents`. Its steps are the inputs of a replica: `edit`,
 `prepare` and `accept`, `send`, the answers (`answer`, `failed`, `gap`, `mismatched`, `taken`,
 `unacceptable`, each of the n-th request), `told`, `take`, `fetched`, `missing`, `agrees`, `decide`,
-and `restart`, which begins anew from what was kept.
+and `restart`, which begins anew from what was kept, and follows the channels that it names.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class StateSubject:
 
     def __init__(self, case: Json) -> None:
         self._case = case
+        self._channels: list[str] = case["channels"]
         self._ids = 0
         self._store = MemoryState()
         self.requests: list[Request] = []
@@ -74,7 +75,11 @@ class StateSubject:
             ],
             "conflicts": [one.id for one in effects.conflicts],
             "renamed": effects.renamed,
-            "views": [_view(self.replica.view((c, key))) for c, key in self._case["documents"]],
+            "views": [
+                _view(self.replica.view((channel, key)))
+                for channel, key in self._case["documents"]
+                if channel in self._channels
+            ],
             "wanted": {
                 channel: dict(documents.wanted)
                 for channel, documents in self.replica.channels.items()
@@ -103,14 +108,15 @@ class StateSubject:
             "agrees": lambda one, _: self.replica.agrees(*one),
             "agrees_now": lambda channel, _: self.replica.agrees_now(channel),
             "decide": lambda place, _: self.replica.decided(self.replica.waiting[place]),
-            "restart": lambda _, __: self._restart(),
+            "restart": lambda channels, _: self._restart(channels),
         }
 
     def _opened(self) -> Replica:
         stored = self._store.open("a")
-        kept: dict[str, list[Document]] = {channel: [] for channel in self._case["channels"]}
+        kept: dict[str, list[Document]] = {channel: [] for channel in self._channels}
         for document in stored.documents:
-            kept[document.channel].append(document)
+            if document.channel in kept:
+                kept[document.channel].append(document)
         queue = _queue_of(stored, self._new_client)
         resolved = self._case.get("resolved", [])
         return Replica(queue, kept, stored.waiting, CALLS, resolved)
@@ -119,7 +125,9 @@ class StateSubject:
         self._ids += 1
         return f"c{self._ids}"
 
-    def _restart(self) -> None:
+    def _restart(self, channels: Json) -> None:
+        if channels is not True:
+            self._channels = channels
         self.replica = self._opened()
 
     def _edit(self, wishes: Json, step: Json) -> Json:

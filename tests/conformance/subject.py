@@ -38,6 +38,7 @@ from client_sdk.machine.sequencing import Change, Positions, Reset, changes_of
 from client_sdk.machine.snapshot_pages import Assembly
 from tests.conformance import cases
 from tests.conformance.cases import Json
+from tests.conformance.commands_subject import answer_commands
 from tests.conformance.machine_subject import answer_machine
 from tests.conformance.state_subject import answer_state
 
@@ -263,6 +264,7 @@ def _order(order: Order) -> Json:
 _SUBJECTS: Final[dict[str, Callable[[Json], Json]]] = {
     "answers": _answers,
     "book": _book,
+    "commands": answer_commands,
     "content": _content,
     "diffs": lambda case: diff(_or_missing(case["before"]), _or_missing(case["after"])),
     "digest": _digest,

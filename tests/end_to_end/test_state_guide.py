@@ -191,3 +191,32 @@ async def test_the_resolver_keeps_both_sides_changes_and_the_higher_price(place:
     for side in (one, other):
         await side.shows("Bibimbap 9900, Kimbap 3500")
     assert "others were first: decided" in one.lines
+
+
+async def test_a_till_without_a_network_takes_orders_and_then_sells_out(place: Place) -> None:
+    till = place.start("till.py", caller=OWNER, behind=True)
+    till.type("new Tea 2000")
+    await till.shows("Tea placed")
+    await place.network.stop()
+    till.type("accepted")
+    await till.shows("Tea accepted ...")
+    till.type("new Kimbap 3500")
+    await till.shows("Tea accepted ..., Kimbap placed ...")
+    till.type("-Kimbap")
+    till.type("new Kimbap 3500")
+    await till.shows("Tea accepted ..., Kimbap placed ..., Kimbap placed ...")
+    till.kill()
+    till.start()
+    await place.network.start()
+    await till.shows("Tea accepted, Kimbap placed")
+    async with httpx.AsyncClient(base_url=place.stack.core_url) as http:
+        headers = {"authorization": f"Bearer {place.token(OWNER)}"}
+        answer = await http.get("/v1/sync", params={"channel": "store:1"}, headers=headers)
+    (channel,) = answer.json()["channels"]
+    orders = channel["snapshot"]["orders"]
+    assert [(one["items"][0]["name"], one["status"], one["version"]) for one in orders] == [
+        ("Tea", "accepted", 2),
+        ("Kimbap", "placed", 1),
+    ]
+    document = await place.document("public:1", "sold-out", OWNER)
+    assert document["value"]["items"]["kimbap"] == {"name": "Kimbap"}

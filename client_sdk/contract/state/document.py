@@ -43,6 +43,8 @@ class Document(Struct, frozen=True, omit_defaults=True):
     """The subject that made this version."""
     value: Value | UnsetType | None = UNSET
     """None: it is deleted. Left out: it is larger than `MAX_SHOWN_VALUE_BYTES`; fetch it."""
+    edit: EditName | None = None
+    """The edit that made this version; None: no client's, or Core does not say."""
 
     @property
     def content(self) -> int | None:

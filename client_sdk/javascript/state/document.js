@@ -39,13 +39,15 @@ export function documentHash(key, version, value) {
   return BigInt(`0x${hex(sha256(encoder.encode(`${key}:${version}:${content}`)).slice(0, 4))}`);
 }
 
-/** The document {channel, key, version, schema, updated_at, by, value}, if it is one. */
+/** The document {channel, key, version, schema, updated_at, by, value, edit}, if it is one. */
 export function checkDocument(document) {
   check(isObject(document) && isText(document.channel) && isText(document.key), "a document");
   check(isCount(document.version) && document.version > 0, "a document's version");
   check(Number.isSafeInteger(document.schema) && isText(document.by), "a document's schema or author");
   instant(document.updated_at);
   check(isNone(document.value) || isObject(document.value), "a document's value");
+  const { edit } = document;
+  check(isNone(edit) || (isText(edit.client) && Number.isSafeInteger(edit.n)), "a document's edit");
   return document;
 }
 

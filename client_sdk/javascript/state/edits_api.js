@@ -1,14 +1,15 @@
-// Core's part of the shared state over HTTP; what it answers is made into plain values.
+// Core's part of the shared state, and of the queue, over HTTP; what it answers is made into plain values.
 //
 // As client_sdk/shared/edits_api.py. An answer is one of these:
 //     {type: "Answered", outcomes}     Core has settled the request's edits
 //     {type: "Settled", n, epoch}      how far it has settled a client's edits, and in which log; null: it
 //                                      does not say
+//     {type: "Done", order}            it has done a command, which left the order so
 //     {type: "Found", document}        null: there is none
-//     {type: "NotTaken", problem}      it does not take the request
+//     {type: "NotTaken", problem}      it does not take the request, or refuses the command
 //     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
 
-import { ContractError, isEpoch } from "../contract.js";
+import { ContractError, checkOrder, isEpoch } from "../contract.js";
 import { MAX_EDITS_ANSWER_BYTES } from "../contract_lists.js";
 import { readProblem, retryAfter, shortened, slugOf } from "../http_failures.js";
 import { parsed } from "../messages.js";
@@ -27,7 +28,10 @@ const NOT_TAKEN = [
   "edit-mismatch",
 ];
 
-/** Core's doors for edits and documents. */
+/** Refusals that say nothing of what was asked for. */
+const PASSING = [401, 408, 425, 429];
+
+/** Core's doors for edits, documents and commands. */
 export class EditsApi {
   #core;
 
@@ -42,7 +46,15 @@ export class EditsApi {
       if (!Array.isArray(outcomes)) throw new ContractError("the answer has no outcomes");
       return { type: "Answered", outcomes: outcomes.map(checkOutcome) };
     };
-    return this.#ask("/v1/edits", token, read, request.body);
+    return this.#ask("/v1/edits", token, read, { method: "POST", body: request.body });
+  }
+
+  /** Sends a command to an order, as CommandQueue.request has it. */
+  command({ method, path, key, version, body }, token) {
+    const headers = { "idempotency-key": key };
+    if (version !== null) headers["if-match"] = `"${version}"`;
+    const read = (order) => ({ type: "Done", order: checkOrder(order) });
+    return this.#ask(path, token, read, { method, headers, body, refused: commandRefusal });
   }
 
   /** How far Core has settled the client's edits. */
@@ -91,13 +103,13 @@ export class EditsApi {
     return answer.value;
   }
 
-  async #ask(path, token, read, body = null) {
-    const headers = { authorization: `Bearer ${token}` };
+  async #ask(path, token, read, { method = "GET", headers: more = {}, body = null, refused = refusalOf } = {}) {
+    const headers = { authorization: `Bearer ${token}`, ...more };
     if (body !== null) headers["content-type"] = "application/json";
     try {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
       const response = await fetch(this.#core + path, {
-        method: body === null ? "GET" : "POST",
+        method,
         headers,
         body,
         cache: "no-store",
@@ -105,7 +117,7 @@ export class EditsApi {
         signal,
       });
       const [text] = await readText(response, MAX_EDITS_ANSWER_BYTES);
-      return response.status === 200 ? read(parsed(text)) : refusalOf(response, text);
+      return [200, 201].includes(response.status) ? read(parsed(text)) : refused(response, text);
     } catch (error) {
       return again(shortened(String(error?.message ?? error)));
     }
@@ -122,4 +134,24 @@ function refusalOf({ status, headers }, text) {
   const told = problem ? `${status} ${problem.title}: ${problem.detail}` : `${status}`;
   const answer = { ...again(shortened(told), retryAfter(headers)), unauthorized: status === 401 };
   return status === 404 ? { ...answer, slug } : answer;
+}
+
+function commandRefusal({ status, headers }, text) {
+  const problem = readProblem(text);
+  // A refusal without one of our problems is a proxy's, as during an installation: it passes.
+  const isRefused = problem && status >= 400 && status < 500 && !PASSING.includes(status);
+  if (isRefused && slugOf(problem) !== "conflict") {
+    return { type: "NotTaken", problem: { ...problem, order: orderIn(problem) } };
+  }
+  const answer = refusalOf({ status, headers }, text);
+  return answer.type === "Again" ? answer : again(shortened(`${status}`), retryAfter(headers));
+}
+
+/** The order that a refusal shows; null: none. */
+function orderIn({ order }) {
+  try {
+    return checkOrder(order);
+  } catch {
+    return null;
+  }
 }

@@ -1,4 +1,5 @@
-// The shell around the replica, in the tab that leads: edits are kept before they are shown.
+// The shell around the replica, in the tab that leads: edits are kept before they are shown. Commands to
+// orders stand in the same queue; order_desk.js is the shell around those.
 //
 // As client_sdk/shared/engine.py. Who is told of what, tab_state.js knows.
 
@@ -6,10 +7,16 @@ import { checkDocumentValue } from "./values.js";
 import { ClosedError, StateError } from "./errors.js";
 import { Journal } from "./journal.js";
 import { Loader, Sender } from "./sender.js";
+import { CommandQueue } from "./command_queue.js";
+import { OrderDesk } from "./order_desk.js";
+import { checkCommand } from "./order_commands.js";
 import { PrivateDocuments } from "./private.js";
+import { subjectOf } from "./subject.js";
 import { queueOf } from "./records.js";
 import { Replica } from "./replica.js";
 
+/** How often Core is told that the session goes on, in milliseconds; without that it ends after a day. */
+const RENEW_EVERY_MS = 3 * 3_600_000;
 /** So many answers to what other tabs asked are remembered. */
 const MOST_ASKED = 200;
 
@@ -23,13 +30,15 @@ export class Engine {
   #loader;
   #asked;
   #last = Promise.resolve();
+  #renewal = null;
   #closed = false;
 
   /**
    * @param stored what the store gave
-   * @param parts {store, channels, resolvers, calls, newClient, api, transport, subject, settings,
-   *   uniform, clock, coreTime, differs, told}: `told({changed, outcomes})` hears what has come of the
-   *   inputs, `differs(channel)` that documents have another digest than Core says
+   * @param parts {store, channels, followed, book, resolvers, calls, newClient, api, transport, subject, settings,
+   *   uniform, clock, coreTime, differs, told}: `channels` are those of documents, `followed` are all;
+   *   `book()` gives Core's orders; `told({changed, outcomes, orders})` hears what has come of the inputs
+   *   (`orders`: whether it is of commands), `differs(channel)` that documents have another digest than Core says
    * @throws ContractError, StateStoreError what is stored is damaged
    */
   constructor(stored, parts) {
@@ -50,7 +59,16 @@ export class Engine {
       if (replica.agreesNow(channel) === false) parts.differs(channel);
       this.pump();
     };
-    this.#sender = new Sender({ ...parts, replica, journal, pump: () => this.pump() });
+    this.desk = new OrderDesk(new CommandQueue(stored.commands.map(checkCommand)), {
+      replica,
+      journal,
+      book: parts.book,
+      followed: parts.followed,
+      time: () => this.#time(),
+      alone: (work) => this.#alone(work),
+      told: (outcomes) => parts.told({ changed: new Set(), outcomes, orders: true }),
+    });
+    this.#sender = new Sender({ ...parts, replica, desk: this.desk, journal, pump: () => this.pump() });
     this.#loader = new Loader({ ...parts, replica, loaded });
   }
 
@@ -71,6 +89,7 @@ export class Engine {
     this.#closed = true;
     this.#sender.worker.close();
     this.#loader.worker.close();
+    clearInterval(this.#renewal);
     this.#journal.put(this.replica.drain().writes);
     await this.#last;
     await this.#journal.close().catch(() => {});
@@ -92,6 +111,10 @@ export class Engine {
   online() {
     this.#sender.worker.hurry();
     this.#loader.worker.hurry();
+    if (this.#renewal !== null) return;
+    const renew = () => this.#renew().catch((error) => (this.lastError = `the session was not renewed: ${error.message}`));
+    this.#renewal = setInterval(renew, RENEW_EVERY_MS);
+    renew();
   }
 
   /**
@@ -109,6 +132,18 @@ export class Engine {
     return this.#alone(async () => {
       const known = this.#asked.get(asked);
       const ids = known ?? (await this.#edit(wishes, atomic, decides, asked));
+      made(ids);
+      this.pump();
+      return ids;
+    });
+  }
+
+  /** Makes a command to an order: its id in the queue, in a list. Options and errors as `edit`. */
+  command(wish, { asked = null, made = () => {} } = {}) {
+    return this.#alone(async () => {
+      const remembering = (id) => (asked === null ? [] : this.#remembering(asked, [id]));
+      const ids = this.#asked.get(asked) ?? [await this.desk.make(wish, remembering)];
+      if (asked !== null) this.#asked.set(asked, ids);
       made(ids);
       this.pump();
       return ids;
@@ -145,9 +180,10 @@ export class Engine {
 
   // ── what goes out ────────────────────────────────────────────────────────────────────────────
 
-  /** Whether the edit of this id is still in the queue. */
+  /** Whether the edit or the command of this id is still in the queue. */
   has(id) {
-    return this.replica.queue.entries.some((entry) => entry.id === id);
+    const all = [...this.replica.queue.entries, ...this.desk.queue.entries];
+    return all.some((entry) => entry.id === id);
   }
 
   /** Hands on what has come of the inputs. */
@@ -191,6 +227,17 @@ export class Engine {
       writes.push({ type: "DropAsked", asked: oldest });
     }
     return writes;
+  }
+
+  /** Says that the client of a session is there; it throws where there is no token. */
+  async #renew() {
+    const { api, transport, subject } = this.#parts;
+    const { client } = this.replica.queue;
+    const known = [...this.replica.channels.values()].flatMap(({ all }) => all);
+    if (!known.some(({ key }) => key.endsWith(`.${client}`))) return;
+    const token = await transport.accessToken();
+    // Another subject's question would renew nothing.
+    if (subjectOf(token) === subject) await api.settled(client, token);
   }
 
   #time() {

@@ -10,6 +10,9 @@ export const nameOf = (channel, key) => `${channel} ${key}`;
 /** The channel and the key of a document's name. */
 export const partsOf = (name) => name.split(" ");
 
+/** The key of the document that ends with the client's session. */
+export const sessionKey = (key, client) => `${key}.${client}`;
+
 /** The number of the own edit that an edit is made on; undefined: it is made on none. */
 export const ownBase = (edit) => edit.base?.n;
 
@@ -51,18 +54,18 @@ export class Entry {
 }
 
 /**
- * Makes an edit. What its client saw is left out where it would make the edit too large: then Core
- * goes by what the base has.
+ * Makes an edit. What its client saw, and the base's value, are left out where they would make the edit
+ * too large: then Core goes by what it has kept.
  *
  * @param wish what a program asks for: {channel, key, do, metadata, base}
- * @param basis what it is made on, and when: {base, schema, made_at, seen}
+ * @param basis what it is made on, and when: {base, schema, made_at, seen, base_value}
  * @throws StateError it is too large all the same
  */
 export function newEntry(id, client, n, { channel, key, do: operation, metadata }, basis, group) {
   let edit = { n, channel, key, do: operation, metadata, ...basis };
   let body = encodeEdit(edit);
-  if (bytesOf(body) > MAX_EDIT_BYTES && edit.seen) {
-    edit = { ...edit, seen: undefined };
+  if (bytesOf(body) > MAX_EDIT_BYTES) {
+    edit = { ...edit, seen: undefined, base_value: undefined };
     body = encodeEdit(edit);
   }
   const size = bytesOf(body);

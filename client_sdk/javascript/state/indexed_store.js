@@ -7,8 +7,9 @@ import { StateStoreError } from "./errors.js";
 import { nothingStored } from "./records.js";
 import { nameOf } from "./entries.js";
 
-const FORMAT = 1;
-const STORES = ["meta", "entries", "documents", "waiting", "private", "asked"];
+/** 2: commands to orders. What was kept before stays. */
+const FORMAT = 2;
+const STORES = ["meta", "entries", "documents", "waiting", "private", "asked", "commands"];
 
 /** The database of one subject. */
 export class IndexedStore {
@@ -98,7 +99,8 @@ function opened(name) {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(name, FORMAT);
     request.onupgradeneeded = () => {
-      for (const store of STORES) request.result.createObjectStore(store);
+      const { objectStoreNames: known } = request.result;
+      for (const store of STORES) if (!known.contains(store)) request.result.createObjectStore(store);
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -113,8 +115,11 @@ function put(stores, write) {
   else if (type === "PutDocument") {
     stores.documents.put(write.document, nameOf(write.document.channel, write.document.key));
   } else if (type === "DropDocument") stores.documents.delete(nameOf(write.channel, write.key));
+  else if (type === "DropDocuments") stores.documents.clear();
   else if (type === "PutWaiting") stores.waiting.put(write.waiting, write.waiting.id);
   else if (type === "DropWaiting") stores.waiting.delete(write.id);
+  else if (type === "PutCommand") stores.commands.put(write.command, write.command.id);
+  else if (type === "DropCommand") stores.commands.delete(write.id);
   else if (type === "PutPrivate") stores.private.put(rest, write.key);
   else if (type === "PutAsked") stores.asked.put(rest, write.asked);
   else if (type === "DropAsked") stores.asked.delete(write.asked);

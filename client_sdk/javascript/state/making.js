@@ -9,6 +9,9 @@ import { checkOperation, isId } from "./operations.js";
 import { MAX_GROUP_BYTES } from "./requests.js";
 import { perform, seenBy } from "./view.js";
 
+/** A version that is younger, in milliseconds, is kept by Core whatever its definition says. */
+const KEPT_FOR_MS = 3_600_000;
+
 /**
  * Prepares the edits in the queue; each meets what those before it make.
  *
@@ -45,13 +48,23 @@ function made(queue, look, wish, madeAt, group, values) {
   checkOperation(operation);
   const value = values.has(name) ? values.get(name) : composed.value;
   values.set(name, perform(operation, value, calls));
+  const base = wish.base ?? queue.baseFor(name, version, composed.leftOut);
   const basis = {
-    base: wish.base ?? queue.baseFor(name, version, composed.leftOut),
+    base,
     schema: document === null || document.value === null ? null : document.schema,
     made_at: madeAt,
     seen: seenBy(operation, value),
+    base_value: baseValue(operation, base, document, madeAt),
   };
   const entry = queue.prepare(wish, basis, group);
   checkEdit(entry.edit);
   return entry;
+}
+
+/** What the edit was made on, where Core may not have it any more; a merge tells what it saw. */
+function baseValue(operation, base, document, madeAt) {
+  const isOfThese = operation.set !== undefined || operation.patch !== undefined;
+  if (!isOfThese || document === null || base !== document.version) return undefined;
+  const isYoung = madeAt !== null && Date.parse(madeAt) - Date.parse(document.updated_at) < KEPT_FOR_MS;
+  return isYoung ? undefined : (document.value ?? undefined);
 }

@@ -13,6 +13,7 @@ export class MemoryStore {
   #entries = new Map();
   #documents = new Map();
   #waiting = new Map();
+  #commands = new Map();
   #private = new Map();
   #asked = new Map();
 
@@ -38,6 +39,7 @@ export class MemoryStore {
       entries: values(this.#entries).sort((a, b) => a.id - b.id),
       documents: values(this.#documents),
       waiting: values(this.#waiting).sort((a, b) => a.id - b.id),
+      commands: values(this.#commands).sort((a, b) => a.id - b.id),
       private: values(this.#private),
       asked: values(this.#asked),
     });
@@ -64,8 +66,11 @@ export class MemoryStore {
     else if (type === "PutDocument") {
       this.#documents.set(nameOf(write.document.channel, write.document.key), write.document);
     } else if (type === "DropDocument") this.#documents.delete(nameOf(write.channel, write.key));
+    else if (type === "DropDocuments") this.#documents.clear();
     else if (type === "PutWaiting") this.#waiting.set(write.waiting.id, write.waiting);
     else if (type === "DropWaiting") this.#waiting.delete(write.id);
+    else if (type === "PutCommand") this.#commands.set(write.command.id, write.command);
+    else if (type === "DropCommand") this.#commands.delete(write.id);
     else if (type === "PutPrivate") this.#private.set(write.key, withoutType(write));
     else if (type === "PutAsked") this.#asked.set(write.asked, withoutType(write));
     else if (type === "DropAsked") this.#asked.delete(write.asked);

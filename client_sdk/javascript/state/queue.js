@@ -6,8 +6,11 @@
 // client id. An edit that may have been settled is never sent under another name before Core has said
 // how far it is.
 
-import { newEntry, ownBase } from "./entries.js";
+import { newEntry, ownBase, sessionKey } from "./entries.js";
 import { answeredUpTo, chosenOf, requestOf } from "./requests.js";
+
+const AGELESS =
+  "Core has forgotten this client, and the edit does not say when it was made: it may have been settled already";
 
 /** The edits of one client that are not done. */
 export class EditQueue {
@@ -93,9 +96,13 @@ export class EditQueue {
     return this.entries.filter((entry) => entry.outcome === null);
   }
 
-  /** What to send now, {client, ids, body, atomic}; null: nothing, or one is under way. */
-  request() {
-    const waiting = this.unanswered;
+  /**
+   * What to send now, {client, ids, body, atomic}; null: nothing, or one is under way.
+   *
+   * @param before the place of a command to an order, which what stands behind it waits for; null: none
+   */
+  request(before = null) {
+    const waiting = this.unanswered.filter(({ id }) => before === null || id < before);
     if (this.#flight !== null || this.asking || waiting.length === 0) return null;
     const [{ client }] = waiting;
     const own = [...this.entries, ...this.#prepared].filter((entry) => entry.client === client);
@@ -187,7 +194,9 @@ export class EditQueue {
     }
     const own = lost.filter((entry) => entry.client === this.client).map((entry) => entry.n);
     const isGap = own.length > 0 && Math.min(...own) > known + 1;
-    return isGap ? this.#rename(lost, false) : [];
+    if (!isGap) return [];
+    refuseAgeless(lost);
+    return this.#rename(lost, false);
   }
 
   // ── the end ──────────────────────────────────────────────────────────────────────────────────
@@ -231,7 +240,7 @@ export class EditQueue {
         entry.outcome = { n: entry.n, outcome: "applied", version: entry.at };
       }
     }
-    const pending = anew ? entries : entries.filter(({ at }) => at === null);
+    const pending = anew ? entries : entries.filter(({ at, shown }) => at === null && shown);
     const client = this.#newClient();
     const nameOf = (of, n) => `${of} ${n}`;
     const names = new Map();
@@ -248,11 +257,34 @@ export class EditQueue {
         base = null; // a version of the other log
       }
       names.set(nameOf(entry.client, entry.n), n);
-      entry.rename(client, { ...entry.edit, n, base });
+      let { key } = entry.edit;
+      const [ofSession] = key.split(".", 1);
+      if (key === sessionKey(ofSession, entry.client)) {
+        // Of a session's document only its own client may edit: it begins another one.
+        key = sessionKey(ofSession, client);
+        if (typeof base === "number") base = null;
+      }
+      entry.rename(client, { ...entry.edit, n, key, base });
     }
     this.client = client;
     this.nextN = pending.length + 1;
     this.#oneByOne = false;
     return entries;
+  }
+}
+
+/**
+ * Core has forgotten the client, so it may have settled these long ago. One that says when it was made is
+ * too old for Core, then. Of one that does not, nobody could tell, and it would be settled a second time.
+ */
+function refuseAgeless(lost) {
+  const refused = new Set();
+  for (const entry of lost) {
+    const { client, n, at, edit } = entry;
+    const isOnRefused = refused.has(`${client} ${ownBase(edit)}`);
+    if (at !== null || (edit.made_at && !isOnRefused)) continue;
+    refused.add(`${client} ${n}`);
+    const problem = { type: "urn:yabam:problem:too-late", title: "The edit is too old", status: 409, detail: AGELESS };
+    Object.assign(entry, { outcome: { n, outcome: "refused", problem }, shown: false });
   }
 }

@@ -5,7 +5,9 @@
 //
 //     {type: "PutEntry", row}  {type: "DropEntry", id}  {type: "PutCounters", client, nextN, nextId, epoch}
 //     {type: "PutDocument", document}  {type: "DropDocument", channel, key}
+//     {type: "DropDocuments"}: all, also of channels that are not followed now, are of another log
 //     {type: "PutWaiting", waiting}  {type: "DropWaiting", id}
+//     {type: "PutCommand", command}  {type: "DropCommand", id}: those to orders
 //     {type: "PutPrivate", key, version, value}
 //     {type: "PutAsked", asked, ids}  {type: "DropAsked", asked}: the edits that came of what a tab asked
 
@@ -20,6 +22,7 @@ export const nothingStored = () => ({
   entries: [],
   documents: [],
   waiting: [],
+  commands: [],
   private: [],
   asked: [],
 });
@@ -45,17 +48,20 @@ export function entryOf(row) {
  * @param newClient makes client ids
  * @throws StateStoreError, ContractError it is damaged
  */
-export function queueOf({ counters, entries: rows }, newClient) {
+export function queueOf({ counters, entries: rows, commands = [] }, newClient) {
   const entries = [...rows].sort((one, other) => one.id - other.id).map(entryOf);
+  // The counters follow a command, so it may be there without them.
+  const places = [...entries, ...commands].map((one) => one.id + 1);
   if (counters === null) {
-    if (entries.length === 0) return new EditQueue(newClient(), newClient);
+    const nextId = Math.max(1, ...places);
+    if (entries.length === 0) return new EditQueue(newClient(), newClient, { nextId });
     throw new StateStoreError("the state holds edits without a client id: it is damaged");
   }
   const own = entries.filter((entry) => entry.client === counters.client);
   return new EditQueue(counters.client, newClient, {
     // An answer that came while an edit was kept may have kept the counters from before it.
     nextN: Math.max(counters.nextN, ...own.map((entry) => entry.n + 1)),
-    nextId: Math.max(counters.nextId, ...entries.map((entry) => entry.id + 1)),
+    nextId: Math.max(counters.nextId, ...places),
     epoch: counters.epoch,
     entries,
   });

@@ -112,6 +112,7 @@ export class Replica {
     const documents = this.channels.get(document.channel);
     if (documents === undefined) return;
     const name = nameOf(document.channel, document.key);
+    this.#contains(document);
     if (documents.fetched(document)) this.#remember(name);
     this.#show(name);
   }
@@ -163,6 +164,12 @@ export class Replica {
       this.#show(name);
     }
     return accepted.map((entry) => entry.id);
+  }
+
+  /** A command to an order has taken the next place in the queue. */
+  placeTaken() {
+    this.queue.nextId += 1;
+    this.#keepCounters();
   }
 
   /** The conflict is decided. */
@@ -250,9 +257,26 @@ export class Replica {
     const { channel } = reset;
     this.#effects.changed.add(nameOf(channel, ""));
     const edited = this.queue.entries.filter(({ edit }) => edit.channel === channel);
-    for (const key of new Set([...documents.replace(reset, epoch), ...edited.map(({ edit }) => edit.key)])) {
+    const keys = new Set([...documents.replace(reset, epoch), ...edited.map(({ edit }) => edit.key)]);
+    for (const document of reset.documents) this.#contains(document);
+    for (const key of keys) {
       this.#remember(nameOf(channel, key));
       this.#show(nameOf(channel, key));
+    }
+  }
+
+  /**
+   * Notes which edits a version contains, whose answers may have been lost. Core settles the edits of a
+   * client in their order, so those before the one that made it were settled before.
+   */
+  #contains({ channel, key, version, edit: author }) {
+    if (!author) return;
+    const name = nameOf(channel, key);
+    for (const entry of this.queue.entries) {
+      const isIts = entry.client === author.client && entry.n <= author.n && entry.document === name;
+      if (!isIts || entry.at !== null || entry.outcome !== null) continue;
+      entry.at = version;
+      this.#keep(entry);
     }
   }
 
@@ -278,9 +302,9 @@ export class Replica {
 
   /** What is kept of another log would pass for this one's after a start. */
   #forgetOthers(log) {
+    this.#effects.writes.push({ type: "DropDocuments" });
     for (const [channel, { epoch, all }] of this.channels) {
-      if (epoch === log) continue;
-      this.#effects.writes.push(...all.map(({ key }) => dropOf(nameOf(channel, key))));
+      if (epoch === log) for (const { key } of all) this.#remember(nameOf(channel, key));
     }
   }
 
@@ -332,10 +356,14 @@ export class Replica {
     this.#effects.renamed = true;
     for (const entry of entries) {
       this.#keep(entry);
-      if (entry.outcome !== null) this.#effects.outcomes.push([entry.id, entry.outcome]);
+      if (entry.outcome === null) continue;
+      this.#effects.outcomes.push([entry.id, entry.outcome]);
+      if (entry.outcome.outcome === "refused") this.#errors.set(entry.document, errorOf(entry, entry.outcome));
     }
     this.#keepCounters();
-    for (const name of namesOf(entries)) this.#show(name);
+    // A session's documents have other names now.
+    const ofSessions = [...this.#composed.keys()].filter((name) => partsOf(name)[1].includes("."));
+    for (const name of new Set([...namesOf(entries), ...ofSessions])) this.#show(name);
   }
 
   #keep(entry) {

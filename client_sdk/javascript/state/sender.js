@@ -1,4 +1,4 @@
-// Brings edits to Core, one request at a time, and large values from it.
+// Brings edits and commands to Core, one request at a time, and large values from it.
 //
 // `Sender` and `Loader` of client_sdk/shared/sender.py.
 
@@ -7,13 +7,16 @@ import { nameOf } from "./entries.js";
 import { subjectOf } from "./subject.js";
 import { Worker } from "./worker.js";
 
-/** Sends the queue's edits, in the name of its subject only. */
+/**
+ * Sends what is in the queue, in the name of its subject only. Edits and commands to orders go out in the
+ * order in which they were made.
+ */
 export class Sender {
   #parts;
   #refused = false;
 
   /**
-   * @param parts {replica, journal, api, transport, subject, pump, settings, uniform, clock}; `pump` is
+   * @param parts {replica, desk, journal, api, transport, subject, pump, settings, uniform, clock}; `pump` is
    *   called after each answer
    */
   constructor(parts) {
@@ -21,22 +24,27 @@ export class Sender {
     const { queue } = parts.replica;
     // Before Core has named its log, nobody could tell later which one has settled an edit.
     const hasEdits = () => queue.epoch !== null && queue.unanswered.length > 0;
-    const isNeeded = () => queue.question !== null || hasEdits();
+    const { desk } = parts;
+    const isNeeded = () => queue.question !== null || (desk.isFirst ? desk.canSend : hasEdits());
     this.worker = new Worker({ ...parts, isNeeded, step: () => this.#step() });
   }
 
   async #step() {
-    const { replica, journal, api, transport, subject, pump } = this.#parts;
+    const { replica, desk, journal, api, transport, subject, pump } = this.#parts;
     const token = await transport.accessToken(this.#refused);
     if (subjectOf(token) !== subject) {
-      this.worker.failed("the token is another subject's: these edits wait for their own");
+      this.worker.failed("the token is another subject's: what waits is not sent with it");
       return;
     }
     // An answer is kept before Core is told that it is here.
     while (!journal.isClean) await journal.commit();
     const { queue } = replica;
     const client = queue.question;
-    const request = client === null ? queue.request() : null;
+    if (client === null && desk.isFirst) {
+      await this.#sendCommand(token);
+      return;
+    }
+    const request = client === null ? queue.request(desk.queue.first) : null;
     if (client !== null) {
       const answer = await api.settled(client, token);
       if (answer.type === "Settled") {
@@ -46,6 +54,20 @@ export class Sender {
     } else if (request !== null) this.#take(request, await api.send(request, token));
     else this.worker.failed("there is nothing to send now");
     pump();
+  }
+
+  async #sendCommand(token) {
+    const { desk, api } = this.#parts;
+    const request = await desk.nextRequest();
+    if (request === null) return;
+    const answer = await api.command(request, token);
+    if (answer.type === "Again") {
+      desk.queue.failed(request);
+      this.#failed(answer);
+      return;
+    }
+    await desk.answered(request, answer);
+    this.#well();
   }
 
   #take(request, answer) {

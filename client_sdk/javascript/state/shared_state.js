@@ -6,7 +6,7 @@
 //
 // As client_sdk/shared/shared_state.py.
 
-import { nameOf, partsOf } from "./entries.js";
+import { nameOf, partsOf, sessionKey } from "./entries.js";
 import { StateError } from "./errors.js";
 import { checkOperation } from "./operations.js";
 import { parsePointer } from "./pointer.js";
@@ -193,6 +193,19 @@ export class StateChannel {
 
   get(key) {
     return new SharedDocument(this.#shared, this.channel, key);
+  }
+
+  /**
+   * This client's own document of a key whose lifetime is `session`. It lasts for as long as the client is
+   * open now and then, and a day beyond. Should the client get another id, it is another document: ask for
+   * it anew.
+   *
+   * @throws StateError the client has no id yet: `client.state.clientId` is null
+   */
+  session(key) {
+    const { clientId } = this.#shared.tab.facts;
+    if (clientId === null) throw new StateError("this client has no id yet");
+    return this.get(sessionKey(key, clientId));
   }
 
   /** The keys of the documents that Core has, sorted; of private ones, of all. */

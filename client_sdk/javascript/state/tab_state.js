@@ -9,6 +9,7 @@ import { Engine } from "./engine.js";
 import { ClosedError, StateError, StateStoreError } from "./errors.js";
 import { MemoryStore } from "./memory_store.js";
 import { Observers } from "./observers.js";
+import { NO_COMMANDS } from "./order_view.js";
 import { PrivateDocuments, isPrivate } from "./private.js";
 
 const NONE = { value: null, version: 0, pending: 0, leftOut: 0, conflict: null, error: null };
@@ -37,6 +38,9 @@ export class TabState {
   #questions = new Map();
   #outcomes = new Map();
   #changed = new Set();
+  #own = NO_COMMANDS;
+  #orderObservers = new Set();
+  #ordersChanged = false;
   #released = Promise.resolve();
   #closed = false;
   #isKept = true;
@@ -74,6 +78,11 @@ export class TabState {
       return;
     }
     this.#engine.take(command);
+  }
+
+  /** The book of orders has changed, as Client tells it. */
+  booked(changes, anew) {
+    this.#engine?.desk.booked(changes, anew);
   }
 
   /** Core answers. */
@@ -150,6 +159,30 @@ export class TabState {
     return this.#observers.add(names, path, call);
   }
 
+  /** What this subject's tabs know of orders beside Core's log, as order_view.js has it. */
+  get own() {
+    return this.#engine?.desk.queue.own ?? this.#own;
+  }
+
+  /** Calls `call` once for all that changes of orders at one moment; the answer ends it. */
+  observeOrders(call) {
+    const observer = { call };
+    this.#orderObservers.add(observer);
+    return () => this.#orderObservers.delete(observer);
+  }
+
+  /** Something that is shown of orders has changed. */
+  noteOrders() {
+    if (!this.#ordersChanged) queueMicrotask(() => this.#tellOrders());
+    this.#ordersChanged = true;
+  }
+
+  /** Makes a command to an order, kept when this is done: {id, outcome}, its promise. */
+  async command(wish) {
+    const [id] = await this.#ask("command", wish);
+    return { id, outcome: this.#outcomeOf(id) };
+  }
+
   /** Makes edits, kept when this is done: for each the promise of its outcome. It throws as Engine.edit. */
   async edit(wishes, { atomic = false } = {}) {
     const ids = await this.#ask("edit", { wishes, atomic });
@@ -178,6 +211,7 @@ export class TabState {
     if (engine === null) return;
     for (const name of this.#names()) this.#views.set(name, this.view(name));
     this.#facts = this.facts;
+    this.#own = this.own;
     this.#engine = null;
     await engine.stop();
   }
@@ -208,21 +242,24 @@ export class TabState {
     for (const command of this.#early.splice(0)) engine.take(command);
     engine.start();
     this.#note(this.#names());
+    this.noteOrders();
     this.#post({ type: "lead", ...this.#everything() });
     for (const [asked, { kind, told: question }] of this.#questions) this.#serve(asked, kind, question);
   }
 
-  #told({ changed, outcomes }) {
+  #told({ changed, outcomes, orders = false }) {
     for (const [id, outcome] of outcomes) this.#settle(id, outcome);
+    if (orders) this.noteOrders();
     this.#note(changed);
     const whole = [...changed].filter(isWhole);
     const known = [...this.#sent].filter((name) => whole.includes(wholeOf(name)));
     const names = new Set([...changed, ...known].filter((name) => !isWhole(name)));
-    this.#post({ type: "news", views: this.#viewsOf(names), whole, outcomes, facts: this.facts });
+    const own = orders ? { own: this.own } : {};
+    this.#post({ type: "news", views: this.#viewsOf(names), whole, outcomes, facts: this.facts, ...own });
   }
 
   #everything() {
-    return { views: this.#viewsOf(this.#names()), whole: [], facts: this.facts };
+    return { views: this.#viewsOf(this.#names()), whole: [], facts: this.facts, own: this.own };
   }
 
   #viewsOf(names) {
@@ -256,6 +293,7 @@ export class TabState {
   #do(asked, kind, told, made = (ids) => ids.forEach((id) => this.#outcomeOf(id))) {
     const engine = this.#engine;
     if (kind === "edit") return engine.edit(told.wishes, { atomic: told.atomic, asked, made });
+    if (kind === "command") return engine.command(told, { asked, made });
     if (kind === "resolve") return engine.resolve(told.id, told.value, { asked, made });
     return engine.editPrivate(told.name, told.operation);
   }
@@ -321,6 +359,10 @@ export class TabState {
     for (const [name, view] of message.views) this.#views.set(name, view);
     const isNews = `${message.facts.synced}` !== `${this.#facts.synced}`;
     this.#facts = message.facts;
+    if (message.own) {
+      this.#own = message.own;
+      this.noteOrders();
+    }
     if (isNews) this.#note(this.#observers.names);
     for (const [id, outcome] of message.outcomes ?? []) this.#settle(id, outcome);
     this.#note(new Set([...message.whole, ...message.views.map(([name]) => name)]));
@@ -338,16 +380,23 @@ export class TabState {
     for (const name of changed) this.#changed.add(name);
   }
 
+  #tellOrders() {
+    this.#ordersChanged = false;
+    for (const { call } of [...this.#orderObservers]) this.#call(call);
+  }
+
   #tell() {
     const changed = this.#changed;
     this.#changed = new Set();
-    for (const [observer, names] of this.#observers.told(changed)) {
-      try {
-        observer.call(names);
-      } catch (error) {
-        this.lastError = `an observer failed: ${error?.message ?? error}`;
-        globalThis.reportError?.(error);
-      }
+    for (const [observer, names] of this.#observers.told(changed)) this.#call(() => observer.call(names));
+  }
+
+  #call(call) {
+    try {
+      call();
+    } catch (error) {
+      this.lastError = `an observer failed: ${error?.message ?? error}`;
+      globalThis.reportError?.(error);
     }
   }
 }

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from client_sdk.cli import main
+from server_common.limits import HISTORY_ENTRIES
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 
 
@@ -137,3 +138,41 @@ def test_a_watch_prints_each_change_and_ends_when_its_reader_goes(yabam: Shell) 
         watching.stdout.close()
         assert "Traceback" not in watching.stderr.read()
         assert watching.wait(30) == 0
+
+
+def test_a_key_that_nothing_defines_is_told_as_such(
+    yabam: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["state", "get", yabam.channel, "sold_out", "--core", yabam.url, "--token", yabam.token]
+    assert main(words) == 1
+    assert "no definition knows sold_out" in capsys.readouterr().err
+    assert yabam("state", "get", yabam.channel, "sold-out") == (0, ["null"])
+
+
+def test_an_edit_in_a_new_queue_without_a_network_is_told_that_it_has_no_base(
+    yabam: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["state", "merge", yabam.channel, "waiting-time", '{"value": 20}', "--wait", "0.2"]
+    connection = ["--core", "http://127.0.0.1:1", "--token", yabam.token]
+    queue = ["--queue", str(tmp_path)]
+    assert main([*words, *queue, *connection]) == 0
+    assert "nothing is known here of this document" in capsys.readouterr().err
+    # This one is made on the one before.
+    assert main([*words, *queue, *connection]) == 0
+    assert "nothing is known here of this document" not in capsys.readouterr().err
+
+
+def test_an_orders_history_is_told_to_its_end(yabam: Shell) -> None:
+    placed = httpx.post(
+        f"{yabam.url}/v1/orders",
+        json=an_order(yabam.store),
+        headers=bearer(yabam.token, idempotency_key=yabam.store),
+    ).json()
+    for n in range(HISTORY_ENTRIES):
+        httpx.patch(
+            f"{yabam.url}/v1/orders/{placed['id']}",
+            json={"note": str(n)},
+            headers=bearer(yabam.token, idempotency_key=f"{yabam.store}-{n}"),
+        ).raise_for_status()
+    _, lines = yabam("order", "history", placed["id"])
+    assert [json.loads(line)["version"] for line in lines] == list(range(1, HISTORY_ENTRIES + 2))

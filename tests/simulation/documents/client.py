@@ -79,6 +79,7 @@ class DocumentClient(Shell):
             cast("Any", None),
             cast("Any", None),
             cast("Any", None),
+            cast("Any", None),
             self.subject,
             self.pump,
             cast("Any", self),

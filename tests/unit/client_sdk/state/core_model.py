@@ -184,7 +184,12 @@ class CoreModel:
         at = len(versions) - 1 if version is None else version
         if not 1 <= at < len(versions):
             return None
-        return Document(channel, key, at, 1, NOW, "somebody", versions[at])
+        made = [
+            event.edit
+            for event in self.state.events.get(channel, [])
+            if (event.key, event.version) == (key, at)
+        ]
+        return Document(channel, key, at, 1, NOW, "somebody", versions[at], *made)
 
     def snapshot(self, channel: str, reason: str) -> DocumentReset:
         """The documents that there are, at the head."""

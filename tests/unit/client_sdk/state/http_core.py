@@ -13,6 +13,7 @@ from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.cursor import parse_cursor
 from client_sdk.machine.sequencing import DocumentReset
 from tests.unit.client_sdk.state.core_model import CoreModel
+from tests.unit.client_sdk.state.order_core import OrderCore
 
 
 def token_of(subject: str, role: str = "table") -> str:
@@ -36,6 +37,11 @@ class HttpCore:
         self.tokens: list[str] = []
         """The token of each request with edits."""
         self.orders: dict[str, list[dict[str, Any]]] = {}
+        self.desk = OrderCore()
+        """Its orders, where `orders` says nothing of a channel."""
+        self.lose_order_answers = 0
+        self.order_of_writes: list[str] = []
+        """The path of each request that writes."""
 
     @property
     def transport(self) -> httpx.MockTransport:
@@ -56,9 +62,27 @@ class HttpCore:
                               "epoch": self.core.epoch})  # fmt: skip
             case "GET", "/v1/documents":
                 return self._document(request.url.params)
+        if request.url.path.startswith("/v1/orders"):
+            return self._command(request)
         return httpx.Response(404)
 
+    def _command(self, request: httpx.Request) -> httpx.Response:
+        headers = request.headers
+        status, body = self.desk.ask(
+            request.method,
+            request.url.path,
+            headers["idempotency-key"],
+            headers.get("if-match"),
+            request.content,
+        )
+        self.order_of_writes.append(request.url.path)
+        if self.lose_order_answers:
+            self.lose_order_answers -= 1
+            raise httpx.ReadError("the answer is lost")
+        return httpx.Response(status, content=body)
+
     def _edit(self, request: httpx.Request) -> httpx.Response:
+        self.order_of_writes.append(request.url.path)
         self.tokens.append(request.headers["authorization"].removeprefix("Bearer "))
         if self.answers:
             return self.answers.pop(0)
@@ -117,6 +141,8 @@ class HttpCore:
         }
 
     def _orders(self, name: str, after: int | None) -> dict[str, Any]:
+        if name not in self.orders:
+            return self.desk.sync(name, after)
         log = self.orders.get(name, [])
         first = after is None
         return {

@@ -22,6 +22,7 @@ from client_sdk import (
     StateError,
     YabamClient,
 )
+from client_sdk.shared import engine
 from client_sdk.shared.sender import Sender
 from tests.unit.client_sdk.samples import event
 from tests.unit.client_sdk.state.core_model import CoreModel
@@ -384,3 +385,48 @@ def _wire(one: OrderEvent) -> dict[str, Any]:
 
     told: dict[str, Any] = msgspec.to_builtins(one)
     return told
+
+
+# ── sessions ─────────────────────────────────────────────────────────────────
+
+
+async def test_a_sessions_document_has_the_clients_id(http: HttpCore, core: CoreModel) -> None:
+    async with client_of(http, new_client=lambda: "c1") as client:
+        seat = client.state(CHANNEL).session("seat")
+        await (await seat.set({"at": 1})).settled()
+        assert (seat.key, client.state(CHANNEL)["seat.c1"].value) == ("seat.c1", {"at": 1})
+    assert core.value(CHANNEL, "seat.c1") == {"at": 1}
+
+
+async def test_a_session_is_renewed_while_the_client_is_open(
+    http: HttpCore, core: CoreModel
+) -> None:
+    asked = asyncio.Event()
+    settled = core.settled
+
+    def heard(client: str) -> int:
+        asked.set()
+        return settled(client)
+
+    core.write(CHANNEL, "seat.c1", {"at": 1})
+    with patch.object(core, "settled", heard), patch.object(engine, "RENEW_EVERY_S", 0.01):
+        async with client_of(http, new_client=lambda: "c1") as client:
+            cart = client.state(CHANNEL)["cart"]
+            await until(cart, lambda: not cart.meta.loading)
+            async with asyncio.timeout(20):
+                await asked.wait()
+                asked.clear()
+                await asked.wait()
+
+
+async def test_who_has_no_session_asks_nothing(http: HttpCore, core: CoreModel) -> None:
+    core.write(CHANNEL, "seat.c2", {"at": 1})
+    asked: list[str] = []
+    with (
+        patch.object(core, "settled", asked.append),
+        patch.object(engine, "RENEW_EVERY_S", 0.0),
+    ):
+        async with client_of(http, new_client=lambda: "c1") as client:
+            edit = await client.state(CHANNEL)["cart"].set({"n": 1})
+            await edit.settled()
+    assert asked == []

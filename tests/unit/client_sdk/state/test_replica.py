@@ -386,3 +386,58 @@ def test_a_diff_is_applied_to_the_version_before_it_only() -> None:
     rig.replica.take(later, core.epoch)
     assert rig.view("menu").loading
     assert rig.value("menu") == {"a": 1}
+
+
+# ── a snapshot with an edit whose answer was lost ────────────────────────────
+
+
+def lost(rig: Rig) -> None:
+    """Send what waits; Core settles it, and the answer is lost."""
+    answer = rig.ask()
+    assert answer is not None
+    rig.replica.queue.failed(answer[0])
+
+
+def test_an_edit_that_a_snapshot_contains_is_shown_once_before_its_answer(rig: Rig) -> None:
+    rig.add("cart", n=1)
+    lost(rig)
+    rig.begin()
+    assert (rig.value("cart"), rig.view("cart").pending) == ({"n": 1}, 0)
+    rig.send()
+    assert rig.outcomes[1].outcome == "applied"
+    assert rig.value("cart") == {"n": 1}
+
+
+def test_so_are_those_that_the_client_made_of_the_document_before_it(rig: Rig) -> None:
+    rig.add("cart", n=1)
+    rig.add("bell", n=1)
+    rig.add("cart", n=1)
+    lost(rig)
+    rig.begin()
+    rig.add("cart", n=1)
+    assert (rig.value("cart"), rig.view("cart").pending) == ({"n": 3}, 1)
+
+
+def test_after_a_crash_a_snapshot_tells_it_too(rig: Rig) -> None:
+    rig.add("cart", n=1)
+    lost(rig)
+    rig.crash()
+    rig.begin()
+    assert rig.value("cart") == {"n": 1}
+
+
+def test_an_edit_that_a_snapshot_does_not_contain_stays_on_top(rig: Rig, core: CoreModel) -> None:
+    core.write(CHANNEL, "cart", {"n": 5})
+    rig.add("cart", n=1)
+    rig.begin()
+    assert (rig.value("cart"), rig.view("cart").pending) == ({"n": 6}, 1)
+
+
+def test_a_value_that_is_fetched_tells_it_too() -> None:
+    rig = Rig(CoreModel(large=2))
+    rig.sync()
+    rig.set("cart", {"n": 1})
+    lost(rig)
+    rig.begin()
+    rig.load()
+    assert (rig.value("cart"), rig.view("cart").pending) == ({"n": 1}, 0)

@@ -1,0 +1,115 @@
+// What a program uses to place and step orders through the queue, with or without a network.
+//
+//     const [order] = client.commands.orders;
+//     await client.commands.transition(order, "accepted");
+//
+// As client_sdk/shared/order_commands.py.
+
+import { StateError, shown } from "./errors.js";
+import { newest, shownOrder, shownOrders } from "./order_view.js";
+import { copy } from "./values.js";
+
+/** A command that was made. */
+export class CommandHandle {
+  #outcome;
+
+  /** @param orderId the id that its order is shown under; that of a new one changes when Core has it */
+  constructor(orderId, outcome) {
+    this.orderId = orderId;
+    this.#outcome = outcome;
+  }
+
+  /**
+   * What became of it, {outcome, order, problem}, once Core has answered; `outcome` is "applied" or
+   * "refused".
+   *
+   * @throws ClosedError the client was closed first; it is sent when that is opened again
+   */
+  settled() {
+    return this.#outcome;
+  }
+}
+
+/** The orders with what is done to them here. */
+export class OrderCommands {
+  #tab;
+  #core;
+
+  /** @param parts {tab: a TabState, orders: () → Core's open orders} */
+  constructor({ tab, orders }) {
+    this.#tab = tab;
+    this.#core = orders;
+  }
+
+  /** The open orders as they are shown, each as order_view.js shownOrder says. */
+  get orders() {
+    return shownOrders(this.#core(), this.#tab.own);
+  }
+
+  /** One order as it is shown; null: there is none, as far as is known here. */
+  order(id) {
+    const { own } = this.#tab;
+    const named = own.placed[id] ?? id;
+    const core = newest(this.#core().filter((order) => order.id === named), own.known);
+    return shownOrder(core.get(named) ?? null, named, own);
+  }
+
+  /** Why the last command to an order was refused, {slug, detail}, also where it is not shown; or null. */
+  error(id) {
+    const { errors, placed } = this.#tab.own;
+    return errors[placed[id] ?? id] ?? null;
+  }
+
+  /** How many commands Core has not answered. */
+  get waiting() {
+    return this.#tab.own.entries.length;
+  }
+
+  /** Calls `callback` once for all that changes of orders at one moment; the answer ends it. */
+  subscribe(callback) {
+    return this.#tab.observeOrders(callback);
+  }
+
+  /**
+   * Places an order. Like all commands it is kept, and shown, when this is done.
+   *
+   * @param order {store_id, currency, items: [{name, quantity, unit_price, note}], table_id, note, reference,
+   *   guest}, as Core takes it; the last four need not be there
+   * @throws StateError it is malformed or too large, or too many wait
+   * @throws StateStoreError it cannot be kept
+   * @throws ClosedError the client is closed
+   */
+  place(order) {
+    return this.#make({ kind: "place", body: copy(order), order: null });
+  }
+
+  /**
+   * Takes an order one step further: accepted, rejected, preparing, ready, served, paid or cancelled. It
+   * throws as `place`.
+   *
+   * @param order as it was shown to who decides, or its id: as it is shown now. Core does it to that only;
+   *   a step but "accepted" also after a change that left the status
+   * @param reason why it is rejected or cancelled
+   */
+  transition(order, to, reason = null) {
+    return this.#step("transition", order, reason === null ? { to } : { to, reason });
+  }
+
+  /** Replaces an order's items, its note, or both: {items, note}; otherwise as `transition`. */
+  change(order, body) {
+    return this.#step("change", order, copy(body));
+  }
+
+  async #step(kind, order, body) {
+    const seen = typeof order === "string" ? this.order(order) : order;
+    if (seen === null) throw new StateError(`${shown(order)} is no order that is shown here`);
+    const { id, version, status } = seen.order;
+    return this.#make({ kind, body, order: id, version, status, after: seen.after });
+  }
+
+  async #make(wish) {
+    const { id, outcome } = await this.#tab.command(wish);
+    const made = this.#tab.own.entries.find((entry) => entry.id === id);
+    return new CommandHandle(wish.order ?? made?.key ?? null, outcome);
+  }
+}

@@ -1,0 +1,222 @@
+"""The shell around the queue of commands to orders: kept before they are shown, told when kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from client_sdk.client.order_book import BookChange, OrderBook
+from client_sdk.contract.order import Order
+from client_sdk.contract.problem import Problem
+from client_sdk.errors import ClosedError, RefusedError
+from client_sdk.shared.edits_api import Done, NotTaken
+from client_sdk.shared.journal import Journal
+from client_sdk.state.command_queue import CommandQueue, Settlement, channels_of
+from client_sdk.state.order_commands import (
+    CommandOutcome,
+    CommandRequest,
+    CommandWish,
+    encode_command,
+)
+from client_sdk.state.order_view import ShownOrder, newest, shown_order, shown_orders
+from client_sdk.state.records import PutCommand
+from client_sdk.state.replica import Replica
+
+Observer = Callable[[], None]
+
+
+class OrderDesk:
+    """The commands to orders of one client, running.
+
+    Args:
+        queue: what decides.
+        replica: the edits, which have their places in the same queue.
+        journal: what keeps it.
+        book: Core's orders, as they are shown.
+        channels: what is followed.
+        core_time: Core's clock, if it is known.
+        lock: held while anything is given a place, or taken out.
+        wake: called when there may be something to send.
+        failed: told what an observer raised.
+    """
+
+    def __init__(
+        self,
+        queue: CommandQueue,
+        replica: Replica,
+        journal: Journal,
+        book: OrderBook,
+        channels: Iterable[str],
+        core_time: Callable[[], datetime | None],
+        lock: asyncio.Lock,
+        wake: Callable[[], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self.queue = queue
+        self._replica = replica
+        self._journal = journal
+        self._book = book
+        self._channels = frozenset(channels)
+        self._core_time = core_time
+        self._lock = lock
+        self._wake = wake
+        self._failed = failed
+        self._outcomes: dict[int, asyncio.Future[CommandOutcome]] = {}
+        self._observers: list[Observer] = []
+        self._telling = False
+        self._closed = False
+        self._unobserve = book.observe(self._booked)
+
+    def close(self) -> None:
+        """Take no more; who waits for an answer is told so."""
+        self._closed = True
+        self._unobserve()
+        for future in self._outcomes.values():
+            if not future.done():
+                future.set_exception(ClosedError("the client was closed meanwhile"))
+                future.exception()  # nobody need wait for it
+
+    # ── what a program asks ──────────────────────────────────────────────────
+
+    @property
+    def orders(self) -> list[ShownOrder]:
+        """All orders as they are shown."""
+        return shown_orders(self._book, self.queue.own)
+
+    def order(self, order_id: str) -> ShownOrder | None:
+        """One order as it is shown; None: there is none, as far as is known here."""
+        named, own = self.queue.id_of(order_id), self.queue.own
+        found = self._book.get(named)
+        core = newest([] if found is None else [found], own.known)
+        return shown_order(core.get(named), named, own)
+
+    def subscribe(self, observer: Observer) -> Callable[[], None]:
+        """Call once for all that changes at one moment; the answer ends it."""
+        self._observers.append(observer)
+
+        def end() -> None:
+            if observer in self._observers:
+                self._observers.remove(observer)
+
+        return end
+
+    async def make(self, wish: CommandWish) -> tuple[str, asyncio.Future[CommandOutcome]]:
+        """Make a command; it is kept, and shown, when this returns.
+
+        Returns:
+            The id that its order is shown under, and what the answer comes by.
+
+        Raises:
+            StateError: it is malformed or too large, too many wait, or what it was made on was
+                refused.
+            StateStoreError: it cannot be kept.
+            ClosedError: the client is closed.
+        """
+        async with self._lock:
+            if self._closed:
+                raise ClosedError("the client is closed")
+            edits = self._replica.queue
+            command = self.queue.prepare(wish, edits.next_id, edits.client, self._core_time())
+            await self._journal.commit([PutCommand(command.id, encode_command(command))])
+            self._replica.place_taken()
+            self.queue.accept(command)
+            future = asyncio.get_running_loop().create_future()
+            self._outcomes[command.id] = future
+        self._changed()
+        self._wake()
+        return command.shown_as, future
+
+    # ── sending ──────────────────────────────────────────────────────────────
+
+    @property
+    def is_first(self) -> bool:
+        """Whether a command is what goes out next."""
+        first, edits = self.queue.first, self._replica.queue.unanswered
+        return first is not None and (not edits or first < edits[0].id)
+
+    @property
+    def can_send(self) -> bool:
+        """Whether the first command may go out: how old it is, only Core's clock says."""
+        return self.is_first and self._core_time() is not None
+
+    async def next_request(self) -> CommandRequest | None:
+        """What to send; None: nothing. What must be known after a crash is kept by then."""
+        now = self._core_time()
+        async with self._lock:
+            if now is None or self.queue.first is None:
+                return None
+            settlement = self.queue.before_sending(now)
+            if settlement is not None:
+                await self._settle(settlement)
+                if settlement.outcomes:
+                    return None
+            return self.queue.request()
+
+    def failed(self, request: CommandRequest) -> None:
+        """Nobody knows what became of it."""
+        self.queue.failed(request)
+
+    async def answered(self, request: CommandRequest, answer: Done | NotTaken) -> None:
+        """Take Core's answer.
+
+        Raises:
+            StateStoreError: it cannot be kept; the command is sent again.
+        """
+        try:
+            async with self._lock:
+                if isinstance(answer, Done):
+                    await self._settle(self.queue.applied(answer.order))
+                else:
+                    problem = answer.problem
+                    await self._settle(self.queue.refused(problem, _order_in(problem)))
+        finally:
+            self.queue.failed(request)
+
+    # ── Core's log ───────────────────────────────────────────────────────────
+
+    def reset(self, channel: str) -> None:
+        """The book of the channel has begun anew."""
+        self.queue.reset(channel)
+        self._changed()
+
+    # ── the rest ─────────────────────────────────────────────────────────────
+
+    async def _settle(self, settlement: Settlement) -> None:
+        await self._journal.commit(settlement.writes)
+        order = settlement.order
+        # Where no channel brings it, or it was brought already, the answer says nothing more.
+        keep = (
+            order is not None
+            and not channels_of(order).isdisjoint(self._channels)
+            and not self._book.has_taken(order.id, order.version)
+        )
+        self.queue.settle(settlement, keep=keep)
+        for command, outcome in settlement.outcomes:
+            future = self._outcomes.pop(command.id, None)
+            if future is not None and not future.done():
+                future.set_result(outcome)
+        self._changed()
+
+    def _booked(self, change: BookChange) -> None:
+        order = change.order
+        self.queue.contained(change.order_id, None if order is None else order.version)
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._observers and not self._telling and not self._closed:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._telling = False
+        for observer in tuple(self._observers):
+            try:
+                observer()
+            except Exception as error:
+                self._failed(f"an observer of orders raised {error!r}")
+
+
+def _order_in(problem: Problem) -> Order | None:
+    """The order that a refusal shows."""
+    return RefusedError(problem.detail, problem.status, problem).order

@@ -1,0 +1,198 @@
+"""The commands to orders in the queue: what a program asks for, and how it is kept. Pure.
+
+Edits and commands of one client stand in one queue: each has a place, and what stands before it is
+answered first. A command has no number of `POST /v1/edits`; what makes Core do it once is its
+`Idempotency-Key`, which is made with it and never changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.order import STATUSES, Guest, Item, Order
+from client_sdk.contract.problem import Problem
+from client_sdk.contract.text import shown
+
+Kind = Literal["place", "transition", "change"]
+
+MAX_COMMAND_BYTES: Final = 64 * 1024
+"""The most that the body of a command may have, as JSON in UTF-8: Core takes no more."""
+MAX_COMMANDS: Final = 1000
+"""So many commands may wait."""
+MAX_COMMAND_AGE_S: Final = 86_400
+"""A command that is older when it could be sent first is given up: nobody means it any more."""
+MAX_SENT_AGE_S: Final = 6 * 86_400
+"""So long a command that was sent is sent again. Core keeps its key for a week; after that nobody
+could tell whether it was done."""
+UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a new order was made, where Core's clock was not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandWish:
+    """What a program asks for."""
+
+    kind: Kind
+    body: dict[str, Any]
+    """The request's body, as Core takes it."""
+    order: str | None = None
+    """The order, by the id that it is shown under; None: a new one."""
+    version: int | None = None
+    """Core's version that was seen."""
+    status: str | None = None
+    """The status that was seen."""
+    after: int | None = None
+    """This client's own command that was the last in what was seen; None: none was."""
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """A command that Core has not answered, as it is kept."""
+
+    id: int
+    """Its place in the queue, among the edits."""
+    key: str
+    """Its Idempotency-Key. An order that is not placed yet is shown under that of its command."""
+    kind: Kind
+    body: dict[str, Any]
+    order: str | None = None
+    """The order; the key of the command that places it, while that is not answered."""
+    version: int | None = None
+    """Core does it at this version only; None: as the command `after` leaves the order."""
+    status: str | None = None
+    """The status that its author saw."""
+    after: int | None = None
+    """The own command that it was made on, while that is not answered."""
+    made_at: datetime | None = None
+    """By Core's clock; None: not known."""
+    sent_at: datetime | None = None
+    """When it was sent first; None: never."""
+
+    @property
+    def shown_as(self) -> str:
+        """The id that its order is shown under."""
+        return self.order or self.key
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequest:
+    """One command as it is sent: the same each time."""
+
+    id: int
+    method: Literal["POST", "PATCH"]
+    path: str
+    key: str
+    version: int | None
+    """For `If-Match`."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOutcome:
+    """What became of a command."""
+
+    outcome: Literal["applied", "refused"]
+    order: Order | None = None
+    """The order after it; with a refusal, as it stands, if Core says."""
+    problem: Problem | None = None
+    """Why it was refused."""
+
+
+_decoder: Final = msgspec.json.Decoder(Command)
+_PATHS: Final[dict[Kind, tuple[Literal["POST", "PATCH"], str]]] = {
+    "place": ("POST", "/v1/orders"),
+    "transition": ("POST", "/v1/orders/{}/transitions"),
+    "change": ("PATCH", "/v1/orders/{}"),
+}
+
+
+def encode_command(command: Command) -> bytes:
+    """The command as it is kept."""
+    return msgspec.json.encode(command)
+
+
+def decode_command(data: bytes) -> Command:
+    """The command that was kept.
+
+    Raises:
+        msgspec.DecodeError, StateError: it is damaged.
+    """
+    command = decode(_decoder, data)
+    check_body(command.kind, command.body)
+    return command
+
+
+def check_body(kind: Kind, body: dict[str, Any]) -> None:
+    """Whether Core could take the body, as far as it can be shown; the rest Core says.
+
+    Raises:
+        StateError: it could not.
+    """
+    size = len(msgspec.json.encode(body))
+    if size > MAX_COMMAND_BYTES:
+        raise StateError(f"a command may have at most {MAX_COMMAND_BYTES} bytes, this has {size}")
+    if kind == "transition" and body.get("to") not in STATUSES[1:]:
+        raise StateError(f"{shown(str(body.get('to')))} is no step of an order")
+    try:
+        items = items_of(body)
+        guest_of(body)
+    except msgspec.ValidationError as error:
+        raise StateError(f"this is no order: {error}") from error
+    if kind == "place" and not items:
+        raise StateError("an order has items")
+    if kind == "change" and items is None and "note" not in body:
+        raise StateError("a change names items, a note, or both")
+
+
+def items_of(body: dict[str, Any]) -> list[Item] | None:
+    """The items in the body; None: it names none. It raises msgspec.ValidationError."""
+    return msgspec.convert(body["items"], list[Item]) if "items" in body else None
+
+
+def guest_of(body: dict[str, Any]) -> Guest | None:
+    """The guest in the body; None: it names none. It raises msgspec.ValidationError."""
+    return msgspec.convert(body.get("guest"), Guest | None)
+
+
+def new_order(command: Command) -> Order:
+    """The order that a command will place, as it is shown until Core has it: at version 0."""
+    body, items = command.body, items_of(command.body) or []
+    made_at = command.made_at or UNKNOWN_TIME
+    guest = guest_of(body)
+    return Order(
+        id=command.key,
+        store_id=body["store_id"],
+        table_id=body.get("table_id"),
+        status="placed",
+        version=0,
+        currency=body["currency"],
+        items=items,
+        total=total_of(items),
+        note=body.get("note", ""),
+        reference=body.get("reference"),
+        reason=None,
+        created_at=made_at,
+        updated_at=made_at,
+        open=True,
+        guest=UNSET if guest is None else guest,
+    )
+
+
+def total_of(items: list[Item]) -> int:
+    """What the items come to."""
+    return sum(item.quantity * item.unit_price for item in items)
+
+
+def request_of(command: Command) -> CommandRequest:
+    """The command as it is sent; what it was made on is answered."""
+    method, path = _PATHS[command.kind]
+    body = msgspec.json.encode(command.body)
+    return CommandRequest(
+        command.id, method, path.format(command.order), command.key, command.version, body
+    )

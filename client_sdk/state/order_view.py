@@ -1,0 +1,114 @@
+"""What is shown of orders: Core's, with this client's commands that are not answered on top. Pure.
+
+As with documents, it is always computed anew from both: a command that Core refused leaves nothing
+behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from client_sdk.contract.order import CLOSED_STATUSES, Order
+from client_sdk.state.conflicts import EditError
+from client_sdk.state.order_commands import Command, items_of, new_order, total_of
+
+
+@dataclass(frozen=True, slots=True)
+class ShownOrder:
+    """An order as it is shown."""
+
+    order: Order
+    """With the pending commands; `version` is Core's below them, 0: Core does not have it yet, and
+    its `id` changes when Core does."""
+    pending: int
+    """How many commands to it Core has not answered."""
+    left_out: int
+    """Pending commands that do not fit it any more; they are sent all the same."""
+    error: EditError | None
+    """Why the last command was refused, until there is another one."""
+    after: int | None
+    """The last of this client's commands that is in it."""
+
+
+@dataclass(slots=True)
+class OwnCommands:
+    """What this client knows of orders beside Core's log."""
+
+    entries: list[Command] = field(default_factory=list)
+    """What is not answered, in order."""
+    known: dict[str, Order] = field(default_factory=dict)
+    """Orders as Core's answers gave them, until its log has brought them here."""
+    errors: dict[str, EditError] = field(default_factory=dict)
+    """Why the last command was refused, by the id that the order is shown under."""
+
+
+def shown_orders(orders: Iterable[Order], own: OwnCommands) -> list[ShownOrder]:
+    """All that is shown: Core's open orders, and those that are not placed yet.
+
+    An order that a pending command closes stays until Core has answered.
+    """
+    core = newest(orders, own.known)
+    shown = []
+    for order_id in dict.fromkeys([*core, *(entry.shown_as for entry in own.entries)]):
+        one = shown_order(core.get(order_id), order_id, own)
+        if one is not None and (one.pending or one.order.is_open):
+            shown.append(one)
+    return shown
+
+
+def newest(orders: Iterable[Order], known: Mapping[str, Order]) -> dict[str, Order]:
+    """Core's orders by their ids, each as the newest that is known of it."""
+    core = {order.id: order for order in orders}
+    for order_id, order in known.items():
+        if order_id not in core or core[order_id].version < order.version:
+            core[order_id] = order
+    return core
+
+
+def shown_order(core: Order | None, order_id: str, own: OwnCommands) -> ShownOrder | None:
+    """One order; None: there is none, as far as is known.
+
+    Args:
+        core: Core's, as the newest that is known of it; None: it does not have it.
+        order_id: what it is shown under.
+        own: what this client knows beside.
+    """
+    commands = [entry for entry in own.entries if entry.shown_as == order_id]
+    order, left_out, after = _composed(core, commands)
+    if order is None:
+        return None
+    return ShownOrder(order, len(commands), left_out, own.errors.get(order_id), after)
+
+
+def _composed(
+    order: Order | None, commands: Sequence[Command]
+) -> tuple[Order | None, int, int | None]:
+    left_out, after = 0, None
+    for command in commands:
+        made = _after(order, command)
+        if made is None:
+            left_out += 1
+        else:
+            order, after = made, command.id
+    return order, left_out, after
+
+
+def _after(order: Order | None, command: Command) -> Order | None:
+    """The order after the command; None: it does not fit what is there by now."""
+    if command.kind == "place":
+        return new_order(command)
+    if order is None or order.status != command.status:
+        return None
+    body = command.body
+    if command.kind == "transition":
+        closes = body["to"] in CLOSED_STATUSES
+        return replace(order, status=body["to"], reason=body.get("reason"), open=not closes)
+    if command.version is not None and command.version != order.version:
+        return None
+    items = items_of(body)
+    if items is not None:
+        order = replace(order, items=items, total=total_of(items))
+    return replace(order, note=body["note"]) if "note" in body else order

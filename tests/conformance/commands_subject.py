@@ -1,0 +1,160 @@
+"""The Python queue of commands to orders asked: what is shown, kept and sent after each input.
+
+A case's steps are: `book` (Core's open orders, as the log has brought them), `contained` and
+`reset` (what that says of answers), `make` (a command to an order as it is shown, or to one as it
+was `seen` after an earlier step), `begin` (now: what is kept before the first goes out), `send`,
+the answers `applied` and `refused`, `failed`, and `restart`, which begins anew from what was kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.order import Order, decode_order
+from client_sdk.contract.problem import Problem
+from client_sdk.state.command_queue import CommandQueue, Settlement
+from client_sdk.state.order_commands import (
+    CommandRequest,
+    CommandWish,
+    decode_command,
+    encode_command,
+)
+from client_sdk.state.order_view import ShownOrder, newest, shown_order, shown_orders
+from client_sdk.state.records import PutCommand
+from client_sdk.state.store import MemoryState
+from tests.conformance.cases import Json, order
+
+
+class CommandsSubject:
+    """One Python queue with its store, fed and asked in JSON."""
+
+    def __init__(self) -> None:
+        self._store = MemoryState()
+        self._place = 0
+        self._book: list[Order] = []
+        self._flight: CommandRequest | None = None
+        self._seen: list[dict[str, ShownOrder]] = []
+        self.queue = self._opened()
+
+    def step(self, step: Json) -> Json:
+        """Feed one input; what came of it."""
+        (kind,) = step.keys() - {"made_at", "seen", "keep"}
+        self._outcomes: list[Json] = []
+        try:
+            result = self._inputs()[kind](step[kind], step)
+        except StateError:
+            result = "refused"
+        shown = shown_orders(self._book, self.queue.own)
+        self._seen.append({one.order.id: one for one in shown})
+        return {
+            "result": result,
+            "outcomes": self._outcomes,
+            "shown": [_shown(one) for one in shown],
+            "errors": {key: error.slug for key, error in self.queue.own.errors.items()},
+            "known": sorted(self.queue.own.known),
+            "kept": [json.loads(body) for body in self._store.open("a").commands],
+        }
+
+    def _inputs(self) -> dict[str, Callable[[Any, Json], Json]]:
+        return {
+            "book": self._booked,
+            "contained": lambda told, _: self.queue.contained(*told),
+            "reset": lambda channel, _: self.queue.reset(channel),
+            "make": self._make,
+            "begin": self._begin,
+            "send": lambda _, __: self._send(),
+            "applied": lambda told, step: self._settle(
+                self.queue.applied(decode_order(json.dumps(order(told)))), step
+            ),
+            "refused": self._refused,
+            "failed": lambda _, __: self._failed(),
+            "restart": lambda _, __: self._restart(),
+        }
+
+    def _opened(self) -> CommandQueue:
+        return CommandQueue(decode_command(body) for body in self._store.open("a").commands)
+
+    def _failed(self) -> None:
+        if self._flight is not None:
+            self.queue.failed(self._flight)
+
+    def _restart(self) -> None:
+        self.queue, self._flight = self._opened(), None
+
+    def _booked(self, orders: Json, _: Json) -> None:
+        self._book = [decode_order(json.dumps(order(one))) for one in orders]
+
+    def _make(self, told: Json, step: Json) -> Json:
+        wish = CommandWish(told["kind"], told["body"])
+        name = told.get("order")
+        if name is not None:
+            seen = self._look(name) if "seen" not in step else self._seen[step["seen"]].get(name)
+            if seen is None:
+                return None
+            one = seen.order
+            wish = CommandWish(wish.kind, wish.body, one.id, one.version, one.status, seen.after)
+        at = step.get("made_at")
+        made_at = None if at is None else datetime.fromisoformat(at)
+        command = self.queue.prepare(wish, self._place + 1, "c1", made_at)
+        self._place += 1
+        self._store.write([PutCommand(command.id, encode_command(command))])
+        self.queue.accept(command)
+        return command.shown_as
+
+    def _look(self, name: str) -> ShownOrder | None:
+        named, own = self.queue.id_of(name), self.queue.own
+        core = newest((one for one in self._book if one.id == named), own.known)
+        return shown_order(core.get(named), named, own)
+
+    def _begin(self, now: Json, _: Json) -> Json:
+        if self.queue.first is None:
+            return None
+        settlement = self.queue.before_sending(datetime.fromisoformat(now))
+        return None if settlement is None else self._settle(settlement, {})
+
+    def _send(self) -> Json:
+        request = self.queue.request()
+        if request is None:
+            return None
+        self._flight = request
+        body = json.loads(request.body)
+        return [request.id, request.method, request.path, request.key, request.version, body]
+
+    def _refused(self, told: Json, step: Json) -> Json:
+        problem = msgspec.convert(told["problem"], Problem)
+        stands = told.get("order")
+        found = None if stands is None else decode_order(json.dumps(order(stands)))
+        return self._settle(self.queue.refused(problem, found), step)
+
+    def _settle(self, settlement: Settlement, step: Json) -> Json:
+        self._store.write(settlement.writes)
+        self.queue.settle(settlement, keep=step.get("keep", True))
+        for command, outcome in settlement.outcomes:
+            slug = None if outcome.problem is None else outcome.problem.slug
+            detail = None if outcome.problem is None else outcome.problem.detail
+            self._outcomes.append([command.id, outcome.outcome, slug, detail])
+        return "settled"
+
+
+def _shown(shown: ShownOrder) -> Json:
+    one = shown.order
+    return {
+        "order": [one.id, one.status, one.version, one.total, one.note, one.reason, one.is_open],
+        "items": [[item.name, item.quantity, item.unit_price, item.note] for item in one.items],
+        "pending": shown.pending,
+        "left_out": shown.left_out,
+        "error": None if shown.error is None else [shown.error.slug, shown.error.detail],
+        "after": shown.after,
+    }
+
+
+def answer_commands(case: Json) -> Json:
+    """What the queue answers to a whole schedule."""
+    subject = CommandsSubject()
+    return [subject.step(step) for step in case["steps"]]

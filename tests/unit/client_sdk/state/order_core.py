@@ -1,0 +1,142 @@
+"""A small Core of orders for tests: the rules are Core's own, each key's answer is kept once."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from client_sdk.contract.digest import format_digest, order_hash
+from client_sdk.contract.order import Order
+from client_sdk.contract.problem import encode_problem, problem
+from core_api.errors import ImpossibleTransitionError, InvalidError
+from core_api.orders.lifecycle import (
+    ChangeOrder,
+    OrderChange,
+    PlaceOrder,
+    Transition,
+    change,
+    place,
+    transition,
+)
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def order_id(number: int) -> str:
+    """The id of the n-th order."""
+    return f"00000000-0000-0000-0000-{number:012d}"
+
+
+class OrderCore:
+    """Core, as who sends commands meets it."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.log: list[OrderChange] = []
+        """What was done, in order."""
+        self.asked: list[tuple[str, str, str, str | None]] = []
+        """Each request: method, path, key, If-Match."""
+        self._kept: dict[str, tuple[int, bytes]] = {}
+        self.sold_out: set[str] = set()
+
+    def ask(
+        self, method: str, path: str, key: str, if_match: str | None, body: bytes
+    ) -> tuple[int, bytes]:
+        """One request: status and body."""
+        self.asked.append((method, path, key, if_match))
+        if key in self._kept:
+            return self._kept[key]
+        status, answer = self._decided(method, path, if_match, body)
+        if status < 400:
+            self._kept[key] = status, answer
+        return status, answer
+
+    def do(self, number: int, body: dict[str, Any]) -> Order:
+        """Somebody else's step or change of the n-th order."""
+        order = self.orders[order_id(number)]
+        return self._take(_change_of(order, json.dumps(body).encode()))
+
+    def placed(self, store_id: str = "1", table_id: str | None = "5") -> Order:
+        """An order that somebody else places."""
+        items = [{"name": "Tea", "quantity": 1, "unit_price": 100}]
+        body = {"store_id": store_id, "table_id": table_id, "currency": "KRW", "items": items}
+        return self._place(json.dumps(body).encode())
+
+    def event(self, seq: int, channel: str = "store:1") -> dict[str, Any]:
+        """The event of the n-th thing that was done."""
+        done = self.log[seq - 1]
+        order = json.loads(msgspec.json.encode(done.after))
+        return {
+            "id": f"{channel}@{seq}",
+            "seq": seq,
+            "type": done.type,
+            "occurred_at": order["updated_at"],
+            "order_id": order["id"],
+            "order_version": order["version"],
+            "data": order,
+        }
+
+    def sync(self, channel: str, after: int | None) -> dict[str, Any]:
+        """A channel's part of an answer of Fetch Sync."""
+        orders = [order for order in self.orders.values() if order.is_open]
+        digest = 0
+        for order in orders:
+            digest ^= order_hash(order.id, order.version)
+        head, is_first = len(self.log), after is None
+        events = [self.event(seq, channel) for seq in range((after or 0) + 1, head + 1)]
+        shown = [json.loads(msgspec.json.encode(order)) for order in orders]
+        return {
+            "channel": channel,
+            "head": head,
+            "digest": format_digest(digest),
+            "content_digest": None,
+            "reset": "first_sync" if is_first else None,
+            "events": [] if is_first else events,
+            "snapshot": {"head": head, "orders": shown, "next": None} if is_first else None,
+            "has_more": False,
+        }
+
+    def _decided(
+        self, method: str, path: str, if_match: str | None, body: bytes
+    ) -> tuple[int, bytes]:
+        if method == "POST" and path == "/v1/orders":
+            names = {item["name"] for item in json.loads(body)["items"]}
+            if names & self.sold_out:
+                return _refusal("sold-out")
+            return 201, msgspec.json.encode(self._place(body))
+        order = self.orders.get(path.split("/")[3])
+        if order is None:
+            return _refusal("not-found")
+        if if_match is not None and if_match != f'"{order.version}"':
+            return _refusal("stale-version", order)
+        try:
+            return 200, msgspec.json.encode(self._take(_change_of(order, body)))
+        except ImpossibleTransitionError:
+            return _refusal("impossible-transition", order)
+        except InvalidError:
+            return _refusal("invalid")
+
+    def _place(self, body: bytes) -> Order:
+        command = msgspec.json.decode(body, type=PlaceOrder)
+        number = order_id(len(self.orders) + 1)
+        return self._take(place(command, order_id=number, placed_by="x", now=NOW))
+
+    def _take(self, done: OrderChange) -> Order:
+        self.log.append(done)
+        self.orders[done.after.id] = done.after
+        return done.after
+
+
+def _change_of(order: Order, body: bytes) -> OrderChange:
+    if b'"to"' in body:
+        return transition(order, msgspec.json.decode(body, type=Transition), now=NOW)
+    return change(order, msgspec.json.decode(body, type=ChangeOrder), now=NOW)
+
+
+def _refusal(slug: str, order: Order | None = None) -> tuple[int, bytes]:
+    raw = None if order is None else msgspec.json.encode(order)
+    told = problem(slug, f"no: {slug}", order=raw)
+    return told.status, encode_problem(told)
