@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
+_PRINTING_S = 0.2
 _FIXED = {b"\x1b@": 0, b"\x1c&": 0, b"\x1c.": 0}
 _ONE = (
     b"\x1bE", b"\x1bG", b"\x1ba", b"\x1bt", b"\x1bM", b"\x1b-", b"\x1b{", b"\x1d!", b"\x1dB",
@@ -191,10 +193,13 @@ async def run(port: int, folder: Path) -> None:
     """Print into the folder until killed."""
 
     def cut(paper: Paper) -> None:
+        # So long that a kill often comes before the ticket is out, or before it is answered.
+        time.sleep(_PRINTING_S)
         number = len(list(folder.glob("*.txt")))
         made = folder / f"{number:04}.part"
         made.write_text(paper.text)
         made.rename(folder / f"{number:04}.txt")
+        time.sleep(_PRINTING_S)
 
     printer = EscPosPrinter(cut)
     server = await asyncio.start_server(printer.serve, "127.0.0.1", port)

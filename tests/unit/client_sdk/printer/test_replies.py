@@ -24,6 +24,11 @@ def test_answers_may_come_in_pieces() -> None:
     assert found == [Reply("process", process="ab!~")]
 
 
+@pytest.mark.parametrize("byte", [0x11, 0x13, 0x96, 0xFF])
+def test_what_is_no_answer_is_left_out(byte: int) -> None:
+    assert Replies().feed(bytes((byte,))) == []
+
+
 def test_a_block_of_another_kind_is_left_out() -> None:
     assert Replies().feed(b"\x37\x70\x40\x00\x12") == [Reply("status", 0x12)]
 
