@@ -140,7 +140,8 @@ async def test_a_value_that_cannot_be_had_holds_up_no_other(page: Page) -> None:
         replica.take(reset(["a", "b", "c"].map(large)), "E1");
         const settings = { backoffFirst: 0.01, backoffMost: 0.01 };
         const clock = () => performance.now() / 1000;
-        const loader = new Loader({ ...parts, settings, clock, api });
+        const uniform = (_low, high) => high;
+        const loader = new Loader({ ...parts, settings, uniform, clock, api });
         const loads = (key) => replica.view(`${CHANNEL} ${key}`).loading;
         loader.worker.wake();
         for (let n = 0; n < 1000 && (loads("b") || loads("c")); n++) await turn();
