@@ -42,8 +42,16 @@ from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
+from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.receipts.devices import DeviceLog
-from core_api.receipts.statements import list_devices, store_sightings, trim_devices
+from core_api.receipts.from_kafka import ReceiptReader
+from core_api.receipts.holders import SEEN_WITHIN_S
+from core_api.receipts.statements import (
+    list_devices,
+    list_holders,
+    store_sightings,
+    trim_devices,
+)
 from core_api.relay.main import run_relay
 from core_api.retention.history_trim import keep_trimming_history
 from core_api.retention.statements import clients_kept_s, trim_clients, trim_empty, trim_keys
@@ -175,6 +183,9 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             LargeAnswers(time.monotonic),
         ),
         devices,
+        lambda store_id, order_id: list_holders(
+            pool, store_id, order_id, SEEN_WITHIN_S, _MOST_DEVICES
+        ),
         gate,
         metrics,
         lambda: _check_ready(pool, tail, supervisor),
@@ -274,6 +285,14 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
             stop=stop_signal(),
+            receipts=ReceiptReader(
+                settings.kafka,
+                [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
+                DeviceLog(
+                    lambda batch: store_sightings(pool, batch),
+                    lambda store_id: list_devices(pool, store_id, _MOST_DEVICES),
+                ),
+            ).run,
             hint=hints.send,
         )
     finally:

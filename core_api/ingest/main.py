@@ -34,6 +34,7 @@ async def run_ingest(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
+    receipts: Callable[[], Awaitable[None]] | None = None,
     hint: Callable[[], Awaitable[None]] | None = None,
     group: str = GROUP,
     clock: Callable[[], float] = time.monotonic,
@@ -51,6 +52,7 @@ async def run_ingest(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
+        receipts: stores what devices have received, for ever.
         hint: sends hints to the relays, for ever.
         group: the consumer group.
         clock: seconds that only go forward.
@@ -75,6 +77,8 @@ async def run_ingest(
     server = OpsServer(app, listener)
     server.start()
     tasks.start("ingest", lambda: _until_left(ingest, left))
+    if receipts is not None:
+        tasks.start("receipts", receipts, essential=False)
     if hint is not None:
         tasks.start("hints", hint, essential=False)
     try:

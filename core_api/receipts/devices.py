@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from msgspec import Struct
 
-from client_sdk.contract.channel import Channel
+from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.device import DeviceMode, DeviceReport
 from core_api.access.callers import Caller
 from core_api.errors import UnavailableError
@@ -41,6 +41,8 @@ class Sighting(Struct, frozen=True):
     """The lifetime of the log that `applied` counts in; None: the one of the database."""
     applied: int | None
     """None: it did not say, as at its start."""
+    is_receipt: bool = False
+    """Whether it says what has been applied between syncs: then it never goes back."""
 
 
 class Device(Struct, frozen=True):
@@ -95,6 +97,35 @@ def sightings_of(
         for channel, seq in after.items()
         if channel.kind == "store"
     ]
+
+
+def receipts_of(
+    caller: Caller, report: DeviceReport, cursor: Mapping[str, int], epoch: str
+) -> list[Sighting]:
+    """What an owner's device says it has applied, between its syncs.
+
+    Args:
+        caller: who says it.
+        report: what the device says of itself.
+        cursor: what it has applied; a channel that is no store's, or of a store that is not the
+            caller's, is left out.
+        epoch: the lifetime of the log that the cursor counts in.
+    """
+    if caller.role != "owner":
+        return []
+    stores = ((parse_channel(name), seq) for name, seq in cursor.items())
+    return [
+        receipt_of(channel.root, report.device, caller.subject, epoch, seq, report.mode)
+        for channel, seq in stores
+        if channel.kind == "store" and caller.has_store(channel.root)
+    ]
+
+
+def receipt_of(
+    store_id: str, device: str, subject: str, epoch: str, seq: int, mode: DeviceMode = "live"
+) -> Sighting:
+    """One device has applied one store's channel up to `seq`."""
+    return Sighting(store_id, device, subject, mode, epoch, seq, is_receipt=True)
 
 
 def applied_for_certain(seq: int, pending: int, head: int) -> int:

@@ -110,8 +110,15 @@ class FetchSync:
             lambda queries: read_all_snapshots(pool, queries), _SNAPSHOTS_PER_QUERY, abandons=True
         )
 
-    async def answer(self, caller: Caller, request: SyncRequest) -> Answered:
+    async def answer(
+        self, caller: Caller, request: SyncRequest, device: str | None = None
+    ) -> Answered:
         """The answer.
+
+        Args:
+            caller: who asks.
+            request: what for.
+            device: the name of the device that asks; None: it has not said.
 
         Raises:
             ForbiddenError: the caller may not follow one of the channels.
@@ -130,7 +137,7 @@ class FetchSync:
             # gone, or nearly, by a wait.
             moment, channels = await self._read_soon(caller, request)
         pace = self._pace.after_ms(self._bound.share)
-        body = encode_answer(moment, channels, self._grant(caller, moment, channels), pace)
+        body = encode_answer(moment, channels, self._grant(caller, device, moment, channels), pace)
         return Answered(body, moment.epoch, channels)
 
     async def _read_soon(
@@ -266,7 +273,7 @@ class FetchSync:
         return done
 
     def _grant(
-        self, caller: Caller, moment: Moment, channels: list[ChannelAnswer]
+        self, caller: Caller, device: str | None, moment: Moment, channels: list[ChannelAnswer]
     ) -> StreamGrant | None:
         if has_more(channels):
             return None
@@ -279,6 +286,8 @@ class FetchSync:
             issued_at=moment.unix_s,
             expires_at=moment.unix_s + self._ticket_ttl_s,
             subject=caller.subject,
+            # Only what an owner's device has received counts.
+            device=(device or "") if caller.role == "owner" else "",
         )
         text = self._tickets.sign(ticket)
         if len(text) > MAX_TICKET_CHARS:
