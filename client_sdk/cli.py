@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from client_sdk.contract.errors import YabamError
+from client_sdk.machine.status import Status
 
 _GROUP: Final = "yabam.commands"
 _COMMANDS_OF: Final = {
@@ -47,6 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if type(error).__name__ == "SettingsError" else 1
     except KeyboardInterrupt:
         return 130
+
+
+def lamp_of(status: Status) -> str:
+    """How events come now, as a line for a terminal."""
+    if status.mode in ("offline", "polling"):
+        return f"{status.mode} ({printable(status.last_error or '')})"
+    if status.via == "websocket":
+        return f"{status.mode} (by WebSocket)"
+    return status.mode
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from client_sdk.cli import printable
+from client_sdk.cli import lamp_of, printable
 from client_sdk.client.async_client import OrderClient
 from client_sdk.client.cursor_stores import FileCursors
 from client_sdk.client.producer import OrderProducer
@@ -118,11 +118,9 @@ async def _tail(options: argparse.Namespace) -> None:
 async def _show_lamp(client: OrderClient) -> None:
     shown = ""
     async for status in client.statuses():
-        if status.mode != shown:
-            shown = status.mode
-            why = printable(status.last_error or "")
-            detail = f" ({why})" if shown in ("offline", "polling") else ""
-            print(f"● {shown}{detail}", file=sys.stderr, flush=True)
+        if (line := lamp_of(status)) != shown:
+            shown = line
+            print(f"● {line}", file=sys.stderr, flush=True)
 
 
 async def _place(options: argparse.Namespace) -> None:

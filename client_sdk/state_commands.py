@@ -13,6 +13,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from client_sdk.cli import lamp_of
 from client_sdk.client.http_bodies import no_cookies
 from client_sdk.contract.digest import canonical
 from client_sdk.contract.json_decoding import decode
@@ -126,7 +127,7 @@ async def _watch(options: argparse.Namespace, token: str) -> None:
             if not document.meta.loading:
                 print(_line(document), flush=True)
         async for status in client.statuses():
-            print(f"● {status.mode}", file=sys.stderr, flush=True)
+            print(f"● {lamp_of(status)}", file=sys.stderr, flush=True)
         if client.status.mode == "failed":
             raise ClientError(client.status.last_error or "the client failed")
 

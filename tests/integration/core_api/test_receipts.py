@@ -16,7 +16,6 @@ from core_api.receipts.receipts_lag import ReceiptsLag
 from core_api.receipts.statements import list_devices, store_sightings
 from server_common.receipts import Receipt, ReceiptBatch, encode_receipts
 from server_common.supervision import Supervisor
-from server_common.tickets import TicketKeys
 from tests.integration.core_api.relaying import commands, place
 from tests.integration.core_api.test_devices import devices, place_some, sync
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
@@ -113,7 +112,7 @@ class TestTheTicket:
             f"/v1/sync?channel=store:{store}", headers=bearer(token(role, store), **more)  # type: ignore[arg-type]
         )
         text = answer.json()["stream"]["ticket"]
-        return TicketKeys({"t1": core.ticket_key}, "t1").verify(text, 0.0)
+        return core.tickets.verify(text, 0.0)
 
     async def test_names_the_device_of_an_owner(self, core: CoreService) -> None:
         about = "till-1; mode=live; pending=0"
