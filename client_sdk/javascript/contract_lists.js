@@ -46,7 +46,7 @@ export const PROBLEMS = Object.freeze([
   "depends", "base-ahead", "too-late", "too-many-documents", "stale-version", "too-large",
   "unsupported-media-type", "misdirected", "invalid", "unknown-document", "forbidden-operation",
   "patch-failed", "call-refused", "edit-outdated", "schema-ahead", "idempotency-mismatch",
-  "too-many-requests", "internal", "overloaded", "degraded", "unavailable",
+  "upgrade-required", "too-many-requests", "internal", "overloaded", "degraded", "unavailable",
 ]);
 
 /** The kinds of channels: the ids in a name, and what its events are about: contract/channel.py. */
@@ -125,7 +125,7 @@ export const MAX_DETAIL_LENGTH = 500;
 export const SETTINGS = Object.freeze({
   streamFailures: 3,
   watermarkTimeout: 15,
-  connectTimeout: 10,
+  connectTimeout: 5,
   syncTimeout: 30,
   shortStream: 1,
   healthyAfter: 60,
