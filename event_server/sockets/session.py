@@ -44,12 +44,8 @@ from event_server.sockets.rates import Rate
 from event_server.sockets.talk import KINDS, Talk
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import Accepted, StreamRequest
+from server_common.limits import SOCKET_MESSAGES_PER_S, SOCKET_REQUESTS_PER_S
 from server_common.receipts import Receipt
-
-MESSAGES_PER_S: Final = 20
-"""What a client may send; one that sends more is cut off."""
-DEAR_PER_S: Final = 5
-"""Messages to others, and subscriptions; those beyond are refused."""
 
 _Data = TypeVar("_Data")
 
@@ -73,7 +69,8 @@ class SocketSession:
     """
 
     __slots__ = (
-        "_allowed", "_dear", "_device", "_frames", "_streams", "_subject", "_subscriber", "_talk",
+        "_device", "_frames", "_frames_left", "_requests_left", "_streams", "_subject",
+        "_subscriber", "_talk",
     )  # fmt: skip
 
     def __init__(
@@ -90,12 +87,12 @@ class SocketSession:
         self._subscriber = subscriber
         self._subject = accepted.ticket.subject
         self._device = accepted.ticket.device
-        self._allowed = Rate(MESSAGES_PER_S, 2 * MESSAGES_PER_S, now)
-        self._dear = Rate(DEAR_PER_S, 2 * DEAR_PER_S, now)
+        self._frames_left = Rate(SOCKET_MESSAGES_PER_S, 2 * SOCKET_MESSAGES_PER_S, now)
+        self._requests_left = Rate(SOCKET_REQUESTS_PER_S, 2 * SOCKET_REQUESTS_PER_S, now)
 
     def may_go_on(self, now: float) -> bool:
         """Count one more frame of the client. Returns whether it may go on like that."""
-        return self._allowed.take(now)
+        return self._frames_left.take(now)
 
     def take(self, text: bytes | str, now: float) -> None:
         """Do what a message says, and answer it. One that makes no sense changes nothing."""
@@ -180,9 +177,11 @@ class SocketSession:
         self._talk.say(self._subscriber, message, self._subject)
 
     def _check_rate(self, now: float) -> None:
-        if not self._dear.take(now):
+        if not self._requests_left.take(now):
             raise StreamRefusedError(
-                "too-many-requests", f"send at most {DEAR_PER_S} a second", retry_after=1.0
+                "too-many-requests",
+                f"send at most {SOCKET_REQUESTS_PER_S} a second",
+                retry_after=1.0,
             )
 
     def _answer(self, event: str, value: msgspec.Struct) -> None:

@@ -21,12 +21,9 @@ from event_server.errors import StreamRefusedError
 from event_server.replay.audience import Subscriber
 from event_server.replay.frames import Frames
 from event_server.replay.hub import Hub
+from server_common.limits import SOCKET_MESSAGES_WAITING, SOCKET_RECEIPTS_WAITING
 from server_common.receipts import MAX_RECEIPTS, Receipt, ReceiptBatch, encode_receipts
 
-MOST_WAITING: Final = 1000
-"""Messages that wait for Kafka; more are refused."""
-MOST_RECEIPTS: Final = 20_000
-"""Devices whose receipts wait for Kafka; those of others are left out: their next one comes."""
 KINDS: Final = frozenset({"store", "table", "party", "team", "device"})
 """Channels with few followers, who know each other. `public`, `brand` and `global` have many."""
 _MOST_RECORD_BYTES: Final = 4 * MAX_SHORT_BYTES
@@ -100,7 +97,7 @@ class Talk:
             raise StreamRefusedError(
                 "too-large", f"the body of a message has at most {MAX_SHORT_BYTES} bytes"
             )
-        if len(self._messages) >= MOST_WAITING:
+        if len(self._messages) >= SOCKET_MESSAGES_WAITING:
             raise StreamRefusedError(
                 "unavailable", "messages cannot be passed on now", retry_after=1.0
             )
@@ -137,7 +134,7 @@ class Talk:
     def received(self, channel: Channel, receipt: Receipt) -> None:
         """Note what a device of an owner has applied of its store's channel."""
         key = (channel.root, receipt.device)
-        if key not in self._receipts and len(self._receipts) >= MOST_RECEIPTS:
+        if key not in self._receipts and len(self._receipts) >= SOCKET_RECEIPTS_WAITING:
             self.counts["dropped"] += 1
             return
         self._receipts[key] = receipt

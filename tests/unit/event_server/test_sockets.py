@@ -14,7 +14,8 @@ from event_server.replay.frames import Frames, as_chunk, joined
 from event_server.sockets.handshake import Origins, check_subprotocol, check_upgrade
 from event_server.sockets.messages import SharedMessages, messages_of
 from event_server.sockets.rates import Rate
-from event_server.sockets.talk import MOST_RECEIPTS, MOST_WAITING, Talk
+from event_server.sockets.talk import Talk
+from server_common.limits import SOCKET_MESSAGES_WAITING, SOCKET_RECEIPTS_WAITING
 from server_common.receipts import Receipt, decode_receipts
 from tests.unit.event_server.parts import EPOCH, FRAMES, FakeSubscriber, event, make_hub
 
@@ -169,12 +170,12 @@ class TestTalk:
     def test_messages_beyond_what_may_wait_are_refused(self) -> None:
         socket = FakeSubscriber()
         talk = talk_of(socket)
-        for _ in range(MOST_WAITING):
+        for _ in range(SOCKET_MESSAGES_WAITING):
             talk.say(socket, ShortMessage(A, "x"), "ann")
         with pytest.raises(StreamRefusedError) as caught:
             talk.say(socket, ShortMessage(A, "x"), "ann")
         assert caught.value.slug == "unavailable"
-        assert len(talk.messages()) == MOST_WAITING
+        assert len(talk.messages()) == SOCKET_MESSAGES_WAITING
 
     @pytest.mark.parametrize(
         "value", [None, b"", b"nonsense", b'{"channel":"store:1"}', b"x" * 10_000, b"\xff" * 20]
@@ -190,11 +191,11 @@ class TestTalk:
 
     def test_receipts_of_too_many_devices_are_left_out(self) -> None:
         talk = talk_of()
-        for n in range(MOST_RECEIPTS + 1):
+        for n in range(SOCKET_RECEIPTS_WAITING + 1):
             talk.received(parse_channel(A), Receipt(f"d{n}", "ann", EPOCH, 1))
         assert talk.counts["dropped"] == 1
         batches = [decode_receipts(record.value) for record in talk.receipts()]
-        assert sum(len(batch.receipts) for batch in batches) == MOST_RECEIPTS
+        assert sum(len(batch.receipts) for batch in batches) == SOCKET_RECEIPTS_WAITING
         assert not talk.waits.is_set()
 
 
