@@ -35,6 +35,7 @@ from core_api.heap_trim import keep_giving_back
 from core_api.http.server import CoreHttpServer, warn_of_few_files
 from core_api.ids import order_id
 from core_api.ingest.main import run_ingest
+from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
@@ -42,7 +43,6 @@ from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
-from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.from_kafka import ReceiptReader
 from core_api.receipts.holders import SEEN_WITHIN_S

@@ -239,9 +239,7 @@ def kafka_source(server: EventServer) -> KafkaSource:
 def side_topics(server: EventServer) -> SideTopics:
     """What sockets write to Kafka, and what comes back from it."""
     settings = server.settings
-    return SideTopics(
-        settings.kafka, settings.messages_topic, settings.receipts_topic, server.talk
-    )
+    return SideTopics(settings.kafka, settings.messages_topic, settings.receipts_topic, server.talk)
 
 
 def _drain(streams: Streams, over_s: float) -> None:

@@ -158,7 +158,10 @@ class Transport:
             try:
                 _check_url(command.url)
                 url = str(self._http.base_url.join(command.url))
-                parameters = {"ticket": command.ticket, "lastEventId": format_cursor(command.cursor)}
+                parameters = {
+                    "ticket": command.ticket,
+                    "lastEventId": format_cursor(command.cursor),
+                }
                 async with aclosing(self._sockets.events(url, parameters)) as events:
                     async for event in events:
                         signal = signal_of(generation, event)

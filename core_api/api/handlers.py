@@ -131,7 +131,7 @@ class CoreApi:
         caller = self._gate.caller_of(request)
         report = device_of(request.headers.get(HEADER))
         if report is None:
-            raise BadRequestError("send the device's name: Yabam-Device: till-1; mode=live; pending=0")
+            raise BadRequestError("name the device: Yabam-Device: till-1; mode=live; pending=0")
         body = await RECEIPTS.read(request)
         try:
             cursor = parse_cursor(body.cursor)

@@ -22,8 +22,8 @@ class Holder(Struct, frozen=True):
     subject: str
     """Of the token that it syncs with."""
     state: Holding
-    """`received`: it has said that it has applied the order; `sent`: it follows the store, so it has
-    been sent it or is about to be; `waiting`: it does not follow the store now."""
+    """`received`: it has said that it has applied the order; `sent`: it follows the store, so it
+    has been sent it or is about to be; `waiting`: it does not follow the store now."""
     mode: DeviceMode
     last_seen: datetime
 

@@ -45,8 +45,19 @@ class EdgeSocket:
     """
 
     __slots__ = (
-        "_full", "_framing", "_head", "_limit", "_monotonic", "_owner", "_parts", "_shared",
-        "_write", "ended", "keep", "send", "session",
+        "_framing",
+        "_full",
+        "_head",
+        "_limit",
+        "_monotonic",
+        "_owner",
+        "_parts",
+        "_shared",
+        "_write",
+        "ended",
+        "keep",
+        "send",
+        "session",
     )  # fmt: skip
 
     send: Callable[[bytes], None]
@@ -104,9 +115,7 @@ class EdgeSocket:
         if self._owner.transport.is_closing():
             return
         self._framing.send_close(CloseCode.NORMAL_CLOSURE)
-        self._write(
-            self._head + self._shared.of(frame) + b"".join(self._framing.data_to_send())
-        )
+        self._write(self._head + self._shared.of(frame) + b"".join(self._framing.data_to_send()))
         self._head = b""
 
     def abort(self) -> None:

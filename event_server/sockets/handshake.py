@@ -62,7 +62,8 @@ def check_upgrade(http_1_1: bool, upgrade: str, connection: str, version: str, k
     Raises:
         StreamRefusedError: it is not one.
     """
-    if not http_1_1 or "websocket" not in _lower_tokens(upgrade) or "upgrade" not in _lower_tokens(connection):
+    wants = "websocket" in _lower_tokens(upgrade) and "upgrade" in _lower_tokens(connection)
+    if not (http_1_1 and wants):
         raise StreamRefusedError(
             "upgrade-required", "this is a WebSocket: streams for others are at /v1/stream"
         )

@@ -121,9 +121,8 @@ class SocketSession:
             case "message":
                 self._say(_data(_short, said), now)
             case _:
-                raise StreamRefusedError(
-                    "bad-request", f"send {SUBSCRIBE}, {UNSUBSCRIBE}, {PING}, {RECEIVED} or {MESSAGE}"
-                )
+                known = ", ".join((SUBSCRIBE, UNSUBSCRIBE, PING, RECEIVED, MESSAGE))
+                raise StreamRefusedError("bad-request", f"a client sends one of {known}")
 
     def _subscribe(self, asked: Subscribe, now: float) -> None:
         self._check_rate(now)

@@ -1,7 +1,7 @@
 """A proxy that holds back what server-sent events bring: a WebSocket comes through.
 
-The SDK, the event server, Kafka, ingest and Core as they are in production. The same shows that what
-a socket has received is known at Core within seconds, long before the next sync.
+The SDK, the event server, Kafka, ingest and Core as they are in production. The same shows that
+what a socket has received is known at Core within seconds, long before the next sync.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ async def test_a_client_behind_it_is_live_by_websocket_and_core_knows_what_it_ha
         assert isinstance(change, OrderEvent)
         assert change.order_id == placed.id
         acknowledging = asyncio.create_task(anext(changes))
-        while (await devices(stack))[0]["cursor"] != f"{channel}@{change.seq}":
+        while (await devices(stack))[0]["cursor"] != f"{channel}@{change.seq}":  # noqa: ASYNC110
             await asyncio.sleep(0.2)
         acknowledging.cancel()
         await asyncio.gather(acknowledging, return_exceptions=True)

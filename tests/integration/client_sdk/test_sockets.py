@@ -51,7 +51,11 @@ async def server(say: Say, refuse: bytes | None = None) -> AsyncIterator[int]:
         return Response(503, "Service Unavailable", response.headers, refuse)
 
     async with serve(
-        say, "127.0.0.1", 0, subprotocols=["yabam.v1"], process_request=turn_away  # type: ignore[list-item]
+        say,
+        "127.0.0.1",
+        0,
+        subprotocols=["yabam.v1"],
+        process_request=turn_away,  # type: ignore[list-item]
     ) as running:
         yield running.sockets[0].getsockname()[1]
 

@@ -47,7 +47,11 @@ class TestOverHttp:
         await place_some(core, store, 3)
         assert await say(core, store, f"store:{store}@2") == (200, {"taken": 1})
         (device,) = await devices(core, store)
-        assert (device["device"], device["cursor"], device["lag"]) == ("till-1", f"store:{store}@2", 1)
+        assert (device["device"], device["cursor"], device["lag"]) == (
+            "till-1",
+            f"store:{store}@2",
+            1,
+        )
 
     async def test_never_take_back_what_was_applied(self, core: CoreService) -> None:
         store = new_store()
@@ -109,7 +113,8 @@ class TestTheTicket:
     async def ticket(self, core: CoreService, role: str, **more: str) -> Any:
         store = new_store()
         answer = await core.client.get(
-            f"/v1/sync?channel=store:{store}", headers=bearer(token(role, store), **more)  # type: ignore[arg-type]
+            f"/v1/sync?channel=store:{store}",
+            headers=bearer(token(role, store), **more),  # type: ignore[arg-type]
         )
         text = answer.json()["stream"]["ticket"]
         return core.tickets.verify(text, 0.0)

@@ -297,10 +297,6 @@ class TestASlowClient:
             while not received.endswith((b"0\r\n\r\n", CLOSED)):
                 received += await loop.sock_recv(slow, 65536)
         slow.close()
-        ids = [
-            b"%d" % n
-            for n in range(1, seq + 1)
-            if b'"id":"store:12@%d","text"' % n in received
-        ]
+        ids = [b"%d" % n for n in range(1, seq + 1) if b'"id":"store:12@%d","text"' % n in received]
         assert ids == [b"%d" % n for n in range(1, len(ids) + 1)]
         assert b'"reason":"slow"' in received
