@@ -196,8 +196,7 @@ class TestClosing:
         async with raw_socket(server, server.ticket({A: 0})) as raw:
             await raw.until(TEXT)
             raw.send(frame(CLOSE, struct.pack("!H", 1000)), frame(TEXT, asked()), frame(PING, b"x"))
-            kind, payload = await raw.frame()
-            assert (kind, payload) == (CLOSE, struct.pack("!H", 1000))
+            assert await raw.until(CLOSE) == struct.pack("!H", 1000)
             assert await raw.reader.read() == b""
 
     async def test_7_3_1_a_close_without_a_code_is_answered(self, start: Start) -> None:

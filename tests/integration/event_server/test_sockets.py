@@ -138,15 +138,6 @@ class TestFurtherTickets:
             server.publish(f"{A}@1")
             assert await socket.ids(1) == [f"{A}@1"]
 
-    async def test_are_taken_a_few_a_second_only(self, start: Start) -> None:
-        server = await start()
-        async with connected(server, server.ticket({A: 0})) as socket:
-            await socket.next()
-            answers = [await socket.ask("subscribe", ticket="nonsense") for _ in range(15)]
-        problems = [answer["problem"]["status"] for _, answer in answers]
-        assert problems[:10] == [401] * 10
-        assert 429 in problems[10:]
-
 
 class TestUnsubscribing:
     async def test_ends_the_events_of_these_channels_only(self, start: Start) -> None:
@@ -243,17 +234,6 @@ class TestMessagesToOthers:
             assert event == "refused"
             assert refused["problem"]["type"].endswith(f":{problem}")
             assert server.server.talk.messages() == []
-
-    async def test_are_taken_a_few_a_second_only(self, start: Start) -> None:
-        server = await start()
-        async with connected(server, server.ticket({A: 0})) as socket:
-            await socket.next()
-            for n in range(15):
-                await socket.say("message", channel=A, name="x", body=n)
-            event, refused = await socket.ask("ping")
-            assert event == "refused"
-            assert refused["problem"]["status"] == 429
-        assert 10 <= len(server.server.talk.messages()) < 15
 
 
 class TestReceipts:
