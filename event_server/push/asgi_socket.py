@@ -52,7 +52,7 @@ async def serve_socket(
     headers = socket.headers
     try:
         check_subprotocol(headers.get("sec-websocket-protocol", ""))
-        origins.check(headers.get("origin", ""))
+        origins.check(headers.get("origin", ""), headers.get("host", ""))
         request = parse_request(socket.scope["query_string"], "")
         accepted = streams.judge(request, monotonic())
     except StreamRefusedError as error:

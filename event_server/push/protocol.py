@@ -193,7 +193,7 @@ class Connection(Requests):
             _text(field(b"sec-websocket-key")),
         )
         check_subprotocol(_text(field(b"sec-websocket-protocol")))
-        edge.origins.check(_text(field(b"origin")))
+        edge.origins.check(_text(field(b"origin")), _text(field(b"host")))
         now = edge.monotonic()
         accepted = edge.streams.judge(parse_request(asked.query, ""), now)
         head = edge.heads.socket(self.server_state.default_headers, accept)

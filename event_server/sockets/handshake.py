@@ -31,13 +31,19 @@ class Origins:
         self._origins = frozenset(origins)
         self._all = "*" in self._origins
 
-    def check(self, origin: str) -> None:
+    def check(self, origin: str, host: str) -> None:
         """Check a request's Origin; programs send none (empty).
+
+        Args:
+            origin: as `https://orders.example`.
+            host: the request's Host; a page of the same host may always.
 
         Raises:
             StreamRefusedError: no page of it may.
         """
-        if origin and not self._all and origin not in self._origins:
+        if not origin or self._all or origin in self._origins:
+            return
+        if not host or origin not in (f"https://{host}", f"http://{host}"):
             raise StreamRefusedError("forbidden", "pages of this origin may not open a socket")
 
 

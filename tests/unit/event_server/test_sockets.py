@@ -99,10 +99,33 @@ class TestTheHandshake:
             check_subprotocol("chat")
 
     def test_programs_send_no_origin(self) -> None:
-        Origins(["https://ours.example"]).check("")
+        Origins([]).check("", "events.example")
 
     def test_a_star_lets_all_pages_in(self) -> None:
-        Origins(["*"]).check("https://any.example")
+        Origins(["*"]).check("https://any.example", "events.example")
+
+    @pytest.mark.parametrize(
+        ("origin", "may"),
+        [
+            ("https://ours.example", True),
+            ("https://events.example:8443", True),
+            ("http://events.example:8443", True),
+            ("https://events.example", False),
+            ("https://evil.example", False),
+            ("https://ours.example.evil.example", False),
+            ("null", False),
+        ],
+    )
+    def test_pages_of_the_set_origins_and_of_the_same_host_may(
+        self, origin: str, may: bool
+    ) -> None:
+        origins = Origins(["https://ours.example"])
+        if may:
+            origins.check(origin, "events.example:8443")
+        else:
+            with pytest.raises(StreamRefusedError) as caught:
+                origins.check(origin, "events.example:8443")
+            assert caught.value.slug == "forbidden"
 
 
 class TestRates:
