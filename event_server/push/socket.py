@@ -104,7 +104,9 @@ class EdgeSocket:
         self._write(data)
 
     def _send(self, frame: bytes) -> None:
-        self._write(self._shared.of(frame))
+        shared = self._shared
+        # The hub writes one frame to all who follow a channel: it is nearly always the last one.
+        self._write(shared.made if frame is shared.frame else shared.of(frame))
 
     def end(self, frame: bytes) -> None:
         """Write the last frame behind what waits, and close; the client closes the connection."""

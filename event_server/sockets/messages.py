@@ -42,17 +42,19 @@ class SharedMessages:
         text_of: the text of server-sent events in a frame of the push path.
     """
 
-    __slots__ = ("_frame", "_made", "_text_of")
+    __slots__ = ("_text_of", "frame", "made")
 
     def __init__(self, text_of: Callable[[bytes], bytes]) -> None:
         self._text_of = text_of
-        self._frame = b""
-        self._made = b""
+        self.frame = b""
+        """The frame that came last."""
+        self.made = b""
+        """Its bytes."""
 
     def of(self, frame: bytes) -> bytes:
         """The bytes of this frame, or of several joined."""
-        if frame is not self._frame:
+        if frame is not self.frame:
             messages = messages_of(self._text_of(frame))
-            self._made = b"".join(Frame(Opcode.TEXT, one).serialize(mask=False) for one in messages)
-            self._frame = frame
-        return self._made
+            self.made = b"".join(Frame(Opcode.TEXT, one).serialize(mask=False) for one in messages)
+            self.frame = frame
+        return self.made
