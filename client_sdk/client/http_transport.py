@@ -117,8 +117,8 @@ class Transport:
         """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
         if command.via == "websocket":
             async with aclosing(self._socket(command)) as signals:
-                async for signal in signals:
-                    yield signal
+                async for one in signals:
+                    yield one
             return
         parameters = {"ticket": command.ticket}
         if len(command.cursor) <= _MOST_CHANNELS_IN_URL:
@@ -164,9 +164,9 @@ class Transport:
                 }
                 async with aclosing(self._sockets.events(url, parameters)) as events:
                     async for event in events:
-                        signal = signal_of(generation, event)
-                        if signal is not None:
-                            yield signal
+                        said = signal_of(generation, event)
+                        if said is not None:
+                            yield said
             except SocketFailedError as error:
                 failure = error.failure
             except Exception as error:

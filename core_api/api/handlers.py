@@ -244,7 +244,8 @@ class CoreApi:
 
     async def _synced(self, caller: Caller, device: str | None, wanted: SyncRequest) -> bytes:
         report = device_of(device)
-        answered = await self._fetch.answer(caller, wanted, report and report.device)
+        named = None if report is None else report.device
+        answered = await self._fetch.answer(caller, wanted, named)
         if report is not None:
             self.metrics.diverged(note_divergence(caller, report, wanted.after))
             epoch = wanted.epoch or answered.epoch

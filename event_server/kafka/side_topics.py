@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from event_server.metrics import READER, WRITER
 from event_server.sockets.talk import Talk
@@ -80,7 +81,6 @@ class SideTopics:
             KafkaError, OSError, TimeoutError: it does not answer; what comes meanwhile is lost.
         """
         consumer = AIOKafkaConsumer(
-            self._messages,
             bootstrap_servers=self._bootstrap,
             group_id=None,
             auto_offset_reset="latest",
@@ -88,6 +88,9 @@ class SideTopics:
         )
         try:
             await start_client(consumer)
+            if self._messages not in await consumer.topics():
+                raise UnknownTopicOrPartitionError(f"there is no topic {self._messages} yet")
+            consumer.subscribe([self._messages])
             async for record in consumer:
                 self._talk.take(record.value)
         finally:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.http_transport import Transport
@@ -51,11 +52,7 @@ async def server(say: Say, refuse: bytes | None = None) -> AsyncIterator[int]:
         return Response(503, "Service Unavailable", response.headers, refuse)
 
     async with serve(
-        say,
-        "127.0.0.1",
-        0,
-        subprotocols=["yabam.v1"],
-        process_request=turn_away,  # type: ignore[list-item]
+        say, "127.0.0.1", 0, subprotocols=[Subprotocol("yabam.v1")], process_request=turn_away
     ) as running:
         yield running.sockets[0].getsockname()[1]
 

@@ -88,6 +88,7 @@ class RawSocket:
         try:
             payload = await self.until(CLOSE)
             code = struct.unpack("!H", payload[:2])[0] if payload else None
+            self.send(frame(CLOSE, payload))
             await self.reader.read()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from core_api.kafka.topics import ensure_topics, messages_topic, receipts_topic
 from event_server.kafka.side_topics import SideTopics
 from server_common.receipts import Receipt, decode_receipts
 from server_common.supervision import Supervisor
@@ -263,7 +264,9 @@ async def test_messages_and_receipts_go_through_kafka_and_reach_another_node(
     start: Start, bootstrap: str
 ) -> None:
     messages, receipts = f"messages-{uuid4().hex}", f"receipts-{uuid4().hex}"
-    one, two = await start(), await start()
+    await ensure_topics(bootstrap, [messages_topic(messages), receipts_topic(receipts)], 10.0)
+    one = await start(events_degraded_after_s=120)
+    two = await start(events_degraded_after_s=120)
     async with AsyncExitStack() as stack:
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.stop)
