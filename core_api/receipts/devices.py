@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.device import DeviceMode, DeviceReport
@@ -128,6 +129,20 @@ def receipt_of(
     return Sighting(store_id, device, subject, mode, epoch, seq, is_receipt=True)
 
 
+def merged(before: Sighting, one: Sighting) -> Sighting:
+    """What two sightings of a device say together, of which `one` came later.
+
+    A receipt takes nothing back, and of another epoch it says nothing beside a sync.
+    """
+    if before.epoch != one.epoch:
+        is_stale = not before.is_receipt or (one.epoch or "") < (before.epoch or "")
+        return before if one.is_receipt and is_stale else one
+    if not before.is_receipt and not one.is_receipt:
+        return one
+    applied = max(before.applied or 0, one.applied or 0)
+    return replace(one, applied=applied, is_receipt=True)
+
+
 def applied_for_certain(seq: int, pending: int, head: int) -> int:
     """The seq up to which a device has certainly applied a channel.
 
@@ -182,7 +197,10 @@ class DeviceLog:
         """Note these sightings; they are stored soon."""
         for one in sightings:
             key = (one.store_id, one.device)
-            if key in self._unstored or len(self._unstored) < MOST_UNSTORED:
+            before = self._unstored.get(key)
+            if before is not None:
+                self._unstored[key] = merged(before, one)
+            elif len(self._unstored) < MOST_UNSTORED:
                 self._unstored[key] = one
 
     async def of_store(self, store_id: str) -> list[Device]:
@@ -216,8 +234,8 @@ class DeviceLog:
                 await self._store_each(unstored[:BATCH])
             except UnavailableError:
                 # What came meanwhile is newer.
-                kept = {(one.store_id, one.device): one for one in unstored}
-                self._unstored = kept | self._unstored
+                newer, self._unstored = self._unstored, {}
+                self.saw([*unstored, *newer.values()])
                 raise
             del unstored[:BATCH]
 

@@ -69,12 +69,17 @@ class ReceiptsLag:
 
     async def _look(self) -> tuple[dict[int, int], dict[int, int]]:
         consumer = await self._open()
-        numbers = consumer.partitions_for_topic(self._topic) or set()
-        partitions = [TopicPartition(self._topic, number) for number in numbers]
-        if not partitions:
-            await self.close()  # only a new one asks for the topic again
+        if self._topic not in await consumer.topics():
             return {}, {}
-        consumer.assign(partitions)
+        first = TopicPartition(self._topic, 0)
+        if first not in consumer.assignment():
+            consumer.assign([first])
+            await consumer.end_offsets([first])  # by then it knows of all partitions
+        numbers = consumer.partitions_for_topic(self._topic) or {0}
+        partitions = [TopicPartition(self._topic, number) for number in numbers]
+        if consumer.assignment() != frozenset(partitions):
+            consumer.assign(partitions)
+        consumer.pause(*partitions)  # nobody reads what it would fetch
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         stored = {

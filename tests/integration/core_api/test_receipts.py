@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from client_sdk.contract.device import DeviceReport
-from core_api.kafka.topics import receipts_topic
+from core_api.kafka.topics import ensure_topics, receipts_topic
 from core_api.receipts.devices import DeviceLog, Sighting, receipt_of
 from core_api.receipts.from_kafka import ReceiptReader
 from core_api.receipts.receipts_lag import ReceiptsLag
@@ -32,10 +32,15 @@ async def epoch_of(core: CoreService, store: str) -> str:
 
 
 async def say(
-    core: CoreService, store: str, cursor: str, *, role: str = "owner", **changes: Any
+    core: CoreService,
+    store: str,
+    cursor: str,
+    *,
+    role: str = "owner",
+    changes: dict[str, Any] | None = None,
 ) -> tuple[int, Any]:
     """Send receipts; the status and the answer."""
-    body = {"cursor": cursor, "epoch": await epoch_of(core, store)} | changes
+    body = {"cursor": cursor, "epoch": await epoch_of(core, store)} | (changes or {})
     headers = bearer(token(role, store), yabam_device="till-1; mode=live; pending=0")  # type: ignore[arg-type]
     answer = await core.client.post("/v1/receipts", json=body, headers=headers)
     return answer.status_code, answer.json()
@@ -70,7 +75,7 @@ class TestOverHttp:
         store = new_store()
         await place_some(core, store, 1)
         await say(core, store, f"store:{store}@1")
-        await say(core, store, f"store:{store}@1", epoch="01OLD")
+        await say(core, store, f"store:{store}@1", changes={"epoch": "01OLD"})
         assert (await devices(core, store))[0]["lag"] == 0
 
     async def test_of_other_stores_and_other_channels_count_for_nothing(
@@ -96,7 +101,7 @@ class TestOverHttp:
     async def test_that_make_no_sense_are_refused(
         self, core: CoreService, body: dict[str, Any], status: int, problem: str
     ) -> None:
-        answer = await say(core, new_store(), "store:1@0", **body)
+        answer = await say(core, new_store(), "store:1@0", changes=body)
         assert (answer[0], answer[1]["type"].rpartition(":")[2]) == (status, problem)
 
     async def test_without_a_device_are_refused_with_the_headers_form(
@@ -188,6 +193,7 @@ async def test_receipts_in_kafka_are_stored_and_what_is_not_stored_yet_counts_as
     )
     reader = ReceiptReader(bootstrap, [receipts_topic(name)], devices_log, group)
     lag = ReceiptsLag(bootstrap, name, group)
+    await ensure_topics(bootstrap, [receipts_topic(name)], 10.0)
     supervisor = Supervisor()
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()

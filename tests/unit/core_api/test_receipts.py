@@ -7,7 +7,7 @@ import pytest
 from client_sdk.contract.device import DeviceReport
 from client_sdk.contract.errors import RecordError
 from core_api.access.callers import Caller
-from core_api.receipts.devices import receipts_of
+from core_api.receipts.devices import Sighting, merged, receipt_of, receipts_of
 from core_api.receipts.from_kafka import sightings_in
 from core_api.receipts.holders import holding
 from core_api.receipts.receipts_lag import lags
@@ -95,3 +95,33 @@ def test_a_record_holds_so_many_receipts_at_most() -> None:
     many = [Receipt(f"d{n}", "till", "E1", 1) for n in range(MAX_RECEIPTS + 1)]
     with pytest.raises(RecordError):
         decode_receipts(encode_receipts(ReceiptBatch("12", many)))
+
+
+def sync_of(epoch: str, applied: int | None) -> Sighting:
+    return Sighting("12", "till-1", "till", "polling", epoch, applied)
+
+
+def receipt(epoch: str, applied: int) -> Sighting:
+    return receipt_of("12", "till-1", "till", epoch, applied)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "epoch", "applied", "is_receipt"),
+    [
+        (receipt("E1", 5), receipt("E1", 4), "E1", 5, True),
+        (receipt("E1", 5), receipt("E2", 1), "E2", 1, True),
+        (receipt("E2", 5), receipt("E1", 9), "E2", 5, True),
+        (sync_of("E1", 5), receipt("E1", 7), "E1", 7, True),
+        (sync_of("E1", None), receipt("E1", 7), "E1", 7, True),
+        (sync_of("E1", 5), receipt("E0", 7), "E1", 5, False),
+        (receipt("E1", 7), sync_of("E1", 5), "E1", 7, True),
+        (receipt("E1", 7), sync_of("E1", None), "E1", 7, True),
+        (receipt("E1", 7), sync_of("E2", 0), "E2", 0, False),
+        (sync_of("E1", 7), sync_of("E1", 5), "E1", 5, False),
+    ],
+)
+def test_of_two_sightings_a_receipt_takes_nothing_back_and_a_sync_counts(
+    before: Sighting, after: Sighting, epoch: str, applied: int, is_receipt: bool
+) -> None:
+    both = merged(before, after)
+    assert (both.epoch, both.applied, both.is_receipt) == (epoch, applied, is_receipt)
