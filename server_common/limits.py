@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.cursor import MAX_CHANNELS
+from client_sdk.contract.device import MAX_RECEIPTS_BODY_BYTES
 from client_sdk.contract.limits import (
     ENVELOPE_BYTES,
     LONGEST_CHANNEL,
@@ -30,7 +31,6 @@ from client_sdk.contract.limits import (
     MAX_VALUE_BYTES,
     REASON_BYTES,
 )
-from client_sdk.contract.receipts import MAX_RECEIPTS_BODY_BYTES
 from client_sdk.contract.socket import MAX_INBOUND_BYTES, MAX_SHORT_BYTES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS

@@ -24,11 +24,17 @@ from client_sdk.client.socket_transport import SocketFailedError, SocketTranspor
 from client_sdk.contract import stream as wire
 from client_sdk.contract.channel import carries_documents, event_id
 from client_sdk.contract.cursor import format_cursor
-from client_sdk.contract.device import HEADER, DeviceReport, format_device
+from client_sdk.contract.device import (
+    HEADER,
+    RECEIPTS_PATH,
+    DeviceReport,
+    ReceiptsBody,
+    encode_receipts_body,
+    format_device,
+)
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.limits import MAX_SYNC_BYTES
 from client_sdk.contract.order import decode_event
-from client_sdk.contract.receipts import RECEIPTS_PATH, ReceiptsBody, encode_receipts_body
 from client_sdk.contract.sse import SseEvent, SseParser
 from client_sdk.contract.state.document import decode_document_event
 from client_sdk.contract.state.sync import decode_mixed_sync

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from client_sdk.client.checkpoint import Checkpoint
-from client_sdk.contract.receipts import RECEIPTS_EVERY_S
+from client_sdk.contract.device import RECEIPTS_EVERY_S
 
 _MOST_TRIES: Final = 4
 

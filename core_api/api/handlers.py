@@ -12,10 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from client_sdk.contract.cursor import parse_cursor
-from client_sdk.contract.device import HEADER
+from client_sdk.contract.device import HEADER, MAX_RECEIPTS_BODY_BYTES, ReceiptsBody, ReceiptsTaken
 from client_sdk.contract.errors import CursorError
 from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
-from client_sdk.contract.receipts import MAX_RECEIPTS_BODY_BYTES, ReceiptsBody, ReceiptsTaken
 from core_api.access.callers import Caller
 from core_api.api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.api.gate import Gate

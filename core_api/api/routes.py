@@ -19,9 +19,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from client_sdk.contract.device import HEADER
+from client_sdk.contract.device import HEADER, RECEIPTS_PATH, ReceiptsTaken
 from client_sdk.contract.order import Order
-from client_sdk.contract.receipts import RECEIPTS_PATH, ReceiptsTaken
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
 from core_api.api import handlers, parameters

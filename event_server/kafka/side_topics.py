@@ -56,12 +56,16 @@ class SideTopics:
             acks="all",
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
+        news = asyncio.Event()
+        self._talk.news = news.set
         try:
             await start_client(producer)
             loop = asyncio.get_running_loop()
             receipts_at = loop.time()
             while True:
-                await self._talk.waits.wait()
+                if not self._talk.waits:
+                    news.clear()
+                    await news.wait()
                 await asyncio.sleep(_GATHER_S)
                 sends = [(self._messages, one) for one in self._talk.messages()]
                 if loop.time() >= receipts_at:

@@ -7,8 +7,8 @@ Kafka soon is refused or left out. Receipts are gathered, the newest of each dev
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -62,8 +62,8 @@ class Talk:
     def __init__(self, hub: Hub, frames: Frames, node: str) -> None:
         self.counts: Counter[str] = Counter()
         """What happened: `sent`, `delivered`, `dropped`, `malformed`, `receipts`."""
-        self.waits = asyncio.Event()
-        """Set while there is something for Kafka."""
+        self.news: Callable[[], None] = lambda: None
+        """Called when there is something for Kafka."""
         self._hub = hub
         self._frames = frames
         self._node = node
@@ -105,7 +105,7 @@ class Talk:
         record = ChannelMessage(message.channel, message.name, sender, origin, message.body)
         self._messages.append(Record(message.channel.encode(), msgspec.json.encode(record)))
         self.counts["sent"] += 1
-        self.waits.set()
+        self.news()
 
     def take(self, value: bytes | None) -> None:
         """Take a record of the topic: its sockets are told."""
@@ -139,20 +139,23 @@ class Talk:
             return
         self._receipts[key] = receipt
         self.counts["receipts"] += 1
-        self.waits.set()
+        self.news()
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something for Kafka."""
+        return bool(self._messages or self._receipts)
 
     # For Kafka ------------------------------------------------------------------------------
 
     def messages(self) -> list[Record]:
         """Take out the messages that wait."""
         messages, self._messages = self._messages, []
-        self._settle()
         return messages
 
     def receipts(self) -> list[Record]:
         """Take out the receipts that wait, gathered by store."""
         gathered, self._receipts = self._receipts, {}
-        self._settle()
         by_store: dict[str, list[Receipt]] = {}
         for (store_id, _), receipt in gathered.items():
             by_store.setdefault(store_id, []).append(receipt)
@@ -161,10 +164,6 @@ class Talk:
             for store_id, receipts in by_store.items()
             for some in _batches(receipts)
         ]
-
-    def _settle(self) -> None:
-        if not self._messages and not self._receipts:
-            self.waits.clear()
 
 
 def _batches(receipts: list[Receipt]) -> list[list[Receipt]]:

@@ -289,5 +289,5 @@ async def test_messages_and_receipts_go_through_kafka_and_reach_another_node(
         stack.callback(saying.cancel)
         async with asyncio.timeout(60):
             assert (await there.next()).type == "message"
-            while one.server.talk.waits.is_set():  # noqa: ASYNC110
+            while one.server.talk.waits:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -219,7 +219,7 @@ class TestTalk:
         assert talk.counts["dropped"] == 1
         batches = [decode_receipts(record.value) for record in talk.receipts()]
         assert sum(len(batch.receipts) for batch in batches) == SOCKET_RECEIPTS_WAITING
-        assert not talk.waits.is_set()
+        assert not talk.waits
 
 
 @pytest.mark.parametrize(
