@@ -17,8 +17,9 @@ class Settings:
     """After so many stream failures without a healthy time between them it polls."""
     watermark_timeout: float = 15.0
     """A watermark that stands still for longer makes the stream a failed one."""
-    connect_timeout: float = 10.0
-    """A stream that has not said hello by then has failed."""
+    connect_timeout: float = 5.0
+    """A stream that has not said hello by then has failed, and the next is tried by the other
+    transport."""
     sync_timeout: float = 30.0
     """A sync that is not answered by then (plus its wait) has failed; so has a token callback."""
     short_stream: float = 1.0

@@ -47,6 +47,7 @@ from core_api.http.server import CoreHttpServer, warn_of_few_files
 from core_api.ids import order_id
 from core_api.ingest.devices import DeviceIngest, DeviceTopics
 from core_api.ingest.main import run_ingest
+from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
@@ -61,7 +62,14 @@ from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import trim_jobs
 from core_api.receipts.devices import DeviceLog
-from core_api.receipts.statements import list_devices, store_sightings, trim_devices
+from core_api.receipts.from_kafka import ReceiptReader
+from core_api.receipts.holders import SEEN_WITHIN_S
+from core_api.receipts.statements import (
+    list_devices,
+    list_holders,
+    store_sightings,
+    trim_devices,
+)
 from core_api.relay.main import run_relay
 from core_api.retention.history_trim import keep_trimming_history
 from core_api.retention.statements import clients_kept_s, trim_clients, trim_empty, trim_keys
@@ -216,6 +224,9 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             metrics.unreadable_met,
         ),
         devices,
+        lambda store_id, order_id: list_holders(
+            pool, store_id, order_id, SEEN_WITHIN_S, _MOST_DEVICES
+        ),
         gate,
         metrics,
         lambda: _check_ready(pool, tail, supervisor),
@@ -341,6 +352,14 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
             stop=stop_signal(),
+            receipts=ReceiptReader(
+                settings.kafka,
+                [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
+                DeviceLog(
+                    lambda batch: store_sightings(pool, batch),
+                    lambda store_id: list_devices(pool, store_id, _MOST_DEVICES),
+                ),
+            ).run,
             hint=hints.send,
         )
     finally:

@@ -281,6 +281,14 @@ class KafkaSettings(BaseSettings):
         "store-alerts",
         description="Topic for receipt alerts: orders that nobody has received or accepted",
     )
+    messages_topic: str = Field(
+        "channel-messages",
+        description="The topic of the short messages between sockets; nothing in it is kept",
+    )
+    receipts_topic: str = Field(
+        "device-receipts",
+        description="The topic of what devices have received, from event servers",
+    )
     inbound_dlq_topic: str = Field(
         "orders.inbound.dlq", description="Where commands go that cannot be applied"
     )
@@ -296,11 +304,11 @@ class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
         5.0, ge=0.5, le=60, description="How long a dead relay's shards stand still at most"
     )
     unreceived_after_s: float = Field(
-        180.0,
-        ge=1,
+        30.0,
+        ge=5,
         le=86_400,
-        description="An order that no owner's device has for so long is reported; devices report "
-        "at each sync, so less than the longest life of a stream makes false alarms",
+        description="An order that no owner's device has for so long is reported. Devices say "
+        "within 2 s what they have; those with an SDK of before do at each sync only, and need 180",
     )
     unaccepted_after_s: float = Field(
         300.0, ge=1, le=86_400, description="An order that is only `placed` for so long is reported"

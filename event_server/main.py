@@ -7,8 +7,10 @@ import gc
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from secrets import token_hex
+from types import MappingProxyType
 
 import structlog
 
@@ -16,6 +18,7 @@ from event_server.http.access import OpsTokens
 from event_server.http.routes import EventApi
 from event_server.http.server import EventHttpServer, give_up_on_dead_peers
 from event_server.kafka.consumer import KafkaSource, Where
+from event_server.kafka.side_topics import SideTopics
 from event_server.metrics import SOURCE, TIMER, EventMetrics
 from event_server.push.protocol import Edge
 from event_server.replay.audience import Subscriber
@@ -24,6 +27,8 @@ from event_server.replay.frames import Frames, as_chunk, as_text
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
 from event_server.settings import EventSettings
+from event_server.sockets.handshake import Origins
+from event_server.sockets.talk import Talk
 from event_server.streams.health import Health
 from event_server.streams.latency import PushLatency
 from event_server.streams.registry import TICK_S, StreamLimits, Streams
@@ -48,6 +53,7 @@ class EventServer:
     frames: Frames
     streams: Streams
     metrics: EventMetrics
+    talk: Talk
     http: EventHttpServer
 
 
@@ -79,11 +85,16 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
         time.monotonic(),
     )
     broken.give_up = streams.give_up
-    metrics = EventMetrics(streams, PushLatency(hub.clock, time.time), time.monotonic)
-    api = EventApi(streams, tokens, metrics, settings.events_buffer_bytes, time.monotonic)
+    talk = Talk(hub, frames, f"{settings.server_name}/{token_hex(8)}")
+    metrics = EventMetrics(streams, talk, PushLatency(hub.clock, time.time), time.monotonic)
+    origins = Origins(settings.cors_origins)
+    api = EventApi(
+        streams, tokens, metrics, talk, origins, settings.events_buffer_bytes, time.monotonic
+    )
     edge = Edge(
         streams,
         metrics,
+        talk,
         settings.cors_origins,
         settings.events_buffer_bytes,
         time.monotonic,
@@ -97,7 +108,7 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
         edge.protocol if on_edge else None,
         (settings.events_tls_cert, settings.events_tls_key) if settings.events_tls_cert else None,
     )
-    return EventServer(settings, frames, streams, metrics, http)
+    return EventServer(settings, frames, streams, metrics, talk, http)
 
 
 async def run_events(
@@ -130,12 +141,23 @@ async def run_events(
     collect_rarely()
     source = kafka_source(server)
     server.streams.health.trouble = lambda: source.trouble
-    await serve(server, listeners, source.run)
+    await serve(server, listeners, source.run, side_topics(server).works)
     log.info("events_stopped")
 
 
-async def serve(server: EventServer, listeners: Sequence[socket.socket], source: Work) -> None:
+async def serve(
+    server: EventServer,
+    listeners: Sequence[socket.socket],
+    source: Work,
+    others: Mapping[str, Work] = MappingProxyType({}),
+) -> None:
     """Serve until the server has drained.
+
+    Args:
+        server: the parts.
+        listeners: bound sockets.
+        source: reads the log.
+        others: tasks without which streams are served all the same.
 
     Raises:
         SettingsError: the source cannot work with these settings, and never has.
@@ -157,6 +179,8 @@ async def serve(server: EventServer, listeners: Sequence[socket.socket], source:
     health.trouble = lambda: of_source() or supervisor.trouble
     supervisor.start(SOURCE, read)
     supervisor.start(TIMER, lambda: _keep_turning(server.streams))
+    for name, work in others.items():
+        supervisor.start(name, work, essential=False)
     serving = asyncio.create_task(server.http.serve(sockets=list(listeners)), name="http")
     try:
         done, _ = await asyncio.wait({serving, wrong_settings}, return_when=asyncio.FIRST_COMPLETED)
@@ -210,6 +234,12 @@ def kafka_source(server: EventServer) -> KafkaSource:
     )
     server.metrics.count_sessions(lambda: source.sessions)
     return source
+
+
+def side_topics(server: EventServer) -> SideTopics:
+    """What sockets write to Kafka, and what comes back from it."""
+    settings = server.settings
+    return SideTopics(settings.kafka, settings.messages_topic, settings.receipts_topic, server.talk)
 
 
 def _drain(streams: Streams, over_s: float) -> None:

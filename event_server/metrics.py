@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from client_sdk.contract.stream import ByeReason
+from event_server.sockets.talk import Talk
 from event_server.streams.health import State
 from event_server.streams.latency import PushLatency
 from event_server.streams.registry import Streams
@@ -22,6 +23,7 @@ Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFam
 ENDS: Final = (*get_args(ByeReason), "sync-required", "client", "aborted", "failed")
 REFUSALS: Final = (
     "bad-request",
+    "upgrade-required",
     "bad-cursor",
     "unauthorized",
     "bad-ticket",
@@ -38,6 +40,11 @@ SOURCE: Final = "source"
 """The task that reads Kafka."""
 TIMER: Final = "timer"
 """The task that ends streams and sends heartbeats."""
+WRITER: Final = "side_writer"
+"""The task that writes messages and receipts of sockets to Kafka."""
+READER: Final = "side_reader"
+"""The task that reads messages of sockets from Kafka."""
+TALK: Final = ("sent", "delivered", "malformed", "receipts", "refused", "dropped")
 
 
 class EventMetrics(Collector):
@@ -45,12 +52,13 @@ class EventMetrics(Collector):
 
     Args:
         streams: the open streams, and through them the hub.
+        talk: the open sockets, and what they say.
         latency: how long pushes take.
         monotonic: seconds.
     """
 
     def __init__(
-        self, streams: Streams, latency: PushLatency, monotonic: Callable[[], float]
+        self, streams: Streams, talk: Talk, latency: PushLatency, monotonic: Callable[[], float]
     ) -> None:
         self.latency = latency
         self.skipped: Counter[str] = Counter()
@@ -58,6 +66,7 @@ class EventMetrics(Collector):
         self.restarts: Counter[str] = Counter()
         self._sessions: Callable[[], int] = lambda: 0
         self._streams = streams
+        self._talk = talk
         self._monotonic = monotonic
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -87,6 +96,16 @@ class EventMetrics(Collector):
     def _streams_now(self) -> Iterator[Family]:
         hub = self._streams.hub
         yield _gauge("streams_open_count", "Streams that are open", len(self._streams))
+        yield _gauge("sockets_open_count", "Of these, WebSockets", len(self._talk))
+        yield _counters(
+            "socket_talk_total",
+            "What sockets said beside their tickets: messages to others that were taken (sent), "
+            "passed on to one socket each (delivered), or unreadable in Kafka (malformed); "
+            "receipts; what was refused; receipts that were left out (dropped)",
+            "kind",
+            self._talk.counts,
+            TALK,
+        )
         yield _gauge(
             "channels_followed_count", "Channels that a stream follows", hub.channels_followed
         )
@@ -165,7 +184,7 @@ class EventMetrics(Collector):
             "Background tasks that had ended and were started again",
             "task",
             self.restarts,
-            (SOURCE, TIMER),
+            (SOURCE, TIMER, WRITER, READER),
         )
         states = GaugeMetricFamily(
             "yabam_events_health_state", "1 for the state that the server is in", labels=["state"]

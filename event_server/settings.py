@@ -22,6 +22,13 @@ class EventSettings(BaseSettings):
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka: host:port[,host:port]")
     events_topic: str = Field("order-events", description="The topic that the relay writes")
+    messages_topic: str = Field(
+        "channel-messages",
+        description="The topic of the short messages between sockets; nothing in it is kept",
+    )
+    receipts_topic: str = Field(
+        "device-receipts", description="The topic of what devices have received, for Core"
+    )
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
     events_partitions: list[int] | None = Field(
         None,

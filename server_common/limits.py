@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.cursor import MAX_CHANNELS
+from client_sdk.contract.device import MAX_RECEIPTS_BODY_BYTES
 from client_sdk.contract.limits import (
     ENVELOPE_BYTES,
     LONGEST_CHANNEL,
@@ -31,8 +32,10 @@ from client_sdk.contract.limits import (
     MAX_VALUE_BYTES,
     REASON_BYTES,
 )
+from client_sdk.contract.socket import MAX_INBOUND_BYTES, MAX_SHORT_BYTES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS
+from server_common.receipts import MAX_RECEIPTS
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -96,6 +99,11 @@ OPEN_SUBJECT_ORDERS: Final = 8_000
 OPEN_SUBJECT_BYTES: Final = 24 * MIB
 OPEN_STORE_ORDERS: Final = 10_000
 OPEN_STORE_BYTES: Final = 32 * MIB
+
+SOCKET_MESSAGES_PER_S: Final = 20
+SOCKET_REQUESTS_PER_S: Final = 5
+SOCKET_MESSAGES_WAITING: Final = 1_000
+SOCKET_RECEIPTS_WAITING: Final = 20_000
 
 _OTHER_TICKET_BYTES: Final = 256
 OTHER_HEAD_BYTES: Final = 16 * KIB
@@ -255,6 +263,29 @@ TABLE: Final[tuple[Limit, ...]] = (
         "what waits for one slow client", 256 * KIB, "bytes", "event server", "`bye: slow`",
         "events_buffer_bytes",
     ),
+    Limit(
+        "message from a socket", MAX_INBOUND_BYTES, "bytes", "event server",
+        "the socket is closed, code 1009",
+    ),
+    Limit(
+        "messages from a socket in a second", SOCKET_MESSAGES_PER_S, "count", "event server",
+        "twice as many at once, then the socket is closed, code 1008",
+    ),
+    Limit(
+        "messages to others, and subscriptions, of a socket in a second", SOCKET_REQUESTS_PER_S,
+        "count", "event server", "twice as many at once, then `refused`: `too-many-requests`",
+    ),
+    Limit("message to others", MAX_SHORT_BYTES, "bytes", "event server", "`refused`: `too-large`"),
+    Limit(
+        "messages to others that wait for Kafka", SOCKET_MESSAGES_WAITING, "count", "event server",
+        "`refused`: `unavailable`",
+    ),
+    Limit(
+        "devices whose receipts wait for Kafka", SOCKET_RECEIPTS_WAITING, "count", "event server",
+        "they are left out: the next sync says the same",
+    ),
+    Limit("receipts in a record", MAX_RECEIPTS, "count", "event server", "the next record"),
+    Limit("receipts body", MAX_RECEIPTS_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
     Limit("line of a stream", MAX_EVENT_LINE_BYTES, "bytes", "SSE libraries", "they give up"),
     Limit("event, SDK", MAX_EVENT_BYTES, "bytes", "SDK", "the stream counts as malformed"),
     # Fetch Sync.

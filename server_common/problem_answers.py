@@ -26,6 +26,9 @@ def headers_of(value: Problem) -> dict[str, str]:
         headers["retry-after"] = str(math.ceil(value.retry_after))
     if value.slug == "unauthorized":
         headers["www-authenticate"] = 'Bearer realm="yabam"'
+    if value.slug == "upgrade-required":
+        # RFC 9110, section 15.5.22, and RFC 6455, section 4.4.
+        headers |= {"upgrade": "websocket", "sec-websocket-version": "13"}
     return headers
 
 

@@ -33,6 +33,8 @@ class Ticket(Struct, frozen=True):
     """When the sync read the log: all committed before it is at or below the cursor."""
     expires_at: float
     subject: str
+    device: str = ""
+    """The device of an owner that synced, so that what it says it has received counts."""
 
 
 _decoder: Final = msgspec.json.Decoder(Ticket)

@@ -22,7 +22,9 @@ from client_sdk.client.delivery import Handover
 from client_sdk.client.http_bodies import no_cookies
 from client_sdk.client.http_transport import Transport
 from client_sdk.client.order_book import OrderBook
+from client_sdk.client.receipts import ReceiptSender
 from client_sdk.client.runner import Driver, Token
+from client_sdk.client.socket_transport import SocketTransport
 from client_sdk.contract.channel import carries_documents, parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceReport, check_device
@@ -87,7 +89,8 @@ class OrderClient:
         device: this device's name within its store, such as `till-1`: with it Core can tell who
             has received what (`GET /v1/stores/{id}/devices`).
         settings: the machine's numbers.
-        transport: httpx's transport, for tests, proxies and certificates of your own.
+        transport: httpx's transport, for tests, proxies and certificates of your own; with one the
+            client opens no WebSockets.
         uniform: a random number evenly between two.
         clock: seconds that only go forward.
 
@@ -124,6 +127,12 @@ class OrderClient:
         self._uniform = uniform
         self._clock = clock
         self._http = httpx.AsyncClient(base_url=base_url, transport=transport, cookies=no_cookies())
+        self._wire = Transport(
+            self._http,
+            self._report if self._device is not None else None,
+            SocketTransport() if transport is None else None,
+        )
+        self._receipts = ReceiptSender(self._send_receipts)
         self._news = asyncio.Event()
         self._finished: tuple[Failure | Exception | None] | None = None
         self._taking = False
@@ -165,7 +174,7 @@ class OrderClient:
         self._machine = Machine(positions, epoch, self._settings, self._uniform)
         self._driver = Driver(
             self._machine,
-            Transport(self._http, self._report if self._device is not None else None),
+            self._wire,
             self._token,
             self._put,
             self._finish,
@@ -190,6 +199,7 @@ class OrderClient:
             if self._driver is not None:
                 if self._finished is None:
                     self._driver.feed(Close())
+                await self._receipts.stop()
                 await self._driver.stop()
         finally:
             await self._http.aclose()
@@ -286,6 +296,8 @@ class OrderClient:
         # Called again after a cancellation or an error, it saves the same checkpoint again.
         if self._handover.unsaved:
             await self._cursors.save(self._handover.checkpoint)
+            if self._device is not None:
+                self._receipts.applied(self._handover.checkpoint)
             acknowledged = self._handover.saved()
             if self._driver is not None:
                 self._driver.feed(acknowledged)
@@ -315,6 +327,15 @@ class OrderClient:
     def _finish(self, cause: Failure | Exception | None) -> None:
         self._finished = self._finished or (cause,)
         self._news.set()
+
+    async def _send_receipts(self, checkpoint: Checkpoint) -> bool:
+        if self._driver is None:
+            return False
+        try:
+            token = await self._driver.current_token()
+        except Exception:
+            return False  # the next sync tells the program what its function raised
+        return await self._wire.receipts(checkpoint, token)
 
     def _report(self) -> DeviceReport:
         mode, _ = self._shown

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -17,11 +18,20 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import msgspec
 
+from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.http_bodies import PACKED, PLAIN, plain_chunks, read_body
+from client_sdk.client.socket_transport import SocketFailedError, SocketTransport
 from client_sdk.contract import stream as wire
 from client_sdk.contract.channel import carries_documents, event_id
 from client_sdk.contract.cursor import format_cursor
-from client_sdk.contract.device import HEADER, DeviceReport, format_device
+from client_sdk.contract.device import (
+    HEADER,
+    RECEIPTS_PATH,
+    DeviceReport,
+    ReceiptsBody,
+    encode_receipts_body,
+    format_device,
+)
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.limits import MAX_SYNC_BYTES
 from client_sdk.contract.order import decode_event
@@ -52,6 +62,8 @@ _MOST_CHANNELS_IN_URL: Final = 40
 _MOST_QUERY_CHARS: Final = 32 << 10
 _MAX_PROBLEM_BYTES: Final = 64 << 10
 _END_FOLLOWS_WITHIN_S: Final = 1.0
+_RECEIPTS_TIMEOUT_S: Final = 5.0
+_NO_SOCKETS: Final = Failure("unreachable", "there are no WebSockets here")
 _UNREACHABLE: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
 
@@ -61,13 +73,18 @@ class Transport:
     Args:
         http: the client; its base URL is Core's.
         report: what each sync tells Core of this device; None: nothing.
+        sockets: opens WebSockets; None: there are none, as where the connections are a test's.
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, report: Callable[[], DeviceReport] | None = None
+        self,
+        http: httpx.AsyncClient,
+        report: Callable[[], DeviceReport] | None = None,
+        sockets: SocketTransport | None = None,
     ) -> None:
         self._http = http
         self._report = report
+        self._sockets = sockets
 
     async def sync(self, command: StartSync, token: str) -> SyncDone | SyncFailed:
         """Call Fetch Sync."""
@@ -104,6 +121,11 @@ class Transport:
 
     async def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
         """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
+        if command.via == "websocket":
+            async with aclosing(self._socket(command)) as signals:
+                async for one in signals:
+                    yield one
+            return
         parameters = {"ticket": command.ticket}
         if len(command.cursor) <= _MOST_CHANNELS_IN_URL:
             # The ticket says the same; a long state vector is not worth a longer URL.
@@ -133,6 +155,50 @@ class Transport:
         except Exception as error:
             failure = _failure_of(error, "the stream")
         yield StreamEnded(generation, failure)
+
+    async def _socket(self, command: OpenStream) -> AsyncGenerator[Input, None]:
+        """The same over a WebSocket."""
+        generation, failure = command.generation, _NO_SOCKETS
+        if self._sockets is not None:
+            failure = Failure("unreachable", "the socket ended without a bye")
+            try:
+                _check_url(command.url)
+                url = str(self._http.base_url.join(command.url))
+                parameters = {
+                    "ticket": command.ticket,
+                    "lastEventId": format_cursor(command.cursor),
+                }
+                async with aclosing(self._sockets.events(url, parameters)) as events:
+                    async for event in events:
+                        said = signal_of(generation, event)
+                        if said is not None:
+                            yield said
+            except SocketFailedError as error:
+                failure = error.failure
+            except Exception as error:
+                failure = _failure_of(error, "the socket")
+        yield StreamEnded(generation, failure)
+
+    async def receipts(self, checkpoint: Checkpoint, token: str) -> bool:
+        """Say what this device has applied of stores' channels. Returns whether it was taken."""
+        stores = {c: s for c, s in checkpoint.positions.items() if c.startswith("store:")}
+        if not stores or self._report is None:
+            return True
+        cursor = format_cursor(stores)
+        if self._sockets is not None and await self._sockets.received(cursor):
+            return True
+        try:
+            answer = await self._http.post(
+                RECEIPTS_PATH,
+                content=encode_receipts_body(ReceiptsBody(cursor, checkpoint.epoch)),
+                headers={"authorization": f"Bearer {token}", "content-type": "application/json"}
+                | self._about(),
+                timeout=_RECEIPTS_TIMEOUT_S,
+            )
+        except _UNREACHABLE:
+            return False
+        # What is refused, or not known to an older Core, is not taken by asking again.
+        return answer.status_code < 500 and answer.status_code != 429
 
     def _sync_request(self, command: StartSync, token: str) -> httpx.Request:
         headers = {"authorization": f"Bearer {token}"} | PACKED | self._about()

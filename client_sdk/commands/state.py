@@ -14,6 +14,7 @@ import msgspec
 from client_sdk.client.http_bodies import no_cookies
 from client_sdk.command_line.output import json_line, say, tell
 from client_sdk.commands.connection import check_host, token_of, told_to_wait, while_read
+from client_sdk.commands.texts import lamp_of
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import UsageError
 from client_sdk.contract.json_decoding import decode
@@ -164,7 +165,7 @@ async def _print_changes(
 
 async def _show_lamp(client: YabamClient, changed: asyncio.Queue[Any]) -> None:
     async for status in client.statuses():
-        tell(f"● {status.mode}")
+        tell(f"● {lamp_of(status)}")
     changed.put_nowait(None)
 
 

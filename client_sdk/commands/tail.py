@@ -9,9 +9,9 @@ from datetime import datetime
 
 from client_sdk.client.async_client import OrderClient
 from client_sdk.client.cursor_stores import FileCursors
-from client_sdk.command_line.output import printable, say, tell
+from client_sdk.command_line.output import say, tell
 from client_sdk.commands.connection import check_host, token_of, told_to_wait, while_read
-from client_sdk.commands.texts import line_of, standing
+from client_sdk.commands.texts import lamp_of, line_of, standing
 from client_sdk.contract.errors import UsageError
 from client_sdk.errors import ClientError
 from client_sdk.machine.sequencing import Reset
@@ -66,10 +66,9 @@ async def _print_changes(client: OrderClient, options: Namespace) -> None:
 async def _show_lamp(client: OrderClient) -> None:
     shown = ""
     async for status in client.statuses():
-        if status.mode != shown:
-            shown = status.mode
-            why = printable(status.last_error or "")
-            tell(f"● {shown} ({why})" if why and shown in ("offline", "polling") else f"● {shown}")
+        if (lamp := lamp_of(status)) != shown:
+            shown = lamp
+            tell(f"● {lamp}")
 
 
 async def _all_known(client: OrderClient, unknown: set[str]) -> None:

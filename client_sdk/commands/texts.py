@@ -5,10 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from client_sdk.command_line.output import printable
 from client_sdk.contract.order import Guest, Item, Order, OrderEvent
 from client_sdk.machine.sequencing import Change
+from client_sdk.machine.status import Status
 
 _SHOWN_ITEMS: Final = 4
+
+
+def lamp_of(status: Status) -> str:
+    """How events come now, as a line for a terminal."""
+    if status.mode in ("offline", "polling") and status.last_error:
+        return f"{status.mode} ({printable(status.last_error)})"
+    if status.via == "websocket":
+        return f"{status.mode} (by WebSocket)"
+    return status.mode
 
 
 def line_of(change: Change, now: datetime) -> str:

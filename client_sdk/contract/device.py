@@ -6,21 +6,30 @@ It is a structured field (RFC 9651): an item, here a token, with parameters. Wha
 applied follows from the sync's own cursor, less what is `pending`: events that it has taken in and
 not handed to its user yet. Where the sync begins channels anew because their digest did not fit,
 `diverged` says how many: `; diverged=1`.
+
+Between its syncs an owner's device says what it has applied by `POST /v1/receipts`, with the same
+header, or by the message `received` of a WebSocket.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, cast, get_args
+from typing import Annotated, Final, Literal, cast, get_args
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
 from client_sdk.contract.errors import DeviceError
-from client_sdk.contract.text import DEVICE_PATTERN
+from client_sdk.contract.text import DEVICE_PATTERN, EPOCH_PATTERN, whole
 
 HEADER: Final = "yabam-device"
 MAX_PENDING: Final = 1_000_000
 MAX_DIVERGED: Final = 999
+RECEIPTS_PATH: Final = "/v1/receipts"
+MAX_RECEIPTS_BODY_BYTES: Final = 128 * 1024
+"""Room for a cursor of `MAX_CHANNELS` channels of the longest names."""
+RECEIPTS_EVERY_S: Final = 1.0
+"""How long a client gathers what it has applied: an alarm counts on it within 2 s."""
 DeviceMode = Literal["live", "polling", "starting", "offline"]
 
 _NAME: Final = re.compile(DEVICE_PATTERN)
@@ -78,3 +87,24 @@ def parse_device(value: str) -> DeviceReport:
         )
     name, mode, pending, diverged = found.groups()
     return DeviceReport(name, cast("DeviceMode", mode), int(pending), int(diverged or 0))
+
+
+class ReceiptsBody(Struct, frozen=True):
+    """What is applied."""
+
+    cursor: str
+    """Of channels of orders; those of other kinds are left out of account."""
+    epoch: Annotated[str, Meta(pattern=whole(EPOCH_PATTERN))]
+    """The lifetime of the log that the cursor counts in."""
+
+
+class ReceiptsTaken(Struct, frozen=True):
+    """The answer."""
+
+    taken: int
+    """Of how many stores it was noted."""
+
+
+def encode_receipts_body(body: ReceiptsBody) -> bytes:
+    """The body as JSON."""
+    return msgspec.json.encode(body)

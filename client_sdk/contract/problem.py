@@ -53,6 +53,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "edit-outdated": (422, "The edit was made for an older schema"),
     "schema-ahead": (422, "The edit was made for a newer schema"),
     "idempotency-mismatch": (422, "The Idempotency-Key was used for another request"),
+    "upgrade-required": (426, "This path is for WebSockets"),
     "too-many-requests": (429, "Too many requests"),
     "internal": (500, "The server failed"),
     "overloaded": (503, "The server is full"),

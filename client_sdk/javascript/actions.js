@@ -7,6 +7,7 @@ import { SyncState } from "./sync_state.js";
 import { Healing } from "./healing.js";
 import { Backoff, Restarts } from "./backoff.js";
 import { LONG_POLL_GAP_S, SETTINGS } from "./contract_lists.js";
+import { TransportChoice } from "./transport_choice.js";
 
 export const NEVER = Infinity;
 
@@ -39,16 +40,17 @@ class SyncTrack {
 class StreamTrack {
   generation = 0;
   open = false;
+  via = "sse";
   helloAt = null;
   beganAt = 0;
   /** Those that were new; what comes twice proves nothing. */
   events = 0;
   deadline = NEVER;
 
-  begin(now, timeout) {
+  begin(now, timeout, via) {
     this.generation += 1;
     const deadline = now + timeout;
-    Object.assign(this, { open: true, helloAt: null, beganAt: now, events: 0, deadline });
+    Object.assign(this, { open: true, via, helloAt: null, beganAt: now, events: 0, deadline });
   }
 
   end() {
@@ -91,6 +93,9 @@ export class Actions {
     this.syncState = new SyncState(positions, epoch);
     this.sync = new SyncTrack();
     this.stream = new StreamTrack();
+    this.choice = new TransportChoice();
+    /** What carried the last stream that said hello: "sse" or "websocket". */
+    this.carriedBy = "sse";
     this.restarts = new Restarts(this.settings.healthyAfter);
     this.now = -Infinity;
     this.probeAt = 0;
@@ -207,10 +212,18 @@ export class Actions {
   /** Opens a stream with the ticket of this answer, if it has one. */
   openStream(response, now) {
     if (!response.stream) return;
-    this.stream.begin(now, this.settings.connectTimeout);
+    const { via } = this.choice;
+    this.stream.begin(now, this.settings.connectTimeout, via);
     const { url, ticket } = response.stream;
     const { generation } = this.stream;
-    this.out.push({ type: "OpenStream", generation, url, ticket, cursor: this.positions.known });
+    this.out.push({ type: "OpenStream", generation, url, ticket, cursor: this.positions.known, via });
+  }
+
+  /** The stream ends by itself: what that says about what carries it. */
+  judgeTransport(now) {
+    if (this.stream.helloAt === null) this.choice.couldNotBeHad();
+    else if (this.stream.wasTooShort(now, this.settings.shortStream)) this.choice.endedAtOnce();
+    else this.choice.lasted();
   }
 
   /** Ends the stream, if there is one. */

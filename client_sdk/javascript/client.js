@@ -7,6 +7,7 @@ import { OrderBook } from "./order_book.js";
 import { ContractError, carriesDocuments, checkOrder, parseChannel } from "./contract.js";
 import { DEVICE_MODES } from "./contract_lists.js";
 import { Machine, modeOf } from "./machine.js";
+import { ReceiptSender } from "./receipts.js";
 import { MOST_CHANNELS } from "./transport.js";
 
 const FORMAT = 1;
@@ -28,6 +29,7 @@ export class Client {
   #timer = null;
   #timerAt = Infinity;
   #cause = null;
+  #receipts;
 
   /**
    * @param channels their names, at most MOST_CHANNELS
@@ -59,6 +61,7 @@ export class Client {
     this.#changed = changed;
     this.#clock = clock;
     this.#documents = documents;
+    this.#receipts = new ReceiptSender((news) => transport.receipts(news));
   }
 
   /** How it receives events: starting, live, polling, offline, closed or failed. */
@@ -84,6 +87,8 @@ export class Client {
     const ago = certainAt === null ? null : (this.#clock() - certainAt) * 1000;
     return {
       mode: this.#mode,
+      // What carries the events while it is live: "sse" or "websocket".
+      via: this.#mode === "live" ? this.#machine.via : null,
       state,
       certainAt: ago === null ? this.#certainBefore : Date.now() - ago,
       lastError: lastFailure?.detail ?? null,
@@ -136,6 +141,7 @@ export class Client {
 
   /** Ends it for good; the state can still be read. */
   close() {
+    this.#receipts.stop();
     this.#feed({ type: "Close" });
     this.#documents?.release();
   }
@@ -164,6 +170,7 @@ export class Client {
     const isAnswered = this.#machine.certainAt !== null && !this.#machine.failing;
     if (isAnswered && !this.#wasAnswered) this.#documents?.online();
     this.#wasAnswered = isAnswered;
+    this.#acknowledge(changes);
     try {
       this.#changed({ changes, status: this.status });
     } catch (error) {
@@ -174,6 +181,13 @@ export class Client {
         this.#tell([]);
       }
     }
+  }
+
+  /** What is in the book is applied: Core is told of it. */
+  #acknowledge(changes) {
+    const { positions, epoch } = this.#machine;
+    if (changes.length === 0 || epoch === null) return;
+    this.#receipts.applied({ positions: positions.known, epoch });
   }
 
   #do(command, changes, inputs) {

@@ -151,7 +151,7 @@ export const MAX_CLOSED = 1_000;
 export const SETTINGS = Object.freeze({
   streamFailures: 3,
   watermarkTimeout: 15,
-  connectTimeout: 10,
+  connectTimeout: 5,
   syncTimeout: 30,
   shortStream: 1,
   healthyAfter: 60,

@@ -112,6 +112,11 @@ export class Machine {
     return this.#client.failing;
   }
 
+  /** What carried the last stream that said hello: "sse" or "websocket". */
+  get via() {
+    return this.#client.carriedBy;
+  }
+
   /** When the machine wants a Tick; Infinity: not at all. */
   get deadline() {
     const { state, sync, stream } = this.#client;

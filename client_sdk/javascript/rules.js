@@ -87,6 +87,7 @@ export function hello(client, input, now) {
   client.stream.helloAt = now;
   client.stream.deadline = now + client.settings.watermarkTimeout;
   client.watermark = input.watermark;
+  client.carriedBy = client.stream.via;
   if (client.state === "connecting") {
     client.goLive(now);
   } else {
@@ -133,6 +134,7 @@ export function syncRequired(client, input, now) {
 export function bye(client, input, now) {
   if (!client.stream.isCurrent(input.generation)) return;
   const tooShort = client.stream.wasTooShort(now, client.settings.shortStream);
+  client.judgeTransport(now);
   client.dropStream();
   const after = clamp(input.reconnectAfterMs, 0, MOST_RECONNECT_MS) / 1000;
   if (input.reason === "degraded") {
@@ -152,6 +154,8 @@ export function bye(client, input, now) {
 /** The stream broke or could not be had. */
 export function ended(client, input, now) {
   if (!client.stream.isCurrent(input.generation)) return;
+  // Else the server itself has answered.
+  if (!["busy", "ticket"].includes(input.failure.kind)) client.judgeTransport(now);
   client.stream.end();
   if (input.failure.kind === "ticket") client.syncAgain(input.failure, now);
   else client.streamHasFailed(input.failure, now);
@@ -171,6 +175,7 @@ export function tick(client, _input, now) {
       client.counters.streamFailures += 1;
       client.goPoll(now, client.streamBackoff.failed(now));
     } else {
+      client.choice.silent();
       const why = "the stream did not say hello in time";
       client.streamHasFailed(failure("unreachable", why), now);
     }

@@ -9,6 +9,7 @@ import { MAX_ORDERS, MAX_SYNC_BYTES } from "./contract_lists.js";
 import { Assembly } from "./snapshot_pages.js";
 import { readProblem, refusal, shortened, slugOf } from "./http_failures.js";
 import { failure, inputOf, parsed } from "./messages.js";
+import { Socket, socketUrl } from "./socket.js";
 import { SseParser } from "./sse.js";
 import { checkMixedSync } from "./state/document.js";
 
@@ -17,6 +18,7 @@ export const MOST_CHANNELS = 40;
 const MAX_COMMAND_BYTES = 4 * 2 ** 20;
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
 const CHECK_MS = 10_000;
+const RECEIPTS_MS = 5_000;
 const END_FOLLOWS_WITHIN_MS = 1_000;
 const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
 
@@ -44,6 +46,7 @@ export class Transport {
   #source;
   #token = null;
   #about;
+  #socket = new Socket();
 
   constructor(core, token, about = null) {
     this.#core = core;
@@ -138,6 +141,12 @@ export class Transport {
       const url = addressOf(command.url);
       url.searchParams.set("ticket", command.ticket);
       url.searchParams.set("lastEventId", formatCursor(Object.entries(command.cursor)));
+      if (command.via === "websocket") {
+        why = failure("unreachable", "the socket ended without a bye");
+        await this.#socket.read(socketUrl(url), generation, signal, put);
+        put({ type: "StreamEnded", generation, failure: why });
+        return;
+      }
       const response = await fetch(url, {
         signal,
         cache: "no-store",
@@ -150,6 +159,37 @@ export class Transport {
       why = failureOf(error);
     }
     put({ type: "StreamEnded", generation, failure: why });
+  }
+
+  /**
+   * Says what this device has applied of stores' channels. Returns whether it was taken.
+   *
+   * @param news {positions: {channel: seq}, epoch}
+   */
+  async receipts({ positions, epoch }) {
+    const stores = Object.entries(positions).filter(([channel]) => channel.startsWith("store:"));
+    if (stores.length === 0 || this.#about === null) return true;
+    const cursor = formatCursor(stores);
+    if (this.#socket.received(cursor)) return true;
+    try {
+      const response = await fetch(`${this.#core}/v1/receipts`, {
+        method: "POST",
+        cache: "no-store",
+        credentials: "omit",
+        headers: {
+          authorization: await this.#authorization(),
+          "content-type": "application/json",
+          "yabam-device": this.#about(),
+        },
+        body: JSON.stringify({ cursor, epoch }),
+        signal: AbortSignal.timeout(RECEIPTS_MS),
+      });
+      await response.body?.cancel();
+      // What is refused, or not known to an older Core, is not taken by asking again.
+      return response.status < 500 && response.status !== 429;
+    } catch {
+      return false;
+    }
   }
 
   /**

@@ -28,6 +28,7 @@ from client_sdk.machine.messages import (
 )
 from client_sdk.machine.sequencing import Positions
 from client_sdk.machine.sync_state import Counters, SyncState, Taken
+from client_sdk.machine.transport_choice import TransportChoice, Via
 from client_sdk.settings import Settings
 
 POLL_AFTER_MS: Final = (100, 300_000)
@@ -64,6 +65,8 @@ class Actions:
         self.sync_state = SyncState(positions, epoch)
         self.sync = SyncTrack()
         self.stream = StreamTrack()
+        self.choice = TransportChoice()
+        self.carried_by: Via = "sse"
         self.pressure = Pressure(settings.max_pending)
         self.restarts = Restarts(settings.healthy_after)
         self.now = float("-inf")
@@ -190,11 +193,21 @@ class Actions:
         """Open a stream with the ticket of this answer, if it has one."""
         if response.stream is None:
             return
-        self.stream.begin(now, self.settings.connect_timeout)
+        via = self.choice.via
+        self.stream.begin(now, self.settings.connect_timeout, via)
         grant = response.stream
         self.out.append(
-            OpenStream(self.stream.generation, grant.url, grant.ticket, self.positions.known)
+            OpenStream(self.stream.generation, grant.url, grant.ticket, self.positions.known, via)
         )
+
+    def judge_transport(self, now: float) -> None:
+        """The stream ends by itself: what that says about what carries it."""
+        if self.stream.hello_at is None:
+            self.choice.could_not_be_had()
+        elif self.stream.was_too_short(now, self.settings.short_stream):
+            self.choice.ended_at_once()
+        else:
+            self.choice.lasted()
 
     def drop_stream(self) -> None:
         """End the stream, if there is one."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from client_sdk.machine.transport_choice import Via
+
 NEVER: Final = float("inf")
 MAX_RESTARTS: Final = 5
 _DRIFT: Final = 1e-4
@@ -49,16 +51,18 @@ class StreamTrack:
 
     generation: int = 0
     open: bool = False
+    via: Via = "sse"
     hello_at: float | None = None
     began_at: float = 0.0
     events: int = 0
     """Those that were new; what comes twice proves nothing."""
     deadline: float = NEVER
 
-    def begin(self, now: float, timeout: float) -> None:
+    def begin(self, now: float, timeout: float, via: Via) -> None:
         """Begin a new stream; it must say hello in time."""
         self.generation += 1
         self.open = True
+        self.via = via
         self.hello_at = None
         self.began_at = now
         self.events = 0

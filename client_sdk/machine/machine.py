@@ -46,6 +46,7 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Positions
 from client_sdk.machine.sync_state import Counters
 from client_sdk.machine.transitions import COUNTS
+from client_sdk.machine.transport_choice import Via
 from client_sdk.settings import Settings
 
 
@@ -138,6 +139,11 @@ class Machine:
     def failing(self) -> bool:
         """Whether the last sync failed: the client cannot know what it misses."""
         return self._client.failing
+
+    @property
+    def via(self) -> Via:
+        """What carried the last stream that said hello."""
+        return self._client.carried_by
 
     @property
     def deadline(self) -> float:

@@ -12,6 +12,7 @@ from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.state.document import DocumentEvent
 from client_sdk.contract.sync import SyncResponse
 from client_sdk.machine.sequencing import Change, DocumentChange, Reset
+from client_sdk.machine.transport_choice import Via
 
 
 class State(Enum):
@@ -205,6 +206,7 @@ class OpenStream:
     ticket: str
     cursor: Mapping[str, int]
     """Where to go on from: it is what the ticket is bound to."""
+    via: Via = "sse"
 
 
 @dataclass(frozen=True, slots=True)

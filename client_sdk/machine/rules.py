@@ -101,6 +101,7 @@ def hello(client: Actions, signal: StreamHello, now: float) -> None:
     client.stream.hello_at = now
     client.stream.deadline = now + client.settings.watermark_timeout
     client.watermark = signal.watermark
+    client.carried_by = client.stream.via
     if client.state is State.CONNECTING:
         client.go_live(now)
     else:
@@ -153,6 +154,7 @@ def bye(client: Actions, signal: StreamBye, now: float) -> None:
     if not client.stream.is_current(signal.generation):
         return
     too_short = client.stream.was_too_short(now, client.settings.short_stream)
+    client.judge_transport(now)
     client.drop_stream()
     after_s = min(max(signal.reconnect_after_ms, 0), MOST_RECONNECT_MS) / 1000
     if signal.reason == "degraded":
@@ -172,6 +174,8 @@ def ended(client: Actions, signal: StreamEnded, now: float) -> None:
     """The stream broke or could not be had."""
     if not client.stream.is_current(signal.generation):
         return
+    if signal.failure.kind not in ("busy", "ticket"):  # else the server itself has answered
+        client.judge_transport(now)
     client.stream.end()
     if signal.failure.kind == "ticket":
         client.sync_again(signal.failure, now)
@@ -192,6 +196,7 @@ def tick(client: Actions, signal: Tick, now: float) -> None:
             client.counters.stream_failures += 1
             client.go_poll(now, client.stream_backoff.failed(now))
         else:
+            client.choice.silent()
             failure = Failure("unreachable", "the stream did not say hello in time")
             client.stream_has_failed(failure, now)
     if now >= client.sync.due_at:

@@ -9,6 +9,7 @@ from typing import Literal
 from client_sdk.contract.cursor import format_cursor
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import State
+from client_sdk.machine.transport_choice import Via
 
 Mode = Literal["starting", "live", "polling", "offline", "closed", "failed"]
 
@@ -29,6 +30,8 @@ class Status:
     """Seconds since it was last certain to know everything; None: never yet."""
     lag: float | None
     """Seconds that what is known here lies behind Core's clock, as last heard; None: not known."""
+    via: Via | None
+    """What carries the events while `live`: server-sent events, or a WebSocket."""
     pending: int
     """Changes taken in and not acknowledged."""
     last_error: str | None
@@ -37,13 +40,15 @@ class Status:
 def status_of(machine: Machine, before: Mode, now: float) -> Status:
     """The status at `now`; `before` is the mode of the last one."""
     failure, certain_at = machine.last_failure, machine.knowledge.certain_at
+    mode = mode_of(machine, before)
     return Status(
-        mode=mode_of(machine, before),
+        mode=mode,
         state=machine.state,
         cursor=format_cursor(machine.positions.known),
         watermark=machine.watermark,
         uncertain_for=None if certain_at is None else max(0.0, now - certain_at),
         lag=machine.knowledge.lag(now),
+        via=machine.via if mode == "live" else None,
         pending=machine.pending,
         last_error=failure.detail if failure else None,
     )

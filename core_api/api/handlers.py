@@ -11,7 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
-from client_sdk.contract.device import HEADER
+from client_sdk.contract.cursor import parse_cursor
+from client_sdk.contract.device import HEADER, MAX_RECEIPTS_BODY_BYTES, ReceiptsBody, ReceiptsTaken
+from client_sdk.contract.errors import CursorError
 from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
 from core_api.access.callers import Caller
 from core_api.api.batch import MAX_BATCH_BYTES, Batch, place_all
@@ -23,16 +25,19 @@ from core_api.api.request_parts import (
     idempotency_of,
     if_match_of,
 )
-from core_api.errors import (
-    CoreError,
-    ForbiddenError,
-)
+from core_api.errors import BadRequestError, CoreError, ForbiddenError
 from core_api.metrics import CoreMetrics
 from core_api.orders.answers import Written
 from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.problems import on_core_error
-from core_api.receipts.devices import DeviceLog, note_divergence, sightings_of
+from core_api.receipts.devices import (
+    DeviceLog,
+    note_divergence,
+    receipts_of,
+    sightings_of,
+)
+from core_api.receipts.holders import Holder, OrderDevices
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.sync.service import FetchSync
 from server_common.query_string import parse_query
@@ -44,6 +49,7 @@ PLACE_BATCH: Final = JsonBody(Batch, MAX_BATCH_BYTES)
 TRANSITION: Final = JsonBody(Transition)
 CHANGE: Final = JsonBody(ChangeOrder)
 SYNC: Final = JsonBody(SyncBody, MAX_SYNC_BODY_BYTES)
+RECEIPTS: Final = JsonBody(ReceiptsBody, MAX_RECEIPTS_BODY_BYTES)
 
 
 class CoreApi:
@@ -53,6 +59,7 @@ class CoreApi:
         commands: the write path.
         fetch: Fetch Sync.
         devices: collects what devices report.
+        holders: the devices of a store, each with whether it has an order.
         gate: lets callers in.
         metrics: what `/metrics` shows.
         ready: raises UnavailableError while Core cannot serve.
@@ -64,6 +71,7 @@ class CoreApi:
         commands: OrderService,
         fetch: FetchSync,
         devices: DeviceLog,
+        holders: Callable[[str, str], Awaitable[list[Holder]]],
         gate: Gate,
         metrics: CoreMetrics,
         ready: Callable[[], Awaitable[None]],
@@ -72,6 +80,7 @@ class CoreApi:
         self._commands = commands
         self._fetch = fetch
         self._devices = devices
+        self._holders_of = holders
         self._gate = gate
         self._ready = ready
         self.metrics = metrics
@@ -108,6 +117,37 @@ class CoreApi:
     async def sync_body(self, request: Request) -> Response:
         """POST /v1/sync."""
         return Response(await self.post_sync(request), media_type=JSON, headers=_NO_STORE)
+
+    async def post_receipts(self, request: Request) -> bytes:
+        """The answer's body of POST /v1/receipts. It waits for nothing: they are stored soon.
+
+        Raises:
+            CoreError: the request is refused.
+        """
+        caller = self._gate.caller_of(request)
+        report = device_of(request.headers.get(HEADER))
+        if report is None:
+            raise BadRequestError("name the device: Yabam-Device: till-1; mode=live; pending=0")
+        body = await RECEIPTS.read(request)
+        try:
+            cursor = parse_cursor(body.cursor)
+        except CursorError as error:
+            raise BadRequestError(str(error), "bad-cursor") from error
+        found = receipts_of(caller, report, cursor, body.epoch)
+        self._devices.saw(found)
+        return msgspec.json.encode(ReceiptsTaken(len(found)))
+
+    async def receipts(self, request: Request) -> Response:
+        """POST /v1/receipts."""
+        return Response(await self.post_receipts(request), media_type=JSON, headers=_NO_STORE)
+
+    async def order_devices(self, request: Request) -> Response:
+        """GET /v1/orders/{id}/devices: which devices have the order."""
+        caller = self._gate.caller_of(request)
+        order_id = request.path_params["id"]
+        with self._gate.admit():
+            found = await self._gate.within_deadline(self._holders(caller, order_id))
+        return Response(msgspec.json.encode(found), media_type=JSON, headers=_NO_STORE)
 
     async def place(self, request: Request) -> Response:
         """POST /v1/orders."""
@@ -183,9 +223,16 @@ class CoreApi:
             self.metrics.refused(error.slug)
         return await on_core_error(request, error)
 
+    async def _holders(self, caller: Caller, order_id: str) -> OrderDevices:
+        order = await self._commands.find(caller, order_id)
+        check_devices(caller, order.store_id)
+        await self._devices.flush()
+        return OrderDevices(await self._holders_of(order.store_id, order_id))
+
     async def _synced(self, caller: Caller, device: str | None, wanted: SyncRequest) -> bytes:
         report = device_of(device)
-        answered = await self._fetch.answer(caller, wanted)
+        named = None if report is None else report.device
+        answered = await self._fetch.answer(caller, wanted, named)
         if report is not None:
             self.metrics.diverged(note_divergence(caller, report, wanted.after))
             epoch = wanted.epoch or answered.epoch

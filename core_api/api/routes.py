@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from client_sdk.contract.device import HEADER
+from client_sdk.contract.device import HEADER, RECEIPTS_PATH, ReceiptsTaken
 from client_sdk.contract.order import Order
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
@@ -39,6 +39,7 @@ from core_api.errors import CoreError
 from core_api.http.tracing import Tracing
 from core_api.orders.history import OrderEvents
 from core_api.problems import on_http_error
+from core_api.receipts.holders import OrderDevices
 from server_common.problem_answers import LastResort
 
 _WRITE_PROBLEMS: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503)
@@ -181,6 +182,16 @@ def operations(
             (*_DEVICE, parameters.PRINT_ID), STEP.type,
         ),
         Operation(
+            "GET", "/v1/orders/{id}/devices", "listOrderDevices", api.order_devices,
+            "On which devices of its store an order is, the last seen first",
+            Answer(OrderDevices), (401, 403, 404, 429, 503), (parameters.ORDER_ID,),
+        ),
+        Operation(
+            "POST", RECEIPTS_PATH, "sendReceipts", api.receipts,
+            "Say what a device of an owner has applied, between its syncs", Answer(ReceiptsTaken),
+            (400, 401, 413, 415, 422, 429), (parameters.DEVICE,), handlers.RECEIPTS.type,
+        ),
+        Operation(
             "GET", "/v1/ops/stream", "watchOps", api.watch_ops,
             "What the page /ops shows, as server-sent events: hello, figures, bye", _STREAM,
             (401, 403, 503),
@@ -248,5 +259,5 @@ def core_app(
     )
     # A path with a slash too many is not found; a redirect would go where the Host header says.
     app.router.redirect_slashes = False
-    posts = {SYNC: api.post_sync, EDITS: state.settle}
+    posts = {SYNC: api.post_sync, EDITS: state.settle, RECEIPTS_PATH: api.post_receipts}
     return FastPath(app, api.get_sync, posts, api.metrics, cors)

@@ -60,6 +60,7 @@ async def run_ingest(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
+    receipts: Callable[[], Awaitable[None]] | None = None,
     hint: Callable[[], Awaitable[None]] | None = None,
     group: str = GROUP,
     clock: Callable[[], float] = time.monotonic,
@@ -78,6 +79,7 @@ async def run_ingest(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
+        receipts: stores what devices have received, for ever.
         hint: sends hints to the relays, for ever.
         group: the consumer group.
         clock: seconds that only go forward.
@@ -111,6 +113,8 @@ async def run_ingest(
     tasks.start("devices", lambda: _until_left(of_devices.run, devices_left))
     for name, work in of_devices.tasks.items():
         tasks.start(name, work, essential=False)
+    if receipts is not None:
+        tasks.start("receipts", receipts, essential=False)
     if hint is not None:
         tasks.start("hints", hint, essential=False)
     try:

@@ -89,6 +89,18 @@ def alerts_topic(name: str) -> Topic:
     return Topic(name, 1, configs={"retention.ms": str(7 * 24 * _HOUR_MS)})
 
 
+def messages_topic(name: str) -> Topic:
+    """Where sockets pass on short messages: whoever reads late has missed them."""
+    return Topic(
+        name, 1, configs={"retention.ms": str(_HOUR_MS // 60), "segment.ms": str(_HOUR_MS // 60)}
+    )
+
+
+def receipts_topic(name: str) -> Topic:
+    """Where event servers write what devices have received. What is older says nothing new."""
+    return Topic(name, 1, configs={"retention.ms": str(_HOUR_MS)})
+
+
 def dead_letter_topic(name: str, partitions: int) -> Topic:
     """Where commands go that cannot be applied; long enough for a person to look."""
     return Topic(

@@ -221,12 +221,17 @@ class OrderService:
             NotFoundError: no such order for this caller.
             UnavailableError: the database does not answer.
         """
+        order = await self.find(caller, order_id)
+        body = msgspec.json.encode(visible(caller, order))
+        return Written(200, order.id, body, order.version)
+
+    async def find(self, caller: Caller, order_id: str) -> Order:
+        """The order as its store sees it; raises as `read` does."""
         _check_order_id(order_id)
         views, _ = await read_order(self._pool, order_id)
         order = _found(views, order_id)
         access.check_read(caller, order)
-        body = msgspec.json.encode(visible(caller, order))
-        return Written(200, order.id, body, order.version)
+        return order
 
     async def _update(
         self,

@@ -70,9 +70,11 @@ def content_policy(stream_urls: Iterable[str]) -> str:
     """The Content-Security-Policy of every page.
 
     Args:
-        stream_urls: where the event servers are; a page may call their origins.
+        stream_urls: where the event servers are; a page may call their origins, also by WebSocket.
     """
-    streams = sorted({_origin(url) for url in stream_urls} - {""})
+    origins = {_origin(url) for url in stream_urls} - {""}
+    # A source that names a scheme of HTTP does not permit a WebSocket to the same place.
+    streams = sorted(origins | {origin.replace("http", "ws", 1) for origin in origins})
     return "; ".join(
         (
             "default-src 'none'",

@@ -2,9 +2,9 @@
 
 An order is `unreceived` when no device of its store has applied it, and `unaccepted` when it is
 still `placed`, each after its set time. Each is reported at least once, by a record
-`store.unreached` on the alerts topic: a relay may die between sending and noting it. A device
-reports what it has applied at its next sync, so "unreceived" is reliable only after the longest
-lifetime of a stream.
+`store.unreached` on the alerts topic: a relay may die between sending and noting it. A device says
+what it has applied within 2 s. While the receipts that came by Kafka are not stored, nobody knows
+which orders are unreceived, and none is added to them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 import structlog
@@ -62,6 +62,16 @@ class AlarmSettings:
     every_s: float
 
 
+class ReceiptsWatch(Protocol):
+    """Tells whether receipts that were written are stored."""
+
+    async def lags(self) -> bool:
+        """Whether they wait for longer than they may."""
+
+    async def close(self) -> None:
+        """Close its connections."""
+
+
 class ReceiptAlarm:
     """Looks on and on; every relay may run one.
 
@@ -72,6 +82,7 @@ class ReceiptAlarm:
         settings: how long an order may be without a device that has it, how long it may be
             `placed`, and how often to look.
         now_ms: the time, milliseconds since the Unix epoch, for the records.
+        receipts: whether receipts wait in Kafka for longer than they may.
     """
 
     def __init__(
@@ -81,7 +92,9 @@ class ReceiptAlarm:
         metrics: AlarmMetrics,
         settings: AlarmSettings,
         now_ms: Callable[[], int],
+        receipts: ReceiptsWatch,
     ) -> None:
+        self._receipts = receipts
         self._pool = pool
         self._publisher = publisher
         self._metrics = metrics
@@ -95,6 +108,7 @@ class ReceiptAlarm:
                 await self._tried(self.look)
                 await asyncio.sleep(self._settings.every_s)
         finally:
+            await self._receipts.close()
             await self._publisher.close()
 
     async def look(self) -> None:
@@ -104,8 +118,10 @@ class ReceiptAlarm:
             UnavailableError: Postgres or Kafka does not answer.
         """
         settings = self._settings
+        held = await self._receipts.lags()
+        self._metrics.held.set(held)
         counts = await find_unreached(
-            self._pool, settings.unreceived_after_s, settings.unaccepted_after_s
+            self._pool, settings.unreceived_after_s, settings.unaccepted_after_s, held=held
         )
         for kind in KINDS:
             self._metrics.unreached.labels(kind).set(counts.get(kind, 0))

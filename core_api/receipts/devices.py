@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
-from client_sdk.contract.channel import Channel
+from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.device import DeviceMode, DeviceReport
 from core_api.access.callers import Caller
 from core_api.errors import UnavailableError
@@ -41,6 +42,8 @@ class Sighting(Struct, frozen=True):
     """The lifetime of the log that `applied` counts in; None: the one of the database."""
     applied: int | None
     """None: it did not say, as at its start."""
+    is_receipt: bool = False
+    """Whether it says what has been applied between syncs: then it never goes back."""
 
 
 class Device(Struct, frozen=True):
@@ -89,6 +92,49 @@ def sightings_of(
         for channel, seq in after.items()
         if channel.kind == "store" and str(channel) in heads
     ]
+
+
+def receipts_of(
+    caller: Caller, report: DeviceReport, cursor: Mapping[str, int], epoch: str
+) -> list[Sighting]:
+    """What an owner's device says it has applied, between its syncs.
+
+    Args:
+        caller: who says it.
+        report: what the device says of itself.
+        cursor: what it has applied; a channel that is no store's, or of a store that is not the
+            caller's, is left out.
+        epoch: the lifetime of the log that the cursor counts in.
+    """
+    if caller.role != "owner":
+        return []
+    stores = ((parse_channel(name), seq) for name, seq in cursor.items())
+    return [
+        receipt_of(channel.root, report.device, caller.subject, epoch, seq, report.mode)
+        for channel, seq in stores
+        if channel.kind == "store" and caller.has_store(channel.root)
+    ]
+
+
+def receipt_of(
+    store_id: str, device: str, subject: str, epoch: str, seq: int, mode: DeviceMode = "live"
+) -> Sighting:
+    """One device has applied one store's channel up to `seq`."""
+    return Sighting(store_id, device, subject, mode, epoch, seq, is_receipt=True)
+
+
+def merged(before: Sighting, one: Sighting) -> Sighting:
+    """What two sightings of a device say together, of which `one` came later.
+
+    A receipt takes nothing back, and of another epoch it says nothing beside a sync.
+    """
+    if before.epoch != one.epoch:
+        is_stale = not before.is_receipt or (one.epoch or "") < (before.epoch or "")
+        return before if one.is_receipt and is_stale else one
+    if not before.is_receipt and not one.is_receipt:
+        return one
+    applied = max(before.applied or 0, one.applied or 0)
+    return replace(one, applied=applied, is_receipt=True)
 
 
 def applied_for_certain(seq: int, pending: int, head: int) -> int:
@@ -145,7 +191,10 @@ class DeviceLog:
         """Note these sightings; they are stored soon."""
         for one in sightings:
             key = (one.store_id, one.device)
-            if key in self._unstored or len(self._unstored) < MOST_UNSTORED:
+            before = self._unstored.get(key)
+            if before is not None:
+                self._unstored[key] = merged(before, one)
+            elif len(self._unstored) < MOST_UNSTORED:
                 self._unstored[key] = one
 
     async def of_store(self, store_id: str) -> list[Device]:
@@ -179,8 +228,8 @@ class DeviceLog:
                 await self._store_each(unstored[:BATCH])
             except UnavailableError:
                 # What came meanwhile is newer.
-                kept = {(one.store_id, one.device): one for one in unstored}
-                self._unstored = kept | self._unstored
+                newer, self._unstored = self._unstored, {}
+                self.saw([*unstored, *newer.values()])
                 raise
             del unstored[:BATCH]
 

@@ -30,6 +30,11 @@ class AlarmMetrics:
             ["kind"],
             registry=registry,
         )
+        self.held = Gauge(
+            "yabam_relay_receipts_lag_state",
+            "1 while receipts wait in Kafka, so that no order is reported as unreceived",
+            registry=registry,
+        )
         for kind in KINDS:
             self.unreached.labels(kind)
             self.alerts.labels(kind)

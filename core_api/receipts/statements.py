@@ -13,17 +13,28 @@ from msgspec import Struct
 from client_sdk.contract.channel import Channel, event_id
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.receipts.devices import Device, Sighting
+from core_api.receipts.holders import Holder, holding
 
-# A device that does not say its epoch goes on from a cursor of the current one.
+# A device that does not say its epoch goes on from a cursor of the current one. A receipt says what
+# has been applied, and may come late, by another way than a sync: it never takes anything back, and
+# one of another epoch, or beyond the channel's head, is of another log.
 _STORE: Final = """
 INSERT INTO devices (store_id, device, subject, mode, epoch, applied, seen_at)
 SELECT s.store_id, s.device, s.subject, s.mode, coalesce(s.epoch, e.epoch),
-    coalesce(s.applied, (
-        SELECT d.applied FROM devices d
-        WHERE d.store_id = s.store_id AND d.device = s.device AND d.epoch = e.epoch
-    ), 0), now()
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-    AS s (store_id, device, subject, mode, epoch, applied), epoch e
+    CASE
+        WHEN s.is_receipt THEN greatest(
+            CASE WHEN s.applied <= coalesce(h.head, 0) THEN s.applied ELSE 0 END,
+            coalesce(d.applied, 0)
+        )
+        ELSE coalesce(s.applied, d.applied, 0)
+    END, now()
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bool[])
+    AS s (store_id, device, subject, mode, epoch, applied, is_receipt)
+CROSS JOIN epoch e
+LEFT JOIN devices d
+    ON d.store_id = s.store_id AND d.device = s.device AND d.epoch = e.epoch
+LEFT JOIN channel_heads h ON s.is_receipt AND h.channel = 'store:' || s.store_id
+WHERE NOT s.is_receipt OR s.epoch = e.epoch
 ORDER BY s.store_id, s.device
 ON CONFLICT (store_id, device) DO UPDATE SET
     subject = excluded.subject, mode = excluded.mode, epoch = excluded.epoch,
@@ -60,7 +71,7 @@ WITH waiting AS MATERIALIZED (
 ), found AS (
     SELECT w.id, w.store_id, w.placed_at, 'unreceived' AS kind
     FROM waiting w LEFT JOIN applied a ON a.store_id = w.store_id
-    WHERE w.placed_at < now() - make_interval(secs => $1::float8) AND (
+    WHERE NOT $3::bool AND w.placed_at < now() - make_interval(secs => $1::float8) AND (
         a.seq IS NULL OR EXISTS (
             SELECT FROM channel_log l WHERE l.channel = 'store:' || w.store_id
                 AND l.seq > a.seq AND l.order_id = w.id AND l.order_version = 1
@@ -70,7 +81,7 @@ WITH waiting AS MATERIALIZED (
     SELECT id, store_id, placed_at, 'unaccepted' FROM waiting
     WHERE placed_at < now() - make_interval(secs => $2::float8)
 ), resolved AS (
-    DELETE FROM unreached u WHERE NOT EXISTS (
+    DELETE FROM unreached u WHERE NOT ($3::bool AND u.kind = 'unreceived') AND NOT EXISTS (
         SELECT FROM found f WHERE f.id = u.order_id AND f.kind = u.kind
     )
 )
@@ -94,6 +105,16 @@ WHERE u.order_id = t.order_id AND u.kind = t.kind
 _COUNT: Final = "SELECT kind, count(*) FROM unreached GROUP BY kind"
 
 
+_HOLDERS: Final = """
+SELECT d.device, d.subject, d.mode, d.seen_at,
+    CASE WHEN d.epoch = e.epoch THEN d.applied ELSE 0 END AS applied, l.seq
+FROM devices d CROSS JOIN epoch e
+LEFT JOIN channel_log l ON l.channel = $2 AND l.order_id = $3::uuid AND l.order_version = 1
+WHERE d.store_id = $1 AND d.seen_at > now() - make_interval(secs => $4::float8)
+ORDER BY d.seen_at DESC, d.device LIMIT $5
+"""
+
+
 class Unreached(Struct, frozen=True):
     """An order that nobody has received, or nobody has accepted, within the set time."""
 
@@ -112,8 +133,10 @@ async def store_sightings(pool: Pool, batch: Sequence[Sighting]) -> None:
     """
     columns = [
         [getattr(one, name) for one in batch]
-        for name in ("store_id", "device", "subject", "mode", "epoch", "applied")
-    ]
+        for name in (
+            "store_id", "device", "subject", "mode", "epoch", "applied", "is_receipt",
+        )
+    ]  # fmt: skip
     with mapped_errors():
         await pool.execute(_STORE, *columns)
 
@@ -140,6 +163,30 @@ async def list_devices(pool: Pool, store_id: str, limit: int) -> list[Device]:
     ]
 
 
+async def list_holders(
+    pool: Pool, store_id: str, order_id: str, seen_within_s: float, limit: int
+) -> list[Holder]:
+    """The devices of a store that were seen of late, and whether each has the order; the last seen
+    first.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    channel = str(Channel("store", store_id, None))
+    with mapped_errors():
+        rows = await pool.fetch(_HOLDERS, store_id, channel, order_id, seen_within_s, limit)
+    return [
+        Holder(
+            row["device"],
+            row["subject"],
+            holding(row["mode"], row["applied"], row["seq"]),
+            row["mode"],
+            row["seen_at"],
+        )
+        for row in rows
+    ]
+
+
 async def trim_devices(pool: Pool, older_than_s: float, batch: int) -> int:
     """Delete at most `batch` devices not seen for `older_than_s`. Returns the number.
 
@@ -152,10 +199,17 @@ async def trim_devices(pool: Pool, older_than_s: float, batch: int) -> int:
 
 
 async def find_unreached(
-    pool: Pool, unreceived_after_s: float, unaccepted_after_s: float
+    pool: Pool, unreceived_after_s: float, unaccepted_after_s: float, *, held: bool = False
 ) -> dict[str, int]:
     """Note the orders that wait for too long and forget the others. Returns the number of each
     kind.
+
+    Args:
+        pool: the database.
+        unreceived_after_s: how long an order may be without a device that has it.
+        unaccepted_after_s: how long it may be `placed`.
+        held: nobody knows now what devices have received: those that are `unreceived` stay so, and
+            none is added.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -163,7 +217,7 @@ async def find_unreached(
     with mapped_errors():
         # Two watchers may meet; the next round finds the same.
         with contextlib.suppress(asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
-            await pool.execute(_FIND, unreceived_after_s, unaccepted_after_s)
+            await pool.execute(_FIND, unreceived_after_s, unaccepted_after_s, held)
         rows = await pool.fetch(_COUNT)
     return {row["kind"]: row["count"] for row in rows}
 

@@ -19,7 +19,9 @@ from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import alerts_topic, events_topic
 from core_api.postgres.commit_hints import Hints
 from core_api.receipts.alarm import AlarmSettings, ReceiptAlarm
+from core_api.receipts.from_kafka import GROUP
 from core_api.receipts.metrics import AlarmMetrics
+from core_api.receipts.receipts_lag import ReceiptsLag
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
@@ -82,6 +84,7 @@ async def run_relay(
             settings.unreceived_after_s, settings.unaccepted_after_s, settings.reach_every_s
         ),
         lambda: int(time.time() * 1000),
+        ReceiptsLag(bootstrap, settings.receipts_topic, GROUP),
     )
     commands = CommandAlarm(
         pool,

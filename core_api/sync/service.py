@@ -120,8 +120,15 @@ class FetchSync:
             isolates=True,
         )
 
-    async def answer(self, caller: Caller, request: SyncRequest) -> Answered:
+    async def answer(
+        self, caller: Caller, request: SyncRequest, device: str | None = None
+    ) -> Answered:
         """The answer.
+
+        Args:
+            caller: who asks.
+            request: what for.
+            device: the name of the device that asks; None: it has not said.
 
         Raises:
             ForbiddenError: the caller may not follow one of the channels.
@@ -142,7 +149,7 @@ class FetchSync:
             moment, channels = await self._read_soon(caller, request)
         pace = self._pace.after_ms(self._bound.share)
         is_whole = len(channels) == len(request.after)
-        grant = self._grant(caller, moment, channels) if is_whole else None
+        grant = self._grant(caller, device, moment, channels) if is_whole else None
         body = encode_answer(moment, channels, grant, pace)
         return Answered(body, moment.epoch, channels)
 
@@ -313,7 +320,7 @@ class FetchSync:
         return done
 
     def _grant(
-        self, caller: Caller, moment: Moment, channels: list[ChannelAnswer]
+        self, caller: Caller, device: str | None, moment: Moment, channels: list[ChannelAnswer]
     ) -> StreamGrant | None:
         if has_more(channels):
             return None
@@ -326,6 +333,8 @@ class FetchSync:
             issued_at=moment.unix_s,
             expires_at=moment.unix_s + self._ticket_ttl_s,
             subject=caller.subject,
+            # Only what an owner's device has received counts.
+            device=(device or "") if caller.role == "owner" else "",
         )
         text = self._tickets.sign(ticket)
         if len(text) > MAX_TICKET_CHARS:

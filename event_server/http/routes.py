@@ -13,16 +13,21 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
+from client_sdk.contract.socket import SOCKET_PATH, STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.http.access import OpsTokens
 from event_server.http.busiest_channels import MOST_CHANNELS, busiest
 from event_server.metrics import EventMetrics
 from event_server.problems import EXPOSED_HEADERS, of_refusal, on_http_error
 from event_server.push.asgi import StreamResponse
+from event_server.push.asgi_socket import serve_socket
 from event_server.push.request_head import check_head
+from event_server.sockets.handshake import Origins
+from event_server.sockets.talk import Talk
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import parse_request, refuse_body
 from server_common.problem_answers import LastResort, respond
@@ -40,6 +45,8 @@ class EventApi:
         streams: judges and serves streams.
         tokens: guards `/metrics`.
         metrics: what it shows.
+        talk: what sockets say to others.
+        origins: whose pages may open sockets.
         buffer_bytes: how much may wait for a slow client.
         monotonic: seconds.
     """
@@ -49,10 +56,14 @@ class EventApi:
         streams: Streams,
         tokens: OpsTokens,
         metrics: EventMetrics,
+        talk: Talk,
+        origins: Origins,
         buffer_bytes: int,
         monotonic: Callable[[], float],
     ) -> None:
         self._streams = streams
+        self._talk = talk
+        self._origins = origins
         self._tokens = tokens
         self._metrics = metrics
         self._buffer_bytes = buffer_bytes
@@ -62,7 +73,9 @@ class EventApi:
         """The ASGI application."""
         app = Starlette(
             routes=[
-                _route("/v1/stream", self.stream),
+                _route(STREAM_PATH, self.stream),
+                WebSocketRoute(SOCKET_PATH, self.socket),
+                _route(SOCKET_PATH, self.no_socket),
                 _route("/healthz", self.healthz),
                 _route("/readyz", self.readyz),
                 _route("/metrics", self.show_metrics),
@@ -93,6 +106,24 @@ class EventApi:
         accepted = self._streams.judge(asked, self._monotonic())
         return StreamResponse(self._streams, accepted, self._buffer_bytes, self._monotonic)
 
+    async def socket(self, socket: WebSocket) -> None:
+        """GET /v1/socket, as a WebSocket."""
+        await serve_socket(
+            socket,
+            self._streams,
+            self._talk,
+            self._origins,
+            self._buffer_bytes,
+            self._monotonic,
+            self._refused,
+        )
+
+    async def no_socket(self, _request: Request) -> Response:
+        """GET /v1/socket, as anything else."""
+        raise StreamRefusedError(
+            "upgrade-required", "this is a WebSocket: streams for others are at /v1/stream"
+        )
+
     async def healthz(self, _request: Request) -> Response:
         """GET /healthz: the process runs."""
         return Response(b'{"status":"ok"}', media_type="application/json", headers=_NO_STORE)
@@ -121,6 +152,9 @@ class EventApi:
     async def _on_refusal(self, _request: Request, error: Exception) -> Response:
         if not isinstance(error, StreamRefusedError):
             raise error
+        return self._refused(error)
+
+    def _refused(self, error: StreamRefusedError) -> Response:
         self._metrics.refused[error.slug] += 1
         return respond(of_refusal(error))
 

@@ -13,6 +13,8 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from client_sdk.contract.socket import MAX_INBOUND_BYTES
+
 log = structlog.get_logger()
 
 _KEEP_ALIVE_S = 75
@@ -59,7 +61,11 @@ class EventHttpServer(uvicorn.Server):
                 http="httptools" if protocol is None else cast(type[asyncio.Protocol], protocol),
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
-                ws="none",
+                # The edge's own protocol serves sockets itself, and asks for none of these.
+                ws="websockets-sansio",
+                ws_max_size=MAX_INBOUND_BYTES,
+                ws_ping_interval=None,  # heartbeats and the transport tell who is gone
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

@@ -70,6 +70,13 @@ class QueueSubscriber:
         self._ended = True
         self._abort()
 
+    def replay(self, frame: bytes) -> None:
+        """Queue a frame with a replay, which may be more than may wait otherwise."""
+        if not self._ended and not self._full:
+            self.backlog += len(frame)
+            self._waiting.append(frame)
+            self._something.set()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """What is queued, joined, until the last frame."""
         while True:

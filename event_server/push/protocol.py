@@ -8,7 +8,7 @@ two small objects and its places in the hub and the timers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
@@ -19,9 +19,15 @@ from client_sdk.contract.problem import Problem, problem
 from event_server.errors import StreamRefusedError
 from event_server.metrics import EventMetrics
 from event_server.problems import of_refusal
-from event_server.push.requests import PATH, Asked, Requests
+from event_server.push.requests import Asked, Requests
 from event_server.push.response_heads import Heads
-from event_server.push.subscriber import EdgeStream
+from event_server.push.socket import EdgeSocket
+from event_server.push.subscriber import EdgeStream, Written
+from event_server.replay.frames import joined
+from event_server.sockets.handshake import Origins, check_subprotocol, check_upgrade
+from event_server.sockets.messages import SharedMessages
+from event_server.sockets.session import SocketSession
+from event_server.sockets.talk import Talk
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import parse_request, refuse_body
 from server_common.problem_answers import respond
@@ -36,7 +42,8 @@ class Edge:
     Args:
         streams: judges and serves.
         metrics: counts refusals.
-        cors_origins: whose pages may read.
+        talk: what sockets say to others.
+        cors_origins: whose pages may read, and open sockets.
         buffer_bytes: how much may wait for a slow client.
         monotonic: seconds.
         read_timeout: how long a request may take to come.
@@ -46,14 +53,18 @@ class Edge:
         self,
         streams: Streams,
         metrics: EventMetrics,
-        cors_origins: Iterable[str],
+        talk: Talk,
+        cors_origins: Collection[str],
         buffer_bytes: int,
         monotonic: Callable[[], float],
         read_timeout: ReadTimeout,
     ) -> None:
         self.streams = streams
         self.metrics = metrics
+        self.talk = talk
         self.heads = Heads(cors_origins)
+        self.origins = Origins(cors_origins)
+        self.messages = SharedMessages(joined)
         self.buffer_bytes = buffer_bytes
         self.monotonic = monotonic
         self.read_timeout = read_timeout
@@ -84,7 +95,7 @@ class Connection(Requests):
     ) -> None:
         super().__init__(config, server_state, app_state, loop, edge.read_timeout)
         self._edge = edge
-        self._stream: EdgeStream | None = None
+        self._stream: Written | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or we have cut the connection."""
@@ -92,14 +103,15 @@ class Connection(Requests):
         if stream is not None:
             stream.lose()
             self._edge.streams.close(stream)
+            self._edge.talk.leave(stream)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """The client has sent something; during a stream it waits."""
+        """The client has sent something; during a stream that waits, a socket reads it."""
         if self._stream is None:
             super().data_received(data)
         else:
-            self.wait(data)
+            self._stream.take(data)
 
     def pause_writing(self) -> None:
         """The write buffer is full."""
@@ -112,8 +124,8 @@ class Connection(Requests):
         super().resume_writing()
         if self._stream is None:
             self.go_on()
-        elif self._stream.ended:
-            self.finish(self._stream)
+        else:
+            self._stream.drained()
 
     def shutdown(self) -> None:
         """Close when the response that is under way is complete; at once if there is none."""
@@ -138,12 +150,15 @@ class Connection(Requests):
         self._unset_keepalive_if_required()
         self.server_state.total_requests += 1
         try:
-            self._open(asked)
+            if asked.is_socket:
+                self._open_socket(asked)
+            else:
+                self._open(asked)
         except StreamRefusedError as error:
             self._edge.metrics.refused[error.slug] += 1
             self._refuse(of_refusal(error), asked)
         except Exception:
-            log.exception("request_failed", path=PATH.decode())
+            log.exception("request_failed", path=asked.path)
             if self._stream is not None:
                 self.transport.abort()
                 return
@@ -165,16 +180,43 @@ class Connection(Requests):
         self.forget_requests()
         edge.streams.open(stream, accepted, now)
 
-    def too_slow(self, stream: EdgeStream) -> None:
+    def _open_socket(self, asked: Asked) -> None:
+        if asked.fault is not None:
+            raise asked.fault
+        edge, field = self._edge, asked.headers.get
+        refuse_body(_text(field(b"content-length")), _text(field(b"transfer-encoding")))
+        accept = check_upgrade(
+            asked.chunked,
+            _text(field(b"upgrade")),
+            _text(field(b"connection")),
+            _text(field(b"sec-websocket-version")),
+            _text(field(b"sec-websocket-key")),
+        )
+        check_subprotocol(_text(field(b"sec-websocket-protocol")))
+        edge.origins.check(_text(field(b"origin")), _text(field(b"host")))
+        now = edge.monotonic()
+        accepted = edge.streams.judge(parse_request(asked.query, ""), now)
+        head = edge.heads.socket(self.server_state.default_headers, accept)
+        socket = EdgeSocket(self, head, edge.messages, edge.buffer_bytes, edge.monotonic)
+        socket.session = SocketSession(edge.streams, edge.talk, socket, accepted, now)
+        self._stream = socket
+        self.forget_requests()
+        edge.talk.join(socket)
+        edge.streams.open(socket, accepted, now)
+        if early := self.take_waiting():
+            socket.take(early)
+
+    def too_slow(self, stream: Written) -> None:
         """End the stream: its client reads too slowly."""
         self._edge.streams.slow(stream, self._edge.monotonic())
 
-    def finish(self, stream: EdgeStream) -> None:
+    def finish(self, stream: Written) -> None:
         """Finish the response: the stream's last byte has left."""
         if self._stream is not stream:
             return
         self._stream = None
         self._edge.streams.close(stream)
+        self._edge.talk.leave(stream)
         if not stream.keep:
             self.transport.close()
             return

@@ -22,12 +22,14 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from client_sdk.contract.socket import SOCKET_PATH, STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
 from server_common.limits import EVENTS_HEAD_BYTES
 from server_common.read_timeout import ReadTimeout
 
-PATH: Final = b"/v1/stream"
+PATHS: Final = (STREAM_PATH.encode(), SOCKET_PATH.encode())
+"""What is answered here, if it is asked for by GET."""
 MAX_HEAD_BYTES: Final = EVENTS_HEAD_BYTES
 """The longest head of a request; a ticket with its cursor may fill most of it."""
 MAX_WAITING_BYTES: Final = 64 * 1024
@@ -37,8 +39,9 @@ _HEAD_END: Final = b"\r\n\r\n"
 
 
 class Asked(Struct, frozen=True):
-    """A request for a stream, as it came."""
+    """A request for a stream or a WebSocket, as it came."""
 
+    path: str
     query: bytes
     headers: dict[bytes, bytes]
     chunked: bool
@@ -47,6 +50,11 @@ class Asked(Struct, frozen=True):
     """Whether the connection is kept for another request."""
     fault: StreamRefusedError | None = None
     """Why its head is malformed; None: it is not."""
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it asks for a WebSocket."""
+        return self.path == SOCKET_PATH
 
 
 class Requests(HttpToolsProtocol, ABC):
@@ -223,6 +231,13 @@ class Requests(HttpToolsProtocol, ABC):
             return False
         return bool(self.pipeline) or (not self._in_body and self.is_answering())
 
+    def take_waiting(self) -> bytes:
+        """Take out what waits behind the request; it is of another protocol now."""
+        data, self._waiting = self._waiting, b""
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
+        return data
+
     def wait(self, data: bytes) -> None:
         """Keep bytes for later."""
         self._waiting += data
@@ -254,10 +269,11 @@ class Requests(HttpToolsProtocol, ABC):
         """The head is complete. Here it is only decided who answers: an error in a callback of
         the parser would look like a bad request."""
         self._in_body = True
-        query = self._query_for_stream() if self.parser.get_method() == b"GET" else None
-        if query is None:
+        ours = self._ours() if self.parser.get_method() == b"GET" else None
+        if ours is None:
             self._pass_on()
             return
+        path, query = ours
         version = self.parser.get_http_version()
         http_1_1 = version != "1.0"
         # The first of a name counts, as in the application.
@@ -265,10 +281,11 @@ class Requests(HttpToolsProtocol, ABC):
         try:
             check_head(version, _hosts(self._head, headers))
         except StreamRefusedError as error:
-            self.asked = Asked(query, headers, http_1_1, False, error)
+            self.asked = Asked(path, query, headers, http_1_1, False, error)
             return
-        keep = http_1_1 and self.parser.should_keep_alive()
-        self.asked = Asked(query, headers, http_1_1, keep)
+        # Behind a request for a WebSocket there is no other, whatever it is answered.
+        keep = http_1_1 and path != SOCKET_PATH and self.parser.should_keep_alive()
+        self.asked = Asked(path, query, headers, http_1_1, keep)
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -281,13 +298,15 @@ class Requests(HttpToolsProtocol, ABC):
         if self.asked is None:
             super().on_message_complete()
 
-    def _query_for_stream(self) -> bytes | None:
+    def _ours(self) -> tuple[str, bytes] | None:
+        """The path and the query, if it is answered here."""
         url = self._url
-        if url.startswith(PATH) and b"#" not in url and url[len(PATH) : len(PATH) + 1] in b"?":
-            return url[len(PATH) + 1 :]
+        for path in PATHS:
+            if url.startswith(path) and b"#" not in url and url[len(path) : len(path) + 1] in b"?":
+                return path.decode(), url[len(path) + 1 :]
         parsed = httptools.parse_url(url)
-        found = unquote_to_bytes(parsed.path or b"") == PATH
-        return (parsed.query or b"") if found else None
+        found = unquote_to_bytes(parsed.path or b"")
+        return (found.decode(), parsed.query or b"") if found in PATHS else None
 
     # The application ------------------------------------------------------------------------
 

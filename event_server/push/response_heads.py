@@ -11,6 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from client_sdk.contract.socket import SUBPROTOCOL
 from event_server.problems import EXPOSED_HEADERS, STREAM_HEADERS
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -47,6 +48,14 @@ class Heads:
             self._cors(origin),
             b"transfer-encoding: chunked\r\n" if chunked else b"",
             b"" if keep else _CLOSE,
+        )
+
+    def socket(self, common: Fields, accept: str) -> bytes:
+        """The head of an open WebSocket."""
+        return (
+            b"HTTP/1.1 101 Switching Protocols\r\n%bupgrade: websocket\r\nconnection: Upgrade\r\n"
+            b"sec-websocket-accept: %b\r\nsec-websocket-protocol: %b\r\n\r\n"
+            % (self._text(common), accept.encode(), SUBPROTOCOL.encode())
         )
 
     def answer(self, common: Fields, origin: bytes | None, response: Response, keep: bool) -> bytes:

@@ -21,11 +21,46 @@ class Owner(Protocol):
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
 
-    def too_slow(self, stream: EdgeStream) -> None:
+    def too_slow(self, stream: Written) -> None:
         """End the stream: its client reads too slowly."""
 
-    def finish(self, stream: EdgeStream) -> None:
+    def finish(self, stream: Written) -> None:
         """Finish the response: the last byte has left."""
+
+    def wait(self, data: bytes) -> None:
+        """Keep bytes for later: they are the next request."""
+
+
+class Written(Protocol):
+    """What is being written to a connection: a stream, or a WebSocket."""
+
+    keep: bool
+    """Whether the connection stays open after it."""
+    ended: bool
+    """Whether its last frame has been written."""
+    send: Callable[[bytes], None]
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that have not left the process."""
+
+    def end(self, frame: bytes) -> None:
+        """Write a last frame."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+    def lose(self) -> None:
+        """The connection is gone."""
+
+    def fill_up(self) -> None:
+        """The write buffer is over its limit."""
+
+    def drained(self) -> None:
+        """The write buffer has room again."""
+
+    def take(self, data: bytes) -> None:
+        """The client has sent something."""
 
 
 class EdgeStream:
@@ -65,7 +100,7 @@ class EdgeStream:
         if self.ended:
             return
         self.ended = True
-        self.send = _ignore
+        self.send = ignore
         transport = self._owner.transport
         if transport.is_closing():
             return
@@ -85,13 +120,22 @@ class EdgeStream:
     def lose(self) -> None:
         """The connection is gone."""
         self.ended = True
-        self.send = _ignore
+        self.send = ignore
 
     def fill_up(self) -> None:
         """The buffer is over its limit: from now on only the last frame is taken."""
         if not self.ended:
-            self.send = _ignore
+            self.send = ignore
             self._owner.loop.call_soon(self._owner.too_slow, self)
+
+    def drained(self) -> None:
+        """The buffer has room again: after the last frame all of it has left."""
+        if self.ended:
+            self._owner.finish(self)
+
+    def take(self, data: bytes) -> None:
+        """The client has sent something: it waits for the end of the stream."""
+        self._owner.wait(data)
 
     def _begin(self, frame: bytes) -> None:
         transport = self._owner.transport
@@ -105,5 +149,5 @@ class EdgeStream:
         self._owner.transport.write(joined(frame))
 
 
-def _ignore(_frame: bytes) -> None:
+def ignore(_frame: bytes) -> None:
     """Ignore a frame that comes after the end."""

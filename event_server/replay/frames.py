@@ -76,6 +76,14 @@ class Frames:
         data = msgspec.json.encode(Heartbeat(rfc3339(watermark)))
         return self._wire(encode_frame(HEARTBEAT, data))
 
+    def say(self, event: str, data: bytes) -> bytes:
+        """Anything else: `data` is one line of JSON.
+
+        Raises:
+            FrameError: a part of it holds a line end.
+        """
+        return self._wire(encode_frame(event, data))
+
     def sync_required(self, reason: SyncRequired) -> bytes:
         """The last frame of a stream that cannot be continued."""
         return self._wire(encode_frame(SYNC_REQUIRED, msgspec.json.encode(reason)))

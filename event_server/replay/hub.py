@@ -219,7 +219,7 @@ class Hub:
         """Let a subscriber follow channels, from its positions on.
 
         Args:
-            subscriber: who.
+            subscriber: who; it may follow others already, but none of these.
             positions: the last seq that it has, per channel.
             synced: the seq its ticket names for each of these channels.
             issued_at: when the ticket's sync read the log.
@@ -250,12 +250,34 @@ class Hub:
                 replay += map(self._frames.order, ring.after(claim.position))
             audience.live.add(subscriber)
             audience.head = head
-        self._following[subscriber] = tuple(claims)
+        self._following[subscriber] = (*self._following.get(subscriber, ()), *claims)
         return replay
 
     def detach(self, subscriber: Subscriber) -> None:
         """Remove the subscriber from all channels; harmless if it followed none."""
-        for channel in self._following.pop(subscriber, ()):
+        self._remove(subscriber, self._following.pop(subscriber, ()))
+
+    def leave(self, subscriber: Subscriber, channels: Collection[str]) -> None:
+        """Let a subscriber follow these channels no more; harmless for those it does not."""
+        following = self._following.get(subscriber, ())
+        left = tuple(channel for channel in following if channel not in channels)
+        self._remove(subscriber, [channel for channel in following if channel in channels])
+        if left:
+            self._following[subscriber] = left
+        else:
+            self._following.pop(subscriber, None)
+
+    def channels_of(self, subscriber: Subscriber) -> tuple[str, ...]:
+        """What the subscriber follows."""
+        return self._following.get(subscriber, ())
+
+    def followers(self, channel: str) -> list[Subscriber]:
+        """Who follows the channel; a copy."""
+        audience = self._audiences.get(channel)
+        return [] if audience is None else [*audience.live, *audience.pending]
+
+    def _remove(self, subscriber: Subscriber, channels: Iterable[str]) -> None:
+        for channel in channels:
             audience = self._audiences[channel]
             audience.live.discard(subscriber)
             audience.pending.pop(subscriber, None)

@@ -73,7 +73,7 @@ class Streams:
         self.opened = 0
         self.ended: Counter[str] = Counter()
         self._server = server
-        self._frames = frames
+        self.frames = frames
         self._keys = keys
         self._placement = placement
         self._timing = timing
@@ -105,6 +105,19 @@ class Streams:
             raise
         if len(self) >= self._limits.max_streams:
             raise self._come_again("overloaded", "this server has no room for another stream")
+        return self._accepted(request, now)
+
+    def judge_further(self, request: StreamRequest, now: float) -> Accepted:
+        """Whether an open stream may follow a further ticket; `extend` must follow without an await
+        between.
+
+        Raises:
+            StreamRefusedError: as `judge`.
+        """
+        self.check_ready(now)
+        return self._accepted(request, now)
+
+    def _accepted(self, request: StreamRequest, now: float) -> Accepted:
         time = self.hub.clock.estimate(now)
         if time is None:
             raise self._come_again("degraded", "this server does not know the time yet")
@@ -144,7 +157,7 @@ class Streams:
         if isinstance(replay, SyncRequired):
             self.ended["sync-required"] += 1
             self._ending.set(subscriber, self._tick(now + self._limits.abort_after_s))
-            subscriber.end(self._frames.sync_required(replay))
+            subscriber.end(self.frames.sync_required(replay))
             return
         lifetime = self._timing.lifetime()
         hello = Hello(
@@ -156,7 +169,23 @@ class Streams:
         )
         self._deadlines.set(subscriber, self._tick(now + lifetime))
         self._rota.add(subscriber, math.floor(self._timing.uniform(0, self._period - 1e-9)))
-        subscriber.send(self._frames.opening(self._timing.retry(), hello) + b"".join(replay))
+        subscriber.send(self.frames.opening(self._timing.retry(), hello) + b"".join(replay))
+
+    def extend(self, subscriber: Subscriber, accepted: Accepted) -> list[bytes] | SyncRequired:
+        """Let an open stream follow the channels of a further ticket; it lives no longer for it.
+
+        Returns:
+            What it missed there, to be written before anything else; or why it must sync: then it
+            goes on as it was.
+        """
+        ticket = accepted.ticket
+        return self.hub.attach(
+            subscriber, accepted.positions, ticket.cursor, ticket.issued_at, ticket.epoch
+        )
+
+    def is_open(self, subscriber: Subscriber) -> bool:
+        """Whether it is open and its last frame has not been sent."""
+        return subscriber in self._deadlines
 
     def close(self, subscriber: Subscriber) -> None:
         """Remove the stream: its connection is gone, or its response is complete."""
@@ -188,7 +217,7 @@ class Streams:
                 subscriber.abort()
         watermark = self.hub.watermark
         if watermark is not None:
-            heartbeat = self._frames.heartbeat(watermark)
+            heartbeat = self.frames.heartbeat(watermark)
             for subscriber in self._rota.turn(tick):
                 try:
                     subscriber.send(heartbeat)
@@ -220,7 +249,7 @@ class Streams:
         self._deadlines.discard(subscriber)
         self._ending.set(subscriber, self._tick(now + self._limits.abort_after_s))
         try:
-            subscriber.end(self._frames.bye(reason, self._timing.reconnect(reason)))
+            subscriber.end(self.frames.bye(reason, self._timing.reconnect(reason)))
         except Exception as error:
             self.hub.cut_off(subscriber, error)
 

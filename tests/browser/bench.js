@@ -57,6 +57,10 @@ export class ScriptedTransport {
     return { type: "SyncDone", generation, response: checkSync(answer) };
   }
 
+  async receipts() {
+    return true;
+  }
+
   async stream({ generation, cursor }, signal, put) {
     this.opened.push(cursor);
     this.#put = (input) => put({ generation, ...input });

@@ -178,6 +178,10 @@ function commandOf({ type, ...command }) {
     const { newToken, ...rest } = command;
     return { type, new_token: newToken, ...rest };
   }
+  if (type === "OpenStream" && command.via === "sse") {
+    const { via: _, ...rest } = command;
+    return { type, ...rest };
+  }
   if (type === "CheckDigest") {
     const { contentDigest, ...rest } = command;
     return contentDigest === null ? { type, ...rest } : { type, ...rest, content_digest: contentDigest };

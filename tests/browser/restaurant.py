@@ -56,6 +56,8 @@ class Site:
             "YABAM_EVENTS_TOPIC": f"order-events-{name}",
             "YABAM_INBOUND_TOPIC": f"orders.inbound-{name}",
             "YABAM_DEVICES_INBOUND_TOPIC": f"devices.inbound-{name}",
+            "YABAM_RECEIPTS_TOPIC": f"device-receipts-{name}",
+            "YABAM_MESSAGES_TOPIC": f"channel-messages-{name}",
             "YABAM_INBOUND_DLQ_TOPIC": f"orders.inbound.dlq-{name}",
         }
         addresses = Addresses(database, kafka, ports=free_ports())

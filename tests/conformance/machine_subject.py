@@ -99,7 +99,10 @@ class MachineSubject:
                 told = asdict(command)
                 return {"type": kind, "wait": told.pop("wait_s"), **told}
             case OpenStream():
-                return {"type": kind, **asdict(command)}
+                opened = asdict(command)
+                if opened["via"] == "sse":
+                    del opened["via"]
+                return {"type": kind, **opened}
             case Deliver():
                 return {"type": kind, "epoch": command.epoch, **self._change_of(command.change)}
             case CheckDigest():

@@ -283,7 +283,11 @@ class TestIngress:
             for rule in ingress["spec"]["rules"]
             for path in rule["http"]["paths"]
         }
-        assert routes == {("/v1/stream", "Exact"): "events", ("/", "Prefix"): "core"}
+        assert routes == {
+            ("/v1/stream", "Exact"): "events",
+            ("/v1/socket", "Exact"): "events",
+            ("/", "Prefix"): "core",
+        }
 
 
 class TestTheEdge:

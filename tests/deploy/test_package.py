@@ -17,8 +17,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
 CHANGELOG = ROOT / "CHANGELOG.md"
-OF_HTTPX_AND_MSGSPEC = {
+OF_THE_SDK = {
     "anyio", "certifi", "h11", "httpcore", "httpx", "idna", "msgspec", "typing-extensions",
+    "websockets",
 }  # fmt: skip
 PACKAGES = {
     "client_sdk", "core_api", "event_server", "server_common",
@@ -107,10 +108,10 @@ def test_what_is_installed_is_what_was_asked_for_and_answers(installed: tuple[st
     commands = run(programs / "yabam", "--help")
     assert "tail" in commands
     if extra:
-        assert others > OF_HTTPX_AND_MSGSPEC
+        assert others > OF_THE_SDK
         assert "core" in commands
     else:
-        assert others == OF_HTTPX_AND_MSGSPEC
+        assert others == OF_THE_SDK
         run(
             programs / "python",
             "-c",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from client_sdk import Item, OrderClient, OrderEvent, OrderProducer, Settings
 from client_sdk.contract.sse import SseEvent, SseParser
@@ -120,6 +121,24 @@ async def test_pages_syncs_and_streams_have_one_origin(site: Site) -> None:
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert answer["stream"]["url"] == f"{site.nginx.url}/v1/stream"
+
+
+async def test_a_websocket_of_a_page_of_the_same_origin_comes_through(site: Site) -> None:
+    async with client_of(site) as client, ordering(site) as producer:
+        grant = (await sync(site, client))["stream"]
+        address = grant["url"].replace("https://", "wss://").replace("/stream", "/socket")
+        async with connect(
+            f"{address}?ticket={grant['ticket']}",
+            subprotocols=["yabam.v1"],  # type: ignore[list-item]
+            origin=site.nginx.url,  # type: ignore[arg-type]
+            ssl=site.nginx.trust,
+            proxy=None,
+        ) as socket:
+            assert json.loads(await socket.recv())["event"] == "hello"
+            await place(site, producer, 1)
+            while json.loads(said := await socket.recv())["event"] == "heartbeat":
+                pass
+    assert json.loads(said)["id"] == f"{site.channel}@1"
 
 
 async def test_heartbeats_come_one_by_one(site: Site) -> None:

@@ -43,11 +43,15 @@ class _ActionsWithoutSync(Actions):
         if self._last is None or self.state is not State.LIVE:
             super().go_sync(now, after_s)
             return
-        self.stream.begin(now, self.settings.connect_timeout)
+        self.stream.begin(now, self.settings.connect_timeout, self.choice.via)
         self.state = State.CONNECTING
         self.out.append(
             OpenStream(
-                self.stream.generation, self._last.url, self._last.ticket, self.positions.known
+                self.stream.generation,
+                self._last.url,
+                self._last.ticket,
+                self.positions.known,
+                self.stream.via,
             )
         )
 

@@ -62,6 +62,11 @@ class Setting(ABC, Generic[C]):
         self._server_class = server
         self.server: ModelServer | None = self._new_server()
         self.core_down_until = 0.0
+        self.buffers = False
+        """Whether a proxy holds back what server-sent events bring until their stream ends. It may
+        stay so for ever: a WebSocket comes through."""
+        self.blocks_sockets = False
+        """Whether no WebSocket can be had. That ends with the faults."""
         self._server_down_until = 0.0
 
     @property
@@ -121,6 +126,8 @@ class Setting(ABC, Generic[C]):
             "broker and server lost": self._lose_broker_and_server,
             "server stuck": self._stick_server,
             "relay stalled": self._stall_relay,
+            "proxy begins or ends to buffer": self._turn_buffering,
+            "sockets blocked or let through": self._turn_sockets,
             "relay repeats": self._relay_repeats,
             "kafka wiped": self.kafka.wipe,
         }
@@ -159,6 +166,12 @@ class Setting(ABC, Generic[C]):
     def _stick_server(self) -> None:
         if self.server is not None:
             self.server.stuck_until = self.now + self.chance.uniform(1, 20)
+
+    def _turn_buffering(self) -> None:
+        self.buffers = not self.buffers
+
+    def _turn_sockets(self) -> None:
+        self.blocks_sockets = not self.blocks_sockets
 
     def _stall_relay(self) -> None:
         self.relay.stalled_until = self.db_now + self.chance.uniform(1, 20)

@@ -188,7 +188,8 @@ class Shell(ABC):
         setting, server = self.setting, self.setting.server
         if self._stream is not command or self.dead:
             return
-        if server is None or self.offline:
+        blocked = command.via == "websocket" and setting.faults and setting.blocks_sockets
+        if server is None or self.offline or blocked:
             self._refused(command, Failure("unreachable", "connection refused"))
             return
         try:
@@ -213,6 +214,8 @@ class Shell(ABC):
     def read_wire(self) -> None:
         wire, stream = self._wire, self._stream
         if wire is None or stream is None or self._silent:
+            return
+        if stream.via == "sse" and self.setting.buffers and not wire.ended:
             return
         if self._garble is not None and any(b"event: order" in frame for frame in wire.frames):
             self._garble(wire.frames)

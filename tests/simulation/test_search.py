@@ -205,6 +205,7 @@ def _key(node: Node) -> tuple[object, ...]:
         (_left(sync.due_at, node), _left(sync.deadline, node)),
         (stream.open, stream.hello_at is None, stream.events > 0, _left(stream.deadline, node)),
         client.needs_token,
+        (stream.via, client.choice.via, client.choice._at_once),
         min(client.stream_backoff.failures, MOST_FAILURES),
         min(client.sync_backoff.failures, MOST_FAILURES),
         node.synced,

@@ -71,7 +71,7 @@ def test_what_the_servers_share_imports_neither_of_them() -> None:
 
 def test_the_sdk_imports_no_server_and_little_else() -> None:
     for path in modules("client_sdk"):
-        allowed = {"client_sdk", "httpx", "msgspec"}
+        allowed = {"client_sdk", "httpx", "msgspec", "websockets"}
         if path.parent.name == "mqtt":
             allowed.add("aiomqtt")  # the extra `mqtt`
         if path.parent.name in ("printer", "printer_media"):

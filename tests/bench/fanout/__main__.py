@@ -24,7 +24,7 @@ from tests.bench.fanout.report import markdown
 from tests.bench.fanout.results import Results, Sample
 from tests.bench.fanout.rivals import Bare, CSend, Nchan, SseStarlette
 from tests.bench.fanout.system import System
-from tests.bench.fanout.yabam import Yabam
+from tests.bench.fanout.yabam import Yabam, YabamSocket
 
 
 class Bench:
@@ -54,7 +54,7 @@ class Bench:
         for make in self._made(n):
             system = make()
             await self._cost(system, n, number)
-            if isinstance(system, Yabam):
+            if type(system) is Yabam:
                 ours, bare = await delay_beside_bare(
                     self._yabam(n), self._subscribers, self._folder, n
                 )
@@ -72,6 +72,7 @@ class Bench:
     def _made(self, n: int) -> list[Callable[[], System]]:
         made: dict[str, Callable[[], System]] = {
             "yabam": lambda: self._yabam(n),
+            "yabam-socket": lambda: YabamSocket(self._kafka, n),
             "sse-starlette": SseStarlette,
             "nchan": lambda: Nchan(self._folder),
             "c-send": lambda: CSend(self._sends, n),
@@ -116,7 +117,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--scale", type=int, nargs="*", default=[500, 1000, 2000, 4000, 8000, 16000]
     )
-    every = ["yabam", "sse-starlette", "nchan", "c-send", "bare"]
+    every = ["yabam", "yabam-socket", "sse-starlette", "nchan", "c-send", "bare"]
     parser.add_argument("--systems", nargs="+", choices=every, default=every)
     return parser.parse_args()
 

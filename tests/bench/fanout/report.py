@@ -21,6 +21,11 @@ from tests.bench.fanout.results import FIGURES, FIREHOSE, SYSTEMS, WORKERS, Figu
 BEGIN: Final = "<!-- make bench writes from here -->"
 END: Final = "<!-- to here -->"
 KIB_TARGET: Final = 6.0
+_BY_SOCKET: Final[Sequence[tuple[str, Figure, float | None]]] = (
+    ("a delivery by WebSocket, beside one by server-sent events", "cpu_us_per_delivery", 1.2),
+    ("a connect by WebSocket, beside one by server-sent events", "cpu_us_per_connect", None),
+    ("memory of an idle WebSocket, beside a stream's", "kib_per_connection", None),
+)
 _RATIOS: Final[Sequence[tuple[str, Figure, str, float | None]]] = (
     ("a delivery, beside nchan's", "cpu_us_per_delivery", "nchan", 1.0),
     ("a delivery, beside the limit's", "cpu_us_per_delivery", "c-send", 1.3),
@@ -81,10 +86,14 @@ def _table(results: Results) -> Iterator[str]:
 def _ratios(results: Results) -> Iterator[str]:
     yield "| wanted | " + " | ".join(f"at {n:,}" for n in results.compared) + " |"
     yield "| --- |" + " --- |" * len(results.compared)
-    for name, figure, other, target in _RATIOS:
+    wanted_ratios = [(name, figure, "yabam", other, most) for name, figure, other, most in _RATIOS]
+    wanted_ratios += [
+        (name, figure, "yabam-socket", "yabam", most) for name, figure, most in _BY_SOCKET
+    ]
+    for name, figure, one, other, target in wanted_ratios:
         cells = []
         for n in results.compared:
-            spread = results.ratio("yabam", other, n, figure)
+            spread = results.ratio(one, other, n, figure)
             if spread is None:
                 cells.append("not measured")
                 continue

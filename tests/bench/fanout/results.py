@@ -1,6 +1,6 @@
 """What a run found: one sample for each system, number of connections and round; and its files.
 
-`build/bench.json` holds the medians of the four systems, with a row about the machine in front.
+`build/bench.json` holds the medians of the systems, with a row about the machine in front.
 `build/bench-push.json` holds every sample, from which the report is made.
 """
 
@@ -21,7 +21,7 @@ Figure = Literal[
 FIGURES: Final[tuple[Figure, ...]] = (
     "cpu_us_per_delivery", "cpu_us_per_connect", "kib_per_connection", "p50_ms", "p99_ms",
 )  # fmt: skip
-SYSTEMS: Final = ("yabam", "sse-starlette", "nchan", "c-send")
+SYSTEMS: Final = ("yabam", "yabam-socket", "sse-starlette", "nchan", "c-send")
 MEDIANS: Final = Path("build/bench.json")
 SAMPLES: Final = Path("build/bench-push.json")
 FIREHOSE: Final = Path("build/bench-firehose.json")
@@ -88,7 +88,7 @@ class Results:
         return Spread(statistics.median(found), min(found), max(found)) if found else None
 
     def rows(self) -> list[dict[str, Any]]:
-        """The medians of the four systems, in the shape of `build/bench.json`."""
+        """The medians of the systems, in the shape of `build/bench.json`."""
         return [
             {
                 "system": system,

@@ -1,9 +1,9 @@
-/* Many SSE subscribers in one process, by epoll: cheap enough not to be what is measured.
+/* Many subscribers, by SSE or WebSocket, in one process, by epoll: cheap enough not to be what is measured.
  *
  *   subscribers HOST_PORT REQUESTS_FILE
  *
  * The file holds one request head per connection, each ended by an empty line. The program connects
- * them all, says "connected N" once each has been answered 200, and then obeys its standard input:
+ * them all, says "connected N" once each has been answered 200 or 101, and then obeys its standard input:
  *   mark   print what came since the last mark, as JSON, and begin anew
  * An event counts when its data holds "t":NANOSECONDS, the publisher's CLOCK_REALTIME.
  */
@@ -139,7 +139,8 @@ int main(int argc, char **argv) {
             if (!c->answered) {
                 c->answered = 1;
                 answered++;
-                if (memcmp(buffer + TAIL, "HTTP/1.1 200", 12)) {
+                if (memcmp(buffer + TAIL, "HTTP/1.1 200", 12) &&
+                    memcmp(buffer + TAIL, "HTTP/1.1 101", 12)) {
                     if (!refused++) {
                         buffer[TAIL + (got < 400 ? got : 400)] = 0;
                         fprintf(stderr, "refused: %s\n", buffer + TAIL);

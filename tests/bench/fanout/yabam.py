@@ -122,6 +122,21 @@ class Yabam:
             await asyncio.sleep(1)
 
 
+class YabamSocket(Yabam):
+    """The same, whose subscribers come by WebSocket."""
+
+    name = "yabam-socket"
+
+    def request(self, channel: int) -> bytes:
+        """A handshake; the answer is 101."""
+        target = super().request(channel).split(b" ")[1].replace(b"/v1/stream", b"/v1/socket")
+        return (
+            b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Protocol: yabam.v1\r\n\r\n" % target
+        )
+
+
 def _free_ports(count: int) -> int:
     """The first of so many ports in a row that nobody uses right now."""
     while True:

@@ -209,16 +209,36 @@ async def alerts(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     await consumer.stop()
 
 
+class Receipts:
+    """Receipts that lag, or do not."""
+
+    def __init__(self) -> None:
+        self.lagging = False
+
+    async def lags(self) -> bool:
+        return self.lagging
+
+    async def close(self) -> None:
+        pass
+
+
 @contextlib.asynccontextmanager
 async def watching(
-    pool: Pool, bootstrap: str, topic: str, *, received: float = 9_999.0, accepted: float = 9_999.0
+    pool: Pool,
+    bootstrap: str,
+    topic: str,
+    *,
+    received: float = 9_999.0,
+    accepted: float = 9_999.0,
+    receipts: Receipts | None = None,
 ) -> AsyncIterator[ReceiptAlarm]:
     """A watch over this database; times in seconds."""
     publisher = KafkaPublisher(bootstrap, alerts_topic(f"{topic}.alerts"))
     metrics = AlarmMetrics(CollectorRegistry())
     settings = AlarmSettings(received, accepted, 1.0)
+    watch = receipts or Receipts()
     try:
-        yield ReceiptAlarm(pool, publisher, metrics, settings, lambda: 1_700_000_000_000)
+        yield ReceiptAlarm(pool, publisher, metrics, settings, lambda: 1_700_000_000_000, watch)
     finally:
         await publisher.close()
 
@@ -300,3 +320,21 @@ async def test_what_kafka_did_not_take_is_told_of_later(
     async with watching(pool, bootstrap, topic, received=0.0) as reach:
         await reach.look()
     assert (await next_alert(alerts))["kind"] == "unreceived"
+
+
+async def test_while_receipts_lag_no_order_is_told_of_as_unreceived(
+    pool: Pool, bootstrap: str, topic: str, alerts: AIOKafkaConsumer
+) -> None:
+    receipts = Receipts()
+    order_id = await place(commands(pool), "12")
+    async with watching(pool, bootstrap, topic, received=0.0, receipts=receipts) as reach:
+        receipts.lagging = True
+        await reach.look()
+        assert await pool.fetchval("SELECT count(*) FROM unreached") == 0
+        receipts.lagging = False
+        await reach.look()
+        assert (await next_alert(alerts))["order_id"] == str(order_id)
+        receipts.lagging = True
+        await reach.look()
+        assert await pool.fetchval("SELECT count(*) FROM unreached") == 1, "it is not resolved"
+    assert await silent(alerts)

@@ -11,13 +11,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import httpx
 import jwt
 import pytest
 import uvloop
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
+from client_sdk.contract.socket import decode_envelope
 from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.broker import EmbeddedBroker
@@ -41,7 +45,7 @@ def pytest_asyncio_loop_factories(
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
         "uvloop": uvloop.new_event_loop
     }
-    if item.path.name == "test_connections.py":
+    if item.path.name in ("test_connections.py", "test_socket_framing.py"):
         factories["asyncio"] = asyncio.new_event_loop
     return factories
 
@@ -54,6 +58,7 @@ class Running:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.serving: asyncio.Task[None] | None = None
+        self.transport = "sse"
         self._offset = 0
         self._intake: RecordReader | None = None
 
@@ -85,6 +90,11 @@ class Running:
         while len(self.server.streams) != streams:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
+    def pass_on(self) -> None:
+        """Hand the messages that wait for Kafka to the sockets, as it would."""
+        for record in self.server.talk.messages():
+            self.server.talk.take(record.value)
+
     def take(self, value: bytes | None, headers: Any) -> None:
         """Any record."""
         assert self._intake is not None
@@ -93,23 +103,17 @@ class Running:
         self._offset += 1
 
 
-class Stream:
-    """A client's end of one stream."""
+class Followed:
+    """A client's end of a stream or a socket, which say the same."""
 
-    def __init__(self, response: httpx.Response) -> None:
-        self.response = response
-        self._chunks = response.aiter_raw()
-        self._parser = SseParser()
-        self._events: list[SseEvent] = []
-        self.retry_ms: int | None = None
+    async def take(self) -> SseEvent:
+        """The next event; StopAsyncIteration when it has ended."""
+        raise NotImplementedError
 
     async def next(self, *, skip_heartbeats: bool = True) -> SseEvent:
-        """The next event; StopAsyncIteration when the stream has ended."""
+        """The next event; StopAsyncIteration when it has ended."""
         while True:
-            while not self._events:
-                self._events += self._parser.feed(await anext(self._chunks))
-                self.retry_ms = self._parser.reconnection_time_ms
-            event = self._events.pop(0)
+            event = await self.take()
             if event.type != "heartbeat" or not skip_heartbeats:
                 return event
 
@@ -125,6 +129,47 @@ class Stream:
     async def ids(self, count: int) -> list[str]:
         """The ids of the next order events."""
         return [(await self.next()).last_event_id for _ in range(count)]
+
+
+class Stream(Followed):
+    """A client's end of one stream."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self._chunks = response.aiter_raw()
+        self._parser = SseParser()
+        self._events: list[SseEvent] = []
+        self.retry_ms: int | None = None
+
+    async def take(self) -> SseEvent:
+        while not self._events:
+            self._events += self._parser.feed(await anext(self._chunks))
+            self.retry_ms = self._parser.reconnection_time_ms
+        return self._events.pop(0)
+
+
+class Socket(Followed):
+    """A client's end of one WebSocket, by a library that is not ours."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    async def take(self) -> SseEvent:
+        try:
+            said = decode_envelope(await self.connection.recv())
+        except ConnectionClosed:
+            raise StopAsyncIteration from None
+        return SseEvent(said.event, bytes(said.data).decode(), said.id)
+
+    async def say(self, event: str, **data: Any) -> None:
+        """Send a message."""
+        await self.connection.send(json.dumps({"event": event, "data": data}))
+
+    async def ask(self, event: str, **data: Any) -> tuple[str, Any]:
+        """Send a message; the event that comes next, and its data."""
+        await self.say(event, **data)
+        answer = await self.next()
+        return answer.type, json.loads(answer.data)
 
 
 def ticket_of(text: str) -> Ticket:
@@ -180,13 +225,21 @@ def push_path(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def start(push_path: str) -> AsyncIterator[Start]:
+def transport() -> str:
+    """By what `following` follows. A module whose tests hold for both overrides it."""
+    return "sse"
+
+
+@pytest.fixture
+async def start(push_path: str, transport: str) -> AsyncIterator[Start]:
     """Starts servers that end with the test."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**changes: Any) -> Running:
             changes = {"events_push_path": push_path} | changes
-            return await stack.enter_async_context(running(**changes))
+            started = await stack.enter_async_context(running(**changes))
+            started.transport = transport
+            return started
 
         yield start_one
 
@@ -198,7 +251,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @asynccontextmanager
-async def following(
+async def streaming(
     client: httpx.AsyncClient,
     server: Running,
     ticket: str,
@@ -212,6 +265,32 @@ async def following(
     ) as response:
         assert response.status_code == 200, await response.aread()
         yield Stream(response)
+
+
+@asynccontextmanager
+async def connected(
+    server: Running, ticket: str, last_event_id: str | None = None, **options: Any
+) -> AsyncIterator[Socket]:
+    """An open WebSocket."""
+    query = urlencode(
+        {"ticket": ticket} | ({"lastEventId": last_event_id} if last_event_id else {})
+    )
+    options = {"subprotocols": ["yabam.v1"], "compression": None, "proxy": None} | options
+    async with connect(f"ws://127.0.0.1:{server.port}/v1/socket?{query}", **options) as connection:
+        yield Socket(connection)
+
+
+@asynccontextmanager
+async def following(
+    client: httpx.AsyncClient, server: Running, ticket: str, last_event_id: str | None = None
+) -> AsyncIterator[Followed]:
+    """An open stream, or an open WebSocket: whichever the test is about."""
+    if server.transport == "socket":
+        async with connected(server, ticket, last_event_id) as socket:
+            yield socket
+    else:
+        async with streaming(client, server, ticket, last_event_id) as stream:
+            yield stream
 
 
 def reason(event: SseEvent) -> str:

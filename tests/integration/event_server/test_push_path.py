@@ -1,4 +1,5 @@
-"""What a client sees of a stream, over a real socket. Every push path must pass this."""
+"""What a client sees of a stream, over a real connection. Every push path must pass this, by
+server-sent events and by WebSocket."""
 
 from __future__ import annotations
 
@@ -10,9 +11,17 @@ import time
 import httpx
 import pytest
 
-from tests.integration.event_server.conftest import Running, Start, following, reason
+from tests.integration.event_server.conftest import Running, Start, following, reason, streaming
+from tests.integration.event_server.raw_sockets import CLOSED, HANDSHAKE
 
 A, B = "store:12", "table:12/5"
+by_streams_only = pytest.mark.parametrize("transport", ["sse"], indirect=True)
+
+
+@pytest.fixture(params=["sse", "socket"])
+def transport(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 async def test_hello_then_what_was_missed_then_what_happens(
@@ -26,10 +35,19 @@ async def test_hello_then_what_was_missed_then_what_happens(
         said = json.loads(hello.data)
         assert (hello.type, said["server"], said["replayed"]) == ("hello", "server-1", 1)
         assert 45_000 <= said["ends_in_ms"] <= 90_000
-        assert 1000 <= (stream.retry_ms or 0) <= 3000
         assert await stream.ids(1) == [f"{A}@2"]
         server.publish(f"{A}@3")
         assert await stream.ids(1) == [f"{A}@3"]
+
+
+@by_streams_only
+async def test_a_stream_says_what_it_is_and_when_to_come_again(
+    start: Start, client: httpx.AsyncClient
+) -> None:
+    server = await start()
+    async with streaming(client, server, server.ticket({A: 0})) as stream:
+        await stream.next()
+        assert 1000 <= (stream.retry_ms or 0) <= 3000
         assert stream.response.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert stream.response.headers["cache-control"] == "no-store"
         assert stream.response.headers["x-accel-buffering"] == "no"
@@ -55,6 +73,7 @@ async def test_text_arrives_exactly_as_it_was_written(
     assert live.data == f'{{"id":"{A}@2","text":"{text}"}}'
 
 
+@by_streams_only
 async def test_the_header_of_a_reconnecting_event_source_counts(
     start: Start, client: httpx.AsyncClient
 ) -> None:
@@ -62,7 +81,7 @@ async def test_the_header_of_a_reconnecting_event_source_counts(
     for seq in (1, 2, 3):
         server.publish(f"{A}@{seq}")
     headers = {"last-event-id": f"{A}@2"}
-    async with following(client, server, server.ticket({A: 0}), headers=headers) as stream:
+    async with streaming(client, server, server.ticket({A: 0}), headers=headers) as stream:
         await stream.next()
         assert await stream.ids(1) == [f"{A}@3"]
 
@@ -150,6 +169,7 @@ async def test_a_new_epoch_ends_every_stream(start: Start, client: httpx.AsyncCl
 
 
 class TestTheEnd:
+    @by_streams_only
     async def test_after_bye_the_connection_serves_the_next_request(self, start: Start) -> None:
         server = await start(events_lifetime_min_s=0.3, events_lifetime_max_s=0.3)
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
@@ -157,7 +177,7 @@ class TestTheEnd:
         async with httpx.AsyncClient(limits=limits) as client:
             for _ in range(3):
                 server.mark()
-                async with following(client, server, server.ticket({A: 0})) as stream:
+                async with streaming(client, server, server.ticket({A: 0})) as stream:
                     network = stream.response.extensions["network_stream"]
                     ports.add(network.get_extra_info("client_addr"))
                     events = await stream.rest()
@@ -235,6 +255,8 @@ async def raw_stream(server: Running, ticket: str, receive_buffer: int) -> socke
     loop = asyncio.get_running_loop()
     await loop.sock_connect(connection, ("127.0.0.1", server.port))
     request = f"GET /v1/stream?ticket={ticket} HTTP/1.1\r\nhost: x\r\n\r\n"
+    if server.transport == "socket":
+        request = HANDSHAKE.format(ticket=ticket)
     await loop.sock_sendall(connection, request.encode())
     return connection
 
@@ -272,9 +294,9 @@ class TestASlowClient:
         received = b""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(5):
-            while not received.endswith(b"0\r\n\r\n"):
+            while not received.endswith((b"0\r\n\r\n", CLOSED)):
                 received += await loop.sock_recv(slow, 65536)
         slow.close()
-        ids = [line for line in received.split(b"\n") if line.startswith(b"id: ")]
-        assert ids == [b"id: store:12@%d" % n for n in range(1, len(ids) + 1)]
+        ids = [b"%d" % n for n in range(1, seq + 1) if b'"id":"store:12@%d","text"' % n in received]
+        assert ids == [b"%d" % n for n in range(1, len(ids) + 1)]
         assert b'"reason":"slow"' in received

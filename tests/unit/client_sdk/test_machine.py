@@ -572,7 +572,7 @@ def test_a_bye_while_polling_does_not_put_off_the_polls() -> None:
 
 def test_polling_goes_on_while_a_new_stream_is_tried() -> None:
     """Never blind: the stream hangs, and the polls go on beside it."""
-    rig = Rig().polling()
+    rig = Rig(settings=Settings(connect_timeout=10.0)).polling()
     rig.answer(after=60.0)
     assert rig.of(OpenStream)
     for n in range(1, 3):

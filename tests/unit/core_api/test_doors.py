@@ -124,7 +124,7 @@ def core(database: Database) -> ASGIApp:
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
     gate = Gate(TOKENS, limits)
-    api = CoreApi(commands, fetch, devices, gate, metrics, unused, unused)
+    api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, unused)
     prints = PrintApi(unused, unused, gate)
     return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), prints, ["*"])
 

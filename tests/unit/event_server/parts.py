@@ -75,9 +75,14 @@ def make_hub(
 
 
 def make_ticket(
-    cursor: dict[str, int], issued_at: float = 1000.0, epoch: str = EPOCH, ttl: float = 30.0
+    cursor: dict[str, int],
+    issued_at: float = 1000.0,
+    epoch: str = EPOCH,
+    ttl: float = 30.0,
+    subject: str = "owner-12",
+    device: str = "",
 ) -> Ticket:
-    return Ticket(epoch, cursor, issued_at, issued_at + ttl, "owner-12")
+    return Ticket(epoch, cursor, issued_at, issued_at + ttl, subject, device)
 
 
 def make_streams(

@@ -25,10 +25,10 @@ export class Lamp {
     this.#certain = element.querySelector(".lamp-certain");
   }
 
-  show({ mode, certainAt, lastError }) {
+  show({ mode, via, certainAt, lastError }) {
     this.#element.dataset.mode = mode;
     this.#element.title = mode === "live" ? "" : (lastError ?? "");
-    setText(this.#mode, t(TEXT[mode]));
+    setText(this.#mode, t(via === "websocket" ? "lampLiveSocket" : TEXT[mode]));
     const time = certainAt === null ? null : clockTime(certainAt);
     const text = time === null ? "certainNever" : mode === "offline" ? "certainLast" : "certainAt";
     setText(this.#certain, t(text, { time }));

@@ -5,6 +5,7 @@ import { addTexts } from "./language.js";
 addTexts({
   lampStarting: ["연결 중", "Connecting"],
   lampLive: ["실시간", "Live"],
+  lampLiveSocket: ["실시간 (WebSocket)", "Live (WebSocket)"],
   lampPolling: ["주기 확인", "Polling"],
   lampOffline: ["오프라인", "Offline"],
   lampFailed: ["중단됨", "Stopped"],

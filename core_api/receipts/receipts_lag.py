@@ -1,0 +1,101 @@
+"""Whether receipts wait in Kafka for longer than they may, so that nobody knows what is received.
+
+The alarm looks every few seconds. What had been written when it looked the last time must have been
+stored by now; if not, receipts lag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from server_common.kafka.clients import start_client, stop_consumer
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+_REQUEST_TIMEOUT_MS: Final = 5_000
+_STOP_PATIENCE_S: Final = 2.0
+
+
+def lags(written_before: Mapping[int, int], stored: Mapping[int, int]) -> bool:
+    """Whether something that was written long ago is not stored. Pure.
+
+    Args:
+        written_before: the end of each partition when it was looked at the last time.
+        stored: how far each partition has been stored.
+    """
+    return any(stored.get(partition, 0) < end for partition, end in written_before.items())
+
+
+class ReceiptsLag:
+    """Looks at the topic and its group.
+
+    Args:
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        topic: of the receipts.
+        group: the consumer group that stores them.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, group: str) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._group = group
+        self._ends: dict[int, int] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def lags(self) -> bool:
+        """Whether receipts lag; also where Kafka does not say."""
+        before = self._ends
+        try:
+            self._ends, stored = await self._look()
+        except (KafkaError, OSError, TimeoutError) as error:
+            _log.warning("receipts_lag_unknown", reason=repr(error))
+            await self.close()
+            return True
+        return lags(before, stored)
+
+    async def close(self) -> None:
+        """Close the connections to Kafka; the next look opens them again."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await stop_consumer(consumer, _STOP_PATIENCE_S)
+
+    async def _look(self) -> tuple[dict[int, int], dict[int, int]]:
+        consumer = await self._open()
+        if self._topic not in await consumer.topics():
+            return {}, {}
+        first = TopicPartition(self._topic, 0)
+        if first not in consumer.assignment():
+            consumer.assign([first])
+            await consumer.end_offsets([first])  # by then it knows of all partitions
+        numbers = consumer.partitions_for_topic(self._topic) or {0}
+        partitions = [TopicPartition(self._topic, number) for number in numbers]
+        if consumer.assignment() != frozenset(partitions):
+            consumer.assign(partitions)
+        consumer.pause(*partitions)  # nobody reads what it would fetch
+        begins = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        stored = {
+            one.partition: max(begins[one], await consumer.committed(one) or 0)
+            for one in partitions
+        }
+        return {one.partition: ends[one] for one in partitions}, stored
+
+    async def _open(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            # It only asks how far the group is, and never joins it.
+            self._consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._bootstrap,
+                group_id=self._group,
+                enable_auto_commit=False,
+                request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            )
+            await start_client(self._consumer)
+        return self._consumer

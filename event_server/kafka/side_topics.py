@@ -1,0 +1,101 @@
+"""What sockets have for Kafka: messages to the others of a channel, and receipts for Core.
+
+Streams do without it. While Kafka does not take or give messages, each of the two tasks fails and
+is started again; nothing that waits meanwhile is more than its bounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import UnknownTopicOrPartitionError
+
+from event_server.metrics import READER, WRITER
+from event_server.sockets.talk import Talk
+from server_common.kafka.clients import start_client, stop_consumer
+
+_GATHER_S: Final = 0.02
+"""How long messages gather into one request."""
+_RECEIPTS_EVERY_S: Final = 0.5
+_REQUEST_TIMEOUT_MS: Final = 5_000
+_STOP_PATIENCE_S: Final = 2.0
+
+
+class SideTopics:
+    """The two tasks.
+
+    Args:
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        messages: the topic of messages.
+        receipts: the topic of receipts.
+        talk: what the sockets have.
+    """
+
+    def __init__(self, bootstrap: str, messages: str, receipts: str, talk: Talk) -> None:
+        self._bootstrap = bootstrap
+        self._messages = messages
+        self._receipts = receipts
+        self._talk = talk
+
+    @property
+    def works(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """The tasks by name, for a supervisor."""
+        return {WRITER: self.write, READER: self.read}
+
+    async def write(self) -> None:
+        """Hand to Kafka what the sockets say, for ever.
+
+        Raises:
+            KafkaError, OSError, TimeoutError: it is not taken; what was under way is lost.
+        """
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        )
+        news = asyncio.Event()
+        self._talk.news = news.set
+        try:
+            await start_client(producer)
+            loop = asyncio.get_running_loop()
+            receipts_at = loop.time()
+            while True:
+                if not self._talk.waits:
+                    news.clear()
+                    await news.wait()
+                await asyncio.sleep(_GATHER_S)
+                sends = [(self._messages, one) for one in self._talk.messages()]
+                if loop.time() >= receipts_at:
+                    receipts_at = loop.time() + _RECEIPTS_EVERY_S
+                    sends += [(self._receipts, one) for one in self._talk.receipts()]
+                stored = [
+                    await producer.send(topic, record.value, record.key) for topic, record in sends
+                ]
+                await asyncio.gather(*stored)
+        finally:
+            await producer.stop()
+
+    async def read(self) -> None:
+        """Tell the sockets what comes from Kafka, from now on, for ever.
+
+        Raises:
+            KafkaError, OSError, TimeoutError: it does not answer; what comes meanwhile is lost.
+        """
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=None,
+            auto_offset_reset="latest",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        )
+        try:
+            await start_client(consumer)
+            if self._messages not in await consumer.topics():
+                raise UnknownTopicOrPartitionError(f"there is no topic {self._messages} yet")
+            consumer.subscribe([self._messages])
+            async for record in consumer:
+                self._talk.take(record.value)
+        finally:
+            await stop_consumer(consumer, _STOP_PATIENCE_S)

@@ -1,0 +1,60 @@
+"""The frames of a stream as the messages of a WebSocket. Pure.
+
+Everything that is sent to a stream is made once, in the wire form of the push path, and a socket is
+sent the same. So the hub, the timers and the drain know one kind of subscriber only. What a frame
+says is put into a message once for all sockets, when the first of them is sent it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from websockets.frames import Frame, Opcode
+
+from client_sdk.contract.socket import encode_message
+
+
+def messages_of(text: bytes) -> list[bytes]:
+    """The messages in a text of server-sent events that `frames.Frames` has made.
+
+    `retry:` is for streams: a socket is told in `bye` when to come again.
+    """
+    found: list[bytes] = []
+    for block in text.split(b"\n\n"):
+        event_id, event, data = b"", b"", None
+        for line in block.split(b"\n"):
+            name, _, value = line.partition(b": ")
+            if name == b"data":
+                data = value
+            elif name == b"event":
+                event = value
+            elif name == b"id":
+                event_id = value
+        if data is not None:
+            found.append(encode_message(event.decode(), data, event_id.decode()))
+    return found
+
+
+class SharedMessages:
+    """Frames as bytes for a WebSocket's transport, each made once.
+
+    Args:
+        text_of: the text of server-sent events in a frame of the push path.
+    """
+
+    __slots__ = ("_text_of", "frame", "made")
+
+    def __init__(self, text_of: Callable[[bytes], bytes]) -> None:
+        self._text_of = text_of
+        self.frame = b""
+        """The frame that came last."""
+        self.made = b""
+        """Its bytes."""
+
+    def of(self, frame: bytes) -> bytes:
+        """The bytes of this frame, or of several joined."""
+        if frame is not self.frame:
+            messages = messages_of(self._text_of(frame))
+            self.made = b"".join(Frame(Opcode.TEXT, one).serialize(mask=False) for one in messages)
+            self.frame = frame
+        return self.made

@@ -1,0 +1,105 @@
+"""What a device says it has applied between syncs: gathered, and tried again a few times."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.client.http_transport import Transport
+from client_sdk.client.receipts import ReceiptSender
+from client_sdk.contract.device import DeviceReport
+
+
+class World:
+    """A Core that takes receipts, or does not, and time that a test lets pass."""
+
+    def __init__(self, *taken: bool) -> None:
+        self.taken = list(taken)
+        self.said: list[Checkpoint] = []
+        self.slept: list[float] = []
+        self.sender = ReceiptSender(self.send, self.sleep)
+
+    async def send(self, checkpoint: Checkpoint) -> bool:
+        self.said.append(checkpoint)
+        return self.taken.pop(0) if self.taken else True
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
+    async def until_done(self) -> None:
+        while (task := self.sender._task) is not None:
+            await asyncio.wait({task})
+
+
+def at(seq: int) -> Checkpoint:
+    return Checkpoint("E1", {"store:12": seq})
+
+
+async def test_what_is_applied_within_a_second_is_said_once() -> None:
+    world = World()
+    for seq in (1, 2, 3):
+        world.sender.applied(at(seq))
+    await world.until_done()
+    assert (world.said, world.slept) == ([at(3)], [1.0])
+
+
+async def test_what_is_applied_later_is_said_later() -> None:
+    world = World()
+    world.sender.applied(at(1))
+    await world.until_done()
+    world.sender.applied(at(2))
+    await world.until_done()
+    assert world.said == [at(1), at(2)]
+
+
+async def test_what_was_not_taken_is_said_again_with_growing_pauses_and_then_left() -> None:
+    world = World(False, False, False, False, True)
+    world.sender.applied(at(1))
+    await world.until_done()
+    assert (world.said, world.slept) == ([at(1)] * 4, [1.0, 2.0, 4.0, 8.0])
+
+
+async def test_nothing_is_said_after_the_end() -> None:
+    world = World()
+    world.sender.applied(at(1))
+    await world.sender.stop()
+    await asyncio.sleep(0)
+    assert world.said == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "taken"),
+    [(200, True), (404, True), (422, True), (429, False), (500, False), (503, False)],
+)
+async def test_only_what_may_be_taken_later_is_tried_again(answer: int, taken: bool) -> None:
+    core = httpx.MockTransport(lambda _request: httpx.Response(answer))
+    async with httpx.AsyncClient(base_url="http://core", transport=core) as http:
+        transport = Transport(http, lambda: DeviceReport("till-1", "live", 0))
+        assert await transport.receipts(at(1), "token") is taken
+
+
+async def test_a_core_that_is_not_there_takes_nothing() -> None:
+    def fail(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    async with httpx.AsyncClient(
+        base_url="http://core", transport=httpx.MockTransport(fail)
+    ) as http:
+        transport = Transport(http, lambda: DeviceReport("till-1", "live", 0))
+        assert not await transport.receipts(at(1), "token")
+
+
+async def test_a_guest_and_a_client_without_a_name_say_nothing() -> None:
+    def fail(_request: httpx.Request) -> httpx.Response:
+        raise AssertionError("nothing is sent")
+
+    async with httpx.AsyncClient(
+        base_url="http://core", transport=httpx.MockTransport(fail)
+    ) as http:
+        guest = Checkpoint("E1", {"table:12/5": 1})
+        assert await Transport(http, lambda: DeviceReport("t", "live", 0)).receipts(guest, "token")
+        assert await Transport(http).receipts(at(1), "token")
