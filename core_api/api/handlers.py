@@ -29,6 +29,7 @@ from core_api.errors import BadRequestError, CoreError, ForbiddenError
 from core_api.metrics import CoreMetrics
 from core_api.orders.answers import Written
 from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
+from core_api.orders.permissions import check_devices
 from core_api.orders.service import OrderService
 from core_api.problems import on_core_error
 from core_api.receipts.devices import (
