@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from client_sdk.shared.order_commands import CommandHandle, OrderCommands
     from client_sdk.shared.shared_state import Meta, SharedDocument, SharedState
     from client_sdk.shared.yabam_client import YabamClient
-    from client_sdk.state.order_commands import CommandOutcome
-    from client_sdk.state.order_view import ShownOrder
+    from client_sdk.state.orders.commands import CommandOutcome
+    from client_sdk.state.orders.view import ShownOrder
     from client_sdk.state.store import MemoryState, SqliteState, StateStore
 
 __all__ = [
@@ -147,8 +147,8 @@ _NAMES: Final = {
     "client_sdk.shared.order_commands": ["CommandHandle", "OrderCommands"],
     "client_sdk.shared.shared_state": ["Meta", "SharedDocument", "SharedState"],
     "client_sdk.shared.yabam_client": ["YabamClient"],
-    "client_sdk.state.order_commands": ["CommandOutcome"],
-    "client_sdk.state.order_view": ["ShownOrder"],
+    "client_sdk.state.orders.commands": ["CommandOutcome"],
+    "client_sdk.state.orders.view": ["ShownOrder"],
     "client_sdk.state.store": ["MemoryState", "SqliteState", "StateStore"],
 }
 _MODULES: Final = {name: module for module, names in _NAMES.items() for name in names}

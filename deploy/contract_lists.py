@@ -47,7 +47,7 @@ from client_sdk.machine.snapshot_pages import (
     MAX_PAGES,
 )
 from client_sdk.settings import Settings
-from client_sdk.state.order_commands import (
+from client_sdk.state.orders.commands import (
     MAX_COMMAND_AGE_S,
     MAX_COMMAND_BYTES,
     MAX_COMMANDS,
@@ -100,18 +100,18 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
     ),
     (
         "MAX_COMMAND_BYTES",
-        "The longest body of a command: state/order_commands.py.",
+        "The longest body of a command: state/orders/commands.py.",
         MAX_COMMAND_BYTES,
     ),
-    ("MAX_COMMANDS", "The most commands that wait: state/order_commands.py.", MAX_COMMANDS),
+    ("MAX_COMMANDS", "The most commands that wait: state/orders/commands.py.", MAX_COMMANDS),
     (
         "MAX_COMMAND_AGE_S",
-        "How old a command may be when it is sent first, in seconds: state/order_commands.py.",
+        "How old a command may be when it is sent first, in seconds: state/orders/commands.py.",
         MAX_COMMAND_AGE_S,
     ),
     (
         "MAX_SENT_AGE_S",
-        "How long one that was sent is sent again, in seconds: state/order_commands.py.",
+        "How long one that was sent is sent again, in seconds: state/orders/commands.py.",
         MAX_SENT_AGE_S,
     ),
     ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES),

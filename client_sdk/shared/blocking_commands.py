@@ -9,8 +9,8 @@ from client_sdk.contract.order import Guest, Item
 from client_sdk.shared.blocking_state import Threads
 from client_sdk.shared.order_commands import CommandHandle, OrderCommands
 from client_sdk.state.conflicts import EditError
-from client_sdk.state.order_commands import CommandOutcome
-from client_sdk.state.order_view import ShownOrder
+from client_sdk.state.orders.commands import CommandOutcome
+from client_sdk.state.orders.view import ShownOrder
 
 
 class BlockingCommand:

@@ -21,7 +21,7 @@ from client_sdk.contract.sync import Epoch
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.machine.http_failures import retry_after, shortened
 from client_sdk.state.entries import DocumentName
-from client_sdk.state.order_commands import CommandRequest
+from client_sdk.state.orders.commands import CommandRequest
 from client_sdk.state.requests import Request
 
 _TIMEOUT_S: Final = 30.0

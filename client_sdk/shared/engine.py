@@ -25,11 +25,11 @@ from client_sdk.shared.edits_api import Again, EditsApi
 from client_sdk.shared.journal import Journal
 from client_sdk.shared.order_desk import OrderDesk
 from client_sdk.shared.sender import Loader, Pace, Sender, TokenSource
-from client_sdk.state.command_queue import CommandQueue
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.effects import View
 from client_sdk.state.entries import DocumentName, Wish
 from client_sdk.state.observers import Observers
+from client_sdk.state.orders.command_queue import CommandQueue
 from client_sdk.state.private import PrivateDocuments, is_private
 from client_sdk.state.records import DropWaiting, Waiting, Write
 from client_sdk.state.replica import Replica

@@ -17,8 +17,8 @@ from client_sdk.contract.order import Guest, Item
 from client_sdk.contract.text import shown
 from client_sdk.shared.order_desk import OrderDesk
 from client_sdk.state.conflicts import EditError
-from client_sdk.state.order_commands import CommandOutcome, CommandWish
-from client_sdk.state.order_view import ShownOrder
+from client_sdk.state.orders.commands import CommandOutcome, CommandWish
+from client_sdk.state.orders.view import ShownOrder
 
 
 class CommandHandle:

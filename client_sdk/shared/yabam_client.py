@@ -27,9 +27,9 @@ from client_sdk.shared.engine import Engine
 from client_sdk.shared.journal import Journal
 from client_sdk.shared.order_commands import OrderCommands
 from client_sdk.shared.shared_state import SharedState
-from client_sdk.state.command_queue import CommandQueue
 from client_sdk.state.conflicts import Resolver
-from client_sdk.state.order_commands import Command, decode_command
+from client_sdk.state.orders.command_queue import CommandQueue
+from client_sdk.state.orders.commands import Command, decode_command
 from client_sdk.state.private import PrivateDocuments
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import Stored, entry_of

@@ -13,8 +13,8 @@ from client_sdk.contract.errors import StateError
 from client_sdk.contract.order import Order, decode_order
 from client_sdk.contract.problem import decode_problem
 from client_sdk.errors import RefusedError
-from client_sdk.state.command_queue import CommandQueue, Settlement
-from client_sdk.state.order_commands import (
+from client_sdk.state.orders.command_queue import CommandQueue, Settlement
+from client_sdk.state.orders.commands import (
     MAX_COMMAND_BYTES,
     MAX_COMMANDS,
     CommandOutcome,
@@ -23,7 +23,7 @@ from client_sdk.state.order_commands import (
     decode_command,
     encode_command,
 )
-from client_sdk.state.order_view import ShownOrder, newest, shown_order, shown_orders
+from client_sdk.state.orders.view import ShownOrder, newest, shown_order, shown_orders
 from client_sdk.state.records import PutCommand
 from client_sdk.state.store import MemoryState
 from tests.unit.client_sdk.state.order_core import NOW, OrderCore, order_id

@@ -22,7 +22,7 @@ from client_sdk.contract.order import Order
 from client_sdk.contract.problem import Problem, problem
 from client_sdk.contract.text import is_order_id, shown
 from client_sdk.state.conflicts import EditError
-from client_sdk.state.order_commands import (
+from client_sdk.state.orders.commands import (
     MAX_COMMAND_AGE_S,
     MAX_COMMANDS,
     MAX_SENT_AGE_S,
@@ -34,7 +34,7 @@ from client_sdk.state.order_commands import (
     encode_command,
     request_of,
 )
-from client_sdk.state.order_view import OwnCommands
+from client_sdk.state.orders.view import OwnCommands
 from client_sdk.state.records import DropCommand, PutCommand, Write
 
 _MOST_REMEMBERED = 1000
