@@ -9,6 +9,8 @@ from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import CursorStore, FileCursors, MemoryCursors, SqliteCursors
 from client_sdk.client.order_book import BookChange, MergeResult, OrderBook
 from client_sdk.client.producer import OrderProducer
+from client_sdk.commands.order_commands import CommandOutcome
+from client_sdk.commands.order_view import ShownOrder
 from client_sdk.contract.order import Guest, Item, Order, OrderEvent
 from client_sdk.errors import (
     BufferedStartError,
@@ -34,8 +36,6 @@ from client_sdk.shared.edit_batch import EditHandle
 from client_sdk.shared.order_commands import CommandHandle, OrderCommands
 from client_sdk.shared.shared_state import Meta, SharedDocument, SharedState
 from client_sdk.shared.yabam_client import YabamClient
-from client_sdk.state.order_commands import CommandOutcome
-from client_sdk.state.order_view import ShownOrder
 from client_sdk.state.store import MemoryState, SqliteState, StateStore
 
 __all__ = [

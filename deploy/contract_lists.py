@@ -13,6 +13,12 @@ from pathlib import Path
 from textwrap import fill
 from typing import Final, get_args
 
+from client_sdk.commands.order_commands import (
+    MAX_COMMAND_AGE_S,
+    MAX_COMMAND_BYTES,
+    MAX_COMMANDS,
+    MAX_SENT_AGE_S,
+)
 from client_sdk.contract.channel import KINDS
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceMode
@@ -42,12 +48,6 @@ from client_sdk.machine.snapshot_pages import (
     MAX_PAGES,
 )
 from client_sdk.settings import Settings
-from client_sdk.state.order_commands import (
-    MAX_COMMAND_AGE_S,
-    MAX_COMMAND_BYTES,
-    MAX_COMMANDS,
-    MAX_SENT_AGE_S,
-)
 
 TARGET: Final = Path("client_sdk/javascript/contract_lists.js")
 _HEAD: Final = """\
@@ -92,18 +92,18 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
     ),
     (
         "MAX_COMMAND_BYTES",
-        "The longest body of a command: state/order_commands.py.",
+        "The longest body of a command: commands/order_commands.py.",
         MAX_COMMAND_BYTES,
     ),
-    ("MAX_COMMANDS", "The most commands that wait: state/order_commands.py.", MAX_COMMANDS),
+    ("MAX_COMMANDS", "The most commands that wait: commands/order_commands.py.", MAX_COMMANDS),
     (
         "MAX_COMMAND_AGE_S",
-        "How old a command may be when it is sent first, in seconds: state/order_commands.py.",
+        "How old a command may be when it is sent first, in seconds: commands/order_commands.py.",
         MAX_COMMAND_AGE_S,
     ),
     (
         "MAX_SENT_AGE_S",
-        "How long one that was sent is sent again, in seconds: state/order_commands.py.",
+        "How long one that was sent is sent again, in seconds: commands/order_commands.py.",
         MAX_SENT_AGE_S,
     ),
     ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES),

@@ -97,16 +97,16 @@ export const MAX_EDITS = 100;
 /** The longest request of edits: contract/limits.py. */
 export const MAX_EDITS_BODY_BYTES = 1_048_576;
 
-/** The longest body of a command: state/order_commands.py. */
+/** The longest body of a command: commands/order_commands.py. */
 export const MAX_COMMAND_BYTES = 65_536;
 
-/** The most commands that wait: state/order_commands.py. */
+/** The most commands that wait: commands/order_commands.py. */
 export const MAX_COMMANDS = 1_000;
 
-/** How old a command may be when it is sent first, in seconds: state/order_commands.py. */
+/** How old a command may be when it is sent first, in seconds: commands/order_commands.py. */
 export const MAX_COMMAND_AGE_S = 86_400;
 
-/** How long one that was sent is sent again, in seconds: state/order_commands.py. */
+/** How long one that was sent is sent again, in seconds: commands/order_commands.py. */
 export const MAX_SENT_AGE_S = 518_400;
 
 /** The longest event or line: contract/sse.py. */

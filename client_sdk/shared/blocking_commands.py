@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from client_sdk.commands.order_commands import CommandOutcome
+from client_sdk.commands.order_view import ShownOrder
 from client_sdk.contract.order import Guest, Item
 from client_sdk.shared.blocking_state import Threads
 from client_sdk.shared.order_commands import CommandHandle, OrderCommands
 from client_sdk.state.conflicts import EditError
-from client_sdk.state.order_commands import CommandOutcome
-from client_sdk.state.order_view import ShownOrder
 
 
 class BlockingCommand:

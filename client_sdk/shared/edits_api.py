@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.client.http_bodies import PACKED, read_body
+from client_sdk.commands.order_commands import CommandRequest
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.order import Order, decode_order
@@ -20,7 +21,6 @@ from client_sdk.contract.sync import Epoch
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.machine.http_failures import retry_after, shortened
 from client_sdk.state.entries import DocumentName
-from client_sdk.state.order_commands import CommandRequest
 from client_sdk.state.requests import Request
 
 MAX_ANSWER_BYTES: Final = 32 << 20

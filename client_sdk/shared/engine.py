@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import UNSET
 
 from client_sdk.client.order_book import OrderBook
+from client_sdk.commands.command_queue import CommandQueue
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.operations import Operation, Set
 from client_sdk.contract.state.values import Value, check_document
@@ -24,7 +25,6 @@ from client_sdk.shared.edits_api import Again, EditsApi
 from client_sdk.shared.journal import Journal
 from client_sdk.shared.order_desk import OrderDesk
 from client_sdk.shared.sender import Loader, Pace, Sender, TokenSource
-from client_sdk.state.command_queue import CommandQueue
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.effects import View
 from client_sdk.state.entries import DocumentName, Wish

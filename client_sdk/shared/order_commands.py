@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
+from client_sdk.commands.order_commands import CommandOutcome, CommandWish
+from client_sdk.commands.order_view import ShownOrder
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.order import Guest, Item
 from client_sdk.contract.text import shown
 from client_sdk.shared.order_desk import OrderDesk
 from client_sdk.state.conflicts import EditError
-from client_sdk.state.order_commands import CommandOutcome, CommandWish
-from client_sdk.state.order_view import ShownOrder
 
 
 class CommandHandle:

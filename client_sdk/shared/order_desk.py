@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from client_sdk.client.order_book import BookChange, OrderBook
-from client_sdk.contract.order import Order
-from client_sdk.contract.problem import Problem
-from client_sdk.errors import ClosedError, RefusedError
-from client_sdk.shared.edits_api import Done, NotTaken
-from client_sdk.shared.journal import Journal
-from client_sdk.state.command_queue import CommandQueue, Settlement, channels_of
-from client_sdk.state.order_commands import (
+from client_sdk.commands.command_queue import CommandQueue, Settlement, channels_of
+from client_sdk.commands.order_commands import (
     CommandOutcome,
     CommandRequest,
     CommandWish,
     encode_command,
 )
-from client_sdk.state.order_view import ShownOrder, newest, shown_order, shown_orders
+from client_sdk.commands.order_view import ShownOrder, newest, shown_order, shown_orders
+from client_sdk.contract.order import Order
+from client_sdk.contract.problem import Problem
+from client_sdk.errors import ClosedError, RefusedError
+from client_sdk.shared.edits_api import Done, NotTaken
+from client_sdk.shared.journal import Journal
 from client_sdk.state.records import PutCommand
 from client_sdk.state.replica import Replica
 

@@ -16,6 +16,8 @@ import httpx
 from client_sdk.client.async_client import OrderClient
 from client_sdk.client.cursor_stores import CursorStore
 from client_sdk.client.runner import Token
+from client_sdk.commands.command_queue import CommandQueue
+from client_sdk.commands.order_commands import Command, decode_command
 from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.state.document import Document
 from client_sdk.errors import ClosedError, StateStoreError
@@ -27,9 +29,7 @@ from client_sdk.shared.engine import Engine
 from client_sdk.shared.journal import Journal
 from client_sdk.shared.order_commands import OrderCommands
 from client_sdk.shared.shared_state import SharedState
-from client_sdk.state.command_queue import CommandQueue
 from client_sdk.state.conflicts import Resolver
-from client_sdk.state.order_commands import Command, decode_command
 from client_sdk.state.private import PrivateDocuments
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import Stored, entry_of

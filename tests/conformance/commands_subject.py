@@ -15,17 +15,17 @@ from typing import Any
 
 import msgspec
 
-from client_sdk.contract.errors import StateError
-from client_sdk.contract.order import Order, decode_order
-from client_sdk.contract.problem import Problem
-from client_sdk.state.command_queue import CommandQueue, Settlement
-from client_sdk.state.order_commands import (
+from client_sdk.commands.command_queue import CommandQueue, Settlement
+from client_sdk.commands.order_commands import (
     CommandRequest,
     CommandWish,
     decode_command,
     encode_command,
 )
-from client_sdk.state.order_view import ShownOrder, newest, shown_order, shown_orders
+from client_sdk.commands.order_view import ShownOrder, newest, shown_order, shown_orders
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.order import Order, decode_order
+from client_sdk.contract.problem import Problem
 from client_sdk.state.records import PutCommand
 from client_sdk.state.store import MemoryState
 from tests.conformance.cases import Json, order

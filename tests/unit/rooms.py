@@ -16,6 +16,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "machine": "when to sync, connect, poll and wait, without clock and socket",
         "client": "the clients that programs use, and what lies around the machine",
         "state": "what is shown of documents, which edits wait for Core, and where they are kept",
+        "commands": "what is shown of orders while commands wait, and which goes out next",
         "shared": "the clients of orders and documents, and what lies around the shared state",
         "buffered": "the start over transports that cannot replay",
         "replay": "recorded orders, sent again as a producer would",

@@ -1,6 +1,6 @@
 // The queue of commands to orders: requests, answers, what is given up because of a refusal. Pure.
 //
-// As client_sdk/state/command_queue.py. Commands go out one at a time, in order. One that was made on
+// As client_sdk/commands/command_queue.py. Commands go out one at a time, in order. One that was made on
 // another is sent once that is answered, at the version that it left; if that was refused, so is this. A
 // refusal never holds up the rest.
 //

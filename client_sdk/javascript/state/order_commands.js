@@ -1,6 +1,6 @@
 // The commands to orders in the queue: what a program asks for, and how it is kept. Pure.
 //
-// As client_sdk/state/order_commands.py. Edits and commands of one client stand in one queue: each has a
+// As client_sdk/commands/order_commands.py. Edits and commands of one client stand in one queue: each has a
 // place, and what stands before it is answered first. What makes Core do a command once is its
 // Idempotency-Key, which is made with it and never changes.
 //

@@ -1,6 +1,6 @@
 // What is shown of orders: Core's, with this client's commands that are not answered on top. Pure.
 //
-// As client_sdk/state/order_view.py. `own` is what this client knows of orders beside Core's log:
+// As client_sdk/commands/order_view.py. `own` is what this client knows of orders beside Core's log:
 // {entries, known, errors, placed}: the commands that are not answered, in order; orders as Core's answers
 // gave them until its log has brought them here, and why the last command was refused, both by the id that
 // the order is shown under; and the ids of orders, by the keys that they were shown under.

@@ -9,12 +9,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from client_sdk.contract.errors import StateError
-from client_sdk.contract.order import Order, decode_order
-from client_sdk.contract.problem import decode_problem
-from client_sdk.errors import RefusedError
-from client_sdk.state.command_queue import CommandQueue, Settlement
-from client_sdk.state.order_commands import (
+from client_sdk.commands.command_queue import CommandQueue, Settlement
+from client_sdk.commands.order_commands import (
     MAX_COMMAND_BYTES,
     MAX_COMMANDS,
     CommandOutcome,
@@ -23,7 +19,11 @@ from client_sdk.state.order_commands import (
     decode_command,
     encode_command,
 )
-from client_sdk.state.order_view import ShownOrder, newest, shown_order, shown_orders
+from client_sdk.commands.order_view import ShownOrder, newest, shown_order, shown_orders
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.order import Order, decode_order
+from client_sdk.contract.problem import decode_problem
+from client_sdk.errors import RefusedError
 from client_sdk.state.records import PutCommand
 from client_sdk.state.store import MemoryState
 from tests.unit.client_sdk.state.order_core import NOW, OrderCore, order_id

@@ -109,6 +109,8 @@ async def test_what_was_done_offline_survives_the_program_and_is_done_once_in_or
         await until(client, lambda: client.commands.waiting == 0)
         # Behind all that waited before.
         await (await client.state(CHANNEL)["bell"].set({"rung": 1})).settled()
+    # None goes out together with one on the other side of a command.
+    assert {len(batch.edits) for batch in core.requests} == {1}
     assert [done.type for done in http.desk.log] == ["order.placed", "order.accepted"]
     assert core.value(CHANNEL, "cart") == {"n": 2}
     step = f"/v1/orders/{order_id(1)}/transitions"

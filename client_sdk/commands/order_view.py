@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from client_sdk.commands.order_commands import Command, items_of, new_order, total_of
 from client_sdk.contract.order import CLOSED_STATUSES, Order
 from client_sdk.state.conflicts import EditError
-from client_sdk.state.order_commands import Command, items_of, new_order, total_of
 
 
 @dataclass(frozen=True, slots=True)

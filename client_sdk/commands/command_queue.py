@@ -17,12 +17,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from client_sdk.contract.errors import StateError
-from client_sdk.contract.order import Order
-from client_sdk.contract.problem import Problem, problem
-from client_sdk.contract.text import is_order_id, shown
-from client_sdk.state.conflicts import EditError
-from client_sdk.state.order_commands import (
+from client_sdk.commands.order_commands import (
     MAX_COMMAND_AGE_S,
     MAX_COMMANDS,
     MAX_SENT_AGE_S,
@@ -34,7 +29,12 @@ from client_sdk.state.order_commands import (
     encode_command,
     request_of,
 )
-from client_sdk.state.order_view import OwnCommands
+from client_sdk.commands.order_view import OwnCommands
+from client_sdk.contract.errors import StateError
+from client_sdk.contract.order import Order
+from client_sdk.contract.problem import Problem, problem
+from client_sdk.contract.text import is_order_id, shown
+from client_sdk.state.conflicts import EditError
 from client_sdk.state.records import DropCommand, PutCommand, Write
 
 _MOST_REMEMBERED = 1000
