@@ -22,7 +22,7 @@ from tests.integration.core_service import KEYS, CoreService, an_order, bearer, 
 from tests.parts import make_database
 
 DEVICE = "kitchen-1"
-ORDERS = 12
+ORDERS = 16
 KILLS = 6
 TIMEOUT_S = 170
 
@@ -143,9 +143,12 @@ async def kitchen(postgres_server: EmbeddedPostgres, tmp_path: Path) -> AsyncIte
 
 
 async def kill_at_random(kitchen: Kitchen, seed: int) -> None:
+    """Kill while tickets come out: each time at another moment of the one after the next."""
     chance = random.Random(seed)
     for _ in range(KILLS):
-        await asyncio.sleep(chance.uniform(0.1, 1.2))
+        before = len(kitchen.papers)
+        await kitchen.until(lambda: len(kitchen.papers) > before)  # noqa: B023 - awaited here
+        await asyncio.sleep(chance.uniform(0, 0.6))
         victim = chance.choice(["agent", "agent", "sink", "core"])
         if victim == "agent":
             await kitchen.agent.again()
@@ -184,7 +187,6 @@ async def test_every_ticket_comes_out_and_none_twice_unmarked(kitchen: Kitchen, 
         killing = asyncio.create_task(kill_at_random(kitchen, seed))
         for reference in references:
             await kitchen.order(http, reference)
-            await asyncio.sleep(0.2)
         await killing
         person = asyncio.create_task(let_print_what_waits(kitchen, http))
         try:
