@@ -241,10 +241,7 @@ class GatewaySettings(BaseSettings):
     core_url: str = Field(
         "http://127.0.0.1:8000", description="Core, where the gateway reads documents"
     )
-    core_token_file: str = Field(
-        description="File with an access token of role ops that Core takes; it is read again when "
-        "it is replaced"
-    )
+    core_token: str = Field(min_length=1, description="An access token of role ops that Core takes")
     kafka: str = Field("127.0.0.1:9092", description="Kafka: host:port[,host:port]")
     events_topic: str = Field("order-events", description="The topic that the relay writes")
     devices_inbound_topic: str = Field(

@@ -13,7 +13,7 @@ from server_common.errors import SettingsError
 from server_common.limit_check import contradictions, with_settings
 
 _FIELD: Final = re.compile(r'field "(\w+)"')
-_SECRET: Final = ("_key", "_keys", "database_url", "password")
+_SECRET: Final = ("_key", "_keys", "_token", "database_url", "password")
 
 S = TypeVar("S", bound=BaseSettings)
 

@@ -6,6 +6,8 @@
     deploy/secrets/ops-token        Prometheus's access token for Core, signed by Core's key
     deploy/secrets/ops-nodes-token  its token for all others, signed by the key of their own ring
     deploy/secrets/tls.crt,key      a self-signed certificate; put your own in its place
+    deploy/secrets/mqtt-rights.json the MQTT broker's first rights: its admin's, and nobody else's
+    deploy/secrets/mqtt/            an authority of our own, and the broker's certificate
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from urllib.parse import urlsplit
 from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller
 from core_api.main import token_keys
+from deploy.mqtt.certificates import CertificateError, ensure_certificates
+from deploy.mqtt.rights import first_state
 
 FOLDER: Final = Path("deploy")
 PUBLIC: Final = "https://localhost:8443"
@@ -87,7 +91,7 @@ def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
     if not (certificate := closed / "tls.crt").exists():
         _certify(certificate, closed / "tls.key", address.hostname)
         made.append(certificate)
-    return made
+    return made + _broker(closed, read(environment)["YABAM_MQTT_ADMIN_PASSWORD"])
 
 
 def read(path: Path) -> dict[str, str]:
@@ -98,7 +102,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
-    values = {
+    values: dict[str, str] = {
         "PUBLIC_URL": f"https://{host}",
         "PUBLIC_PORT": str(port),
         "POSTGRES_PASSWORD": secret(),
@@ -109,7 +113,9 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
         "YABAM_TICKET_KID": _KID,
         **_nodes_ring(secret()),
         **_devices_ring(secret()),
+        **_mqtt_passwords(secret(), secret()),
     }
+    values |= _gateway_token(values)
     head = "# Secrets of this installation. Keep a copy where you keep secrets, never in git.\n"
     return head + _lines(values)
 
@@ -121,12 +127,24 @@ def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, s
         added |= _nodes_ring(secret())
     if "YABAM_DEVICES_KEYS" not in known:
         added |= _devices_ring(secret())
+    if "YABAM_MQTT_PASSWORD" not in known:
+        added |= _mqtt_passwords(secret(), secret()) | _gateway_token(known)
     return added
 
 
 def _devices_ring(secret: str) -> dict[str, str]:
     """What the passwords of devices are derived with."""
     return {"YABAM_DEVICES_KEYS": _ring(_KID, secret)}
+
+
+def _mqtt_passwords(gateway: str, admin: str) -> dict[str, str]:
+    """What the gateway and the broker's admin sign in with."""
+    return {"YABAM_MQTT_PASSWORD": gateway, "YABAM_MQTT_ADMIN_PASSWORD": admin}
+
+
+def _gateway_token(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the gateway reads Core's documents with, for a year."""
+    return {"YABAM_GATEWAY_TOKEN": _ops_token(environment, "YABAM_TOKEN", "mqtt-gateway")}
 
 
 def _nodes_ring(secret: str) -> dict[str, str]:
@@ -148,9 +166,26 @@ def _lines(values: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def _ops_token(environment: Mapping[str, str], ring: str) -> str:
+def _ops_token(environment: Mapping[str, str], ring: str, subject: str = "prometheus") -> str:
     keys = token_keys(json.loads(environment[f"{ring}_KEYS"]), environment[f"{ring}_KID"])
-    return keys.sign(Caller("prometheus", "ops"), _OPS_TOKEN_S)
+    return keys.sign(Caller(subject, "ops"), _OPS_TOKEN_S)
+
+
+def _broker(closed: Path, admin_password: str) -> list[Path]:
+    """Make what the MQTT broker begins with; the files that were made."""
+    made = []
+    if not (rights := closed / "mqtt-rights.json").exists():
+        _write(rights, first_state(admin_password), 0o644)
+        made.append(rights)
+    certificate = closed / "mqtt" / "server.crt"
+    if not certificate.exists():
+        try:
+            ensure_certificates(certificate.parent, ("mosquitto", "localhost", "127.0.0.1"))
+        except CertificateError as error:
+            raise PrepareError(str(error)) from error
+        certificate.with_suffix(".key").chmod(0o644)
+        made.append(certificate)
+    return made
 
 
 def _certify(certificate: Path, key: Path, host: str) -> None:

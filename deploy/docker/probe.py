@@ -16,7 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-PORTS: Final = {"core": 8000, "events": 8001, "relay": 8002, "ingest": 8003}
+PORTS: Final = {
+    "core": 8000,
+    "events": 8001,
+    "relay": 8002,
+    "ingest": 8003,
+    "mqtt": 8005,
+    "mqtt-admin": 8006,
+}
 """Each server's port where no setting says another."""
 _ANSWERS_WITHIN_S: Final = 3.0
 
@@ -26,7 +33,7 @@ def server_of(command: Sequence[str], environment: Mapping[str, str]) -> tuple[i
     kind = next((word for word in command if word in PORTS), None)
     if kind is None:
         return None
-    port = environment.get(f"YABAM_{kind.upper()}_PORT") or PORTS[kind]
+    port = environment.get(f"YABAM_{kind.upper().replace('-', '_')}_PORT") or PORTS[kind]
     return int(port), kind == "events" and bool(environment.get("YABAM_EVENTS_TLS_CERT"))
 
 

@@ -33,14 +33,11 @@ def add_door(
         gateway_port: where the gateway's health and metrics are.
         admin_port: where the admin's are.
     """
-    token = stack.folder / "ops-token"
-    token.touch(mode=0o600)
-    token.write_text(_ops_token(stack))
     gateway = {
         **broker,
         "YABAM_MQTT_PORT": str(gateway_port),
         "YABAM_CORE_URL": stack.core_url,
-        "YABAM_CORE_TOKEN_FILE": str(token.absolute()),
+        "YABAM_CORE_TOKEN": _ops_token(stack),
     }
     admin = {**broker, "YABAM_MQTT_ADMIN_PORT": str(admin_port)}
     return (

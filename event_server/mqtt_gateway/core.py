@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import httpx
@@ -17,9 +13,7 @@ from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.sync import MAX_LIMIT
 from event_server.errors import CoreLostError
 from event_server.mqtt_gateway.rules.publications import Changed, of_snapshot
-from server_common.errors import SettingsError
 
-_READ_AGAIN_S: Final = 30.0
 _TIMEOUT_S: Final = 10.0
 
 
@@ -33,52 +27,16 @@ class Documents:
     """One whose value is `UNSET` is too large for an answer: ask for it by its name."""
 
 
-class TokenFile:
-    """The access token that the gateway shows to Core, from a file that may be replaced.
-
-    Who can sign tokens of Core can open every order, so the gateway has none of Core's keys.
-
-    Args:
-        path: the file.
-        clock: seconds that only go forward.
-
-    Raises:
-        SettingsError: the file cannot be read, or is empty.
-    """
-
-    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path = Path(path)
-        self._clock = clock
-        self._token = self._read()
-        self._read_at = clock()
-
-    def __call__(self) -> str:
-        """The token, as the file had it within the last half minute."""
-        if self._clock() - self._read_at > _READ_AGAIN_S:
-            with suppress(SettingsError):
-                self._token = self._read()
-            self._read_at = self._clock()
-        return self._token
-
-    def _read(self) -> str:
-        try:
-            token = self._path.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"YABAM_CORE_TOKEN_FILE={self._path}: {error}") from error
-        if not token:
-            raise SettingsError(f"YABAM_CORE_TOKEN_FILE={self._path}: the file is empty")
-        return token
-
-
 class CoreDocuments:
     """Reads documents from Core.
 
     Args:
         url: where Core answers.
-        token: gives an access token of role ops.
+        token: an access token of role ops. Who can sign tokens of Core can open every order, so
+            the gateway has none of Core's keys.
     """
 
-    def __init__(self, url: str, token: Callable[[], str]) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self._token = token
         self._http = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
 
@@ -122,7 +80,7 @@ class CoreDocuments:
         return of_snapshot(changed.epoch, document)
 
     async def _get(self, path: str, parameters: dict[str, str]) -> bytes:
-        headers = {"authorization": f"Bearer {self._token()}"}
+        headers = {"authorization": f"Bearer {self._token}"}
         try:
             answer = await self._http.get(path, params=parameters, headers=headers)
         except (httpx.HTTPError, OSError) as error:

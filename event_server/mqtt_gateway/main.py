@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from event_server.http.access import OpsTokens
-from event_server.mqtt_gateway.core import CoreDocuments, TokenFile
+from event_server.mqtt_gateway.core import CoreDocuments
 from event_server.mqtt_gateway.down import Down, DownSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.mqtt_gateway.probes import probes_app
@@ -52,7 +52,7 @@ async def run_gateway(
     metrics = GatewayMetrics(registry)
     name = f"yabam-gateway-{platform.node()}-{secrets.token_hex(4)}"
     broker = broker_of(settings)
-    core = CoreDocuments(settings.core_url, TokenFile(settings.core_token_file))
+    core = CoreDocuments(settings.core_url, settings.core_token)
     down = Down(
         DownSettings(
             settings.kafka,

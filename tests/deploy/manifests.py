@@ -11,8 +11,14 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from core_api.settings import CoreSettings, DatabaseSettings, IngestSettings, RelaySettings
-from event_server.settings import EventSettings
+from core_api.settings import (
+    BrokerAdminSettings,
+    CoreSettings,
+    DatabaseSettings,
+    IngestSettings,
+    RelaySettings,
+)
+from event_server.settings import EventSettings, GatewaySettings
 from server_common import settings_loader
 
 FOLDER: Final = Path("deploy/kubernetes")
@@ -22,8 +28,10 @@ OURS: Final[dict[str, type[BaseSettings]]] = {
     "relay": RelaySettings,
     "ingest": IngestSettings,
     "events": EventSettings,
+    "mqtt": GatewaySettings,
+    "mqtt-admin": BrokerAdminSettings,
 }
-SERVERS: Final = ("core", "relay", "ingest", "events")
+SERVERS: Final = ("core", "relay", "ingest", "events", "mqtt", "mqtt-admin")
 SECRETS: Final = {
     "YABAM_DATABASE_URL": "postgresql://yabam:secret@db.example:5432/yabam",
     "YABAM_TOKEN_KEYS": json.dumps({"k1": "t" * 43}),
@@ -33,6 +41,9 @@ SECRETS: Final = {
     "YABAM_OPS_NODES_KEY": json.dumps({"n1": "n" * 43}),
     "YABAM_TICKET_KEYS": json.dumps({"k1": "k" * 43}),
     "YABAM_TICKET_KID": "k1",
+    "YABAM_MQTT_PASSWORD": "g" * 43,
+    "YABAM_MQTT_ADMIN_PASSWORD": "a" * 43,
+    "YABAM_GATEWAY_TOKEN": "signed",
     "YABAM_DEVICES_KEYS": json.dumps({"k1": "d" * 43}),
 }
 NAME: Final = "app.kubernetes.io/name"

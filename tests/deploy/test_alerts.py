@@ -162,6 +162,13 @@ class TestByPromtool:
 def test_every_kind_of_process_is_asked_under_the_name_that_alerts_use() -> None:
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     jobs = {job["job_name"] for job in config["scrape_configs"]}
-    assert jobs == {"yabam-core", "yabam-events", "yabam-relay", "yabam-ingest"}
-    named = set(re.findall(r'job="(yabam-[a-z]+)"', ALERTS.read_text() + CASES.read_text()))
+    assert jobs == {
+        "yabam-core",
+        "yabam-events",
+        "yabam-relay",
+        "yabam-ingest",
+        "yabam-mqtt",
+        "yabam-mqtt-admin",
+    }
+    named = set(re.findall(r'job="(yabam-[a-z-]+)"', ALERTS.read_text() + CASES.read_text()))
     assert named == jobs

@@ -82,7 +82,7 @@ class TestOurServices:
         self, services: dict[str, Any], secrets: dict[str, str], name: str
     ) -> None:
         environment = environment_of(services[name], secrets)
-        assert environment[f"YABAM_{name.upper()}_HOST"] == "0.0.0.0"
+        assert environment[f"YABAM_{variable(name)}_HOST"] == "0.0.0.0"
 
     @pytest.mark.parametrize("name", SERVERS)
     def test_are_healthy_when_they_say_that_they_can_serve(
@@ -92,7 +92,9 @@ class TestOurServices:
         assert service["command"] == [name]
         assert service["healthcheck"]["test"] == ["CMD", "yabam-probe", "readyz"]
 
-    @pytest.mark.parametrize(("name", "count"), [("core", 2), ("relay", 2), ("events", 2)])
+    @pytest.mark.parametrize(
+        ("name", "count"), [("core", 2), ("relay", 2), ("events", 2), ("mqtt", 2)]
+    )
     def test_run_more_than_once(self, services: dict[str, Any], name: str, count: int) -> None:
         assert services[name]["deploy"]["replicas"] == count
 
@@ -117,7 +119,7 @@ class TestOurServices:
         self, services: dict[str, Any], name: str
     ) -> None:
         waits = services[name]["depends_on"]
-        if name == "events":
+        if name in ("events", "mqtt"):
             assert "YABAM_DATABASE_URL" not in services[name]["environment"]
         else:
             assert waits["migrate"]["condition"] == "service_completed_successfully"
@@ -147,7 +149,7 @@ class TestOurServices:
         core = environment_of(services["core"], secrets)
         (signs,) = json.loads(core["YABAM_OPS_NODES_KEY"]).items()
         assert signs not in json.loads(core["YABAM_TOKEN_KEYS"]).items()
-        for name in ("relay", "ingest", "events"):
+        for name in ("relay", "ingest", "events", "mqtt", "mqtt-admin"):
             ring = json.loads(environment_of(services[name], secrets)["YABAM_TOKEN_KEYS"])
             assert signs in ring.items(), name
 
@@ -190,7 +192,7 @@ class TestEveryService:
     def test_keeps_its_data_in_a_volume(
         self, compose: dict[str, Any], services: dict[str, Any]
     ) -> None:
-        for name in ("postgres", "kafka", "prometheus", "grafana"):
+        for name in ("postgres", "kafka", "mosquitto", "prometheus", "grafana"):
             mounted = {volume.partition(":")[0] for volume in services[name]["volumes"]}
             assert name in mounted & compose["volumes"].keys()
 
@@ -199,7 +201,9 @@ class TestEveryService:
     ) -> None:
         made = {secret["file"] for secret in compose["secrets"].values()}
         assert made == {
-            "secrets/ops-token", "secrets/ops-nodes-token", "secrets/tls.crt", "secrets/tls.key"
+            "secrets/ops-token", "secrets/ops-nodes-token", "secrets/tls.crt", "secrets/tls.key",
+            "secrets/mqtt-rights.json", "secrets/mqtt/ca.crt", "secrets/mqtt/server.crt",
+            "secrets/mqtt/server.key",
         }  # fmt: skip
         for service in services.values():
             for volume in service.get("volumes", []):
@@ -227,7 +231,8 @@ class TestSecrets:
         made = prepare.prepare(tmp_path, "https://orders.example:8443", unlike_any_other())
         names = {str(path.relative_to(tmp_path)) for path in made}
         assert names == {
-            ".env", "secrets/ops-token", "secrets/ops-nodes-token", "secrets/tls.crt"
+            ".env", "secrets/ops-token", "secrets/ops-nodes-token", "secrets/tls.crt",
+            "secrets/mqtt-rights.json", "secrets/mqtt/server.crt",
         }  # fmt: skip
         assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
         assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
@@ -237,7 +242,7 @@ class TestSecrets:
 
     def test_differ_from_each_other(self, secrets: dict[str, str]) -> None:
         hidden = [secrets[name] for name in secrets if re.search("PASSWORD|KEYS", name)]
-        assert len(set(hidden)) == len(hidden) == 6
+        assert len(set(hidden)) == len(hidden) == 8
 
     @pytest.mark.parametrize(
         ("public", "port"), [("https://orders.example", "443"), ("https://localhost:9443", "9443")]
@@ -294,6 +299,11 @@ class TestSecrets:
     def test_git_never_takes_them(self) -> None:
         ignored = (DEPLOY / ".gitignore").read_text().splitlines()
         assert {"/.env", "/secrets/"} <= set(ignored)
+
+
+def variable(name: str) -> str:
+    """A process's name as its settings have it."""
+    return name.upper().replace("-", "_")
 
 
 def keys_of(secrets: dict[str, str], ring: str) -> list[str]:

@@ -56,7 +56,10 @@ class TestTheImage:
 
 class TestTheProbe:
     def test_knows_the_port_of_each_server(self) -> None:
-        defaults = {name: OURS[name].model_fields[f"{name}_port"].default for name in probe.PORTS}
+        defaults = {
+            name: OURS[name].model_fields[f"{name.replace('-', '_')}_port"].default
+            for name in probe.PORTS
+        }
         assert defaults == probe.PORTS
 
     @pytest.mark.parametrize(

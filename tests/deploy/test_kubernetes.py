@@ -36,7 +36,7 @@ class TestOurPods:
     @pytest.mark.parametrize(
         ("name", "folders"),
         [
-            *((name, ("base", "events")) for name in OURS),
+            *((name, ("base", "events", "mqtt")) for name in OURS),
             ("core", ("base", "fleet")),
             ("events", ("base", "events", "fleet/a")),
             ("events", ("base", "events", "fleet/b")),
@@ -49,7 +49,7 @@ class TestOurPods:
         assert environment.keys() <= {f"YABAM_{field.upper()}" for field in OURS[name].model_fields}
         load(OURS[name], environment, monkeypatch)
         if name != "migrate":
-            assert environment[f"YABAM_{name.upper()}_HOST"] == "0.0.0.0"
+            assert environment[f"YABAM_{setting_of(name).upper()}_HOST"] == "0.0.0.0"
 
     def test_read_one_secret_of_which_only_the_names_are_here(self) -> None:
         assert named("Secret", "yabam")["stringData"] == dict.fromkeys(SECRETS, "")
@@ -57,16 +57,16 @@ class TestOurPods:
             path for path in FOLDER.rglob("kustomization.yaml") if "secret" in path.read_text()
         ]
         assert listed == []
-        literals = list(maps("base", "events").values())
+        literals = list(maps("base", "events", "mqtt").values())
         assert not any(re.search(r"KEYS|URL=postgres|PASSWORD", str(found)) for found in literals)
 
     @pytest.mark.parametrize("name", OURS)
     def test_have_a_key_of_cores_tokens_only_if_they_are_core(self, name: str) -> None:
-        environment = environment_of(name, "base", "events")
+        environment = environment_of(name, "base", "events", "mqtt")
         (key,) = json.loads(SECRETS["YABAM_TOKEN_KEYS"]).values()
         assert (key in str(environment)) == (name == "core")
         (signs,) = json.loads(SECRETS["YABAM_OPS_NODES_KEY"]).items()
-        if name in ("relay", "ingest", "events"):
+        if name in ("relay", "ingest", "events", "mqtt", "mqtt-admin"):
             assert signs in json.loads(environment["YABAM_TOKEN_KEYS"]).items()
         # No way to the secret but by the keys that a process is given one by one.
         assert not any("secretRef" in source for source in container_of(name).get("envFrom", []))
@@ -83,7 +83,7 @@ class TestOurPods:
         assert container["args"] == (["db", "upgrade"] if name == "migrate" else [name])
         assert container["image"] == "yabam-events"
 
-    @pytest.mark.parametrize("folder", ["base", "events"])
+    @pytest.mark.parametrize("folder", ["base", "events", "mqtt"])
     def test_are_pinned_to_the_projects_version(self, folder: str) -> None:
         version = re.search(r'^version = "(.+)"$', Path("pyproject.toml").read_text(), re.M)
         assert version is not None
@@ -96,13 +96,13 @@ class TestOurPods:
         assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
         (port,) = container["ports"]
-        assert port["containerPort"] == OURS[name].model_fields[f"{name}_port"].default
+        assert port["containerPort"] == OURS[name].model_fields[f"{setting_of(name)}_port"].default
 
     @pytest.mark.parametrize("name", SERVERS)
     def test_have_time_to_leave_the_balancer_and_to_drain(
         self, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        settings = load(OURS[name], environment_of(name, "base", "events"), monkeypatch)
+        settings = load(OURS[name], environment_of(name, "base", "events", "mqtt"), monkeypatch)
         needed = 0.0
         if isinstance(settings, CoreSettings):
             needed = settings.drain_s
@@ -195,12 +195,14 @@ class TestNetwork:
 
     def test_opens_the_database_to_those_who_have_its_address(self) -> None:
         assert reached_by("to-database") == {
-            name for name in OURS if "YABAM_DATABASE_URL" in environment_of(name, "base", "events")
+            name
+            for name in OURS
+            if "YABAM_DATABASE_URL" in environment_of(name, "base", "events", "mqtt")
         }
 
     def test_opens_kafka_to_those_who_have_its_address(self) -> None:
         assert reached_by("to-kafka") == {
-            name for name in OURS if "YABAM_KAFKA" in environment_of(name, "base", "events")
+            name for name in OURS if "YABAM_KAFKA" in environment_of(name, "base", "events", "mqtt")
         }
 
     def test_lets_prometheus_ask_every_server(self) -> None:
@@ -343,6 +345,11 @@ class TestTheFleet:
         for group in ("a", "b"):
             origins = maps("events", f"fleet/{group}")["yabam-events"]["YABAM_CORS_ORIGINS"]
             assert json.loads(origins) == ["https://orders.example"]
+
+
+def setting_of(name: str) -> str:
+    """A process's name as its settings have it."""
+    return name.replace("-", "_")
 
 
 def reached_by(policy: str) -> set[str]:

@@ -19,9 +19,11 @@ import yaml
 from core_api.access.callers import Caller
 from core_api.main import token_keys
 from deploy.local.broker import EmbeddedBroker
+from deploy.local.mqtt import add_door
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
+from deploy.mqtt.server import MosquittoServer
 from tests.deploy.exported import ROOT
 from tests.deploy.tools import installed
 from tests.integration.core_service import KEYS, an_order, bearer, token
@@ -29,6 +31,7 @@ from tests.integration.core_service import KEYS, an_order, bearer, token
 WITHIN_S = 90.0
 CORES_RING = {"local": KEYS.token}
 NODES_RING = {"nodes": "n" * 32}
+MQTT_PORTS = {"mqtt": free_port(), "mqtt-admin": free_port()}
 pytestmark = [
     pytest.mark.xdist_group("prometheus"),
     pytest.mark.slow,
@@ -65,12 +68,16 @@ def stack(folder: Path) -> Iterator[Stack]:
          "YABAM_TOKEN_KID": "nodes"},
         {"core": {"YABAM_TOKEN_KEYS": json.dumps(CORES_RING), "YABAM_TOKEN_KID": "local"}},
     )  # fmt: skip
+    mosquitto = MosquittoServer(folder / "mqtt")
+    mosquitto.start()
+    add_door(stack, mosquitto.settings, MQTT_PORTS["mqtt"], MQTT_PORTS["mqtt-admin"])
     try:
         stack.migrate()
         stack.start()
         yield stack
     finally:
         stack.kill()
+        mosquitto.kill()
         broker.kill()
         postgres.stop_at_once()
 
@@ -89,7 +96,8 @@ def prometheus(stack: Stack, folder: Path) -> Iterator[str]:
         secret = Path(job["authorization"]["credentials_file"])
         assert secret.parent == Path("/run/secrets")
         job["authorization"] = {"credentials_file": str(folder / secret.name)}
-        port = getattr(stack.addresses.ports, job["job_name"].removeprefix("yabam-"))
+        name = job["job_name"].removeprefix("yabam-")
+        port = MQTT_PORTS.get(name) or getattr(stack.addresses.ports, name)
         job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
@@ -150,12 +158,13 @@ async def test_it_reads_every_process(client: httpx.AsyncClient) -> None:
         client,
         "/targets",
         lambda found: (
-            len(found["activeTargets"]) == 4
+            len(found["activeTargets"]) == 6
             and all(target["health"] == "up" for target in found["activeTargets"])
         ),
     )
     jobs = {target["labels"]["job"] for target in targets["activeTargets"]}
-    assert jobs == {"yabam-core", "yabam-events", "yabam-relay", "yabam-ingest"}
+    kinds = ("core", "events", "relay", "ingest", "mqtt", "mqtt-admin")
+    assert jobs == {f"yabam-{kind}" for kind in kinds}
 
 
 async def test_every_query_of_the_dashboard_is_answered(

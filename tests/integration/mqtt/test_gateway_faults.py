@@ -70,7 +70,6 @@ class Fleet:
     """Gateways as processes."""
 
     def __init__(self, folder: Path, server: MosquittoServer, topics: Topics) -> None:
-        (folder / "token").write_text("none\n")
         self._folder = folder
         self._environment = {
             **server.settings,
@@ -81,7 +80,7 @@ class Fleet:
             "YABAM_DEVICES_DLQ_TOPIC": topics.dead_letters,
             "YABAM_MQTT_GROUP": topics.group,
             "YABAM_TOKEN_KEYS": json.dumps({"k": "k" * 32}),
-            "YABAM_CORE_TOKEN_FILE": str(folder / "token"),
+            "YABAM_CORE_TOKEN": "none",
             "YABAM_CORE_URL": "http://127.0.0.1:1",
         }
         self.processes: list[Process] = []
