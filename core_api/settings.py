@@ -305,7 +305,7 @@ class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
     )
     unreceived_after_s: float = Field(
         30.0,
-        ge=5,
+        ge=1,
         le=86_400,
         description="An order that no owner's device has for so long is reported. Devices say "
         "within 2 s what they have; those with an SDK of before do at each sync only, and need 180",

@@ -85,6 +85,8 @@ class Transport:
         self._http = http
         self._report = report
         self._sockets = sockets
+        self._no_owner = False
+        """Whether Core takes receipts from owners only, and this is none."""
 
     async def sync(self, command: StartSync, token: str) -> SyncDone | SyncFailed:
         """Call Fetch Sync."""
@@ -182,7 +184,7 @@ class Transport:
     async def receipts(self, checkpoint: Checkpoint, token: str) -> bool:
         """Say what this device has applied of stores' channels. Returns whether it was taken."""
         stores = {c: s for c, s in checkpoint.positions.items() if c.startswith("store:")}
-        if not stores or self._report is None:
+        if not stores or self._report is None or self._no_owner:
             return True
         cursor = format_cursor(stores)
         if self._sockets is not None and await self._sockets.received(cursor):
@@ -197,6 +199,7 @@ class Transport:
             )
         except _UNREACHABLE:
             return False
+        self._no_owner = answer.status_code == 403
         # What is refused, or not known to an older Core, is not taken by asking again.
         return answer.status_code < 500 and answer.status_code != 429
 

@@ -47,6 +47,8 @@ export class Transport {
   #token = null;
   #about;
   #socket = new Socket();
+  /** Whether Core takes receipts from owners only, and this is none. */
+  #noOwner = false;
 
   constructor(core, token, about = null) {
     this.#core = core;
@@ -168,7 +170,7 @@ export class Transport {
    */
   async receipts({ positions, epoch }) {
     const stores = Object.entries(positions).filter(([channel]) => channel.startsWith("store:"));
-    if (stores.length === 0 || this.#about === null) return true;
+    if (stores.length === 0 || this.#about === null || this.#noOwner) return true;
     const cursor = formatCursor(stores);
     if (this.#socket.received(cursor)) return true;
     try {
@@ -185,6 +187,7 @@ export class Transport {
         signal: AbortSignal.timeout(RECEIPTS_MS),
       });
       await response.body?.cancel();
+      this.#noOwner = response.status === 403;
       // What is refused, or not known to an older Core, is not taken by asking again.
       return response.status < 500 && response.status !== 429;
     } catch {

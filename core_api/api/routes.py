@@ -189,7 +189,7 @@ def operations(
         Operation(
             "POST", RECEIPTS_PATH, "sendReceipts", api.receipts,
             "Say what a device of an owner has applied, between its syncs", Answer(ReceiptsTaken),
-            (400, 401, 413, 415, 422, 429), (parameters.DEVICE,), handlers.RECEIPTS.type,
+            (400, 401, 403, 413, 415, 422, 429), (parameters.DEVICE,), handlers.RECEIPTS.type,
         ),
         Operation(
             "GET", "/v1/ops/stream", "watchOps", api.watch_ops,

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.device import DeviceMode, DeviceReport
 from core_api.access.callers import Caller
-from core_api.errors import UnavailableError
+from core_api.errors import ForbiddenError, UnavailableError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -102,18 +102,23 @@ def receipts_of(
     Args:
         caller: who says it.
         report: what the device says of itself.
-        cursor: what it has applied; a channel that is no store's, or of a store that is not the
-            caller's, is left out.
+        cursor: what it has applied; channels that are no stores' are left out.
         epoch: the lifetime of the log that the cursor counts in.
+
+    Raises:
+        ForbiddenError: the caller is no owner of all these stores.
     """
-    if caller.role != "owner":
-        return []
-    stores = ((parse_channel(name), seq) for name, seq in cursor.items())
-    return [
-        receipt_of(channel.root, report.device, caller.subject, epoch, seq, report.mode)
-        for channel, seq in stores
-        if channel.kind == "store" and caller.has_store(channel.root)
-    ]
+    found: list[Sighting] = []
+    for name, seq in cursor.items():
+        channel = parse_channel(name)
+        if channel.kind != "store":
+            continue
+        if caller.role != "owner" or not caller.has_store(channel.root):
+            raise ForbiddenError(f"only devices of its owner say what they have of {channel}")
+        found.append(
+            receipt_of(channel.root, report.device, caller.subject, epoch, seq, report.mode)
+        )
+    return found
 
 
 def receipt_of(

@@ -82,6 +82,22 @@ async def test_only_what_may_be_taken_later_is_tried_again(answer: int, taken: b
         assert await transport.receipts(at(1), "token") is taken
 
 
+async def test_who_is_no_owner_asks_once() -> None:
+    asked: list[httpx.Request] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(403)
+
+    async with httpx.AsyncClient(
+        base_url="http://core", transport=httpx.MockTransport(refuse)
+    ) as http:
+        transport = Transport(http, lambda: DeviceReport("ops-1", "live", 0))
+        assert await transport.receipts(at(1), "token")
+        assert await transport.receipts(at(2), "token")
+    assert len(asked) == 1
+
+
 async def test_a_core_that_is_not_there_takes_nothing() -> None:
     def fail(_request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")

@@ -7,6 +7,7 @@ import pytest
 from client_sdk.contract.device import DeviceReport
 from client_sdk.contract.errors import RecordError
 from core_api.access.callers import Caller
+from core_api.errors import ForbiddenError
 from core_api.receipts.devices import Sighting, merged, receipt_of, receipts_of
 from core_api.receipts.from_kafka import sightings_in
 from core_api.receipts.holders import holding
@@ -24,7 +25,7 @@ REPORT = DeviceReport("till-1", "live", 0)
 
 def test_an_owners_device_gives_one_receipt_for_each_of_its_stores() -> None:
     owner = Caller("till", "owner", frozenset({"1", "2"}))
-    cursor = {"store:1": 4, "store:2": 5, "store:3": 6, "table:1/5": 7, "public:1": 8}
+    cursor = {"store:1": 4, "store:2": 5, "table:1/5": 7, "public:1": 8}
     found = receipts_of(owner, REPORT, cursor, "E")
     assert [(one.store_id, one.applied, one.is_receipt) for one in found] == [
         ("1", 4, True),
@@ -32,9 +33,18 @@ def test_an_owners_device_gives_one_receipt_for_each_of_its_stores() -> None:
     ]
 
 
-def test_others_give_none() -> None:
-    ops = Caller("ops", "ops", frozenset())
-    assert receipts_of(ops, REPORT, {"store:1": 4}, "E") == []
+@pytest.mark.parametrize(
+    "caller",
+    [
+        Caller("ops", "ops", frozenset()),
+        Caller("pos", "producer", frozenset({"1"})),
+        Caller("till", "owner", frozenset({"2"})),
+    ],
+    ids=["ops", "producer", "another-store"],
+)
+def test_others_may_give_none(caller: Caller) -> None:
+    with pytest.raises(ForbiddenError):
+        receipts_of(caller, REPORT, {"store:1": 4}, "E")
 
 
 @pytest.mark.parametrize(
