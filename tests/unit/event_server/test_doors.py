@@ -254,7 +254,7 @@ def test_any_text_in_a_streams_header_is_taken_or_refused(name: bytes, odd: str)
     value = odd.encode("utf-8", "surrogatepass")
     headers = [(name, value)] if name == b"host" else [(b"host", b"x"), (name, value)]
     status = asyncio.run(holds(b"ticket=" + door().ticket().encode(), *headers))
-    assert status in {200, 400}
+    assert status in {200, 400, 403}
 
 
 @settings(max_examples=60, deadline=None)
