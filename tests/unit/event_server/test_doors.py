@@ -255,10 +255,7 @@ def test_any_text_in_a_streams_header_is_taken_or_refused(name: bytes, odd: str)
     value = odd.encode("utf-8", "surrogatepass")
     headers = [(name, value)] if name == b"host" else [(b"host", b"x"), (name, value)]
     status = asyncio.run(holds(b"ticket=" + door().ticket().encode(), *headers))
-<<<<<<< HEAD
     # 403: it names an event of a channel that the ticket is not for.
-=======
->>>>>>> audit12
     assert status in {200, 400, 403}
 
 
