@@ -8,16 +8,20 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from msgspec import UNSET
 
 from deploy.kafka.server import KafkaServer
 from deploy.mqtt.server import MosquittoServer
+from event_server.mqtt_gateway.group_reader import GroupReader
 from event_server.mqtt_gateway.rules.publications import orders_topic, state_topic
+from event_server.mqtt_gateway.sink import KafkaSink
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Outbound
 from server_common.devices.mqtt_topics import accepted_topic, commands_topic, up_topic
+from server_common.mqtt.connection import Connection, Incoming
 from tests.integration.mqtt.gateways import (
     EPOCH,
     FakeCore,
@@ -302,7 +306,67 @@ async def test_two_gateways_share_the_work_and_one_goes_on_when_the_other_ends(
         await until(lambda: set(seqs(one, terminal.store)) == set(range(1, 21)), 60)
 
 
+async def test_what_a_frozen_broker_was_sent_is_sent_again_when_it_was_killed(
+    lamp: Identity, broker: MosquittoServer, topics: Topics
+) -> None:
+    topic = state_topic(lamp.store, "menu")
+    commits: list[object] = []
+    commit = GroupReader.commit
+
+    async def counted(reader: GroupReader, offsets: Any) -> None:
+        await commit(reader, offsets)
+        commits.append(offsets)
+
+    async with gateway(topics, broker) as carrying:
+        broker.suspend()
+        await topics.document(f"public:{lamp.store}", 1, "menu", 1, {})
+        await until(lambda: carrying.metrics.held._value.get() == 1)
+        with mock.patch.object(GroupReader, "commit", counted):
+            await until(lambda: len(commits) == 2)
+        broker.kill()
+        broker.start()
+        await until_it_connects(broker, lamp)
+        async with device(broker_for(broker, lamp), topic) as later:
+            await until(lambda: later.on(topic), 60)
+
+
 # Up.
+
+
+async def test_the_broker_is_told_once_kafka_has_it_and_not_before(
+    lamp: Identity, broker: MosquittoServer, topics: Topics
+) -> None:
+    may_store, told = asyncio.Event(), list[str]()
+    begin, acknowledge = KafkaSink.begin, Connection.acknowledge
+
+    async def held_back(sink: KafkaSink, topic: str, key: bytes, value: bytes) -> Any:
+        stored = await begin(sink, topic, key, value)
+
+        async def later() -> None:
+            await may_store.wait()
+            await stored
+
+        return later()
+
+    def noted(connection: Connection, message: Incoming) -> None:
+        told.append(message.topic)
+        acknowledge(connection, message)
+
+    good, bad = up_topic(lamp.store, "lamp", "event"), up_topic(lamp.store, "lamp", "result")
+    with (
+        mock.patch.object(KafkaSink, "begin", held_back),
+        mock.patch.object(Connection, "acknowledge", noted),
+    ):
+        async with gateway(topics, broker) as carrying, device(broker_for(broker, lamp)) as one:
+            await one.say(good, boot=1, n=1, name="bell")
+            await one.say(bad, boot=1)
+            async with asyncio.timeout(30):
+                while len(await topics.inbound_messages()) + len(await topics.letters()) < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            assert told == []
+            may_store.set()
+            await until(lambda: sorted(told) == sorted([good, bad]))
+            assert carrying.count("taken", {"kind": "event"}) == 1
 
 
 async def test_what_devices_say_is_in_kafka_before_the_broker_is_told(
