@@ -38,7 +38,11 @@ DEMONSTRATION = EntryPoint(
         ({"strategy": "newest"}, "strategy"),
         ({"strategy": "call", "calls": {}}, "calls"),
         ({"writers": frozenset()}, "writers"),
-        ({"writers": frozenset(), "scopes": frozenset({"device", "team"})}, "writers"),
+        pytest.param(
+            {"writers": frozenset(), "scopes": frozenset({"device", "team"})},
+            "writers",
+            id="nobody may write it, and it is not of devices alone",
+        ),
         ({"lifetime": "each"}, "each"),
         ({"lifetime": "session", "is_family": True}, "family"),
         ({"lifetime": "ever"}, "lifetime"),
