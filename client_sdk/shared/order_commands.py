@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from client_sdk.contract.errors import StateError
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.order import Guest, Item
 from client_sdk.contract.text import shown
 from client_sdk.shared.order_desk import OrderDesk
 from client_sdk.state.conflicts import EditError
 from client_sdk.state.orders.commands import CommandOutcome, CommandWish
 from client_sdk.state.orders.view import ShownOrder
+
+_body: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class CommandHandle:
@@ -137,7 +140,6 @@ class OrderCommands:
 def _plain(body: dict[str, Any]) -> dict[str, Any]:
     """The body as it is kept: what a program does to its own values changes it no more."""
     try:
-        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(body))
-    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        return decode(_body, msgspec.json.encode(body))
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise StateError(f"this is no order: {error}") from error
-    return plain
