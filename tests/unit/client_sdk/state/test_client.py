@@ -239,6 +239,21 @@ async def test_an_observer_of_a_part_is_called_only_when_that_has_changed(
     assert calls == [{"a": 1}]
 
 
+async def test_who_watches_a_channel_is_told_of_a_document_that_is_new_there(
+    http: HttpCore, core: CoreModel
+) -> None:
+    async with client_of(http) as client:
+        seen: asyncio.Queue[list[str]] = asyncio.Queue()
+        channel = client.state(CHANNEL)
+        end = channel.subscribe(lambda: seen.put_nowait(channel.keys))
+        core.write(CHANNEL, "cart", {"a": 1})
+        while "cart" not in await asyncio.wait_for(seen.get(), 10):
+            pass
+        end()
+        await (await channel["cart"].merge({"a": 2})).settled()
+        assert seen.empty()
+
+
 async def test_an_observer_that_raises_keeps_none_from_its_call(http: HttpCore) -> None:
     async with client_of(http) as client:
         cart = client.state(CHANNEL)["cart"]
