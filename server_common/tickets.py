@@ -23,7 +23,7 @@ from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.limits import MAX_TICKET_CHARS
 
 
-class Ticket(Struct, frozen=True):
+class Ticket(Struct, frozen=True, omit_defaults=True):
     """What a ticket says. Times are seconds since the Unix epoch by the database's clock."""
 
     epoch: str
