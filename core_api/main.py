@@ -1,19 +1,12 @@
-"""Wires Core's processes: the only module that knows all the parts."""
+"""Wires Core itself: the only module that knows all its parts."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import random
-import secrets
-import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import entry_points
 from typing import Final
-from uuid import UUID
 
 import structlog
 
@@ -27,7 +20,6 @@ from core_api.api.handlers import CoreApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.api.state_handlers import StateApi
-from core_api.broker_admin.main import run_broker_admin
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
@@ -35,34 +27,24 @@ from core_api.devices.commands.expiring import Expiring
 from core_api.devices.commands.lifecycle import Commands, trim_commands
 from core_api.devices.metrics import CommandMetrics
 from core_api.devices.registrations import Registrations
-from core_api.documents.definitions import GROUP, Definitions
-from core_api.documents.definitions import load as load_definitions
-from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.edits.metrics import EditMetrics
-from core_api.edits.plan import Rules
 from core_api.edits.service import EditService
 from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
 from core_api.http.server import CoreHttpServer, warn_of_few_files
-from core_api.ids import order_id
-from core_api.ingest.devices import DeviceIngest, DeviceTopics
-from core_api.ingest.main import run_ingest
-from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
 from core_api.postgres.commit_hints import Hints
-from core_api.postgres.pool import LOCK_WAIT_S, Pool, check_database, open_pool, shares
-from core_api.printing.definitions import PRINTING_DEFINITIONS
+from core_api.postgres.pool import Pool, check_database
 from core_api.printing.making import JobMaker
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import trim_jobs
 from core_api.receipts.devices import DeviceLog
-from core_api.receipts.from_kafka import ReceiptReader
 from core_api.receipts.holders import SEEN_WITHIN_S
 from core_api.receipts.statements import (
     list_devices,
@@ -70,16 +52,11 @@ from core_api.receipts.statements import (
     store_sightings,
     trim_devices,
 )
-from core_api.relay.main import run_relay
 from core_api.retention.history_trim import keep_trimming_history
 from core_api.retention.statements import clients_kept_s, trim_clients, trim_empty, trim_keys
 from core_api.retention.upkeep import announce, keep_trimming, keep_trimming_log
 from core_api.settings import (
-    BrokerAdminSettings,
     CoreSettings,
-    IngestSettings,
-    RelaySettings,
-    StateSettings,
 )
 from core_api.store_rules.rules import is_obeyed
 from core_api.sync.content_digests import ContentFiller
@@ -88,35 +65,24 @@ from core_api.sync.long_poll import Tail
 from core_api.sync.reading import read_moved
 from core_api.sync.service import FetchSync
 from core_api.system_edits.ending import Ending
-from core_api.system_edits.schema_migration import Migrated, connected, migrate_values
+from core_api.wiring import (
+    MOST_DEVICES,
+    definitions_of,
+    new_order_id,
+    open_pools,
+    token_keys,
+    utc_now,
+)
 from server_common.devices.identity import parse_user
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
 
 log = structlog.get_logger()
 
-_ENTROPY_BYTES: Final = 10
-_MOST_DEVICES: Final = 1000
 _EMPTY_KEPT_S: Final = 86_400.0
 _PRINTED_KEPT_S: Final = 3600.0
-_ALWAYS_DEFINED: Final = (*DEVICE_DEFINITIONS, *PRINTING_DEFINITIONS)
 _CLIENTS_AT_ONCE: Final = 20
 """Each with all its answers, of which there may be a thousand."""
-
-
-def utc_now() -> datetime:
-    """The time that events carry."""
-    return datetime.now(UTC)
-
-
-def new_order_id() -> UUID:
-    """A fresh order id."""
-    return order_id(time.time_ns() // 1_000_000, secrets.token_bytes(_ENTROPY_BYTES))
-
-
-def token_keys(keys: dict[str, str], kid: str) -> TokenKeys:
-    """The ring of token keys, on this machine's clock."""
-    return TokenKeys({name: key.encode() for name, key in keys.items()}, kid, time.time)
 
 
 def _node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
@@ -126,7 +92,7 @@ def _node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
 
 async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     """`yabam core`: serve until SIGTERM or SIGINT, then drain and return."""
-    pool, writing, lanes = await _open_pools(
+    pool, writing, lanes = await open_pools(
         settings.database_url, settings.pool_size, settings.statement_timeout_s, "yabam-core"
     )
     tail = Tail(
@@ -138,7 +104,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     metrics = CoreMetrics(lambda: tail.waiting, {"sync": syncs, "command": commands})
     devices = DeviceLog(
         lambda batch: store_sightings(pool, batch),
-        lambda store_id: list_devices(pool, store_id, _MOST_DEVICES),
+        lambda store_id: list_devices(pool, store_id, MOST_DEVICES),
         metrics.dropped_reports.inc,
     )
     supervisor = Supervisor(metrics.task_restarted)
@@ -158,7 +124,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     edit_metrics = EditMetrics(metrics.registry)
     edits = EditService(
         writing,
-        _definitions(settings.definitions),
+        definitions_of(settings.definitions),
         settings.partitions,
         announced,
         is_obeyed,
@@ -225,7 +191,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         ),
         devices,
         lambda store_id, order_id: list_holders(
-            pool, store_id, order_id, SEEN_WITHIN_S, _MOST_DEVICES
+            pool, store_id, order_id, SEEN_WITHIN_S, MOST_DEVICES
         ),
         gate,
         metrics,
@@ -291,113 +257,6 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         log.info("core_stopped")
 
 
-async def run_relay_process(settings: RelaySettings, listener: socket.socket) -> None:
-    """`yabam relay`: publish until SIGTERM or SIGINT."""
-    pool = await open_pool(
-        settings.database_url, size=4, command_timeout_s=10.0, name="yabam-relay"
-    )
-    try:
-        await run_relay(
-            settings,
-            pool=pool,
-            relay_id=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-            verify=token_keys(settings.token_keys, settings.token_kid).verify,
-            listener=listener,
-            stop=stop_signal(),
-        )
-    finally:
-        pool.terminate()
-        log.info("relay_stopped")
-
-
-async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:
-    """`yabam ingest`: take commands from Kafka until SIGTERM or SIGINT."""
-    rules = Rules(_definitions(settings.definitions), settings.partitions, is_obeyed)
-    pool, writing, lanes = await _open_pools(
-        settings.database_url, settings.ingest_pool_size, 10.0, "yabam-ingest"
-    )
-    hints = Hints(pool, settings.database_url, lambda: None)
-    try:
-        await run_ingest(
-            commands=OrderService(
-                pool,
-                settings.partitions,
-                utc_now,
-                new_order_id,
-                lambda _channels: hints.committed(),
-                writing,
-                lanes,
-                settings.open_limits,
-            ),
-            devices=lambda registry: DeviceIngest(
-                settings.kafka,
-                DeviceTopics(
-                    settings.devices_inbound_topic,
-                    settings.devices_outbound_topic,
-                    settings.devices_dlq_topic,
-                    settings.partitions,
-                ),
-                pool=pool,
-                writing=writing,
-                rules=rules,
-                committed=lambda _channels: hints.committed(),
-                check=lambda: check_database(pool),
-                registry=registry,
-            ),
-            check=lambda: check_database(pool),
-            bootstrap=settings.kafka,
-            topic=settings.inbound_topic,
-            dead_letters=settings.inbound_dlq_topic,
-            partitions=settings.partitions,
-            verify=token_keys(settings.token_keys, settings.token_kid).verify,
-            listener=listener,
-            stop=stop_signal(),
-            receipts=ReceiptReader(
-                settings.kafka,
-                [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
-                DeviceLog(
-                    lambda batch: store_sightings(pool, batch),
-                    lambda store_id: list_devices(pool, store_id, _MOST_DEVICES),
-                ),
-            ).run,
-            hint=hints.send,
-        )
-    finally:
-        pool.terminate()
-        writing.terminate()
-        log.info("ingest_stopped")
-
-
-async def run_broker_admin_process(settings: BrokerAdminSettings, listener: socket.socket) -> None:
-    """`yabam mqtt-admin`: keep the broker's users and roles until SIGTERM or SIGINT."""
-    pool = await open_pool(
-        settings.database_url, size=2, command_timeout_s=10.0, name="yabam-mqtt-admin"
-    )
-    try:
-        await run_broker_admin(
-            settings,
-            pool=pool,
-            verify=token_keys(settings.token_keys, settings.token_kid).verify,
-            listener=listener,
-            stop=stop_signal(),
-        )
-    finally:
-        pool.terminate()
-        log.info("broker_admin_stopped")
-
-
-async def migrate_state(settings: StateSettings) -> Migrated:
-    """`yabam state migrate`: every value as the newest schema has it.
-
-    Raises:
-        DefinitionError: the definitions that the settings name are wrong.
-        UnavailableError: Postgres does not answer; what was migrated before stays so.
-    """
-    definitions = _definitions(settings.definitions)
-    async with connected(settings.database_url) as connection:
-        return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))
-
-
 def _printer_of(registrations: Registrations) -> Verify:
     async def verify(user: str, password: str) -> tuple[Channel, list[str]] | None:
         try:
@@ -410,37 +269,6 @@ def _printer_of(registrations: Registrations) -> Verify:
         return identity.channel, found.media
 
     return verify
-
-
-def _definitions(names: Sequence[str]) -> Definitions:
-    return load_definitions(entry_points(group=GROUP), names, _ALWAYS_DEFINED)
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
-
-
-async def _open_pools(
-    database_url: str, size: int, command_timeout_s: float, name: str
-) -> tuple[Pool, Pool, int]:
-    """Open the connections that read and those that write. Returns both, and how many of the latter
-    may wait for locks."""
-    reading, writing = shares(size)
-    return (
-        await open_pool(database_url, size=reading, command_timeout_s=command_timeout_s, name=name),
-        await open_pool(
-            database_url,
-            size=writing,
-            command_timeout_s=command_timeout_s,
-            name=name,
-            lock_wait_s=LOCK_WAIT_S,
-        ),
-        max(1, writing - 1),
-    )
 
 
 def _announcer(tail: Tail, hints: Hints) -> Callable[[Sequence[str]], None]:

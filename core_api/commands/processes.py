@@ -7,7 +7,8 @@ from argparse import Namespace
 import uvloop
 
 from core_api.logs import without_rows
-from core_api.main import run_broker_admin_process, run_core, run_ingest_process, run_relay_process
+from core_api.main import run_core
+from core_api.processes import run_broker_admin_process, run_ingest_process, run_relay_process
 from core_api.settings import BrokerAdminSettings, CoreSettings, IngestSettings, RelaySettings
 from server_common.logs import configure
 from server_common.settings_loader import load

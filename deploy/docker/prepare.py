@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.mqtt.certificates import CertificateError, ensure_certificates
 from deploy.mqtt.rights import first_state
 

@@ -15,7 +15,7 @@ from typing import Final
 from client_sdk.contract.channel import parse_channel
 from client_sdk.settings import Settings
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.load.clients.follower import Follower, Person, World
 from deploy.load.clients.probe import probe
 from deploy.load.clients.writer import Door, Writer

@@ -16,7 +16,7 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller
 from core_api.commands.local_keys import LOCAL_KEYS
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.kitchen import PRINTER, STORE, set_up_kitchen
 from deploy.local.mqtt import add_door, installed_mosquitto

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.local.process import Process
 from deploy.local.stack import Stack
 from deploy.mqtt.server import PROGRAMS, MosquittoServer

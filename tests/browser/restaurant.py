@@ -16,7 +16,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locato
 
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller, Role
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 
 # So that a test of a fault and its end takes seconds: the same settings that an installation has,

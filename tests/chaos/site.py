@@ -26,7 +26,7 @@ import httpx
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller, Role
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import LOOPBACK, free_port

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres

@@ -12,8 +12,8 @@ import yaml
 
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
-from core_api.main import token_keys
 from core_api.settings import CoreSettings
+from core_api.wiring import token_keys
 from deploy.docker import prepare
 from event_server.settings import EventSettings
 from tests.deploy.manifests import OURS, SERVERS, load

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.mqtt import add_door
 from deploy.local.ports import free_port

@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 from client_sdk import Item, OrderClient, OrderEvent, OrderProducer, Settings
 from client_sdk.contract.sse import SseEvent, SseParser
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from tests.deploy.site import Site, started
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("through-nginx")]

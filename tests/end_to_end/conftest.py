@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from core_api.access.callers import Caller, Role
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres

@@ -14,7 +14,7 @@ import httpx
 
 from client_sdk.contract.channel import parse_channel
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.local.stack import Keys
 
 

@@ -17,7 +17,7 @@ import pytest
 from client_sdk import Item, OrderProducer, RefusedError
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.proxy import Proxy
 

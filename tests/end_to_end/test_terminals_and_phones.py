@@ -20,7 +20,7 @@ import pytest
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import canonical
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from tests.browser.module_page import chromium
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.people import PARTY, STORE, Browsing, Person, Scripted, do

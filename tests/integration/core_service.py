@@ -11,7 +11,7 @@ import httpx
 
 from client_sdk.contract.channel import parse_channel
 from core_api.access.callers import Caller, Role
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from server_common.tickets import TicketKeys
 

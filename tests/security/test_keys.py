@@ -16,7 +16,7 @@ import pytest
 from client_sdk.contract.errors import YabamError
 from core_api import settings as core_settings
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from event_server import settings as event_settings
 from event_server.http.access import OpsTokens
 from event_server.main import ticket_keys

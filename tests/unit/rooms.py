@@ -81,7 +81,9 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "dashboard": "the figures of the ops page",
         "pages": "the pages for the browser",
         "api": "the routes, and their description",
+        "wiring": "clock, ids, keys, definitions and connections, for whatever is wired",
         "main": "Core, wired",
+        "processes": "the relay, ingest and the broker's admin, wired",
         "commands": "the commands of Core's processes, of its database, and tokens",
     },
     "event_server": {

@@ -36,9 +36,9 @@ from client_sdk.contract.state.operations import Call, apply
 from client_sdk.contract.state.values import Value
 from core_api.access.reach import check_follow
 from core_api.documents.demonstration import DEFINITIONS
-from core_api.main import token_keys
 from core_api.postgres.pool import PLANNER
 from core_api.settings import CoreSettings
+from core_api.wiring import token_keys
 from server_common.settings_loader import load
 from tests.parts import engine_url
 

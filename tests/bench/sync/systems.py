@@ -14,7 +14,7 @@ import psutil
 
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process

@@ -17,12 +17,12 @@ import asyncpg
 
 from core_api.access.callers import Caller
 from core_api.errors import UnavailableError
-from core_api.main import new_order_id, utc_now
 from core_api.orders.admission import OpenLimits
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import Pool, mapped_errors, open_pool
+from core_api.wiring import new_order_id, utc_now
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Write: TypeAlias = Callable[[str, random.Random], Awaitable[None]]

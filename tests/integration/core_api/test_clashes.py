@@ -11,11 +11,11 @@ import pytest
 
 from core_api.access.callers import Caller
 from core_api.errors import UnavailableError
-from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import NewItem, PlaceOrder
 from core_api.orders.service import OrderService
 from core_api.orders.writing import MAX_CLASHES
 from core_api.postgres.pool import Pool
+from core_api.wiring import new_order_id, utc_now
 from tests.integration.core_api.hammer import Connection
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))

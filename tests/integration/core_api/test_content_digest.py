@@ -16,7 +16,6 @@ from asyncpg import BitString
 
 from client_sdk.contract.channel import Channel, parse_channel
 from core_api.access.callers import Caller
-from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import (
     CHANGEABLE,
     ChangeOrder,
@@ -36,6 +35,7 @@ from core_api.sync.content_digests import ContentFiller
 from core_api.sync.content_statements import correct, read_unknown
 from core_api.sync.queries import PageQuery, SnapshotQuery
 from core_api.sync.reading import read_pages, read_snapshots
+from core_api.wiring import new_order_id, utc_now
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 STORE = Channel("store", "1")

@@ -9,11 +9,11 @@ import secrets
 import asyncpg
 import pytest
 
-from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder
 from core_api.orders.service import OrderService
 from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import open_pool
+from core_api.wiring import new_order_id, utc_now
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_api.hammer import (
     ORDERS_EACH,

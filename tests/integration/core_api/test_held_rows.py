@@ -13,12 +13,12 @@ import pytest
 
 from core_api.access.callers import Caller
 from core_api.errors import LockedError
-from core_api.main import new_order_id, utc_now
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres import lanes
 from core_api.postgres.pool import Pool, open_pool
+from core_api.wiring import new_order_id, utc_now
 from tests.integration.core_api.hammer import Connection
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))

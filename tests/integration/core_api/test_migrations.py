@@ -11,7 +11,6 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from core_api.access.callers import Caller
-from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres import migrate
@@ -19,6 +18,7 @@ from core_api.postgres.device_tables import metadata
 from core_api.postgres.pool import open_pool
 from core_api.restore.main import begin_epoch
 from core_api.settings import RestoreSettings
+from core_api.wiring import new_order_id, utc_now
 from tests.parts import engine_url
 
 

@@ -14,12 +14,12 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateColumn
 
 from core_api.access.callers import Caller
-from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres import migrate
 from core_api.postgres.pool import Pool, open_pool
 from core_api.postgres.tables import channel_heads, orders, outbox
+from core_api.wiring import new_order_id, utc_now
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Move: TypeAlias = Callable[[str], Awaitable[None]]

@@ -9,13 +9,13 @@ import pytest
 
 from core_api.access.callers import Caller
 from core_api.errors import BadRequestError, TooManyOpenError
-from core_api.main import new_order_id, utc_now
 from core_api.orders import open_counts
 from core_api.orders.admission import OpenLimits
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool
+from core_api.wiring import new_order_id, utc_now
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 OTHER = Caller("pos-2", "producer", frozenset({"*"}))

@@ -16,11 +16,11 @@ from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
 from core_api.edits.service import EditService
 from core_api.errors import NotTakingOrdersError, SoldOutError, UnreadableRowError
-from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.store_rules.rules import is_obeyed
+from core_api.wiring import new_order_id, utc_now
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 STORES = 250

@@ -20,7 +20,6 @@ from core_api.documents.definitions import Definitions
 from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.edits.service import EditService
 from core_api.errors import ConflictError, NotFoundError
-from core_api.main import new_order_id, utc_now
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
@@ -33,6 +32,7 @@ from core_api.printing.service import PrintService
 from core_api.printing.statements import trim_jobs
 from core_api.store_rules.rules import is_obeyed
 from core_api.system_edits.ending import Ending
+from core_api.wiring import new_order_id, utc_now
 from server_common.limits import PRINT_JOBS
 
 DEFINITIONS = Definitions((*DEVICE_DEFINITIONS, *PRINTING_DEFINITIONS))

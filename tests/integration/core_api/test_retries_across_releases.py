@@ -8,12 +8,12 @@ import pytest
 
 from core_api.access.callers import Caller
 from core_api.errors import BadRequestError
-from core_api.main import new_order_id, utc_now
 from core_api.orders import admission
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import NewItem, PlaceOrder
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool
+from core_api.wiring import new_order_id, utc_now
 
 OWNER = Caller("owner-1", "owner", frozenset({"1"}))
 ORDER = PlaceOrder("1", "EUR", [NewItem("Tea", 1, 250)], table_id="5", note="x" * 400)

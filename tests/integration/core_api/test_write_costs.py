@@ -9,12 +9,12 @@ import asyncpg
 import msgspec
 
 from core_api.access.callers import Caller
-from core_api.main import new_order_id, utc_now
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres.commit_hints import CHANNEL
 from core_api.postgres.pool import Pool
+from core_api.wiring import new_order_id, utc_now
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 ORDER = PlaceOrder("s", "KRW", [NewItem("a", 1, 1)], table_id="1")

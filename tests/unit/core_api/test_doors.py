@@ -27,7 +27,6 @@ from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
-from core_api.main import new_order_id, utc_now
 from core_api.metrics import CoreMetrics
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
@@ -36,6 +35,7 @@ from core_api.sync import reading as reads
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import Tail
 from core_api.sync.service import FetchSync
+from core_api.wiring import new_order_id, utc_now
 from server_common.access_tokens import AUDIENCE
 from server_common.tickets import TicketKeys
 from tests.unit.core_api.samples import devices_api, state_api

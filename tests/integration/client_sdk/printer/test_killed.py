@@ -15,7 +15,7 @@ import pytest
 
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
-from core_api.main import token_keys
+from core_api.wiring import token_keys
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token

@@ -1,0 +1,151 @@
+"""Wires the processes beside Core: relay, ingest, the admin of the MQTT broker; and a migration."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+
+import structlog
+
+from core_api.broker_admin.main import run_broker_admin
+from core_api.edits.plan import Rules
+from core_api.ingest.devices import DeviceIngest, DeviceTopics
+from core_api.ingest.main import run_ingest
+from core_api.kafka.topics import messages_topic, receipts_topic
+from core_api.orders.service import OrderService
+from core_api.postgres.commit_hints import Hints
+from core_api.postgres.pool import check_database, open_pool
+from core_api.receipts.devices import DeviceLog
+from core_api.receipts.from_kafka import ReceiptReader
+from core_api.receipts.statements import (
+    list_devices,
+    store_sightings,
+)
+from core_api.relay.main import run_relay
+from core_api.settings import (
+    BrokerAdminSettings,
+    IngestSettings,
+    RelaySettings,
+    StateSettings,
+)
+from core_api.store_rules.rules import is_obeyed
+from core_api.system_edits.schema_migration import Migrated, connected, migrate_values
+from core_api.wiring import (
+    MOST_DEVICES,
+    definitions_of,
+    new_order_id,
+    open_pools,
+    stop_signal,
+    token_keys,
+    utc_now,
+)
+
+log = structlog.get_logger()
+
+
+async def run_relay_process(settings: RelaySettings, listener: socket.socket) -> None:
+    """`yabam relay`: publish until SIGTERM or SIGINT."""
+    pool = await open_pool(
+        settings.database_url, size=4, command_timeout_s=10.0, name="yabam-relay"
+    )
+    try:
+        await run_relay(
+            settings,
+            pool=pool,
+            relay_id=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            verify=token_keys(settings.token_keys, settings.token_kid).verify,
+            listener=listener,
+            stop=stop_signal(),
+        )
+    finally:
+        pool.terminate()
+        log.info("relay_stopped")
+
+
+async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:
+    """`yabam ingest`: take commands from Kafka until SIGTERM or SIGINT."""
+    rules = Rules(definitions_of(settings.definitions), settings.partitions, is_obeyed)
+    pool, writing, lanes = await open_pools(
+        settings.database_url, settings.ingest_pool_size, 10.0, "yabam-ingest"
+    )
+    hints = Hints(pool, settings.database_url, lambda: None)
+    try:
+        await run_ingest(
+            commands=OrderService(
+                pool,
+                settings.partitions,
+                utc_now,
+                new_order_id,
+                lambda _channels: hints.committed(),
+                writing,
+                lanes,
+                settings.open_limits,
+            ),
+            devices=lambda registry: DeviceIngest(
+                settings.kafka,
+                DeviceTopics(
+                    settings.devices_inbound_topic,
+                    settings.devices_outbound_topic,
+                    settings.devices_dlq_topic,
+                    settings.partitions,
+                ),
+                pool=pool,
+                writing=writing,
+                rules=rules,
+                committed=lambda _channels: hints.committed(),
+                check=lambda: check_database(pool),
+                registry=registry,
+            ),
+            check=lambda: check_database(pool),
+            bootstrap=settings.kafka,
+            topic=settings.inbound_topic,
+            dead_letters=settings.inbound_dlq_topic,
+            partitions=settings.partitions,
+            verify=token_keys(settings.token_keys, settings.token_kid).verify,
+            listener=listener,
+            stop=stop_signal(),
+            receipts=ReceiptReader(
+                settings.kafka,
+                [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
+                DeviceLog(
+                    lambda batch: store_sightings(pool, batch),
+                    lambda store_id: list_devices(pool, store_id, MOST_DEVICES),
+                ),
+            ).run,
+            hint=hints.send,
+        )
+    finally:
+        pool.terminate()
+        writing.terminate()
+        log.info("ingest_stopped")
+
+
+async def run_broker_admin_process(settings: BrokerAdminSettings, listener: socket.socket) -> None:
+    """`yabam mqtt-admin`: keep the broker's users and roles until SIGTERM or SIGINT."""
+    pool = await open_pool(
+        settings.database_url, size=2, command_timeout_s=10.0, name="yabam-mqtt-admin"
+    )
+    try:
+        await run_broker_admin(
+            settings,
+            pool=pool,
+            verify=token_keys(settings.token_keys, settings.token_kid).verify,
+            listener=listener,
+            stop=stop_signal(),
+        )
+    finally:
+        pool.terminate()
+        log.info("broker_admin_stopped")
+
+
+async def migrate_state(settings: StateSettings) -> Migrated:
+    """`yabam state migrate`: every value as the newest schema has it.
+
+    Raises:
+        DefinitionError: the definitions that the settings name are wrong.
+        UnavailableError: Postgres does not answer; what was migrated before stays so.
+    """
+    definitions = definitions_of(settings.definitions)
+    async with connected(settings.database_url) as connection:
+        return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))

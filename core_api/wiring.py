@@ -1,0 +1,80 @@
+"""What the wiring of every process of Core needs: clock, ids, keys, definitions, connections."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from typing import Final
+from uuid import UUID
+
+from core_api.access.tokens import TokenKeys
+from core_api.documents.definitions import GROUP, Definitions
+from core_api.documents.definitions import load as load_definitions
+from core_api.documents.devices import DEVICE_DEFINITIONS
+from core_api.ids import order_id
+from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool, shares
+from core_api.printing.definitions import PRINTING_DEFINITIONS
+
+MOST_DEVICES: Final = 1000
+"""So many devices of a store are listed."""
+_ENTROPY_BYTES: Final = 10
+_ALWAYS_DEFINED: Final = (*DEVICE_DEFINITIONS, *PRINTING_DEFINITIONS)
+
+
+def utc_now() -> datetime:
+    """The time that events carry."""
+    return datetime.now(UTC)
+
+
+def new_order_id() -> UUID:
+    """A fresh order id."""
+    return order_id(time.time_ns() // 1_000_000, secrets.token_bytes(_ENTROPY_BYTES))
+
+
+def token_keys(keys: dict[str, str], kid: str) -> TokenKeys:
+    """The ring of token keys, on this machine's clock."""
+    return TokenKeys({name: key.encode() for name, key in keys.items()}, kid, time.time)
+
+
+def definitions_of(names: Sequence[str]) -> Definitions:
+    """Which documents there may be.
+
+    Args:
+        names: the entry points that name definitions of the operator.
+
+    Raises:
+        DefinitionError: one is wrong, or two say different things of one document.
+    """
+    return load_definitions(entry_points(group=GROUP), names, _ALWAYS_DEFINED)
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def open_pools(
+    database_url: str, size: int, command_timeout_s: float, name: str
+) -> tuple[Pool, Pool, int]:
+    """Open the connections that read and those that write. Returns both, and how many of the latter
+    may wait for locks."""
+    reading, writing = shares(size)
+    return (
+        await open_pool(database_url, size=reading, command_timeout_s=command_timeout_s, name=name),
+        await open_pool(
+            database_url,
+            size=writing,
+            command_timeout_s=command_timeout_s,
+            name=name,
+            lock_wait_s=LOCK_WAIT_S,
+        ),
+        max(1, writing - 1),
+    )
