@@ -269,6 +269,16 @@ class TestLogs:
         assert logged[0]["upstream"].count(LOOPBACK) == 2
         assert TICKET not in nginx.logs()
 
+    async def test_hold_no_secret_of_a_star_printer_that_was_answered(self, behind: Behind) -> None:
+        nginx = await behind(core=[Server(says(OK))], events=[1])
+        async with client_of(nginx) as client:
+            await client.post("/cloudprnt/12~k~1.hunter2/printer")
+        async with asyncio.timeout(30):
+            while not (logged := nginx.requests()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert logged[0]["path"] == "/cloudprnt/"
+        assert "hunter2" not in nginx.logs()
+
 
 class TestTheConfiguration:
     async def test_is_right_by_its_own_check(self, behind: Behind) -> None:
