@@ -81,6 +81,7 @@ DEVICE_MISSING: Final = 256
 DEVICE_OPEN_COMMANDS: Final = 50
 DEVICE_COMMAND_BYTES: Final = 8 * KIB
 STORE_DEVICES: Final = 500
+STORE_DEVICE_NAMES: Final = 5_000
 
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
@@ -206,6 +207,10 @@ TABLE: Final[tuple[Limit, ...]] = (
         "devices", "an older one is refused, dead letter `too-old`",
     ),
     Limit("devices of a store", STORE_DEVICES, "count", "Core", "409 `too-many-devices`"),
+    Limit(
+        "devices of a store, removed ones too", STORE_DEVICE_NAMES, "count", "Core",
+        "409 `too-many-devices`: take a name that was there before",
+    ),
     Limit(
         "open commands of a device", DEVICE_OPEN_COMMANDS, "count", "Core",
         "409 `too-many-commands`",

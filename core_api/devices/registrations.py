@@ -18,7 +18,7 @@ from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import DeviceKeys, Identity
-from server_common.limits import STORE_DEVICES
+from server_common.limits import STORE_DEVICE_NAMES, STORE_DEVICES
 
 # One at a time, so that whoever reads what has changed by its number misses none that is lower.
 _ALONE: Final = "LOCK TABLE device_registrations IN SHARE ROW EXCLUSIVE MODE"
@@ -33,7 +33,8 @@ SELECT store_id, device_id, generation, kid, media, table_id, created_at, remove
 FROM device_registrations WHERE store_id = $1 AND removed_at IS NULL ORDER BY device_id
 """
 _COUNT: Final = """
-SELECT count(*) FROM device_registrations WHERE store_id = $1 AND removed_at IS NULL
+SELECT count(*) FILTER (WHERE removed_at IS NULL), count(*) FROM device_registrations
+WHERE store_id = $1
 """
 _PUT: Final = """
 INSERT INTO device_registrations AS d
@@ -171,8 +172,8 @@ class Registrations:
                 await connection.execute(_ALONE)
                 before = await find(connection, store_id, device_id)
                 is_new = before is None or before.removed_at is not None
-                if is_new and await connection.fetchval(_COUNT, store_id) >= STORE_DEVICES:
-                    raise TooManyDevicesError(f"a store may have {STORE_DEVICES} devices")
+                if is_new:
+                    await _check_room(connection, store_id, is_known=before is not None)
                 after = _changed(before, wanted, keys.newest)
                 (row,) = await connection.fetch(_PUT, store_id, device_id, *after)
                 found = _registration(row)
@@ -271,6 +272,20 @@ async def find_kept(connection: Connection, store_id: str, device_id: str) -> Re
     rows = await connection.fetch(_KEPT, store_id, device_id)
     found = _registration(rows[0]) if rows else None
     return found if found is not None and found.removed_at is None else None
+
+
+async def _check_room(connection: Connection, store_id: str, *, is_known: bool) -> None:
+    """Whether the store may have one more device; `is_known`: its name has a row already.
+
+    The row of a removed one stays, since its generations must not be counted anew.
+    """
+    ((devices, names),) = await connection.fetch(_COUNT, store_id)
+    if devices >= STORE_DEVICES:
+        raise TooManyDevicesError(f"a store may have {STORE_DEVICES} devices")
+    if names >= STORE_DEVICE_NAMES and not is_known:
+        raise TooManyDevicesError(
+            f"a store may have named {STORE_DEVICE_NAMES} devices: take a name from before"
+        )
 
 
 def _changed(

@@ -43,6 +43,16 @@ class KafkaAnswers:
         self._now_ms = now_ms
         self._turns = {outbound: asyncio.Lock(), dead_letters: asyncio.Lock()}
 
+    async def open(self) -> None:
+        """Connect, and make the topics that are missing: gateways read the first from the start.
+
+        Raises:
+            BrokerError: Kafka does not answer.
+        """
+        for publisher, turn in self._turns.items():
+            async with turn:
+                await publisher.open()
+
     async def answer(self, answers: Sequence[Outbound]) -> None:
         """Tell devices what was kept.
 

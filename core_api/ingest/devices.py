@@ -75,6 +75,7 @@ class DeviceIngest:
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
+        self._check = check
         metrics = DeviceMetrics(registry)
         measurements = Measurements(clock, metrics.dropped.inc)
         self._answers = KafkaAnswers(
@@ -89,7 +90,7 @@ class DeviceIngest:
             bootstrap,
             inbound_topic(topics.inbound, topics.partitions),
             DeviceApplier(messages, self._answers, asyncio.sleep, metrics),
-            check,
+            self._can_work,
             group=group,
             clock=clock,
             metrics=metrics,
@@ -129,3 +130,7 @@ class DeviceIngest:
     async def close(self) -> None:
         """Close the connections to Kafka."""
         await self._answers.close()
+
+    async def _can_work(self) -> None:
+        await self._answers.open()
+        await self._check()

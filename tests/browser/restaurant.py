@@ -55,6 +55,7 @@ class Site:
         topics = {
             "YABAM_EVENTS_TOPIC": f"order-events-{name}",
             "YABAM_INBOUND_TOPIC": f"orders.inbound-{name}",
+            "YABAM_DEVICES_INBOUND_TOPIC": f"devices.inbound-{name}",
             "YABAM_INBOUND_DLQ_TOPIC": f"orders.inbound.dlq-{name}",
         }
         addresses = Addresses(database, kafka, ports=free_ports())

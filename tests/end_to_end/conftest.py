@@ -57,6 +57,9 @@ class Installation(Stack):
             "YABAM_EVENTS_TOPIC": f"order-events-{name}",
             "YABAM_INBOUND_TOPIC": f"orders.inbound-{name}",
             "YABAM_INBOUND_DLQ_TOPIC": f"orders.inbound.dlq-{name}",
+            "YABAM_DEVICES_INBOUND_TOPIC": f"devices.inbound-{name}",
+            "YABAM_DEVICES_OUTBOUND_TOPIC": f"devices.outbound-{name}",
+            "YABAM_DEVICES_DLQ_TOPIC": f"devices.dead-letter-{name}",
         }
         self.stream_port = free_port()
         """Where clients look for the event server when a test puts a proxy there."""

@@ -51,6 +51,7 @@ def fleet(
         "YABAM_STREAM_NODES": json.dumps(nodes),
         "YABAM_EVENTS_TOPIC": f"order-events-{name}",
         "YABAM_INBOUND_TOPIC": f"orders.inbound-{name}",
+        "YABAM_DEVICES_INBOUND_TOPIC": f"devices.inbound-{name}",
         "YABAM_INBOUND_DLQ_TOPIC": f"orders.inbound.dlq-{name}",
     }
     own = {

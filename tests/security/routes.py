@@ -9,7 +9,7 @@ from httpx import AsyncClient, Response
 
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 
-OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/v1/devices/token"})
+OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"})
 TABLE = "5"
 DEVICE = "bell-1"
 
@@ -76,6 +76,12 @@ FOR_EVERY_TOKEN = (
     Call("/v1/documents", "GET", "/v1/documents?channel=global&key=notice"),
 )
 """What has nothing of any store."""
+
+
+LOGIN = Call(
+    "/v1/devices/token", "POST", "/v1/devices/token", {"user": "12~bell-1~1", "password": "guessed"}
+)
+"""It takes a password, which opens it like a token."""
 
 
 def an_edit(store: str) -> dict[str, Any]:

@@ -13,7 +13,16 @@ import pytest
 
 from core_api.access.callers import Role
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
-from tests.security.routes import FOR_EVERY_TOKEN, OPEN, TABLE, calls, placed, refused, seen
+from tests.security.routes import (
+    FOR_EVERY_TOKEN,
+    LOGIN,
+    OPEN,
+    TABLE,
+    calls,
+    placed,
+    refused,
+    seen,
+)
 
 CLAIMS: dict[str, Any] = {
     "sub": "x",
@@ -45,7 +54,7 @@ async def test_t1_without_a_valid_token_nothing_is_read_or_written(core: CoreSer
     store = new_store()
     order_id = await placed(core, store)
     before = await seen(core, store)
-    asked = [*calls(store, order_id), *FOR_EVERY_TOKEN]
+    asked = [*calls(store, order_id), *FOR_EVERY_TOKEN, LOGIN]
     for call in asked:
         response = await call.send(core.client, "")
         assert response.status_code == 401, call

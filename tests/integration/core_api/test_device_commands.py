@@ -26,7 +26,7 @@ from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError, alerts_topic
 from core_api.system_edits.ending import Ending
 from server_common.devices.identity import Identity
-from server_common.limits import DEVICE_OPEN_COMMANDS, STORE_DEVICES
+from server_common.limits import DEVICE_OPEN_COMMANDS, STORE_DEVICE_NAMES, STORE_DEVICES
 from tests.integration.core_api.device_shop import BELL, KEYS, RULES, STORE, Shop
 
 if TYPE_CHECKING:
@@ -126,6 +126,19 @@ async def test_a_store_has_so_many_devices_and_no_more(shop: Shop) -> None:
     with pytest.raises(TooManyDevicesError):
         await shop.register("one-more")
     await shop.register(rotate=True)
+
+
+async def test_names_of_removed_devices_do_not_grow_without_end(shop: Shop) -> None:
+    await shop.pool.execute(
+        "INSERT INTO device_registrations"
+        " (store_id, device_id, generation, kid, media, change, removed_at)"
+        " SELECT $1, 'lamp-' || n, 1, 'new', '{}', 10 + n, now() FROM generate_series(2, $2) n",
+        STORE,
+        STORE_DEVICE_NAMES,
+    )
+    with pytest.raises(TooManyDevicesError):
+        await shop.register("one-more")
+    assert (await shop.register("lamp-7")).identity.generation == 2
 
 
 async def test_without_keys_no_device_can_be_registered(pool: Pool) -> None:

@@ -54,6 +54,7 @@ def everything(
                 "YABAM_EVENTS_FETCH_WAIT_MS": "10",
                 "YABAM_EVENTS_TOPIC": f"order-events-{name}",
                 "YABAM_INBOUND_TOPIC": f"orders.inbound-{name}",
+                "YABAM_DEVICES_INBOUND_TOPIC": f"devices.inbound-{name}",
                 "YABAM_INBOUND_DLQ_TOPIC": f"orders.inbound.dlq-{name}",
                 "YABAM_ALERTS_TOPIC": f"store-alerts-{name}",
                 "YABAM_UNRECEIVED_AFTER_S": "1",
