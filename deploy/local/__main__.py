@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
         stack.migrate()
     cleanup.callback(_quietly, stack.stop)
     broker = _mqtt(options, stack, cleanup)
-    with _step("Core, relay, ingest, event server"):
+    with _step(", ".join(process.name for process in stack.processes)):
         stack.start()
     print(f"Ready after {time.monotonic() - started:.1f} s.\n")
     owner = _token(stack, Caller("owner-1", "owner", frozenset({STORE})))

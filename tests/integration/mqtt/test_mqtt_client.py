@@ -44,6 +44,8 @@ QUICK = MqttSettings(
     backoff_first=0.1,
     backoff_most=0.5,
 )
+PATIENT = MqttSettings(QUICK.start, behind=0.5, silent=600.0)
+"""It polls for nobody, so what is not pushed does not come."""
 CHANNEL, STORE = "store:12", "12"
 
 
@@ -243,10 +245,9 @@ async def test_an_event_that_the_broker_dropped_is_found_by_the_next_one(
 async def test_the_last_event_that_the_broker_dropped_is_found_by_a_mark(
     world: World, terminal: Identity
 ) -> None:
-    patient = MqttSettings(QUICK.start, behind=0.5, silent=600.0)
     async with (
         connected(world, terminal) as connection,
-        following(world, connection, patient) as consumer,
+        following(world, connection, PATIENT) as consumer,
     ):
         await until(lambda: consumer.client.mode == "live")
         await world.commit(publish=False)
@@ -362,9 +363,12 @@ async def test_it_goes_on_from_where_the_consumer_was_and_not_from_where_it_bega
 async def test_clients_of_a_program_share_its_connection_and_take_their_subscriptions_back(
     world: World, terminal: Identity
 ) -> None:
-    async with connected(world, terminal) as connection, following(world, connection) as first:
+    async with (
+        connected(world, terminal) as connection,
+        following(world, connection, PATIENT) as first,
+    ):
         await until(lambda: first.client.mode == "live")
-        async with following(world, connection) as second:
+        async with following(world, connection, PATIENT) as second:
             await until(lambda: second.client.mode == "live")
             await world.commit()
             await until(lambda: first.seqs == [0, 1] and second.seqs == [0, 1])
