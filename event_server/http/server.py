@@ -12,6 +12,7 @@ from typing import cast
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from client_sdk.contract.socket import MAX_INBOUND_BYTES
 
@@ -114,6 +115,9 @@ class EventHttpServer(uvicorn.Server):
             self._drain()
             for connection in list(self.server_state.connections):
                 # Idle ones are closed; the others after their response, so that clients move on.
+                # uvicorn would close its WebSockets at once, before they are told bye.
+                if isinstance(connection, WebSocketsSansIOProtocol):
+                    continue
                 try:
                     connection.shutdown()
                 except Exception:

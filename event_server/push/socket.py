@@ -100,13 +100,8 @@ class EdgeSocket:
         head, self._head = self._head, b""
         data = head + self._shared.of(frame)
         self._owner.transport.set_write_buffer_limits(self._limit + len(data))
-        self.send = self._send
+        self.send = _sender(self._write, self._shared)
         self._write(data)
-
-    def _send(self, frame: bytes) -> None:
-        shared = self._shared
-        # The hub writes one frame to all who follow a channel: it is nearly always the last one.
-        self._write(shared.made if frame is shared.frame else shared.of(frame))
 
     def end(self, frame: bytes) -> None:
         """Write the last frame behind what waits, and close; the client closes the connection."""
@@ -188,3 +183,13 @@ class EdgeSocket:
             if not self.ended and not self._full:
                 self._write(data)
         return True
+
+
+def _sender(write: Callable[[bytes], None], shared: SharedMessages) -> Callable[[bytes], None]:
+    """What writes one frame: a plain function, which is called for less than a method."""
+
+    def send(frame: bytes) -> None:
+        # The hub writes one frame to all who follow a channel: it is nearly always the last one.
+        write(shared.made if frame is shared.frame else shared.of(frame))
+
+    return send
