@@ -77,18 +77,21 @@ async def test_what_was_done_offline_survives_the_page_and_is_done_once_in_order
         const {{ orderId }} = await client.commands.place({TEA});
         await cart.set({{ n: 1 }});
         await client.commands.transition(orderId, "accepted");
+        await cart.add({{ "/n": 1 }});
         return client.commands.orders.map((one) =>
             [one.order.status, one.order.total, one.pending]);
     """)
     assert shown == [["accepted", 200, 2]]
     await tab.reload(FOLLOWED)
-    await tab.run("await until(() => client.commands.waiting === 2 && cart.pending === 1);")
+    await tab.run("await until(() => client.commands.waiting === 2 && cart.pending === 2);")
     core.offline, core.lose_answers = False, True
     await tab.run("await until(() => client.state.sendingError);")
     core.lose_answers = False
     await tab.run("await until(() => client.commands.waiting === 0 && cart.pending === 0);")
     assert [done.type for done in core.desk.log] == ["order.placed", "order.accepted"]
-    assert core.values("cart") == [{"n": 1}]
+    assert core.values("cart") == [{"n": 1}, {"n": 2}]
+    # None goes out together with one on the other side of a command.
+    assert {len(batch.edits) for batch in core.model.requests} == {1}
 
 
 async def test_a_refused_step_is_taken_back_and_says_why(core: WebCore, tab: StateTab) -> None:

@@ -82,7 +82,8 @@ async def test_no_edit_is_sent_before_core_has_named_its_log(page: Page) -> None
         const { subjectOf } = await load("subject");
         const api = { send: async ({ ids }) => { sent.push(ids); return AGAIN; } };
         const journal = { isClean: true };
-        const sender = new Sender({ ...parts, subject: subjectOf("t"), journal, api });
+        const desk = { isFirst: false, queue: { first: null } };
+        const sender = new Sender({ ...parts, subject: subjectOf("t"), desk, journal, api });
         replica.prepare([{ channel: CHANNEL, key: "cart", do: { set: {} } }], null);
         replica.accept();
         sender.worker.wake();

@@ -93,6 +93,15 @@ async def test_old_versions_go_and_each_that_stays_has_its_value(writing: Pool) 
     ]  # fmt: skip
 
 
+async def test_a_version_that_is_not_old_yet_stays_though_a_later_one_is_kept_whole(
+    writing: Pool,
+) -> None:
+    await Till(service(writing)).make("waiting-time", 70)
+    await age(writing, "waiting-time", 40)
+    await trim_history(writing, ALL)
+    assert await kept(writing) == list(range(33, 71))
+
+
 async def test_a_trim_changes_neither_the_document_nor_the_digest(writing: Pool) -> None:
     await Till(service(writing)).make("waiting-time", 40)
     await age(writing, "waiting-time", 40)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -49,6 +50,8 @@ SETTINGS: Final = Settings(max_pending=8)
 GIVES_UP_S: Final = 5.0
 """So long a client waits for an answer to its edits."""
 _CALLS: Final = {"bell": {"ring": ring}}
+_NO_COMMANDS: Final = SimpleNamespace(is_first=False, queue=SimpleNamespace(first=None))
+"""The schedules edit documents; nothing is done to orders."""
 _ADDING: Final = ("merge", "sum", "call")
 """Under these strategies an edit that adds a name of its own always takes effect."""
 
@@ -76,7 +79,7 @@ class DocumentClient(Shell):
         self.replica = Replica(queue, followed, stored.waiting, _CALLS, resolved)
         self.sender = Sender(
             self.replica,
-            cast("Any", None),
+            cast("Any", _NO_COMMANDS),
             cast("Any", None),
             cast("Any", None),
             cast("Any", None),
