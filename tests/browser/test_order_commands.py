@@ -145,7 +145,7 @@ async def test_observers_are_told_once_of_all_that_changes_at_one_moment(
         client.commands.subscribe(() => seen.push(client.commands.order("{A}").order.status));
         await client.commands.transition("{A}", "accepted");
         await client.commands.transition("{A}", "preparing");
-        await until(() => client.commands.waiting === 0);
+        await until(() => client.commands.waiting === 0 && seen.at(-1) === "preparing");
         return [...new Set(seen)];
     """)
     assert found[-1] == "preparing"
