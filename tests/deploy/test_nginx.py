@@ -311,7 +311,7 @@ class TestTheConfiguration:
 
     def test_never_repeats_what_is_not_safe_to_repeat(self) -> None:
         rules = re.findall(r"^\s*proxy_next_upstream ([^;#]+);", RULES, re.MULTILINE)
-        assert len(rules) == 2
+        assert len(rules) == 3
         assert not any("non_idempotent" in rule for rule in rules)
 
 
