@@ -84,7 +84,7 @@ def test_a_command_is_sent_once_under_its_id(yabam: Shell) -> None:
 )
 def test_what_is_written_wrongly_is_told(yabam: Shell, words: tuple[str, ...], told: str) -> None:
     status, _, complaint = yabam(*words)
-    assert status == 1
+    assert status == 2
     assert told in complaint
 
 
