@@ -1,27 +1,36 @@
 """What sockets have for Kafka: messages to the others of a channel, and receipts for Core.
 
-Streams do without it. While Kafka does not take or give messages, each of the two tasks fails and
-is started again; nothing that waits meanwhile is more than its bounds.
+Streams do without it. While Kafka does not take or give messages, each of the two tasks says so and
+tries again; nothing that waits meanwhile is more than its bounds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from event_server.metrics import READER, WRITER
 from event_server.sockets.talk import Talk
+from server_common.backoff import Backoff
 from server_common.kafka.clients import start_client, stop_consumer
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 _GATHER_S: Final = 0.02
 """How long messages gather into one request."""
 _RECEIPTS_EVERY_S: Final = 0.5
 _REQUEST_TIMEOUT_MS: Final = 5_000
 _STOP_PATIENCE_S: Final = 2.0
+_BACK_OFF_S: Final = (0.1, 5.0)
 
 
 class SideTopics:
@@ -46,11 +55,14 @@ class SideTopics:
         return {WRITER: self.write, READER: self.read}
 
     async def write(self) -> None:
-        """Hand to Kafka what the sockets say, for ever.
+        """Hand to Kafka what the sockets say, for ever; what Kafka does not take is lost."""
+        await _again_and_again(WRITER, self._write)
 
-        Raises:
-            KafkaError, OSError, TimeoutError: it is not taken; what was under way is lost.
-        """
+    async def read(self) -> None:
+        """Tell the sockets what comes from Kafka, for ever; what comes while it is away is lost."""
+        await _again_and_again(READER, self._read)
+
+    async def _write(self) -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             acks="all",
@@ -78,12 +90,7 @@ class SideTopics:
         finally:
             await producer.stop()
 
-    async def read(self) -> None:
-        """Tell the sockets what comes from Kafka, from now on, for ever.
-
-        Raises:
-            KafkaError, OSError, TimeoutError: it does not answer; what comes meanwhile is lost.
-        """
+    async def _read(self) -> None:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             group_id=None,
@@ -99,3 +106,21 @@ class SideTopics:
                 self._talk.take(record.value)
         finally:
             await stop_consumer(consumer, _STOP_PATIENCE_S)
+
+
+async def _again_and_again(task: str, session: Callable[[], Awaitable[None]]) -> None:
+    backoff = Backoff(*_BACK_OFF_S, random.uniform)
+    told, loop = None, asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        try:
+            await session()
+        except (KafkaError, OSError, TimeoutError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            if loop.time() - began > 2 * _BACK_OFF_S[1]:
+                backoff.forget()
+                told = None
+            if reason != told:
+                _log.warning("side_topic_lost", task=task, reason=reason)
+            told = reason
+        await asyncio.sleep(backoff.failed())
