@@ -132,7 +132,7 @@ async def test_partitions_added_under_way_end_the_streams_until_the_topic_fits_a
             assert subscriber.ended
             assert not it.hub.warm
             await relay.stop_marking()
-            await admin.delete_topics([topic])
+            await make_anew(address, topic)
             async with relay_to(address, topic) as again:
                 again.keep_marking()
                 await it.until_warm()
