@@ -14,7 +14,12 @@ from tests.chaos.__main__ import rehearse
 from tests.chaos.scenarios import ALL
 from tests.chaos.site import Site
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(480),
+    # Never beside the end to end tests, which start as many processes.
+    pytest.mark.xdist_group("kafka"),
+]
 
 NAMES = ("kill-core", "kill-events", "cold-start", "relay-between", "kill-postgres", "net-tear")
 IMPATIENT = Settings(backoff_first=0.05, backoff_most=1.0, connect_timeout=3.0)
