@@ -16,7 +16,6 @@ from tests.chaos.site import Site
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(480),
     # Never beside the end to end tests, which start as many processes.
     pytest.mark.xdist_group("kafka"),
 ]
