@@ -117,9 +117,10 @@ def refused(response: Response) -> bool:
         return result["status"] in (403, 404) and result["order"] is None
     if response.status_code == 200 and "outcomes" in response.json():
         return all(one["outcome"] == "refused" for one in response.json()["outcomes"])
-    # The number of a client that somebody used before is his: who comes second is told no more.
-    taken = response.status_code == 409 and response.json()["type"].endswith(":client-taken")
-    return taken or response.status_code in (403, 404)
+    if response.status_code == 409 and response.request.url.path == "/v1/edits":
+        # A client's name belongs to who used it first: who comes second is told no more.
+        return bool(response.json()["type"].endswith(":client-taken"))
+    return response.status_code in (403, 404)
 
 
 async def placed(core: CoreService, store: str, table: str | None = TABLE, **more: Any) -> str:

@@ -255,8 +255,9 @@ def test_any_text_in_a_streams_header_is_taken_or_refused(name: bytes, odd: str)
     value = odd.encode("utf-8", "surrogatepass")
     headers = [(name, value)] if name == b"host" else [(b"host", b"x"), (name, value)]
     status = asyncio.run(holds(b"ticket=" + door().ticket().encode(), *headers))
-    # 403: it names an event of a channel that the ticket is not for.
-    assert status in {200, 400, 403}
+    # It may name an event of a channel that the ticket is not for.
+    forbidden = {403} if name == b"last-event-id" else set()
+    assert status in {200, 400} | forbidden
 
 
 @settings(max_examples=60, deadline=None)
