@@ -12,8 +12,8 @@ A watermark record has no key and no value; its headers are `type` = `watermark`
 
 An omitted record stands in the place of an order event that cannot be published (Kafka takes no
 record so large, say). It has no value; its headers are `type` = `omitted`, `omitted` (the event ids
-joined by commas) and `epoch`. Whoever follows one of these channels must sync. It lacks `ids`, so a
-reader that does not know it leaves it out, and finds the gap at the channel's next event.
+joined by commas) and `epoch`. Whoever follows one of these channels must sync. It lacks `ids`, so
+an older reader skips it, and finds the gap at the channel's next event.
 
 The last header of each record is `sent` = `{session}.{n}`: the publisher's session, and the
 record's number in it, counted from 0 in each partition. A session is one run of a publisher in

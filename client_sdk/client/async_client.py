@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -19,6 +18,7 @@ import httpx
 from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import CursorStore, MemoryCursors
 from client_sdk.client.delivery import Handover
+from client_sdk.client.handler_retry import RetryPolicy, handler_failed
 from client_sdk.client.http_bodies import no_cookies
 from client_sdk.client.http_transport import Transport
 from client_sdk.client.order_book import OrderBook
@@ -48,26 +48,6 @@ from client_sdk.machine.status import Mode, Status, mode_of, status_of
 from client_sdk.settings import Settings
 
 Handler = Callable[[Change], Awaitable[None] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often a failing handler is retried; the delay doubles each time (seconds).
-
-    Raises:
-        ValueError: there would be no attempt at all.
-    """
-
-    attempts: int = 3
-    first_delay: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError("attempts must be at least 1")
-
-    def delay(self, failed: int) -> float | None:
-        """The delay in seconds after so many failed attempts; None: no attempt is left."""
-        return None if failed >= self.attempts else self.first_delay * 2 ** (failed - 1)
 
 
 class OrderClient:
@@ -273,11 +253,7 @@ class OrderClient:
             await changed.wait()
 
     def _give_up(self, change: Change, attempts: int, error: Exception) -> HandlerError:
-        failed = HandlerError(
-            f"the handler raised {attempts} times at {change.channel}; the change is not "
-            f"acknowledged: {error!r}"
-        )
-        failed.__cause__ = error
+        failed = handler_failed(change, attempts, error)
         if self._driver is not None and self._finished is None:
             self._driver.feed(GiveUp(failed))
         return failed

@@ -1,7 +1,8 @@
 """Keeps the broker's users and roles as the registered devices say.
 
-On each connection to the broker all is compared, so a broker that has lost its data has it again;
-then what changes is done as it changes, and from time to time all is compared once more.
+On each connection to the broker everything is compared, so a broker that lost its data gets it
+again. Then each change is carried out as it comes, and everything is compared again from time to
+time.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class BrokerAdmin:
         """Why the broker may not be as it should be; None: it is."""
 
     async def run(self) -> None:
-        """Keep the broker right, in one connection after the other."""
+        """Keep the broker up to date; connect again whenever the connection is lost."""
         pause = _BACK_OFF_S[0]
         while True:
             began = self._clock()

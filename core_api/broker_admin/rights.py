@@ -1,8 +1,8 @@
-"""What each device may do at the broker, and what has to be changed there. Pure.
+"""What each device may do at the broker, and the commands that make it so. Pure.
 
-One user, one client id and one role per device and generation. Topics are written out: Mosquitto
-2.0 has no patterns with the user's name, and a role that two devices share would have to change
-with each of them, which disconnects both.
+One user, one client id and one role per device and generation. Topics are written out, because
+Mosquitto 2.0 roles have no patterns with the user's name. Two devices never share a role, because
+changing a role disconnects all who have it.
 """
 
 from __future__ import annotations
