@@ -8,6 +8,7 @@ time.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ from core_api.broker_admin.rights import (
     strangers,
 )
 from core_api.errors import UnavailableError
+from server_common.backoff import Backoff
 from server_common.mqtt.broker import Broker, MqttError
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class BrokerAdmin:
 
     async def run(self) -> None:
         """Keep the broker up to date; connect again whenever the connection is lost."""
-        pause = _BACK_OFF_S[0]
+        backoff = Backoff(*_BACK_OFF_S, random.uniform)
         while True:
             began = self._clock()
             try:
@@ -91,9 +93,8 @@ class BrokerAdmin:
                 _log.warning("broker_admin_begins_anew", reason=self.trouble)
             self.turned_at = self._clock()
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
-                pause = _BACK_OFF_S[0]
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACK_OFF_S[1])
+                backoff.forget()
+            await asyncio.sleep(backoff.failed())
 
     async def _session(self) -> None:
         control = BrokerControl(self._broker)
