@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from client_sdk.contract.errors import DeviceError
 from server_common.devices.identity import Identity, parse_user
-from server_common.devices.mqtt_topics import PREFIX
+from server_common.devices.mqtt_topics import PREFIX, UP_LEVELS
 
 ADMIN_USER: Final = "yabam-admin"
 GATEWAY_USER: Final = "yabam-gateway"
@@ -69,8 +69,7 @@ def allowed_to(
     """
     store = f"{PREFIX}/{identity.store}"
     own = f"{store}/devices/{identity.device}"
-    sends = ("results", "events", "received", "status", "snapshot", "telemetry/+")
-    allowed = {Allowed("publishClientSend", f"{own}/{what}") for what in sends}
+    allowed = {Allowed("publishClientSend", f"{own}/{level}") for level in UP_LEVELS}
     hears = [f"{own}/commands", f"{own}/accepted", f"{store}/marks"]
     if table is not None:
         hears.append(f"{store}/tables/{table}/orders")

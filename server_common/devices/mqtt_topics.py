@@ -20,6 +20,8 @@ _WORDS: Final[dict[Kind, str]] = {
     "telemetry": "telemetry",
     "snapshot": "snapshot",
 }
+UP_LEVELS: Final = tuple(f"{word}/+" if word == "telemetry" else word for word in _WORDS.values())
+"""What a device may publish to below its own topic, `+` standing for a name."""
 _KINDS: Final = {word: kind for kind, word in _WORDS.items()}
 _UP: Final = re.compile(
     rf"{PREFIX}/({ID_PATTERN})/devices/({ID_PATTERN})/"
