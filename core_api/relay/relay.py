@@ -163,7 +163,7 @@ class Relay:
             await self._leave()
 
     async def _step_back(self, error: CoreError | SettingsError) -> None:
-        """Log why this relay cannot work, and draw the consequences."""
+        """Log why this relay cannot work, and give up what it may no longer hold."""
         self._fail(error)
         if isinstance(error, SettingsError):
             # The shards are for relays that are set up rightly.
