@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from client_sdk.buffered.client import BufferedClient, LiveTransport
     from client_sdk.buffered.machine import BufferedStart
     from client_sdk.buffered.messages import BufferedSettings, StartResult, StartState
-    from client_sdk.client.async_client import OrderClient, RetryPolicy
+    from client_sdk.client.async_client import OrderClient
     from client_sdk.client.blocking_client import BlockingOrderClient
     from client_sdk.client.checkpoint import Checkpoint
     from client_sdk.client.cursor_stores import (
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         MemoryCursors,
         SqliteCursors,
     )
+    from client_sdk.client.handler_retry import RetryPolicy
     from client_sdk.client.order_book import BookChange, MergeResult, OrderBook
     from client_sdk.client.producer import OrderProducer
     from client_sdk.contract.order import Guest, Item, Order, OrderEvent
@@ -111,7 +112,8 @@ _NAMES: Final = {
     "client_sdk.buffered.client": ["BufferedClient", "LiveTransport"],
     "client_sdk.buffered.machine": ["BufferedStart"],
     "client_sdk.buffered.messages": ["BufferedSettings", "StartResult", "StartState"],
-    "client_sdk.client.async_client": ["OrderClient", "RetryPolicy"],
+    "client_sdk.client.async_client": ["OrderClient"],
+    "client_sdk.client.handler_retry": ["RetryPolicy"],
     "client_sdk.client.blocking_client": ["BlockingOrderClient"],
     "client_sdk.client.checkpoint": ["Checkpoint"],
     "client_sdk.client.cursor_stores": [

@@ -61,7 +61,7 @@ from core_api.settings import (
 from core_api.store_rules.rules import is_obeyed
 from core_api.sync.content_digests import ContentFiller
 from core_api.sync.large_orders import LargeAnswers
-from core_api.sync.long_poll import Tail
+from core_api.sync.long_poll import LongPolls
 from core_api.sync.reading import read_moved
 from core_api.sync.service import FetchSync
 from core_api.system_edits.ending import Ending
@@ -95,13 +95,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     pool, writing, lanes = await open_pools(
         settings.database_url, settings.pool_size, settings.statement_timeout_s, "yabam-core"
     )
-    tail = Tail(
+    long_polls = LongPolls(
         lambda known: read_moved(pool, known), settings.tail_interval_s, settings.max_waiting
     )
-    hints = Hints(pool, settings.database_url, tail.hint)
+    hints = Hints(pool, settings.database_url, long_polls.hint)
     syncs = Bound(settings.max_syncs, "syncs", random.uniform)
     commands = Bound(settings.max_commands, "commands", random.uniform)
-    metrics = CoreMetrics(lambda: tail.waiting, {"sync": syncs, "command": commands})
+    metrics = CoreMetrics(lambda: long_polls.waiting, {"sync": syncs, "command": commands})
     devices = DeviceLog(
         lambda batch: store_sightings(pool, batch),
         lambda store_id: list_devices(pool, store_id, MOST_DEVICES),
@@ -120,7 +120,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.ops_viewers,
         random.uniform,
     )
-    announced = _announcer(tail, hints)
+    announced = _announcer(long_polls, hints)
     edit_metrics = EditMetrics(metrics.registry)
     edits = EditService(
         writing,
@@ -150,7 +150,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lanes,
         settings.open_limits,
     )
-    metrics.watch_locks(lambda: orders.aside + edits.aside)
+    metrics.watch_locks(lambda: orders.waiting_for_lock + edits.waiting_for_lock)
     ending = Ending(
         writing,
         edits.rules,
@@ -174,7 +174,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         orders,
         FetchSync(
             pool,
-            tail,
+            long_polls,
             TicketKeys(
                 {kid: key.encode() for kid, key in settings.ticket_keys.items()},
                 settings.ticket_kid,
@@ -195,7 +195,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         ),
         gate,
         metrics,
-        lambda: _check_ready(pool, tail, supervisor),
+        lambda: _check_ready(pool, long_polls, supervisor),
         OpsStream(sampler, tokens.verify, random.uniform).stream,
     )
     server = CoreHttpServer(
@@ -211,13 +211,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             ],
         ),
         settings.drain_s,
-        lambda: _stop(tail, sampler),
+        lambda: _stop(long_polls, sampler),
         settings.request_timeout_s,
     )
     warn_of_few_files(settings.max_waiting)
-    # Without the tail, waiting syncs hear nothing. All other tasks may fail and catch up later: a
+    # Without this task waiting syncs hear nothing. All other tasks may fail and catch up later: a
     # Core that stopped for them would send its clients to others with the same failure.
-    supervisor.start("tail", tail.run)
+    supervisor.start("tail", long_polls.run)
     for name, work in {
         "announce": lambda: announce(pool),
         "devices": devices.run,
@@ -271,21 +271,21 @@ def _printer_of(registrations: Registrations) -> Verify:
     return verify
 
 
-def _announcer(tail: Tail, hints: Hints) -> Callable[[Sequence[str]], None]:
+def _announcer(long_polls: LongPolls, hints: Hints) -> Callable[[Sequence[str]], None]:
     def committed(channels: Sequence[str]) -> None:
-        tail.wake(channels)
+        long_polls.wake(channels)
         hints.committed()
 
     return committed
 
 
-def _stop(tail: Tail, sampler: Sampler) -> None:
-    tail.stop()
+def _stop(long_polls: LongPolls, sampler: Sampler) -> None:
+    long_polls.stop()
     sampler.stop()
 
 
-async def _check_ready(pool: Pool, tail: Tail, supervisor: Supervisor) -> None:
-    if tail.stopping:
+async def _check_ready(pool: Pool, long_polls: LongPolls, supervisor: Supervisor) -> None:
+    if long_polls.stopping:
         raise UnavailableError("this process is stopping", "this process is stopping")
     if supervisor.trouble is not None:
         raise UnavailableError(supervisor.trouble, "a background task of this process fails")

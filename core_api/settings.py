@@ -308,7 +308,7 @@ class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
         ge=1,
         le=86_400,
         description="An order that no owner's device has for so long is reported. Devices say "
-        "within 2 s what they have; those with an SDK of before do at each sync only, and need 180",
+        "within 2 s what they have; with an older SDK only at each sync: then set 180",
     )
     unaccepted_after_s: float = Field(
         300.0, ge=1, le=86_400, description="An order that is only `placed` for so long is reported"
@@ -356,7 +356,7 @@ class BrokerAdminSettings(DatabaseSettings, TokenSettings):
     )
     mqtt_ca_file: str = Field(
         "",
-        description="File of the authorities (PEM) that may have signed the broker's certificate; "
+        description="File of the authorities (PEM) that sign the broker's certificate; "
         "with it the admin speaks TLS",
     )
     mqtt_admin_password: str = Field(

@@ -215,7 +215,7 @@ class GatewaySettings(BaseSettings):
     mqtt_password: str = Field("", description="Its password")
     mqtt_ca_file: str = Field(
         "",
-        description="File of the authorities (PEM) that may have signed the broker's certificate; "
+        description="File of the authorities (PEM) that sign the broker's certificate; "
         "with it the gateway speaks TLS",
     )
     mqtt_version: Literal["5", "3.1.1"] = Field(

@@ -12,13 +12,13 @@ A watermark record has no key and no value; its headers are `type` = `watermark`
 
 An omitted record stands in the place of an order event that cannot be published (Kafka takes no
 record so large, say). It has no value; its headers are `type` = `omitted`, `omitted` (the event ids
-joined by commas) and `epoch`. Whoever follows one of these channels must sync. It lacks `ids`, so a
-reader that does not know it leaves it out, and finds the gap at the channel's next event.
+joined by commas) and `epoch`. Whoever follows one of these channels must sync. It lacks `ids`, so
+an older reader skips it, and finds the gap at the channel's next event.
 
-The last header of each record is `sent` = `{session}.{n}`: the publisher's session, and the
-record's number in it, counted from 0 in each partition. A session is one run of a publisher in
-which every batch was stored for certain. So a reader can tell whether the record that it reads next
-really follows the one before. An older relay writes no such header.
+The last header of each record is `sent` = `{run}.{n}`: the publisher's run, and the record's number
+in it, counted from 0 in each partition. A run lasts as long as a publisher knows for certain that
+every batch was stored. So a reader can tell whether the record that it reads next really follows
+the one before. An older relay writes no such header.
 
 The partition of a store is Kafka's own default (murmur2 over the key), so that any producer or tool
 agrees on it.
@@ -109,9 +109,9 @@ def encode_omitted_record(record: OmittedRecord) -> list[tuple[str, bytes]]:
     ]
 
 
-def encode_sent(session: str, number: int) -> tuple[str, bytes]:
-    """The header `sent`, which stands last: the record's number in its publisher's session."""
-    return SENT, b"%b.%d" % (session.encode(), number)
+def encode_sent(run: str, number: int) -> tuple[str, bytes]:
+    """The header `sent`, which stands last: the record's number in its publisher's run."""
+    return SENT, b"%b.%d" % (run.encode(), number)
 
 
 def sent_of(headers: Headers) -> bytes:
@@ -124,14 +124,14 @@ def sent_of(headers: Headers) -> bytes:
 
 
 def parse_sent(raw: bytes) -> tuple[bytes, int]:
-    """The session and the number of what `sent_of` gave.
+    """The run and the number of what `sent_of` gave.
 
     Raises:
-        RecordError: it is not `{session}.{n}`.
+        RecordError: it is not `{run}.{n}`.
     """
     match = _SENT.fullmatch(raw)
     if match is None:
-        raise RecordError("the header sent is not {session}.{n}")
+        raise RecordError("the header sent is not {run}.{n}")
     return match[1], int(match[2])
 
 

@@ -1,10 +1,13 @@
-"""The rules of RFC 9112 for the head of a request that our HTTP parser does not check. Pure."""
+"""The head of a request: where it ends, and the rules that our HTTP parser skips. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
+
+HEAD_END: Final = b"\r\n\r\n"
+"""What the head of a request ends with."""
 
 # A name or an address with an optional port (RFC 3986, 3.2), no longer than a name may be.
 _HOST: Final = re.compile(
@@ -45,3 +48,18 @@ def refusal_of(version: str, headers: Iterable[tuple[bytes, bytes]]) -> Refusal 
 def bad_request(detail: str) -> Refusal:
     """A refusal with status 400."""
     return Refusal(400, "Bad Request", detail)
+
+
+def end_of_head(tail: bytes, data: bytes) -> int:
+    """How many of the first bytes of `data` belong to the head that ends in it; all, if none does.
+
+    Args:
+        tail: the bytes of the head before `data`, of which the last three count.
+        data: what has come.
+    """
+    if tail:
+        seam = (tail + data[:3]).find(HEAD_END)
+        if seam >= 0:
+            return seam + len(HEAD_END) - len(tail)
+    at = data.find(HEAD_END)
+    return len(data) if at < 0 else at + len(HEAD_END)

@@ -142,7 +142,7 @@ class Limit:
 
 
 TABLE: Final[tuple[Limit, ...]] = (
-    # What comes in at Core's door.
+    # What Core accepts.
     Limit("request head", CORE_HEAD_BYTES, "bytes", "Core", "400, and the connection is closed"),
     Limit("request body", BODY_BYTES, "bytes", "Core", "413 `too-large`"),
     Limit("batch body", BATCH_BODY_BYTES, "bytes", "Core", "413 `too-large`"),

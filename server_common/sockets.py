@@ -1,17 +1,26 @@
-"""What a server needs from the system before it serves: a port, and enough open files."""
+"""What a server needs from the operating system: a port, enough open files, the stop signals."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import resource
+import signal
 import socket
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from server_common.errors import SettingsError
 
+BACKLOG: Final = 65_535
+"""How many connections may wait to be accepted: as many as the kernel allows (net.core.somaxconn).
+After a network cut all clients connect at once, and one that finds the queue full tries again only
+seconds later."""
+
 
 def bind(host: str, port: int, variable: str, *, shared: bool = False) -> socket.socket:
-    """A listening socket's address, taken before anything else is started.
+    """Bind a socket for listening, before anything else is started.
 
     Args:
         host: an address of this machine.
@@ -20,7 +29,7 @@ def bind(host: str, port: int, variable: str, *, shared: bool = False) -> socket
         shared: other sockets of ours may listen on the port as well (SO_REUSEPORT).
 
     Raises:
-        SettingsError: it cannot be had; the text names the port and what to do.
+        SettingsError: the port cannot be bound; the text names it and says what to do.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
@@ -50,3 +59,21 @@ def allow_open_files() -> int:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+@contextlib.contextmanager
+def at_stop_signals(stop: Callable[[int], object]) -> Iterator[None]:
+    """Call `stop` with the signal's number at SIGTERM and SIGINT, on the running event loop.
+
+    It takes the place of uvicorn's own handlers, which raise the signal again after a clean stop,
+    so that every stop would look like a kill.
+    """
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

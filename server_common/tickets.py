@@ -41,7 +41,7 @@ _decoder: Final = msgspec.json.Decoder(Ticket)
 
 
 class TicketKeys:
-    """The ring of ticket keys by `kid`: one signs, all verify, so that keys can be rotated.
+    """The ticket keys by `kid`: one signs, all verify, so that keys can be rotated.
 
     Raises:
         TicketError: no key, an unknown signing key, or a key shorter than 32 bytes.

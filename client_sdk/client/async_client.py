@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -18,12 +17,13 @@ import httpx
 
 from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import CursorStore, MemoryCursors
-from client_sdk.client.delivery import Handover
+from client_sdk.client.delivery import Deliveries
+from client_sdk.client.handler_retry import RetryPolicy, handler_failed
 from client_sdk.client.http_bodies import no_cookies
 from client_sdk.client.http_transport import Transport
 from client_sdk.client.order_book import OrderBook
 from client_sdk.client.receipts import ReceiptSender
-from client_sdk.client.runner import Driver, Token
+from client_sdk.client.runner import Runner, Token
 from client_sdk.client.socket_transport import SocketTransport
 from client_sdk.contract.channel import carries_documents, parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
@@ -48,26 +48,6 @@ from client_sdk.machine.status import Mode, Status, mode_of, status_of
 from client_sdk.settings import Settings
 
 Handler = Callable[[Change], Awaitable[None] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often a failing handler is retried; the delay doubles each time (seconds).
-
-    Raises:
-        ValueError: there would be no attempt at all.
-    """
-
-    attempts: int = 3
-    first_delay: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError("attempts must be at least 1")
-
-    def delay(self, failed: int) -> float | None:
-        """The delay in seconds after so many failed attempts; None: no attempt is left."""
-        return None if failed >= self.attempts else self.first_delay * 2 ** (failed - 1)
 
 
 class OrderClient:
@@ -136,13 +116,13 @@ class OrderClient:
         self._news = asyncio.Event()
         self._finished: tuple[Failure | Exception | None] | None = None
         self._taking = False
-        self._driver: Driver | None = None
+        self._runner: Runner | None = None
         self._machine = Machine({}, None, self._settings, uniform)
         self._status_changed = asyncio.Event()
         self._shown: tuple[Mode, State] = ("starting", self._machine.state)
         self.orders = OrderBook()
         """The open orders, as of the current change."""
-        self._handover = Handover(self.orders, {}, "")
+        self._deliveries = Deliveries(self.orders, {}, "")
 
     @property
     def status(self) -> Status:
@@ -152,10 +132,10 @@ class OrderClient:
     @property
     def checkpoint(self) -> Checkpoint:
         """The cursor that includes the current change: keep it in your transaction."""
-        return self._handover.checkpoint
+        return self._deliveries.checkpoint
 
     async def __aenter__(self) -> Self:
-        if self._driver is not None or self._http.is_closed:
+        if self._runner is not None or self._http.is_closed:
             raise ClosedError("a client can be entered once: make a new one")
         try:
             stored = await self._cursors.load()
@@ -170,9 +150,9 @@ class OrderClient:
             orders = {c for c in self._channels if not carries_documents(c)}
             positions |= {c: s for c, s in stored.positions.items() if c in orders}
         known = {c: seq for c, seq in positions.items() if seq is not None}
-        self._handover = Handover(self.orders, known, epoch or "")
+        self._deliveries = Deliveries(self.orders, known, epoch or "")
         self._machine = Machine(positions, epoch, self._settings, self._uniform)
-        self._driver = Driver(
+        self._runner = Runner(
             self._machine,
             self._wire,
             self._token,
@@ -182,7 +162,7 @@ class OrderClient:
             self._clock,
             self._put_document,
         )
-        self._driver.feed(Start())
+        self._runner.feed(Start())
         return self
 
     async def __aexit__(
@@ -196,11 +176,11 @@ class OrderClient:
     async def close(self) -> None:
         """Close the stream and stop; changes that are not acknowledged stay unacknowledged."""
         try:
-            if self._driver is not None:
+            if self._runner is not None:
                 if self._finished is None:
-                    self._driver.feed(Close())
+                    self._runner.feed(Close())
                 await self._receipts.stop()
-                await self._driver.stop()
+                await self._runner.stop()
         finally:
             await self._http.aclose()
 
@@ -239,7 +219,7 @@ class OrderClient:
     # ── for the blocking twin, too ───────────────────────────────────────────
 
     async def _take(self) -> Deliver | None:
-        if self._driver is None:
+        if self._runner is None:
             raise ClosedError("open the client by `async with` first")
         if self._taking:
             raise ClientError("somebody waits for events already: make a client for each consumer")
@@ -250,7 +230,7 @@ class OrderClient:
                 self._news.clear()
                 if self._finished == (None,):
                     return None
-                delivery = self._take_from_handover()
+                delivery = self._take_next()
                 if delivery is not None:
                     return delivery
                 if self._finished is not None:
@@ -260,7 +240,7 @@ class OrderClient:
             self._taking = False
 
     async def _done(self, delivery: Deliver) -> None:
-        self._handover.done(delivery)
+        self._deliveries.done(delivery)
         await self._save()
 
     async def _next_status(self, shown: Status | None) -> Status | None:
@@ -273,34 +253,30 @@ class OrderClient:
             await changed.wait()
 
     def _give_up(self, change: Change, attempts: int, error: Exception) -> HandlerError:
-        failed = HandlerError(
-            f"the handler raised {attempts} times at {change.channel}; the change is not "
-            f"acknowledged: {error!r}"
-        )
-        failed.__cause__ = error
-        if self._driver is not None and self._finished is None:
-            self._driver.feed(GiveUp(failed))
+        failed = handler_failed(change, attempts, error)
+        if self._runner is not None and self._finished is None:
+            self._runner.feed(GiveUp(failed))
         return failed
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    def _take_from_handover(self) -> Deliver | None:
+    def _take_next(self) -> Deliver | None:
         try:
-            return self._handover.take()
+            return self._deliveries.take()
         finally:
-            for diverged in self._handover.divergences():
-                if self._driver is not None:
-                    self._driver.feed(diverged)
+            for diverged in self._deliveries.divergences():
+                if self._runner is not None:
+                    self._runner.feed(diverged)
 
     async def _save(self) -> None:
         # Called again after a cancellation or an error, it saves the same checkpoint again.
-        if self._handover.unsaved:
-            await self._cursors.save(self._handover.checkpoint)
+        if self._deliveries.unsaved:
+            await self._cursors.save(self._deliveries.checkpoint)
             if self._device is not None:
-                self._receipts.applied(self._handover.checkpoint)
-            acknowledged = self._handover.saved()
-            if self._driver is not None:
-                self._driver.feed(acknowledged)
+                self._receipts.applied(self._deliveries.checkpoint)
+            acknowledged = self._deliveries.saved()
+            if self._runner is not None:
+                self._runner.feed(acknowledged)
 
     async def _call(self, handler: Handler, change: Change, policy: RetryPolicy) -> None:
         failed = 0
@@ -318,7 +294,7 @@ class OrderClient:
             await asyncio.sleep(delay)
 
     def _put(self, command: Deliver | Fill | CheckDigest) -> None:
-        self._handover.put(command)
+        self._deliveries.put(command)
         self._news.set()
 
     def _put_document(self, command: DeliverDocument | CheckDocuments) -> None:
@@ -329,10 +305,10 @@ class OrderClient:
         self._news.set()
 
     async def _send_receipts(self, checkpoint: Checkpoint) -> bool:
-        if self._driver is None:
+        if self._runner is None:
             return False
         try:
-            token = await self._driver.current_token()
+            token = await self._runner.current_token()
         except Exception:
             return False  # the next sync tells the program what its function raised
         return await self._wire.receipts(checkpoint, token)

@@ -18,7 +18,7 @@ from client_sdk.machine.messages import Acknowledged, CheckDigest, Deliver, Dive
 from client_sdk.machine.sequencing import Reset
 
 
-class Handover:
+class Deliveries:
     """The consumer's side of one client.
 
     Args:

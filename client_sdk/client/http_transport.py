@@ -1,4 +1,4 @@
-"""The HTTP side of the client: syncs and streams, their answers and errors made into inputs.
+"""The HTTP side of the client: syncs, streams and receipts; errors made into inputs.
 
 Every read has a bound: an answer `MAX_SYNC_BYTES`, all answers of one sync together
 `snapshot_pages.MAX_PAGED_SYNC_BYTES`, an event `sse.MAX_EVENT_BYTES`. Whatever a server answers
@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -21,8 +20,8 @@ import msgspec
 from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.http_bodies import PACKED, PLAIN, plain_chunks, read_body
 from client_sdk.client.socket_transport import SocketFailedError, SocketTransport
-from client_sdk.contract import stream as wire
-from client_sdk.contract.channel import carries_documents, event_id
+from client_sdk.client.stream_events import signal_of
+from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.device import (
     HEADER,
@@ -34,9 +33,7 @@ from client_sdk.contract.device import (
 )
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.limits import MAX_SYNC_BYTES
-from client_sdk.contract.order import decode_event
-from client_sdk.contract.sse import SseEvent, SseParser
-from client_sdk.contract.state.document import decode_document_event
+from client_sdk.contract.sse import SseParser
 from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.sync import MAX_ORDERS, SyncResponse, decode_sync
 from client_sdk.machine.http_failures import refusal, shortened
@@ -47,11 +44,7 @@ from client_sdk.machine.messages import (
     OpenStream,
     StartSync,
     StreamBye,
-    StreamDocument,
     StreamEnded,
-    StreamEvent,
-    StreamHeartbeat,
-    StreamHello,
     StreamSyncRequired,
     SyncDone,
     SyncFailed,
@@ -236,47 +229,6 @@ class Transport:
         return {} if self._report is None else {HEADER: format_device(self._report())}
 
 
-def signal_of(generation: int, event: SseEvent) -> Input | None:
-    """What an event of the stream means; None for one that we do not know.
-
-    Raises:
-        msgspec.DecodeError: its data is not what its type demands.
-        ValueError: it contradicts itself.
-    """
-    data = event.data.encode()
-    match event.type:
-        case _ if event.type.startswith("order."):
-            order_event = decode_event(data)
-            if order_event.id != event_id(order_event.channel, order_event.seq):
-                raise ValueError(f"the event {order_event.id} says seq {order_event.seq}")
-            return StreamEvent(generation, order_event)
-        case _ if event.type.startswith("document."):
-            document_event = decode_document_event(data)
-            if document_event.id != event_id(document_event.channel, document_event.seq):
-                raise ValueError(f"the event {document_event.id} says seq {document_event.seq}")
-            return StreamDocument(generation, document_event)
-        case wire.HELLO:
-            hello = wire.decode_hello(data)
-            return StreamHello(generation, hello.epoch, _instant(hello.watermark))
-        case wire.HEARTBEAT:
-            beat = wire.decode_heartbeat(data)
-            return StreamHeartbeat(generation, _instant(beat.watermark))
-        case wire.SYNC_REQUIRED:
-            required = wire.decode_sync_required(data)
-            return StreamSyncRequired(generation, required.channel, required.reason)
-        case wire.BYE:
-            bye = wire.decode_bye(data)
-            return StreamBye(generation, bye.reason, bye.reconnect_after_ms)
-    return None
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError(f"the time {text[:40]!a} has no offset")
-    return instant
-
-
 def _query(url: str, parameters: dict[str, str]) -> dict[str, Any]:
     """What gives a request its query.
 
@@ -302,7 +254,7 @@ def _check_url(url: str) -> None:
         return  # a path of Core's own
     # A port beyond 65535 raises when it is read.
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError(f"its address {url[:80]!a} is none of HTTP")
+        raise ValueError(f"its address {url[:80]!a} is no http(s) URL with a valid port")
 
 
 def _check_media_type(response: httpx.Response) -> None:

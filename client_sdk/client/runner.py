@@ -1,4 +1,4 @@
-"""The asyncio driver of the machine: one timer, and a task for the sync and for the stream.
+"""The asyncio runner of the machine: one timer, and a task for the sync and for the stream.
 
 The tasks hand their inputs to the machine; it takes each at once and as a whole, on one event loop,
 so nothing comes between an input and its commands, and nothing queues up in between.
@@ -38,7 +38,7 @@ Token = str | Callable[[], str | Awaitable[str]]
 
 
 class Wire(Protocol):
-    """Core and the event servers, as the driver needs them."""
+    """Core and the event servers, as the runner needs them."""
 
     async def sync(self, command: StartSync, token: str) -> SyncDone | SyncFailed:
         """Call Fetch Sync."""
@@ -47,7 +47,7 @@ class Wire(Protocol):
         """Open a stream; its inputs as they come."""
 
 
-class Driver:
+class Runner:
     """Runs one machine.
 
     Args:

@@ -202,11 +202,13 @@ def _add_replay(commands: Commands) -> None:
     )
     add_connection(replay)
     replay.add_argument("path", type=Path, help="a CSV file of orders, perhaps gzipped")
-    replay.add_argument("--stores", type=int, default=20, help="spread over so many (default 20)")
+    replay.add_argument("--stores", type=int, default=20, help="number of stores (default 20)")
     replay.add_argument("--tables", type=int, default=10, help="tables per store (default 10)")
     replay.add_argument(
         "--speed-up", default="3600", help="how many times faster than life, or max (default 3600)"
     )
     replay.add_argument("--limit", type=int, help="only the first so many orders")
-    replay.add_argument("--seed", type=int, default=1, help="of stores, tables and lives")
+    replay.add_argument(
+        "--seed", type=int, default=1, help="seed of the random choices (default 1)"
+    )
     replay.add_argument("--concurrency", type=int, default=32, help="orders under way at once")

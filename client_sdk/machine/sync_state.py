@@ -57,7 +57,8 @@ class Taken:
     restarted: bool = False
     """A channel that had a cursor began anew."""
     goes_on: bool = False
-    """It ends beyond what was asked: answers that say that there is more must come to an end."""
+    """Whether the answer made progress. One with `has_more` must, or the client would ask for
+    ever."""
     epoch_changed: bool = False
     """The log began anew: a stream of the old one says nothing any more."""
 
@@ -177,7 +178,8 @@ class SyncState:
             taken.commands += _checks(answer)
 
     def _deliver(self, answer: ChannelSync | DocumentSync, taken: Taken) -> tuple[bool, bool]:
-        """Put out what changes; whether the channel begins anew, whether the answer is sound."""
+        """Put out the channel's changes. Returns whether it begins anew, and whether the answer is
+        sound."""
         epoch, anew = self.epoch or "", False
         if isinstance(answer, DocumentSync):
             documents, sound = document_changes_of(self.positions, answer)

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -16,15 +16,14 @@ import httpx
 import msgspec
 
 from client_sdk.buffered.client import BufferedClient
-from client_sdk.buffered.messages import BufferedSettings, StartState, decode_pushed_event
+from client_sdk.buffered.messages import BufferedSettings, StartState
 from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import CursorStore, MemoryCursors
 from client_sdk.client.http_bodies import no_cookies
 from client_sdk.client.http_transport import Transport
 from client_sdk.client.runner import Token
-from client_sdk.contract.channel import event_id, parse_channel
+from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.cursor import format_cursor
-from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.sync import SyncResponse
 from client_sdk.errors import (
     BufferedStartError,
@@ -35,7 +34,8 @@ from client_sdk.errors import (
 )
 from client_sdk.machine.messages import StartSync, SyncDone
 from client_sdk.machine.sequencing import Change, Positions, Reset, changes_of
-from client_sdk.mqtt.connection import Following, MqttConnection
+from client_sdk.mqtt.connection import MqttConnection
+from client_sdk.mqtt.live_topics import LiveTopics
 from client_sdk.mqtt.marks import BEHIND_S, SILENT_S, MarkWatch
 from client_sdk.mqtt.topics import decode_mark, marks_topic, topic_of
 
@@ -46,18 +46,19 @@ _RECEIVED_EVERY_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
-    """Its numbers; times in seconds."""
+    """The client's numbers; times in seconds."""
 
     start: BufferedSettings = field(default_factory=BufferedSettings)
     behind: float = BEHIND_S
-    """A mark's head may be beyond what has come for so long; then it syncs."""
+    """How long a mark may be ahead of the events that have come; then the client syncs."""
     silent: float = SILENT_S
-    """Without a fresh mark for so long it polls."""
+    """After how long without a fresh mark the client polls."""
     poll: float = 3.0
-    """How often it syncs while it polls."""
+    """How often the client syncs while it polls."""
     backoff_first: float = 0.5
     backoff_most: float = 15.0
-    """How long it waits before it starts anew: doubled from the first to the most, with jitter."""
+    """How long the client waits before it starts again: doubled from the first to the most, with
+    jitter."""
 
 
 class BufferedOrderClient:
@@ -65,10 +66,10 @@ class BufferedOrderClient:
 
     Args:
         core_url: where Core answers.
-        token: an access token that may follow the channels, or what gives one.
+        token: an access token that may follow the channels, or a function that gives one.
         channels: `store:…` or `table:…`.
         connection: the program's connection to the broker; several clients may share it.
-        cursors: where it is kept how far the consumer is.
+        cursors: where the cursor is kept; in memory if nothing is said.
         settings: its numbers.
         warn: called with warnings for a person.
         transport: another way to Core, for tests.
@@ -108,7 +109,7 @@ class BufferedOrderClient:
         self._said_at = float("-inf")
         self._saying: set[asyncio.Task[None]] = set()
         self.mode: Mode = "starting"
-        """How it is fed now."""
+        """How the client gets its events now."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,7 +167,7 @@ class BufferedOrderClient:
             failures = 0 if was_long else failures + 1
             retry_at = time.monotonic() + self._pause(failures)
             while not self._closed.is_set() and (left := retry_at - time.monotonic()) > 0:
-                # Until the broker is back, what happens comes by polling.
+                # Until the broker is back, the client polls.
                 async with aclosing(self._polled()) as changes:
                     async for change in changes:
                         yield change
@@ -179,7 +180,7 @@ class BufferedOrderClient:
 
     async def _live(self) -> AsyncGenerator[Change, None]:
         """One buffered start, and what follows it, until the connection is lost."""
-        live = _LiveTopics(self._connection, [*self._topics, *self._marks], self._heard_mark)
+        live = LiveTopics(self._connection, [*self._topics, *self._marks], self._heard_mark)
         run = BufferedClient(
             live, self._fetch, self._wanted(), self._epoch, self._settings.start, self._warn
         )
@@ -282,14 +283,14 @@ class BufferedOrderClient:
         if epoch is None:
             raise ClientError("a change came without an epoch")
         if epoch != self._epoch:
-            # Seqs of another epoch say nothing in this one.
+            # Seqs of another epoch mean nothing in this one.
             self._epoch, self._positions = epoch, {}
         self._positions[change.channel] = change.head if isinstance(change, Reset) else change.seq
         await self._cursors.save(Checkpoint(epoch, dict(self._positions)))
         self._say_received()
 
     def _say_received(self) -> None:
-        """Tell Core by way of the broker what has been applied, in a while and not too often."""
+        """Tell Core through the broker what has been applied, a little later and not too often."""
         if self._saying or time.monotonic() < self._said_at:
             return
 
@@ -314,46 +315,3 @@ class BufferedOrderClient:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
-
-
-class _LiveTopics:
-    """The topics of one start, as the buffered start takes a transport."""
-
-    def __init__(
-        self,
-        connection: MqttConnection,
-        topics: Sequence[str],
-        heard_mark: Callable[[str, bytes], None],
-    ) -> None:
-        self._connection = connection
-        self._all_topics = topics
-        self._heard_mark = heard_mark
-        self._following: Following | None = None
-
-    async def connect(self) -> None:
-        """Wait for the connection that the program shares."""
-        await self._connection.until_connected()
-
-    async def subscribe(self, _channels: Sequence[str]) -> None:
-        """Subscribe to the channels' topics, and to the marks."""
-        self._following = await self._connection.follow(self._all_topics)
-
-    async def messages(self) -> AsyncIterator[OrderEvent]:
-        """The events; marks go another way."""
-        if self._following is None:
-            return
-        async for topic, payload in self._following.messages():
-            if topic.endswith("/marks"):
-                self._heard_mark(topic, payload)
-                continue
-            with suppress(msgspec.DecodeError):
-                # What cannot be read leaves a gap, and that is found.
-                event = decode_pushed_event(payload)
-                if event.id == event_id(event.channel, event.seq):
-                    yield event
-
-    async def close(self) -> None:
-        """Take the subscriptions back."""
-        if self._following is not None:
-            following, self._following = self._following, None
-            await self._connection.unfollow(following)

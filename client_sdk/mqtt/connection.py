@@ -1,7 +1,7 @@
 """A program's one connection to the MQTT broker, which comes back by itself.
 
-All clients of a program share it. Who follows a topic is told of each message, and when the
-connection is lost; then it begins anew, because a broker replays nothing.
+All clients of a program share it. Each follower of a topic gets its messages, and learns when the
+connection is lost; then it starts again, because a broker replays nothing.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _STATUS_EVERY_S: Final = 60.0
 _BACK_OFF_S: Final = (0.2, 10.0)
 _MOST_WAITING: Final = 5000
 _REFUSED: Final = 0x80
-"""From here on the codes of a broker's answers are refusals."""
+"""Reason codes of a broker's answers from here on are refusals."""
 
 
 class Following:
     """The messages of some topics, for as long as the connection lasts.
 
-    What is not taken in time is dropped, the oldest first: the gap that it leaves is found.
+    Messages that are not taken in time are dropped, the oldest first; the gap is noticed.
     """
 
     def __init__(self, topics: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ class Following:
         self._lost: str | None = None
 
     def put(self, topic: str, payload: bytes) -> None:
-        """A message has come."""
+        """Take in a message."""
         self._messages.append((topic, payload))
         self._bytes += len(payload)
         while len(self._messages) > MOST_BUFFERED or self._bytes > MOST_BUFFERED_BYTES:
@@ -55,7 +55,7 @@ class Following:
         self._news.set()
 
     def lose(self, reason: str) -> None:
-        """The connection is lost."""
+        """End with this reason: the connection is lost."""
         self._lost = self._lost or reason
         self._news.set()
 
@@ -84,9 +84,9 @@ class MqttConnection:
         port: its port.
         user: the name from the device's registration; it is the client id as well.
         password: from the same.
-        ca_file: the authorities (PEM) that may have signed the broker's certificate; None: those
+        ca_file: a file with the authorities (PEM) that sign the broker's certificate; None: those
             of the system.
-        tls: whether to speak TLS.
+        tls: whether to use TLS.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class MqttConnection:
         return following
 
     async def unfollow(self, following: Following) -> None:
-        """Take back the subscriptions that nobody else on this connection has."""
+        """Unsubscribe from the topics that nobody else on this connection follows."""
         self._followings.discard(following)
         others = {topic for one in self._followings for topic in one.topics}
         alone = [topic for topic in following.topics if topic not in others]
@@ -179,7 +179,7 @@ class MqttConnection:
                 await self._client.unsubscribe(alone, timeout=_ANSWER_WITHIN_S)
 
     async def say(self, what: str, fields: dict[str, object]) -> None:
-        """Publish something of this device; nothing, if there is no connection now."""
+        """Publish a message of this device; does nothing without a connection."""
         topic = self._own(what)
         if self._client is None or topic is None:
             return
@@ -264,6 +264,6 @@ class MqttConnection:
         return msgspec.json.encode(fields)
 
     def _own(self, what: str) -> str | None:
-        # A registered device's name says whose it is; another user has no topics of its own.
+        # Only a registered device has topics of its own; its user name has this form.
         parts = self._user.split("~")
         return own_topic(parts[0], parts[1], what) if len(parts) == 3 else None

@@ -46,7 +46,7 @@ class MarkWatch:
         self._epoch: str | None = None
 
     def mark(self, store: str, mark: Mark, now: float) -> None:
-        """A mark has come."""
+        """Take in a mark."""
         if store not in self._fresh_at or (self._epoch or "") > mark.epoch:
             return
         if self._epoch != mark.epoch:
@@ -61,7 +61,7 @@ class MarkWatch:
                 self._heads[channel] = max(head, self._heads.get(channel, 0))
 
     def due(self, positions: Mapping[str, int | None], epoch: str | None, now: float) -> Due | None:
-        """What must be done now.
+        """Tell what must be done now.
 
         Args:
             positions: what has come of each channel.
@@ -85,7 +85,7 @@ class MarkWatch:
         return any(now - at >= self._silent_s for at in self._fresh_at.values())
 
     def synced(self, now: float) -> None:
-        """A sync was begun: what it does not bring shows itself anew."""
+        """Note that a sync was begun: later marks show what it does not bring."""
         self._behind_since = dict.fromkeys(self._behind_since, now)
 
 

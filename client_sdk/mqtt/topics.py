@@ -32,7 +32,7 @@ def topic_of(channel: Channel) -> str:
     """Where the events of a channel are published.
 
     Raises:
-        ChannelError: it is not one of orders.
+        ChannelError: it is not a channel of orders.
     """
     if channel.kind == "store":
         return f"{PREFIX}/{channel.root}/orders"
@@ -47,7 +47,7 @@ def marks_topic(store: str) -> str:
 
 
 def own_topic(store: str, device: str, what: str) -> str:
-    """Where a device publishes what it has to say."""
+    """The topic to which a device publishes its messages of a kind."""
     return f"{PREFIX}/{store}/devices/{device}/{what}"
 
 

@@ -1,8 +1,8 @@
 """The agent of one printer: one job at a time, in order, and never twice without saying so.
 
-Core's word before the journal, the journal before the first byte, the printer's word before the
-next job. What was begun and not ended when the agent stopped is doubtful: it is printed again,
-marked as a repeat.
+The order is: Core grants the job, the journal notes it, the bytes go out, the printer confirms, and
+only then the next job. A job that was begun and not ended when the agent stopped is doubtful: it is
+printed again, marked as a repeat.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from client_sdk.printer_media.lines import marked_repeat
 HOLD_EVERY_S: Final = 20.0
 """A third of the time after which Core gives the printer to another agent."""
 AGAIN_S: Final = 1.0
-"""After whatever failed it is tried again so much later."""
+"""How long after a failure the agent tries again, in seconds."""
 
 
 class Agent:
     """Prints the jobs of one printer.
 
     Args:
-        source: gives the jobs.
+        source: where the jobs come from.
         journal: what survives a crash.
         place: where the printer is.
-        say: told what a person may want to know, a line at a time.
+        say: called with each line of text for a person.
         clock: seconds that only go forward.
     """
 
@@ -97,7 +97,7 @@ class Agent:
     def _is_open(self, job: Job) -> bool:
         if not job.is_ready:
             return False
-        # What is shown may lag behind what this agent has told Core.
+        # The known state may lag behind what this agent has told Core.
         if job.state == "sent" and job.agent == self._journal.agent:
             return self._journal.find(job.id, job.attempts) is None
         return True

@@ -26,10 +26,10 @@ class Connection(Protocol):
         """Send bytes; raises PrinterError if the connection breaks or the printer takes none."""
 
     async def read(self, within_s: float) -> bytes:
-        """What the printer says next; empty: nothing came in time. Raises PrinterError."""
+        """Read what the printer sends next; empty: nothing came in time. Raises PrinterError."""
 
     async def close(self) -> None:
-        """Let go of the printer."""
+        """Close the connection."""
 
 
 class Place(Protocol):
@@ -111,7 +111,7 @@ class FilePlace:
 
 
 class _File:
-    """Looks again and again: the kernel's printer files cannot be waited for everywhere."""
+    """Polls, because not every kernel can wait for a printer's file."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -158,7 +158,7 @@ class TerminalPlace:
         self._show = show or _print
 
     async def connect(self) -> Connection:
-        """It is always there."""
+        """Return the terminal; it is always there."""
         return _Terminal(self._show)
 
 
@@ -181,10 +181,10 @@ class _Terminal:
 
 
 def place_of(text: str) -> Place:
-    """Where `--to` says that the printer is.
+    """Read the text of `--to`.
 
     Raises:
-        AgentError: it says nothing that is known.
+        AgentError: the text has none of the known forms.
     """
     if text == "stdout":
         return TerminalPlace()

@@ -27,7 +27,7 @@ _TIMEOUT_S: Final = 15.0
 _MOST_ANSWER: Final = 64 * 1024
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
 _RENEWED_AT: Final = 0.8
-"""A token is renewed when so much of its life is over."""
+"""The part of its life after which a token is renewed."""
 
 
 class _Given(Struct, frozen=True):
@@ -107,10 +107,10 @@ class CoreSource:
 
     Args:
         core_url: where Core is.
-        token: of the printer, or of the owner of its store; or what gives one.
+        token: the printer's or its owner's access token, or a function that gives one.
         store: the store.
         device: the printer.
-        agent: who prints.
+        agent: the id of the agent that prints.
     """
 
     def __init__(

@@ -18,13 +18,13 @@ _INIT: Final = b"\x1b@"
 _RASTER: Final = b"\x1dv0\x00"
 _PAPER: Final = b"\x1dr\x01"
 _STRIPE: Final = 240
-"""A picture goes out in stripes of so many lines of dots: small printers have little memory."""
+"""Height of a stripe of a picture, in dots: small printers have little memory."""
 PROCESS_CHARS: Final = 4
 _FIRST, _LAST = 33, 126
 
 
 def process_id(number: int) -> str:
-    """The name by which the printer says that it has printed the attempt of this number."""
+    """The process id that the printer returns once it has printed the attempt of this number."""
     text = ""
     for _ in range(PROCESS_CHARS):
         number, digit = divmod(number, _LAST - _FIRST + 1)
@@ -53,8 +53,8 @@ def ticket_bytes(lines: Sequence[Line], columns: int, media: str, process: str) 
     else:
         _put_picture(printer, lines, columns)
     printer.cut(mode="PART")
-    # It skips what it does not know, by the length that stands in front; then the byte that
-    # `GS r` brings says alone that it has come to the end.
+    # A printer that does not know this command skips it by its length; then only the answer to `GS
+    # r` says that the ticket is printed.
     printer._raw(b"\x1d(H" + bytes((6, 0, 48, 48)) + process.encode("ascii"))
     printer._raw(_PAPER)
     return bytes(printer.output)

@@ -1,7 +1,7 @@
 """The agent's journal: an entry is on the disk before the first byte goes to the printer.
 
-So after any crash it is known of each attempt whether it was begun, and what became of it. It also
-names the agent: who has the same journal is the same agent.
+So after any crash the agent knows of each attempt whether it was begun, and how it ended. The
+journal also holds the agent's id: one journal is one agent.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Entry(Struct, frozen=True):
     """One attempt to print one job."""
 
     number: int
-    """Another one for each attempt of this journal."""
+    """A number that no other attempt in this journal has."""
     job: str
     attempt: int
     outcome: Outcome | None
-    """None: it was begun, and nobody knows how it ended."""
+    """None: it was begun, and its end is not known."""
     detail: str
 
 
@@ -93,14 +93,14 @@ class Journal:
         )
 
     def end_what_was_left(self) -> None:
-        """Note of all attempts that were begun and not ended that they are doubtful."""
+        """Mark all attempts that were begun and not ended as doubtful."""
         self._connection.execute(
             "UPDATE attempt SET outcome = 'doubt', detail = 'the agent stopped in the middle' "
             "WHERE outcome IS NULL"
         )
 
     def untold(self) -> Sequence[Entry]:
-        """The attempts that have ended and of which Core does not know it, in order."""
+        """The ended attempts that Core has not been told of, in order."""
         return self._entries("outcome IS NOT NULL AND NOT told", ())
 
     def told(self, entry: Entry) -> None:
@@ -108,7 +108,7 @@ class Journal:
         self._connection.execute("UPDATE attempt SET told = 1 WHERE number = ?", (entry.number,))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def _entries(self, where: str, values: tuple[object, ...]) -> list[Entry]:

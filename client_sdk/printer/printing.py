@@ -1,4 +1,4 @@
-"""One ticket on one printer: is it ready, send, and wait for the printer's own word."""
+"""Print one ticket: check that the printer is ready, send, and wait until the printer confirms."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from client_sdk.printer_media.lines import Line
 from client_sdk.printer_media.plain_text import text_of
 
 ANSWER_S: Final = 2.0
-"""How long a printer may take to say how it is."""
+"""How long a printer may take to report its status, in seconds."""
 WORD_S: Final = 30.0
-"""How long a printer without trouble may take to print a ticket."""
+"""How long a printer without trouble may take to print a ticket, in seconds."""
 LONGEST_TROUBLE_S: Final = 600.0
-"""How long a ticket in its memory waits for paper, or for the cover to be closed."""
+"""How long a ticket in the printer's memory waits for paper or a closed cover, in seconds."""
 _ASK_EVERY_S: Final = 1.0
 MUTE: Final = "the printer does not say whether it prints"
 
@@ -53,22 +53,22 @@ class Ticket(Struct, frozen=True):
     columns: int
     media: str
     number: int
-    """Of its attempt, for the printer to name."""
+    """Identifies the attempt in the printer's confirmation."""
 
 
 class State(Struct, frozen=True):
-    """How a printer is before a ticket."""
+    """A printer's state before a ticket."""
 
     troubles: list[str]
-    """What stops it; none: it can print."""
+    """What stops the printer; empty: it can print."""
     warnings: list[str]
 
 
 async def state_of(place: Place) -> State:
-    """How the printer is now.
+    """Ask for the printer's state.
 
     Raises:
-        PrinterError: it cannot be reached, or says nothing.
+        PrinterError: it cannot be reached, or does not answer.
     """
     if place.is_terminal:
         return State([], [])
@@ -87,7 +87,7 @@ async def print_ticket(
     Args:
         place: where the printer is.
         ticket: the ticket.
-        tell: told what troubles the printer meanwhile, whenever that changes.
+        tell: called with the printer's troubles whenever they change meanwhile.
         clock: seconds that only go forward.
     """
     try:

@@ -1,4 +1,4 @@
-"""What a printer of ESC/POS says, read byte by byte. Pure.
+"""The answers of an ESC/POS printer, read byte by byte. Pure.
 
 Three kinds of answers share the connection. Their fixed bits tell them apart:
 
@@ -50,7 +50,7 @@ class Replies:
         self._block = bytearray()
 
     def feed(self, data: bytes) -> list[Reply]:
-        """The answers that are whole now. What is none is left out."""
+        """Take in bytes; returns the answers that are complete now. Unknown bytes are skipped."""
         found: list[Reply] = []
         for byte in data:
             if self._block:

@@ -1,4 +1,4 @@
-"""Where an agent's jobs come from, and where its word goes. Another way in is another source."""
+"""Where an agent gets its jobs, and reports their results. Each transport is a source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from client_sdk.printer_media.lines import Line
 
 
 class Job(Struct, frozen=True):
-    """A print job as it is known here; Core may be further."""
+    """A print job as this agent knows it; Core may know more by now."""
 
     id: str
     seq: int
@@ -23,7 +23,7 @@ class Job(Struct, frozen=True):
     waits: bool
     """Whether it waits for a person."""
     agent: str
-    """Who took it last."""
+    """The agent that took it last."""
     language: str
     columns: int
     media: str
@@ -31,12 +31,12 @@ class Job(Struct, frozen=True):
 
     @property
     def is_ready(self) -> bool:
-        """Whether whoever holds the printer may take it."""
+        """Whether the agent that holds the printer may take it."""
         return self.state == "queued" or (self.state in ("doubtful", "sent") and not self.waits)
 
 
 class Taken(Struct, frozen=True):
-    """What Core answers to who takes a job."""
+    """Core's answer to an agent that takes a job."""
 
     state: str
     """`sent`: it is to be printed now."""
@@ -59,9 +59,9 @@ class JobSource(Protocol):
         """Say that this agent prints here, and what troubles the printer.
 
         Raises:
-            HeldError: another agent does.
-            UnreachableError: nobody answers.
-            AgentError: it will never be allowed.
+            HeldError: another agent holds the printer.
+            UnreachableError: Core does not answer.
+            AgentError: this agent may never print here.
         """
 
     async def take(self, job: Job) -> Taken | None:

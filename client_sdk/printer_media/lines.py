@@ -1,7 +1,7 @@
 """The lines of a ticket, and how many columns a text takes. Pure.
 
-A ticket is laid out on a grid of columns, as printers have it: a letter takes one, a Korean one
-two. A large line is twice as wide and as high, so it has room for half as many.
+A ticket is laid out on the printer's grid of columns: a letter takes one, a Korean letter two. A
+large line is twice as wide and as high, so it has room for half as many.
 """
 
 from __future__ import annotations

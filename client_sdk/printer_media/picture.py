@@ -73,6 +73,6 @@ def _draw(pen: ImageDraw.ImageDraw, line: Line, top: int, columns: int) -> None:
             place = (left + width / 2, baseline)
             pen.text(place, character, ink, font, anchor="ms")
             if line.style in ("bold", "inverse"):
-                # A second stroke one dot to the right: bold fonts are installed more seldom.
+                # Bold is a second stroke one dot to the right: bold fonts are installed less often.
                 pen.text((place[0] + 1, place[1]), character, ink, font, anchor="ms")
         left += width

@@ -21,7 +21,7 @@ class EditHandle:
 
     @classmethod
     def of_private(cls, version: int) -> Self:
-        """That of a document that nobody else settles."""
+        """The handle of an edit of a private document, which is settled at once."""
         future = asyncio.get_running_loop().create_future()
         future.set_result(EditOutcome(0, "applied", version))
         return cls(future)
@@ -35,11 +35,11 @@ class EditHandle:
         """
         if self._outcome is None:
             raise ClientError("the batch of this edit has not ended, or was given up")
-        # Whoever gives up waiting takes it from no other.
+        # One waiter that is cancelled must not cancel the others.
         return await asyncio.shield(self._outcome)
 
     def bind(self, outcome: asyncio.Future[EditOutcome]) -> None:
-        """It is made: this is what its answer comes by."""
+        """Attach the future that brings Core's answer."""
         self._outcome = outcome
 
 

@@ -24,7 +24,7 @@ from client_sdk.settings import Settings
 from client_sdk.shared.edits_api import Again, EditsApi
 from client_sdk.shared.journal import Journal
 from client_sdk.shared.order_desk import OrderDesk
-from client_sdk.shared.sender import Loader, Pace, Sender, TokenSource
+from client_sdk.shared.sender import Loader, RetryTimer, Sender, TokenSource
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.effects import View
 from client_sdk.state.entries import DocumentName, Wish
@@ -90,7 +90,7 @@ class Engine:
         self._diverged = diverged
         self._resolvers = dict(resolvers)
         self._lock = asyncio.Lock()
-        pace = Pace(settings, uniform)
+        retry = RetryTimer(settings, uniform)
         self.desk = OrderDesk(
             commands,
             replica,
@@ -102,8 +102,8 @@ class Engine:
             self.pump,
             self.note_error,
         )
-        self._sender = Sender(replica, self.desk, journal, api, token, subject, self.pump, pace)
-        self._loader = Loader(replica, api, token, self._loaded, Pace(settings, uniform))
+        self._sender = Sender(replica, self.desk, journal, api, token, subject, self.pump, retry)
+        self._loader = Loader(replica, api, token, self._loaded, RetryTimer(settings, uniform))
         self._changed: set[DocumentName] = set()
         self._telling = False
         self._outcomes: dict[int, asyncio.Future[EditOutcome]] = {}
@@ -114,7 +114,7 @@ class Engine:
     @property
     def sending_error(self) -> str | None:
         """Why edits are not sent now, if the last try failed."""
-        return self._sender.pace.last_error
+        return self._sender.retry.last_error
 
     def start(self) -> None:
         """Send, fetch and keep from now on."""
@@ -161,8 +161,8 @@ class Engine:
 
     def online(self) -> None:
         """Core answers: what waits may go out."""
-        self._sender.pace.hurry()
-        self._loader.pace.hurry()
+        self._sender.retry.hurry()
+        self._loader.retry.hurry()
         self._online.set()
 
     async def edit(
@@ -241,8 +241,8 @@ class Engine:
             # Once for all that comes in one turn of the loop.
             self._telling = True
             asyncio.get_running_loop().call_soon(self._tell)
-        self._sender.pace.wake()
-        self._loader.pace.wake()
+        self._sender.retry.wake()
+        self._loader.retry.wake()
 
     def _tell(self) -> None:
         self._telling = False

@@ -25,7 +25,7 @@ class TokenSource(Protocol):
         """The token; `new`: the last one was refused."""
 
 
-class Pace:
+class RetryTimer:
     """When a task may try again: woken by news, held back by failures.
 
     Args:
@@ -93,7 +93,7 @@ class Sender:
         token: gives the access token.
         subject: whose edits they are.
         pump: called after each answer.
-        pace: when to try.
+        retry: when to try.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Sender:
         token: TokenSource,
         subject: str,
         pump: Callable[[], None],
-        pace: Pace,
+        retry: RetryTimer,
     ) -> None:
         self._replica = replica
         self._desk = desk
@@ -115,12 +115,12 @@ class Sender:
         self._subject = subject
         self._pump = pump
         self._refused = False
-        self.pace = pace
+        self.retry = retry
 
     async def run(self) -> None:
         """Send for as long as the client lives."""
         while True:
-            await self.pace.due(self._is_needed)
+            await self.retry.due(self._is_needed)
             await self._step()
 
     def _is_needed(self) -> bool:
@@ -136,10 +136,10 @@ class Sender:
         try:
             token = await self._token(new=self._refused)
         except Exception as error:
-            self.pace.failed(f"there is no token: {error}")
+            self.retry.failed(f"there is no token: {error}")
             return
         if not self._is_own(token):
-            self.pace.failed("the token is another subject's: what waits is not sent with it")
+            self.retry.failed("the token is another subject's: what waits is not sent with it")
             return
         while not self._journal.is_clean:
             await self._journal.commit()
@@ -190,7 +190,7 @@ class Sender:
             if replica.answered(request, answer.outcomes):
                 self._well()
             else:
-                self.pace.failed("Core's answer says nothing of the edits that were sent")
+                self.retry.failed("Core's answer says nothing of the edits that were sent")
         elif isinstance(answer, Again):
             replica.queue.failed(request)
             self._failed(answer)
@@ -200,7 +200,7 @@ class Sender:
     def _take_refusal(self, request: Request, answer: NotTaken) -> None:
         # Each of these changes what is sent next; one that comes again and again backs off.
         problem = answer.problem
-        self.pace.failed(f"{problem.title}: {problem.detail}")
+        self.retry.failed(f"{problem.title}: {problem.detail}")
         match problem.slug:
             case "edit-gap":
                 self._replica.queue.gap(request)
@@ -213,11 +213,11 @@ class Sender:
 
     def _well(self) -> None:
         self._refused = False
-        self.pace.well()
+        self.retry.well()
 
     def _failed(self, answer: Again) -> None:
         self._refused = answer.unauthorized
-        self.pace.failed(answer.detail, answer.retry_after)
+        self.retry.failed(answer.detail, answer.retry_after)
 
 
 class Loader:
@@ -228,7 +228,7 @@ class Loader:
         api: Core.
         token: gives the access token.
         loaded: called with the channel after each.
-        pace: when to try.
+        retry: when to try.
     """
 
     def __init__(
@@ -237,7 +237,7 @@ class Loader:
         api: EditsApi,
         token: TokenSource,
         loaded: Callable[[str], None],
-        pace: Pace,
+        retry: RetryTimer,
     ) -> None:
         self._replica = replica
         self._api = api
@@ -246,12 +246,12 @@ class Loader:
         self._refused = False
         self._tried: dict[tuple[str, str], int] = {}
         self._tries = 0
-        self.pace = pace
+        self.retry = retry
 
     async def run(self) -> None:
         """Fetch for as long as the client lives."""
         while True:
-            await self.pace.due(lambda: bool(self._wanted()))
+            await self.retry.due(lambda: bool(self._wanted()))
             await self._step()
 
     def _next(self) -> tuple[tuple[str, str], int | None]:
@@ -275,7 +275,7 @@ class Loader:
         try:
             token = await self._token(new=self._refused)
         except Exception as error:
-            self.pace.failed(f"there is no token: {error}")
+            self.retry.failed(f"there is no token: {error}")
             return
         documents = self._replica.channels[name[0]]
         log = documents.epoch
@@ -284,14 +284,14 @@ class Loader:
             return  # it may be the other log's
         if isinstance(answer, Again):
             self._refused = answer.unauthorized
-            self.pace.failed(answer.detail, answer.retry_after)
+            self.retry.failed(answer.detail, answer.retry_after)
             return
         self._refused = False
-        self.pace.well()
+        self.retry.well()
         if isinstance(answer, Document):
             self._replica.fetched(answer)
         else:
             self._replica.missing(name, version)
         if (name, version) in self._wanted():
-            self.pace.failed("Core's answer is not the version that was asked for")
+            self.retry.failed("Core's answer is not the version that was asked for")
         self._loaded(name[0])

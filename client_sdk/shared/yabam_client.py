@@ -185,20 +185,20 @@ class YabamClient(OrderClient):
         return await made if inspect.isawaitable(made) else made
 
     async def _current_token(self, *, new: bool = False) -> str:
-        if self._driver is None:
+        if self._runner is None:
             raise ClosedError("the client is not open")
-        return await self._driver.current_token(new=new)
+        return await self._runner.current_token(new=new)
 
     def _core_time(self) -> datetime | None:
         return self._machine.knowledge.core_time(self._clock())
 
     def _diverged(self, channel: str) -> None:
         # The machine is in the middle of an input when it lets the documents be compared.
-        if self._driver is not None:
-            asyncio.get_running_loop().call_soon(self._driver.feed, Diverged(channel))
+        if self._runner is not None:
+            asyncio.get_running_loop().call_soon(self._runner.feed, Diverged(channel))
 
-    def _take_from_handover(self) -> Deliver | None:
-        delivery = super()._take_from_handover()
+    def _take_next(self) -> Deliver | None:
+        delivery = super()._take_next()
         change = None if delivery is None else delivery.change
         if isinstance(change, Reset) and change is not self._reset and self._engine is not None:
             self._reset = change

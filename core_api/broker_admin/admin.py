@@ -1,12 +1,14 @@
 """Keeps the broker's users and roles as the registered devices say.
 
-On each connection to the broker all is compared, so a broker that has lost its data has it again;
-then what changes is done as it changes, and from time to time all is compared once more.
+On each connection to the broker everything is compared, so a broker that lost its data gets it
+again. Then each change is carried out as it comes, and everything is compared again from time to
+time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +27,7 @@ from core_api.broker_admin.rights import (
     strangers,
 )
 from core_api.errors import UnavailableError
+from server_common.backoff import Backoff
 from server_common.mqtt.broker import Broker, MqttError
 
 if TYPE_CHECKING:
@@ -78,8 +81,8 @@ class BrokerAdmin:
         """Why the broker may not be as it should be; None: it is."""
 
     async def run(self) -> None:
-        """Keep the broker right, in one connection after the other."""
-        pause = _BACK_OFF_S[0]
+        """Keep the broker up to date; connect again whenever the connection is lost."""
+        backoff = Backoff(*_BACK_OFF_S, random.uniform)
         while True:
             began = self._clock()
             try:
@@ -90,9 +93,8 @@ class BrokerAdmin:
                 _log.warning("broker_admin_begins_anew", reason=self.trouble)
             self.turned_at = self._clock()
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
-                pause = _BACK_OFF_S[0]
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACK_OFF_S[1])
+                backoff.forget()
+            await asyncio.sleep(backoff.failed())
 
     async def _session(self) -> None:
         control = BrokerControl(self._broker)

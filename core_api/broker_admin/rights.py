@@ -1,8 +1,8 @@
-"""What each device may do at the broker, and what has to be changed there. Pure.
+"""What each device may do at the broker, and the commands that make it so. Pure.
 
-One user, one client id and one role per device and generation. Topics are written out: Mosquitto
-2.0 has no patterns with the user's name, and a role that two devices share would have to change
-with each of them, which disconnects both.
+One user, one client id and one role per device and generation. Topics are written out, because
+Mosquitto 2.0 roles have no patterns with the user's name. Two devices never share a role, because
+changing a role disconnects all who have it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from client_sdk.contract.errors import DeviceError
 from server_common.devices.identity import Identity, parse_user
-from server_common.devices.mqtt_topics import PREFIX
+from server_common.devices.mqtt_topics import PREFIX, UP_LEVELS
 
 ADMIN_USER: Final = "yabam-admin"
 GATEWAY_USER: Final = "yabam-gateway"
@@ -69,8 +69,7 @@ def allowed_to(
     """
     store = f"{PREFIX}/{identity.store}"
     own = f"{store}/devices/{identity.device}"
-    sends = ("results", "events", "received", "status", "snapshot", "telemetry/+")
-    allowed = {Allowed("publishClientSend", f"{own}/{what}") for what in sends}
+    allowed = {Allowed("publishClientSend", f"{own}/{level}") for level in UP_LEVELS}
     hears = [f"{own}/commands", f"{own}/accepted", f"{store}/marks"]
     if table is not None:
         hears.append(f"{store}/tables/{table}/orders")

@@ -44,7 +44,7 @@ from server_common.errors import DeviceMessageError
 
 Outcome = Literal["applied", "repeated"]
 TakeResult = Callable[[Connection, Identity, Result], Awaitable[list[Change] | None]]
-"""Notes an answer in the transaction; None: it is of nothing that this one knows."""
+"""Notes an answer in the transaction; None: it knows nothing of that id."""
 
 BELL: Final = "bell"
 """An event of this name rings the bell of the device's table."""

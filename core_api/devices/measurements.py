@@ -19,9 +19,9 @@ from server_common.devices.messages import Telemetry
 from server_common.limits import DEVICE_MEASUREMENTS
 
 EVERY_S: Final = 10.0
-"""A device's document of measurements changes at most so often."""
+"""The shortest time between two versions of a device's measurements, in seconds."""
 MOST_DEVICES: Final = 20_000
-"""So many devices' measurements are held at once; those of others are dropped meanwhile."""
+"""The most devices whose measurements are held; those of others are dropped meanwhile."""
 _KEPT_S: Final = 4 * EVERY_S
 
 Of = tuple[str, str]
@@ -39,7 +39,7 @@ class Measured(Struct, frozen=True):
 
 
 class Measurements:
-    """What has been measured and is not written yet.
+    """Measurements that are not written yet.
 
     Args:
         clock: seconds that only go forward.
@@ -69,7 +69,7 @@ class Measurements:
             names[name] = measured
 
     def due(self) -> dict[Of, dict[str, Measured]]:
-        """What is to be written now; whoever asks writes it, or puts it back."""
+        """Take out what is to be written now; the caller writes it, or puts it back."""
         now = self._clock()
         for of in [of for of, at in self._written_at.items() if now - at > _KEPT_S]:
             del self._written_at[of]
@@ -78,7 +78,7 @@ class Measurements:
         return {of: self._waiting.pop(of) for of in ready}
 
     def put_back(self, of: Of, names: Mapping[str, Measured]) -> None:
-        """What could not be written waits again; what came meanwhile is newer."""
+        """Take back what could not be written; measurements that came meanwhile win."""
         for name, measured in names.items():
             self.note(of, name, measured)
 

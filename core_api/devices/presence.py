@@ -1,4 +1,4 @@
-"""Whether a device is there, by what it and its last will say. Pure.
+"""Whether a device is online, by its status messages and its last will. Pure.
 
 Messages may come late, twice and again after a broker's restart, so an older one never replaces a
 newer one; and the will of a connection says nothing about the one that followed it.
@@ -59,7 +59,7 @@ def status_value(current: Value | None, status: Status, now: datetime) -> Value:
 
 
 def offline_value(current: Value | None, now: datetime) -> Value | None:
-    """The document of a device that has gone; None: there is no document."""
+    """The document of a device that went offline; None: there is no document."""
     return None if current is None else _since(current, {**current, "online": False}, now)
 
 

@@ -18,7 +18,8 @@ Outcome = Literal["applied", "repeated", "too-old"]
 
 
 class Received(Struct, frozen=True):
-    """The numbers of one boot that have come: all above `floor` up to `newest`, but `missing`."""
+    """The numbers of one boot that have come: all above `floor` up to `newest`, except
+    `missing`."""
 
     floor: int = 0
     newest: int = 0
@@ -27,7 +28,8 @@ class Received(Struct, frozen=True):
 
 
 def take(received: Received, n: int) -> tuple[Outcome, Received]:
-    """What a message of this number is, and what has come with it."""
+    """Judge a message by its number. Returns the verdict, and the numbers that have come with
+    it."""
     if n <= received.floor:
         return "too-old", received
     if n <= received.newest:
@@ -45,7 +47,7 @@ def take(received: Received, n: int) -> tuple[Outcome, Received]:
 def take_of_boot(
     boots: Mapping[int, Received], boot: int, n: int
 ) -> tuple[Outcome, Received, frozenset[int]]:
-    """What a message of this boot and number is.
+    """Judge a message by its boot and its number.
 
     Args:
         boots: what is known of the device's boots, at most `DEVICE_BOOTS` of them.
@@ -53,7 +55,7 @@ def take_of_boot(
         n: its number.
 
     Returns:
-        What it is, what has come of its boot with it, and the boots that are to be forgotten.
+        The verdict, the numbers of its boot that have come with it, and the boots to forget.
     """
     known = boots.get(boot)
     if known is None and len(boots) >= DEVICE_BOOTS and boot < min(boots):

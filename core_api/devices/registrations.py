@@ -20,13 +20,13 @@ from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import DeviceKeys, Identity
 from server_common.limits import STORE_DEVICE_NAMES, STORE_DEVICES
 
-# One at a time, so that whoever reads what has changed by its number misses none that is lower.
+# One at a time, so that a reader that follows the change numbers misses none.
 _ALONE: Final = "LOCK TABLE device_registrations IN SHARE ROW EXCLUSIVE MODE"
 _FIND: Final = """
 SELECT store_id, device_id, generation, kid, media, table_id, created_at, removed_at, now()
 FROM device_registrations WHERE store_id = $1 AND device_id = $2
 """
-# Whoever acts for a device or on it does so alone: two members of a group may hold its partition.
+# One at a time for each device: for a moment two members of a group may hold its partition.
 _KEPT: Final = f"{_FIND} FOR NO KEY UPDATE"
 _LIST: Final = """
 SELECT store_id, device_id, generation, kid, media, table_id, created_at, removed_at, now()
@@ -124,7 +124,7 @@ class Registration(Struct, frozen=True):
 
 
 class Registrations:
-    """What owners do with their devices.
+    """Registers, changes and removes devices.
 
     Args:
         pool: the database.
@@ -151,10 +151,10 @@ class Registrations:
         """Register a device, or change its registration.
 
         Returns:
-            It, its password if it has a new one, and whether there was none before.
+            The device, its password if it has a new one, and whether the device is new.
 
         Raises:
-            ForbiddenError: this installation has no keys of devices.
+            ForbiddenError: this installation has no device keys.
             TooManyDevicesError: the store has no room for another one.
             UnavailableError: Postgres does not answer.
         """
@@ -241,7 +241,7 @@ class Registrations:
         Raises:
             UnavailableError: Postgres does not answer.
         """
-        # First without the database, so that whoever guesses costs it nothing.
+        # First without the database, so that guessed passwords cost it nothing.
         kid = None if self._keys is None else self._keys.kid_of(identity, password)
         if kid is None:
             return False

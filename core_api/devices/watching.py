@@ -1,7 +1,7 @@
-"""What is done of devices beside their messages: measurements are written, silent ones go offline.
+"""Background work for devices: measurements are written, silent devices go offline.
 
-Silence is proven only where somebody listened: a device is offline when its partition was read to
-its end all the while and brought nothing of it.
+A device counts as silent only if its partition was read to the end all that time and brought
+nothing of it.
 """
 
 from __future__ import annotations

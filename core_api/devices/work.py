@@ -75,7 +75,7 @@ class Work:
         """Note the number of a message; False: it has come before.
 
         Raises:
-            DeviceMessageError: nobody knows any more whether it has.
+            DeviceMessageError: it is too old to tell.
         """
         rows = await self.connection.fetch(_READ_BOOTS, *self._place)
         boots = {row[0]: Numbers(row[1], row[2], tuple(row[3])) for row in rows}
@@ -95,7 +95,7 @@ class Work:
         return outcome == "applied"
 
     async def presence(self) -> Presence | None:
-        """What is known of its connection, locked."""
+        """What is known of its connection; the row is locked."""
         rows = await self.connection.fetch(_READ_PRESENCE, *self._place)
         return Presence(*rows[0]) if rows else None
 

@@ -8,11 +8,11 @@ from typing import Final
 from core_api.documents.definitions import Definition
 
 SESSION_S: Final = 86_400.0
-"""A session's document ends so long after its client was last heard of."""
+"""How long after its client was last heard of a session's document ends, in seconds."""
 
 
 def ends_at(definition: Definition, now: datetime) -> datetime | None:
-    """When a document ends of which its client is heard now; None: never by itself.
+    """When a document ends whose client was heard of just now; None: it does not end by itself.
 
     One that ends when Core said so is given as long where its end is not known, as in a migration.
     """
@@ -22,7 +22,7 @@ def ends_at(definition: Definition, now: datetime) -> datetime | None:
 
 
 def still_ends(definition: Definition | None, now: datetime) -> datetime | None:
-    """When a document ends whose end, as it was written, has come; `now` or earlier: now.
+    """When a document really ends whose noted end has come; `now` or earlier: it ends now.
 
     The operator may have changed the definition since. What nothing defines any more, ends.
 

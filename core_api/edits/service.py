@@ -86,9 +86,9 @@ class EditService:
         )
 
     @property
-    def aside(self) -> int:
+    def waiting_for_lock(self) -> int:
         """How many requests wait for a lock that somebody holds in the database."""
-        return self._writes.aside
+        return self._writes.waiting_for_lock
 
     @property
     def definitions(self) -> Definitions:

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
-from server_common.http_rules import Refusal, bad_request, refusal_of
+from server_common.http_rules import HEAD_END, Refusal, bad_request, end_of_head, refusal_of
 from server_common.limits import CORE_HEAD_BYTES
 from server_common.read_timeout import ReadTimeout
 
@@ -27,8 +27,6 @@ MAX_HEAD_BYTES: Final = CORE_HEAD_BYTES
 it."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 """How much may wait behind a request; then nothing more is read until that has been answered."""
-
-_HEAD_END: Final = b"\r\n\r\n"
 
 
 class Connection(HttpToolsProtocol):
@@ -121,9 +119,9 @@ class Connection(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         """Take the next bytes, up to a request that has to be answered first."""
         while data and not self.transport.is_closing():
-            cut = _end_of_head(self._tail, data)
+            cut = end_of_head(self._tail, data)
             piece, data = data[:cut], data[cut:]
-            self._tail = b"" if piece.endswith(_HEAD_END) else (self._tail + piece)[-3:]
+            self._tail = b"" if piece.endswith(HEAD_END) else (self._tail + piece)[-3:]
             if not self._in_body or not self._is_answering():
                 self._head_bytes += len(piece)  # a body that nobody reads any more counts, too
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -216,13 +214,3 @@ def _problem_of(refusal: Refusal) -> bytes:
         return encode_problem(problem("bad-request", refusal.detail))
     # No problem of ours: whoever sends this speaks another protocol (RFC 9457, 4.2.1).
     return encode_problem(Problem("about:blank", refusal.phrase, refusal.status, refusal.detail))
-
-
-def _end_of_head(tail: bytes, data: bytes) -> int:
-    """How much of `data`, which follows `tail`, belongs to the head that it ends, or else all."""
-    if tail:
-        seam = (tail + data[:3]).find(_HEAD_END)
-        if seam >= 0:
-            return seam + len(_HEAD_END) - len(tail)
-    at = data.find(_HEAD_END)
-    return len(data) if at < 0 else at + len(_HEAD_END)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
@@ -16,15 +15,11 @@ from starlette.types import ASGIApp
 
 from core_api.http.connection import Connection
 from server_common.read_timeout import ReadTimeout
-from server_common.sockets import allow_open_files
+from server_common.sockets import BACKLOG, allow_open_files, at_stop_signals
 
 log = structlog.get_logger()
 
 _OTHER_FILES = 64
-
-# As many connections may wait to be accepted as the kernel allows (net.core.somaxconn): after a cut
-# all clients knock at once, and one that finds the queue full tries again only seconds later.
-_BACKLOG: Final = 65_535
 
 
 READINESS_LEAD_S: Final = 1.0
@@ -80,7 +75,7 @@ class CoreHttpServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=75,
-                backlog=_BACKLOG,
+                backlog=BACKLOG,
                 timeout_graceful_shutdown=max(1, round(drain_s)),
             )
         )
@@ -90,14 +85,8 @@ class CoreHttpServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take SIGTERM and SIGINT while serving; a clean stop is status 0, not a raised signal."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
+        with at_stop_signals(lambda number: self.handle_exit(number, None)):
             yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Handle a signal: tell what waits to finish, and stop uvicorn a moment later."""

@@ -2,10 +2,10 @@
 
 All partitions share one producer, which sends what comes at once in one request to each broker, and
 has one request to each under way. A partition that is slow to store would so hold up the others of
-its broker. It is therefore left with the producer on which it waits, in a lane of its own, and the
-others go on with another one that stands by for that. Once it has been quick for a while, it joins
-them again. While no partition is answered, the problem is Kafka itself and nothing is moved: a
-Kafka that lost its data may give the standby's producer id to another producer.
+its broker. So it keeps the producer on which it waits for itself, and the others go on with a
+standby producer. Once it has been quick for a while, it joins them again. While no partition is
+answered, the problem is Kafka itself and nothing is moved: a Kafka that lost its data may give the
+standby's producer id to another producer.
 
 A producer whose batch has failed for good is thrown away; the caller then reads and publishes again
 what was not acknowledged. A batch that fails because of what is in it is told apart from that: no
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from core_api.kafka.lane import MAX_BATCH_BYTES, Lane, result_of
+from core_api.kafka.batch_producer import MAX_BATCH_BYTES, BatchProducer, result_of
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
 
@@ -35,7 +35,7 @@ _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 """What is sent at once over all partitions: a broker cuts the connection of one who sends more than
 its `socket.request.max.bytes`, 100 MiB by default, and never says why."""
 SLOW_S: Final = 0.5
-"""A partition that has not answered for so long gets a lane of its own."""
+"""A partition that has not answered for so long gets a producer of its own."""
 _QUICK_AGAIN_S: Final = 10.0
 _STAND_BY_RETRY_S: Final = 5.0
 Sent = dict[int, "asyncio.Task[PublishResult]"]
@@ -72,10 +72,10 @@ class KafkaPublisher:
         self._rebuilt = rebuilt
         self._stands_by = stands_by
         self._clock = clock
-        self._shared: Lane | None = None
-        self._spare: Lane | None = None
+        self._shared: BatchProducer | None = None
+        self._spare: BatchProducer | None = None
         self._spare_tried_at = float("-inf")
-        self._apart: dict[int, Lane] = {}
+        self._apart: dict[int, BatchProducer] = {}
         self._slow_at: dict[int, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closings: set[asyncio.Task[None]] = set()
@@ -88,7 +88,7 @@ class KafkaPublisher:
 
     @property
     def apart(self) -> frozenset[int]:
-        """The partitions that have lanes of their own, because they were slow."""
+        """The partitions that have producers of their own, because they were slow."""
         return frozenset(self._apart)
 
     async def open(self) -> None:
@@ -106,7 +106,7 @@ class KafkaPublisher:
         if self._shared is None:
             await ensure_topics(self._bootstrap, [self._topic], self._request_timeout_s)
             # Known before it is open, so that close() closes it if this is cancelled.
-            self._shared = self._new_lane()
+            self._shared = self._new_producer()
         await self._shared.open()
         self._partitions = self._shared.partitions
         now = self._clock()
@@ -170,14 +170,14 @@ class KafkaPublisher:
 
     async def close(self) -> None:
         """Close all producers without waiting for undelivered messages."""
-        lanes = {self._shared, self._spare, *self._apart.values()}
+        producers = {self._shared, self._spare, *self._apart.values()}
         self._shared = self._spare = None
         self._apart.clear()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._close_unused(*lanes)
+        self._close_unused(*producers)
         await asyncio.gather(*self._closings)
 
     async def _send_by_itself(
@@ -188,71 +188,71 @@ class KafkaPublisher:
     ) -> PublishResult:
         if before:
             await asyncio.wait(before, timeout=SLOW_S)
-        lane = self._apart.get(partition) or self._shared
-        if lane is None:
+        producer = self._apart.get(partition) or self._shared
+        if producer is None:
             raise BrokerError("the publisher was closed")
-        if lane.broken and lane is not self._shared:
-            lane = self._apart[partition] = self._new_lane()
+        if producer.broken and producer is not self._shared:
+            producer = self._apart[partition] = self._new_producer()
             self._rebuilt()
-        await lane.open()
-        future, count = await lane.send(partition, messages)
-        return await self._answer(lane, partition, future, count)
+        await producer.open()
+        future, count = await producer.send(partition, messages)
+        return await self._answer(producer, partition, future, count)
 
     async def _answer(
-        self, lane: Lane, partition: int, future: asyncio.Future[Any], count: int
+        self, producer: BatchProducer, partition: int, future: asyncio.Future[Any], count: int
     ) -> PublishResult:
         """Wait for what has become of a batch."""
         began = self._clock()
-        lane.pending += 1
+        producer.pending += 1
         try:
             while not (await asyncio.wait({future}, timeout=min(SLOW_S, self._ack_timeout_s)))[0]:
-                if lane.answered_at >= began:
-                    self._set_apart(lane, partition)
+                if producer.answered_at >= began:
+                    self._set_apart(producer, partition)
                 if self._clock() - began >= self._ack_timeout_s:
                     raise BrokerError(f"Kafka has not answered for {self._ack_timeout_s:g} s")
             return result_of(partition, future.exception(), count)
         finally:
-            lane.pending -= 1
+            producer.pending -= 1
             future.cancel()
             if future.cancelled() or future.exception() is not None:
                 # A batch whose fate is not known is left behind, or the numbers of what was refused
                 # are spent: this producer is out of step.
-                lane.broken = True
+                producer.broken = True
             else:
-                lane.answered_at = self._clock()
-            self._settle_in(lane, partition, began)
+                producer.answered_at = self._clock()
+            self._settle_in(producer, partition, began)
 
-    def _set_apart(self, lane: Lane, partition: int) -> None:
+    def _set_apart(self, producer: BatchProducer, partition: int) -> None:
         """The partition is slow: leave it with its producer, and give the others another one."""
-        if lane is self._shared and self._spare is not None:
+        if producer is self._shared and self._spare is not None:
             self._shared, self._spare = self._spare, None
-        if lane is not self._shared and partition not in self._apart:
-            self._apart[partition] = lane
+        if producer is not self._shared and partition not in self._apart:
+            self._apart[partition] = producer
             _log.warning("partition_set_apart", partition=partition)
 
-    def _settle_in(self, lane: Lane, partition: int, began: float) -> None:
-        """A batch of it has come to its end: does it keep its lane?"""
-        if self._apart.get(partition) is lane:
+    def _settle_in(self, producer: BatchProducer, partition: int, began: float) -> None:
+        """A batch of it has come to its end: does it keep its producer?"""
+        if self._apart.get(partition) is producer:
             now = self._clock()
-            if lane.broken or now - began > SLOW_S:
+            if producer.broken or now - began > SLOW_S:
                 self._slow_at[partition] = now
             elif now - self._slow_at.get(partition, now) >= _QUICK_AGAIN_S:
                 del self._apart[partition]
                 _log.info("partition_joins_the_others", partition=partition)
-        if lane is not self._shared:
-            self._close_unused(lane)
+        if producer is not self._shared:
+            self._close_unused(producer)
 
-    def _close_unused(self, *lanes: Lane | None) -> None:
+    def _close_unused(self, *producers: BatchProducer | None) -> None:
         """Close those that nobody sends by any more; not waited for, since that may take long."""
         in_use = {self._shared, self._spare, *(o for o in self._apart.values() if not o.broken)}
-        for lane in lanes:
-            if lane is not None and lane not in in_use and not lane.pending:
-                closing = asyncio.ensure_future(lane.close())
+        for producer in producers:
+            if producer is not None and producer not in in_use and not producer.pending:
+                closing = asyncio.ensure_future(producer.close())
                 self._closings.add(closing)
                 closing.add_done_callback(self._closings.discard)
 
     async def _stand_by(self) -> None:
-        spare = self._new_lane()
+        spare = self._new_producer()
         try:
             with contextlib.suppress(BrokerError):
                 await spare.open()
@@ -260,8 +260,8 @@ class KafkaPublisher:
         finally:
             self._close_unused(spare)
 
-    def _new_lane(self) -> Lane:
-        return Lane(self._bootstrap, self._topic.name, self._request_timeout_s)
+    def _new_producer(self) -> BatchProducer:
+        return BatchProducer(self._bootstrap, self._topic.name, self._request_timeout_s)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.ensure_future(work)

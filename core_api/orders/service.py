@@ -106,9 +106,9 @@ class OrderService:
         self._queues = Queues(MOST_OF_AN_ORDER, "too many changes of this order wait already")
 
     @property
-    def aside(self) -> int:
+    def waiting_for_lock(self) -> int:
         """How many writes wait for a lock that another transaction holds."""
-        return self._writes.aside
+        return self._writes.waiting_for_lock
 
     async def place(
         self, caller: Caller, command: PlaceOrder, idempotency: Idempotency | None = None
@@ -126,23 +126,23 @@ class OrderService:
             UnavailableError: the database does not answer.
         """
         access.check_place(caller, command.store_id, command.table_id)
-        digest = request_hash("place", "", command, None) if idempotency else b""
+        hashed = request_hash("place", "", command, None) if idempotency else b""
         made = place(
             command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
         )
         write = log_write_of(made, None, caller.subject)
         body = answer_body(caller, write)
         try:
-            outcome = await self._place(write, claim_of(idempotency, digest, 201, body))
+            outcome = await self._place(write, claim_of(idempotency, hashed, 201, body))
         except (BadRequestError, NotTakingOrdersError, SoldOutError):
             # It may have been taken before: by a Core with another limit, or before the store had
             # sold out.
             kept = await self._kept(idempotency)
             if kept is None:
                 raise
-            return again(kept, digest)
+            return again(kept, hashed)
         if outcome is WriteOutcome.KEY_TAKEN:
-            return await self._replay(idempotency, digest)
+            return await self._replay(idempotency, hashed)
         return self._done(write, 201, body)
 
     async def _place(self, write: LogWrite, claim: KeyClaim | None) -> WriteOutcome:
@@ -193,8 +193,8 @@ class OrderService:
             _check_version(order, if_match)
             return transition(order, command, now=self._now())
 
-        digest = request_hash("transition", order_id, command, if_match) if idempotency else b""
-        return await self._update(caller, order_id, decide, digest, idempotency)
+        hashed = request_hash("transition", order_id, command, if_match) if idempotency else b""
+        return await self._update(caller, order_id, decide, hashed, idempotency)
 
     async def change(
         self,
@@ -211,8 +211,8 @@ class OrderService:
             _check_version(order, if_match)
             return change(order, command, now=self._now())
 
-        digest = request_hash("change", order_id, command, if_match) if idempotency else b""
-        return await self._update(caller, order_id, decide, digest, idempotency)
+        hashed = request_hash("change", order_id, command, if_match) if idempotency else b""
+        return await self._update(caller, order_id, decide, hashed, idempotency)
 
     async def read(self, caller: Caller, order_id: str) -> Written:
         """The order as it stands.
@@ -238,13 +238,13 @@ class OrderService:
         caller: Caller,
         order_id: str,
         decide: Callable[[Order], OrderChange],
-        digest: bytes,
+        hashed: bytes,
         idempotency: Idempotency | None,
     ) -> Written:
         _check_order_id(order_id)
         async with self._queues.turn(order_id):
             for _ in range(MAX_ATTEMPTS):
-                done = await self._try_update(caller, order_id, decide, digest, idempotency)
+                done = await self._try_update(caller, order_id, decide, hashed, idempotency)
                 if done is not None:
                     return done
         raise ConflictError("other writers kept changing this order first: try again")
@@ -254,7 +254,7 @@ class OrderService:
         caller: Caller,
         order_id: str,
         decide: Callable[[Order], OrderChange],
-        digest: bytes,
+        hashed: bytes,
         idempotency: Idempotency | None,
     ) -> Written | None:
         """Decide on the current order, and write; None: another process wrote first."""
@@ -263,27 +263,27 @@ class OrderService:
         order = _found(views, order_id)
         access.check_read(caller, order)
         if kept is not None:
-            return again(kept, digest)
+            return again(kept, hashed)
         try:
             write = log_write_of(decide(order), views, caller.subject)
         except (ImpossibleTransitionError, StaleVersionError) as refusal:
             refusal.order = visible(caller, refusal.order)
             raise
         body = answer_body(caller, write)
-        claim = claim_of(idempotency, digest, 200, body)
+        claim = claim_of(idempotency, hashed, 200, body)
         more = ordered_more(order.items, write.change.after.items)
         if more:
             outcome = await self._obeying(lambda rules: check_items(rules, more), write, claim)
         else:
             outcome = await self._write(write, claim)
         if outcome is WriteOutcome.KEY_TAKEN:
-            return await self._replay(idempotency, digest)
+            return await self._replay(idempotency, hashed)
         return self._done(write, 200, body) if outcome is WriteOutcome.WRITTEN else None
 
-    async def _replay(self, idempotency: Idempotency | None, digest: bytes) -> Written:
+    async def _replay(self, idempotency: Idempotency | None, hashed: bytes) -> Written:
         kept = await self._kept(idempotency)
         if kept is not None:
-            return again(kept, digest)
+            return again(kept, hashed)
         raise ConflictError("the Idempotency-Key was taken and forgotten meanwhile: try again")
 
     async def _kept(self, idempotency: Idempotency | None) -> Kept | None:

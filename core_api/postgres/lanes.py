@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 import structlog
 
 from core_api.errors import LockedError
-from core_api.postgres.query_batching import Gatherer
+from core_api.postgres.query_batching import QueryBatcher
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -62,7 +62,7 @@ _ASIDE: Final = _StepAside()
 
 @dataclass(slots=True)
 class _Lane(Generic[W, A]):
-    gatherer: Gatherer[W, None, A | _StepAside]
+    batcher: QueryBatcher[W, None, A | _StepAside]
     waiting: int = 0
 
 
@@ -89,12 +89,12 @@ class Lanes(Generic[W, A]):
         self._turns = asyncio.Semaphore(at_once)
         self._lanes: dict[str, _Lane[W, A]] = {}
         self._aside = 0
-        self._main: Gatherer[W, None, A | _StepAside] = Gatherer(
+        self._main: QueryBatcher[W, None, A | _StepAside] = QueryBatcher(
             self._write_together, MAX_BATCH, _identities, weigh=weigh
         )
 
     @property
-    def aside(self) -> int:
+    def waiting_for_lock(self) -> int:
         """How many writes wait for a lock that somebody holds."""
         return self._aside
 
@@ -125,7 +125,7 @@ class Lanes(Generic[W, A]):
         lane.waiting += 1
         self._aside += 1
         try:
-            _, (answer,) = await lane.gatherer.ask([write])
+            _, (answer,) = await lane.batcher.ask([write])
         finally:
             lane.waiting -= 1
             self._aside -= 1
@@ -139,7 +139,9 @@ class Lanes(Generic[W, A]):
         lane = self._lanes.get(key)
         if lane is None:
             _log.warning("write_waits_for_lock", held=key)
-            lane = _Lane(Gatherer(self._write_patiently, MAX_BATCH, _identities, weigh=self._weigh))
+            lane = _Lane(
+                QueryBatcher(self._write_patiently, MAX_BATCH, _identities, weigh=self._weigh)
+            )
             self._lanes[key] = lane
         return lane
 

@@ -1,7 +1,7 @@
 """Query batching: concurrent requests share one query, for reading as for writing.
 
 One query is in flight; requests that come meanwhile wait for it and then go out together as the
-next. An idle gatherer adds no wait, a busy one costs the database one query per round trip however
+next. An idle batcher adds no wait, a busy one costs the database one query per round trip however
 many ask.
 """
 
@@ -23,7 +23,7 @@ C = TypeVar("C")
 Asked: TypeAlias = tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]
 
 
-class Gatherer(Generic[Q, C, R]):
+class QueryBatcher(Generic[Q, C, R]):
     """Joins the questions of many callers into few queries.
 
     Args:

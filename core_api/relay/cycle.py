@@ -152,7 +152,7 @@ def plan_cycle(
         rows_of[shard] = rows
         if messages:
             messages_of[shard] = [
-                message._replace(headers=[*message.headers, encode_sent(lease.session, number)])
+                message._replace(headers=[*message.headers, encode_sent(lease.run, number)])
                 for number, message in enumerate(messages, lease.sent)
             ]
     return Cycle(reading, rows_of, messages_of, frozenset(watermarked), left_out, again)

@@ -21,11 +21,11 @@ class HeldShard:
     """By the relay's clock, counted from before the statement that renewed it: never too late."""
     watermark_at: float | None = None
     published_since: bool = False
-    session: str = ""
-    """The present session: a run of batches that are all known to be stored. Empty: the next batch
+    run: str = ""
+    """The name of the present run: batches that are all known to be stored. Empty: the next batch
     begins one."""
     sent: int = 0
-    """How many records the session has; each carries its number, so that none is missed."""
+    """How many records the run has; each carries its number, so that none is missed."""
     refused: dict[int, str] = field(default_factory=dict)
     """The rows that Kafka has refused to take, and why."""
     at_most: int | None = None
@@ -61,13 +61,13 @@ class HeldShard:
         """These rows have been announced and need not be told apart any more."""
         self.refused = {row: why for row, why in self.refused.items() if row not in rows}
 
-    def begin(self, session: str) -> None:
-        """Begin a session of this name: its records are numbered from 0."""
-        self.session, self.sent = session, 0
+    def begin(self, run: str) -> None:
+        """Begin a run of this name: its records are numbered from 0."""
+        self.run, self.sent = run, 0
 
     def count(self, stored: int | None) -> None:
-        """Count so many more of the session's records as stored; None: that is not known."""
+        """Count so many more of the run's records as stored; None: that is not known."""
         if stored is None:
-            self.session = ""
+            self.run = ""
         else:
             self.sent += stored

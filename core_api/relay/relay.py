@@ -73,7 +73,7 @@ class Relay:
         lease_ttl_s: how long a lease holds; a dead relay's shards stand still for so long.
         clock: seconds that only go forward, also while this process is paused.
         metrics: where the numbers go.
-        new_session: a name that no other session of any relay has.
+        new_run: a name that no other run of any relay has.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class Relay:
         lease_ttl_s: float,
         clock: Callable[[], float],
         metrics: RelayMetrics,
-        new_session: Callable[[], str] = lambda: secrets.token_hex(8),
+        new_run: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        self._new_session = new_session
+        self._new_run = new_run
         self._outbox = outbox
         self._publisher = publisher
         self._ttl_s = lease_ttl_s
@@ -163,7 +163,7 @@ class Relay:
             await self._leave()
 
     async def _step_back(self, error: CoreError | SettingsError) -> None:
-        """Log why this relay cannot work, and draw the consequences."""
+        """Log why this relay cannot work, and give up what it may no longer hold."""
         self._fail(error)
         if isinstance(error, SettingsError):
             # The shards are for relays that are set up rightly.
@@ -194,8 +194,8 @@ class Relay:
         if reading is None:
             return False
         for shard in reading.shards:
-            if not held[shard].session:
-                held[shard].begin(self._new_session())
+            if not held[shard].run:
+                held[shard].begin(self._new_run())
         cycle = plan_cycle(reading, held, limit, self._clock())
         await self._publish(cycle)
         self._metrics.publish.observe(self._clock() - now)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 TOGETHER_S: Final = 0.05
-"""How long is waited for partitions that have not answered while others have: usually all answer
-within milliseconds, and then one statement deletes the rows of all."""
+"""How long to wait for the other partitions once one has answered: usually all answer within
+milliseconds, and then one statement deletes the rows of all."""
 
 
 @dataclass(frozen=True, slots=True)

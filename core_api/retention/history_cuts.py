@@ -29,7 +29,7 @@ class KeptVersion(Struct, frozen=True):
 
 
 class Cut(Struct, frozen=True):
-    """What of a document's history goes."""
+    """What is deleted of a document's history."""
 
     below: int
     """The versions below this one."""
@@ -38,7 +38,7 @@ class Cut(Struct, frozen=True):
 
 
 def cut(versions: Sequence[KeptVersion]) -> Cut:
-    """What may go.
+    """What may be deleted.
 
     Args:
         versions: in their order, from the oldest that is kept on, without a gap; at least one. They

@@ -26,7 +26,7 @@ _TRIM_BATCH: Final = 1000
 _TRIM_EVERY_S: Final = 60.0
 
 Trim = Callable[[Pool, float, int], Awaitable[int]]
-"""Removes at most so many rows that are older than so many seconds, and returns the number."""
+"""Deletes at most so many rows that are older than so many seconds, and returns their number."""
 
 
 async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: str) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.query_batching import Gatherer
+from core_api.postgres.query_batching import QueryBatcher
 from core_api.postgres.unreadable_rows import unreadable, unreadable_rows
 from core_api.store_rules.rules import OBEYED, StoreRules, rules_of
 
@@ -46,7 +46,7 @@ class RulesCache:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._known: OrderedDict[str, StoreRules] = OrderedDict()
-        self._reads: Gatherer[str, None, StoreRules] = Gatherer(
+        self._reads: QueryBatcher[str, None, StoreRules] = QueryBatcher(
             self._read, _STORES_PER_QUERY, isolates=True
         )
 

@@ -49,7 +49,7 @@ class FairShare:
         return max(0.0, self._even_at.get(subject, now) - now - self._burst_s)
 
 
-class _Lane:
+class _SubjectQueue:
     """One subject's large answers."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class LargeAnswers:
         self._sleep = sleep
         self._share = FairShare(LARGE_ANSWER_BYTES_PER_S, LARGE_ANSWER_BURST_BYTES)
         self._room = asyncio.Semaphore(LARGE_ANSWERS_AT_ONCE)
-        self._lanes: dict[str, _Lane] = {}
+        self._queues: dict[str, _SubjectQueue] = {}
 
     @asynccontextmanager
     async def turn(self, subject: str) -> AsyncIterator[None]:
@@ -83,16 +83,16 @@ class LargeAnswers:
         Raises:
             RateLimitedError: too many of the subject's wait, or it has had too much of late.
         """
-        lane = self._lanes.setdefault(subject, _Lane())
-        if lane.asked > LARGE_ANSWERS_WAITING:
+        queue = self._queues.setdefault(subject, _SubjectQueue())
+        if queue.asked > LARGE_ANSWERS_WAITING:
             raise RateLimitedError(
                 f"{LARGE_ANSWERS_WAITING} large answers wait for this token's subject already: "
                 "ask for one after the other",
                 1.0,
             )
-        lane.asked += 1
+        queue.asked += 1
         try:
-            async with lane.lock:
+            async with queue.lock:
                 pause_s = self._share.pause_s(subject, self._now())
                 if pause_s > LONGEST_PAUSE_S:
                     raise RateLimitedError(
@@ -105,9 +105,9 @@ class LargeAnswers:
                 async with self._room:
                     yield
         finally:
-            lane.asked -= 1
-            if not lane.asked:
-                del self._lanes[subject]
+            queue.asked -= 1
+            if not queue.asked:
+                del self._queues[subject]
 
     def spent(self, subject: str, size: int) -> None:
         """The subject was given so many bytes in its turn."""

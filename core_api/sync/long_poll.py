@@ -20,7 +20,7 @@ class _Waiter:
         self.future = future
 
 
-class Tail:
+class LongPolls:
     """The requests that wait for events, and who wakes them.
 
     Args:

@@ -159,8 +159,8 @@ def is_snapshot_short(query: SnapshotQuery, opened: OpenOrders) -> bool:
 def fitting_pages(pages: Sequence[Page], room: int) -> Sequence[Page]:
     """The pages that fit an answer together, the smallest first; the others are left for the next.
 
-    Each channel is read at least one event of, which is more than there is room for where many
-    channels have large ones.
+    At least one event of each channel is read; where many channels have large events, that is more
+    than there is room for.
     """
     if len(pages) == 1:
         return pages  # the smallest always fits
@@ -181,7 +181,8 @@ def fitting_snapshots(opened: Sequence[OpenOrders], room: int) -> list[OpenOrder
 
 
 def _fitting(sizes: Sequence[int], room: int) -> set[int]:
-    """Which fit together, by place; the smallest always does, and so does what has no size."""
+    """The indices of those that fit together. The smallest always fits, and so do those without a
+    size."""
     kept: set[int] = set()
     gets_on = False
     for place in sorted(range(len(sizes)), key=sizes.__getitem__):

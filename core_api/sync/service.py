@@ -14,7 +14,7 @@ from core_api.access.reach import check_follow
 from core_api.errors import BadRequestError, UnavailableError, UnreadableRowError
 from core_api.overload import Bound, PollingPace
 from core_api.postgres.pool import Pool
-from core_api.postgres.query_batching import Gatherer
+from core_api.postgres.query_batching import QueryBatcher
 from core_api.sync.around import Unreadable, nothing_readable, pages_apart, snapshots_apart
 from core_api.sync.document_reading import read_all_snapshots
 from core_api.sync.large_orders import LargeAnswers
@@ -43,7 +43,7 @@ from server_common.limits import ANSWER_BYTES, WHOLE_ANSWER_BYTES
 from server_common.tickets import Ticket, TicketKeys
 
 if TYPE_CHECKING:
-    from core_api.sync.long_poll import Tail
+    from core_api.sync.long_poll import LongPolls
 
 
 _PAGES_PER_QUERY: Final = 1000
@@ -67,7 +67,7 @@ class FetchSync:
 
     Args:
         pool: the database.
-        tail: wakes requests that wait.
+        long_polls: wakes requests that wait.
         tickets: signs stream tickets.
         stream_url: an event server that carries these channels; None: there is none.
         ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
@@ -83,7 +83,7 @@ class FetchSync:
     def __init__(
         self,
         pool: Pool,
-        tail: Tail,
+        long_polls: LongPolls,
         tickets: TicketKeys,
         stream_url: Callable[[Iterable[Channel]], str | None],
         ticket_ttl_s: float,
@@ -96,7 +96,7 @@ class FetchSync:
         unreadable: Callable[[str, Unreadable], None] = lambda _channel, _what: None,
     ) -> None:
         self._pool = pool
-        self._tail = tail
+        self._long_polls = long_polls
         self._tickets = tickets
         self._stream_url = stream_url
         self._ticket_ttl_s = ticket_ttl_s
@@ -107,13 +107,13 @@ class FetchSync:
         self._content_unknown = content_unknown
         self._large = large
         self._unreadable = unreadable
-        self._pages: Gatherer[PageQuery, Moment, Page] = Gatherer(
+        self._pages: QueryBatcher[PageQuery, Moment, Page] = QueryBatcher(
             lambda queries: read_pages(pool, queries),
             _PAGES_PER_QUERY,
             abandons=True,
             isolates=True,
         )
-        self._snapshots: Gatherer[SnapshotQuery, Moment, OpenOrders] = Gatherer(
+        self._snapshots: QueryBatcher[SnapshotQuery, Moment, OpenOrders] = QueryBatcher(
             lambda queries: read_all_snapshots(pool, queries),
             _SNAPSHOTS_PER_QUERY,
             abandons=True,
@@ -143,7 +143,7 @@ class FetchSync:
         moment, channels = await self._read_soon(caller, request)
         if request.wait_s and not is_news(channels):
             known = {str(channel): seq or 0 for channel, seq in request.after.items()}
-            await self._tail.wait(known, request.wait_s)
+            await self._long_polls.wait(known, request.wait_s)
             # Also where nothing came: the ticket counts from the read, and its time would be
             # gone, or nearly, by a wait.
             moment, channels = await self._read_soon(caller, request)

@@ -1,6 +1,6 @@
 """`yabam state migrate`: values of older schema versions become values of the newest.
 
-Each is written as a version with an event, as any edit is. What is done is done: stopped, it goes
+Each is written as a version with an event, as any edit is. It can be stopped at any time, and goes
 on when it is run again. Any number may run side by side.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core_api.edits.reading import Connection
 
 _DOCUMENTS: Final = 50
-"""So many are looked at, and locked, at once."""
+"""How many documents are looked at, and locked, at once."""
 
 _WALK: Final = """
 SELECT channel, key, schema FROM documents WHERE (channel, key) > ($1, $2) AND value IS NOT NULL
@@ -41,7 +41,7 @@ class Migrated(Struct):
     """What became of all documents."""
 
     documents: int = 0
-    """So many have the newest schema now."""
+    """How many have the newest schema now."""
     failed: list[str] = []
     """Those that were left as they are, each with the reason."""
 

@@ -1,4 +1,4 @@
-"""A client is heard of, though it sends no edit: its sessions go on."""
+"""Keeps the sessions of a client that is heard of, though it sends no edit."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def session_keys(definitions: Definitions, client: str) -> Sequence[str]:
 async def hear_of(
     pool: Pool, definitions: Definitions, client: str, subject: str
 ) -> KnownClient | None:
-    """Note that a client was heard of: its sessions go on, if it is this subject's.
+    """Note that a client was heard of, and prolong its sessions, if it belongs to this subject.
 
     Args:
         pool: connections to Postgres.

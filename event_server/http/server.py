@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 from collections.abc import Callable, Generator
 from typing import cast
@@ -15,14 +14,12 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from client_sdk.contract.socket import MAX_INBOUND_BYTES
+from server_common.sockets import BACKLOG, at_stop_signals
 
 log = structlog.get_logger()
 
 _KEEP_ALIVE_S = 75
 _LAST_WORDS_S = 2
-# The kernel's own limit decides (net.core.somaxconn): after a cut all clients knock at once, and
-# one that finds the queue full tries again only seconds later.
-_BACKLOG = 65_535
 
 
 def give_up_on_dead_peers(listener: socket.socket, after_s: float) -> None:
@@ -71,7 +68,7 @@ class EventHttpServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                backlog=_BACKLOG,
+                backlog=BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_LAST_WORDS_S,
             )
@@ -83,17 +80,9 @@ class EventHttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Take the signals on the loop. uvicorn's own way raises them again after a clean stop,
-        which would make every stop look like a kill."""
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, self.stop)
-        try:
+        """Take SIGTERM and SIGINT while serving; a clean stop is status 0, not a raised signal."""
+        with at_stop_signals(lambda _number: self.stop()):
             yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
 
     def stop(self) -> None:
         """Drain and stop; called again, stop at once."""

@@ -23,7 +23,7 @@ from typing import Final, Literal
 from event_server.errors import LogReplacedError
 from server_common.event_records import parse_sent
 
-MOST_SESSIONS: Final = 64
+MOST_RUNS: Final = 64
 """How many runs of a partition are remembered: those of paused relays may wake up and go on."""
 
 Verdict = Literal["take", "take_after_gap", "look_back", "pass_over"]
@@ -38,14 +38,24 @@ class Continuity:
         end: the offset behind the last record that was there when reading began.
     """
 
-    __slots__ = ("_end", "_is_same", "_number", "_offset", "_others", "_sent", "_session",
-                 "_unproven", "_unread", "expected")  # fmt: skip
+    __slots__ = (
+        "_end",
+        "_is_same",
+        "_number",
+        "_offset",
+        "_others",
+        "_run",
+        "_sent",
+        "_unproven",
+        "_unread",
+        "expected",
+    )  # fmt: skip
 
     def __init__(self, end: int) -> None:
         self.expected: bytes | None = b""
         """The `sent` of the record that is expected next; None: every record must be judged."""
         self._end = end
-        self._session = b""
+        self._run = b""
         self._number = -1
         self._offset = -1
         self._sent = b""
@@ -64,7 +74,7 @@ class Continuity:
         self._offset = offset
         self._sent = sent
         self._number = number = self._number + 1
-        self.expected = b"%b.%d" % (self._session, number + 1)
+        self.expected = b"%b.%d" % (self._run, number + 1)
 
     def leave_out(self, count: int) -> bool:
         """Note that so many unreadable records come next. Whether they come for the first time, and
@@ -85,9 +95,9 @@ class Continuity:
             return self._compare(offset, sent, *self._unproven)
         if not sent:
             return "take"
-        session, number = parse_sent(sent)
-        if not self._session or self._others.get(session) == number - 1:
-            self._go_on_with(offset, sent, session, number)
+        run, number = parse_sent(sent)
+        if not self._run or self._others.get(run) == number - 1:
+            self._go_on_with(offset, sent, run, number)
             return "take"
         self._unproven, self._is_same, self.expected = (offset, sent), False, None
         return "look_back"
@@ -105,24 +115,24 @@ class Continuity:
         if (offset, sent) != (unproven, unproven_sent):
             raise LogReplacedError(f"offset {unproven} no longer holds the record it held")
         self._unproven = None
-        session, number = parse_sent(sent)
-        is_whole = self._leaves_out_none(offset, session, number)
-        self._go_on_with(offset, sent, session, number)
+        run, number = parse_sent(sent)
+        is_whole = self._leaves_out_none(offset, run, number)
+        self._go_on_with(offset, sent, run, number)
         return "take" if is_whole else "take_after_gap"
 
-    def _leaves_out_none(self, offset: int, session: bytes, number: int) -> bool:
-        last = self._number if session == self._session else self._others.get(session)
+    def _leaves_out_none(self, offset: int, run: bytes, number: int) -> bool:
+        last = self._number if run == self._run else self._others.get(run)
         after, unread = self._unread
         most = unread if after == self._offset else 0
         if last is None:
             return number <= most or offset < self._end
         return number <= last + 1 + most  # not above: the broker has stored a batch twice
 
-    def _go_on_with(self, offset: int, sent: bytes, session: bytes, number: int) -> None:
-        if self._session and session != self._session:
-            self._others.pop(session, None)
-            self._others[self._session] = self._number
-            if len(self._others) > MOST_SESSIONS:
+    def _go_on_with(self, offset: int, sent: bytes, run: bytes, number: int) -> None:
+        if self._run and run != self._run:
+            self._others.pop(run, None)
+            self._others[self._run] = self._number
+            if len(self._others) > MOST_RUNS:
                 self._others.popitem(last=False)
-        self._session, self._number = session, number - 1
+        self._run, self._number = run, number - 1
         self.follow(offset, sent)

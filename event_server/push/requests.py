@@ -25,6 +25,7 @@ from uvicorn.server import ServerState
 from client_sdk.contract.socket import SOCKET_PATH, STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
+from server_common.http_rules import HEAD_END, end_of_head
 from server_common.limits import EVENTS_HEAD_BYTES
 from server_common.read_timeout import ReadTimeout
 
@@ -34,8 +35,6 @@ MAX_HEAD_BYTES: Final = EVENTS_HEAD_BYTES
 """The longest head of a request; a ticket with its cursor may fill most of it."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 """How much may wait behind a request; then nothing more is read until that has been answered."""
-
-_HEAD_END: Final = b"\r\n\r\n"
 
 
 class Asked(Struct, frozen=True):
@@ -201,9 +200,9 @@ class Requests(HttpToolsProtocol, ABC):
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         while data and not self.transport.is_closing():
-            cut = _end_of_head(self._tail, data)
+            cut = end_of_head(self._tail, data)
             piece, data = data[:cut], data[cut:]
-            self._tail = b"" if piece.endswith(_HEAD_END) else (self._tail + piece)[-3:]
+            self._tail = b"" if piece.endswith(HEAD_END) else (self._tail + piece)[-3:]
             if not self._in_body or not self.is_answering():
                 self._head_bytes += len(piece)  # a body that nobody reads any more counts, too
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -338,13 +337,3 @@ def _hosts(head: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]) 
     if len(headers) == len(head):  # no name came twice
         return [headers[b"host"]] if b"host" in headers else []
     return [value for name, value in head if name.lower() == b"host"]
-
-
-def _end_of_head(tail: bytes, data: bytes) -> int:
-    """How much of `data`, which follows `tail`, belongs to the head that it ends, or else all."""
-    if tail:
-        seam = (tail + data[:3]).find(_HEAD_END)
-        if seam >= 0:
-            return seam + len(_HEAD_END) - len(tail)
-    at = data.find(_HEAD_END)
-    return len(data) if at < 0 else at + len(_HEAD_END)

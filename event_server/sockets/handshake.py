@@ -1,7 +1,7 @@
 """The request that opens a WebSocket, judged (RFC 6455, section 4.2.1). Pure.
 
-A page of any site may open a WebSocket to us: browsers ask no permission before. A ticket is
-demanded as for a stream, so nothing is gained by it, but the origin is checked all the same.
+Browsers let a page of any site open a WebSocket without asking first. A socket needs a ticket, as a
+stream does, so a foreign page gains nothing; the origin is checked all the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _KEY_BYTES: Final = 16
 
 
 class Origins:
-    """Whose pages may open a socket.
+    """The origins whose pages may open a socket.
 
     Args:
         origins: as in YABAM_CORS_ORIGINS; `*`: all.
@@ -39,7 +39,7 @@ class Origins:
             host: the request's Host; a page of the same host may always.
 
         Raises:
-            StreamRefusedError: no page of it may.
+            StreamRefusedError: pages of this origin may not.
         """
         if not origin or self._all or origin in self._origins:
             return
@@ -60,13 +60,13 @@ def check_subprotocol(offered: str) -> None:
 
 
 def check_upgrade(http_1_1: bool, upgrade: str, connection: str, version: str, key: str) -> str:
-    """Check the headers that make a request one for a WebSocket (empty: there is none).
+    """Check the headers of a WebSocket upgrade; an empty text stands for a missing header.
 
     Returns:
         The value of Sec-WebSocket-Accept.
 
     Raises:
-        StreamRefusedError: it is not one.
+        StreamRefusedError: the request is not a valid upgrade.
     """
     wants = "websocket" in _lower_tokens(upgrade) and "upgrade" in _lower_tokens(connection)
     if not (http_1_1 and wants):

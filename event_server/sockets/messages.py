@@ -1,8 +1,8 @@
 """The frames of a stream as the messages of a WebSocket. Pure.
 
-Everything that is sent to a stream is made once, in the wire form of the push path, and a socket is
-sent the same. So the hub, the timers and the drain know one kind of subscriber only. What a frame
-says is put into a message once for all sockets, when the first of them is sent it.
+The hub, the timers and the drain know one kind of subscriber: they make each frame once, in the
+wire form of the push path, for streams and sockets alike. This module turns a frame into a
+WebSocket message, once for all sockets, when the first socket is sent it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from client_sdk.contract.socket import encode_message
 
 
 def messages_of(text: bytes) -> list[bytes]:
-    """The messages in a text of server-sent events that `frames.Frames` has made.
+    """Turn a text of server-sent events, as `frames.Frames` makes it, into messages.
 
     `retry:` is for streams: a socket is told in `bye` when to come again.
     """

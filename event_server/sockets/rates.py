@@ -1,14 +1,14 @@
-"""How often a client may do something. Pure."""
+"""How often a client may do something: a token bucket. Pure."""
 
 from __future__ import annotations
 
 
 class Rate:
-    """So many a second, and so many at once after a rest.
+    """A token bucket.
 
     Args:
-        per_s: how many come back each second.
-        most: how many may be taken at once.
+        per_s: how many tokens come back each second.
+        most: how many tokens the bucket holds, and holds at the start.
         now: monotonic seconds.
     """
 
@@ -21,7 +21,7 @@ class Rate:
         self._at = now
 
     def take(self, now: float) -> bool:
-        """Take one. Returns whether there was one left."""
+        """Take a token. Returns whether there was one."""
         self._left = min(self._most, self._left + max(0.0, now - self._at) * self._per_s)
         self._at = max(now, self._at)
         if self._left < 1.0:

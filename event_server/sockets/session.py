@@ -1,7 +1,7 @@
 """What the client of an open socket may say, and what it is answered. Both push paths share it.
 
-No await, no clock, no transport: a message comes in as text, and answers go out as frames, as all
-that is sent to a subscriber.
+It awaits nothing and reads no clock: a message comes in as text; answers go out as frames, like
+everything that is sent to a subscriber.
 """
 
 from __future__ import annotations
@@ -91,11 +91,11 @@ class SocketSession:
         self._requests_left = Rate(SOCKET_REQUESTS_PER_S, 2 * SOCKET_REQUESTS_PER_S, now)
 
     def may_go_on(self, now: float) -> bool:
-        """Count one more frame of the client. Returns whether it may go on like that."""
+        """Count one more frame of the client. Returns whether its rate is within the limit."""
         return self._frames_left.take(now)
 
     def take(self, text: bytes | str, now: float) -> None:
-        """Do what a message says, and answer it. One that makes no sense changes nothing."""
+        """Carry out a message, and answer it. A malformed message changes nothing."""
         if not self._streams.is_open(self._subscriber):
             return
         event, ref = "", ""

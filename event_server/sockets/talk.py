@@ -1,4 +1,4 @@
-"""What sockets say to the others of a channel, and what they have received. Pure.
+"""Short messages between the sockets of a channel, and the receipts that sockets send. Pure.
 
 A message to the others goes to Kafka and comes back from it, here as on every other node, so all
 see the messages of a channel in the same order. Nothing of it is stored: what cannot be handed to
@@ -36,7 +36,7 @@ class ChannelMessage(Struct, frozen=True):
     name: str
     sender: str
     origin: str
-    """The connection that it came from, which is not sent it."""
+    """The connection that it came from; it does not get its own message."""
     body: msgspec.Raw
 
 
@@ -51,7 +51,7 @@ _message: Final = msgspec.json.Decoder(ChannelMessage)
 
 
 class Talk:
-    """The sockets of one process, and what they have for Kafka.
+    """The open sockets of one process, and what they send to Kafka.
 
     Args:
         hub: who follows what.
@@ -63,7 +63,7 @@ class Talk:
         self.counts: Counter[str] = Counter()
         """What happened: `sent`, `delivered`, `dropped`, `malformed`, `receipts`."""
         self.news: Callable[[], None] = lambda: None
-        """Called when there is something for Kafka."""
+        """Called when there is something to write to Kafka."""
         self._hub = hub
         self._frames = frames
         self._node = node

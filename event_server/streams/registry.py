@@ -127,7 +127,8 @@ class Streams:
         return accepted
 
     def _learn_the_time(self, request: StreamRequest, now: float) -> None:
-        """A lag that no client asks about may be forgotten, but not while clients come."""
+        """Learn the database's time from a refused ticket too, so that the lag stays known while
+        clients try."""
         with contextlib.suppress(TicketError):
             self.hub.clock.observe(self._keys.verify(request.ticket, 0.0).issued_at, now)
 

@@ -28,7 +28,7 @@ _USER: Final = re.compile(rf"({ID_PATTERN})~({ID_PATTERN})~([1-9][0-9]{{0,9}})")
 
 
 class Identity(Struct, frozen=True, order=True):
-    """One generation of one device: who holds an older password is another one."""
+    """One generation of a device. Each new password begins a new generation, another identity."""
 
     store: str
     device: str
@@ -49,7 +49,7 @@ def parse_user(text: str) -> Identity:
     """Read a user name.
 
     Raises:
-        DeviceError: it is none that `Identity.user` writes.
+        DeviceError: the name does not have the form that `Identity.user` writes.
     """
     match = _USER.fullmatch(text)
     if match is None or int(match[3]) > MAX_GENERATION:
@@ -58,16 +58,16 @@ def parse_user(text: str) -> Identity:
 
 
 class DeviceKeys:
-    """The ring of keys that passwords are derived with: one for new generations, all for old ones.
+    """The keys that passwords are derived with: one for new generations, all for older ones.
 
-    A registration says which key it is of, so a key may go once nothing is registered by it.
+    A registration names its key, so a key can be removed once no registration names it.
 
     Args:
         keys: secrets of at least 32 bytes by `kid`.
         newest: the `kid` of the key for new generations.
 
     Raises:
-        SettingsError: no such key, or one that is too short.
+        SettingsError: there is no key `newest`, or a key is too short.
     """
 
     def __init__(self, keys: Mapping[str, bytes], newest: str) -> None:
@@ -92,7 +92,7 @@ class DeviceKeys:
         return urlsafe_b64encode(hmac.digest(key, name, "sha256")).rstrip(b"=").decode()
 
     def kid_of(self, identity: Identity, password: str) -> str | None:
-        """The key that this is the identity's password by; None: it is no password of it."""
+        """The `kid` of the key that gives this password; None: the password is wrong."""
         given = password.encode(errors="replace")
         for kid in self._keys:
             if hmac.compare_digest(self.password(identity, kid).encode(), given):

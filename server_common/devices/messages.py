@@ -45,7 +45,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 MEDIA_TYPES: Final = ("image/jpeg", "image/png")
 
 EVENT_NAME_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,58}"
-"""So long that `event.{name}` may be the key of a document."""
+"""So short that `event.{name}` is a valid document key."""
 
 _T = TypeVar("_T")
 _Id = Annotated[str, Meta(pattern=NAME_FORM)]
@@ -67,11 +67,12 @@ class Inbound(Struct, frozen=True, omit_defaults=True):
     at_ms: _Time
     """When the gateway took it, by its clock: milliseconds since the Unix epoch."""
     payload: msgspec.Raw
-    """The JSON that the device sent, of the struct that `payload_of` reads for its kind."""
+    """The JSON that the device sent; `payload_of` reads it into the struct of its kind."""
     generation: _Generation | None = None
-    """Of the device; None: the gateway cannot tell, and the broker lets only the newest in."""
+    """The device's generation; None: the gateway does not know it. The broker admits the newest
+    only."""
     name: _Id | None = None
-    """What telemetry measures."""
+    """The name of the measurement; telemetry alone has one."""
 
     @property
     def key(self) -> bytes:
@@ -80,14 +81,14 @@ class Inbound(Struct, frozen=True, omit_defaults=True):
 
 
 class Result(Struct, frozen=True):
-    """A device's word on a command."""
+    """A device's answer to a command."""
 
     boot: _Whole
     """A number that grows with every start of the device."""
     n: _N
     """Counts the device's messages from 1 in each boot."""
     id: _Id
-    """Of the command."""
+    """The id of the command."""
     outcome: Literal["done", "failed"]
     detail: _Text = ""
 
@@ -109,17 +110,17 @@ class Received(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """How a device is; its last will says the same with `online` false."""
+    """A device's status; its last will is the same with `online` false."""
 
     connection: _Word
-    """Another one for every connection that the device makes."""
+    """A new value for every connection that the device makes."""
     online: bool
     at: _Whole
     """Grows with every status of one boot: milliseconds of any clock that the device has."""
     boot: _Whole = 0
     firmware: _Word = ""
     troubles: Annotated[list[_Trouble], Meta(max_length=DEVICE_TROUBLES)] = []
-    """What a person should see to: no paper, cover open."""
+    """What needs a person, such as an empty paper roll or an open cover."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -142,7 +143,7 @@ class Snapshot(Struct, frozen=True):
 
     @classmethod
     def of(cls, media_type: Literal["image/jpeg", "image/png"], picture: bytes) -> Snapshot:
-        """The message of a picture."""
+        """Make the message that carries a picture."""
         return cls(media_type, b64encode(picture).decode())
 
     def picture(self) -> bytes:
@@ -180,7 +181,7 @@ class Outbound(Struct, frozen=True, omit_defaults=True):
     outcome: Literal["applied", "repeated", "refused"]
     """In each case the device may forget the message."""
     problem: str | None = None
-    """Why it was refused, of `REASONS` or of Core's."""
+    """Why it was refused: one of `REASONS`, or a reason of Core's own."""
 
     @property
     def key(self) -> bytes:
@@ -189,7 +190,7 @@ class Outbound(Struct, frozen=True, omit_defaults=True):
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
-    """What nobody can use, as it is kept for a person: a value of `devices.dead-letter`."""
+    """A message that cannot be used, kept for a person: a value of `devices.dead-letter`."""
 
     reason: str
     """One of `REASONS`."""
@@ -198,7 +199,7 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
     """Where it came from: an MQTT topic, or the Kafka record's `topic/partition/offset`."""
     at_ms: int
     size: int
-    """Of the whole message, in bytes."""
+    """The size of the whole message, in bytes."""
     data: bytes
     """Its first bytes, at most `DEVICE_DEAD_BYTES`; in base64, as msgspec writes bytes in JSON."""
 
@@ -240,10 +241,10 @@ def decode_outbound(value: bytes | None) -> Outbound:
 def payload_of(kind: Kind, payload: bytes | msgspec.Raw) -> Payload:
     """Read what a device sent.
 
-    The gateway calls it too, so that a device's mistake is found where it comes in.
+    The gateway calls it too, so that a malformed message is refused where it arrives.
 
     Raises:
-        DeviceMessageError: too large for its kind, not JSON, or not what the kind asks for.
+        DeviceMessageError: too large for its kind, not JSON, or not the struct of its kind.
     """
     data = bytes(payload)
     most = DEVICE_PAYLOAD_BYTES if kind == "snapshot" else DEVICE_EVENT_BYTES
@@ -256,7 +257,7 @@ def payload_of(kind: Kind, payload: bytes | msgspec.Raw) -> Payload:
 
 
 def dead_letter(reason: str, detail: str, topic: str, at_ms: int, data: bytes) -> DeadLetter:
-    """The dead letter of a message; what is long is cut."""
+    """Make the dead letter of a message; long texts are cut."""
     return DeadLetter(reason, detail[:1000], topic, at_ms, len(data), data[:DEVICE_DEAD_BYTES])
 
 

@@ -10,7 +10,7 @@ from client_sdk.contract.text import ID_PATTERN, shown
 
 PREFIX: Final = "yabam/v1"
 Kind = Literal["result", "event", "received", "status", "telemetry", "snapshot"]
-"""What a device may say."""
+"""The kinds of messages that a device may publish."""
 
 _WORDS: Final[dict[Kind, str]] = {
     "result": "results",
@@ -20,6 +20,8 @@ _WORDS: Final[dict[Kind, str]] = {
     "telemetry": "telemetry",
     "snapshot": "snapshot",
 }
+UP_LEVELS: Final = tuple(f"{word}/+" if word == "telemetry" else word for word in _WORDS.values())
+"""What a device may publish to below its own topic, `+` standing for a name."""
 _KINDS: Final = {word: kind for kind, word in _WORDS.items()}
 _UP: Final = re.compile(
     rf"{PREFIX}/({ID_PATTERN})/devices/({ID_PATTERN})/"
@@ -38,17 +40,17 @@ class UpTopic(NamedTuple):
 
 
 def commands_topic(store: str, device: str) -> str:
-    """Where a device gets its commands."""
+    """The topic on which a device receives its commands."""
     return f"{PREFIX}/{store}/devices/{device}/commands"
 
 
 def accepted_topic(store: str, device: str) -> str:
-    """Where a device is told what Core has kept."""
+    """The topic on which a device is told which of its messages Core has stored."""
     return f"{PREFIX}/{store}/devices/{device}/accepted"
 
 
 def up_topic(store: str, device: str, kind: Kind, name: str | None = None) -> str:
-    """Where a device publishes what is of this kind; telemetry has a name."""
+    """The topic to which a device publishes messages of this kind; telemetry needs a name."""
     topic = f"{PREFIX}/{store}/devices/{device}/{_WORDS[kind]}"
     return topic if name is None else f"{topic}/{name}"
 
@@ -57,7 +59,7 @@ def parse_up_topic(topic: str) -> UpTopic:
     """Read a topic that a device published to.
 
     Raises:
-        DeviceError: it is none of `up_topic`.
+        DeviceError: the topic does not have the form that `up_topic` writes.
     """
     match = _UP.fullmatch(topic)
     kind = None if match is None else _KINDS[match[3]]

@@ -3,7 +3,7 @@
 Two gaps of aiokafka are closed here. A start that is cancelled while it waits for its first answer
 forgets the connection on which it had asked. And a consumer's stop that meets a request which was
 given up ends in a CancelledError that is not ours, before it has closed a single connection. Such a
-connection stays open until the garbage collector comes by it.
+connection stays open until the garbage collector finds it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
 
 _START_ENDS_WITHIN_S: Final = 2.0
-"""A broker that is there answers sooner. One that hangs must not hold up our own end for longer."""
+"""A working broker answers sooner; one that hangs must not delay our own stop for longer."""
 
 
 class Startable(Protocol):
     """Any of aiokafka's clients."""
 
     async def start(self) -> None:
-        """Find the cluster."""
+        """Connect to the cluster."""
 
 
 async def start_client(client: Startable) -> None:
     """Start it. When this is cancelled, the start first comes to its end, so that `stop` or `close`
-    of the client knows of every connection; a broker that does not answer is not waited for long.
+    of the client knows of every connection; a broker that does not answer delays the end only for a
+    short time.
 
     Raises:
         KafkaError, OSError, TimeoutError: as the client's own `start`.

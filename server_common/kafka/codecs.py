@@ -1,7 +1,7 @@
-"""Unpacking of compressed batches within a bound: a few bytes may unpack to anything.
+"""Decompression of batches with a bound: a few bytes may decompress to gigabytes.
 
-aiokafka unpacks a batch whole, however large that is. Its functions are therefore replaced by
-these, which never hold more than the bound at once. Pure but for that replacement.
+aiokafka decompresses a batch whole, however large it becomes. These functions replace its own, and
+never hold more than the bound at once. Pure but for that replacement.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _BLOCK: Final = struct.Struct(">i")
 
 
 class UnpackError(ValueError):
-    """It is damaged, or would unpack to more than the bound."""
+    """The data is damaged, or would decompress to more than the bound."""
 
 
 def unpack_gzip(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
-    """What was packed; any number of gzip's members, one behind the other.
+    """Decompress gzip data of one or more members.
 
     Raises:
         UnpackError: see there.
@@ -54,7 +54,7 @@ def unpack_gzip(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
 
 
 def unpack_snappy(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
-    """What was packed, as one block or as the blocks that Java's client makes.
+    """Decompress snappy data: one block, or the blocks that Java's client writes.
 
     Raises:
         UnpackError: see there.
@@ -101,18 +101,18 @@ UNPACK: Final[Mapping[int, Callable[[Any], bytes]]] = {
     3: unpack_lz4,
     4: unpack_zstd,
 }
-"""By the number that a batch's head has for it."""
+"""The functions by the codec's number in a batch's header."""
 
 
 def bound_aiokafka() -> None:
-    """Let aiokafka unpack what it reads by these functions, in this process, from now on."""
+    """Replace aiokafka's decompression by these functions, in the whole process."""
     named = {
         "gzip_decode": unpack_gzip,
         "snappy_decode": unpack_snappy,
         "lz4_decode": unpack_lz4,
         "zstd_decode": unpack_zstd,
     }
-    # The same twice over: in Python, and compiled where there is a wheel for the machine.
+    # aiokafka has its reader twice: in Python, and compiled where its wheel fits the machine.
     used = (default_records.DefaultRecordBatch, legacy_records.LegacyRecordBatch)
     for module in (default_records, legacy_records, *(sys.modules[one.__module__] for one in used)):
         for name in named.keys() & vars(module).keys():
@@ -130,7 +130,7 @@ def _snappy_block(block: bytes, left: int, most: int) -> bytes:
 
 
 def _said(block: bytes) -> int:
-    """How long a block of snappy says that it is when unpacked."""
+    """The decompressed size that a snappy block claims."""
     size = 0
     for shift, byte in enumerate(block[:5]):
         size |= (byte & 0x7F) << 7 * shift
@@ -140,7 +140,7 @@ def _said(block: bytes) -> int:
 
 
 def _into(decompress_into: Callable[[bytes, bytearray], int], packed: bytes, most: int) -> bytes:
-    # These libraries fail where their room ends. Most batches need far less than the bound.
+    # These libraries fail when the buffer is full. Most batches need far less than the bound.
     size = min(most, max(_FIRST_TRY_BYTES, _GROWTH * len(packed)))
     while True:
         room = bytearray(size)

@@ -36,7 +36,8 @@ class LeftOut:
     raw: bytes
     """The record's bytes behind its length, or the whole batch as the broker keeps it."""
     timestamp_ms: int | None
-    """None of its records is younger, in milliseconds since the Unix epoch; None: nobody knows."""
+    """The newest time that its records can have, in milliseconds since the Unix epoch; None:
+    unknown."""
 
 
 ReadRecord = Record | LeftOut
@@ -49,7 +50,7 @@ class Found:
     records: list[ReadRecord]
     """In the order of their offsets."""
     next_offset: int
-    """Where to read on."""
+    """The offset to read from next."""
 
     def at_most(self, count: int) -> Found:
         """The first `count` of them."""

@@ -1,10 +1,10 @@
-"""A consumer's `getmany` that nothing which stands in a partition can stop.
+"""A consumer's `getmany` that no damaged record can stop.
 
 aiokafka raises where it cannot read a batch, again at every call, and drops what it had read of
 other partitions. Then each partition is asked for once more, and read closely
 (`record_batches.py`): what is damaged comes as `LeftOut` in its place, and reading goes on behind
-it. So it is with a partition whose broker itself refuses what it keeps (`refusals.py`). What has
-its cause elsewhere (the brokers, the network, the group) is raised as ever.
+it. The same holds for a partition whose broker refuses damaged records itself (`refusals.py`).
+Errors with another cause (the brokers, the network, the group) are raised as usual.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _IN_THE_DATA: Final = (
     gzip.BadGzipFile,
 )
 
-# Whoever reads by this module must not be filled by a batch that unpacks to anything.
+# A small batch may decompress to gigabytes: bound that in every process that reads.
 bound_aiokafka()
 
 Positions = Callable[[], Awaitable[Mapping[TopicPartition, int]]]
@@ -72,7 +72,7 @@ async def get_many(
 
     Raises:
         KafkaError, OSError, TimeoutError: the brokers do not answer, or refuse.
-        Exception: aiokafka failed, and not over what stands in the partitions.
+        Exception: aiokafka failed, and not because of a damaged record.
     """
     damaged = refused(consumer)
     try:
@@ -112,7 +112,7 @@ def _may_lie_in_the_data(error: Exception) -> bool:
 
 
 async def _closely(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Found:
-    # What was damaged on its way is whole when it comes again.
+    # Records that were damaged in transit are whole when they are fetched again.
     with contextlib.suppress(CorruptRecordException):
         found = await _read(consumer, tp, at)
         if not any(isinstance(one, LeftOut) for one in found.records):

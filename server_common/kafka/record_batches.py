@@ -1,7 +1,7 @@
-"""A broker's answer, read record by record: damage costs what is damaged and no more.
+"""A broker's answer, read record by record, so that only damaged records are lost.
 
 aiokafka reads a batch whole or not at all, and takes only names of headers that are UTF-8. This
-reader is for what aiokafka does not take. As in Java's client, a name that is not UTF-8 does no
+reader is for answers that aiokafka refuses. As in Java's client, a name that is not UTF-8 does no
 harm: its bytes are shown as `\\xff`. Of what is damaged, the rest is read:
 
 - one record whose fields do not fit its length: the other records of its batch;
@@ -40,7 +40,7 @@ MOST_RECORDS: Final = 50_000
 
 
 def bytes_of_first(data: bytes) -> int:
-    """How many bytes the first batch says that it has; 0: that cannot be told."""
+    """The size in bytes that the first batch claims; 0: it cannot be read."""
     if len(data) < FRAME.size:
         return 0
     return FRAME.size + max(int(FRAME.unpack_from(data)[1]), 0)

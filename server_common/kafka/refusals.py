@@ -1,8 +1,7 @@
-"""Partitions of which a broker refuses to give what it keeps, because that is damaged.
+"""Partitions whose records the broker refuses to return, because they are damaged on its disk.
 
-A broker that meets damage in its own files answers a fetch with CORRUPT_MESSAGE, again and again.
-aiokafka writes that into its log and asks on, and whoever reads is told nothing. So the answers are
-looked at on their way.
+Such a broker answers each fetch with CORRUPT_MESSAGE. aiokafka only logs that and fetches again;
+its caller is told nothing. So this module looks at the answers before aiokafka does.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ _refused_of: Final[WeakKeyDictionary[AIOKafkaConsumer, set[TopicPartition]]] = W
 
 
 def refused(consumer: AIOKafkaConsumer) -> set[TopicPartition]:
-    """The partitions whose last fetch was refused over damage, from the first call on; it is kept
-    up to date."""
+    """The partitions whose last fetch was refused because of damage. The set is watched from the
+    first call on, and kept up to date."""
     known = _refused_of.get(consumer)
     if known is not None:
         return known
@@ -43,11 +42,11 @@ def refused(consumer: AIOKafkaConsumer) -> set[TopicPartition]:
 
 
 async def first_given(at: int, end: int, is_given: Callable[[int], Awaitable[bool]]) -> int:
-    """The next offset behind `at`, which is refused, that is given again.
+    """The first offset after the refused `at` from which the broker returns records again.
 
     Args:
         at: where the damage begins.
-        end: the offset behind the last one that there is; there it ends at the latest.
+        end: the offset after the partition's last record; at most this is returned, or `at` + 1.
         is_given: asks the broker for the records from an offset on.
     """
     low, high, step = at, max(end, at + 1), 1

@@ -1,4 +1,4 @@
-"""Where the MQTT broker is, and how one signs in there. Pure."""
+"""The address of the MQTT broker, and our credentials there. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Version = Literal["5", "3.1.1"]
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 """The largest payload of a message, in both directions."""
 MAX_PACKET_BYTES: Final = MAX_PAYLOAD_BYTES + 64 * 1024
-"""What a broker may send us at once; so a payload that is a little too large is seen and refused,
-and one that is far too large never comes."""
+"""The largest packet that we accept. It leaves room for a payload that is slightly too large, so
+that we can refuse it with a reason; the broker drops larger ones."""
 
 
 class MqttError(YabamError):
@@ -20,22 +20,22 @@ class MqttError(YabamError):
 
 
 class MqttRefusedError(MqttError):
-    """The broker is there and does not permit it, however often one asks."""
+    """The broker does not permit it; trying again does not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A broker, and who we are there."""
+    """A broker, and our credentials there."""
 
     host: str
     port: int
     user: str = ""
-    """Empty: one who gives no name."""
+    """Empty: we send no user name."""
     password: str = field(default="", repr=False)
     ca_file: str = ""
-    """The authorities that may have signed its certificate (PEM); empty: no TLS."""
+    """A file with the authorities that sign the broker's certificate (PEM); empty: no TLS."""
     version: Version = "5"
-    """3.1.1 knows no reasons of a refusal and no shared subscriptions."""
+    """3.1.1 has neither reasons for a refusal nor shared subscriptions."""
 
     @property
     def address(self) -> str:
@@ -47,7 +47,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """Read `host:port`; the host may be an IPv6 address in brackets.
 
     Raises:
-        ValueError: it is not of that form.
+        ValueError: the text does not have that form.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:

@@ -1,17 +1,15 @@
 """One connection to an MQTT broker in asyncio, over paho.
 
-paho has what few others have: an incoming message is acknowledged when the caller says so, and the
-outcome of a publication is told with the broker's reason. What is here lets it work on the event
-loop, and turns its callbacks into futures. A connection that is lost stays lost: whoever uses it
-begins anew, with a new one.
+paho is used because few MQTT libraries let the caller acknowledge a message once it is done with
+it, and report the broker's reason for each publication. This module turns its callbacks into
+futures; `socket_loop.py` lets it work on the event loop. A lost connection is never opened again:
+its user makes a new one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -22,11 +20,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from server_common.mqtt.broker import MAX_PACKET_BYTES, Broker, MqttError, MqttRefusedError
+from server_common.mqtt.socket_loop import SocketLoop, tls_context
 
 if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
-_MISC_EVERY_S: Final = 1.0
 _OPEN_WITHIN_S: Final = 10.0
 _ANSWER_WITHIN_S: Final = 10.0
 _CLOSE_WITHIN_S: Final = 2.0
@@ -39,44 +37,31 @@ class Incoming:
 
     topic: str
     payload: bytes
-    is_retained: bool
-    """It was kept by the broker, and is not new."""
     qos: int
     number: int
-    """By which it is acknowledged."""
+    """Its packet identifier in this connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker publishes for us once we have vanished."""
+    """What the broker publishes for us if the connection ends without a goodbye."""
 
     topic: str
     payload: bytes
     retain: bool = True
 
 
-class _TlsSocket(ssl.SSLSocket):
-    """One that is closed when its handshake fails; paho leaves it open."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        """Shake hands."""
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
-
-
 class Connection:
-    """A connection to a broker, with a session that ends with it.
+    """A connection to a broker; the broker forgets its subscriptions when it ends.
 
     Args:
-        broker: where, and as whom.
-        client_id: our name there; who connects with the same one throws us out.
+        broker: its address, and our user name and password.
+        client_id: our MQTT client id; a second connection with the same id ends this one.
         received: called with each message, on the event loop; it must not raise.
         unanswered: how many messages of QoS 1 may wait for an acknowledgement, in each direction.
-        keepalive_s: a broker that has been silent for up to twice as long counts as lost.
-        will: what the broker says once we have vanished.
+        keepalive_s: the keep-alive in seconds; a broker that is silent for up to twice as long
+            counts as lost.
+        will: what the broker publishes for us if the connection breaks.
     """
 
     def __init__(
@@ -94,34 +79,36 @@ class Connection:
         self._unanswered = unanswered
         self._keepalive_s = keepalive_s
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._answers: dict[int, asyncio.Future[None]] = {}
-        self._misc: asyncio.Task[None] | None = None
+        self._timer: asyncio.Task[None] | None = None
         self._connecting: asyncio.Future[None] | None = None
         self._client = self._new_client(client_id)
+        self._socket_loop = SocketLoop(self._client, self._fail)
         if will is not None:
             self._client.will_set(will.topic, will.payload, 1, will.retain)
 
     @property
     def is_lost(self) -> bool:
-        """Whether it was open and is no more."""
+        """Whether the connection has ended."""
         return self._lost.done()
 
     async def open(self) -> None:
         """Connect.
 
         Raises:
-            MqttRefusedError: the broker does not let us in.
-            MqttError: it does not answer.
+            MqttRefusedError: the broker refuses the user, the password or the client id.
+            MqttError: the broker does not answer.
         """
-        # Looking up a name, connecting and the TLS handshake block.
+        # Looking up the name, connecting and the TLS handshake would block the event loop.
         self._connecting = asyncio.ensure_future(asyncio.to_thread(self._connect))
         try:
             async with asyncio.timeout(_OPEN_WITHIN_S):
                 await asyncio.shield(self._connecting)
-                self._misc = self._loop.create_task(self._look_after(), name="mqtt")
+                self._timer = self._loop.create_task(
+                    self._socket_loop.keep_time(self._lost), name="mqtt"
+                )
                 await asyncio.wait({self._opened, self._lost}, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, TimeoutError, ValueError) as error:
             await self.close()
@@ -158,9 +145,13 @@ class Connection:
     def publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False
     ) -> asyncio.Future[None]:
-        """Publish; what is returned is done once the broker has acknowledged it (QoS 1), or once it
-        is on its way (QoS 0). It fails with `MqttRefusedError` if the broker does not permit it,
-        and with `MqttError` if the connection is lost before: then nobody knows whether it has it.
+        """Publish a message.
+
+        Returns:
+            A future that is done once the broker has acknowledged the message (QoS 1), or once it
+            is handed to the connection (QoS 0). It fails with `MqttRefusedError` if the broker does
+            not permit it, and with `MqttError` if the connection is lost before: then the broker
+            may have it or not.
         """
         done = self._loop.create_future()
         if self._lost.done():
@@ -178,33 +169,33 @@ class Connection:
         return done
 
     def acknowledge(self, message: Incoming) -> None:
-        """Tell the broker that it need not keep the message any more."""
+        """Acknowledge a message: the broker will not send it again."""
         if not self._lost.done() and message.qos > 0:
             self._client.ack(message.number, message.qos)
 
     async def until_lost(self) -> None:
-        """Wait for as long as the connection lasts.
+        """Wait until the connection is lost, and raise the reason.
 
         Raises:
-            MqttError: it is lost.
+            MqttError: always; the text says why the connection was lost.
         """
         await asyncio.shield(self._lost)
 
     async def close(self) -> None:
-        """Take leave of the broker, so that it publishes no will, and give everything up."""
+        """Disconnect properly, so that the broker publishes no will, and free everything."""
         if self._connecting is not None:
             # A thread cannot be cancelled, and what it opens must be closed.
             await asyncio.gather(self._connecting, return_exceptions=True)
-        if self._misc is not None and not self._lost.done():
+        if self._timer is not None and not self._lost.done():
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_WITHIN_S):
                     await asyncio.wait({self._lost})
         self._end(MqttError("the connection to the MQTT broker was closed"))
         self._client._reset_sockets()
-        if self._misc is not None:
-            self._misc.cancel()
-            await asyncio.gather(self._misc, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
+            await asyncio.gather(self._timer, return_exceptions=True)
 
     def _new_client(self, client_id: str) -> Client:
         is_new = self._broker.version == "5"
@@ -226,18 +217,12 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_unsubscribe = self._on_unsubscribe
-        client.on_socket_open = self._on_socket_open
-        client.on_socket_close = self._on_socket_close
-        client.on_socket_register_write = self._on_register_write
-        client.on_socket_unregister_write = self._on_unregister_write
         return client
 
     def _connect(self) -> None:
         client, broker = self._client, self._broker
         if broker.ca_file:
-            context = ssl.create_default_context(cafile=broker.ca_file)
-            context.sslsocket_class = _TlsSocket
-            client.tls_set_context(context)
+            client.tls_set_context(tls_context(broker.ca_file))
         if broker.version == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = self._unanswered
@@ -260,21 +245,19 @@ class Connection:
         finally:
             self._answers.pop(number, None)
 
-    async def _look_after(self) -> None:
-        """paho's turn every second: it pings, and finds out that the broker is silent."""
-        while not self._lost.done():
-            self._guarded(self._client.loop_misc)
-            await asyncio.sleep(_MISC_EVERY_S)
-
     def _end(self, error: MqttError) -> None:
         if not self._lost.done():
             self._lost.set_exception(error)
-            self._lost.exception()  # who does not ask is not told at the end
+            self._lost.exception()  # without this asyncio warns if nobody waited for it
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(error)
                 answer.exception()
         self._answers.clear()
+
+    def _fail(self, error: Exception) -> None:
+        self._end(MqttError(f"the connection to the MQTT broker is lost: {error!r}"))
+        self._client._reset_sockets()
 
     def _settle(self, number: int, reason: ReasonCode | None) -> None:
         answer = self._answers.pop(number, None)
@@ -309,7 +292,7 @@ class Connection:
         except UnicodeDecodeError:
             topic = ""
         payload = bytes(message.payload)
-        incoming = Incoming(topic, payload, message.retain, message.qos, message.mid)
+        incoming = Incoming(topic, payload, message.qos, message.mid)
         self._received(incoming)
 
     def _on_publish(
@@ -326,43 +309,3 @@ class Connection:
         self, _client: Client, _data: Any, number: int, _reasons: Any, _properties: Any
     ) -> None:
         self._settle(number, None)
-
-    def _on_socket_open(self, _client: Client, _data: Any, sock: Any) -> None:
-        self._on_loop(self._loop.add_reader, sock.fileno(), self._read)
-
-    def _on_socket_close(self, _client: Client, _data: Any, sock: Any) -> None:
-        if (number := sock.fileno()) >= 0:
-            self._on_loop(self._loop.remove_reader, number)
-
-    def _on_register_write(self, _client: Client, _data: Any, sock: Any) -> None:
-        self._on_loop(self._loop.add_writer, sock.fileno(), self._write)
-
-    def _on_unregister_write(self, _client: Client, _data: Any, sock: Any) -> None:
-        if (number := sock.fileno()) >= 0:
-            self._on_loop(self._loop.remove_writer, number)
-
-    def _on_loop(self, step: Callable[..., object], *arguments: Any) -> None:
-        # While it connects, paho calls back from the thread that waits for that.
-        if threading.get_ident() == self._thread:
-            step(*arguments)
-        else:
-            self._loop.call_soon_threadsafe(step, *arguments)
-
-    def _read(self) -> None:
-        self._guarded(self._client.loop_read)
-        # What TLS has unpacked already makes no socket readable.
-        while (sock := self._client.socket()) is not None:
-            pending = getattr(sock, "pending", None)
-            if pending is None or pending() == 0:
-                break
-            self._guarded(self._client.loop_read)
-
-    def _write(self) -> None:
-        self._guarded(self._client.loop_write)
-
-    def _guarded(self, step: Callable[[], object]) -> None:
-        try:
-            step()
-        except Exception as error:
-            self._end(MqttError(f"the connection to the MQTT broker is lost: {error!r}"))
-            self._client._reset_sockets()

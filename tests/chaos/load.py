@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from client_sdk import Item, OrderProducer, RefusedError, UnreachableError
-from core_api.kafka.lane import abandon
+from core_api.kafka.batch_producer import abandon
 from tests.chaos.proof import Ledger, Verdict, judge_writes
 
 _ITEMS: Final = (Item("Bibimbap", 1, 9_500), Item("파전 Scallion pancake", 2, 11_000))

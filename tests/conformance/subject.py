@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from client_sdk.client.http_transport import signal_of
 from client_sdk.client.order_book import BookChange, OrderBook
+from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.channel import parse_channel, parse_event_id
 from client_sdk.contract.cursor import format_cursor, parse_cursor
 from client_sdk.contract.digest import (

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
-from client_sdk.client.http_transport import signal_of
+from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.sse import SseEvent
 from client_sdk.contract.sync import decode_sync
 from core_api.api.request_parts import decoded

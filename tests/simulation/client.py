@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from client_sdk.client.checkpoint import Checkpoint
-from client_sdk.client.delivery import Handover
+from client_sdk.client.delivery import Deliveries
 from client_sdk.client.order_book import OrderBook
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
@@ -60,7 +60,7 @@ class SimClient(Shell):
         saved = self.saved
         self.book = OrderBook()
         known = dict(saved.positions) if saved else {}
-        self.handover = Handover(self.book, known, saved.epoch if saved else "")
+        self.deliveries = Deliveries(self.book, known, saved.epoch if saved else "")
         machine = world.parts.machine(
             {channel: known.get(channel) for channel in CHANNELS},
             saved.epoch if saved else None,
@@ -95,12 +95,12 @@ class SimClient(Shell):
     def put(self, command: Command) -> None:
         """Hand over what is for the consumer."""
         if isinstance(command, Deliver | Fill | CheckDigest):
-            self.handover.put(command)
+            self.deliveries.put(command)
 
     def _consume(self) -> None:
         while not self.dead and self.world.now >= self._slow_until:
-            delivery = self.handover.take()
-            for diverged in self.handover.divergences():
+            delivery = self.deliveries.take()
+            for diverged in self.deliveries.divergences():
                 self.feed(diverged)
             if delivery is None:
                 return
@@ -108,7 +108,7 @@ class SimClient(Shell):
 
     def _handle(self, delivery: Deliver) -> None:
         """Hand one change over; the process may die between any two of its steps."""
-        parts, checkpoint = self.world.parts, self.handover.checkpoint
+        parts, checkpoint = self.world.parts, self.deliveries.checkpoint
         if self._dies():
             return
         if parts.cursor_before_effect or parts.acknowledge_before_handler:
@@ -124,8 +124,8 @@ class SimClient(Shell):
             self.saved = checkpoint
         if self._dies():
             return
-        self.handover.done(delivery)
-        acknowledged = self.handover.saved()
+        self.deliveries.done(delivery)
+        acknowledged = self.deliveries.saved()
         if not parts.acknowledge_before_handler:
             self.feed(acknowledged)
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from client_sdk.client.http_transport import signal_of
+from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.sse import SseParser
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (

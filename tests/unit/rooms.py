@@ -31,7 +31,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "errors": "what both servers raise alike",
         "backoff": "how long to wait between attempts that fail",
         "logs": "structured logs",
-        "sockets": "a port, and enough open files",
+        "sockets": "a port, enough open files, the stop signals",
         "problem_answers": "problems as answers of HTTP",
         "query_string": "the parameters of a query",
         "http_rules": "what every request must be, whichever server it comes to",

@@ -39,10 +39,10 @@ from server_common.limits import DEVICE_OPEN_COMMANDS
 
 CommandState = Literal["sent", "done", "failed", "expired"]
 COMMAND_ID_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,56}"
-"""So long that `command.{id}` may be the key of a document."""
+"""So short that `command.{id}` is a valid document key."""
 LONGEST_S: Final = 86_400
 KEPT_S: Final = 600.0
-"""The document of a command ends so long after its answer."""
+"""How long a command's document stays after its answer, in seconds."""
 LISTED: Final = 100
 
 _READ: Final = """
@@ -94,11 +94,11 @@ class NewCommand(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: _Word
     arguments: dict[str, Any] = {}
-    """As a document may hold them: no fractions."""
+    """Values that a document may hold: no fractions."""
     id: Annotated[str, Meta(pattern=whole(COMMAND_ID_PATTERN))] | None = None
-    """By which a retry is known; None: Core makes one."""
+    """The command's id, by which a retry is recognised; None: Core makes one."""
     expires_in_s: Annotated[int, Meta(ge=1, le=LONGEST_S)] = 60
-    """Without an answer by then it is `expired`, and reported."""
+    """A command without an answer after this time becomes `expired`, and is reported."""
 
 
 class DeviceCommand(Struct, frozen=True):
@@ -109,7 +109,7 @@ class DeviceCommand(Struct, frozen=True):
     arguments: dict[str, Any]
     state: CommandState
     detail: str
-    """The device's word."""
+    """The device's answer."""
     by: str
     """Who asked for it."""
     created_at: datetime
@@ -124,7 +124,7 @@ class DeviceCommands(Struct, frozen=True):
 
 
 class Commands:
-    """What people ask of devices.
+    """Commands that people send to devices.
 
     Args:
         pool: the database, by connections that wait for a lock shortly only.
@@ -152,9 +152,9 @@ class Commands:
 
         Raises:
             NotFoundError: no such device is registered.
-            IdempotencyMismatchError: its id was another command's.
+            IdempotencyMismatchError: another command has this id.
             TooManyCommandsError: the device has too many without an answer.
-            StateValueError: its arguments are nothing that a document may hold.
+            StateValueError: its arguments are not values that a document may hold.
             UnavailableError: Postgres does not answer.
         """
         check_document(wanted.arguments)
@@ -251,7 +251,7 @@ async def expire_one(pool: Pool, rules: Rules, but: Sequence[str]) -> Expired | 
     Args:
         pool: the database.
         rules: what holds for all edits.
-        but: names of commands that are left out.
+        but: the names of commands to skip.
 
     Raises:
         ExpiringError: it was this command that could not expire.

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from client_sdk.client.http_transport import signal_of
+from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.sse import SseParser
 from client_sdk.contract.sync import decode_sync

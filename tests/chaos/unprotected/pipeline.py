@@ -206,7 +206,7 @@ METADATA: Final = Protection(
     "the relay's producer does not ask anew who leads a partition",
     (
         Patch(
-            "core_api/kafka/lane.py",
+            "core_api/kafka/batch_producer.py",
             "                partitions = len(await producer.partitions_for(self._topic))\n",
             "                partitions = len(await producer.partitions_for(self._topic))\n"
             "                known = asyncio.get_running_loop().create_future()\n"

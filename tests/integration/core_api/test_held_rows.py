@@ -69,7 +69,7 @@ VALUES ('owner', 'k', '', 201, gen_random_uuid(), '')
 async def until_aside(core: OrderService, count: int) -> None:
     """Return once so many writes wait for a lock."""
     async with asyncio.timeout(30):
-        while core.aside != count:  # noqa: ASYNC110
+        while core.waiting_for_lock != count:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -86,7 +86,7 @@ async def test_a_held_store_holds_up_no_other_and_is_written_once_it_is_free(
         await until_aside(core, len(waiting) + 1)
         assert not any(task.done() for task in [*waiting, more])
     await asyncio.gather(*waiting, more)
-    assert core.aside == 0
+    assert core.waiting_for_lock == 0
     heads = await pool.fetch("SELECT channel, head FROM channel_heads WHERE channel LIKE 'store:%'")
     assert {row["channel"]: row["head"] for row in heads} == {
         "store:held": 12, **{f"store:{store}": 5 for store in OTHERS}
@@ -138,7 +138,7 @@ async def test_a_locked_table_is_waited_for_by_all(core: OrderService, database_
     async with held(database_url, "LOCK TABLE channel_heads IN ACCESS EXCLUSIVE MODE"):
         waiting = [asyncio.create_task(core.place(OWNER, order(store))) for store in OTHERS]
         done, _ = await asyncio.wait(waiting, timeout=0.5)
-        assert (done, core.aside) == (set(), 0)
+        assert (done, core.waiting_for_lock) == (set(), 0)
     await asyncio.gather(*waiting)
 
 

@@ -19,7 +19,7 @@ from core_api.edits.service import EditService
 from core_api.errors import UnreadableRowError
 from core_api.overload import Bound, PollingPace
 from core_api.sync.large_orders import LargeAnswers
-from core_api.sync.long_poll import Tail
+from core_api.sync.long_poll import LongPolls
 from core_api.sync.reading import read_moved
 from core_api.sync.request import SyncRequest
 from core_api.sync.service import FetchSync
@@ -76,7 +76,7 @@ class Syncs:
         self.told: Counter[tuple[str, str]] = Counter()
         self.fetch = FetchSync(
             pool,
-            Tail(lambda known: read_moved(pool, known), 0.1, 10),
+            LongPolls(lambda known: read_moved(pool, known), 0.1, 10),
             TicketKeys({"t": b"k" * 32}, "t"),
             lambda _channels: "https://events.example/v1/stream",
             30.0,

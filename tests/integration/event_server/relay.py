@@ -32,7 +32,7 @@ class Relay:
         self._session = ""
         self._numbers: Counter[int] = Counter()
 
-    def begin_session(self) -> None:
+    def begin_run(self) -> None:
         """From now on each record says which one of this session it is."""
         self._session = uuid4().hex
         self._numbers.clear()

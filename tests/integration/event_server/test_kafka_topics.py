@@ -166,17 +166,17 @@ async def test_a_topic_made_anew_and_refilled_beyond_our_offset_is_another_log(
     async def refill() -> None:
         await make_anew(address, topic)
         async with relay_to(address, topic) as relay:
-            relay.begin_session()
+            relay.begin_run()
             await relay.publish("1", 4)  # at an offset that the server has read already
             for _ in range(read - 1):
                 await relay.write(partition, None, watermark_record(time.time()))
             if restarts:
-                relay.begin_session()
+                relay.begin_run()
             for _ in range(5):
                 await relay.mark()
 
     async with relay_to(address, topic) as relay, reading(address, topic, {partition}) as it:
-        relay.begin_session()
+        relay.begin_run()
         await relay.publish("1", 1, 2, 3)
         read = 3
         while not it.hub.warm:
@@ -189,7 +189,7 @@ async def test_a_topic_made_anew_and_refilled_beyond_our_offset_is_another_log(
         assert subscriber.types() == ["sync-required"]
         assert it.lost == [True]
         async with relay_to(address, topic) as again:
-            again.begin_session()
+            again.begin_run()
             while not it.hub.warm:
                 await again.mark()
         assert it.head("1") == 4
@@ -197,13 +197,13 @@ async def test_a_topic_made_anew_and_refilled_beyond_our_offset_is_another_log(
 
 async def test_a_relay_that_restarts_ends_no_stream(address: str, topic: str) -> None:
     async with relay_to(address, topic) as relay, reading(address, topic) as it:
-        relay.begin_session()
+        relay.begin_run()
         while not it.hub.warm:
             await relay.mark()
         subscriber = it.follow("1", 0)
         for seq in range(1, 6):
             await relay.publish("1", seq)
-            relay.begin_session()
+            relay.begin_run()
             await relay.mark()
         await it.until(lambda: it.head("1") == 5)
         assert subscriber.ids() == [f"store:1@{seq}" for seq in range(1, 6)]

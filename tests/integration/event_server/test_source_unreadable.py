@@ -162,7 +162,7 @@ async def test_a_start_gets_over_what_is_damaged_before_it(broker: Broker) -> No
 @DAMAGED
 async def test_a_record_of_the_relay_that_is_damaged_is_told_once(broker: Broker) -> None:
     relay = broker.relay
-    relay.begin_session()
+    relay.begin_run()
     await relay.mark()
     async with reading(broker.bootstrap, broker.topic) as it:
         await relay.publish("1", 1)

@@ -1,4 +1,4 @@
-"""The handover: one change in hand until its cursor is saved."""
+"""The deliveries: one change in hand until its cursor is saved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from client_sdk import ClientError, Reset
 from client_sdk.client.checkpoint import Checkpoint
-from client_sdk.client.delivery import Handover
+from client_sdk.client.delivery import Deliveries
 from client_sdk.client.order_book import OrderBook
 from client_sdk.contract.digest import format_content_digest, format_digest
 from client_sdk.contract.order import decode_event
@@ -19,9 +19,9 @@ from tests.unit.client_sdk.samples import EPOCH, event, order
 STORE = "store:12"
 
 
-def handover() -> tuple[Handover, OrderBook]:
+def deliveries() -> tuple[Deliveries, OrderBook]:
     book = OrderBook()
-    return Handover(book, {STORE: 0}, EPOCH), book
+    return Deliveries(book, {STORE: 0}, EPOCH), book
 
 
 def deliver(seq: int, epoch: str = EPOCH) -> Deliver:
@@ -29,7 +29,7 @@ def deliver(seq: int, epoch: str = EPOCH) -> Deliver:
 
 
 def test_the_change_in_hand_is_given_again_until_it_is_done_and_saved() -> None:
-    hand, _ = handover()
+    hand, _ = deliveries()
     hand.put(deliver(1))
     hand.put(deliver(2))
     first = hand.take()
@@ -45,7 +45,7 @@ def test_the_change_in_hand_is_given_again_until_it_is_done_and_saved() -> None:
 
 
 def test_book_and_checkpoint_are_as_of_the_change_in_hand() -> None:
-    hand, book = handover()
+    hand, book = deliveries()
     hand.put(deliver(1))
     hand.put(deliver(2))
     assert len(book) == 0
@@ -55,7 +55,7 @@ def test_book_and_checkpoint_are_as_of_the_change_in_hand() -> None:
 
 
 def test_a_change_that_somebody_else_holds_cannot_be_done() -> None:
-    hand, _ = handover()
+    hand, _ = deliveries()
     hand.put(deliver(1))
     hand.take()
     with pytest.raises(ClientError, match="took over"):
@@ -63,14 +63,14 @@ def test_a_change_that_somebody_else_holds_cannot_be_done() -> None:
 
 
 def test_a_new_epoch_forgets_the_positions_of_the_old_one() -> None:
-    hand = Handover(OrderBook(), {STORE: 9, "store:13": 4}, EPOCH)
+    hand = Deliveries(OrderBook(), {STORE: 9, "store:13": 4}, EPOCH)
     hand.put(Deliver(Reset(STORE, "epoch", 2, (order("a"),)), "newer"))
     hand.take()
     assert hand.checkpoint == Checkpoint("newer", {STORE: 2})
 
 
 def test_a_digest_is_compared_only_after_the_changes_before_it() -> None:
-    hand, _ = handover()
+    hand, _ = deliveries()
     hand.put(deliver(1))
     hand.put(CheckDigest(STORE, "00000000000000ff"))
     first = hand.take()
@@ -89,7 +89,7 @@ def test_a_digest_is_compared_only_after_the_changes_before_it() -> None:
 def test_the_content_is_compared_where_core_and_the_book_both_know_it(
     content: str | None, differs: bool
 ) -> None:
-    hand, book = handover()
+    hand, book = deliveries()
     received = decode_event(json.dumps(cases.event({"seq": 1, "order": {"id": "a"}})))
     hand.put(Deliver(received, EPOCH))
     first = hand.take()
@@ -104,7 +104,7 @@ def test_the_content_is_compared_where_core_and_the_book_both_know_it(
 
 
 def test_orders_that_were_not_read_from_the_wire_are_compared_by_version_alone() -> None:
-    hand, book = handover()
+    hand, book = deliveries()
     hand.put(deliver(1))
     first = hand.take()
     assert first is not None
@@ -116,7 +116,7 @@ def test_orders_that_were_not_read_from_the_wire_are_compared_by_version_alone()
 
 
 def test_a_fill_shows_orders_and_hands_nothing_over() -> None:
-    hand, book = handover()
+    hand, book = deliveries()
     hand.put(Fill(Reset(STORE, "first_sync", 3, (order("a"), order("b")))))
     assert hand.take() is None
     assert [one.id for one in book] == ["a", "b"]
@@ -124,7 +124,7 @@ def test_a_fill_shows_orders_and_hands_nothing_over() -> None:
 
 
 def test_a_reset_replaces_the_orders_and_moves_the_cursor_to_its_head() -> None:
-    hand, book = handover()
+    hand, book = deliveries()
     hand.put(deliver(1))
     first = hand.take()
     assert first is not None
@@ -137,7 +137,7 @@ def test_a_reset_replaces_the_orders_and_moves_the_cursor_to_its_head() -> None:
 
 
 def test_an_observer_that_raises_leaves_the_change_in_hand_and_the_book_right() -> None:
-    hand, book = handover()
+    hand, book = deliveries()
 
     def broken(_change: object) -> None:
         raise ValueError("a bug")
@@ -153,6 +153,6 @@ def test_an_observer_that_raises_leaves_the_change_in_hand_and_the_book_right() 
 
 
 def test_nothing_in_hand_is_nothing_to_save() -> None:
-    hand, _ = handover()
+    hand, _ = deliveries()
     assert hand.take() is None
     assert not hand.unsaved

@@ -1,4 +1,4 @@
-"""The driver: commands become tasks and a timer, and what they bring goes back into the machine."""
+"""The runner: commands become tasks and a timer, and what they bring goes back into the machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import pytest
 
-from client_sdk.client.runner import Driver, Token
+from client_sdk.client.runner import Runner, Token
 from client_sdk.errors import ClientError, UnauthorizedError
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
@@ -63,7 +63,7 @@ class Wire:
 
 
 class Rig:
-    """A driver, and what it told the consumer."""
+    """A runner, and what it told the consumer."""
 
     def __init__(self, token: Token = "t", settings: Settings | None = None) -> None:
         self.wire = Wire()
@@ -73,7 +73,7 @@ class Rig:
         self.changed = 0
         self.machine = Machine({CHANNEL: 0}, EPOCH, settings or Settings(), lambda low, _high: low)
         self.machine._client.sync_state._unfilled.clear()
-        self.driver = Driver(
+        self.runner = Runner(
             self.machine, self.wire, token, lambda _put: None, self.finish, self.note,
             lambda: self.now,
         )  # fmt: skip
@@ -86,7 +86,7 @@ class Rig:
         self.changed += 1
 
     async def live(self) -> None:
-        self.driver.feed(Start())
+        self.runner.feed(Start())
         command, _ = await self.wire.syncs.get()
         self.wire.answer(command.generation)
         stream = await self.wire.streams.get()
@@ -109,15 +109,15 @@ async def test_it_syncs_with_the_token_and_opens_the_stream_of_the_answer() -> N
     rig = Rig()
     await rig.live()
     assert rig.changed >= 3
-    await rig.driver.stop()
+    await rig.runner.stop()
 
 
 async def test_a_close_ends_stream_and_tasks_and_is_told_once() -> None:
     before = asyncio.all_tasks()
     rig = Rig()
     await rig.live()
-    rig.driver.feed(Close())
-    await rig.driver.stop()
+    rig.runner.feed(Close())
+    await rig.runner.stop()
     assert rig.finished == [None]
     assert rig.wire.closed == 1
     assert asyncio.all_tasks() == before
@@ -126,10 +126,10 @@ async def test_a_close_ends_stream_and_tasks_and_is_told_once() -> None:
 async def test_a_stop_in_the_middle_of_a_sync_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     rig = Rig()
-    rig.driver.feed(Start())
+    rig.runner.feed(Start())
     await rig.wire.syncs.get()
-    rig.driver.feed(Close())
-    await rig.driver.stop()
+    rig.runner.feed(Close())
+    await rig.runner.stop()
     assert asyncio.all_tasks() == before
 
 
@@ -138,7 +138,7 @@ async def test_an_error_that_nobody_foresaw_ends_the_client_and_is_its_cause(whe
     rig = Rig()
     bug = ZeroDivisionError("a bug")
     if where == "sync":
-        rig.driver.feed(Start())
+        rig.runner.feed(Start())
         rig.wire.answers.put_nowait(bug)
     else:
         await rig.live()
@@ -148,7 +148,7 @@ async def test_an_error_that_nobody_foresaw_ends_the_client_and_is_its_cause(whe
     assert isinstance(cause, ClientError)
     assert cause.__cause__ is bug
     assert rig.machine.state is State.FAILED
-    await rig.driver.stop()
+    await rig.runner.stop()
 
 
 async def test_the_token_callback_is_asked_again_only_when_the_token_was_refused() -> None:
@@ -159,13 +159,13 @@ async def test_the_token_callback_is_asked_again_only_when_the_token_was_refused
         return given[-1]
 
     rig = Rig(token)
-    rig.driver.feed(Start())
+    rig.runner.feed(Start())
     command, used = await rig.wire.syncs.get()
     rig.wire.answers.put_nowait(SyncFailed(command.generation, Failure("unauthorized", "no")))
     command, again = await rig.wire.syncs.get()
     assert (used, again, given) == ("t1", "t2", ["t1", "t2"])
-    rig.driver.feed(Close())
-    await rig.driver.stop()
+    rig.runner.feed(Close())
+    await rig.runner.stop()
 
 
 async def test_a_callback_that_raises_is_a_failed_sync_and_unauthorized_ends_it() -> None:
@@ -175,12 +175,12 @@ async def test_a_callback_that_raises_is_a_failed_sync_and_unauthorized_ends_it(
         raise errors.pop(0)
 
     rig = Rig(token)
-    rig.driver.feed(Start())
+    rig.runner.feed(Start())
     await rig.ended.wait()
     (cause,) = rig.finished
     assert isinstance(cause, UnauthorizedError)
     assert rig.machine.counters.sync_failures == 1
-    await rig.driver.stop()
+    await rig.runner.stop()
 
 
 async def test_a_deadline_becomes_a_tick_and_a_new_one_takes_the_place_of_the_old(
@@ -195,21 +195,21 @@ async def test_a_deadline_becomes_a_tick_and_a_new_one_takes_the_place_of_the_ol
         return handle(signal, now)
 
     monkeypatch.setattr(rig.machine, "handle", noting)
-    rig.driver.feed(Start())
+    rig.runner.feed(Start())
     await rig.wire.syncs.get()
     rig.now = 0.03  # the clock that the machine goes by
     await rig.until(lambda: rig.machine.counters.sync_failures == 1)
     assert [type(one).__name__ for one in ticked][:2] == ["Start", "Tick"]
-    rig.driver.feed(Close())
-    await rig.driver.stop()
-    assert rig.driver._timer is None or rig.driver._timer.cancelled()
+    rig.runner.feed(Close())
+    await rig.runner.stop()
+    assert rig.runner._timer is None or rig.runner._timer.cancelled()
 
 
 async def test_what_a_closed_stream_still_brings_is_not_read() -> None:
     rig = Rig()
     await rig.live()
-    rig.driver.feed(Close())
+    rig.runner.feed(Close())
     rig.wire.pushed.put_nowait(StreamHello(1, EPOCH, NOW))
-    await rig.driver.stop()
+    await rig.runner.stop()
     assert rig.wire.closed == 1
     assert rig.machine.state is State.CLOSED

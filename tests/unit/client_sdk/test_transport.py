@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import client_sdk
 from client_sdk.client.http_bodies import no_cookies
-from client_sdk.client.http_transport import Transport, signal_of
+from client_sdk.client.http_transport import Transport
+from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.device import DeviceReport
 from client_sdk.contract.problem import encode_problem, problem
 from client_sdk.contract.sse import SseEvent

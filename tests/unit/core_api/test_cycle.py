@@ -153,7 +153,7 @@ def test_the_largest_event_that_fits_is_published() -> None:
         return OutboxRow(1, "12", "order.placed", "now", ("store:12@1",), (b"x" * size,))
 
     small = plan_cycle(reading(s0=[of(1)]), {0: lease()}, 10, NOW).messages[0][0]
-    # The number in the session comes last, and into the rest that is kept free.
+    # The number in the run comes last, and into the rest that is kept free.
     most = MAX_RECORD_BYTES - small._replace(headers=small.headers[:-1]).size + 1
     assert not plan_cycle(reading(s0=[of(most)]), {0: lease()}, 10, NOW).left_out
     assert plan_cycle(reading(s0=[of(most + 1)]), {0: lease()}, 10, NOW).left_out
@@ -235,6 +235,6 @@ def test_doubt_about_a_batch_ends_its_session() -> None:
     held = lease(watermark_at=None)
     held.count(2)
     held.count(None)
-    assert held.session == ""
+    assert held.run == ""
     held.begin("two")
     assert numbers(held, row(3))[0] == encode_sent("two", 0)

@@ -33,7 +33,7 @@ from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.receipts.devices import Sighting
 from core_api.sync import reading as reads
 from core_api.sync.large_orders import LargeAnswers
-from core_api.sync.long_poll import Tail
+from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
 from core_api.wiring import new_order_id, utc_now
 from server_common.access_tokens import AUDIENCE
@@ -117,7 +117,7 @@ def core(database: Database) -> ASGIApp:
     unused: Any = None
     devices: Any = Devices(database)
     fetch = FetchSync(
-        pool, Tail(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
+        pool, LongPolls(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
         lambda _channels: "https://events.example/v1/stream", 30.0, PollingPace(3000, lambda: 0.0),
         bound, 5.0, metrics.reset_given, lambda _channel: None, LargeAnswers(lambda: 0.0),
     )  # fmt: skip

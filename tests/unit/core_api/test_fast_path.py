@@ -25,7 +25,7 @@ from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.sync import reading as reads
 from core_api.sync.large_orders import LargeAnswers
-from core_api.sync.long_poll import Tail
+from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
 from server_common.tickets import TicketKeys
 from tests.unit.core_api.samples import devices_api, state_api
@@ -88,7 +88,7 @@ def core() -> CoreApi:
     devices: Any = Devices()
     fetch = FetchSync(
         database,
-        Tail(unused, 0.1, 0),
+        LongPolls(unused, 0.1, 0),
         TicketKeys({"t": b"k" * 32}, "t"),
         lambda _channels: "https://events.example/v1/stream",
         30.0,

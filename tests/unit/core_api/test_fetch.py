@@ -17,7 +17,7 @@ from core_api.overload import Bound, PollingPace
 from core_api.sync import reading as reads
 from core_api.sync import service as fetch_module
 from core_api.sync.large_orders import LargeAnswers
-from core_api.sync.long_poll import Tail
+from core_api.sync.long_poll import LongPolls
 from core_api.sync.request import SyncRequest
 from core_api.sync.service import FetchSync
 from server_common.tickets import TicketKeys
@@ -76,7 +76,7 @@ def fetch_by(turns: Turns) -> FetchSync:
     unused: Any = None
     bound = Bound(10, "syncs", lambda low, _high: low)
     return FetchSync(
-        database, Tail(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
+        database, LongPolls(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
         lambda _channels: "https://events.example/v1/stream", 30.0, PollingPace(3000, lambda: 0.0),
         bound, 5.0, lambda _reason: None, lambda _channel: None, turns,
     )  # fmt: skip

@@ -31,6 +31,7 @@ from core_api.orders.lifecycle import (
     table_view,
     transition,
 )
+from core_api.printing.routing import PRINTED_STATUSES
 from tests.unit.core_api.samples import LATER, NOW, ORDER_ID, order
 
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -325,3 +326,8 @@ def test_every_order_says_whether_it_is_open() -> None:
 def test_nothing_follows_a_status_that_only_a_newer_core_knows() -> None:
     with pytest.raises(ImpossibleTransitionError, match="what may follow is nothing"):
         transition(replace(order(), status="on its way"), Transition("paid"), now=NOW)
+
+
+def test_a_printer_may_print_at_each_status_in_the_order_in_which_orders_pass_them() -> None:
+    passed = [status for status in STATUSES if status not in ("rejected", "cancelled")]
+    assert list(PRINTED_STATUSES) == passed

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core_api.errors import UnreadableRowError
-from core_api.postgres.query_batching import Gatherer
+from core_api.postgres.query_batching import QueryBatcher
 
 
 class Database:
@@ -37,16 +37,16 @@ class Database:
         self.answers.put_nowait(error)
 
 
-def gatherer(
+def batcher(
     database: Database,
     most: int = 100,
     identities: Callable[[str], Iterable[object]] = lambda _question: (),
-) -> Gatherer[str, int, str]:
-    return Gatherer(database.run, most, identities)
+) -> QueryBatcher[str, int, str]:
+    return QueryBatcher(database.run, most, identities)
 
 
 async def asked(
-    queries: Gatherer[str, int, str], *questions: str
+    queries: QueryBatcher[str, int, str], *questions: str
 ) -> asyncio.Task[tuple[int, list[str]]]:
     """A caller, once its question has been taken."""
     task = asyncio.create_task(queries.ask(questions))
@@ -62,7 +62,7 @@ async def settled() -> None:
 
 async def test_a_lone_question_goes_out_at_once() -> None:
     database = Database()
-    task = await asked(gatherer(database), "a")
+    task = await asked(batcher(database), "a")
     assert database.batches == [["a"]]
     database.answer()
     assert await task == (1, ["a!"])
@@ -70,7 +70,7 @@ async def test_a_lone_question_goes_out_at_once() -> None:
 
 async def test_questions_that_come_meanwhile_go_out_together_as_the_next() -> None:
     database = Database()
-    queries = gatherer(database)
+    queries = batcher(database)
     first = await asked(queries, "a")
     later = [await asked(queries, question) for question in "bcd"]
     assert database.batches == [["a"]]
@@ -84,7 +84,7 @@ async def test_questions_that_come_meanwhile_go_out_together_as_the_next() -> No
 
 async def test_each_caller_gets_its_own_answers_in_its_own_order() -> None:
     database = Database()
-    queries = gatherer(database)
+    queries = batcher(database)
     tasks = [
         await asked(queries, "x"),
         await asked(queries, "a", "b", "c"),
@@ -98,7 +98,7 @@ async def test_each_caller_gets_its_own_answers_in_its_own_order() -> None:
 
 async def test_a_query_carries_no_more_than_it_may_and_never_splits_a_caller() -> None:
     database = Database()
-    queries = gatherer(database, most=3)
+    queries = batcher(database, most=3)
     tasks = [await asked(queries, "x")]
     tasks += [await asked(queries, *questions) for questions in ("ab", "cd", "e", "fghij", "k")]
     for _ in range(5):
@@ -110,7 +110,7 @@ async def test_a_query_carries_no_more_than_it_may_and_never_splits_a_caller() -
 
 async def test_an_error_reaches_all_of_its_query_and_none_of_the_next() -> None:
     database = Database()
-    queries = gatherer(database)
+    queries = batcher(database)
     tasks = [await asked(queries, "x"), await asked(queries, "a"), await asked(queries, "b")]
     database.answer()
     await tasks[0]
@@ -126,7 +126,7 @@ async def test_an_error_reaches_all_of_its_query_and_none_of_the_next() -> None:
 
 async def test_a_caller_that_goes_away_while_it_waits_is_not_asked_for() -> None:
     database = Database()
-    queries = gatherer(database)
+    queries = batcher(database)
     first, gone, stays = [await asked(queries, question) for question in "abc"]
     gone.cancel()
     database.answer()
@@ -140,7 +140,7 @@ async def test_a_caller_that_goes_away_while_it_waits_is_not_asked_for() -> None
 
 async def test_a_caller_that_goes_away_in_flight_harms_nobody() -> None:
     database = Database()
-    queries = gatherer(database)
+    queries = batcher(database)
     first, gone, stays = [await asked(queries, question) for question in "abc"]
     database.answer()
     await first
@@ -160,7 +160,7 @@ async def test_a_caller_that_goes_away_in_flight_harms_nobody() -> None:
 
 async def test_an_error_in_flight_of_a_caller_that_went_away_is_nobodys() -> None:
     database = Database()
-    queries = gatherer(database)
+    queries = batcher(database)
     gone = await asked(queries, "a")
     gone.cancel()
     database.answer(RuntimeError("nobody hears this"))
@@ -172,7 +172,7 @@ async def test_an_error_in_flight_of_a_caller_that_went_away_is_nobodys() -> Non
 
 async def test_a_query_that_a_library_cancels_is_an_error_and_the_next_goes_out() -> None:
     database = Database()
-    queries = gatherer(database)
+    queries = batcher(database)
     first, second = await asked(queries, "a"), await asked(queries, "b")
     database.answer(asyncio.CancelledError())
     async with asyncio.timeout(10):
@@ -184,7 +184,7 @@ async def test_a_query_that_a_library_cancels_is_an_error_and_the_next_goes_out(
 
 async def test_all_callers_of_the_next_query_may_go_away() -> None:
     database = Database()
-    queries = gatherer(database)
+    queries = batcher(database)
     first, *gone = [await asked(queries, question) for question in "abc"]
     for task in gone:
         task.cancel()
@@ -199,7 +199,7 @@ async def test_all_callers_of_the_next_query_may_go_away() -> None:
 
 async def test_what_shares_an_identity_waits_for_the_next_query() -> None:
     database = Database()
-    queries = gatherer(database, identities=lambda question: [question[0]])
+    queries = batcher(database, identities=lambda question: [question[0]])
     tasks = [await asked(queries, question) for question in ("x1", "a1", "b1", "a2", "c1", "a3")]
     for _ in range(4):
         database.answer()
@@ -210,7 +210,7 @@ async def test_what_shares_an_identity_waits_for_the_next_query() -> None:
 
 async def test_what_is_held_back_is_not_overtaken_by_what_it_would_share() -> None:
     database = Database()
-    queries = gatherer(database, identities=lambda question: list(question))
+    queries = batcher(database, identities=lambda question: list(question))
     # ab is held back by a; b could go with a, but came after ab.
     tasks = [await asked(queries, question) for question in ("x", "a", "ab", "b", "c")]
     for _ in range(4):
@@ -230,7 +230,7 @@ def test_every_question_is_asked_once_and_those_that_share_stay_in_order(
     async def scenario() -> None:
         database = Database()
         named = [[f"{question}{n}" for question in call] for n, call in enumerate(calls)]
-        queries = gatherer(database, most, lambda question: set(question) & set("abc"))
+        queries = batcher(database, most, lambda question: set(question) & set("abc"))
         for _ in calls:
             database.answer()
         results = await asyncio.gather(*(queries.ask(call) for call in named))
@@ -254,10 +254,10 @@ async def test_a_caller_past_its_deadline_leaves_and_the_query_goes_on_for_the_o
         await release.wait()
         return "common", [question * 2 for question in questions]
 
-    gatherer: Gatherer[int, str, int] = Gatherer(run, 10)
+    batcher: QueryBatcher[int, str, int] = QueryBatcher(run, 10)
     now = asyncio.get_running_loop().time()
-    patient = asyncio.create_task(gatherer.ask([1], now + 60))
-    hasty = asyncio.create_task(gatherer.ask([2], now))
+    patient = asyncio.create_task(batcher.ask([1], now + 60))
+    hasty = asyncio.create_task(batcher.ask([2], now))
     with pytest.raises(TimeoutError):
         await hasty
     release.set()
@@ -284,7 +284,7 @@ class Slow:
 
 async def test_a_query_that_nobody_waits_for_any_more_is_cancelled_and_the_next_goes_out() -> None:
     slow = Slow()
-    queries: Gatherer[str, int, str] = Gatherer(slow.run, 100, abandons=True)
+    queries: QueryBatcher[str, int, str] = QueryBatcher(slow.run, 100, abandons=True)
     first = await asked(queries, "a")
     soon = asyncio.get_running_loop().time() + 0.01
     second = asyncio.create_task(queries.ask(["b"], soon))
@@ -306,7 +306,7 @@ async def test_a_query_that_nobody_waits_for_any_more_is_cancelled_and_the_next_
 
 async def test_a_query_past_the_deadline_of_all_its_callers_is_cancelled() -> None:
     slow = Slow()
-    queries: Gatherer[str, int, str] = Gatherer(slow.run, 100, abandons=True)
+    queries: QueryBatcher[str, int, str] = QueryBatcher(slow.run, 100, abandons=True)
     with pytest.raises(TimeoutError):
         await queries.ask(["a"], asyncio.get_running_loop().time() + 0.01)
     await settled()
@@ -315,7 +315,7 @@ async def test_a_query_past_the_deadline_of_all_its_callers_is_cancelled() -> No
 
 async def test_a_query_that_writes_goes_on_without_its_callers() -> None:
     slow = Slow()
-    queries: Gatherer[str, int, str] = Gatherer(slow.run, 100)
+    queries: QueryBatcher[str, int, str] = QueryBatcher(slow.run, 100)
     (await asked(queries, "a")).cancel()
     await settled()
     assert slow.cancelled == []
@@ -340,7 +340,7 @@ class Damaged:
 
 async def test_what_cannot_be_given_fails_only_for_whoever_asks_for_it() -> None:
     database = Damaged("b", "q")
-    queries: Gatherer[str, int, str] = Gatherer(database.run, 100, isolates=True)
+    queries: QueryBatcher[str, int, str] = QueryBatcher(database.run, 100, isolates=True)
     letters = "abcdefghijklmnopqrstuvwxyz"
     answers = await asyncio.gather(
         *(queries.ask([letter]) for letter in letters), return_exceptions=True
@@ -355,7 +355,7 @@ async def test_what_cannot_be_given_fails_only_for_whoever_asks_for_it() -> None
 
 async def test_a_caller_s_questions_stay_together_and_one_who_has_gone_is_not_asked_for() -> None:
     database = Damaged("b")
-    queries: Gatherer[str, int, str] = Gatherer(database.run, 100, isolates=True)
+    queries: QueryBatcher[str, int, str] = QueryBatcher(database.run, 100, isolates=True)
     loop = asyncio.get_running_loop()
     first = asyncio.create_task(queries.ask(["x"]))
     fine = asyncio.create_task(queries.ask(["a", "c", "d"]))
@@ -368,6 +368,6 @@ async def test_a_caller_s_questions_stay_together_and_one_who_has_gone_is_not_as
 
 async def test_a_query_that_may_not_be_done_twice_fails_for_all() -> None:
     database = Damaged("b")
-    queries: Gatherer[str, int, str] = Gatherer(database.run, 100)
+    queries: QueryBatcher[str, int, str] = QueryBatcher(database.run, 100)
     answers = await asyncio.gather(*(queries.ask([x]) for x in "xabc"), return_exceptions=True)
     assert [isinstance(one, UnreadableRowError) for one in answers[1:]] == [True] * 3

@@ -177,7 +177,7 @@ async def test_records_are_numbered_anew_once_it_is_not_certain_what_is_stored()
         lease_ttl_s=5.0,
         clock=asyncio.get_running_loop().time,
         metrics=RelayMetrics(CollectorRegistry()),
-        new_session=lambda: next(names),
+        new_run=lambda: next(names),
     )
     async with asyncio.timeout(20):
         await relay.run()

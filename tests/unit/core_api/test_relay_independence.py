@@ -251,8 +251,8 @@ async def test_a_partition_that_fails_is_tried_again_and_nothing_of_it_is_lost(
         await world.database.put(OTHER, 10)
         await world.database.until_gone(1, 10)
         assert world.kafka.events(SLOW) == ["store:0@1", "store:0@1"]
-        sessions = {h["sent"].partition(b".")[0] for s, _, h in world.kafka.taken if s == SLOW}
-        assert len(sessions) == 2, "it is not certain what is stored"
+        runs = {h["sent"].partition(b".")[0] for s, _, h in world.kafka.taken if s == SLOW}
+        assert len(runs) == 2, "it is not certain what is stored"
 
 
 async def test_a_topic_that_another_installation_writes_to_is_left_to_a_person(

@@ -24,7 +24,7 @@ from client_sdk import (
     YabamClient,
 )
 from client_sdk.contract.problem import encode_problem, problem
-from client_sdk.shared.sender import Pace
+from client_sdk.shared.sender import RetryTimer
 from tests.unit.client_sdk.state.core_model import CoreModel
 from tests.unit.client_sdk.state.http_core import HttpCore, token_of
 from tests.unit.client_sdk.state.order_core import order_id
@@ -221,14 +221,14 @@ async def test_an_order_that_is_not_shown_cannot_be_stepped(http: HttpCore) -> N
 
 async def test_commands_are_not_sent_with_another_subjects_token(http: HttpCore) -> None:
     said = asyncio.Queue[str]()
-    failed = Pace.failed
+    failed = RetryTimer.failed
 
-    def noted(pace: Pace, detail: str, retry_after: float | None = None) -> None:
+    def noted(retry: RetryTimer, detail: str, retry_after: float | None = None) -> None:
         said.put_nowait(detail)
-        failed(pace, detail, retry_after)
+        failed(retry, detail, retry_after)
 
     async with open_client(http, subject="owner:other") as client:
-        with patch.object(Pace, "failed", noted):
+        with patch.object(RetryTimer, "failed", noted):
             await client.commands.place("1", TEA, currency="KRW")
             async with asyncio.timeout(20):
                 assert "another subject's" in await said.get()

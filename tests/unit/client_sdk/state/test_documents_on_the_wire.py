@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from client_sdk.client.http_transport import signal_of
+from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.sse import SseEvent
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.state.sync import (

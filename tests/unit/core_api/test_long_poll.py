@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core_api.errors import OverloadedError, UnavailableError
-from core_api.sync.long_poll import Tail
+from core_api.sync.long_poll import LongPolls
 
 LONG = 60.0
 
@@ -33,8 +33,10 @@ class Heads:
 
 
 @asynccontextmanager
-async def running(heads: Heads, interval_s: float = LONG, most: int = 10) -> AsyncIterator[Tail]:
-    tail = Tail(heads.moved, interval_s, most)
+async def running(
+    heads: Heads, interval_s: float = LONG, most: int = 10
+) -> AsyncIterator[LongPolls]:
+    tail = LongPolls(heads.moved, interval_s, most)
     runner = asyncio.create_task(tail.run())
     try:
         async with asyncio.timeout(10):
@@ -44,7 +46,9 @@ async def running(heads: Heads, interval_s: float = LONG, most: int = 10) -> Asy
         await asyncio.gather(runner, return_exceptions=True)
 
 
-async def waiter(tail: Tail, known: dict[str, int], seconds: float = LONG) -> asyncio.Task[bool]:
+async def waiter(
+    tail: LongPolls, known: dict[str, int], seconds: float = LONG
+) -> asyncio.Task[bool]:
     """A request, once it waits."""
     before = tail.waiting
     task = asyncio.create_task(tail.wait(known, seconds))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from itertools import dropwhile
 from typing import Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext
+from playwright.async_api import BrowserContext
 
-from tests.browser.module_page import MODULE, TESTS, chromium, served
 from tests.browser.state_core import CHANNEL, StateTab, WebCore
 from tests.unit.client_sdk.state.order_core import order_id
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("shared-state")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("shared-state")]
 
 FOLLOWED: Final = f'{{ channels: ["store:12", "{CHANNEL}"] }}'
 TEA: Final = """{
@@ -25,32 +23,7 @@ KNOWN: Final = "await until(() => client.state.clientId !== null && !cart.meta.l
 A: Final = order_id(1)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as address:
-        yield address
-
-
-@pytest.fixture
-def core() -> WebCore:
-    return WebCore()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def context(browser: Browser, core: WebCore) -> AsyncIterator[BrowserContext]:
-    opened = await browser.new_context()
-    await core.attach(opened)
-    yield opened
-    await opened.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def tab(context: BrowserContext, url: str) -> StateTab:
     return await StateTab.open(context, url, FOLLOWED)
 

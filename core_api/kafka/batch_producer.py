@@ -51,7 +51,7 @@ _NOT_THE_RECORDS: Final = (
 """Answers that are final and do not lie in what was sent."""
 
 
-class Lane:
+class BatchProducer:
     """A producer for one topic.
 
     Args:
@@ -109,7 +109,7 @@ class Lane:
             What is done when they are stored or refused, and how many they are.
 
         Raises:
-            BrokerError: they are not taken; the lane is broken then.
+            BrokerError: they are not taken; the producer is broken then.
         """
         assert self._producer is not None  # noqa: S101
         batch = self._producer.create_batch()

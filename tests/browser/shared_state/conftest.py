@@ -1,0 +1,38 @@
+"""One Chromium, and one address of the SDK's modules, for all tests of the shared state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext
+
+from tests.browser.module_page import MODULE, TESTS, chromium, served
+from tests.browser.state_core import WebCore
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
+def url() -> Iterator[str]:
+    with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as address:
+        yield address
+
+
+@pytest.fixture
+def core() -> WebCore:
+    return WebCore()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def context(browser: Browser, core: WebCore) -> AsyncIterator[BrowserContext]:
+    """A person's browser: what one test's tabs share, no other sees."""
+    opened = await browser.new_context()
+    await core.attach(opened)
+    yield opened
+    await opened.close()
