@@ -28,7 +28,7 @@ import { Transport } from "./transport.js";
  * @property {() => any} [load] the state of the orders as it was stored, or null
  * @property {(news: import("./types.js").News) => void} [seen] told of what is new of orders and status
  * @property {Transport} [transport] as Client has it, and these four
- * @property {object} [settings]
+ * @property {{[name: string]: number}} [settings]
  * @property {() => number} [clock]
  * @property {(low: number, high: number) => number} [uniform]
  * @property {() => string} [newClient]
@@ -75,23 +75,26 @@ export class YabamClient {
     // Nobody's edits may come into another's queue, not even for a moment.
     if (!subject) throw new TypeError("say whom the token names: subject");
     const api = new EditsApi(core);
-    let client = null;
+    let client = /** @type {Client | null} */ (null);
     this.#tab = new TabState({
       ...{ name, subject, resolvers, calls, openStore, newClient, api, transport, uniform, clock },
       channels: channels.filter(carriesDocuments),
       followed: channels,
       book: () => client?.book ?? null,
       settings: { ...SETTINGS, ...settings },
-      coreTime: () => client.coreTime,
-      differs: (channel) => client.differs(channel),
+      coreTime: () => client?.coreTime ?? null,
+      differs: (channel) => client?.differs(channel),
     });
     const documents = this.#tab;
+    /** @param {any} news */
     const changed = (news) => this.#tabs.tell(news);
+    /** @param {any} saved */
     const lead = (saved) => {
       client = new Client({ channels, transport, saved, settings, changed, clock, uniform, documents });
       documents.lead().catch((error) => reportError(error));
       return client;
     };
+    /** @param {import("./types.js").News} news */
     const told = (news) => {
       Object.assign(this, { orders: news.orders, status: news.status });
       documents.noteOrders();

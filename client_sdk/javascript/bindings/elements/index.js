@@ -10,12 +10,12 @@
 // whose order has not changed is not touched.
 
 import { connectionOf, ordersOf, partOf } from "../sources.js";
-import { Rows } from "./rows.js";
+import { Rows, setText } from "./rows.js";
 
 /** @typedef {import("../../yabam_client.js").YabamClient} YabamClient */
 
 // A server has no elements; what is imported there must not fail.
-const Base = globalThis.HTMLElement ?? /** @type {typeof HTMLElement} */ (class {});
+const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
 
 let client = /** @type {YabamClient | null} */ (null);
 const elements = /** @type {Set<YabamElement<any>>} */ (new Set());
@@ -119,7 +119,7 @@ export class YabamDocument extends YabamElement {
   /** @param {import("../../types.js").Json | undefined} shown */
   draw(shown) {
     const text = typeof shown === "object" && shown !== null ? JSON.stringify(shown) : `${shown ?? ""}`;
-    if (this.textContent !== text) this.textContent = text;
+    setText(this, text);
   }
 }
 
@@ -144,7 +144,7 @@ export class YabamConnection extends YabamElement {
   draw({ mode }) {
     const text = this.getAttribute(mode) ?? mode;
     this.dataset.mode = mode;
-    if (this.textContent !== text) this.textContent = text;
+    setText(this, text);
   }
 }
 

@@ -72,10 +72,12 @@ function fill(row, shown) {
 }
 
 /**
+ * Writes a text where another stands: what observes the page hears only of news.
+ *
  * @param {Element} place
  * @param {string} text
  */
-function setText(place, text) {
+export function setText(place, text) {
   if (place.textContent !== text) place.textContent = text;
 }
 
