@@ -5,7 +5,17 @@
 //
 // What they are given may be refs or getters. On a server there is no client: `yabam(null)`.
 
-import { getCurrentScope, inject, onScopeDispose, shallowReadonly, shallowRef, toValue, watchEffect } from "vue";
+import {
+  getCurrentInstance,
+  getCurrentScope,
+  inject,
+  onMounted,
+  onScopeDispose,
+  shallowReadonly,
+  shallowRef,
+  toValue,
+  watchEffect,
+} from "vue";
 import { connectionOf, documentOf, orderOf, ordersOf, partOf } from "../sources.js";
 
 /** @typedef {import("../../yabam_client.js").YabamClient} YabamClient */
@@ -96,15 +106,19 @@ export function usePageEvent(name, handler) {
  */
 function followed(make) {
   const client = useYabam();
-  const shown = /** @type {import("vue").ShallowRef<T>} */ (shallowRef());
-  watchEffect((onCleanup) => {
-    const source = make(client);
-    const look = () => {
-      shown.value = source.get();
-    };
-    onCleanup(source.subscribe(look));
-    look();
-  });
+  const shown = shallowRef(make(null).initial);
+  const follow = () =>
+    watchEffect((onCleanup) => {
+      const source = make(client);
+      const look = () => {
+        shown.value = source.get();
+      };
+      onCleanup(source.subscribe(look));
+      look();
+    });
+  // What a server has drawn is taken over as it is; only then comes what the client knows by now.
+  if (getCurrentInstance()?.vnode.el) onMounted(follow);
+  else follow();
   // Not `readonly`: what its proxies give has lost its private parts.
   return /** @type {Shown<T>} */ (shallowReadonly(shown));
 }
