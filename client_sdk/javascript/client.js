@@ -75,7 +75,11 @@ export class Client {
     return this.#mode;
   }
 
-  /** How many channels begin anew because their orders had another digest. */
+  /**
+   * How many channels begin anew because their orders had another digest.
+   *
+   * @returns {number}
+   */
   get diverged() {
     return this.#machine.diverged;
   }

@@ -20,3 +20,12 @@ export {
   StateValueError,
 } from "./state/errors.js";
 export { subjectOf } from "./state/subject.js";
+
+/** @typedef {import("./yabam_client.js").YabamOptions} YabamOptions */
+/** @typedef {import("./client.js").ClientOptions} ClientOptions */
+/** @typedef {import("./state/shared_state.js").SharedDocument} SharedDocument */
+/** @typedef {import("./state/shared_state.js").EditHandle} EditHandle */
+/** @typedef {import("./state/orders.js").CommandHandle} CommandHandle */
+/** @typedef {import("./bindings/sources.js").Connection} Connection */
+/** @typedef {import("./bindings/sources.js").OrderFilter} OrderFilter */
+/** @typedef {import("./bindings/sources.js").ShownDocument} ShownDocument */

@@ -55,6 +55,7 @@ export class OrderBook {
    * The older digest of the channel's open orders, to be compared at the head.
    *
    * @param {string} channel
+   * @returns {string}
    */
   digest(channel) {
     return formatDigest(this.#digestsOf(channel).versions);
@@ -65,6 +66,7 @@ export class OrderBook {
    * them holds what no order holds.
    *
    * @param {string} channel
+   * @returns {string | null}
    */
   contentDigest(channel) {
     const { contents, unknown } = this.#digestsOf(channel);

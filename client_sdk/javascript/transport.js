@@ -55,7 +55,11 @@ export class Transport {
     this.#about = about;
   }
 
-  /** Core's address. */
+  /**
+   * Core's address.
+   *
+   * @returns {string}
+   */
   get core() {
     return this.#core;
   }

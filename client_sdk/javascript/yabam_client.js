@@ -40,11 +40,23 @@ import { Transport } from "./transport.js";
 
 /** Follows channels of orders and of documents, on one stream. */
 export class YabamClient {
-  /** The documents: `client.state("party:12/5").get("cart")`, as SharedState. */
+  /**
+   * The documents: `client.state("party:12/5").get("cart")`.
+   *
+   * @type {import("./state/shared_state.js").State}
+   */
   state;
-  /** The orders with what is done to them here, with or without a network, as OrderCommands. */
+  /**
+   * The orders with what is done to them here, with or without a network.
+   *
+   * @type {OrderCommands}
+   */
   commands;
-  /** Events between the parts of this page and the tabs of the same `name`, as PageEvents. */
+  /**
+   * Events between the parts of this page and the tabs of the same `name`.
+   *
+   * @type {PageEvents}
+   */
   page;
   /** The open orders of all channels, oldest first, as they stand now. */
   orders = /** @type {import("./types.js").Order[]} */ ([]);

@@ -19,7 +19,7 @@ def build(config: Path, folder: Path) -> Path:
         AssertionError: the packages are not installed, or it cannot be built.
     """
     vite = NODE_MODULES / ".bin" / "vite"
-    assert vite.exists(), "the front-end's packages are not installed: make node_modules"
+    assert vite.exists(), "the front-end's packages are not installed: make node-packages"
     done = subprocess.run(
         [
             vite,

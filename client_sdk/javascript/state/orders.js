@@ -14,6 +14,7 @@ import { copy } from "./values.js";
 
 /** A command that was made. */
 export class CommandHandle {
+  /** @type {Promise<import("../types.js").CommandOutcome>} */
   #outcome;
 
   /**
@@ -38,7 +39,9 @@ export class CommandHandle {
 
 /** The orders with what is done to them here. */
 export class OrderCommands {
+  /** @type {import("./tab_state.js").TabState} */
   #tab;
+  /** @type {() => Order[]} */
   #core;
 
   /** @param {{tab: import("./tab_state.js").TabState, orders: () => Order[]}} parts `orders`: Core's open ones */
@@ -80,7 +83,11 @@ export class OrderCommands {
     return errors[placed[id] ?? id] ?? null;
   }
 
-  /** How many commands Core has not answered. */
+  /**
+   * How many commands Core has not answered.
+   *
+   * @returns {number}
+   */
   get waiting() {
     return this.#tab.own.entries.length;
   }

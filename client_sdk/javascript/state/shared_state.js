@@ -76,6 +76,7 @@ class Batch {
 
 /** One document as this client shows it. */
 export class SharedDocument {
+  /** @type {SharedState} */
   #shared;
 
   /**
@@ -89,7 +90,11 @@ export class SharedDocument {
     this.key = key;
   }
 
-  /** Core's value with the pending edits on top; null: there is none. Not to be changed in place. */
+  /**
+   * Core's value with the pending edits on top; null: there is none. Not to be changed in place.
+   *
+   * @returns {JsonObject | null}
+   */
   get value() {
     return this.#view.value;
   }
@@ -247,6 +252,7 @@ export class SharedDocument {
 
 /** The documents of one channel. */
 export class StateChannel {
+  /** @type {SharedState} */
   #shared;
 
   /**
