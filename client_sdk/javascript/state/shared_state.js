@@ -193,12 +193,13 @@ export class SharedDocument {
   }
 
   /**
-   * Decides the conflict by this value.
+   * Decides the conflict by this value; like an edit it is kept, and shown, when this is done.
    *
    * @param {JsonObject} value
    */
   async resolve(value) {
-    return new EditHandle(await this.#shared.tab.resolve(this.#waiting(), copy(value)));
+    const { outcome } = await this.#shared.tab.resolve(this.#waiting(), copy(value));
+    return new EditHandle(outcome);
   }
 
   /** Decides the conflict for Core's value. */

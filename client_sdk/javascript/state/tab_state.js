@@ -231,15 +231,15 @@ export class TabState {
   }
 
   /**
-   * Decides a conflict by a value, or (null) for Core's: the promise of the outcome, or null.
+   * Decides a conflict by a value, or (null) for Core's: {outcome}, its promise, once the decision is kept.
    *
    * @param {number} id
    * @param {any} value
-   * @returns {Promise<any>}
+   * @returns {Promise<{outcome: Promise<any>}>}
    */
   async resolve(id, value) {
     const [made] = await this.#ask("resolve", { id, value });
-    return made === undefined ? null : this.#outcomeOf(made);
+    return { outcome: made === undefined ? Promise.resolve(null) : this.#outcomeOf(made) };
   }
 
   /** Changes a document that never leaves the device. */
