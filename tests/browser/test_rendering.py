@@ -99,6 +99,35 @@ async def test_an_order_that_changes_draws_its_own_row_only(page: Rendered) -> N
     assert drawn == {"Soup": 1}
 
 
+async def test_the_attributes_of_the_element_say_which_orders_it_lists(
+    browser: Browser, url: str
+) -> None:
+    async with await browser.new_context() as context:
+        core = WebCore()
+        await core.attach(context)
+        for table in ("5", "6"):
+            core.desk.placed("12", table)
+        core.desk.do(1, {"to": "accepted"})
+        page = await context.new_page()
+        await page.goto(f"{url}/pages/elements.html")
+        tab = StateTab(page)
+        found = await tab.run("""
+            const element = document.querySelector("yabam-orders");
+            const rows = () => [...element.querySelectorAll("li")].map((row) => row.dataset.status);
+            await until(() => rows().length === 2);
+            const listed = [rows()];
+            for (const [name, value] of [["table", "5"], ["statuses", "placed ready"]]) {
+                element.setAttribute(name, value);
+                listed.push(rows());
+            }
+            element.removeAttribute("table");
+            listed.push(rows());
+            element.setAttribute("store", "13");
+            return [...listed, rows()];
+        """)
+        assert found == [["accepted", "placed"], ["accepted"], [], ["placed"], []]
+
+
 async def test_a_client_that_knows_more_takes_over_what_a_server_has_drawn(
     browser: Browser, url: str
 ) -> None:
