@@ -4,16 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NODE_READY := node_modules/.package-lock.json
 WORKERS ?= 3
 # What the tests use beside Python and Java: a program and the Debian package that has it.
-TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto
+TOOLS := chromium:chromium nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto node:nodejs npm:npm
 # Tickets are drawn with Korean letters.
 FONT := /usr/share/fonts/truetype/nanum/NanumGothicCoding.ttf
 export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run kafka mqtt tools test test-browser test-fast bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits attack fuzz simulate \
+.PHONY: help setup node-packages run kafka mqtt tools test test-browser test-fast bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits attack fuzz simulate \
 	lint types format docs lists lock clean
 
 help: ## Show this list
@@ -33,6 +34,15 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
+node-packages: $(NODE_READY) ## Install what checks the browser's SDK and builds its examples (Node 20.19 or newer)
+
+$(NODE_READY): package.json package-lock.json client_sdk/javascript/package.json
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(+(a < 20 || (a == 20 && b < 19)))' \
+		|| { echo "Node 20.19 or newer is needed; this is $$(node --version)"; exit 1; }
+	@echo "Installing the packages of package-lock.json into node_modules: about ten seconds"
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 run: $(READY) ## Start the whole system (KAFKA=host:port DATABASE=postgresql://… MQTT=host:port to use your own)
 	@exec $(BIN)/python -m deploy.local $(if $(KAFKA),--kafka $(KAFKA)) $(if $(DATABASE),--database $(DATABASE)) $(if $(MQTT),--mqtt $(MQTT)) $(RUN_ARGS)
 
@@ -42,7 +52,7 @@ kafka: $(READY) ## Start a real Apache Kafka 4 on port 9092, without Docker
 mqtt: $(READY) ## Start a real Mosquitto on ports 1883 and 8883 (TLS), without Docker (MQTT_ARGS=…)
 	@exec $(BIN)/python -m deploy.mqtt $(MQTT_ARGS)
 
-tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, nginx, promtool, Mosquitto, a font
+tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, Node, nginx, promtool, Mosquitto, a font
 	@missing=""; for tool in $(TOOLS); do command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; done; \
 	test -e $(FONT) || missing="$$missing fonts-nanum"; \
 	test -z "$$missing" && exit 0; \
@@ -52,11 +62,11 @@ tools: ## Install what the tests use beside Python and Java (Debian, as root): a
 	apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
-test: $(READY) tools ## Run all tests (real Postgres, Apache Kafka, nginx and browser)
+test: $(READY) tools $(NODE_READY) ## Run all tests (real Postgres, Apache Kafka, nginx and browser)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_ARGS)
 
-test-browser: $(READY) tools ## Run the tests in a real browser only
+test-browser: $(READY) tools $(NODE_READY) ## Run the tests in a real browser only
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/browser $(TEST_ARGS)
 
 test-fast: $(READY) ## Run the tests of pure rules only
@@ -127,8 +137,9 @@ lint: $(READY) ## Check style
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 
-types: $(READY) ## Check types, strictly
+types: $(READY) $(NODE_READY) ## Check types, strictly: of Python, and of the browser's SDK
 	@$(BIN)/mypy
+	@node_modules/.bin/tsc
 
 format: $(READY) ## Bring everything into form
 	@$(BIN)/ruff format .
@@ -147,4 +158,4 @@ lock: $(READY) ## Write requirements.lock and the image's anew from pyproject.to
 	@$(BIN)/python -m deploy.docker.lock
 
 clean: ## Remove what was built; the data of `make run` in var/ stays
-	@rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build dist node_modules .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

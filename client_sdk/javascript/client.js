@@ -13,6 +13,21 @@ import { MOST_CHANNELS } from "./transport.js";
 const FORMAT = 1;
 const LONGEST_TIMER_MS = 60_000;
 
+/**
+ * @typedef {object} ClientOptions
+ * @property {string[]} channels their names, at most MOST_CHANNELS
+ * @property {import("./transport.js").Transport} transport
+ * @property {any} [saved] what `state` gave before, or null to start anew
+ * @property {{[name: string]: number}} [settings] those of SETTINGS in contract_lists.js that differ
+ * @property {(news: {changes: import("./types.js").OrderChange[], status: import("./types.js").Status}) => void} changed
+ *   told after each input; an error of its own ends the client
+ * @property {() => number} clock seconds that only go forward, best also while the machine sleeps
+ * @property {(low: number, high: number) => number} uniform a random number evenly between
+ * @property {any} [documents] takes what comes of the channels of documents: `take(command)`, `booked(changes,
+ *   channel)` after each change of the book (the channel if it began anew), `online()`, and `release()`
+ *   when this is closed, as TabState; null: only orders are followed
+ */
+
 /** Follows channels until closed. */
 export class Client {
   /** The orders as they stand now. */
@@ -21,28 +36,19 @@ export class Client {
   #transport;
   #changed;
   #clock;
-  #mode = "starting";
-  #certainBefore = null;
+  #mode = /** @type {import("./types.js").Mode} */ ("starting");
+  #certainBefore = /** @type {number | null} */ (null);
   #documents;
   #wasAnswered = false;
-  #running = { sync: null, stream: null };
-  #timer = null;
+  #running = /** @type {{[name: string]: AbortController | null}} */ ({ sync: null, stream: null });
+  #timer = /** @type {number | undefined} */ (undefined);
   #timerAt = Infinity;
-  #cause = null;
+  #cause = /** @type {{kind: string, detail: string} | null} */ (null);
   #receipts;
 
   /**
-   * @param channels their names, at most MOST_CHANNELS
-   * @param transport as Transport
-   * @param saved what `state` gave before, or null to start anew
-   * @param settings those of SETTINGS in contract_lists.js that differ
-   * @param changed told ({changes, status}) after each input; an error of its own ends the client
-   * @param clock seconds that only go forward, best also while the machine sleeps
-   * @param uniform (low, high) → a random number evenly between
-   * @param documents takes what comes of the channels of documents: `take(command)`, `booked(changes,
-   *   channel)` after each change of the book (the channel if it began anew), `online()`, and `release()`
-   *   when this is closed, as TabState; null: only orders are followed
-   * @throws ContractError a channel's name is malformed, or there are too many
+   * @param {ClientOptions} options
+   * @throws {ContractError} a channel's name is malformed, or there are too many
    */
   constructor({ channels, transport, saved = null, settings = {}, changed, clock, uniform, documents = null }) {
     channels.forEach(parseChannel);
@@ -64,24 +70,36 @@ export class Client {
     this.#receipts = new ReceiptSender((news) => transport.receipts(news));
   }
 
-  /** How it receives events: starting, live, polling, offline, closed or failed. */
+  /** How it receives events. */
   get mode() {
     return this.#mode;
   }
 
-  /** How many channels begin anew because their orders had another digest. */
+  /**
+   * How many channels begin anew because their orders had another digest.
+   *
+   * @returns {number}
+   */
   get diverged() {
     return this.#machine.diverged;
   }
 
-  /** The value of Yabam-Device for a device of this name. */
+  /**
+   * The value of Yabam-Device for a device of this name.
+   *
+   * @param {string} device
+   */
   report(device) {
     const mode = DEVICE_MODES.includes(this.#mode) ? this.#mode : "starting";
     const diverged = this.diverged > 0 ? `; diverged=${this.diverged}` : "";
     return `${device}; mode=${mode}; pending=0${diverged}`;
   }
 
-  /** What a page shows of the client itself; times in milliseconds since 1970. */
+  /**
+   * What a page shows of the client itself; times in milliseconds since 1970.
+   *
+   * @returns {import("./types.js").Status}
+   */
   get status() {
     const { certainAt, state, lastFailure, counters } = this.#machine;
     const ago = certainAt === null ? null : (this.#clock() - certainAt) * 1000;
@@ -98,7 +116,11 @@ export class Client {
     };
   }
 
-  /** What to store, as JSON, so that another client goes on from here. */
+  /**
+   * What to store, as JSON, so that another client goes on from here.
+   *
+   * @returns {any}
+   */
   get state() {
     const { positions, epoch } = this.#machine;
     const orders = Object.keys(positions.all).map((c) => [c, this.book.inChannel(c)]);
@@ -128,12 +150,20 @@ export class Client {
     if (this.#clock() >= this.#machine.deadline) this.#feed({ type: "Tick" });
   }
 
-  /** Core's clock in seconds since 1970; null: not known. */
+  /**
+   * Core's clock in seconds since 1970; null: not known.
+   *
+   * @returns {number | null}
+   */
   get coreTime() {
     return this.#machine.coreTime(this.#clock());
   }
 
-  /** The documents of the channel have another digest than Core says. */
+  /**
+   * The documents of the channel have another digest than Core says.
+   *
+   * @param {string} channel
+   */
   differs(channel) {
     // It is found in the middle of an input.
     queueMicrotask(() => this.#feed({ type: "Diverged", channel }));

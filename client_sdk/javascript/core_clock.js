@@ -6,7 +6,7 @@ const DRIFT = 1e-4;
 
 /** All `now` are the seconds of the machine, all times seconds since 1970. */
 export class CoreClock {
-  #offset = null;
+  #offset = /** @type {number | null} */ (null);
   #seenAt = 0;
 
   /** Forgets everything: the log began anew, perhaps by another clock. */

@@ -60,6 +60,6 @@ export function retryAfter(headers) {
   const text = (headers.get("retry-after") ?? "").trim();
   let seconds = NaN;
   if (/^[0-9]+$/.test(text)) seconds = Number(text.slice(0, 10));
-  else if (DATE.test(text)) seconds = (Date.parse(text) - Date.parse(headers.get("date"))) / 1000;
+  else if (DATE.test(text)) seconds = (Date.parse(text) - Date.parse(headers.get("date") ?? "")) / 1000;
   return Number.isNaN(seconds) ? null : Math.min(Math.max(seconds, 0), MAX_RETRY_AFTER);
 }

@@ -42,7 +42,7 @@ const RULES = {
 /**
  * The machine of one client.
  *
- * @param positions {channel: the seq it goes on from, or null to start anew}
+ * @param positions as {channel: the seq it goes on from, or null to start anew}
  * @param epoch the epoch of those seqs, or null
  * @param settings those of SETTINGS that differ
  * @param uniform (low, high) → a random number evenly between

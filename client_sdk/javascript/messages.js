@@ -11,6 +11,10 @@ import { checkDocumentEvent } from "./state/document.js";
  * `unreachable`: no answer, or the connection broke; `busy`: 429 or 503; `unauthorized`: the token
  * was refused; `token`: the callback gave none; `ticket`: 401 from a stream; `refused`: our server
  * refuses for good; `malformed`: an answer that breaks the contract; `consumer`: a bug in the page.
+ *
+ * @param {string} kind
+ * @param {string} detail
+ * @param {number | null} [retryAfter]
  */
 export const failure = (kind, detail, retryAfter = null) => ({ kind, detail, retryAfter });
 

@@ -13,21 +13,34 @@ import {
 } from "./contract.js";
 import { MAX_CLOSED } from "./contract_lists.js";
 
+/** @typedef {import("./types.js").Order} Order */
+/** @typedef {import("./types.js").OrderChange} OrderChange */
+
 /** Every method that changes the book returns the changes: {kind, channel, id, order}. */
 export class OrderBook {
+  /** @type {Map<string, Map<string, Order>>} */
   #channels = new Map();
   #digests = new Map();
   #contents = new WeakMap();
   #closed = new Map();
-  #changes = [];
+  #changes = /** @type {OrderChange[]} */ ([]);
 
-  /** Takes in an event. */
+  /**
+   * Takes in an event.
+   *
+   * @param {any} event
+   */
   apply(event) {
     this.#put(channelOf(event), event.data, false);
     return this.#told();
   }
 
-  /** Replaces the channel's open orders by these. */
+  /**
+   * Replaces the channel's open orders by these.
+   *
+   * @param {string} channel
+   * @param {Order[]} orders
+   */
   replace(channel, orders) {
     const fresh = new Map(orders.map((order) => [order.id, order]));
     this.#closed.delete(channel);
@@ -38,7 +51,12 @@ export class OrderBook {
     return this.#told();
   }
 
-  /** The older digest of the channel's open orders, to be compared at the head. */
+  /**
+   * The older digest of the channel's open orders, to be compared at the head.
+   *
+   * @param {string} channel
+   * @returns {string}
+   */
   digest(channel) {
     return formatDigest(this.#digestsOf(channel).versions);
   }
@@ -46,41 +64,63 @@ export class OrderBook {
   /**
    * The content digest of the channel's open orders, to be compared at the head; null while one of
    * them holds what no order holds.
+   *
+   * @param {string} channel
+   * @returns {string | null}
    */
   contentDigest(channel) {
     const { contents, unknown } = this.#digestsOf(channel);
     return unknown > 0 ? null : formatContentDigest(contents);
   }
 
-  /** An open order by its id, or undefined. */
+  /**
+   * An open order by its id, or undefined.
+   *
+   * @param {string} id
+   * @returns {Order | undefined}
+   */
   get(id) {
-    const views = this.#names().map((name) => this.#channels.get(name).get(id));
+    const views = this.#names().map((name) => this.#orders(name).get(id));
     return views.filter(Boolean).reduce(better, undefined);
   }
 
-  /** Whether the book has come to this version of the order, open or closed, or beyond it. */
+  /**
+   * Whether the book has come to this version of the order, open or closed, or beyond it.
+   *
+   * @param {string} id
+   * @param {number} version
+   */
   hasTaken(id, version) {
     if ((this.get(id)?.version ?? 0) >= version) return true;
     return [...this.#closed.values()].some((closed) => (closed.get(id) ?? 0) >= version);
   }
 
-  /** The channel's open orders, oldest first. */
+  /**
+   * The channel's open orders, oldest first.
+   *
+   * @param {string} channel
+   */
   inChannel(channel) {
     return [...this.#orders(channel).values()].sort(byAge);
   }
 
   /** All open orders, oldest first; one that two channels show is one order. */
   all() {
-    return allOf(this.#names().map((name) => [...this.#channels.get(name).values()]));
+    return allOf(this.#names().map((name) => [...this.#orders(name).values()]));
   }
 
   #names() {
     return [...this.#channels.keys()].sort();
   }
 
+  /**
+   * @param {string} channel
+   * @returns {Map<string, Order>}
+   */
   #orders(channel) {
-    if (!this.#channels.has(channel)) this.#channels.set(channel, new Map());
-    return this.#channels.get(channel);
+    const orders = this.#channels.get(channel) ?? new Map();
+    this.#channels.set(channel, orders);
+    return orders;
   }
 
   #put(channel, order, force) {
@@ -139,7 +179,12 @@ export class OrderBook {
   }
 }
 
-/** The orders of several channels' lists, each once, oldest first. */
+/**
+ * The orders of several channels' lists, each once, oldest first.
+ *
+ * @param {Order[][]} lists
+ * @returns {Order[]}
+ */
 export function allOf(lists) {
   const found = new Map();
   for (const order of lists.flat()) found.set(order.id, better(found.get(order.id), order));
@@ -153,7 +198,12 @@ function better(one, other) {
   return one.placed_by !== undefined ? one : other;
 }
 
-/** Older orders first; of the same age, by id. */
+/**
+ * Older orders first; of the same age, by id.
+ *
+ * @param {Order} a
+ * @param {Order} b
+ */
 export function byAge(a, b) {
   const apart = Date.parse(a.created_at) - Date.parse(b.created_at);
   if (apart !== 0) return apart;

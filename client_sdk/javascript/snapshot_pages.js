@@ -12,7 +12,7 @@ export class Assembly {
   #first;
   #channels;
   #place = 0;
-  #items = null;
+  #items = /** @type {any[] | null} */ (null);
   #seen = new Set();
   #pages = 0;
   #anew = 0;

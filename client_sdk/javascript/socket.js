@@ -28,7 +28,7 @@ export function socketUrl(stream) {
 
 /** One WebSocket. */
 export class Socket {
-  #socket = null;
+  #socket = /** @type {WebSocket | null} */ (null);
 
   /**
    * Hands what comes to `put` until the server closes or `signal` aborts.
@@ -42,7 +42,7 @@ export class Socket {
     const leave = () => socket.close();
     signal.addEventListener("abort", leave);
     try {
-      await new Promise((resolve, reject) => {
+      await /** @type {Promise<void>} */ (new Promise((resolve, reject) => {
         socket.onmessage = ({ data }) => {
           try {
             const input = inputOfMessage(generation, data);
@@ -56,7 +56,7 @@ export class Socket {
           if (wasClean && code === 1000) resolve();
           else reject(new Error(`the socket closed with code ${code}`));
         };
-      });
+      }));
     } finally {
       signal.removeEventListener("abort", leave);
       this.#socket = null;
@@ -65,8 +65,9 @@ export class Socket {
 
   /** Says what has been applied. Returns whether a socket is open that takes it. */
   received(cursor) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify({ event: "received", data: { cursor } }));
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return false;
+    socket.send(JSON.stringify({ event: "received", data: { cursor } }));
     return true;
   }
 }

@@ -10,7 +10,7 @@ import { MAX_EVENT_LENGTH } from "./contract_lists.js";
 /** Fed any split of the stream, it gives the same events: {type, data, lastEventId}. */
 export class SseParser {
   /** The last valid `retry:` in milliseconds, or null. */
-  retry = null;
+  retry = /** @type {number | null} */ (null);
   // Takes a leading byte order mark away, and makes what is not UTF-8 into U+FFFD.
   #decoder = new TextDecoder();
   #line = "";
@@ -28,7 +28,7 @@ export class SseParser {
     this.#skipLineFeed = text === "" ? false : text.endsWith("\r");
     const lines = text.split(/\r\n|\r|\n/);
     lines[0] = this.#line + lines[0];
-    this.#line = lines.pop();
+    this.#line = lines.pop() ?? "";
     const events = [];
     for (const line of lines) this.#take(line, events);
     this.#bound(this.#line.length);

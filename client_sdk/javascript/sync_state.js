@@ -71,6 +71,7 @@ export class SyncState {
    * answers that say that there is more must come to an end. `epochChanged`: the log began anew, so a stream of the old one says nothing any more.
    */
   take(response) {
+    /** @type {{commands: any[], fault: string | null, [is: string]: any}} */
     const taken = { commands: [], news: false, fault: null, restarted: false };
     Object.assign(taken, { goesOn: false, epochChanged: false });
     if (response.epoch !== this.epoch) {
@@ -104,7 +105,7 @@ export class SyncState {
       return;
     }
     const ofDocuments = carriesDocuments(channel);
-    const [changes, sound] = changesOf(this.positions, answer);
+    const [changes, sound] = /** @type {[any[], boolean]} */ (changesOf(this.positions, answer));
     const anew = changes.some((change) => change.type === "reset");
     taken.restarted ||= anew && asked !== null;
     taken.goesOn ||= anew || endOf(answer) > (asked ?? 0);

@@ -24,21 +24,23 @@ export class Shared {
   #lead;
   #load;
   #seen;
-  #channel = null;
-  #client = null;
-  #waiting = null;
-  #release = null;
-  #reminder = null;
+  #channel = /** @type {BroadcastChannel | null} */ (null);
+  #client = /** @type {import("./client.js").Client | null} */ (null);
+  #waiting = /** @type {AbortController | null} */ (null);
+  #release = /** @type {(() => void) | null} */ (null);
+  #reminder = /** @type {number | undefined} */ (undefined);
   #unanswered = 0;
-  #copy = null;
-  #posted = null;
-  #status = null;
+  #copy = /** @type {any} */ (null);
+  #posted = /** @type {string | null} */ (null);
+  #status = /** @type {import("./types.js").Status | null} */ (null);
 
   /**
-   * @param name what the tabs share: one per signed-in person and set of channels
-   * @param lead (saved state or null) → the Client, not started; called when this tab comes to lead
-   * @param load () → the state stored in the browser, or null
-   * @param seen told ({state, orders, changes, status, leading}) whenever there is something new
+   * @param {object} options
+   * @param {string} options.name what the tabs share: one per signed-in person and set of channels
+   * @param {(saved: any) => import("./client.js").Client} options.lead (saved state or null) → the Client, not started;
+   *   called when this tab comes to lead
+   * @param {() => any} options.load the state stored in the browser, or null
+   * @param {(news: import("./types.js").News) => void} options.seen told whenever there is something new
    */
   constructor({ name, lead, load, seen }) {
     this.#name = name;
@@ -79,7 +81,11 @@ export class Shared {
     this.#release?.();
   }
 
-  /** To be called with what the Client tells, in the leading tab. */
+  /**
+   * To be called with what the Client tells, in the leading tab.
+   *
+   * @param {{changes: import("./types.js").OrderChange[], status: import("./types.js").Status}} news
+   */
   tell({ changes, status }) {
     if (!this.#client) return;
     this.#status = status;
@@ -108,12 +114,12 @@ export class Shared {
     const waiting = new AbortController();
     this.#waiting = waiting;
     const held = () =>
-      new Promise((release) => {
+      /** @type {Promise<void>} */ (new Promise((release) => {
         // It may have left meanwhile.
         if (this.#waiting !== waiting) return release();
         this.#release = release;
         return this.#becomeLeader();
-      });
+      }));
     const options = steal ? { steal } : { signal: waiting.signal };
     navigator.locks.request(this.#name, options, held).catch((error) => {
       if (this.#waiting !== waiting) return;
@@ -127,13 +133,14 @@ export class Shared {
   #becomeLeader() {
     this.leading = true;
     this.#posted = null;
-    this.#client = this.#lead(this.#copy ?? this.#load());
-    this.#client.start();
+    const client = this.#lead(this.#copy ?? this.#load());
+    this.#client = client;
+    client.start();
   }
 
   /** Another tab took the lead while this one was frozen. */
   #stepDown() {
-    this.#copy = this.#client.state;
+    this.#copy = this.#client?.state;
     this.#stop();
     this.#follow();
   }
@@ -163,7 +170,7 @@ export class Shared {
 
   #heard(message) {
     if (this.#client) {
-      this.#asked(message);
+      this.#asked(this.#client, message);
       return;
     }
     if (["state", "status", "here"].includes(message.type)) this.#unanswered = 0;
@@ -175,13 +182,17 @@ export class Shared {
     }
   }
 
-  #asked({ type }) {
-    if (type === "wake") this.#client.wake();
+  /**
+   * @param {import("./client.js").Client} client
+   * @param {{type: string}} message
+   */
+  #asked(client, { type }) {
+    if (type === "wake") client.wake();
     else if (type === "remind") {
       this.#post({ type: "here" });
-      this.#client.tick();
+      client.tick();
     } else if (type === "ask") {
-      const { state } = this.#client;
+      const { state } = client;
       this.#post({ type: "state", state, changes: [], status: this.#status });
     }
   }

@@ -33,38 +33,42 @@ class RefusedError extends Error {
   }
 }
 
-/**
- * Core and the event servers.
- *
- * @param core Core's address, as location.origin
- * @param token an access token, or a function that gives one (or its promise) and is asked again
- *   when Core refuses the last one
- * @param about () → the value of Yabam-Device, as "till-1; mode=live; pending=0"; null: send none
- */
+/** Core and the event servers. */
 export class Transport {
   #core;
   #source;
-  #token = null;
+  #token = /** @type {string | null} */ (null);
   #about;
   #socket = new Socket();
   /** Whether Core takes receipts from owners only, and this is none. */
   #noOwner = false;
 
+  /**
+   * @param {string} core Core's address, as location.origin
+   * @param {string | (() => string | Promise<string>)} token an access token, or a function that gives one and is
+   *   asked again when Core refuses the last one
+   * @param {(() => string) | null} [about] the value of Yabam-Device, as "till-1; mode=live; pending=0"; null: send none
+   */
   constructor(core, token, about = null) {
     this.#core = core;
     this.#source = typeof token === "function" ? token : () => token;
     this.#about = about;
   }
 
-  /** Core's address. */
+  /**
+   * Core's address.
+   *
+   * @returns {string}
+   */
   get core() {
     return this.#core;
   }
 
   /**
-   * The access token; `anew`: the last one was refused.
+   * The access token.
    *
-   * @throws Error the callback gave none
+   * @param {boolean} [anew] the last one was refused
+   * @throws {Error} the callback gave none
    */
   async accessToken(anew = false) {
     if (anew) this.#token = null;
@@ -76,7 +80,13 @@ export class Transport {
     this.#token = null;
   }
 
-  /** Whether Core takes another token for these channels: "taken", "refused" or "unreachable". */
+  /**
+   * Whether Core takes another token for these channels.
+   *
+   * @param {string} token
+   * @param {string[]} channels
+   * @returns {Promise<"taken" | "refused" | "unreachable">}
+   */
   async check(token, channels) {
     const query = new URLSearchParams(channels.map((channel) => ["channel", channel]));
     query.set("orders", "1");
@@ -95,7 +105,13 @@ export class Transport {
     }
   }
 
-  /** Calls Fetch Sync, as a StartSync says: the input that it leads to. */
+  /**
+   * Calls Fetch Sync, as a StartSync says: the input that it leads to.
+   *
+   * @param {any} command
+   * @param {AbortSignal} signal
+   * @returns {Promise<any>}
+   */
   async sync(command, signal) {
     const { generation } = command;
     try {
@@ -103,7 +119,7 @@ export class Transport {
       const about = this.#about === null ? {} : { "yabam-device": this.#about() };
       const assembly = new Assembly(...(await this.#ask(questionOf(command), signal, about)));
       while (assembly.next !== null) {
-        const query = new URLSearchParams({ page: assembly.next, orders: MAX_ORDERS });
+        const query = new URLSearchParams({ page: assembly.next, orders: String(MAX_ORDERS) });
         assembly.add(...(await this.#ask(query, signal)));
       }
       return { type: "SyncDone", generation, response: assembly.answer };
@@ -135,7 +151,13 @@ export class Transport {
     return `Bearer ${this.#token}`;
   }
 
-  /** Opens a stream, as an OpenStream says, and hands its inputs to `put`, a StreamEnded last. */
+  /**
+   * Opens a stream, as an OpenStream says, and hands its inputs to `put`, a StreamEnded last.
+   *
+   * @param {any} command
+   * @param {AbortSignal} signal
+   * @param {(input: any) => void} put
+   */
   async stream(command, signal, put) {
     const { generation } = command;
     let why = failure("unreachable", "the stream ended without a bye");
@@ -166,7 +188,8 @@ export class Transport {
   /**
    * Says what this device has applied of stores' channels. Returns whether it was taken.
    *
-   * @param news {positions: {channel: seq}, epoch}
+   * @param {{positions: {[channel: string]: number}, epoch: string}} news
+   * @returns {Promise<boolean>}
    */
   async receipts({ positions, epoch }) {
     const stores = Object.entries(positions).filter(([channel]) => channel.startsWith("store:"));
@@ -201,11 +224,12 @@ export class Transport {
    * `order` is the order as it stands now, if the answer tells; `problem` is the refusal's name.
    * It throws when there is no answer: send it again with the same `key`, it is done once.
    *
-   * @param path as "/v1/orders/{id}/transitions"
-   * @param body what becomes the JSON
-   * @param key the Idempotency-Key
-   * @param version the order's version that the sender has seen; null: any
-   * @param timeout in milliseconds
+   * @param {string} path as "/v1/orders/{id}/transitions"
+   * @param {object} body what becomes the JSON
+   * @param {{key: string, version?: number | null, timeout?: number}} options `key`: the Idempotency-Key; `version`: of
+   *   the order that the sender has seen, null: any; `timeout` in milliseconds
+   * @returns {Promise<{ok: boolean, status: number, order: import("./types.js").Order | null, problem: string | null,
+   *   detail: string}>}
    */
   async command(path, body, { key, version = null, timeout = 10_000 }) {
     const headers = {
@@ -236,7 +260,7 @@ export class Transport {
 function questionOf({ after, epoch, wait }) {
   const query = new URLSearchParams();
   for (const channel of Object.keys(after)) query.append("channel", channel);
-  query.set("orders", MAX_ORDERS);
+  query.set("orders", String(MAX_ORDERS));
   const known = Object.entries(after).filter(([, seq]) => seq !== null);
   if (known.length > 0) query.set("lastEventId", formatCursor(known));
   if (epoch !== null) query.set("epoch", epoch);
@@ -250,19 +274,19 @@ function questionOf({ after, epoch, wait }) {
  * @throws ContractError it is none of HTTP
  */
 function addressOf(text) {
-  let url = null;
+  let url = /** @type {URL | null} */ (null);
   try {
     url = new URL(text, document.baseURI);
   } catch {
     // As with a port beyond 65535.
   }
-  if (["http:", "https:"].includes(url?.protocol) && url.port !== "0") return url;
+  if (url !== null && ["http:", "https:"].includes(url.protocol) && url.port !== "0") return url;
   throw new ContractError(`the stream's address ${JSON.stringify(text.slice(0, 80))} is none of HTTP`);
 }
 
 async function refused(response, unauthorized) {
   // If it says too much, its status still says what to do.
-  const [text] = await readText(response, MAX_PROBLEM_BYTES).catch(() => [""]);
+  const [text] = await readText(response, MAX_PROBLEM_BYTES).catch(() => ["", 0]);
   return new RefusedError(refusal(response, text, unauthorized));
 }
 
@@ -281,7 +305,7 @@ async function readStream(generation, response, put) {
       if (done) return;
       for (const event of parser.feed(value)) {
         const input = inputOf(generation, event);
-        if (LAST_WORDS.has(input?.type)) await readOut(reader);
+        if (input !== null && LAST_WORDS.has(input.type)) await readOut(reader);
         if (input !== null) put(input);
       }
     }
@@ -310,7 +334,10 @@ async function readOut(reader) {
 /**
  * The body's text and its length in bytes.
  *
- * @throws ContractError it is longer than `most` bytes
+ * @param {Response} response
+ * @param {number} most
+ * @returns {Promise<[string, number]>}
+ * @throws {ContractError} it is longer than `most` bytes
  */
 export async function readText(response, most) {
   if (response.body === null) return ["", 0];

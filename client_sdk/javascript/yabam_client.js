@@ -11,36 +11,62 @@ import { IndexedStore } from "./state/indexed_store.js";
 import { SharedState, stateOf } from "./state/shared_state.js";
 import { subjectOf } from "./state/subject.js";
 import { TabState } from "./state/tab_state.js";
+import { PageEvents } from "./page_events.js";
 import { Shared } from "./tabs.js";
 import { Transport } from "./transport.js";
 
+/**
+ * @typedef {object} YabamOptions
+ * @property {string} core Core's address
+ * @property {string | (() => string | Promise<string>)} token an access token, or a function that gives one
+ * @property {string[]} channels the names of those to follow
+ * @property {string} [subject] whom the token names; needed where a function gives the token
+ * @property {string} [name] what the tabs of one person that follow these channels share
+ * @property {{[key: string]: Resolver}} [resolvers] by key: decides a conflict
+ * @property {{[key: string]: {[name: string]: Call}}} [calls] what the operator's functions will probably do
+ * @property {() => any} [openStore] where edits wait and documents are remembered, as IndexedStore
+ * @property {() => any} [load] the state of the orders as it was stored, or null
+ * @property {(news: import("./types.js").News) => void} [seen] told of what is new of orders and status
+ * @property {Transport} [transport] as Client has it, and these four
+ * @property {{[name: string]: number}} [settings]
+ * @property {() => number} [clock]
+ * @property {(low: number, high: number) => number} [uniform]
+ * @property {() => string} [newClient]
+ */
+
+/** @typedef {import("./types.js").JsonObject | null} Value */
+/** @typedef {(key: string, base: Value, current: Value, own: Value) => Value | Promise<Value>} Resolver null keeps Core's */
+/** @typedef {(value: Value, given: any) => Value} Call */
+
 /** Follows channels of orders and of documents, on one stream. */
 export class YabamClient {
-  /** The documents: `client.state("party:12/5").get("cart")`, as SharedState. */
+  /**
+   * The documents: `client.state("party:12/5").get("cart")`.
+   *
+   * @type {import("./state/shared_state.js").State}
+   */
   state;
-  /** The orders with what is done to them here, with or without a network, as OrderCommands. */
+  /**
+   * The orders with what is done to them here, with or without a network.
+   *
+   * @type {OrderCommands}
+   */
   commands;
+  /**
+   * Events between the parts of this page and the tabs of the same `name`.
+   *
+   * @type {PageEvents}
+   */
+  page;
   /** The open orders of all channels, oldest first, as they stand now. */
-  orders = [];
+  orders = /** @type {import("./types.js").Order[]} */ ([]);
   /** What a page shows of the client itself, as Client.status; null: nothing is known yet. */
-  status = null;
+  status = /** @type {import("./types.js").Status | null} */ (null);
   #tab;
   #tabs;
+  #callbacks = /** @type {Set<{call: () => void}>} */ (new Set());
 
-  /**
-   * @param core Core's address
-   * @param token an access token, or a function that gives one (or its promise)
-   * @param channels the names of those to follow
-   * @param subject whom the token names; needed where a function gives the token
-   * @param name what the tabs of one person that follow these channels share
-   * @param resolvers by key, (key, base, current, own) → value or its promise: decides a conflict; null
-   *   keeps Core's value
-   * @param calls by key and name, what the operator's functions will probably do
-   * @param openStore () → where edits wait and documents are remembered, as IndexedStore
-   * @param load () → the state of the orders as it was stored, or null
-   * @param seen told ({state, orders, changes, status, leading}) of what is new of orders and status
-   * @param transport, settings, clock, uniform, newClient as Client and Engine have them
-   */
+  /** @param {YabamOptions} options */
   constructor({
     core,
     token,
@@ -61,29 +87,34 @@ export class YabamClient {
     // Nobody's edits may come into another's queue, not even for a moment.
     if (!subject) throw new TypeError("say whom the token names: subject");
     const api = new EditsApi(core);
-    let client = null;
+    let client = /** @type {Client | null} */ (null);
     this.#tab = new TabState({
       ...{ name, subject, resolvers, calls, openStore, newClient, api, transport, uniform, clock },
       channels: channels.filter(carriesDocuments),
       followed: channels,
       book: () => client?.book ?? null,
       settings: { ...SETTINGS, ...settings },
-      coreTime: () => client.coreTime,
-      differs: (channel) => client.differs(channel),
+      coreTime: () => client?.coreTime ?? null,
+      differs: (channel) => client?.differs(channel),
     });
     const documents = this.#tab;
+    /** @param {any} news */
     const changed = (news) => this.#tabs.tell(news);
+    /** @param {any} saved */
     const lead = (saved) => {
       client = new Client({ channels, transport, saved, settings, changed, clock, uniform, documents });
       documents.lead().catch((error) => reportError(error));
       return client;
     };
+    /** @param {import("./types.js").News} news */
     const told = (news) => {
       Object.assign(this, { orders: news.orders, status: news.status });
       documents.noteOrders();
       seen(news);
+      this.#tell();
     };
     this.#tabs = new Shared({ name, lead, load, seen: told });
+    this.page = new PageEvents(name);
     this.commands = new OrderCommands({ tab: documents, orders: () => this.orders });
     this.state = stateOf(new SharedState({ tab: documents, api, transport }));
   }
@@ -91,6 +122,18 @@ export class YabamClient {
   /** Follows from now on. */
   start() {
     this.#tabs.start();
+  }
+
+  /**
+   * Calls `callback` whenever something of `orders` or `status` may be new; the answer ends it.
+   *
+   * @param {() => void} callback
+   * @returns {() => void}
+   */
+  subscribe(callback) {
+    const observer = { call: callback };
+    this.#callbacks.add(observer);
+    return () => void this.#callbacks.delete(observer);
   }
 
   /** Something says that the device slept or the network is back. */
@@ -101,7 +144,19 @@ export class YabamClient {
   /** Leaves; another tab goes on. Edits that are not settled wait in the store. */
   async close() {
     this.#tabs.close();
+    this.page.close();
     await this.#tab.close();
+  }
+
+  #tell() {
+    for (const { call } of [...this.#callbacks]) {
+      try {
+        call();
+      } catch (error) {
+        // One part's bug must not end the client for the others.
+        reportError(error);
+      }
+    }
   }
 }
 

@@ -42,7 +42,7 @@ export class CommandQueue {
   #ends = new Map();
   #known = new Map();
   #errors = new Map();
-  #flight = null;
+  #flight = /** @type {any} */ (null);
 
   /** @param entries they, in order */
   constructor(entries = []) {
@@ -133,7 +133,7 @@ export class CommandQueue {
   /** What comes of it that the first command was done, and left the order so. */
   applied(order) {
     const [first, ...rest] = this.entries;
-    const writes = [drop(first.id)];
+    const writes = /** @type {object[]} */ ([drop(first.id)]);
     const entries = rest.map((entry) => {
       const isOfNew = entry.order === first.key;
       const isNext = entry.after === first.id;

@@ -60,7 +60,7 @@ export class Draft {
 
   #owned(node) {
     if (this.#own.has(node)) return node;
-    let made = null;
+    let made = /** @type {object | null} */ (null);
     if (Array.isArray(node)) made = [...node];
     else if (isObject(node)) made = { ...node };
     if (made !== null) this.#own.add(made);

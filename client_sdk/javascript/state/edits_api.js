@@ -124,6 +124,10 @@ export class EditsApi {
   }
 }
 
+/**
+ * @param {string} detail
+ * @param {number | null} [after]
+ */
 const again = (detail, after = null) => ({ type: "Again", detail, retryAfter: after, unauthorized: false });
 
 function refusalOf({ status, headers }, text) {

@@ -23,19 +23,19 @@ const MOST_ASKED = 200;
 /** The shared state of one subject, running. */
 export class Engine {
   /** What went wrong in a resolver, last. */
-  lastError = null;
+  lastError = /** @type {string | null} */ (null);
   #parts;
   #journal;
   #sender;
   #loader;
   #asked;
   #last = Promise.resolve();
-  #renewal = null;
+  #renewal = /** @type {number | null} */ (null);
   #closed = false;
 
   /**
    * @param stored what the store gave
-   * @param parts {store, channels, followed, book, resolvers, calls, newClient, api, transport, subject, settings,
+   * @param parts these: {store, channels, followed, book, resolvers, calls, newClient, api, transport, subject, settings,
    *   uniform, clock, coreTime, differs, told}: `channels` are those of documents, `followed` are all;
    *   `book()` gives Core's orders; `told({changed, outcomes, orders})` hears what has come of the inputs
    *   (`orders`: whether it is of commands), `differs(channel)` that documents have another digest than Core says
@@ -89,7 +89,7 @@ export class Engine {
     this.#closed = true;
     this.#sender.worker.close();
     this.#loader.worker.close();
-    clearInterval(this.#renewal);
+    clearInterval(this.#renewal ?? undefined);
     this.#journal.put(this.replica.drain().writes);
     await this.#last;
     await this.#journal.close().catch(() => {});
@@ -128,7 +128,7 @@ export class Engine {
    * @throws StateStoreError they cannot be kept; none is made
    * @throws ClosedError this has ended
    */
-  edit(wishes, { atomic = false, decides = null, asked = null, made = () => {} } = {}) {
+  edit(wishes, { atomic = false, decides = null, asked = null, made = /** @type {(ids: number[]) => void} */ (() => {}) } = {}) {
     return this.#alone(async () => {
       const known = this.#asked.get(asked);
       const ids = known ?? (await this.#edit(wishes, atomic, decides, asked));
@@ -139,7 +139,7 @@ export class Engine {
   }
 
   /** Makes a command to an order: its id in the queue, in a list. Options and errors as `edit`. */
-  command(wish, { asked = null, made = () => {} } = {}) {
+  command(wish, { asked = null, made = /** @type {(ids: number[]) => void} */ (() => {}) } = {}) {
     return this.#alone(async () => {
       const remembering = (id) => (asked === null ? [] : this.#remembering(asked, [id]));
       const ids = this.#asked.get(asked) ?? [await this.desk.make(wish, remembering)];
@@ -220,7 +220,7 @@ export class Engine {
   }
 
   #remembering(asked, ids) {
-    const writes = [{ type: "PutAsked", asked, ids }];
+    const writes = /** @type {object[]} */ ([{ type: "PutAsked", asked, ids }]);
     if (this.#asked.size >= MOST_ASKED) {
       const [oldest] = this.#asked.keys();
       this.#asked.delete(oldest);

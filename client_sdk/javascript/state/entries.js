@@ -4,10 +4,19 @@ import { MAX_EDIT_BYTES } from "../contract_lists.js";
 import { bytesOf, encodeEdit } from "./edit.js";
 import { StateError } from "./errors.js";
 
-/** A document's name: its channel and its key in one text. Neither has a space. */
+/**
+ * A document's name: its channel and its key in one text. Neither has a space.
+ *
+ * @param {string} channel
+ * @param {string} key
+ */
 export const nameOf = (channel, key) => `${channel} ${key}`;
 
-/** The channel and the key of a document's name. */
+/**
+ * The channel and the key of a document's name.
+ *
+ * @param {string} name
+ */
 export const partsOf = (name) => name.split(" ");
 
 /** The key of the document that ends with the client's session. */
@@ -18,6 +27,14 @@ export const ownBase = (edit) => edit.base?.n;
 
 /** An edit in the queue. It leaves when it is answered and the view does not apply it any more. */
 export class Entry {
+  /** @type {any} */
+  edit;
+  /** @type {any} */
+  outcome;
+  /** @type {any} */
+  client;
+  /** @type {any} */
+  shown;
   /**
    * @param id its place in the queue; never used twice, and kept when the edit gets another number
    * @param client the client id that it goes out under

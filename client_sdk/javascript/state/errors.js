@@ -13,6 +13,10 @@ export class OperationError extends StateError {}
 
 /** A JSON Patch (RFC 6902) that does not apply; `index`: which of its operations, from 0. */
 export class PatchError extends StateError {
+  /**
+   * @param {number} index
+   * @param {string} reason
+   */
   constructor(index, reason) {
     super(`operation ${index}: ${reason}`);
     this.index = index;
@@ -22,6 +26,10 @@ export class PatchError extends StateError {
 
 /** A value that no document may hold; `pointer`: where in it. */
 export class StateValueError extends StateError {
+  /**
+   * @param {string} pointer
+   * @param {string} reason
+   */
   constructor(pointer, reason) {
     super(`${pointer || "the whole value"}: ${reason}`);
     this.pointer = pointer;
@@ -37,5 +45,9 @@ export class ClosedError extends Error {}
 
 const MAX_SHOWN = 80;
 
-/** A foreign text, quoted and cut, for a message. */
+/**
+ * A foreign text, quoted and cut, for a message.
+ *
+ * @param {unknown} text
+ */
 export const shown = (text) => JSON.stringify(String(text).slice(0, MAX_SHOWN));

@@ -13,19 +13,22 @@ const STORES = ["meta", "entries", "documents", "waiting", "private", "asked", "
 
 /** The database of one subject. */
 export class IndexedStore {
-  #database = null;
+  #database = /** @type {IDBDatabase | null} */ (null);
   #owner = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
 
   /**
    * What is kept for the subject, as records.js `nothingStored` has it.
    *
-   * @throws StateStoreError it cannot be had, as where a browser forbids storage
+   * @param {string} subject
+   * @returns {Promise<any>}
+   * @throws {StateStoreError} it cannot be had, as where a browser forbids storage
    */
   async open(subject) {
     try {
-      this.#database = await opened(`yabam ${subject}`);
+      const database = await opened(`yabam ${subject}`);
+      this.#database = database;
       // Another tab may want to make its stores anew.
-      this.#database.onversionchange = () => this.close();
+      database.onversionchange = () => this.close();
       return await this.#run((stores) => this.#takeOver(stores), false);
     } catch (error) {
       throw storeError(error);
@@ -35,7 +38,8 @@ export class IndexedStore {
   /**
    * Carries out all or none; it is safe once this is done.
    *
-   * @throws StateStoreError nothing was done: there is no room, or another tab has taken it over
+   * @param {any[]} writes
+   * @throws {StateStoreError} nothing was done: there is no room, or another tab has taken it over
    */
   async write(writes) {
     try {
@@ -72,7 +76,7 @@ export class IndexedStore {
       const transaction = this.#database.transaction(STORES, "readwrite", { durability: "strict" });
       const stores = Object.fromEntries(STORES.map((name) => [name, transaction.objectStore(name)]));
       let result;
-      let cause = null;
+      let cause = /** @type {any} */ (null);
       const begin = () => {
         try {
           result = work(stores);
@@ -85,8 +89,9 @@ export class IndexedStore {
       transaction.onabort = () => reject(cause ?? transaction.error ?? new Error("it was given up"));
       if (!own) begin();
       else {
-        stores.meta.get("owner").onsuccess = ({ target }) => {
-          if (target.result === this.#owner) return begin();
+        const owner = stores.meta.get("owner");
+        owner.onsuccess = () => {
+          if (owner.result === this.#owner) return begin();
           cause = new Error("another tab has taken the state over");
           return transaction.abort();
         };

@@ -5,12 +5,12 @@ const AGAIN_AFTER_MS = 5_000;
 /** The store of one client. */
 export class Journal {
   /** Why the last write failed; null: it did not. */
-  lastError = null;
+  lastError = /** @type {string | null} */ (null);
   #store;
   #last = Promise.resolve();
   #waiting = [];
   #scheduled = false;
-  #timer = null;
+  #timer = /** @type {number | undefined} */ (undefined);
   #running = 0;
 
   /** @param store as IndexedStore or MemoryStore */

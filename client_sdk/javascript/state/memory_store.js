@@ -8,8 +8,8 @@ import { nameOf } from "./entries.js";
 
 /** A store: `open(subject)`, `write(writes)` (all or none) and `close()`, as IndexedStore. */
 export class MemoryStore {
-  #subject = null;
-  #counters = null;
+  #subject = /** @type {string | null} */ (null);
+  #counters = /** @type {any} */ (null);
   #entries = new Map();
   #documents = new Map();
   #waiting = new Map();
@@ -20,13 +20,20 @@ export class MemoryStore {
   /**
    * What is kept for the subject, as records.js `nothingStored` has it.
    *
-   * @throws StateStoreError it is another subject's
+   * @param {string} subject
+   * @returns {Promise<any>}
+   * @throws {StateStoreError} it is another subject's
    */
   async open(subject) {
     return this.openNow(subject);
   }
 
-  /** The same, at once. */
+  /**
+   * The same, at once.
+   *
+   * @param {string} subject
+   * @returns {any}
+   */
   openNow(subject) {
     if (this.#subject !== null && this.#subject !== subject) {
       throw new StateStoreError("this state belongs to another subject: make one for each");
@@ -45,12 +52,20 @@ export class MemoryStore {
     });
   }
 
-  /** Carries out all of them. */
+  /**
+   * Carries out all of them.
+   *
+   * @param {any[]} writes
+   */
   async write(writes) {
     this.writeNow(writes);
   }
 
-  /** The same, at once. */
+  /**
+   * The same, at once.
+   *
+   * @param {any[]} writes
+   */
   writeNow(writes) {
     for (const write of structuredClone(writes)) this.#do(write);
   }

@@ -10,7 +10,7 @@ export class OrderDesk {
 
   /**
    * @param queue what decides
-   * @param parts {replica, journal, book, followed, time, alone, told}: the edits, which have their places
+   * @param parts these: {replica, journal, book, followed, time, alone, told}: the edits, which have their places
    *   in the same queue; what keeps it; Core's orders, `() → an OrderBook` or null; the channels that are
    *   followed; `() → Core's clock as the wire has times`, null: not known; `alone(work)` runs it while
    *   nothing else is given a place or taken out; `told(outcomes)` hears what has come, [id, outcome]s

@@ -18,12 +18,16 @@ export const shownAs = ({ order, key }) => order ?? key;
 /**
  * All that is shown: Core's open orders, and those that are not placed yet, each {order, pending, leftOut,
  * error, after}. An order that a pending command closes stays until Core has answered.
+ *
+ * @param {import("../types.js").Order[]} orders
+ * @param {any} own
+ * @returns {import("../types.js").ShownOrder[]}
  */
 export function shownOrders(orders, own) {
   const core = newest(orders, own.known);
   const ids = new Set([...core.keys(), ...own.entries.map(shownAs)]);
   const all = [...ids].map((id) => shownOrder(core.get(id) ?? null, id, own));
-  return all.filter((one) => one !== null && (one.pending > 0 || isOpen(one.order)));
+  return all.filter((one) => one !== null).filter((one) => one.pending > 0 || isOpen(one.order));
 }
 
 /** Core's orders by their ids, each as the newest that is known of it. */
@@ -42,11 +46,14 @@ export function newest(orders, known) {
  * same; `error`: why the last command was refused, until there is another one; `after`: the last of this
  * client's commands that is in it.
  *
- * @param core Core's, as the newest that is known of it; null: it does not have it
+ * @param {import("../types.js").Order | null} core Core's, as the newest that is known of it; null: it does not have it
+ * @param {string} id
+ * @param {any} own
+ * @returns {import("../types.js").ShownOrder | null}
  */
 export function shownOrder(core, id, own) {
   const commands = own.entries.filter((entry) => shownAs(entry) === id);
-  let [order, leftOut, after] = [core, 0, null];
+  let [order, leftOut, after] = [core, 0, /** @type {number | null} */ (null)];
   for (const command of commands) {
     const made = orderAfter(order, command);
     if (made === null) leftOut += 1;

@@ -9,21 +9,28 @@ import { StateError, shown } from "./errors.js";
 import { newest, shownOrder, shownOrders } from "./order_view.js";
 import { copy } from "./values.js";
 
+/** @typedef {import("../types.js").Order} Order */
+/** @typedef {import("../types.js").ShownOrder} ShownOrder */
+
 /** A command that was made. */
 export class CommandHandle {
+  /** @type {Promise<import("../types.js").CommandOutcome>} */
   #outcome;
 
-  /** @param orderId the id that its order is shown under; that of a new one changes when Core has it */
+  /**
+   * @param {string | null} orderId the id that its order is shown under; that of a new one changes when Core has it
+   * @param {Promise<import("../types.js").CommandOutcome>} outcome
+   */
   constructor(orderId, outcome) {
     this.orderId = orderId;
     this.#outcome = outcome;
   }
 
   /**
-   * What became of it, {outcome, order, problem}, once Core has answered; `outcome` is "applied" or
-   * "refused".
+   * What became of it, once Core has answered.
    *
-   * @throws ClosedError the client was closed first; it is sent when that is opened again
+   * @returns {Promise<import("../types.js").CommandOutcome>}
+   * @throws {ClosedError} the client was closed first; it is sent when that is opened again
    */
   settled() {
     return this.#outcome;
@@ -32,21 +39,32 @@ export class CommandHandle {
 
 /** The orders with what is done to them here. */
 export class OrderCommands {
+  /** @type {import("./tab_state.js").TabState} */
   #tab;
+  /** @type {() => Order[]} */
   #core;
 
-  /** @param parts {tab: a TabState, orders: () → Core's open orders} */
+  /** @param {{tab: import("./tab_state.js").TabState, orders: () => Order[]}} parts `orders`: Core's open ones */
   constructor({ tab, orders }) {
     this.#tab = tab;
     this.#core = orders;
   }
 
-  /** The open orders as they are shown, each as order_view.js shownOrder says. */
+  /**
+   * The open orders as they are shown, each as order_view.js shownOrder says.
+   *
+   * @returns {ShownOrder[]}
+   */
   get orders() {
     return shownOrders(this.#core(), this.#tab.own);
   }
 
-  /** One order as it is shown; null: there is none, as far as is known here. */
+  /**
+   * One order as it is shown; null: there is none, as far as is known here.
+   *
+   * @param {string} id
+   * @returns {ShownOrder | null}
+   */
   order(id) {
     const { own } = this.#tab;
     const named = own.placed[id] ?? id;
@@ -54,18 +72,32 @@ export class OrderCommands {
     return shownOrder(core.get(named) ?? null, named, own);
   }
 
-  /** Why the last command to an order was refused, {slug, detail}, also where it is not shown; or null. */
+  /**
+   * Why the last command to an order was refused, also where it is not shown; or null.
+   *
+   * @param {string} id
+   * @returns {import("../types.js").Refusal | null}
+   */
   error(id) {
     const { errors, placed } = this.#tab.own;
     return errors[placed[id] ?? id] ?? null;
   }
 
-  /** How many commands Core has not answered. */
+  /**
+   * How many commands Core has not answered.
+   *
+   * @returns {number}
+   */
   get waiting() {
     return this.#tab.own.entries.length;
   }
 
-  /** Calls `callback` once for all that changes of orders at one moment; the answer ends it. */
+  /**
+   * Calls `callback` once for all that changes of orders at one moment; the answer ends it.
+   *
+   * @param {() => void} callback
+   * @returns {() => void}
+   */
   subscribe(callback) {
     return this.#tab.observeOrders(callback);
   }
@@ -73,11 +105,11 @@ export class OrderCommands {
   /**
    * Places an order. Like all commands it is kept, and shown, when this is done.
    *
-   * @param order {store_id, currency, items: [{name, quantity, unit_price, note}], table_id, note, reference,
-   *   guest}, as Core takes it; the last four need not be there
-   * @throws StateError it is malformed or too large, or too many wait
-   * @throws StateStoreError it cannot be kept
-   * @throws ClosedError the client is closed
+   * @param {import("../types.js").NewOrder} order
+   * @returns {Promise<CommandHandle>}
+   * @throws {StateError} it is malformed or too large, or too many wait
+   * @throws {StateStoreError} it cannot be kept
+   * @throws {ClosedError} the client is closed
    */
   place(order) {
     return this.#make({ kind: "place", body: copy(order), order: null });
@@ -87,19 +119,32 @@ export class OrderCommands {
    * Takes an order one step further: accepted, rejected, preparing, ready, served, paid or cancelled. It
    * throws as `place`.
    *
-   * @param order as it was shown to who decides, or its id: as it is shown now. Core does it to that only;
-   *   a step but "accepted" also after a change that left the status
-   * @param reason why it is rejected or cancelled
+   * @param {ShownOrder | string} order as it was shown to who decides, or its id: as it is shown now. Core does it to
+   *   that only; a step but "accepted" also after a change that left the status
+   * @param {string} to
+   * @param {string | null} [reason] why it is rejected or cancelled
+   * @returns {Promise<CommandHandle>}
    */
   transition(order, to, reason = null) {
     return this.#step("transition", order, reason === null ? { to } : { to, reason });
   }
 
-  /** Replaces an order's items, its note, or both: {items, note}; otherwise as `transition`. */
+  /**
+   * Replaces an order's items, its note, or both; otherwise as `transition`.
+   *
+   * @param {ShownOrder | string} order
+   * @param {{items?: import("../types.js").NewOrder["items"], note?: string}} body
+   * @returns {Promise<CommandHandle>}
+   */
   change(order, body) {
     return this.#step("change", order, copy(body));
   }
 
+  /**
+   * @param {"transition" | "change"} kind
+   * @param {ShownOrder | string} order
+   * @param {any} body
+   */
   async #step(kind, order, body) {
     const seen = typeof order === "string" ? this.order(order) : order;
     if (seen === null) throw new StateError(`${shown(order)} is no order that is shown here`);
@@ -107,6 +152,7 @@ export class OrderCommands {
     return this.#make({ kind, body, order: id, version, status, after: seen.after });
   }
 
+  /** @param {any} wish */
   async #make(wish) {
     const { id, outcome } = await this.#tab.command(wish);
     const made = this.#tab.own.entries.find((entry) => entry.id === id);

@@ -17,6 +17,9 @@ export const isObject = (value) =>
  *
  * @throws PointerError it does not begin with /, has a ~ that is neither ~0 nor ~1, or leads deeper
  *   than a document is
+ *
+ * @param {string} text
+ * @returns {string[]}
  */
 export function parsePointer(text) {
   if (text === "") return [];
@@ -47,7 +50,13 @@ export function putMember(object, name, value) {
   else Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
-/** What stands at the path in the value, or undefined. */
+/**
+ * What stands at the path in the value, or undefined.
+ *
+ * @param {any} value
+ * @param {string[]} path
+ * @returns {any}
+ */
 export function get(value, path) {
   let found = value;
   for (const part of path) {

@@ -16,7 +16,13 @@ const AGELESS =
 export class EditQueue {
   #newClient;
   #prepared = [];
-  #flight = null;
+  #flight = /** @type {any} */ (null);
+  /** @type {number} */
+  nextN = 1;
+  /** @type {number} */
+  nextId = 1;
+  /** @type {any[]} */
+  entries = [];
   #oneByOne = false;
   #ask = [];
   #settled = new Map();
@@ -29,7 +35,7 @@ export class EditQueue {
    * @param epoch the log that the numbers and versions are of; null: not known yet
    * @param entries what is not done, in order
    */
-  constructor(client, newClient, { nextN = 1, nextId = 1, epoch = null, entries = [] } = {}) {
+  constructor(client, newClient, { nextN = 1, nextId = 1, epoch = null, entries = /** @type {any[]} */ ([]) } = {}) {
     Object.assign(this, { client, nextN, nextId, epoch, entries: [...entries] });
     this.#newClient = newClient;
   }
@@ -244,8 +250,8 @@ export class EditQueue {
     const client = this.#newClient();
     const nameOf = (of, n) => `${of} ${n}`;
     const names = new Map();
-    const known = anew ? [] : this.entries.map((one) => [nameOf(one.client, one.n), one.at]);
-    const versions = new Map(known);
+    const versions = new Map();
+    if (!anew) for (const one of this.entries) versions.set(nameOf(one.client, one.n), one.at);
     for (const [index, entry] of pending.entries()) {
       const n = index + 1;
       let base = entry.edit.base ?? null;

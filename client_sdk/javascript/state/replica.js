@@ -15,10 +15,10 @@ import { rowOf } from "./records.js";
 import { compose } from "./view.js";
 
 const noEffects = () => ({
-  writes: [],
+  writes: /** @type {any[]} */ ([]),
   changed: new Set(),
-  outcomes: [],
-  conflicts: [],
+  outcomes: /** @type {any[]} */ ([]),
+  conflicts: /** @type {any[]} */ ([]),
   renamed: false,
 });
 
@@ -39,7 +39,7 @@ export class Replica {
    * @param calls by key, what is known of the operator's functions: {key: {name: function}}
    * @param resolved the keys that have a resolver: a refusal that it can decide is a conflict
    */
-  constructor(queue, channels, { waiting = [], calls = {}, resolved = [] } = {}) {
+  constructor(queue, channels, { waiting = [], calls = {}, resolved = /** @type {string[]} */ ([]) } = {}) {
     this.queue = queue;
     this.#log = queue.epoch;
     this.channels = new Map();

@@ -16,7 +16,7 @@ export class Sender {
   #refused = false;
 
   /**
-   * @param parts {replica, desk, journal, api, transport, subject, pump, settings, uniform, clock}; `pump` is
+   * @param parts these: {replica, desk, journal, api, transport, subject, pump, settings, uniform, clock}; `pump` is
    *   called after each answer
    */
   constructor(parts) {
@@ -113,7 +113,7 @@ export class Loader {
   #tries = 0;
 
   /**
-   * @param parts {replica, api, transport, loaded, settings, uniform, clock}; `loaded` is called with
+   * @param parts these: {replica, api, transport, loaded, settings, uniform, clock}; `loaded` is called with
    *   the channel after each
    */
   constructor(parts) {

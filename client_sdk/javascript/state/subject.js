@@ -7,6 +7,9 @@ const SUBJECT = /^[^\0-\x1f\x7f-\x9f\ud800-\udfff]{1,255}$/u;
 /**
  * Whom the token names, as Core tells subjects apart: role and name. Nothing is verified. A token that
  * does not say it stands for itself: another one is another subject.
+ *
+ * @param {string} token
+ * @returns {string}
  */
 export function subjectOf(token) {
   try {

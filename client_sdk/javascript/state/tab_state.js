@@ -14,7 +14,19 @@ import { PrivateDocuments, isPrivate } from "./private.js";
 
 const NONE = { value: null, version: 0, pending: 0, leftOut: 0, conflict: null, error: null };
 const KINDS = { StateStoreError, ClosedError, StateError, Error };
+/** @type {Facts} */
 const NOTHING = { clientId: null, waiting: 0, isKept: true, sendingError: null, lastError: null, keys: {}, synced: [] };
+
+/**
+ * @typedef {object} Facts what there is to say of all documents
+ * @property {string | null} clientId
+ * @property {number} waiting how many edits and commands Core has not answered
+ * @property {boolean} isKept whether they survive the page
+ * @property {string | null} sendingError
+ * @property {string | null} lastError
+ * @property {{[channel: string]: string[]}} keys
+ * @property {string[]} synced the channels of which Core has told what there is
+ */
 
 /** The mark that stands for all documents of the channel of this one. */
 const wholeOf = (name) => nameOf(partsOf(name)[0], "");
@@ -23,18 +35,18 @@ const isWhole = (name) => name === wholeOf(name);
 /** What Client hands documents to, and SharedState asks. */
 export class TabState {
   /** What this tab's own observers raised, last. */
-  lastError = null;
+  lastError = /** @type {string | null} */ (null);
   #parts;
   #session = new PrivateDocuments();
   #observers = new Observers((name) => this.view(name));
-  #engine = null;
-  #opening = null;
-  #early = [];
+  #engine = /** @type {Engine | null} */ (null);
+  #opening = /** @type {Promise<void> | null} */ (null);
+  #early = /** @type {any[]} */ ([]);
   #views = new Map();
   /** The documents that other tabs were shown by this one. */
   #sent = new Set();
   #facts = NOTHING;
-  #channel = null;
+  #channel = /** @type {BroadcastChannel | null} */ (null);
   #questions = new Map();
   #outcomes = new Map();
   #changed = new Set();
@@ -120,7 +132,9 @@ export class TabState {
   /**
    * The document as it is shown.
    *
-   * @throws StateError its channel is not followed
+   * @param {string} name
+   * @returns {import("../types.js").DocumentView}
+   * @throws {StateError} its channel is not followed
    */
   view(name) {
     const [channel] = partsOf(name);
@@ -132,7 +146,11 @@ export class TabState {
     return channel === "private" ? this.#engine.private.view(name) : this.#engine.replica.view(name);
   }
 
-  /** What there is to say of all documents: {clientId, waiting, isKept, …}. */
+  /**
+   * What there is to say of all documents.
+   *
+   * @returns {Facts}
+   */
   get facts() {
     const engine = this.#engine;
     if (engine === null) return this.#facts;
@@ -144,7 +162,12 @@ export class TabState {
     return { clientId, waiting: unanswered.length, isKept: this.#isKept, sendingError, lastError, keys, synced };
   }
 
-  /** The keys of the documents that are there, sorted; those that are pending only are not. */
+  /**
+   * The keys of the documents that are there, sorted; those that are pending only are not.
+   *
+   * @param {string} channel
+   * @returns {string[]}
+   */
   keys(channel) {
     return channel === "session" ? this.#session.keys(channel) : (this.facts.keys[channel] ?? []);
   }
@@ -154,7 +177,14 @@ export class TabState {
     return [...this.#names()].filter((name) => !isPrivate(partsOf(name)[0])).sort();
   }
 
-  /** Subscribes, as Observers.add. */
+  /**
+   * Subscribes, as Observers.add.
+   *
+   * @param {string[]} names
+   * @param {string[]} path
+   * @param {(names: string[]) => void} call
+   * @returns {() => void}
+   */
   observe(names, path, call) {
     return this.#observers.add(names, path, call);
   }
@@ -164,11 +194,16 @@ export class TabState {
     return this.#engine?.desk.queue.own ?? this.#own;
   }
 
-  /** Calls `call` once for all that changes of orders at one moment; the answer ends it. */
+  /**
+   * Calls `call` once for all that changes of orders at one moment; the answer ends it.
+   *
+   * @param {() => void} call
+   * @returns {() => void}
+   */
   observeOrders(call) {
     const observer = { call };
     this.#orderObservers.add(observer);
-    return () => this.#orderObservers.delete(observer);
+    return () => void this.#orderObservers.delete(observer);
   }
 
   /** Something that is shown of orders has changed. */
@@ -183,16 +218,28 @@ export class TabState {
     return { id, outcome: this.#outcomeOf(id) };
   }
 
-  /** Makes edits, kept when this is done: for each the promise of its outcome. It throws as Engine.edit. */
+  /**
+   * Makes edits, kept when this is done: for each the promise of its outcome. It throws as Engine.edit.
+   *
+   * @param {any[]} wishes
+   * @param {{atomic?: boolean}} [options]
+   * @returns {Promise<Promise<any>[]>}
+   */
   async edit(wishes, { atomic = false } = {}) {
     const ids = await this.#ask("edit", { wishes, atomic });
     return ids.map((id) => this.#outcomeOf(id));
   }
 
-  /** Decides a conflict by a value, or (null) for Core's: the promise of the outcome, or null. */
+  /**
+   * Decides a conflict by a value, or (null) for Core's: {outcome}, its promise, once the decision is kept.
+   *
+   * @param {number} id
+   * @param {any} value
+   * @returns {Promise<{outcome: Promise<any>}>}
+   */
   async resolve(id, value) {
     const [made] = await this.#ask("resolve", { id, value });
-    return made === undefined ? null : this.#outcomeOf(made);
+    return { outcome: made === undefined ? Promise.resolve(null) : this.#outcomeOf(made) };
   }
 
   /** Changes a document that never leaves the device. */
@@ -291,7 +338,7 @@ export class TabState {
   }
 
   #do(asked, kind, told, made = (ids) => ids.forEach((id) => this.#outcomeOf(id))) {
-    const engine = this.#engine;
+    const engine = /** @type {Engine} */ (this.#engine);
     if (kind === "edit") return engine.edit(told.wishes, { atomic: told.atomic, asked, made });
     if (kind === "command") return engine.command(told, { asked, made });
     if (kind === "resolve") return engine.resolve(told.id, told.value, { asked, made });

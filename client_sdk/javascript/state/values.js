@@ -54,7 +54,13 @@ export function checkDocumentValue(value) {
   checkValue(value);
 }
 
-/** Whether both are the same JSON value, or both are undefined. */
+/**
+ * Whether both are the same JSON value, or both are undefined.
+ *
+ * @param {any} one
+ * @param {any} other
+ * @returns {boolean}
+ */
 export function same(one, other) {
   if (one === other) return true;
   if (Array.isArray(one)) {
@@ -67,7 +73,12 @@ export function same(one, other) {
   return names.every((name) => Object.hasOwn(other, name) && same(one[name], other[name]));
 }
 
-/** A copy that shares no object and no array with the value. */
+/**
+ * A copy that shares no object and no array with the value.
+ *
+ * @param {any} value
+ * @returns {any}
+ */
 export function copy(value) {
   if (Array.isArray(value)) return value.map(copy);
   if (!isObject(value)) return value;

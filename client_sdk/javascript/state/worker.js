@@ -9,7 +9,7 @@ const LONGEST_TIMER_MS = 60_000;
 /** What brings edits to Core, or large values from it. */
 export class Worker {
   /** Why the last try failed; null: it did not. */
-  lastError = null;
+  lastError = /** @type {string | null} */ (null);
   #isNeeded;
   #step;
   #backoff;
@@ -18,7 +18,7 @@ export class Worker {
   #keptAwayUntil = 0;
   #running = false;
   #closed = false;
-  #timer = null;
+  #timer = /** @type {number | undefined} */ (undefined);
 
   /**
    * @param isNeeded () → whether there is something to do

@@ -174,6 +174,26 @@ async def test_a_person_decides_a_conflict(
     assert core.values("ask") == values
 
 
+async def test_a_decision_is_shown_when_it_is_kept_also_without_a_network(
+    core: WebCore, tab: StateTab
+) -> None:
+    core.model.write(CHANNEL, "ask", {"n": 1})
+    await tab.run("await until(() => of('ask').version === 1);")
+    core.offline = True
+    await tab.run("await of('ask').set({ n: 2 });")
+    core.model.write(CHANNEL, "ask", {"n": 3})
+    core.offline = False
+    await tab.run("await until(() => of('ask').meta.conflict);")
+    core.offline = True
+    found = await tab.run(
+        "window.made = await of('ask').resolve({ n: 9 }); return of('ask').value;"
+    )
+    assert found == {"n": 9}
+    core.offline = False
+    assert await tab.run("return (await made.settled()).outcome;") == "applied"
+    assert core.values("ask") == [{"n": 1}, {"n": 3}, {"n": 9}]
+
+
 async def test_a_batch_goes_out_in_one_request_and_tells_each_observer_once(
     core: WebCore, tab: StateTab
 ) -> None:

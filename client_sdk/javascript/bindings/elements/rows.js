@@ -1,0 +1,102 @@
+// The rows of <yabam-orders>: one for each order, touched only when the order has changed.
+
+/** @typedef {import("../../types.js").ShownOrder} ShownOrder */
+
+const TAG = { list: "ul", row: "li" };
+
+/** The rows of one element. */
+export class Rows {
+  #element;
+  #list;
+  /** @type {Map<string, {row: HTMLElement, shown: ShownOrder}>} */
+  #rows = new Map();
+
+  /** @param {HTMLElement} element */
+  constructor(element) {
+    this.#element = element;
+    this.#list = document.createElement(TAG.list);
+    element.append(this.#list);
+  }
+
+  /**
+   * Shows these and no others, in this order.
+   *
+   * @param {ShownOrder[]} orders
+   */
+  draw(orders) {
+    const ids = new Set(orders.map(({ order }) => order.id));
+    for (const [id, { row }] of this.#rows) {
+      if (ids.has(id)) continue;
+      row.remove();
+      this.#rows.delete(id);
+    }
+    orders.forEach((shown, index) => {
+      const row = this.#rowOf(shown);
+      // A row that moves loses its focus, so those that stand right stay.
+      if (this.#list.children[index] !== row) this.#list.insertBefore(row, this.#list.children[index] ?? null);
+    });
+  }
+
+  /** @param {ShownOrder} shown */
+  #rowOf(shown) {
+    const { id } = shown.order;
+    const known = this.#rows.get(id);
+    if (known?.shown === shown) return known.row;
+    const row = known?.row ?? this.#made(id);
+    fill(row, shown);
+    this.#rows.set(id, { row, shown });
+    return row;
+  }
+
+  /** @param {string} id */
+  #made(id) {
+    const row = document.createElement(TAG.row);
+    row.dataset.order = id;
+    // Looked for now: an element may be there before the parser has come to its template.
+    const template = this.#element.querySelector("template");
+    if (template) row.append(template.content.cloneNode(true));
+    return row;
+  }
+}
+
+/**
+ * @param {HTMLElement} row
+ * @param {ShownOrder} shown
+ */
+function fill(row, shown) {
+  row.dataset.status = shown.order.status;
+  row.toggleAttribute("data-pending", shown.pending > 0);
+  const places = row.querySelectorAll("[data-text]");
+  if (row.childElementCount === 0) setText(row, summary(shown));
+  for (const place of places) setText(place, textAt(shown, place.getAttribute("data-text") ?? ""));
+}
+
+/**
+ * Writes a text where another stands: what observes the page hears only of news.
+ *
+ * @param {Element} place
+ * @param {string} text
+ */
+export function setText(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
+/** @param {ShownOrder} shown */
+function summary({ order }) {
+  const items = order.items.map(({ quantity, name }) => `${quantity} ${name}`).join(", ");
+  return [order.table_id ?? "–", order.status, items, order.note].filter(Boolean).join(" · ");
+}
+
+/**
+ * What stands at a path of names with dots between; nothing is the empty text.
+ *
+ * @param {ShownOrder} shown
+ * @param {string} path
+ */
+function textAt(shown, path) {
+  let found = /** @type {any} */ (shown);
+  for (const name of path.split(".")) {
+    found = typeof found === "object" && found !== null && Object.hasOwn(found, name) ? found[name] : undefined;
+  }
+  return typeof found === "object" && found !== null ? JSON.stringify(found) : `${found ?? ""}`;
+}

@@ -1,0 +1,121 @@
+"use client";
+// React: hooks that draw a component anew when what it shows has changed, and only then. React 19 or newer.
+//
+//     <YabamProvider client={client}><Board /></YabamProvider>
+//     const orders = useOrders({ store: "1" });
+//
+// The client is made, started and closed outside of components, so that one that is drawn twice, or thrown away
+// while it waits, opens nothing. On a server there is none: `client={null}`.
+
+import { createContext, createElement, use, useContext, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import { connectionOf, documentOf, loaded, orderOf, ordersOf, partOf } from "../sources.js";
+
+/** @typedef {import("../../yabam_client.js").YabamClient} YabamClient */
+
+const Context = createContext(/** @type {YabamClient | null | undefined} */ (undefined));
+
+/**
+ * Gives a client to all components below it.
+ *
+ * @param {{client: YabamClient | null, children?: import("react").ReactNode}} props null: there is none, on a server
+ */
+export function YabamProvider({ client, children }) {
+  return createElement(Context.Provider, { value: client }, children);
+}
+
+/**
+ * The client, to make edits and commands by; null: there is none, on a server.
+ *
+ * @returns {YabamClient | null}
+ * @throws {Error} no YabamProvider stands above
+ */
+export function useYabam() {
+  const client = useContext(Context);
+  if (client === undefined) throw new Error("put a <YabamProvider client={…}> above what uses Yabam's hooks");
+  return client;
+}
+
+/**
+ * The open orders as they are shown, oldest first. An order that has not changed is the same object, so a row
+ * in `memo` is not drawn again.
+ *
+ * @param {import("../sources.js").OrderFilter} [filter]
+ */
+export function useOrders({ store, table, statuses } = {}) {
+  const client = useYabam();
+  // By its text: a filter is written anew each time that a component is drawn.
+  const named = statuses?.join();
+  const make = () => ordersOf(client, { store, table, statuses: named?.split(",") });
+  return useSource(useMemo(make, [client, store, table, named]));
+}
+
+/**
+ * One order; null: there is none, as far as is known.
+ *
+ * @param {string} id
+ */
+export function useOrder(id) {
+  const client = useYabam();
+  return useSource(useMemo(() => orderOf(client, id), [client, id]));
+}
+
+/**
+ * One document, drawn anew with whatever changes of it.
+ *
+ * @param {string} channel
+ * @param {string} key
+ * @param {{suspend?: boolean}} [options] suspend: show the fallback of the <Suspense> above until something is
+ *   known of it; on a server the component is drawn as it is before that
+ * @throws {import("../../state/errors.js").StateError} the client does not follow the channel
+ */
+export function useDocument(channel, key, { suspend = false } = {}) {
+  const client = useYabam();
+  const source = useMemo(() => documentOf(client, channel, key), [client, channel, key]);
+  if (suspend && client !== null && typeof window !== "undefined" && source.get().loading) {
+    use(loaded(client, channel, key));
+  }
+  return useSource(source);
+}
+
+/**
+ * The part of a document at a JSON Pointer, drawn anew when that part changes; undefined: there is nothing.
+ *
+ * @param {string} channel
+ * @param {string} key
+ * @param {string} path
+ * @throws {import("../../state/errors.js").StateError} the client does not follow the channel, or the path is none
+ */
+export function usePart(channel, key, path) {
+  const client = useYabam();
+  return useSource(useMemo(() => partOf(client, channel, key, path), [client, channel, key, path]));
+}
+
+/** How events are received: {mode, via, certainAt, cause, lastError}. */
+export function useConnection() {
+  const client = useYabam();
+  return useSource(useMemo(() => connectionOf(client), [client]));
+}
+
+/**
+ * Hears the events of this name, of all parts of the page and of the other tabs: while it is drawn.
+ *
+ * @param {string} name
+ * @param {(detail: any, from: {own: boolean}) => void} handler the newest one is called
+ */
+export function usePageEvent(name, handler) {
+  const client = useYabam();
+  const newest = useRef(handler);
+  useEffect(() => {
+    newest.current = handler;
+  });
+  useEffect(() => client?.page.subscribe(name, (detail, from) => newest.current(detail, from)), [client, name]);
+}
+
+/**
+ * @template T
+ * @param {import("../sources.js").Source<T>} source
+ * @returns {T}
+ */
+function useSource({ subscribe, get, initial }) {
+  return useSyncExternalStore(subscribe, get, () => initial);
+}

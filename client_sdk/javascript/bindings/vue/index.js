@@ -1,0 +1,124 @@
+// Vue: composables that give refs, which change when what they show has changed, and only then. Vue 3.3 or newer.
+//
+//     createApp(Board).use(yabam(client)).mount("#app");
+//     const orders = useOrders({ store: "1" });
+//
+// What they are given may be refs or getters. On a server there is no client: `yabam(null)`.
+
+import {
+  getCurrentInstance,
+  getCurrentScope,
+  inject,
+  onMounted,
+  onScopeDispose,
+  shallowReadonly,
+  shallowRef,
+  toValue,
+  watchEffect,
+} from "vue";
+import { connectionOf, documentOf, orderOf, ordersOf, partOf } from "../sources.js";
+
+/** @typedef {import("../../yabam_client.js").YabamClient} YabamClient */
+/**
+ * @template T
+ * @typedef {import("vue").MaybeRefOrGetter<T>} Given
+ */
+/**
+ * @template T
+ * @typedef {Readonly<import("vue").ShallowRef<T>>} Shown
+ */
+
+/** @type {import("vue").InjectionKey<YabamClient | null>} */
+const KEY = Symbol("yabam");
+
+/**
+ * Gives a client to all components of an application.
+ *
+ * @param {YabamClient | null} client null: there is none, on a server
+ * @returns {import("vue").Plugin<[]>}
+ */
+export const yabam = (client) => ({ install: (app) => void app.provide(KEY, client) });
+
+/**
+ * The client, to make edits and commands by; null: there is none, on a server.
+ *
+ * @returns {YabamClient | null}
+ * @throws {Error} the application does not use the plugin
+ */
+export function useYabam() {
+  const client = inject(KEY, undefined);
+  if (client === undefined) throw new Error("the application does not know Yabam: app.use(yabam(client))");
+  return client;
+}
+
+/**
+ * The open orders as they are shown, oldest first. One that has not changed is the same object.
+ *
+ * @param {Given<import("../sources.js").OrderFilter>} [filter]
+ */
+export const useOrders = (filter = {}) => followed((client) => ordersOf(client, toValue(filter)));
+
+/**
+ * One order; null: there is none, as far as is known.
+ *
+ * @param {Given<string>} id
+ */
+export const useOrder = (id) => followed((client) => orderOf(client, toValue(id)));
+
+/**
+ * One document, with whatever changes of it. It throws where the client does not follow the channel.
+ *
+ * @param {Given<string>} channel
+ * @param {Given<string>} key
+ */
+export const useDocument = (channel, key) =>
+  followed((client) => documentOf(client, toValue(channel), toValue(key)));
+
+/**
+ * The part of a document at a JSON Pointer; undefined: there is nothing. It throws as `useDocument`.
+ *
+ * @param {Given<string>} channel
+ * @param {Given<string>} key
+ * @param {Given<string>} path
+ */
+export const usePart = (channel, key, path) =>
+  followed((client) => partOf(client, toValue(channel), toValue(key), toValue(path)));
+
+/** How events are received: {mode, via, certainAt, cause, lastError}. */
+export const useConnection = () => followed((client) => connectionOf(client));
+
+/**
+ * Hears the events of this name, of all parts of the page and of the other tabs, for as long as the component
+ * or the scope lives.
+ *
+ * @param {string} name
+ * @param {(detail: any, from: {own: boolean}) => void} handler
+ */
+export function usePageEvent(name, handler) {
+  const end = useYabam()?.page.subscribe(name, handler);
+  if (end && getCurrentScope()) onScopeDispose(end);
+}
+
+/**
+ * @template T
+ * @param {(client: YabamClient | null) => import("../sources.js").Source<T>} make
+ * @returns {Shown<T>}
+ */
+function followed(make) {
+  const client = useYabam();
+  const shown = shallowRef(make(null).initial);
+  const follow = () =>
+    watchEffect((onCleanup) => {
+      const source = make(client);
+      const look = () => {
+        shown.value = source.get();
+      };
+      onCleanup(source.subscribe(look));
+      look();
+    });
+  // What a server has drawn is taken over as it is; only then comes what the client knows by now.
+  if (getCurrentInstance()?.vnode.el) onMounted(follow);
+  else follow();
+  // Not `readonly`: what its proxies give has lost its private parts.
+  return /** @type {Shown<T>} */ (shallowReadonly(shown));
+}
