@@ -67,6 +67,9 @@ class Replica:
         self._effects = Effects()
         self._log = queue.epoch
         """The log that is followed; the queue may know of a newer one before."""
+        if queue.next_id > 1:
+            # What waits may be all that says which numbers and places are used.
+            self._keep_counters()
 
     def drain(self) -> Effects:
         """What is to be done; it is told once."""

@@ -83,7 +83,8 @@ export class Documents {
       return false;
     }
     const { key, version, schema, by } = event;
-    this.#show({ channel: channelOf(event), key, version, schema, updated_at: event.occurred_at, by, value });
+    if (unsure && version > before + 1) this.#hold(key);
+    this.#know({ channel: channelOf(event), key, version, schema, updated_at: event.occurred_at, by, value });
     return true;
   }
 
@@ -141,8 +142,9 @@ export class Documents {
     const { key, version, value } = document;
     const wasNewest = (this.wanted.get(key) ?? null) === null;
     if ((this.wanted.get(key) ?? 0) <= version) this.wanted.delete(key);
-    if (value === undefined || version <= this.version(key)) return false;
-    this.#show(document);
+    if (value === undefined || version <= this.#version(key)) return false;
+    if (unsure) this.#hold(key);
+    this.#know(document);
     if (wasNewest && value !== null) this.#ahead.set(key, version);
     return true;
   }
@@ -214,7 +216,7 @@ export class Documents {
     }
   }
 
-  #show(document) {
+  #know(document) {
     const { key, version } = document;
     this.#newest.set(key, document);
     this.#hashes.delete(key);

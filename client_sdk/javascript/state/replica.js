@@ -49,6 +49,8 @@ export class Replica {
     this.waiting = new Map(waiting.map((one) => [one.id, one]));
     this.#calls = calls;
     this.#resolved = new Set(resolved);
+    // What waits may be all that says which numbers and places are used.
+    if (queue.nextId > 1) this.#keepCounters();
   }
 
   /**
