@@ -1,12 +1,13 @@
 """The documents of one channel as Core has them, and their digest. Pure.
 
 A value that stands in no event and in no snapshot is made from its diff, or is fetched; until then
-the value before it is shown, with its version.
+the value before it is shown, with its version. So it is with a value of which nobody can say yet
+whether it contains an own edit whose answer was lost: it is known, and held back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
+from client_sdk.contract.state.values import same
 from client_sdk.machine.sequencing import DocumentReset
 
 
@@ -29,7 +31,9 @@ class Documents:
 
     def __init__(self, kept: Iterable[Document] = (), epoch: str | None = None) -> None:
         self.epoch = epoch
-        self._shown = {document.key: document for document in kept}
+        self._newest = {document.key: document for document in kept}
+        self._held: dict[str, Document | None] = {}
+        """What is shown in place of the newest that is known."""
         self._hashes: dict[str, int] = {}
         self._check: str | None = None
         self._ahead: dict[str, int] = {}
@@ -41,30 +45,46 @@ class Documents:
 
     def get(self, key: str) -> Document | None:
         """The document as it is shown; None: it is not known here."""
-        return self._shown.get(key)
+        return self._held[key] if key in self._held else self._newest.get(key)
 
     def version(self, key: str) -> int:
         """The version that is shown; 0: none."""
-        document = self._shown.get(key)
-        return 0 if document is None else document.version
+        shown = self.get(key)
+        return 0 if shown is None else shown.version
 
-    def is_gone(self, key: str) -> bool:
-        """Whether there is no such document, as far as is known."""
-        document = self._shown.get(key)
-        return document is None or document.value is None
+    def is_gone(self, key: str, version: int) -> bool:
+        """Whether there is no such document, and nothing is known of this version of it."""
+        newest = self._newest.get(key)
+        return newest is None or (newest.value is None and newest.version < version)
 
     @property
     def all(self) -> list[Document]:
-        """Every document that is there."""
-        return [document for document in self._shown.values() if document.value is not None]
+        """Every document that is there, as it is shown."""
+        shown = (self.get(key) for key in {**self._newest, **self._held})
+        return [one for one in shown if one is not None and one.value is not None]
 
-    def apply(self, event: DocumentEvent) -> bool:
-        """Take an event; whether what is shown has changed."""
+    @property
+    def held(self) -> list[str]:
+        """The keys of which a newer value is known than the one that is shown."""
+        return list(self._held)
+
+    def release(self, key: str) -> None:
+        """Show the newest that is known."""
+        self._held.pop(key, None)
+
+    def apply(self, event: DocumentEvent, *, unsure: bool = False) -> bool:
+        """Take an event; whether more is known than before.
+
+        Args:
+            event: the next of the log.
+            unsure: whether an own edit may be in any newer version. The log names the author of
+                each version, so only what comes without those between is held back.
+        """
         self._check = None
         if event.version >= self._ahead.get(event.key, event.version):
             self._ahead.pop(event.key, None)
-        shown = self._shown.get(event.key)
-        if event.version <= self.version(event.key):
+        before = self._version(event.key)
+        if event.version <= before:
             return False
         document = Document(
             event.channel,
@@ -76,53 +96,76 @@ class Documents:
             event.data,
         )
         if event.data is UNSET:
-            made = self._from_diff(event, shown)
+            made = self._from_diff(event)
             if made is None:
                 self.wanted[event.key] = event.version
                 return False
             document = made
-        self._show(document)
+        if unsure and event.version > before + 1:
+            self._held.setdefault(event.key, self.get(event.key))
+        self._know(document)
         return True
 
-    def replace(self, reset: DocumentReset, epoch: str) -> set[str]:
+    def replace(
+        self, reset: DocumentReset, epoch: str, unsure: Collection[str] = ()
+    ) -> set[str]:
         """The channel's documents are these and no others; the keys of all that there were or are.
 
         Of a document that is gone the version stays, as it never restarts within a log.
+
+        Args:
+            reset: what there is.
+            epoch: the log.
+            unsure: the keys of which an own edit may be in any newer version: those that have
+                changed are held back.
         """
         # What was kept may be of another log than the queue, and what differs is not to be trusted:
         # such a value is shown while Core's is fetched, but its version says nothing.
         is_trusted = self.synced and self.epoch == epoch and reset.reason != "digest"
-        before = self._shown if is_trusted else {}
-        shown = self._shown
+        before = self._newest if is_trusted else {}
+        shown = self._newest
+        held = {key: self.get(key) for key in unsure}
         self.epoch = epoch
-        keys = {*self._shown, *(document.key for document in reset.documents)}
-        self._shown, self._hashes, self._check = {}, {}, None
+        keys = {*self._newest, *(document.key for document in reset.documents)}
+        self._newest, self._hashes, self._check = {}, {}, None
         self.wanted, self._ahead, self.synced = {}, {}, True
         for document in reset.documents:
             if document.value is not UNSET:
-                self._shown[document.key] = document
+                self._newest[document.key] = document
                 continue
             known = before.get(document.key)
             if known is not None and known.version == document.version:
-                self._shown[document.key] = known
+                self._newest[document.key] = known
                 continue
             self.wanted[document.key] = document.version
             if known is not None:
-                self._shown[document.key] = known
+                self._newest[document.key] = known
             elif document.key in shown:
-                self._shown[document.key] = replace(shown[document.key], version=0)
+                self._newest[document.key] = replace(shown[document.key], version=0)
         for key in before.keys() - {document.key for document in reset.documents}:
-            self._shown[key] = replace(before[key], value=None)
+            self._newest[key] = replace(before[key], value=None)
+        self._held = {}
+        for key, one in held.items():
+            if not _is_same(one, self._newest.get(key)):
+                is_certain = one is None or is_trusted
+                self._held[key] = one if is_certain else replace(one, version=0)
         return keys
 
-    def fetched(self, document: Document) -> bool:
-        """Take a version that was fetched; whether what is shown has changed."""
+    def fetched(self, document: Document, *, unsure: bool = False) -> bool:
+        """Take a version that was fetched; whether more is known than before.
+
+        Args:
+            document: the version.
+            unsure: whether an own edit may be in it: then it is held back.
+        """
         wanted = self.wanted.get(document.key)
         if wanted is None or document.version >= wanted:
             self.wanted.pop(document.key, None)
-        if document.value is UNSET or document.version <= self.version(document.key):
+        if document.value is UNSET or document.version <= self._version(document.key):
             return False
-        self._show(document)
+        if unsure:
+            self._held.setdefault(document.key, self.get(document.key))
+        self._know(document)
         if wanted is None and document.value is not None:
             self._ahead[document.key] = document.version
         return True
@@ -160,19 +203,25 @@ class Documents:
 
     def _digest(self) -> int:
         total = EMPTY
-        for key, document in self._shown.items():
+        for key, document in self._newest.items():
             if key not in self._hashes:
                 self._hashes[key] = document.content or EMPTY
             total ^= self._hashes[key]
         return total
 
-    def _from_diff(self, event: DocumentEvent, shown: Document | None) -> Document | None:
-        before = None if shown is None else shown.value
+    def _version(self, key: str) -> int:
+        """The newest version that is known."""
+        newest = self._newest.get(key)
+        return 0 if newest is None else newest.version
+
+    def _from_diff(self, event: DocumentEvent) -> Document | None:
+        known = self._newest.get(event.key)
+        before = None if known is None else known.value
         if (
             event.diff is UNSET
             or before is UNSET
             or event.key in self.wanted
-            or event.version != self.version(event.key) + 1
+            or event.version != self._version(event.key) + 1
         ):
             return None
         try:
@@ -191,9 +240,16 @@ class Documents:
             None if value is MISSING else value,
         )
 
-    def _show(self, document: Document) -> None:
-        self._shown[document.key] = document
+    def _know(self, document: Document) -> None:
+        self._newest[document.key] = document
         self._hashes.pop(document.key, None)
         wanted = self.wanted.get(document.key)
         if document.key in self.wanted and (wanted is None or wanted <= document.version):
             del self.wanted[document.key]
+
+
+def _is_same(one: Document | None, other: Document | None) -> bool:
+    """Whether both are the document at one version, or there is none in either."""
+    if one is None or other is None:
+        return one is other
+    return one.version == other.version and same(one.value, other.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +63,8 @@ class Entry:
     """The version that contains it, as an event or the answer says; None: not known, or none."""
     shown: bool = True
     """Whether the view applies it on top of Core's value."""
+    sent: bool = field(default=True, compare=False)
+    """Whether it may have been sent under its number; after a start nobody knows."""
 
     @property
     def n(self) -> int:
@@ -75,6 +77,11 @@ class Entry:
         return self.edit.channel, self.edit.key
 
     @property
+    def is_unsure(self) -> bool:
+        """Whether Core may have settled it, and nobody here knows in which version."""
+        return self.sent and self.outcome is None and self.at is None
+
+    @property
     def is_done(self) -> bool:
         """Whether nothing more is to be done about it."""
         return self.outcome is not None and not self.shown
@@ -82,7 +89,7 @@ class Entry:
     def rename(self, client: str, edit: Edit) -> None:
         """Begin anew under this client and number; nobody has answered that yet."""
         self.client, self.edit, self.body = client, edit, encode_edit(edit)
-        self.outcome, self.at, self.shown = None, None, True
+        self.outcome, self.at, self.shown, self.sent = None, None, True, False
 
 
 def session_key(key: str, client: str) -> str:
@@ -117,7 +124,7 @@ def new_entry(place: int, client: str, n: int, wish: Wish, basis: Basis, group: 
         body = encode_edit(edit)
     if len(body) > MAX_EDIT_BYTES:
         raise StateError(f"an edit may have at most {MAX_EDIT_BYTES} bytes, this has {len(body)}")
-    return Entry(place, client, edit, body, group)
+    return Entry(place, client, edit, body, group, sent=False)
 
 
 def contained_at(outcome: EditOutcome) -> int | None:

@@ -133,11 +133,10 @@ class EditQueue:
         client = waiting[0].client
         own = [one for one in (*self.entries, *self._prepared) if one.client == client]
         next_n = self.next_n if client == self.client else None
-        self._flight = request_of(
-            chosen_of(waiting, one_by_one=self._one_by_one),
-            answered_up_to(own, next_n),
-            self.epoch,
-        )
+        chosen = chosen_of(waiting, one_by_one=self._one_by_one)
+        self._flight = request_of(chosen, answered_up_to(own, next_n), self.epoch)
+        for entry in chosen:
+            entry.sent = True
         return self._flight
 
     def take(
@@ -214,8 +213,10 @@ class EditQueue:
         lost = beyond if anew else [entry for entry in beyond if entry.outcome is None]
         known = self._settled.get(self.client, 0)
         if anew:
+            # What was seen of them was of the other log; the answers are still to be had.
             for entry in self.unanswered:
-                # What was seen of it was of the other log; the answer is still to be had.
+                entry.at = 0  # this log has settled it: whatever it shows contains it
+            for entry in beyond:
                 entry.at, entry.shown = None, True
             return self._rename(lost, anew=True) if lost or known < self.next_n - 1 else []
         begins = min((entry.n for entry in lost if entry.client == self.client), default=None)

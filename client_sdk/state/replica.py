@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec import UNSET
 
 from client_sdk.contract.errors import StateError
-from client_sdk.contract.state.document import Document, DocumentEvent
+from client_sdk.contract.state.document import Document, DocumentEvent, EditName
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
 from client_sdk.state.conflicts import EditError, conflict_of, error_of
@@ -67,6 +67,9 @@ class Replica:
         self._effects = Effects()
         self._log = queue.epoch
         """The log that is followed; the queue may know of a newer one before."""
+        if queue.next_id > 1:
+            # What waits may be all that says which numbers and places are used.
+            self._keep_counters()
 
     def drain(self) -> Effects:
         """What is to be done; it is told once."""
@@ -84,7 +87,7 @@ class Replica:
             composed.value,
             documents.version(name[1]),
             len(pending),
-            not documents.synced or name[1] in documents.wanted,
+            not documents.synced or name[1] in {*documents.wanted, *documents.held},
             len(composed.left_out),
             waiting[0] if waiting else None,
             self._errors.get(name),
@@ -120,8 +123,8 @@ class Replica:
         if documents is None:
             return
         name = document.channel, document.key
-        self._contains(document)
-        if documents.fetched(document):
+        self._contains(document.channel, [document])
+        if documents.fetched(document, unsure=self._is_unsure(name)):
             self._remember(name)
         self._shown(name)
 
@@ -258,41 +261,43 @@ class Replica:
 
     def _reset(self, documents: Documents, reset: DocumentReset, epoch: str) -> None:
         self._effects.changed.add((reset.channel, ""))
-        edited = {one.edit.key for one in self.queue.entries if one.edit.channel == reset.channel}
-        keys = documents.replace(reset, epoch) | edited
-        for document in reset.documents:
-            self._contains(document)
+        channel = reset.channel
+        edited = {one.edit.key for one in self.queue.entries if one.edit.channel == channel}
+        self._contains(channel, reset.documents)
+        unsure = [key for key in edited if self._is_unsure((channel, key))]
+        keys = documents.replace(reset, epoch, unsure) | edited
         for key in keys:
-            self._remember((reset.channel, key))
-            self._shown((reset.channel, key))
+            self._remember((channel, key))
+            self._shown((channel, key))
 
-    def _contains(self, document: Document) -> None:
-        """Note which edits a version contains, whose answers may have been lost.
+    def _is_unsure(self, name: DocumentName) -> bool:
+        """Whether any newer version may contain an edit that is shown, and nobody here knows."""
+        is_certain = self._is_one_log(self._documents(name))
+        return any(one.is_unsure or not is_certain for one in self._pending(name))
 
-        Core settles the edits of a client in their order, so those before the one that made it
-        were settled before.
+    def _contains(self, channel: str, found: Sequence[Document | DocumentEvent]) -> None:
+        """Note which edits these versions of one moment contain, whose answers may have been lost.
+
+        Core settles the edits of a client in their order. So all up to one that made any of the
+        versions were settled by then: they are in the version of their document, or were refused.
         """
-        author = document.edit
-        if author is None:
-            return
-        name = document.channel, document.key
+        versions = {one.key: one.version for one in found}
+        settled: dict[str, int] = {}
+        for author in (one.edit for one in found):
+            if author is not None:
+                settled[author.client] = max(author.n, settled.get(author.client, 0))
         for entry in self.queue.entries:
-            is_its = entry.client == author.client and entry.n <= author.n
+            is_settled = entry.n <= settled.get(entry.client, 0)
             is_open = entry.at is None and entry.outcome is None
-            if is_its and is_open and entry.document == name:
-                entry.at = document.version
+            if is_settled and is_open and entry.edit.channel == channel:
+                entry.at = versions.get(entry.edit.key)
                 self._keep(entry)
 
     def _event(self, documents: Documents, event: DocumentEvent) -> None:
         name = event.channel, event.key
-        if documents.apply(event):
+        self._contains(event.channel, [event])
+        if documents.apply(event, unsure=self._is_unsure(name)):
             self._remember(name)
-        if event.edit is not None:
-            named = event.edit.client, event.edit.n
-            for entry in self.queue.entries:
-                if (entry.client, entry.n) == named and entry.document == name:
-                    entry.at = event.version
-                    self._keep(entry)
         self._shown(name)
 
     def _forget_others(self, log: str) -> None:
@@ -315,12 +320,17 @@ class Replica:
         documents = self.channels.get(name[0])
         if documents is None:
             return
+        if name[1] in documents.held and not self._is_unsure(name):
+            documents.release(name[1])
+            self._remember(name)
         version = documents.version(name[1])
         for entry in self._pending(name) if self._is_one_log(documents) else []:
-            if entry.at is not None and entry.at <= version:
+            if entry.at is None:
+                continue
+            if entry.at <= version:
                 entry.shown = False
                 self._keep(entry)
-            elif entry.at is not None and documents.synced and documents.is_gone(name[1]):
+            elif documents.synced and documents.is_gone(name[1], entry.at):
                 # A snapshot without it may have come after that version: no event says so.
                 documents.want(name[1])
         self._effects.writes += [DropEntry(entry.id) for entry in self.queue.remove_done()]
@@ -363,7 +373,8 @@ class Replica:
         self._keep_counters()
         # A session's documents have other names now.
         of_sessions = {name for name in self._composed if "." in name[1]}
-        for name in {entry.document for entry in entries} | of_sessions:
+        held = {(name, key) for name, of in self.channels.items() for key in of.held}
+        for name in {entry.document for entry in entries} | of_sessions | held:
             self._shown(name)
 
     def _keep(self, entry: Entry) -> None:

@@ -88,7 +88,7 @@ PLANTED: Final = {
     ),
     "an applied edit waits for a document that is gone": (
         "replica.js",
-        "} else if (documents.synced && documents.isGone(key)) {",
+        "} else if (documents.synced && documents.isGone(key, entry.at)) {",
         "} else if (false) {",
     ),
     "a member named __proto__ becomes the prototype": (

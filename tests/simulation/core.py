@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
 
-from client_sdk.contract.channel import event_id, parse_channel
+from client_sdk.contract.channel import Channel, event_id, parse_channel
 from client_sdk.contract.order import Order
 from client_sdk.contract.sync import StreamGrant, SyncResponse, decode_sync
 from core_api.event_log.lines import event_json
@@ -22,7 +22,7 @@ from core_api.orders.lifecycle import (
     transition,
 )
 from core_api.sync import rules as rules
-from core_api.sync.queries import Moment, OpenOrders, Page
+from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery
 from core_api.sync.request import SyncRequest
 from server_common.event_records import OrderRecord, encode_order_record
 from server_common.tickets import Ticket
@@ -113,30 +113,15 @@ class ModelCore:
         self._write(change, now)
 
     def _write(self, change: OrderChange, now: float) -> None:
-        order = change.after
-        rows = log_write_of(change, self.truth.views.get(order.id))
-        self.truth.views[order.id] = Views(rows.owner_view, rows.table_view)
-        ids, lines = [], []
-        for entry in rows.entries:
-            log = self.truth.channels.setdefault(entry.channel, ChannelLog())
-            log.bodies.append(entry.body)
-            log.digest ^= entry.digest_delta & 0xFFFFFFFFFFFFFFFF
-            log.orders[order.id] = order
-            log.content ^= entry.content_delta
-            view = rows.owner_view if entry.channel.startswith("store:") else rows.table_view
-            if order.is_open and view is not None:
-                log.views[order.id] = view
-            else:
-                log.views.pop(order.id, None)
-            ids.append(event_id(entry.channel, log.head))
-            lines.append(event_json(entry.channel, log.head, entry.body).encode())
-            self.times[self.truth.epoch, entry.channel, log.head] = now
+        order, truth = change.after, self.truth
+        written, committed = log_order(change, truth.channels, truth.views, self.epoch, now)
+        for channel, seq in written:
+            self.times[truth.epoch, channel, seq] = now
         if following(order):
-            self.truth.waiting[order.id] = order
+            truth.waiting[order.id] = order
         else:
-            self.truth.waiting.pop(order.id, None)
-        record = OrderRecord(self.epoch, change.type, "now", tuple(ids), tuple(lines))
-        self.truth.outbox.append(Committed(encode_order_record(record), now))
+            truth.waiting.pop(order.id, None)
+        truth.outbox.append(committed)
 
     def answer(
         self, after: dict[str, int | None], epoch: str | None, limit: int, now: float
@@ -149,27 +134,12 @@ class ModelCore:
         answers = []
         for query, (channel, seq) in zip(request.queries(), request.after.items(), strict=True):
             log = self.truth.channels.get(query.channel, ChannelLog())
-            rows = self._rows(log, query.after, query.limit)
-            page = Page(log.head, log.digest, log.floor, rows, log.content)
-            reason = rules.reset_reason(seq, request.epoch, moment, page)
-            if reason is None:
-                answers.append(rules.page_of(str(channel), query.after, page))
-            else:
-                views = list(log.views.values())
-                opened = OpenOrders(log.head, log.digest, views, content=log.content)
-                answers.append(rules.snapshot_of(str(channel), reason, opened, self.epoch))
+            answers.append(orders_answer(log, query, channel, seq, request, moment))
         grant = None
         if not rules.has_more(answers):
             ticket = Ticket(self.epoch, rules.cursor_of(answers), now, now + TICKET_TTL_S, "sim")
             grant = StreamGrant("http://events", KEYS.sign(ticket), TICKET_TTL_S)
         return decode_sync(rules.encode_answer(moment, answers, grant, 3000))
-
-    @staticmethod
-    def _rows(log: ChannelLog, after: int, limit: int) -> tuple[tuple[int, str], ...]:
-        if after < log.floor:
-            return ()
-        newest = min(log.head, after + limit)
-        return tuple((seq, log.bodies[seq - 1]) for seq in range(after + 1, newest + 1))
 
     def trim(self) -> None:
         """Forget the older half of a channel's log."""
@@ -186,3 +156,53 @@ class ModelCore:
         self.truth = truth.copy()
         self.truth.epoch = self.epochs
         self.truth.outbox.clear()
+
+
+def log_order(
+    change: OrderChange,
+    channels: dict[str, ChannelLog],
+    views: dict[str, Views],
+    epoch: str,
+    now: float,
+) -> tuple[list[tuple[str, int]], Committed]:
+    """Write a change into the logs of its channels; channel and seq of each entry, the record."""
+    order = change.after
+    rows = log_write_of(change, views.get(order.id))
+    views[order.id] = Views(rows.owner_view, rows.table_view)
+    written, lines = [], []
+    for entry in rows.entries:
+        log = channels.setdefault(entry.channel, ChannelLog())
+        log.bodies.append(entry.body)
+        log.digest ^= entry.digest_delta & 0xFFFFFFFFFFFFFFFF
+        log.orders[order.id] = order
+        log.content ^= entry.content_delta
+        view = rows.owner_view if entry.channel.startswith("store:") else rows.table_view
+        if order.is_open and view is not None:
+            log.views[order.id] = view
+        else:
+            log.views.pop(order.id, None)
+        written.append((entry.channel, log.head))
+        lines.append(event_json(entry.channel, log.head, entry.body).encode())
+    ids = tuple(event_id(channel, seq) for channel, seq in written)
+    record = OrderRecord(epoch, change.type, "now", ids, tuple(lines))
+    return written, Committed(encode_order_record(record), now)
+
+
+def orders_answer(
+    log: ChannelLog,
+    query: PageQuery,
+    channel: Channel,
+    seq: int | None,
+    request: SyncRequest,
+    moment: Moment,
+) -> rules.ChannelAnswer:
+    """A channel of orders in an answer of Fetch Sync, by the real rules."""
+    newest = min(log.head, query.after + query.limit)
+    found = range(query.after + 1, newest + 1) if query.after >= log.floor else ()
+    rows = tuple((n, log.bodies[n - 1]) for n in found)
+    page = Page(log.head, log.digest, log.floor, rows, log.content)
+    reason = rules.reset_reason(seq, request.epoch, moment, page)
+    if reason is None:
+        return rules.page_of(str(channel), query.after, page)
+    opened = OpenOrders(log.head, log.digest, list(log.views.values()), content=log.content)
+    return rules.snapshot_of(str(channel), reason, opened, moment.epoch)

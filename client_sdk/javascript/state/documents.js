@@ -1,13 +1,15 @@
 // The documents of one channel as Core has them, and their digest. Pure.
 //
 // As client_sdk/state/documents.py. A value that stands in no event and in no snapshot is made from its
-// diff, or is fetched; until then the value before it is shown, with its version.
+// diff, or is fetched; until then the value before it is shown, with its version. So it is with a value of
+// which nobody can say yet whether it contains an own edit whose answer was lost: it is known, and held back.
 
 import { ContractError, channelOf, formatContentDigest } from "../contract.js";
 import { documentHash } from "./document.js";
 import { StateError } from "./errors.js";
 import { applyPatch } from "./patch.js";
 import { isObject } from "./pointer.js";
+import { same } from "./values.js";
 
 /** One channel. */
 export class Documents {
@@ -15,7 +17,9 @@ export class Documents {
   wanted = new Map();
   /** Whether Core has told what there is. */
   synced = false;
-  #shown;
+  #newest;
+  /** What is shown in place of the newest that is known, by key; null: no document. */
+  #held = new Map();
   #hashes = new Map();
   #check = null;
   /** The newest versions that were fetched before the log has brought them, by key. */
@@ -27,59 +31,81 @@ export class Documents {
    */
   constructor(kept = [], epoch = null) {
     this.epoch = epoch;
-    this.#shown = new Map(kept.map((document) => [document.key, document]));
+    this.#newest = new Map(kept.map((document) => [document.key, document]));
   }
 
   /** The document as it is shown; null: it is not known here. */
   get(key) {
-    return this.#shown.get(key) ?? null;
+    return this.#held.has(key) ? this.#held.get(key) : (this.#newest.get(key) ?? null);
   }
 
   /** The version that is shown; 0: none. */
   version(key) {
-    return this.#shown.get(key)?.version ?? 0;
+    return this.get(key)?.version ?? 0;
   }
 
-  /** Whether there is no such document, as far as is known. */
-  isGone(key) {
-    const document = this.get(key);
-    return document === null || document.value === null;
+  /** Whether there is no such document, and nothing is known of this version of it. */
+  isGone(key, version) {
+    const newest = this.#newest.get(key);
+    return newest === undefined || (newest.value === null && newest.version < version);
   }
 
-  /** Every document that is there. */
+  /** Every document that is there, as it is shown. */
   get all() {
-    return [...this.#shown.values()].filter((document) => document.value !== null);
+    const keys = new Set([...this.#newest.keys(), ...this.#held.keys()]);
+    return [...keys].map((key) => this.get(key)).filter((one) => one !== null && one.value !== null);
   }
 
-  /** Takes an event; whether what is shown has changed. */
-  apply(event) {
+  /** The keys of which a newer value is known than the one that is shown. */
+  get held() {
+    return [...this.#held.keys()];
+  }
+
+  /** Shows the newest that is known. */
+  release(key) {
+    this.#held.delete(key);
+  }
+
+  /**
+   * Takes an event; whether more is known than before.
+   *
+   * @param unsure whether an own edit may be in any newer version. The log names the author of each
+   *   version, so only what comes without those between is held back.
+   */
+  apply(event, unsure = false) {
     this.#check = null;
     if (event.version >= (this.#ahead.get(event.key) ?? event.version)) this.#ahead.delete(event.key);
-    if (event.version <= this.version(event.key)) return false;
+    const before = this.#version(event.key);
+    if (event.version <= before) return false;
     const value = event.data === undefined ? this.#fromDiff(event) : event.data;
     if (value === undefined) {
       this.wanted.set(event.key, event.version);
       return false;
     }
     const { key, version, schema, by } = event;
-    this.#show({ channel: channelOf(event), key, version, schema, updated_at: event.occurred_at, by, value });
+    if (unsure && version > before + 1) this.#hold(key);
+    this.#know({ channel: channelOf(event), key, version, schema, updated_at: event.occurred_at, by, value });
     return true;
   }
 
   /**
    * The channel's documents are these and no others; the keys of all that there were or are. Of a
    * document that is gone the version stays, as it never restarts within a log.
+   *
+   * @param unsure the keys of which an own edit may be in any newer version: those that have changed are
+   *   held back
    */
-  replace({ reason, documents }, epoch) {
+  replace({ reason, documents }, epoch, unsure = []) {
     // What was kept may be of another log than the queue, and what differs is not to be trusted: such a
     // value is shown while Core's is fetched, but its version says nothing.
     const isTrusted = this.synced && this.epoch === epoch && reason !== "digest";
-    const shown = this.#shown;
+    const shown = this.#newest;
     const before = isTrusted ? shown : new Map();
+    const held = unsure.map((key) => [key, this.get(key)]);
     this.epoch = epoch;
     const brought = new Set(documents.map(({ key }) => key));
-    const keys = new Set([...this.#shown.keys(), ...brought]);
-    this.#shown = new Map();
+    const keys = new Set([...this.#newest.keys(), ...brought]);
+    this.#newest = new Map();
     this.#hashes.clear();
     this.#check = null;
     this.wanted = new Map();
@@ -88,27 +114,37 @@ export class Documents {
     for (const document of documents) {
       const known = before.get(document.key);
       if (document.value !== undefined) {
-        this.#shown.set(document.key, document);
+        this.#newest.set(document.key, document);
         continue;
       }
-      const unsure = shown.get(document.key);
-      if (known !== undefined) this.#shown.set(document.key, known);
-      else if (unsure !== undefined) this.#shown.set(document.key, { ...unsure, version: 0 });
+      const kept = shown.get(document.key);
+      if (known !== undefined) this.#newest.set(document.key, known);
+      else if (kept !== undefined) this.#newest.set(document.key, { ...kept, version: 0 });
       if (known?.version !== document.version) this.wanted.set(document.key, document.version);
     }
     for (const [key, document] of before) {
-      if (!brought.has(key)) this.#shown.set(key, { ...document, value: null });
+      if (!brought.has(key)) this.#newest.set(key, { ...document, value: null });
+    }
+    this.#held.clear();
+    for (const [key, one] of held) {
+      if (isSame(one, this.#newest.get(key) ?? null)) continue;
+      this.#held.set(key, one === null || isTrusted ? one : { ...one, version: 0 });
     }
     return keys;
   }
 
-  /** Takes a version that was fetched; whether what is shown has changed. */
-  fetched(document) {
+  /**
+   * Takes a version that was fetched; whether more is known than before.
+   *
+   * @param unsure whether an own edit may be in it: then it is held back
+   */
+  fetched(document, unsure = false) {
     const { key, version, value } = document;
     const wasNewest = (this.wanted.get(key) ?? null) === null;
     if ((this.wanted.get(key) ?? 0) <= version) this.wanted.delete(key);
-    if (value === undefined || version <= this.version(key)) return false;
-    this.#show(document);
+    if (value === undefined || version <= this.#version(key)) return false;
+    if (unsure) this.#hold(key);
+    this.#know(document);
     if (wasNewest && value !== null) this.#ahead.set(key, version);
     return true;
   }
@@ -150,17 +186,26 @@ export class Documents {
 
   #digest() {
     let total = 0n;
-    for (const [key, document] of this.#shown) {
+    for (const [key, document] of this.#newest) {
       if (!this.#hashes.has(key)) this.#hashes.set(key, hashOf(document));
       total ^= this.#hashes.get(key);
     }
     return total;
   }
 
+  /** The newest version that is known; 0: none. */
+  #version(key) {
+    return this.#newest.get(key)?.version ?? 0;
+  }
+
+  #hold(key) {
+    if (!this.#held.has(key)) this.#held.set(key, this.get(key));
+  }
+
   #fromDiff({ key, version, diff }) {
-    const before = this.get(key);
-    const isFar = this.wanted.has(key) || version !== this.version(key) + 1;
-    if (diff === undefined || isFar || (before !== null && before.value === undefined)) return undefined;
+    const before = this.#newest.get(key);
+    const isFar = this.wanted.has(key) || version !== this.#version(key) + 1;
+    if (diff === undefined || isFar || (before !== undefined && before.value === undefined)) return undefined;
     try {
       const value = applyPatch(before?.value ?? undefined, diff);
       if (value === undefined) return null;
@@ -171,12 +216,18 @@ export class Documents {
     }
   }
 
-  #show(document) {
+  #know(document) {
     const { key, version } = document;
-    this.#shown.set(key, document);
+    this.#newest.set(key, document);
     this.#hashes.delete(key);
     if ((this.wanted.get(key) ?? 0) <= version) this.wanted.delete(key);
   }
+}
+
+/** Whether both are the document at one version, or there is none in either. */
+function isSame(one, other) {
+  if (one === null || other === null) return one === other;
+  return one.version === other.version && same(one.value, other.value);
 }
 
 // A value that no document may hold has no hash: then the digests differ, and Core is asked anew.

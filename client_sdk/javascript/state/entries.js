@@ -44,9 +44,10 @@ export class Entry {
    * @param outcome Core's answer; null: it is awaited
    * @param at the version that contains it, as an event or the answer says; null: not known, or none
    * @param shown whether the view applies it on top of Core's value
+   * @param sent whether it may have been sent under its number; after a start nobody knows
    */
-  constructor({ id, client, edit, body, group = 0, outcome = null, at = null, shown = true }) {
-    Object.assign(this, { id, client, edit, body, group, outcome, at, shown });
+  constructor({ id, client, edit, body, group = 0, outcome = null, at = null, shown = true, sent = true }) {
+    Object.assign(this, { id, client, edit, body, group, outcome, at, shown, sent });
   }
 
   /** The client's number of it. */
@@ -59,6 +60,11 @@ export class Entry {
     return nameOf(this.edit.channel, this.edit.key);
   }
 
+  /** Whether Core may have settled it, and nobody here knows in which version. */
+  get isUnsure() {
+    return this.sent && this.outcome === null && this.at === null;
+  }
+
   /** Whether nothing more is to be done about it. */
   get isDone() {
     return this.outcome !== null && !this.shown;
@@ -66,7 +72,9 @@ export class Entry {
 
   /** Begins anew under this client and number; nobody has answered that yet. */
   rename(client, edit) {
-    Object.assign(this, { client, edit, body: encodeEdit(edit), outcome: null, at: null, shown: true });
+    Object.assign(this, {
+      client, edit, body: encodeEdit(edit), outcome: null, at: null, shown: true, sent: false,
+    });
   }
 }
 
@@ -89,7 +97,7 @@ export function newEntry(id, client, n, { channel, key, do: operation, metadata 
   if (size > MAX_EDIT_BYTES) {
     throw new StateError(`an edit may have at most ${MAX_EDIT_BYTES} bytes, this has ${size}`);
   }
-  return new Entry({ id, client, edit, body, group });
+  return new Entry({ id, client, edit, body, group, sent: false });
 }
 
 /**

@@ -113,9 +113,9 @@ export class EditQueue {
     const [{ client }] = waiting;
     const own = [...this.entries, ...this.#prepared].filter((entry) => entry.client === client);
     const nextN = client === this.client ? this.nextN : null;
-    this.#flight = requestOf(
-      chosenOf(waiting, this.#oneByOne), answeredUpTo(own, nextN), this.epoch,
-    );
+    const chosen = chosenOf(waiting, this.#oneByOne);
+    this.#flight = requestOf(chosen, answeredUpTo(own, nextN), this.epoch);
+    for (const entry of chosen) entry.sent = true;
     return this.#flight;
   }
 
@@ -194,8 +194,10 @@ export class EditQueue {
     const lost = anew ? beyond : beyond.filter((entry) => entry.outcome === null);
     const known = this.#settled.get(this.client) ?? 0;
     if (anew) {
-      // What was seen of it was of the other log; the answer is still to be had.
-      for (const entry of this.unanswered) Object.assign(entry, { at: null, shown: true });
+      // What was seen of them was of the other log; the answers are still to be had. What this log has
+      // settled is in whatever it shows.
+      for (const entry of this.unanswered) entry.at = 0;
+      for (const entry of beyond) Object.assign(entry, { at: null, shown: true });
       return lost.length > 0 || known < this.nextN - 1 ? this.#rename(lost, true) : [];
     }
     const own = lost.filter((entry) => entry.client === this.client).map((entry) => entry.n);

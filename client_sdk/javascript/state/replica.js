@@ -49,6 +49,8 @@ export class Replica {
     this.waiting = new Map(waiting.map((one) => [one.id, one]));
     this.#calls = calls;
     this.#resolved = new Set(resolved);
+    // What waits may be all that says which numbers and places are used.
+    if (queue.nextId > 1) this.#keepCounters();
   }
 
   /**
@@ -75,7 +77,7 @@ export class Replica {
       value,
       version: documents.version(key),
       pending: this.#pending(name).length,
-      loading: !documents.synced || documents.wanted.has(key),
+      loading: !documents.synced || documents.wanted.has(key) || documents.held.includes(key),
       leftOut: leftOut.size,
       conflict: [...this.waiting.values()].find((one) => nameOf(one.channel, one.key) === name) ?? null,
       error: this.#errors.get(name) ?? null,
@@ -112,8 +114,8 @@ export class Replica {
     const documents = this.channels.get(document.channel);
     if (documents === undefined) return;
     const name = nameOf(document.channel, document.key);
-    this.#contains(document);
-    if (documents.fetched(document)) this.#remember(name);
+    this.#contains(document.channel, [document]);
+    if (documents.fetched(document, this.#isUnsure(name))) this.#remember(name);
     this.#show(name);
   }
 
@@ -256,39 +258,46 @@ export class Replica {
   #reset(documents, reset, epoch) {
     const { channel } = reset;
     this.#effects.changed.add(nameOf(channel, ""));
-    const edited = this.queue.entries.filter(({ edit }) => edit.channel === channel);
-    const keys = new Set([...documents.replace(reset, epoch), ...edited.map(({ edit }) => edit.key)]);
-    for (const document of reset.documents) this.#contains(document);
-    for (const key of keys) {
+    const own = this.queue.entries.filter(({ edit }) => edit.channel === channel);
+    const edited = [...new Set(own.map(({ edit }) => edit.key))];
+    this.#contains(channel, reset.documents);
+    const unsure = edited.filter((key) => this.#isUnsure(nameOf(channel, key)));
+    for (const key of new Set([...documents.replace(reset, epoch, unsure), ...edited])) {
       this.#remember(nameOf(channel, key));
       this.#show(nameOf(channel, key));
     }
   }
 
+  /** Whether any newer version may contain an edit that is shown, and nobody here knows. */
+  #isUnsure(name) {
+    const isCertain = this.#isOneLog(this.#documents(name)[0]);
+    return this.#pending(name).some((entry) => entry.isUnsure || !isCertain);
+  }
+
   /**
-   * Notes which edits a version contains, whose answers may have been lost. Core settles the edits of a
-   * client in their order, so those before the one that made it were settled before.
+   * Notes which edits these versions of one moment contain, whose answers may have been lost. Core
+   * settles the edits of a client in their order. So all up to one that made any of the versions were
+   * settled by then: they are in the version of their document, or were refused.
    */
-  #contains({ channel, key, version, edit: author }) {
-    if (!author) return;
-    const name = nameOf(channel, key);
+  #contains(channel, found) {
+    const versions = new Map(found.map(({ key, version }) => [key, version]));
+    const settled = new Map();
+    for (const { edit: author } of found) {
+      if (author) settled.set(author.client, Math.max(author.n, settled.get(author.client) ?? 0));
+    }
     for (const entry of this.queue.entries) {
-      const isIts = entry.client === author.client && entry.n <= author.n && entry.document === name;
-      if (!isIts || entry.at !== null || entry.outcome !== null) continue;
-      entry.at = version;
+      const isSettled = entry.n <= (settled.get(entry.client) ?? 0);
+      const isOpen = entry.at === null && entry.outcome === null;
+      if (!isSettled || !isOpen || entry.edit.channel !== channel) continue;
+      entry.at = versions.get(entry.edit.key) ?? null;
       this.#keep(entry);
     }
   }
 
   #event(documents, event) {
     const name = nameOf(channelOf(event), event.key);
-    if (documents.apply(event)) this.#remember(name);
-    const { client, n } = event.edit ?? {};
-    for (const entry of this.queue.entries) {
-      if (entry.client !== client || entry.n !== n || entry.document !== name) continue;
-      entry.at = event.version;
-      this.#keep(entry);
-    }
+    this.#contains(channelOf(event), [event]);
+    if (documents.apply(event, this.#isUnsure(name))) this.#remember(name);
     this.#show(name);
   }
 
@@ -313,13 +322,17 @@ export class Replica {
     const [channel, key] = partsOf(name);
     const documents = this.channels.get(channel);
     if (documents === undefined) return;
+    if (documents.held.includes(key) && !this.#isUnsure(name)) {
+      documents.release(key);
+      this.#remember(name);
+    }
     const version = documents.version(key);
     for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
       if (entry.at === null) continue;
       if (entry.at <= version) {
         entry.shown = false;
         this.#keep(entry);
-      } else if (documents.synced && documents.isGone(key)) {
+      } else if (documents.synced && documents.isGone(key, entry.at)) {
         // A snapshot without it may have come after that version: no event says so.
         documents.want(key);
       }
@@ -363,7 +376,8 @@ export class Replica {
     this.#keepCounters();
     // A session's documents have other names now.
     const ofSessions = [...this.#composed.keys()].filter((name) => partsOf(name)[1].includes("."));
-    for (const name of new Set([...namesOf(entries), ...ofSessions])) this.#show(name);
+    const held = [...this.channels].flatMap(([name, of]) => of.held.map((key) => nameOf(name, key)));
+    for (const name of new Set([...namesOf(entries), ...ofSessions, ...held])) this.#show(name);
   }
 
   #keep(entry) {

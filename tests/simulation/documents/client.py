@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -21,10 +20,13 @@ from client_sdk.contract.state.operations import Delete, Set
 from client_sdk.contract.state.values import Value, same
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
+    CheckDigest,
     CheckDocuments,
     Command,
+    Deliver,
     DeliverDocument,
     Diverged,
+    Fill,
     Start,
 )
 from client_sdk.settings import Settings
@@ -39,7 +41,9 @@ from client_sdk.state.view import perform
 from core_api.edits.plan import EditAnswer
 from core_api.errors import CoreError, EditGapError
 from tests.simulation.documents.definitions import CHANNELS, PLACES, STRATEGY_OF, ring
+from tests.simulation.documents.desk import Desk
 from tests.simulation.documents.ledger import Made
+from tests.simulation.documents.orders import ORDERS
 from tests.simulation.documents.wishes import holds, mark_of
 from tests.simulation.shell import Shell
 
@@ -50,8 +54,6 @@ SETTINGS: Final = Settings(max_pending=8)
 GIVES_UP_S: Final = 5.0
 """So long a client waits for an answer to its edits."""
 _CALLS: Final = {"bell": {"ring": ring}}
-_NO_COMMANDS: Final = SimpleNamespace(is_first=False, queue=SimpleNamespace(first=None))
-"""The schedules edit documents; nothing is done to orders."""
 _ADDING: Final = ("merge", "sum", "call")
 """Under these strategies an edit that adds a name of its own always takes effect."""
 
@@ -68,18 +70,20 @@ class DocumentClient(Shell):
         self.world = world
         self.device = device
         self.subject = device.subject
-        machine = Machine(dict.fromkeys(CHANNELS), None, SETTINGS, world.chance.uniform)
+        followed_all = dict.fromkeys((*CHANNELS, ORDERS))
+        machine = Machine(followed_all, None, SETTINGS, world.chance.uniform)
         super().__init__(world, machine)
         stored = device.store.open(self.subject)
+        self.desk = Desk(self, stored.commands)
         followed: dict[str, list[Document]] = {name: [] for name in CHANNELS}
         for document in stored.documents:
             followed[document.channel].append(document)
-        queue = _queue_of(stored, world.new_client)
+        queue = _queue_of(stored, world.new_client, self.desk.queue.own.entries)
         resolved = ("menu",) if device.resolves else ()
         self.replica = Replica(queue, followed, stored.waiting, _CALLS, resolved)
         self.sender = Sender(
             self.replica,
-            cast("Any", _NO_COMMANDS),
+            cast("Any", self.desk),
             cast("Any", None),
             cast("Any", None),
             cast("Any", None),
@@ -108,6 +112,7 @@ class DocumentClient(Shell):
     def step(self) -> None:
         """Read the wire, keep time, keep what is to be kept, send, fetch."""
         self.read_wire()
+        self.desk.consume()
         self.keep_time()
         if self.world.chance.random() < 0.5:
             self._flush()
@@ -129,6 +134,8 @@ class DocumentClient(Shell):
         elif isinstance(command, CheckDocuments):
             agrees = self.replica.agrees(command.channel, command.content_digest)
             self._compare(command.channel, agrees)
+        elif isinstance(command, Deliver | Fill | CheckDigest):
+            self.desk.put(command)
         self.pump()
 
     def die(self) -> None:
@@ -144,7 +151,7 @@ class DocumentClient(Shell):
         self, wishes: Sequence[Wish], *, atomic: bool = False, decides: Waiting | None = None
     ) -> None:
         """Make edits, unless others are being kept just now."""
-        if self._committing is not None or self.dead:
+        if self.is_keeping or self.dead:
             return
         try:
             writes = self.replica.prepare(wishes, self.core_time(), atomic=atomic)
@@ -154,15 +161,8 @@ class DocumentClient(Shell):
             writes.append(DropWaiting(decides.id))
         dated = self.core_time() is not None
         made = [self._made(wish, decides, dated=dated) for wish in wishes]
-        self._committing = [*self._unwritten, *writes]
-        self._unwritten = []
 
         def kept() -> None:
-            if self.dead:
-                return
-            assert self._committing is not None
-            self.device.store.write(self._committing)
-            self._committing = None
             ids = self.replica.accept()
             if ids is None:
                 self.edit(wishes, atomic=atomic, decides=decides)
@@ -173,13 +173,8 @@ class DocumentClient(Shell):
                 self.watched.add(one.mark)
             if decides is not None:
                 self.replica.decided(decides)
-            self.pump()
 
-        delay = self.world.chance.choice((0.0, 0.0, 0.02, 0.6))
-        if delay:
-            self.world.at(delay, kept)
-        else:
-            kept()
+        self.keep(writes, kept)
 
     def _made(self, wish: Wish, decides: Waiting | None, *, dated: bool) -> Made:
         name = wish.channel, wish.key
@@ -212,7 +207,7 @@ class DocumentClient(Shell):
     def _decide(self, waiting: Waiting) -> None:
         if self.dead or waiting.id not in self.replica.waiting:
             return
-        if self._committing is not None:
+        if self.is_keeping:
             self._decide_later(waiting)
         elif self.world.chance.random() < 0.3:
             self.replica.decided(waiting)
@@ -299,6 +294,37 @@ class DocumentClient(Shell):
 
     # ── the journal ──────────────────────────────────────────────────────────
 
+    @property
+    def is_keeping(self) -> bool:
+        """Whether something is being written just now."""
+        return self._committing is not None
+
+    def keep(self, writes: Sequence[Write], then: Callable[[], None]) -> None:
+        """Write this, and what waits; `then` is called when it is on the disk, soon or at once."""
+        self._committing = [*self._unwritten, *writes]
+        self._unwritten = []
+
+        def kept() -> None:
+            if self.dead:
+                return
+            assert self._committing is not None
+            self.device.store.write(self._committing)
+            self._committing = None
+            then()
+            self.pump()
+
+        delay = self.world.chance.choice((0.0, 0.0, 0.02, 0.6))
+        if delay:
+            self.world.at(delay, kept)
+        else:
+            kept()
+
+    def keep_now(self, writes: Sequence[Write], then: Callable[[], None]) -> None:
+        """Write this, and what waits, at once."""
+        self._unwritten += writes
+        self._flush()
+        then()
+
     def _flush(self) -> bool:
         """Keep what is to be kept; False: something is being written just now."""
         if self._committing is not None:
@@ -333,8 +359,29 @@ class DocumentClient(Shell):
         client = queue.question
         if client is not None:
             self._ask_how_far(client)
-        elif (request := queue.request()) is not None:
+        elif self.desk.is_first:
+            self._send_command()
+        elif (request := queue.request(self.desk.queue.first)) is not None:
             self._post(request)
+
+    def _send_command(self) -> None:
+        request = self.desk.next_request()
+        if request is None:
+            return
+        world, caller = self.world, self.world.caller_of(self.device.token)
+
+        def answer(reply: Callable[[Any], None]) -> None:
+            reply((world.core.command(caller, request, world.db_now), world.core.epoch))
+
+        def done(answered: Any) -> None:
+            if isinstance(answered, tuple):
+                self.well()
+                self.desk.answered(request, *answered)
+            else:
+                self.desk.queue.failed(request)
+                self.failed("no answer", getattr(answered, "retry_after", None))
+
+        self._exchange("edits", answer, done)
 
     def _ask_how_far(self, client: str) -> None:
         core = self.world.core

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
-from client_sdk.contract.channel import event_id, parse_channel
+from client_sdk.contract.channel import carries_documents, event_id, parse_channel
 from client_sdk.contract.digest import canonical
 from client_sdk.contract.limits import MAX_SHOWN_VALUE_BYTES
 from client_sdk.contract.state.document import Document
@@ -21,6 +22,8 @@ from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.state.values import Value
 from client_sdk.contract.sync import StreamGrant, SyncResponse
+from client_sdk.shared.edits_api import Done, NotTaken
+from client_sdk.state.orders.commands import CommandRequest
 from core_api.access.callers import Caller
 from core_api.documents.history import Head, History, Kept
 from core_api.edits.needs import answers_needed, histories_needed
@@ -30,12 +33,15 @@ from core_api.edits.requests import EditRequest
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
 from core_api.errors import CoreError
 from core_api.event_log.lines import event_json
+from core_api.orders.lifecycle import OrderChange
 from core_api.sync import rules as rules
 from core_api.sync.queries import Moment, OpenOrders, Page
 from core_api.sync.request import SyncRequest
 from server_common.event_records import OrderRecord, encode_order_record
 from server_common.tickets import Ticket
+from tests.simulation.core import ChannelLog, log_order, orders_answer
 from tests.simulation.documents.definitions import DEFINITIONS
+from tests.simulation.documents.orders import ORDERS, Orders, decide, heard
 from tests.simulation.servers import KEYS, Committed
 
 TICKET_TTL_S = 30.0
@@ -59,13 +65,15 @@ class Log:
 
 @dataclass(frozen=True)
 class Past:
-    """One entry of the history of all documents, in the order of settling."""
+    """One entry of the history of all documents and orders, in the order of settling."""
 
     mark: str
     by: str
     place: Place
     version: int | None
     """The version that it made; None: it was put aside."""
+    change: OrderChange | None = None
+    """What a command did to its order."""
 
 
 @dataclass
@@ -82,6 +90,7 @@ class Truth:
     """The versions below are trimmed away."""
     clients: dict[str, KnownClient] = field(default_factory=dict)
     answers: dict[tuple[str, int], KeptAnswer] = field(default_factory=dict)
+    orders: Orders = field(default_factory=Orders)
     past: list[Past] = field(default_factory=list)
     outbox: list[Committed] = field(default_factory=list)
 
@@ -96,18 +105,20 @@ class Truth:
             floors=dict(self.floors),
             clients=dict(self.clients),
             answers=dict(self.answers),
+            orders=self.orders.copy(),
             past=list(self.past),
             outbox=list(self.outbox),
         )
 
 
 class DocumentCore:
-    """Settles edits and answers syncs by the real rules; times are the database's."""
+    """Settles edits, does commands and answers syncs by the real rules, in the database's time."""
 
     names_logs = True
     """Whether a request of edits says which log it is about."""
 
-    def __init__(self, _chance: Random) -> None:
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
         self.truth = Truth()
         self.epochs = 1
         self.settled_at = 0.0
@@ -118,6 +129,27 @@ class DocumentCore:
     def epoch(self) -> str:
         """The epoch's name; sorts by time."""
         return f"0E{self.truth.epoch:05d}"
+
+    # ── orders ───────────────────────────────────────────────────────────────
+
+    def command(self, caller: Caller, request: CommandRequest, now: float) -> Done | NotTaken:
+        """A command to an order has come; one that comes again gets its first answer."""
+        truth, orders = self.truth, self.truth.orders
+        known = orders.answers.get(request.key)
+        if known is not None:
+            return heard(known)
+        new_id = str(UUID(int=self._chance.getrandbits(128)))
+        moment = datetime.fromtimestamp(now, UTC)
+        done = decide(orders, request, new_id, caller.subject, moment)
+        if isinstance(done, NotTaken):
+            return done
+        order = done.after
+        orders.all[order.id] = orders.answers[request.key] = order
+        _, committed = log_order(done, orders.channels, orders.views, self.epoch, now)
+        truth.outbox.append(committed)
+        mark = msgspec.json.decode(request.body).get("note") or request.key
+        truth.past.append(Past(mark, caller.subject, (ORDERS, order.id), order.version, done))
+        return heard(order)
 
     # ── edits ────────────────────────────────────────────────────────────────
 
@@ -264,6 +296,10 @@ class DocumentCore:
         moment = Moment(self.epoch, now)
         answers = []
         for query, (channel, seq) in zip(request.queries(), request.after.items(), strict=True):
+            if not carries_documents(query.channel):
+                orders = self.truth.orders.channels.get(query.channel, ChannelLog())
+                answers.append(orders_answer(orders, query, channel, seq, request, moment))
+                continue
             log = self.truth.logs.get(query.channel, Log())
             found: tuple[tuple[int, str], ...] = ()
             if query.after >= log.floor:
@@ -290,7 +326,7 @@ class DocumentCore:
 
     def trim(self) -> None:
         """Forget the older half of each log, and of what is kept of each document."""
-        for log in self.truth.logs.values():
+        for log in (*self.truth.logs.values(), *self.truth.orders.channels.values()):
             log.floor = max(log.floor, log.head // 2)
         for place, head in self.truth.heads.items():
             self.truth.floors[place] = max(self.truth.floors.get(place, 0), head.version // 2)

@@ -8,6 +8,7 @@ from typing import Final
 
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.values import Value, same
+from client_sdk.state.orders.commands import CommandOutcome
 from core_api.edits.state import Place
 from tests.simulation.documents.core import DocumentCore, Past
 from tests.simulation.documents.definitions import STRATEGY_OF
@@ -37,13 +38,27 @@ class Made:
     """Whether it certainly changes something."""
     accepted: bool = False
     """Whether its maker was told that it is kept."""
-    outcome: EditOutcome | None = None
+    outcome: EditOutcome | CommandOutcome | None = None
     void: bool = False
     """It was acknowledged by a log that a restore has thrown away."""
 
 
+@dataclass
+class MadeCommand(Made):
+    """One command to an order, as its maker knows it."""
+
+    is_strict: bool = False
+    """Whether Core may do it at the version that was seen only, not at a later one of that
+    status."""
+    version: int | None = None
+    status: str | None = None
+    """What was seen of the order; None: it is a new one."""
+    on: str | None = None
+    """The mark of the own command that it was made on, if that was not answered."""
+
+
 class Ledger:
-    """All edits of one schedule.
+    """All edits and commands of one schedule.
 
     Args:
         fail: says that an invariant does not hold.
@@ -55,12 +70,15 @@ class Ledger:
         self._fail = fail
         self._read = 0
         self._past: dict[str, Past] = {}
-        self._orders: dict[str, int] = {}
+        self._orders: dict[tuple[str, bool], int] = {}
+        """The place of the newest of each author, edits and commands apart."""
         self._newest: dict[Place, tuple[float, float]] = {}
         """When the newest edits of a document under `last` were made, at the latest and surely."""
         self._restored = False
 
-    def told(self, mark: str, outcome: EditOutcome, *, is_of_this_log: bool) -> None:
+    def told(
+        self, mark: str, outcome: EditOutcome | CommandOutcome, *, is_of_this_log: bool
+    ) -> None:
         """Its maker has the answer."""
         made = self.made[mark]
         made.outcome, made.void = outcome, not is_of_this_log
@@ -107,15 +125,41 @@ class Ledger:
             self._fail(f"{entry.mark} is in the history twice")
         if entry.by != made.subject.partition(":")[2]:
             self._fail(f"{entry.mark} of {made.subject} was applied as {entry.by}'s")
-        if made.order < self._orders.get(made.author, 0):
-            self._fail(f"{entry.mark} was applied after a later edit of {made.author}")
+        is_command = isinstance(made, MadeCommand)
+        if made.order < self._orders.get((made.author, is_command), 0):
+            self._fail(f"{entry.mark} was applied after a later one of {made.author}")
+        # What a restore has thrown away is sent anew; commands name no log, and do not wait for it.
+        if made.order < self._orders.get((made.author, not is_command), 0) and not made.void:
+            self._fail(f"{entry.mark} was applied after another kind's later of {made.author}")
         self._past[entry.mark] = entry
-        self._orders[made.author] = made.order
+        self._orders[made.author, is_command] = made.order
+        if isinstance(made, MadeCommand):
+            self._check_command(made, entry)
+            return
         strategy = STRATEGY_OF[entry.place[1]]
         if strategy in ("first", "ask") and entry.version is not None:
             self._check_unseen(made, entry.version, core)
         if strategy == "last":
             self._check_time(made, entry, core)
+
+    def _check_command(self, made: MadeCommand, entry: Past) -> None:
+        change = entry.change
+        assert change is not None
+        if made.on is not None:
+            below = self.made[made.on].outcome
+            if below is not None and below.outcome == "refused":
+                self._fail(f"{made.mark} was done, and {made.on}, which it was made on, refused")
+            on = self._past.get(made.on)
+            version = None if on is None else on.version
+        else:
+            version = made.version
+        before = change.before
+        if before is None:
+            return
+        if before.status != made.status:
+            self._fail(f"{made.mark} was made on {made.status}, and done to {before.status}")
+        if made.is_strict and version is not None and before.version != version:
+            self._fail(f"{made.mark} was made on version {version}, done to {before.version}")
 
     def _check_unseen(self, made: Made, version: int, core: DocumentCore) -> None:
         before = core.value_at(made.place, version - 1)

@@ -121,7 +121,8 @@ class Device:
     def user_who_waits(self) -> str | None:
         """Somebody else whose edits wait on this device."""
         for user, store in self._stores.items():
-            if user != self._user and store.open(subject_of(_token(_ALL[user]))).entries:
+            stored = store.open(subject_of(_token(_ALL[user])))
+            if user != self._user and (stored.entries or stored.commands):
                 return user
         return None
 
@@ -194,6 +195,9 @@ class DocumentWorld(Setting[DocumentCore]):
             if replica.queue.entries or replica.queue.asking:
                 left = [(one.client, one.edit.n) for one in replica.queue.entries]
                 return f"{device.name} still has {left}"
+            difference = client.desk.difference()
+            if difference is not None:
+                return f"{device.name} {difference}"
             if device.resolves and replica.waiting:
                 return f"{device.name} has not decided its conflicts"
             for channel in CHANNELS:
@@ -238,6 +242,8 @@ class DocumentWorld(Setting[DocumentCore]):
             for device in self.devices:
                 if chance.random() < self._pace:
                     self._edit(device)
+                if chance.random() < self._pace / 2:
+                    device.client.desk.act(self.new_mark())
             if chance.random() < 0.1:
                 self.inject_any(RARE)
         self.core.settle(self.db_now)

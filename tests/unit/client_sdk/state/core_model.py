@@ -80,7 +80,8 @@ class CoreModel:
         self.requests.append(batch)
         client = self.state.clients.setdefault(batch.client, ClientLog())
         edits = [edit for edit in batch.edits if isinstance(edit, Edit)]
-        if edits and edits[0].n > client.settled + 1:
+        is_of_another_log = batch.epoch not in (None, self.epoch)
+        if is_of_another_log or (edits and edits[0].n > client.settled + 1):
             return 409, _problem("edit-gap", settled=client.settled)
         for edit in edits:
             known = client.fingerprints.get(edit.n)

@@ -155,7 +155,7 @@ class Interleavings(RuleBasedStateMachine):
             view = rig.view(key)
             versions = self.core.state.values.get((CHANNEL, key), [None])
             known = rig.replica.channels[CHANNEL].get(key)
-            if known is not None and known.value is not None:
+            if known is not None and known.value is not None and known.version:
                 assert known.value == versions[view.version]
             expected = dict(known.value or {}) if known is not None else {}
             for entry in rig.replica.queue.entries:
@@ -164,6 +164,13 @@ class Interleavings(RuleBasedStateMachine):
                     for pointer in entry.edit.do.numbers:
                         expected[pointer[1:]] = expected.get(pointer[1:], 0) + 1
             assert (view.value or {}) == expected
+
+    @invariant()
+    def no_edit_is_shown_twice(self) -> None:
+        for rig in self.rigs:
+            for key in KEYS if rig.log == self.core.epoch else ():
+                value = rig.value(key) or {}
+                assert all(number == 1 for number in value.values()), (rig.name, key, value)
 
     @invariant()
     def an_edit_that_was_answered_is_shown_exactly_once(self) -> None:

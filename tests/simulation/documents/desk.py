@@ -1,0 +1,196 @@
+"""The commands to orders of one process: the SDK's queue and views; the journal is a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from client_sdk.client.delivery import Handover
+from client_sdk.client.order_book import BookChange, OrderBook
+from client_sdk.errors import RefusedError
+from client_sdk.machine.messages import CheckDigest, Deliver, Fill
+from client_sdk.machine.sequencing import Reset
+from client_sdk.shared.edits_api import Done
+from client_sdk.state.orders.command_queue import CommandQueue, Settlement
+from client_sdk.state.orders.commands import (
+    Command,
+    CommandRequest,
+    CommandWish,
+    decode_command,
+    encode_command,
+)
+from client_sdk.state.orders.view import ShownOrder, shown_orders
+from client_sdk.state.records import PutCommand
+from core_api.orders.lifecycle import CHANGEABLE, following
+from tests.simulation.documents.definitions import STORE
+from tests.simulation.documents.ledger import MadeCommand
+from tests.simulation.documents.orders import ORDERS
+
+if TYPE_CHECKING:
+    from tests.simulation.documents.client import DocumentClient
+
+_MOST_OPEN: Final = 6
+"""With so many orders no more are placed."""
+_LATER_S: Final = 0.05
+"""An answer that comes while something is being kept waits so long."""
+
+
+class Desk:
+    """What one process does to orders.
+
+    Args:
+        client: the process.
+        kept: its commands that were kept.
+    """
+
+    def __init__(self, client: DocumentClient, kept: list[bytes]) -> None:
+        self._client = client
+        self.world = client.world
+        self.queue = CommandQueue(decode_command(body) for body in kept)
+        self._book = OrderBook()
+        self._handover = Handover(self._book, {}, "")
+        self._book.observe(self._booked)
+
+    # ── what is shown ────────────────────────────────────────────────────────
+
+    @property
+    def orders(self) -> list[ShownOrder]:
+        """All orders as they are shown."""
+        return shown_orders(self._book, self.queue.own)
+
+    def put(self, command: Deliver | Fill | CheckDigest) -> None:
+        """Take what the machine puts out for orders."""
+        self._handover.put(command)
+
+    def consume(self) -> None:
+        """Take what has come of the log."""
+        while (delivery := self._handover.take()) is not None:
+            if isinstance(delivery.change, Reset):
+                self.queue.reset(delivery.change.channel)
+            self._handover.done(delivery)
+            self._client.feed(self._handover.saved())
+        for diverged in self._handover.divergences():
+            self._client.feed(diverged)
+
+    def difference(self) -> str | None:
+        """What is not as Core has it, or not done."""
+        if self.queue.own.entries:
+            return f"still has {[entry.key for entry in self.queue.own.entries]}"
+        core = self.world.core.truth.orders.all
+        shown = {one.order.id: one.order for one in self.orders}
+        there = {order.id: order for order in core.values() if order.is_open}
+        return None if shown == there else "shows other orders than Core has"
+
+    def _booked(self, change: BookChange) -> None:
+        order = change.order
+        self.queue.contained(change.order_id, None if order is None else order.version)
+
+    # ── new commands ─────────────────────────────────────────────────────────
+
+    def act(self, mark: str) -> None:
+        """Do something to an order, unless something is being kept just now."""
+        client, chance = self._client, self.world.chance
+        if client.is_keeping or client.dead:
+            return
+        orders = [one for one in self.orders if following(one.order)]
+        if not orders or (len(orders) < _MOST_OPEN and chance.random() < 0.2):
+            item = {"name": "Tea", "quantity": 1, "unit_price": 100}
+            body = {"store_id": STORE, "currency": "KRW", "items": [item], "note": mark}
+            self._make(CommandWish("place", body))
+            return
+        seen = chance.choice(orders)
+        order = seen.order
+        changes = order.status in CHANGEABLE and chance.random() < 0.3
+        kind: Any = "change" if changes else "transition"
+        body = {"note": mark} if changes else {"to": chance.choice(following(order))}
+        self._make(CommandWish(kind, body, order.id, order.version, order.status, seen.after))
+
+    def _make(self, wish: CommandWish) -> None:
+        client = self._client
+        edits = client.replica.queue
+        on = next((one for one in self.queue.own.entries if one.id == wish.after), None)
+        command = self.queue.prepare(wish, edits.next_id, edits.client, client.core_time())
+        made = self._made(command, wish, on)
+
+        def kept() -> None:
+            client.replica.place_taken()
+            self.queue.accept(command)
+            made.accepted = True
+
+        client.keep([PutCommand(command.id, encode_command(command))], kept)
+
+    def _made(self, command: Command, wish: CommandWish, on: Command | None) -> MadeCommand:
+        device, mark = self._client.device, mark_of_command(command)
+        one = MadeCommand(
+            mark,
+            device.author,
+            device.next_order(),
+            device.subject,
+            (ORDERS, command.shown_as),
+            None,
+            self.world.db_now,
+            dated=True,
+            is_strict=command.kind == "change" or command.body.get("to") == "accepted",
+            version=wish.version,
+            status=wish.status,
+            on=None if on is None else mark_of_command(on),
+        )
+        self.world.ledger.made[mark] = one
+        return one
+
+    # ── sending ──────────────────────────────────────────────────────────────
+
+    @property
+    def is_first(self) -> bool:
+        """Whether a command is what goes out next."""
+        first, edits = self.queue.first, self._client.replica.queue.unanswered
+        return first is not None and (not edits or first < edits[0].id)
+
+    @property
+    def can_send(self) -> bool:
+        """Whether the first command may go out."""
+        return self.is_first and self._client.core_time() is not None
+
+    def next_request(self) -> CommandRequest | None:
+        """What to send; None: nothing."""
+        now = self._client.core_time()
+        if now is None or self.queue.first is None or self._client.is_keeping:
+            return None
+        settlement = self.queue.before_sending(now)
+        if settlement is not None:
+            self._settle(settlement)
+            if settlement.outcomes:
+                return None
+        return self.queue.request()
+
+    def answered(self, request: CommandRequest, answer: Any, epoch: str) -> None:
+        """Take Core's answer, once nothing else is being kept."""
+        if self._client.dead:
+            return
+        if self._client.is_keeping:
+            self.world.at(_LATER_S, lambda: self.answered(request, answer, epoch))
+            return
+        if isinstance(answer, Done):
+            self._settle(self.queue.applied(answer.order), epoch)
+        else:
+            problem = answer.problem
+            order = RefusedError(problem.detail, problem.status, problem).order
+            self._settle(self.queue.refused(problem, order), epoch)
+        self.queue.failed(request)
+
+    def _settle(self, settlement: Settlement, epoch: str = "") -> None:
+        client, order = self._client, settlement.order
+
+        def kept() -> None:
+            keep = order is not None and not self._book.has_taken(order.id, order.version)
+            self.queue.settle(settlement, keep=keep)
+            for command, outcome in settlement.outcomes:
+                is_of_this_log = epoch in ("", self.world.core.epoch)
+                mark = mark_of_command(command)
+                self.world.ledger.told(mark, outcome, is_of_this_log=is_of_this_log)
+
+        client.keep_now(settlement.writes, kept)
+
+
+def mark_of_command(command: Command) -> str:
+    """What names the command in the history."""
+    return str(command.body.get("note") or command.key)
