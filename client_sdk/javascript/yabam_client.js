@@ -39,6 +39,7 @@ export class YabamClient {
    * @param openStore () → where edits wait and documents are remembered, as IndexedStore
    * @param load () → the state of the orders as it was stored, or null
    * @param seen told ({state, orders, changes, status, leading}) of what is new of orders and status
+   * @param adding (status) → what the tab that leads tells all tabs of the client itself
    * @param transport, settings, clock, uniform, newClient as Client and Engine have them
    */
   constructor({
@@ -52,6 +53,7 @@ export class YabamClient {
     openStore = () => new IndexedStore(),
     load = () => null,
     seen = () => {},
+    adding = (status) => status,
     transport = new Transport(core, token),
     settings = {},
     clock = () => performance.now() / 1000,
@@ -72,7 +74,7 @@ export class YabamClient {
       differs: (channel) => client.differs(channel),
     });
     const documents = this.#tab;
-    const changed = (news) => this.#tabs.tell(news);
+    const changed = (news) => this.#tabs.tell({ ...news, status: adding(news.status) });
     const lead = (saved) => {
       client = new Client({ channels, transport, saved, settings, changed, clock, uniform, documents });
       documents.lead().catch((error) => reportError(error));

@@ -66,7 +66,7 @@ def placed(current: Value | None, arguments: Any) -> Value:
 
 
 def give_back(current: Value | None, arguments: Any) -> Value:
-    """What was taken is not ordered after all: `{"id"}`. Its lines come back; raises as `placed`."""
+    """What was taken is not ordered: `{"id"}`. Its lines come back; raises as `placed`."""
     order_id, value, orders = _taken(current, arguments, "give-back")
     lines = dict(value["lines"])
     for key, line in orders.get(order_id, {"lines": {}})["lines"].items():

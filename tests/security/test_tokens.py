@@ -242,7 +242,7 @@ async def test_t34_a_guests_token_ends_with_the_party_that_it_was_made_for(
     core: CoreService,
 ) -> None:
     store = new_store()
-    guest = {"sub": "g", "role": "table", "stores": [], "table": f"{store}/{TABLE}"}
+    guest: dict[str, Any] = {"sub": "g", "role": "table", "stores": [], "table": f"{store}/{TABLE}"}
     before = made(iat=int(time.time()) - 60, **guest)
     for query in guests_queries(store):
         assert (await core.client.get(query, headers=bearer(before))).status_code == 200, query
