@@ -146,9 +146,7 @@ BELL: Final = Definition(
     scopes=frozenset({"party"}),
     strategy="call",
     writers=frozenset({"owner", "table"}),
-    schema=closed_object(
-        {"rung": _COUNT, "answered": _COUNT, "reason": NOTE}, "rung", "answered"
-    ),
+    schema=closed_object({"rung": _COUNT, "answered": _COUNT, "reason": NOTE}, "rung", "answered"),
     calls={"ring": ring, "answer": answer},
     history_s=DAY_S,
     max_age_s=DAY_S // 96,

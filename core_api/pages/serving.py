@@ -3,8 +3,8 @@
 Only files that were found under the folder at the start are served, so no path leads out of it. The
 policy allows scripts and styles of this origin alone, calls to this origin and to the event
 servers, and (trusted types) no text that becomes markup: should an order's note ever reach the page
-as HTML, the browser refuses to run it. One policy is let through, which gives the address of a page's
-worker and nothing else.
+as HTML, the browser refuses to run it. One policy is let through, which gives the address of a
+page's worker and nothing else.
 """
 
 from __future__ import annotations

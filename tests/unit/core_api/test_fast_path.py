@@ -104,7 +104,16 @@ def core() -> CoreApi:
     for _ in range(10_000):
         rate.take("busy")
     limits = ApiLimits(bound, rate, 5.0)
-    return CoreApi(unused, fetch, devices, unused, Gate(TOKENS, limits, everybody_stays), metrics, unused, unused)
+    return CoreApi(
+        unused,
+        fetch,
+        devices,
+        unused,
+        Gate(TOKENS, limits, everybody_stays),
+        metrics,
+        unused,
+        unused,
+    )
 
 
 async def answer_of(app: ASGIApp, scope: Scope, body: bytes = b"") -> list[Message]:

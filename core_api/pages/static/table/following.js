@@ -14,7 +14,7 @@ const ASK_MS = 10_000;
  *
  * @param credentials the Credentials of the guest
  * @param seen told ({orders, changes, status, leading}) whenever there is something new of orders
- * @returns {transport, channels, cart, bell, bill, soldOut, waitingTime, takingOrders, state, start}
+ * @returns {transport, channels, party, cart, bell, bill, soldOut, waitingTime, takingOrders, state, start, stop}
  */
 export function followTable({ credentials, seen }) {
   const { subject, table } = credentials.session;
@@ -50,6 +50,13 @@ export function followTable({ credentials, seen }) {
     },
   });
   const wake = () => client.wake();
+  /** Ends it; nothing is kept any more. */
+  const stop = () => {
+    newest = null;
+    clearTimeout(saving);
+    saving = 0;
+    client.close();
+  };
   const start = () => {
     onWaking(wake, save);
     credentials.onChange(() => {
@@ -60,7 +67,7 @@ export function followTable({ credentials, seen }) {
     client.start();
   };
   return {
-    ...{ transport, channels, start, wake },
+    ...{ transport, channels, start, stop },
     state: client.state,
     party: client.state(party).get("party"),
     cart: client.state(party).get("cart"),

@@ -12,6 +12,7 @@ const kept = new Kept("table");
 let page = null;
 
 function leave(problem) {
+  page.stop();
   kept.clear();
   forget("guest", "table");
   reloadWith(problem);

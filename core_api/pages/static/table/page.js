@@ -109,6 +109,11 @@ export class TablePage {
     this.#table.start();
   }
 
+  /** Follows nothing any more, and keeps nothing. */
+  stop() {
+    this.#table.stop();
+  }
+
   /** A link was opened in this tab: whether it goes on here, or the page must be loaded anew. */
   takeLink(token) {
     return this.#renewal.takeLink(token);
