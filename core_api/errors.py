@@ -5,6 +5,7 @@ YabamError
     ├── BadRequestError       the request is malformed (bad-request, bad-json, bad-cursor, …)
     ├── InvalidError          the body breaks a rule (invalid)
     ├── UnauthorizedError     no valid token (unauthorized)
+    │   └── PartyLeftError    a guest's token, of a party that has left its table (party-left)
     ├── ForbiddenError        the token does not permit it (forbidden)
     ├── NotFoundError         no such order, or not for this caller (not-found)
     ├── ImpossibleTransitionError  carries the order as it stands (impossible-transition)
@@ -56,6 +57,12 @@ class UnauthorizedError(CoreError):
     """There is no token, or it is forged, expired or of an unknown key."""
 
     slug = "unauthorized"
+
+
+class PartyLeftError(UnauthorizedError):
+    """The party that a guest's token was made for has left its table."""
+
+    slug = "party-left"
 
 
 class ForbiddenError(CoreError):

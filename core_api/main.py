@@ -37,6 +37,7 @@ from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.serving import Pages, content_policy, read_files
+from core_api.parties.reading import Parties
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import Pool, check_database
 from core_api.printing.making import JobMaker
@@ -165,6 +166,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             RateLimit(settings.rate_per_s, settings.rate_burst, time.monotonic),
             settings.deadline_s,
         ),
+        Parties(pool).check,
     )
     registrations = Registrations(writing, edits.rules, settings.device_keys, announced)
     device_commands = Commands(writing, edits.rules, lambda: str(new_order_id()), announced)

@@ -1,4 +1,4 @@
-"""The SDK's commands: `yabam tail`, `order`, `state`, `device`, `printer` and `replay`.
+"""The SDK's commands: `yabam tail`, `order`, `state`, `party`, `device`, `printer` and `replay`.
 
 Only declared here: what runs them is loaded when they run.
 """
@@ -22,6 +22,7 @@ def register(commands: Commands) -> None:
     _add_tail(commands)
     _add_orders(commands.group("order", "place orders, step them, look at them"))
     _add_state(commands.group("state", "show and change shared documents"))
+    _add_parties(commands.group("party", "the guests at a table come and go"))
     _add_devices(commands.group("device", "register devices, and command them"))
     _add_printer(commands)
     _add_replay(commands)
@@ -131,6 +132,14 @@ def _add_state(actions: Commands) -> None:
     export.add_argument("channel", nargs="+")
     restore = action("restore", "make documents what a file says, by edits", "restore")
     restore.add_argument("path", type=Path, help="what `export` wrote")
+
+
+def _add_parties(actions: Commands) -> None:
+    told = "a party has left: end its guests' tokens, clear its cart"
+    leave = actions.add("leave", told, "client_sdk.commands.party:leave")
+    add_connection(leave)
+    _add_wait(leave)
+    leave.add_argument("place", metavar="STORE/TABLE")
 
 
 def _add_devices(actions: Commands) -> None:

@@ -40,7 +40,7 @@ async def get(options: Namespace) -> None:
     await check_host(options)
     async with YabamClient(options.core, token, [options.channel]) as client:
         channel = client.state(options.channel)
-        await _loaded(client, channel[options.key or "any"], options.wait)
+        await loaded(client, channel[options.key or "any"], options.wait)
         if options.key is not None:
             document = channel[options.key]
             if document.value is None and await _is_undefined(client, document):
@@ -61,7 +61,7 @@ async def edit(options: Namespace) -> None:
     async with YabamClient(options.core, token, [options.channel], state=store) as client:
         document = client.state(options.channel)[options.key]
         try:
-            await _loaded(client, document, options.wait)
+            await loaded(client, document, options.wait)
         except ClientError as error:
             # Without a network it is made on what was known last, and waits.
             if store is None or client.status.mode == "failed":
@@ -70,7 +70,7 @@ async def edit(options: Namespace) -> None:
         # Nothing was ever known of it here, so the edit can say nothing of what it was made on.
         is_blind = document.meta.loading and not document.version and not document.pending
         edit = await (document.set if options.operation == "set" else document.merge)(value)
-        outcome = await _outcome(client, edit, options.wait)
+        outcome = await outcome_of(client, edit, options.wait)
         if outcome is None and store is None:
             raise ClientError(f"Core has not answered: {client.state.sending_error}")
         if outcome is None:
@@ -126,9 +126,9 @@ async def export(options: Namespace) -> None:
     await check_host(options)
     async with YabamClient(options.core, token, options.channel) as client:
         for channel in options.channel:
-            await _loaded(client, client.state(channel)["any"], options.wait)
+            await loaded(client, client.state(channel)["any"], options.wait)
             for key in client.state(channel).keys:
-                await _loaded(client, client.state(channel)[key], options.wait)
+                await loaded(client, client.state(channel)[key], options.wait)
         snapshot = client.state.export()
         say(options, json.dumps(snapshot, indent=2), snapshot)
 
@@ -143,10 +143,10 @@ async def restore(options: Namespace) -> None:
     await check_host(options)
     async with YabamClient(options.core, token, list(snapshot)) as client:
         for channel in snapshot:
-            await _loaded(client, client.state(channel)["any"], options.wait)
+            await loaded(client, client.state(channel)["any"], options.wait)
         restored = refused = 0
         for edit in await client.state.restore(snapshot):
-            outcome = await _outcome(client, edit, options.wait)
+            outcome = await outcome_of(client, edit, options.wait)
             if outcome is None:
                 raise ClientError(f"Core has not answered: {client.state.sending_error}")
             refused += outcome.outcome != "applied"
@@ -169,7 +169,7 @@ async def _show_lamp(client: YabamClient, changed: asyncio.Queue[Any]) -> None:
     changed.put_nowait(None)
 
 
-async def _loaded(client: YabamClient, document: SharedDocument, wait_s: float) -> None:
+async def loaded(client: YabamClient, document: SharedDocument, wait_s: float) -> None:
     """Return once the document's value is known.
 
     Raises:
@@ -214,7 +214,8 @@ async def _failed(client: YabamClient, news: asyncio.Event) -> None:
             news.set()
 
 
-async def _outcome(client: YabamClient, edit: EditHandle, wait_s: float) -> EditOutcome | None:
+async def outcome_of(client: YabamClient, edit: EditHandle, wait_s: float) -> EditOutcome | None:
+    """How the edit was settled; None: Core has not answered within `wait_s` seconds."""
     try:
         async with asyncio.timeout(wait_s), told_to_wait(lambda: client.state.sending_error):
             return await edit.settled()

@@ -22,6 +22,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "bad-cursor": (400, "The lastEventId is malformed"),
     "bad-channel": (400, "The channel is malformed"),
     "unauthorized": (401, "The token is missing or not valid"),
+    "party-left": (401, "The party that the token was made for has left"),
     "bad-ticket": (401, "The ticket is missing or not valid"),
     "forbidden": (403, "The token does not permit this"),
     "not-found": (404, "There is no such thing"),

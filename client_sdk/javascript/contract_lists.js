@@ -29,10 +29,10 @@ export const DEVICE_MODES = Object.freeze([
 
 /** The problems that servers answer: contract/problem.py. */
 export const PROBLEMS = Object.freeze([
-  "bad-json", "bad-request", "bad-cursor", "bad-channel", "unauthorized", "bad-ticket", "forbidden",
-  "not-found", "method-not-allowed", "impossible-transition", "conflict", "too-many-open",
-  "too-many-devices", "too-many-commands", "sold-out", "not-taking-orders", "edit-conflict",
-  "edit-gap", "edit-mismatch", "client-taken", "depends", "base-ahead", "too-late",
+  "bad-json", "bad-request", "bad-cursor", "bad-channel", "unauthorized", "party-left",
+  "bad-ticket", "forbidden", "not-found", "method-not-allowed", "impossible-transition", "conflict",
+  "too-many-open", "too-many-devices", "too-many-commands", "sold-out", "not-taking-orders",
+  "edit-conflict", "edit-gap", "edit-mismatch", "client-taken", "depends", "base-ahead", "too-late",
   "too-many-documents", "stale-version", "too-large", "unsupported-media-type", "misdirected",
   "invalid", "unknown-document", "forbidden-operation", "patch-failed", "call-refused",
   "edit-outdated", "schema-ahead", "idempotency-mismatch", "upgrade-required", "too-many-requests",

@@ -27,6 +27,7 @@ import { Transport } from "./transport.js";
  * @property {() => any} [openStore] where edits wait and documents are remembered, as IndexedStore
  * @property {() => any} [load] the state of the orders as it was stored, or null
  * @property {(news: import("./types.js").News) => void} [seen] told of what is new of orders and status
+ * @property {(status: import("./types.js").Status) => import("./types.js").Status} [adding] what the tab that leads tells all tabs of the client itself
  * @property {Transport} [transport] as Client has it, and these four
  * @property {{[name: string]: number}} [settings]
  * @property {() => number} [clock]
@@ -78,6 +79,7 @@ export class YabamClient {
     openStore = () => new IndexedStore(),
     load = () => null,
     seen = () => {},
+    adding = (status) => status,
     transport = new Transport(core, token),
     settings = {},
     clock = () => performance.now() / 1000,
@@ -99,7 +101,7 @@ export class YabamClient {
     });
     const documents = this.#tab;
     /** @param {any} news */
-    const changed = (news) => this.#tabs.tell(news);
+    const changed = (news) => this.#tabs.tell({ ...news, status: adding(news.status) });
     /** @param {any} saved */
     const lead = (saved) => {
       client = new Client({ channels, transport, saved, settings, changed, clock, uniform, documents });

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from client_sdk.contract.channel import Channel
@@ -25,6 +25,8 @@ class Caller:
     """The brand that it belongs to, whatever its role."""
     device: Channel | None = None
     """The channel of a device."""
+    issued_at: int = field(default=0, compare=False)
+    """When its token was made, in seconds since 1970; 0: the token does not say."""
 
     def has_store(self, store_id: str) -> bool:
         """Whether an owner's or a producer's token names the store."""

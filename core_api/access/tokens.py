@@ -31,6 +31,7 @@ class _Claims(Struct, frozen=True):
     sub: str
     role: Role
     exp: int
+    iat: int = 0
     stores: list[str] = []
     table: str | None = None
     brand: str | None = None
@@ -137,6 +138,7 @@ def _caller(claims: _Claims) -> Caller:
         _channel("table", claims.table),
         claims.brand,
         _channel("device", claims.device),
+        claims.iat,
     )
 
 

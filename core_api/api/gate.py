@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.requests import Request
 
@@ -34,11 +34,15 @@ class Gate:
     Args:
         tokens: verifies access tokens.
         limits: how much is taken on at once, and from whom.
+        stays: raises PartyLeftError for a guest whose party has left.
     """
 
-    def __init__(self, tokens: TokenKeys, limits: ApiLimits) -> None:
+    def __init__(
+        self, tokens: TokenKeys, limits: ApiLimits, stays: Callable[[Caller], Awaitable[None]]
+    ) -> None:
         self._tokens = tokens
         self._limits = limits
+        self._stays = stays
 
     def caller_of(self, request: Request) -> Caller:
         """Who calls; raises as `caller` does."""
@@ -55,6 +59,18 @@ class Gate:
         self._limits.rate.take(caller.subject)
         return caller
 
+    async def check_stay(self, caller: Caller) -> None:
+        """Whether a guest's party still sits at its table.
+
+        Before something is done for the guest, and after what the guest is to see was read.
+
+        Raises:
+            PartyLeftError: it has left.
+            UnavailableError: the database does not answer in time.
+        """
+        if caller.role == "table":
+            await self.within_deadline(self._stays(caller))
+
     def charge(self, caller: Caller, more: int) -> None:
         """Charge the caller for `more` additional requests, which this one holds."""
         self._limits.rate.charge(caller.subject, more)
@@ -67,7 +83,7 @@ class Gate:
         """
         return self._limits.commands.admit()
 
-    async def within_deadline(self, work: Coroutine[Any, Any, A]) -> A:
+    async def within_deadline(self, work: Awaitable[A]) -> A:
         """What the work gives.
 
         Raises:

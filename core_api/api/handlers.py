@@ -155,6 +155,7 @@ class CoreApi:
         caller = self._gate.caller_of(request)
         command = await PLACE.read(request)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             written = await self._gate.within_deadline(
                 self._commands.place(caller, command, idempotency_of(caller, request))
             )
@@ -165,6 +166,7 @@ class CoreApi:
         caller = self._gate.caller_of(request)
         batch = await PLACE_BATCH.read(request)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             results = await self._gate.within_deadline(place_all(self._commands, caller, batch))
             return Response(msgspec.json.encode(results), media_type=JSON, headers=_NO_STORE)
 
@@ -173,6 +175,7 @@ class CoreApi:
         caller = self._gate.caller_of(request)
         command = await TRANSITION.read(request)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             work = self._commands.transition(
                 caller,
                 request.path_params["id"],
@@ -187,6 +190,7 @@ class CoreApi:
         caller = self._gate.caller_of(request)
         command = await CHANGE.read(request)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             work = self._commands.change(
                 caller,
                 request.path_params["id"],
@@ -201,7 +205,9 @@ class CoreApi:
         with self._gate.admit():
             caller = self._gate.caller_of(request)
             work = self._commands.read(caller, request.path_params["id"])
-            return _answer(await self._gate.within_deadline(work))
+            found = await self._gate.within_deadline(work)
+            await self._gate.check_stay(caller)
+            return _answer(found)
 
     async def healthz(self, _request: Request) -> Response:
         """GET /healthz: the process runs."""
@@ -234,6 +240,7 @@ class CoreApi:
         report = device_of(device)
         named = None if report is None else report.device
         answered = await self._fetch.answer(caller, wanted, named)
+        await self._gate.check_stay(caller)
         if report is not None:
             self.metrics.diverged(note_divergence(caller, report, wanted.after))
             epoch = wanted.epoch or answered.epoch

@@ -123,6 +123,7 @@ class StateApi:
             raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
         self._gate.charge(caller, len(batch.edits) - 1)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             answer = await self._gate.within_deadline(self._edits.apply(caller, batch, len(body)))
         return msgspec.json.encode(Settled(answer.settled, list(answer.outcomes)))
 
@@ -156,6 +157,7 @@ class StateApi:
                 else read_version(self._pool, channel, key, version)
             )
             body = await self._gate.within_deadline(work)
+            await self._gate.check_stay(caller)
         if body is None:
             raise NotFoundError(
                 f"there is no document {key} in {channel}"
@@ -175,6 +177,7 @@ class StateApi:
                     self._pool, channel, key, after, limit, caller.role not in ("table", "device")
                 )
             )
+            await self._gate.check_stay(caller)
         return _json(page)
 
     async def order_events(self, request: Request) -> Response:
@@ -185,6 +188,7 @@ class StateApi:
             page = await self._gate.within_deadline(
                 self._history.of(caller, request.path_params["id"], after)
             )
+            await self._gate.check_stay(caller)
         return _json(page)
 
     async def definitions(self, request: Request) -> Response:

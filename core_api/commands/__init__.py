@@ -66,5 +66,7 @@ def _add_token(commands: Commands) -> None:
         "--brand", help="the brand that it belongs to; alone: who keeps the brand's menu"
     )
     token.add_argument("--subject", help="whom the token names (default: made from the role)")
-    token.add_argument("--lifetime", default="30d", help="such as 15m, 12h or 30d (default 30d)")
+    token.add_argument(
+        "--lifetime", help="such as 15m, 12h or 30d (default 30d; of a table 6h, one visit)"
+    )
     token.epilog = "For --owner and --producer, '*' stands for every store."

@@ -16,12 +16,16 @@ from core_api.access.callers import EVERY_STORE, Caller, Role
 from core_api.access.tokens import TokenKeys
 from core_api.commands.local_keys import signing_settings
 
+_LONG: Final = "30d"
+_VISIT: Final = "6h"
+"""A guest's token is for one visit, also where nobody says that the party has left."""
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def token(options: Namespace) -> None:
     """Print a token."""
-    caller, lifetime_s = _holder(options), _lifetime(options.lifetime)
+    usual = _VISIT if options.table else _LONG
+    caller, lifetime_s = _holder(options), _lifetime(options.lifetime or usual)
     settings = signing_settings()
     keys = {kid: key.encode() for kid, key in settings.token_keys.items()}
     made = TokenKeys(keys, settings.token_kid, time.time).sign(caller, lifetime_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locato
 
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller, Role
-from core_api.wiring import token_keys
+from core_api.access.tokens import TokenKeys
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 
 # So that a test of a fault and its end takes seconds: the same settings that an installation has,
@@ -69,9 +70,11 @@ class Site:
         *stores: str,
         table: Channel | None = None,
         lifetime_s: int = _TOKEN_LIFETIME_S,
+        age_s: int = 0,
     ) -> str:
-        """A token of the role for these stores or this table."""
-        keys = token_keys({"local": self.keys.token}, "local")
+        """A token of the role for these stores or this table, made so long ago."""
+        ring = {"local": self.keys.token.encode()}
+        keys = TokenKeys(ring, "local", lambda: time.time() - age_s)
         return keys.sign(Caller(f"{role}-1", role, frozenset(stores), table), lifetime_s)
 
     async def mend(self) -> None:
@@ -113,9 +116,10 @@ class Store:
         """The terminal, with the owner's token in the fragment."""
         return f"{self.site.stack.core_url}/terminal#token={self.owner}"
 
-    def table_url(self, table_id: str) -> str:
-        """A table's page, with its token in the fragment."""
-        token = self.site.token("table", table=Channel("table", self.id, table_id))
+    def table_url(self, table_id: str, age_s: int = 0) -> str:
+        """A table's page, with its token in the fragment, made so long ago."""
+        table = Channel("table", self.id, table_id)
+        token = self.site.token("table", table=table, age_s=age_s)
         return f"{self.site.stack.core_url}/table#token={token}"
 
     async def place(self, **fields: Any) -> dict[str, Any]:
@@ -141,6 +145,29 @@ class Store:
         """Replace the order's items or note."""
         answer = await self._client.patch(f"/v1/orders/{order['id']}", json=fields)
         answer.raise_for_status()
+
+    async def document(self, channel: str, key: str) -> dict[str, Any]:
+        """The document as Core has it; version 0: there is none."""
+        where = {"channel": channel, "key": key}
+        answer = await self._client.get("/v1/documents", params=where)
+        if answer.status_code == 404:
+            return {"version": 0, "value": None}
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    async def write(self, channel: str, key: str, do: dict[str, Any]) -> None:
+        """Change a document, on what it is now."""
+        base = (await self.document(channel, key))["version"]
+        edit = {"n": 1, "channel": channel, "key": key, "base": base, "do": do}
+        body = {"client": uuid.uuid4().hex, "edits": [edit]}
+        answer = await self._client.post("/v1/edits", json=body)
+        answer.raise_for_status()
+        (outcome,) = answer.json()["outcomes"]
+        assert outcome["outcome"] in ("applied", "settled"), outcome
+
+    async def says(self, key: str, value: dict[str, Any]) -> None:
+        """What the store says to all its tables."""
+        await self.write(f"public:{self.id}", key, {"set": value})
 
     async def read(self, order_id: str) -> dict[str, Any]:
         """The order as Core has it."""

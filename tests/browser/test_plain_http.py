@@ -19,7 +19,7 @@ from tests.browser.restaurant import (
     lit,
     opened,
 )
-from tests.browser.test_table_page import order_from_the_menu
+from tests.browser.test_table_page import order_from_the_menu, take_back
 
 pytestmark = PAGES
 
@@ -76,7 +76,7 @@ async def test_the_table_s_page_goes_on_after_a_reload_with_known_orders(
         await table.reload()
         await lit(table, "live")
         row = table.locator("#orders .order")
-        await row.get_by_role("button").click()
+        await take_back(table)
         await expect(row).to_have_attribute("data-status", "cancelled")
         await order_from_the_menu(table)
         await expect(row).to_have_count(2)

@@ -236,3 +236,47 @@ async def test_t11_a_device_reports_for_the_stores_of_its_token_only(core: CoreS
         listed = (await core.client.get(path, headers=bearer(token("ops")))).json()["devices"]
         shown[name] = [(device["device"], device["subject"]) for device in listed]
     assert shown == {mine: [("thief", f"owner-{mine}")], store: []}
+
+
+async def test_t34_a_guests_token_ends_with_the_party_that_it_was_made_for(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    guest: dict[str, Any] = {"sub": "g", "role": "table", "stores": [], "table": f"{store}/{TABLE}"}
+    before = made(iat=int(time.time()) - 60, **guest)
+    for query in guests_queries(store):
+        assert (await core.client.get(query, headers=bearer(before))).status_code == 200, query
+    await party_leaves(core, store)
+    next_order = await placed(core, store)
+    stored = await seen(core, store)
+    for query in (*guests_queries(store), f"/v1/orders/{next_order}/events"):
+        response = await core.client.get(query, headers=bearer(before))
+        assert response.status_code == 401, query
+        assert "scan the code" in response.json()["detail"]
+    for call in calls(store, next_order):
+        response = await call.send(core.client, before)
+        assert response.status_code == 401 or refused(response) or call.method == "GET", call
+    assert await seen(core, store) == stored
+    after = made(iat=int(time.time()) + 1, **guest)
+    read = await core.client.get(f"/v1/orders/{next_order}", headers=bearer(after))
+    assert read.status_code == 200
+
+
+def guests_queries(store: str) -> tuple[str, ...]:
+    where = f"party:{store}/{TABLE}"
+    return (
+        f"/v1/sync?channel=table:{store}/{TABLE}&channel={where}",
+        f"/v1/documents/events?channel={where}&key=cart",
+    )
+
+
+async def party_leaves(core: CoreService, store: str) -> None:
+    edit = {
+        "n": 1,
+        "channel": f"party:{store}/{TABLE}",
+        "key": "party",
+        "do": {"merge": {"number": 1}},
+    }
+    body = {"client": f"till-{store}", "edits": [edit]}
+    owner = bearer(token("owner", store))
+    (await core.client.post("/v1/edits", json=body, headers=owner)).raise_for_status()

@@ -68,6 +68,18 @@ def test_what_was_exported_can_be_restored(yabam: Shell, tmp_path: Path) -> None
     assert yabam("state", "get", yabam.channel, "waiting-time") == (0, ['{"value":20}'])
 
 
+def test_a_party_that_leaves_takes_what_it_shared_along(yabam: Shell) -> None:
+    party = f"party:{yabam.store}/5"
+    line = '{"lines": {"a": {"name": "Rice", "quantity": 1, "unit_price": 1000}}}'
+    yabam("state", "merge", party, "cart", line)
+    yabam("state", "set", party, "bell", '{"rung": 1, "answered": 0}')
+    place = f"{yabam.store}/5"
+    told = (0, [f"{place}: the party has left; party 1 may come"])
+    assert yabam("party", "leave", place) == told
+    assert yabam("state", "get", party) == (0, ['party@1 {"number":1}'])
+    assert yabam("party", "leave", "no-table")[0] == 2
+
+
 def test_an_edit_without_a_network_waits_for_the_next_command(yabam: Shell, tmp_path: Path) -> None:
     queue = ["--queue", str(tmp_path), "--wait", "0.2"]
     words = ["state", "set", yabam.channel, "waiting-time", '{"value": 20}', *queue]

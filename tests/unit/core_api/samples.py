@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from client_sdk.contract.order import Guest, Item, Order, OrderStatus
+from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
 from core_api.api.device_handlers import DevicesApi
 from core_api.api.gate import Gate
@@ -63,6 +64,11 @@ def devices_api(gate: Gate, tokens: TokenKeys, pool: Any = None) -> DevicesApi:
         tokens,
         gate,
     )
+
+
+async def everybody_stays(caller: Caller) -> None:
+    """No party has left its table."""
+    assert caller.role == "table"
 
 
 def state_api(gate: Gate, pool: Any = None) -> StateApi:

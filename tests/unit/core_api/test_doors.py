@@ -38,7 +38,7 @@ from core_api.sync.service import FetchSync
 from core_api.wiring import new_order_id, utc_now
 from server_common.access_tokens import AUDIENCE
 from server_common.tickets import TicketKeys
-from tests.unit.core_api.samples import devices_api, state_api
+from tests.unit.core_api.samples import devices_api, everybody_stays, state_api
 from tests.unit.core_api.test_fast_path import TOKENS, answer_of, scope_of
 
 KEY = b"t" * 32
@@ -123,7 +123,7 @@ def core(database: Database) -> ASGIApp:
     )  # fmt: skip
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
-    gate = Gate(TOKENS, limits)
+    gate = Gate(TOKENS, limits, everybody_stays)
     api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, unused)
     prints = PrintApi(unused, unused, gate)
     return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), prints, ["*"])

@@ -28,7 +28,7 @@ from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
 from server_common.tickets import TicketKeys
-from tests.unit.core_api.samples import devices_api, state_api
+from tests.unit.core_api.samples import devices_api, everybody_stays, state_api
 
 TOKENS = TokenKeys({"k": b"t" * 32}, "k", lambda: 1000.0)
 OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"1"})), 600)
@@ -72,6 +72,7 @@ GATE = Gate(
     ApiLimits(
         Bound(1, "commands", lambda low, _high: low), RateLimit(1e9, 10**9, lambda: 0.0), 5.0
     ),
+    everybody_stays,
 )
 STATE = state_api(GATE)
 DEVICES = devices_api(GATE, TOKENS)
@@ -103,7 +104,16 @@ def core() -> CoreApi:
     for _ in range(10_000):
         rate.take("busy")
     limits = ApiLimits(bound, rate, 5.0)
-    return CoreApi(unused, fetch, devices, unused, Gate(TOKENS, limits), metrics, unused, unused)
+    return CoreApi(
+        unused,
+        fetch,
+        devices,
+        unused,
+        Gate(TOKENS, limits, everybody_stays),
+        metrics,
+        unused,
+        unused,
+    )
 
 
 async def answer_of(app: ASGIApp, scope: Scope, body: bytes = b"") -> list[Message]:

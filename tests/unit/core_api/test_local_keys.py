@@ -7,6 +7,7 @@ import stat
 import time
 from pathlib import Path
 
+import jwt
 import pytest
 
 from client_sdk.cli import main
@@ -117,3 +118,15 @@ def test_a_token_is_json_for_a_program_with_whom_it_names_and_until_when(
     assert (made["subject"], made["role"]) == ("table:1/5", "table")
     assert signer(made["token"], {LOCAL_KID: load_keys(checkout / LOCAL_KEYS).token})
     assert made["until"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("who", "hours"), [(["--table", "1/5"], 6), (["--owner", "1"], 720)], ids=["table", "owner"]
+)
+def test_a_guests_token_is_for_one_visit(
+    who: list[str], hours: int, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checkout
+    assert main(["token", *who]) == 0
+    claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == hours * 3600

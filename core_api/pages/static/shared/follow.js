@@ -10,7 +10,7 @@ const LOOK_EVERY_MS = 5_000;
 const SLEPT_MS = 10_000;
 
 /** Seconds that only go forward, and go on while the machine sleeps. */
-function awakeClock(wall = () => Date.now(), monotonic = () => performance.now()) {
+export function awakeClock(wall = () => Date.now(), monotonic = () => performance.now()) {
   let skipped = 0;
   let before = { wall: wall(), monotonic: monotonic() };
   return () => {
@@ -37,12 +37,12 @@ function deviceName(kind) {
  * Notes how far this machine's clock is from Core's, which dates the orders and ends the tokens;
  * and which token Core refused.
  */
-class PageTransport extends Transport {
+export class PageTransport extends Transport {
   /** What to add to Date.now() for Core's time; null: not known yet. */
   skewMs = null;
   #credentials;
 
-  constructor(core, credentials, about) {
+  constructor(core, credentials, about = null) {
     super(core, () => credentials.give(), about);
     this.#credentials = credentials;
   }
@@ -130,7 +130,7 @@ export function follow({ kind, credentials, channels, seen }) {
 }
 
 /** Calls `wake` when the machine slept, its clock was set or the network changed, `save` when the page may go. */
-function onWaking(wake, save) {
+export function onWaking(wake, save) {
   const controller = new AbortController();
   const { signal } = controller;
   let looked = Date.now();

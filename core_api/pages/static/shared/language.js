@@ -3,7 +3,8 @@
 import { ofBrowser } from "./storage.js";
 
 const KEY = "yabam.language";
-const LANGUAGES = ["ko", "en"];
+/** All languages of the pages. */
+export const LANGUAGES = ["ko", "en"];
 const tables = { ko: {}, en: {} };
 const listeners = new Set();
 let current = LANGUAGES.includes(ofBrowser.read(KEY))
@@ -28,6 +29,9 @@ export function t(name, values = {}) {
   if (text === undefined) throw new Error(`there is no text ${name}`);
   return text.replace(/\{(\w+)\}/g, (_all, key) => String(values[key]));
 }
+
+/** The text of that name in a language, whichever is shown now. */
+export const textIn = (name, of) => tables[of][name];
 
 /** Whether there is a text of that name. */
 export const hasText = (name) => Object.hasOwn(tables[current], name);

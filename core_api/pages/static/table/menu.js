@@ -1,10 +1,12 @@
-// The menu, and what the guest has chosen from it.
+// The menu: what can be ordered, what is sold out, and how many of each are in the cart.
 
 import { byId, el, setText } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { language, t } from "../shared/language.js";
+import { countOf } from "./cart_rules.js";
 
-const MOST = 20;
+/** The most of one dish that one line of the cart takes here. */
+export const MOST = 20;
 const AGAIN_MS = 3_000;
 
 /** Loads the menu, trying until it is there; `failed` is called after each try without it. */
@@ -21,97 +23,91 @@ export async function loadMenu(failed) {
   }
 }
 
-/** The menu with a stepper for each dish; `changed` is called when the choice does. */
+/** A dish's name as orders have it: in both languages, so that guest and kitchen read the same. */
+export const nameOf = ({ name }) => name.join(" ");
+
+/** The menu with a stepper for each dish; `step` (dish, by) is called when one is pressed. */
 export class Menu {
   #menu;
-  #chosen;
-  #changed;
-  #dishes;
+  #step;
+  #rows = new Map();
+  #shown = null;
 
-  /** @param chosen {dish id: how many}, of before a reload */
-  constructor(menu, chosen, changed) {
+  constructor(menu, step) {
     this.#menu = menu;
-    this.#dishes = menu.sections.flatMap((section) => section.dishes);
-    const known = new Set(this.#dishes.map((dish) => dish.id));
-    this.#chosen = new Map(Object.entries(chosen).filter(([id]) => known.has(id)));
-    this.#changed = changed;
-  }
-
-  get chosen() {
-    return Object.fromEntries(this.#chosen);
+    this.#step = step;
+    this.dishes = new Map(menu.sections.flatMap(({ dishes }) => dishes.map((dish) => [dish.id, dish])));
   }
 
   get currency() {
     return this.#menu.currency;
   }
 
-  /** How many dishes are chosen. */
-  get count() {
-    return [...this.#chosen.values()].reduce((sum, many) => sum + many, 0);
+  /** The name that a line of the cart has in this language. */
+  nameOf({ dish, name }) {
+    return this.dishes.get(dish)?.name[language() === "ko" ? 0 : 1] ?? name;
   }
 
-  get total() {
-    return this.#dishes.reduce((sum, { id, price }) => sum + price * (this.#chosen.get(id) ?? 0), 0);
+  /**
+   * Shows it.
+   *
+   * @param lines of the cart, as linesOf gives them
+   * @param phone whose lines the steppers count; those of others are named beside
+   * @param shop as shopOf
+   */
+  show(lines, phone, shop) {
+    if (this.#shown !== language()) this.#build();
+    for (const [id, row] of this.#rows) {
+      const dish = this.dishes.get(id);
+      const own = lines.filter((line) => line.dish === id && line.phone === phone);
+      const others = lines.filter((line) => line.dish === id && line.phone !== phone);
+      const soldOut = shop.isSoldOut(id, [...dish.name, nameOf(dish)]);
+      const count = countOf(own);
+      setText(row.many, count === 0 ? "" : String(count));
+      row.element.classList.toggle("chosen", count > 0);
+      row.element.classList.toggle("sold-out", soldOut);
+      row.less.hidden = count === 0;
+      row.more.disabled = soldOut || count >= MOST;
+      row.mark.hidden = !soldOut;
+      const named = others.map(({ by, quantity }) => `${by || "–"} ${quantity}`).join(", ");
+      row.others.hidden = others.length === 0;
+      setText(row.others, others.length === 0 ? "" : t("others", { names: named }));
+    }
   }
 
-  /** The items of an order. */
-  get items() {
-    return this.#dishes
-      .filter(({ id }) => this.#chosen.has(id))
-      .map(({ id, name, price }) => ({
-        name: name.join(" "),
-        quantity: this.#chosen.get(id),
-        unit_price: price,
-      }));
-  }
-
-  choose(chosen) {
-    this.#chosen = new Map(Object.entries(chosen));
-    this.show();
-  }
-
-  show() {
+  #build() {
+    this.#shown = language();
+    this.#rows.clear();
     const n = language() === "ko" ? 0 : 1;
     byId("menu").replaceChildren(
       ...this.#menu.sections.flatMap(({ name, dishes }) => [
         el("h3", {}, name[n]),
-        el("ul", { class: "dishes" }, dishes.map((dish) => this.#row(dish, n))),
+        el("ul", { class: "dishes", role: "list" }, dishes.map((dish) => this.#row(dish, n))),
       ]),
     );
   }
 
   #row(dish, n) {
     const many = el("output", { "aria-live": "polite" });
-    const less = this.#button("−", t("less", { dish: dish.name[n] }), () => step(-1));
-    const more = this.#button("+", t("more", { dish: dish.name[n] }), () => step(1));
-    const row = el(
+    const less = this.#button("−", t("less", { dish: dish.name[n] }), () => this.#step(dish, -1));
+    const more = this.#button("+", t("more", { dish: dish.name[n] }), () => this.#step(dish, 1));
+    const mark = el("span", { class: "badge", "data-tone": "refused", hidden: true }, t("soldOut"));
+    const others = el("p", { class: "others", hidden: true });
+    const element = el(
       "li",
       { class: "dish", "data-dish": dish.id },
       el(
         "div",
-        {},
-        el("strong", {}, dish.name[n]),
+        { class: "about" },
+        el("p", { class: "name" }, el("strong", {}, dish.name[n]), mark),
         dish.about[n] ? el("p", { class: "quiet" }, dish.about[n]) : null,
         el("p", { class: "price" }, money(dish.price, this.currency)),
+        others,
       ),
       el("div", { class: "stepper" }, less, many, more),
     );
-    const show = () => {
-      const count = this.#chosen.get(dish.id) ?? 0;
-      setText(many, count === 0 ? "" : String(count));
-      row.classList.toggle("chosen", count > 0);
-      less.hidden = count === 0;
-      more.disabled = count >= MOST;
-    };
-    const step = (by) => {
-      const count = (this.#chosen.get(dish.id) ?? 0) + by;
-      if (count > 0) this.#chosen.set(dish.id, count);
-      else this.#chosen.delete(dish.id);
-      show();
-      this.#changed();
-    };
-    show();
-    return row;
+    this.#rows.set(dish.id, { element, many, less, more, mark, others });
+    return element;
   }
 
   #button(text, label, press) {

@@ -1,9 +1,13 @@
-// The guest's orders, each with how far it has come.
+// The guest's orders, each with how far it has come. On a phone all but the newest are folded away, so
+// that the menu stays in sight.
 
-import { arrange, el } from "../shared/dom.js";
-import { clockTime, money, orderNumber } from "../shared/format.js";
+import { arrange, byId, el, setText } from "../shared/dom.js";
+import { clockTime, itemsLine, money, orderNumber } from "../shared/format.js";
 import { hasText, language, t } from "../shared/language.js";
+import { reasonText } from "../shared/reasons.js";
 import { markWith, stageOf, statusText, toneOf } from "../shared/statuses.js";
+import { countOf } from "./cart_rules.js";
+import { waitOf } from "./shop.js";
 
 const STAGES = [1, 2, 3, 4, 5];
 
@@ -13,38 +17,71 @@ export function lineOf({ status }) {
   return known ? t(`line_${status}`) : t("lineOther", { status });
 }
 
-/** The list in `root`; `cancel` (order) is called when the guest takes one back. */
+/** The list; `cancel` (order) is called when the guest wants one back, `call` when staff is wanted. */
 export class Orders {
-  #root;
+  #root = byId("orders");
+  #fold = byId("orders-fold");
   #cancel;
+  #call;
   #rows = new Map();
+  #unfolded = false;
 
-  constructor(root, cancel) {
-    this.#root = root;
+  constructor({ cancel, call }) {
     this.#cancel = cancel;
+    this.#call = call;
+    this.#fold.addEventListener("click", () => {
+      this.#unfolded = !this.#unfolded;
+      this.#showFold();
+    });
   }
 
-  /** Shows the orders, the newest first. */
-  show(orders) {
+  /**
+   * Shows the orders, the newest first.
+   *
+   * @param now Core's time in milliseconds since 1970
+   * @param minutes how long the store says that an order takes, or null
+   */
+  show(orders, now, minutes) {
     const rows = new Map();
-    for (const order of [...orders].reverse()) rows.set(order.id, this.#row(order));
+    for (const order of [...orders].reverse()) rows.set(order.id, this.#row(order, waitOf(order, now, minutes)));
     this.#rows = rows;
     arrange(this.#root, [...rows.values()].map((row) => row.element));
+    this.#showFold();
   }
 
-  #row(order) {
+  /** Brings an order before the guest's eyes. */
+  reveal(id) {
+    const element = this.#rows.get(id)?.element;
+    element?.classList.add("fresh");
+    element?.scrollIntoView({ block: "nearest" });
+  }
+
+  #showFold() {
+    const [, ...older] = [...this.#rows.values()].map(({ order }) => order);
+    this.#fold.hidden = older.length === 0;
+    this.#fold.setAttribute("aria-expanded", String(this.#unfolded));
+    this.#root.classList.toggle("folded", !this.#unfolded);
+    const ready = older.filter(({ status }) => status === "ready").length;
+    const text = this.#unfolded ? "foldOrders" : ready > 0 ? "moreOrdersReady" : "moreOrders";
+    setText(this.#fold, t(text, { count: older.length, ready }));
+  }
+
+  #row(order, wait) {
     const { version, status, sending = false, waits = null } = order;
-    const shown = [language(), version, status, sending, waits].join();
+    const shown = [language(), version, status, sending, waits, wait?.text, wait?.minutes].join();
     const known = this.#rows.get(order.id);
     if (known?.shown === shown) return known;
     const element = known?.element ?? el("li", { class: "order" });
+    // What the guest has opened stays open.
+    const isOpen = element.querySelector("details")?.open ?? false;
     markWith(element, order);
     element.classList.toggle("sending", sending);
-    element.replaceChildren(...this.#content(order));
-    return { element, shown };
+    element.classList.toggle("late", wait?.text === "waitLong");
+    element.replaceChildren(...this.#content(order, wait, isOpen));
+    return { element, shown, order };
   }
 
-  #content(order) {
+  #content(order, wait, isOpen) {
     const waits = { network: "orderRetrying", token: "orderWaitsForToken" }[order.waits];
     const reached = stageOf(order);
     return [
@@ -53,25 +90,43 @@ export class Orders {
         { class: "order-head" },
         el("span", { class: "badge", "data-tone": toneOf(order), dir: "auto" }, statusText(order.status)),
         el("span", { class: "quiet" }, `#${orderNumber(order)} · ${clockTime(Date.parse(order.created_at)).slice(0, -3)}`),
+        el("strong", {}, money(order.total, order.currency)),
       ),
-      el("p", { class: "line" }, waits ? t(waits) : lineOf(order)),
+      el("p", { class: "line" }, waits ? t(waits) : this.#line(order, wait)),
+      wait === null ? null : el("p", { class: "wait" }, t(wait.text, { minutes: wait.minutes })),
       reached === null
         ? null
         : el("div", { class: "stages", "aria-hidden": "true" },
             STAGES.map((stage) => el("span", { class: stage <= reached ? "done" : null }))),
-      order.reason ? el("p", { class: "quiet", dir: "auto" }, t("reason", { reason: order.reason })) : null,
-      el("ul", { class: "order-items" },
-        order.items.map((item) =>
-          el("li", {}, el("span", {}, `${item.quantity}×`), el("span", { dir: "auto" }, item.name)))),
-      order.note ? el("p", { class: "order-note", dir: "auto" }, order.note) : null,
-      el(
-        "div",
-        { class: "order-foot" },
-        el("strong", {}, money(order.total, order.currency)),
-        order.status === "placed" && !order.sending
-          ? el("button", { class: "button", type: "button", onclick: () => this.#cancel(order) }, t("cancel"))
-          : null,
-      ),
+      order.reason
+        ? el("p", { class: "quiet", dir: "auto" }, t("reason", { reason: reasonText(order.reason) }))
+        : null,
+      el("details", { open: isOpen },
+        el("summary", {}, t("dishes", { count: countOf(order.items) })),
+        el("ul", { class: "order-items", role: "list" },
+          order.items.map((item) =>
+            el("li", {}, el("span", {}, `${item.quantity}×`), el("span", { dir: "auto" }, item.name),
+              item.note ? el("em", { dir: "auto" }, item.note) : null))),
+        order.note ? el("p", { class: "order-note", dir: "auto" }, order.note) : null),
+      this.#actions(order, wait),
     ].filter((part) => part !== null);
   }
+
+  /** Never that it is confirmed in a moment when it was not for minutes. */
+  #line(order, wait) {
+    const isLate = order.status === "placed" && ["waitLong", "waitConfirm"].includes(wait?.text);
+    return isLate ? t("line_unconfirmed") : lineOf(order);
+  }
+
+  #actions(order, wait) {
+    const button = (text, press) => el("button", { class: "button", type: "button", onclick: press }, text);
+    const actions = [
+      order.status === "placed" && !order.sending ? button(t("cancel"), () => this.#cancel(order)) : null,
+      wait?.text === "waitLong" ? button(t("askStaff"), () => this.#call(order)) : null,
+    ].filter((one) => one !== null);
+    return actions.length === 0 ? null : el("div", { class: "order-foot" }, actions);
+  }
 }
+
+/** What an order is, in one line, for a question about it. */
+export const summaryOf = (order) => `#${orderNumber(order)} · ${itemsLine(order)}`;

@@ -97,9 +97,6 @@ addTexts({
   back: ["돌아가기", "Keep order"],
   reasonLegend: ["사유 (손님에게 표시됩니다)", "Reason (the guest sees it)"],
   reasonOther: ["직접 입력", "In your own words"],
-  reasonSoldOut: ["재료 소진", "Sold out"],
-  reasonBusy: ["주문이 많습니다", "Too busy"],
-  reasonClosed: ["영업 종료", "Closed"],
 
   help: ["단축키", "Keys"],
   helpTitle: ["단축키", "Keys"],

@@ -25,6 +25,8 @@ GOOD: list[tuple[str, str, dict[str, Any]]] = [
     ("global", "notice", {"text": "maintenance at 4", "level": "warning"}),
     ("party", "cart", {"lines": {"a7": LINE}}),
     ("party", "bell", {"rung": 2, "answered": 1, "reason": "water"}),
+    ("party", "bill", {"ways": 3, "shares": {"o1": {"Kim": 7000, "Lee": 2000}}}),
+    ("party", "party", {"number": 7}),
     ("team", "shift", {"people": {"p1": {"name": "Lee", "task": "grill"}}}),
 ]
 BAD: list[tuple[str, str, dict[str, Any], str]] = [
@@ -38,6 +40,9 @@ BAD: list[tuple[str, str, dict[str, Any], str]] = [
     ("party", "cart", {"lines": {"a7": LINE | {"price": 1}}}, "/lines/a7"),
     ("party", "cart", {"lines": [LINE]}, "/lines"),
     ("party", "bell", {"rung": -1, "answered": 0}, "/rung"),
+    ("party", "bill", {"ways": 0}, "/ways"),
+    ("party", "bill", {"shares": {"o1": {"Kim": -1}}}, "/shares/o1/Kim"),
+    ("party", "party", {"number": "7"}, "/number"),
     ("team", "shift", {"people": {"p1": {"task": "grill"}}}, "/people/p1"),
 ]
 

@@ -1,0 +1,31 @@
+"""What the schemas of the demonstration's documents are made of. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+DAY_S: Final = 86_400
+ID: Final = {"pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}
+NAME: Final = {"type": "string", "minLength": 1, "maxLength": 200}
+NOTE: Final = {"type": "string", "maxLength": 500}
+PRICE: Final = {"type": "integer", "minimum": 0, "maximum": 10**12}
+
+
+def closed_object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    """The schema of an object that has these properties and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def by_id(entry: dict[str, Any], most: int) -> dict[str, Any]:
+    """The schema of entries by their ids, so that each is merged by itself."""
+    return {
+        "type": "object",
+        "propertyNames": ID,
+        "additionalProperties": entry,
+        "maxProperties": most,
+    }

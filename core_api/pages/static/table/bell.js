@@ -1,0 +1,45 @@
+// Calls the staff to the table, and shows whether somebody has answered.
+
+import { byId, setText } from "../shared/dom.js";
+import { LANGUAGES, t, textIn } from "../shared/language.js";
+import { ask } from "./ask.js";
+
+const REASONS = ["bellHelp", "bellWater", "bellPay"];
+
+/** The table's call bell, by the document `bell`. */
+export class Bell {
+  #bell;
+  #answered;
+  #wasRinging = false;
+
+  /** @param answered (text): told when the staff has answered */
+  constructor(bell, answered) {
+    this.#bell = bell;
+    this.#answered = answered;
+    byId("call").addEventListener("click", () => this.#choose());
+  }
+
+  /** Rings; `about` is what it is about, after the reason. */
+  ring(about = "", reason = "bellHelp") {
+    // Whatever the guest reads, the staff reads both.
+    const text = LANGUAGES.map((one) => textIn(reason, one)).join(" · ");
+    return this.#bell.call("ring", { reason: about ? `${text} (${about})` : text });
+  }
+
+  show({ value, pending }, mode) {
+    const { rung = 0, answered = 0 } = value ?? {};
+    const isRinging = rung > answered;
+    const state = byId("bell-state");
+    state.hidden = !isRinging;
+    setText(state, isRinging ? t(pending > 0 && mode === "offline" ? "bellWaits" : "bellRung") : "");
+    setText(byId("call-text"), t("call"));
+    if (this.#wasRinging && !isRinging && value) this.#answered(t("bellAnswered"));
+    this.#wasRinging = isRinging;
+  }
+
+  async #choose() {
+    const choices = REASONS.map((value) => ({ value, text: t(value) }));
+    const answer = await ask({ title: t("callTitle"), choices: [...choices, { value: "", text: t("close"), kind: "quiet" }] });
+    if (answer !== null) this.ring("", answer.choice);
+  }
+}

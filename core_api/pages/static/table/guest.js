@@ -1,0 +1,38 @@
+// Who a guest is to the others at the table: this phone's id, and a name that can be changed.
+
+import { language } from "../shared/language.js";
+import { ofBrowser } from "../shared/storage.js";
+
+const [PHONE, NAME] = ["yabam.guest.phone", "yabam.guest.name"];
+const NAMES = [
+  ["호랑이", "Tiger"],
+  ["토끼", "Rabbit"],
+  ["두루미", "Crane"],
+  ["거북이", "Turtle"],
+  ["여우", "Fox"],
+  ["사슴", "Deer"],
+  ["곰", "Bear"],
+  ["까치", "Magpie"],
+  ["고래", "Whale"],
+  ["다람쥐", "Squirrel"],
+];
+/** The longest name that a guest can take. */
+export const MOST_NAME = 40;
+
+/** This phone's id, the same for as long as the browser keeps its storage. */
+export function phoneId() {
+  if (ofBrowser.read(PHONE) === null) {
+    const bytes = crypto.getRandomValues(new Uint8Array(4));
+    ofBrowser.write(PHONE, [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
+  }
+  return ofBrowser.read(PHONE);
+}
+
+/** The guest's name: until they choose one, that of an animal by the phone's id. */
+export function guestName() {
+  const [ko, en] = NAMES[Number.parseInt(phoneId(), 16) % NAMES.length];
+  return ofBrowser.read(NAME) || (language() === "ko" ? ko : en);
+}
+
+/** Takes another name; an empty one gives the first back. */
+export const takeName = (name) => ofBrowser.write(NAME, name.trim().slice(0, MOST_NAME));

@@ -1,0 +1,85 @@
+// Tells a guest who looks elsewhere that an order is ready: by sound, by shaking, by a notification.
+
+import { ofBrowser } from "../shared/storage.js";
+
+const KEY = "yabam.guest.notices";
+const WORKER = "/static/table/notices_worker.js";
+/** The name that the pages' policy lets through. */
+const POLICY = "yabam-worker";
+const NOTES = [
+  [784, 0],
+  [1046.5, 0.18],
+];
+const LONGEST_S = 0.9;
+const SHAKE_MS = [200, 100, 200];
+
+/** Sound needs that the guest has touched the page, a notification that they asked for it. */
+export class ReadyNotice {
+  #context = null;
+  #registration = null;
+
+  /** Listens for the first touch, after which a browser lets a page sound. */
+  start() {
+    const allow = () => {
+      this.#context ??= new AudioContext();
+      if (this.#context.state !== "running") this.#context.resume();
+    };
+    addEventListener("click", allow);
+    addEventListener("keydown", allow);
+    if (this.isOn) this.#register();
+  }
+
+  /** Whether this browser has notifications at all. */
+  get isPossible() {
+    return "Notification" in globalThis && "serviceWorker" in navigator && Notification.permission !== "denied";
+  }
+
+  get isOn() {
+    return this.isPossible && Notification.permission === "granted" && ofBrowser.read(KEY) === "on";
+  }
+
+  /** Turns notifications on or off; the browser asks the guest at the first time. */
+  async toggle() {
+    if (this.isOn) return ofBrowser.write(KEY, "off");
+    if ((await Notification.requestPermission()) !== "granted") return undefined;
+    ofBrowser.write(KEY, "on");
+    return this.#register();
+  }
+
+  /** Tells: the sound and the shake always, the notification if it was asked for. */
+  async tell({ title, body, tag }) {
+    this.#chime();
+    navigator.vibrate?.(SHAKE_MS);
+    if (!this.isOn) return;
+    const registration = await this.#registration;
+    await registration?.showNotification(title, { body, tag, icon: "/static/shared/icon.svg" });
+  }
+
+  /** On a phone only a service worker may show a notification. */
+  #register() {
+    this.#registration ??= navigator.serviceWorker.register(addressOfWorker()).catch(() => null);
+    return this.#registration;
+  }
+
+  #chime() {
+    const context = this.#context;
+    if (context?.state !== "running") return;
+    for (const [frequency, after] of NOTES) {
+      const start = context.currentTime + after;
+      const tone = new OscillatorNode(context, { type: "sine", frequency });
+      const volume = new GainNode(context, { gain: 0 });
+      volume.gain.setValueAtTime(0, start);
+      volume.gain.linearRampToValueAtTime(0.4, start + 0.02);
+      volume.gain.exponentialRampToValueAtTime(0.001, start + LONGEST_S);
+      tone.connect(volume).connect(context.destination);
+      tone.start(start);
+      tone.stop(start + LONGEST_S);
+    }
+  }
+}
+
+/** As a browser with trusted types wants it: a policy that knows this one address. */
+function addressOfWorker() {
+  const make = { createScriptURL: () => WORKER };
+  return globalThis.trustedTypes?.createPolicy(POLICY, make).createScriptURL("") ?? WORKER;
+}

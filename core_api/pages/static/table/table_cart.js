@@ -1,0 +1,127 @@
+// One cart for all phones at the table: what they press becomes edits of the document `cart`.
+
+import { t } from "../shared/language.js";
+import { ask } from "./ask.js";
+import { Cart } from "./cart.js";
+import { linesOf } from "./cart_rules.js";
+import { guestName, phoneId } from "./guest.js";
+import { MOST, nameOf } from "./menu.js";
+import { Ordering } from "./ordering.js";
+
+const MOST_NOTE = 200;
+
+/** What the guest does to the cart, and how it is shown in cart and menu. */
+export class TableCart {
+  /** What the menu counts in; set as soon as the menu is there. */
+  currency = null;
+  #cart;
+  #view;
+  #ordering;
+  #told;
+  #phone = phoneId();
+  #lines = [];
+  // One after the other: each press counts from what the one before it left.
+  #last = Promise.resolve();
+
+  /**
+   * @param parts {table, session, outbox, told: {changed(), placed(order), refused(answer)}}, told as
+   *   Ordering's
+   */
+  constructor({ table, session, outbox, told }) {
+    const [store_id, table_id] = session.table.split("/");
+    this.#cart = table.cart;
+    this.#told = told;
+    this.#view = new Cart({
+      step: (line, by) => this.#edit(() => this.#stepLine(line.id, by)),
+      note: (line, dish) => this.#note(line, dish),
+      order: () => this.#order(),
+    });
+    this.#ordering = new Ordering({
+      ...{ cart: table.cart, bill: table.bill, outbox, phone: this.#phone, subject: session.subject },
+      batch: (work) => table.state.batch(work),
+      place: { store_id, table_id },
+      currency: () => this.currency,
+      told,
+    });
+  }
+
+  /** Whether an order of this phone is under way. */
+  get isBusy() {
+    return this.#ordering.isBusy;
+  }
+
+  /** The guest wants one more of a dish (1), or one fewer (-1). */
+  step(dish, by) {
+    this.#edit(() => {
+      const own = linesOf(this.#cart.value).filter(
+        (line) => line.dish === dish.id && line.phone === this.#phone,
+      );
+      // One more is without the note of those before.
+      const line = by < 0 ? own.at(-1) : own.find(({ note, quantity }) => note === "" && quantity < MOST);
+      return line ? this.#stepLine(line.id, by) : this.#add(dish, own);
+    });
+  }
+
+  /**
+   * Shows it in cart and menu.
+   *
+   * @param shop as shopOf
+   * @param state {refused, mode}: whether Core refuses the token, how the page receives events
+   */
+  show(menu, shop, { refused, mode }) {
+    this.#lines = linesOf(this.#cart.value);
+    const isSoldOut = (line) => {
+      const dish = menu.dishes.get(line.dish);
+      return shop.isSoldOut(line.dish, [line.name, ...(dish?.name ?? [])]);
+    };
+    const waits = refused ? "orderWaitsForToken" : mode === "offline" ? "orderRetrying" : "orderSending";
+    menu.show(this.#lines, this.#phone, shop);
+    this.#view.show({
+      ...{ lines: this.#lines, currency: menu.currency, isSoldOut },
+      nameOf: (line) => menu.nameOf(line),
+      busy: this.isBusy ? t(waits) : null,
+      refused: shop.isTaking ? null : t("notTaking"),
+    });
+    if (!refused) this.#ordering.goOn();
+  }
+
+  #add(dish, own) {
+    const used = new Set(own.map(({ id }) => id));
+    let n = 0;
+    while (used.has(`${this.#phone}.${dish.id}.${n}`)) n += 1;
+    const line = { name: nameOf(dish), quantity: 1, unit_price: dish.price, by: guestName() };
+    return this.#cart.merge({ lines: { [`${this.#phone}.${dish.id}.${n}`]: line } });
+  }
+
+  #stepLine(id, by) {
+    const line = this.#cart.value?.lines[id];
+    if (line === undefined) return null;
+    const quantity = Math.min(line.quantity + by, MOST);
+    return this.#cart.merge({ lines: { [id]: quantity > 0 ? { quantity } : null } });
+  }
+
+  async #note(line, dish) {
+    const field = { label: t("dishNote"), value: line.note, most: MOST_NOTE };
+    const choices = [{ value: "ok", text: t("save"), kind: "main" }];
+    const answer = await ask({ title: t("noteTitle", { dish }), choices, field });
+    if (answer === null) return;
+    this.#edit(() => this.#cart.value?.lines[line.id]
+      && this.#cart.merge({ lines: { [line.id]: { note: answer.text || null } } }));
+  }
+
+  async #order() {
+    if (this.isBusy || this.#lines.length === 0) return;
+    const { note } = this.#view;
+    this.#view.note = "";
+    await this.#last;
+    const isPlaced = await this.#ordering.order(this.#lines, { by: guestName(), note });
+    if (!isPlaced) this.#view.note = note;
+  }
+
+  #edit(work) {
+    this.#last = this.#last.then(work).catch((error) => {
+      reportError(error);
+      this.#told.refused(null);
+    });
+  }
+}

@@ -1,0 +1,60 @@
+"""Whether a guest's party still sits at its table, as the database has it at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from client_sdk.contract.channel import Channel
+from core_api.access.callers import Caller
+from core_api.parties.rules import PARTY, check_stay
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.query_batching import Gatherer
+
+_TABLES_PER_QUERY: Final = 200
+
+# Probes of one primary key. A document that was deleted keeps its row, and with it the moment.
+_READ: Final = """
+SELECT extract(epoch FROM d.updated_at)::float8
+FROM unnest($1::text[]) WITH ORDINALITY AS q(channel, place)
+     LEFT JOIN LATERAL (
+         SELECT updated_at FROM documents
+         WHERE channel = q.channel AND key = $2 AND version > 0 LIMIT 1
+     ) AS d ON true
+ORDER BY q.place
+"""
+
+
+class Parties:
+    """Reads when parties ended, for many callers at once.
+
+    Args:
+        pool: the database.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._reads: Gatherer[str, None, float | None] = Gatherer(
+            self._read, _TABLES_PER_QUERY, abandons=True
+        )
+
+    async def check(self, caller: Caller) -> None:
+        """Whether the caller's party has not left.
+
+        What the caller is to be given is read before this: what came of the next party until now
+        is then never shown.
+
+        Raises:
+            PartyLeftError: it has.
+            UnavailableError: the database does not answer.
+        """
+        if caller.role != "table" or caller.table is None:
+            return
+        channel = str(Channel("party", caller.table.root, caller.table.part))
+        _, (ended_at,) = await self._reads.ask([channel])
+        check_stay(caller, ended_at)
+
+    async def _read(self, channels: Sequence[str]) -> tuple[None, list[float | None]]:
+        with mapped_errors():
+            rows = await self._pool.fetch(_READ, channels, PARTY)
+        return None, [row[0] for row in rows]

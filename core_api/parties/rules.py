@@ -1,0 +1,31 @@
+"""When a guest's token is no longer good: the party that it was made for has left. Pure.
+
+A party ends with each change of the document `party` in its channel. Who was given a token before
+that sees nothing of the next one, and does nothing at its table. Tokens tell when they were made in
+whole seconds, so one of the very second of the change still counts as made after it: the next
+guests must not be turned away.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core_api.access.callers import Caller
+from core_api.errors import PartyLeftError
+
+PARTY: Final = "party"
+"""The key of the document in `party:{store}/{table}` whose changes end parties."""
+
+
+def check_stay(caller: Caller, ended_at: float | None) -> None:
+    """Whether the caller's party is the one that sits at the table.
+
+    Args:
+        caller: of role table.
+        ended_at: when the last party there ended, in seconds since 1970; None: none ever did.
+
+    Raises:
+        PartyLeftError: the caller's token is of a party that has left.
+    """
+    if ended_at is not None and caller.issued_at < int(ended_at):
+        raise PartyLeftError("this token was made for guests before: scan the code on the table")

@@ -1,0 +1,145 @@
+"""How the guest's page looks: pictures of it as it is used, and what axe-core finds wrong in it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.restaurant import PAGES, Store, device, opened, shot
+
+pytestmark = PAGES
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
+WIDTHS = {360: (360, 740), 800: (800, 1280), 1280: (1280, 800)}
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+async def six_orders(store: Store) -> None:
+    """One of each kind that a guest may see."""
+    for steps in (
+        ("accepted", "preparing", "ready", "served", "paid"),
+        ("rejected",),
+        ("accepted", "preparing", "ready"),
+        ("accepted", "preparing"),
+        ("accepted",),
+        (),
+    ):
+        order = await store.place(note="양파는 빼 주세요" if steps else "")
+        for step in steps:
+            reason = {"reason": "Too busy"} if step == "rejected" else {}
+            order = await store.step(order, step, **reason)
+
+
+async def full_cart(store: Store, page: Page) -> None:
+    """A cart that three people fill, with something in it that has sold out."""
+    lines = {
+        f"{phone}.{dish}.0": {
+            "name": name,
+            "quantity": n,
+            "unit_price": price,
+            "by": by,
+            "note": note,
+        }
+        for phone, by, dish, name, price, n, note in (
+            (
+                "aaaaaaaa",
+                "Kim",
+                "kimchi-stew",
+                "김치찌개 Kimchi stew",
+                9000,
+                2,
+                "not spicy, please",
+            ),
+            ("aaaaaaaa", "Kim", "rice", "공기밥 Rice", 1000, 2, ""),
+            ("bbbbbbbb", "Lee", "bibimbap", "비빔밥 Bibimbap", 9500, 1, ""),
+            ("bbbbbbbb", "Lee", "bulgogi", "불고기 Bulgogi", 15000, 12, "well done"),
+            ("cccccccc", "Aleksandra", "japchae", "잡채 Japchae", 12000, 1, ""),
+            ("cccccccc", "Aleksandra", "pancake", "파전 Scallion pancake", 11000, 1, ""),
+            ("cccccccc", "Aleksandra", "sikhye", "식혜 Sikhye", 4000, 20, ""),
+        )
+    }
+    await store.write(f"party:{store.id}/5", "cart", {"merge": {"lines": lines}})
+    await store.says("sold-out", {"items": {"pancake": {"name": "파전 Scallion pancake"}}})
+    await store.says("waiting-time", {"value": 25})
+    await page.locator("#cart-open").click()
+    await expect(page.locator("#cart-lines li")).to_have_count(7)
+
+
+async def as_it_is_used(store: Store, page: Page, name: str) -> None:
+    """With no order, one, six, a full cart: a picture of each, and nothing that goes sideways."""
+    await expect(page.locator(".dish")).to_have_count(8)
+    await shot(page, f"table-{name}-none")
+    assert await page.evaluate(SIDEWAYS) == 0
+    await store.place()
+    await expect(page.locator("#orders .order")).to_have_count(1)
+    await shot(page, f"table-{name}-one")
+    await six_orders(store)
+    await expect(page.locator("#orders .order")).to_have_count(7)
+    await expect(page.locator("#orders .order").first).to_have_attribute("data-status", "placed")
+    await shot(page, f"table-{name}-six")
+    assert await page.evaluate(SIDEWAYS) == 0
+    await full_cart(store, page)
+    await shot(page, f"table-{name}-cart")
+    assert await page.evaluate(SIDEWAYS) == 0
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_it_fits_with_no_order_one_six_and_a_full_cart(
+    store: Store, browser: Browser, width: int
+) -> None:
+    async with device(browser, WIDTHS[width]) as guest:
+        table = await opened(guest, store.table_url("5"))
+        await as_it_is_used(store, table, str(width))
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe-core finds: each rule with the elements that break it."""
+    await page.evaluate(AXE)
+    found: dict[str, Any] = await page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    return [
+        f"{one['id']}: {', '.join(str(node['target']) for node in one['nodes'])}"
+        for one in found["violations"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
+async def test_axe_finds_nothing_wrong(
+    store: Store, browser: Browser, locale: str, scheme: Any
+) -> None:
+    async with device(browser, WIDTHS[360], locale) as guest:
+        table = await opened(guest, store.table_url("5"))
+        await table.emulate_media(color_scheme=scheme)
+        found = {"empty": await violations(table)}
+        await six_orders(store)
+        await expect(table.locator("#orders .order")).to_have_count(6)
+        await table.locator("#orders-fold").click()
+        await table.locator("#bill-title").click()
+        found["orders"] = await violations(table)
+        await store.says("taking-orders", {"value": False, "reason": "The fryer is broken"})
+        await full_cart(store, table)
+        await expect(table.locator("#closed")).to_be_visible()
+        found["cart"] = await violations(table)
+        await shot(table, f"table-axe-{locale}-{scheme}")
+        await table.locator(".note-button").first.click()
+        found["dialog"] = await violations(table)
+        await table.keyboard.press("Escape")
+        await table.locator("#cart-close").click()
+        await table.locator("#call").click()
+        await table.locator("dialog button").first.click()
+        await expect(table.locator("#bell-state")).to_be_visible()
+        found["called"] = await violations(table)
+    assert found == {state: [] for state in found}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_wrong_where_there_is_no_token(
+    store: Store, browser: Browser, scheme: Any
+) -> None:
+    async with device(browser, WIDTHS[360]) as guest:
+        page = await guest.new_page()
+        await page.emulate_media(color_scheme=scheme)
+        await page.goto(f"{store.site.stack.core_url}/table")
+        assert await violations(page) == []

@@ -1,0 +1,189 @@
+"""The guests of one table, over the whole system: one cart for all phones, an end of a visit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
+
+from tests.browser.restaurant import PAGES, SIZES, Store, device, lit, opened
+from tests.browser.test_table_page import fill_the_cart, order_from_the_menu
+
+pytestmark = PAGES
+PHONE = SIZES["phone"]
+
+
+async def a_phone(context: BrowserContext, store: Store, name: str) -> Page:
+    """A guest's phone at table 5, whose cart lines are under this name."""
+    await context.add_init_script(f"localStorage['yabam.guest.name'] ??= {name!r}")
+    return await opened(context, store.table_url("5"))
+
+
+async def cart_of(store: Store) -> dict[str, Any]:
+    value = (await store.document(f"party:{store.id}/5", "cart"))["value"]
+    return dict(value or {"lines": {}})
+
+
+async def test_all_phones_at_the_table_fill_one_cart_and_see_who_added_what(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE) as first, device(browser, PHONE) as second:
+        kim, lee = await a_phone(first, store, "Kim"), await a_phone(second, store, "Lee")
+        await kim.locator(".dish").nth(0).get_by_role("button", name="One more").click()
+        await lee.locator(".dish").nth(1).get_by_role("button", name="One more").click()
+        for phone in (kim, lee):
+            await expect(phone.locator("#cart-open-text")).to_have_text("Cart 2")
+            await phone.locator("#cart-open").click()
+            await expect(phone.locator("#cart-lines li")).to_have_count(2)
+            await expect(phone.locator("#cart-lines li").nth(0)).to_contain_text("Kim · ₩9,000")
+            await expect(phone.locator("#cart-lines li").nth(1)).to_contain_text("Lee · ₩9,500")
+        await expect(kim.locator(".dish").nth(1).locator(".others")).to_contain_text("Lee 1")
+
+
+async def test_a_phone_without_a_network_fills_the_cart_and_it_is_all_there_afterwards(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE) as first, device(browser, PHONE) as second:
+        kim, lee = await a_phone(first, store, "Kim"), await a_phone(second, store, "Lee")
+        await first.set_offline(True)
+        await fill_the_cart(kim)
+        await lee.locator(".dish").nth(0).get_by_role("button", name="One more").click()
+        await expect(lee.locator("#cart-open-text")).to_have_text("Cart 1")
+        await first.set_offline(False)
+        for phone in (kim, lee):
+            await expect(phone.locator("#cart-open-text")).to_have_text("Cart 4")
+
+
+async def test_two_phones_that_order_at_once_order_the_cart_once(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE) as first, device(browser, PHONE) as second:
+        kim, lee = await a_phone(first, store, "Kim"), await a_phone(second, store, "Lee")
+        await fill_the_cart(kim)
+        await expect(lee.locator("#order")).to_contain_text("3")
+        # Both have pressed before either is answered.
+        held: list[Route] = []
+        for phone in (kim, lee):
+            await phone.route("**/v1/edits", held.append)
+            await phone.locator("#order").click()
+            await expect(phone.locator("#order")).to_be_disabled()
+        for phone in (kim, lee):
+            await phone.unroute("**/v1/edits")
+        for route in held:
+            await route.continue_()
+        for phone in (kim, lee):
+            await expect(phone.locator("#orders .order")).to_have_count(1)
+            await expect(phone.locator("#cart")).to_be_hidden()
+        (order,) = await store.open_orders()
+        assert sum(item["quantity"] for item in order["items"]) == 3
+        await expect(kim.locator("#toasts").or_(lee.locator("#toasts")).first).to_be_attached()
+        assert await cart_of(store) == {"lines": {}}
+
+
+async def test_an_order_that_was_begun_before_the_page_was_closed_is_placed_once(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE) as guest:
+        table = await a_phone(guest, store, "Kim")
+        await fill_the_cart(table)
+        await table.route("**/v1/orders", lambda route: route.abort())
+        await table.locator("#order").click()
+        await expect(table.locator("#order")).to_be_disabled()
+        while "orders" not in await cart_of(store):
+            await table.wait_for_timeout(20)
+        await table.unroute("**/v1/orders")
+        await table.reload()
+        await lit(table, "live")
+        await expect(table.locator("#orders .order")).to_have_count(1)
+        await expect(table.locator("#cart")).to_be_hidden()
+        assert len(await store.open_orders()) == 1
+        # Whoever looks again finds nothing left to order.
+        await table.reload()
+        await lit(table, "live")
+        await expect(table.locator("#orders .order")).to_have_count(1)
+        assert len(await store.open_orders()) == 1
+
+
+async def test_a_dish_has_a_note_of_its_own(store: Store, browser: Browser) -> None:
+    async with device(browser, PHONE) as guest:
+        table = await a_phone(guest, store, "Kim")
+        dish = table.locator(".dish").nth(0)
+        await dish.get_by_role("button", name="One more").click()
+        await table.locator("#cart-open").click()
+        await table.locator(".note-button").click()
+        await table.locator("dialog input").fill("not spicy")
+        await table.locator("dialog").get_by_role("button", name="Save").click()
+        await expect(table.locator(".note-button")).to_contain_text("not spicy")
+        await table.locator("#cart-close").click()
+        # One more is another one: the note was for the first.
+        await dish.get_by_role("button", name="One more").click()
+        await expect(table.locator("#order")).to_contain_text("2")
+        await table.locator("#order").click()
+        await expect(table.locator("#orders .order")).to_have_count(1)
+        (order,) = await store.open_orders()
+        assert sorted((item["quantity"], item["note"]) for item in order["items"]) == [
+            (1, ""),
+            (1, "not spicy"),
+        ]
+
+
+async def test_a_visit_ends_with_the_party_and_its_link_shows_nothing_of_the_next(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE) as before, device(browser, PHONE) as after:
+        link = store.table_url("5", age_s=60)
+        table = await opened(before, link)
+        await order_from_the_menu(table)
+        await expect(table.locator("#orders .order")).to_have_count(1)
+        await store.write(f"party:{store.id}/5", "party", {"merge": {"number": 1}})
+        await expect(table.locator("#sign-in-error")).to_contain_text(
+            "Your visit at this table has ended"
+        )
+        await expect(table.locator("#table")).to_be_hidden()
+        kept = await table.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
+        assert "Kimchi stew" not in kept
+        later = await opened(after, store.table_url("5", age_s=-2))
+        await store.place(items=[{"name": "Secret", "quantity": 1, "unit_price": 1}])
+        await expect(later.locator("#orders")).to_contain_text("Secret")
+        again = await before.new_page()
+        await again.goto(link)
+        await expect(again.locator("#sign-in-error")).to_contain_text("has ended")
+        await expect(again.locator("body")).not_to_contain_text("Secret")
+
+
+async def test_the_bill_runs_and_is_split_alike_on_all_phones(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE) as first, device(browser, PHONE) as second:
+        kim, lee = await a_phone(first, store, "Kim"), await a_phone(second, store, "Lee")
+        await fill_the_cart(kim)
+        await lee.locator(".dish").nth(2).get_by_role("button", name="One more").click()
+        await expect(kim.locator("#order")).to_contain_text("4")
+        await kim.locator("#order").click()
+        for phone in (kim, lee):
+            await expect(phone.locator("#bill-title")).to_have_text("Bill · ₩42,500")
+            await phone.locator("#bill-title").click()
+            await expect(phone.locator("#bill-people div")).to_have_text(
+                ["Kim₩27,500", "Lee₩15,000"]
+            )
+        await kim.get_by_role("button", name="Split among one more").click()
+        await expect(lee.locator("#ways")).to_have_text("Split equally: 2")
+        await lee.get_by_role("button", name="Split among one more").click()
+        for phone in (kim, lee):
+            await expect(phone.locator("#bill-parts")).to_have_text("2 × ₩14,167 + 1 × ₩14,166")
+
+
+async def test_the_staff_is_called_and_the_guest_sees_that_they_have_seen_it(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE) as guest:
+        table = await opened(guest, store.table_url("5"))
+        await table.locator("#call").click()
+        await table.locator("dialog").get_by_role("button", name="Water").click()
+        await expect(table.locator("#bell-state")).to_have_text("The staff has been called.")
+        party = f"party:{store.id}/5"
+        bell = (await store.document(party, "bell"))["value"]
+        assert (bell["rung"], bell["reason"]) == (1, "물 · Water")
+        await store.write(party, "bell", {"call": {"name": "answer", "arguments": {"rung": 1}}})
+        await expect(table.locator("#bell-state")).to_be_hidden()
+        await expect(table.locator(".toast")).to_have_text("The staff has seen your call.")

@@ -1,0 +1,34 @@
+"""Whose party still sits at its table."""
+
+from __future__ import annotations
+
+import pytest
+
+from client_sdk.contract.channel import Channel
+from core_api.access.callers import Caller
+from core_api.errors import PartyLeftError
+from core_api.parties.rules import check_stay
+
+TABLE = Channel("table", "12", "5")
+
+
+def guest(issued_at: int) -> Caller:
+    return Caller("guest", "table", table=TABLE, issued_at=issued_at)
+
+
+@pytest.mark.parametrize(
+    ("issued_at", "ended_at"),
+    [
+        pytest.param(100, None, id="nobody ever left"),
+        pytest.param(101, 100.9, id="made after the last party left"),
+        pytest.param(100, 100.9, id="made in the very second"),
+    ],
+)
+def test_a_guest_of_the_party_at_the_table_stays(issued_at: int, ended_at: float | None) -> None:
+    check_stay(guest(issued_at), ended_at)
+
+
+@pytest.mark.parametrize("issued_at", [99, 0], ids=["made before it left", "does not say when"])
+def test_a_guest_of_a_party_that_has_left_is_refused(issued_at: int) -> None:
+    with pytest.raises(PartyLeftError, match="scan the code"):
+        check_stay(guest(issued_at), 100.0)
