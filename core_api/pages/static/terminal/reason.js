@@ -3,7 +3,7 @@
 import { byId, el } from "../shared/dom.js";
 import { itemsLine, orderNumber } from "../shared/format.js";
 import { t } from "../shared/language.js";
-import { placeOf } from "./card.js";
+import { placeOf } from "./board/card.js";
 
 const REASONS = ["reasonSoldOut", "reasonBusy", "reasonClosed"];
 
