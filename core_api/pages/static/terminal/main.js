@@ -5,7 +5,7 @@ import { onLanguage, switchLanguage, t, translate } from "../shared/language.js"
 import { onLink, reloadWith, takeProblem } from "../shared/session.js";
 import "./texts.js";
 import { Desk } from "./desk.js";
-import { keepAwake, toggleFullScreen } from "./screen.js";
+import { keepAwake } from "./screen.js";
 import { listenForKeys, showHelp } from "./keys.js";
 import { askToken, kept, signOut, signedIn } from "./signin.js";
 
@@ -33,7 +33,6 @@ const doing = {
   sound: () => desk?.toggleSound(),
   hush: () => desk?.hush(),
   kitchen: () => desk?.togglePanel(),
-  "full-screen": toggleFullScreen,
   help: showHelp,
   "sign-out": () => leave(null),
 };

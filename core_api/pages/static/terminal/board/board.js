@@ -139,9 +139,7 @@ export class Board {
     for (const order of orders) {
       const card = this.#cards.get(order.id);
       if (card === undefined && this.#columnOf(order, context) === "new") {
-        const { element } = this.#cardOf(order, context);
-        this.#columns.new.append(element);
-        this.#touch.moved([element]);
+        this.#columns.new.append(this.#cardOf(order, context).element);
       } else if (card !== undefined && this.#pressed.has(order.id)) {
         card.hold(true);
         this.#cardOf(order, context);
@@ -207,7 +205,7 @@ export class Board {
     for (const name of COLUMNS) this.#columns[name].widen(given[name]);
     for (const name of COLUMNS) this.#columns[name].look();
     const now = this.#places();
-    const moved = [...now].filter(([element, place]) => isElsewhere(places.get(element), place));
+    const moved = [...now].filter(([element, place]) => isElsewhere(element, places, place));
     this.#touch.moved(moved.map(([element]) => element));
   }
 
@@ -262,8 +260,12 @@ export class Board {
   }
 }
 
-function isElsewhere(before, now) {
-  // What is new has not stood anywhere: nobody can have meant it either.
-  if (before === undefined) return true;
+/** Whether an element stands elsewhere than before; one that is new, where another stood. */
+function isElsewhere(element, places, now) {
+  const before = places.get(element);
+  if (before === undefined) return [...places.values()].some((place) => overlap(place, now));
   return Math.abs(before.left - now.left) > MOVED_PX || Math.abs(before.top - now.top) > MOVED_PX;
 }
+
+const overlap = (one, other) =>
+  one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;

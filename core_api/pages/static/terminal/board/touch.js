@@ -2,6 +2,10 @@
 
 import { SETTLE_MS, Stillness } from "./stillness.js";
 
+/** Where a second tap does harm; other tools may be pressed twice. */
+const GUARDED = ".card, .undo, .kitchen, dialog";
+const REPEATED = "[data-repeats]";
+
 const now = () => performance.now();
 
 /** Watches the whole page, so that dialogs and tools do not take a second tap either. */
@@ -65,13 +69,13 @@ export class Touch {
   #click(event) {
     const pressed = event.target.closest?.("button");
     // A click without a pointer is a key's, which acts on what has the focus wherever it stands.
-    if (!pressed || event.detail === 0 || pressed.closest("[data-repeats]")) return;
+    if (!pressed || event.detail === 0) return;
     const own = pressed.closest(".card, .undo");
     const place = { x: event.clientX, y: event.clientY };
     const movedAt = this.#movedAt.get(own);
     const counts = this.#still.press({ at: now(), place, id: own?.dataset.press ?? null, movedAt });
     this.#wait();
-    if (counts) return;
+    if (counts || !pressed.closest(GUARDED) || pressed.closest(REPEATED)) return;
     event.stopImmediatePropagation();
     event.preventDefault();
   }

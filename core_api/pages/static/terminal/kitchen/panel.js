@@ -4,6 +4,7 @@ import { byId, el, setText } from "../../shared/dom.js";
 import { language, t } from "../../shared/language.js";
 import { VOLUMES } from "../alarm/bell.js";
 import { KINDS } from "../alarm/rules.js";
+import { toggleFullScreen } from "../screen.js";
 import { sameName } from "./names.js";
 import { StoreSays, WAITING_STEP } from "./store.js";
 
@@ -82,6 +83,7 @@ export class Panel {
       this.#allDay(),
       ...this.#stores.map((store) => this.#dishes(store)),
       this.#sounds(),
+      el("button", { class: "button wide", type: "button", onclick: toggleFullScreen }, t("fullScreen")),
     );
     this.#filter();
     this.#root.scrollTop = scrollTop;
@@ -145,7 +147,7 @@ export class Panel {
       }, t(isOut ? "soldOutNow" : "soldOutNot")));
   }
 
-  /** The dishes of the menu, of orders, and what is sold out: each once, what is out first. */
+  /** The dishes of the menu, of orders, and what is sold out: each once. */
   #known(store) {
     const found = new Map();
     const add = (dish) => {
@@ -154,9 +156,7 @@ export class Panel {
     this.#menu.forEach(add);
     const own = this.#orders.filter((order) => order.store_id === store.id);
     for (const name of [...store.soldOut, ...own.flatMap(({ items }) => items.map((item) => item.name))]) add({ names: [name] });
-    const all = [...new Set(found.values())];
-    const rank = (dish) => (dish.names.some((name) => store.isSoldOut(name)) ? 0 : 1);
-    return all.sort((a, b) => rank(a) - rank(b));
+    return [...new Set(found.values())];
   }
 
   #filter() {
