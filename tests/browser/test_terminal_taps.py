@@ -20,6 +20,12 @@ _NOTE_TAPS: Final = """() => {
 }"""
 
 
+_PLACES: Final = """() => [...document.querySelectorAll(".card")].map((e) => {
+    const { left, top, width, height } = e.getBoundingClientRect();
+    return [e.dataset.press, left, top, width, height];
+})"""
+
+
 async def centre(button: Locator) -> tuple[float, float]:
     """The middle of a button, on the screen."""
     await button.scroll_into_view_if_needed()
@@ -103,14 +109,16 @@ async def test_nothing_moves_while_a_finger_is_on_the_screen(
         await card(terminal, second).wait_for()
         await still(terminal)
         button = card(terminal, second).locator('[data-to="accepted"]')
-        before = await centre(button)
-        await terminal.mouse.move(*before)
+        x, y = await centre(button)
+        before = await terminal.evaluate(_PLACES)
+        await terminal.mouse.move(x, y)
         await terminal.mouse.down()
         await store.step(first, "rejected")
         third = await store.place(table_id="3")
         # What is new comes behind all others; what is gone waits.
         await card(terminal, third).wait_for()
-        assert await centre(button) == before
+        now = await terminal.evaluate(_PLACES)
+        assert now[: len(before)] == before
         await terminal.mouse.up()
         await settled(terminal)
         await expect(card(terminal, second)).to_have_attribute("data-status", "accepted")
@@ -215,6 +223,9 @@ async def work_through(terminal: Page, store: Store, orders: int, seed: int) -> 
         for _ in range(2):
             await terminal.mouse.click(wish["x"], wish["y"])
             await terminal.wait_for_timeout(chance.choice((0, 60, 120)))
+        # Mostly the next order comes at once; now and then somebody looks up.
+        if chance.random() < 0.4:
+            await still(terminal)
     await settled(terminal)
     return [set(await store.events(one)) - {"order.placed"} - meant[one] for one in meant]
 
@@ -227,15 +238,15 @@ async def test_a_rush_is_worked_through_with_double_taps_and_no_wrong_press(
 
         async def arrive() -> list[dict[str, Any]]:
             placed = []
-            for table in range(12):
+            for table in range(8):
                 placed.append(await store.place(table_id=str(table)))
                 await asyncio.sleep(0.4)
             return placed
 
         arriving = asyncio.create_task(arrive())
-        wrong = await work_through(terminal, store, 12, seed=7)
+        wrong = await work_through(terminal, store, 8, seed=7)
         placed = await arriving
-        assert wrong == [set()] * 12, "a step that no tap was meant for"
+        assert wrong == [set()] * 8, "a step that no tap was meant for"
         for order in placed:
             steps = await store.events(order["id"])
             assert len(steps) == len(set(steps)), "a step that was taken twice"

@@ -6,21 +6,19 @@ import { byId, setText } from "../shared/dom.js";
 import { follow } from "../shared/follow.js";
 import { onLanguage, t } from "../shared/language.js";
 import { Lamp, certainMode } from "../shared/lamp.js";
-import { Ledger } from "../shared/ledger.js";
 import { Outbox, unsent } from "../shared/outbox.js";
 import { Renewal } from "../shared/renewal.js";
 import { refusalOf } from "../shared/session.js";
 import { wantsReason } from "../shared/statuses.js";
-import { keepsNothing, ofBrowser } from "../shared/storage.js";
+import { keepsNothing } from "../shared/storage.js";
 import { Bell } from "./alarm/bell.js";
 import { Board } from "./board/board.js";
-import { Seen } from "./board/changes.js";
 import { Touch } from "./board/touch.js";
 import { Undo } from "./board/undo.js";
-import { Bumped } from "./kitchen/bumped.js";
 import { Panel, showPaused } from "./kitchen/panel.js";
 import { documentChannels } from "./kitchen/store.js";
 import { allDay, matches } from "./kitchen/totals.js";
+import { Memory } from "./memory.js";
 import { announce, explanation, showFault, showSound, toast } from "./notices.js";
 import { askReason } from "./reason.js";
 
@@ -37,9 +35,7 @@ export class Desk {
   #touch;
   #board;
   #undo;
-  #ledger;
-  #seen;
-  #bumped;
+  #memory;
   #bell;
   #panel;
   #actions;
@@ -69,15 +65,13 @@ export class Desk {
     const name = this.#name;
     const channels = this.#stores.map((id) => `store:${id}`);
     this.#openBoard();
-    this.#ledger = new Ledger(ofBrowser.readJson(`${name}.closed`) ?? []);
-    this.#seen = new Seen(ofBrowser.readJson(`${name}.seen`) ?? []);
-    this.#bumped = new Bumped(ofBrowser.readJson(`${name}.bumped`) ?? []);
+    this.#memory = new Memory(name, () => this.#show());
+    this.#memory.start(signal);
     this.#bell = new Bell(name, () => showSound(this.#bell));
     this.#follow(channels);
     const ageing = setInterval(() => this.#look(), LOOK_EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(ageing));
     addEventListener("beforeunload", (event) => this.#actions.pending && event.preventDefault(), { signal });
-    addEventListener("storage", ({ key }) => this.#heard(key), { signal });
     byId("search").addEventListener("input", ({ target }) => this.#search(target.value), { signal });
     onLanguage(() => this.#translate());
     byId("storage").hidden = !keepsNothing;
@@ -139,7 +133,7 @@ export class Desk {
     const does = {
       act: (order, to) => this.#act(order, to),
       back: (order, to) => this.#takeBack(order.id, to),
-      before: (order) => this.#seen.startedOf(order.id),
+      before: (order) => this.#memory.startedOf(order.id),
       acknowledge: (order) => this.#acknowledge(order),
       bump: (order, line) => this.#bump(order, line),
     };
@@ -195,40 +189,19 @@ export class Desk {
     this.#status = status;
     const wasKnown = this.#known;
     this.#known ||= status.certainAt !== null || orders.length > 0;
-    this.#ledger.take({ orders, changes }, Date.now());
-    if (changes.length > 0) ofBrowser.writeJson(`${this.#name}.closed`, this.#ledger.closed);
+    this.#memory.take({ orders, changes }, (id) => this.#actions.isUnderWay(id, "cancelled"));
     if (wasAway && (status.mode === "live" || status.mode === "polling")) this.#outbox.wake();
     if (status.mode === "failed") {
       this.#failed(status.cause);
       return;
     }
     const arrived = changes.filter((c) => c.kind === "added" && c.order.status === "placed").map((c) => c.order);
-    if (changes.length > 0 || !wasKnown) this.#note();
-    const shouting = changes.filter((c) => c.order && this.#seen.of(c.order) !== null).map((c) => c.order);
-    announce(arrived, shouting, (order) => this.#seen.of(order));
+    const marksOf = (order) => this.#memory.marksOf(order);
+    const shouting = changes.filter((c) => c.order && marksOf(c.order) !== null).map((c) => c.order);
+    announce(arrived, shouting, marksOf);
     // After a reload the orders are there from the start, with no change to tell of.
     this.#show(new Set(arrived.map(({ id }) => id)), changes.length > 0 || !wasKnown);
     this.#ring();
-  }
-
-  /** What is seen of orders by being there. */
-  #note() {
-    const orders = this.#ledger.all();
-    const cancels = (id) => this.#actions.isUnderWay(id, "cancelled");
-    if (this.#seen.take(orders, cancels)) this.#keepSeen();
-    this.#bumped.trim(new Set(orders.map(({ id }) => id)));
-  }
-
-  #keepSeen() {
-    ofBrowser.writeJson(`${this.#name}.seen`, this.#seen.kept);
-  }
-
-  /** Another tab of this terminal has written something. */
-  #heard(key) {
-    if (key === `${this.#name}.seen`) this.#seen = new Seen(ofBrowser.readJson(key) ?? []);
-    else if (key === `${this.#name}.bumped`) this.#bumped = new Bumped(ofBrowser.readJson(key) ?? []);
-    else return;
-    this.#show();
   }
 
   #failed(cause) {
@@ -248,27 +221,25 @@ export class Desk {
   async #act(order, to) {
     const reason = wantsReason(to) ? await askReason(order, to) : null;
     if (reason === undefined) return;
-    const current = this.#ledger.get(order.id) ?? order;
+    const current = this.#memory.get(order.id) ?? order;
     this.#actions.add(current, to, reason);
     this.#undo.add(current, to);
     this.#show();
   }
 
   #takeBack(id, to) {
-    const order = this.#ledger.get(id);
+    const order = this.#memory.get(id);
     if (order) this.#actions.back(order, to);
     this.#show();
   }
 
   #acknowledge(order) {
-    this.#seen.acknowledge(this.#ledger.get(order.id) ?? order);
-    this.#keepSeen();
+    this.#memory.acknowledge(order);
     this.#show();
   }
 
   #bump(order, line) {
-    this.#bumped.toggle(order, line);
-    ofBrowser.writeJson(`${this.#name}.bumped`, this.#bumped.kept);
+    this.#memory.bump(order, line);
     this.#show();
   }
 
@@ -280,19 +251,13 @@ export class Desk {
   }
 
   #answered(order) {
-    // Who cancels an order need not be told of it.
-    if (order.status === "cancelled") {
-      this.#seen.acknowledge(order);
-      this.#keepSeen();
-    }
-    this.#ledger.put(order, Date.now());
-    this.#note();
+    this.#memory.put(order);
     this.#show();
   }
 
   #refused(action, answer) {
-    const order = answer.order ?? this.#ledger.get(action.id);
-    toast(order, explanation(action, answer, this.#ledger.get(action.id)));
+    const known = this.#memory.get(action.id);
+    toast(answer.order ?? known, explanation(action, answer, known));
     this.#show();
   }
 
@@ -308,7 +273,7 @@ export class Desk {
   }
 
   #orders() {
-    return this.#ledger.all().map((order) => this.#actions.shown(order));
+    return this.#memory.orders.map((order) => this.#actions.shown(order));
   }
 
   #show(fresh = new Set(), ordersChanged = true) {
@@ -320,11 +285,11 @@ export class Desk {
       showStore: this.#stores.length > 1,
       fresh,
       known: this.#known,
-      marksOf: (order) => this.#seen.of(this.#ledger.get(order.id) ?? order),
-      bumpedOf: (order) => this.#bumped.of(order),
+      marksOf: (order) => this.#memory.marksOf(order),
+      bumpedOf: (order) => this.#memory.bumpedOf(order),
       matches: (order) => matches(order, this.#query),
     });
-    this.#panel.count(orders, allDay(orders, (order) => this.#bumped.of(order)));
+    this.#panel.count(orders, allDay(orders, (order) => this.#memory.bumpedOf(order)));
     const count = orders.filter((order) => order.status === "placed").length;
     document.title = count > 0 ? t("titleNew", { count }) : t("title");
     setText(byId("store-name"), this.#stores.map((id) => t("store", { store: id })).join(", "));
@@ -356,8 +321,7 @@ export class Desk {
 
   /** Lets the alarm sound, if there is something to hear of and it is time. */
   #ring() {
-    const all = this.#ledger.all();
-    const kinds = new Set(all.map((order) => this.#seen.of(order)?.kind));
+    const kinds = new Set(this.#memory.orders.map((order) => this.#memory.marksOf(order)?.kind));
     const placed = this.#orders().filter(({ status, sending }) => status === "placed" && !sending);
     const { expiresAt } = this.#credentials.session;
     const { refused } = this.#credentials;
