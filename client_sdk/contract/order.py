@@ -32,6 +32,7 @@ EventType = Literal[
     "order.paid",
     "order.cancelled",
     "order.changed",
+    "order.recalled",
 ]
 """The types of events that this version knows; a newer Core may send others."""
 

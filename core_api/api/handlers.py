@@ -28,7 +28,7 @@ from core_api.api.request_parts import (
 from core_api.errors import BadRequestError, CoreError, ForbiddenError
 from core_api.metrics import CoreMetrics
 from core_api.orders.answers import Written
-from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
+from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Recall, Transition
 from core_api.orders.permissions import check_devices
 from core_api.orders.service import OrderService
 from core_api.problems import on_core_error
@@ -48,6 +48,7 @@ _NO_STORE: Final = {"cache-control": "no-store"}
 PLACE: Final = JsonBody(PlaceOrder)
 PLACE_BATCH: Final = JsonBody(Batch, MAX_BATCH_BYTES)
 TRANSITION: Final = JsonBody(Transition)
+RECALL: Final = JsonBody(Recall)
 CHANGE: Final = JsonBody(ChangeOrder)
 SYNC: Final = JsonBody(SyncBody, MAX_SYNC_BODY_BYTES)
 RECEIPTS: Final = JsonBody(ReceiptsBody, MAX_RECEIPTS_BODY_BYTES)
@@ -177,6 +178,20 @@ class CoreApi:
         with self._gate.admit():
             await self._gate.check_stay(caller)
             work = self._commands.transition(
+                caller,
+                request.path_params["id"],
+                command,
+                if_match_of(request),
+                idempotency_of(caller, request),
+            )
+            return _answer(await self._gate.within_deadline(work))
+
+    async def recall(self, request: Request) -> Response:
+        """POST /v1/orders/{id}/recalls."""
+        caller = self._gate.caller_of(request)
+        command = await RECALL.read(request)
+        with self._gate.admit():
+            work = self._commands.recall(
                 caller,
                 request.path_params["id"],
                 command,

@@ -95,6 +95,12 @@ def operations(
             handlers.TRANSITION.type,
         ),
         Operation(
+            "POST", "/v1/orders/{id}/recalls", "recallOrder", api.recall,
+            "Take an order one step back; owners only", Answer(Order),
+            _WRITE_PROBLEMS, (parameters.ORDER_ID, parameters.KEY, parameters.IF_MATCH),
+            handlers.RECALL.type,
+        ),
+        Operation(
             "GET", "/v1/orders/{id}/events", "listOrderEvents", state.order_events,
             "What became of an order: who did what", Answer(OrderEvents),
             (400, 401, 404, 429, 503), (parameters.ORDER_ID, parameters.AFTER),

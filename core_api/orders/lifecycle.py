@@ -37,6 +37,11 @@ NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
 }
 """The statuses that may follow each status."""
 
+BACK: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
+    status: tuple(before for before, after in NEXT.items() if status in after) for status in NEXT
+}
+"""The statuses to which its owner may take an order back: those from which a step leads here."""
+
 CHANGEABLE: Final[frozenset[str]] = frozenset({"placed", "accepted", "preparing"})
 """While an order is in one of these, its items and note may be changed."""
 
@@ -50,6 +55,7 @@ StoreId = Annotated[str, Meta(pattern=whole(ID_PATTERN), description="The store'
 Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_TEXT)]
 Note = Annotated[str, Meta(max_length=500, pattern=_TEXT)]
 Target = Literal["accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"]
+RecallTarget = Literal["placed", "accepted", "preparing", "ready", "served"]
 
 
 class NewItem(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +94,12 @@ class Transition(Struct, frozen=True, forbid_unknown_fields=True):
 
     to: Target
     reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=_TEXT)] | None = None
+
+
+class Recall(Struct, frozen=True, forbid_unknown_fields=True):
+    """Take an order one step back, as after a wrong press; a closed order is open again."""
+
+    to: RecallTarget
 
 
 class ChangeOrder(Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,6 +171,28 @@ def transition(order: Order, command: Transition, *, now: datetime) -> OrderChan
     return OrderChange(_EVENT_OF[command.to], order, after)
 
 
+def recall(order: Order, command: Recall, *, now: datetime) -> OrderChange:
+    """The order one step back, without the reason that it was closed for.
+
+    Raises:
+        ImpossibleTransitionError: no step leads from there to the order's status.
+    """
+    behind = _of(BACK, order)
+    if command.to not in behind:
+        raise ImpossibleTransitionError(
+            f"the order is {order.status}; it may be taken back to {_listed(behind)}", order
+        )
+    after = replace(
+        order,
+        status=command.to,
+        version=order.version + 1,
+        reason=None,
+        updated_at=now,
+        open=True,
+    )
+    return OrderChange("order.recalled", order, after)
+
+
 def change(order: Order, command: ChangeOrder, *, now: datetime) -> OrderChange:
     """The order with other items or another note.
 
@@ -218,7 +252,13 @@ def _total(items: list[WireItem]) -> int:
 
 def following(order: Order) -> tuple[OrderStatus, ...]:
     """What may follow; nothing, in a status that only a newer Core knows."""
-    return next((after for status, after in NEXT.items() if status == order.status), ())
+    return _of(NEXT, order)
+
+
+def _of(
+    table: dict[OrderStatus, tuple[OrderStatus, ...]], order: Order
+) -> tuple[OrderStatus, ...]:
+    return next((found for status, found in table.items() if status == order.status), ())
 
 
 def _listed(statuses: tuple[OrderStatus, ...]) -> str:

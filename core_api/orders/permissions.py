@@ -2,7 +2,8 @@
 
 | role | may |
 | --- | --- |
-| owner | all on its stores: sync the store's and its tables' channels, place, step, change, read |
+| owner | all on its stores: sync the store's and its tables' channels, place, step, take back,
+  change, read |
 | table | sync its own channel; place at its own table; read its own orders as the table sees them;
   cancel or change one of them while it is `placed` |
 | producer | place, cancel, change and read orders of its stores; no sync |
@@ -71,6 +72,18 @@ def check_transition(caller: Caller, order: Order, to: Target) -> None:
     raise ForbiddenError(
         f"a token of role {caller.role} does not permit taking a {order.status} order to {to}"
     )
+
+
+def check_recall(caller: Caller, order: Order) -> None:
+    """Whether the caller may take the order a step back.
+
+    Raises:
+        ForbiddenError: it may see the order but not do this.
+        NotFoundError: it may not see the order.
+    """
+    check_read(caller, order)
+    if caller.role != "owner":
+        raise ForbiddenError(f"a token of role {caller.role} does not permit taking an order back")
 
 
 def check_change(caller: Caller, order: Order) -> None:

@@ -38,10 +38,12 @@ from core_api.orders.lifecycle import (
     ChangeOrder,
     OrderChange,
     PlaceOrder,
+    Recall,
     Transition,
     change,
     decode_stored_order,
     place,
+    recall,
     transition,
 )
 from core_api.orders.locked_rows import held_by_others
@@ -195,6 +197,28 @@ class OrderService:
 
         hashed = request_hash("transition", order_id, command, if_match) if idempotency else b""
         return await self._update(caller, order_id, decide, hashed, idempotency)
+
+    async def recall(
+        self,
+        caller: Caller,
+        order_id: str,
+        command: Recall,
+        if_match: int | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Written:
+        """Take an order one step back; raises as `transition` does.
+
+        Raises:
+            TooManyOpenError: it was closed, and there is no room for more open orders.
+        """
+
+        def decide(order: Order) -> OrderChange:
+            access.check_recall(caller, order)
+            _check_version(order, if_match)
+            return recall(order, command, now=self._now())
+
+        digest = request_hash("recall", order_id, command, if_match) if idempotency else b""
+        return await self._update(caller, order_id, decide, digest, idempotency)
 
     async def change(
         self,

@@ -68,7 +68,8 @@ WITH asked AS (
     FROM unnest($27::uuid[], $28::text[]) AS e(order_id, channel)
          JOIN current c ON c.id = e.order_id
 ), wanted AS (
-    -- What makes more or larger orders: steps never do, and are never refused for lack of room.
+    -- What makes more or larger orders: steps never do, and are never refused for lack of room;
+    -- nor are steps back, unless they open what was closed.
     SELECT g.*, coalesce(h.open_orders, 0) AS open_orders, coalesce(h.open_bytes, 0) AS open_bytes
     FROM growth g LEFT JOIN LATERAL (
         -- Read without a lock: what others write at this moment may come on top. A row that a Core
@@ -76,7 +77,8 @@ WITH asked AS (
         SELECT open_orders, open_bytes, counted = head AS is_counted
         FROM channel_heads WHERE channel = g.channel LIMIT 1
     ) AS h ON true
-    WHERE g.type IN ('order.placed', 'order.changed') AND (g.orders > 0 OR g.bytes > 0)
+    WHERE (g.type IN ('order.placed', 'order.changed') AND (g.orders > 0 OR g.bytes > 0)
+           OR g.type = 'order.recalled' AND g.orders > 0)
       AND coalesce(h.is_counted, true)
 ), full_tables AS (
     SELECT place FROM (

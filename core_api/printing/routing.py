@@ -92,7 +92,9 @@ def ticket_of(
         is_known = before is not None and _has_reached(printer, before.status)
         return Ticket("cancel", had, had) if is_known and had and not after.is_open else None
     if not _has_reached(printer, after.status):
-        return None
+        # Taken back to before the printer's first status: what was printed does not hold any more.
+        is_known = before is not None and _has_reached(printer, before.status)
+        return Ticket("cancel", had, had) if is_known and had else None
     if before is None:
         is_new = after.version == 1 or after.status in printer.statuses
         return Ticket("order", items, []) if is_new and items else None

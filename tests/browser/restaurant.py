@@ -134,6 +134,12 @@ class Store:
         answer.raise_for_status()
         return dict(answer.json())
 
+    async def try_to_place(self, dish: str) -> httpx.Response:
+        """Core's answer to an order of one such dish."""
+        items = [{"name": dish, "quantity": 1, "unit_price": 1000}]
+        body = {"store_id": self.id, "table_id": "5", "currency": "KRW", "items": items}
+        return await self._client.post("/v1/orders", json=body)
+
     async def step(self, order: dict[str, Any], to: str, **fields: Any) -> dict[str, Any]:
         """Take the order one step further."""
         path = f"/v1/orders/{order['id']}/transitions"
@@ -174,6 +180,12 @@ class Store:
         answer = await self._client.get(f"/v1/orders/{order_id}")
         answer.raise_for_status()
         return dict(answer.json())
+
+    async def events(self, order_id: str) -> list[str]:
+        """The types of the order's events, oldest first."""
+        answer = await self._client.get(f"/v1/orders/{order_id}/events")
+        answer.raise_for_status()
+        return [event["type"] for event in answer.json()["events"]]
 
     async def open_orders(self) -> list[dict[str, Any]]:
         """All open orders of the store, as Core has them."""
@@ -246,6 +258,17 @@ async def lit(page: Page, mode: str) -> None:
 def card(page: Page, order: dict[str, Any]) -> Locator:
     """The card of an order on a terminal, by the end of its id."""
     return page.locator(".card", has_text=f"#{order['id'][-4:].upper()}")
+
+
+async def still(page: Page) -> None:
+    """Return once the board stands still, so that a press counts."""
+    await page.locator("#board:not([data-held])").wait_for(state="attached")
+
+
+async def press(page: Page, order: dict[str, Any], to: str) -> None:
+    """Press the button of the order's card that leads there, as somebody who looks before they do."""
+    await still(page)
+    await card(page, order).locator(f'[data-to="{to}"]').click()
 
 
 async def shot(page: Page, name: str) -> None:

@@ -18,6 +18,7 @@ from tests.browser.restaurant import (
     has_kept,
     lit,
     opened,
+    press,
     shot,
 )
 
@@ -27,10 +28,6 @@ HOSTILE = (
     '<img src=x onerror="document.hacked=1"><script>document.hacked=1</script>'
     "\u202egnidaer\u202c javascript:alert(1) {{7*7}} '\"`&amp;"
 )
-
-
-async def press(page: Page, order: dict[str, Any], to: str) -> None:
-    await card(page, order).locator(f'[data-to="{to}"]').click()
 
 
 async def expect_status(page: Page, order: dict[str, Any], status: str) -> None:

@@ -80,6 +80,53 @@ async def test_with_everything_gone_it_is_offline_keeps_what_was_done_and_recove
         assert (await store.read(first["id"]))["status"] == "accepted"
 
 
+async def test_the_lamp_turns_within_8_seconds_when_all_servers_are_frozen(
+    mortal_site: Site, store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        order = await store.place()
+        await card(terminal, order).wait_for()
+        # By the page's own clock, less what a busy machine kept it from running.
+        await terminal.evaluate(
+            """() => {
+                let before = performance.now();
+                window.starved = 0;
+                setInterval(() => {
+                    const now = performance.now();
+                    window.starved += Math.max(0, now - before - 100);
+                    before = now;
+                }, 100);
+                const lamp = document.querySelector("#lamp");
+                const note = () => (window.turned ??= lamp.dataset.mode === "live" ? undefined : performance.now());
+                new MutationObserver(note).observe(lamp, { attributes: true });
+            }"""
+        )
+        frozen_at = await terminal.evaluate("performance.now()")
+        frozen = [process for process in mortal_site.stack.processes if process.running]
+        for process in frozen:
+            process.suspend()
+        try:
+            await lit(terminal, "unsure")
+            turned, starved = await terminal.evaluate("[window.turned, window.starved]")
+            assert turned - frozen_at - starved < 8000
+            said = terminal.locator("#fault")
+            await expect(said).to_contain_text("New orders may be missing")
+            # Both say the same second, up to which the board is certain.
+            second = await terminal.locator(".lamp-certain").inner_text()
+            assert second.removeprefix("Last certain at ") in await said.inner_text()
+            # It does not say again that orders arrive, whatever it tries.
+            for _ in range(10):
+                await terminal.wait_for_timeout(1000)
+                mode = await terminal.locator("#lamp").get_attribute("data-mode")
+                assert mode in ("unsure", "offline"), mode
+        finally:
+            for process in frozen:
+                process.resume()
+        await lit(terminal, "live")
+        await expect_the_same_as_core(store, terminal)
+
+
 async def test_what_was_pressed_survives_a_reload_without_network(
     site: Site, store: Store, browser: Browser
 ) -> None:

@@ -46,6 +46,7 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
         Call("/v1/orders/{id}", "PATCH", order, {"note": "mine now"}),
         Call("/v1/orders/{id}/transitions", "POST", f"{order}/transitions", {"to": "cancelled"}),
         Call("/v1/orders/{id}/transitions", "POST", f"{order}/transitions", {"to": "accepted"}),
+        Call("/v1/orders/{id}/recalls", "POST", f"{order}/recalls", {"to": "placed"}),
         Call("/v1/orders/{id}/events", "GET", f"{order}/events"),
         Call("/v1/documents/events", "GET", f"/v1/documents/events?channel=team:{store}&key=shift"),
         Call("/v1/edits", "POST", "/v1/edits", an_edit(store)),

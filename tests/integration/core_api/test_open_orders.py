@@ -12,7 +12,7 @@ from core_api.errors import BadRequestError, TooManyOpenError
 from core_api.orders import open_counts
 from core_api.orders.admission import OpenLimits
 from core_api.orders.idempotency import Idempotency
-from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
+from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Recall, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool
 from core_api.wiring import new_order_id, utc_now
@@ -65,6 +65,21 @@ async def test_the_count_is_what_is_open_after_every_kind_of_write(pool: Pool) -
     await core.transition(OWNER, second.order_id, Transition("accepted"))
     await assert_counted(pool)
     await core.transition(OWNER, first.order_id, Transition("cancelled", "too late"))
+    await assert_counted(pool)
+
+
+async def test_what_was_closed_is_opened_again_only_where_there_is_room(pool: Pool) -> None:
+    core = commands(pool)
+    closed = await core.place(OWNER, an_order())
+    await core.transition(OWNER, closed.order_id, Transition("rejected"))
+    others = [await core.place(OWNER, an_order()) for _ in range(3)]
+    with pytest.raises(TooManyOpenError, match="at most 3 orders"):
+        await core.recall(OWNER, closed.order_id, Recall("placed"))
+    # A step back of what is open takes no room, and is never refused for it.
+    await core.transition(OWNER, others[0].order_id, Transition("accepted"))
+    await core.recall(OWNER, others[0].order_id, Recall("placed"))
+    await core.transition(OWNER, others[0].order_id, Transition("rejected"))
+    await core.recall(OWNER, closed.order_id, Recall("placed"))
     await assert_counted(pool)
 
 

@@ -77,6 +77,56 @@ async def test_each_write_is_an_event_in_both_channels_and_a_row_of_the_outbox(
     assert [list(row["seqs"]) for row in outbox] == [[1, 1], [2, 2]]
 
 
+async def recall(core: CoreService, who: str, order_id: str, to: str, **headers: str) -> Any:
+    return await core.client.post(
+        f"/v1/orders/{order_id}/recalls", json={"to": to}, headers=bearer(who, **headers)
+    )
+
+
+async def test_a_step_back_is_an_event_for_the_owner_and_for_the_guest(
+    core: CoreService, db: Database
+) -> None:
+    store = new_store()
+    order = await place(core, store)
+    await step(core, store, order["id"], "rejected")
+    back = await recall(core, token("owner", store), order["id"], "placed")
+    assert (back.status_code, back.json()["status"], back.json()["version"]) == (200, "placed", 3)
+    rows = await db.fetch(
+        "SELECT channel, type FROM channel_log WHERE order_id = $1 AND seq = 3 ORDER BY channel",
+        order["id"],
+    )
+    assert [tuple(row) for row in rows] == [
+        (f"store:{store}", "order.recalled"),
+        (f"table:{store}/5", "order.recalled"),
+    ]
+
+
+async def test_only_the_owner_takes_an_order_back(core: CoreService) -> None:
+    store = new_store()
+    order = await place(core, store)
+    await step(core, store, order["id"], "accepted")
+    guest = token("table", table=f"{store}/5")
+    for who in (guest, token("producer", store)):
+        assert (await recall(core, who, order["id"], "placed")).status_code == 403
+    assert (await recall(core, token("owner", new_store()), order["id"], "placed")).status_code == 404
+
+
+async def test_a_step_back_is_taken_once_of_the_version_that_was_seen(core: CoreService) -> None:
+    store = new_store()
+    owner = token("owner", store)
+    order = await place(core, store)
+    await step(core, store, order["id"], "accepted")
+    stale = await recall(core, owner, order["id"], "placed", if_match='"1"')
+    assert stale.status_code == 412
+    first, second = [
+        await recall(core, owner, order["id"], "placed", idempotency_key="k-back")
+        for _ in range(2)
+    ]
+    assert first.json() == second.json()
+    assert second.headers["idempotency-replayed"] == "true"
+    assert (await recall(core, owner, order["id"], "placed")).status_code == 409
+
+
 async def test_an_order_without_a_table_is_in_its_stores_channel_only(
     core: CoreService, db: Database
 ) -> None:

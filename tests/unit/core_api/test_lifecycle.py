@@ -23,11 +23,14 @@ from core_api.orders.lifecycle import (
     NewGuest,
     NewItem,
     PlaceOrder,
+    Recall,
+    RecallTarget,
     Target,
     Transition,
     change,
     decode_stored_order,
     place,
+    recall,
     table_view,
     transition,
 )
@@ -86,6 +89,35 @@ def test_a_step_is_taken_exactly_where_it_follows(
     assert made.type == ("order.changed" if command == "change" else f"order.{command}")
 
 
+# The specification of the way back: to which statuses an order may be taken back from each.
+BACK_FROM: dict[OrderStatus, set[str]] = {
+    "placed": set(),
+    "accepted": {"placed"},
+    "preparing": {"accepted"},
+    "ready": {"accepted", "preparing"},
+    "served": {"ready"},
+    "paid": {"served"},
+    "rejected": {"placed"},
+    "cancelled": {"placed", "accepted", "preparing", "ready"},
+}
+
+
+@pytest.mark.parametrize("to", get_args(RecallTarget))
+@pytest.mark.parametrize("status", STATUSES)
+def test_an_order_is_taken_back_one_step_only(status: OrderStatus, to: RecallTarget) -> None:
+    before = replace(order(status, 3), reason="why", open=status not in CLOSED_STATUSES)
+    if to not in BACK_FROM[status]:
+        with pytest.raises(ImpossibleTransitionError) as refused:
+            recall(before, Recall(to), now=LATER)
+        assert refused.value.order == before
+        return
+    made = recall(before, Recall(to), now=LATER)
+    assert (made.type, made.before) == ("order.recalled", before)
+    assert made.after == replace(
+        before, status=to, version=4, reason=None, open=True, updated_at=LATER
+    )
+
+
 def test_what_is_closed_is_what_nothing_follows() -> None:
     assert {status for status, after in NEXT.items() if not after} == CLOSED_STATUSES
     assert not CHANGEABLE & CLOSED_STATUSES
@@ -114,6 +146,16 @@ def test_the_protocol_page_shows_the_same_table() -> None:
         for status in re.findall(r"`(\w+)`", left):
             listed[status] = tuple(re.findall(r"`(\w+)`", right))
     assert listed == NEXT
+
+
+def test_the_protocol_page_shows_the_way_back() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    table = page.partition("| status | it may be taken back to |")[2].partition("\n\n")[0]
+    listed: dict[str, set[str]] = {"placed": set()}
+    for left, right in re.findall(r"^\| (`.*?) \| (.*?) \|$", table, re.MULTILINE):
+        for status in re.findall(r"`(\w+)`", left):
+            listed[status] = set(re.findall(r"`(\w+)`", right))
+    assert listed == BACK_FROM
 
 
 def test_a_placed_order_is_at_version_one_and_costs_the_sum_of_its_lines() -> None:
@@ -289,6 +331,14 @@ def test_any_text_without_nul_is_a_note_and_stays_as_it_is(note: str) -> None:
 def test_a_malformed_step_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(msgspec.json.encode(body), type=Transition)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"to": "paid"}, {"to": "cancelled"}, {"to": "placed", "reason": "x"}], ids=str
+)
+def test_a_malformed_step_back_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode(body), type=Recall)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from core_api.orders.permissions import (
     check_change,
     check_place,
     check_read,
+    check_recall,
     check_transition,
 )
 from tests.unit.core_api.samples import order
@@ -135,6 +136,15 @@ def test_who_may_step_and_change_an_order_in_which_status(who: str, status: Orde
         found = answer(lambda to=to: check_transition(caller, current, to))  # type: ignore[misc]
         assert found == may_step(who, status, to), to
     assert answer(lambda: check_change(caller, current)) == may_step(who, status, "change")
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("who", CALLERS)
+def test_only_the_owner_takes_an_order_back(who: str, status: OrderStatus) -> None:
+    expected = READ[who].split()[0]
+    if expected == "yes" and CALLERS[who].role != "owner":
+        expected = "no"
+    assert answer(lambda: check_recall(CALLERS[who], order(status))) == expected
 
 
 @pytest.mark.parametrize("role", get_args(Role))

@@ -2,7 +2,7 @@
 //
 // Each action has a key of its own, so that one that was sent twice is done once. It names the
 // version that was seen, so that nobody accepts what was changed under their hands. A reload goes
-// on where it was.
+// on where it was. A step can be taken back: by a step back, once Core has answered the step.
 
 import { newKey } from "./outbox.js";
 
@@ -36,6 +36,22 @@ export class Actions {
     this.#save();
   }
 
+  /** Takes an order a step back; a step that Core has not answered yet is taken back when it has. */
+  back({ id, version, status }, to) {
+    const action = this.#pending.get(id);
+    if (action === undefined) {
+      this.#begin({ key: newKey(), id, version, seen: status, to, reason: null, back: true, waits: null });
+    } else if (!action.back && action.seen === to) {
+      action.undone = true;
+    }
+    this.#save();
+  }
+
+  /** Whether a step to that status is not answered yet. */
+  isUnderWay(id, to) {
+    return this.#pending.get(id)?.to === to;
+  }
+
   /**
    * The order as it will be; `sending` says that Core has not answered yet, `waits` for what it
    * waits: "network", "token" or null.
@@ -43,7 +59,8 @@ export class Actions {
   shown(order) {
     const action = this.#pending.get(order.id);
     if (!action) return order;
-    const { to, reason, waits } = action;
+    const { reason, waits, undone = false } = action;
+    const to = undone ? action.seen : action.to;
     // Whether it will be open then, Core has not said.
     return { ...order, status: to, open: undefined, reason, sending: true, waits };
   }
@@ -56,7 +73,7 @@ export class Actions {
   async #begin(action) {
     const { id, key, version, to, reason } = action;
     this.#pending.set(id, action);
-    const path = `/v1/orders/${encodeURIComponent(id)}/transitions`;
+    const path = `/v1/orders/${encodeURIComponent(id)}/${action.back ? "recalls" : "transitions"}`;
     const body = reason === null ? { to } : { to, reason };
     const answer = await this.#outbox.deliver(path, body, { key, version }, (waits) => {
       action.waits = waits;
@@ -67,7 +84,8 @@ export class Actions {
     this.#save();
     if (answer.order) this.#told.answered(answer.order);
     if (!answer.ok) this.#told.refused(action, answer);
-    else this.#told.changed();
+    else if (action.undone) this.back(answer.order, action.seen);
+    this.#told.changed();
   }
 
   #save() {

@@ -3,6 +3,7 @@
 import { Client } from "../yabam/client.js";
 import { Shared } from "../yabam/tabs.js";
 import { Transport } from "../yabam/transport.js";
+import { documentsOf } from "./documents.js";
 import { ofBrowser } from "./storage.js";
 
 const SAVE_AFTER_MS = 400;
@@ -71,11 +72,12 @@ export class PageTransport extends Transport {
  *
  * @param kind terminal or table: begins the device's name
  * @param credentials the Credentials of who is signed in
- * @param channels their names
+ * @param channels the names of those of orders
+ * @param documents the names of those of documents
  * @param seen told ({orders, changes, status, leading}) whenever there is something new
- * @returns {name, transport, start, close}
+ * @returns {name, transport, state, start, close}; `state` as YabamClient has it, null without documents
  */
-export function follow({ kind, credentials, channels, seen }) {
+export function follow({ kind, credentials, channels, documents = [], seen }) {
   const name = `yabam.${kind}.${credentials.session.subject}.${[...channels].sort().join()}`;
   const device = deviceName(kind);
   let client = null;
@@ -83,6 +85,15 @@ export function follow({ kind, credentials, channels, seen }) {
 
   const about = () => client.report(device);
   const transport = new PageTransport(location.origin, credentials, about);
+  const clock = awakeClock();
+  const uniform = (low, high) => low + (high - low) * Math.random();
+  const followed = [...channels, ...documents];
+  const { tab, state } = documents.length === 0 ? { tab: null, state: null } : documentsOf({
+    ...{ name, followed, transport, clock, uniform },
+    subject: credentials.session.subject,
+    channels: documents,
+    client: () => client,
+  });
 
   const save = () => {
     clearTimeout(saving);
@@ -97,14 +108,15 @@ export function follow({ kind, credentials, channels, seen }) {
     saving ??= setTimeout(save, SAVE_AFTER_MS);
   };
   const lead = (saved) => {
-    const uniform = (low, high) => low + (high - low) * Math.random();
-    client = new Client({ channels, transport, saved, changed, clock: awakeClock(), uniform });
+    client = new Client({ channels: followed, transport, saved, changed, clock, uniform, documents: tab });
+    tab?.lead().catch((error) => reportError(error));
     return client;
   };
   const told = (news) => {
     // The leading tab has the same token, unless it ends at another time.
     const { token, expiresAt } = credentials.session;
     if (news.status?.signedOut === expiresAt) credentials.refuse(token);
+    tab?.noteOrders();
     seen(news);
   };
   const load = () => ofBrowser.readJson(name);
@@ -125,8 +137,9 @@ export function follow({ kind, credentials, channels, seen }) {
     stopListening();
     save();
     shared.close();
+    tab?.close();
   };
-  return { name, transport, start, close };
+  return { name, transport, state, start, close };
 }
 
 /** Calls `wake` when the machine slept, its clock was set or the network changed, `save` when the page may go. */

@@ -110,6 +110,16 @@ export const columnOf = (order) =>
 /** The statuses to which the owner can take it, the most likely first. */
 export const stepsOf = ({ status }) => known(status).next ?? [];
 
+/**
+ * The status to which its owner can take it back, or null.
+ *
+ * @param before how far it had come, if that is known: from some statuses more than one way leads back
+ */
+export function behind({ status }, before = null) {
+  const ways = Object.keys(STATUSES).filter((one) => STATUSES[one].next.includes(status));
+  return ways.includes(before) ? before : (ways.at(-1) ?? null);
+}
+
 /** Whether the owner is asked why, before an order gets this status. */
 export const wantsReason = (status) => known(status).reason ?? false;
 

@@ -7,6 +7,7 @@ addTexts({
   lampLive: ["실시간", "Live"],
   lampLiveSocket: ["실시간 (WebSocket)", "Live (WebSocket)"],
   lampPolling: ["주기 확인", "Polling"],
+  lampUnsure: ["확인 안 됨", "Not certain"],
   lampOffline: ["오프라인", "Offline"],
   lampFailed: ["중단됨", "Stopped"],
   certainAt: ["{time} 기준 최신", "Up to date at {time}"],

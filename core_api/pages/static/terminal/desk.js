@@ -1,28 +1,28 @@
 // The desk: what the client tells and what the owner does, put together for the board.
 
 import { Actions } from "../shared/actions.js";
-import { Credentials } from "../shared/credentials.js";
-import { byId, el, setText } from "../shared/dom.js";
+import { Credentials, noticeOf } from "../shared/credentials.js";
+import { byId, setText } from "../shared/dom.js";
 import { follow } from "../shared/follow.js";
-import { clockTime, itemsLine, money, orderNumber } from "../shared/format.js";
 import { onLanguage, t } from "../shared/language.js";
-import { Lamp } from "../shared/lamp.js";
-import { Ledger } from "../shared/ledger.js";
+import { Lamp, certainMode } from "../shared/lamp.js";
 import { Outbox, unsent } from "../shared/outbox.js";
 import { Renewal } from "../shared/renewal.js";
 import { refusalOf } from "../shared/session.js";
-import { statusText, wantsReason } from "../shared/statuses.js";
-import { keepsNothing, ofBrowser } from "../shared/storage.js";
-import { Bell } from "./bell.js";
-import { Board } from "./board.js";
-import { placeOf } from "./card.js";
+import { wantsReason } from "../shared/statuses.js";
+import { keepsNothing } from "../shared/storage.js";
+import { Bell } from "./alarm/bell.js";
+import { Board } from "./board/board.js";
+import { Touch } from "./board/touch.js";
+import { Undo } from "./board/undo.js";
+import { Panel, showPaused } from "./kitchen/panel.js";
+import { documentChannels } from "./kitchen/store.js";
+import { allDay, matches } from "./kitchen/totals.js";
+import { Memory } from "./memory.js";
+import { announce, explanation, showFault, showSound, toast } from "./notices.js";
 import { askReason } from "./reason.js";
-import { urgency } from "./steps.js";
 
-const AGE_EVERY_MS = 1_000;
-const REMIND_EVERY_MS = 20_000;
-const TOAST_MS = 12_000;
-const MOST_TOASTS = 4;
+const LOOK_EVERY_MS = 500;
 
 /** One owner's terminal, from signing in to signing out. */
 export class Desk {
@@ -30,17 +30,21 @@ export class Desk {
   #stores;
   #kept;
   #ended;
+  #name;
   #lamp = new Lamp(byId("lamp"));
+  #touch;
   #board;
-  #ledger;
+  #undo;
+  #memory;
   #bell;
+  #panel;
   #actions;
   #outbox;
   #following;
   #renewal;
+  #query = "";
   #status = { mode: "starting", certainAt: null, skewMs: null, lastError: null, cause: null };
   #known = false;
-  #remindedAt = 0;
   #closing = new AbortController();
 
   /**
@@ -53,23 +57,103 @@ export class Desk {
     this.#stores = stores;
     this.#kept = kept;
     this.#ended = ended;
+    this.#name = `yabam.desk.${session.subject}.${stores.map((id) => `store:${id}`).sort().join()}`;
   }
 
   start() {
     const { signal } = this.#closing;
+    const name = this.#name;
     const channels = this.#stores.map((id) => `store:${id}`);
+    this.#openBoard();
+    this.#memory = new Memory(name, () => this.#show());
+    this.#memory.start(signal);
+    this.#bell = new Bell(name, () => showSound(this.#bell));
+    this.#follow(channels);
+    const ageing = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    signal.addEventListener("abort", () => clearInterval(ageing));
+    addEventListener("beforeunload", (event) => this.#actions.pending && event.preventDefault(), { signal });
+    byId("search").addEventListener("input", ({ target }) => this.#search(target.value), { signal });
+    onLanguage(() => this.#translate());
+    byId("storage").hidden = !keepsNothing;
+    this.#bell.start();
+    this.#renewal.start();
+    this.#actions.start();
+    this.#show();
+    // What the browser kept is shown at once, so all that shows it must be there.
+    this.#following.start();
+  }
+
+  get board() {
+    return this.#board;
+  }
+
+  /** Who is signed in. */
+  get subject() {
+    return this.#credentials.session.subject;
+  }
+
+  /** Whether something that was pressed is not sent yet. */
+  get pending() {
+    return this.#actions.pending;
+  }
+
+  /** A link was opened in this tab: whether it goes on here, or the page must be loaded anew. */
+  takeLink(token) {
+    return this.#renewal.takeLink(token);
+  }
+
+  toggleSound() {
+    this.#bell.toggle();
+  }
+
+  hush() {
+    this.#bell.hush();
+  }
+
+  togglePanel() {
+    this.#panel.toggle();
+  }
+
+  undoLast() {
+    this.#undo.undoLast();
+  }
+
+  close() {
+    this.#closing.abort();
+    this.#undo.close();
+    this.#bell.close();
+    this.#outbox.close();
+    this.#renewal.close();
+    this.#following.close();
+  }
+
+  #openBoard() {
+    const { signal } = this.#closing;
+    this.#touch = new Touch(byId("board"), signal);
+    const does = {
+      act: (order, to) => this.#act(order, to),
+      back: (order, to) => this.#takeBack(order.id, to),
+      before: (order) => this.#memory.startedOf(order.id),
+      acknowledge: (order) => this.#acknowledge(order),
+      bump: (order, line) => this.#bump(order, line),
+    };
+    this.#board = new Board(byId("board"), byId("tabs"), does, this.#touch);
+    const moved = (elements) => this.#touch.moved(elements);
+    this.#undo = new Undo(byId("undo"), (id, to) => this.#takeBack(id, to), moved);
+    // Whoever touches an order has heard it.
+    const touched = ({ target }) => {
+      const id = target.closest?.(".card")?.dataset.press;
+      if (id !== undefined) this.#bell.touch(id);
+    };
+    for (const kind of ["pointerdown", "focusin"]) byId("board").addEventListener(kind, touched, { signal });
+  }
+
+  #follow(channels) {
     const credentials = this.#credentials;
-    const name = `yabam.desk.${credentials.session.subject}.${[...channels].sort().join()}`;
-    this.#board = new Board(byId("board"), byId("tabs"), (order, to) => this.#act(order, to));
-    this.#ledger = new Ledger(ofBrowser.readJson(`${name}.closed`) ?? []);
-    this.#bell = new Bell(name, () => this.#showSound());
-    this.#following = follow({
-      kind: "terminal",
-      credentials,
-      channels,
-      seen: (news) => this.#see(news, name),
-    });
-    const { transport } = this.#following;
+    const name = this.#name;
+    const documents = documentChannels(this.#stores);
+    this.#following = follow({ kind: "terminal", credentials, channels, documents, seen: (news) => this.#see(news) });
+    const { transport, state } = this.#following;
     this.#outbox = new Outbox((...command) => transport.command(...command), credentials);
     this.#actions = new Actions({
       outbox: this.#outbox,
@@ -89,66 +173,35 @@ export class Desk {
       name,
     });
     credentials.onChange(() => this.#leaveIfNew());
-    this.#bell.start();
-    this.#renewal.start();
-    this.#actions.start();
-    const ageing = setInterval(() => this.#age(), AGE_EVERY_MS);
-    signal.addEventListener("abort", () => clearInterval(ageing));
-    addEventListener("beforeunload", (event) => this.#actions.pending && event.preventDefault(), { signal });
-    onLanguage(() => {
-      this.#renewal.show();
-      this.#show();
+    this.#panel = new Panel({
+      state,
+      stores: this.#stores,
+      bell: this.#bell,
+      failed: (detail) => toast(null, t("notSaid", { detail })),
+      told: () => this.#showPaused(),
     });
-    byId("storage").hidden = !keepsNothing;
-    this.#show();
-    // What the browser kept is shown at once, so all that shows it must be there.
-    this.#following.start();
-  }
-
-  get board() {
-    return this.#board;
-  }
-
-  /** Whether something that was pressed is not sent yet. */
-  get pending() {
-    return this.#actions.pending;
-  }
-
-  /** A link was opened in this tab: whether it goes on here, or the page must be loaded anew. */
-  takeLink(token) {
-    return this.#renewal.takeLink(token);
-  }
-
-  toggleSound() {
-    this.#bell.toggle();
-  }
-
-  close() {
-    this.#closing.abort();
-    this.#outbox.close();
-    this.#renewal.close();
-    this.#following.close();
   }
 
   // ── what comes in ────────────────────────────────────────────────────────────────────────────
 
-  #see({ orders, changes, status }, name) {
+  #see({ orders, changes, status }) {
     const wasAway = this.#status.mode !== "live" && this.#status.mode !== "polling";
     this.#status = status;
     const wasKnown = this.#known;
     this.#known ||= status.certainAt !== null || orders.length > 0;
-    this.#ledger.take({ orders, changes }, Date.now());
-    if (changes.length > 0) ofBrowser.writeJson(`${name}.closed`, this.#ledger.closed);
+    this.#memory.take({ orders, changes }, (id) => this.#actions.isUnderWay(id, "cancelled"));
     if (wasAway && (status.mode === "live" || status.mode === "polling")) this.#outbox.wake();
     if (status.mode === "failed") {
       this.#failed(status.cause);
       return;
     }
-    const arrived = changes.filter((c) => c.kind === "added" && c.order.status === "placed");
-    if (arrived.length > 0) this.#announce(arrived.map((change) => change.order));
+    const arrived = changes.filter((c) => c.kind === "added" && c.order.status === "placed").map((c) => c.order);
+    const marksOf = (order) => this.#memory.marksOf(order);
+    const shouting = changes.filter((c) => c.order && marksOf(c.order) !== null).map((c) => c.order);
+    announce(arrived, shouting, marksOf);
     // After a reload the orders are there from the start, with no change to tell of.
-    const ordersChanged = changes.length > 0 || !wasKnown;
-    this.#show(new Set(arrived.map((change) => change.id)), ordersChanged);
+    this.#show(new Set(arrived.map(({ id }) => id)), changes.length > 0 || !wasKnown);
+    this.#ring();
   }
 
   #failed(cause) {
@@ -163,58 +216,49 @@ export class Desk {
     else this.#show();
   }
 
-  #announce(orders) {
-    this.#bell.ring();
-    this.#remindedAt = Date.now();
-    const [order] = orders;
-    const text =
-      orders.length > 1
-        ? t("announceMany", { count: orders.length })
-        : t("announceNew", {
-            place: placeOf(order),
-            items: itemsLine(order),
-            total: money(order.total, order.currency),
-          });
-    byId("announcer").textContent = text;
-  }
-
   // ── what the owner does ──────────────────────────────────────────────────────────────────────
 
   async #act(order, to) {
     const reason = wantsReason(to) ? await askReason(order, to) : null;
     if (reason === undefined) return;
-    this.#actions.add(this.#ledger.get(order.id) ?? order, to, reason);
+    const current = this.#memory.get(order.id) ?? order;
+    this.#actions.add(current, to, reason);
+    this.#undo.add(current, to);
     this.#show();
   }
 
+  #takeBack(id, to) {
+    const order = this.#memory.get(id);
+    if (order) this.#actions.back(order, to);
+    this.#show();
+  }
+
+  #acknowledge(order) {
+    this.#memory.acknowledge(order);
+    this.#show();
+  }
+
+  #bump(order, line) {
+    this.#memory.bump(order, line);
+    this.#show();
+  }
+
+  #search(query) {
+    this.#query = query;
+    this.#show();
+    const found = query.trim() === "" ? undefined : this.#orders().find((order) => matches(order, query));
+    if (found) this.#board.scrollTo(found.id);
+  }
+
   #answered(order) {
-    this.#ledger.put(order, Date.now());
+    this.#memory.put(order);
     this.#show();
   }
 
   #refused(action, answer) {
-    const order = answer.order ?? this.#ledger.get(action.id);
-    this.#toast(order, explanation(action, answer, this.#ledger.get(action.id)));
+    const known = this.#memory.get(action.id);
+    toast(answer.order ?? known, explanation(action, answer, known));
     this.#show();
-  }
-
-  #toast(order, text) {
-    const toasts = byId("toasts");
-    const remove = () => toast.remove();
-    const toast = el(
-      "div",
-      { class: "toast" },
-      el(
-        "div",
-        {},
-        order ? el("strong", {}, t("takenBack", { place: placeOf(order), number: orderNumber(order) })) : null,
-        el("p", {}, text),
-      ),
-      el("button", { class: "button tool", type: "button", "aria-label": t("close"), onclick: remove }, "×"),
-    );
-    toasts.append(toast);
-    while (toasts.children.length > MOST_TOASTS) toasts.firstElementChild.remove();
-    setTimeout(remove, TOAST_MS);
   }
 
   // ── what is shown ────────────────────────────────────────────────────────────────────────────
@@ -229,70 +273,63 @@ export class Desk {
   }
 
   #orders() {
-    return this.#ledger.all().map((order) => this.#actions.shown(order));
+    return this.#memory.orders.map((order) => this.#actions.shown(order));
   }
 
   #show(fresh = new Set(), ordersChanged = true) {
-    this.#lamp.show(this.#status);
-    this.#showFault();
+    this.#showState();
     if (!ordersChanged && this.#known) return;
     const orders = this.#orders();
-    const showStore = this.#stores.length > 1;
-    this.#board.show(orders, { now: this.#now, showStore, fresh, known: this.#known });
+    this.#board.show(orders, {
+      now: this.#now,
+      showStore: this.#stores.length > 1,
+      fresh,
+      known: this.#known,
+      marksOf: (order) => this.#memory.marksOf(order),
+      bumpedOf: (order) => this.#memory.bumpedOf(order),
+      matches: (order) => matches(order, this.#query),
+    });
+    this.#panel.count(orders, allDay(orders, (order) => this.#memory.bumpedOf(order)));
     const count = orders.filter((order) => order.status === "placed").length;
     document.title = count > 0 ? t("titleNew", { count }) : t("title");
     setText(byId("store-name"), this.#stores.map((id) => t("store", { store: id })).join(", "));
-    this.#showSound();
   }
 
-  #showFault() {
-    const { mode, certainAt, lastError } = this.#status;
-    const signedOut = this.#credentials.refused;
-    const time = certainAt === null ? null : clockTime(certainAt);
-    const text = {
-      polling: () => t("faultPolling"),
-      offline: () => (time === null ? t("faultOfflineNever") : t("faultOffline", { time })),
-      failed: () => t("faultFailed", { detail: lastError ?? "" }),
-    }[mode]?.();
-    // That one has to sign in again is said by the strip that offers it.
-    byId("fault").hidden = text === undefined || signedOut;
-    byId("fault").dataset.mode = mode;
-    setText(byId("fault"), text ?? "");
-    setText(byId("storage"), t("keepsNothing"));
-  }
-
-  #showSound() {
-    const { wanted, blocked } = this.#bell;
-    const button = byId("sound");
-    setText(button, t(!wanted ? "soundOff" : blocked ? "soundBlocked" : "soundOn"));
-    button.setAttribute("aria-pressed", String(wanted && !blocked));
-    byId("sound-hint").hidden = !blocked;
-    setText(byId("sound-hint"), t("soundHint"));
-  }
-
-  #age() {
-    this.#board.age(this.#now);
+  #showState() {
     this.#lamp.show(this.#status);
-    const late = this.#orders().some(
-      (order) =>
-        order.status === "placed" && urgency(order, this.#now - Date.parse(order.created_at)) !== "calm",
-    );
-    if (late && Date.now() - this.#remindedAt > REMIND_EVERY_MS) {
-      this.#remindedAt = Date.now();
-      this.#bell.ring();
-    }
+    showFault(this.#status, this.#credentials.refused);
+    showSound(this.#bell);
   }
-}
 
-/** Why Core refused, for the owner. `order` is as it stands now, if known. */
-function explanation(action, { problem, detail }, order) {
-  if (problem === "stale-version" || problem === "impossible-transition") {
-    const moved = problem === "impossible-transition" || (order && order.status !== action.seen);
-    return moved && order
-      ? t("refusedFirst", { status: statusText(order.status) })
-      : t("refusedChanged");
+  #showPaused() {
+    showPaused(this.#panel.paused, () => this.#panel.resume());
   }
-  if (problem === "not-found") return t("refusedGone");
-  if (problem === "forbidden") return t("refusedForbidden");
-  return t("refusedOther", { detail: detail ?? problem ?? "" });
+
+  #translate() {
+    this.#renewal.show();
+    this.#undo.translate();
+    this.#panel.show();
+    this.#showPaused();
+    this.#show();
+  }
+
+  #look() {
+    this.#board.age(this.#now);
+    this.#showState();
+    this.#ring();
+  }
+
+  /** Lets the alarm sound, if there is something to hear of and it is time. */
+  #ring() {
+    const kinds = new Set(this.#memory.orders.map((order) => this.#memory.marksOf(order)?.kind));
+    const placed = this.#orders().filter(({ status, sending }) => status === "placed" && !sending);
+    const { expiresAt } = this.#credentials.session;
+    const { refused } = this.#credentials;
+    this.#bell.ring(placed.map(({ id }) => id), {
+      changed: kinds.has("changed"),
+      cancelled: kinds.has("cancelled"),
+      offline: ["offline", "unsure", "failed"].includes(certainMode(this.#status, Date.now())),
+      session: noticeOf({ expiresAt, now: this.#coreTime, refused }) !== null,
+    });
+  }
 }

@@ -10,16 +10,17 @@ const ARROWS = {
   ArrowDown: [0, 1],
 };
 
-/** Listens for keys. @param board the Board @param toggleSound what S does */
-export function listenForKeys(board, toggleSound) {
+/** Listens for keys. @param desk the Desk that they are for */
+export function listenForKeys(desk) {
   addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, textarea, dialog");
     if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("terminal").hidden) return;
-    if (handled(event, board, toggleSound)) event.preventDefault();
+    if (handled(event, desk)) event.preventDefault();
   });
 }
 
-function handled(event, board, toggleSound) {
+function handled(event, desk) {
+  const { board } = desk;
   if (event.key in ARROWS) {
     board.move(...ARROWS[event.key]);
     return true;
@@ -27,7 +28,7 @@ function handled(event, board, toggleSound) {
   // By the place of the key: with a Korean keyboard, N types ㅜ.
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
   if (digit && !event.repeat) {
-    board.focusedCard?.press(Number(digit));
+    board.press(Number(digit));
     return true;
   }
   if (event.key === "?") return showHelp();
@@ -36,7 +37,15 @@ function handled(event, board, toggleSound) {
     return true;
   }
   if (event.code === "KeyS" && !event.repeat) {
-    toggleSound();
+    desk.toggleSound();
+    return true;
+  }
+  if (event.code === "KeyU" && !event.repeat) {
+    desk.undoLast();
+    return true;
+  }
+  if (event.key === "/") {
+    byId("search").focus();
     return true;
   }
   return false;
@@ -48,6 +57,8 @@ export function showHelp() {
     ["← → ↑ ↓", "keyArrows"],
     ["1 2 3", "keyNumbers"],
     ["N", "keyNew"],
+    ["U", "keyUndo"],
+    ["/", "keySearch"],
     ["S", "keySound"],
     ["?", "keyHelp"],
   ];

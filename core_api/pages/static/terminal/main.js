@@ -5,6 +5,7 @@ import { onLanguage, switchLanguage, t, translate } from "../shared/language.js"
 import { onLink, reloadWith, takeProblem } from "../shared/session.js";
 import "./texts.js";
 import { Desk } from "./desk.js";
+import { keepAwake } from "./screen.js";
 import { listenForKeys, showHelp } from "./keys.js";
 import { askToken, kept, signOut, signedIn } from "./signin.js";
 
@@ -14,7 +15,8 @@ function open(who) {
   byId("terminal").hidden = false;
   desk = new Desk(who, kept, (problem) => leave(problem));
   desk.start();
-  listenForKeys(desk.board, () => desk.toggleSound());
+  listenForKeys(desk);
+  keepAwake();
 }
 
 // A fresh page is the surest way to leave nothing of the last owner behind. Whose token was refused
@@ -22,13 +24,15 @@ function open(who) {
 function leave(problem) {
   if (problem === null && desk?.pending && !confirm(t("leaving"))) return;
   desk?.close();
-  signOut(problem === null);
+  signOut(problem === null, desk?.subject);
   reloadWith(problem);
 }
 
 const doing = {
   language: switchLanguage,
   sound: () => desk?.toggleSound(),
+  hush: () => desk?.hush(),
+  kitchen: () => desk?.togglePanel(),
   help: showHelp,
   "sign-out": () => leave(null),
 };

@@ -2,6 +2,7 @@
 
 import { byId } from "../shared/dom.js";
 import { t } from "../shared/language.js";
+import { forgetEdits } from "../shared/documents.js";
 import { Kept, TokenError, forget, readToken, takeFragment } from "../shared/session.js";
 import { ofBrowser } from "../shared/storage.js";
 
@@ -36,9 +37,11 @@ export function askToken(then, problem = null) {
 }
 
 /** Forgets who is signed in, and with `everything` the orders and what was not sent, too. */
-export function signOut(everything) {
+export function signOut(everything, subject = null) {
   kept.clear();
-  if (everything) forget("terminal", "desk");
+  if (!everything) return;
+  forget("terminal", "desk");
+  if (subject !== null) forgetEdits(subject);
 }
 
 function attempt(token, named, save) {

@@ -2,6 +2,7 @@
 
 import { addTexts } from "../shared/language.js";
 import "../shared/texts.js";
+import "./kitchen/texts.js";
 
 addTexts({
   title: ["주문 — Yabam", "Orders — Yabam"],
@@ -47,6 +48,27 @@ addTexts({
   ageMinutes: ["{minutes}분", "{minutes} min"],
   ageHours: ["{hours}시간 {minutes}분", "{hours} h {minutes} min"],
   sending: ["보내는 중…", "Sending…"],
+  takeBack: ["{status}(으)로 되돌리기", "Take back to {status}"],
+  undo: ["실행 취소", "Undo"],
+  undoStep: ["{place} #{number} · {status}", "{place} #{number} · {status}"],
+  undoBar: ["방금 한 처리", "Steps just taken"],
+  fold: ["접기", "Show less"],
+  unfoldItems: ["{count}개 더 보기", "{count} more items"],
+  unfoldNote: ["메모 전체 보기", "Whole note"],
+  moreBelow: ["▼ 아래에 {count}건 더", "▼ {count} more below"],
+  moreAbove: ["▲ 위에 {count}건 더", "▲ {count} more above"],
+  toOldest: ["가장 오래된 주문으로", "To the oldest"],
+  toNewest: ["가장 새 주문으로", "To the newest"],
+  search: ["주문 찾기", "Find an order"],
+  fullScreen: ["전체 화면", "Full screen"],
+
+  marks_changed: ["주문이 바뀌었습니다", "Order changed"],
+  marks_cancelled: ["취소되었습니다 — 조리를 멈추세요", "Cancelled — stop making it"],
+  seen_changed: ["바뀐 내용 확인함", "I have seen it"],
+  seen_cancelled: ["취소 확인함", "Stopped it"],
+  announce_changed: ["{place} 주문 {number}이(가) 바뀌었습니다: {items}.", "{place}, order {number} was changed: {items}."],
+  announce_cancelled: ["{place} 주문 {number}이(가) 취소되었습니다.", "{place}, order {number} was cancelled."],
+
   retrying: ["연결을 기다리는 중 — 곧 다시 보냅니다", "No connection — will be sent again"],
   waitsForToken: ["다시 로그인하면 보냅니다", "Waits until you sign in again"],
   reasonShown: ["사유: {reason}", "Reason: {reason}"],
@@ -76,6 +98,10 @@ addTexts({
     "서버에 연결할 수 없습니다. 아래는 {time} 기준이며, 연결되면 자동으로 갱신됩니다.",
     "No connection to the server. This is how it stood at {time}; it catches up by itself.",
   ],
+  faultUnsure: [
+    "{time} 이후 서버에서 소식이 없습니다. 새 주문이 보이지 않을 수 있습니다.",
+    "Nothing heard from the server since {time}. New orders may be missing.",
+  ],
   faultOfflineNever: [
     "서버에 연결할 수 없습니다. 연결되면 주문이 표시됩니다.",
     "No connection to the server. Orders show as soon as there is one.",
@@ -85,6 +111,8 @@ addTexts({
   soundOn: ["소리 켜짐", "Sound on"],
   soundOff: ["소리 꺼짐", "Sound off"],
   soundBlocked: ["소리 막힘", "Sound blocked"],
+  quiet: ["1분 조용히", "Quiet 1 min"],
+  quietFor: ["조용히 {seconds}초", "Quiet {seconds} s"],
   soundHint: [
     "브라우저가 소리를 막고 있습니다. 여기를 눌러 알림음을 켜 주세요.",
     "Your browser is blocking sound. Tap here to hear new orders.",
@@ -103,6 +131,8 @@ addTexts({
   keyArrows: ["주문 사이 이동", "Move between orders"],
   keyNumbers: ["버튼 누르기", "Press the button with that number"],
   keyNew: ["가장 오래된 새 주문으로", "Go to the oldest new order"],
+  keyUndo: ["마지막 처리 취소", "Undo the last step"],
+  keySearch: ["주문 찾기", "Find an order"],
   keySound: ["소리 켜기/끄기", "Sound on or off"],
   keyHelp: ["이 도움말", "This help"],
   leaving: [

@@ -75,6 +75,16 @@ def test_what_was_printed_and_is_cancelled_is_told(end: OrderStatus) -> None:
     assert (ticket.kind, ticket.items) == ("cancel", [KIMBAP])
 
 
+def test_what_was_printed_and_is_taken_back_is_told_and_printed_anew_when_it_comes_again() -> None:
+    accepted, back = order("accepted", 2), order("placed", 3)
+    ticket = ticket_of(PRINTING, KITCHEN, accepted, back)
+    assert ticket is not None
+    assert (ticket.kind, ticket.items) == ("cancel", [KIMBAP])
+    again = ticket_of(PRINTING, KITCHEN, back, order("accepted", 4))
+    assert again is not None
+    assert again.kind == "order"
+
+
 def test_what_was_never_printed_and_is_cancelled_is_not() -> None:
     assert ticket_of(PRINTING, KITCHEN, order(), order("cancelled", 2, open=False)) is None
 

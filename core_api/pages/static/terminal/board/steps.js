@@ -1,6 +1,6 @@
 // The columns of the board, and when an order waits too long in each. Pure.
 
-import { columnOf } from "../shared/statuses.js";
+import { columnOf } from "../../shared/statuses.js";
 
 export const COLUMNS = ["new", "progress", "ready", "done"];
 

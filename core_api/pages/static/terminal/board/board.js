@@ -1,0 +1,271 @@
+// The board: each card where its order stands, moved and never rebuilt for it, and never under a finger.
+
+import { COLUMNS } from "./steps.js";
+import { Card } from "./card.js";
+import { Column } from "./column.js";
+import { isOneAtATime, lanesIn, needsTabs, share } from "./layout.js";
+import { columnOf } from "../../shared/statuses.js";
+
+const FRESH_MS = 6_000;
+/** How high a card is, more or less, to tell how many fit. */
+const CARD_PX = 230;
+/** So little is no move: the browser rounds. */
+const MOVED_PX = 4;
+
+/** The board in `root`, and the tabs in `tabs` that choose a column where not all fit. */
+export class Board {
+  #root;
+  #tabs;
+  #touch;
+  #columns = {};
+  #cards = new Map();
+  #freshUntil = new Map();
+  #does;
+  #current = null;
+  #chosen = "new";
+  #wanted = null;
+  #pressed = new Set();
+
+  /**
+   * @param does what buttons of cards do, as Card has it
+   * @param touch the Touch that says when it may move
+   */
+  constructor(root, tabs, does, touch) {
+    this.#root = root;
+    this.#tabs = tabs;
+    this.#touch = touch;
+    touch.onFree(() => this.#arrange());
+    this.#does = { ...does };
+    for (const name of ["act", "back", "acknowledge", "bump"]) {
+      this.#does[name] = (order, ...given) => this.#press(does[name], order, ...given);
+    }
+    for (const name of COLUMNS) this.#columns[name] = new Column(name, () => this.choose(name));
+    root.append(...COLUMNS.map((name) => this.#columns[name].section));
+    tabs.append(...COLUMNS.map((name) => this.#columns[name].tab));
+    root.addEventListener("focusin", (event) => this.#focused(event.target));
+    new ResizeObserver(() => this.#touch.held || this.#divide()).observe(root);
+    this.choose("new");
+  }
+
+  /**
+   * Shows the orders, oldest first.
+   *
+   * @param context {now, showStore, known, fresh: the ids of those that just arrived, marksOf(order),
+   *   bumpedOf(order), matches(order): whether somebody looks for it}
+   */
+  show(orders, context) {
+    for (const id of context.fresh) this.#freshUntil.set(id, context.now + FRESH_MS);
+    this.#wanted = { orders, context };
+    if (this.#touch.held) this.#showHeld();
+    else this.#arrange();
+  }
+
+  /** Brings ages up to date, and lets what was fresh fade. */
+  age(now) {
+    for (const [id, until] of this.#freshUntil) {
+      if (until > now) continue;
+      this.#freshUntil.delete(id);
+      this.#cards.get(id)?.element.classList.remove("fresh");
+    }
+    for (const card of this.#cards.values()) card.age(now);
+  }
+
+  /** Shows that column where not all fit. */
+  choose(name) {
+    this.#chosen = name;
+    this.#root.dataset.column = name;
+    for (const column of COLUMNS) this.#columns[column].choose(column === name);
+    this.#divide();
+  }
+
+  /** The card that has the focus, or undefined. */
+  get focusedCard() {
+    const element = document.activeElement?.closest?.(".card");
+    return [...this.#cards.values()].find((card) => card.element === element);
+  }
+
+  /** Presses a button of the card that has the focus, by its number. */
+  press(number) {
+    const card = this.focusedCard;
+    if (card && this.#touch.key(card.order.id)) card.press(number);
+  }
+
+  /** Moves the focus by so many columns and cards; from nowhere, to the first card. */
+  move(columns, cards) {
+    const card = this.focusedCard;
+    const lists = COLUMNS.map((name) => [...this.#columns[name].list.children]);
+    if (!card) {
+      this.#focus(lists.flat()[0]);
+      return;
+    }
+    const column = COLUMNS.findIndex((name) => this.#columns[name].list.contains(card.element));
+    const row = lists[column].indexOf(card.element);
+    if (cards !== 0) {
+      this.#focus(lists[column][row + cards]);
+      return;
+    }
+    for (let n = column + columns; n >= 0 && n < lists.length; n += columns) {
+      if (lists[n].length > 0) {
+        this.#focus(lists[n][Math.min(row, lists[n].length - 1)]);
+        return;
+      }
+    }
+  }
+
+  /** Moves the focus to the oldest new order. */
+  moveToNew() {
+    this.#focus(this.#columns.new.list.firstElementChild);
+  }
+
+  /** Brings the order's card into sight. */
+  scrollTo(id) {
+    const element = this.#cards.get(id)?.element;
+    const name = COLUMNS.find((one) => this.#columns[one].list.contains(element));
+    if (name === undefined) return;
+    if (this.#columns[name].section.dataset.lanes === "0") this.choose(name);
+    element.scrollIntoView({ block: "nearest" });
+  }
+
+  // ── what is pressed ──────────────────────────────────────────────────────────────────────────
+
+  #press(act, order, ...given) {
+    this.#pressed.add(order.id);
+    return act(order, ...given);
+  }
+
+  /** Shows what does not move anything: what was pressed, in its place, and new orders at the end. */
+  #showHeld() {
+    const { orders, context } = this.#wanted;
+    for (const order of orders) {
+      const card = this.#cards.get(order.id);
+      if (card === undefined && this.#columnOf(order, context) === "new") {
+        this.#columns.new.append(this.#cardOf(order, context).element);
+      } else if (card !== undefined && this.#pressed.has(order.id)) {
+        card.hold(true);
+        this.#cardOf(order, context);
+      }
+    }
+  }
+
+  #columnOf(order, { marksOf }) {
+    const marks = marksOf(order);
+    // What is cancelled stays where the kitchen works on it, until somebody has seen that.
+    return columnOf(marks?.kind === "cancelled" ? { status: marks.status } : order);
+  }
+
+  #cardOf(order, { now, showStore, marksOf, bumpedOf, matches }) {
+    const card = this.#cards.get(order.id) ?? new Card(this.#does);
+    const fresh = (this.#freshUntil.get(order.id) ?? 0) > now && order.status === "placed";
+    const marks = order.sending ? null : marksOf(order);
+    card.show(order, { now, showStore, fresh, marks, bumped: bumpedOf(order), matches: matches(order) });
+    this.#cards.set(order.id, card);
+    return card;
+  }
+
+  // ── where cards stand ────────────────────────────────────────────────────────────────────────
+
+  #arrange() {
+    if (this.#wanted === null) return;
+    const { orders, context } = this.#wanted;
+    const places = this.#places();
+    const before = this.#place();
+    this.#pressed.clear();
+    const lists = Object.fromEntries(COLUMNS.map((name) => [name, []]));
+    const ids = new Set(orders.map(({ id }) => id));
+    for (const id of [...this.#cards.keys()]) if (!ids.has(id)) this.#cards.delete(id);
+    for (const order of orders) {
+      const card = this.#cardOf(order, context);
+      card.hold(false);
+      lists[this.#columnOf(order, context)].push(card);
+    }
+    lists.done.sort((a, b) => b.order.updated_at.localeCompare(a.order.updated_at));
+    for (const name of COLUMNS) {
+      const elements = lists[name].map((card) => card.element);
+      const waiting = name === "new" && elements.length > 0;
+      this.#columns[name].fill(elements, { known: context.known, waiting });
+    }
+    if (before) this.#keepPlace(before);
+    this.#rove();
+    this.#divide(places);
+  }
+
+  /** Gives the columns their lanes; notes what has moved since `places`. */
+  #divide(places = this.#places()) {
+    const { clientWidth, clientHeight: height } = this.#root;
+    const style = getComputedStyle(this.#root);
+    const [lane, gap, left, right] = ["--lane", "column-gap", "padding-left", "padding-right"].map(
+      (name) => parseFloat(style.getPropertyValue(name)) || 0,
+    );
+    const lanes = lanesIn(clientWidth - left - right, lane, gap);
+    const cards = Object.fromEntries(COLUMNS.map((name) => [name, this.#columns[name].list.children.length]));
+    const perLane = Math.max(1, Math.floor(height / CARD_PX));
+    const given = share({ lanes, cards, chosen: this.#chosen, perLane });
+    this.#root.toggleAttribute("data-one", isOneAtATime(lanes));
+    this.#tabs.hidden = !needsTabs(lanes);
+    for (const name of COLUMNS) this.#columns[name].widen(given[name]);
+    for (const name of COLUMNS) this.#columns[name].look();
+    const now = this.#places();
+    const moved = [...now].filter(([element, place]) => isElsewhere(element, places, place));
+    this.#touch.moved(moved.map(([element]) => element));
+  }
+
+  #places() {
+    const elements = [...this.#cards.values()].map(({ element }) => element);
+    return new Map(elements.filter((one) => one.isConnected).map((one) => [one, one.getBoundingClientRect()]));
+  }
+
+  // ── the focus ────────────────────────────────────────────────────────────────────────────────
+
+  #focus(element) {
+    if (!element) return;
+    const name = COLUMNS.find((one) => this.#columns[one].list.contains(element));
+    if (this.#columns[name].section.dataset.lanes === "0") this.choose(name);
+    element.focus();
+    element.scrollIntoView({ block: "nearest" });
+  }
+
+  #focused(target) {
+    const element = target.closest(".card");
+    if (!element) return;
+    this.#current = element;
+    this.#rove();
+  }
+
+  // One stop for the Tab key: the card that was last in use; its buttons follow it.
+  #rove() {
+    const all = [...this.#root.querySelectorAll(".card")];
+    if (!all.includes(this.#current)) this.#current = all[0] ?? null;
+    for (const element of all) {
+      const index = element === this.#current ? "0" : "-1";
+      element.tabIndex = index;
+      for (const button of element.querySelectorAll("button")) button.tabIndex = index;
+    }
+  }
+
+  #place() {
+    const card = this.focusedCard;
+    if (!card) return null;
+    const list = card.element.parentElement;
+    return { card, list, row: [...list.children].indexOf(card.element) };
+  }
+
+  // Whoever has handled an order goes on with the next one of its column.
+  #keepPlace({ card, list, row }) {
+    const stays = this.#cards.has(card.order.id) && card.element.parentElement === list;
+    const { children } = list;
+    const next = stays ? card.element : (children[Math.min(row, children.length - 1)] ?? card.element);
+    if (next.isConnected && document.activeElement !== next && !next.contains(document.activeElement)) {
+      next.focus({ preventScroll: true });
+    }
+  }
+}
+
+/** Whether an element stands elsewhere than before; one that is new, where another stood. */
+function isElsewhere(element, places, now) {
+  const before = places.get(element);
+  if (before === undefined) return [...places.values()].some((place) => overlap(place, now));
+  return Math.abs(before.left - now.left) > MOVED_PX || Math.abs(before.top - now.top) > MOVED_PX;
+}
+
+const overlap = (one, other) =>
+  one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;

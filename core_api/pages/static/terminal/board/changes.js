@@ -1,0 +1,107 @@
+// What has changed of an order since the kitchen last looked at it. Pure.
+//
+// An order that is being made and changes, or is cancelled, is marked until somebody says that they
+// have seen it. What was seen is kept per order: its lines, its note, and how far it was.
+
+const STARTED = new Set(["accepted", "preparing", "ready"]);
+
+/**
+ * The lines of an order beside those of before: [{kind, item, was}], kind is same, changed, added or
+ * removed; `was` is the line of before, `item` that of now, null where there is none.
+ */
+export function linesOf(before, after) {
+  const left = [...before];
+  const take = (test) => {
+    const index = left.findIndex(test);
+    return index < 0 ? null : left.splice(index, 1)[0];
+  };
+  const matched = after.map((item) => ({ item, was: take((old) => sameLine(old, item)) }));
+  for (const line of matched) {
+    line.was ??= take((old) => old.name === line.item.name && old.note === line.item.note);
+  }
+  for (const line of matched) line.was ??= take((old) => old.name === line.item.name);
+  return [
+    ...matched.map(({ item, was }) => ({ kind: kindOf(was, item), item, was })),
+    ...left.map((was) => ({ kind: "removed", item: null, was })),
+  ];
+}
+
+const sameLine = (a, b) => a.name === b.name && a.note === b.note && a.quantity === b.quantity;
+
+function kindOf(was, item) {
+  if (was === null) return "added";
+  return sameLine(was, item) ? "same" : "changed";
+}
+
+/** What was seen of orders. */
+export class Seen {
+  #orders;
+
+  /** @param kept what `kept` gave before a reload */
+  constructor(kept = []) {
+    this.#orders = new Map(kept);
+  }
+
+  /** What is to be kept over a reload. */
+  get kept() {
+    return [...this.#orders];
+  }
+
+  /**
+   * Takes in the orders as Core has them, and forgets all others. Returns whether something of what
+   * is kept has changed.
+   *
+   * @param cancels (id) → whether this terminal is about to cancel the order: who does it knows
+   */
+  take(orders, cancels = () => false) {
+    const before = JSON.stringify(this.kept);
+    const ids = new Set(orders.map((order) => order.id));
+    for (const id of [...this.#orders.keys()]) if (!ids.has(id)) this.#orders.delete(id);
+    for (const order of orders) this.#look(order, order.status === "cancelled" && cancels(order.id));
+    return JSON.stringify(this.kept) !== before;
+  }
+
+  /** Somebody has seen the order as it is now. */
+  acknowledge(order) {
+    this.#keep(order);
+  }
+
+  /** How far the order had come in the kitchen, or null: nothing is known of it. */
+  startedOf(id) {
+    return this.#orders.get(id)?.started ?? null;
+  }
+
+  /**
+   * What nobody has seen yet: null, or {kind, lines, note, status}. Its kind is changed or cancelled, its
+   * note {was, now} where it differs, its status that which it had before it was cancelled.
+   */
+  of(order) {
+    const seen = this.#orders.get(order.id);
+    if (seen === undefined || !STARTED.has(seen.status)) return null;
+    const lines = linesOf(seen.items, order.items);
+    const note = seen.note === order.note ? null : { was: seen.note, now: order.note };
+    if (order.status === "cancelled") return { kind: "cancelled", lines, note, status: seen.status };
+    const isSame = note === null && lines.every(({ kind }) => kind === "same");
+    return isSame || !STARTED.has(order.status) ? null : { kind: "changed", lines, note, status: order.status };
+  }
+
+  #look(order, isSeen) {
+    const seen = this.#orders.get(order.id);
+    if (seen === undefined || isSeen || this.of(order) === null) {
+      this.#keep(order);
+    } else if (STARTED.has(order.status) && order.status !== seen.status) {
+      this.#orders.set(order.id, { ...seen, status: order.status, started: order.status });
+    }
+  }
+
+  #keep(order) {
+    const started = STARTED.has(order.status) ? order.status : this.startedOf(order.id);
+    this.#orders.set(order.id, { ...contentOf(order), started });
+  }
+}
+
+const contentOf = ({ status, note, items }) => ({
+  status,
+  note,
+  items: items.map(({ name, quantity, note: own }) => ({ name, quantity, note: own })),
+});

@@ -1,0 +1,18 @@
+// When two names mean the same dish, and under which id it is sold out. Pure.
+
+/** The form in which two writings of one dish's name are equal, as Core compares them. */
+export const sameName = (name) => name.normalize("NFKC").toLowerCase().trim().split(/\s+/).join(" ");
+
+/** An id for a dish that no menu names: the same wherever it is made from the same name. */
+export function idOf(name) {
+  // FNV-1a, twice 32 bits: ids need not be secret, only apart.
+  const bytes = new TextEncoder().encode(sameName(name));
+  const hash = (seed) => bytes.reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193) >>> 0, seed);
+  return `dish-${[0x811c9dc5, 0x01234567].map((seed) => hash(seed).toString(16).padStart(8, "0")).join("")}`;
+}
+
+/** The ids in a `sold-out` document under which the dish stands. */
+export function soldOutIds(value, name) {
+  const entries = Object.entries(value?.items ?? {});
+  return entries.filter(([, item]) => sameName(item.name) === sameName(name)).map(([id]) => id);
+}

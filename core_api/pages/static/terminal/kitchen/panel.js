@@ -1,0 +1,195 @@
+// The kitchen's panel beside the board: the store's word to its guests, what is to be made, what is out.
+
+import { byId, el, setText } from "../../shared/dom.js";
+import { language, t } from "../../shared/language.js";
+import { VOLUMES } from "../alarm/bell.js";
+import { KINDS } from "../alarm/rules.js";
+import { toggleFullScreen } from "../screen.js";
+import { sameName } from "./names.js";
+import { StoreSays, WAITING_STEP } from "./store.js";
+
+const MENU = "/static/table/menu.json";
+
+/** The panel. */
+export class Panel {
+  #root = byId("kitchen");
+  #stores;
+  #bell;
+  #menu = [];
+  #orders = [];
+  #totals = [];
+  #isOpen = false;
+  #failed;
+  #find = el("input", {
+    ...{ type: "search", id: "find-dish", autocomplete: "off" },
+    oninput: () => this.#filter(),
+    onblur: () => this.show(),
+  });
+
+  /**
+   * @param state as YabamClient has it
+   * @param stores the ids of those that the terminal follows
+   * @param bell the Bell @param failed (error) called when an edit cannot be kept @param told called
+   *   when a store has another word to its guests
+   */
+  constructor({ state, stores, bell, failed, told }) {
+    this.#stores = stores.map((id) => new StoreSays(state, id));
+    this.#bell = bell;
+    this.#failed = failed;
+    for (const store of this.#stores) {
+      store.watch(() => {
+        this.show();
+        told();
+      });
+    }
+    this.#load();
+  }
+
+  /** The ids of the stores that take no orders now. */
+  get paused() {
+    return this.#stores.filter((store) => !store.isTaking).map((store) => store.id);
+  }
+
+  toggle() {
+    this.#isOpen = !this.#isOpen;
+    this.#root.hidden = !this.#isOpen;
+    byId("open-kitchen").setAttribute("aria-expanded", String(this.#isOpen));
+    this.show();
+    if (this.#isOpen) this.#root.querySelector("button, input")?.focus();
+  }
+
+  /** Takes orders again, in all stores. */
+  resume() {
+    for (const store of this.#stores) if (!store.isTaking) this.#say(store.setTaking(true));
+  }
+
+  /** Shows what is to be made, of these orders. */
+  count(orders, totals) {
+    this.#orders = orders;
+    this.#totals = totals;
+    this.show();
+  }
+
+  show() {
+    // Who types Korean composes letters, which a field that is moved forgets.
+    if (!this.#isOpen || document.activeElement === this.#find) return;
+    const focused = document.activeElement?.id;
+    const { scrollTop } = this.#root;
+    this.#root.setAttribute("aria-label", t("kitchen"));
+    this.#root.replaceChildren(
+      el("div", { class: "panel-head" }, el("h2", {}, t("kitchen")),
+        el("button", { class: "button tool", type: "button", "aria-label": t("close"), onclick: () => this.toggle() }, "×")),
+      ...this.#stores.map((store) => this.#word(store)),
+      this.#allDay(),
+      ...this.#stores.map((store) => this.#dishes(store)),
+      this.#sounds(),
+      el("button", { class: "button wide", type: "button", onclick: toggleFullScreen }, t("fullScreen")),
+    );
+    this.#filter();
+    this.#root.scrollTop = scrollTop;
+    if (focused) byId(focused)?.focus();
+  }
+
+  async #load() {
+    try {
+      const response = await fetch(MENU);
+      const { sections } = await response.json();
+      this.#menu = sections.flatMap(({ dishes }) => dishes.map(({ id, name }) => ({ id, names: name })));
+    } catch {
+      // A store's own menu is elsewhere; dishes that were ordered are known all the same.
+    }
+    this.show();
+  }
+
+  #title(text, store) {
+    return el("h3", {}, this.#stores.length > 1 ? `${t(text)} · ${t("store", { store: store.id })}` : t(text));
+  }
+
+  #word(store) {
+    const minutes = store.waiting === null ? t("waitingUnsaid") : t("ageMinutes", { minutes: store.waiting });
+    const step = (id, text, label, more) =>
+      el("button", { id: `${id}-${store.id}`, class: "button", type: "button", "data-repeats": true,
+        "aria-label": t(label, { minutes: WAITING_STEP }), onclick: () => this.#say(store.setWaiting(more)) }, text);
+    return el("section", { class: "panel-part", "data-store": store.id },
+      this.#title("guestsAreTold", store),
+      el("div", { class: "waiting-time" }, el("span", {}, t("waiting")),
+        step("waiting-less", "−", "waitingLess", -1), el("output", {}, minutes), step("waiting-more", "+", "waitingMore", 1)),
+      el("button", {
+        id: `taking-${store.id}`, class: `button wide ${store.isTaking ? "" : "main"}`, type: "button",
+        "data-taking": String(store.isTaking), onclick: () => this.#say(store.setTaking(!store.isTaking)),
+      }, t(store.isTaking ? "pauseOrders" : "takeOrders")),
+      el("p", { class: "quiet" }, store.isPending ? t("notToldYet") : ""));
+  }
+
+  #allDay() {
+    const rows = this.#totals.map(({ name, count }) =>
+      el("li", {}, el("strong", {}, `${count}×`), el("span", { dir: "auto" }, name)));
+    return el("section", { class: "panel-part" }, el("h3", {}, t("allDay")),
+      rows.length === 0 ? el("p", { class: "quiet" }, t("nothingToMake")) : el("ul", { id: "all-day", class: "all-day", role: "list" }, rows));
+  }
+
+  #dishes(store) {
+    this.#find.setAttribute("placeholder", t("findDish"));
+    this.#find.setAttribute("aria-label", t("findDish"));
+    const rows = this.#known(store).map((dish) => this.#dish(store, dish));
+    return el("section", { class: "panel-part" }, this.#title("soldOutTitle", store),
+      store === this.#stores[0] ? this.#find : null, el("ul", { class: "dishes", role: "list" }, rows));
+  }
+
+  #dish(store, dish) {
+    const isOut = dish.names.some((name) => store.isSoldOut(name));
+    const name = dish.names[language() === "ko" ? 0 : dish.names.length - 1];
+    return el("li", { "data-names": sameName(dish.names.join(" ")) }, el("span", { dir: "auto" }, name),
+      el("button", {
+        id: `dish-${store.id}-${dish.id ?? sameName(name)}`, class: `button ${isOut ? "out" : ""}`, type: "button",
+        "aria-pressed": String(isOut), "aria-label": t("soldOutOf", { dish: name }), "data-dish": name,
+        onclick: () => this.#say(store.setSoldOut(dish, !isOut)),
+      }, t(isOut ? "soldOutNow" : "soldOutNot")));
+  }
+
+  /** The dishes of the menu, of orders, and what is sold out: each once. */
+  #known(store) {
+    const found = new Map();
+    const add = (dish) => {
+      if (!dish.names.some((name) => found.has(sameName(name)))) for (const name of dish.names) found.set(sameName(name), dish);
+    };
+    this.#menu.forEach(add);
+    const own = this.#orders.filter((order) => order.store_id === store.id);
+    for (const name of [...store.soldOut, ...own.flatMap(({ items }) => items.map((item) => item.name))]) add({ names: [name] });
+    return [...new Set(found.values())];
+  }
+
+  #filter() {
+    const query = sameName(this.#find.value);
+    for (const row of this.#root.querySelectorAll(".dishes li")) row.hidden = !row.dataset.names.includes(query);
+  }
+
+  #sounds() {
+    const bell = this.#bell;
+    const volumes = Object.keys(VOLUMES).map((name) =>
+      el("button", { id: `volume-${name}`, class: "button", type: "button", "aria-pressed": String(bell.volume === name),
+        onclick: () => bell.setVolume(name) }, t(`volume_${name}`)));
+    const kinds = Object.keys(KINDS).map((kind) =>
+      el("button", { class: "button", type: "button", onclick: () => bell.listen(kind) }, t(`sound_${kind}`)));
+    return el("section", { class: "panel-part" }, el("h3", {}, t("volume")), el("div", { class: "choices" }, volumes),
+      el("p", { class: "quiet" }, t("listen")), el("div", { class: "choices" }, kinds));
+  }
+
+  async #say(edit) {
+    try {
+      const { outcome, problem } = await (await edit).settled();
+      if (outcome === "refused") this.#failed(problem?.detail ?? outcome);
+    } catch (error) {
+      this.#failed(error.message);
+    }
+  }
+}
+
+/** Says in a strip which stores take no orders. */
+export function showPaused(stores, resume) {
+  const strip = byId("paused");
+  strip.hidden = stores.length === 0;
+  setText(strip.querySelector("span"), stores.length === 0 ? "" : t("paused"));
+  setText(strip.querySelector("button"), t("takeOrders"));
+  strip.querySelector("button").onclick = resume;
+}

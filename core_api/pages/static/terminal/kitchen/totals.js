@@ -1,0 +1,38 @@
+// What all open orders come to, and which of them somebody looks for. Pure.
+
+import { orderNumber } from "../../shared/format.js";
+import { sameName } from "./names.js";
+
+const TO_MAKE = new Set(["placed", "accepted", "preparing"]);
+
+/**
+ * How many of each dish are still to be made: [{name, count}], most first.
+ *
+ * @param bumpedOf (order) → which of its lines are done
+ */
+export function allDay(orders, bumpedOf) {
+  const found = new Map();
+  for (const order of orders) {
+    if (!TO_MAKE.has(order.status)) continue;
+    const done = bumpedOf(order);
+    order.items.forEach(({ name, quantity }, line) => {
+      if (done.has(line)) return;
+      const known = found.get(sameName(name)) ?? { name, count: 0 };
+      known.count += quantity;
+      found.set(sameName(name), known);
+    });
+  }
+  return [...found.values()].sort((a, b) => b.count - a.count || a.name.localeCompare(b.name));
+}
+
+/** Whether the order has all words of the query: in its number, table, guest, dishes or notes. */
+export function matches(order, query) {
+  const words = sameName(query).split(" ").filter((word) => word !== "");
+  if (words.length === 0) return true;
+  const texts = [
+    orderNumber(order), order.table_id ?? "", order.guest?.name ?? "", order.guest?.phone ?? "", order.note,
+    ...order.items.flatMap(({ name, note }) => [name, note ?? ""]),
+  ];
+  const all = sameName(texts.join(" "));
+  return words.every((word) => all.includes(word));
+}

@@ -1,0 +1,421 @@
+"""The terminal's pure rules, in a browser without a system: presses, changes, the alarm, the lanes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page
+
+import core_api.pages
+from tests.browser.module_page import MODULE, chromium, served
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("shared-state")]
+
+STATIC: Final = Path(core_api.pages.__file__).parent / "static"
+RULES: Final = """
+    const load = (name) => import(`/static/terminal/${name}.js`);
+    const { Stillness } = await load("board/stillness");
+    const { Seen, linesOf } = await load("board/changes");
+    const { share } = await load("board/layout");
+    const { foldedItems, isLong } = await load("board/folding");
+    const { Alarm } = await load("alarm/rules");
+    const { Bumped } = await load("kitchen/bumped");
+    const { allDay, matches } = await load("kitchen/totals");
+    const { idOf, sameName } = await load("kitchen/names");
+    const { behind } = await import("/static/shared/statuses.js");
+    const { certainMode } = await import("/static/shared/lamp.js");
+    const item = (name, quantity = 1, note = "") => ({ name, quantity, note, unit_price: 1000 });
+    const order = (status, items, more = {}) => ({
+        id: "o1", status, version: 1, items, note: "", table_id: "5", reference: null, ...more,
+    });
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page() -> AsyncIterator[Page]:
+    with served({"/static/yabam/": MODULE, "/static/": STATIC}) as url:
+        async with chromium() as browser:
+            opened = await browser.new_page()
+            await opened.goto(url)
+            yield opened
+
+
+async def run(page: Page, script: str) -> Any:
+    """What the script returns, with the rules at hand."""
+    return await page.evaluate(f"async () => {{ {RULES} {script} }}")
+
+
+# ── presses ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("apart", [0, 120, 250, 400, 599])
+async def test_the_same_place_acts_once_within_600_ms(page: Page, apart: int) -> None:
+    found = await run(
+        page,
+        f"""const still = new Stillness();
+        const press = (at, x, y, id) => still.press({{ at, place: {{ x, y }}, id }});
+        return [press(0, 100, 100, "a"), press({apart}, 110, 95, "b"), press({apart} + 600, 100, 100, "b")];""",
+    )
+    assert found == [True, False, True]
+
+
+async def test_another_place_acts_at_once_and_the_same_order_does_not(page: Page) -> None:
+    found = await run(
+        page,
+        """const still = new Stillness();
+        const press = (at, x, id) => still.press({ at, place: { x, y: 0 }, id });
+        return [press(0, 0, "a"), press(100, 300, "b"), press(200, 600, "a"), press(300, 0, "c")];""",
+    )
+    assert found == [True, True, False, False]
+
+
+async def test_a_burst_of_taps_is_one_press_however_long_it_lasts(page: Page) -> None:
+    found = await run(
+        page,
+        """const still = new Stillness();
+        const place = { x: 5, y: 5 };
+        return Array.from({ length: 20 }, (_, n) => still.press({ at: n * 300, place, id: `o${n}` }))
+            .filter(Boolean).length;""",
+    )
+    assert found == 1
+
+
+async def test_what_has_only_just_moved_is_not_pressed(page: Page) -> None:
+    found = await run(
+        page,
+        """const still = new Stillness();
+        const press = (at, movedAt, x) => still.press({ at, place: { x, y: 0 }, id: `${x}`, movedAt });
+        return [press(1000, 900, 0), press(2000, 1601, 100), press(3000, 2600, 200)];""",
+    )
+    assert found == [False, False, True]
+
+
+async def test_a_key_that_is_pressed_twice_acts_once_on_an_order(page: Page) -> None:
+    found = await run(
+        page,
+        """const still = new Stillness();
+        return [still.press({ at: 0, id: "a" }), still.press({ at: 250, id: "a" }), still.press({ at: 300, id: "b" })];""",
+    )
+    assert found == [True, False, True]
+
+
+async def test_nothing_moves_while_a_finger_is_down_and_for_600_ms_after_it(page: Page) -> None:
+    found = await run(
+        page,
+        """const still = new Stillness();
+        still.down(1000);
+        const whileDown = still.freeAt === Infinity;
+        still.up(1300);
+        return [whileDown, still.freeAt];""",
+    )
+    assert found == [True, 1900]
+
+
+# ── changes ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_lines_that_changed_are_told_with_what_they_were(page: Page) -> None:
+    found = await run(
+        page,
+        """return linesOf(
+            [item("Bulgogi", 2), item("Rice"), item("Tea")],
+            [item("Bulgogi", 5, "PEANUT ALLERGY"), item("Rice"), item("Japchae")],
+        ).map(({ kind, item, was }) => [kind, item?.name ?? null, was?.quantity ?? null]);""",
+    )
+    assert found == [
+        ["changed", "Bulgogi", 2],
+        ["same", "Rice", 1],
+        ["added", "Japchae", None],
+        ["removed", None, 1],
+    ]
+
+
+async def test_two_lines_of_one_dish_are_told_apart_by_their_notes(page: Page) -> None:
+    found = await run(
+        page,
+        """return linesOf(
+            [item("Tea", 1, "hot"), item("Tea", 1, "cold")], [item("Tea", 2, "cold"), item("Tea", 1, "hot")],
+        ).map(({ kind, was }) => [kind, was.note]);""",
+    )
+    assert found == [["changed", "cold"], ["same", "hot"]]
+
+
+async def test_a_change_is_marked_once_the_order_is_made_and_until_it_is_seen(page: Page) -> None:
+    found = await run(
+        page,
+        """const seen = new Seen();
+        const kindOf = (one) => { seen.take([one]); return seen.of(one)?.kind ?? null; };
+        const told = [
+            kindOf(order("placed", [item("a")])),
+            kindOf(order("placed", [item("a", 2)])),
+            kindOf(order("accepted", [item("a", 2)])),
+            kindOf(order("accepted", [item("a", 3)])),
+            kindOf(order("preparing", [item("a", 3)])),
+        ];
+        const again = new Seen(JSON.parse(JSON.stringify(seen.kept)));
+        told.push(again.of(order("preparing", [item("a", 3)]))?.kind ?? null);
+        seen.acknowledge(order("preparing", [item("a", 3)]));
+        told.push(kindOf(order("preparing", [item("a", 3)])));
+        told.push(kindOf(order("preparing", [item("a", 3)], { note: "no egg" })));
+        return told;""",
+    )
+    assert found == [None, None, None, "changed", "changed", "changed", None, "changed"]
+
+
+@pytest.mark.parametrize(
+    ("before", "kind"),
+    [("placed", None), ("accepted", "cancelled"), ("preparing", "cancelled"), ("ready", "cancelled")],
+)
+async def test_a_cancellation_is_marked_if_the_order_was_being_made(
+    page: Page, before: str, kind: str | None
+) -> None:
+    found = await run(
+        page,
+        f"""const seen = new Seen();
+        seen.take([order("{before}", [item("a")])]);
+        seen.take([order("cancelled", [item("a")])]);
+        const marks = seen.of(order("cancelled", [item("a")]));
+        seen.acknowledge(order("cancelled", [item("a")]));
+        return [marks?.kind ?? null, marks?.status ?? null, seen.of(order("cancelled", [item("a")])), seen.startedOf("o1")];""",
+    )
+    started = before if kind else None
+    assert found == [kind, started, None, started]
+
+
+async def test_who_cancels_an_order_is_not_told_of_it(page: Page) -> None:
+    found = await run(
+        page,
+        """const seen = new Seen();
+        seen.take([order("preparing", [item("a")])]);
+        seen.take([order("cancelled", [item("a")])], () => true);
+        return seen.of(order("cancelled", [item("a")]));""",
+    )
+    assert found is None
+
+
+async def test_what_is_gone_is_forgotten(page: Page) -> None:
+    assert await run(
+        page,
+        """const seen = new Seen();
+        seen.take([order("accepted", [item("a")])]);
+        seen.take([]);
+        return seen.kept;""",
+    ) == []
+
+
+# ── the alarm ────────────────────────────────────────────────────────────────────────────────────
+
+ALARM: Final = """
+    const alarm = new Alarm();
+    const none = { new: false, changed: false, cancelled: false, offline: false, session: false };
+    const sounds = (from, to, waitingAt) => {
+        const heard = [];
+        for (let at = from; at < to; at += 500) {
+            const kind = alarm.next({ ...none, ...waitingAt(at) }, at);
+            if (kind !== null) heard.push([kind, at]);
+        }
+        return heard;
+    };
+"""
+
+
+async def test_it_rings_on_until_somebody_touches_the_order(page: Page) -> None:
+    found = await run(
+        page,
+        ALARM
+        + """const waiting = (at) => ({ new: alarm.untouched(["a"], at).length > 0 });
+        const before = sounds(0, 30_000, waiting).length;
+        alarm.touch("a", 30_000);
+        return [before, sounds(30_000, 80_000, waiting).length, sounds(80_000, 96_000, waiting).length];""",
+    )
+    # Every five seconds; and again where it was touched and left for a minute.
+    assert found == [6, 0, 2]
+
+
+async def test_a_hundred_orders_that_come_together_are_one_sound(page: Page) -> None:
+    found = await run(
+        page,
+        ALARM
+        + """const ids = (at) => Array.from({ length: Math.min(100, at / 40) }, (_, n) => `o${n}`);
+        return sounds(0, 4_900, (at) => ({ new: alarm.untouched(ids(at), at).length > 0 })).length;""",
+    )
+    assert found == 1
+
+
+async def test_a_new_order_after_all_were_touched_is_heard_at_once(page: Page) -> None:
+    found = await run(
+        page,
+        ALARM
+        + """alarm.touch("a", 0);
+        const waiting = (ids) => (at) => ({ new: alarm.untouched(ids, at).length > 0 });
+        return [sounds(0, 4_000, waiting(["a"])), sounds(4_000, 5_000, waiting(["a", "b"]))];""",
+    )
+    assert found == [[], [["new", 4000]]]
+
+
+async def test_each_kind_is_heard_and_none_keeps_another_from_it(page: Page) -> None:
+    found = await run(
+        page,
+        ALARM
+        + """const all = { new: true, changed: true, cancelled: true, offline: true, session: true };
+        return sounds(0, 20_000, () => all);""",
+    )
+    assert [kind for kind, _ in found[:5]] == ["cancelled", "changed", "new", "offline", "session"]
+    assert {kind for kind, _ in found[5:]} == {"cancelled", "changed", "new"}
+    assert all(later - earlier >= 1800 for (_, earlier), (_, later) in zip(found, found[1:], strict=False))
+
+
+async def test_it_is_quiet_for_a_minute_if_somebody_asks_and_then_goes_on(page: Page) -> None:
+    found = await run(
+        page,
+        ALARM
+        + """alarm.hush(true, 0);
+        const quiet = sounds(0, 60_000, () => ({ cancelled: true }));
+        const left = alarm.quietFor(59_000);
+        const after = sounds(60_000, 61_000, () => ({ cancelled: true }));
+        alarm.hush(true, 61_000);
+        alarm.hush(false, 62_000);
+        return [quiet, left, after.length, sounds(67_000, 68_000, () => ({ cancelled: true })).length];""",
+    )
+    assert found == [[], 1000, 1, 1]
+
+
+# ── the lamp ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("mode", "age", "shown"),
+    [
+        ("live", 5_500, "live"),
+        ("live", 7_100, "unsure"),
+        ("polling", 7_100, "unsure"),
+        ("polling", 3_000, "polling"),
+        ("offline", 60_000, "offline"),
+        ("starting", 60_000, "starting"),
+    ],
+)
+async def test_the_lamp_turns_when_nothing_was_certain_for_seven_seconds(
+    page: Page, mode: str, age: int, shown: str
+) -> None:
+    told = f"certainMode({{ mode: '{mode}', certainAt: 100_000 }}, 100_000 + {age})"
+    assert await run(page, f"return {told};") == shown
+
+
+# ── the lanes ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("lanes", "cards", "chosen", "given"),
+    [
+        # Quiet: each column stands where it always stands.
+        (4, (0, 0, 0, 0), "new", (1, 1, 1, 1)),
+        (5, (1, 2, 0, 3), "new", (1, 1, 1, 2)),
+        # A rush of new orders takes the room of empty columns.
+        (4, (31, 0, 0, 0), "new", (4, 0, 0, 0)),
+        (5, (31, 3, 0, 0), "new", (4, 1, 0, 0)),
+        (14, (50, 50, 0, 0), "new", (7, 7, 0, 0)),
+        # Upright, three lanes: the last column is behind its tab, until it is chosen.
+        (3, (4, 4, 4, 30), "new", (1, 1, 1, 0)),
+        (3, (4, 4, 4, 30), "done", (1, 1, 0, 1)),
+        # A phone shows one column.
+        (1, (9, 9, 9, 9), "ready", (0, 0, 1, 0)),
+        (2, (9, 9, 9, 9), "progress", (0, 2, 0, 0)),
+    ],
+)
+async def test_lanes_go_to_whose_cards_do_not_fit(
+    page: Page, lanes: int, cards: tuple[int, ...], chosen: str, given: tuple[int, ...]
+) -> None:
+    names = ("new", "progress", "ready", "done")
+    counts = dict(zip(names, cards, strict=True))
+    told = f"share({{ lanes: {lanes}, cards: {counts}, chosen: '{chosen}', perLane: 3 }})"
+    assert tuple((await run(page, f"return {told};")).values()) == given
+
+
+async def test_all_lanes_are_given_whatever_there_is(page: Page) -> None:
+    assert await run(
+        page,
+        """const wrong = [];
+        for (let lanes = 1; lanes <= 16; lanes++)
+            for (const cards of [[0, 0, 0, 0], [1, 0, 0, 0], [100, 0, 7, 2], [0, 0, 0, 9], [3, 3, 3, 3]]) {
+                const [a, b, c, d] = cards;
+                const given = share({ lanes, cards: { new: a, progress: b, ready: c, done: d }, chosen: "new", perLane: 4 });
+                const sum = Object.values(given).reduce((one, other) => one + other);
+                if (sum !== lanes) wrong.push([lanes, cards, given]);
+            }
+        return wrong;""",
+    ) == []
+
+
+# ── the rest ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_long_order_is_folded_and_what_changed_stays_in_sight(page: Page) -> None:
+    found = await run(
+        page,
+        """const lines = Array.from({ length: 20 }, (_, n) => ({ kind: n === 17 ? "changed" : "same", n }));
+        const { shown, hidden } = foldedItems(lines, false);
+        return [shown.map(({ n }) => n), hidden, foldedItems(lines, true).shown.length,
+            foldedItems(lines.slice(0, 7), false).hidden, isLong("x".repeat(91)), isLong("short")];""",
+    )
+    assert found == [[0, 1, 2, 3, 4, 17], 14, 20, 0, True, False]
+
+
+async def test_all_that_is_to_be_made_is_counted_without_what_is_done(page: Page) -> None:
+    found = await run(
+        page,
+        """const orders = [
+            order("placed", [item("Bibimbap", 2), item("Rice")]),
+            { ...order("preparing", [item("bibimbap ", 3), item("Tea")]), id: "o2" },
+            { ...order("ready", [item("Bibimbap", 9)]), id: "o3" },
+        ];
+        const bumped = new Bumped();
+        bumped.toggle(orders[1], 1);
+        return allDay(orders, (one) => bumped.of(one));""",
+    )
+    assert found == [{"name": "Bibimbap", "count": 5}, {"name": "Rice", "count": 1}]
+
+
+async def test_a_line_that_is_done_is_not_once_the_order_has_changed(page: Page) -> None:
+    found = await run(
+        page,
+        """const bumped = new Bumped();
+        bumped.toggle(order("preparing", [item("a")]), 0);
+        const kept = new Bumped(JSON.parse(JSON.stringify(bumped.kept)));
+        return [[...kept.of(order("preparing", [item("a")]))], [...kept.of(order("preparing", [item("a", 2)]))]];""",
+    )
+    assert found == [[0], []]
+
+
+async def test_orders_are_found_by_table_number_guest_dish_and_note(page: Page) -> None:
+    found = await run(
+        page,
+        """const one = order("placed", [item("비빔밥 Bibimbap", 1, "no egg")], {
+            table_id: "12", reference: "A-17", guest: { name: "Kim Minji", phone: "" },
+        });
+        return ["a-17", "12", "minji", "BIBIMBAP egg", "", "pizza"].map((query) => matches(one, query));""",
+    )
+    assert found == [True, True, True, True, True, False]
+
+
+async def test_a_dish_has_one_id_however_its_name_is_written(page: Page) -> None:
+    found = await run(
+        page,
+        """return [idOf("Kimchi  Stew") === idOf(" kimchi stew"), idOf("비빔밥") === idOf("불고기"),
+            /^[A-Za-z0-9_.-]{1,64}$/.test(idOf("비빔밥")), sameName("ＡＢＣ")];""",
+    )
+    assert found == [True, False, True, "abc"]
+
+
+async def test_an_order_goes_back_the_way_that_it_came(page: Page) -> None:
+    found = await run(
+        page,
+        """return [["placed"], ["accepted"], ["preparing"], ["ready"], ["ready", "accepted"], ["served"], ["paid"],
+            ["rejected"], ["cancelled", "preparing"]].map(([status, before]) => behind({ status }, before));""",
+    )
+    assert found == [
+        None, "placed", "accepted", "preparing", "accepted", "ready", "served", "placed", "preparing",
+    ]  # fmt: skip
