@@ -120,7 +120,7 @@ fuzz: $(READY) ## Put hostile bytes to everything that reads bytes of others (FU
 bench-sdk: $(READY) ## Measure the SDK's buffered start
 	@$(BIN)/python -m tests.bench.buffered_start
 
-simulate: $(READY) ## Run 100,000 bad schedules of clients in virtual time (SCHEDULES=n SEED=n KIND=orders|documents)
+simulate: $(READY) ## Run 100,000 bad schedules of clients in virtual time (SCHEDULES=n SEED=n KIND=orders|documents|mqtt)
 	@$(BIN)/python -m tests.simulation $(if $(KIND),--kind $(KIND)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
 
 lint: $(READY) ## Check style
