@@ -134,8 +134,9 @@ format: $(READY) ## Bring everything into form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(READY) ## Write docs/settings.md anew from the settings classes
+docs: $(READY) ## Write docs/settings.md and docs/asyncapi.json anew from the code
 	@$(BIN)/python -m deploy.settings_table
+	@$(BIN)/python -m deploy.asyncapi
 
 lists: $(READY) ## Write the lists that the JavaScript holds anew from the Python contract
 	@$(BIN)/python -m deploy.contract_lists

@@ -25,9 +25,9 @@ from server_common.mqtt.connection import Connection, Incoming, Will
 
 DEVICE_KEYS = DeviceKeys({"k1": b"d" * 32}, "k1")
 READERS = ("terminal-*",)
-_SAYS_AGAIN_S: Final = 0.3
+_LOOKS_EVERY_S: Final = 0.1
+_SAYS_AGAIN_S: Final = 1.0
 _STATUS_EVERY_S: Final = 30.0
-_AT_ONCE: Final = 20
 
 
 class Register:
@@ -135,7 +135,8 @@ async def device(
 class KeepingDevice:
     """A device that keeps each message that counts until Core has named it, and says it again.
 
-    It does what it is commanded, each command once, and says so.
+    It says the next once the last one was named, so that all are applied in order; and it does what
+    it is commanded, each command once.
 
     Args:
         broker: with its user name and password.
@@ -162,20 +163,23 @@ class KeepingDevice:
         while True:
             with contextlib.suppress(MqttError, TimeoutError):
                 await self._session()
-            await asyncio.sleep(_SAYS_AGAIN_S)
+            await asyncio.sleep(_LOOKS_EVERY_S)
 
     async def _session(self) -> None:
         hears = accepted_topic(self._store, self._name), commands_topic(self._store, self._name)
         connection, told_at = secrets.token_hex(4), float("-inf")
+        last, said_at = 0, float("-inf")
         async with device(self._broker, *hears) as one:
             while not one.connection.is_lost:
                 if time.monotonic() - told_at > _STATUS_EVERY_S:
                     told_at = time.monotonic()
                     await self._publish(one, "status", self._status(connection))
                 self._hear(one)
-                for kind, payload in list(self.waiting.values())[:_AT_ONCE]:
-                    await self._publish(one, kind, payload)
-                await asyncio.sleep(_SAYS_AGAIN_S)
+                oldest = min(self.waiting, default=0)
+                if oldest and (oldest != last or time.monotonic() - said_at > _SAYS_AGAIN_S):
+                    last, said_at = oldest, time.monotonic()
+                    await self._publish(one, *self.waiting[oldest])
+                await asyncio.sleep(_LOOKS_EVERY_S)
 
     def _hear(self, one: Device) -> None:
         heard, one.heard[:] = list(one.heard), []
