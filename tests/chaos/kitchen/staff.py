@@ -18,7 +18,7 @@ from tests.mqtt_parts import KeepingDevice
 
 _ITEMS: Final = (Item("Bibimbap", 1, 9_500), Item("Tea", 2, 2_000))
 _STEPS: Final = ("accepted", "preparing", "ready", "served", "paid")
-_ORDER_EVERY_S: Final = 1.5
+_ORDER_EVERY_S: Final = 0.8
 _STEP_EVERY_S: Final = 0.5
 _PRESS_EVERY_S: Final = 0.5
 _COMMAND_EVERY_S: Final = 2.0

@@ -19,7 +19,6 @@ from tests.mqtt_parts import Device, device, until_it_connects_with
 _MOST_LATE: Final = 10
 """So many messages a gateway may have had in its connection when it was frozen."""
 _SETTLES_S: Final = 5.0
-_HELD_S: Final = 60.0
 _TAKEN_OVER_WITHIN_S: Final = 100.0
 _DEAD_LETTERS: Final = "yabam_mqtt_dead_letters_total"
 _FLOODED: Final = "yabam_mqtt_flooded_total"
@@ -193,12 +192,13 @@ async def _cut_agent(ground: Field) -> str:
         cut += ground.chance.choice(kitchen.wires).cut()
     kitchen.core_wire.stall()
     await ground.last(8)
-    kitchen.core_wire.clear()
     cut += kitchen.core_wire.cut()
+    kitchen.core_wire.clear()
     kitchen.printer_wire.stall()
     await ground.last(5)
-    kitchen.printer_wire.clear()
+    # What was on its way is lost.
     cut += kitchen.printer_wire.cut()
+    kitchen.printer_wire.clear()
     return f"{cut} connections to Core or the printer reset, and both ways stalled"
 
 

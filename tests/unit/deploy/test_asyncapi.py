@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ import pytest
 
 from client_sdk.contract import socket, stream
 from core_api.broker_admin.rights import allowed_to
+from core_api.devices.commands.alarm import Unanswered
+from core_api.devices.commands.alarm import message_of as unanswered
+from core_api.receipts.alarm import message_of as unreached
+from core_api.receipts.statements import Unreached
 from deploy.asyncapi.__main__ import TARGET, render
 from deploy.settings_table import PROCESSES
 from server_common.devices.identity import Identity
+from server_common.event_records import OmittedRecord, encode_omitted_record, encode_sent
 from tests.asyncapi import Judge, specification
 
 ROOT = Path(__file__).parents[3]
@@ -120,3 +126,16 @@ def test_the_judge_tells_messages_apart_and_refuses_what_is_not_described(
     assert judge.judge("stream", beat) == "Heartbeat"
     with pytest.raises(AssertionError, match="none of its messages"):
         judge.judge("stream", beat | {"more": 1})
+
+
+def test_alerts_and_omitted_records_are_as_it_says(document: dict[str, Any]) -> None:
+    judge = Judge(document)
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    order = Unreached("order", "unreceived", "1", now, 31.0)
+    command = Unanswered("1", "lamp", "c1", "blink", "owner", now)
+    for message in (unreached(order, 0), unanswered(command, 0)):
+        headers = {name: value.decode() for name, value in message.headers}
+        judge.judge("storeAlerts", json.loads(message.value or b""), headers=headers)
+    record = encode_omitted_record(OmittedRecord("01A", ("store:1@1",)))
+    headers = {name: value.decode() for name, value in [*record, encode_sent("s", 1)]}
+    assert judge.judge("orderEvents", None, headers=headers) == "Omitted"
