@@ -130,7 +130,7 @@ fuzz: $(READY) ## Put hostile bytes to everything that reads bytes of others (FU
 bench-sdk: $(READY) ## Measure the SDK's buffered start
 	@$(BIN)/python -m tests.bench.buffered_start
 
-simulate: $(READY) ## Run 100,000 bad schedules of clients in virtual time (SCHEDULES=n SEED=n KIND=orders|documents)
+simulate: $(READY) ## Run 100,000 bad schedules of clients in virtual time (SCHEDULES=n SEED=n KIND=orders|documents|mqtt)
 	@$(BIN)/python -m tests.simulation $(if $(KIND),--kind $(KIND)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
 
 lint: $(READY) ## Check style
@@ -145,8 +145,9 @@ format: $(READY) ## Bring everything into form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(READY) ## Write docs/settings.md anew from the settings classes
+docs: $(READY) ## Write docs/settings.md and docs/asyncapi.json anew from the code
 	@$(BIN)/python -m deploy.settings_table
+	@$(BIN)/python -m deploy.asyncapi
 
 lists: $(READY) ## Write the lists that the JavaScript holds anew from the Python contract
 	@$(BIN)/python -m deploy.contract_lists

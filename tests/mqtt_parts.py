@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -17,11 +19,15 @@ from core_api.broker_admin.registrations import PAGE, Registered
 from core_api.broker_admin.rights import ADMIN_USER, GATEWAY_USER
 from deploy.mqtt.server import MosquittoServer
 from server_common.devices.identity import DeviceKeys, Identity
+from server_common.devices.mqtt_topics import Kind, accepted_topic, commands_topic, up_topic
 from server_common.mqtt.broker import Broker, MqttError
 from server_common.mqtt.connection import Connection, Incoming, Will
 
 DEVICE_KEYS = DeviceKeys({"k1": b"d" * 32}, "k1")
 READERS = ("terminal-*",)
+_LOOKS_EVERY_S: Final = 0.1
+_SAYS_AGAIN_S: Final = 1.0
+_STATUS_EVERY_S: Final = 30.0
 
 
 class Register:
@@ -124,6 +130,76 @@ async def device(
         yield one
     finally:
         await one.connection.close()
+
+
+class KeepingDevice:
+    """A device that keeps each message that counts until Core has named it, and says it again.
+
+    It says the next once the last one was named, so that all are applied in order; and it does what
+    it is commanded, each command once.
+
+    Args:
+        broker: with its user name and password.
+        identity: which device it is.
+    """
+
+    def __init__(self, broker: Broker, identity: Identity) -> None:
+        self._broker = broker
+        self._store, self._name = identity.store, identity.device
+        self.said = 0
+        self.waiting: dict[int, tuple[Kind, bytes]] = {}
+        """What Core has not named yet, by its number."""
+        self.done: set[str] = set()
+        """The commands that it has carried out."""
+
+    def say(self, kind: Kind, **fields: Any) -> None:
+        """Something happened that counts."""
+        self.said += 1
+        message = {"boot": 1, "n": self.said, **fields}
+        self.waiting[self.said] = (kind, json.dumps(message).encode())
+
+    async def run(self) -> None:
+        """Be a device, until cancelled."""
+        while True:
+            with contextlib.suppress(MqttError, TimeoutError):
+                await self._session()
+            await asyncio.sleep(_LOOKS_EVERY_S)
+
+    async def _session(self) -> None:
+        hears = accepted_topic(self._store, self._name), commands_topic(self._store, self._name)
+        connection, told_at = secrets.token_hex(4), float("-inf")
+        last, said_at = 0, float("-inf")
+        async with device(self._broker, *hears) as one:
+            while not one.connection.is_lost:
+                if time.monotonic() - told_at > _STATUS_EVERY_S:
+                    told_at = time.monotonic()
+                    await self._publish(one, "status", self._status(connection))
+                self._hear(one)
+                oldest = min(self.waiting, default=0)
+                if oldest and (oldest != last or time.monotonic() - said_at > _SAYS_AGAIN_S):
+                    last, said_at = oldest, time.monotonic()
+                    await self._publish(one, *self.waiting[oldest])
+                await asyncio.sleep(_LOOKS_EVERY_S)
+
+    def _hear(self, one: Device) -> None:
+        heard, one.heard[:] = list(one.heard), []
+        for message in heard:
+            told = json.loads(message.payload)
+            if message.topic == accepted_topic(self._store, self._name):
+                self.waiting.pop(told["n"], None)
+            elif told["id"] not in self.done:
+                self.done.add(told["id"])
+                self.say("result", id=told["id"], outcome="done")
+
+    def _status(self, connection: str) -> bytes:
+        at = time.time_ns() // 1_000_000
+        status = {"connection": connection, "online": True, "boot": 1, "at": at}
+        return json.dumps(status).encode()
+
+    async def _publish(self, one: Device, kind: Kind, payload: bytes) -> None:
+        topic = up_topic(self._store, self._name, kind)
+        async with asyncio.timeout(_STATUS_EVERY_S):
+            await one.connection.publish(topic, payload, retain=kind == "status")
 
 
 async def until(true: Callable[[], object], within_s: float = 30.0) -> None:

@@ -73,6 +73,8 @@ class BufferedOrderClient:
         settings: its numbers.
         warn: called with warnings for a person.
         transport: another way to Core, for tests.
+        clock: seconds that only go forward.
+        uniform: draws a number between two others.
     """
 
     def __init__(
@@ -86,7 +88,11 @@ class BufferedOrderClient:
         settings: MqttSettings | None = None,
         warn: Callable[[str], None] = lambda _text: None,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
+        self._clock = clock
+        self._uniform = uniform
         self._parsed = [parse_channel(name) for name in channels]
         self._topics = {topic_of(channel): str(channel) for channel in self._parsed}
         self._marks = {marks_topic(channel.root): channel.root for channel in self._parsed}
@@ -156,17 +162,17 @@ class BufferedOrderClient:
             self._epoch, self._positions = stored.epoch, dict(stored.positions)
         failures = 0
         while not self._closed.is_set():
-            began = time.monotonic()
+            began = self._clock()
             async with aclosing(self._live()) as changes:
                 async for change in changes:
                     yield change
                     await self._acknowledge(change)
             if self._fatal is not None:
                 raise self._fatal
-            was_long = time.monotonic() - began > 2 * self._settings.backoff_most
+            was_long = self._clock() - began > 2 * self._settings.backoff_most
             failures = 0 if was_long else failures + 1
-            retry_at = time.monotonic() + self._pause(failures)
-            while not self._closed.is_set() and (left := retry_at - time.monotonic()) > 0:
+            retry_at = self._clock() + self._pause(failures)
+            while not self._closed.is_set() and (left := retry_at - self._clock()) > 0:
                 # Until the broker is back, the client polls.
                 async with aclosing(self._polled()) as changes:
                     async for change in changes:
@@ -182,8 +188,9 @@ class BufferedOrderClient:
         """One buffered start, and what follows it, until the connection is lost."""
         live = LiveTopics(self._connection, [*self._topics, *self._marks], self._heard_mark)
         run = BufferedClient(
-            live, self._fetch, self._wanted(), self._epoch, self._settings.start, self._warn
-        )
+            live, self._fetch, self._wanted(), self._epoch, self._settings.start, self._warn,
+            self._clock,
+        )  # fmt: skip
         self._run, self._watch = run, None
         starting = asyncio.create_task(run.start())
         watching = asyncio.create_task(self._watch_marks(run))
@@ -209,19 +216,19 @@ class BufferedOrderClient:
         if store is None or self._watch is None:
             return
         with suppress(msgspec.DecodeError):
-            self._watch.mark(store, decode_mark(payload), time.monotonic())
+            self._watch.mark(store, decode_mark(payload), self._clock())
 
     async def _watch_marks(self, run: BufferedClient) -> None:
         settings = self._settings
         watch = self._watch = MarkWatch(
-            self._channels, time.monotonic(), settings.behind, settings.silent
+            self._channels, self._clock(), settings.behind, settings.silent
         )
         polled_at = float("-inf")
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             if run.machine.state is not StartState.READY:
                 continue
-            now = time.monotonic()
+            now = self._clock()
             due = watch.due(run.machine.positions.all, run.machine.epoch, now)
             self.mode = "polling" if watch.is_silent(now) else "live"
             if due == "sync" or (due == "poll" and now - polled_at >= settings.poll):
@@ -291,7 +298,7 @@ class BufferedOrderClient:
 
     def _say_received(self) -> None:
         """Tell Core through the broker what has been applied, a little later and not too often."""
-        if self._saying or time.monotonic() < self._said_at:
+        if self._saying or self._clock() < self._said_at:
             return
 
         async def say() -> None:
@@ -299,7 +306,7 @@ class BufferedOrderClient:
             await self._connection.say(
                 "received", {"type": "received", "cursor": format_cursor(self._positions)}
             )
-            self._said_at = time.monotonic() + _RECEIVED_EVERY_S / 2
+            self._said_at = self._clock() + _RECEIVED_EVERY_S / 2
 
         task = asyncio.create_task(say())
         self._saying.add(task)
@@ -309,7 +316,7 @@ class BufferedOrderClient:
         most = min(
             self._settings.backoff_first * 2.0 ** min(failures, 10), self._settings.backoff_most
         )
-        return random.uniform(most / 2, most)  # noqa: S311  (spreads load, guards nothing)
+        return self._uniform(most / 2, most)
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):

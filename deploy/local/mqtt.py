@@ -33,17 +33,24 @@ def add_door(
         gateway_port: where the gateway's health and metrics are.
         admin_port: where the admin's are.
     """
-    gateway = {
+    return add_admin(stack, broker, admin_port), add_gateway(stack, broker, gateway_port)
+
+
+def add_admin(stack: Stack, broker: Mapping[str, str], port: int) -> Process:
+    """Add the admin alone; its arguments are those of `add_door`."""
+    settings = {**broker, "YABAM_MQTT_ADMIN_PORT": str(port)}
+    return stack.add_command("mqtt-admin", ["mqtt-admin"], port, settings)
+
+
+def add_gateway(stack: Stack, broker: Mapping[str, str], port: int, name: str = "mqtt") -> Process:
+    """Add a gateway; its arguments are those of `add_door`, and its name."""
+    settings = {
         **broker,
-        "YABAM_MQTT_PORT": str(gateway_port),
+        "YABAM_MQTT_PORT": str(port),
         "YABAM_CORE_URL": stack.core_url,
         "YABAM_CORE_TOKEN": _ops_token(stack),
     }
-    admin = {**broker, "YABAM_MQTT_ADMIN_PORT": str(admin_port)}
-    return (
-        stack.add_command("mqtt-admin", ["mqtt-admin"], admin_port, admin),
-        stack.add_command("mqtt", ["mqtt"], gateway_port, gateway),
-    )
+    return stack.add_command(name, ["mqtt"], port, settings)
 
 
 def installed_mosquitto(folder: Path, port: int, tls_port: int) -> MosquittoServer | None:

@@ -21,6 +21,8 @@ from client_sdk.contract.errors import YabamError
 from deploy.kafka.server import ensure_libs
 from tests.chaos.crowd import Crowd, Watcher
 from tests.chaos.editors import Editor, Editors, roles
+from tests.chaos.kitchen.kitchen import Kitchen
+from tests.chaos.kitchen.names import STORE
 from tests.chaos.load import Load
 from tests.chaos.report import Table, markdown, summary, write_json, write_notes
 from tests.chaos.runner import RECOVERS_WITHIN_S, Field, Outcome, Runner, Scenario
@@ -49,13 +51,13 @@ def main() -> int:
     start = time.monotonic()
     outcomes: list[Outcome] = []
     passed = True
-    for nodes in (1, 3):
-        those = [s for s in chosen if s.needs_cluster == (nodes > 1)]
+    for nodes, devices in ((1, False), (1, True), (3, False)):
+        those = [s for s in chosen if (s.needs_cluster, s.needs_devices) == (nodes > 1, devices)]
         if those:
-            home = folder / f"kafka-{nodes}"
+            home = folder / ("devices" if devices else f"kafka-{nodes}")
             home.mkdir()
             disk = any(s.needs_disk for s in those)
-            site = Site(home, libs, {}, nodes=nodes, own_disk=disk)
+            site = Site(home, libs, {}, nodes=nodes, own_disk=disk, devices=devices)
             passed &= _run(site, those, options, outcomes, start)
     passed &= len(outcomes) == len(chosen) and all(o.passed or o.skipped for o in outcomes)
     took_s = time.monotonic() - start
@@ -156,8 +158,16 @@ async def rehearse(
         await crowd.start()
         if not await crowd.level(site.ledger, live=True, within_s=_FIRST_LEVEL_WITHIN_S):
             raise YabamError(f"the clients do not all go live: {dict(crowd.modes())}")
+        kitchen = None
+        if site.door is not None:
+            owner = site.token("kitchen", "owner", STORE)
+            kitchen = Kitchen(
+                site.core_front.port, owner, site.door, site.ledger, site.folder / "kitchen"
+            )
+            cleanup.push_async_callback(kitchen.stop)
+            await kitchen.open()
         table.begin(f"{len(channels)} clients are live, seed {seed}, {rate_per_s:g} writes/s")
-        ground = Field(site, crowd, load, editors, random.Random(seed), scale, patience_s)
+        ground = Field(site, crowd, load, editors, random.Random(seed), scale, patience_s, kitchen)
         runner = Runner(ground, seed, table.show)
         outcomes = []
         for scenario in scenarios:

@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.chaos.crowd import Crowd
 from tests.chaos.editors import Editors
+from tests.chaos.kitchen.kitchen import Kitchen
 from tests.chaos.load import Load
 from tests.chaos.proof import Verdict
 from tests.chaos.site import Site
@@ -44,6 +45,8 @@ class Field:
     """How long faults last: 1 as written, less in the short form."""
     patience_s: float = RECOVERS_WITHIN_S
     """How long after the fault clients may need to be live and level again."""
+    kitchen: Kitchen | None = None
+    """Printer and devices, where the scenario has them."""
 
     async def last(self, seconds: float) -> None:
         """Let the fault last."""
@@ -102,6 +105,8 @@ class Scenario:
     """Whether PostgreSQL must have a disk of its own."""
     needs_cluster: bool = False
     """Whether it needs three nodes of Apache Kafka."""
+    needs_devices: bool = False
+    """Whether it needs a broker, gateways and a kitchen."""
     new_epoch: bool = False
     """Whether clients are to start anew."""
 
@@ -177,6 +182,8 @@ class Runner:
         self._phase = "load"
         load.start()
         self._ground.editors.start()
+        if self._ground.kitchen is not None:
+            self._ground.kitchen.start()
         await asyncio.sleep(_WARM_UP_S * self._ground.scale)
         self._phase = "fault"
         await self._inject(scenario, outcome)
@@ -200,7 +207,9 @@ class Runner:
         except Exception as error:
             # The other scenarios are to be run, whatever this one stumbled over.
             outcome.trouble = f"the scenario failed: {_brief(error)}"
-        outcome.trouble = "; ".join(filter(None, [outcome.trouble, *await site.heal()]))
+        kitchen = self._ground.kitchen
+        words = await site.heal() + ([] if kitchen is None else await kitchen.heal())
+        outcome.trouble = "; ".join(filter(None, [outcome.trouble, *words]))
 
     async def _prove(self, scenario: Scenario, outcome: Outcome) -> None:
         site, crowd, load = self._ground.site, self._ground.crowd, self._ground.load
@@ -223,6 +232,10 @@ class Runner:
             await editors.judge(site.ledger, within_s=patience_s, forgiving=scenario.new_epoch)
         )
         outcome.edits = editors.acknowledged
+        if self._ground.kitchen is not None:
+            verdict, said = await self._ground.kitchen.judge(2 * patience_s)
+            outcome.verdict.add(verdict)
+            outcome.seen = "; ".join(filter(None, [outcome.seen, said]))
         outcome.slowest_s = crowd.slowest_s
         outcome.live_s = crowd.seconds["live"]
         outcome.polling_s = crowd.seconds["polling"]

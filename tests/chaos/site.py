@@ -6,7 +6,9 @@
     relay-2 ──▶ a database's proxy of its own
 
 Both fronts balance the load, as an installation's do. PostgreSQL has a disk of its own where one
-can be had. With three nodes of Kafka there is no proxy before them: they break by themselves.
+can be had. Where devices are wanted, an MQTT broker and two gateways stand beside all that
+(`kitchen/door.py`). With three nodes of Kafka there is no proxy before
+them: they break by themselves.
 """
 
 from __future__ import annotations
@@ -34,13 +36,14 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from tests.chaos.disk import Disk
+from tests.chaos.kitchen.door import Door
 from tests.chaos.proof import Ledger
 from tests.chaos.wire import FaultProxy
 from tests.kafka_cluster import KafkaCluster
 
 DATABASE: Final = "yabam"
 _READY_WITHIN_S: Final = 60.0
-_KEYS: Final = Keys("chaos-token-key-" + "t" * 32, "chaos-ticket-key-" + "t" * 32)
+_KEYS: Final = Keys(*(f"chaos-{what}-key-{'t' * 32}" for what in ("token", "ticket", "devices")))
 
 T = TypeVar("T")
 
@@ -54,6 +57,7 @@ class Site:
         settings: more settings (`YABAM_…`) for all processes.
         nodes: of Apache Kafka.
         own_disk: whether PostgreSQL gets a small disk of its own, if we may make one.
+        devices: whether there are an MQTT broker and gateways.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Site:
         *,
         nodes: int = 1,
         own_disk: bool = False,
+        devices: bool = False,
     ) -> None:
         self.folder = folder
         self.disk = Disk(folder / "disk")
@@ -98,6 +103,7 @@ class Site:
             )
         else:
             self.broker = EmbeddedBroker(folder)
+        self.door = Door(folder / "mqtt") if devices else None
         self._ports, self._second, self._settings = ports, second, dict(settings)
         self.stack: Stack
 
@@ -149,6 +155,8 @@ class Site:
         await self._create_database()
         for proxy in self.proxies:
             await proxy.start()
+        if self.door is not None:
+            await self.door.start()
         self.stack = self._make_stack()
         await aside(self.stack.migrate)
         await aside(self.stack.start)
@@ -163,6 +171,8 @@ class Site:
             await asyncio.gather(*(aside(process.stop) for process in self.stack.processes))
         for proxy in self.proxies:
             await proxy.stop()
+        if self.door is not None:
+            await self.door.stop()
         self.postgres.process.resume()
         if self.kafka is not None:
             self.kafka.resume()
@@ -185,6 +195,8 @@ class Site:
         for proxy in self.proxies:
             proxy.clear()
             await proxy.start()
+        if self.door is not None:
+            await self.door.heal()
         await aside(self.disk.free)
         for server in (self.postgres, self.kafka):
             if server is not None:
@@ -257,6 +269,8 @@ class Site:
         stack.add("core", self._second["core"])
         stack.add("relay", self._second["relay"])
         stack.add("events", self._second["events"])
+        if self.door is not None:
+            self.door.add_to(stack)
         return stack
 
 

@@ -1,7 +1,7 @@
 """Runs very many schedules: `python -m tests.simulation --schedules 100000 --seed 1`.
 
-Most are of orders, and a twentieth as many of documents. Each is decided by its kind and its seed
-alone; a failing one is printed with both, and replays by
+Most are of orders, and a twentieth as many of documents, and of clients over MQTT. Each is decided
+by its kind and its seed alone; a failing one is printed with both, and replays by
 `python -m tests.simulation --kind orders --schedules 1 --seed N`.
 """
 
@@ -16,18 +16,20 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.documents.world import DocumentWorld
+from tests.simulation.mqtt.world import MqttWorld
 from tests.simulation.setting import ViolationError
 from tests.simulation.world import World
 
 BLOCK = 50
 """So many schedules are one piece of work."""
 BAR = 30
-KINDS: Mapping[str, type[World] | type[DocumentWorld]] = {
+KINDS: Mapping[str, type[World] | type[DocumentWorld] | type[MqttWorld]] = {
     "orders": World,
     "documents": DocumentWorld,
+    "mqtt": MqttWorld,
 }
-DOCUMENTS_EVERY = 20
-"""One schedule of documents for so many of orders: it has more clients, and costs more."""
+OTHERS_EVERY = 20
+"""One schedule of another kind for so many of orders: it costs more."""
 
 
 def run_block(block: tuple[str, range]) -> tuple[Counter[str], list[str]]:
@@ -73,7 +75,8 @@ def main() -> int:
 
 def _shares(schedules: int) -> dict[str, int]:
     """How many of each kind are run for so many of orders."""
-    return {"orders": schedules, "documents": max(1, schedules // DOCUMENTS_EVERY)}
+    others = max(1, schedules // OTHERS_EVERY)
+    return {kind: schedules if kind == "orders" else others for kind in KINDS}
 
 
 def _blocks(kind: str, first: int, schedules: int) -> list[tuple[str, range]]:

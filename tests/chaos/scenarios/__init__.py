@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.chaos.runner import Scenario
 from tests.chaos.scenarios import (
+    devices,
     disks,
     leaders,
     network,
@@ -28,5 +29,6 @@ ALL: tuple[Scenario, ...] = (
     *network.SCENARIOS,
     *offline.SCENARIOS,
     *times.SCENARIOS,
+    *devices.SCENARIOS,
     *leaders.SCENARIOS,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tests.chaos.unprotected import delivery, pipeline
+from tests.chaos.unprotected import delivery, devices, pipeline
 from tests.chaos.unprotected.patches import Protection
 
 
@@ -65,6 +65,17 @@ TRIALS: Final = (
     Trial("clock-ingest", pipeline.ORDER_BY_ID),
     Trial("clock-events", delivery.EVENTS_DATABASE_CLOCK),
     Trial("restore", pipeline.NEW_EPOCH),
+    Trial("kill-broker", devices.LOSS_NOTICED),
+    Trial("freeze-broker", devices.POLLS_IN_SILENCE, patience_s=45),
+    Trial("cut-broker", devices.LOSS_NOTICED),
+    Trial("wipe-broker", devices.COMPARED, patience_s=45),
+    Trial("kill-gateway", devices.COMMIT_AFTER_PUBACK),
+    Trial("freeze-gateway", devices.GATEWAYS_TAKE_OVER),
+    Trial("cut-gateway", devices.GATEWAY_COMES_BACK),
+    Trial("kill-agent", devices.JOURNAL, patience_s=45),
+    Trial("freeze-agent", devices.AGENTS_TAKE_OVER, patience_s=100),
+    Trial("cut-agent", devices.PRINTERS_WORD, patience_s=45),
+    Trial("bad-device", devices.CHECKED_AT_THE_DOOR),
     Trial("leader-killed", pipeline.METADATA, scale=0.5),
     Trial("leader-leaves", pipeline.METADATA),
     Trial("leader-moved", pipeline.METADATA),

@@ -24,8 +24,6 @@ from deploy.mqtt.server import MosquittoServer
 from event_server.mqtt_gateway.rules.publications import orders_topic, state_topic
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Outbound, decode_inbound, payload_of
-from server_common.devices.mqtt_topics import accepted_topic, up_topic
-from server_common.mqtt.broker import MqttError
 from tests.integration.mqtt.gateways import Topics, topics_of, watermarks
 from tests.integration.mqtt.test_mqtt_client import (
     CHANNEL,
@@ -36,6 +34,7 @@ from tests.integration.mqtt.test_mqtt_client import (
     connected,
 )
 from tests.mqtt_parts import (
+    KeepingDevice,
     Register,
     administered,
     broker_for,
@@ -231,41 +230,6 @@ async def test_a_gateway_that_was_frozen_publishes_nothing_that_another_one_has_
         assert [told["version"] for told in one.on(menu)[heard:]] == [12]
 
 
-class Bell:
-    """A device that keeps each press until Core has named it, and says it again."""
-
-    def __init__(self, server: MosquittoServer, identity: Identity) -> None:
-        self._server = server
-        self._identity = identity
-        self.waiting: dict[int, bytes] = {}
-        self.pressed = 0
-
-    def press(self) -> None:
-        """Somebody pressed it."""
-        self.pressed += 1
-        fields = {"boot": 1, "n": self.pressed, "name": "bell"}
-        self.waiting[self.pressed] = json.dumps(fields).encode()
-
-    async def run(self) -> None:
-        """Be a device, until cancelled."""
-        while True:
-            with contextlib.suppress(MqttError, TimeoutError):
-                await self._session()
-            await asyncio.sleep(0.2)
-
-    async def _session(self) -> None:
-        told = accepted_topic(self._identity.store, self._identity.device)
-        topic = up_topic(self._identity.store, self._identity.device, "event")
-        async with device(broker_for(self._server, self._identity), told) as one:
-            while not one.connection.is_lost:
-                for answer in one.on(told):
-                    self.waiting.pop(answer["n"], None)
-                for payload in list(self.waiting.values())[:20]:
-                    async with asyncio.timeout(20):
-                        await one.connection.publish(topic, payload)
-                await asyncio.sleep(0.3)
-
-
 @asynccontextmanager
 async def core_of(topics: Topics) -> AsyncIterator[dict[int, int]]:
     """Core: it counts how often each press has come, and answers after that."""
@@ -298,14 +262,14 @@ async def core_of(topics: Topics) -> AsyncIterator[dict[int, int]]:
 async def test_every_press_of_a_bell_is_answered_whatever_becomes_of_broker_and_gateways(
     fleet: Fleet, broker: MosquittoServer, topics: Topics, terminal: Identity
 ) -> None:
-    bell = Bell(broker, terminal)
+    bell = KeepingDevice(broker_for(broker, terminal), terminal)
     first = await fleet.start()
     async with core_of(topics) as counted:
         running = asyncio.create_task(bell.run())
 
         async def press(times: int) -> None:
             for _ in range(times):
-                bell.press()
+                bell.say("event", name="bell")
                 await asyncio.sleep(0.02)
 
         try:
@@ -325,7 +289,7 @@ async def test_every_press_of_a_bell_is_answered_whatever_becomes_of_broker_and_
             await fleet.start()
             await until(lambda: not bell.waiting, 90)
             second.resume()
-            assert set(counted) == set(range(1, bell.pressed + 1))
+            assert set(counted) == set(range(1, bell.said + 1))
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,248 @@
+"""What is sent where: every channel of the document, with its messages. Declared, pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from client_sdk.contract import socket as wire
+from client_sdk.contract import stream
+from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.state.document import CHANGED, DocumentEvent
+from core_api.devices.commands.alarm import UnansweredAlert
+from core_api.ingest.inbound_commands import Command
+from core_api.receipts.alarm import Alert
+from core_api.settings import IngestSettings
+from deploy.asyncapi import messages as forms
+from event_server.mqtt_gateway.rules.publications import marks_topic, orders_topic, state_topic
+from event_server.sockets.talk import ChannelMessage
+from server_common.devices.messages import (
+    DeadLetter,
+    Inbound,
+    Outbound,
+    Received,
+    Result,
+    Snapshot,
+    Status,
+    Telemetry,
+)
+from server_common.devices.mqtt_topics import accepted_topic, commands_topic, up_topic
+from server_common.receipts import ReceiptBatch
+
+Direction = Literal["send", "receive"]
+"""As the servers see it: what they send, what they receive."""
+
+JSON: Final = "application/json"
+LINES: Final = "application/x-ndjson"
+PICTURE: Final = "application/octet-stream"
+BYTES: Final[Mapping[str, Any]] = {"type": "string", "format": "binary"}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a channel."""
+
+    name: str
+    summary: str
+    payload: Any = None
+    """Its type, or a schema; None: it has none."""
+    headers: Any = None
+    """The type of its headers, on Kafka."""
+    event: str = ""
+    """On a stream and on a socket: the name of its event; `…` stands for an event of the log."""
+    direction: Direction = "send"
+    content_type: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One address of one server."""
+
+    name: str
+    server: str
+    address: str
+    summary: str
+    messages: Sequence[Message]
+    binding: Mapping[str, Any] = field(default_factory=dict)
+    """Of the protocol, for the channel's operations."""
+
+
+_TO_FOLLOWER: Final = (
+    Message("OrderEvent", "An order has changed", OrderEvent, event="order.…"),
+    Message("DocumentEvent", "A document has changed", DocumentEvent, event=CHANGED),
+    Message("Hello", "The beginning", stream.Hello, event=stream.HELLO),
+    Message("Heartbeat", "Proof of silence", stream.Heartbeat, event=stream.HEARTBEAT),
+    Message(
+        "SyncRequired", "It cannot go on: sync", stream.SyncRequired, event=stream.SYNC_REQUIRED
+    ),
+    Message("Bye", "The planned end", stream.Bye, event=stream.BYE),
+)
+_SOCKET_SAYS: Final = (
+    Message("Subscribed", "Channels are followed", wire.Subscribed, event=wire.SUBSCRIBED),
+    Message(
+        "Unsubscribed", "Channels are followed no more", wire.Unsubscribed, event=wire.UNSUBSCRIBED
+    ),
+    Message("Pong", "The answer to a ping", wire.Pong, event=wire.PONG),
+    Message("Refused", "It was not done", wire.Refused, event=wire.REFUSED),
+    Message("Told", "From another client of the channel", wire.Told, event=wire.MESSAGE),
+)
+_SOCKET_HEARS: Final = (
+    Message("Subscribe", "Follow more", wire.Subscribe, event=wire.SUBSCRIBE, direction="receive"),
+    Message(
+        "Unsubscribe", "Follow less", wire.Unsubscribe, event=wire.UNSUBSCRIBE, direction="receive"
+    ),
+    Message("Ping", "Are you there?", wire.Ping, event=wire.PING, direction="receive"),
+    Message(
+        "CursorReceived", "What was applied", wire.Received, event=wire.RECEIVED,
+        direction="receive",
+    ),
+    Message(
+        "ShortMessage", "To the others of a channel", forms.ShortMessage, event=wire.MESSAGE,
+        direction="receive",
+    ),
+)  # fmt: skip
+_STREAMS: Final = (
+    Channel(
+        "stream", "events", wire.STREAM_PATH, "Server-sent events of the channels of a ticket",
+        _TO_FOLLOWER, {"http": {"method": "GET", "bindingVersion": "0.3.0"}},
+    ),
+    Channel(
+        "socket", "sockets", wire.SOCKET_PATH,
+        f"The same over a WebSocket, subprotocol {wire.SUBPROTOCOL}",
+        (*_TO_FOLLOWER, *_SOCKET_SAYS, *_SOCKET_HEARS),
+    ),
+)  # fmt: skip
+
+
+def _default(name: str) -> str:
+    return str(IngestSettings.model_fields[name].default)
+
+
+def _topic(name: str, setting: str, summary: str, *found: Message) -> Channel:
+    return Channel(name, "kafka", _default(setting), summary, found)
+
+
+_KAFKA: Final = (
+    _topic(
+        "orderEvents", "events_topic", "The log, a partition per shard",
+        Message(
+            "OrderRecord", "An order's event, a line of JSON for each of its channels", OrderEvent,
+            forms.EventHeaders, content_type=LINES,
+        ),
+        Message(
+            "DocumentRecord", "A document's event, likewise", DocumentEvent,
+            forms.EventHeaders, content_type=LINES,
+        ),
+        Message("Watermark", "All before it is published", None, forms.WatermarkHeaders),
+        Message("Omitted", "An event that cannot be published", None, forms.OmittedHeaders),
+    ),
+    _topic(
+        "ordersInbound", "inbound_topic", "Commands of producers",
+        Message("OrderCommand", "A command", Command, direction="receive"),
+    ),
+    _topic(
+        "ordersInboundDeadLetters", "inbound_dlq_topic", "Commands that can never be applied",
+        Message(
+            "DeadCommand", "As it came, with its reason", BYTES, forms.DeadLetterHeaders,
+            content_type=PICTURE,
+        ),
+    ),
+    Channel(
+        "storeAlerts", "kafka", "store-alerts", "Whom to phone, and why",
+        (
+            Message("StoreUnreached", "An order reaches nobody", Alert, forms.AlertHeaders),
+            Message(
+                "DeviceUnanswered", "A command nobody answers", UnansweredAlert, forms.AlertHeaders
+            ),
+        ),
+    ),
+    _topic(
+        "deviceReceipts", "receipts_topic", "What devices of owners have applied",
+        Message("Receipts", "The newest of each device of a store", ReceiptBatch),
+    ),
+    _topic(
+        "channelMessages", "messages_topic", "Short messages between sockets; nothing is kept",
+        Message("ChannelMessage", "To the others of a channel", ChannelMessage),
+    ),
+    _topic(
+        "devicesInbound", "devices_inbound_topic", "What devices said, as the gateway took it",
+        Message("DeviceSaid", "One message of a device", Inbound),
+    ),
+    _topic(
+        "devicesOutbound", "devices_outbound_topic", "Core's answers to devices",
+        Message("DeviceAnswered", "What was done with a message", Outbound),
+    ),
+    _topic(
+        "devicesDeadLetters", "devices_dlq_topic", "Messages of devices that nobody can use",
+        Message("DeviceDeadLetter", "As it came, with its reason", DeadLetter),
+    ),
+)  # fmt: skip
+
+_STORE, _DEVICE = "{store}", "{device}"
+_KEPT: Final = {"mqtt": {"qos": 1, "retain": True, "bindingVersion": "0.2.0"}}
+_ONCE_OR_MORE: Final = {"mqtt": {"qos": 1, "retain": False, "bindingVersion": "0.2.0"}}
+_AT_MOST_ONCE: Final = {"mqtt": {"qos": 0, "retain": False, "bindingVersion": "0.2.0"}}
+_DOWN: Final = (
+    Channel(
+        "storeOrders", "mqtt", orders_topic(_STORE), "Order events of a store",
+        (Message("StoreOrderEvent", "An order has changed", forms.EpochOrderEvent),),
+        _ONCE_OR_MORE,
+    ),
+    Channel(
+        "tableOrders", "mqtt", orders_topic(_STORE, "{table}"), "Order events of a table",
+        (Message("TableOrderEvent", "An order has changed", forms.EpochOrderEvent),),
+        _ONCE_OR_MORE,
+    ),
+    Channel(
+        "state", "mqtt", state_topic(_STORE, "{key}"), "Public documents",
+        (Message("State", "The newest value", forms.StateMessage),), _KEPT,
+    ),
+    Channel(
+        "marks", "mqtt", marks_topic(_STORE), "How far a store's orders are published",
+        (Message("Marks", "The heads of its channels", forms.MarksMessage),), _AT_MOST_ONCE,
+    ),
+    Channel(
+        "commands", "mqtt", commands_topic(_STORE, _DEVICE), "What a device is to do",
+        (Message("Command", "A command, or a job to print", forms.CommandMessage),), _ONCE_OR_MORE,
+    ),
+    Channel(
+        "accepted", "mqtt", accepted_topic(_STORE, _DEVICE), "What Core has dealt with",
+        (Message("Accepted", "A receipt", forms.AcceptedMessage),), _ONCE_OR_MORE,
+    ),
+)  # fmt: skip
+_UP: Final = (
+    Channel(
+        "results", "mqtt", up_topic(_STORE, _DEVICE, "result"), "What became of commands",
+        (Message("Result", "The word on one", Result, direction="receive"),), _ONCE_OR_MORE,
+    ),
+    Channel(
+        "events", "mqtt", up_topic(_STORE, _DEVICE, "event"), "What happens at a device",
+        (Message("Event", "A bell was pressed", forms.DeviceEvent, direction="receive"),),
+        _ONCE_OR_MORE,
+    ),
+    Channel(
+        "received", "mqtt", up_topic(_STORE, _DEVICE, "received"), "What a device has applied",
+        (Message("Received", "A cursor", Received, direction="receive"),), _ONCE_OR_MORE,
+    ),
+    Channel(
+        "status", "mqtt", up_topic(_STORE, _DEVICE, "status"), "How a device is; also its will",
+        (Message("Status", "How it is", Status, direction="receive"),), _KEPT,
+    ),
+    Channel(
+        "telemetry", "mqtt", up_topic(_STORE, _DEVICE, "telemetry", "{name}"), "Measurements",
+        (Message("Telemetry", "One of them", Telemetry, direction="receive"),), _AT_MOST_ONCE,
+    ),
+    Channel(
+        "snapshot", "mqtt", up_topic(_STORE, _DEVICE, "snapshot"), "A device's newest picture",
+        (
+            Message("Snapshot", "In base64", Snapshot, direction="receive"),
+            Message(
+                "Picture", "JPEG or PNG as it is", BYTES, direction="receive", content_type=PICTURE
+            ),
+        ),
+        _ONCE_OR_MORE,
+    ),
+)  # fmt: skip
+
+CHANNELS: Final[Sequence[Channel]] = (*_STREAMS, *_KAFKA, *_DOWN, *_UP)

@@ -1,0 +1,129 @@
+"""The forms of messages that the code builds without a type of its own, and of Kafka's headers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from client_sdk.contract.channel import MAX_SEQ
+from client_sdk.contract.order import OrderEvent
+from client_sdk.contract.socket import Name, Ref
+from server_common.devices.messages import EVENT_NAME_PATTERN
+
+_Microseconds = Annotated[str, Meta(pattern="^[0-9]+$")]
+_Number = Annotated[str, Meta(pattern="^-?[0-9]+$")]
+_Sent = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}[.][0-9]{1,18}$")]
+_Count = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+
+
+class ShortMessage(Struct, frozen=True):
+    """Something for the others of a channel, now; it is never stored."""
+
+    channel: str
+    name: Name
+    body: Any = None
+    ref: Ref = ""
+
+
+class EpochOrderEvent(OrderEvent, frozen=True):
+    """An order event with the epoch of its log."""
+
+    epoch: str
+
+
+class StateMessage(Struct, frozen=True, tag_field="type", tag="state"):
+    """The newest value of a public document."""
+
+    epoch: str
+    key: str
+    version: _Count
+    value: Any
+    """null: it is deleted."""
+
+
+class MarksMessage(Struct, frozen=True, tag_field="type", tag="marks"):
+    """What has been published of a store."""
+
+    epoch: str
+    watermark: float
+    """Seconds since the Unix epoch: all that was committed before it was published."""
+    heads: dict[str, _Count]
+    """The seqs of the last events of its channels."""
+
+
+class CommandMessage(Struct, frozen=True, tag_field="type", tag="command"):
+    """Something that a device is to do."""
+
+    epoch: str
+    id: str
+    name: str
+    """`print`: the arguments are a print job."""
+    arguments: dict[str, Any]
+    expires_at: datetime | None
+
+
+class AcceptedMessage(Struct, frozen=True, tag_field="type", tag="accepted", omit_defaults=True):
+    """Core has dealt with a result or an event: the device may forget it."""
+
+    epoch: str
+    boot: int
+    n: int
+    outcome: Literal["applied", "repeated", "refused"]
+    problem: str | None = None
+
+
+class DeviceEvent(Struct, frozen=True):
+    """Something happened at a device; all other fields are its data."""
+
+    boot: _Count
+    n: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
+    name: Annotated[str, Meta(pattern=f"^{EVENT_NAME_PATTERN}$")]
+
+
+class EventHeaders(Struct, frozen=True):
+    """The headers of an event: how it is routed and framed."""
+
+    type: str
+    ids: str
+    """Joined by commas, one for each line of the value."""
+    occurred_at: str
+    epoch: str
+    sent: _Sent
+
+
+class WatermarkHeaders(Struct, frozen=True):
+    """The headers of a watermark."""
+
+    type: Literal["watermark"]
+    watermark: _Microseconds
+    epoch: str
+    sent: _Sent
+
+
+class OmittedHeaders(Struct, frozen=True):
+    """The headers of what stands in the place of an event that cannot be published."""
+
+    type: Literal["omitted"]
+    omitted: str
+    """Event ids joined by commas."""
+    epoch: str
+    sent: _Sent
+
+
+class DeadLetterHeaders(Struct, frozen=True):
+    """What is added to the headers of a command that was refused."""
+
+    reason: str
+    detail: str
+    original_topic: str
+    original_partition: _Number
+    original_offset: _Number
+    original_timestamp_ms: _Number
+
+
+class AlertHeaders(Struct, frozen=True):
+    """The headers of an alert."""
+
+    type: str

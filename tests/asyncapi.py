@@ -1,0 +1,85 @@
+"""The AsyncAPI document as a judge of real messages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+_ROOT = Path(__file__).parents[1]
+_SPECIFICATION = _ROOT / "tests/vendored/asyncapi/3.0.0.json"
+
+
+def specification() -> Any:
+    """What decides whether a document is one of AsyncAPI 3.0."""
+    return jsonschema_rs.validator_for(json.loads(_SPECIFICATION.read_text()))
+
+
+def strict(schema: Any) -> Any:
+    """The schema, with fields that it does not name forbidden: readers ignore such fields, but what
+    is sent is to stand in the document."""
+    if isinstance(schema, list):
+        return [strict(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: strict(value) for name, value in schema.items()}
+    if schema.get("type") == "object" and "properties" in schema:
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+class Judge:
+    """Says which message of a channel a real one is.
+
+    Args:
+        document: the AsyncAPI document.
+    """
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._schemas = strict(document["components"]["schemas"])
+        self._validators: dict[str, Any] = {}
+        self.seen: set[tuple[str, str]] = set()
+        """The (channel, message) pairs that were found."""
+
+    def judge(
+        self, channel: str, value: Any, *, among: set[str] | None = None, headers: Any = None
+    ) -> str:
+        """The message's name.
+
+        Args:
+            channel: where it was caught.
+            value: its JSON.
+            among: only these messages come into question.
+            headers: of a Kafka record.
+
+        Raises:
+            AssertionError: it is none of the channel's messages; the text says why.
+        """
+        errors = []
+        for name, ref in self._document["channels"][channel]["messages"].items():
+            if among is not None and name not in among:
+                continue
+            message = self._document["components"]["messages"][ref["$ref"].rpartition("/")[2]]
+            wrong = self._wrong(message["payload"], value)
+            if not wrong and "headers" in message:
+                wrong = self._wrong(message["headers"], headers)
+            if not wrong:
+                self.seen.add((channel, name))
+                return str(name)
+            errors.append(f"{name}: {wrong}")
+        raise AssertionError(f"{channel}: {value!r} is none of its messages: {errors}")
+
+    def messages(self) -> set[tuple[str, str]]:
+        """All (channel, message) pairs of the document."""
+        channels = self._document["channels"].items()
+        return {(name, one) for name, channel in channels for one in channel["messages"]}
+
+    def _wrong(self, schema: Any, value: Any) -> str:
+        key = json.dumps(schema, sort_keys=True)
+        if key not in self._validators:
+            whole = {**strict(schema), "components": {"schemas": self._schemas}}
+            self._validators[key] = jsonschema_rs.Draft202012Validator(whole)
+        return "; ".join(str(one)[:200] for one in self._validators[key].iter_errors(value))

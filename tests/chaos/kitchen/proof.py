@@ -1,0 +1,83 @@
+"""What came out of a kitchen against what went in: paper, results and events. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+from tests.chaos.proof import Verdict
+
+_NUMBER: Final = re.compile(r"#(\S+)")
+_REPEAT: Final = "REPEAT"
+
+
+def judge_papers(ordered: Sequence[str], papers: Sequence[str]) -> Verdict:
+    """The tickets against the orders.
+
+    Args:
+        ordered: the references of the orders, in the order of the log.
+        papers: the text of each ticket, in the order in which they came out.
+    """
+    wanted = set(ordered)
+    first: Counter[str] = Counter()
+    repeats: Counter[str] = Counter()
+    sequence: list[str] = []
+    for text in papers:
+        found = _NUMBER.search(text)
+        if found is None or found[1] not in wanted:
+            continue
+        if _REPEAT in text:
+            repeats[found[1]] += 1
+        else:
+            first[found[1]] += 1
+            sequence.append(found[1])
+    lost = [one for one in ordered if not first[one] and not repeats[one]]
+    doubled = [one for one in ordered if first[one] > 1]
+    place = {one: at for at, one in enumerate(ordered)}
+    late = sum(place[a] > place[b] for a, b in pairwise(sequence))
+    verdict = Verdict(len(lost), len(doubled), late)
+    if not verdict.clean:
+        verdict.notes.append(
+            f"paper: never printed {lost[:3]}, twice without a mark {doubled[:3]}, "
+            f"{late} out of order"
+        )
+    return verdict
+
+
+def count_repeats(papers: Sequence[str]) -> int:
+    """How many tickets say that they may have been printed before."""
+    return sum(_REPEAT in text for text in papers)
+
+
+def judge_events(name: str, said: int, history: Sequence[int], after: int = 0) -> Verdict:
+    """The events of a device, counted from 1, against the history of their document.
+
+    Args:
+        name: the device's, for the notes.
+        said: how many it has said.
+        history: the `n` of each, as the history has them.
+        after: those up to here were judged before.
+    """
+    counts = Counter(n for n in history if n > after)
+    lost = [n for n in range(after + 1, said + 1) if not counts[n]]
+    doubled = [n for n, count in counts.items() if count > 1]
+    newest, late = after, 0
+    for n in history:
+        late += after < n < newest
+        newest = max(newest, n)
+    verdict = Verdict(len(lost), len(doubled), late)
+    if not verdict.clean:
+        verdict.notes.append(
+            f"{name}: events lost {lost[:3]}, applied twice {doubled[:3]}, {late} out of order"
+        )
+    return verdict
+
+
+def judge_commands(states: Mapping[str, str | None]) -> Verdict:
+    """The commands that Core took, each with its state in the database; None: it is not there."""
+    open_ones = [one for one, state in states.items() if state != "done"]
+    notes = [f"commands not settled: {open_ones[:3]}"] if open_ones else []
+    return Verdict(lost=len(open_ones), notes=notes)
