@@ -9,7 +9,7 @@ from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
 from core_api.parties.rules import PARTY, check_stay
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.query_batching import Gatherer
+from core_api.postgres.query_batching import QueryBatcher
 
 _TABLES_PER_QUERY: Final = 200
 
@@ -34,7 +34,7 @@ class Parties:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._reads: Gatherer[str, None, float | None] = Gatherer(
+        self._reads: QueryBatcher[str, None, float | None] = QueryBatcher(
             self._read, _TABLES_PER_QUERY, abandons=True
         )
 

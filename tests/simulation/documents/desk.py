@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from client_sdk.client.delivery import Handover
+from client_sdk.client.delivery import Deliveries
 from client_sdk.client.order_book import BookChange, OrderBook
 from client_sdk.errors import RefusedError
 from client_sdk.machine.messages import CheckDigest, Deliver, Fill
@@ -47,7 +47,7 @@ class Desk:
         self.world = client.world
         self.queue = CommandQueue(decode_command(body) for body in kept)
         self._book = OrderBook()
-        self._handover = Handover(self._book, {}, "")
+        self._deliveries = Deliveries(self._book, {}, "")
         self._book.observe(self._booked)
 
     # ── what is shown ────────────────────────────────────────────────────────
@@ -59,16 +59,16 @@ class Desk:
 
     def put(self, command: Deliver | Fill | CheckDigest) -> None:
         """Take what the machine puts out for orders."""
-        self._handover.put(command)
+        self._deliveries.put(command)
 
     def consume(self) -> None:
         """Take what has come of the log."""
-        while (delivery := self._handover.take()) is not None:
+        while (delivery := self._deliveries.take()) is not None:
             if isinstance(delivery.change, Reset):
                 self.queue.reset(delivery.change.channel)
-            self._handover.done(delivery)
-            self._client.feed(self._handover.saved())
-        for diverged in self._handover.divergences():
+            self._deliveries.done(delivery)
+            self._client.feed(self._deliveries.saved())
+        for diverged in self._deliveries.divergences():
             self._client.feed(diverged)
 
     def difference(self) -> str | None:

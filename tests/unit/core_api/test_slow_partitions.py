@@ -1,4 +1,4 @@
-"""A partition that is slow gets a lane of its own, and the others go on without it."""
+"""A partition that is slow gets a producer of its own, and the others go on without it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, MessageSizeTooLargeError
 
-from core_api.kafka import lane, publisher
+from core_api.kafka import batch_producer, publisher
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError, events_topic
@@ -103,8 +103,8 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     async def closed(producer: Producer, _patience_s: float) -> None:
         producer.closed = True
 
-    monkeypatch.setattr(lane, "AIOKafkaProducer", lambda **_: Producer(made))
-    monkeypatch.setattr(lane, "abandon", closed)
+    monkeypatch.setattr(batch_producer, "AIOKafkaProducer", lambda **_: Producer(made))
+    monkeypatch.setattr(batch_producer, "abandon", closed)
     monkeypatch.setattr(publisher, "ensure_topics", no_topics)
     monkeypatch.setattr(publisher, "SLOW_S", 0.01)
     return made
@@ -160,7 +160,7 @@ async def test_the_others_go_on_with_the_producer_that_stands_by(
     assert (await waiting).stored == {ONE: 1}
 
 
-async def test_a_partition_that_was_slow_goes_on_in_its_own_lane(
+async def test_a_partition_that_was_slow_goes_on_with_its_own_producer(
     kafka: KafkaPublisher, broker: Broker
 ) -> None:
     waiting = await set_one_apart(kafka, broker)
@@ -197,7 +197,7 @@ async def test_while_no_partition_answers_all_wait_with_their_producer(
     assert broker.sent() == [[ONE, TWO], []]
 
 
-async def test_a_partition_that_fails_in_its_lane_gets_another_producer_and_nobody_else_does(
+async def test_a_partition_that_fails_with_its_producer_gets_another_producer_and_nobody_else_does(
     kafka: KafkaPublisher, broker: Broker
 ) -> None:
     waiting = await set_one_apart(kafka, broker)
