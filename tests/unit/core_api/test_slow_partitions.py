@@ -1,4 +1,4 @@
-"""A partition that is slow gets a lane of its own, and the others go on without it."""
+"""A partition that is slow gets a producer of its own, and the others go on without it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, MessageSizeTooLargeError
 
-from core_api.kafka import lane, publisher
+from core_api.kafka import batch_producer, publisher
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError, events_topic
@@ -103,8 +103,8 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     async def closed(producer: Producer, _patience_s: float) -> None:
         producer.closed = True
 
-    monkeypatch.setattr(lane, "AIOKafkaProducer", lambda **_: Producer(made))
-    monkeypatch.setattr(lane, "abandon", closed)
+    monkeypatch.setattr(batch_producer, "AIOKafkaProducer", lambda **_: Producer(made))
+    monkeypatch.setattr(batch_producer, "abandon", closed)
     monkeypatch.setattr(publisher, "ensure_topics", no_topics)
     monkeypatch.setattr(publisher, "SLOW_S", 0.01)
     return made
