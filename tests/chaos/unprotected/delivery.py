@@ -48,8 +48,8 @@ CLEAN_STOP: Final = Protection(
     (
         Patch(
             "event_server/http/server.py",
-            "            loop.add_signal_handler(number, self.stop)\n",
-            "            pass\n",
+            "        with at_stop_signals(lambda _number: self.stop()):\n            yield\n",
+            "        yield\n",
         ),
     ),
 )
