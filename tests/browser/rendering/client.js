@@ -6,7 +6,6 @@ export const channel = "party:12/5";
 export const client = new YabamClient({
   core: location.origin,
   token: "t1",
-  subject: "owner:1",
   channels: ["store:12", channel],
   settings: { backoffFirst: 0.02, backoffMost: 0.1 },
 });
