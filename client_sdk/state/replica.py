@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec import UNSET
 
 from client_sdk.contract.errors import StateError
-from client_sdk.contract.state.document import Document, DocumentEvent, EditName
+from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
 from client_sdk.state.conflicts import EditError, conflict_of, error_of

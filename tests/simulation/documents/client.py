@@ -281,6 +281,10 @@ class DocumentClient(Shell):
         shown = self.replica.view(name).value
         if not same(shown, value):
             self.world.fail(f"{self.device.name}: {name[1]} is shown on a wrong base")
+        if STRATEGY_OF[name[1]] == "sum":
+            twice = [key for key, n in (shown or {}).items() if key != "total" and n != 1]
+            if twice:
+                self.world.fail(f"{self.device.name} shows {twice} of {name[1]} more than once")
         if STRATEGY_OF[name[1]] not in _ADDING:
             return
         for mark in self.watched:
