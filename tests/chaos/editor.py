@@ -82,6 +82,8 @@ class Editor:
             resolvers={"menu": lambda _key, _base, _current, own: own},
         )
         await self.client.__aenter__()
+        if self.role.orders is not None:
+            self._spawn(self._follow(self.client))
 
     async def close(self) -> None:
         """End, whatever waits."""
@@ -189,6 +191,12 @@ class Editor:
                 newest = max(order.version, self.orders[order.reference])
                 self.orders[order.reference] = newest
                 self.done += 1
+
+    async def _follow(self, client: YabamClient) -> None:
+        """Take the orders as they come, or they are not shown."""
+        with contextlib.suppress(YabamError):
+            async for _ in client.events():
+                pass
 
     def _spawn(self, hearing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(hearing)
