@@ -106,9 +106,7 @@ class Documents:
         self._know(document)
         return True
 
-    def replace(
-        self, reset: DocumentReset, epoch: str, unsure: Collection[str] = ()
-    ) -> set[str]:
+    def replace(self, reset: DocumentReset, epoch: str, unsure: Collection[str] = ()) -> set[str]:
         """The channel's documents are these and no others; the keys of all that there were or are.
 
         Of a document that is gone the version stays, as it never restarts within a log.
@@ -146,9 +144,9 @@ class Documents:
             self._newest[key] = replace(before[key], value=None)
         self._held = {}
         for key, one in held.items():
-            if not _is_same(one, self._newest.get(key)):
-                is_certain = one is None or is_trusted
-                self._held[key] = one if is_certain else replace(one, version=0)
+            if _is_same(one, self._newest.get(key)):
+                continue
+            self._held[key] = one if one is None or is_trusted else replace(one, version=0)
         return keys
 
     def fetched(self, document: Document, *, unsure: bool = False) -> bool:

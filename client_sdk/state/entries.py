@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.limits import MAX_EDIT_BYTES
+from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.state.edit import Edit, EditOutcome, OwnEdit, encode_edit
 from client_sdk.contract.state.operations import Operation
 from client_sdk.contract.state.values import Value
@@ -135,3 +137,31 @@ def contained_at(outcome: EditOutcome) -> int | None:
     if outcome.outcome in ("refused", "put-aside") or outcome.problem is not None:
         return None
     return outcome.version
+
+
+def newly_contained(
+    entries: Iterable[Entry], channel: str, found: Sequence[Document | DocumentEvent]
+) -> list[Entry]:
+    """Note which edits these versions of one moment contain, whose answers may have been lost.
+
+    Core settles the edits of a client in their order. So all up to one that made any of the
+    versions were settled by then: they are in the version of their document, or were refused.
+
+    Args:
+        entries: the queue.
+        channel: the channel of the versions.
+        found: the versions.
+    """
+    versions = {one.key: one.version for one in found}
+    settled: dict[str, int] = {}
+    for author in (one.edit for one in found):
+        if author is not None:
+            settled[author.client] = max(author.n, settled.get(author.client, 0))
+    noted = []
+    for entry in entries:
+        is_open = entry.at is None and entry.outcome is None
+        is_here = entry.edit.channel == channel and entry.edit.key in versions
+        if is_open and is_here and entry.n <= settled.get(entry.client, 0):
+            entry.at = versions[entry.edit.key]
+            noted.append(entry)
+    return noted

@@ -12,28 +12,23 @@ from datetime import datetime
 from msgspec import UNSET
 
 from client_sdk.contract.errors import StateError
-from client_sdk.contract.state.document import Document, DocumentEvent, EditName
+from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
 from client_sdk.state.conflicts import EditError, conflict_of, error_of
 from client_sdk.state.documents import Documents
 from client_sdk.state.effects import Effects, View
-from client_sdk.state.entries import DocumentName, Entry, Wish, contained_at
+from client_sdk.state.entries import DocumentName, Entry, Wish, contained_at, newly_contained
+from client_sdk.state.keeping import (
+    counters_kept,
+    document_kept,
+    entry_kept,
+    log_kept,
+    prepared_kept,
+)
 from client_sdk.state.making import Look, make_entries
 from client_sdk.state.queue import EditQueue
-from client_sdk.state.records import (
-    DropDocument,
-    DropDocuments,
-    DropEntry,
-    DropWaiting,
-    PutCounters,
-    PutDocument,
-    PutEntry,
-    PutWaiting,
-    Waiting,
-    Write,
-    row_of,
-)
+from client_sdk.state.records import DropEntry, DropWaiting, PutWaiting, Waiting, Write
 from client_sdk.state.requests import Request
 from client_sdk.state.view import Calls, Composed, compose
 
@@ -157,11 +152,7 @@ class Replica:
         except BaseException:
             self.queue.abandon()
             raise
-        queue, count = self.queue, len(entries)
-        counters = PutCounters(
-            queue.client, queue.next_n + count, queue.next_id + count, queue.epoch
-        )
-        return [*(PutEntry(row_of(entry)) for entry in entries), counters]
+        return prepared_kept(self.queue, entries)
 
     def accept(self) -> list[int] | None:
         """What was prepared is kept: show it. None: prepare it again, the client id has changed."""
@@ -221,7 +212,7 @@ class Replica:
         before = self.queue.epoch
         self._renamed(self.queue.told(client, settled, log))
         if self.queue.epoch != before:
-            self._forget_others(log)
+            self._effects.writes += log_kept(self.channels, log)
         self._keep_counters()
         for entry in self.queue.entries:
             self._keep(entry)
@@ -276,22 +267,8 @@ class Replica:
         return any(one.is_unsure or not is_certain for one in self._pending(name))
 
     def _contains(self, channel: str, found: Sequence[Document | DocumentEvent]) -> None:
-        """Note which edits these versions of one moment contain, whose answers may have been lost.
-
-        Core settles the edits of a client in their order. So all up to one that made any of the
-        versions were settled by then: they are in the version of their document, or were refused.
-        """
-        versions = {one.key: one.version for one in found}
-        settled: dict[str, int] = {}
-        for author in (one.edit for one in found):
-            if author is not None:
-                settled[author.client] = max(author.n, settled.get(author.client, 0))
-        for entry in self.queue.entries:
-            is_settled = entry.n <= settled.get(entry.client, 0)
-            is_open = entry.at is None and entry.outcome is None
-            if is_settled and is_open and entry.edit.channel == channel:
-                entry.at = versions.get(entry.edit.key)
-                self._keep(entry)
+        for entry in newly_contained(self.queue.entries, channel, found):
+            self._keep(entry)
 
     def _event(self, documents: Documents, event: DocumentEvent) -> None:
         name = event.channel, event.key
@@ -300,20 +277,8 @@ class Replica:
             self._remember(name)
         self._shown(name)
 
-    def _forget_others(self, log: str) -> None:
-        """What is kept of another log would pass for this one's after a start."""
-        self._effects.writes.append(DropDocuments())
-        for channel, documents in self.channels.items():
-            if documents.epoch == log:
-                for document in documents.all:
-                    self._remember((channel, document.key))
-
     def _remember(self, name: DocumentName) -> None:
-        document = self._documents(name).get(name[1])
-        if document is None or document.value is None:
-            self._effects.writes.append(DropDocument(*name))
-        elif document.version:
-            self._effects.writes.append(PutDocument(document))
+        self._effects.writes += document_kept(self._documents(name), name)
 
     def _shown(self, name: DocumentName) -> None:
         """What is shown may have changed: let go of the edits that Core's value contains."""
@@ -378,10 +343,7 @@ class Replica:
             self._shown(name)
 
     def _keep(self, entry: Entry) -> None:
-        self._effects.writes.append(PutEntry(row_of(entry)))
+        self._effects.writes.append(entry_kept(entry))
 
     def _keep_counters(self) -> None:
-        queue = self.queue
-        self._effects.writes.append(
-            PutCounters(queue.client, queue.next_n, queue.next_id, queue.epoch)
-        )
+        self._effects.writes.append(counters_kept(self.queue))

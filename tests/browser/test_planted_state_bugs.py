@@ -91,6 +91,21 @@ PLANTED: Final = {
         "} else if (documents.synced && documents.isGone(key, entry.at)) {",
         "} else if (false) {",
     ),
+    "a snapshot is shown though a lost answer may be in it": (
+        "replica.js",
+        "return this.#pending(name).some((entry) => entry.isUnsure || !isCertain);",
+        "return false;",
+    ),
+    "what was held back is never shown": (
+        "replica.js",
+        "documents.release(key);",
+        "",
+    ),
+    "numbers are used twice after a crash": (
+        "replica.js",
+        "if (queue.nextId > 1) this.#keepCounters();",
+        "",
+    ),
     "a member named __proto__ becomes the prototype": (
         "pointer.js",
         'if (name !== "__proto__") object[name] = value;',

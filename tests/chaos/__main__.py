@@ -20,7 +20,8 @@ from client_sdk import Settings
 from client_sdk.contract.errors import YabamError
 from deploy.kafka.server import ensure_libs
 from tests.chaos.crowd import Crowd, Watcher
-from tests.chaos.editors import Editor, Editors, roles
+from tests.chaos.editor import Editor
+from tests.chaos.editors import Editors, roles
 from tests.chaos.kitchen.kitchen import Kitchen
 from tests.chaos.kitchen.names import STORE
 from tests.chaos.load import Load

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from client_sdk import Settings
-from tests.chaos.editors import Editor, Editors, roles
+from tests.chaos.editor import Editor
+from tests.chaos.editors import Editors, roles
 from tests.chaos.proof import Verdict
 from tests.chaos.site import Site
 

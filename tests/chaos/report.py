@@ -113,7 +113,7 @@ def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, s
             f"Seed {seed}, {clients} clients, {rate:g} writes a second over HTTP,",
             f"faults at {scale:g} of their length: {len(run)} scenarios,",
             f"{sum(o.written for o in run):,} events written,",
-            f"{sum(o.edits for o in run):,} edits of documents acknowledged,",
+            f"{sum(o.edits for o in run):,} edits and commands acknowledged,",
             f"{lost} lost, {doubled} doubled,",
             f"{disorder} out of order; {live:,.0f} client-seconds live, {polling:,.0f} polling.",
             f"Failed: {', '.join(failed)}." if failed else "All passed.",

@@ -120,7 +120,7 @@ class Outcome:
     seen: str = ""
     written: int = 0
     edits: int = 0
-    """How many edits of documents were answered."""
+    """How many edits of documents, and commands of those who edit, were answered."""
     verdict: Verdict = field(default_factory=Verdict)
     recovery_s: float | None = None
     """From the end of the fault until every client was live and had all; None: not in time."""

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from tests.chaos.editors import Entry, Told, judge_edits
+from tests.chaos.edit_proof import Entry, Told, judge_edits
 from tests.chaos.network import OwnNetwork
 from tests.serving import serving
 

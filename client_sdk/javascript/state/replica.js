@@ -286,10 +286,11 @@ export class Replica {
       if (author) settled.set(author.client, Math.max(author.n, settled.get(author.client) ?? 0));
     }
     for (const entry of this.queue.entries) {
-      const isSettled = entry.n <= (settled.get(entry.client) ?? 0);
+      const { channel: of, key } = entry.edit;
       const isOpen = entry.at === null && entry.outcome === null;
-      if (!isSettled || !isOpen || entry.edit.channel !== channel) continue;
-      entry.at = versions.get(entry.edit.key) ?? null;
+      const isSettled = entry.n <= (settled.get(entry.client) ?? 0);
+      if (!isOpen || !isSettled || of !== channel || !versions.has(key)) continue;
+      entry.at = versions.get(key);
       this.#keep(entry);
     }
   }

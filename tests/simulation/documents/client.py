@@ -43,6 +43,7 @@ from core_api.errors import CoreError, EditGapError
 from tests.simulation.documents.definitions import CHANNELS, PLACES, STRATEGY_OF, ring
 from tests.simulation.documents.desk import Desk
 from tests.simulation.documents.ledger import Made
+from tests.simulation.documents.network import Network
 from tests.simulation.documents.orders import ORDERS
 from tests.simulation.documents.wishes import holds, mark_of
 from tests.simulation.shell import Shell
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
     from tests.simulation.documents.world import Device, DocumentWorld
 
 SETTINGS: Final = Settings(max_pending=8)
-GIVES_UP_S: Final = 5.0
-"""So long a client waits for an answer to its edits."""
 _CALLS: Final = {"bell": {"ring": ring}}
 _ADDING: Final = ("merge", "sum", "call")
 """Under these strategies an edit that adds a name of its own always takes effect."""
@@ -96,7 +95,7 @@ class DocumentClient(Shell):
         """Its edits whose names it must show for as long as they are not refused."""
         self._unwritten: list[Write] = []
         self._committing: list[Write] | None = None
-        self._calling: dict[str, object] = {}
+        self._network = Network(self)
         self._pause_until = 0.0
         self._retry_s = 0.5
         self._answer_is_of: str | None = None
@@ -281,6 +280,10 @@ class DocumentClient(Shell):
         shown = self.replica.view(name).value
         if not same(shown, value):
             self.world.fail(f"{self.device.name}: {name[1]} is shown on a wrong base")
+        if STRATEGY_OF[name[1]] == "sum":
+            twice = [key for key, n in (shown or {}).items() if key != "total" and n != 1]
+            if twice:
+                self.world.fail(f"{self.device.name} shows {twice} of {name[1]} more than once")
         if STRATEGY_OF[name[1]] not in _ADDING:
             return
         for mark in self.watched:
@@ -347,7 +350,7 @@ class DocumentClient(Shell):
 
     def _send(self) -> None:
         queue = self.replica.queue
-        if self.dead or "edits" in self._calling or self.world.now < self._pause_until:
+        if self.dead or self._network.is_busy("edits") or self.world.now < self._pause_until:
             return
         if not self.sender._is_needed():
             return
@@ -381,7 +384,7 @@ class DocumentClient(Shell):
                 self.desk.queue.failed(request)
                 self.failed("no answer", getattr(answered, "retry_after", None))
 
-        self._exchange("edits", answer, done)
+        self._network.exchange("edits", answer, done)
 
     def _ask_how_far(self, client: str) -> None:
         core = self.world.core
@@ -393,7 +396,7 @@ class DocumentClient(Shell):
             self.sender._take_settled(client, settled or Again("no answer"))
             self.pump()
 
-        self._exchange("edits", answer, done)
+        self._network.exchange("edits", answer, done)
 
     def _post(self, request: Request) -> None:
         world, caller = self.world, self.world.caller_of(self.device.token)
@@ -413,10 +416,10 @@ class DocumentClient(Shell):
             self.pump()
             self._answer_is_of = None
 
-        self._exchange("edits", answer, done)
+        self._network.exchange("edits", answer, done)
 
     def _load(self) -> None:
-        if self.dead or "document" in self._calling:
+        if self.dead or self._network.is_busy("document"):
             return
         wanted = [
             ((channel, key), version)
@@ -442,65 +445,7 @@ class DocumentClient(Shell):
             self._compare(name[0], self.replica.agrees_now(name[0]))
             self.pump()
 
-        self._exchange("document", answer, done)
-
-    def _exchange(
-        self,
-        what: str,
-        answer: Callable[[Callable[[Any], None]], None],
-        done: Callable[[Any], None],
-    ) -> None:
-        """One request over the network, which may lose it, repeat it, and bring it late.
-
-        `done` is given the answer, `Again`, or None if there was none in time.
-        """
-        world, call = self.world, object()
-        self._calling[what] = call
-        epoch = world.core.epoch
-
-        def finish(answered: Any) -> None:
-            if not self.dead and self._calling.get(what) is call:
-                del self._calling[what]
-                done(answered)
-
-        def reply(answered: Any) -> None:
-            if self._is_lost("answer lost"):
-                return
-            world.at(self._delay(), lambda: None if self.offline else finish(answered))
-
-        def arrive() -> None:
-            if world.core.epoch != epoch:
-                return  # a restore cuts every connection
-            if world.now < world.core_down_until:
-                reply(Again("down"))
-            elif world.faults and world.chance.random() < 0.03:
-                reply(Again("503", 1.0))
-            else:
-                answer(reply)
-
-        if self.offline:
-            world.at(0.01, lambda: finish(Again("unreachable")))
-            return
-        world.at(GIVES_UP_S, lambda: finish(None))
-        if self._is_lost("request lost"):
-            return
-        delay = self._delay()
-        if world.faults and world.chance.random() < 0.06:
-            world.injected["request late"] += 1
-            delay = world.chance.uniform(GIVES_UP_S, 30.0)
-        world.at(delay, arrive)
-        if world.faults and world.chance.random() < 0.06:
-            world.injected["request doubled"] += 1
-            world.at(delay + world.chance.uniform(0.0, 20.0), arrive)
-
-    def _is_lost(self, what: str) -> bool:
-        if self.world.faults and self.world.chance.random() < 0.05:
-            self.world.injected[what] += 1
-            return True
-        return False
-
-    def _delay(self) -> float:
-        return self.world.chance.choice((0.01, 0.1, 0.5, 3.0)) if self.world.faults else 0.05
+        self._network.exchange("document", answer, done)
 
 
 def _heard(made: EditAnswer | CoreError) -> Answered | NotTaken:

@@ -326,7 +326,9 @@ class DocumentCore:
 
     def trim(self) -> None:
         """Forget the older half of each log, and of what is kept of each document."""
-        for log in (*self.truth.logs.values(), *self.truth.orders.channels.values()):
+        logs: list[Log | ChannelLog] = [*self.truth.logs.values()]
+        logs += self.truth.orders.channels.values()
+        for log in logs:
             log.floor = max(log.floor, log.head // 2)
         for place, head in self.truth.heads.items():
             self.truth.floors[place] = max(self.truth.floors.get(place, 0), head.version // 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -11,11 +12,15 @@ from unittest.mock import patch
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from client_sdk.contract.order import Order
+from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.shared.sender import Sender
 from client_sdk.state.entries import Entry
+from client_sdk.state.orders.command_queue import CommandQueue, Settlement
+from client_sdk.state.orders.commands import Command, CommandOutcome, CommandRequest
 from client_sdk.state.queue import EditQueue
-from client_sdk.state.records import PutEntry, Write
+from client_sdk.state.records import DropCommand, PutCommand, PutEntry, Write
 from client_sdk.state.replica import Replica
 from client_sdk.state.requests import Request
 from client_sdk.state.store import MemoryState
@@ -23,6 +28,7 @@ from client_sdk.state.view import Composed, compose
 from core_api.documents.strategies import STRATEGIES, Decision, Situation, attempt
 from tests.simulation.documents.client import DocumentClient
 from tests.simulation.documents.core import DocumentCore
+from tests.simulation.documents.desk import Desk
 
 Planted = Callable[[], AbstractContextManager[Any]]
 
@@ -157,6 +163,65 @@ def _edits_of_another_log() -> AbstractContextManager[Any]:
     return patch.object(DocumentCore, "names_logs", new=False)
 
 
+def _shown_twice() -> AbstractContextManager[Any]:
+    """What a lost answer has done is taken for what is still to be done."""
+    return patch.object(Replica, "_is_unsure", lambda _self, _name: False)
+
+
+def _command_done_twice() -> AbstractContextManager[Any]:
+    """A command that is sent again has another key."""
+
+    def failed(self: CommandQueue, request: CommandRequest) -> None:
+        entries = self.own.entries
+        # A step that comes twice is refused; an order that is placed or changed twice is not.
+        if self._flight is request and entries[0].id == request.id and "note" in entries[0].body:
+            entries[0] = replace(entries[0], key=f"{entries[0].key}+")
+        sent(self, request)
+
+    sent = CommandQueue.failed
+    return patch.object(CommandQueue, "failed", failed)
+
+
+def _commands_lost_at_a_crash() -> AbstractContextManager[Any]:
+    """Commands are kept in memory only."""
+
+    def lost(self: MemoryState, writes: Sequence[Write]) -> None:
+        written(self, [write for write in writes if not isinstance(write, PutCommand)])
+
+    written = MemoryState.write
+    return patch.object(MemoryState, "write", lost)
+
+
+def _command_before_its_turn() -> AbstractContextManager[Any]:
+    """A command goes out at once, whatever edits wait before it."""
+    return patch.object(Desk, "is_first", property(lambda self: self.queue.first is not None))
+
+
+def _command_of_any_version() -> AbstractContextManager[Any]:
+    """A command does not say which version it was made on."""
+
+    def request(self: CommandQueue) -> CommandRequest | None:
+        made = asked(self)
+        self._flight = None if made is None else dataclasses.replace(made, version=None)
+        return self._flight
+
+    asked = CommandQueue.request
+    return patch.object(CommandQueue, "request", request)
+
+
+def _done_though_its_base_was_refused() -> AbstractContextManager[Any]:
+    """What was made on a refused command goes out all the same."""
+
+    def refused(
+        self: CommandQueue, first: Command, why: Problem, order: Order | None = None
+    ) -> Settlement:
+        settlement = Settlement(self.own.entries[1:], [DropCommand(first.id)], order=order)
+        settlement.outcomes.append((first, CommandOutcome("refused", order, why)))
+        return settlement
+
+    return patch.object(CommandQueue, "_refused", refused)
+
+
 PLANTED: Final[Mapping[str, Planted]] = {
     "Core applies twice": _applied_twice_by_core,
     "the client sends twice": _applied_twice_by_the_client,
@@ -170,4 +235,10 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "send with another's token": _sent_with_anothers_token,
     "take no notice of a restore": _numbers_of_the_log_before,
     "take edits of another log": _edits_of_another_log,
+    "show an edit twice whose answer was lost": _shown_twice,
+    "do a command twice": _command_done_twice,
+    "lose the commands at a crash": _commands_lost_at_a_crash,
+    "let a command overtake an edit": _command_before_its_turn,
+    "do a command to what was not seen": _command_of_any_version,
+    "do what was made on a refused command": _done_though_its_base_was_refused,
 }

@@ -21,6 +21,7 @@ from client_sdk.contract.state.values import Value
 from client_sdk.shared.yabam_client import _queue_of
 from client_sdk.state.effects import View
 from client_sdk.state.entries import Wish
+from client_sdk.state.orders.commands import decode_command
 from client_sdk.state.records import Waiting
 from client_sdk.state.replica import Replica
 from client_sdk.state.requests import Request
@@ -63,9 +64,9 @@ class Rig:
             kept[document.channel].append(document)
         self.seqs = dict.fromkeys(self.channels)
         self.log: str | None = None
-        return Replica(
-            _queue_of(stored, self._new_client), kept, stored.waiting, self._calls, self._resolved
-        )
+        commands = [decode_command(body) for body in stored.commands]
+        queue = _queue_of(stored, self._new_client, commands)
+        return Replica(queue, kept, stored.waiting, self._calls, self._resolved)
 
     def keep(self) -> None:
         """Write what is to be kept; note what is told."""

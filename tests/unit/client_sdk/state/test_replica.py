@@ -9,6 +9,8 @@ from msgspec import UNSET
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.operations import Call, Merge, Set
 from client_sdk.state.entries import Wish
+from client_sdk.state.orders.commands import Command, encode_command
+from client_sdk.state.records import DropCommand, PutCommand
 from tests.unit.client_sdk.state.core_model import CoreModel
 from tests.unit.client_sdk.state.rig import CHANNEL, Rig
 
@@ -441,3 +443,81 @@ def test_a_value_that_is_fetched_tells_it_too() -> None:
     rig.begin()
     rig.load()
     assert (rig.value("cart"), rig.view("cart").pending) == ({"n": 1}, 0)
+
+
+# ── an answer that was lost ──────────────────────────────────────────────────
+
+
+def lost_answer(rig: Rig) -> None:
+    """What is in the queue is settled, and nobody here hears of it."""
+    answer = rig.ask()
+    assert answer is not None
+    rig.replica.queue.failed(answer[0])
+
+
+def test_an_edit_is_never_shown_twice_though_its_answer_is_lost_and_others_came_after(
+    rig: Rig, core: CoreModel
+) -> None:
+    rig.add("cart", count=1)
+    lost_answer(rig)
+    core.write(CHANNEL, "cart", {"count": 6})
+    rig.begin()
+    assert (rig.value("cart"), rig.view("cart").loading) == ({"count": 1}, True)
+    rig.send()
+    assert (rig.value("cart"), rig.view("cart").loading) == ({"count": 6}, False)
+
+
+def test_a_snapshot_is_shown_at_once_to_who_has_sent_nothing(rig: Rig, core: CoreModel) -> None:
+    rig.add("cart", count=1)
+    core.write(CHANNEL, "cart", {"count": 6})
+    rig.begin()
+    assert (rig.value("cart"), rig.view("cart").loading) == ({"count": 7}, False)
+
+
+def test_an_event_is_shown_at_once_as_it_names_its_author(rig: Rig, core: CoreModel) -> None:
+    rig.add("cart", count=1)
+    lost_answer(rig)
+    core.write(CHANNEL, "cart", {"count": 6})
+    rig.next_event()
+    rig.next_event()
+    assert (rig.value("cart"), rig.view("cart").loading) == ({"count": 6}, False)
+
+
+def test_the_digest_is_that_of_what_is_held_back(rig: Rig, core: CoreModel) -> None:
+    rig.add("cart", count=1)
+    lost_answer(rig)
+    core.write(CHANNEL, "cart", {"count": 6})
+    rig.begin()
+    assert rig.replica.agrees(CHANNEL, core.digest(CHANNEL))
+
+
+def test_what_a_backup_had_settled_is_shown_once_after_a_restore(rig: Rig, core: CoreModel) -> None:
+    rig.add("cart", count=1)
+    lost_answer(rig)
+    core.write(CHANNEL, "cart", {"count": 6})
+    core.back_up()
+    core.restore()
+    rig.begin(reason="epoch")
+    assert rig.value("cart") == {"count": 1}
+    rig.inquire()
+    assert (rig.value("cart"), rig.view("cart").pending) == ({"count": 6}, 0)
+
+
+# ── what a crash leaves ──────────────────────────────────────────────────────
+
+
+def test_the_place_of_a_kept_command_is_never_given_again(rig: Rig) -> None:
+    rig.set("cart", {})
+    place = rig.replica.queue.next_id
+    body = {
+        "store_id": "12",
+        "currency": "KRW",
+        "items": [{"name": "Tea", "quantity": 1, "unit_price": 1}],
+    }
+    command = Command(id=place, key=f"a1-{place}", kind="place", body=body)
+    rig.store.write([PutCommand(place, encode_command(command))])
+    rig.crash()  # before the counters were kept
+    rig.keep()
+    rig.store.write([DropCommand(place)])
+    rig.crash()
+    assert rig.replica.queue.next_id == place + 1

@@ -1,0 +1,61 @@
+"""What of a replica is to be kept, as writes for its store. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from client_sdk.state.documents import Documents
+from client_sdk.state.entries import DocumentName, Entry
+from client_sdk.state.queue import EditQueue
+from client_sdk.state.records import (
+    DropDocument,
+    DropDocuments,
+    PutCounters,
+    PutDocument,
+    PutEntry,
+    Write,
+    row_of,
+)
+
+
+def entry_kept(entry: Entry) -> PutEntry:
+    """The edit as it is now."""
+    return PutEntry(row_of(entry))
+
+
+def counters_kept(queue: EditQueue, prepared: int = 0) -> PutCounters:
+    """The queue's counters.
+
+    Args:
+        queue: the queue.
+        prepared: how many edits more are about to be accepted.
+    """
+    return PutCounters(queue.client, queue.next_n + prepared, queue.next_id + prepared, queue.epoch)
+
+
+def prepared_kept(queue: EditQueue, entries: Sequence[Entry]) -> list[Write]:
+    """What must be kept before the edits are accepted."""
+    return [*(entry_kept(entry) for entry in entries), counters_kept(queue, len(entries))]
+
+
+def document_kept(documents: Documents, name: DocumentName) -> list[Write]:
+    """The document as it is shown; one whose version is not known is left as it was kept."""
+    document = documents.get(name[1])
+    if document is None or document.value is None:
+        return [DropDocument(*name)]
+    return [PutDocument(document)] if document.version else []
+
+
+def log_kept(channels: Mapping[str, Documents], log: str) -> list[Write]:
+    """The documents of this log alone: what is of another would pass for this one's after a start.
+
+    Args:
+        channels: what is followed.
+        log: the epoch.
+    """
+    writes: list[Write] = [DropDocuments()]
+    for channel, documents in channels.items():
+        if documents.epoch == log:
+            for document in documents.all:
+                writes += document_kept(documents, (channel, document.key))
+    return writes
