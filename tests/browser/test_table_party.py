@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
@@ -58,6 +59,11 @@ async def test_a_phone_without_a_network_fills_the_cart_and_it_is_all_there_afte
             await expect(phone.locator("#cart-open-text")).to_have_text("Cart 4")
 
 
+def keeping(routes: list[Route]) -> Callable[[Route], None]:
+    """Holds what is requested until somebody goes on with it."""
+    return lambda route: routes.append(route)
+
+
 async def test_two_phones_that_order_at_once_order_the_cart_once(
     store: Store, browser: Browser
 ) -> None:
@@ -68,7 +74,7 @@ async def test_two_phones_that_order_at_once_order_the_cart_once(
         # Both have pressed before either is answered.
         held: dict[Page, list[Route]] = {kim: [], lee: []}
         for phone, routes in held.items():
-            await phone.route("**/v1/edits", routes.append)
+            await phone.route("**/v1/edits", keeping(routes))
             await phone.locator("#order").click()
             await expect(phone.locator("#order")).to_be_disabled()
         for phone, routes in held.items():
@@ -114,8 +120,8 @@ async def test_a_dish_has_a_note_of_its_own(store: Store, browser: Browser) -> N
         await dish.get_by_role("button", name="One more").click()
         await table.locator("#cart-open").click()
         await table.locator(".note-button").click()
-        await table.locator("dialog input").fill("not spicy")
-        await table.locator("dialog").get_by_role("button", name="Save").click()
+        await table.locator(".ask input").fill("not spicy")
+        await table.locator(".ask").get_by_role("button", name="Save").click()
         await expect(table.locator(".note-button")).to_contain_text("not spicy")
         await table.locator("#cart-close").click()
         # One more is another one: the note was for the first.
@@ -182,7 +188,7 @@ async def test_the_staff_is_called_and_the_guest_sees_that_they_have_seen_it(
     async with device(browser, PHONE) as guest:
         table = await opened(guest, store.table_url("5"))
         await table.locator("#call").click()
-        await table.locator("dialog").get_by_role("button", name="Water").click()
+        await table.locator(".ask").get_by_role("button", name="Water").click()
         await expect(table.locator("#bell-state")).to_have_text("The staff has been called.")
         party = f"party:{store.id}/5"
         bell = (await store.document(party, "bell"))["value"]
@@ -221,7 +227,7 @@ async def test_a_phone_shows_at_once_what_core_makes_of_a_call(
         await page.goto(f"{store.site.stack.core_url}/table")
         shown = await page.evaluate(
             """async (cases) => {
-                const { CALLS } = await import("/static/table/cart_rules.js");
+                const { CALLS } = await import("/static/table/cart/rules.js");
                 return cases.map(([name, value, given]) => {
                     try {
                         return CALLS.cart[name](value, given);

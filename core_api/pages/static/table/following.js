@@ -5,7 +5,7 @@ import { ofBrowser } from "../shared/storage.js";
 import { readProblem, slugOf } from "../yabam/http_failures.js";
 import { subjectOf } from "../yabam/state/subject.js";
 import { YabamClient } from "../yabam/yabam_client.js";
-import { CALLS } from "./cart_rules.js";
+import { CALLS } from "./cart/rules.js";
 
 const SAVE_AFTER_MS = 400;
 const ASK_MS = 10_000;
