@@ -128,7 +128,7 @@ async def test_axe_finds_nothing_wrong(
         await table.keyboard.press("Escape")
         await table.locator("#cart-close").click()
         await table.locator("#call").click()
-        await table.locator("dialog button").first.click()
+        await table.locator(".ask button").first.click()
         await expect(table.locator("#bell-state")).to_be_visible()
         found["called"] = await violations(table)
     assert found == {state: [] for state in found}

@@ -31,7 +31,7 @@ async def fill_the_cart(page: Page, note: str = "") -> None:
 async def take_back(page: Page) -> None:
     """Take the newest order back, and say yes."""
     await page.locator("#orders .order").first.get_by_role("button", name="Cancel").click()
-    await page.locator("dialog").get_by_role("button", name="Take it back").click()
+    await page.locator(".ask").get_by_role("button", name="Take it back").click()
 
 
 async def test_a_guest_orders_and_sees_how_far_it_has_come(store: Store, browser: Browser) -> None:

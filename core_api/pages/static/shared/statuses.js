@@ -93,6 +93,16 @@ const STATUSES = {
   },
 };
 
+/** The reasons that an owner gives by one press. */
+const REASON_TEXTS = {
+  reasonSoldOut: ["재료 소진", "Sold out"],
+  reasonBusy: ["주문이 많습니다", "Too busy"],
+  reasonClosed: ["영업 종료", "Closed"],
+};
+addTexts(REASON_TEXTS);
+/** The names of their texts. */
+export const REASONS = Object.keys(REASON_TEXTS);
+
 for (const [status, { text, line, button }] of Object.entries(STATUSES)) {
   addTexts({ [`status_${status}`]: text, [`line_${status}`]: line });
   if (button) addTexts({ [`step_${status}`]: button });
@@ -122,6 +132,12 @@ export function behind({ status }, before = null) {
 
 /** Whether the owner is asked why, before an order gets this status. */
 export const wantsReason = (status) => known(status).reason ?? false;
+
+/** A reason as this reader understands it; what somebody wrote in their own words stays as it is. */
+export function reasonText(reason) {
+  const name = REASONS.find((one) => REASON_TEXTS[one].includes(reason));
+  return name === undefined ? reason : t(name);
+}
 
 /** How many of the guest's marks are filled, or null. */
 export const stageOf = ({ status }) => known(status).stage ?? null;

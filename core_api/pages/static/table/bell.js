@@ -33,8 +33,10 @@ export class Bell {
     state.hidden = !isRinging;
     setText(state, isRinging ? t(pending > 0 && mode === "offline" ? "bellWaits" : "bellRung") : "");
     setText(byId("call-text"), t("call"));
-    if (this.#wasRinging && !isRinging && value) this.#answered(t("bellAnswered"));
+    const isAnswered = this.#wasRinging && !isRinging && Boolean(value);
+    // Noted first: telling of it shows the page anew.
     this.#wasRinging = isRinging;
+    if (isAnswered) this.#answered(t("bellAnswered"));
   }
 
   async #choose() {

@@ -3,8 +3,9 @@
 import { PageTransport, awakeClock, onWaking } from "../shared/follow.js";
 import { ofBrowser } from "../shared/storage.js";
 import { readProblem, slugOf } from "../yabam/http_failures.js";
+import { subjectOf } from "../yabam/state/subject.js";
 import { YabamClient } from "../yabam/yabam_client.js";
-import { CALLS } from "./cart_rules.js";
+import { CALLS } from "./cart/rules.js";
 
 const SAVE_AFTER_MS = 400;
 const ASK_MS = 10_000;
@@ -17,7 +18,7 @@ const ASK_MS = 10_000;
  * @returns {transport, channels, party, cart, bell, bill, soldOut, waitingTime, takingOrders, state, start, stop}
  */
 export function followTable({ credentials, seen }) {
-  const { subject, table } = credentials.session;
+  const { token, subject, table } = credentials.session;
   const [store] = table.split("/");
   const [orders, party, shop] = [`table:${table}`, `party:${table}`, `public:${store}`];
   const channels = [orders, party, shop];
@@ -33,7 +34,8 @@ export function followTable({ credentials, seen }) {
     if (newest !== null) ofBrowser.writeJson(name, newest);
   };
   const client = new YabamClient({
-    ...{ core: location.origin, channels, name, subject, transport, calls: CALLS },
+    ...{ core: location.origin, channels, name, transport, calls: CALLS },
+    subject: subjectOf(token),
     token: () => credentials.give(),
     clock: awakeClock(),
     load: () => ofBrowser.readJson(name),
@@ -42,8 +44,8 @@ export function followTable({ credentials, seen }) {
       return { ...status, skewMs: transport.skewMs, signedOut };
     },
     seen: (news) => {
-      const { token, expiresAt } = credentials.session;
-      if (news.status?.signedOut === expiresAt) credentials.refuse(token);
+      const { session } = credentials;
+      if (news.status?.signedOut === session.expiresAt) credentials.refuse(session.token);
       newest = news.leading ? news.state : null;
       saving ??= setTimeout(save, SAVE_AFTER_MS);
       seen(news);

@@ -3,7 +3,7 @@
 import { byId, el, setText } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { language, t } from "../shared/language.js";
-import { countOf } from "./cart_rules.js";
+import { countOf } from "./cart/rules.js";
 
 /** The most of one dish that one line of the cart takes here. */
 export const MOST = 20;

@@ -3,7 +3,7 @@
 import { byId, el } from "../shared/dom.js";
 import { itemsLine, orderNumber } from "../shared/format.js";
 import { t } from "../shared/language.js";
-import { REASONS } from "../shared/reasons.js";
+import { REASONS } from "../shared/statuses.js";
 import { placeOf } from "./board/card.js";
 
 /** The reason that the owner gives (null: none), or undefined when the order is kept after all. */

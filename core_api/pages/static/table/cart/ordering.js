@@ -4,8 +4,8 @@
 // was taken stands in the cart's document until the order is placed or refused, so the phone goes on
 // after a reload, and another of the same code goes on for one that does not come back.
 
-import { newKey } from "../shared/outbox.js";
-import { itemsOf, linesOf, sharesOf } from "./cart_rules.js";
+import { newKey } from "../../shared/outbox.js";
+import { itemsOf, linesOf, sharesOf } from "./rules.js";
 
 const HELP_AFTER_MS = 15_000;
 const ID_LETTERS = 16;

@@ -1,11 +1,11 @@
 // The table's one cart: a bar that orders it, and a sheet with its lines and who added each.
 
-import { arrange, byId, el, setText } from "../shared/dom.js";
-import { money } from "../shared/format.js";
-import { language, t } from "../shared/language.js";
-import { countOf, totalOf } from "./cart_rules.js";
+import { arrange, byId, el, setText } from "../../shared/dom.js";
+import { money } from "../../shared/format.js";
+import { language, t } from "../../shared/language.js";
+import { countOf, totalOf } from "./rules.js";
 import { guestName, takeName } from "./guest.js";
-import { MOST } from "./menu.js";
+import { MOST } from "../menu.js";
 
 /** Shows it; `step` (line, by), `note` (line) and `order` () are called when the guest presses. */
 export class Cart {

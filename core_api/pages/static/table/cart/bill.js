@@ -1,9 +1,9 @@
 // What the table has to pay, and how its guests split it: the same on all their phones.
 
-import { byId, el, setText } from "../shared/dom.js";
-import { money } from "../shared/format.js";
-import { t } from "../shared/language.js";
-import { billOf, partsOf } from "./cart_rules.js";
+import { byId, el, setText } from "../../shared/dom.js";
+import { money } from "../../shared/format.js";
+import { t } from "../../shared/language.js";
+import { billOf, partsOf } from "./rules.js";
 
 const MOST_WAYS = 20;
 

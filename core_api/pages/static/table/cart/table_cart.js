@@ -1,11 +1,11 @@
 // One cart for all phones at the table: what they press becomes edits of the document `cart`.
 
-import { t } from "../shared/language.js";
-import { ask } from "./ask.js";
-import { Cart } from "./cart.js";
-import { linesOf } from "./cart_rules.js";
+import { t } from "../../shared/language.js";
+import { ask } from "../ask.js";
+import { Cart } from "./view.js";
+import { linesOf } from "./rules.js";
 import { guestName, phoneId } from "./guest.js";
-import { MOST, nameOf } from "./menu.js";
+import { MOST, nameOf } from "../menu.js";
 import { Ordering } from "./ordering.js";
 
 const MOST_NOTE = 200;

@@ -1,7 +1,7 @@
 // Who a guest is to the others at the table: this phone's id, and a name that can be changed.
 
-import { language } from "../shared/language.js";
-import { ofBrowser } from "../shared/storage.js";
+import { language } from "../../shared/language.js";
+import { ofBrowser } from "../../shared/storage.js";
 
 const [PHONE, NAME] = ["yabam.guest.phone", "yabam.guest.name"];
 const NAMES = [
