@@ -255,9 +255,7 @@ def following(order: Order) -> tuple[OrderStatus, ...]:
     return _of(NEXT, order)
 
 
-def _of(
-    table: dict[OrderStatus, tuple[OrderStatus, ...]], order: Order
-) -> tuple[OrderStatus, ...]:
+def _of(table: dict[OrderStatus, tuple[OrderStatus, ...]], order: Order) -> tuple[OrderStatus, ...]:
     return next((found for status, found in table.items() if status == order.status), ())
 
 

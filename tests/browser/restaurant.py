@@ -266,7 +266,7 @@ async def still(page: Page) -> None:
 
 
 async def press(page: Page, order: dict[str, Any], to: str) -> None:
-    """Press the button of the order's card that leads there, as somebody who looks before they do."""
+    """Press the button of the order's card that leads there, as one who looks before."""
     await still(page)
     await card(page, order).locator(f'[data-to="{to}"]').click()
 

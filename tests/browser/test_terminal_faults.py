@@ -1,4 +1,5 @@
-"""The owner's terminal while servers die and the network goes: nothing is lost, and it says so."""
+"""The owner's terminal while servers die and the network goes: nothing is lost,
+and it says so."""
 
 from __future__ import annotations
 
@@ -98,7 +99,8 @@ async def test_the_lamp_turns_within_8_seconds_when_all_servers_are_frozen(
                     before = now;
                 }, 100);
                 const lamp = document.querySelector("#lamp");
-                const note = () => (window.turned ??= lamp.dataset.mode === "live" ? undefined : performance.now());
+                const note = () => (window.turned ??= lamp.dataset.mode === "live"
+                    ? undefined : performance.now());
                 new MutationObserver(note).observe(lamp, { attributes: true });
             }"""
         )

@@ -1,4 +1,4 @@
-"""The terminal from a phone to a wall, with one order and with a hundred: all of it can be read and reached.
+"""The terminal from a phone to a wall, with one order and a hundred: all can be read and reached.
 
 Its pictures are in build/screenshots: look at them after a change of the page.
 """
@@ -29,7 +29,8 @@ DISHES: Final = (
 )
 BROKEN_WORDS: Final = """() => {
     const broken = [];
-    const parts = ".card h3, .card .item-name, .card .amount, .card .total strong, .card .age, .card .step span";
+    const parts = ".card h3, .card .item-name, .card .amount, .card .total strong, .card .age,
+        .card .step span";
     for (const part of document.querySelectorAll(parts)) {
         const walker = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
         for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -37,22 +38,29 @@ BROKEN_WORDS: Final = """() => {
                 const range = document.createRange();
                 range.setStart(node, index);
                 range.setEnd(node, index + word.length);
-                const lines = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)));
+                const tops = [...range.getClientRects()].map(({ top }) => Math.round(top));
+                const lines = new Set(tops);
                 if (lines.size > 1) broken.push(word);
             }
         }
     }
     return broken;
 }"""
-CUT: Final = """() => [...document.querySelectorAll(".card .total strong, .card .amount, .card .step, .card .age")]
-    .filter((e) => e.offsetParent !== null && (e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== "inline"
+CUT: Final = """() => [...document.querySelectorAll(".card .total strong, .card .amount,
+    .card .step, .card .age")]
+    .filter((e) => e.offsetParent !== null && (e.scrollWidth > e.clientWidth + 1
+        && getComputedStyle(e).display !== "inline"
         || e.getBoundingClientRect().right > e.closest(".card").getBoundingClientRect().right))
     .map((e) => e.textContent)"""
-WHOLE: Final = """(status) => [...document.querySelectorAll(`.card[data-status="${status}"]`)].filter((e) => {
-    const { top, bottom, left, right } = e.getBoundingClientRect();
-    const frame = e.closest(".cards").getBoundingClientRect();
-    return top >= frame.top && bottom <= frame.bottom && left >= 0 && right <= innerWidth && right > left;
-}).length"""
+WHOLE: Final = """(status) => {
+    const cards = [...document.querySelectorAll(`.card[data-status="${status}"]`)];
+    return cards.filter((e) => {
+        const { top, bottom, left, right } = e.getBoundingClientRect();
+        const frame = e.closest(".cards").getBoundingClientRect();
+        const isAcross = left >= 0 && right <= innerWidth && right > left;
+        return isAcross && top >= frame.top && bottom <= frame.bottom;
+    }).length;
+}"""
 
 
 def meal(number: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The terminal under hasty fingers: no wrong order by a second tap, and every step can be taken back."""
+"""The terminal under hasty fingers: a second tap does nothing, every step can be taken back."""
 
 from __future__ import annotations
 
@@ -201,8 +201,8 @@ async def test_every_step_is_taken_back_later_on_its_card(store: Store, browser:
 
 
 async def work_through(terminal: Page, store: Store, orders: int, seed: int) -> list[set[str]]:
-    """Tap twice on what a random card offers, until all orders are served; where the taps meant to go."""
-    chance = random.Random(seed)  # noqa: S311
+    """Tap twice on what random cards offer until all is served. Returns steps that nobody meant."""
+    chance = random.Random(seed)
     meant: dict[str, set[str]] = {}
     main = terminal.locator(".card .step.main:visible")
     served = terminal.locator('.card[data-status="served"]')

@@ -108,7 +108,9 @@ async def test_only_the_owner_takes_an_order_back(core: CoreService) -> None:
     guest = token("table", table=f"{store}/5")
     for who in (guest, token("producer", store)):
         assert (await recall(core, who, order["id"], "placed")).status_code == 403
-    assert (await recall(core, token("owner", new_store()), order["id"], "placed")).status_code == 404
+    assert (
+        await recall(core, token("owner", new_store()), order["id"], "placed")
+    ).status_code == 404
 
 
 async def test_a_step_back_is_taken_once_of_the_version_that_was_seen(core: CoreService) -> None:
@@ -119,8 +121,7 @@ async def test_a_step_back_is_taken_once_of_the_version_that_was_seen(core: Core
     stale = await recall(core, owner, order["id"], "placed", if_match='"1"')
     assert stale.status_code == 412
     first, second = [
-        await recall(core, owner, order["id"], "placed", idempotency_key="k-back")
-        for _ in range(2)
+        await recall(core, owner, order["id"], "placed", idempotency_key="k-back") for _ in range(2)
     ]
     assert first.json() == second.json()
     assert second.headers["idempotency-replayed"] == "true"

@@ -16,6 +16,7 @@ import { addTexts, hasText, t } from "./language.js";
  *   tone    its colour in shared/base.css; none: a quiet one
  *   stage   how many of the guest's five marks are filled; none: they are not shown
  *   reason  whether the owner is asked why
+ *   back    where its owner takes it back to, if it is not known how far it had come
  */
 const STATUSES = {
   placed: {
@@ -90,6 +91,7 @@ const STATUSES = {
     column: "done",
     tone: "refused",
     reason: true,
+    back: "placed",
   },
 };
 
@@ -127,7 +129,7 @@ export const stepsOf = ({ status }) => known(status).next ?? [];
  */
 export function behind({ status }, before = null) {
   const ways = Object.keys(STATUSES).filter((one) => STATUSES[one].next.includes(status));
-  return ways.includes(before) ? before : (ways.at(-1) ?? null);
+  return ways.includes(before) ? before : (known(status).back ?? ways.at(-1) ?? null);
 }
 
 /** Whether the owner is asked why, before an order gets this status. */

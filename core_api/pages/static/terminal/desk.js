@@ -16,7 +16,7 @@ import { Board } from "./board/board.js";
 import { Touch } from "./board/touch.js";
 import { Undo } from "./board/undo.js";
 import { Panel, showPaused } from "./kitchen/panel.js";
-import { documentChannels } from "./kitchen/store.js";
+import { documentChannels, heardStores } from "./kitchen/store.js";
 import { allDay, matches } from "./kitchen/totals.js";
 import { Memory } from "./memory.js";
 import { announce, explanation, showFault, showSound, toast } from "./notices.js";
@@ -151,7 +151,7 @@ export class Desk {
   #follow(channels) {
     const credentials = this.#credentials;
     const name = this.#name;
-    const documents = documentChannels(this.#stores);
+    const documents = documentChannels(heardStores(this.#stores));
     this.#following = follow({ kind: "terminal", credentials, channels, documents, seen: (news) => this.#see(news) });
     const { transport, state } = this.#following;
     this.#outbox = new Outbox((...command) => transport.command(...command), credentials);
@@ -175,7 +175,7 @@ export class Desk {
     credentials.onChange(() => this.#leaveIfNew());
     this.#panel = new Panel({
       state,
-      stores: this.#stores,
+      stores: heardStores(this.#stores),
       bell: this.#bell,
       failed: (detail) => toast(null, t("notSaid", { detail })),
       told: () => this.#showPaused(),

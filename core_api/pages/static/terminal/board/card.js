@@ -213,7 +213,7 @@ export class Card {
     if (before !== null) {
       const label = t("takeBack", { status: statusText(before) });
       const back = () => this.#does.back(this.order, before);
-      buttons.push(button("step soft back", back, "↶", null, { "data-back": before, "aria-label": label, title: label }));
+      buttons.push(button("step soft back", back, "←", null, { "data-back": before, "aria-label": label, title: label }));
     }
     return buttons.length > 0 ? el("div", { class: "steps" }, buttons) : null;
   }

@@ -16,8 +16,8 @@ export class Column {
   #tabCount = el("span", { class: "count" });
   #below = el("button", { class: "beyond below", type: "button", onclick: () => this.#page(1) });
   #above = el("button", { class: "beyond above", type: "button", onclick: () => this.#page(-1) });
-  #first = el("button", { class: "button jump", type: "button", onclick: () => this.#jump(0) }, "⤒");
-  #last = el("button", { class: "button jump", type: "button", onclick: () => this.#jump(Infinity) }, "⤓");
+  #first = el("button", { class: "button jump", type: "button", onclick: () => this.#jump(0) }, "↑");
+  #last = el("button", { class: "button jump", type: "button", onclick: () => this.#jump(Infinity) }, "↓");
   #name;
 
   /** @param name of the column @param choose called when its tab is pressed */

@@ -7,30 +7,32 @@
 export const STILL_MS = 600;
 /** So long what has moved is not pressed: nobody can have meant it. */
 export const SETTLE_MS = 400;
+/** A finger that never leaves, as one whose end the browser did not tell, holds the board no longer. */
+const LONGEST_MS = 10_000;
 /** Two taps no further apart than this are in the same place. */
 const NEAR_PX = 48;
 
 /** What is known of presses; times in milliseconds, of any clock that only goes forward. */
 export class Stillness {
   #presses = [];
-  #isDown = false;
+  #downAt = null;
   #until = 0;
 
   /** A finger is put on the screen. */
   down(at) {
-    this.#isDown = true;
+    this.#downAt ??= at;
     this.#until = Math.max(this.#until, at + STILL_MS);
   }
 
   /** It is taken off again. */
   up(at) {
-    this.#isDown = false;
+    this.#downAt = null;
     this.#until = Math.max(this.#until, at + STILL_MS);
   }
 
-  /** When the board may move; Infinity: not while the finger is down. */
+  /** When the board may move, if nothing else is pressed and no finger is taken off until then. */
   get freeAt() {
-    return this.#isDown ? Infinity : this.#until;
+    return this.#downAt === null ? this.#until : Math.max(this.#until, this.#downAt + LONGEST_MS);
   }
 
   /**

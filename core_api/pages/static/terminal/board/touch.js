@@ -85,7 +85,6 @@ export class Touch {
     const { freeAt } = this.#still;
     const at = now();
     this.#root.toggleAttribute("data-held", at < Math.max(freeAt, this.#settledAt));
-    if (freeAt === Infinity) return;
     if (at < freeAt) this.#timer = setTimeout(() => this.#freed(), freeAt - at + 1);
     else if (at < this.#settledAt) this.#timer = setTimeout(() => this.#wait(), this.#settledAt - at + 1);
   }

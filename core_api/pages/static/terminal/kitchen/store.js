@@ -1,10 +1,14 @@
 // What a store says to its guests: what is sold out, how long they wait, whether it takes orders.
 
+import { MOST_CHANNELS } from "../../yabam/transport.js";
 import { idOf, soldOutIds } from "./names.js";
 
 const CHANNEL = "public";
 export const WAITING_STEP = 5;
 const MOST_WAITING = 120;
+
+/** Of these stores those that one client can follow the documents of, too. */
+export const heardStores = (stores) => stores.slice(0, Math.max(0, MOST_CHANNELS - stores.length));
 
 /** The channels of documents of these stores. */
 export const documentChannels = (stores) => stores.map((id) => `${CHANNEL}:${id}`);
