@@ -59,7 +59,7 @@ def judge() -> Judge:
 async def owner(stack_with_devices: Installation) -> AsyncIterator[httpx.AsyncClient]:
     headers = {
         "authorization": f"Bearer {stack_with_devices.token('owner', '1')}",
-        "yabam-device": "id=till;mode=live",
+        "yabam-device": "till; mode=live; pending=0",
     }
     url = stack_with_devices.core_url
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
