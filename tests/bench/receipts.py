@@ -116,7 +116,9 @@ def of_a_socket(count: int) -> float:
 
 async def from_kafka(database: str, postgres: EmbeddedPostgres, count: int) -> tuple[float, float]:
     """µs of CPU of Core's part and of PostgreSQL: a batch a second, a device in each store."""
-    pool = await open_pool(database, 1, 2, lock_wait_s=LOCK_WAIT_S)
+    pool = await open_pool(
+        database, size=2, command_timeout_s=60, name="bench", lock_wait_s=LOCK_WAIT_S
+    )
 
     async def nobody(_store: str) -> list[Any]:
         return []
