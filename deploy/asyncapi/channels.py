@@ -8,7 +8,6 @@ from typing import Any, Final, Literal
 
 from client_sdk.contract import socket as wire
 from client_sdk.contract import stream
-from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.state.document import CHANGED, DocumentEvent
 from core_api.devices.commands.alarm import UnansweredAlert
 from core_api.ingest.inbound_commands import Command
@@ -69,7 +68,7 @@ class Channel:
 
 
 _TO_FOLLOWER: Final = (
-    Message("OrderEvent", "An order has changed", OrderEvent, event="order.…"),
+    Message("OrderEvent", "An order has changed", forms.SentOrderEvent, event="order.…"),
     Message("DocumentEvent", "A document has changed", DocumentEvent, event=CHANGED),
     Message("Hello", "The beginning", stream.Hello, event=stream.HELLO),
     Message("Heartbeat", "Proof of silence", stream.Heartbeat, event=stream.HEARTBEAT),
@@ -127,7 +126,8 @@ _KAFKA: Final = (
     _topic(
         "orderEvents", "events_topic", "The log, a partition per shard",
         Message(
-            "OrderRecord", "An order's event, a line of JSON for each of its channels", OrderEvent,
+            "OrderRecord", "An order's event, a line of JSON for each of its channels",
+            forms.SentOrderEvent,
             forms.EventHeaders, content_type=LINES,
         ),
         Message(

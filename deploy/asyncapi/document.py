@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from deploy.asyncapi.channels import CHANNELS, JSON, Channel, Message
+from deploy.asyncapi.messages import DeviceEvent
 
 Json = dict[str, Any]
 _SCHEMA: Final = "#/components/schemas/{name}"
@@ -84,6 +85,8 @@ def _schemas(channels: Iterable[Channel]) -> tuple[Mapping[Any, Json], Json]:
                 types[one] = None
     found, components = msgspec.json.schema_components(list(types), ref_template=_SCHEMA)
     plain = {name: _plain(schema) for name, schema in sorted(components.items())}
+    # Its further fields are what it says, not what a newer version adds.
+    plain[DeviceEvent.__name__]["additionalProperties"] = True
     return dict(zip(types, map(_plain, found), strict=True)), plain
 
 

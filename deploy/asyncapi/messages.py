@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.order import OrderEvent
@@ -27,8 +27,15 @@ class ShortMessage(Struct, frozen=True):
     ref: Ref = ""
 
 
-class EpochOrderEvent(OrderEvent, frozen=True):
-    """An order event with the epoch of its log."""
+class SentOrderEvent(OrderEvent, frozen=True):
+    """An order event as it is sent."""
+
+    by: str | UnsetType = UNSET
+    """The subject that did it; in the channels of stores only."""
+
+
+class EpochOrderEvent(SentOrderEvent, frozen=True, kw_only=True):
+    """The same with the epoch of its log."""
 
     epoch: str
 

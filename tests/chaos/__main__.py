@@ -58,7 +58,12 @@ def main() -> int:
             home = folder / ("devices" if devices else f"kafka-{nodes}")
             home.mkdir()
             disk = any(s.needs_disk for s in those)
-            site = Site(home, libs, {}, nodes=nodes, own_disk=disk, devices=devices)
+            try:
+                site = Site(home, libs, {}, nodes=nodes, own_disk=disk, devices=devices)
+            except YabamError as error:
+                print(error, file=sys.stderr)
+                passed = False
+                continue
             passed &= _run(site, those, options, outcomes, start)
     passed &= len(outcomes) == len(chosen) and all(o.passed or o.skipped for o in outcomes)
     took_s = time.monotonic() - start

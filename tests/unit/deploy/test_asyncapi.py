@@ -134,7 +134,7 @@ def test_alerts_and_omitted_records_are_as_it_says(document: dict[str, Any]) -> 
     order = Unreached("order", "unreceived", "1", now, 31.0)
     command = Unanswered("1", "lamp", "c1", "blink", "owner", now)
     for message in (unreached(order, 0), unanswered(command, 0)):
-        headers = {name: value.decode() for name, value in message.headers}
+        headers = {name: (value or b"").decode() for name, value in message.headers}
         judge.judge("storeAlerts", json.loads(message.value or b""), headers=headers)
     record = encode_omitted_record(OmittedRecord("01A", ("store:1@1",)))
     headers = {name: value.decode() for name, value in [*record, encode_sent("s", 1)]}
