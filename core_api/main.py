@@ -45,10 +45,9 @@ from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import trim_jobs
 from core_api.receipts.devices import DeviceLog
-from core_api.receipts.holders import SEEN_WITHIN_S
+from core_api.receipts.reached import Reached, trim_reached
 from core_api.receipts.statements import (
     list_devices,
-    list_holders,
     store_sightings,
     trim_devices,
 )
@@ -190,9 +189,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             metrics.unreadable_met,
         ),
         devices,
-        lambda store_id, order_id: list_holders(
-            pool, store_id, order_id, SEEN_WITHIN_S, MOST_DEVICES
-        ),
+        Reached(pool, MOST_DEVICES),
         gate,
         metrics,
         lambda: _check_ready(pool, tail, supervisor),
@@ -241,6 +238,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "trim-commands": lambda: keep_trimming(trim_commands, pool, settings.log_retention_s),
         "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s),
         "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s),
+        "trim-reached": lambda: keep_trimming(trim_reached, pool, settings.log_retention_s),
         "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s),
     }.items():
         supervisor.start(name, work, essential=False)

@@ -32,6 +32,7 @@ from core_api.printing.statements import (
     lock_document,
     read_jobs,
 )
+from core_api.receipts.reached import note_printed
 from core_api.system_edits.changes import SystemEdit, system_rows
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class PrintService:
                 )
                 if job is not before:
                     await count_waiting(connection, store_id, device_id)
+                    if job.state == "done":
+                        await note_printed(connection, job.order, device_id)
         if job is not before:
             self._committed([str(channel)])
             self._metrics.settled.labels(job.state).inc()
