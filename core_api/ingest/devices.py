@@ -22,6 +22,7 @@ from core_api.ingest.device_answers import KafkaAnswers
 from core_api.ingest.device_applier import DeviceApplier
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic, outbound_topic
+from core_api.printing.results import PrintResults
 from core_api.receipts.statements import store_sightings
 
 if TYPE_CHECKING:
@@ -84,7 +85,12 @@ class DeviceIngest:
             now_ms,
         )
         messages = DeviceMessages(
-            writing, rules, measurements, lambda batch: store_sightings(pool, batch), committed
+            writing,
+            rules,
+            measurements,
+            lambda batch: store_sightings(pool, batch),
+            committed,
+            PrintResults(rules).take,
         )
         self._ingest = Ingest(
             bootstrap,

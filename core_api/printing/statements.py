@@ -16,6 +16,9 @@ from core_api.postgres.pool import Pool, mapped_errors
 from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
+HELD_S: Final = 60.0
+"""So long a printer is an agent's that is not heard of."""
+
 # By the partial index on printing's documents. A printer that is new in its document begins with
 # what happened since that was written: it prints no order of before.
 _ENTER: Final = """
@@ -113,7 +116,10 @@ FROM (
     ORDER BY store_id, device_id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
 ) AS s
 WHERE p.store_id = s.store_id AND p.device_id = s.device_id
-RETURNING p.store_id, p.device_id
+RETURNING p.store_id, p.device_id, EXISTS (
+    SELECT FROM device_presence d
+    WHERE d.store_id = p.store_id AND d.device_id = p.device_id AND d.online
+)
 """
 
 _IS_HELD_BY: Final = """
@@ -229,7 +235,9 @@ async def move_printer(
     await connection.fetch(_MOVE, store_id, device_id, seq, has_jobs)
 
 
-async def hold_printer(pool: Pool, store_id: str, device_id: str, agent: str, s: float) -> bool:
+async def hold_printer(
+    pool: Pool | Connection, store_id: str, device_id: str, agent: str, s: float
+) -> bool:
     """Let the printer be the agent's for so many seconds; False: it is another's.
 
     Raises:
@@ -247,9 +255,11 @@ async def let_go_printer(pool: Pool, store_id: str, device_id: str, agent: str) 
         await pool.execute(_LET_GO, store_id, device_id, agent)
 
 
-async def take_silent(connection: Connection, limit: int) -> list[tuple[str, str]]:
-    """Printers, as (store, device), that nobody holds any more; each is told once."""
-    return [(row[0], row[1]) for row in await connection.fetch(_SILENT, limit)]
+async def take_silent(connection: Connection, limit: int) -> tuple[int, list[tuple[str, str]]]:
+    """How many printers nobody holds any more, and those of them, as (store, device), that do not
+    say by MQTT that they are there. Each is told once."""
+    rows = await connection.fetch(_SILENT, limit)
+    return len(rows), [(row[0], row[1]) for row in rows if not row[2]]
 
 
 async def is_held_by(connection: Connection, store_id: str, device_id: str, agent: str) -> bool:

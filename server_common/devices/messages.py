@@ -80,16 +80,21 @@ class Inbound(Struct, frozen=True, omit_defaults=True):
 
 
 class Result(Struct, frozen=True):
-    """A device's word on a command."""
+    """A device's word on a command, or on a print job."""
 
     boot: _Whole
     """A number that grows with every start of the device."""
     n: _N
     """Counts the device's messages from 1 in each boot."""
     id: _Id
-    """Of the command."""
-    outcome: Literal["done", "failed"]
+    """Of the command or the print job."""
+    outcome: Literal["done", "failed", "taken", "doubtful"]
+    """The last two are of print jobs only: it is to be printed now; it may be on paper or not."""
     detail: _Text = ""
+    agent: _Id | None = None
+    """Who prints; None: a printer that takes its jobs as they come."""
+    attempt: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    """Which attempt to print it is about; None: the one that is under way."""
 
 
 class Event(Struct, frozen=True):
@@ -170,6 +175,17 @@ _BEGINS: Final = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\
 _DATA_LEAVES: Final = frozenset({"boot", "n", "name", "type", "epoch"})
 
 
+class PrintAnswer(Struct, frozen=True):
+    """How a print job stands after what a printer has said of it."""
+
+    state: str
+    """As its document has it; `held`: another agent prints here; `gone`: there is no such job any
+    more."""
+    attempts: int = 0
+    repeat: bool = False
+    """Whether the paper must say that it may have been printed before."""
+
+
 class Outbound(Struct, frozen=True, omit_defaults=True):
     """What Core did with a result or an event, after its commit: a value of `devices.outbound`."""
 
@@ -181,6 +197,8 @@ class Outbound(Struct, frozen=True, omit_defaults=True):
     """In each case the device may forget the message."""
     problem: str | None = None
     """Why it was refused, of `REASONS` or of Core's."""
+    job: PrintAnswer | None = None
+    """Where it was about a print job."""
 
     @property
     def key(self) -> bytes:

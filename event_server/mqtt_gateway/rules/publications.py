@@ -28,7 +28,7 @@ PRINT: Final = "print"
 """The name of the command that carries a print job."""
 _SENT: Final = "sent"
 _STATUS: Final = "status"
-_TO_PRINT: Final = frozenset({"queued", "sent"})
+_TO_PRINT: Final = frozenset({"queued", "sent", "doubtful"})
 
 
 class Publication(NamedTuple):
@@ -63,6 +63,7 @@ class _Value(Struct, frozen=True):
     name: str = ""
     arguments: Any = None
     state: str = ""
+    waits: bool = False
     expires_at: datetime | None = None
 
 
@@ -151,6 +152,8 @@ def accepted_of(message: Outbound, epoch: str) -> Publication:
     }
     if message.problem is not None:
         fields["problem"] = message.problem
+    if message.job is not None:
+        fields["job"] = message.job
     return Publication(accepted_topic(message.store, message.device), msgspec.json.encode(fields))
 
 
@@ -189,7 +192,7 @@ def _command(changed: Changed, now: datetime) -> Publication | None:
     kind, _, command_id = changed.key.partition(".")
     fields: dict[str, Any] = {"type": "command", "epoch": changed.epoch, "id": command_id}
     if kind == PRINT:
-        if value.state not in _TO_PRINT:
+        if value.state not in _TO_PRINT or value.waits:
             return None
         fields |= {"name": PRINT, "arguments": changed.value}
     else:
