@@ -30,6 +30,8 @@ _ANSWER_S: Final = 5.0
 _TRIES: Final = 3
 _MOST_SETTLED: Final = 1000
 _WORDS: Final[dict[Outcome, str]] = {"done": "done", "fail": "failed", "doubt": "doubtful"}
+_EARLIER: Final = "earlier"
+_UNREADABLE: Final = "this agent cannot read the job: it needs a newer one"
 _UNKNOWN: Final = "unknown-command"
 
 
@@ -97,6 +99,7 @@ class MqttSource:
         self._jobs: dict[str, Job] = {}
         self._settled: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._answers: dict[int, asyncio.Future[_Accepted]] = {}
+        self._unreadable: dict[str, None] = {}
         self._printing: str | None = None
         self._news = asyncio.Event()
 
@@ -117,11 +120,12 @@ class MqttSource:
         return sorted(self._jobs.values(), key=lambda job: (job.seq, job.copy))
 
     async def changed(self, within_s: float) -> None:
-        """Return once something may be new, or the time is over."""
+        """Return once something may be new, or the time is over; raises as `hold`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._news.wait()
         self._news.clear()
+        await self._refuse_unreadable()
 
     async def hold(self, troubles: Sequence[str], *, leaving: bool = False) -> None:
         """Say what troubles the printer; while a job is printed, also that it is still this
@@ -140,6 +144,8 @@ class MqttSource:
     async def take(self, job: Job) -> Taken | None:
         """Take a job; raises as `JobSource.take`."""
         now = await self._take(job.id)
+        if now is not None and now.state == _EARLIER:
+            return None  # that one comes
         if now is None or now.state != "sent":
             self._jobs.pop(job.id, None)
             return None if now is None else Taken(now.state, now.attempts, now.repeat)
@@ -168,6 +174,16 @@ class MqttSource:
         self._settled[job, attempt] = None
         if len(self._settled) > _MOST_SETTLED:
             self._settled.popitem(last=False)
+
+    async def _refuse_unreadable(self) -> None:
+        """Hand to a person what this agent cannot read: others wait behind it."""
+        for job in tuple(self._unreadable):
+            now = await self._take(job)
+            if now is not None and now.state == _EARLIER:
+                continue
+            del self._unreadable[job]
+            if now is not None and now.state == "sent":
+                await self.tell(job, now.attempts, "fail", _UNREADABLE)
 
     async def _take(self, job: str) -> _JobNow | None:
         """How the job stands, now that it was to be taken; None: there is none.
@@ -226,9 +242,13 @@ class MqttSource:
         if command.name != _PRINT:
             return
         job = job_of_document(command.id, command.arguments)
-        if job is None or (job.state == "sent" and (job.id, job.attempts) in self._settled):
+        if job is None:
+            if len(self._unreadable) < _MOST_SETTLED:
+                self._unreadable[command.id] = None
+        elif job.state == "sent" and (job.id, job.attempts) in self._settled:
             return
-        self._jobs[job.id] = job
+        else:
+            self._jobs[job.id] = job
         self._news.set()
 
 

@@ -15,7 +15,13 @@ from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import ConflictError, NotFoundError
 from core_api.printing.jobs import PREFIX, Job, Step, job_of
-from core_api.printing.statements import HELD_S, hold_printer, lock_document
+from core_api.printing.statements import (
+    HELD_S,
+    has_earlier_job,
+    hold_printer,
+    is_job,
+    lock_document,
+)
 from core_api.printing.stepping import step_job
 from server_common.devices.identity import Identity
 from server_common.devices.messages import PrintAnswer, Result
@@ -29,6 +35,7 @@ NAMELESS: Final = "mqtt"
 """The agent of printers that name none."""
 _GONE: Final = PrintAnswer("gone")
 _HELD: Final = PrintAnswer("held")
+_EARLIER: Final = PrintAnswer("earlier")
 _STEPS: Final[dict[str, Step]] = {
     "taken": "take",
     "done": "done",
@@ -55,7 +62,7 @@ class PrintResults:
         What does not follow changes nothing: the answer says how the job stands.
         """
         printer = identity.channel
-        if not await connection.fetch(_IS_JOB, str(printer), PREFIX + result.id):
+        if not await is_job(connection, str(printer), PREFIX + result.id):
             return None
         agent = result.agent or NAMELESS
         is_taken = result.outcome == "taken" or result.agent is None
@@ -69,6 +76,10 @@ class PrintResults:
         if head is None or head.value is None:
             return Printed(_GONE, ())
         job, has_changed = job_of(head.value), False
+        if result.outcome == "taken" and await has_earlier_job(
+            connection, str(printer), job.seq, job.copy
+        ):
+            return Printed(_EARLIER, ())
         steps: list[Step] = [_STEPS[result.outcome]]
         if result.agent is None and job.is_ready and result.outcome != "taken":
             steps.insert(0, "take")
@@ -84,9 +95,6 @@ class PrintResults:
             has_changed = has_changed or job is not before
         _log.info("print_job", printer=str(printer), job=result.id, state=job.state)
         return Printed(_answer(job, agent), [str(printer)] if has_changed else ())
-
-
-_IS_JOB: Final = "SELECT 1 FROM documents WHERE channel = $1 AND key = $2"
 
 
 def _answer(job: Job, agent: str) -> PrintAnswer:

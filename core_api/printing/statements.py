@@ -143,6 +143,18 @@ UNION ALL
 SELECT '', '', 0, NULL, 0, now(), now()
 """
 
+_IS_JOB: Final = "SELECT 1 FROM documents WHERE channel = $1 AND key = $2"
+
+# What an agent may take without a person's word, as `Job.is_ready` says.
+_EARLIER: Final = """
+SELECT 1 FROM documents, LATERAL (SELECT value::jsonb AS job) AS v
+WHERE channel = $1 AND key >= 'print.' AND key < 'print/' AND value IS NOT NULL
+  AND ((job->>'seq')::bigint, (job->>'copy')::bigint) < ($2::bigint, $3::bigint)
+  AND (job->>'state' = 'queued'
+       OR (job->>'state' IN ('sent', 'doubtful') AND job->>'waits' = 'false'))
+LIMIT 1
+"""
+
 _COUNT_WAITING: Final = """
 UPDATE printers p SET waiting_since = (
     SELECT min(d.made_at) FROM documents d
@@ -283,6 +295,16 @@ async def read_jobs(connection: Connection, channel: str) -> tuple[list[LockedRo
     """The jobs of a printer, not locked, and the time."""
     rows = await connection.fetch(_JOBS, channel)
     return [LockedRow(*row) for row in rows if row[1]], rows[-1][6]
+
+
+async def is_job(connection: Connection, channel: str, key: str) -> bool:
+    """Whether there is such a job, or was one of late."""
+    return bool(await connection.fetch(_IS_JOB, channel, key))
+
+
+async def has_earlier_job(connection: Connection, channel: str, seq: int, copy: int) -> bool:
+    """Whether a job of the printer is to be printed before the one of this seq and copy."""
+    return bool(await connection.fetch(_EARLIER, channel, seq, copy))
 
 
 async def count_waiting(connection: Connection, store_id: str, device_id: str) -> None:

@@ -179,8 +179,8 @@ class PrintAnswer(Struct, frozen=True):
     """How a print job stands after what a printer has said of it."""
 
     state: str
-    """As its document has it; `held`: another agent prints here; `gone`: there is no such job any
-    more."""
+    """As its document has it; `held`: another agent prints here; `earlier`: another job is to be
+    printed before it; `gone`: there is no such job any more."""
     attempts: int = 0
     repeat: bool = False
     """Whether the paper must say that it may have been printed before."""

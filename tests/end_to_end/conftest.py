@@ -15,9 +15,11 @@ import pytest
 from core_api.access.callers import Caller, Role
 from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer, ensure_libs
+from deploy.local.mqtt import add_door
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
+from deploy.mqtt.server import MosquittoServer
 
 BUILD = Path("build/kafka")
 
@@ -92,6 +94,30 @@ def stack(
     """Everything, running."""
     database = create_database(postgres)
     installation = Installation(database, kafka.bootstrap, tmp_path, extra_settings)
+    installation.migrate()
+    try:
+        installation.start()
+        yield installation
+    finally:
+        installation.kill()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[MosquittoServer]:
+    server = MosquittoServer(tmp_path / "mqtt")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def door(
+    postgres: EmbeddedPostgres, kafka: KafkaServer, mosquitto: MosquittoServer, tmp_path: Path
+) -> Iterator[Installation]:
+    """Everything, running, with gateway and admin."""
+    group = {"YABAM_MQTT_GROUP": f"gateway-{uuid.uuid4().hex[:12]}"}
+    installation = Installation(create_database(postgres), kafka.bootstrap, tmp_path, group)
+    add_door(installation, mosquitto.settings, free_port(), free_port())
     installation.migrate()
     try:
         installation.start()

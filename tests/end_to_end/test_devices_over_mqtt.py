@@ -6,24 +6,20 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
 from client_sdk import Item, OrderProducer
-from deploy.kafka.server import KafkaServer
-from deploy.local.mqtt import add_door
-from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.ports import LOOPBACK
 from deploy.local.process import Process
 from deploy.mqtt.server import MosquittoServer
 from server_common.devices.identity import parse_user
 from server_common.mqtt.broker import MqttError
-from tests.end_to_end.conftest import Installation, create_database
+from tests.end_to_end.conftest import Installation
 from tests.mqtt_parts import Device, device, until, until_it_connects_with
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
@@ -32,33 +28,9 @@ GUIDE = Path(__file__).parents[2] / "docs" / "sdk.md"
 
 
 @pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[MosquittoServer]:
-    server = MosquittoServer(tmp_path / "mqtt")
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def stack(
-    postgres: EmbeddedPostgres, kafka: KafkaServer, mosquitto: MosquittoServer, tmp_path: Path
-) -> Iterator[Installation]:
+def stack(door: Installation) -> Installation:
     """Everything, with gateway and admin."""
-    name = uuid4().hex[:12]
-    topics = {
-        f"YABAM_DEVICES_{what}_TOPIC": f"devices.{what}-{name}"
-        for what in ("INBOUND", "OUTBOUND", "DLQ")
-    }
-    database = create_database(postgres)
-    topics["YABAM_MQTT_GROUP"] = f"gateway-{name}"
-    installation = Installation(database, kafka.bootstrap, tmp_path, topics)
-    add_door(installation, mosquitto.settings, free_port(), free_port())
-    installation.migrate()
-    try:
-        installation.start()
-        yield installation
-    finally:
-        installation.kill()
+    return door
 
 
 @pytest.fixture

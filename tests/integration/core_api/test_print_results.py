@@ -159,6 +159,18 @@ async def test_a_printed_job_cannot_be_taken(kitchen: Kitchen) -> None:
     assert await kitchen.say(job, "taken") == PrintAnswer("done", 1)
 
 
+async def test_jobs_are_taken_in_order_but_for_what_waits_for_a_person(kitchen: Kitchen) -> None:
+    first = await kitchen.store.a_job()
+    await kitchen.store.place()
+    await kitchen.store.maker.round()
+    _, second = await kitchen.store.jobs()
+    assert await kitchen.say(second, "taken") == PrintAnswer("earlier")
+    await kitchen.say(first, "taken")
+    assert await kitchen.say(second, "taken") == PrintAnswer("earlier")
+    await kitchen.say(first, "failed", attempt=1)
+    assert await kitchen.say(second, "taken") == PrintAnswer("sent", 1)
+
+
 async def test_a_job_that_is_deleted_is_gone(kitchen: Kitchen) -> None:
     job = await kitchen.store.a_job()
     await kitchen.store.pool.execute(
