@@ -43,6 +43,7 @@ from core_api.printing.making import JobMaker
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
+from core_api.printing.star_printers import StarPrinters
 from core_api.printing.statements import trim_jobs
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.reached import Reached, trim_reached
@@ -73,6 +74,7 @@ from core_api.wiring import (
     utc_now,
 )
 from server_common.devices.identity import parse_user
+from server_common.mqtt.broker import parse_address
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
 
@@ -203,7 +205,14 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             PrintApi(prints, presence, gate),
             settings.cors_origins,
             [
-                *CloudPrnt(prints, presence, gate, _printer_of(registrations)).routes(),
+                *CloudPrnt(
+                    prints,
+                    presence,
+                    gate,
+                    _printer_of(registrations),
+                    StarPrinters(writing),
+                    None if settings.star_broker is None else parse_address(settings.star_broker),
+                ).routes(),
                 *pages.routes(),
             ],
         ),

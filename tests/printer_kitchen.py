@@ -149,12 +149,15 @@ async def prints_all_though_killed(
 async def _kill_at_random(
     kitchen: Kitchen, kills: Sequence[Callable[[], object]], chance: random.Random
 ) -> None:
-    """Kill while tickets come out: each time at another moment of the one after the next."""
-    for _ in range(KILLS):
+    """Kill each once, and the agent more often, while tickets come out: each time at another moment
+    of the one after the next."""
+    victims: list[str | int] = ["agent", "sink", *range(len(kills))]
+    victims += ["agent"] * (KILLS - len(victims))
+    chance.shuffle(victims)
+    for victim in victims:
         before = len(kitchen.papers)
         await kitchen.until(lambda: len(kitchen.papers) > before)  # noqa: B023 - awaited here
         await asyncio.sleep(chance.uniform(0, 0.6))
-        victim = chance.choice(["agent", "agent", "sink", *range(len(kills))])
         if victim == "agent":
             await kitchen.agent.again()
         elif victim == "sink":

@@ -83,6 +83,12 @@ FROM channel_log l
 WHERE l.channel = $1 AND l.seq > $2 ORDER BY l.seq LIMIT $3
 """
 
+# A Star printer that is called over MQTT is called at once.
+_RING: Final = """
+UPDATE star_printers SET rung_at = NULL
+WHERE store_id = $1 AND device_id = $2 AND rung_at IS NOT NULL
+"""
+
 _MOVE: Final = """
 UPDATE printers SET seq = $3,
     waiting_since = CASE WHEN $4::bool THEN coalesce(waiting_since, now()) ELSE waiting_since END
@@ -245,6 +251,8 @@ async def move_printer(
 ) -> None:
     """Note how far the printer's jobs are made, and whether there are new ones."""
     await connection.fetch(_MOVE, store_id, device_id, seq, has_jobs)
+    if has_jobs:
+        await connection.fetch(_RING, store_id, device_id)
 
 
 async def hold_printer(
@@ -310,6 +318,7 @@ async def has_earlier_job(connection: Connection, channel: str, seq: int, copy: 
 async def count_waiting(connection: Connection, store_id: str, device_id: str) -> None:
     """Note since when a job of the printer waits, after one has changed."""
     await connection.fetch(_COUNT_WAITING, store_id, device_id)
+    await connection.fetch(_RING, store_id, device_id)
 
 
 async def printers_waiting(pool: Pool, longer_than_s: float) -> int:

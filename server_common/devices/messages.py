@@ -18,7 +18,7 @@ from client_sdk.contract.channel import NAME_FORM
 from client_sdk.contract.digest import MAX_INTEGER
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from server_common.devices.identity import MAX_GENERATION
-from server_common.devices.mqtt_topics import Kind
+from server_common.devices.mqtt_topics import MAC_PATTERN, Kind
 from server_common.errors import DeviceMessageError
 from server_common.limits import (
     DEVICE_DEAD_BYTES,
@@ -206,6 +206,19 @@ class Outbound(Struct, frozen=True, omit_defaults=True):
         return self.store.encode()
 
 
+class Ring(Struct, frozen=True):
+    """A Star printer is called: it is to poll. A value of `devices.outbound`."""
+
+    store: _Id
+    device: _Id
+    mac: Annotated[str, Meta(pattern=whole(MAC_PATTERN))]
+
+    @property
+    def key(self) -> bytes:
+        """The record's key."""
+        return self.store.encode()
+
+
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
     """What nobody can use, as it is kept for a person: a value of `devices.dead-letter`."""
 
@@ -223,6 +236,7 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
 
 _inbound: Final = msgspec.json.Decoder(Inbound)
 _outbound: Final = msgspec.json.Decoder(Outbound)
+_ring: Final = msgspec.json.Decoder(Ring)
 _payloads: Final[dict[Kind, msgspec.json.Decoder[Any]]] = {
     "result": msgspec.json.Decoder(Result),
     "event": msgspec.json.Decoder(dict[str, Any]),
@@ -233,7 +247,7 @@ _payloads: Final[dict[Kind, msgspec.json.Decoder[Any]]] = {
 }
 
 
-def encode(message: Inbound | Outbound | DeadLetter) -> bytes:
+def encode(message: Inbound | Outbound | Ring | DeadLetter) -> bytes:
     """The record's value."""
     return msgspec.json.encode(message)
 
@@ -250,9 +264,15 @@ def decode_inbound(value: bytes | None) -> Inbound:
     return message
 
 
-def decode_outbound(value: bytes | None) -> Outbound:
+def decode_outbound(value: bytes | None) -> Outbound | Ring:
     """Read a value of `devices.outbound`; raises as `decode_inbound`."""
-    return _decoded(_outbound, value, DEVICE_RECORD_BYTES)
+    try:
+        return _decoded(_outbound, value, DEVICE_RECORD_BYTES)
+    except DeviceMessageError as error:
+        try:
+            return _decoded(_ring, value, DEVICE_RECORD_BYTES)
+        except DeviceMessageError:
+            raise error from None
 
 
 def payload_of(kind: Kind, payload: bytes | msgspec.Raw) -> Payload:

@@ -19,9 +19,10 @@ from event_server.mqtt_gateway.rules.publications import (
     mark_of,
     orders_of,
     publication_of,
+    ring_of,
     with_epoch,
 )
-from server_common.devices.messages import Outbound, PrintAnswer
+from server_common.devices.messages import Outbound, PrintAnswer, Ring
 from server_common.event_records import OrderRecord
 
 EPOCH = "01EPOCH"
@@ -139,6 +140,13 @@ def test_a_print_job_is_a_command_with_the_job_as_its_arguments(state: str) -> N
 )
 def test_a_print_job_that_is_over_or_waits_for_a_person_is_not_sent(value: Any) -> None:
     assert publication_of(changed("device:12/kitchen", "print.1", value), NOW) is None
+
+
+def test_a_star_printer_is_called_as_its_vendors_guide_says() -> None:
+    publication = ring_of(Ring("12", "star-1", "00:11:62:1d:9a:b7"))
+    assert publication.topic == "star/cloudprnt/to-device/00:11:62:1d:9a:b7/request-post"
+    assert json.loads(publication.payload) == {"title": "request-post"}
+    assert not publication.retain
 
 
 def test_a_printer_is_told_how_its_job_stands() -> None:
