@@ -167,7 +167,7 @@ def _add_printer(commands: Commands) -> None:
     printer.add_argument(
         "--to", required=True, help="socket://host:9100, file:///dev/usb/lp0 or stdout"
     )
-    broker = os.environ.get("YABAM_BROKER")
+    broker = os.environ.get("YABAM_BROKER") or None
     printer.add_argument(
         "--mqtt",
         default=broker,

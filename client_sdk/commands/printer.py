@@ -41,8 +41,7 @@ def run(options: Namespace) -> None:
         parse_channel(f"device:{options.store}/{options.device}")
     except ChannelError as error:
         raise UsageError(str(error)) from error
-    is_by_mqtt = options.mqtt is not None and not options.sse
-    make = _mqtt_source(options) if is_by_mqtt else _core_source(options)
+    make = source_of(options)
     place = place_of(options.to)
     default = Path("var/printers") / f"{options.store}-{options.device}.journal"
     journal = Journal(options.journal or default)
@@ -51,6 +50,16 @@ def run(options: Namespace) -> None:
             asyncio.run(_print(make, journal, place))
     finally:
         journal.close()
+
+
+def source_of(options: Namespace) -> Callable[[Journal], Source]:
+    """Makes what the jobs come from: a broker, where one is set, or Core.
+
+    Raises:
+        UsageError: it cannot be understood.
+    """
+    is_by_mqtt = options.mqtt is not None and not options.sse
+    return _mqtt_source(options) if is_by_mqtt else _core_source(options)
 
 
 def _core_source(options: Namespace) -> Callable[[Journal], Source]:
