@@ -44,12 +44,12 @@ from core_api.printing.making import JobMaker
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
+from core_api.printing.star_printers import StarPrinters
 from core_api.printing.statements import trim_jobs
 from core_api.receipts.devices import DeviceLog
-from core_api.receipts.holders import SEEN_WITHIN_S
+from core_api.receipts.reached import Reached, trim_reached
 from core_api.receipts.statements import (
     list_devices,
-    list_holders,
     store_sightings,
     trim_devices,
 )
@@ -75,6 +75,7 @@ from core_api.wiring import (
     utc_now,
 )
 from server_common.devices.identity import parse_user
+from server_common.mqtt.broker import parse_address
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
 
@@ -192,9 +193,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             metrics.unreadable_met,
         ),
         devices,
-        lambda store_id, order_id: list_holders(
-            pool, store_id, order_id, SEEN_WITHIN_S, MOST_DEVICES
-        ),
+        Reached(pool, MOST_DEVICES),
         gate,
         metrics,
         lambda: _check_ready(pool, long_polls, supervisor),
@@ -208,7 +207,14 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             PrintApi(prints, presence, gate),
             settings.cors_origins,
             [
-                *CloudPrnt(prints, presence, gate, _printer_of(registrations)).routes(),
+                *CloudPrnt(
+                    prints,
+                    presence,
+                    gate,
+                    _printer_of(registrations),
+                    StarPrinters(writing),
+                    None if settings.star_broker is None else parse_address(settings.star_broker),
+                ).routes(),
                 *pages.routes(),
             ],
         ),
@@ -243,6 +249,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "trim-commands": lambda: keep_trimming(trim_commands, pool, settings.log_retention_s),
         "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s),
         "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s),
+        "trim-reached": lambda: keep_trimming(trim_reached, pool, settings.log_retention_s),
         "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s),
     }.items():
         supervisor.start(name, work, essential=False)

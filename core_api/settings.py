@@ -143,6 +143,11 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
     devices_kid: str = Field(
         "", description="The key of devices for new passwords; without it, the only one"
     )
+    star_broker: Annotated[str, AfterValidator(_mqtt_address)] | None = Field(
+        None,
+        description="The MQTT broker as Star printers reach it, by TLS: host:port. With it they "
+        "are called when there is something to print; without it they poll",
+    )
     ticket_ttl_s: float = Field(
         30.0,
         gt=0,

@@ -16,7 +16,7 @@ from typing import Final, get_args
 from client_sdk.client.order_book import MAX_CLOSED
 from client_sdk.contract.channel import KINDS
 from client_sdk.contract.cursor import MAX_CHANNELS
-from client_sdk.contract.device import DeviceMode
+from client_sdk.contract.device import MAX_SEEN_ORDERS, DeviceMode
 from client_sdk.contract.limits import (
     MAX_EDIT_BYTES,
     MAX_EDITS,
@@ -78,6 +78,11 @@ _LISTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
 )
 _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
     ("MAX_CHANNELS", "The most channels of one cursor: contract/cursor.py.", MAX_CHANNELS),
+    (
+        "MAX_SEEN_ORDERS",
+        "The most orders that are said to be shown at once: contract/device.py.",
+        MAX_SEEN_ORDERS,
+    ),
     ("MAX_ORDERS", "The most orders of one page of a snapshot: contract/sync.py.", MAX_ORDERS),
     ("MAX_SYNC_BYTES", "The longest answer of Fetch Sync: contract/limits.py.", MAX_SYNC_BYTES),
     ("MAX_TICKET_CHARS", "The longest ticket: contract/limits.py.", MAX_TICKET_CHARS),

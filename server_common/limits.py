@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.cursor import MAX_CHANNELS
-from client_sdk.contract.device import MAX_RECEIPTS_BODY_BYTES
+from client_sdk.contract.device import MAX_RECEIPTS_BODY_BYTES, MAX_SEEN_ORDERS
 from client_sdk.contract.limits import (
     ENVELOPE_BYTES,
     LONGEST_CHANNEL,
@@ -290,6 +290,7 @@ TABLE: Final[tuple[Limit, ...]] = (
         "they are left out: the next sync says the same",
     ),
     Limit("receipts in a record", MAX_RECEIPTS, "count", "event server", "the next record"),
+    Limit("orders that a device has shown, in a request", MAX_SEEN_ORDERS, "count", "Core", "422"),
     Limit("receipts body", MAX_RECEIPTS_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
     Limit("line of a stream", MAX_EVENT_LINE_BYTES, "bytes", "SSE libraries", "they give up"),
     Limit("event, SDK", MAX_EVENT_BYTES, "bytes", "SDK", "the stream counts as malformed"),

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
+# So long that a kill often comes before a ticket is out, or before it is answered.
 _PRINTING_S = 0.2
 _FIXED = {b"\x1b@": 0, b"\x1c&": 0, b"\x1c.": 0}
 _ONE = (
@@ -57,6 +57,7 @@ class EscPosPrinter:
         cut: called with each ticket.
         knows_process_ids: whether it knows `GS ( H`; else it skips it.
         answers: whether it says anything at all.
+        printing_s: how long before a ticket is out, and how long it is out before it says so.
     """
 
     def __init__(
@@ -65,8 +66,11 @@ class EscPosPrinter:
         *,
         knows_process_ids: bool = True,
         answers: bool = True,
+        printing_s: float = 0.0,
     ) -> None:
         self._cut = cut
+        self._printing_s = printing_s
+        self._out: list[Paper] = []
         self._knows_process_ids = knows_process_ids
         self._answers = answers
         self.cover_is_open = False
@@ -103,6 +107,11 @@ class EscPosPrinter:
                 data += self._answered(more, writer, stopped=self.is_stopped)
             while not self.is_stopped and (used := self._next(data, paper, writer)):
                 del data[:used]
+                for ticket in self._out:
+                    await asyncio.sleep(self._printing_s)
+                    self._cut(ticket)
+                    await asyncio.sleep(self._printing_s)
+                self._out.clear()
 
     def _answered(self, more: bytes, writer: asyncio.StreamWriter, *, stopped: bool) -> bytes:
         """Answer `DLE EOT` at once while everything else waits; the rest."""
@@ -156,7 +165,7 @@ class EscPosPrinter:
             length = 4 if data[2] in (65, 66) else 3
             if len(data) < length:
                 return 0
-            self._cut(Paper(paper.text, list(paper.stripes)))
+            self._out.append(Paper(paper.text, list(paper.stripes)))
             paper.text, paper.stripes = "", []
             return length
         return self._long(data, paper, writer)
@@ -193,15 +202,12 @@ async def run(port: int, folder: Path) -> None:
     """Print into the folder until killed."""
 
     def cut(paper: Paper) -> None:
-        # So long that a kill often comes before the ticket is out, or before it is answered.
-        time.sleep(_PRINTING_S)
         number = len(list(folder.glob("*.txt")))
         made = folder / f"{number:04}.part"
         made.write_text(paper.text)
         made.rename(folder / f"{number:04}.txt")
-        time.sleep(_PRINTING_S)
 
-    printer = EscPosPrinter(cut)
+    printer = EscPosPrinter(cut, printing_s=_PRINTING_S)
     server = await asyncio.start_server(printer.serve, "127.0.0.1", port)
     print("ready", flush=True)
     await server.serve_forever()

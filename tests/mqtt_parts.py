@@ -38,25 +38,32 @@ class Register:
         self._change = 0
 
     def put(
-        self, store: str, device: str, generation: int = 1, table: str | None = None
+        self,
+        store: str,
+        device: str,
+        generation: int = 1,
+        table: str | None = None,
+        star_mac: str | None = None,
     ) -> Identity:
         """Register a device, or its next generation."""
         identity = Identity(store, device, generation)
-        self._keep(identity, table, may_connect=True)
+        self._keep(identity, table, star_mac, may_connect=True)
         return identity
 
     def remove(self, identity: Identity) -> None:
         """End its registration."""
-        self._keep(identity, None, may_connect=False)
+        self._keep(identity, None, None, may_connect=False)
 
     async def after(self, change: int) -> list[Registered]:
         """As `Registrations` has it."""
         rows = sorted(self._rows.values(), key=lambda row: row.change)
         return [row for row in rows if row.change > change][:PAGE]
 
-    def _keep(self, identity: Identity, table: str | None, *, may_connect: bool) -> None:
+    def _keep(
+        self, identity: Identity, table: str | None, star_mac: str | None, *, may_connect: bool
+    ) -> None:
         self._change += 1
-        row = Registered(identity, "k1", table, may_connect, self._change)
+        row = Registered(identity, "k1", table, may_connect, self._change, star_mac)
         self._rows[identity.store, identity.device] = row
 
 

@@ -1,6 +1,8 @@
-"""A printer that speaks Star CloudPRNT, version HTTP, written from the vendor's guide alone.
+"""A printer that speaks Star CloudPRNT, written from the vendor's guide alone: version HTTP, and
+version MQTT as *Trigger POST*.
 
-(Star CloudPRNT Protocol Guide 2.4.0: polling, job request, confirmation, status codes.)
+(Star CloudPRNT Protocol Guide 2.4.0: polling, job request, confirmation, status codes; server
+setting information, topics of MQTT, `request-post`.)
 
 `python -m tests.star_printer URL FOLDER` polls for ever, and puts each ticket into the folder.
 """
@@ -8,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from server_common.mqtt.broker import Broker
+from server_common.mqtt.connection import Connection, Incoming
 
 MAC = "00:11:62:1d:9a:b7"
 
@@ -104,6 +110,60 @@ class StarPrinter:
         self.papers.append((response.headers["content-type"], response.content))
         await self.confirm()
         return True
+
+
+class TriggeredPrinter:
+    """The printer as *Trigger POST*: it asks which broker there is, connects by MQTT 3.1.1 without
+    a will, follows its own topic, polls when it is called, and publishes nothing.
+
+    Args:
+        printer: how it polls.
+        ca_file: who may have signed the broker's certificate.
+    """
+
+    def __init__(self, printer: StarPrinter, ca_file: str) -> None:
+        self.printer = printer
+        self.calls = 0
+        self._ca_file = ca_file
+        self._called = asyncio.Event()
+
+    async def run(self) -> None:
+        """Print what it is called for until cancelled, or until the connection is lost."""
+        setting = (await self.printer.setting()).json()
+        assert "MQTT" in setting["serverSupportProtocol"], setting
+        assert setting["settingForMQTT"]["useTriggerPOST"] is True
+        where = setting["settingForMQTT"]["mqttConnectionSetting"]
+        login = where["authenticationSetting"]
+        assert where["useTls"] is True
+        broker = Broker(
+            where["hostName"], where["portNumber"], login["username"], login["password"],
+            self._ca_file, "3.1.1",
+        )  # fmt: skip
+        connection = Connection(broker, login["clientId"], lambda message: self._hear(message))
+        self._connection = connection
+        try:
+            await connection.open()
+            await connection.subscribe([f"star/cloudprnt/to-device/{MAC}/#"])
+            lost = asyncio.create_task(connection.until_lost())
+            try:
+                while not lost.done():
+                    called = asyncio.create_task(self._called.wait())
+                    await asyncio.wait({called, lost}, return_when=asyncio.FIRST_COMPLETED)
+                    called.cancel()
+                    self._called.clear()
+                    await self.printer.cycle()
+            finally:
+                lost.cancel()
+                await asyncio.gather(lost, return_exceptions=True)
+        finally:
+            await connection.close()
+
+    def _hear(self, message: Incoming) -> None:
+        self._connection.acknowledge(message)
+        assert message.topic == f"star/cloudprnt/to-device/{MAC}/request-post", message.topic
+        assert json.loads(message.payload) == {"title": "request-post"}
+        self.calls += 1
+        self._called.set()
 
 
 async def run(url: str, put: Callable[[bytes], None], every_s: float = 5.0) -> None:

@@ -22,7 +22,7 @@ from client_sdk.client.handler_retry import RetryPolicy, handler_failed
 from client_sdk.client.http_bodies import no_cookies
 from client_sdk.client.http_transport import Transport
 from client_sdk.client.order_book import OrderBook
-from client_sdk.client.receipts import ReceiptSender
+from client_sdk.client.receipts import ReceiptSender, SeenSender
 from client_sdk.client.runner import Runner, Token
 from client_sdk.client.socket_transport import SocketTransport
 from client_sdk.contract.channel import carries_documents, parse_channel
@@ -113,6 +113,7 @@ class OrderClient:
             SocketTransport() if transport is None else None,
         )
         self._receipts = ReceiptSender(self._send_receipts)
+        self._shown_orders = SeenSender(self._send_seen)
         self._news = asyncio.Event()
         self._finished: tuple[Failure | Exception | None] | None = None
         self._taking = False
@@ -133,6 +134,13 @@ class OrderClient:
     def checkpoint(self) -> Checkpoint:
         """The cursor that includes the current change: keep it in your transaction."""
         return self._deliveries.checkpoint
+
+    def seen(self, order_id: str) -> None:
+        """Say that this device has shown an order to a person; a name it must have (`device`).
+
+        It is sent within a second or so, once for each order, and tried again a few times.
+        """
+        self._shown_orders.seen(order_id)
 
     async def __aenter__(self) -> Self:
         if self._runner is not None or self._http.is_closed:
@@ -180,6 +188,7 @@ class OrderClient:
                 if self._finished is None:
                     self._runner.feed(Close())
                 await self._receipts.stop()
+                await self._shown_orders.stop()
                 await self._runner.stop()
         finally:
             await self._http.aclose()
@@ -305,13 +314,20 @@ class OrderClient:
         self._news.set()
 
     async def _send_receipts(self, checkpoint: Checkpoint) -> bool:
+        token = await self._current_token()
+        return token is not None and await self._wire.receipts(checkpoint, token)
+
+    async def _send_seen(self, orders: Sequence[str]) -> bool:
+        token = await self._current_token()
+        return token is not None and await self._wire.seen(orders, token)
+
+    async def _current_token(self) -> str | None:
         if self._runner is None:
-            return False
+            return None
         try:
-            token = await self._runner.current_token()
+            return await self._runner.current_token()
         except Exception:
-            return False  # the next sync tells the program what its function raised
-        return await self._wire.receipts(checkpoint, token)
+            return None  # the next sync tells the program what its function raised
 
     def _report(self) -> DeviceReport:
         mode, _ = self._shown

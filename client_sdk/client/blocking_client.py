@@ -130,6 +130,14 @@ class BlockingOrderClient:
                 return
             yield status
 
+    def seen(self, order_id: str) -> None:
+        """Say that this device has shown an order to a person, as `OrderClient.seen`.
+
+        Raises:
+            ClosedError: the client is not open.
+        """
+        self._loop.call(self._seen(order_id))
+
     def close(self) -> None:
         """Close the stream and stop; a loop over `events()` in another thread ends."""
         try:
@@ -153,6 +161,9 @@ class BlockingOrderClient:
                 if delay is None:
                     raise self._loop.call(self._give_up(change, failed, error)) from error
             time.sleep(delay)
+
+    async def _seen(self, order_id: str) -> None:
+        self._client.seen(order_id)
 
     async def _give_up(self, change: Change, attempts: int, error: Exception) -> Exception:
         return self._client._give_up(change, attempts, error)

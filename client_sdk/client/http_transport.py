@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -26,6 +26,7 @@ from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.device import (
     HEADER,
     RECEIPTS_PATH,
+    SEEN_PATH,
     DeviceReport,
     ReceiptsBody,
     encode_receipts_body,
@@ -174,6 +175,12 @@ class Transport:
                 failure = _failure_of(error, "the socket")
         yield StreamEnded(generation, failure)
 
+    async def seen(self, orders: Sequence[str], token: str) -> bool:
+        """Say which orders this device has shown to a person. Returns whether it was taken."""
+        if self._report is None or self._no_owner:
+            return True
+        return await self._tell(SEEN_PATH, msgspec.json.encode({"orders": orders}), token)
+
     async def receipts(self, checkpoint: Checkpoint, token: str) -> bool:
         """Say what this device has applied of stores' channels. Returns whether it was taken."""
         stores = {c: s for c, s in checkpoint.positions.items() if c.startswith("store:")}
@@ -182,10 +189,14 @@ class Transport:
         cursor = format_cursor(stores)
         if self._sockets is not None and await self._sockets.received(cursor):
             return True
+        body = encode_receipts_body(ReceiptsBody(cursor, checkpoint.epoch))
+        return await self._tell(RECEIPTS_PATH, body, token)
+
+    async def _tell(self, path: str, body: bytes, token: str) -> bool:
         try:
             answer = await self._http.post(
-                RECEIPTS_PATH,
-                content=encode_receipts_body(ReceiptsBody(cursor, checkpoint.epoch)),
+                path,
+                content=body,
                 headers={"authorization": f"Bearer {token}", "content-type": "application/json"}
                 | self._about(),
                 timeout=_RECEIPTS_TIMEOUT_S,

@@ -176,7 +176,26 @@ def _add_printer(commands: Commands) -> None:
     printer.add_argument(
         "--to", required=True, help="socket://host:9100, file:///dev/usb/lp0 or stdout"
     )
-    printer.add_argument("--sse", action="store_true", help="take jobs by server-sent events")
+    broker = os.environ.get("YABAM_BROKER") or None
+    printer.add_argument(
+        "--mqtt",
+        default=broker,
+        metavar="HOST[:PORT]",
+        help=f"take jobs over this MQTT broker (default: the variable YABAM_BROKER, now {broker})",
+    )
+    printer.add_argument(
+        "--mqtt-ca",
+        metavar="FILE",
+        help="who may have signed its certificate (default: the system's)",
+    )
+    printer.add_argument(
+        "--mqtt-plain", action="store_true", help="speak no TLS with the broker: for tests"
+    )
+    printer.add_argument(
+        "--sse",
+        action="store_true",
+        help="take jobs by server-sent events, also where a broker is set",
+    )
     printer.add_argument(
         "--user", help="the device's user name; its password is in YABAM_DEVICE_PASSWORD"
     )

@@ -7,7 +7,10 @@ import contextlib
 import os
 import signal
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from client_sdk.command_line.output import tell
 from client_sdk.commands.connection import token_of
@@ -18,45 +21,103 @@ from client_sdk.printer.connections import Place, place_of
 from client_sdk.printer.core_source import CoreSource, Login
 from client_sdk.printer.journal import Journal
 
+if TYPE_CHECKING:
+    from client_sdk.printer.mqtt_source import MqttSource
+
+    Source: TypeAlias = CoreSource | MqttSource
+
+_TLS_PORT: Final = 8883
+_PLAIN_PORT: Final = 1883
+
 
 def run(options: Namespace) -> None:
     """Print until told to stop.
 
     Raises:
-        UsageError: it cannot be understood who prints, or where.
+        UsageError: it cannot be understood who prints, where, or whence the jobs come.
         AgentError: the journal cannot be had.
     """
-    token = _token(options)
     try:
         parse_channel(f"device:{options.store}/{options.device}")
     except ChannelError as error:
         raise UsageError(str(error)) from error
+    make = source_of(options)
     place = place_of(options.to)
     default = Path("var/printers") / f"{options.store}-{options.device}.journal"
     journal = Journal(options.journal or default)
     try:
         with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(_print(options, token, journal, place))
+            asyncio.run(_print(make, journal, place))
     finally:
         journal.close()
 
 
-def _token(options: Namespace) -> str | Login:
-    if options.user:
-        password = os.environ.get("YABAM_DEVICE_PASSWORD")
-        if not password:
-            raise UsageError("give the device's password: the variable YABAM_DEVICE_PASSWORD")
-        return Login(options.core, options.user, password)
-    return token_of(options)
+def source_of(options: Namespace) -> Callable[[Journal], Source]:
+    """Makes what the jobs come from: a broker, where one is set, or Core.
+
+    Raises:
+        UsageError: it cannot be understood.
+    """
+    is_by_mqtt = options.mqtt is not None and not options.sse
+    return _mqtt_source(options) if is_by_mqtt else _core_source(options)
 
 
-async def _print(options: Namespace, token: str | Login, journal: Journal, place: Place) -> None:
+def _core_source(options: Namespace) -> Callable[[Journal], Source]:
+    token = _login(options) if options.user else token_of(options)
+    return lambda journal: CoreSource(
+        options.core, token, options.store, options.device, journal.agent
+    )
+
+
+def _mqtt_source(options: Namespace) -> Callable[[Journal], Source]:
+    if not options.user:
+        raise UsageError("give the device's user name at the broker: --user")
+    if options.user.split("~")[:2] != [options.store, options.device]:
+        raise UsageError(f"{options.user} is not the user name of {options.store}/{options.device}")
+    host, port = _address(options.mqtt, _PLAIN_PORT if options.mqtt_plain else _TLS_PORT)
+    password = _password()
+    # Loaded here only: who prints by server-sent events needs no client of MQTT.
+    from client_sdk.printer.mqtt_source import MqttSource
+
+    return lambda journal: MqttSource(
+        host,
+        port,
+        user=options.user,
+        password=password,
+        ca_file=options.mqtt_ca,
+        tls=not options.mqtt_plain,
+        agent=journal.agent,
+        boot=journal.next_boot(),
+    )
+
+
+def _login(options: Namespace) -> Login:
+    return Login(options.core, options.user, _password())
+
+
+def _password() -> str:
+    password = os.environ.get("YABAM_DEVICE_PASSWORD")
+    if not password:
+        raise UsageError("give the device's password: the variable YABAM_DEVICE_PASSWORD")
+    return password
+
+
+def _address(text: str, default: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    try:
+        host, port = parts.hostname, parts.port or default
+    except ValueError:
+        host, port = None, default
+    if host is None or parts.path:
+        raise UsageError(f"--mqtt {text}: write host or host:port")
+    return host, port
+
+
+async def _print(make: Callable[[Journal], Source], journal: Journal, place: Place) -> None:
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - asyncio.run runs this
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
-    async with CoreSource(
-        options.core, token, options.store, options.device, journal.agent
-    ) as source:
+    async with make(journal) as source:
         await Agent(source, journal, place, _say).run()
 
 

@@ -8,13 +8,15 @@ not handed to its user yet. Where the sync begins channels anew because their di
 `diverged` says how many: `; diverged=1`.
 
 Between its syncs an owner's device says what it has applied by `POST /v1/receipts`, with the same
-header, or by the message `received` of a WebSocket.
+header, or by the message `received` of a WebSocket. Which orders it has shown to a person it says
+by `POST /v1/orders/seen`.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Final, Literal, cast, get_args
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
@@ -28,6 +30,9 @@ MAX_DIVERGED: Final = 999
 RECEIPTS_PATH: Final = "/v1/receipts"
 MAX_RECEIPTS_BODY_BYTES: Final = 128 * 1024
 """Room for a cursor of `MAX_CHANNELS` channels of the longest names."""
+SEEN_PATH: Final = "/v1/orders/seen"
+MAX_SEEN_ORDERS: Final = 100
+"""Orders that one request names at most."""
 RECEIPTS_EVERY_S: Final = 1.0
 """How long a client gathers what it has applied: an alarm counts on it within 2 s."""
 DeviceMode = Literal["live", "polling", "starting", "offline"]
@@ -103,6 +108,20 @@ class ReceiptsTaken(Struct, frozen=True):
 
     taken: int
     """Of how many stores it was noted."""
+
+
+class SeenBody(Struct, frozen=True):
+    """The body of `POST /v1/orders/seen`."""
+
+    orders: Annotated[list[UUID], Meta(min_length=1, max_length=MAX_SEEN_ORDERS)]
+    """Ids of orders that this device has shown to a person."""
+
+
+class SeenTaken(Struct, frozen=True):
+    """The answer."""
+
+    taken: int
+    """How many of them are orders of this token's stores."""
 
 
 def encode_receipts_body(body: ReceiptsBody) -> bytes:

@@ -54,6 +54,9 @@ export const KINDS = Object.freeze({
 /** The most channels of one cursor: contract/cursor.py. */
 export const MAX_CHANNELS = 500;
 
+/** The most orders that are said to be shown at once: contract/device.py. */
+export const MAX_SEEN_ORDERS = 100;
+
 /** The most orders of one page of a snapshot: contract/sync.py. */
 export const MAX_ORDERS = 1_000;
 

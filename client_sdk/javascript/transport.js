@@ -196,8 +196,18 @@ export class Transport {
     if (stores.length === 0 || this.#about === null || this.#noOwner) return true;
     const cursor = formatCursor(stores);
     if (this.#socket.received(cursor)) return true;
+    return this.#tell("/v1/receipts", { cursor, epoch });
+  }
+
+  /** Says which orders this device has shown to a person. Returns whether it was taken. */
+  async seen(orders) {
+    if (this.#about === null || this.#noOwner) return true;
+    return this.#tell("/v1/orders/seen", { orders });
+  }
+
+  async #tell(path, body) {
     try {
-      const response = await fetch(`${this.#core}/v1/receipts`, {
+      const response = await fetch(`${this.#core}${path}`, {
         method: "POST",
         cache: "no-store",
         credentials: "omit",
@@ -206,7 +216,7 @@ export class Transport {
           "content-type": "application/json",
           "yabam-device": this.#about(),
         },
-        body: JSON.stringify({ cursor, epoch }),
+        body: JSON.stringify(body),
         signal: AbortSignal.timeout(RECEIPTS_MS),
       });
       await response.body?.cancel();

@@ -5,6 +5,7 @@
 import { Client } from "./client.js";
 import { carriesDocuments } from "./contract.js";
 import { SETTINGS } from "./contract_lists.js";
+import { SeenSender } from "./receipts.js";
 import { EditsApi } from "./state/edits_api.js";
 import { OrderCommands } from "./state/orders.js";
 import { IndexedStore } from "./state/indexed_store.js";
@@ -66,6 +67,7 @@ export class YabamClient {
   #tab;
   #tabs;
   #callbacks = /** @type {Set<{call: () => void}>} */ (new Set());
+  #shown;
 
   /** @param {YabamOptions} options */
   constructor({
@@ -117,6 +119,7 @@ export class YabamClient {
     };
     this.#tabs = new Shared({ name, lead, load, seen: told });
     this.page = new PageEvents(name);
+    this.#shown = new SeenSender((orders) => transport.seen(orders));
     this.commands = new OrderCommands({ tab: documents, orders: () => this.orders });
     this.state = stateOf(new SharedState({ tab: documents, api, transport }));
   }
@@ -143,8 +146,17 @@ export class YabamClient {
     this.#tabs.wake();
   }
 
+  /**
+   * Says that this device has shown an order to a person: once for each, within a second or so. The
+   * transport must name the device (`about`), and its token be an owner's.
+   */
+  seen(orderId) {
+    this.#shown.seen(orderId);
+  }
+
   /** Leaves; another tab goes on. Edits that are not settled wait in the store. */
   async close() {
+    this.#shown.stop();
     this.#tabs.close();
     this.page.close();
     await this.#tab.close();

@@ -12,7 +12,7 @@ import secrets
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -87,6 +87,9 @@ class MqttConnection:
         ca_file: a file with the authorities (PEM) that sign the broker's certificate; None: those
             of the system.
         tls: whether to use TLS.
+        boot: a number that grows with each start of this device; None: the time.
+        own: the device's own topics that are subscribed to from the first moment on, as `commands`.
+        hear: called with each message of these, and the last part of its topic.
     """
 
     def __init__(
@@ -98,6 +101,9 @@ class MqttConnection:
         password: str,
         ca_file: str | None = None,
         tls: bool = True,
+        boot: int | None = None,
+        own: Sequence[str] = (),
+        hear: Callable[[str, bytes], None] = lambda _what, _payload: None,
     ) -> None:
         self._host = host
         self._port = port
@@ -108,7 +114,11 @@ class MqttConnection:
         self._changed = asyncio.Event()
         self._followings: set[Following] = set()
         self._task: asyncio.Task[None] | None = None
-        self._boot = int(time.time())
+        self._boot = int(time.time()) if boot is None else boot
+        self._own_topics = {topic: what for what in own if (topic := self._own(what)) is not None}
+        self._hear = hear
+        self._troubles: list[str] = []
+        self._troubles_changed = asyncio.Event()
         self.trouble: str | None = None
         """Why there is no connection now; None: there is one, or it was not tried yet."""
 
@@ -156,17 +166,10 @@ class MqttConnection:
         following = Following(topics)
         self._followings.add(following)
         try:
-            answers = await client.subscribe(
-                [(topic, 1) for topic in topics], timeout=_ANSWER_WITHIN_S
-            )
+            await self._subscribe(client, topics)
         except aiomqtt.MqttError as error:
-            self._followings.discard(following)
-            raise UnreachableError(f"the MQTT broker does not answer: {error}") from error
-        for topic, answer in zip(topics, answers, strict=False):
-            code = answer if isinstance(answer, int) else getattr(answer, "value", 0)
-            if code >= _REFUSED:
-                await self.unfollow(following)
-                raise UnreachableError(f"the MQTT broker does not permit following {topic}")
+            await self.unfollow(following)
+            raise UnreachableError(f"the MQTT broker: {error}") from error
         return following
 
     async def unfollow(self, following: Following) -> None:
@@ -185,6 +188,12 @@ class MqttConnection:
             return
         with contextlib.suppress(aiomqtt.MqttError):
             await self._client.publish(topic, msgspec.json.encode(fields), qos=1)
+
+    def tell_troubles(self, troubles: Sequence[str]) -> None:
+        """Say in the device's status, from now on, what a person should see to."""
+        if list(troubles) != self._troubles:
+            self._troubles = list(troubles)
+            self._troubles_changed.set()
 
     async def _keep(self) -> None:
         pause = _BACK_OFF_S[0]
@@ -219,6 +228,9 @@ class MqttConnection:
             max_queued_incoming_messages=_MOST_WAITING,
             tls_context=self._tls,
         ) as client:
+            if self._own_topics:
+                # The gateway sends what waits for the device when it hears its status.
+                await self._subscribe(client, list(self._own_topics))
             self._client, self.trouble = client, None
             self._changed.set()
             telling = asyncio.create_task(self._tell_status(client, connection))
@@ -232,7 +244,17 @@ class MqttConnection:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
 
+    async def _subscribe(self, client: aiomqtt.Client, topics: Sequence[str]) -> None:
+        """Subscribe; raises MqttError if the broker does not answer, or does not permit it."""
+        answers = await client.subscribe([(topic, 1) for topic in topics], timeout=_ANSWER_WITHIN_S)
+        for topic, answer in zip(topics, answers, strict=False):
+            code = answer if isinstance(answer, int) else getattr(answer, "value", 0)
+            if code >= _REFUSED:
+                raise aiomqtt.MqttError(f"following {topic} is not permitted")
+
     def _hand_out(self, topic: str, payload: bytes) -> None:
+        if topic in self._own_topics:
+            self._hear(self._own_topics[topic], payload)
         for following in self._followings:
             if topic in following.topics:
                 following.put(topic, payload)
@@ -242,10 +264,13 @@ class MqttConnection:
         if topic is None:
             return
         while True:
+            self._troubles_changed.clear()
             status = self._status(connection, online=True)
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.publish(topic, status, qos=1, retain=True)
-            await asyncio.sleep(_STATUS_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STATUS_EVERY_S):
+                    await self._troubles_changed.wait()
 
     def _will(self, connection: str) -> aiomqtt.Will | None:
         topic = self._own("status")
@@ -260,6 +285,7 @@ class MqttConnection:
             "online": online,
             "boot": self._boot,
             "at": time.time_ns() // 1_000_000,
+            "troubles": self._troubles,
         }
         return msgspec.json.encode(fields)
 

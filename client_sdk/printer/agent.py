@@ -90,7 +90,7 @@ class Agent:
                 await self._source.changed(AGAIN_S)
             elif not await self._is_ready() or not await self._print(job):
                 await self._source.changed(AGAIN_S)
-        except UnreachableError as error:
+        except (UnreachableError, HeldError) as error:
             self._tell_person(str(error))
             await asyncio.sleep(AGAIN_S)
 

@@ -19,8 +19,7 @@ from client_sdk.contract.errors import FrameError
 from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.printer.errors import AgentError, HeldError
 from client_sdk.printer.journal import Outcome
-from client_sdk.printer.source import Job, Taken
-from client_sdk.printer_media.lines import Line
+from client_sdk.printer.source import Job, Taken, job_of_document
 
 _KEY: Final = "print."
 _TIMEOUT_S: Final = 15.0
@@ -37,21 +36,6 @@ class _Given(Struct, frozen=True):
 
 _taken: Final = msgspec.json.Decoder(Taken)
 _given: Final = msgspec.json.Decoder(_Given)
-
-
-class _Value(Struct, frozen=True):
-    """What an agent needs of a job's document; a newer Core may say more."""
-
-    seq: int
-    copy: int
-    state: str
-    language: str
-    columns: int
-    media: str
-    lines: list[Line]
-    attempts: int = 0
-    waits: bool = False
-    agent: str = ""
 
 
 class Login:
@@ -147,7 +131,7 @@ class CoreSource:
         """All jobs that are known, in the order in which they are printed."""
         documents = self._client.state(self._channel)
         found = (
-            _job(key.removeprefix(_KEY), documents[key].value)
+            job_of_document(key.removeprefix(_KEY), documents[key].value)
             for key in documents.keys
             if key.startswith(_KEY)
         )
@@ -219,29 +203,6 @@ class CoreSource:
         if response.status_code == 429 or response.status_code >= 500:
             raise UnreachableError(_told(response.status_code, answer))
         return response.status_code, answer
-
-
-def _job(name: str, value: Any) -> Job | None:
-    """The job of a document; None: it is gone, or nothing that can be printed."""
-    if value is None:
-        return None
-    try:
-        one = msgspec.convert(value, _Value)
-    except msgspec.ValidationError:
-        return None
-    return Job(
-        name,
-        one.seq,
-        one.copy,
-        one.state,
-        one.attempts,
-        one.waits,
-        one.agent,
-        one.language,
-        one.columns,
-        one.media,
-        one.lines,
-    )
 
 
 def _told(status: int, body: bytes) -> str:

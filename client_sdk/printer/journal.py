@@ -7,6 +7,7 @@ journal also holds the agent's id: one journal is one agent.
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ Outcome = Literal["done", "fail", "doubt"]
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS agent (name TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS boot (number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS attempt (
   number INTEGER PRIMARY KEY, job TEXT NOT NULL, attempt INTEGER NOT NULL, outcome TEXT,
   detail TEXT NOT NULL DEFAULT '', told INTEGER NOT NULL DEFAULT 0,
@@ -106,6 +108,14 @@ class Journal:
     def told(self, entry: Entry) -> None:
         """Note that Core knows how the attempt ended."""
         self._connection.execute("UPDATE attempt SET told = 1 WHERE number = ?", (entry.number,))
+
+    def next_boot(self) -> int:
+        """A number that grows with each start, whatever clock and journal have been through."""
+        row = self._connection.execute("SELECT max(number) FROM boot").fetchone()
+        number = max(int(time.time()), (row[0] or 0) + 1)
+        self._connection.execute("DELETE FROM boot")
+        self._connection.execute("INSERT INTO boot VALUES (?)", (number,))
+        return number
 
     def close(self) -> None:
         """Close the file."""

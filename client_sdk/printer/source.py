@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from client_sdk.printer.journal import Outcome
@@ -69,3 +70,41 @@ class JobSource(Protocol):
 
     async def tell(self, job: str, attempt: int, outcome: Outcome, detail: str) -> None:
         """Say what became of an attempt; raises UnreachableError, AgentError."""
+
+
+class _Value(Struct, frozen=True):
+    """What an agent needs of a job's document; a newer Core may say more."""
+
+    seq: int
+    copy: int
+    state: str
+    language: str
+    columns: int
+    media: str
+    lines: list[Line]
+    attempts: int = 0
+    waits: bool = False
+    agent: str = ""
+
+
+def job_of_document(name: str, value: Any) -> Job | None:
+    """The job of a document; None: it is gone, or nothing that can be printed."""
+    if value is None:
+        return None
+    try:
+        one = msgspec.convert(value, _Value)
+    except msgspec.ValidationError:
+        return None
+    return Job(
+        name,
+        one.seq,
+        one.copy,
+        one.state,
+        one.attempts,
+        one.waits,
+        one.agent,
+        one.language,
+        one.columns,
+        one.media,
+        one.lines,
+    )

@@ -33,6 +33,7 @@ from core_api.printing.cloudprnt import (
     decide,
     is_taken,
     lines_to_print,
+    mac_of,
     media_of,
     outcome_of,
     parse_token,
@@ -40,11 +41,14 @@ from core_api.printing.cloudprnt import (
     setting_answer,
     text_body,
     token_of,
+    trigger_answer,
 )
 from core_api.printing.jobs import Job, Step
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
+from core_api.printing.star_printers import StarPrinters
 from core_api.problems import read_request_body
+from server_common.devices.identity import parse_user
 from server_common.limits import CLOUDPRNT_POLL_BYTES
 
 PATH: Final = "/cloudprnt/{secret}/{last}"
@@ -69,15 +73,25 @@ class CloudPrnt:
         presence: tells what printers say of themselves.
         gate: bounds how much is done at once.
         verify: knows printers by user name and password.
+        stars: knows which printers are called over MQTT.
+        broker: host and port where they are; None: nowhere, they poll.
     """
 
     def __init__(
-        self, prints: PrintService, presence: PrinterPresence, gate: Gate, verify: Verify
+        self,
+        prints: PrintService,
+        presence: PrinterPresence,
+        gate: Gate,
+        verify: Verify,
+        stars: StarPrinters,
+        broker: tuple[str, int] | None,
     ) -> None:
         self._prints = prints
         self._presence = presence
         self._gate = gate
         self._verify = verify
+        self._stars = stars
+        self._broker = broker
 
     def routes(self) -> list[Route]:
         """The routes. They stand in no table of ours: the vendor has described them."""
@@ -131,7 +145,15 @@ class CloudPrnt:
     async def setting(self, request: Request) -> Response:
         """GET cloudprnt-setting.json: which versions of the protocol are spoken here."""
         await self._printer_of(request)
-        return Response(msgspec.json.encode(setting_answer()), media_type=JSON, headers=_NO_STORE)
+        user, password = _named(request)
+        mac = mac_of(request.query_params.get("mac"))
+        answer = setting_answer()
+        if self._broker is not None and mac is not None:
+            with self._gate.admit():
+                # One that has another printer's address goes on by polling.
+                if await self._gate.within_deadline(self._stars.keep(parse_user(user), mac)):
+                    answer = trigger_answer(*self._broker, user, password)
+        return Response(msgspec.json.encode(answer), media_type=JSON, headers=_NO_STORE)
 
     async def _polled(self, printer: Channel, media: list[str], poll: Poll) -> dict[str, object]:
         store, device = printer.root, printer.part or ""

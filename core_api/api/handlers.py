@@ -12,7 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from client_sdk.contract.cursor import parse_cursor
-from client_sdk.contract.device import HEADER, MAX_RECEIPTS_BODY_BYTES, ReceiptsBody, ReceiptsTaken
+from client_sdk.contract.device import (
+    HEADER,
+    MAX_RECEIPTS_BODY_BYTES,
+    DeviceReport,
+    ReceiptsBody,
+    ReceiptsTaken,
+    SeenBody,
+    SeenTaken,
+)
 from client_sdk.contract.errors import CursorError
 from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
 from core_api.access.callers import Caller
@@ -38,7 +46,8 @@ from core_api.receipts.devices import (
     receipts_of,
     sightings_of,
 )
-from core_api.receipts.holders import Holder, OrderDevices
+from core_api.receipts.holders import OrderDevices
+from core_api.receipts.reached import Reached
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.sync.service import FetchSync
 from server_common.query_string import parse_query
@@ -52,6 +61,7 @@ RECALL: Final = JsonBody(Recall)
 CHANGE: Final = JsonBody(ChangeOrder)
 SYNC: Final = JsonBody(SyncBody, MAX_SYNC_BODY_BYTES)
 RECEIPTS: Final = JsonBody(ReceiptsBody, MAX_RECEIPTS_BODY_BYTES)
+SEEN: Final = JsonBody(SeenBody)
 
 
 class CoreApi:
@@ -61,7 +71,7 @@ class CoreApi:
         commands: the write path.
         fetch: Fetch Sync.
         devices: collects what devices report.
-        holders: the devices of a store, each with whether it has an order.
+        reached: which devices and printers have an order.
         gate: lets callers in.
         metrics: what `/metrics` shows.
         ready: raises UnavailableError while Core cannot serve.
@@ -73,7 +83,7 @@ class CoreApi:
         commands: OrderService,
         fetch: FetchSync,
         devices: DeviceLog,
-        holders: Callable[[str, str], Awaitable[list[Holder]]],
+        reached: Reached,
         gate: Gate,
         metrics: CoreMetrics,
         ready: Callable[[], Awaitable[None]],
@@ -82,7 +92,7 @@ class CoreApi:
         self._commands = commands
         self._fetch = fetch
         self._devices = devices
-        self._holders_of = holders
+        self._reached = reached
         self._gate = gate
         self._ready = ready
         self.metrics = metrics
@@ -127,9 +137,7 @@ class CoreApi:
             CoreError: the request is refused.
         """
         caller = self._gate.caller_of(request)
-        report = device_of(request.headers.get(HEADER))
-        if report is None:
-            raise BadRequestError("name the device: Yabam-Device: till-1; mode=live; pending=0")
+        report = _device_named(request)
         body = await RECEIPTS.read(request)
         try:
             cursor = parse_cursor(body.cursor)
@@ -142,6 +150,19 @@ class CoreApi:
     async def receipts(self, request: Request) -> Response:
         """POST /v1/receipts."""
         return Response(await self.post_receipts(request), media_type=JSON, headers=_NO_STORE)
+
+    async def seen(self, request: Request) -> Response:
+        """POST /v1/orders/seen: a device has shown these orders to a person."""
+        caller = self._gate.caller_of(request)
+        device = _device_named(request).device
+        if caller.role != "owner":
+            raise ForbiddenError("only devices of an owner say what they have shown")
+        orders = [str(one) for one in (await SEEN.read(request)).orders]
+        with self._gate.admit():
+            taken = await self._gate.within_deadline(
+                self._reached.saw(caller.stores, device, orders)
+            )
+        return Response(msgspec.json.encode(SeenTaken(taken)), media_type=JSON, headers=_NO_STORE)
 
     async def order_devices(self, request: Request) -> Response:
         """GET /v1/orders/{id}/devices: which devices have the order."""
@@ -249,7 +270,7 @@ class CoreApi:
         order = await self._commands.find(caller, order_id)
         check_devices(caller, order.store_id)
         await self._devices.flush()
-        return OrderDevices(await self._holders_of(order.store_id, order_id))
+        return await self._reached.of(order.store_id, order.id)
 
     async def _synced(self, caller: Caller, device: str | None, wanted: SyncRequest) -> bytes:
         report = device_of(device)
@@ -262,6 +283,13 @@ class CoreApi:
             heads = answered.heads()
             self._devices.saw(sightings_of(caller, report, wanted.after, epoch, heads))
         return answered.body
+
+
+def _device_named(request: Request) -> DeviceReport:
+    report = device_of(request.headers.get(HEADER))
+    if report is None:
+        raise BadRequestError("name the device: Yabam-Device: till-1; mode=live; pending=0")
+    return report
 
 
 def _answer(written: Written, headers: dict[str, str] | None = None) -> Response:

@@ -20,7 +20,8 @@ from core_api.api.request_parts import JsonBody
 from core_api.errors import BadRequestError, ForbiddenError
 from core_api.printing.jobs import MOST_DETAIL, State, Step
 from core_api.printing.presence import PrinterPresence
-from core_api.printing.service import HELD_S, PrintService
+from core_api.printing.service import PrintService
+from core_api.printing.statements import HELD_S
 from server_common.limits import DEVICE_TROUBLES, PRINT_STEP_BYTES
 
 _NO_STORE: Final = {"cache-control": "no-store"}

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from client_sdk.contract.device import HEADER, RECEIPTS_PATH, ReceiptsTaken
+from client_sdk.contract.device import HEADER, RECEIPTS_PATH, SEEN_PATH, ReceiptsTaken, SeenTaken
 from client_sdk.contract.order import Order
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
@@ -191,6 +191,11 @@ def operations(
             "GET", "/v1/orders/{id}/devices", "listOrderDevices", api.order_devices,
             "On which devices of its store an order is, the last seen first",
             Answer(OrderDevices), (401, 403, 404, 429, 503), (parameters.ORDER_ID,),
+        ),
+        Operation(
+            "POST", SEEN_PATH, "sendSeen", api.seen,
+            "Say which orders a device of an owner has shown to a person", Answer(SeenTaken),
+            (400, 401, 403, 404, 413, 415, 422, 429, 503), (parameters.DEVICE,), handlers.SEEN.type,
         ),
         Operation(
             "POST", RECEIPTS_PATH, "sendReceipts", api.receipts,

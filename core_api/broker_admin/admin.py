@@ -167,7 +167,9 @@ class BrokerAdmin:
             self._metrics.keyless.inc()
             _log.error("device_cannot_connect", reason=str(error))
             return None
-        allowed = allowed_to(registered.identity, registered.table, self._readers_of_orders)
+        allowed = allowed_to(
+            registered.identity, registered.table, self._readers_of_orders, registered.star_mac
+        )
         return Wanted(registered.identity, password, allowed)
 
     async def _do(self, control: BrokerControl, commands: Sequence[Command]) -> None:

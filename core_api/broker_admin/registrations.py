@@ -10,8 +10,11 @@ from core_api.postgres.pool import Pool, mapped_errors
 from server_common.devices.identity import Identity
 
 _ALL: Final = """
-SELECT store_id, device_id, generation, kid, table_id, removed_at IS NULL, change
-FROM device_registrations WHERE change > $1 ORDER BY change LIMIT $2
+SELECT d.store_id, d.device_id, d.generation, d.kid, d.table_id, d.removed_at IS NULL, d.change,
+    s.mac
+FROM device_registrations d
+     LEFT JOIN star_printers s ON s.store_id = d.store_id AND s.device_id = d.device_id
+WHERE d.change > $1 ORDER BY d.change LIMIT $2
 """
 PAGE: Final = 500
 
@@ -25,6 +28,8 @@ class Registered(Struct, frozen=True):
     may_connect: bool
     """Whether it was not removed."""
     change: int
+    star_mac: str | None = None
+    """Of a Star printer that is called over MQTT."""
 
 
 class Registrations(Protocol):
@@ -50,6 +55,6 @@ class StoredRegistrations:
         with mapped_errors():
             rows = await self._pool.fetch(_ALL, change, PAGE)
         return [
-            Registered(Identity(store, device, generation), kid, table, may_connect, number)
-            for store, device, generation, kid, table, may_connect, number in rows
+            Registered(Identity(store, device, generation), kid, table, may_connect, number, mac)
+            for store, device, generation, kid, table, may_connect, number, mac in rows
         ]

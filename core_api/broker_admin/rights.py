@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from client_sdk.contract.errors import DeviceError
 from server_common.devices.identity import Identity, parse_user
-from server_common.devices.mqtt_topics import PREFIX, UP_LEVELS
+from server_common.devices.mqtt_topics import PREFIX, STAR_PREFIX, UP_LEVELS, star_topic
 
 ADMIN_USER: Final = "yabam-admin"
 GATEWAY_USER: Final = "yabam-gateway"
@@ -57,7 +57,10 @@ class Present(Struct, frozen=True):
 
 
 def allowed_to(
-    identity: Identity, table: str | None, readers_of_orders: Sequence[str]
+    identity: Identity,
+    table: str | None,
+    readers_of_orders: Sequence[str],
+    star_mac: str | None = None,
 ) -> frozenset[Allowed]:
     """What a device may do: what is its own, the public state of its store, and no more.
 
@@ -66,6 +69,8 @@ def allowed_to(
         table: the table that it belongs to, whose orders it may follow; None: it has none.
         readers_of_orders: the devices of these names (`*` stands for anything) may follow all
             orders of their store, with the guests' names.
+        star_mac: the MAC address of a Star printer, which hears when it is called; None: it is
+            none.
     """
     store = f"{PREFIX}/{identity.store}"
     own = f"{store}/devices/{identity.device}"
@@ -77,6 +82,8 @@ def allowed_to(
         hears.append(f"{store}/orders")
         allowed.add(Allowed("subscribePattern", f"{store}/tables/+/orders"))
     allowed |= {Allowed("subscribeLiteral", topic) for topic in hears}
+    if star_mac is not None:
+        allowed.add(Allowed("subscribePattern", star_topic(star_mac, "#")))
     allowed.add(Allowed("subscribePattern", f"{store}/state/+"))
     return frozenset(allowed)
 
@@ -86,6 +93,7 @@ def allowed_to_gateway() -> frozenset[Allowed]:
     return frozenset(
         {
             Allowed("publishClientSend", f"{PREFIX}/#"),
+            Allowed("publishClientSend", f"{STAR_PREFIX}/#"),
             Allowed("subscribePattern", f"{PREFIX}/#"),
             Allowed("subscribePattern", f"$share/yabam/{PREFIX}/#"),
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.cursor import parse_cursor
@@ -33,6 +33,7 @@ from server_common.devices.messages import (
     Event,
     Inbound,
     Payload,
+    PrintAnswer,
     Received,
     Result,
     Snapshot,
@@ -43,11 +44,37 @@ from server_common.devices.messages import (
 from server_common.errors import DeviceMessageError
 
 Outcome = Literal["applied", "repeated"]
-TakeResult = Callable[[Connection, Identity, Result], Awaitable[list[Change] | None]]
-"""Notes an answer in the transaction; None: it knows nothing of that id."""
+
+
+class Printed(NamedTuple):
+    """What a printer's word has led to."""
+
+    answer: PrintAnswer
+    channels: Sequence[str]
+    """Those that got an event."""
+
+
+class Applied(NamedTuple):
+    """What a message has led to."""
+
+    outcome: Outcome
+    job: PrintAnswer | None = None
+    """What its printer is told; of a message that comes again it is not known any more."""
+
+
+TakePrinted = Callable[[Connection, Identity, Result], Awaitable[Printed | None]]
+"""Notes in the transaction what a printer says of a job; None: there is no such job."""
 
 BELL: Final = "bell"
 """An event of this name rings the bell of the device's table."""
+
+
+class _Found(NamedTuple):
+    """What is to become of a message in its transaction."""
+
+    outcome: Outcome
+    changes: Sequence[Change] = ()
+    printed: Printed | None = None
 
 
 class DeviceMessages:
@@ -59,7 +86,7 @@ class DeviceMessages:
         measurements: gathers what is measured.
         sighted: keeps what a device has applied of the store's orders.
         committed: called after each commit with the channels that got an event.
-        results: who may know what a device answers to, beside the commands.
+        printed: takes what printers say of their jobs.
     """
 
     def __init__(
@@ -69,16 +96,16 @@ class DeviceMessages:
         measurements: Measurements,
         sighted: Callable[[Sequence[Sighting]], Awaitable[None]],
         committed: Callable[[Sequence[str]], None],
-        results: Sequence[TakeResult] = (),
+        printed: TakePrinted,
     ) -> None:
         self._pool = pool
         self._rules = rules
         self._measurements = measurements
         self._sighted = sighted
         self._committed = committed
-        self._results = (take_result, *results)
+        self._printed = printed
 
-    async def apply(self, message: Inbound, partition: int) -> Outcome:
+    async def apply(self, message: Inbound, partition: int) -> Applied:
         """Apply a message that was read from this partition.
 
         Raises:
@@ -89,57 +116,59 @@ class DeviceMessages:
         if isinstance(payload, Telemetry):
             measured = Measured(message.at_ms, payload, message.generation, partition)
             self._measurements.note((message.store, message.device), message.name or "", measured)
-            return "applied"
+            return Applied("applied")
         sightings: list[Sighting] = []
         try:
             with mapped_errors():
                 async with self._pool.acquire() as connection, connection.transaction():
                     device = await admitted(connection, message)
                     work = Work(connection, device, partition)
-                    outcome, changes = await self._changes(work, message, payload)
-                    channels = await change_documents(connection, changes, self._rules)
+                    found = await self._changes(work, message, payload)
+                    channels = await change_documents(connection, found.changes, self._rules)
                     if isinstance(payload, Received):
                         sightings = await _sightings(work, payload)
         except RefusedEditError as error:
             raise DeviceMessageError(str(error), "invalid") from error
         except TooManyDocumentsError as error:
             raise DeviceMessageError(str(error), error.slug) from error
-        self._committed(channels)
+        printed = found.printed
+        self._committed(channels if printed is None else [*channels, *printed.channels])
         if sightings:
             await self._sighted(sightings)
-        return outcome
+        return Applied(found.outcome, None if printed is None else printed.answer)
 
-    async def _changes(
-        self, work: Work, message: Inbound, payload: Payload
-    ) -> tuple[Outcome, list[Change]]:
+    async def _changes(self, work: Work, message: Inbound, payload: Payload) -> _Found:
         if isinstance(payload, Status):
             return await self._status(work, payload)
         await work.is_still_there()
         if isinstance(payload, Result | Event):
             if not await work.comes_first(payload.boot, payload.n):
-                return "repeated", []
+                return _Found("repeated")
             if isinstance(payload, Result):
-                return "applied", await self._answered(work, payload)
-            return "applied", self._happened(work, payload, message.at_ms)
+                return await self._answered(work, payload)
+            return _Found("applied", self._happened(work, payload, message.at_ms))
         if isinstance(payload, Snapshot):
             return await _pictured(work, payload, message.at_ms)
-        return "applied", []
+        return _Found("applied")
 
-    async def _status(self, work: Work, status: Status) -> tuple[Outcome, list[Change]]:
+    async def _status(self, work: Work, status: Status) -> _Found:
         after = heard(await work.presence(), status)
         if after is None:
-            return "repeated", []
+            return _Found("repeated")
         await work.keep_presence(after)
         change = Change(
             work.channel, "status", lambda current, now: status_value(current, status, now)
         )
-        return "applied", [change]
+        return _Found("applied", [change])
 
-    async def _answered(self, work: Work, result: Result) -> list[Change]:
-        for take in self._results:
-            changes = await take(work.connection, work.device.identity, result)
-            if changes is not None:
-                return changes
+    async def _answered(self, work: Work, result: Result) -> _Found:
+        identity = work.device.identity
+        changes = await take_result(work.connection, identity, result)
+        if changes is not None:
+            return _Found("applied", changes)
+        printed = await self._printed(work.connection, identity, result)
+        if printed is not None:
+            return _Found("applied", printed=printed)
         raise DeviceMessageError(f"no command {result.id} was sent to it", "unknown-command")
 
     def _happened(self, work: Work, event: Event, at_ms: int) -> list[Change]:
@@ -196,19 +225,19 @@ async def _sightings(work: Work, received: Received) -> list[Sighting]:
     return [Sighting(one.store, f"device:{one.device}", one.user, "live", None, applied)]
 
 
-async def _pictured(work: Work, snapshot: Snapshot, at_ms: int) -> tuple[Outcome, list[Change]]:
+async def _pictured(work: Work, snapshot: Snapshot, at_ms: int) -> _Found:
     picture = snapshot.picture()
     digest = hashlib.sha256(picture).hexdigest()
     at = min(work.device.now, datetime.fromtimestamp(at_ms / 1000, UTC))
     if not await work.keep_picture(snapshot.media_type, picture, digest, at):
-        return "repeated", []
+        return _Found("repeated")
     value: Value = {
         "media_type": snapshot.media_type,
         "bytes": len(picture),
         "sha256": digest,
         "at": rfc3339(at),
     }
-    return "applied", [Change(work.channel, "snapshot", lambda _old, _now: value)]
+    return _Found("applied", [Change(work.channel, "snapshot", lambda _old, _now: value)])
 
 
 def _time(at_ms: int, now: datetime) -> str:

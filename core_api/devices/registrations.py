@@ -54,6 +54,7 @@ WHERE store_id = $1 AND device_id = $2 AND removed_at IS NULL RETURNING generati
 _FORGET: Final = (
     "DELETE FROM device_presence WHERE store_id = $1 AND device_id = $2",
     "DELETE FROM device_received WHERE store_id = $1 AND device_id = $2",
+    "DELETE FROM star_printers WHERE store_id = $1 AND device_id = $2",
 )
 _FORGET_PICTURE: Final = "DELETE FROM device_snapshots WHERE store_id = $1 AND device_id = $2"
 _END_COMMANDS: Final = """

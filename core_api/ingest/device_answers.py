@@ -10,7 +10,7 @@ import structlog
 
 from core_api.kafka.messages import Message
 from core_api.kafka.topics import BrokerError
-from server_common.devices.messages import DeadLetter, Outbound, encode
+from server_common.devices.messages import DeadLetter, Outbound, Ring, encode
 from server_common.event_records import partition_of
 
 if TYPE_CHECKING:
@@ -63,6 +63,18 @@ class KafkaAnswers:
         messages = [
             (one.store, Message(one.key, encode(one), [("type", b"accepted")], now_ms))
             for one in answers
+        ]
+        await self._send(self._outbound, messages)
+
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        """Call Star printers.
+
+        Raises:
+            BrokerError: that is not known to be told.
+        """
+        now_ms = self._now_ms()
+        messages = [
+            (one.store, Message(one.key, encode(one), [("type", b"ring")], now_ms)) for one in rings
         ]
         await self._send(self._outbound, messages)
 

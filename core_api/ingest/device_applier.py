@@ -26,6 +26,7 @@ from server_common.devices.messages import (
     DeadLetter,
     Inbound,
     Outbound,
+    PrintAnswer,
     dead_letter,
     decode_inbound,
 )
@@ -34,7 +35,7 @@ from server_common.errors import DeviceMessageError
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from core_api.devices.applying import Outcome
+    from core_api.devices.applying import Applied
     from core_api.devices.metrics import DeviceMetrics
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
@@ -57,7 +58,7 @@ _numbers: Final = msgspec.json.Decoder(_Numbers)
 class Messages(Protocol):
     """The write path (`core_api/devices/applying.py`)."""
 
-    async def apply(self, message: Inbound, partition: int) -> Outcome:
+    async def apply(self, message: Inbound, partition: int) -> Applied:
         """Apply a message that was read from this partition."""
 
 
@@ -139,7 +140,7 @@ class DeviceApplier:
             await self._bury(record, UNREADABLE, error.reason, str(error))
             return None
         try:
-            outcome = await self._patience.until_done(lambda: self._apply(message, record))
+            applied = await self._patience.until_done(lambda: self._apply(message, record))
         except DeviceMessageError as error:
             reason, detail = error.reason, str(error)
         except CoreError as error:
@@ -149,12 +150,12 @@ class DeviceApplier:
             _log.exception("device_message_failed", place=_place(record))
             reason, detail = "internal", type(error).__name__
         else:
-            self._metrics.messages.labels(message.kind, outcome).inc()
-            return _answer(message, outcome)
+            self._metrics.messages.labels(message.kind, applied.outcome).inc()
+            return _answer(message, applied.outcome, job=applied.job)
         await self._bury(record, message.kind, reason, detail)
         return _answer(message, "refused", reason)
 
-    async def _apply(self, message: Inbound, record: InboundRecord) -> Outcome:
+    async def _apply(self, message: Inbound, record: InboundRecord) -> Applied:
         try:
             return await self._messages.apply(message, record.partition)
         except (*REFUSED, *TRANSIENT):
@@ -178,6 +179,7 @@ def _answer(
     message: Inbound,
     outcome: Literal["applied", "repeated", "refused"],
     problem: str | None = None,
+    job: PrintAnswer | None = None,
 ) -> Outbound | None:
     """What a device is told of its message; None: it awaits no answer, or cannot be told."""
     if message.kind not in _ANSWERED or problem == "unknown-device":
@@ -186,7 +188,7 @@ def _answer(
         numbers = _numbers.decode(message.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return Outbound(message.store, message.device, numbers.boot, numbers.n, outcome, problem)
+    return Outbound(message.store, message.device, numbers.boot, numbers.n, outcome, problem, job)
 
 
 def _place(record: InboundRecord) -> str:

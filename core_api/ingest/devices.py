@@ -22,6 +22,8 @@ from core_api.ingest.device_answers import KafkaAnswers
 from core_api.ingest.device_applier import DeviceApplier
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic, outbound_topic
+from core_api.printing.results import PrintResults
+from core_api.printing.star_printers import Ringing
 from core_api.receipts.statements import store_sightings
 
 if TYPE_CHECKING:
@@ -84,7 +86,12 @@ class DeviceIngest:
             now_ms,
         )
         messages = DeviceMessages(
-            writing, rules, measurements, lambda batch: store_sightings(pool, batch), committed
+            writing,
+            rules,
+            measurements,
+            lambda batch: store_sightings(pool, batch),
+            committed,
+            PrintResults(rules).take,
         )
         self._ingest = Ingest(
             bootstrap,
@@ -95,6 +102,7 @@ class DeviceIngest:
             clock=clock,
             metrics=metrics,
         )
+        self._ringing = Ringing(writing, self._answers.ring)
         self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)
 
     @property
@@ -103,6 +111,7 @@ class DeviceIngest:
         return {
             "device-measurements": self._watching.keep_flushing,
             "device-silence": self._watching.keep_looking,
+            "star-printers": self._ringing.run,
         }
 
     @property

@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -103,6 +104,22 @@ device_commands = Table(
     ),
     Index("ix_device_commands_created_at", "created_at"),
     comment="What devices were asked to do, and their answers",
+)
+
+star_printers = Table(
+    "star_printers",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    Column("mac", Text, nullable=False),
+    Column(
+        "rung_at",
+        DateTime(timezone=True),
+        comment="when it was called last; null: it is to be called now",
+    ),
+    UniqueConstraint("mac", name="uq_star_printers_mac"),
+    postgresql_with={"fillfactor": "50"},
+    comment="The Star printers that are called over MQTT",
 )
 
 device_snapshots = Table(

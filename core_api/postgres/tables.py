@@ -283,6 +283,17 @@ unreached = Table(
     comment="Orders that nobody has received or accepted in time",
 )
 
+orders_reached = Table(
+    "orders_reached",
+    metadata,
+    Column("order_id", Uuid, primary_key=True),
+    Column("device", Text, primary_key=True),
+    Column("how", Text, primary_key=True, comment="seen or printed"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_orders_reached_at", "at"),
+    comment="Where an order was shown to a person, or came out on paper",
+)
+
 documents = Table(
     "documents",
     metadata,

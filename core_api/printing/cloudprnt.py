@@ -1,13 +1,14 @@
-"""Star CloudPRNT, version HTTP: what a printer's poll means, and what it is answered. Pure.
+"""Star CloudPRNT: what a printer's poll means, and what it is answered. Pure.
 
 As the vendor's protocol guide (2.4.0) has it: the printer polls by POST, takes a job by GET and
-confirms it by DELETE. One job at a time is under way. A job that the printer has taken is offered
-again only as another attempt, marked as a repeat: a confirmation may be lost, a ticket may not come
-twice unmarked.
+confirms it by DELETE; in version MQTT (*Trigger POST*) it does the same when it is called. One job
+at a time is under way. A job that the printer has taken is offered again only as another attempt,
+marked as a repeat: a confirmation may be lost, a ticket may not come twice unmarked.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,6 +19,7 @@ from client_sdk.printer_media.lines import Line, marked_repeat
 from client_sdk.printer_media.plain_text import text_of
 from client_sdk.printer_media.star_markup import markup_of
 from core_api.printing.jobs import Job, Step
+from server_common.devices.mqtt_topics import MAC_PATTERN
 
 AGENT: Final = "cloudprnt"
 """Who takes the jobs of a printer that speaks CloudPRNT."""
@@ -32,6 +34,7 @@ _TROUBLES: Final = {"410": "paper end", "411": "paper jam", "420": "cover open"}
 _WARNINGS: Final = {"211": "paper low", "230": "clean the printer", "231": "replace parts"}
 _KOREAN: Final = ("ksc5601", "ks_c_5601", "euc-kr", "949", "uhc")
 _CODE_CHARS: Final = 3
+_MAC: Final = re.compile(MAC_PATTERN)
 
 
 class Poll(Struct, frozen=True, rename="camel"):
@@ -143,12 +146,41 @@ def poll_answer(job: Job | None, media: Sequence[str]) -> dict[str, Any]:
 
 
 def setting_answer() -> dict[str, Any]:
-    """The answer to the question which version of the protocol is spoken here."""
+    """The answer to the question which version of the protocol is spoken here: HTTP only."""
     return {
         "title": "star_cloudprnt_server_setting",
         "version": "1.0.0",
         "serverSupportProtocol": ["HTTP"],
     }
+
+
+def trigger_answer(host: str, port: int, user: str, password: str) -> dict[str, Any]:
+    """The same, where the printer is called over MQTT (*Trigger POST*): everything else goes by
+    HTTP.
+
+    Args:
+        host: of the broker, as the printer reaches it by TLS.
+        port: its port.
+        user: the printer's user name there, which is its client id as well.
+        password: its password.
+    """
+    login = {"clientId": user, "username": user, "password": password}
+    connection = {
+        "hostName": host,
+        "portNumber": port,
+        "useTls": True,
+        "authenticationSetting": login,
+    }
+    return setting_answer() | {
+        "serverSupportProtocol": ["HTTP", "MQTT"],
+        "settingForMQTT": {"useTriggerPOST": True, "mqttConnectionSetting": connection},
+    }
+
+
+def mac_of(text: str | None) -> str | None:
+    """The printer's MAC address as its topics have it; None: it is none."""
+    found = (text or "").lower()
+    return found if _MAC.fullmatch(found) else None
 
 
 def media_of(job: Job, named: Sequence[str], *, has_font: bool) -> list[str]:

@@ -21,7 +21,7 @@ from core_api.documents.history import Head
 from core_api.documents.refusals import RefusedEditError
 from core_api.documents.versions import next_version
 from core_api.edits.plan import Rules
-from core_api.edits.writing import ensure_rows, write_plan
+from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.printing.definitions import PRINT_DEFINITION
@@ -38,7 +38,8 @@ from core_api.printing.statements import (
     printers_waiting,
     printing_stores,
 )
-from core_api.system_edits.changes import SystemEdit, system_rows
+from core_api.system_edits.changes import SystemEdit
+from core_api.system_edits.writing import write_system_edits
 from server_common.limits import PRINT_JOB_BYTES, PRINT_JOBS
 
 if TYPE_CHECKING:
@@ -174,10 +175,7 @@ class JobMaker:
         now: datetime = (await connection.fetch("SELECT now()"))[0][0]
         edits = [edit for job in planned.jobs if (edit := self._edit(channel, job, now))]
         await ensure_rows(connection, [(str(channel), edit.key) for edit in edits], [])
-        stale = await write_plan(
-            connection, system_rows(edits, now, self._rules), self._rules.partitions
-        )
-        return len(edits) - len(stale)
+        return await write_system_edits(connection, edits, now, self._rules)
 
     def _edit(self, channel: Channel, job: Job, now: datetime) -> SystemEdit | None:
         try:

@@ -21,11 +21,12 @@ from core_api.documents.history import Head
 from core_api.documents.versions import next_version
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
-from core_api.edits.writing import ensure_rows, write_plan
+from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.printing.statements import lock_document, read_value, take_silent
-from core_api.system_edits.changes import SystemEdit, system_rows
+from core_api.system_edits.changes import SystemEdit
+from core_api.system_edits.writing import write_system_edits
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -91,12 +92,14 @@ class PrinterPresence:
                     self._pool.acquire() as connection,
                     connection.transaction(isolation="read_committed"),
                 ):
-                    silent = await take_silent(connection, _AT_ONCE)
+                    found, silent = await take_silent(connection, _AT_ONCE)
                     channels = [Channel("device", store, device) for store, device in silent]
                     for channel in channels:
                         await self._set(connection, channel, {"online": False}, None)
-            if not silent:
+            if not found:
                 return count
+            if not silent:
+                continue
             count += len(silent)
             self._committed([str(channel) for channel in channels])
             _log.warning("printers_silent", printers=[str(channel) for channel in channels])
@@ -136,8 +139,7 @@ class PrinterPresence:
         if made is None:
             return False
         edit = SystemEdit(printer, STATUS.key, head, made)
-        rows = system_rows([edit], row.now, self._rules)
-        return not await write_plan(connection, rows, self._rules.partitions)
+        return await write_system_edits(connection, [edit], row.now, self._rules) == 1
 
 
 def _says(value: Value | None, said: dict[str, Any]) -> bool:

@@ -8,39 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
 from client_sdk.contract.channel import Channel
-from core_api.documents.versions import next_version
 from core_api.edits.plan import Rules
-from core_api.edits.reading import Connection
-from core_api.edits.writing import write_plan
-from core_api.errors import ConflictError, NotFoundError
+from core_api.errors import ConflictError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.printing.cloudprnt import JobSeen
-from core_api.printing.definitions import PRINT_DEFINITION
-from core_api.printing.jobs import PREFIX, Job, Step, StepRefusedError, after, ends_at, job_of
+from core_api.printing.jobs import Job, Step, job_of
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.statements import (
-    count_waiting,
+    HELD_S,
     hold_printer,
     is_held_by,
     let_go_printer,
-    lock_document,
     read_jobs,
 )
-from core_api.system_edits.changes import SystemEdit, system_rows
+from core_api.printing.stepping import step_job
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
-
-HELD_S: Final = 60.0
-"""So long a printer is an agent's that is not heard of."""
 
 
 class PrintService:
@@ -116,11 +108,9 @@ class PrintService:
             ):
                 if step == "take" and not await is_held_by(connection, store_id, device_id, agent):
                     raise ConflictError(f"the printer {device_id} is not held by {agent}")
-                before, job = await self._step(
-                    connection, channel, PREFIX + job_id, step, agent, attempt, detail
+                before, job = await step_job(
+                    connection, self._rules, channel, job_id, step, agent, attempt, detail
                 )
-                if job is not before:
-                    await count_waiting(connection, store_id, device_id)
         if job is not before:
             self._committed([str(channel)])
             self._metrics.settled.labels(job.state).inc()
@@ -141,36 +131,3 @@ class PrintService:
             if row.value is not None
         ]
         return sorted(jobs, key=lambda one: (one.job.seq, one.job.copy)), now
-
-    async def _step(
-        self,
-        connection: Connection,
-        channel: Channel,
-        key: str,
-        step: Step,
-        agent: str,
-        attempt: int,
-        detail: str,
-    ) -> tuple[Job, Job]:
-        """The job before and after, written."""
-        row = await lock_document(connection, str(channel), key)
-        head = None if row is None else row.head()
-        if row is None or head is None or head.value is None:
-            raise NotFoundError(f"there is no print job {key.removeprefix(PREFIX)} in {channel}")
-        before = job_of(head.value)
-        try:
-            job = after(before, step, agent, attempt, detail, row.now)
-        except StepRefusedError as error:
-            raise ConflictError(f"{step} does not follow: {error}") from error
-        if job is before:
-            return before, job
-        made = next_version(head, head.value, job.value, PRINT_DEFINITION, row.now)
-        if made is None:
-            return before, before
-        edit = SystemEdit(channel, key, head, made, ends_at(job, row.now))
-        stale = await write_plan(
-            connection, system_rows([edit], row.now, self._rules), self._rules.partitions
-        )
-        if stale:
-            raise ConflictError("the job has changed while it was locked")
-        return before, job

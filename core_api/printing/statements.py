@@ -16,6 +16,9 @@ from core_api.postgres.pool import Pool, mapped_errors
 from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
+HELD_S: Final = 60.0
+"""So long a printer is an agent's that is not heard of."""
+
 # By the partial index on printing's documents. A printer that is new in its document begins with
 # what happened since that was written: it prints no order of before.
 _ENTER: Final = """
@@ -80,6 +83,12 @@ FROM channel_log l
 WHERE l.channel = $1 AND l.seq > $2 ORDER BY l.seq LIMIT $3
 """
 
+# A Star printer that is called over MQTT is called at once.
+_RING: Final = """
+UPDATE star_printers SET rung_at = NULL
+WHERE store_id = $1 AND device_id = $2 AND rung_at IS NOT NULL
+"""
+
 _MOVE: Final = """
 UPDATE printers SET seq = $3,
     waiting_since = CASE WHEN $4::bool THEN coalesce(waiting_since, now()) ELSE waiting_since END
@@ -113,7 +122,10 @@ FROM (
     ORDER BY store_id, device_id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
 ) AS s
 WHERE p.store_id = s.store_id AND p.device_id = s.device_id
-RETURNING p.store_id, p.device_id
+RETURNING p.store_id, p.device_id, EXISTS (
+    SELECT FROM device_presence d
+    WHERE d.store_id = p.store_id AND d.device_id = p.device_id AND d.online
+)
 """
 
 _IS_HELD_BY: Final = """
@@ -135,6 +147,18 @@ SELECT channel, key, version, value, schema, made_at, now() FROM documents
 WHERE channel = $1 AND key >= 'print.' AND key < 'print/' AND value IS NOT NULL
 UNION ALL
 SELECT '', '', 0, NULL, 0, now(), now()
+"""
+
+_IS_JOB: Final = "SELECT 1 FROM documents WHERE channel = $1 AND key = $2"
+
+# What an agent may take without a person's word, as `Job.is_ready` says.
+_EARLIER: Final = """
+SELECT 1 FROM documents, LATERAL (SELECT value::jsonb AS job) AS v
+WHERE channel = $1 AND key >= 'print.' AND key < 'print/' AND value IS NOT NULL
+  AND ((job->>'seq')::bigint, (job->>'copy')::bigint) < ($2::bigint, $3::bigint)
+  AND (job->>'state' = 'queued'
+       OR (job->>'state' IN ('sent', 'doubtful') AND job->>'waits' = 'false'))
+LIMIT 1
 """
 
 _COUNT_WAITING: Final = """
@@ -227,9 +251,13 @@ async def move_printer(
 ) -> None:
     """Note how far the printer's jobs are made, and whether there are new ones."""
     await connection.fetch(_MOVE, store_id, device_id, seq, has_jobs)
+    if has_jobs:
+        await connection.fetch(_RING, store_id, device_id)
 
 
-async def hold_printer(pool: Pool, store_id: str, device_id: str, agent: str, s: float) -> bool:
+async def hold_printer(
+    pool: Pool | Connection, store_id: str, device_id: str, agent: str, s: float
+) -> bool:
     """Let the printer be the agent's for so many seconds; False: it is another's.
 
     Raises:
@@ -247,9 +275,11 @@ async def let_go_printer(pool: Pool, store_id: str, device_id: str, agent: str) 
         await pool.execute(_LET_GO, store_id, device_id, agent)
 
 
-async def take_silent(connection: Connection, limit: int) -> list[tuple[str, str]]:
-    """Printers, as (store, device), that nobody holds any more; each is told once."""
-    return [(row[0], row[1]) for row in await connection.fetch(_SILENT, limit)]
+async def take_silent(connection: Connection, limit: int) -> tuple[int, list[tuple[str, str]]]:
+    """How many printers nobody holds any more, and those of them, as (store, device), that do not
+    say by MQTT that they are there. Each is told once."""
+    rows = await connection.fetch(_SILENT, limit)
+    return len(rows), [(row[0], row[1]) for row in rows if not row[2]]
 
 
 async def is_held_by(connection: Connection, store_id: str, device_id: str, agent: str) -> bool:
@@ -275,9 +305,20 @@ async def read_jobs(connection: Connection, channel: str) -> tuple[list[LockedRo
     return [LockedRow(*row) for row in rows if row[1]], rows[-1][6]
 
 
+async def is_job(connection: Connection, channel: str, key: str) -> bool:
+    """Whether there is such a job, or was one of late."""
+    return bool(await connection.fetch(_IS_JOB, channel, key))
+
+
+async def has_earlier_job(connection: Connection, channel: str, seq: int, copy: int) -> bool:
+    """Whether a job of the printer is to be printed before the one of this seq and copy."""
+    return bool(await connection.fetch(_EARLIER, channel, seq, copy))
+
+
 async def count_waiting(connection: Connection, store_id: str, device_id: str) -> None:
     """Note since when a job of the printer waits, after one has changed."""
     await connection.fetch(_COUNT_WAITING, store_id, device_id)
+    await connection.fetch(_RING, store_id, device_id)
 
 
 async def printers_waiting(pool: Pool, longer_than_s: float) -> int:

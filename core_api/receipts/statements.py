@@ -13,7 +13,6 @@ from msgspec import Struct
 from client_sdk.contract.channel import Channel, event_id
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.receipts.devices import Device, Sighting
-from core_api.receipts.holders import Holder, holding
 
 # A device that does not say its epoch goes on from a cursor of the current one. A receipt says what
 # has been applied, and may come late, by another way than a sync: it never takes anything back, and
@@ -105,16 +104,6 @@ WHERE u.order_id = t.order_id AND u.kind = t.kind
 _COUNT: Final = "SELECT kind, count(*) FROM unreached GROUP BY kind"
 
 
-_HOLDERS: Final = """
-SELECT d.device, d.subject, d.mode, d.seen_at,
-    CASE WHEN d.epoch = e.epoch THEN d.applied ELSE 0 END AS applied, l.seq
-FROM devices d CROSS JOIN epoch e
-LEFT JOIN channel_log l ON l.channel = $2 AND l.order_id = $3::uuid AND l.order_version = 1
-WHERE d.store_id = $1 AND d.seen_at > now() - make_interval(secs => $4::float8)
-ORDER BY d.seen_at DESC, d.device LIMIT $5
-"""
-
-
 class Unreached(Struct, frozen=True):
     """An order that nobody has received, or nobody has accepted, within the set time."""
 
@@ -158,30 +147,6 @@ async def list_devices(pool: Pool, store_id: str, limit: int) -> list[Device]:
             row["seen_at"],
             event_id(channel, row["applied"]),
             max(0, row["head"] - row["applied"]),
-        )
-        for row in rows
-    ]
-
-
-async def list_holders(
-    pool: Pool, store_id: str, order_id: str, seen_within_s: float, limit: int
-) -> list[Holder]:
-    """The devices of a store that were seen of late, and whether each has the order; the last seen
-    first.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    channel = str(Channel("store", store_id, None))
-    with mapped_errors():
-        rows = await pool.fetch(_HOLDERS, store_id, channel, order_id, seen_within_s, limit)
-    return [
-        Holder(
-            row["device"],
-            row["subject"],
-            holding(row["mode"], row["applied"], row["seq"]),
-            row["mode"],
-            row["seen_at"],
         )
         for row in rows
     ]

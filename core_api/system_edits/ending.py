@@ -12,11 +12,11 @@ from core_api.documents.versions import ended
 from core_api.edits.lifetimes import still_ends
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
-from core_api.edits.writing import write_plan
 from core_api.errors import LockedError, UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.system_edits.changes import SystemEdit, system_rows
+from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.locked_rows import LockedRow, due_names, lock_due
+from core_api.system_edits.writing import write_system_edits
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -144,8 +144,7 @@ class Ending:
         if moved:
             await connection.fetch(_MOVE, *(list(column) for column in zip(*moved, strict=True)))
         if edits:
-            rows = system_rows(edits, now, self._rules)
-            await write_plan(connection, rows, self._rules.partitions)
+            await write_system_edits(connection, edits, now, self._rules)
         return edits
 
     def _tell(self, channel: str, key: str, error: Exception) -> None:

@@ -17,9 +17,10 @@ from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection, read_state
 from core_api.edits.rows import shown_bytes
 from core_api.edits.state import Room, State
-from core_api.edits.writing import ensure_rows, write_plan
+from core_api.edits.writing import ensure_rows
 from core_api.errors import ConflictError, TooManyDocumentsError
-from core_api.system_edits.changes import SystemEdit, system_rows
+from core_api.system_edits.changes import SystemEdit
+from core_api.system_edits.writing import write_system_edits
 from server_common.limits import CHANNEL_DOCUMENT_BYTES, CHANNEL_DOCUMENTS
 
 # Sorted, as every writer locks them.
@@ -63,10 +64,8 @@ async def change_documents(
     await connection.fetch(_LOCK, *map(list, zip(*places, strict=True)))
     state = await read_state(connection, places, [])
     edits = _edits(changes, state, rules)
-    if edits:
-        stale = await write_plan(connection, system_rows(edits, state.now, rules), rules.partitions)
-        if stale:
-            raise ConflictError("a document has changed while it was locked")
+    if edits and await write_system_edits(connection, edits, state.now, rules) < len(edits):
+        raise ConflictError("a document has changed while it was locked")
     return sorted({str(edit.channel) for edit in edits})
 
 

@@ -19,11 +19,11 @@ from core_api.documents.refusals import RefusedEditError
 from core_api.documents.versions import migrated
 from core_api.edits.lifetimes import ends_at
 from core_api.edits.plan import Rules
-from core_api.edits.writing import write_plan
 from core_api.errors import UnreadableRowError
 from core_api.postgres.pool import PLANNER, mapped_errors
-from core_api.system_edits.changes import SystemEdit, system_rows
+from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.locked_rows import LockedRow, lock_outdated
+from core_api.system_edits.writing import write_system_edits
 
 if TYPE_CHECKING:
     from core_api.edits.reading import Connection
@@ -116,7 +116,7 @@ async def _migrate(
         except (StateError, RefusedEditError, ValueError) as error:
             done.failed.append(f"{row.name} at version {row.version}: {error}")
     if edits:
-        await write_plan(connection, system_rows(edits, locked[0].now, rules), rules.partitions)
+        await write_system_edits(connection, edits, locked[0].now, rules)
         done.documents += len(edits)
 
 

@@ -39,9 +39,10 @@ from event_server.mqtt_gateway.rules.publications import (
     mark_of,
     orders_of,
     publication_of,
+    ring_of,
 )
 from event_server.mqtt_gateway.together import run_together
-from server_common.devices.messages import Status, decode_outbound, payload_of
+from server_common.devices.messages import Ring, Status, decode_outbound, payload_of
 from server_common.devices.mqtt_topics import parse_up_topic
 from server_common.errors import DeviceMessageError
 from server_common.event_records import (
@@ -266,7 +267,10 @@ class DownSession:
     def _take_answer(self, tp: TopicPartition, record: Record, held: Held | None) -> None:
         if held is not None:
             message = decode_outbound(record.value)
-            self._publish(tp, held, "accepted", accepted_of(message, self._heads.epoch))
+            if isinstance(message, Ring):
+                self._publish(tp, held, "commands", ring_of(message))
+            else:
+                self._publish(tp, held, "accepted", accepted_of(message, self._heads.epoch))
 
     def _take_of_log(self, tp: TopicPartition, record: Record, held: Held | None) -> None:
         read = decode_record(record.value, record.headers)

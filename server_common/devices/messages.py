@@ -18,7 +18,7 @@ from client_sdk.contract.channel import NAME_FORM
 from client_sdk.contract.digest import MAX_INTEGER
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from server_common.devices.identity import MAX_GENERATION
-from server_common.devices.mqtt_topics import Kind
+from server_common.devices.mqtt_topics import MAC_PATTERN, Kind
 from server_common.errors import DeviceMessageError
 from server_common.limits import (
     DEVICE_DEAD_BYTES,
@@ -81,16 +81,21 @@ class Inbound(Struct, frozen=True, omit_defaults=True):
 
 
 class Result(Struct, frozen=True):
-    """A device's answer to a command."""
+    """A device's answer to a command, or about a print job."""
 
     boot: _Whole
     """A number that grows with every start of the device."""
     n: _N
     """Counts the device's messages from 1 in each boot."""
     id: _Id
-    """The id of the command."""
-    outcome: Literal["done", "failed"]
+    """The id of the command or the print job."""
+    outcome: Literal["done", "failed", "taken", "doubtful"]
+    """The last two are of print jobs only: it is to be printed now; it may be on paper or not."""
     detail: _Text = ""
+    agent: _Id | None = None
+    """Who prints; None: a printer that takes its jobs as they come."""
+    attempt: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    """Which attempt to print it is about; None: the one that is under way."""
 
 
 class Event(Struct, frozen=True):
@@ -171,6 +176,17 @@ _BEGINS: Final = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\
 _DATA_LEAVES: Final = frozenset({"boot", "n", "name", "type", "epoch"})
 
 
+class PrintAnswer(Struct, frozen=True):
+    """How a print job stands after what a printer has said of it."""
+
+    state: str
+    """As its document has it; `held`: another agent prints here; `earlier`: another job is to be
+    printed before it; `gone`: there is no such job any more."""
+    attempts: int = 0
+    repeat: bool = False
+    """Whether the paper must say that it may have been printed before."""
+
+
 class Outbound(Struct, frozen=True, omit_defaults=True):
     """What Core did with a result or an event, after its commit: a value of `devices.outbound`."""
 
@@ -182,6 +198,21 @@ class Outbound(Struct, frozen=True, omit_defaults=True):
     """In each case the device may forget the message."""
     problem: str | None = None
     """Why it was refused: one of `REASONS`, or a reason of Core's own."""
+    job: PrintAnswer | None = None
+    """Where it was about a print job."""
+
+    @property
+    def key(self) -> bytes:
+        """The record's key."""
+        return self.store.encode()
+
+
+class Ring(Struct, frozen=True):
+    """A Star printer is called: it is to poll. A value of `devices.outbound`."""
+
+    store: _Id
+    device: _Id
+    mac: Annotated[str, Meta(pattern=whole(MAC_PATTERN))]
 
     @property
     def key(self) -> bytes:
@@ -206,6 +237,7 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
 
 _inbound: Final = msgspec.json.Decoder(Inbound)
 _outbound: Final = msgspec.json.Decoder(Outbound)
+_ring: Final = msgspec.json.Decoder(Ring)
 _payloads: Final[dict[Kind, msgspec.json.Decoder[Any]]] = {
     "result": msgspec.json.Decoder(Result),
     "event": msgspec.json.Decoder(dict[str, Any]),
@@ -216,7 +248,7 @@ _payloads: Final[dict[Kind, msgspec.json.Decoder[Any]]] = {
 }
 
 
-def encode(message: Inbound | Outbound | DeadLetter) -> bytes:
+def encode(message: Inbound | Outbound | Ring | DeadLetter) -> bytes:
     """The record's value."""
     return msgspec.json.encode(message)
 
@@ -233,9 +265,15 @@ def decode_inbound(value: bytes | None) -> Inbound:
     return message
 
 
-def decode_outbound(value: bytes | None) -> Outbound:
+def decode_outbound(value: bytes | None) -> Outbound | Ring:
     """Read a value of `devices.outbound`; raises as `decode_inbound`."""
-    return _decoded(_outbound, value, DEVICE_RECORD_BYTES)
+    try:
+        return _decoded(_outbound, value, DEVICE_RECORD_BYTES)
+    except DeviceMessageError as error:
+        try:
+            return _decoded(_ring, value, DEVICE_RECORD_BYTES)
+        except DeviceMessageError:
+            raise error from None
 
 
 def payload_of(kind: Kind, payload: bytes | msgspec.Raw) -> Payload:

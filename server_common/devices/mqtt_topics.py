@@ -11,6 +11,9 @@ from client_sdk.contract.text import ID_PATTERN, shown
 PREFIX: Final = "yabam/v1"
 Kind = Literal["result", "event", "received", "status", "telemetry", "snapshot"]
 """The kinds of messages that a device may publish."""
+STAR_PREFIX: Final = "star/cloudprnt/to-device"
+"""Where Star printers are called, as their vendor's protocol guide says."""
+MAC_PATTERN: Final = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 
 _WORDS: Final[dict[Kind, str]] = {
     "result": "results",
@@ -53,6 +56,11 @@ def up_topic(store: str, device: str, kind: Kind, name: str | None = None) -> st
     """The topic to which a device publishes messages of this kind; telemetry needs a name."""
     topic = f"{PREFIX}/{store}/devices/{device}/{_WORDS[kind]}"
     return topic if name is None else f"{topic}/{name}"
+
+
+def star_topic(mac: str, what: str) -> str:
+    """Where a Star printer of this MAC address is told something; `#`: anything."""
+    return f"{STAR_PREFIX}/{mac}/{what}"
 
 
 def parse_up_topic(topic: str) -> UpTopic:

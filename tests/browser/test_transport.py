@@ -194,3 +194,25 @@ async def test_a_command_whose_answer_does_not_come_throws(page: Page) -> None:
 
     assert await send(page, silent, timeout=50) == {"thrown": "TimeoutError"}
     forever.set()
+
+
+# ── what was shown ───────────────────────────────────────────────────────────
+
+
+async def test_orders_that_were_shown_are_said_once_with_the_devices_name(page: Page) -> None:
+    asked: list[Json] = []
+    statuses = [503, 200]
+
+    async def core(route: Route) -> None:
+        request = route.request
+        asked.append((request.headers["yabam-device"], request.post_data_json))
+        await route.fulfill(status=statuses.pop(0), body="{}")
+
+    await page.route("**/v1/orders/seen", core)
+    await page.evaluate(
+        """async () => {
+            const { shown } = await import("/tests/bench.js");
+            await shown(["a", "b", "a"]);
+        }"""
+    )
+    assert asked == [("till-1; mode=live; pending=0", {"orders": ["a", "b"]})] * 2

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from client_sdk.printer_media.fonts import KNOWN
 from deploy.docker import lock, probe
 from deploy.local.ports import free_port
 from tests.deploy.manifests import OURS
@@ -28,7 +29,18 @@ class TestTheImage:
         assert re.search(r"^USER 10001:10001$", last, re.MULTILINE)
         assert 'ENTRYPOINT ["yabam"]' in last
         assert "HEALTHCHECK" in last
-        assert not re.search(r"apt-get|gcc|build-essential", DOCKERFILE)
+        assert not re.search(r"gcc|build-essential", DOCKERFILE)
+
+    def test_has_a_font_for_tickets_in_korean_and_no_other_package_of_the_system(self) -> None:
+        last = DOCKERFILE.rpartition("FROM ")[2]
+        (packages,) = re.findall(r"apt-get install ([^&]*)", DOCKERFILE)
+        (package,) = [word for word in packages.replace("\\", "").split() if word[0] != "-"]
+        assert package == "fonts-nanum"
+        assert packages in last, "in the image that runs, not in the one that builds"
+        # Where that package puts its fonts, the renderer looks.
+        assert Path("/usr/share/fonts/truetype/nanum/NanumGothic.ttf") in {
+            font.path for font in KNOWN
+        }
 
     def test_takes_nothing_whose_hash_is_unknown(self) -> None:
         for line in re.findall(r"pip (?:install|wheel) ([^&]*)", DOCKERFILE):

@@ -16,7 +16,7 @@ from core_api.access.callers import Caller, Role
 from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.mqtt import add_door
-from deploy.local.ports import free_port
+from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from deploy.mqtt.server import MosquittoServer
@@ -116,8 +116,11 @@ def stack_with_devices(
     postgres: EmbeddedPostgres, kafka: KafkaServer, mosquitto: MosquittoServer, tmp_path: Path
 ) -> Iterator[Installation]:
     """Everything, with gateway and admin."""
-    group = {"YABAM_MQTT_GROUP": f"gateway-{uuid.uuid4().hex}"}
-    installation = Installation(create_database(postgres), kafka.bootstrap, tmp_path, group)
+    settings = {
+        "YABAM_MQTT_GROUP": f"gateway-{uuid.uuid4().hex[:12]}",
+        "YABAM_STAR_BROKER": f"{LOOPBACK}:{mosquitto.tls_port}",
+    }
+    installation = Installation(create_database(postgres), kafka.bootstrap, tmp_path, settings)
     add_door(installation, mosquitto.settings, free_port(), free_port())
     installation.migrate()
     try:

@@ -52,6 +52,13 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
         Call("/v1/edits", "POST", "/v1/edits", an_edit(store)),
         Call("/v1/orders/{id}/devices", "GET", f"{order}/devices"),
         Call(
+            "/v1/orders/seen",
+            "POST",
+            "/v1/orders/seen",
+            {"orders": [order_id]},
+            {"yabam-device": "till-1; mode=live; pending=0"},
+        ),
+        Call(
             "/v1/receipts",
             "POST",
             "/v1/receipts",

@@ -35,6 +35,7 @@ from core_api.postgres.pool import Pool, mapped_errors
 from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Result
+from server_common.errors import DeviceMessageError
 from server_common.limits import DEVICE_OPEN_COMMANDS
 
 CommandState = Literal["sent", "done", "failed", "expired"]
@@ -220,8 +221,15 @@ async def take_result(
     Returns:
         What is to become of documents: nothing if it has answered before; None: there is no
         such command.
+
+    Raises:
+        DeviceMessageError: a command has no such outcome.
     """
     place = (identity.store, identity.device, result.id)
+    if result.outcome not in ("done", "failed"):
+        if await connection.fetch(_READ, *place):
+            raise DeviceMessageError("the outcome of a command is done or failed", "invalid")
+        return None
     rows = await connection.fetch(_ANSWER, *place, result.outcome, result.detail)
     if not rows:
         return [] if await connection.fetch(_READ, *place) else None

@@ -18,8 +18,14 @@ from msgspec import UNSET, Struct
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError
 from client_sdk.contract.state.document import CHANGED, Document
-from server_common.devices.messages import Outbound
-from server_common.devices.mqtt_topics import PREFIX, accepted_topic, commands_topic, up_topic
+from server_common.devices.messages import Outbound, Ring
+from server_common.devices.mqtt_topics import (
+    PREFIX,
+    accepted_topic,
+    commands_topic,
+    star_topic,
+    up_topic,
+)
 from server_common.event_records import OrderRecord
 
 COMMAND_PREFIX: Final = "command."
@@ -28,7 +34,9 @@ PRINT: Final = "print"
 """The name of the command that carries a print job."""
 _SENT: Final = "sent"
 _STATUS: Final = "status"
-_TO_PRINT: Final = frozenset({"queued", "sent"})
+_REQUEST_POST: Final = "request-post"
+_POST_PAYLOAD: Final = msgspec.json.encode({"title": _REQUEST_POST})
+_TO_PRINT: Final = frozenset({"queued", "sent", "doubtful"})
 
 
 class Publication(NamedTuple):
@@ -63,6 +71,7 @@ class _Value(Struct, frozen=True):
     name: str = ""
     arguments: Any = None
     state: str = ""
+    waits: bool = False
     expires_at: datetime | None = None
 
 
@@ -151,7 +160,14 @@ def accepted_of(message: Outbound, epoch: str) -> Publication:
     }
     if message.problem is not None:
         fields["problem"] = message.problem
+    if message.job is not None:
+        fields["job"] = message.job
     return Publication(accepted_topic(message.store, message.device), msgspec.json.encode(fields))
+
+
+def ring_of(message: Ring) -> Publication:
+    """What makes a Star printer poll."""
+    return Publication(star_topic(message.mac, _REQUEST_POST), _POST_PAYLOAD)
 
 
 def mark_of(store: str, epoch: str, watermark: float, heads: Mapping[str, int]) -> Publication:
@@ -189,7 +205,7 @@ def _command(changed: Changed, now: datetime) -> Publication | None:
     kind, _, command_id = changed.key.partition(".")
     fields: dict[str, Any] = {"type": "command", "epoch": changed.epoch, "id": command_id}
     if kind == PRINT:
-        if value.state not in _TO_PRINT:
+        if value.state not in _TO_PRINT or value.waits:
             return None
         fields |= {"name": PRINT, "arguments": changed.value}
     else:

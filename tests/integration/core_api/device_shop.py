@@ -16,6 +16,7 @@ from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
 from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.edits.plan import Rules
+from core_api.printing.results import PrintResults
 from core_api.receipts.statements import store_sightings
 from core_api.store_rules.rules import is_obeyed
 from server_common.devices.identity import DeviceKeys
@@ -66,6 +67,7 @@ class Shop:
             self.measurements,
             lambda batch: store_sightings(pool, batch),
             self.told.extend,
+            PrintResults(RULES).take,
         )
 
     async def register(self, device: str = BELL, **wanted: Any) -> Registration:
@@ -80,7 +82,7 @@ class Shop:
         self, kind: Kind, payload: dict[str, Any], device: str = BELL, **more: Any
     ) -> Literal["applied", "repeated"]:
         """Apply a message."""
-        return await self.messages.apply(said(kind, payload, device, **more), 0)
+        return (await self.messages.apply(said(kind, payload, device, **more), 0)).outcome
 
     async def document(self, key: str, channel: str = f"device:{STORE}/{BELL}") -> Any:
         """A document's value; None: there is none."""

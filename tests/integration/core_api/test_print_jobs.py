@@ -30,6 +30,7 @@ from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import trim_jobs
+from core_api.receipts.reached import Reached
 from core_api.store_rules.rules import is_obeyed
 from core_api.system_edits.ending import Ending
 from core_api.wiring import new_order_id, utc_now
@@ -350,3 +351,24 @@ async def test_who_lets_go_speaks_for_itself_only(store: Store) -> None:
     assert (await status(store))["online"] is True
     await store.presence.gone(store.printer, "b")
     assert (await status(store))["online"] is False
+
+
+async def test_an_order_shows_on_which_printers_it_is_printed_also_when_the_job_is_gone(
+    store: Store,
+) -> None:
+    reached = Reached(store.pool, 10)
+    job = await store.a_job()
+    (printer,) = (await reached.of(store.id, job.order)).printers
+    assert (printer.device, printer.state, printer.printed_at) == ("kitchen-1", "queued", None)
+    await store.held()
+    await store.do(job, "take")
+    await store.do(job, "done")
+    await store.pool.execute(
+        "DELETE FROM documents WHERE channel = $1 AND key = $2",
+        str(store.printer),
+        f"print.{job.id}",
+    )
+    (printer,) = (await reached.of(store.id, job.order)).printers
+    assert printer.state == "printed"
+    assert printer.printed_at is not None
+    assert (await reached.of(store.id, await store.place())).printers == []

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from client_sdk.contract.device import DeviceReport
+from client_sdk.contract.device import MAX_SEEN_ORDERS, DeviceReport
 from core_api.kafka.topics import ensure_topics, receipts_topic
 from core_api.receipts.devices import DeviceLog, Sighting, receipt_of
 from core_api.receipts.from_kafka import ReceiptReader
+from core_api.receipts.reached import trim_reached
 from core_api.receipts.receipts_lag import ReceiptsLag
 from core_api.receipts.statements import list_devices, store_sightings
 from server_common.receipts import Receipt, ReceiptBatch, encode_receipts
@@ -170,6 +173,75 @@ class TestWhichDevicesHaveAnOrder:
             assert (await core.client.get(url, headers=headers)).status_code == status
         headers = bearer(token("owner", new_store()))
         assert (await core.client.get(url, headers=headers)).status_code == 404
+
+
+class TestWhatWasShown:
+    async def say(self, core: CoreService, store: str, *orders: str, role: str = "owner") -> Any:
+        about = "till-1; mode=live; pending=0"
+        headers = bearer(token(role, store), yabam_device=about)  # type: ignore[arg-type]
+        body = {"orders": list(orders)}
+        return await core.client.post("/v1/orders/seen", json=body, headers=headers)
+
+    async def placed(self, core: CoreService, store: str) -> str:
+        answer = await core.client.post(
+            "/v1/orders", json=an_order(store), headers=bearer(token("owner", store))
+        )
+        order: str = answer.json()["id"]
+        return order
+
+    async def till(self, core: CoreService, store: str, order: str) -> tuple[str, str | None]:
+        """Its state, and when it showed the order."""
+        headers = bearer(token("owner", store))
+        answer = await core.client.get(f"/v1/orders/{order}/devices", headers=headers)
+        (one,) = answer.json()["devices"]
+        return one["state"], one["seen_at"]
+
+    async def test_stands_beside_the_order_from_the_first_time_on(self, core: CoreService) -> None:
+        store = new_store()
+        order = await self.placed(core, store)
+        await sync(core, store, 1, DeviceReport("till-1", "live", 0))
+        assert await self.till(core, store, order) == ("received", None)
+        assert (await self.say(core, store, order)).json() == {"taken": 1}
+        state, first = await self.till(core, store, order)
+        assert state == "seen"
+        assert (await self.say(core, store, order)).json() == {"taken": 1}
+        assert await self.till(core, store, order) == ("seen", first)
+
+    async def test_counts_for_orders_of_ones_own_stores_only(self, core: CoreService) -> None:
+        store, other = new_store(), new_store()
+        theirs = await self.placed(core, other)
+        assert (await self.say(core, store, theirs, str(uuid4()))).status_code == 404
+        own = await self.placed(core, store)
+        assert (await self.say(core, store, theirs, own)).json() == {"taken": 1}
+        await sync(core, other, 1, DeviceReport("till-1", "live", 0))
+        assert await self.till(core, other, theirs) == ("received", None)
+
+    async def test_of_whom_is_no_owner_is_refused(self, core: CoreService) -> None:
+        store = new_store()
+        order = await self.placed(core, store)
+        assert (await self.say(core, store, order, role="ops")).status_code == 403
+
+    async def test_must_name_some_orders_and_not_too_many(self, core: CoreService) -> None:
+        store = new_store()
+        assert (await self.say(core, store)).status_code == 422
+        assert (await self.say(core, store, "7")).status_code == 422
+        many = [str(uuid4()) for _ in range(MAX_SEEN_ORDERS + 1)]
+        assert (await self.say(core, store, *many)).status_code == 422
+
+    async def test_is_forgotten_with_the_log(self, pool: Pool) -> None:
+        old, new = uuid4(), uuid4()
+        for order, days in ((old, 8), (new, 6)):
+            await pool.execute(
+                "INSERT INTO orders_reached VALUES ($1, 'till-1', 'seen', now() - $2::interval)",
+                order,
+                timedelta(days=days),
+            )
+        while await trim_reached(pool, 7 * 86_400.0, 1):
+            pass
+        left = await pool.fetch(
+            "SELECT order_id FROM orders_reached WHERE order_id = ANY($1::uuid[])", [old, new]
+        )
+        assert [row[0] for row in left] == [new]
 
 
 async def test_a_late_receipt_never_takes_a_device_back(pool: Pool) -> None:

@@ -98,6 +98,29 @@ async def test_each_device_may_use_its_own_topics_and_nothing_of_anothers(
     assert wrong == []
 
 
+async def test_who_knows_a_star_printers_address_neither_hears_nor_calls_it(
+    mosquitto: MosquittoServer, register: Register
+) -> None:
+    mac = "00:11:62:1d:9a:b7"
+    star = register.put(STORE, "star-1", star_mac=mac)
+    own, call = f"star/cloudprnt/to-device/{mac}/#", f"star/cloudprnt/to-device/{mac}/request-post"
+    async with administered(mosquitto, register):
+        async with device(broker_for(mosquitto, star)) as printer:
+            assert await may_subscribe(printer, own)
+            assert not await may_subscribe(printer, "star/cloudprnt/to-device/#")
+            assert not await may_publish(printer, call)
+            assert not await may_publish(printer, f"star/cloudprnt/to-server/{mac}/print-result")
+        stranger = register.put(OTHER_STORE, "star-1", star_mac="00:11:62:1d:9a:b8")
+        await until_it_connects(mosquitto, stranger)
+        async with device(broker_for(mosquitto, stranger)) as other:
+            assert not await may_subscribe(other, own)
+            assert not await may_publish(other, call)
+        with pytest.raises(MqttError):
+            await Connection(mosquitto.broker(mac, mac), mac).open()
+        async with device(broker_for_gateway(mosquitto), client_id="g") as gateway:
+            assert await may_publish(gateway, call)
+
+
 async def test_the_gateway_may_not_touch_the_brokers_own_rights(broker: MosquittoServer) -> None:
     async with device(broker_for_gateway(broker), client_id="g") as gateway:
         assert not await may_publish(gateway, "$CONTROL/dynamic-security/v1")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import httpx
 import pytest
 
 from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.http_transport import Transport
-from client_sdk.client.receipts import ReceiptSender
-from client_sdk.contract.device import DeviceReport
+from client_sdk.client.receipts import ReceiptSender, SeenSender
+from client_sdk.contract.device import MAX_SEEN_ORDERS, DeviceReport
 
 
 class World:
@@ -61,6 +62,49 @@ async def test_what_was_not_taken_is_said_again_with_growing_pauses_and_then_lef
     world.sender.applied(at(1))
     await world.until_done()
     assert (world.said, world.slept) == ([at(1)] * 4, [1.0, 2.0, 4.0, 8.0])
+
+
+class Screen:
+    """A device that shows orders, before a Core that takes what it says of them, or does not."""
+
+    def __init__(self, *taken: bool) -> None:
+        self.taken = list(taken)
+        self.said: list[list[str]] = []
+        self.sender = SeenSender(self.send, self.sleep)
+
+    async def send(self, orders: Sequence[str]) -> bool:
+        self.said.append(list(orders))
+        return self.taken.pop(0) if self.taken else True
+
+    async def sleep(self, _seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    async def show(self, *orders: str) -> None:
+        for order in orders:
+            self.sender.seen(order)
+        while (task := self.sender._task) is not None:
+            await asyncio.wait({task})
+
+
+async def test_an_order_that_is_shown_again_and_again_is_said_once() -> None:
+    screen = Screen()
+    await screen.show("a", "b", "a")
+    await screen.show("a")
+    assert screen.said == [["a", "b"]]
+
+
+async def test_a_screen_full_of_orders_is_said_in_parts_that_core_takes() -> None:
+    screen = Screen()
+    await screen.show(*(str(n) for n in range(MAX_SEEN_ORDERS + 1)))
+    assert [len(one) for one in screen.said] == [MAX_SEEN_ORDERS, 1]
+
+
+async def test_what_core_does_not_take_for_long_is_said_with_the_next_order() -> None:
+    screen = Screen(False, False, False, False)
+    await screen.show("a")
+    assert screen.said == [["a"]] * 4
+    await screen.show("b")
+    assert screen.said[-1] == ["a", "b"]
 
 
 async def test_nothing_is_said_after_the_end() -> None:

@@ -48,6 +48,12 @@ def test_a_device_hears_its_commands_its_receipts_and_the_public_state_of_its_st
     assert topics("subscribePattern") == {"yabam/v1/12/state/+"}
 
 
+def test_a_star_printer_hears_when_it_is_called_and_no_other_is() -> None:
+    mac = "00:11:62:1d:9a:b7"
+    more = allowed_to(LAMP, None, (), mac) - allowed_to(LAMP, None, ())
+    assert more == {Allowed("subscribePattern", f"star/cloudprnt/to-device/{mac}/#")}
+
+
 def test_a_device_of_a_table_hears_the_orders_of_that_table() -> None:
     assert "yabam/v1/12/tables/5/orders" in topics("subscribeLiteral", table="5")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from client_sdk.contract.device import DeviceReport
@@ -10,7 +12,7 @@ from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError
 from core_api.receipts.devices import Sighting, merged, receipt_of, receipts_of
 from core_api.receipts.from_kafka import sightings_in
-from core_api.receipts.holders import holding
+from core_api.receipts.holders import PrintSeen, holding, printers_of
 from core_api.receipts.receipts_lag import lags
 from server_common.receipts import (
     MAX_RECEIPTS,
@@ -21,6 +23,7 @@ from server_common.receipts import (
 )
 
 REPORT = DeviceReport("till-1", "live", 0)
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def test_an_owners_device_gives_one_receipt_for_each_of_its_stores() -> None:
@@ -61,7 +64,36 @@ def test_others_may_give_none(caller: Caller) -> None:
     ],
 )
 def test_who_has_an_order(mode: str, applied: int, seq: int | None, state: str) -> None:
-    assert holding(mode, applied, seq) == state  # type: ignore[arg-type]
+    assert holding(mode, applied, seq, None) == state  # type: ignore[arg-type]
+
+
+def test_a_device_that_has_shown_an_order_has_seen_it_whatever_else_it_says() -> None:
+    assert holding("offline", 0, 7, NOON) == "seen"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "state"),
+    [
+        ([("queued", False)], "queued"),
+        ([("done", False)], "printed"),
+        ([("done", False), ("queued", False)], "queued"),
+        ([("sent", False), ("queued", False)], "sent"),
+        ([("doubtful", False), ("sent", False)], "doubtful"),
+        ([("doubtful", False), ("failed", True)], "failed"),
+        ([("done", False), ("failed", False)], "printed"),
+        ([(None, False)], "printed"),
+    ],
+)
+def test_a_printer_shows_the_ticket_that_a_person_should_know_of_first(
+    jobs: list[tuple[str | None, bool]], state: str
+) -> None:
+    at = NOON if jobs[0][0] in (None, "done") else None
+    (one,) = printers_of([PrintSeen("kitchen-1", *job, at) for job in jobs])  # type: ignore[arg-type]
+    assert (one.device, one.state, one.printed_at) == ("kitchen-1", state, at)
+
+
+def test_a_printer_whose_only_ticket_was_dropped_has_nothing_of_the_order() -> None:
+    assert printers_of([PrintSeen("kitchen-1", "failed", False, None)]) == []
 
 
 @pytest.mark.parametrize(

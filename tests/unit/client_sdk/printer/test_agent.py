@@ -219,3 +219,12 @@ async def test_a_refused_token_ends_it(tmp_path: Path) -> None:
     core.faults = [AgentError("Core answers 403")]
     with pytest.raises(AgentError, match="403"):
         await Bench(core, tmp_path).run_until(lambda: False)
+
+
+async def test_a_printer_that_turns_out_to_be_anothers_is_tried_again(tmp_path: Path) -> None:
+    core = Core(job("a", 1))
+    core.faults = [HeldError("another agent prints")]
+    bench = Bench(core, tmp_path)
+    await bench.run_until(lambda: core.told)
+    assert bench.printed == ["a"]
+    assert "another agent prints" in bench.said

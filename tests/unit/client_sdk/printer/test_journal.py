@@ -72,3 +72,15 @@ def test_a_damaged_journal_is_refused(path: Path) -> None:
     path.write_bytes(b"no database" * 1000)
     with pytest.raises(AgentError, match="damaged"):
         Journal(path)
+
+
+def test_each_boot_is_greater_than_the_one_before_whatever_the_clock_says(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boots = []
+    for now in (1000, 1000, 900, 5000):
+        monkeypatch.setattr("client_sdk.printer.journal.time.time", lambda now=now: float(now))
+        journal = Journal(path)
+        boots.append(journal.next_boot())
+        journal.close()
+    assert boots == [1000, 1001, 1002, 5000]

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+from core_api.devices.applying import Applied
 from core_api.devices.metrics import DeviceMetrics
 from core_api.errors import TooManyDocumentsError, UnavailableError
 from core_api.ingest.device_applier import DeviceApplier
@@ -44,13 +45,13 @@ class World:
         self.log: list[tuple[str, Any]] = []
         self.letters: list[DeadLetter] = []
 
-    async def apply(self, message: Inbound, partition: int) -> str:
+    async def apply(self, message: Inbound, partition: int) -> Applied:
         assert partition == 3
         if self.errors:
             raise self.errors.pop(0)
         n = json.loads(bytes(message.payload))["n"]
         self.log.append(("applied", n))
-        return "repeated" if n in self.seen else "applied"
+        return Applied("repeated" if n in self.seen else "applied")
 
     async def answer(self, answers: Sequence[Outbound]) -> None:
         if self.sends:

@@ -16,12 +16,14 @@ from core_api.printing.cloudprnt import (
     JobSeen,
     Poll,
     decide,
+    mac_of,
     media_of,
     outcome_of,
     parse_token,
     poll_answer,
     text_body,
     token_of,
+    trigger_answer,
 )
 from core_api.printing.jobs import Job
 from tests.unit.core_api.printing.samples import job
@@ -136,3 +138,35 @@ def test_a_repeat_says_so_in_every_form() -> None:
         body = text_body(again, media, "")
         assert body is not None
         assert b"REPEAT" in body
+
+
+@pytest.mark.parametrize(
+    ("text", "mac"),
+    [
+        ("00:11:62:1D:9A:B7", "00:11:62:1d:9a:b7"),
+        ("00:11:62:1d:9a", None),
+        ("00:11:62:1d:9a:b7/#", None),
+        ("+", None),
+        (None, None),
+    ],
+)
+def test_an_address_is_one_or_counts_for_nothing(text: str | None, mac: str | None) -> None:
+    assert mac_of(text) == mac
+
+
+def test_a_printer_that_is_called_is_told_where_and_as_whom_it_connects() -> None:
+    answer = trigger_answer("broker.example", 8883, "12~star-1~1", "secret")
+    assert answer["serverSupportProtocol"] == ["HTTP", "MQTT"]
+    assert answer["settingForMQTT"] == {
+        "useTriggerPOST": True,
+        "mqttConnectionSetting": {
+            "hostName": "broker.example",
+            "portNumber": 8883,
+            "useTls": True,
+            "authenticationSetting": {
+                "clientId": "12~star-1~1",
+                "username": "12~star-1~1",
+                "password": "secret",
+            },
+        },
+    }

@@ -19,9 +19,10 @@ from event_server.mqtt_gateway.rules.publications import (
     mark_of,
     orders_of,
     publication_of,
+    ring_of,
     with_epoch,
 )
-from server_common.devices.messages import Outbound
+from server_common.devices.messages import Outbound, PrintAnswer, Ring
 from server_common.event_records import OrderRecord
 
 EPOCH = "01EPOCH"
@@ -126,16 +127,32 @@ def test_a_command_whose_time_is_over_is_not_sent() -> None:
     assert publication_of(changed("device:12/lamp", "command.7", value), NOW) is None
 
 
-@pytest.mark.parametrize("state", ["queued", "sent"])
+@pytest.mark.parametrize("state", ["queued", "sent", "doubtful"])
 def test_a_print_job_is_a_command_with_the_job_as_its_arguments(state: str) -> None:
     value = {"state": state, "copy": 1}
     told = said(publication_of(changed("device:12/kitchen", "print.o1-1", value), NOW))
     assert (told["name"], told["id"], told["arguments"]) == ("print", "o1-1", value)
 
 
-@pytest.mark.parametrize("state", ["done", "failed", "doubtful"])
-def test_a_print_job_that_is_over_is_not_sent(state: str) -> None:
-    assert publication_of(changed("device:12/kitchen", "print.1", {"state": state}), NOW) is None
+@pytest.mark.parametrize(
+    "value",
+    [{"state": "done"}, {"state": "failed"}, {"state": "doubtful", "waits": True}],
+)
+def test_a_print_job_that_is_over_or_waits_for_a_person_is_not_sent(value: Any) -> None:
+    assert publication_of(changed("device:12/kitchen", "print.1", value), NOW) is None
+
+
+def test_a_star_printer_is_called_as_its_vendors_guide_says() -> None:
+    publication = ring_of(Ring("12", "star-1", "00:11:62:1d:9a:b7"))
+    assert publication.topic == "star/cloudprnt/to-device/00:11:62:1d:9a:b7/request-post"
+    assert json.loads(publication.payload) == {"title": "request-post"}
+    assert not publication.retain
+
+
+def test_a_printer_is_told_how_its_job_stands() -> None:
+    message = Outbound("12", "kitchen", 5, 7, "applied", None, PrintAnswer("sent", 2, repeat=True))
+    told = said(accepted_of(message, EPOCH))
+    assert told["job"] == {"state": "sent", "attempts": 2, "repeat": True}
 
 
 @pytest.mark.parametrize("value", [None, 7, {"state": 7}, {"state": "sent", "expires_at": "soon"}])

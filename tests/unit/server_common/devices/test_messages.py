@@ -12,6 +12,7 @@ from server_common.devices.messages import (
     Inbound,
     Outbound,
     Result,
+    Ring,
     Snapshot,
     Status,
     Telemetry,
@@ -49,6 +50,8 @@ def test_what_a_gateway_writes_is_what_core_reads() -> None:
 
 
 def test_what_core_writes_is_what_a_gateway_reads() -> None:
+    ring = Ring("12", "star-1", "00:11:62:1d:9a:b7")
+    assert decode_outbound(encode(ring)) == ring
     answer = Outbound("12", "bell-1", 4, 9, "refused", "unknown-command")
     assert decode_outbound(encode(answer)) == answer
     assert answer.key == b"12"

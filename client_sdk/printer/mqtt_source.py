@@ -1,0 +1,260 @@
+"""Jobs over MQTT: the printer's commands come down, what becomes of them goes up.
+
+Core answers each word behind its commit, and the answer to `taken` says which attempt it is and
+whether the paper must say REPEAT. So what came late or twice decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections import OrderedDict
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from client_sdk.errors import UnreachableError
+from client_sdk.mqtt.connection import MqttConnection
+from client_sdk.printer.errors import AgentError, HeldError
+from client_sdk.printer.journal import Outcome
+from client_sdk.printer.source import Job, Taken, job_of_document
+
+_OWN: Final = ("commands", "accepted")
+_PRINT: Final = "print"
+_ANSWER_S: Final = 5.0
+_TRIES: Final = 3
+_MOST_SETTLED: Final = 1000
+_WORDS: Final[dict[Outcome, str]] = {"done": "done", "fail": "failed", "doubt": "doubtful"}
+_EARLIER: Final = "earlier"
+_UNREADABLE: Final = "this agent cannot read the job: it needs a newer one"
+_UNKNOWN: Final = "unknown-command"
+
+
+class _Command(Struct, frozen=True):
+    id: str
+    name: str
+    arguments: Any = None
+
+
+class _JobNow(Struct, frozen=True):
+    state: str
+    attempts: int = 0
+    repeat: bool = False
+
+
+class _Accepted(Struct, frozen=True):
+    boot: int
+    n: int
+    outcome: Literal["applied", "repeated", "refused"]
+    problem: str | None = None
+    job: _JobNow | None = None
+
+
+_command: Final = msgspec.json.Decoder(_Command)
+_accepted: Final = msgspec.json.Decoder(_Accepted)
+
+
+class MqttSource:
+    """A printer's jobs, from the broker.
+
+    Args:
+        host: the broker.
+        port: its port.
+        user: as the printer's registration showed it.
+        password: the same.
+        ca_file: the authorities (PEM) that may have signed the broker's certificate; None: those
+            of the system.
+        tls: whether to speak TLS.
+        agent: who prints.
+        boot: a number that grows with each start of the agent.
+        answer_s: how long an answer of Core's may take before a word is said again.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        user: str,
+        password: str,
+        ca_file: str | None,
+        tls: bool,
+        agent: str,
+        boot: int,
+        answer_s: float = _ANSWER_S,
+    ) -> None:
+        self._agent = agent
+        self._boot = boot
+        self._answer_s = answer_s
+        self._connection = MqttConnection(
+            host, port, user=user, password=password, ca_file=ca_file, tls=tls, boot=boot,
+            own=_OWN, hear=self._hear,
+        )  # fmt: skip
+        self._numbers = itertools.count(1)
+        self._jobs: dict[str, Job] = {}
+        self._settled: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._answers: dict[int, asyncio.Future[_Accepted]] = {}
+        self._unreadable: dict[str, None] = {}
+        self._printing: str | None = None
+        self._news = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self._connection.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._connection.__aexit__(kind, error, trace)
+
+    def jobs(self) -> list[Job]:
+        """All jobs that are known, in the order in which they are printed."""
+        return sorted(self._jobs.values(), key=lambda job: (job.seq, job.copy))
+
+    async def changed(self, within_s: float) -> None:
+        """Return once something may be new, or the time is over; raises as `hold`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._news.wait()
+        self._news.clear()
+        await self._refuse_unreadable()
+
+    async def hold(self, troubles: Sequence[str], *, leaving: bool = False) -> None:
+        """Say what troubles the printer; while a job is printed, also that it is still this
+        agent's. Raises as `JobSource.hold`.
+
+        Who prints nothing need not hold the printer: it is held by taking a job.
+        """
+        if leaving:
+            return
+        self._connection.tell_troubles(troubles)
+        if not self._connection.is_connected:
+            raise UnreachableError(self._connection.trouble or "the MQTT broker does not answer")
+        if self._printing is not None:
+            await self._take(self._printing)
+
+    async def take(self, job: Job) -> Taken | None:
+        """Take a job; raises as `JobSource.take`."""
+        now = await self._take(job.id)
+        if now is not None and now.state == _EARLIER:
+            return None  # that one comes
+        if now is None or now.state != "sent":
+            self._jobs.pop(job.id, None)
+            return None if now is None else Taken(now.state, now.attempts, now.repeat)
+        self._jobs[job.id] = replace(
+            job, state="sent", agent=self._agent, attempts=now.attempts, waits=False
+        )
+        self._printing = job.id
+        return Taken(now.state, now.attempts, now.repeat)
+
+    async def tell(self, job: str, attempt: int, outcome: Outcome, detail: str) -> None:
+        """Say what became of an attempt; raises as `JobSource.tell`."""
+        self._printing = None
+        # What is refused has gone on by others; there is nothing more to say.
+        await self._ask(
+            {
+                "id": job,
+                "outcome": _WORDS[outcome],
+                "detail": detail[:200],
+                "agent": self._agent,
+                "attempt": attempt,
+            }
+        )
+        known = self._jobs.get(job)
+        if known is not None and known.state == "sent" and known.attempts <= attempt:
+            del self._jobs[job]
+        self._settled[job, attempt] = None
+        if len(self._settled) > _MOST_SETTLED:
+            self._settled.popitem(last=False)
+
+    async def _refuse_unreadable(self) -> None:
+        """Hand to a person what this agent cannot read: others wait behind it."""
+        for job in tuple(self._unreadable):
+            now = await self._take(job)
+            if now is not None and now.state == _EARLIER:
+                continue
+            del self._unreadable[job]
+            if now is not None and now.state == "sent":
+                await self.tell(job, now.attempts, "fail", _UNREADABLE)
+
+    async def _take(self, job: str) -> _JobNow | None:
+        """How the job stands, now that it was to be taken; None: there is none.
+
+        Raises:
+            HeldError: another agent prints here.
+            UnreachableError: nobody answers.
+            AgentError: this printer is not registered.
+        """
+        fields = {"id": job, "outcome": "taken", "agent": self._agent}
+        answer = await self._ask(fields)
+        if answer.outcome == "repeated":
+            # Core's answer was lost; it says it again to a new message.
+            answer = await self._ask(fields)
+        if answer.job is None or answer.job.state == "gone":
+            return None
+        if answer.job.state == "held":
+            raise HeldError("another agent prints on this printer")
+        return answer.job
+
+    async def _ask(self, fields: dict[str, Any]) -> _Accepted:
+        """Say something, again and again for a while, until Core has answered.
+
+        Raises:
+            UnreachableError: Core does not answer, or cannot do it now.
+            AgentError: Core cannot tell what this printer says from what it said long ago.
+        """
+        n = next(self._numbers)
+        answer = self._answers[n] = asyncio.get_running_loop().create_future()
+        message = {"boot": self._boot, "n": n, **fields}
+        try:
+            for _ in range(_TRIES):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._answer_s):
+                        await self._connection.until_connected()
+                        await self._connection.say("results", message)
+                        return _checked(await asyncio.shield(answer))
+        finally:
+            del self._answers[n]
+            answer.cancel()
+        raise UnreachableError(self._connection.trouble or "Core does not answer over MQTT")
+
+    def _hear(self, what: str, payload: bytes) -> None:
+        with contextlib.suppress(msgspec.DecodeError):
+            if what == "accepted":
+                self._hear_answer(_accepted.decode(payload))
+            else:
+                self._hear_command(_command.decode(payload))
+
+    def _hear_answer(self, message: _Accepted) -> None:
+        answer = self._answers.get(message.n)
+        if message.boot == self._boot and answer is not None and not answer.done():
+            answer.set_result(message)
+
+    def _hear_command(self, command: _Command) -> None:
+        if command.name != _PRINT:
+            return
+        job = job_of_document(command.id, command.arguments)
+        if job is None:
+            if len(self._unreadable) < _MOST_SETTLED:
+                self._unreadable[command.id] = None
+        elif job.state == "sent" and (job.id, job.attempts) in self._settled:
+            return
+        else:
+            self._jobs[job.id] = job
+        self._news.set()
+
+
+def _checked(answer: _Accepted) -> _Accepted:
+    if answer.outcome != "refused" or answer.problem == _UNKNOWN:
+        return answer
+    if answer.problem == "too-old":
+        raise AgentError("Core has heard newer agents of this printer: register it anew (--rotate)")
+    raise UnreachableError(f"Core refuses what this printer says: {answer.problem}")

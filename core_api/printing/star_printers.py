@@ -1,0 +1,126 @@
+"""Star printers that are called over MQTT: which MAC address each has, and when it is called.
+
+A printer in this mode of CloudPRNT (*Trigger POST*) polls when it is called, and says nothing by
+MQTT. So it is called while a job of it waits, and now and then so that it says how it is. A call
+may get lost or come twice: the next one follows, and a poll too many changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import Pool, mapped_errors
+from server_common.devices.messages import Ring
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from server_common.devices.identity import Identity
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 0.5
+WAITING_EVERY_S: Final = 5.0
+"""So often a printer is called while a job of it waits: as often as one polls by itself."""
+IDLE_EVERY_S: Final = 10.0
+"""So often, if nothing waits: twice and more within the time after which it is offline."""
+_AT_ONCE: Final = 100
+
+_KNOWN: Final = """
+SELECT 1 FROM star_printers WHERE store_id = $1 AND device_id = $2 AND mac = $3
+"""
+# As every change of a registration: one at a time, so that the broker's admin misses none.
+_ALONE: Final = "LOCK TABLE device_registrations IN SHARE ROW EXCLUSIVE MODE"
+_IS_TAKEN: Final = "SELECT 1 FROM star_printers WHERE mac = $1"
+_KEEP: Final = """
+INSERT INTO star_printers (store_id, device_id, mac) VALUES ($1, $2, $3)
+ON CONFLICT (store_id, device_id) DO UPDATE SET mac = excluded.mac, rung_at = NULL
+"""
+_CHANGED: Final = """
+UPDATE device_registrations
+SET change = (SELECT coalesce(max(change), 0) + 1 FROM device_registrations)
+WHERE store_id = $1 AND device_id = $2
+"""
+
+# Several processes look; each printer is called by one.
+_DUE: Final = """
+UPDATE star_printers s SET rung_at = now()
+FROM (
+    SELECT s.store_id, s.device_id FROM star_printers s
+         LEFT JOIN printers p ON p.store_id = s.store_id AND p.device_id = s.device_id
+    WHERE s.rung_at IS NULL OR s.rung_at < now() - make_interval(secs =>
+        CASE WHEN p.waiting_since IS NULL THEN $1::float8 ELSE $2::float8 END)
+    ORDER BY s.store_id, s.device_id LIMIT $3 FOR NO KEY UPDATE OF s SKIP LOCKED
+) AS due
+WHERE s.store_id = due.store_id AND s.device_id = due.device_id
+RETURNING s.store_id, s.device_id, s.mac
+"""
+
+
+class StarPrinters:
+    """Knows which printers are called.
+
+    Args:
+        pool: the database, by connections that wait for a lock shortly only.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def keep(self, identity: Identity, mac: str) -> bool:
+        """Note the MAC address of a registered printer. False: another printer has it.
+
+        Raises:
+            UnavailableError: Postgres does not answer, or somebody holds a lock.
+        """
+        place = (identity.store, identity.device)
+        with mapped_errors():
+            if await self._pool.fetch(_KNOWN, *place, mac):
+                return True
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(_ALONE)
+                if await connection.fetch(_IS_TAKEN, mac):
+                    return False
+                # A registration is locked before what belongs to it.
+                await connection.execute(_CHANGED, *place)
+                await connection.execute(_KEEP, *place, mac)
+        return True
+
+
+class Ringing:
+    """Calls printers, for ever; any number of processes may do so.
+
+    Args:
+        pool: the database.
+        ring: hands calls on; raises UnavailableError.
+    """
+
+    def __init__(self, pool: Pool, ring: Callable[[Sequence[Ring]], Awaitable[None]]) -> None:
+        self._pool = pool
+        self._ring = ring
+
+    async def run(self) -> None:
+        """Call those whose time has come, again and again."""
+        while True:
+            try:
+                await self.round()
+            except UnavailableError as error:
+                _log.warning("calling_printers_failed", reason=str(error))
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def round(self) -> int:
+        """Call those whose time has come. Returns how many.
+
+        Raises:
+            UnavailableError: Postgres or Kafka does not answer; they are called again later.
+        """
+        with mapped_errors():
+            rows = await self._pool.fetch(_DUE, IDLE_EVERY_S, WAITING_EVERY_S, _AT_ONCE)
+        if rows:
+            await self._ring([Ring(*row) for row in rows])
+        return len(rows)

@@ -1,0 +1,93 @@
+"""Tickets over MQTT through the whole system, while any part of it is killed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.process import Process
+from deploy.mqtt.server import MosquittoServer
+from tests.end_to_end.conftest import Installation
+from tests.mqtt_parts import until_it_connects_with
+from tests.printer_kitchen import DEVICE, Child, Kitchen, prints_all_though_killed
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+
+STORE = "1"
+TIMEOUT_S = 280
+
+
+@pytest.fixture
+async def kitchen(
+    stack_with_devices: Installation, mosquitto: MosquittoServer, tmp_path: Path
+) -> AsyncIterator[Kitchen]:
+    """A printer whose agent knows nothing but the broker."""
+    port = free_port()
+    owner = {"authorization": f"Bearer {stack_with_devices.token('owner', STORE)}"}
+    async with httpx.AsyncClient(base_url=stack_with_devices.core_url, headers=owner, timeout=30) as http:
+        answer = await http.put(f"/v1/stores/{STORE}/devices/{DEVICE}", json={})
+        user, password = answer.json()["user"], answer.json()["password"]
+        made = Kitchen(
+            stack_with_devices.core_url,
+            owner,
+            STORE,
+            tmp_path,
+            Child(
+                ["-m", "tests.escpos_printer", str(port), str(tmp_path / "papers")],
+                tmp_path / "sink.log",
+            ),
+            Child(
+                [
+                    *("-m", "client_sdk.cli", "printer", "--store", STORE, "--device", DEVICE),
+                    *("--to", f"socket://{LOOPBACK}:{port}", "--user", user),
+                    *("--mqtt", f"{LOOPBACK}:{mosquitto.tls_port}"),
+                    *("--mqtt-ca", str(mosquitto.ca_file)),
+                    *("--journal", str(tmp_path / "journal")),
+                ],
+                tmp_path / "agent.log",
+                {**os.environ, "YABAM_DEVICE_PASSWORD": password},
+            ),
+        )
+        await made.route(http)
+    await until_it_connects_with(mosquitto.broker(user, password))
+    await made.sink.start()
+    await made.agent.start()
+    yield made
+    await made.agent.kill()
+    await made.sink.kill()
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+async def test_every_ticket_comes_out_and_none_twice_unmarked(
+    kitchen: Kitchen, stack_with_devices: Installation, mosquitto: MosquittoServer
+) -> None:
+    gateway = next(one for one in stack_with_devices.processes if one.name == "mqtt")
+
+    def again(process: Process | MosquittoServer) -> None:
+        process.kill()
+        process.start()
+
+    killed: list[Process | MosquittoServer] = [stack_with_devices.core, stack_with_devices.ingest, gateway, mosquitto]
+    await prints_all_though_killed(kitchen, [partial(again, one) for one in killed], seed=3)
+
+
+async def test_what_became_of_a_ticket_is_shown_beside_its_order(kitchen: Kitchen) -> None:
+    async with httpx.AsyncClient(
+        base_url=kitchen.core_url, headers=kitchen.owner, timeout=30
+    ) as http:
+        await kitchen.order(http, "A-001")
+        await kitchen.until(lambda: kitchen.copies("A-001") == (1, 0))
+        answer = await http.get("/v1/sync", params={"channel": f"store:{STORE}"})
+        (order,) = answer.json()["channels"][0]["snapshot"]["orders"]
+        while True:
+            shown = await http.get(f"/v1/orders/{order['id']}/devices")
+            (printer,) = shown.json()["printers"]
+            if printer["state"] == "printed":
+                break
+    assert printer["device"] == DEVICE

@@ -1,0 +1,166 @@
+"""A store whose printer is a process, its agent another, and what is killed between them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.integration.core_service import an_order
+
+DEVICE = "kitchen-1"
+ORDERS = 16
+KILLS = 6
+
+
+@dataclass
+class Child:
+    """A process that is started again after each kill."""
+
+    arguments: list[str]
+    log: Path
+    environment: Mapping[str, str] | None = None
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, *self.arguments, stdout=log, stderr=log, env=self.environment
+            )
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+            await self.process.wait()
+
+    async def again(self) -> None:
+        await self.kill()
+        await self.start()
+
+
+@dataclass
+class Kitchen:
+    """A store, its printer, and the agent between."""
+
+    core_url: str
+    owner: dict[str, str]
+    """The headers of the store's owner."""
+    store: str
+    folder: Path
+    sink: Child
+    agent: Child
+
+    @property
+    def papers(self) -> list[str]:
+        return [path.read_text() for path in sorted((self.folder / "papers").glob("*.txt"))]
+
+    def copies(self, reference: str) -> tuple[int, int]:
+        """How many tickets of the order came out unmarked, and how many marked as a repeat."""
+        of_order = [text for text in self.papers if f"#{reference} " in text]
+        marked = sum("REPEAT" in text for text in of_order)
+        return len(of_order) - marked, marked
+
+    async def route(self, http: httpx.AsyncClient) -> None:
+        """Let the printer print what is placed."""
+        routing = {"statuses": ["placed"], "language": "en", "media": "text", "max_age_s": 3600}
+        edit = {
+            "n": 1,
+            "channel": f"team:{self.store}",
+            "key": "printing",
+            "do": {"set": {"printers": {DEVICE: routing}}},
+        }
+        answer = await http.post(
+            f"{self.core_url}/v1/edits", json={"client": "c", "edits": [edit]}, headers=self.owner
+        )
+        assert answer.json()["outcomes"][0]["outcome"] == "applied", answer.text
+
+    async def order(self, http: httpx.AsyncClient, reference: str) -> None:
+        """Place an order, whatever happens to Core."""
+        headers = self.owner | {"idempotency-key": reference}
+        body = an_order(self.store, reference=reference)
+        while True:
+            try:
+                answer = await http.post(f"{self.core_url}/v1/orders", json=body, headers=headers)
+                if answer.status_code == 201:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.1)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        while not condition():  # noqa: ASYNC110 - files of another process tell nothing
+            await asyncio.sleep(0.05)
+
+    async def let_print_what_waits(self, http: httpx.AsyncClient) -> None:
+        """A person asks again for what was doubtful too often."""
+        url = f"{self.core_url}/v1"
+        while True:
+            await asyncio.sleep(1)
+            answer = await http.get(
+                f"{url}/sync", params={"channel": f"device:{self.store}/{DEVICE}"},
+                headers=self.owner,
+            )  # fmt: skip
+            (channel,) = answer.json()["channels"]
+            for document in channel["snapshot"]["documents"]:
+                if document["key"].startswith("print.") and (document["value"] or {}).get("waits"):
+                    job = document["key"].removeprefix("print.")
+                    await http.post(
+                        f"{url}/stores/{self.store}/devices/{DEVICE}/prints/{job}",
+                        json={"step": "again", "agent": "ann"},
+                        headers=self.owner,
+                    )
+
+
+async def prints_all_though_killed(
+    kitchen: Kitchen, kills: Sequence[Callable[[], object]], seed: int
+) -> None:
+    """Place orders while agent, printer and others are killed: each ticket comes out, none twice
+    unmarked, and in the order of the orders.
+
+    Args:
+        kitchen: the printer's.
+        kills: each kills something else and starts it again.
+        seed: of chance.
+    """
+    references = [f"A-{number:03}" for number in range(ORDERS)]
+    async with httpx.AsyncClient(timeout=10) as http:
+        killing = asyncio.create_task(_kill_at_random(kitchen, kills, random.Random(seed)))
+        for reference in references:
+            await kitchen.order(http, reference)
+        await killing
+        person = asyncio.create_task(kitchen.let_print_what_waits(http))
+        try:
+            await kitchen.until(lambda: all(sum(kitchen.copies(one)) for one in references))
+        finally:
+            person.cancel()
+            await asyncio.gather(person, return_exceptions=True)
+    counts = {one: kitchen.copies(one) for one in references}
+    assert all(unmarked <= 1 for unmarked, _ in counts.values()), counts
+    firsts = [text.partition("#")[2][:5] for text in kitchen.papers if "REPEAT" not in text]
+    assert firsts == sorted(firsts), "in the order in which they were placed"
+
+
+async def _kill_at_random(
+    kitchen: Kitchen, kills: Sequence[Callable[[], object]], chance: random.Random
+) -> None:
+    """Kill each once, and the agent more often, while tickets come out: each time at another moment
+    of the one after the next."""
+    victims: list[str | int] = ["agent", "sink", *range(len(kills))]
+    victims += ["agent"] * (KILLS - len(victims))
+    chance.shuffle(victims)
+    for victim in victims:
+        before = len(kitchen.papers)
+        await kitchen.until(lambda: len(kitchen.papers) > before)  # noqa: B023 - awaited here
+        await asyncio.sleep(chance.uniform(0, 0.6))
+        if victim == "agent":
+            await kitchen.agent.again()
+        elif victim == "sink":
+            await kitchen.sink.again()
+        else:
+            await asyncio.to_thread(kills[int(victim)])
