@@ -30,7 +30,9 @@ async def kitchen(
     """A printer whose agent knows nothing but the broker."""
     port = free_port()
     owner = {"authorization": f"Bearer {stack_with_devices.token('owner', STORE)}"}
-    async with httpx.AsyncClient(base_url=stack_with_devices.core_url, headers=owner, timeout=30) as http:
+    async with httpx.AsyncClient(
+        base_url=stack_with_devices.core_url, headers=owner, timeout=30
+    ) as http:
         answer = await http.put(f"/v1/stores/{STORE}/devices/{DEVICE}", json={})
         user, password = answer.json()["user"], answer.json()["password"]
         made = Kitchen(
@@ -73,7 +75,12 @@ async def test_every_ticket_comes_out_and_none_twice_unmarked(
         process.kill()
         process.start()
 
-    killed: list[Process | MosquittoServer] = [stack_with_devices.core, stack_with_devices.ingest, gateway, mosquitto]
+    killed: list[Process | MosquittoServer] = [
+        stack_with_devices.core,
+        stack_with_devices.ingest,
+        gateway,
+        mosquitto,
+    ]
     await prints_all_though_killed(kitchen, [partial(again, one) for one in killed], seed=3)
 
 

@@ -25,7 +25,9 @@ ROUTING = {"printers": {DEVICE: {"statuses": ["placed"], "media": "text", "langu
 @pytest.fixture
 async def owner(stack_with_devices: Installation) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {stack_with_devices.token('owner', STORE)}"}
-    async with httpx.AsyncClient(base_url=stack_with_devices.core_url, headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(
+        base_url=stack_with_devices.core_url, headers=headers, timeout=30
+    ) as client:
         yield client
 
 
@@ -58,7 +60,9 @@ async def test_a_printer_is_called_for_each_ticket_and_prints_it_once(
     url = f"{stack_with_devices.core_url}/cloudprnt/{made['user']}.{made['password']}/printer"
     async with (
         httpx.AsyncClient(timeout=30) as http,
-        OrderProducer(stack_with_devices.core_url, stack_with_devices.token("owner", STORE)) as producer,
+        OrderProducer(
+            stack_with_devices.core_url, stack_with_devices.token("owner", STORE)
+        ) as producer,
     ):
         star = StarPrinter(url, http, supports=("text/plain",))
         printer = TriggeredPrinter(star, str(mosquitto.ca_file))
