@@ -44,6 +44,8 @@ BODY_BYTES: Final = 64 * KIB
 BATCH_BODY_BYTES: Final = MIB
 BATCH_ORDERS: Final = 100
 COMMAND_BYTES: Final = 64 * KIB
+INGEST_RECORDS: Final = 500
+INGEST_BYTES: Final = 2 * MIB
 WRITES_PER_BATCH: Final = 100
 CORE_HEAD_BYTES: Final = 256 * KIB
 EVENTS_QUERY_BYTES: Final = 2 * MAX_TICKET_CHARS
@@ -149,6 +151,14 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit("orders in a batch", BATCH_ORDERS, "count", "Core", "422 `invalid`"),
     Limit("sync body", MAX_SYNC_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
     Limit("Kafka command", COMMAND_BYTES, "bytes", "ingest", "dead letter, `too-large`"),
+    Limit(
+        "records of Kafka being applied, of a partition", INGEST_RECORDS, "count", "ingest",
+        "they wait in Kafka",
+    ),
+    Limit(
+        "records of Kafka being applied, of a partition, in bytes", INGEST_BYTES, "bytes", "ingest",
+        "they wait in Kafka; one that is larger is applied alone",
+    ),
     Limit("dead letter", DEAD_LETTER_BYTES, "bytes", "ingest", "the headers are shortened"),
     Limit("proxy: request head", PROXY_HEAD_BYTES, "bytes", "nginx", "414 or 400"),
     Limit("proxy: request body", PROXY_BODY_BYTES, "bytes", "nginx", "413"),

@@ -93,7 +93,9 @@ ON CONFLICT DO NOTHING
 _UNTOLD: Final = """
 SELECT order_id, kind, store_id, placed_at,
     extract(epoch FROM now() - placed_at)::float8 AS waiting_s
-FROM unreached WHERE told_at IS NULL ORDER BY placed_at, order_id, kind LIMIT $1
+FROM unreached WHERE told_at IS NULL
+    AND ($2::timestamptz IS NULL OR (placed_at, order_id, kind) > ($2, $3::uuid, $4::text))
+ORDER BY placed_at, order_id, kind LIMIT $1
 """
 
 _TOLD: Final = """
@@ -222,14 +224,15 @@ async def find_unreached(
     return {row["kind"]: row["count"] for row in rows}
 
 
-async def untold(pool: Pool, limit: int) -> list[Unreached]:
-    """The orders that are not reported yet, the oldest first.
+async def untold(pool: Pool, last: Unreached | None, limit: int) -> list[Unreached]:
+    """The orders that are not reported yet, the oldest first, from behind the `last` one.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
+    begin = (None, None, None) if last is None else (last.placed_at, last.order_id, last.kind)
     with mapped_errors():
-        rows = await pool.fetch(_UNTOLD, limit)
+        rows = await pool.fetch(_UNTOLD, limit, *begin)
     return [
         Unreached(
             str(row["order_id"]), row["kind"], row["store_id"], row["placed_at"], row["waiting_s"]
