@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from core_api.edits.reading import Connection
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trimming import ALL_TIME_S, trim_by
 from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
@@ -158,6 +159,7 @@ DELETE FROM documents WHERE (channel, key) IN (
     SELECT channel, key FROM documents
     WHERE value IS NULL AND key LIKE 'print.%'
       AND updated_at < now() - make_interval(secs => $1)
+      AND updated_at >= now() - make_interval(secs => $3)
     ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 """
@@ -287,12 +289,12 @@ async def printers_waiting(pool: Pool, longer_than_s: float) -> int:
     return count
 
 
-async def trim_jobs(pool: Pool, older_than_s: float, batch: int) -> int:
+async def trim_jobs(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
     """Forget at most `batch` jobs that are gone so long. Returns how many.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
-        tag = await pool.execute(_TRIM, older_than_s, batch)
-    return int(tag.rpartition(" ")[2])
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)

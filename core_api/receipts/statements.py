@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, event_id
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trimming import ALL_TIME_S, trim_by
 from core_api.receipts.devices import Device, Sighting
 from core_api.receipts.holders import Holder, holding
 
@@ -52,7 +53,8 @@ WHERE d.store_id = $1 ORDER BY d.seen_at DESC, d.device LIMIT $3
 _TRIM: Final = """
 DELETE FROM devices WHERE (store_id, device) IN (
     SELECT store_id, device FROM devices
-    WHERE seen_at < now() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2
+    WHERE seen_at < now() - make_interval(secs => $1)
+      AND seen_at >= now() - make_interval(secs => $3) ORDER BY seen_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 )
 """
@@ -189,15 +191,15 @@ async def list_holders(
     ]
 
 
-async def trim_devices(pool: Pool, older_than_s: float, batch: int) -> int:
+async def trim_devices(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
     """Delete at most `batch` devices not seen for `older_than_s`. Returns the number.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
-        done = await pool.execute(_TRIM, older_than_s, batch)
-    return int(done.rpartition(" ")[2])
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
 
 
 async def find_unreached(

@@ -35,18 +35,18 @@ async def put(inbound: Inbound, store: str, partition: int, key: str) -> None:
 
 
 @pytest.fixture
-def core(pool: Pool, writing: Pool) -> OrderService:  # noqa: F811
+def core(pool: Pool, writing: Pool) -> OrderService:
     return OrderService(pool, PARTITIONS, utc_now, new_order_id, lambda _: None, writing, 2)
 
 
 def orders_of(store: str, count: int) -> str:
-    return f"SELECT count(*) = {count} FROM orders WHERE store_id = '{store}'"  # noqa: S608
+    return f"SELECT count(*) = {count} FROM orders WHERE store_id = '{store}'"
 
 
 async def test_a_held_store_holds_up_no_other_partition(
     core: OrderService,
     pool: Pool,
-    inbound: Inbound,  # noqa: F811
+    inbound: Inbound,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -84,7 +84,7 @@ async def test_a_held_store_holds_up_no_other_partition(
 async def test_an_end_while_a_partition_waits_leaves_its_commands_for_the_next(
     core: OrderService,
     pool: Pool,
-    inbound: Inbound,  # noqa: F811
+    inbound: Inbound,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -93,12 +93,11 @@ async def test_an_end_while_a_partition_waits_leaves_its_commands_for_the_next(
     async with inbound.ingested(core):
         await put(inbound, stuck, 0, "first")
         await inbound.until_committed(1)
-    async with held(database_url, _HELD, f"store:{stuck}"):
-        async with inbound.ingested(core):
-            await put(inbound, stuck, 0, "held")
-            await put(inbound, free, 1, "free")
-            await until_true(pool, orders_of(free, 1), 30)
-            await inbound.until_committed(2)
+    async with held(database_url, _HELD, f"store:{stuck}"), inbound.ingested(core):
+        await put(inbound, stuck, 0, "held")
+        await put(inbound, free, 1, "free")
+        await until_true(pool, orders_of(free, 1), 30)
+        await inbound.until_committed(2)
     assert await inbound.committed() == 2
     async with inbound.ingested(core):
         await until_true(pool, orders_of(stuck, 2), 30)
