@@ -72,6 +72,7 @@ LARGE_ANSWER_BURST_BYTES: Final = 128 * MIB
 
 HISTORY_ENTRIES: Final = 100
 HISTORY_BYTES: Final = MIB
+SUBJECT_CLIENTS: Final = 10_000
 CHANNEL_DOCUMENTS: Final = 200
 CHANNEL_DOCUMENT_BYTES: Final = 512 * KIB
 PRINT_JOBS: Final = 120
@@ -203,6 +204,10 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit(
         "answer to edits, SDK", MAX_EDITS_ANSWER_BYTES, "bytes", "SDK",
         "the answer counts as malformed",
+    ),
+    Limit(
+        "clients of edits of a subject", SUBJECT_CLIENTS, "count", "Core",
+        "409 `too-many-clients`; one that is not heard of for 90 days falls away",
     ),
     Limit("documents of a channel", CHANNEL_DOCUMENTS, "count", "Core", "`too-many-documents`"),
     Limit(
