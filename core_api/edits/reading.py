@@ -21,10 +21,8 @@ from core_api.documents.history import Head, History, Kept, is_end
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
 from core_api.postgres.pool import mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows
-from server_common.limits import SUBJECT_CLIENTS
+from server_common.limits import SETTLING_BYTES, SETTLING_VERSIONS, SUBJECT_CLIENTS
 
-MOST_VERSIONS: Final = 500
-MOST_HISTORY_BYTES: Final = 1024 * 1024
 """So much of a document's history is looked at to settle an edit; what is older counts as trimmed
 away."""
 
@@ -246,8 +244,8 @@ async def read_histories(
             [p[0] for p in places],
             [p[1] for p in places],
             list(bases.values()),
-            MOST_VERSIONS,
-            MOST_HISTORY_BYTES,
+            SETTLING_VERSIONS,
+            SETTLING_BYTES,
         )
     size = sum(len(row[3]) + len(row[5] or "") for row in rows)
     return await _decoded(lambda: _histories_of(rows, places), size)

@@ -30,7 +30,7 @@ from core_api.errors import (
 from core_api.postgres.lanes import Lanes
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.retention.statements import CLIENTS_KEPT_S, trim_clients
-from server_common.limits import SUBJECT_CLIENTS
+from server_common.limits import ANSWERS_KEPT, ANSWERS_UNTOLD, SUBJECT_CLIENTS
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))
 BRAND = Caller("keeper", "brand", brand="b")
@@ -361,3 +361,19 @@ async def test_a_subject_may_have_so_many_clients_until_old_ones_fall_away(writi
     )
     assert await trim_clients(writing, CLIENTS_KEPT_S, 20) == 1
     await Till(edits, OWNER, "one-more").do("public:12", "a", Set({"n": 4}), None)
+
+
+async def test_answers_that_a_client_never_acknowledges_are_forgotten_one_day(
+    writing: Pool,
+) -> None:
+    till = Till(service(writing), OWNER, "mute")
+    await till.do("public:12", "a", Set({"n": 1}), None)
+    till.n = 12_000
+    await writing.execute("UPDATE edit_clients SET settled = 12000")
+    await writing.execute(
+        "INSERT INTO edit_outcomes (client, n, request_hash, outcome)"
+        " SELECT 'mute', n, '', '{}' FROM generate_series(2, 12000) AS n"
+    )
+    await till.do("public:12", "a", Set({"n": 2}), None)
+    oldest = await writing.fetchval("SELECT min(n) FROM edit_outcomes")
+    assert oldest == 12_001 - ANSWERS_UNTOLD - ANSWERS_KEPT + 1

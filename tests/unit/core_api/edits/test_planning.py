@@ -82,7 +82,9 @@ def test_a_new_client_of_a_subject_that_has_enough_is_refused_and_all_others_go_
     known = Database(clients={"x": KnownClient("owner:kim", 0)}, full=frozenset({"owner:kim"}))
     others = Caller("lee", "owner", frozenset({"*"}))
     plan = known.plan(
-        request("x", edit(1)), request("new", edit(1, "b")), request("y", edit(1), caller=others)
+        request("x", edit(1)),
+        request("new", edit(1, "b")),
+        request("y", edit(1, "c"), caller=others),
     )
     mine, refused, theirs = plan.answers
     assert isinstance(refused, TooManyClientsError)
