@@ -25,6 +25,7 @@ _INBOUND: Final = "orders.inbound"
 _PARTITIONS: Final = 4
 _SETTLE_S: Final = 0.3
 _PUSHED_WITHIN_S: Final = 30.0
+_APPLIED_WITHIN_S: Final = 20.0
 _WORKERS: Final = 8
 
 
@@ -61,7 +62,7 @@ class Others:
                 order = an_order(store) | {"table_id": str(seq)}  # a table has room for few
                 if self.kafka is not None:
                     await send_command(self.kafka, order)
-                    await self._sync(http, store, seq - 1, wait_s=_PUSHED_WITHIN_S)
+                    await self._sync(http, store, seq - 1, wait_s=_APPLIED_WITHIN_S)
                     self._took("applied", began)
                     continue
                 placed = await http.post("/v1/orders", json=order, headers=owner)
