@@ -287,6 +287,24 @@ async def test_a_command_that_nobody_answered_is_reported_once(shop: Shop) -> No
     assert metrics.unanswered._value.get() == 1
 
 
+async def test_commands_that_nobody_answered_are_read_page_by_page(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core_api.kafka.alerts.PAGE", 2)
+    alerts: Any = Alerts()
+    names = [f"c-{number}" for number in range(5)]
+    for name in names:
+        await shop.ask(id=name)
+    await shop.pass_time(61)
+    await expiring_of(shop).round()
+    metrics = CommandAlarmMetrics(CollectorRegistry())
+    await CommandAlarm(shop.pool, alerts, metrics, 3600, lambda: 1).look()
+    assert sorted(alert["command_id"] for alert in alerts.sent) == names
+    assert (
+        await shop.pool.fetchval("SELECT count(*) FROM device_commands WHERE told_at IS NULL") == 0
+    )
+
+
 async def test_an_alert_is_a_record_of_the_alerts_topic(
     shop: Shop, bootstrap: str, topic: str
 ) -> None:
