@@ -18,11 +18,13 @@ from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
 # By the partial index on printing's documents. A printer that is new in its document begins with
-# what happened since that was written: it prints no order of before.
+# what happened since that was written: it prints no order of before. A document that is damaged, and
+# no JSON any more, leaves its store's printers as they are.
 _ENTER: Final = """
 WITH changed AS MATERIALIZED (
     SELECT substr(channel, 6) AS store_id, value, updated_at FROM documents
     WHERE key = 'printing' AND channel LIKE 'team:%' AND updated_at > $1
+      AND (value IS NULL OR value IS JSON OBJECT)
 ), wanted AS MATERIALIZED (
     SELECT c.store_id, k.device_id, c.updated_at
     FROM changed c, LATERAL jsonb_object_keys((c.value::jsonb)->'printers') AS k(device_id)
