@@ -134,7 +134,8 @@ async def test_a_printer_whose_rows_are_damaged_keeps_no_other_from_its_jobs(
     whole = Store(store.pool)
     for one in (store, whole):
         await one.route(KITCHEN)
-        await one.maker.round()
+    await store.maker.round()
+    for one in (store, whole):
         await one.place()
     table, of_it = ("documents", "team") if column == "value" else ("channel_log", "store")
     damaged = f"UPDATE {table} SET {column} = '{{' WHERE channel = $1"
