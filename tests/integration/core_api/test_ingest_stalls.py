@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import httpx
@@ -43,6 +44,23 @@ def orders_of(store: str, count: int) -> str:
     return f"SELECT count(*) = {count} FROM orders WHERE store_id = '{store}'"
 
 
+async def until_tried_again(http: httpx.AsyncClient, url: str) -> str:
+    """The numbers once another try has failed: by then nothing else is under way."""
+    tries = None
+    async with asyncio.timeout(30):
+        while True:
+            answer = await http.get(f"{url}/metrics", headers={"authorization": "Bearer ops"})
+            (line,) = (
+                one
+                for one in answer.text.splitlines()
+                if one.startswith("yabam_ingest_retries_total")
+            )
+            if tries not in (None, line):
+                return answer.text
+            tries = line
+            await asyncio.sleep(0.05)
+
+
 async def test_a_held_store_holds_up_no_other_partition(
     core: OrderService,
     pool: Pool,
@@ -65,8 +83,7 @@ async def test_a_held_store_holds_up_no_other_partition(
                 await until_true(pool, orders_of(free, number + 1), 30)
                 await inbound.until_committed(number + 2)
             await put(inbound, stuck, 0, "behind")
-            metrics = f"http://127.0.0.1:{port[0]}/metrics"
-            shown = (await http.get(metrics, headers={"authorization": "Bearer ops"})).text
+            shown = await until_tried_again(http, f"http://127.0.0.1:{port[0]}")
             ready = await http.get(f"http://127.0.0.1:{port[0]}/readyz")
             assert await inbound.committed() == 4, "nothing of what waits is committed"
         await until_true(pool, orders_of(stuck, 3), 30)
