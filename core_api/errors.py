@@ -15,6 +15,7 @@ YabamError
     ├── TooManyDevicesError   the store has as many devices as it may have (too-many-devices)
     ├── TooManyCommandsError  the device has too many commands without an answer (too-many-commands)
     ├── TooManyDocumentsError the channel has as many documents as it may have (too-many-documents)
+    ├── TooManyClientsError   the subject has as many clients of edits as it may (too-many-clients)
     ├── EditGapError          an edit's number leaves out some that are not settled (edit-gap)
     ├── ClientTakenError      the client of the edits belongs to another subject (client-taken)
     ├── EditMismatchError     an edit's number came with another content before (edit-mismatch)
@@ -125,6 +126,12 @@ class TooManyDocumentsError(CoreError):
     """The channel has as many documents, or bytes of them, as it may have."""
 
     slug = "too-many-documents"
+
+
+class TooManyClientsError(CoreError):
+    """The subject has as many clients of edits as it may have."""
+
+    slug = "too-many-clients"
 
 
 class EditGapError(CoreError):

@@ -226,6 +226,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     # Without this task waiting syncs hear nothing. All other tasks may fail and catch up later: a
     # Core that stopped for them would send its clients to others with the same failure.
     supervisor.start("tail", long_polls.run)
+    left = metrics.not_trimmed.inc
     for name, work in {
         "announce": lambda: announce(pool),
         "devices": devices.run,
@@ -239,18 +240,18 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "print-jobs": maker.run,
         "printers-silent": presence.run,
         "trim-clients": lambda: keep_trimming(
-            trim_clients, pool, clients_kept_s(edits.definitions), _CLIENTS_AT_ONCE
+            trim_clients, pool, clients_kept_s(edits.definitions), left, _CLIENTS_AT_ONCE
         ),
-        "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S),
-        "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S),
+        "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S, left),
+        "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S, left),
         "trim-history": lambda: keep_trimming_history(
-            pool, edits.definitions, edit_metrics.trimmed.inc
+            pool, edits.definitions, edit_metrics.trimmed.inc, left
         ),
-        "trim-commands": lambda: keep_trimming(trim_commands, pool, settings.log_retention_s),
-        "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s),
-        "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s),
-        "trim-reached": lambda: keep_trimming(trim_reached, pool, settings.log_retention_s),
-        "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s),
+        "trim-commands": lambda: keep_trimming(trim_commands, pool, settings.log_retention_s, left),
+        "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s, left),
+        "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s, left),
+        "trim-reached": lambda: keep_trimming(trim_reached, pool, settings.log_retention_s, left),
+        "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s, left),
     }.items():
         supervisor.start(name, work, essential=False)
     for name in supervisor.names:

@@ -73,6 +73,11 @@ class CoreMetrics:
             ["what"],
             registry=self.registry,
         )
+        self.not_trimmed = Counter(
+            "yabam_core_rows_not_trimmed_total",
+            "Old rows that could not be deleted, and were left by a round of trimming",
+            registry=self.registry,
+        )
         self.task_restarts = Counter(
             "yabam_core_task_restarts_total",
             "Background tasks that failed and were started again: a bug",

@@ -18,12 +18,16 @@ from client_sdk.contract.channel import KINDS
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import MAX_SEEN_ORDERS, DeviceMode
 from client_sdk.contract.limits import (
+    MAX_ANEW,
     MAX_EDIT_BYTES,
     MAX_EDITS,
     MAX_EDITS_ANSWER_BYTES,
     MAX_EDITS_BODY_BYTES,
+    MAX_EMPTY_PAGES,
     MAX_METADATA_BYTES,
     MAX_NEXT_CHARS,
+    MAX_PAGED_SYNC_BYTES,
+    MAX_PAGES,
     MAX_SYNC_BYTES,
     MAX_TICKET_CHARS,
     MAX_URL_CHARS,
@@ -40,12 +44,6 @@ from client_sdk.machine.attempts import MAX_RESTARTS
 from client_sdk.machine.healing import MOST_S as MOST_HEALING_S
 from client_sdk.machine.http_failures import MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S
 from client_sdk.machine.rules import MOST_RECONNECT_MS
-from client_sdk.machine.snapshot_pages import (
-    MAX_ANEW,
-    MAX_EMPTY_PAGES,
-    MAX_PAGED_SYNC_BYTES,
-    MAX_PAGES,
-)
 from client_sdk.settings import Settings
 from client_sdk.state.orders.commands import (
     MAX_COMMAND_AGE_S,

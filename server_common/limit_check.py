@@ -76,6 +76,14 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         times=2, more=2 * MAX_EDIT_BYTES,
     ),
     Relation(
+        "document", "versions that settle an edit in bytes", "the newest version is always read",
+        times=2,
+    ),
+    Relation(
+        "edits in a request", "answers of a client, not acknowledged",
+        "what was just answered can be repeated",
+    ),
+    Relation(
         "documents of a channel in bytes", "answer",
         "all documents of a channel stand in one page",
         more=CHANNEL_DOCUMENTS * DOCUMENT_FACTS_BYTES,
@@ -150,6 +158,23 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation(
         "answer without `orders`", "answer, SDK", "the SDK reads every answer",
         more=MAX_CHANNELS * ANSWER_FRAME_BYTES_EACH + LONGEST_TICKET + MIB,
+    ),
+    Relation(
+        "answer without `orders`", "pages of a sync in bytes, SDK",
+        "the SDK reads a snapshot in pages that it could read whole",
+    ),
+    Relation(
+        "records of Kafka being applied, of a partition",
+        "records of Kafka being applied, of a partition, in bytes", "many small ones fit",
+        times=KIB,
+    ),
+    Relation(
+        "Kafka command", "records of Kafka being applied, of a partition, in bytes",
+        "commands of several keys are applied at once", times=16,
+    ),
+    Relation(
+        "longest cursor, in a query", "stream query", "it goes with the ticket",
+        more=LONGEST_TICKET,
     ),
     Relation(
         "channels", "answer without `orders`", "one event of each channel fits one answer",

@@ -24,6 +24,8 @@ from client_sdk.contract.limits import (
     MAX_EVENT_LINE_BYTES,
     MAX_METADATA_BYTES,
     MAX_ORDER_BYTES,
+    MAX_PAGED_SYNC_BYTES,
+    MAX_PAGES,
     MAX_SHOWN_VALUE_BYTES,
     MAX_SUBJECT_CHARS,
     MAX_SYNC_BODY_BYTES,
@@ -44,6 +46,8 @@ BODY_BYTES: Final = 64 * KIB
 BATCH_BODY_BYTES: Final = MIB
 BATCH_ORDERS: Final = 100
 COMMAND_BYTES: Final = 64 * KIB
+INGEST_RECORDS: Final = 500
+INGEST_BYTES: Final = 2 * MIB
 WRITES_PER_BATCH: Final = 100
 CORE_HEAD_BYTES: Final = 256 * KIB
 EVENTS_QUERY_BYTES: Final = 2 * MAX_TICKET_CHARS
@@ -70,6 +74,12 @@ LARGE_ANSWER_BURST_BYTES: Final = 128 * MIB
 
 HISTORY_ENTRIES: Final = 100
 HISTORY_BYTES: Final = MIB
+SUBJECT_CLIENTS: Final = 10_000
+SETTLING_VERSIONS: Final = 500
+SETTLING_BYTES: Final = MIB
+ANSWERS_KEPT: Final = 1_000
+ANSWERS_UNTOLD: Final = 10_000
+UNSTORED_REPORTS: Final = 100_000
 CHANNEL_DOCUMENTS: Final = 200
 CHANNEL_DOCUMENT_BYTES: Final = 512 * KIB
 PRINT_JOBS: Final = 120
@@ -112,6 +122,8 @@ RECORD_HEADER_BYTES: Final = 1024
 ANSWER_FRAME_BYTES_EACH: Final = 2 * len(LONGEST_CHANNEL) + 512
 FRAME_HEAD_BYTES: Final = len(f"id: {LONGEST_CHANNEL}@{MAX_SEQ}\nevent: order.preparing\n") + 2
 
+# What its client saw, what a resolver needs, and the pointers of all that was put aside.
+ANSWER_TO_EDIT_BYTES: Final = MAX_VALUE_BYTES + 4 * MAX_SHOWN_VALUE_BYTES + MAX_EDIT_BYTES + 4 * KIB
 EVENT_LINE: Final = MAX_ORDER_BYTES + REASON_BYTES + ENVELOPE_BYTES
 # A ticket is JSON in base64, which makes four characters of three bytes.
 LONGEST_TICKET: Final = (
@@ -149,6 +161,14 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit("orders in a batch", BATCH_ORDERS, "count", "Core", "422 `invalid`"),
     Limit("sync body", MAX_SYNC_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
     Limit("Kafka command", COMMAND_BYTES, "bytes", "ingest", "dead letter, `too-large`"),
+    Limit(
+        "records of Kafka being applied, of a partition", INGEST_RECORDS, "count", "ingest",
+        "they wait in Kafka",
+    ),
+    Limit(
+        "records of Kafka being applied, of a partition, in bytes", INGEST_BYTES, "bytes", "ingest",
+        "they wait in Kafka; one that is larger is applied alone",
+    ),
     Limit("dead letter", DEAD_LETTER_BYTES, "bytes", "ingest", "the headers are shortened"),
     Limit("proxy: request head", PROXY_HEAD_BYTES, "bytes", "nginx", "414 or 400"),
     Limit("proxy: request body", PROXY_BODY_BYTES, "bytes", "nginx", "413"),
@@ -193,6 +213,30 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit(
         "answer to edits, SDK", MAX_EDITS_ANSWER_BYTES, "bytes", "SDK",
         "the answer counts as malformed",
+    ),
+    Limit(
+        "versions that settle an edit", SETTLING_VERSIONS, "count", "Core",
+        "the older ones count as forgotten",
+    ),
+    Limit(
+        "versions that settle an edit in bytes", SETTLING_BYTES, "bytes", "Core",
+        "the older ones count as forgotten",
+    ),
+    Limit(
+        "answers of a client, acknowledged", ANSWERS_KEPT, "count", "Core",
+        "an older edit that is repeated is answered with `forgotten`",
+    ),
+    Limit(
+        "answers of a client, not acknowledged", ANSWERS_UNTOLD, "count", "Core",
+        "an older edit that is repeated is answered with `forgotten`",
+    ),
+    Limit(
+        "answer to an edit, kept", ANSWER_TO_EDIT_BYTES, "bytes", "follows from `document`",
+        "cannot be",
+    ),
+    Limit(
+        "clients of edits of a subject", SUBJECT_CLIENTS, "count", "Core",
+        "409 `too-many-clients`; one that is not heard of for 90 days falls away",
     ),
     Limit("documents of a channel", CHANNEL_DOCUMENTS, "count", "Core", "`too-many-documents`"),
     Limit(
@@ -289,6 +333,10 @@ TABLE: Final[tuple[Limit, ...]] = (
         "devices whose receipts wait for Kafka", SOCKET_RECEIPTS_WAITING, "count", "event server",
         "they are left out: the next sync says the same",
     ),
+    Limit(
+        "reports of devices that wait for Postgres", UNSTORED_REPORTS, "count", "Core",
+        "they are left out: the next sync says the same",
+    ),
     Limit("receipts in a record", MAX_RECEIPTS, "count", "event server", "the next record"),
     Limit("orders that a device has shown, in a request", MAX_SEEN_ORDERS, "count", "Core", "422"),
     Limit("receipts body", MAX_RECEIPTS_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
@@ -305,6 +353,13 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit("answer", ANSWER_BYTES, "bytes", "Core", "`has_more`, or the snapshot's `next`"),
     Limit("answer without `orders`", WHOLE_ANSWER_BYTES, "bytes", "Core", "413: ask with `orders`"),
     Limit("answer, SDK", MAX_SYNC_BYTES, "bytes", "SDK", "the answer counts as malformed"),
+    Limit(
+        "pages of a sync, SDK", MAX_PAGES, "count", "SDK", "the answer counts as malformed",
+    ),
+    Limit(
+        "pages of a sync in bytes, SDK", MAX_PAGED_SYNC_BYTES, "bytes", "SDK",
+        "the answer counts as malformed",
+    ),
     Limit("large answers at once", LARGE_ANSWERS_AT_ONCE, "count", "Core", "they wait"),
     Limit(
         "large answers of a subject, waiting", LARGE_ANSWERS_WAITING, "count", "Core",
@@ -317,6 +372,10 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit(
         "large answers of a subject, in a burst", LARGE_ANSWER_BURST_BYTES, "bytes", "Core",
         "they wait, then 429 `too-many-requests`",
+    ),
+    Limit(
+        "longest cursor, in a query", LONGEST_CURSOR_IN_QUERY, "bytes", "follows from `channels`",
+        "cannot be",
     ),
     Limit("longest ticket", LONGEST_TICKET, "bytes", "follows from `channels`", "cannot be"),
     Limit("ticket", MAX_TICKET_CHARS, "bytes", "Core, event server", "`stream` is null"),

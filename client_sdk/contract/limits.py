@@ -21,6 +21,18 @@ MAX_EVENT_LINE_BYTES: Final = 64 * 1024 - 1
 MAX_SYNC_BYTES: Final = 64 << 20
 """The longest answer of Fetch Sync that a client reads."""
 
+MAX_PAGES: Final = 10_000
+"""More pages than any sync has."""
+
+MAX_ANEW: Final = 3
+"""How often the pages of one sync may start anew, as when retention overtakes the first."""
+
+MAX_EMPTY_PAGES: Final = 20
+"""How many pages in a row may bring no order and say that there is another."""
+
+MAX_PAGED_SYNC_BYTES: Final = 128 << 20
+"""The most bytes of JSON that one sync may bring, over all its pages."""
+
 MAX_SYNC_BODY_BYTES: Final = 128 * 1024
 """The longest body of `POST /v1/sync`: it takes `MAX_CHANNELS` channels of the longest names."""
 

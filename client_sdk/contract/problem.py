@@ -41,6 +41,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "depends": (409, "An edit that it depends on was refused"),
     "base-ahead": (409, "The edit's base is a version that is not there"),
     "too-late": (409, "The edit is too old"),
+    "too-many-clients": (409, "There is no room for more clients of edits"),
     "too-many-documents": (409, "There is no room for more documents"),
     "stale-version": (412, "The order has changed since you read it"),
     "too-large": (413, "The body is too large"),

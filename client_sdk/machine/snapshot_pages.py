@@ -9,23 +9,14 @@ A server that never comes to an end is not believed: the pages of one sync have 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
+from client_sdk.contract.limits import MAX_ANEW, MAX_EMPTY_PAGES, MAX_PAGED_SYNC_BYTES, MAX_PAGES
 from client_sdk.contract.order import Order
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.state.sync import DocumentSnapshot, DocumentSync, MixedSync, parts_of
 from client_sdk.contract.sync import ChannelSync, Snapshot, SyncResponse
-
-MAX_PAGES: Final = 10_000
-"""More pages than any sync has."""
-MAX_ANEW: Final = 3
-"""How often the pages of one sync may start anew, as when retention overtakes the first."""
-MAX_EMPTY_PAGES: Final = 20
-"""How many pages in a row may bring no order and say that there is another."""
-MAX_PAGED_SYNC_BYTES: Final = 128 << 20
-"""The most bytes of JSON that one sync may bring, over all its pages."""
 
 
 class Assembly:

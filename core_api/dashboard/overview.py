@@ -3,15 +3,10 @@ nobody."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
-import asyncpg
-
 from core_api.dashboard.waiting import LateStore, Overview, Waiting
-from core_api.errors import UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, any_error_mapped
 
 # No lock. Of devices at most the 100,000 that were seen last are counted, by ix_devices_seen_at.
 _MODES: Final = """
@@ -46,7 +41,7 @@ async def count_modes(pool: Pool, seen_within_s: float) -> dict[str, int]:
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with _errors():
+    with any_error_mapped():
         rows = await pool.fetch(_MODES, seen_within_s)
     return {row["mode"]: row["devices"] for row in rows}
 
@@ -57,7 +52,7 @@ async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> O
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with _errors():
+    with any_error_mapped():
         async with pool.acquire() as connection:
             at = await connection.fetchval("SELECT now()")
             outbox = await connection.fetchrow(_OUTBOX)
@@ -69,13 +64,3 @@ async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> O
         {row["mode"]: row["devices"] for row in modes},
         [LateStore(**row) for row in late],
     )
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        with mapped_errors():
-            yield
-    except asyncpg.PostgresError as error:
-        # As while it is not migrated.
-        raise UnavailableError(f"the database answers with an error: {error}") from error

@@ -81,6 +81,11 @@ class DeviceMetrics:
             "Records that are in devices.inbound and not yet applied, over the partitions here",
             registry=registry,
         )
+        self.stalled = Gauge(
+            "yabam_devices_stalled_partitions",
+            "Partitions whose messages have waited for more than 30 s; the others go on",
+            registry=registry,
+        )
         self.dropped = Counter(
             "yabam_devices_measurements_dropped",
             "Measurements for which there was no room",

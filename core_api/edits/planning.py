@@ -32,7 +32,8 @@ from core_api.edits.rows import (
 )
 from core_api.edits.state import KnownClient, Place
 from core_api.edits.working import Undo, Working
-from core_api.errors import ClientTakenError, CoreError, EditGapError
+from core_api.errors import ClientTakenError, CoreError, EditGapError, TooManyClientsError
+from server_common.limits import SUBJECT_CLIENTS
 
 FAILED: Final = "internal"
 """The problem of an edit that Core cannot settle: left open, it would hold up for ever all that its
@@ -75,7 +76,13 @@ class _Planner:
         return Plan(answers, components, self._rows, new, new_clients, frozenset(self._channels))
 
     def _answer(self, request: EditRequest, component: int) -> EditAnswer:
-        client = self._state.clients.get(request.client, KnownClient(request.subject, 0))
+        known = self._state.clients.get(request.client)
+        if known is None and request.subject in self._state.full:
+            raise TooManyClientsError(
+                f"this subject has {SUBJECT_CLIENTS} clients of edits already: go on with one that "
+                "it has; one that is not heard of for 90 days falls away"
+            )
+        client = known or KnownClient(request.subject, 0)
         if client.subject != request.subject:
             raise ClientTakenError(
                 f"the client {request.client} belongs to somebody else: begin a new one"

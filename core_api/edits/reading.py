@@ -21,9 +21,8 @@ from core_api.documents.history import Head, History, Kept, is_end
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
 from core_api.postgres.pool import mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows
+from server_common.limits import SETTLING_BYTES, SETTLING_VERSIONS, SUBJECT_CLIENTS
 
-MOST_VERSIONS: Final = 500
-MOST_HISTORY_BYTES: Final = 1024 * 1024
 """So much of a document's history is looked at to settle an edit; what is older counts as trimmed
 away."""
 
@@ -86,6 +85,16 @@ ORDER BY q.place, v.version
 """
 
 
+# Of each subject as many entries of an index are counted as it may have clients.
+_FULL: Final = """
+SELECT q.subject FROM unnest($1::text[]) AS q(subject), LATERAL (
+    SELECT count(*) AS clients FROM (
+        SELECT FROM edit_clients WHERE subject = q.subject LIMIT $2
+    ) AS counted
+) AS c WHERE c.clients >= $2
+"""
+
+
 class Connection(Protocol):
     """A pool, or a connection with a transaction."""
 
@@ -110,6 +119,19 @@ async def read_state(
         lambda: _state_of(rows, places, clients, channels),
         sum(len(row[3]) for row in rows if row[0] == 0 and row[3] is not None),
     )
+
+
+async def full_subjects(
+    connection: Connection, subjects: Iterable[str], most: int = SUBJECT_CLIENTS
+) -> frozenset[str]:
+    """Those of these subjects that have `most` clients of edits already.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with mapped_errors():
+        rows = await connection.fetch(_FULL, sorted(set(subjects)), most)
+    return frozenset(row[0] for row in rows)
 
 
 def _state_of(
@@ -222,8 +244,8 @@ async def read_histories(
             [p[0] for p in places],
             [p[1] for p in places],
             list(bases.values()),
-            MOST_VERSIONS,
-            MOST_HISTORY_BYTES,
+            SETTLING_VERSIONS,
+            SETTLING_BYTES,
         )
     size = sum(len(row[3]) + len(row[5] or "") for row in rows)
     return await _decoded(lambda: _histories_of(rows, places), size)

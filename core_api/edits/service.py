@@ -25,6 +25,7 @@ from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import FAILED, plan_edits
 from core_api.edits.reading import (
     Connection,
+    full_subjects,
     read_answers,
     read_histories,
     read_state,
@@ -208,6 +209,9 @@ class EditService:
         clients = [request.client for request in requests]
         places = [place for place in _places(requests) if not damaged or place not in damaged]
         state = await read_state(connection, places, clients)
+        new = [one.subject for one in requests if one.client not in state.clients]
+        if new:
+            state = replace(state, full=await full_subjects(connection, new))
         needed = answers_needed(requests, state)
         answers = await read_answers(connection, needed) if needed else {}
         bases = histories_needed(requests, state, answers)

@@ -46,6 +46,8 @@ class State:
     """The characters of each document's value."""
     unreadable: frozenset[Place] = frozenset()
     """Documents of which nothing is known here, because the database cannot give them."""
+    full: frozenset[str] = frozenset()
+    """Subjects that may have no more clients."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,11 @@ from core_api.edits.state import Place
 from core_api.errors import UnavailableError
 from core_api.event_log.append import append_documents
 from core_api.postgres.pool import mapped_errors
+from server_common.limits import ANSWERS_KEPT, ANSWERS_UNTOLD
 
 MAX_CLASHES: Final = 4
 _CONTENT: Final = 5
 """The place of the digest's change in the row of an event."""
-ANSWERS_KEPT: Final = 1000
-"""How many answers that a client has acknowledged are kept, for edits that are made on them."""
 
 # Rows that nobody sees yet: a document of version 0, a client without a settled edit. So the
 # writing statement finds a row to lock for whatever it writes.
@@ -94,7 +93,7 @@ WITH docs AS (
     RETURNING 1
 ), forgotten AS (
     DELETE FROM edit_outcomes o USING clients a
-    WHERE o.client = a.client AND o.n <= a.answered - $36::bigint
+    WHERE o.client = a.client AND o.n <= greatest(a.answered, a.settled - {untold}) - $36::bigint
       AND a.component NOT IN (TABLE stale)
     RETURNING 1
 ), events AS (
@@ -121,6 +120,7 @@ WITH docs AS (
 SELECT component, (SELECT count(*) FROM rules) FROM stale
 """
 _WRITE: Final = _WRITE_FORM.format(
+    untold=ANSWERS_UNTOLD,
     append=append_documents(
         """,
          (SELECT count(*) FROM set_docs) AS after_docs,
@@ -129,7 +129,7 @@ _WRITE: Final = _WRITE_FORM.format(
          (SELECT count(*) FROM told) AS after_told,
          (SELECT count(*) FROM forgotten) AS after_forgotten""",
         "$48::int",
-    )
+    ),
 )
 
 # Sorted, as every writer locks them.

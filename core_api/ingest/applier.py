@@ -12,10 +12,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-import asyncpg
 import structlog
 
-from core_api.errors import CoreError, UnavailableError
+from core_api.errors import CoreError
 from core_api.http.tracing import traced
 from core_api.ingest.inbound_commands import (
     UNREADABLE,
@@ -29,6 +28,7 @@ from core_api.ingest.inbound_commands import (
     unread_letter,
 )
 from core_api.ingest.patience import REFUSED, Patience
+from core_api.postgres.pool import any_error_mapped
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -169,7 +169,7 @@ class Applier:
     async def _apply(self, record: InboundRecord) -> str:
         command = decode_command(record.value)
         caller, idempotency = command.caller, command.idempotency
-        try:
+        with any_error_mapped(REFUSED):
             if isinstance(command, PlaceCommand):
                 written = await self._commands.place(caller, command.body, idempotency)
             elif isinstance(command, TransitionCommand):
@@ -180,11 +180,6 @@ class Applier:
                 written = await self._commands.change(
                     caller, command.order_id, command.body, command.if_match, idempotency
                 )
-        except REFUSED:
-            raise
-        except asyncpg.PostgresError as error:
-            reason = _first_line(error)
-            raise UnavailableError(f"the database answers with an error: {reason}") from error
         return "repeated" if written.replayed else "applied"
 
     async def _bury(self, record: InboundRecord, slug: str, detail: str) -> None:

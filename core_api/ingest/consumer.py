@@ -1,7 +1,8 @@
 """Ingest: reads `orders.inbound` in a consumer group and applies what it reads.
 
 Offsets are committed after the commands' own commits. Whatever dies in between, the commands come
-again, and because of their idempotency keys nothing happens twice.
+again, and because of their idempotency keys nothing happens twice. A partition whose commands wait,
+for a row that somebody holds locked say, waits by itself (`under_way.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -24,25 +25,22 @@ from aiokafka.errors import (
 )
 
 from core_api.errors import UnavailableError
-from core_api.ingest.inbound_commands import InboundRecord, UnreadRecords, without_value
-from core_api.kafka.messages import Message
+from core_api.ingest.inbound_commands import InboundRecord, UnreadRecords
+from core_api.ingest.under_way import UnderWay, at_once
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
 from server_common.backoff import Backoff
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.raw_records import LeftOut, ReadRecord, Record
 from server_common.kafka.reading import get_many
+from server_common.limits import INGEST_RECORDS
 
 if TYPE_CHECKING:
     from prometheus_client import Gauge
     from structlog.typing import FilteringBoundLogger
 
-    from core_api.kafka.publisher import KafkaPublisher
-
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 GROUP: Final = "core-ingest"
-MAX_RECORDS: Final = 500
-"""Records taken at once over all partitions."""
 _POLL_MS: Final = 200
 _LOOK_EVERY_S: Final = 5.0
 _BREAK_S: Final = 10.0
@@ -61,52 +59,6 @@ _TAKEN_AWAY: Final = (
 )
 
 
-class KafkaDeadLetters:
-    """The dead letter topic.
-
-    Args:
-        publisher: writes to it.
-        now_ms: milliseconds since the Unix epoch: when a letter is written is when its time counts
-            from, so that retention does not take an old command at once.
-    """
-
-    def __init__(self, publisher: KafkaPublisher, now_ms: Callable[[], int]) -> None:
-        self._publisher = publisher
-        self._now_ms = now_ms
-        self._turn = asyncio.Lock()
-
-    async def send(
-        self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
-    ) -> None:
-        """Store the record unchanged, with these headers. If Kafka refuses that, store it without
-        its value, which stands where the `headers` say; if it refuses every letter, log it.
-
-        Raises:
-            BrokerError: it is not known to be stored.
-        """
-        now_ms = self._now_ms()
-        letters = [
-            Message(record.key, record.value, headers, now_ms),
-            Message(record.key, None, without_value(record, headers), now_ms),
-        ]
-        async with self._turn:
-            await self._publisher.open()
-            partition = record.partition % self._publisher.partitions
-            for letter in letters:
-                published = await self._publisher.publish({partition: [letter]})
-                if partition in published.stored:
-                    return
-                if partition not in published.refused:
-                    raise BrokerError("Kafka has not stored a dead letter")
-        _log.error(
-            "dead_letter_refused",
-            reason=published.refused[partition].reason,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-        )
-
-
 class RecordApplier(Protocol):
     """Deals with records (`applier.py`, `device_applier.py`)."""
 
@@ -121,10 +73,11 @@ class RecordApplier(Protocol):
         """Keep what cannot be read where a person finds it. Returns when that is done."""
 
 
-class LagMetrics(Protocol):
-    """Where the consumer's number goes."""
+class ReadingMetrics(Protocol):
+    """Where the consumer's numbers go."""
 
     behind: Gauge
+    stalled: Gauge
 
 
 class Ingest:
@@ -150,7 +103,7 @@ class Ingest:
         *,
         group: str = GROUP,
         clock: Callable[[], float],
-        metrics: LagMetrics,
+        metrics: ReadingMetrics,
         request_timeout_s: float = 10.0,
     ) -> None:
         self._bootstrap = bootstrap
@@ -185,7 +138,7 @@ class Ingest:
         return self._applier.trouble or self._failing
 
     def stop(self) -> None:
-        """Finish the batch under way, commit its offsets and return from `run`."""
+        """Finish the batches under way, commit their offsets and return from `run`."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -212,7 +165,6 @@ class Ingest:
         # Not before there is a database: until then it is not ready.
         await self._check()
         consumer = AIOKafkaConsumer(
-            self._topic.name,
             bootstrap_servers=self._bootstrap,
             group_id=self._group,
             enable_auto_commit=False,
@@ -220,17 +172,21 @@ class Ingest:
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             request_timeout_ms=round(self._request_timeout_s * 1000),
         )
+        under_way = UnderWay(consumer, self._clock)
+        consumer.subscribe([self._topic.name], listener=under_way)
         self._current_since = {}
         try:
             await start_client(consumer)
             _log.info("ingest_reads", topic=self._topic.name, group=self._group)
             self._failing = None
-            await self._read(consumer)
+            await self._read(consumer, under_way)
+            await under_way.finish()
         finally:
             self._current_since = {}
+            await under_way.give_up()
             await stop_consumer(consumer, _LEAVE_WITHIN_S)
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+    async def _read(self, consumer: AIOKafkaConsumer, under_way: UnderWay) -> None:
         look_at = self._clock() + _LOOK_EVERY_S
         while not self._stopping.is_set():
             now = self._clock()
@@ -244,33 +200,33 @@ class Ingest:
                     raise BrokerError(f"the topic {self._topic.name} is gone")
             batches = await get_many(
                 consumer,
-                lambda: _committed(consumer),
+                lambda: _committed(consumer, under_way.partitions),
                 timeout_ms=_POLL_MS,
-                max_records=MAX_RECORDS,
+                max_records=INGEST_RECORDS,
             )
-            await self._deal_with(consumer, batches)
-            await self._note_current(consumer)
+            for partition, records in batches.items():
+                taken = at_once(records)
+                if len(taken) < len(records):
+                    consumer.seek(partition, taken[-1].offset + 1)
+                under_way.start(partition, self._partition(consumer, partition, taken))
+            await under_way.settle()
+            await self._note_current(consumer, under_way.partitions)
+            self._note_numbers(consumer, under_way)
 
-    async def _note_current(self, consumer: AIOKafkaConsumer) -> None:
-        """Since when each partition has been read to its end."""
+    async def _note_current(
+        self, consumer: AIOKafkaConsumer, busy: Collection[TopicPartition]
+    ) -> None:
+        """Since when each partition has been read to its end, and what was read is applied."""
         now, before, current = self._clock(), self._current_since, {}
-        for tp in consumer.assignment():
+        for tp in consumer.assignment() - set(busy):
             end = consumer.highwater(tp)
             with contextlib.suppress(*_TAKEN_AWAY):
                 if end is not None and await consumer.position(tp) >= end:
                     current[tp.partition] = before.get(tp.partition, now)
         self._current_since = current
 
-    async def _deal_with(
-        self, consumer: AIOKafkaConsumer, batches: Mapping[TopicPartition, Sequence[ReadRecord]]
-    ) -> None:
-        results = await asyncio.gather(
-            *(self._partition(consumer, partition, batches[partition]) for partition in batches),
-            return_exceptions=True,
-        )
-        for error in results:
-            if error is not None:
-                raise error
+    def _note_numbers(self, consumer: AIOKafkaConsumer, under_way: UnderWay) -> None:
+        self._metrics.stalled.set(under_way.stalled)
         self._metrics.behind.set(
             sum(
                 max(0, (consumer.highwater(partition) or 0) - self._next[partition])
@@ -281,6 +237,8 @@ class Ingest:
     async def _partition(
         self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: Sequence[ReadRecord]
     ) -> None:
+        # Until it is done, all that was read counts as not applied.
+        self._next.setdefault(partition, records[0].offset)
         commands = [_inbound(record) for record in records if not isinstance(record, LeftOut)]
         await self._applier.apply(commands)
         for record in records:
@@ -293,9 +251,11 @@ class Ingest:
             _log.info("partition_moved", partition=partition.partition, reason=repr(error))
 
 
-async def _committed(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-    """The next offset to apply, in each partition that this member has."""
-    partitions = list(consumer.assignment())
+async def _committed(
+    consumer: AIOKafkaConsumer, busy: Collection[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """The next offset to apply, in each partition that this member has and that is not busy."""
+    partitions = list(consumer.assignment() - set(busy))
     if not partitions:
         return {}
     begins = await consumer.beginning_offsets(partitions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +40,6 @@ class KafkaAnswers:
         self._outbound = outbound
         self._dead_letters = dead_letters
         self._now_ms = now_ms
-        self._turns = {outbound: asyncio.Lock(), dead_letters: asyncio.Lock()}
 
     async def open(self) -> None:
         """Connect, and make the topics that are missing: gateways read the first from the start.
@@ -49,9 +47,8 @@ class KafkaAnswers:
         Raises:
             BrokerError: Kafka does not answer.
         """
-        for publisher, turn in self._turns.items():
-            async with turn:
-                await publisher.open()
+        await self._outbound.open()
+        await self._dead_letters.open()
 
     async def answer(self, answers: Sequence[Outbound]) -> None:
         """Tell devices what was kept.
@@ -97,21 +94,20 @@ class KafkaAnswers:
     async def _send(
         self, publisher: KafkaPublisher, messages: Sequence[tuple[str, Message]]
     ) -> None:
-        async with self._turns[publisher]:
-            await publisher.open()
-            left: dict[int, list[Message]] = {}
-            for name, message in messages:
-                left.setdefault(partition_of(name, publisher.partitions), []).append(message)
-            while left:
-                published = await publisher.publish(left)
-                for partition in list(left):
-                    done = published.stored.get(partition, 0)
-                    refused = published.refused.get(partition)
-                    if refused is not None:
-                        done = refused.count
-                        _log.error("device_answer_refused", reason=refused.reason)
-                    if not done:
-                        raise BrokerError("Kafka has not stored an answer to a device")
-                    del left[partition][:done]
-                    if not left[partition]:
-                        del left[partition]
+        await publisher.open()
+        left: dict[int, list[Message]] = {}
+        for name, message in messages:
+            left.setdefault(partition_of(name, publisher.partitions), []).append(message)
+        while left:
+            published = await publisher.publish(left)
+            for partition in list(left):
+                done = published.stored.get(partition, 0)
+                refused = published.refused.get(partition)
+                if refused is not None:
+                    done = refused.count
+                    _log.error("device_answer_refused", reason=refused.reason)
+                if not done:
+                    raise BrokerError("Kafka has not stored an answer to a device")
+                del left[partition][:done]
+                if not left[partition]:
+                    del left[partition]

@@ -11,16 +11,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 
-import asyncpg
 import msgspec
 import structlog
 from msgspec import Meta, Struct
 
 from client_sdk.contract.digest import MAX_INTEGER
-from core_api.errors import CoreError, UnavailableError
+from core_api.errors import CoreError
 from core_api.http.tracing import traced
 from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords, lanes
-from core_api.ingest.patience import REFUSED, TRANSIENT, Patience
+from core_api.ingest.patience import REFUSED, Patience
+from core_api.postgres.pool import any_error_mapped
 from server_common.devices.messages import (
     REASONS,
     DeadLetter,
@@ -156,13 +156,8 @@ class DeviceApplier:
         return _answer(message, "refused", reason)
 
     async def _apply(self, message: Inbound, record: InboundRecord) -> Applied:
-        try:
+        with any_error_mapped(REFUSED):
             return await self._messages.apply(message, record.partition)
-        except (*REFUSED, *TRANSIENT):
-            raise
-        except asyncpg.PostgresError as error:
-            reason = str(error).partition("\n")[0]
-            raise UnavailableError(f"the database answers with an error: {reason}") from error
 
     async def _bury(self, record: InboundRecord, kind: str, reason: str, detail: str) -> None:
         known = reason if reason in REASONS else "internal"

@@ -45,6 +45,11 @@ class IngestMetrics:
             "Records that are in the topic and not yet applied, over the partitions read here",
             registry=registry,
         )
+        self.stalled = Gauge(
+            "yabam_ingest_stalled_partitions",
+            "Partitions whose commands have waited for more than 30 s; the others go on",
+            registry=registry,
+        )
         # Every series is there from the start, at 0: what appears with its first fault raises no
         # alert.
         for task in TASKS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import asyncpg
 import structlog
 
-from core_api.errors import ConflictError, OverloadedError, UnavailableError
+from core_api.errors import ConflictError, LockedError, OverloadedError, UnavailableError
 from server_common.supervision import is_being_cancelled
 
 if TYPE_CHECKING:
@@ -48,7 +48,10 @@ class Patience:
 
     @property
     def trouble(self) -> str | None:
-        """The fault whose end it is waiting for; None: it is not waiting."""
+        """The fault whose end it is waiting for; None: it is not waiting.
+
+        A row that somebody holds locked is none: it concerns one record, and the others go on.
+        """
         return self._trouble
 
     async def until_done(self, action: Callable[[], Awaitable[T]]) -> T:
@@ -58,9 +61,10 @@ class Patience:
             try:
                 result = await _really(action)
             except TRANSIENT as error:
-                if self._trouble != str(error):
-                    _log.warning("ingest_waits", reason=str(error))
-                self._trouble = str(error)
+                if not isinstance(error, LockedError):
+                    if self._trouble != str(error):
+                        _log.warning("ingest_waits", reason=str(error))
+                    self._trouble = str(error)
                 self._retried()
                 pause = min(max(pause * 2, FIRST_RETRY_S), LONGEST_RETRY_S)
                 await self._sleep(pause)

@@ -72,6 +72,8 @@ class KafkaPublisher:
         self._rebuilt = rebuilt
         self._stands_by = stands_by
         self._clock = clock
+        self._opening = asyncio.Lock()
+        self._turns: dict[int, asyncio.Lock] = {}
         self._shared: BatchProducer | None = None
         self._spare: BatchProducer | None = None
         self._spare_tried_at = float("-inf")
@@ -98,6 +100,10 @@ class KafkaPublisher:
             BrokerError: Kafka does not answer.
             SettingsError: the topic has another number of partitions.
         """
+        async with self._opening:
+            await self._open()
+
+    async def _open(self) -> None:
         if self._shared is not None and self._shared.broken:
             useless = self._shared, self._spare
             self._shared = self._spare = None
@@ -145,27 +151,40 @@ class KafkaPublisher:
         return sent
 
     async def publish(self, parts: Mapping[int, Sequence[Message]]) -> PublishResult:
-        """Send each partition's messages and wait until they are stored.
+        """Send each partition's messages and wait until they are stored; in turn with others who
+        publish to the same partitions.
 
         Returns:
-            What is stored, and what Kafka will never take.
+            What is stored, and what Kafka will never take. A partition of which neither is known is
+            missing.
 
         Raises:
             BrokerError: Kafka does not answer; whether something was stored is not known.
             SettingsError: the topic has another number of partitions.
         """
         published = PublishResult()
-        sent = await self.send(parts)
-        try:
-            if sent:
-                await asyncio.wait(sent.values())
-        finally:
-            for task in sent.values():
-                task.cancel()
+        async with contextlib.AsyncExitStack() as turns:
+            for partition in sorted(parts):
+                turn = self._turns.setdefault(partition, asyncio.Lock())
+                await turns.enter_async_context(turn)
+            sent = await self.send(parts)
+            try:
+                if sent:
+                    await asyncio.wait(sent.values())
+            finally:
+                for task in sent.values():
+                    task.cancel()
+        failed: BrokerError | None = None
         for task in sent.values():
-            answer = task.result()
-            published.stored.update(answer.stored)
-            published.refused.update(answer.refused)
+            try:
+                answer = task.result()
+            except BrokerError as error:
+                failed = error
+            else:
+                published.stored.update(answer.stored)
+                published.refused.update(answer.refused)
+        if failed is not None and not published.stored and not published.refused:
+            raise failed
         return published
 
     async def close(self) -> None:

@@ -172,5 +172,27 @@ def mapped_errors() -> Iterator[None]:
         raise kind(detail, told) from error
 
 
+@contextmanager
+def any_error_mapped(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """`mapped_errors`, and all other errors of Postgres as well: for work that is tried again until
+    it is done, which must not end over an error of a kind that nobody has thought of.
+
+    Args:
+        but: what is left as it is, because another try would fail as well.
+
+    Raises:
+        LockedError, UnavailableError: as `mapped_errors`, and for each error of Postgres.
+    """
+    try:
+        with mapped_errors():
+            yield
+    except asyncpg.PostgresError as error:
+        if isinstance(error, but):
+            raise
+        # Its first line: what Postgres adds to it may quote the row.
+        reason = str(error).partition("\n")[0]
+        raise UnavailableError(f"the database answers with an error: {reason}") from error
+
+
 async def _keep(_connection: object) -> None:
     return None

@@ -347,6 +347,7 @@ edit_clients = Table(
     Column("settled", BigInteger, nullable=False, comment="its last settled number"),
     Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Index("ix_edit_clients_seen_at", "seen_at"),
+    Index("ix_edit_clients_subject", "subject"),
     postgresql_with={"fillfactor": "50"},
     comment="How far the edits of each client are settled",
 )

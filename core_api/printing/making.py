@@ -152,6 +152,11 @@ class JobMaker:
             # Somebody holds a lock; or the database is gone, which the next printer finds out.
             _log.warning("making_print_jobs_failed", printer=str(channel), reason=str(error))
             return None
+        except Exception:
+            # A damaged row, or a bug of ours: it must not keep other printers from their jobs.
+            self._metrics.not_made.inc()
+            _log.exception("print_job_not_made", printer=str(channel))
+            return None
         self._tell(channel, planned, made)
         return made
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from core_api.edits.reading import Connection
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trimming import ALL_TIME_S, trim_by
 from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
@@ -20,11 +21,13 @@ HELD_S: Final = 60.0
 """So long a printer is an agent's that is not heard of."""
 
 # By the partial index on printing's documents. A printer that is new in its document begins with
-# what happened since that was written: it prints no order of before.
+# what happened since that was written: it prints no order of before. A document that is damaged, and
+# no JSON any more, leaves its store's printers as they are.
 _ENTER: Final = """
 WITH changed AS MATERIALIZED (
     SELECT substr(channel, 6) AS store_id, value, updated_at FROM documents
     WHERE key = 'printing' AND channel LIKE 'team:%' AND updated_at > $1
+      AND (value IS NULL OR value IS JSON OBJECT)
 ), wanted AS MATERIALIZED (
     SELECT c.store_id, k.device_id, c.updated_at
     FROM changed c, LATERAL jsonb_object_keys((c.value::jsonb)->'printers') AS k(device_id)
@@ -182,6 +185,7 @@ DELETE FROM documents WHERE (channel, key) IN (
     SELECT channel, key FROM documents
     WHERE value IS NULL AND key LIKE 'print.%'
       AND updated_at < now() - make_interval(secs => $1)
+      AND updated_at >= now() - make_interval(secs => $3)
     ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 """
@@ -328,12 +332,12 @@ async def printers_waiting(pool: Pool, longer_than_s: float) -> int:
     return count
 
 
-async def trim_jobs(pool: Pool, older_than_s: float, batch: int) -> int:
+async def trim_jobs(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
     """Forget at most `batch` jobs that are gone so long. Returns how many.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
-        tag = await pool.execute(_TRIM, older_than_s, batch)
-    return int(tag.rpartition(" ")[2])
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)

@@ -9,19 +9,17 @@ which orders are unreceived, and none is added to them.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 import structlog
 
-from core_api.errors import UnavailableError
+from core_api.kafka.alerts import Alerts, keep_looking
 from core_api.kafka.messages import Message
 from core_api.receipts.metrics import KINDS, AlarmMetrics
 from core_api.receipts.statements import Unreached, find_unreached, mark_told, untold
-from server_common.event_records import partition_of
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 RECORD_TYPE: Final = b"store.unreached"
-_BATCH: Final = 200
 
 
 class Alert(msgspec.Struct, frozen=True, tag_field="type", tag="store.unreached"):
@@ -96,26 +93,28 @@ class ReceiptAlarm:
     ) -> None:
         self._receipts = receipts
         self._pool = pool
-        self._publisher = publisher
         self._metrics = metrics
         self._settings = settings
-        self._now_ms = now_ms
+        self._alerts: Alerts[Unreached] = Alerts(
+            publisher,
+            lambda one: message_of(one, now_ms()),
+            lambda last, most: untold(pool, last, most),
+            self._note,
+        )
 
     async def run(self) -> None:
         """Look until cancelled; try again after a failure."""
         try:
-            while True:
-                await self._tried(self.look)
-                await asyncio.sleep(self._settings.every_s)
+            await keep_looking(self.look, self._settings.every_s, "reach_waits")
         finally:
             await self._receipts.close()
-            await self._publisher.close()
+            await self._alerts.close()
 
     async def look(self) -> None:
         """Look once, and send the alerts.
 
         Raises:
-            UnavailableError: Postgres or Kafka does not answer.
+            UnavailableError: Postgres does not answer, or not all of Kafka does.
         """
         settings = self._settings
         held = await self._receipts.lags()
@@ -125,29 +124,12 @@ class ReceiptAlarm:
         )
         for kind in KINDS:
             self._metrics.unreached.labels(kind).set(counts.get(kind, 0))
-        while news := await untold(self._pool, _BATCH):
-            await self._tell(news)
+        await self._alerts.tell()
 
-    async def _tell(self, news: Sequence[Unreached]) -> None:
-        await self._publisher.open()
-        parts: dict[int, list[Unreached]] = {}
-        for one in news:
-            parts.setdefault(partition_of(one.store_id, self._publisher.partitions), []).append(one)
-        published = await self._publisher.publish(
-            {p: [message_of(one, self._now_ms()) for one in those] for p, those in parts.items()}
-        )
-        told = [one for p, count in published.stored.items() for one in parts[p][:count]]
-        if not told:
-            raise UnavailableError("Kafka has not stored the alerts")
+    async def _note(self, told: Sequence[Unreached]) -> None:
         await mark_told(self._pool, told)
         for one in told:
             self._metrics.alerts.labels(one.kind).inc()
             _log.warning(
                 "store_unreached", kind=one.kind, store_id=one.store_id, order_id=one.order_id
             )
-
-    async def _tried(self, look: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await look()
-        except UnavailableError as error:
-            _log.warning("reach_waits", reason=str(error))

@@ -19,14 +19,13 @@ from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.device import DeviceMode, DeviceReport
 from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError, UnavailableError
+from server_common.limits import UNSTORED_REPORTS
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
-MOST_UNSTORED: Final = 100_000
-"""Reports kept while the database does not answer; more are left out."""
 BATCH: Final = 1000
 """Reports that one statement stores: so few that it is done well within its time."""
 
@@ -199,7 +198,7 @@ class DeviceLog:
             before = self._unstored.get(key)
             if before is not None:
                 self._unstored[key] = merged(before, one)
-            elif len(self._unstored) < MOST_UNSTORED:
+            elif len(self._unstored) < UNSTORED_REPORTS:
                 self._unstored[key] = one
 
     async def of_store(self, store_id: str) -> list[Device]:

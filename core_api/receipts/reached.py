@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from client_sdk.contract.channel import Channel
 from core_api.errors import NotFoundError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trimming import ALL_TIME_S, trim_by
 from core_api.receipts.holders import (
     SEEN_WITHIN_S,
     Holder,
@@ -69,7 +70,8 @@ WHERE p.store_id = $1 AND (d.key IS NOT NULL OR r.at IS NOT NULL)
 _TRIM: Final = """
 DELETE FROM orders_reached WHERE (order_id, device, how) IN (
     SELECT order_id, device, how FROM orders_reached
-    WHERE at < now() - make_interval(secs => $1) ORDER BY at LIMIT $2
+    WHERE at < now() - make_interval(secs => $1)
+      AND at >= now() - make_interval(secs => $3) ORDER BY at LIMIT $2
     FOR UPDATE SKIP LOCKED
 )
 """
@@ -149,12 +151,12 @@ async def note_printed(connection: Connection, order_id: str, device_id: str) ->
     await connection.fetch(_PRINTED, order_id, device_id)
 
 
-async def trim_reached(pool: Pool, older_than_s: float, batch: int) -> int:
+async def trim_reached(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
     """Forget at most `batch` of what was shown or printed so long ago. Returns how many.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
-        tag = await pool.execute(_TRIM, older_than_s, batch)
-    return int(tag.rpartition(" ")[2])
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)

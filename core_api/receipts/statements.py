@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, event_id
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trimming import ALL_TIME_S, trim_by
 from core_api.receipts.devices import Device, Sighting
 
 # A device that does not say its epoch goes on from a cursor of the current one. A receipt says what
@@ -51,7 +52,8 @@ WHERE d.store_id = $1 ORDER BY d.seen_at DESC, d.device LIMIT $3
 _TRIM: Final = """
 DELETE FROM devices WHERE (store_id, device) IN (
     SELECT store_id, device FROM devices
-    WHERE seen_at < now() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2
+    WHERE seen_at < now() - make_interval(secs => $1)
+      AND seen_at >= now() - make_interval(secs => $3) ORDER BY seen_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 )
 """
@@ -92,7 +94,9 @@ ON CONFLICT DO NOTHING
 _UNTOLD: Final = """
 SELECT order_id, kind, store_id, placed_at,
     extract(epoch FROM now() - placed_at)::float8 AS waiting_s
-FROM unreached WHERE told_at IS NULL ORDER BY placed_at, order_id, kind LIMIT $1
+FROM unreached WHERE told_at IS NULL
+    AND ($2::timestamptz IS NULL OR (placed_at, order_id, kind) > ($2, $3::uuid, $4::text))
+ORDER BY placed_at, order_id, kind LIMIT $1
 """
 
 _TOLD: Final = """
@@ -152,15 +156,15 @@ async def list_devices(pool: Pool, store_id: str, limit: int) -> list[Device]:
     ]
 
 
-async def trim_devices(pool: Pool, older_than_s: float, batch: int) -> int:
+async def trim_devices(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
     """Delete at most `batch` devices not seen for `older_than_s`. Returns the number.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
-        done = await pool.execute(_TRIM, older_than_s, batch)
-    return int(done.rpartition(" ")[2])
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
 
 
 async def find_unreached(
@@ -187,14 +191,15 @@ async def find_unreached(
     return {row["kind"]: row["count"] for row in rows}
 
 
-async def untold(pool: Pool, limit: int) -> list[Unreached]:
-    """The orders that are not reported yet, the oldest first.
+async def untold(pool: Pool, last: Unreached | None, limit: int) -> list[Unreached]:
+    """The orders that are not reported yet, the oldest first, from behind the `last` one.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
+    begin = (None, None, None) if last is None else (last.placed_at, last.order_id, last.kind)
     with mapped_errors():
-        rows = await pool.fetch(_UNTOLD, limit)
+        rows = await pool.fetch(_UNTOLD, limit, *begin)
     return [
         Unreached(
             str(row["order_id"]), row["kind"], row["store_id"], row["placed_at"], row["waiting_s"]

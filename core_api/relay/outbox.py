@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
 
 from client_sdk.contract.channel import event_id
-from core_api.errors import UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.relay.cycle import OutboxReading, OutboxRow
 from core_api.relay.leases import Lease
@@ -68,7 +66,7 @@ class Outbox:
         Raises:
             UnreadableRowError: Postgres cannot give one of the rows.
         """
-        with _errors(), unreadable_rows():
+        with any_error_mapped(), unreadable_rows():
             rows = await self._pool.fetch(
                 READ, self._relay_id, list(fences), list(fences.values()), rows_per_shard
             )
@@ -95,7 +93,7 @@ class Outbox:
     async def name_first(self, fence: Mapping[int, int], fault: str) -> OutboxReading | None:
         """The first row of one shard without its event, which cannot be read: `fault` says why.
         None: the lease does not hold, or there is no row."""
-        with _errors():
+        with any_error_mapped():
             row = await self._pool.fetchrow(
                 FIRST, self._relay_id, list(fence), list(fence.values())
             )
@@ -110,7 +108,7 @@ class Outbox:
         """Delete published rows of shards whose lease is still ours. Returns the number; what
         somebody holds locked is left."""
         arguments = self._relay_id, list(fences), list(fences.values()), ids, epoch
-        with _errors():
+        with any_error_mapped():
             try:
                 # Nobody waits twice for the same rows.
                 statement = DELETE if self._left.isdisjoint(ids) else DELETE_FREE
@@ -129,7 +127,7 @@ class Outbox:
         self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
     ) -> int:
         """Set aside the rows that cannot be published, with the reasons. Returns the number."""
-        with _errors():
+        with any_error_mapped():
             tag = await self._pool.execute(
                 SET_ASIDE,
                 self._relay_id,
@@ -146,7 +144,7 @@ class Outbox:
 
         Their ids stay, so they come before whatever else of their stores is still to be published.
         """
-        with _errors():
+        with any_error_mapped():
             await self._pool.execute(DROP_COPIES, partitions, STRAYS_AT_ONCE)
             rows = await self._pool.fetch(STRAYS, partitions, STRAYS_AT_ONCE)
             if rows:
@@ -157,7 +155,7 @@ class Outbox:
     async def beat(self, fences: Mapping[int, int]) -> set[int]:
         """Report that this relay is alive and renew its leases. Returns those that are still its
         own."""
-        with _errors():
+        with any_error_mapped():
             rows = await self._pool.fetch(
                 BEAT, self._relay_id, self._ttl_s, list(fences), list(fences.values())
             )
@@ -165,40 +163,29 @@ class Outbox:
 
     async def look(self) -> tuple[set[str], list[Lease]]:
         """The relays that are alive, and all leases."""
-        with _errors():
+        with any_error_mapped():
             members = await self._pool.fetch(MEMBERS, self._ttl_s)
             leases = await self._pool.fetch(LEASES)
         return {row[0] for row in members}, [Lease(*row) for row in leases]
 
     async def claim(self, shards: Sequence[int]) -> dict[int, int]:
         """Take those of the shards that are free; the fence of each that was taken."""
-        with _errors():
+        with any_error_mapped():
             rows = await self._pool.fetch(CLAIM, self._relay_id, self._ttl_s, shards)
         return {row[0]: row[1] for row in rows}
 
     async def release(self, fences: Mapping[int, int]) -> None:
         """Give leases back at once, instead of letting them run out."""
-        with _errors():
+        with any_error_mapped():
             await self._pool.execute(RELEASE, self._relay_id, list(fences), list(fences.values()))
 
     async def leave(self) -> None:
         """Leave the list of relays that are alive."""
-        with _errors():
+        with any_error_mapped():
             await self._pool.execute(LEAVE, self._relay_id)
 
     async def depth(self) -> Depth:
         """How much waits in the outbox, whoever owns its shards."""
-        with _errors():
+        with any_error_mapped():
             row = await self._pool.fetchrow(DEPTH)
         return Depth(row[0], row[1] or 0.0) if row else Depth(0, 0.0)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """`mapped_errors`, and all other errors of Postgres as well: the relay retries, so that no
-    event is lost."""
-    try:
-        with mapped_errors():
-            yield
-    except asyncpg.PostgresError as error:
-        raise UnavailableError(f"the database answers with an error: {error}") from error

@@ -15,7 +15,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -36,18 +37,38 @@ class Lineage:
     identity: str
 
 
+class Identity(NamedTuple):
+    """What tells an event from any that another log has in its place."""
+
+    name: str
+    """The order's id, or the document's key."""
+    version: int
+    at: datetime | None = None
+    """Of a document, when it was settled: other logs have its key and version as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class LastPublished:
     """The newest event of a channel that was published in the present epoch."""
 
     seq: int
-    order_id: str
-    order_version: int
+    event: Identity
 
 
 class _Event(Struct, frozen=True):
-    order_id: str
-    order_version: int
+    order_id: str | None = None
+    order_version: int = 0
+    key: str | None = None
+    version: int = 0
+    occurred_at: datetime | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        if self.order_id is not None:
+            return Identity(self.order_id, self.order_version)
+        if self.key is not None and self.occurred_at is not None:
+            return Identity(self.key, self.version, self.occurred_at)
+        return None
 
 
 def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, LastPublished]:
@@ -67,8 +88,9 @@ def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, LastPubli
     newest = {}
     for channel, (seq, line) in lines.items():
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            event = msgspec.json.decode(line, type=_Event)
-            newest[channel] = LastPublished(seq, event.order_id, event.order_version)
+            identity = msgspec.json.decode(line, type=_Event).identity
+            if identity is not None:
+                newest[channel] = LastPublished(seq, identity)
     return newest
 
 
@@ -100,8 +122,13 @@ def published_signs(
         found = stored[channel]
         if event.seq > found.head:
             yield f"{channel}@{event.seq} was published, and the head is {found.head}"
-        elif found.order is not None and found.order != (event.order_id, event.order_version):
+        elif found.event is not None and found.event != event.event:
             yield (
-                f"{channel}@{event.seq} was published as version {event.order_version} of order "
-                f"{event.order_id}, and is version {found.order[1]} of {found.order[0]}"
+                f"{channel}@{event.seq} was published as {_told(event.event)}, "
+                f"and is {_told(found.event)}"
             )
+
+
+def _told(event: Identity) -> str:
+    at = "" if event.at is None else f" of {event.at.isoformat()}"
+    return f"version {event.version} of {event.name}{at}"

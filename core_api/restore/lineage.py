@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeAlias
 
 import asyncpg
 
-from core_api.restore.detection import LastPublished, Lineage
+from core_api.restore.detection import Identity, LastPublished, Lineage
 
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -37,7 +38,7 @@ _LINEAGE: Final = f"SELECT epoch, born_in, {_IDENTITY} FROM epoch"  # noqa: S608
 
 # One probe of channel_heads and one of channel_log per channel.
 _STORED: Final = """
-SELECT q.channel, h.head, h.floor, l.order_id::text, l.order_version
+SELECT q.channel, h.head, h.floor, l.order_id::text, l.document_key, l.order_version, l.occurred_at
 FROM unnest($1::text[], $2::bigint[]) AS q(channel, seq)
      LEFT JOIN channel_heads h ON h.channel = q.channel
      LEFT JOIN channel_log l ON l.channel = q.channel AND l.seq = q.seq
@@ -50,8 +51,8 @@ class Stored:
 
     head: int
     floor: int
-    order: tuple[str, int] | None
-    """The order and its version; None: no such event."""
+    event: Identity | None
+    """The event in that place; None: there is none."""
 
 
 async def start_epoch(
@@ -90,6 +91,12 @@ async def read_stored(
         _STORED, list(published), [newest.seq for newest in published.values()]
     )
     return {
-        channel: Stored(head or 0, floor or 0, None if order is None else (order, version))
-        for channel, head, floor, order, version in rows
+        channel: Stored(head or 0, floor or 0, _identity(order, key, version, at))
+        for channel, head, floor, order, key, version, at in rows
     }
+
+
+def _identity(order: str | None, key: str | None, version: int, at: datetime) -> Identity | None:
+    if order is not None:
+        return Identity(order, version)
+    return None if key is None else Identity(key, version, at)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from core_api.errors import UnavailableError
 from core_api.ids import next_epoch
-from core_api.postgres.pool import mapped_errors
+from core_api.postgres.pool import any_error_mapped
 from core_api.restore.detection import LastPublished, Lineage, newest_of, signs
 from core_api.restore.guard import LifetimeGuard
 from core_api.restore.lineage import Connection, Stored, read_lineage, read_stored, start_epoch
@@ -108,9 +107,6 @@ async def _connected(database_url: str) -> AsyncIterator[Connection]:
 
 @contextlib.asynccontextmanager
 async def _of(pool: Pool) -> AsyncIterator[Connection]:
-    try:
-        with mapped_errors():
-            async with pool.acquire() as connection:
-                yield connection
-    except asyncpg.PostgresError as error:
-        raise UnavailableError(f"the database answers with an error: {error}") from error
+    with any_error_mapped():
+        async with pool.acquire() as connection:
+            yield connection

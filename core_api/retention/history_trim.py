@@ -16,8 +16,9 @@ from client_sdk.contract.state.patch import diff
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.definitions import Definitions
 from core_api.edits.state import Place
-from core_api.errors import UnavailableError, UnreadableRowError
+from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trimming import UNDELETABLE
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.retention.history_cuts import Cut, KeptVersion, cut, kept_s
 
@@ -78,19 +79,33 @@ SELECT (SELECT count(*) FROM versions) + (SELECT count(*) FROM asides)
 
 
 async def keep_trimming_history(
-    pool: Pool, definitions: Definitions, trimmed: Callable[[int], None]
+    pool: Pool,
+    definitions: Definitions,
+    trimmed: Callable[[int], None],
+    left: Callable[[], None],
 ) -> None:
-    """Forget every hour what is older than its definition asks to keep."""
+    """Forget every hour what is older than its definition asks to keep.
+
+    Args:
+        pool: the database.
+        definitions: how long versions are kept.
+        trimmed: called with how many entries went.
+        left: called for each document whose history cannot be deleted.
+    """
     while True:
         try:
-            trimmed(await trim_history(pool, definitions))
+            trimmed(await trim_history(pool, definitions, left=left))
         except UnavailableError as error:
             _log.warning("trim_failed", reason=str(error))
         await asyncio.sleep(EVERY_S)
 
 
 async def trim_history(
-    pool: Pool, definitions: Definitions, documents: int = _DOCUMENTS, versions: int = _VERSIONS
+    pool: Pool,
+    definitions: Definitions,
+    documents: int = _DOCUMENTS,
+    versions: int = _VERSIONS,
+    left: Callable[[], None] = lambda: None,
 ) -> int:
     """Forget all that may go. Returns how many entries went.
 
@@ -99,6 +114,7 @@ async def trim_history(
         definitions: how long versions are kept.
         documents: how many documents are looked at at once.
         versions: how many versions of each.
+        left: called for each document whose history cannot be deleted.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -111,12 +127,16 @@ async def trim_history(
         if not rows:
             return total
         places = [(row[0], row[1]) for row in rows]
-        total += await _forget_around(pool, definitions, places, versions)
+        total += await _forget_around(pool, definitions, places, versions, left)
         last = places[-1]
 
 
 async def _forget_around(
-    pool: Pool, definitions: Definitions, places: Sequence[Place], versions: int
+    pool: Pool,
+    definitions: Definitions,
+    places: Sequence[Place],
+    versions: int,
+    left: Callable[[], None],
 ) -> int:
     """Forget what may go of these; one that Postgres cannot give is told, and stops no other."""
     total = 0
@@ -124,14 +144,15 @@ async def _forget_around(
         while gone := await _forget(pool, definitions, places, versions):
             total += gone
         return total
-    except UnreadableRowError as error:
+    except UNDELETABLE as error:
         if len(places) == 1:
             channel, key = places[0]
             _log.error("history_not_trimmed", channel=channel, key=key, reason=str(error))
+            left()
             return total
     middle = len(places) // 2
     for part in (places[:middle], places[middle:]):
-        total += await _forget_around(pool, definitions, part, versions)
+        total += await _forget_around(pool, definitions, part, versions, left)
     return total
 
 

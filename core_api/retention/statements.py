@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from core_api.documents.definitions import Definitions
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trimming import ALL_TIME_S, UNDELETABLE, trim_by
+from core_api.postgres.unreadable_rows import unreadable_rows
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 # Old rows are found by the BRIN index over their time, which is Core's; what is still to be
 # published is kept by its place in the channel, whatever its time says. The counter rows are locked
@@ -18,6 +27,7 @@ WITH old AS MATERIALIZED (
     SELECT channel, max(seq) AS seq FROM (
         SELECT channel, seq FROM channel_log
         WHERE occurred_at < now() - make_interval(secs => $1) AND channel <> ALL($3::text[])
+          AND ($4::text IS NULL OR channel = $4)
         LIMIT $2
     ) AS batch GROUP BY channel
 ), unsent AS MATERIALIZED (
@@ -43,6 +53,13 @@ SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM old),
        ARRAY(SELECT o.channel FROM old o JOIN wanted w ON w.channel = o.channel
              WHERE w.seq < o.seq OR o.channel NOT IN (SELECT channel FROM floors))
 """
+_OLD_CHANNELS: Final = """
+SELECT DISTINCT channel FROM (
+    SELECT channel FROM channel_log
+    WHERE occurred_at < now() - make_interval(secs => $1) AND channel <> ALL($3::text[])
+    LIMIT $2
+) AS batch
+"""
 _BATCH: Final = 200
 """Events deleted at once: an order whose channel's row is locked waits for so many deletes."""
 
@@ -50,7 +67,8 @@ _BATCH: Final = 200
 _TRIM_KEYS: Final = """
 DELETE FROM idempotency_keys WHERE (subject, key) IN (
     SELECT subject, key FROM idempotency_keys
-    WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2
+    WHERE created_at < now() - make_interval(secs => $1)
+      AND created_at >= now() - make_interval(secs => $3) ORDER BY created_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 )
 """
@@ -62,6 +80,7 @@ _TRIM_EMPTY: Final = """
 DELETE FROM documents WHERE (channel, key) IN (
     SELECT channel, key FROM documents
     WHERE version = 0 AND updated_at < now() - make_interval(secs => $1)
+      AND updated_at >= now() - make_interval(secs => $3)
     ORDER BY updated_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 )
@@ -72,7 +91,8 @@ _TRIM_CLIENTS: Final = """
 WITH gone AS (
     DELETE FROM edit_clients WHERE client IN (
         SELECT client FROM edit_clients
-        WHERE seen_at < now() - make_interval(secs => $1) ORDER BY seen_at LIMIT $2
+        WHERE seen_at < now() - make_interval(secs => $1)
+          AND seen_at >= now() - make_interval(secs => $3) ORDER BY seen_at LIMIT $2
         FOR UPDATE SKIP LOCKED
     )
     RETURNING client
@@ -84,27 +104,67 @@ SELECT count(*) FROM gone
 CLIENTS_KEPT_S: Final = 90 * 86_400.0
 
 
-async def trim_log_round(pool: Pool, older_than_s: float, batch: int = _BATCH) -> int:
+async def trim_log_round(
+    pool: Pool,
+    older_than_s: float,
+    batch: int = _BATCH,
+    left: Callable[[str], None] = lambda _channel: None,
+) -> int:
     """Delete all events older than `older_than_s`, `batch` at a time. Returns the number deleted.
 
-    Left for the next round are channels that are being written to and events that are still to be
-    published. A client whose cursor is below a channel's floor is answered with a reset and a
-    snapshot.
+    Left for the next round are channels that are being written to, events that are still to be
+    published, and channels with an event whose deletion fails: `left` is called with each of these.
+    A client whose cursor is below a channel's floor is answered with a reset and a snapshot.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
     total, later = 0, set[str]()
     while True:
-        gone, channels, stuck = await trim_log(pool, older_than_s, batch, later)
+        try:
+            gone, channels, stuck = await trim_log(pool, older_than_s, batch, later)
+        except UNDELETABLE:
+            gone, channels, stuck = await _trim_log_apart(pool, older_than_s, batch, later, left)
         total += gone
         later.update(stuck)
         if channels == 0:
             return total
 
 
+async def _trim_log_apart(
+    pool: Pool,
+    older_than_s: float,
+    batch: int,
+    but: Collection[str],
+    left: Callable[[str], None],
+) -> tuple[int, int, Sequence[str]]:
+    """As `trim_log`, one channel after the other.
+
+    Raises:
+        UnavailableError: Postgres does not answer, or cannot even tell which channels there are.
+    """
+    with mapped_errors(), unreadable_rows():
+        rows = await pool.fetch(_OLD_CHANNELS, older_than_s, batch, list(but))
+    total, later = 0, list[str]()
+    for (channel,) in rows:
+        try:
+            gone, _, stuck = await trim_log(pool, older_than_s, batch, but, channel)
+        except UNDELETABLE as error:
+            _log.error("log_not_trimmed", channel=channel, reason=str(error))
+            left(channel)
+            later.append(channel)
+        else:
+            total += gone
+            later += stuck
+    return total, len(rows), later
+
+
 async def trim_log(
-    pool: Pool, older_than_s: float, batch: int, but: Collection[str] = ()
+    pool: Pool,
+    older_than_s: float,
+    batch: int,
+    but: Collection[str] = (),
+    only: str | None = None,
 ) -> tuple[int, int, Sequence[str]]:
     """Delete about `batch` events older than `older_than_s`.
 
@@ -113,37 +173,45 @@ async def trim_log(
         older_than_s: the age, in seconds.
         batch: about how many.
         but: channels to leave out.
+        only: this channel alone; None: any.
 
     Returns:
         How many events were deleted, how many channels had old ones, and which channels must wait.
 
     Raises:
         UnavailableError: Postgres does not answer.
+        UnreadableRowError: one of the events is damaged.
     """
-    with mapped_errors():
-        row = await pool.fetchrow(_TRIM_LOG, older_than_s, batch, list(but))
+    with mapped_errors(), unreadable_rows():
+        row = await pool.fetchrow(_TRIM_LOG, older_than_s, batch, list(but), only)
     return (row[0], row[1], row[2]) if row else (0, 0, ())
 
 
-async def trim_keys(pool: Pool, older_than_s: float, batch: int) -> int:
+async def trim_keys(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
     """Delete at most `batch` idempotency keys older than `older_than_s`. Returns the number.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    return await _run(pool, _TRIM_KEYS, older_than_s, batch)
+    return await trim_by(pool, _TRIM_KEYS, older_than_s, batch, at_most_s)
 
 
-async def trim_empty(pool: Pool, older_than_s: float, batch: int) -> int:
+async def trim_empty(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
     """Delete at most `batch` rows of documents that never were. Returns the number.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    return await _run(pool, _TRIM_EMPTY, older_than_s, batch)
+    return await trim_by(pool, _TRIM_EMPTY, older_than_s, batch, at_most_s)
 
 
-async def trim_clients(pool: Pool, older_than_s: float, batch: int) -> int:
+async def trim_clients(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
     """Forget at most `batch` clients that have not been heard of for so long, with their answers.
 
     Returns how many. A client that comes back nevertheless is told `edit-gap`, and begins anew.
@@ -151,8 +219,8 @@ async def trim_clients(pool: Pool, older_than_s: float, batch: int) -> int:
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
-        gone: int = await pool.fetchval(_TRIM_CLIENTS, older_than_s, batch)
+    with mapped_errors(), unreadable_rows():
+        gone: int = await pool.fetchval(_TRIM_CLIENTS, older_than_s, batch, at_most_s)
     return gone
 
 
@@ -163,9 +231,3 @@ def clients_kept_s(definitions: Definitions) -> float:
     refused as `too-late`, so none that says when it was made can be settled a second time.
     """
     return max(CLIENTS_KEPT_S, *(float(one.max_age_s) for one in definitions.all), 0.0)
-
-
-async def _run(pool: Pool, statement: str, older_than_s: float, batch: int) -> int:
-    with mapped_errors():
-        tag = await pool.execute(statement, older_than_s, batch)
-    return int(tag.rpartition(" ")[2])

@@ -14,6 +14,7 @@ import structlog
 
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, check_database
+from core_api.postgres.trimming import Trim, trim_around
 from core_api.retention.statements import trim_log_round
 from server_common.backoff import Backoff
 
@@ -24,9 +25,6 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 _TRIM_BATCH: Final = 1000
 _TRIM_EVERY_S: Final = 60.0
-
-Trim = Callable[[Pool, float, int], Awaitable[int]]
-"""Deletes at most so many rows that are older than so many seconds, and returns their number."""
 
 
 async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: str) -> None:
@@ -50,24 +48,41 @@ async def announce(pool: Pool) -> None:
     await asyncio.Event().wait()
 
 
-async def keep_trimming_log(pool: Pool, older_than_s: float) -> None:
-    """Trim the log every minute, each time until no old event is left."""
+async def keep_trimming_log(pool: Pool, older_than_s: float, left: Callable[[], None]) -> None:
+    """Trim the log every minute, each time until no old event is left.
+
+    Args:
+        pool: the database.
+        older_than_s: the age in seconds.
+        left: called for each channel of which an event cannot be deleted.
+    """
     while True:
         try:
-            await trim_log_round(pool, older_than_s)
+            await trim_log_round(pool, older_than_s, left=lambda _channel: left())
         except UnavailableError as error:
             _log.warning("trim_failed", reason=str(error))
         await asyncio.sleep(_TRIM_EVERY_S)
 
 
 async def keep_trimming(
-    trim: Trim, pool: Pool, older_than_s: float, batch: int = _TRIM_BATCH
+    trim: Trim,
+    pool: Pool,
+    older_than_s: float,
+    left: Callable[[], None],
+    batch: int = _TRIM_BATCH,
 ) -> None:
-    """Trim every minute, batch by batch."""
+    """Trim every minute, batch by batch, around what cannot be deleted.
+
+    Args:
+        trim: deletes a batch.
+        pool: the database.
+        older_than_s: the age in seconds.
+        left: called for each short span of time in which a row cannot be deleted.
+        batch: how many rows at once.
+    """
     while True:
         try:
-            while await trim(pool, older_than_s, batch) >= batch:
-                pass
+            await trim_around(trim, pool, older_than_s, batch, left)
         except UnavailableError as error:
             _log.warning("trim_failed", reason=str(error))
         await asyncio.sleep(_TRIM_EVERY_S)

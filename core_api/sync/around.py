@@ -5,12 +5,16 @@ An event in the log that cannot be given makes the channel begin anew: the open 
 documents, stand elsewhere and are still to be had. A document's value that cannot be given is left
 out as a large one is. A channel whose orders cannot be given is left out of the answer: its client
 takes the others, says what is missing, and asks again with back-off.
+
+Text that Postgres gives and that is no JSON is treated in the same way. To look for it in each row
+would cost every answer something, so the answer is looked at as a whole, and the rows only where
+that is no JSON.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 import structlog
@@ -22,6 +26,7 @@ from core_api.postgres.unreadable_rows import by_halves, unreadable
 from core_api.sync.document_reading import read_documents
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
 from core_api.sync.reading import read_pages
+from core_api.sync.rules import ChannelAnswer, snapshot_of
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -32,6 +37,10 @@ Unreadable = Literal["event", "value", "channel"]
 """What cannot be given: an event of the log, so its channel begins anew; a document's value, so it
 is left out; what is open in a channel, so the whole channel is."""
 Told = Callable[[str, Unreadable], None]
+Reset = Callable[[Sequence[str]], Awaitable[tuple[Moment, list[ChannelAnswer]]]]
+"""Reads snapshots of these channels, which replace what the client has."""
+_json: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(msgspec.Raw)
+_NO_JSON: Final = unreadable("what is stored is no JSON")
 _NO_VALUE: Final = -1
 """No value has so few bytes, so none is shown or even read."""
 
@@ -100,6 +109,76 @@ async def snapshots_apart(
     if not moments:
         raise nothing_readable()
     return _earliest(moments), opened
+
+
+def is_json(text: bytes | msgspec.Raw) -> bool:
+    """Whether the text is one JSON value; what it says is not looked at."""
+    try:
+        _json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+async def without_malformed(
+    pool: Pool,
+    moment: Moment,
+    answers: Sequence[ChannelAnswer],
+    query_of: Callable[[str], SnapshotQuery],
+    reset: Reset,
+    told: Told,
+) -> tuple[Moment, list[ChannelAnswer]]:
+    """An answer without what is no JSON in it.
+
+    Args:
+        pool: the database.
+        moment: when the answer was read.
+        answers: the channels as they were read.
+        query_of: what to ask of a channel's documents.
+        reset: reads snapshots of these channels.
+        told: called for each channel that cannot be given as it is.
+
+    Raises:
+        UnavailableError: Postgres does not answer, or a new epoch began meanwhile.
+        UnreadableRowError: nothing of it can be given.
+    """
+    moments = [moment]
+    begun_anew = [one.wire.channel for one in answers if not all(map(is_json, one.wire.events))]
+    left = [one for one in answers if one.wire.channel not in begun_anew]
+    for channel in begun_anew:
+        _tell(told, channel, "event", _NO_JSON)
+    if begun_anew:
+        later, snapshots = await reset(begun_anew)
+        moments.append(later)
+        left += snapshots
+    given: list[ChannelAnswer] = []
+    for answer in left:
+        kept = answer
+        if not _is_given(answer):
+            opened = await _without_values(pool, query_of(answer.wire.channel), moments)
+            if opened is not None:
+                kept = snapshot_of(
+                    answer.wire.channel,
+                    answer.wire.reset or "first_sync",
+                    opened,
+                    moment.epoch,
+                )
+            is_left_out = opened is None or not _is_given(kept)
+            _tell(told, answer.wire.channel, "channel" if is_left_out else "value", _NO_JSON)
+            if is_left_out:
+                continue
+        given.append(kept)
+    if not given:
+        raise nothing_readable()
+    return _earliest(moments), given
+
+
+def _is_given(answer: ChannelAnswer) -> bool:
+    """Whether all orders, or documents, of a snapshot are JSON."""
+    snapshot = answer.wire.snapshot
+    if snapshot is None:
+        return True
+    return all(map(is_json, [*snapshot.orders, *(snapshot.documents or ())]))
 
 
 def nothing_readable() -> UnreadableRowError:

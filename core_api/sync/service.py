@@ -15,7 +15,14 @@ from core_api.errors import BadRequestError, UnavailableError, UnreadableRowErro
 from core_api.overload import Bound, PollingPace
 from core_api.postgres.pool import Pool
 from core_api.postgres.query_batching import QueryBatcher
-from core_api.sync.around import Unreadable, nothing_readable, pages_apart, snapshots_apart
+from core_api.sync.around import (
+    Unreadable,
+    is_json,
+    nothing_readable,
+    pages_apart,
+    snapshots_apart,
+    without_malformed,
+)
 from core_api.sync.document_reading import read_all_snapshots
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
@@ -147,11 +154,51 @@ class FetchSync:
             # Also where nothing came: the ticket counts from the read, and its time would be
             # gone, or nearly, by a wait.
             moment, channels = await self._read_soon(caller, request)
-        pace = self._pace.after_ms(self._bound.share)
+        body = self._encoded(caller, request, device, moment, channels)
+        if not is_json(body):
+            moment, channels = await self._without_malformed(caller, request, moment, channels)
+            body = self._encoded(caller, request, device, moment, channels)
+        return Answered(body, moment.epoch, channels)
+
+    def _encoded(
+        self,
+        caller: Caller,
+        request: SyncRequest,
+        device: str | None,
+        moment: Moment,
+        channels: list[ChannelAnswer],
+    ) -> bytes:
         is_whole = len(channels) == len(request.after)
         grant = self._grant(caller, device, moment, channels) if is_whole else None
-        body = encode_answer(moment, channels, grant, pace)
-        return Answered(body, moment.epoch, channels)
+        return encode_answer(moment, channels, grant, self._pace.after_ms(self._bound.share))
+
+    async def _without_malformed(
+        self,
+        caller: Caller,
+        request: SyncRequest,
+        moment: Moment,
+        channels: Sequence[ChannelAnswer],
+    ) -> tuple[Moment, list[ChannelAnswer]]:
+        """The answer without what is no JSON in it."""
+        deadline = asyncio.get_running_loop().time() + self._deadline_s
+
+        async def reset(names: Sequence[str]) -> tuple[Moment, list[ChannelAnswer]]:
+            resets: dict[Channel, ResetReason] = {parse_channel(n): "retention" for n in names}
+            for reason in resets.values():
+                self._reset_given(reason)
+            return await self._reset(caller, request, resets, deadline)
+
+        try:
+            return await without_malformed(
+                self._pool,
+                moment,
+                channels,
+                lambda name: request.snapshot_query(parse_channel(name)),
+                reset,
+                self._unreadable,
+            )
+        except TimeoutError:
+            raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
 
     async def _read_soon(
         self, caller: Caller, request: SyncRequest

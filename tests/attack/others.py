@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import httpx
+import msgspec
+from aiokafka import AIOKafkaProducer
 
 from client_sdk.contract.sse import SseParser
+from server_common.event_records import partition_of
 from tests.attack.site import Figures
 from tests.integration.core_service import an_order, bearer, new_store, token
 
-KINDS: Final = ("commands", "syncs", "pushes")
+KINDS: Final = ("commands", "applied", "syncs", "pushes")
+_INBOUND: Final = "orders.inbound"
+_PARTITIONS: Final = 4
 _SETTLE_S: Final = 0.3
 _PUSHED_WITHIN_S: Final = 30.0
+_APPLIED_WITHIN_S: Final = 20.0
 _WORKERS: Final = 8
 
 
@@ -30,11 +37,13 @@ class Others:
         url: where Core answers.
         pushes: whether they wait for each order to be pushed, too.
         stores: theirs; new ones if none is given.
+        kafka: where their commands go, each store's to its own partition; None: over HTTP.
     """
 
     url: str
     pushes: bool = False
     stores: Sequence[str] = ()
+    kafka: AIOKafkaProducer | None = None
     seconds: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
     async def work(self, turns: int) -> None:
@@ -51,6 +60,11 @@ class Others:
             for seq in range(head + 1, head + 1 + turns):
                 began = time.perf_counter()
                 order = an_order(store) | {"table_id": str(seq)}  # a table has room for few
+                if self.kafka is not None:
+                    await send_command(self.kafka, order)
+                    await self._sync(http, store, seq - 1, wait_s=_APPLIED_WITHIN_S)
+                    self._took("applied", began)
+                    continue
                 placed = await http.post("/v1/orders", json=order, headers=owner)
                 self._took("commands", began)
                 assert placed.status_code == 201, f"others are refused: {placed.text}"
@@ -59,12 +73,33 @@ class Others:
                     self._took("pushes", began)
                     continue
                 began = time.perf_counter()
-                synced = await http.get(f"/v1/sync?lastEventId=store:{store}@{seq}", headers=owner)
+                await self._sync(http, store, seq)
                 self._took("syncs", began)
-                assert synced.status_code == 200, f"others are refused: {synced.text}"
+
+    async def _sync(self, http: httpx.AsyncClient, store: str, seq: int, wait_s: float = 0) -> None:
+        """Ask for what is new behind this seq; with `wait_s`, until there is something."""
+        asked = f"/v1/sync?lastEventId=store:{store}@{seq}&wait={wait_s:.0f}"
+        synced = await http.get(asked, headers=bearer(token("owner", store)), timeout=60)
+        assert synced.status_code == 200, f"others are refused: {synced.text}"
+        if wait_s:
+            assert synced.json()["channels"][0]["events"], "others' commands are not applied"
 
     def _took(self, kind: str, began: float) -> None:
         self.seconds[kind].append(time.perf_counter() - began)
+
+
+async def send_command(kafka: AIOKafkaProducer, order: dict[str, Any]) -> None:
+    """Send a command that places the order, by its store's partition."""
+    value = {
+        "command": "place", "idempotency_key": uuid.uuid4().hex, "subject": "till", "body": order
+    }  # fmt: skip
+    store = str(order["store_id"])
+    await kafka.send_and_wait(
+        _INBOUND,
+        msgspec.json.encode(value),
+        store.encode(),
+        partition=partition_of(store, _PARTITIONS),
+    )
 
 
 @asynccontextmanager

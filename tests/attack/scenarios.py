@@ -27,6 +27,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "one-order": critical.one_order,
     "one-epoch": critical.one_epoch,
     "locked-row": stalls.locked_row,
+    "locked-command": stalls.locked_command,
     "huge-syncs": stalls.huge_syncs,
     "slow-shard": stalls.slow_shard,
     "flooded-shard": stalls.flooded_shard,

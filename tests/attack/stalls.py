@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import asyncpg
 import httpx
+from aiokafka import AIOKafkaProducer
 
-from tests.attack.others import Others, measured
+from tests.attack.others import Others, measured, send_command
 from tests.attack.site import Figures, Site
 from tests.chaos.worst import order_of, stores_of_every_shard
 from tests.integration.core_service import an_order, bearer, new_store, token
@@ -87,6 +88,40 @@ async def locked_row(site: Site, full: bool) -> Figures:
                     yield
 
         figures |= await measured(lambda: Others(site.stack.core_url), stall, *_size(full))
+    return figures
+
+
+async def locked_command(site: Site, full: bool) -> Figures:
+    """Somebody else holds the counter row of one store, to which commands come by Kafka."""
+    figures: Figures = {}
+    held, *_ = stores_of_every_shard(new_store(), _PARTITIONS)
+    kafka = AIOKafkaProducer(bootstrap_servers=site.stack.addresses.kafka)
+    await kafka.start()
+    try:
+        async with (
+            site.watched(figures, {site.stack.ingest: 96}),
+            httpx.AsyncClient(base_url=site.stack.core_url, timeout=60) as http,
+        ):
+            order = an_order(held)
+            first = await http.post("/v1/orders", json=order, headers=bearer(token("owner", held)))
+            assert first.status_code == 201, first.text
+
+            @asynccontextmanager
+            async def stall() -> AsyncIterator[None]:
+                async with _transaction(site) as database:
+                    head = "SELECT FROM channel_heads WHERE channel = $1 FOR UPDATE"
+                    await database.execute(head, f"store:{held}")
+                    for _ in range(_GREEDY):
+                        await send_command(kafka, order)
+                    yield
+
+            def others() -> Others:
+                stores = _watchers(site).stores
+                return Others(site.stack.core_url, stores=stores, kafka=kafka)
+
+            figures |= await measured(others, stall, *_size(full))
+    finally:
+        await kafka.stop()
     return figures
 
 

@@ -6,7 +6,6 @@ and noting it. An answer that comes before takes the alarm back.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -16,10 +15,9 @@ import structlog
 from msgspec import Struct
 
 from core_api.devices.times import rfc3339
-from core_api.errors import UnavailableError
+from core_api.kafka.alerts import Alerts, keep_looking
 from core_api.kafka.messages import Message
 from core_api.postgres.pool import Pool, mapped_errors
-from server_common.event_records import partition_of
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -30,10 +28,11 @@ if TYPE_CHECKING:
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 RECORD_TYPE: Final = b"device.unanswered"
-_BATCH: Final = 200
 _UNTOLD: Final = """
-SELECT store_id, device_id, id, name, asked_by, created_at FROM device_commands
-WHERE state = 'expired' AND told_at IS NULL ORDER BY expires_at LIMIT $1
+SELECT store_id, device_id, id, name, asked_by, created_at, expires_at FROM device_commands
+WHERE state = 'expired' AND told_at IS NULL
+    AND ($2::timestamptz IS NULL OR (expires_at, store_id, device_id, id) > ($2, $3, $4, $5))
+ORDER BY expires_at, store_id, device_id, id LIMIT $1
 """
 _TOLD: Final = """
 UPDATE device_commands c SET told_at = now()
@@ -56,6 +55,7 @@ class Unanswered(Struct, frozen=True):
     name: str
     asked_by: str
     asked_at: datetime
+    expired_at: datetime
 
 
 class UnansweredAlert(Struct, frozen=True, tag_field="type", tag="device.unanswered"):
@@ -89,50 +89,40 @@ class CommandAlarm:
         now_ms: Callable[[], int],
     ) -> None:
         self._pool = pool
-        self._publisher = publisher
         self._metrics = metrics
         self._every_s = every_s
-        self._now_ms = now_ms
+        self._alerts: Alerts[Unanswered] = Alerts(
+            publisher, lambda one: message_of(one, now_ms()), self._untold, self._note
+        )
 
     async def run(self) -> None:
         """Look until cancelled; try again after a failure."""
         try:
-            while True:
-                try:
-                    await self.look()
-                except UnavailableError as error:
-                    _log.warning("command_alarm_waits", reason=str(error))
-                await asyncio.sleep(self._every_s)
+            await keep_looking(self.look, self._every_s, "command_alarm_waits")
         finally:
-            await self._publisher.close()
+            await self._alerts.close()
 
     async def look(self) -> None:
         """Look once, and send the alerts.
 
         Raises:
-            UnavailableError: Postgres or Kafka does not answer.
+            UnavailableError: Postgres does not answer, or not all of Kafka does.
         """
         with mapped_errors():
             self._metrics.unanswered.set(await self._pool.fetchval(_COUNT))
-        while news := await self._untold():
-            await self._tell(news)
+        await self._alerts.tell()
 
-    async def _untold(self) -> list[Unanswered]:
+    async def _untold(self, last: Unanswered | None, most: int) -> list[Unanswered]:
+        begin = (
+            (None, None, None, None)
+            if last is None
+            else (last.expired_at, last.store_id, last.device_id, last.command_id)
+        )
         with mapped_errors():
-            rows = await self._pool.fetch(_UNTOLD, _BATCH)
+            rows = await self._pool.fetch(_UNTOLD, most, *begin)
         return [Unanswered(*row) for row in rows]
 
-    async def _tell(self, news: Sequence[Unanswered]) -> None:
-        await self._publisher.open()
-        parts: dict[int, list[Unanswered]] = {}
-        for one in news:
-            parts.setdefault(partition_of(one.store_id, self._publisher.partitions), []).append(one)
-        published = await self._publisher.publish(
-            {p: [message_of(one, self._now_ms()) for one in those] for p, those in parts.items()}
-        )
-        told = [one for p, count in published.stored.items() for one in parts[p][:count]]
-        if not told:
-            raise UnavailableError("Kafka has not stored the alerts")
+    async def _note(self, told: Sequence[Unanswered]) -> None:
         columns = [
             [getattr(one, name) for one in told] for name in ("store_id", "device_id", "command_id")
         ]

@@ -32,6 +32,7 @@ from core_api.errors import (
 )
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trimming import ALL_TIME_S, trim_by
 from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Result
@@ -83,6 +84,7 @@ _TRIM: Final = """
 DELETE FROM device_commands WHERE (store_id, device_id, id) IN (
     SELECT store_id, device_id, id FROM device_commands
     WHERE created_at < now() - make_interval(secs => $1) AND state <> 'sent'
+      AND created_at >= now() - make_interval(secs => $3)
     ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 """
@@ -283,15 +285,15 @@ async def expire_one(pool: Pool, rules: Rules, but: Sequence[str]) -> Expired | 
                 raise ExpiringError(name) from error
 
 
-async def trim_commands(pool: Pool, older_than_s: float, batch: int) -> int:
+async def trim_commands(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
     """Delete at most `batch` commands that are so old. Returns the number.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
-        done = await pool.execute(_TRIM, older_than_s, batch)
-    return int(done.rpartition(" ")[2])
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
 
 
 def _known(command: DeviceCommand, wanted: NewCommand) -> DeviceCommand:

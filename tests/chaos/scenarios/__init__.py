@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.chaos.runner import Scenario
 from tests.chaos.scenarios import (
+    damage,
     devices,
     disks,
     leaders,
@@ -26,6 +27,7 @@ ALL: tuple[Scenario, ...] = (
     *disks.SCENARIOS,
     *records.SCENARIOS,
     *poison.SCENARIOS,
+    *damage.SCENARIOS,
     *network.SCENARIOS,
     *offline.SCENARIOS,
     *times.SCENARIOS,

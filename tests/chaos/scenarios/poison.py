@@ -27,9 +27,9 @@ from tests.chaos.runner import Field, NotInjectedError, Scenario
 from tests.chaos.site import Site
 from tests.chaos.worst import MOST_ITEMS, TABLE, order_of, stores_of_every_shard
 
-_PARTITIONS: Final = 4
+PARTITIONS: Final = 4
 _EVENTS: Final = "order-events"
-_INBOUND: Final = "orders.inbound"
+INBOUND: Final = "orders.inbound"
 _TOO_LARGE_FOR_KAFKA: Final = 1_500_000
 _JUST_TAKEN_BY_KAFKA: Final = 1_000_000
 _FRESH_S: Final = 5.0
@@ -77,7 +77,7 @@ class Ward:
 
 @asynccontextmanager
 async def _ward(site: Site) -> AsyncIterator[Ward]:
-    stores = stores_of_every_shard(f"poison-{uuid.uuid4().hex[:6]}", _PARTITIONS)
+    stores = stores_of_every_shard(f"poison-{uuid.uuid4().hex[:6]}", PARTITIONS)
     async with httpx.AsyncClient(base_url=site.core_url, timeout=30) as http:
         ward = Ward(site, http, stores)
         try:
@@ -113,7 +113,7 @@ async def _poison(ground: Field) -> str:
         verdict = await ward.verdict()
     if not verdict.clean:
         raise NotInjectedError(f"the poisoned channels are whole: {verdict.notes[:2]}")
-    await _all_alive(ground)
+    await all_alive(ground)
     return "; ".join(said)
 
 
@@ -218,19 +218,19 @@ async def _place(ward: Ward, store: str) -> str:
 async def _bad_commands(ground: Field, ward: Ward) -> str:
     """Garbage and the largest commands in front of an ordinary one, in every partition."""
     references = [f"behind-{uuid.uuid4()}" for _ in ward.stores]
-    async with _producer(ward.site) as producer:
+    async with producer(ward.site) as kafka:
         for store, reference in zip(ward.stores, references, strict=True):
             worst = [
                 b"x" * _JUST_TAKEN_BY_KAFKA,
                 bytes(64),
                 b'{"command":' + b"[" * 100_000,
-                _command(order_of(store, MOST_ITEMS, "large")),
-                _command(order_of(store, 20, "large")),
-                _command(order_of(store, 1, "nul") | {"note": "\0"}),
-                _command(order_of(store, 1, reference)),
+                command(order_of(store, MOST_ITEMS, "large")),
+                command(order_of(store, 20, "large")),
+                command(order_of(store, 1, "nul") | {"note": "\0"}),
+                command(order_of(store, 1, reference)),
             ]
             for value in worst:
-                await producer.send_and_wait(_INBOUND, value, key=store.encode())
+                await kafka.send_and_wait(INBOUND, value, key=store.encode())
 
     async def applied() -> bool:
         return len(await ward.site.ledger.by_reference(references)) == len(references)
@@ -239,7 +239,8 @@ async def _bad_commands(ground: Field, ward: Ward) -> str:
     return "bad commands in every partition"
 
 
-def _command(order: dict[str, Any]) -> bytes:
+def command(order: dict[str, Any]) -> bytes:
+    """The command that places an order."""
     return msgspec.json.encode(
         {"command": "place", "idempotency_key": str(uuid.uuid4()), "subject": "till", "body": order}
     )
@@ -254,8 +255,8 @@ async def _strange_records(ward: Ward) -> str:
     )
     epoch = str(answer.json()["epoch"]).encode()
     sent = 0
-    async with _producer(ward.site) as producer:
-        for partition in range(_PARTITIONS):
+    async with producer(ward.site) as kafka:
+        for partition in range(PARTITIONS):
             for number, value in enumerate(
                 [b"x" * _JUST_TAKEN_BY_KAFKA, b"\0", b'{"status":"teleported"}', b"[" * 50_000]
             ):
@@ -264,7 +265,7 @@ async def _strange_records(ward: Ward) -> str:
                     ("type", b"order.teleported"), ("ids", ids), ("epoch", epoch),
                     ("occurred_at", b"2026-01-01T00:00:00Z"),
                 ]  # fmt: skip
-                await producer.send_and_wait(
+                await kafka.send_and_wait(
                     _EVENTS, value, partition=partition, headers=headers,
                     timestamp_ms=int(time.time() * 1000),
                 )  # fmt: skip
@@ -273,18 +274,19 @@ async def _strange_records(ward: Ward) -> str:
 
 
 @asynccontextmanager
-async def _producer(site: Site) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=site.bootstrap, max_request_size=1 << 21)
-    await producer.start()
+async def producer(site: Site) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer of somebody's, which sends what Kafka just takes."""
+    kafka = AIOKafkaProducer(bootstrap_servers=site.bootstrap, max_request_size=1 << 21)
+    await kafka.start()
     try:
-        yield producer
+        yield kafka
     except MessageSizeTooLargeError as error:
         raise NotInjectedError(f"Kafka takes the records: {error!r}") from error
     finally:
-        await producer.stop()
+        await kafka.stop()
 
 
-async def _all_alive(ground: Field) -> None:
+async def all_alive(ground: Field) -> None:
     """No process has ended, and every event server's watermark moves on."""
     site = ground.site
     await ground.last(3)

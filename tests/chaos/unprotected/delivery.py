@@ -146,6 +146,24 @@ POISON_SET_ASIDE: Final = Protection(
     ),
 )
 
+ROWS_SET_ASIDE: Final = Protection(
+    "what is no JSON is given as it is, a document that cannot be read fails all of its request, "
+    "and ingest waits for all partitions",
+    (
+        Patch("core_api/sync/service.py", "        if not is_json(body):\n", "        if False:\n"),
+        Patch(
+            "core_api/edits/service.py",
+            "            damaged = await unreadable_places(self._pool, _places(requests))\n",
+            "            raise error\n",
+        ),
+        Patch(
+            "core_api/ingest/under_way.py",
+            "            await asyncio.wait(fresh, timeout=ROUND_S)\n",
+            "            await asyncio.wait(fresh)\n",
+        ),
+    ),
+)
+
 TRIM_NOTICED: Final = Protection(
     "the event server goes on at whatever offset there is; it and the client let gaps pass",
     (

@@ -52,6 +52,7 @@ TRIALS: Final = (
     Trial("disk-full", pipeline.FULL_MAPPED),
     Trial("foreign-records", delivery.FOREIGN_SKIPPED),
     Trial("poison", delivery.POISON_SET_ASIDE),
+    Trial("damaged-rows", delivery.ROWS_SET_ASIDE),
     Trial("trimmed-log", delivery.TRIM_NOTICED),
     Trial("net-stall", delivery.SILENCE_AT_CLIENT),
     Trial("net-stall-streams", delivery.SILENCE_AT_CLIENT),

@@ -22,7 +22,8 @@ from core_api.errors import (
     TooManyCommandsError,
     TooManyDevicesError,
 )
-from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.messages import PublishResult
+from core_api.kafka.publisher import KafkaPublisher, Sent
 from core_api.kafka.topics import BrokerError, alerts_topic
 from core_api.system_edits.ending import Ending
 from server_common.devices.identity import Identity
@@ -249,15 +250,13 @@ class Alerts:
         if self.is_down:
             raise BrokerError("down")
 
-    async def publish(self, parts: dict[int, list[Any]]) -> Any:
+    async def send(self, parts: dict[int, list[Any]]) -> Sent:
         self.sent += [json.loads(message.value) for of in parts.values() for message in of]
 
-        class Published:
-            """All of it is stored."""
+        async def stored(partition: int, count: int) -> PublishResult:
+            return PublishResult({partition: count})
 
-            stored = {part: len(of) for part, of in parts.items()}  # noqa: RUF012
-
-        return Published
+        return {part: asyncio.create_task(stored(part, len(of))) for part, of in parts.items()}
 
 
 async def test_a_command_that_nobody_answered_is_reported_once(shop: Shop) -> None:
@@ -286,6 +285,24 @@ async def test_a_command_that_nobody_answered_is_reported_once(shop: Shop) -> No
         "asked_by": "owner-12",
     }
     assert metrics.unanswered._value.get() == 1
+
+
+async def test_commands_that_nobody_answered_are_read_page_by_page(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core_api.kafka.alerts.PAGE", 2)
+    alerts: Any = Alerts()
+    names = [f"c-{number}" for number in range(5)]
+    for name in names:
+        await shop.ask(id=name)
+    await shop.pass_time(61)
+    await expiring_of(shop).round()
+    metrics = CommandAlarmMetrics(CollectorRegistry())
+    await CommandAlarm(shop.pool, alerts, metrics, 3600, lambda: 1).look()
+    assert sorted(alert["command_id"] for alert in alerts.sent) == names
+    assert (
+        await shop.pool.fetchval("SELECT count(*) FROM device_commands WHERE told_at IS NULL") == 0
+    )
 
 
 async def test_an_alert_is_a_record_of_the_alerts_topic(

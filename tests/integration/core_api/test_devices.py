@@ -272,6 +272,24 @@ async def test_an_order_that_no_device_has_is_told_of_once(
     assert await silent(alerts)
 
 
+async def test_what_is_told_of_is_read_page_by_page(
+    pool: Pool,
+    bootstrap: str,
+    topic: str,
+    alerts: AIOKafkaConsumer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("core_api.kafka.alerts.PAGE", 2)
+    placed = {str(await place(commands(pool), "12")) for _ in range(5)}
+    async with watching(pool, bootstrap, topic, received=0.0, accepted=0.0) as reach:
+        await reach.look()
+        told = [await next_alert(alerts) for _ in range(10)]
+    for kind in ("unreceived", "unaccepted"):
+        assert {one["order_id"] for one in told if one["kind"] == kind} == placed
+    assert await pool.fetchval("SELECT count(*) FROM unreached WHERE told_at IS NULL") == 0
+    assert await silent(alerts)
+
+
 async def test_an_order_that_a_device_has_is_not_told_of(
     pool: Pool, bootstrap: str, topic: str, alerts: AIOKafkaConsumer
 ) -> None:

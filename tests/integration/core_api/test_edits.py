@@ -21,9 +21,16 @@ from core_api.edits import planning
 from core_api.edits import service as edit_service
 from core_api.edits.requests import EditRequest
 from core_api.edits.service import EditService
-from core_api.errors import ClientTakenError, EditGapError, EditMismatchError
+from core_api.errors import (
+    ClientTakenError,
+    EditGapError,
+    EditMismatchError,
+    TooManyClientsError,
+)
 from core_api.postgres.lanes import Lanes
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
+from core_api.retention.statements import CLIENTS_KEPT_S, trim_clients
+from server_common.limits import ANSWERS_KEPT, ANSWERS_UNTOLD, SUBJECT_CLIENTS
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))
 BRAND = Caller("keeper", "brand", brand="b")
@@ -333,3 +340,40 @@ async def test_a_request_about_another_lifetime_of_the_log_settles_nothing(writi
         await till.edits.apply(OWNER, EditBatch("c1", [second], epoch=epoch))
     assert gap.value.settled == 1
     assert len(await log_of(writing, "public:12")) == 1
+
+
+async def test_a_subject_may_have_so_many_clients_until_old_ones_fall_away(writing: Pool) -> None:
+    edits = service(writing)
+    mine = Till(edits, OWNER, "mine")
+    await mine.do("public:12", "a", Set({"n": 1}), None)
+    await writing.execute(
+        "INSERT INTO edit_clients (client, subject, settled)"
+        " SELECT 'old-' || n, 'owner:owner-12', 1 FROM generate_series(1, $1) AS n",
+        SUBJECT_CLIENTS - 1,
+    )
+    with pytest.raises(TooManyClientsError, match="10000 clients"):
+        await Till(edits, OWNER, "one-more").do("public:12", "a", Set({"n": 2}), None)
+    assert await writing.fetchval("SELECT count(*) FROM edit_clients") == SUBJECT_CLIENTS
+    await mine.do("public:12", "a", Set({"n": 3}), None)
+    await Till(edits, BRAND, "another").do("brand:b", "a", Set({"n": 1}), None)
+    await writing.execute(
+        "UPDATE edit_clients SET seen_at = now() - interval '91 days' WHERE client = 'old-1'"
+    )
+    assert await trim_clients(writing, CLIENTS_KEPT_S, 20) == 1
+    await Till(edits, OWNER, "one-more").do("public:12", "a", Set({"n": 4}), None)
+
+
+async def test_answers_that_a_client_never_acknowledges_are_forgotten_one_day(
+    writing: Pool,
+) -> None:
+    till = Till(service(writing), OWNER, "mute")
+    await till.do("public:12", "a", Set({"n": 1}), None)
+    till.n = 12_000
+    await writing.execute("UPDATE edit_clients SET settled = 12000")
+    await writing.execute(
+        "INSERT INTO edit_outcomes (client, n, request_hash, outcome)"
+        " SELECT 'mute', n, '', '{}' FROM generate_series(2, 12000) AS n"
+    )
+    await till.do("public:12", "a", Set({"n": 2}), None)
+    oldest = await writing.fetchval("SELECT min(n) FROM edit_outcomes")
+    assert oldest == 12_001 - ANSWERS_UNTOLD - ANSWERS_KEPT + 1

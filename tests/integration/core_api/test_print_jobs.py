@@ -128,6 +128,24 @@ async def test_what_was_ordered_before_a_maker_saw_the_printer_is_printed(store:
     assert len(await store.jobs()) == 1
 
 
+@pytest.mark.parametrize("column", ["value", "body"])
+async def test_a_printer_whose_rows_are_damaged_keeps_no_other_from_its_jobs(
+    store: Store, column: str
+) -> None:
+    whole = Store(store.pool)
+    for one in (store, whole):
+        await one.route(KITCHEN)
+    await store.maker.round()
+    for one in (store, whole):
+        await one.place()
+    table, of_it = ("documents", "team") if column == "value" else ("channel_log", "store")
+    damaged = f"UPDATE {table} SET {column} = '{{' WHERE channel = $1"
+    await store.pool.execute(damaged, f"{of_it}:{store.id}")
+    await store.maker.round()
+    assert (len(await store.jobs()), len(await whole.jobs())) == (0, 1)
+    assert store.metrics.not_made._value.get() >= 1
+
+
 async def test_each_copy_is_a_job(store: Store) -> None:
     await store.route({"printers": {"kitchen-1": {"statuses": ["placed"], "copies": 3}}})
     await store.place()

@@ -176,8 +176,9 @@ async def test_snapshots_of_other_channels_that_share_the_read_are_given(
     assert failed == ["12"]
 
 
+@pytest.mark.parametrize("what", ["no text", "no JSON"])
 async def test_a_document_whose_value_cannot_be_given_stands_there_without_it(
-    pool: Pool, syncs: Syncs
+    pool: Pool, syncs: Syncs, what: str
 ) -> None:
     either = {"scopes": frozenset({"public"}), "schema": {"type": "object"}, "strategy": "last",
               "writers": frozenset({"owner"})}  # fmt: skip
@@ -192,11 +193,11 @@ async def test_a_document_whose_value_cannot_be_given_stands_there_without_it(
         )
     ]
     await edits.apply(OWNER, EditBatch("c", [*batch]))
-    # Text that is none: Postgres itself reads it, and whoever gets it cannot.
-    await pool.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
+    if what == "no text":  # Postgres itself reads it, and whoever gets it cannot.
+        await pool.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
+    value = {"no text": "'\\xff'::bytea::text", "no JSON": "'{\"a\":1'"}[what]
     await pool.execute(
-        "UPDATE documents SET value = '\\xff'::bytea::text"
-        " WHERE channel = 'public:12' AND key = 'menu'"
+        f"UPDATE documents SET value = {value} WHERE channel = 'public:12' AND key = 'menu'"
     )
     answer = await syncs({"public:12": None, "public:13": None})
     damaged, whole = (answer["channels"][f"public:{n}"]["snapshot"]["documents"] for n in (12, 13))
@@ -205,6 +206,50 @@ async def test_a_document_whose_value_cannot_be_given_stands_there_without_it(
     assert [one["value"] for one in whole] == [{"a": 1}, {"a": 1}]
     assert answer["stream"] is not None
     assert dict(syncs.told) == {("public:12", "value"): 1}
+
+
+NO_JSON = "UPDATE {0} SET {1} = replace({1}, '\"note\":', '\"note:') WHERE {1} LIKE '%broken%'"
+
+
+async def test_an_event_that_is_no_json_makes_its_channel_begin_anew_and_no_other(
+    pool: Pool, syncs: Syncs
+) -> None:
+    await pool.execute(NO_JSON.format("channel_log", "body"))
+    answer = await syncs({"store:12": 1, "store:13": 1, "table:12/5": 3})
+    found = answer["channels"]["store:12"]
+    assert (found["reset"], found["snapshot"]["head"]) == ("retention", 3)
+    assert sorted(order["note"] for order in found["snapshot"]["orders"]) == ["", "", BROKEN]
+    assert [event["seq"] for event in answer["channels"]["store:13"]["events"]] == [2]
+    assert answer["stream"] is not None
+    assert dict(syncs.told) == {("store:12", "event"): 1}
+
+
+async def test_a_channel_with_an_order_that_is_no_json_is_left_out_and_no_other(
+    pool: Pool, syncs: Syncs
+) -> None:
+    await pool.execute(NO_JSON.format("orders", "owner_view"))
+    answer = await syncs({"store:12": None, "store:13": None, "table:12/5": None})
+    assert sorted(answer["channels"]) == ["store:13", "table:12/5"]
+    assert len(answer["channels"]["table:12/5"]["snapshot"]["orders"]) == 3
+    assert answer["stream"] is None, "no ticket proves what was left out"
+    assert dict(syncs.told) == {("store:12", "channel"): 1}
+
+
+async def test_an_event_and_an_order_that_are_no_json_leave_the_channel_out(
+    pool: Pool, syncs: Syncs
+) -> None:
+    await pool.execute(NO_JSON.format("channel_log", "body"))
+    await pool.execute(NO_JSON.format("orders", "owner_view"))
+    answer = await syncs({"store:12": 0, "store:13": 0})
+    assert sorted(answer["channels"]) == ["store:13"]
+    with pytest.raises(UnreadableRowError):
+        await syncs({"store:12": 0})
+
+
+async def test_a_page_of_a_snapshot_that_is_no_json_is_no_answer(pool: Pool, syncs: Syncs) -> None:
+    await pool.execute(NO_JSON.format("orders", "owner_view"))
+    with pytest.raises(UnreadableRowError):
+        await syncs({"store:12": None}, orders=2)
 
 
 async def test_a_counter_row_that_cannot_be_given_wakes_nobody_and_keeps_nobody_asleep(

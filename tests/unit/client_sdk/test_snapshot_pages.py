@@ -5,13 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from client_sdk.contract.limits import MAX_ANEW, MAX_EMPTY_PAGES, MAX_PAGED_SYNC_BYTES
 from client_sdk.contract.sync import ChannelSync, Snapshot, SyncResponse
-from client_sdk.machine.snapshot_pages import (
-    MAX_ANEW,
-    MAX_EMPTY_PAGES,
-    MAX_PAGED_SYNC_BYTES,
-    Assembly,
-)
+from client_sdk.machine.snapshot_pages import Assembly
 from tests.unit.client_sdk.samples import channel_sync, order, sync_response
 
 

@@ -25,6 +25,7 @@ from server_common.tickets import TicketKeys
 HEAD = 5
 ORDERS = 4
 TEXT = "x" * 1000
+BODY = f'"data":"{"x" * 990}"}}'
 OWNER = Caller("o", "owner", frozenset({"1"}))
 CONTENT = BitString.from_int(0, 128)
 
@@ -36,7 +37,7 @@ class Database:
         if statement == reads.PAGES:
             _, (after,), _, (room,) = columns
             seqs = [n for n in range(after + 1, HEAD + 1) if (n - after - 1) * 1000 < room]
-            return [["e1", 1.5, HEAD, 7, 0, seqs, [TEXT for _ in seqs], CONTENT]]
+            return [["e1", 1.5, HEAD, 7, 0, seqs, [BODY for _ in seqs], CONTENT]]
         after_id, (room,) = columns[4][0], columns[6]
         left = [
             UUID(int=n) for n in range(1, ORDERS + 1) if UUID(int=n) > (after_id or UUID(int=0))

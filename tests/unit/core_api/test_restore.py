@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from core_api.restore.detection import LastPublished, Lineage, newest_of, signs
+from core_api.restore.detection import Identity, LastPublished, Lineage, newest_of, signs
 from core_api.restore.lineage import Stored
 from server_common.event_records import OrderRecord
 
 HERE = Lineage("E2", "7/1/5", "7/1/5")
-PUBLISHED = {"store:1": LastPublished(9, "a", 3)}
+PUBLISHED = {"store:1": LastPublished(9, Identity("a", 3))}
 
 
 def record(seq: int, version: int, epoch: str = "E2") -> OrderRecord:
@@ -20,7 +22,10 @@ def record(seq: int, version: int, epoch: str = "E2") -> OrderRecord:
 
 def test_the_newest_event_of_each_channel_counts_whatever_the_order_of_the_records() -> None:
     newest = newest_of([record(8, 2), record(9, 3), record(7, 1)], "E2")
-    assert newest == {"store:1": LastPublished(9, "a", 3), "table:1/2": LastPublished(4, "a", 3)}
+    assert newest == {
+        "store:1": LastPublished(9, Identity("a", 3)),
+        "table:1/2": LastPublished(4, Identity("a", 3)),
+    }
 
 
 def test_what_was_published_in_another_epoch_says_nothing() -> None:
@@ -30,8 +35,8 @@ def test_what_was_published_in_another_epoch_says_nothing() -> None:
 @pytest.mark.parametrize(
     "stored",
     [
-        Stored(9, 0, ("a", 3)),
-        Stored(12, 0, ("a", 3)),
+        Stored(9, 0, Identity("a", 3)),
+        Stored(12, 0, Identity("a", 3)),
         Stored(12, 10, None),
     ],
     ids=["at the head", "before it", "trimmed by now"],
@@ -45,13 +50,43 @@ def test_a_database_that_has_what_was_published_shows_no_sign(stored: Stored) ->
     [
         (Stored(8, 0, None), "the head is 8"),
         (Stored(0, 0, None), "the head is 0"),
-        (Stored(9, 0, ("b", 3)), "version 3 of b"),
-        (Stored(20, 0, ("a", 2)), "version 2 of a"),
+        (Stored(9, 0, Identity("b", 3)), "version 3 of b"),
+        (Stored(20, 0, Identity("a", 2)), "version 2 of a"),
     ],
     ids=["behind", "empty", "another order", "another version"],
 )
 def test_a_database_that_lacks_it_or_has_it_otherwise_does(stored: Stored, said: str) -> None:
     (sign,) = signs(HERE, PUBLISHED, {"store:1": stored})
+    assert said in sign
+
+
+AT = datetime(2026, 11, 1, 12, 0, 0, 5, tzinfo=UTC)
+
+
+def of_document(seq: int, at: str = "2026-11-01T12:00:00.000005Z") -> OrderRecord:
+    line = b'{"seq":%d,"key":"menu","version":2,"occurred_at":"%s","data":{}}' % (seq, at.encode())
+    return OrderRecord("E2", "document.changed", "now", (f"public:1@{seq}",), (line,))
+
+
+def test_a_document_that_the_database_has_shows_no_sign() -> None:
+    newest = newest_of([of_document(4)], "E2")
+    stored = {"public:1": Stored(9, 0, Identity("menu", 2, AT))}
+    assert newest == {"public:1": LastPublished(4, Identity("menu", 2, AT))}
+    assert list(signs(HERE, newest, stored)) == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (Stored(3, 0, None), "the head is 3"),
+        (Stored(9, 0, Identity("menu", 3, AT)), "version 3 of menu"),
+        (Stored(9, 0, Identity("bell", 2, AT)), "version 2 of bell"),
+        (Stored(9, 0, Identity("menu", 2, AT + timedelta(microseconds=1))), "12:00:00.000006"),
+    ],
+    ids=["behind", "another version", "another document", "settled at another time"],
+)
+def test_a_database_that_lacks_a_document_or_has_another_does(stored: Stored, said: str) -> None:
+    (sign,) = signs(HERE, newest_of([of_document(4)], "E2"), {"public:1": stored})
     assert said in sign
 
 

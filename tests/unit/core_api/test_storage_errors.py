@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 
 from core_api.errors import LockedError, UnavailableError
-from core_api.postgres.pool import mapped_errors, shares
+from core_api.ingest.patience import REFUSED
+from core_api.postgres.pool import any_error_mapped, mapped_errors, shares
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,22 @@ def test_connections_are_shared_out_so_that_none_is_left_over(size: int) -> None
     assert reading + writing == size
     assert reading >= writing >= 1
     assert writing <= 4
+
+
+@pytest.mark.parametrize("error", [asyncpg.CheckViolationError("a\nrow"), asyncpg.RaiseError("a")])
+def test_work_that_is_tried_until_it_is_done_waits_at_any_error_of_postgres(
+    error: asyncpg.PostgresError,
+) -> None:
+    with pytest.raises(UnavailableError) as raised, any_error_mapped():
+        raise error
+    assert str(raised.value) == "the database answers with an error: a"
+
+
+def test_what_another_try_would_meet_as_well_is_left_as_it_is() -> None:
+    with pytest.raises(asyncpg.CheckViolationError), any_error_mapped(REFUSED):
+        raise asyncpg.CheckViolationError("a row")
+
+
+def test_a_bug_of_ours_is_no_error_of_postgres() -> None:
+    with pytest.raises(ZeroDivisionError), any_error_mapped():
+        raise ZeroDivisionError

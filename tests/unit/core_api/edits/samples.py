@@ -66,9 +66,10 @@ class Database:
     clients: dict[str, KnownClient] = field(default_factory=dict)
     rooms: dict[str, Room] = field(default_factory=dict)
     answers: dict[tuple[str, int], KeptAnswer] = field(default_factory=dict)
+    full: frozenset[str] = frozenset()
 
     def plan(self, *requests: EditRequest) -> Plan:
-        state = State(NOW, self.heads, self.clients, self.rooms)
+        state = State(NOW, self.heads, self.clients, self.rooms, full=self.full)
         return plan_edits(requests, Known(state, self.answers, {}), RULES)
 
     def commit(self, *requests: EditRequest) -> Plan:

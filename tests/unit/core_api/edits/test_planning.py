@@ -11,7 +11,13 @@ from core_api.documents.history import Head
 from core_api.edits.outcomes import FORGOTTEN
 from core_api.edits.planning import components_of
 from core_api.edits.state import KnownClient, Room
-from core_api.errors import ClientTakenError, CoreError, EditGapError, EditMismatchError
+from core_api.errors import (
+    ClientTakenError,
+    CoreError,
+    EditGapError,
+    EditMismatchError,
+    TooManyClientsError,
+)
 from server_common.limits import CHANNEL_DOCUMENT_BYTES, CHANNEL_DOCUMENTS
 from tests.unit.core_api.edits.samples import (
     CHANNEL,
@@ -70,6 +76,20 @@ def test_a_client_of_somebody_else_is_refused_and_harms_no_other() -> None:
     taken, fine = known.plan(request("x", edit(1)), request("y", edit(1, "b"))).answers
     assert isinstance(taken, ClientTakenError)
     assert outcomes(fine) == ["applied"]
+
+
+def test_a_new_client_of_a_subject_that_has_enough_is_refused_and_all_others_go_on() -> None:
+    known = Database(clients={"x": KnownClient("owner:kim", 0)}, full=frozenset({"owner:kim"}))
+    others = Caller("lee", "owner", frozenset({"*"}))
+    plan = known.plan(
+        request("x", edit(1)),
+        request("new", edit(1, "b")),
+        request("y", edit(1, "c"), caller=others),
+    )
+    mine, refused, theirs = plan.answers
+    assert isinstance(refused, TooManyClientsError)
+    assert (outcomes(mine), outcomes(theirs)) == (["applied"], ["applied"])
+    assert [client for client, _ in plan.new_clients] == ["y"]
 
 
 # repeats

@@ -1,0 +1,141 @@
+"""Alerts on a topic: told at least once, each partition by itself.
+
+A partition without a leader keeps its alerts waiting, and nobody else's: what was sent to it stays
+under way from look to look, nothing more is sent to it until its fate is known, and the reading
+goes on behind what is for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+import structlog
+
+from core_api.errors import UnavailableError
+from core_api.kafka.messages import Message, PublishResult
+from core_api.kafka.topics import BrokerError
+from server_common.event_records import partition_of
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.kafka.publisher import KafkaPublisher
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+PAGE: Final = 200
+"""How many alerts are read, and sent, at once."""
+ANSWER_WITHIN_S: Final = 5.0
+"""How long a page waits for its partitions, in seconds; one that answers later waits by itself."""
+
+
+class OfStore(Protocol):
+    """What an alert is about."""
+
+    @property
+    def store_id(self) -> str:
+        """The store to phone: its alerts are in one partition, in order."""
+
+
+A = TypeVar("A", bound=OfStore)
+Untold = Callable[[A | None, int], Awaitable[Sequence[A]]]
+"""Reads what is untold: behind this one, in an order of its own, at most so many."""
+Note = Callable[[Sequence[A]], Awaitable[None]]
+"""Keeps in mind that these are told."""
+
+
+class Alerts(Generic[A]):
+    """Tells what is untold.
+
+    Args:
+        publisher: the topic; nobody else sends by it.
+        message_of: makes the record.
+        untold: reads what is to be told.
+        note: keeps in mind what is told.
+    """
+
+    def __init__(
+        self,
+        publisher: KafkaPublisher,
+        message_of: Callable[[A], Message],
+        untold: Untold[A],
+        note: Note[A],
+    ) -> None:
+        self._publisher = publisher
+        self._message_of = message_of
+        self._untold = untold
+        self._note = note
+        self._under_way: dict[int, tuple[asyncio.Task[PublishResult], list[A]]] = {}
+
+    async def tell(self) -> None:
+        """Tell all that is untold, but for what its partition does not take now.
+
+        Raises:
+            UnavailableError: Postgres or Kafka does not answer, or a partition of Kafka's does not.
+        """
+        await self._collect()
+        last: A | None = None
+        while page := await self._untold(last, PAGE):
+            last = page[-1]
+            await self._send(page)
+        if self._under_way:
+            raise BrokerError(f"Kafka has not stored the alerts of {sorted(self._under_way)}")
+
+    async def close(self) -> None:
+        """Close the connection to Kafka; what is under way will be told again."""
+        await self._publisher.close()
+
+    async def _send(self, page: Sequence[A]) -> None:
+        await self._publisher.open()
+        parts: dict[int, list[A]] = {}
+        for one in page:
+            partition = partition_of(one.store_id, self._publisher.partitions)
+            if partition not in self._under_way:
+                parts.setdefault(partition, []).append(one)
+        if not parts:
+            return
+        sent = await self._publisher.send(
+            {
+                partition: [self._message_of(one) for one in those]
+                for partition, those in parts.items()
+            }
+        )
+        self._under_way |= {partition: (task, parts[partition]) for partition, task in sent.items()}
+        await asyncio.wait(sent.values(), timeout=ANSWER_WITHIN_S)
+        await self._collect()
+
+    async def _collect(self) -> None:
+        """Note what is stored by now; what failed is told by a later look."""
+        told: list[A] = []
+        for partition, (task, those) in list(self._under_way.items()):
+            if not task.done():
+                continue
+            del self._under_way[partition]
+            try:
+                result = task.result()
+            except BrokerError as error:
+                _log.warning("alerts_not_stored", partition=partition, reason=str(error))
+                continue
+            told += those[: result.stored.get(partition, 0)]
+            if refused := result.refused.get(partition):
+                _log.error("alerts_refused", partition=partition, reason=refused.reason)
+        if told:
+            await self._note(told)
+
+
+async def keep_looking(look: Callable[[], Awaitable[None]], every_s: float, waits: str) -> None:
+    """Look for ever; what is not there now is tried again with the next look.
+
+    Args:
+        look: looks once; raises `UnavailableError` where Postgres or Kafka does not answer.
+        every_s: seconds between two looks.
+        waits: the name of the line in the log that says that it could not look.
+    """
+    while True:
+        try:
+            await look()
+        except UnavailableError as error:
+            _log.warning(waits, reason=str(error))
+        await asyncio.sleep(every_s)
