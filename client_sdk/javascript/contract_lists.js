@@ -33,10 +33,10 @@ export const PROBLEMS = Object.freeze([
   "bad-ticket", "forbidden", "not-found", "method-not-allowed", "impossible-transition", "conflict",
   "too-many-open", "too-many-devices", "too-many-commands", "sold-out", "not-taking-orders",
   "edit-conflict", "edit-gap", "edit-mismatch", "client-taken", "depends", "base-ahead", "too-late",
-  "too-many-documents", "stale-version", "too-large", "unsupported-media-type", "misdirected",
-  "invalid", "unknown-document", "forbidden-operation", "patch-failed", "call-refused",
-  "edit-outdated", "schema-ahead", "idempotency-mismatch", "upgrade-required", "too-many-requests",
-  "internal", "overloaded", "degraded", "unavailable",
+  "too-many-clients", "too-many-documents", "stale-version", "too-large", "unsupported-media-type",
+  "misdirected", "invalid", "unknown-document", "forbidden-operation", "patch-failed",
+  "call-refused", "edit-outdated", "schema-ahead", "idempotency-mismatch", "upgrade-required",
+  "too-many-requests", "internal", "overloaded", "degraded", "unavailable",
 ]);
 
 /** The kinds of channels: the ids in a name, and what its events are about: contract/channel.py. */
