@@ -217,8 +217,8 @@ class OrderService:
             _check_version(order, if_match)
             return recall(order, command, now=self._now())
 
-        digest = request_hash("recall", order_id, command, if_match) if idempotency else b""
-        return await self._update(caller, order_id, decide, digest, idempotency)
+        hashed = request_hash("recall", order_id, command, if_match) if idempotency else b""
+        return await self._update(caller, order_id, decide, hashed, idempotency)
 
     async def change(
         self,

@@ -140,7 +140,7 @@ async def test_the_rule_of_the_notice(site: Site, browser: Browser) -> None:
         await page.goto(f"{site.stack.core_url}/table")
         told = await page.evaluate(
             """async () => {
-                const { noticeOf } = await import("/static/shared/credentials.js");
+                const { noticeOf } = await import("/static/shared/sign_in/credentials.js");
                 const minute = 60_000;
                 const of = (left, refused = false) =>
                     noticeOf({ expiresAt: 0, now: left === null ? null : -left, refused });

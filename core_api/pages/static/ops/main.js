@@ -4,7 +4,7 @@ import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
 import {
   Kept, TokenError, onLink, readToken, refusalOf, reloadWith, takeFragment, takeProblem,
-} from "../shared/session.js";
+} from "../shared/sign_in/session.js";
 import { keepsNothing } from "../shared/storage.js";
 import "./texts.js";
 import { OpsPage } from "./page.js";

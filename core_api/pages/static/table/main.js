@@ -4,7 +4,7 @@ import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
 import {
   Kept, TokenError, forget, onLink, readToken, reloadWith, takeFragment, takeProblem,
-} from "../shared/session.js";
+} from "../shared/sign_in/session.js";
 import { TablePage } from "./page.js";
 import "./texts.js";
 

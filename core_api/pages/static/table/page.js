@@ -1,15 +1,15 @@
 // The guest's table: what was ordered and how far it has come, a menu, and one cart for all phones.
 
 import { Actions } from "../shared/actions.js";
-import { Credentials } from "../shared/credentials.js";
+import { Credentials } from "../shared/sign_in/credentials.js";
 import { byId, el, setText } from "../shared/dom.js";
 import { money, orderNumber } from "../shared/format.js";
 import { t } from "../shared/language.js";
 import { Lamp } from "../shared/lamp.js";
 import { Ledger } from "../shared/ledger.js";
 import { Outbox, unsent } from "../shared/outbox.js";
-import { Renewal } from "../shared/renewal.js";
-import { refusalOf } from "../shared/session.js";
+import { Renewal } from "../shared/sign_in/renewal.js";
+import { refusalOf } from "../shared/sign_in/session.js";
 import { keepsNothing, ofBrowser } from "../shared/storage.js";
 import { ask } from "./ask.js";
 import { Bell } from "./bell.js";

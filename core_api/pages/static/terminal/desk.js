@@ -1,14 +1,14 @@
 // The desk: what the client tells and what the owner does, put together for the board.
 
 import { Actions } from "../shared/actions.js";
-import { Credentials, noticeOf } from "../shared/credentials.js";
+import { Credentials, noticeOf } from "../shared/sign_in/credentials.js";
 import { byId, setText } from "../shared/dom.js";
 import { follow } from "../shared/follow.js";
 import { onLanguage, t } from "../shared/language.js";
 import { Lamp, certainMode } from "../shared/lamp.js";
 import { Outbox, unsent } from "../shared/outbox.js";
-import { Renewal } from "../shared/renewal.js";
-import { refusalOf } from "../shared/session.js";
+import { Renewal } from "../shared/sign_in/renewal.js";
+import { refusalOf } from "../shared/sign_in/session.js";
 import { wantsReason } from "../shared/statuses.js";
 import { keepsNothing } from "../shared/storage.js";
 import { Bell } from "./alarm/bell.js";

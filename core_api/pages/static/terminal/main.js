@@ -2,7 +2,7 @@
 
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
-import { onLink, reloadWith, takeProblem } from "../shared/session.js";
+import { onLink, reloadWith, takeProblem } from "../shared/sign_in/session.js";
 import "./texts.js";
 import { Desk } from "./desk.js";
 import { keepAwake } from "./screen.js";

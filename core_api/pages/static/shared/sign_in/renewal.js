@@ -4,8 +4,8 @@
 // from the same holder, and only once Core takes it: a wrong one never replaces a good one.
 
 import { noticeOf } from "./credentials.js";
-import { byId, el, setText } from "./dom.js";
-import { language, t } from "./language.js";
+import { byId, el, setText } from "../dom.js";
+import { language, t } from "../language.js";
 import { TokenError, isSuccessor, readToken, tokenIn } from "./session.js";
 
 const LOOK_EVERY_MS = 1_000;

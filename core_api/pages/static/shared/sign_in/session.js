@@ -3,7 +3,7 @@
 // A fragment is never sent to a server; it is taken out of the address at once, so that neither the
 // history nor a copied address holds it. Only "keep me signed in" stores the token beyond the tab.
 
-import { ofBrowser, ofTab } from "./storage.js";
+import { ofBrowser, ofTab } from "../storage.js";
 
 /** What is wrong with a token, as the name of a text. */
 export class TokenError extends Error {}
