@@ -60,9 +60,9 @@ class Gateway:
 
     async def answer(self) -> Outbound:
         async with asyncio.timeout(60):
-            told = decode_outbound((await self._consumer.getone()).value)
-        assert isinstance(told, Outbound)
-        return told
+            answer = decode_outbound((await self._consumer.getone()).value)
+        assert isinstance(answer, Outbound)
+        return answer
 
 
 async def until(document: SharedDocument, name: str, value: Any) -> None:

@@ -95,8 +95,8 @@ class Topics:
 
     async def answers(self, count: int) -> list[Outbound]:
         """The first answers."""
-        told = [decode_outbound(value) for value in await self._values(self.outbound, count)]
-        return [one for one in told if isinstance(one, Outbound)]
+        found = map(decode_outbound, await self._values(self.outbound, count))
+        return [one for one in found if isinstance(one, Outbound)]
 
     async def dead_letters(self, count: int) -> list[DeadLetter]:
         """The first dead letters."""
