@@ -35,6 +35,10 @@ export class Entry {
   client;
   /** @type {any} */
   shown;
+  /** @type {any} */
+  at;
+  /** @type {any} */
+  sent;
   /**
    * @param id its place in the queue; never used twice, and kept when the edit gets another number
    * @param client the client id that it goes out under
