@@ -106,6 +106,8 @@ async def test_it_uses_the_screen_and_breaks_no_word(
     async with device(browser, touch=True) as owner:
         terminal = await opened(owner, store.terminal_url)
         await expect(terminal.locator(".card")).to_have_count(count)
+        await terminal.locator("#sound-hint").click()
+        await expect(terminal.locator("#sound-hint")).to_be_hidden()
         for name, (width, height) in SCREENS.items():
             await terminal.set_viewport_size({"width": width, "height": height})
             await still(terminal)

@@ -1,9 +1,14 @@
 // Follows channels for a page: one client for all its tabs, its state kept in the browser.
 
 import { Client } from "../yabam/client.js";
+import { SETTINGS } from "../yabam/contract_lists.js";
+import { EditsApi } from "../yabam/state/edits_api.js";
+import { IndexedStore } from "../yabam/state/indexed_store.js";
+import { SharedState, stateOf } from "../yabam/state/shared_state.js";
+import { TabState } from "../yabam/state/tab_state.js";
 import { Shared } from "../yabam/tabs.js";
 import { Transport } from "../yabam/transport.js";
-import { documentsOf } from "./documents.js";
+import { newKey } from "./outbox.js";
 import { ofBrowser } from "./storage.js";
 
 const SAVE_AFTER_MS = 400;
@@ -140,6 +145,32 @@ export function follow({ kind, credentials, channels, documents = [], seen }) {
     tab?.close();
   };
   return { name, transport, state, start, close };
+}
+
+/**
+ * The documents of these channels: {tab, state}; `tab` is what a Client takes as its `documents`, `state` what
+ * YabamClient has under that name.
+ *
+ * @param name what the tabs share
+ * @param subject whose edits they are
+ * @param channels of documents; `followed`: all that the client follows
+ * @param transport the Transport of the page
+ * @param client () → the Client, in the tab that leads; else null
+ */
+function documentsOf({ name, subject, channels, followed, transport, client, clock, uniform }) {
+  const api = new EditsApi(transport.core);
+  const tab = new TabState({
+    ...{ name, subject, channels, followed, api, transport, uniform, clock },
+    resolvers: {},
+    calls: {},
+    openStore: () => new IndexedStore(),
+    newClient: newKey,
+    book: () => client()?.book ?? null,
+    settings: SETTINGS,
+    coreTime: () => client().coreTime,
+    differs: (channel) => client().differs(channel),
+  });
+  return { tab, state: stateOf(new SharedState({ tab, api, transport })) };
 }
 
 /** Calls `wake` when the machine slept, its clock was set or the network changed, `save` when the page may go. */

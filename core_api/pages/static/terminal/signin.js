@@ -2,8 +2,7 @@
 
 import { byId } from "../shared/dom.js";
 import { t } from "../shared/language.js";
-import { forgetEdits } from "../shared/documents.js";
-import { Kept, TokenError, forget, readToken, takeFragment } from "../shared/sign_in/session.js";
+import { Kept, TokenError, forget, forgetEdits, readToken, takeFragment } from "../shared/sign_in/session.js";
 import { ofBrowser } from "../shared/storage.js";
 
 /** What is kept of who is signed in. */

@@ -101,6 +101,15 @@ export function forget(...kinds) {
   }
 }
 
+/** Takes away what the browser keeps of a subject's edits. */
+export function forgetEdits(subject) {
+  try {
+    indexedDB.deleteDatabase(`yabam ${subject}`);
+  } catch {
+    // A browser that forbids storage keeps nothing.
+  }
+}
+
 /** Keeps what somebody signed in with, by the page's role. */
 export class Kept {
   #key;

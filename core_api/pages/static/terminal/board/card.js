@@ -115,6 +115,14 @@ export class Card {
     this.#age = el("span", { class: "age" });
     this.element.removeAttribute("aria-label");
     const marks = this.#marks;
+    // That it is new, its column says.
+    const isNew = order.status === "placed";
+    const total = el(
+      "p",
+      { class: "total" },
+      isNew ? null : el("span", { class: "badge", "data-tone": toneOf(order), dir: "auto" }, statusText(order.status)),
+      el("strong", {}, money(order.total, order.currency)),
+    );
     const parts = [
       marks ? el("p", { class: "shout" }, t(`marks_${marks.kind}`)) : null,
       el(
@@ -125,15 +133,11 @@ export class Card {
         el("p", { class: "number" }, `#${orderNumber(order)}`,
           showStore ? ` · ${t("store", { store: order.store_id })}` : null,
           order.guest?.name ? ` · ${order.guest.name}` : null),
+        isNew ? total : null,
       ),
       this.#items(order),
       ...this.#notes(order),
-      el(
-        "p",
-        { class: "total" },
-        el("span", { class: "badge", "data-tone": toneOf(order), dir: "auto" }, statusText(order.status)),
-        el("strong", {}, money(order.total, order.currency)),
-      ),
+      isNew ? null : total,
       this.#foot(order),
     ];
     // An absent part would be shown as the word null.
