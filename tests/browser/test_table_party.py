@@ -101,9 +101,9 @@ async def test_an_order_that_was_begun_before_the_page_was_closed_is_placed_once
         await expect(table.locator("#order")).to_be_disabled()
         while "orders" not in await cart_of(store):
             await table.wait_for_timeout(20)
-        await table.unroute("**/v1/orders")
         await table.reload()
         await lit(table, "live")
+        await table.unroute("**/v1/orders")
         await expect(table.locator("#orders .order")).to_have_count(1)
         await expect(table.locator("#cart")).to_be_hidden()
         assert len(await store.open_orders()) == 1
