@@ -40,6 +40,11 @@ def _http_url(url: str) -> str:
     return url
 
 
+def _mqtt_address(text: str) -> str:
+    parse_address(text)
+    return text
+
+
 class DatabaseSettings(BaseSettings):
     """What every process of Core needs: the database and the shape of Kafka."""
 
@@ -346,11 +351,6 @@ class IngestSettings(DatabaseSettings, TokenSettings, KafkaSettings, OpenOrderSe
     ingest_pool_size: int = Field(
         10, ge=2, le=500, description="Connections to Postgres; about a third of them only write"
     )
-
-
-def _mqtt_address(text: str) -> str:
-    parse_address(text)
-    return text
 
 
 class BrokerAdminSettings(DatabaseSettings, TokenSettings):

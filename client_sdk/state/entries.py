@@ -62,7 +62,8 @@ class Entry:
     outcome: EditOutcome | None = None
     """Core's answer; None: it is awaited."""
     at: int | None = None
-    """The version that contains it, as an event or the answer says; None: not known, or none."""
+    """The version that contains it, as an event or the answer says; 0: every version of this log
+    does; None: not known, or none."""
     shown: bool = True
     """Whether the view applies it on top of Core's value."""
     sent: bool = field(default=True, compare=False)

@@ -280,7 +280,7 @@ class EditQueue:
         """Give these a new client id and new numbers; what an event has shown is settled."""
         if not anew:
             for entry in (one for one in entries if one.at is not None):
-                entry.outcome = EditOutcome(entry.n, "applied", version=entry.at)
+                entry.outcome = EditOutcome(entry.n, "applied", version=entry.at or None)
         pending = entries if anew else [one for one in entries if one.at is None and one.shown]
         client, names = self._new_client(), dict[tuple[str, int], int]()
         versions = {} if anew else {(e.client, e.n): e.at for e in self.entries}

@@ -21,8 +21,8 @@ HELD_S: Final = 60.0
 """So long a printer is an agent's that is not heard of."""
 
 # By the partial index on printing's documents. A printer that is new in its document begins with
-# what happened since that was written: it prints no earlier order. A damaged document, which is no
-# JSON any more, leaves its store's printers as they are.
+# what happened since that was written: it prints no order of before. A document that is no JSON any
+# more, because it was damaged, leaves its store's printers as they are.
 _ENTER: Final = """
 WITH changed AS MATERIALIZED (
     SELECT substr(channel, 6) AS store_id, value, updated_at FROM documents

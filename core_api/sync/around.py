@@ -13,6 +13,7 @@ that is no JSON.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -148,9 +149,11 @@ async def without_malformed(
     for channel in begun_anew:
         _tell(told, channel, "event", _NO_JSON)
     if begun_anew:
-        later, snapshots = await reset(begun_anew)
-        moments.append(later)
-        left += snapshots
+        # Where their snapshots cannot be given either, that is told where it was found out.
+        with contextlib.suppress(UnreadableRowError):
+            later, snapshots = await reset(begun_anew)
+            moments.append(later)
+            left += snapshots
     given: list[ChannelAnswer] = []
     for answer in left:
         kept = answer

@@ -188,6 +188,7 @@ class FetchSync:
                 self._reset_given(reason)
             return await self._reset(caller, request, resets, deadline)
 
+        self._bound.enter()
         try:
             return await without_malformed(
                 self._pool,
@@ -199,6 +200,8 @@ class FetchSync:
             )
         except TimeoutError:
             raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
+        finally:
+            self._bound.leave()
 
     async def _read_soon(
         self, caller: Caller, request: SyncRequest

@@ -7,9 +7,10 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
+from client_sdk.contract.channel import Channel
 from core_api.documents.party import CART, take
 from core_api.documents.refusals import CallRefusedError
-from tests.browser.restaurant import PAGES, SIZES, Store, device, lit, opened
+from tests.browser.restaurant import PAGES, SIZES, Site, Store, device, lit, opened
 from tests.browser.test_table_page import fill_the_cart, order_from_the_menu
 
 pytestmark = PAGES
@@ -196,6 +197,17 @@ async def test_the_staff_is_called_and_the_guest_sees_that_they_have_seen_it(
         await store.write(party, "bell", {"call": {"name": "answer", "arguments": {"rung": 1}}})
         await expect(table.locator("#bell-state")).to_be_hidden()
         await expect(table.locator(".toast")).to_have_text("The staff has seen your call.")
+
+
+async def test_another_tab_of_the_guest_knows_cores_time_too(
+    site: Site, store: Store, browser: Browser
+) -> None:
+    table = Channel("table", store.id, "5")
+    ends_soon = site.token("table", table=table, lifetime_s=590)
+    async with device(browser, PHONE) as guest:
+        for _ in range(2):
+            tab = await opened(guest, f"{site.stack.core_url}/table#token={ends_soon}")
+            await expect(tab.locator("#session")).to_contain_text("This code ends in 10 minutes")
 
 
 RICE = {"name": "Rice", "quantity": 2, "unit_price": 1000, "by": "Kim"}

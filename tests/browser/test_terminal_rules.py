@@ -336,7 +336,8 @@ async def test_the_lamp_turns_when_nothing_was_certain_for_seven_seconds(
     [
         # Quiet: each column stands where it always stands.
         (4, (0, 0, 0, 0), "new", (1, 1, 1, 1)),
-        (5, (1, 2, 0, 3), "new", (1, 1, 1, 2)),
+        (5, (1, 2, 0, 3), "new", (2, 1, 1, 1)),
+        (12, (1, 0, 0, 0), "new", (3, 3, 3, 3)),
         # A rush of new orders takes the room of empty columns.
         (4, (31, 0, 0, 0), "new", (4, 0, 0, 0)),
         (5, (31, 3, 0, 0), "new", (4, 1, 0, 0)),

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from websockets.asyncio.client import ClientConnection, connect
 
 from client_sdk import Item, OrderProducer
@@ -188,12 +188,11 @@ async def command_by_kafka(stack: Installation, kafka: str) -> None:
 async def records(kafka: str, topic: str) -> list[Any]:
     """All records of a topic."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False
+        topic, bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False
     )
     found: list[Any] = []
     async with consumer:
-        parts = [TopicPartition(topic, one) for one in consumer.partitions_for_topic(topic) or [0]]
-        consumer.assign(parts)
+        parts = sorted(consumer.assignment())
         ends = await consumer.end_offsets(parts)
         left = {part for part in parts if ends[part] > 0}
         while left:

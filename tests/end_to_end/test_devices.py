@@ -60,7 +60,9 @@ class Gateway:
 
     async def answer(self) -> Outbound:
         async with asyncio.timeout(60):
-            return decode_outbound((await self._consumer.getone()).value)
+            told = decode_outbound((await self._consumer.getone()).value)
+        assert isinstance(told, Outbound)
+        return told
 
 
 async def until(document: SharedDocument, name: str, value: Any) -> None:

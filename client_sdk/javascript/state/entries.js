@@ -42,7 +42,8 @@ export class Entry {
    * @param body the edit as it is sent: the same text each time
    * @param group the atomic group that it belongs to; 0: none
    * @param outcome Core's answer; null: it is awaited
-   * @param at the version that contains it, as an event or the answer says; null: not known, or none
+   * @param at the version that contains it, as an event or the answer says; 0: every version of this log
+   *   does; null: not known, or none
    * @param shown whether the view applies it on top of Core's value
    * @param sent whether it may have been sent under its number; after a start nobody knows
    */

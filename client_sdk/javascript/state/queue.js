@@ -245,7 +245,7 @@ export class EditQueue {
   #rename(entries, anew) {
     if (!anew) {
       for (const entry of entries.filter(({ at }) => at !== null)) {
-        entry.outcome = { n: entry.n, outcome: "applied", version: entry.at };
+        entry.outcome = { n: entry.n, outcome: "applied", version: entry.at || undefined };
       }
     }
     const pending = anew ? entries : entries.filter(({ at, shown }) => at === null && shown);

@@ -95,7 +95,8 @@ class Topics:
 
     async def answers(self, count: int) -> list[Outbound]:
         """The first answers."""
-        return [decode_outbound(value) for value in await self._values(self.outbound, count)]
+        told = [decode_outbound(value) for value in await self._values(self.outbound, count)]
+        return [one for one in told if isinstance(one, Outbound)]
 
     async def dead_letters(self, count: int) -> list[DeadLetter]:
         """The first dead letters."""

@@ -33,15 +33,16 @@ def bad_edits(store: str) -> dict[str, tuple[Json, str, str]]:
     return {
         "an unknown key": (an_edit(2, store, good, key="weather"), "unknown-document", "weather"),
         "a key of another scope": (an_edit(2, store, good, key="cart"), "unknown-document", "cart"),
-        "a channel of orders": (an_edit(2, store, good, channel=f"store:{store}"), "bad-channel",
-                                "store"),
+        "a channel of orders": (an_edit(2, store, good, channel=f"store:{store}"),
+                                "unknown-document", "store"),
         "a channel that is none": (an_edit(2, store, good, channel="shop:1"), "bad-channel",
                                    "shop"),
         "another store's channel": (an_edit(2, store, good, channel="public:other"), "forbidden",
                                     "public:other"),
         "a document that others write": (an_edit(2, store, good, channel="global", key="notice"),
                                          "forbidden", "notice"),
-        "an operation of a wrong type": (an_edit(2, store, {"set": 30}), "invalid", "set"),
+        "an operation of a wrong type": (an_edit(2, store, {"set": 30}), "invalid",
+                                         "JSON object"),
         "an operation that is none": (an_edit(2, store, {"put": {}}), "invalid", "put"),
         "a value of a wrong type": (an_edit(2, store, {"set": {"value": "soon"}}), "invalid",
                                     "/value"),
@@ -61,7 +62,7 @@ def bad_edits(store: str) -> dict[str, tuple[Json, str, str]]:
                                          {"op": "test", "path": "/value", "value": 1}]}),
             "patch-failed", "/value"),
         "an addition to what is no number": (
-            an_edit(2, store, {"add": {"/value/x": 1}}), "patch-failed", "/value"),
+            an_edit(2, store, {"add": {"/value/x": 1}}), "invalid", "/value"),
         "an edit that is too large": (
             an_edit(2, store, good, metadata={"m": "x" * 70_000}), "too-large", "65536"),
         "metadata that are too large": (

@@ -246,6 +246,16 @@ async def test_an_event_and_an_order_that_are_no_json_leave_the_channel_out(
         await syncs({"store:12": 0})
 
 
+async def test_an_event_that_is_no_json_and_orders_that_cannot_be_given_leave_the_channel_out(
+    pool: Pool, syncs: Syncs
+) -> None:
+    await pool.execute(NO_JSON.format("channel_log", "body"))
+    await damage(pool, ORDERS)
+    answer = await syncs({"store:12": 0, "store:13": 0})
+    assert sorted(answer["channels"]) == ["store:13"]
+    assert dict(syncs.told) == {("store:12", "event"): 1, ("store:12", "channel"): 1}
+
+
 async def test_a_page_of_a_snapshot_that_is_no_json_is_no_answer(pool: Pool, syncs: Syncs) -> None:
     await pool.execute(NO_JSON.format("orders", "owner_view"))
     with pytest.raises(UnreadableRowError):

@@ -126,7 +126,7 @@ def test_a_token_is_json_for_a_program_with_whom_it_names_and_until_when(
 def test_a_guests_token_is_for_one_visit(
     who: list[str], hours: int, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert checkout
+    assert checkout.is_dir()
     assert main(["token", *who]) == 0
     claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == hours * 3600

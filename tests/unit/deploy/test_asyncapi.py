@@ -132,7 +132,7 @@ def test_alerts_and_omitted_records_are_as_it_says(document: dict[str, Any]) -> 
     judge = Judge(document)
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
     order = Unreached("order", "unreceived", "1", now, 31.0)
-    command = Unanswered("1", "lamp", "c1", "blink", "owner", now)
+    command = Unanswered("1", "lamp", "c1", "blink", "owner", now, now)
     for message in (unreached(order, 0), unanswered(command, 0)):
         headers = {name: (value or b"").decode() for name, value in message.headers}
         judge.judge("storeAlerts", json.loads(message.value or b""), headers=headers)

@@ -2,7 +2,8 @@
 // whatever else knows its store contract; nothing is imported.
 //
 //     const open = orders(client, { store: "1" });
-//     {#each $open as shown (shown.order.id)}…{/each}
+//     const rows = $derived($open);
+//     {#each rows as shown (shown.order.id)}…{/each}
 //
 // On a server there is no client: give null.
 

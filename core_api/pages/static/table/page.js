@@ -121,7 +121,7 @@ export class TablePage {
 
   show() {
     const [, table] = this.#credentials.session.table.split("/");
-    const { cart, bell, bill, soldOut, waitingTime, takingOrders } = this.#table;
+    const { bell, bill, soldOut, waitingTime, takingOrders } = this.#table;
     const shop = shopOf({
       soldOut: soldOut.value,
       takingOrders: takingOrders.value,
@@ -143,7 +143,6 @@ export class TablePage {
     if (this.#menu === null) return;
     this.#bill.show(orders, bill.value, this.#menu.currency);
     this.#cart.show(this.#menu, shop, { refused: this.#credentials.refused, mode: this.#status.mode });
-    if (cart.meta.error?.slug === "party-left") this.#checkParty();
   }
 
   #showShop({ isTaking, reason, minutes }) {
@@ -195,15 +194,14 @@ export class TablePage {
   }
 
   /** A token that Core refuses from the start is asked for as if there were none. */
-  #refused() {
+  async #refused() {
     const { refused, session } = this.#credentials;
     const nothing = this.#status.certainAt === null && this.#ledger.all().length === 0;
     const idle = !this.#cart.isBusy && !this.#actions.pending;
-    if (refused) this.#checkParty();
-    if (refused && nothing && idle) {
-      partyHasLeft(session).then((left) =>
-        this.#leave(left ? "visitEnded" : refusalOf(session, this.#coreTime ?? Date.now())));
-    } else this.show();
+    this.show();
+    if (!refused) return;
+    if (await partyHasLeft(session)) this.#leave("visitEnded");
+    else if (nothing && idle) this.#leave(refusalOf(session, this.#coreTime ?? Date.now()));
   }
 
   /** Of a party that has left nothing stays on the page, and nothing is sent any more. */

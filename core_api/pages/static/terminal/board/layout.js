@@ -12,7 +12,8 @@ export const lanesIn = (width, lane, gap) => Math.max(1, Math.floor((width + gap
  * The lanes of each column; 0: it is not shown, and its tab leads to it.
  *
  * Who has orders has a lane first, the chosen one and new orders before others. What is left goes to
- * whose cards do not fit; else to empty columns, so that nothing moves when they get their first.
+ * whose cards do not fit; else to empty columns, so that nothing moves when they get their first; else
+ * to who has fewest.
  *
  * @param lanes how many there are in all
  * @param cards how many cards each column has, by name
@@ -34,8 +35,8 @@ export function share({ lanes, cards, chosen, perLane }) {
     const full = (name) => cards[name] / given[name];
     const fullest = shown.reduce((one, other) => (full(other) > full(one) ? other : one));
     const empty = ranked.find((name) => given[name] === 0);
-    if (full(fullest) <= perLane && empty !== undefined) give(empty);
-    else give(fullest);
+    if (full(fullest) > perLane) give(fullest);
+    else give(empty ?? ranked.reduce((one, other) => (given[other] < given[one] ? other : one)));
   }
   return given;
 }
