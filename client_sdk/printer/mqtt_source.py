@@ -1,6 +1,7 @@
-"""Jobs over MQTT: the printer's commands come down, the results go up. Core answers each result
-after its commit, and its answer to `taken` says which attempt it is and whether the paper must say
-REPEAT. So late and repeated messages do no harm.
+"""Jobs over MQTT: the printer's commands come down, the results go up.
+
+Core answers each result after its commit, and its answer to `taken` says which attempt it is and
+whether the paper must say REPEAT. So late and repeated messages do no harm.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The batches that are being applied: at most one of each partition, and none delays another. A
-round of reading waits a moment for its batches. A batch that takes longer goes on by itself: its
+"""The batches that are being applied: at most one of each partition, and none delays another.
+
+A round of reading waits a moment for its batches. A batch that takes longer goes on by itself: its
 partition is paused while the others are read on. Its offset is committed when its own commands are
 done.
 """

@@ -39,8 +39,10 @@ class Parties:
         )
 
     async def check(self, caller: Caller) -> None:
-        """Check that the caller's party has not left. Call it after the answer was read, so that
-        the answer never shows anything of the next party.
+        """Check that the caller's party has not left.
+
+        Call it after the answer was read, so that the answer never shows anything of the
+        next party.
 
         Raises:
             PartyLeftError: the party has left.

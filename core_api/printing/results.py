@@ -1,6 +1,7 @@
-"""Results of print jobs over MQTT, applied in the transaction that counts the message. An agent
-takes a job, prints it and reports the result, as over HTTP; it names itself and the attempt. A
-printer without an agent takes its jobs as they come, and reports the results.
+"""Results of print jobs over MQTT, applied in the transaction that counts the message.
+
+An agent takes a job, prints it and reports the result, as over HTTP; it names itself and the
+attempt. A printer without an agent takes its jobs as they come, and reports the results.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ class PrintResults:
     async def take(
         self, connection: Connection, identity: Identity, result: Result
     ) -> Printed | None:
-        """Apply a printer's message about a job; None: there is no job of this name. A step that
-        does not follow changes nothing: the answer says how the job stands.
+        """Apply a printer's message about a job; None: there is no job of this name.
+
+        A step that does not follow changes nothing: the answer says how the job stands.
         """
         printer = identity.channel
         if not await is_job(connection, str(printer), PREFIX + result.id):
