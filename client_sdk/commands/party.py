@@ -25,7 +25,7 @@ async def leave(options: Namespace) -> None:
         documents = client.state(channel)
         await loaded(client, documents[PARTY], options.wait)
         number = (documents[PARTY].value or {"number": 0})["number"] + 1
-        # First: then no guest writes any more what is cleared next.
+        # First, so that no guest can write again what is cleared next.
         await _done(client, await documents[PARTY].merge({"number": number}), options.wait)
         cleared = [key for key in documents.keys if key != PARTY]
         for key in cleared:

@@ -1,7 +1,7 @@
-"""Jobs over MQTT: the printer's commands come down, what becomes of them goes up.
+"""Jobs over MQTT: the printer's commands come down, the results go up.
 
-Core answers each word behind its commit, and the answer to `taken` says which attempt it is and
-whether the paper must say REPEAT. So what came late or twice decides nothing.
+Core answers each result after its commit, and its answer to `taken` says which attempt it is and
+whether the paper must say REPEAT. So late and repeated messages do no harm.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ class MqttSource:
         ca_file: the authorities (PEM) that may have signed the broker's certificate; None: those
             of the system.
         tls: whether to speak TLS.
-        agent: who prints.
+        agent: the id of the agent that prints.
         boot: a number that grows with each start of the agent.
-        answer_s: how long an answer of Core's may take before a word is said again.
+        answer_s: how long to wait for Core's answer before a message is sent again, in seconds.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class MqttSource:
         fields = {"id": job, "outcome": "taken", "agent": self._agent}
         answer = await self._ask(fields)
         if answer.outcome == "repeated":
-            # Core's answer was lost; it says it again to a new message.
+            # Core's answer was lost; a new message gets it again.
             answer = await self._ask(fields)
         if answer.job is None or answer.job.state == "gone":
             return None

@@ -1,4 +1,4 @@
-"""What of a replica is to be kept, as writes for its store. Pure."""
+"""What a replica stores on the disk, as writes for its store. Pure."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def document_kept(documents: Documents, name: DocumentName) -> list[Write]:
 
 
 def log_kept(channels: Mapping[str, Documents], log: str) -> list[Write]:
-    """The documents of this log alone: what is of another would pass for this one's after a start.
+    """Delete the documents of other epochs: after a restart they would count as those of this one.
 
     Args:
         channels: what is followed.

@@ -1,8 +1,8 @@
-"""The batches that are being applied: one of each partition at most, none held up by another.
+"""The batches that are being applied: at most one of each partition, and none delays another.
 
-A round of reading waits for the batches that it has brought for a moment. One that is not done by
-then goes on by itself: its partition is paused, so that no more of it is read, while the others are
-read on. Its offset is committed when its own commands are done.
+A round of reading waits a moment for its batches. A batch that takes longer goes on by itself: its
+partition is paused while the others are read on. Its offset is committed when its own commands are
+done.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.limits import INGEST_BYTES
 
 ROUND_S: Final = 0.1
-"""How long a round waits for its batches, in seconds: a whole batch takes less while nothing
-stalls, and what a stalled one costs the others is this, once."""
+"""How long a round waits for its batches, in seconds: a batch that does not stall takes less, and a
+stalled one costs the others this time once."""
 STALLED_S: Final = 30.0
 """A batch that has been under way for so long counts as stalled."""
 HAND_OVER_S: Final = 2.0
@@ -119,7 +119,7 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
 
 def at_once(records: Sequence[ReadRecord]) -> Sequence[ReadRecord]:
-    """As many of the first records as may be under way in a partition; the first in any case."""
+    """The first records that may be under way in a partition at once; always at least one."""
     size = 0
     for count, record in enumerate(records):
         size += _size_of(record)

@@ -1,8 +1,8 @@
 """Alerts on a topic: told at least once, each partition by itself.
 
-A partition without a leader keeps its alerts waiting, and nobody else's: what was sent to it stays
-under way from look to look, nothing more is sent to it until its fate is known, and the reading
-goes on behind what is for it.
+A partition without a leader delays its own alerts only: what was sent to it stays under way from
+look to look, nothing more is sent to it until that is stored or has failed, and the reading skips
+its alerts.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ class OfStore(Protocol):
 
 A = TypeVar("A", bound=OfStore)
 Untold = Callable[[A | None, int], Awaitable[Sequence[A]]]
-"""Reads what is untold: behind this one, in an order of its own, at most so many."""
+"""Reads alerts that are not sent yet: after this one, in a fixed order, at most so many."""
 Note = Callable[[Sequence[A]], Awaitable[None]]
-"""Keeps in mind that these are told."""
+"""Notes that these were sent."""
 
 
 class Alerts(Generic[A]):
-    """Tells what is untold.
+    """Sends alerts that are not sent yet.
 
     Args:
         publisher: the topic; nobody else sends by it.
         message_of: makes the record.
-        untold: reads what is to be told.
-        note: keeps in mind what is told.
+        untold: reads what is to be sent.
+        note: notes what was sent.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Alerts(Generic[A]):
         self._under_way: dict[int, tuple[asyncio.Task[PublishResult], list[A]]] = {}
 
     async def tell(self) -> None:
-        """Tell all that is untold, but for what its partition does not take now.
+        """Send all alerts that are not sent yet, except those whose partition takes none now.
 
         Raises:
             UnavailableError: Postgres or Kafka does not answer, or a partition of Kafka's does not.

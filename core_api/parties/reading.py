@@ -39,13 +39,13 @@ class Parties:
         )
 
     async def check(self, caller: Caller) -> None:
-        """Whether the caller's party has not left.
+        """Check that the caller's party has not left.
 
-        What the caller is to be given is read before this: what came of the next party until now
-        is then never shown.
+        Call it after the answer was read, so that the answer never shows anything of the
+        next party.
 
         Raises:
-            PartyLeftError: it has.
+            PartyLeftError: the party has left.
             UnavailableError: the database does not answer.
         """
         if caller.role != "table" or caller.table is None:

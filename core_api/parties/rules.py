@@ -1,9 +1,8 @@
 """When a guest's token is no longer good: the party that it was made for has left. Pure.
 
-A party ends with each change of the document `party` in its channel. Who was given a token before
-that sees nothing of the next one, and does nothing at its table. Tokens tell when they were made in
-whole seconds, so one of the very second of the change still counts as made after it: the next
-guests must not be turned away.
+A party ends with each change of the document `party` in its channel. A token that was made before
+that change can neither read nor write at the table. Tokens carry whole seconds, so a token of the
+same second as the change counts as made after it: the next guests must not be refused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Old rows are deleted by their time, around those whose deletion fails.
 
-A row may be damaged on its disk, or another one may refer to it against all rules. Which one it is
-cannot always be asked, so it is found by time alone: the span of time in which a deletion fails is
-halved until it is short, and what lies in it is left for the next round.
+A row may be damaged on its disk, or another row may refer to it although none should. Postgres
+cannot always say which row it is, so it is found by time: the span in which a deletion fails is
+halved until it is short, and the rows in it are left for the next round.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ ALL_TIME_S: Final = 100 * 366 * 86_400.0
 SHORTEST_S: Final = 1.0
 """A span of time that is not halved any more."""
 MOST_LEFT: Final = 20
-"""How many spans a round leaves behind; then the disk is broken, and no round mends it."""
+"""How many spans a round skips at most: with more, the disk is broken."""
 UNDELETABLE: Final = (UnreadableRowError, asyncpg.PostgresError)
-"""What a deletion fails with because of the rows that it is about."""
+"""The errors of a deletion that are caused by its rows."""
 
 Trim = Callable[[Pool, float, int, float], Awaitable[int]]
 """Deletes at most so many rows that are older than so many seconds and at most so many seconds old,

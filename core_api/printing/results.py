@@ -1,7 +1,7 @@
-"""What printers say over MQTT of their jobs, taken in the transaction that counts the message.
+"""Results of print jobs over MQTT, applied in the transaction that counts the message.
 
-An agent takes a job, prints it, and says what became of it, as it would over HTTP; it names itself
-and the attempt. A printer that does not takes its jobs as they come, and says what became of them.
+An agent takes a job, prints it and reports the result, as over HTTP; it names itself and the
+attempt. A printer without an agent takes its jobs as they come, and reports the results.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class PrintResults:
     async def take(
         self, connection: Connection, identity: Identity, result: Result
     ) -> Printed | None:
-        """Note what a printer says of a job; None: there never was one of this name.
+        """Apply a printer's message about a job; None: there is no job of this name.
 
-        What does not follow changes nothing: the answer says how the job stands.
+        A step that does not follow changes nothing: the answer says how the job stands.
         """
         printer = identity.channel
         if not await is_job(connection, str(printer), PREFIX + result.id):

@@ -1,8 +1,8 @@
 """Star printers that are called over MQTT: which MAC address each has, and when it is called.
 
-A printer in this mode of CloudPRNT (*Trigger POST*) polls when it is called, and says nothing by
-MQTT. So it is called while a job of it waits, and now and then so that it says how it is. A call
-may get lost or come twice: the next one follows, and a poll too many changes nothing.
+A printer in this mode of CloudPRNT (*Trigger POST*) polls when it is called, and sends nothing over
+MQTT. So it is called while one of its jobs waits, and from time to time so that it reports its
+status. A call may be lost or come twice: another one follows, and an extra poll changes nothing.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 LOOK_EVERY_S: Final = 0.5
 WAITING_EVERY_S: Final = 5.0
-"""So often a printer is called while a job of it waits: as often as one polls by itself."""
+"""How often a printer is called while one of its jobs waits, in seconds: as often as others
+poll."""
 IDLE_EVERY_S: Final = 10.0
-"""So often, if nothing waits: twice and more within the time after which it is offline."""
+"""How often if none waits, in seconds: at least twice within the time after which it is offline."""
 _AT_ONCE: Final = 100
 
 _KNOWN: Final = """

@@ -1,5 +1,5 @@
-"""One step of a print job in its caller's transaction, whoever says it: an agent, Core's CloudPRNT
-door, a printer over MQTT, a person."""
+"""One step of a print job in its caller's transaction, whoever reports it: an agent, CloudPRNT, a
+printer over MQTT, or a person."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ SELECT count(*) FROM orders o
 WHERE o.id = ANY($1::uuid[]) AND (o.store_id = ANY($2::text[]) OR $3)
 """
 
-# The newest paper counts: what was changed is printed anew.
+# The newest paper counts: a changed order is printed again.
 _PRINTED: Final = """
 INSERT INTO orders_reached (order_id, device, how, at)
 VALUES ($1::uuid, $2, 'printed', now())
@@ -90,7 +90,7 @@ class Reached:
         self._most = most
 
     async def saw(self, stores: Collection[str], device: str, orders: Sequence[str]) -> int:
-        """Note that a device has shown these orders. Returns of how many it is known now.
+        """Note that a device has shown these orders. Returns how many of them it has shown by now.
 
         Args:
             stores: those that its token names; `*` stands for all.

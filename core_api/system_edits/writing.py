@@ -14,8 +14,8 @@ from core_api.system_edits.changes import SystemEdit, system_rows
 async def write_system_edits(
     connection: Connection, edits: Sequence[SystemEdit], now: datetime, rules: Rules
 ) -> int:
-    """Write these changes, each of another document. Returns how many were: those are not whose
-    document has changed since it was read.
+    """Write these changes, each of another document. Returns how many were written: a change is
+    skipped if its document has changed since it was read.
 
     Args:
         connection: with a transaction.
