@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from random import Random
 from typing import Any, Final
 from unittest.mock import patch
@@ -345,17 +346,17 @@ def _play(seed: int) -> None:
     for _ in range(40):
         who, key, chance = random.randrange(2), random.choice(KEYS), random.random() < 0.5
         acts: list[Callable[[], None]] = [
-            lambda who=who, key=key: machine.edit(who, key),
-            lambda who=who, key=key, on=chance: machine.edit_and_die(who, key, on),
-            lambda who=who: machine.send(who),
-            lambda who=who, kept=chance: machine.hear(who, kept),
-            lambda who=who: machine.lose_answer(who),
-            lambda who=who: machine.event(who),
-            lambda who=who: machine.fetch(who),
-            lambda who=who: machine.reconnect(who),
-            lambda who=who: machine.crash(who),
-            lambda key=key: machine.somebody_else_writes(key, random.randrange(5)),
-            lambda who=who: machine.inquire(who),
+            partial(machine.edit, who, key),
+            partial(machine.edit_and_die, who, key, chance),
+            partial(machine.send, who),
+            partial(machine.hear, who, chance),
+            partial(machine.lose_answer, who),
+            partial(machine.event, who),
+            partial(machine.fetch, who),
+            partial(machine.reconnect, who),
+            partial(machine.crash, who),
+            partial(machine.somebody_else_writes, key, random.randrange(5)),
+            partial(machine.inquire, who),
         ]
         random.choice(acts)()
         machine.no_edit_is_in_core_twice()
