@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from client_sdk import CommandHandle, EditHandle, Item, Settings, SqliteState, YabamClient
+from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.digest import canonical
 from client_sdk.contract.errors import YabamError
 from client_sdk.contract.state.values import Value
@@ -145,7 +146,7 @@ class Editor:
             }
             if shown != orders.get(f"store:{self.role.orders}", {}):
                 return f"{self.role.name} shows other orders"
-        for channel in self.role.channels:
+        for channel in filter(carries_documents, self.role.channels):
             keys = {key for of, key in stored if of == channel}
             for key in sorted(keys | set(state(channel).keys)):
                 document = state(channel)[key]

@@ -367,7 +367,7 @@ def _play(seed: int) -> None:
 
 
 SEEDS: Final = 100
-"""The rarest of the planted bugs is found by fourteen of them."""
+"""Even the rarest of the planted bugs is found by ten of them."""
 
 
 def _play_all() -> None:
