@@ -29,6 +29,7 @@ _PRINT: Final = "print"
 _ANSWER_S: Final = 5.0
 _TRIES: Final = 3
 _MOST_SETTLED: Final = 1000
+_MOST_DETAIL: Final = 200
 _WORDS: Final[dict[Outcome, str]] = {"done": "done", "fail": "failed", "doubt": "doubtful"}
 _EARLIER: Final = "earlier"
 _UNREADABLE: Final = "this agent cannot read the job: it needs a newer one"
@@ -163,7 +164,7 @@ class MqttSource:
             {
                 "id": job,
                 "outcome": _WORDS[outcome],
-                "detail": detail[:200],
+                "detail": _shown(detail),
                 "agent": self._agent,
                 "attempt": attempt,
             }
@@ -250,6 +251,11 @@ class MqttSource:
         else:
             self._jobs[job.id] = job
         self._news.set()
+
+
+def _shown(detail: str) -> str:
+    """The detail as Core takes it: whatever an operating system says must not hold a result up."""
+    return "".join(one if one.isprintable() else " " for one in detail)[:_MOST_DETAIL]
 
 
 def _checked(answer: _Accepted) -> _Accepted:

@@ -202,6 +202,11 @@ async def test_what_core_cannot_do_now_is_not_taken_for_told(
         await source.tell("a", 1, "done", "")
 
 
+async def test_a_detail_says_nothing_that_core_would_refuse(core: Core, source: MqttSource) -> None:
+    await source.tell("a", 1, "doubt", "broken\npipe\x00" + "x" * 300)
+    assert core.results[0]["detail"] == "broken pipe " + "x" * 188
+
+
 async def test_an_agent_older_than_others_ends_and_says_what_to_do(
     core: Core, source: MqttSource
 ) -> None:
