@@ -206,6 +206,7 @@ async def test_it_sounds_when_the_sign_in_is_about_to_end(
 ) -> None:
     ending = site.token("owner", store.id, lifetime_s=300)
     async with device(browser) as owner:
-        url = f"{site.stack.core_url}/terminal#token={ending}"
-        terminal = await listening(owner, url)
+        await owner.add_init_script(_LISTEN)
+        terminal = await opened(owner, f"{site.stack.core_url}/terminal#token={ending}")
+        await terminal.locator("#sound-hint").click()
         await hears(terminal, "session")

@@ -71,7 +71,7 @@ async def test_the_waiting_time_is_told_to_all(store: Store, browser: Browser) -
 async def test_all_that_is_to_be_made_is_counted_and_what_is_done_is_not(
     store: Store, browser: Browser
 ) -> None:
-    async with device(browser) as owner:
+    async with device(browser, (1280, 800)) as owner:
         terminal = await opened(owner, store.terminal_url)
         await terminal.locator("#open-kitchen").click()
         items = [

@@ -5,6 +5,7 @@ import { SETTINGS } from "../yabam/contract_lists.js";
 import { EditsApi } from "../yabam/state/edits_api.js";
 import { IndexedStore } from "../yabam/state/indexed_store.js";
 import { SharedState, stateOf } from "../yabam/state/shared_state.js";
+import { subjectOf } from "../yabam/state/subject.js";
 import { TabState } from "../yabam/state/tab_state.js";
 import { Shared } from "../yabam/tabs.js";
 import { Transport } from "../yabam/transport.js";
@@ -95,7 +96,7 @@ export function follow({ kind, credentials, channels, documents = [], seen }) {
   const followed = [...channels, ...documents];
   const { tab, state } = documents.length === 0 ? { tab: null, state: null } : documentsOf({
     ...{ name, followed, transport, clock, uniform },
-    subject: credentials.session.subject,
+    subject: subjectOf(credentials.session.token),
     channels: documents,
     client: () => client,
   });

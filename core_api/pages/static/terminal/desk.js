@@ -87,9 +87,9 @@ export class Desk {
     return this.#board;
   }
 
-  /** Who is signed in. */
-  get subject() {
-    return this.#credentials.session.subject;
+  /** The token of who is signed in. */
+  get token() {
+    return this.#credentials.session.token;
   }
 
   /** Whether something that was pressed is not sent yet. */

@@ -24,7 +24,7 @@ function open(who) {
 function leave(problem) {
   if (problem === null && desk?.pending && !confirm(t("leaving"))) return;
   desk?.close();
-  signOut(problem === null, desk?.subject);
+  signOut(problem === null, desk?.token);
   reloadWith(problem);
 }
 

@@ -36,11 +36,11 @@ export function askToken(then, problem = null) {
 }
 
 /** Forgets who is signed in, and with `everything` the orders and what was not sent, too. */
-export function signOut(everything, subject = null) {
+export function signOut(everything, token = null) {
   kept.clear();
   if (!everything) return;
   forget("terminal", "desk");
-  if (subject !== null) forgetEdits(subject);
+  if (token !== null) forgetEdits(token);
 }
 
 function attempt(token, named, save) {

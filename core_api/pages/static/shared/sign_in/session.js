@@ -3,6 +3,7 @@
 // A fragment is never sent to a server; it is taken out of the address at once, so that neither the
 // history nor a copied address holds it. Only "keep me signed in" stores the token beyond the tab.
 
+import { subjectOf } from "../../yabam/state/subject.js";
 import { ofBrowser, ofTab } from "../storage.js";
 
 /** What is wrong with a token, as the name of a text. */
@@ -101,10 +102,10 @@ export function forget(...kinds) {
   }
 }
 
-/** Takes away what the browser keeps of a subject's edits. */
-export function forgetEdits(subject) {
+/** Takes away what the browser keeps of the edits of a token's subject. */
+export function forgetEdits(token) {
   try {
-    indexedDB.deleteDatabase(`yabam ${subject}`);
+    indexedDB.deleteDatabase(`yabam ${subjectOf(token)}`);
   } catch {
     // A browser that forbids storage keeps nothing.
   }
