@@ -120,13 +120,13 @@ def test_a_token_is_json_for_a_program_with_whom_it_names_and_until_when(
     assert made["until"].endswith("Z")
 
 
+@pytest.mark.usefixtures("checkout")
 @pytest.mark.parametrize(
     ("who", "hours"), [(["--table", "1/5"], 6), (["--owner", "1"], 720)], ids=["table", "owner"]
 )
 def test_a_guests_token_is_for_one_visit(
-    who: list[str], hours: int, checkout: Path, capsys: pytest.CaptureFixture[str]
+    who: list[str], hours: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert checkout.is_dir()
     assert main(["token", *who]) == 0
     claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == hours * 3600
