@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
@@ -60,9 +61,14 @@ async def test_a_phone_without_a_network_fills_the_cart_and_it_is_all_there_afte
             await expect(phone.locator("#cart-open-text")).to_have_text("Cart 4")
 
 
-def keeping(routes: list[Route]) -> Callable[[Route], None]:
-    """Holds what is requested until somebody goes on with it."""
-    return lambda route: routes.append(route)
+def held_until(go: asyncio.Event) -> Callable[[Route], Awaitable[None]]:
+    """Holds what is requested until it may go."""
+
+    async def hold(route: Route) -> None:
+        await go.wait()
+        await route.continue_()
+
+    return hold
 
 
 async def test_two_phones_that_order_at_once_order_the_cart_once(
@@ -73,15 +79,13 @@ async def test_two_phones_that_order_at_once_order_the_cart_once(
         await fill_the_cart(kim)
         await expect(lee.locator("#order")).to_contain_text("3")
         # Both have pressed before either is answered.
-        held: dict[Page, list[Route]] = {kim: [], lee: []}
-        for phone, routes in held.items():
-            await phone.route("**/v1/edits", keeping(routes))
+        held = {kim: asyncio.Event(), lee: asyncio.Event()}
+        for phone, go in held.items():
+            await phone.route("**/v1/edits", held_until(go))
             await phone.locator("#order").click()
             await expect(phone.locator("#order")).to_be_disabled()
-        for phone, routes in held.items():
-            await phone.unroute("**/v1/edits")
-            for route in routes:
-                await route.continue_()
+        for phone, go in held.items():
+            go.set()
             await expect(phone.locator("#orders .order")).to_have_count(1)
             await expect(phone.locator("#cart")).to_be_hidden()
         await expect(lee.locator(".toast")).to_contain_text("Another phone was first")

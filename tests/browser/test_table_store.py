@@ -191,7 +191,7 @@ async def test_a_guest_hears_and_is_notified_that_an_order_is_ready(
         assert await table.evaluate("heard.tones") == 0
         await store.step(order, "preparing")
         await store.step(order, "ready")
-        await table.wait_for_function("heard.tones > 0 && heard.notices.length > 0")
+        await table.wait_for_function("() => heard.tones > 0 && heard.notices.length > 0")
         number = order["id"][-4:].upper()
         assert await table.evaluate("heard.notices") == [
             [f"Order #{number} is ready!", "Ready. It is on its way to you."]
