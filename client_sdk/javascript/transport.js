@@ -81,6 +81,15 @@ export class Transport {
   }
 
   /**
+   * Core has refused this token, which was sent by another way than this.
+   *
+   * @param {string} token
+   */
+  refused(token) {
+    if (this.#token === token) this.#token = null;
+  }
+
+  /**
    * Whether Core takes another token for these channels.
    *
    * @param {string} token

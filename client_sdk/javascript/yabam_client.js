@@ -90,7 +90,7 @@ export class YabamClient {
   }) {
     // Nobody's edits may come into another's queue, not even for a moment.
     if (!subject) throw new TypeError("say whom the token names: subject");
-    const api = new EditsApi(core);
+    const api = new EditsApi(core, (refused) => transport.refused(refused));
     let client = /** @type {Client | null} */ (null);
     this.#tab = new TabState({
       ...{ name, subject, resolvers, calls, openStore, newClient, api, transport, uniform, clock },

@@ -48,7 +48,7 @@ PLANTED: Final = {
     ),
     "a diff is applied to another version than it is made for": (
         "documents.js",
-        " || version !== this.version(key) + 1",
+        " || version !== this.#version(key) + 1",
         "",
     ),
     "an edit on a pending one names Core's version": (

@@ -34,10 +34,15 @@ const PASSING = [401, 408, 425, 429];
 /** Core's doors for edits, documents and commands. */
 export class EditsApi {
   #core;
+  #refused;
 
-  /** @param core Core's address */
-  constructor(core) {
+  /**
+   * @param {string} core Core's address
+   * @param {(token: string) => void} [refused] called with each token that Core refuses
+   */
+  constructor(core, refused = () => {}) {
     this.#core = core;
+    this.#refused = refused;
   }
 
   /** Sends the edits of EditQueue.request. */
@@ -117,6 +122,7 @@ export class EditsApi {
         signal,
       });
       const [text] = await readText(response, MAX_EDITS_ANSWER_BYTES);
+      if (response.status === 401) this.#refused(token);
       return [200, 201].includes(response.status) ? read(parsed(text)) : refused(response, text);
     } catch (error) {
       return again(shortened(String(error?.message ?? error)));

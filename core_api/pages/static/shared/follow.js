@@ -66,6 +66,12 @@ export class PageTransport extends Transport {
     return input;
   }
 
+  /** As Transport's; its holder has no other until somebody signs in again. */
+  refused(token) {
+    super.refused(token);
+    this.#credentials.refuse(token);
+  }
+
   /** As Transport's, with the token that it was sent with. */
   async command(...given) {
     const { token } = this.#credentials.session;
@@ -159,7 +165,7 @@ export function follow({ kind, credentials, channels, documents = [], seen }) {
  * @param client () → the Client, in the tab that leads; else null
  */
 function documentsOf({ name, subject, channels, followed, transport, client, clock, uniform }) {
-  const api = new EditsApi(transport.core);
+  const api = new EditsApi(transport.core, (token) => transport.refused(token));
   const tab = new TabState({
     ...{ name, subject, channels, followed, api, transport, uniform, clock },
     resolvers: {},

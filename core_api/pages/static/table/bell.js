@@ -31,7 +31,9 @@ export class Bell {
     const isRinging = rung > answered;
     const state = byId("bell-state");
     state.hidden = !isRinging;
-    setText(state, isRinging ? t(pending > 0 && mode === "offline" ? "bellWaits" : "bellRung") : "");
+    // Until Core has it, nobody has been called.
+    const calling = mode === "offline" ? "bellWaits" : "bellCalling";
+    setText(state, isRinging ? t(pending > 0 ? calling : "bellRung") : "");
     setText(byId("call-text"), t("call"));
     const isAnswered = this.#wasRinging && !isRinging && Boolean(value);
     // Noted first: telling of it shows the page anew.

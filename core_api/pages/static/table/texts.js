@@ -109,6 +109,7 @@ addTexts({
   bellHelp: ["직원 호출", "Call staff"],
   bellWater: ["물", "Water"],
   bellPay: ["계산", "The bill"],
+  bellCalling: ["직원을 부르는 중…", "Calling the staff…"],
   bellRung: ["직원을 불렀습니다. 곧 도와드리겠습니다.", "The staff has been called."],
   bellWaits: ["연결되면 직원을 부릅니다.", "The staff is called as soon as there is a connection."],
   bellAnswered: ["직원이 확인했습니다.", "The staff has seen your call."],

@@ -3,7 +3,7 @@
 import { SETTLE_MS, Stillness } from "./stillness.js";
 
 /** Where a second tap does harm; other tools may be pressed twice. */
-const GUARDED = ".card, .undo, .kitchen, dialog";
+const GUARDED = ".card, .undo, .kitchen, dialog:not(#renew)";
 const REPEATED = "[data-repeats]";
 
 const now = () => performance.now();
