@@ -39,7 +39,8 @@ BEGIN
 END $$;
 ALTER TABLE channel_log RENAME TO channel_log_kept;
 CREATE VIEW channel_log AS
-    SELECT channel, seq, order_id, order_version, type, occurred_at, damaged(body) AS body
+    SELECT channel, seq, order_id, order_version, document_key, type, occurred_at,
+        damaged(body) AS body
     FROM channel_log_kept;
 """
 
