@@ -108,7 +108,7 @@ JOURNAL: Final = Protection(
 
 AGENTS_TAKE_OVER: Final = Protection(
     "Core gives a printer to no other agent, however long the first is silent",
-    (Patch("core_api/printing/service.py", "HELD_S: Final = 60.0", "HELD_S: Final = 6000.0"),),
+    (Patch("core_api/printing/statements.py", "HELD_S: Final = 60.0", "HELD_S: Final = 6000.0"),),
 )
 
 PRINTERS_WORD: Final = Protection(

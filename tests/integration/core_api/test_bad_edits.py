@@ -217,7 +217,8 @@ async def test_a_document_that_would_become_too_large_stays_as_it_is(core: CoreS
     owner = token("owner", store)
     outcomes: list[Json] = []
     for n in range(1, 8):
-        lines = {f"l{n}-{m}": {"name": "x" * 200, "quantity": 1} for m in range(200)}
+        line = {"name": "가" * 200, "note": "나" * 500, "quantity": 1, "unit_price": 1}
+        lines = {f"l{n}-{m}": line for m in range(20)}
         bad = {
             "n": n,
             "channel": f"party:{store}/5",
