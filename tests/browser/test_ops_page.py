@@ -275,7 +275,7 @@ class TestSigningIn:
             ("rubbish", "This is not a token"),
             (token("ops", lifetime_s=-1), "has expired"),
             (token("owner", "1"), "takes a token of role ops"),
-            (token("ops")[:-6] + "AAAAAA", "The server refused this token"),
+            (token("ops", lifetime_s=86_400)[:-6] + "AAAAAA", "The server refused this token"),
         ],
         ids=["malformed", "expired", "of an owner", "forged"],
     )

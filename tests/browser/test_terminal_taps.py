@@ -145,6 +145,21 @@ async def test_a_step_can_be_undone_at_once_and_the_guest_is_told(
         ]  # fmt: skip
 
 
+async def test_undo_takes_back_nothing_that_somebody_else_has_done(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        order = await store.place()
+        await press(terminal, order, "accepted")
+        await settled(terminal)
+        await store.step(await store.read(order["id"]), "cancelled")
+        await expect(card(terminal, order)).to_have_attribute("data-status", "cancelled")
+        await terminal.keyboard.press("u")
+        await expect(terminal.locator(".toast")).to_contain_text("Somebody else has changed it")
+        assert (await store.read(order["id"]))["status"] == "cancelled"
+
+
 async def test_a_rejection_can_be_undone(store: Store, browser: Browser) -> None:
     async with device(browser) as owner:
         terminal = await opened(owner, store.terminal_url)

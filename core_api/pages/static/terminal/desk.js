@@ -139,7 +139,7 @@ export class Desk {
     };
     this.#board = new Board(byId("board"), byId("tabs"), does, this.#touch);
     const moved = (elements) => this.#touch.moved(elements);
-    this.#undo = new Undo(byId("undo"), (id, to) => this.#takeBack(id, to), moved);
+    this.#undo = new Undo(byId("undo"), (id, to, from) => this.#undoStep(id, to, from), moved);
     // Whoever touches an order has heard it.
     const touched = ({ target }) => {
       const id = target.closest?.(".card")?.dataset.press;
@@ -231,6 +231,14 @@ export class Desk {
     const order = this.#memory.get(id);
     if (order) this.#actions.back(order, to);
     this.#show();
+  }
+
+  /** Takes one's own step back, and nothing that somebody else has done since. */
+  #undoStep(id, to, from) {
+    const order = this.#memory.get(id);
+    const isOwn = order?.status === from || this.#actions.isUnderWay(id, from);
+    if (isOwn) this.#takeBack(id, to);
+    else if (order) toast(order, t("undoneByOthers"));
   }
 
   #acknowledge(order) {

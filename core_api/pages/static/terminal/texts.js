@@ -50,6 +50,7 @@ addTexts({
   sending: ["보내는 중…", "Sending…"],
   takeBack: ["{status}(으)로 되돌리기", "Take back to {status}"],
   undo: ["실행 취소", "Undo"],
+  undoneByOthers: ["다른 사람이 그 사이에 바꾸었습니다.", "Somebody else has changed it since."],
   undoStep: ["{place} #{number} · {status}", "{place} #{number} · {status}"],
   undoBar: ["방금 한 처리", "Steps just taken"],
   fold: ["접기", "Show less"],

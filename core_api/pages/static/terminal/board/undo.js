@@ -17,7 +17,10 @@ export class Undo {
   #undo;
   #moved;
 
-  /** @param undo (id, status) takes the order back there @param moved told the elements that are new */
+  /**
+   * @param undo (id, status, from) takes the order back to the status, if it is still where the step led
+   * @param moved told the elements that are new
+   */
   constructor(root, undo, moved) {
     this.#root = root;
     this.#undo = undo;
@@ -64,9 +67,9 @@ export class Undo {
   }
 
   #take(index) {
-    const { order } = this.#slots[index];
+    const { order, to } = this.#slots[index];
     this.#clear(index);
-    this.#undo(order.id, order.status);
+    this.#undo(order.id, order.status, to);
   }
 
   #clear(index) {
