@@ -8,7 +8,7 @@ import { columnOf } from "../../shared/statuses.js";
 
 const FRESH_MS = 6_000;
 /** How high a card is, more or less, to tell how many fit. */
-const CARD_PX = 285;
+const CARD_PX = 300;
 /** So little is no move: the browser rounds. */
 const MOVED_PX = 4;
 
