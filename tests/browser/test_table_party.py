@@ -207,7 +207,7 @@ async def test_the_bill_runs_and_is_split_alike_on_all_phones(
 
 
 async def order_one(page: Page, orders: int) -> None:
-    """One of the first dish, by its place: whatever the page's language. It ends with so many orders."""
+    """One of the first dish, in whatever language; there are so many orders afterwards."""
     await page.locator(".dish").first.locator("button").last.click()
     await expect(page.locator("#order")).to_contain_text("1")
     await page.locator("#order").click()
@@ -226,8 +226,8 @@ async def test_a_phone_in_korean_orders_again_and_stands_on_the_bill_by_its_name
         assert len(await store.open_orders()) == 2
         await table.locator("#bill-title").click()
         await expect(table.locator("#bill-people div")).to_have_text(["호랑이₩18,000"])
-    while (await cart_of(store)) != {"lines": {}}:
-        await asyncio.sleep(0.02)
+        while await cart_of(store) != {"lines": {}}:
+            await table.wait_for_timeout(20)
 
 
 async def test_dishes_without_a_name_are_ordered_and_more_after_them(
