@@ -5,6 +5,9 @@ takes what it sees out of the lines, under an id of its own making: Core runs th
 value, so the second phone finds nothing left to take and is refused. Then it places the order with
 that id as Idempotency-Key, and strikes it off, or gives the lines back if Core refuses the order.
 What was taken stays in the document meanwhile: a phone that breaks off goes on, or another does.
+
+Core may refuse one phone and then take the same order from another that helps. So a line that came
+back says of which order, and `placed` has the last word whichever of the two comes first.
 """
 
 from __future__ import annotations
@@ -18,13 +21,15 @@ from core_api.documents.schemas import DAY_S, NAME, NOTE, PRICE, by_id, closed_o
 
 MOST_QUANTITY: Final = 999
 _COUNT: Final = {"type": "integer", "minimum": 0}
+_QUANTITY: Final = {"type": "integer", "minimum": 1, "maximum": MOST_QUANTITY}
 _LINE: Final = closed_object(
     {
         "name": NAME,
-        "quantity": {"type": "integer", "minimum": 1, "maximum": MOST_QUANTITY},
+        "quantity": _QUANTITY,
         "unit_price": PRICE,
         "note": NOTE,
         "by": NAME,
+        "back": closed_object({"order": NAME, "quantity": _QUANTITY}, "order", "quantity"),
     },
     "name",
     "quantity",
@@ -47,7 +52,7 @@ def take(current: Value | None, arguments: Any) -> Value:
     lines, orders = value["lines"], value.get("orders", {})
     if order_id in orders:
         raise CallRefusedError(f"{order_id} was taken already")
-    if any(lines.get(key, {}).get("quantity") != quantity for key, quantity in seen.items()):
+    if any(key not in lines or lines[key]["quantity"] != seen[key] for key in seen):
         raise CallRefusedError("another phone has ordered or changed some of it: look again")
     taken = {key: lines[key] for key in seen}
     left = {key: line for key, line in lines.items() if key not in seen}
@@ -58,11 +63,24 @@ def take(current: Value | None, arguments: Any) -> Value:
 def placed(current: Value | None, arguments: Any) -> Value:
     """What was taken is ordered: `{"id"}`. Once it is struck off, this changes nothing.
 
+    Lines of it that came back meanwhile are struck off, too, as far as they came back.
+
     Raises:
         CallRefusedError: the arguments are of another form.
     """
     order_id, value, orders = _taken(current, arguments, "placed")
-    return _with_orders(value, {key: one for key, one in orders.items() if key != order_id})
+    left = {key: _without(order_id, line) for key, line in value["lines"].items()}
+    lines = {key: line for key, line in left.items() if line["quantity"] > 0}
+    return _struck(value | {"lines": lines}, orders, order_id)
+
+
+def _without(order_id: str, line: Value) -> Value:
+    """The line less what came back to it of the order; its quantity may be 0 or less."""
+    back = line.get("back")
+    if back is None or back["order"] != order_id:
+        return line
+    rest = {name: part for name, part in line.items() if name != "back"}
+    return rest | {"quantity": line["quantity"] - back["quantity"]}
 
 
 def give_back(current: Value | None, arguments: Any) -> Value:
@@ -71,9 +89,11 @@ def give_back(current: Value | None, arguments: Any) -> Value:
     lines = dict(value["lines"])
     for key, line in orders.get(order_id, {"lines": {}})["lines"].items():
         more = lines[key]["quantity"] if key in lines else 0
-        lines[key] = line | {"quantity": min(line["quantity"] + more, MOST_QUANTITY)}
-    left = {key: one for key, one in orders.items() if key != order_id}
-    return _with_orders(value | {"lines": lines}, left)
+        lines[key] = line | {
+            "quantity": min(line["quantity"] + more, MOST_QUANTITY),
+            "back": {"order": order_id, "quantity": line["quantity"]},
+        }
+    return _struck(value | {"lines": lines}, orders, order_id)
 
 
 def _taken(current: Value | None, arguments: Any, name: str) -> tuple[str, Value, Value]:
@@ -84,9 +104,10 @@ def _taken(current: Value | None, arguments: Any, name: str) -> tuple[str, Value
     return order_id, value, value.get("orders", {})
 
 
-def _with_orders(value: Value, orders: Value) -> Value:
+def _struck(value: Value, orders: Value, order_id: str) -> Value:
     rest = {key: part for key, part in value.items() if key != "orders"}
-    return rest | {"orders": orders} if orders else rest
+    left = {key: one for key, one in orders.items() if key != order_id}
+    return rest | {"orders": left} if left else rest
 
 
 def ring(current: Value | None, arguments: Any) -> Value:

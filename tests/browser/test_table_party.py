@@ -9,7 +9,7 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from client_sdk.contract.channel import Channel
-from core_api.documents.party import CART, take
+from core_api.documents.party import CART, give_back, take
 from core_api.documents.refusals import CallRefusedError
 from tests.browser.restaurant import PAGES, SIZES, Site, Store, device, lit, opened
 from tests.browser.test_table_page import fill_the_cart, order_from_the_menu
@@ -156,6 +156,7 @@ async def test_a_visit_ends_with_the_party_and_its_link_shows_nothing_of_the_nex
         await expect(table.locator("#table")).to_be_hidden()
         kept = await table.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
         assert "Kimchi stew" not in kept
+        assert await table.evaluate("indexedDB.databases()") == []
         later = await opened(after, store.table_url("5", age_s=-2))
         await store.place(items=[{"name": "Secret", "quantity": 1, "unit_price": 1}])
         await expect(later.locator("#orders")).to_contain_text("Secret")
@@ -163,6 +164,24 @@ async def test_a_visit_ends_with_the_party_and_its_link_shows_nothing_of_the_nex
         await again.goto(link)
         await expect(again.locator("#sign-in-error")).to_contain_text("has ended")
         await expect(again.locator("body")).not_to_contain_text("Secret")
+
+
+async def test_what_a_party_did_not_send_is_not_sent_by_the_next_link_in_its_browser(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE) as tablet:
+        table = await opened(tablet, store.table_url("5", age_s=60))
+        await table.route("**/v1/edits", lambda route: route.abort())
+        await fill_the_cart(table)
+        await store.write(f"party:{store.id}/5", "party", {"merge": {"number": 1}})
+        await expect(table.locator("#sign-in-error")).to_contain_text("has ended")
+        later = await opened(tablet, store.table_url("5", age_s=-2))
+        # Edits go out in their order: what was kept would be there with the next party's own.
+        await later.locator(".dish").nth(2).get_by_role("button", name="One more").click()
+        while not (cart := await cart_of(store))["lines"]:
+            await later.wait_for_timeout(20)
+        assert [line["quantity"] for line in cart["lines"].values()] == [1]
+        await expect(later.locator("#cart-open-text")).to_have_text("Cart 1")
 
 
 async def test_the_bill_runs_and_is_split_alike_on_all_phones(
@@ -185,6 +204,46 @@ async def test_the_bill_runs_and_is_split_alike_on_all_phones(
         await lee.get_by_role("button", name="Split among one more").click()
         for phone in (kim, lee):
             await expect(phone.locator("#bill-parts")).to_have_text("2 × ₩14,167 + 1 × ₩14,166")
+
+
+async def order_one(page: Page, orders: int) -> None:
+    """One of the first dish, in whatever language; there are so many orders afterwards."""
+    await page.locator(".dish").first.locator("button").last.click()
+    await expect(page.locator("#order")).to_contain_text("1")
+    await page.locator("#order").click()
+    await expect(page.locator("#orders .order")).to_have_count(orders)
+    await expect(page.locator("#cart")).to_be_hidden()
+
+
+async def test_a_phone_in_korean_orders_again_and_stands_on_the_bill_by_its_name(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE, "ko-KR") as guest:
+        table = await opened(guest, store.table_url("5"))
+        await table.evaluate("localStorage['yabam.guest.name'] = '호랑이'")
+        await order_one(table, 1)
+        await order_one(table, 2)
+        assert len(await store.open_orders()) == 2
+        await table.locator("#bill-title").click()
+        await expect(table.locator("#bill-people div")).to_have_text(["호랑이₩18,000"])
+        while await cart_of(store) != {"lines": {}}:
+            await table.wait_for_timeout(20)
+
+
+async def test_dishes_without_a_name_are_ordered_and_more_after_them(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, PHONE) as guest:
+        table = await a_phone(guest, store, "Kim")
+        party = f"party:{store.id}/5"
+        for orders in (1, 2):
+            await store.write(party, "cart", {"merge": {"lines": {"other.rice.0": NAMELESS}}})
+            await expect(table.locator("#order")).to_contain_text("1")
+            await table.locator("#order").click()
+            await expect(table.locator("#orders .order")).to_have_count(orders)
+            await expect(table.locator("#cart")).to_be_hidden()
+        await table.locator("#bill-title").click()
+        await expect(table.locator("#bill-people div")).to_have_text(["–₩2,000"])
 
 
 async def test_the_staff_is_called_and_the_guest_sees_that_they_have_seen_it(
@@ -214,6 +273,7 @@ async def test_another_tab_of_the_guest_knows_cores_time_too(
             await expect(tab.locator("#session")).to_contain_text("This code ends in 10 minutes")
 
 
+NAMELESS = {"name": "Rice", "quantity": 1, "unit_price": 1000}
 RICE = {"name": "Rice", "quantity": 2, "unit_price": 1000, "by": "Kim"}
 TEA = {"name": "Tea", "quantity": 999, "unit_price": 2000}
 FULL = {"lines": {"a.rice.0": RICE, "b.tea.0": TEA}}
@@ -224,6 +284,7 @@ CALLED: list[tuple[str, Any, dict[str, Any]]] = [
     ("take", FULL, TAKING),
     ("take", FULL, TAKING | {"lines": {"a.rice.0": 1}}),
     ("take", FULL, TAKING | {"lines": {"gone": 1}}),
+    ("take", FULL, TAKING | {"lines": {"gone": None}}),
     ("take", None, TAKING),
     ("take", TAKEN, TAKING),
     ("placed", TAKEN, {"id": "o1"}),
@@ -232,6 +293,10 @@ CALLED: list[tuple[str, Any, dict[str, Any]]] = [
     ("give-back", ANEW, {"id": "o1"}),
     ("give-back", take(FULL, TAKING | {"lines": {"b.tea.0": 999}}) | FULL, {"id": "o1"}),
     ("give-back", FULL, {"id": "o1"}),
+    ("placed", give_back(TAKEN, {"id": "o1"}), {"id": "o1"}),
+    ("placed", give_back(ANEW, {"id": "o1"}), {"id": "o1"}),
+    ("placed", give_back(TAKEN, {"id": "o1"}), {"id": "o2"}),
+    ("take", give_back(TAKEN, {"id": "o1"}), TAKING | {"id": "o2"}),
 ]
 
 

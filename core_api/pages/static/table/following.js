@@ -52,12 +52,12 @@ export function followTable({ credentials, seen }) {
     },
   });
   const wake = () => client.wake();
-  /** Ends it; nothing is kept any more. */
+  /** Ends it; nothing is kept any more. A promise of the end of it. */
   const stop = () => {
     newest = null;
     clearTimeout(saving);
     saving = 0;
-    client.close();
+    return client.close();
   };
   const start = () => {
     onWaking(wake, save);

@@ -3,18 +3,24 @@
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
 import {
-  Kept, TokenError, forget, onLink, readToken, reloadWith, takeFragment, takeProblem,
+  Kept, TokenError, forget, forgetEdits, onLink, readToken, reloadWith, takeFragment, takeProblem,
 } from "../shared/sign_in/session.js";
 import { TablePage } from "./page.js";
 import "./texts.js";
 
 const kept = new Kept("table");
 let page = null;
+let isLeaving = false;
 
-function leave(problem) {
-  page.stop();
+async function leave(problem) {
+  if (isLeaving) return;
+  isLeaving = true;
+  byId("table").hidden = true;
+  await page.stop();
   kept.clear();
   forget("guest", "table");
+  // The next party's token has the same subject: its page would show and send what this one left.
+  if (problem === "visitEnded") await forgetEdits(page.token);
   reloadWith(problem);
 }
 

@@ -109,9 +109,14 @@ export class TablePage {
     this.#table.start();
   }
 
-  /** Follows nothing any more, and keeps nothing. */
+  /** The token of the guest. */
+  get token() {
+    return this.#credentials.session.token;
+  }
+
+  /** Follows nothing any more, and keeps nothing: a promise of the end of it. */
   stop() {
-    this.#table.stop();
+    return this.#table.stop();
   }
 
   /** A link was opened in this tab: whether it goes on here, or the page must be loaded anew. */

@@ -21,6 +21,10 @@ TAKEN: dict[str, Any] = {
 }
 
 
+def quantities(cart: Any) -> dict[str, int]:
+    return {key: line["quantity"] for key, line in cart["lines"].items()}
+
+
 def test_of_two_phones_that_order_at_once_one_takes_the_lines() -> None:
     cart = Store(CART)
     cart.one(edit(Merge(FULL), None), "owner")
@@ -35,7 +39,9 @@ def test_what_somebody_adds_meanwhile_stays_in_the_cart() -> None:
 
 
 @pytest.mark.parametrize(
-    "seen", [{"a": 1}, {"c": 1}, {}, [], None], ids=["changed", "gone", "none", "list", "null"]
+    "seen",
+    [{"a": 1}, {"c": 1}, {"c": None}, {}, [], None],
+    ids=["changed", "gone", "gone-null", "none", "list", "null"],
 )
 def test_nothing_is_ordered_that_the_phone_did_not_see(seen: Any) -> None:
     with pytest.raises(CallRefusedError):
@@ -50,8 +56,40 @@ def test_what_is_placed_is_struck_off_once() -> None:
 
 def test_what_is_refused_comes_back_to_the_lines_once() -> None:
     back = give_back(TAKEN, {"id": "o1"})
-    assert back == FULL
-    assert give_back(back, {"id": "o1"}) == FULL
+    assert quantities(back) == {"a": 2, "b": 1}
+    assert give_back(back, {"id": "o1"}) == back
+
+
+def test_what_came_back_is_struck_off_if_another_phone_has_placed_it_nevertheless() -> None:
+    assert placed(give_back(TAKEN, {"id": "o1"}), {"id": "o1"}) == {"lines": {}}
+
+
+def test_what_was_chosen_beside_it_stays_when_what_came_back_is_placed() -> None:
+    again = TAKEN | {"lines": {"a": RICE | {"quantity": 3}, "c": TEA}}
+    done = placed(give_back(again, {"id": "o1"}), {"id": "o1"})
+    assert done == {"lines": {"a": RICE | {"quantity": 3}, "c": TEA}}
+
+
+def test_what_came_back_of_another_order_stays_when_this_one_is_placed() -> None:
+    back = give_back(TAKEN, {"id": "o1"})
+    assert placed(back, {"id": "o2"}) == back
+
+
+def test_a_line_that_a_guest_made_smaller_is_struck_off_whole_when_it_is_placed() -> None:
+    cart = Store(CART)
+    cart.one(edit(Merge(give_back(TAKEN, {"id": "o1"})), None), "owner")
+    cart.one(edit(Merge({"lines": {"a": {"quantity": 1}}}), 1), "kim")
+    assert cart.one(edit(Call("placed", {"id": "o1"}), 2), "lee").outcome == "applied"
+    assert cart.head.value == {"lines": {}}
+
+
+def test_what_was_chosen_anew_is_not_what_came_back() -> None:
+    cart = Store(CART)
+    cart.one(edit(Merge(give_back(TAKEN, {"id": "o1"})), None), "owner")
+    cart.one(edit(Merge({"lines": {"a": None, "b": None}}), 1), "kim")
+    cart.one(edit(Merge({"lines": {"a": RICE}}), 2), "kim")
+    cart.one(edit(Call("placed", {"id": "o1"}), 3), "lee")
+    assert cart.head.value == {"lines": {"a": RICE}}
 
 
 def test_what_comes_back_joins_what_was_chosen_again_meanwhile() -> None:
@@ -66,5 +104,7 @@ def test_a_call_without_an_id_is_refused(call: Any) -> None:
 
 
 def test_each_step_leaves_a_cart_that_fits_its_schema() -> None:
-    for value in (FULL, TAKEN, placed(TAKEN, {"id": "o1"}), give_back(TAKEN, {"id": "o1"})):
+    back = give_back(TAKEN, {"id": "o1"})
+    again = take(back, ALL | {"id": "o2"})
+    for value in (FULL, TAKEN, placed(TAKEN, {"id": "o1"}), back, again):
         assert CART.violation(value) is None

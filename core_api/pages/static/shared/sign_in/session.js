@@ -102,13 +102,21 @@ export function forget(...kinds) {
   }
 }
 
-/** Takes away what the browser keeps of the edits of a token's subject. */
+/**
+ * Takes away what the browser keeps of the edits of a token's subject: a promise of the end of it.
+ *
+ * Where another tab does not let go of it, it ends at once, and the browser takes it away with that tab.
+ */
 export function forgetEdits(token) {
-  try {
-    indexedDB.deleteDatabase(`yabam ${subjectOf(token)}`);
-  } catch {
-    // A browser that forbids storage keeps nothing.
-  }
+  return new Promise((resolve) => {
+    try {
+      const request = indexedDB.deleteDatabase(`yabam ${subjectOf(token)}`);
+      request.onsuccess = request.onerror = request.onblocked = resolve;
+    } catch {
+      // A browser that forbids storage keeps nothing.
+      resolve();
+    }
+  });
 }
 
 /** Keeps what somebody signed in with, by the page's role. */

@@ -19,7 +19,7 @@ export class Ordering {
   #helping = new Map();
 
   /**
-   * @param parts {cart, bill, batch, outbox, place: {store_id, table_id}, currency: () → text, phone, subject,
+   * @param parts {cart, bill, outbox, place: {store_id, table_id}, currency: () → text, phone, subject,
    *   told: {changed(), placed(order), refused(answer)}}; `answer` null: another phone was first
    */
   constructor(parts) {
@@ -66,7 +66,7 @@ export class Ordering {
     if (cart.pending > 0 || cart.meta.loading) return;
     for (const id of Object.keys(this.#taken)) {
       if (this.#busy.has(id) || this.#helping.has(id)) continue;
-      if (id.startsWith(this.#mine)) this.#place(id);
+      if (id.startsWith(this.#mine)) this.#place(id).catch(reportError);
       else if (id.split(".")[1] === this.#tag) {
         this.#helping.set(id, setTimeout(() => this.#help(id), HELP_AFTER_MS));
       }
@@ -79,28 +79,36 @@ export class Ordering {
 
   #help(id) {
     this.#helping.delete(id);
-    if (id in this.#taken) this.#place(id);
+    if (id in this.#taken) this.#place(id).catch(reportError);
   }
 
   async #place(id) {
     const entry = this.#taken[id];
     if (entry === undefined || this.#busy.has(id)) return false;
-    const { cart, bill, batch, outbox, place, currency, told } = this.#parts;
+    const { outbox, place, currency, told } = this.#parts;
     const lines = linesOf(entry);
     const body = { ...place, currency: currency(), items: itemsOf(lines), note: entry.note ?? "" };
     this.#begin(id);
-    const answer = await outbox.deliver("/v1/orders", body, { key: id }, () => told.changed());
-    if (answer === null) return false;
-    // Told first: what is taken off the cart must stand among the orders by then.
-    if (answer.ok) told.placed(answer.order);
-    else told.refused(answer);
-    await batch(() => {
-      cart.call(answer.ok ? "placed" : "give-back", { id });
-      if (answer.ok) bill.merge({ shares: { [answer.order.id]: sharesOf(lines) } });
-    });
-    this.#busy.delete(id);
-    told.changed();
-    return answer.ok;
+    try {
+      const answer = await outbox.deliver("/v1/orders", body, { key: id }, () => told.changed());
+      if (answer === null) return false;
+      // Told first: what is taken off the cart must stand among the orders by then.
+      if (answer.ok) told.placed(answer.order);
+      else told.refused(answer);
+      await this.#note(id, answer, lines);
+      return answer.ok;
+    } finally {
+      this.#busy.delete(id);
+      told.changed();
+    }
+  }
+
+  async #note(id, answer, lines) {
+    const { cart, bill } = this.#parts;
+    const noted = cart.call(answer.ok ? "placed" : "give-back", { id });
+    // On its own: a bill that takes no more must not keep the order in the cart.
+    if (answer.ok) bill.merge({ shares: { [answer.order.id]: sharesOf(lines) } }).catch(reportError);
+    await noted;
   }
 
   #begin(id) {

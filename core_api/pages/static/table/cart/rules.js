@@ -5,6 +5,8 @@
 
 const EMPTY = { lines: {} };
 const MOST_QUANTITY = 999;
+/** Who stands for lines without a name. */
+const NOBODY = "–";
 
 /** A phone takes lines out to order them: {id, by, note, lines: {id: quantity}}. */
 export function take(current, { id, by = "", note = "", lines: seen }) {
@@ -17,9 +19,20 @@ export function take(current, { id, by = "", note = "", lines: seen }) {
   return { ...rest, lines: of(false), orders: { ...orders, [id]: { lines: of(true), by, note } } };
 }
 
-/** What was taken is ordered: {id}. */
+/** What was taken is ordered: {id}. What came back of it meanwhile is ordered, too. */
 export function placed(current, { id }) {
-  const { orders = {}, ...rest } = current ?? EMPTY;
+  const { lines, ...rest } = current ?? EMPTY;
+  const left = Object.entries(lines).map(([key, line]) => [key, without(id, line)]);
+  const kept = left.filter(([, { quantity }]) => quantity > 0);
+  return struck({ ...rest, lines: Object.fromEntries(kept) }, id);
+}
+
+function without(id, line) {
+  const { back, ...rest } = line;
+  return back?.order === id ? { ...rest, quantity: line.quantity - back.quantity } : line;
+}
+
+function struck({ orders = {}, ...rest }, id) {
   const { [id]: _done, ...left } = orders;
   return Object.keys(left).length > 0 ? { ...rest, orders: left } : rest;
 }
@@ -30,9 +43,10 @@ export function giveBack(current, { id }) {
   const back = { ...lines };
   for (const [key, line] of Object.entries(orders[id]?.lines ?? {})) {
     const quantity = line.quantity + (lines[key]?.quantity ?? 0);
-    back[key] = { ...line, quantity: Math.min(quantity, MOST_QUANTITY) };
+    const came = { order: id, quantity: line.quantity };
+    back[key] = { ...line, quantity: Math.min(quantity, MOST_QUANTITY), back: came };
   }
-  return placed({ ...current, lines: back }, { id });
+  return struck({ ...current, lines: back }, id);
 }
 
 /** A guest rings: {reason}. */
@@ -73,11 +87,23 @@ export function itemsOf(lines) {
   return [...items.values()];
 }
 
-/** Who ordered for how much: {name: amount}. */
+/** Who ordered for how much: {name: amount}. Member names of documents are ASCII, so names are escaped. */
 export function sharesOf(lines) {
-  const shares = {};
-  for (const line of lines) shares[line.by || "–"] = (shares[line.by || "–"] ?? 0) + totalOf([line]);
-  return shares;
+  const shares = new Map();
+  for (const line of lines) {
+    const key = encodeURIComponent(line.by || NOBODY);
+    shares.set(key, (shares.get(key) ?? 0) + totalOf([line]));
+  }
+  return Object.fromEntries(shares);
+}
+
+/** The name that a member of shares stands for. Others may have written it otherwise: then as it is. */
+function nameOfShare(key) {
+  try {
+    return decodeURIComponent(key);
+  } catch {
+    return key;
+  }
 }
 
 /**
@@ -94,7 +120,7 @@ export function billOf(orders, shares = {}) {
   const people = new Map();
   let named = 0;
   for (const order of open) {
-    const own = Object.entries(shares[order.id] ?? {});
+    const own = Object.entries(shares[order.id] ?? {}).map(([key, amount]) => [nameOfShare(key), amount]);
     // Items that the kitchen changed since cost somebody else than the shares say: all pay those.
     if (own.reduce((total, [, amount]) => total + amount, 0) !== order.total) continue;
     named += order.total;

@@ -38,7 +38,6 @@ export class TableCart {
     });
     this.#ordering = new Ordering({
       ...{ cart: table.cart, bill: table.bill, outbox, phone: this.#phone, subject: session.subject },
-      batch: (work) => table.state.batch(work),
       place: { store_id, table_id },
       currency: () => this.currency,
       told,
