@@ -23,14 +23,12 @@ _DOCUMENT: Final = (
     "SELECT facts, value FROM documents WHERE channel = $1 AND key = $2 AND version > 0"
 )
 
-# When the party that sits at a table came: what is older is of others, and no guest is shown it.
-_CAME: Final = f"""coalesce((
-    SELECT updated_at FROM documents WHERE channel = $1 AND key = '{PARTY}' AND version > 0
-), '-infinity')"""
-
-# From the newest version at or before it whose whole value is kept.
-_VERSION: Final = f"""
-SELECT h.version, h.diff, h.value, h.schema, h.entry, NOT $4::bool OR h.at >= {_CAME}
+# From the newest version at or before it whose whole value is kept. What is older than the party
+# that sits at a table is of others.
+_VERSION: Final = """
+SELECT h.version, h.diff, h.value, h.schema, h.entry, NOT $4::bool OR h.at >= coalesce((
+    SELECT updated_at FROM documents WHERE channel = $1 AND key = $5 AND version > 0
+), '-infinity')
 FROM document_history h
 WHERE h.channel = $1 AND h.key = $2 AND h.took_effect AND h.version <= $3
   AND h.version >= coalesce((
@@ -41,7 +39,7 @@ ORDER BY h.version
 """
 
 # A range of the primary key; the sum keeps an answer within its bytes.
-_ENTRIES: Final = f"""
+_ENTRIES: Final = """
 SELECT entry, diff, version, NOT took_effect, client, n,
        coalesce(bytes_before, 0) + octet_length(entry) + octet_length(diff) <= $8::bigint
            OR place = 1
@@ -55,7 +53,9 @@ FROM (
         WHERE channel = $1 AND key = $2 AND version >= $3
           AND (version > $3
                OR (NOT took_effect, client COLLATE "C", n) > ($4::bool, $5::text, $6::bigint))
-          AND (NOT $9::bool OR at >= {_CAME})
+          AND (NOT $9::bool OR at >= coalesce((
+              SELECT updated_at FROM documents WHERE channel = $1 AND key = $10 AND version > 0
+          ), '-infinity'))
         ORDER BY version, took_effect DESC, client COLLATE "C", n LIMIT $7
     ) AS found
     WINDOW earlier AS (ORDER BY version, took_effect DESC, client COLLATE "C", n)
@@ -114,7 +114,7 @@ async def read_version(
         UnavailableError: Postgres does not answer.
     """
     with mapped_errors():
-        rows = await pool.fetch(_VERSION, channel, key, version, of_this_party)
+        rows = await pool.fetch(_VERSION, channel, key, version, of_this_party, PARTY)
     if not rows or rows[-1][0] != version or len(rows) > 2 * KEYFRAME_EVERY or not rows[-1][5]:
         return None
     value: Any = MISSING
@@ -187,7 +187,7 @@ async def read_entries(
     """
     with mapped_errors():
         rows = await pool.fetch(
-            _ENTRIES, channel, key, *after, limit + 1, HISTORY_BYTES, of_this_party
+            _ENTRIES, channel, key, *after, limit + 1, HISTORY_BYTES, of_this_party, PARTY
         )
     given = [row for row in rows[:limit] if row[6]]
     events = [_event_of(row[0], msgspec.json.decode(row[1]), names_authors) for row in given]

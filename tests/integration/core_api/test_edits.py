@@ -374,7 +374,7 @@ async def test_guests_find_room_for_their_clients_once_those_before_are_idle_or_
     async def order_from(phone: str) -> None:
         merge = Merge({"lines": {phone: dish}})
         done = await Till(edits, GUEST, phone).do("party:12/5", "cart", merge, None)
-        assert done.outcome in ("applied", "merged")
+        assert done.problem is None
 
     await writing.execute(
         "INSERT INTO edit_clients (client, subject, settled)"

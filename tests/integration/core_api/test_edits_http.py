@@ -196,7 +196,7 @@ async def test_clients_of_a_party_that_has_left_are_not_heard_of_any_more(
 ) -> None:
     store = new_store()
     caller = Caller("guest", "table", table=Channel("table", store, "5"))
-    earlier = TokenKeys({"local": KEYS.token}, "local", lambda: time.time() - 60)
+    earlier = TokenKeys({"local": KEYS.token.encode()}, "local", lambda: time.time() - 60)
     headers = bearer(earlier.sign(caller, 600))
     where = f"/v1/edits?client={store}"
     assert (await core.client.get(where, headers=headers)).status_code == 200
