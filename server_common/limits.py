@@ -236,7 +236,8 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     Limit(
         "clients of edits of a subject", SUBJECT_CLIENTS, "count", "Core",
-        "409 `too-many-clients`; one that is not heard of for 90 days falls away",
+        "409 `too-many-clients`; one that is not heard of for 90 days falls away. Of a guest's "
+        "subject only those count that were heard of within the hour and since the last party left",
     ),
     Limit("documents of a channel", CHANNEL_DOCUMENTS, "count", "Core", "`too-many-documents`"),
     Limit(

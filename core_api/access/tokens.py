@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -31,7 +32,7 @@ class _Claims(Struct, frozen=True):
     sub: str
     role: Role
     exp: int
-    iat: int = 0
+    iat: float = 0.0
     stores: list[str] = []
     table: str | None = None
     brand: str | None = None
@@ -117,20 +118,22 @@ class TokenKeys:
         try:
             raw = self._verifier.claims(token, self._now())
             claims = msgspec.convert(raw, _Claims)
-            return _caller(claims), claims.exp
+            return _caller(claims, self._now()), claims.exp
         except TokenError as error:
             raise UnauthorizedError(str(error)) from error
         except (msgspec.ValidationError, ValueError) as error:
             raise UnauthorizedError("the token is not a valid JWT of this system") from error
 
 
-def _caller(claims: _Claims) -> Caller:
+def _caller(claims: _Claims, now: float) -> Caller:
     if not is_subject(claims.sub):
         raise ValueError("the subject is malformed")
     if not all(store == EVERY_STORE or is_id(store) for store in claims.stores):
         raise ValueError("a store is not of the grammar")
     if claims.brand is not None and not is_id(claims.brand):
         raise ValueError("the brand is not of the grammar")
+    if not math.isfinite(claims.iat):
+        raise ValueError("iat is no number of seconds")
     return Caller(
         claims.sub,
         claims.role,
@@ -138,7 +141,7 @@ def _caller(claims: _Claims) -> Caller:
         _channel("table", claims.table),
         claims.brand,
         _channel("device", claims.device),
-        claims.iat,
+        int(min(claims.iat, now)),
     )
 
 

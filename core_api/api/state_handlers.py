@@ -137,6 +137,7 @@ class StateApi:
         client = _parameter(request, "client")
         subject = f"{caller.role}:{caller.subject}"
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             # Read first: if a new one begins meanwhile, the client asks again.
             epoch = await self._gate.within_deadline(read_epoch(self._pool))
             known = await self._gate.within_deadline(
@@ -154,7 +155,7 @@ class StateApi:
             work = (
                 read_document(self._pool, channel, key)
                 if version is None
-                else read_version(self._pool, channel, key, version)
+                else read_version(self._pool, channel, key, version, _sees_a_party(caller, channel))
             )
             body = await self._gate.within_deadline(work)
             await self._gate.check_stay(caller)
@@ -174,7 +175,13 @@ class StateApi:
         with self._gate.admit():
             page = await self._gate.within_deadline(
                 read_entries(
-                    self._pool, channel, key, after, limit, caller.role not in ("table", "device")
+                    self._pool,
+                    channel,
+                    key,
+                    after,
+                    limit,
+                    caller.role not in ("table", "device"),
+                    _sees_a_party(caller, channel),
                 )
             )
             await self._gate.check_stay(caller)
@@ -199,6 +206,11 @@ class StateApi:
 
 def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type=JSON, headers=_NO_STORE)
+
+
+def _sees_a_party(caller: Caller, channel: str) -> bool:
+    """Whether the channel is one of which the caller may see its own party's time alone."""
+    return caller.role == "table" and channel.startswith("party:")
 
 
 def _place(caller: Caller, request: Request) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from client_sdk.contract.text import ID_PATTERN, shown
 from core_api.documents.history import is_end
 from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry, author_shown
 from core_api.errors import BadRequestError
+from core_api.parties.rules import PARTY
 from core_api.postgres.pool import Pool, mapped_errors
 from server_common.limits import HISTORY_BYTES
 
@@ -22,9 +23,13 @@ _DOCUMENT: Final = (
     "SELECT facts, value FROM documents WHERE channel = $1 AND key = $2 AND version > 0"
 )
 
-# From the newest version at or before it whose whole value is kept.
+# From the newest version at or before it whose whole value is kept. What is older than the party
+# that sits at a table is of others.
 _VERSION: Final = """
-SELECT h.version, h.diff, h.value, h.schema, h.entry FROM document_history h
+SELECT h.version, h.diff, h.value, h.schema, h.entry, NOT $4::bool OR h.at >= coalesce((
+    SELECT updated_at FROM documents WHERE channel = $1 AND key = $5 AND version > 0
+), '-infinity')
+FROM document_history h
 WHERE h.channel = $1 AND h.key = $2 AND h.took_effect AND h.version <= $3
   AND h.version >= coalesce((
       SELECT max(version) FROM document_history
@@ -48,6 +53,9 @@ FROM (
         WHERE channel = $1 AND key = $2 AND version >= $3
           AND (version > $3
                OR (NOT took_effect, client COLLATE "C", n) > ($4::bool, $5::text, $6::bigint))
+          AND (NOT $9::bool OR at >= coalesce((
+              SELECT updated_at FROM documents WHERE channel = $1 AND key = $10 AND version > 0
+          ), '-infinity'))
         ORDER BY version, took_effect DESC, client COLLATE "C", n LIMIT $7
     ) AS found
     WINDOW earlier AS (ORDER BY version, took_effect DESC, client COLLATE "C", n)
@@ -90,18 +98,27 @@ async def read_document(pool: Pool, channel: str, key: str) -> bytes | None:
     return f'{row[0]},"value":{value}}}'.encode()
 
 
-async def read_version(pool: Pool, channel: str, key: str, version: int) -> bytes | None:
+async def read_version(
+    pool: Pool, channel: str, key: str, version: int, of_this_party: bool = False
+) -> bytes | None:
     """The document as it was at a version, as JSON; None: that version is not kept.
+
+    Args:
+        pool: the database.
+        channel: the document's channel.
+        key: its key.
+        version: which version.
+        of_this_party: a version from before the party at the table counts as not kept.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
     with mapped_errors():
-        rows = await pool.fetch(_VERSION, channel, key, version)
-    if not rows or rows[-1][0] != version or len(rows) > 2 * KEYFRAME_EVERY:
+        rows = await pool.fetch(_VERSION, channel, key, version, of_this_party, PARTY)
+    if not rows or rows[-1][0] != version or len(rows) > 2 * KEYFRAME_EVERY or not rows[-1][5]:
         return None
     value: Any = MISSING
-    for _, diff_text, whole, _, _ in rows:
+    for _, diff_text, whole, *_ in rows:
         diff = msgspec.json.decode(diff_text)
         if whole is not None:
             value = msgspec.json.decode(whole)
@@ -146,7 +163,13 @@ def parse_position(text: str) -> Position:
 
 
 async def read_entries(
-    pool: Pool, channel: str, key: str, after: Position, limit: int, names_authors: bool = True
+    pool: Pool,
+    channel: str,
+    key: str,
+    after: Position,
+    limit: int,
+    names_authors: bool = True,
+    of_this_party: bool = False,
 ) -> HistoryPage:
     """The entries of a document's history behind a position, at most `limit` of them.
 
@@ -157,12 +180,15 @@ async def read_entries(
         after: behind which entry the page begins.
         limit: the most entries.
         names_authors: whether the reader may know the subjects, and not their roles alone.
+        of_this_party: leave out what is from before the party at the table.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
     with mapped_errors():
-        rows = await pool.fetch(_ENTRIES, channel, key, *after, limit + 1, HISTORY_BYTES)
+        rows = await pool.fetch(
+            _ENTRIES, channel, key, *after, limit + 1, HISTORY_BYTES, of_this_party, PARTY
+        )
     given = [row for row in rows[:limit] if row[6]]
     events = [_event_of(row[0], msgspec.json.decode(row[1]), names_authors) for row in given]
     if len(given) == len(rows):

@@ -63,11 +63,12 @@ class _Planner:
         components = components_of(self._requests)
         for request, component in zip(self._requests, components, strict=True):
             try:
-                answers.append(self._answer(request, component))
+                answer = self._answer(request, component)
             except CoreError as error:
                 answers.append(error)
                 continue
-            if request.client not in self._state.clients:
+            answers.append(answer)
+            if request.client not in self._state.clients and answer.settled:
                 new_clients.append((request.client, request.subject))
         written = self._working.rows
         self._rows.documents += [written[place] for place in sorted(written)]
@@ -80,7 +81,11 @@ class _Planner:
         if known is None and request.subject in self._state.full:
             raise TooManyClientsError(
                 f"this subject has {SUBJECT_CLIENTS} clients of edits already: go on with one that "
-                "it has; one that is not heard of for 90 days falls away"
+                + (
+                    "it has; one that is not heard of for 90 days falls away"
+                    if request.party is None
+                    else "it has, or wait: those that are not heard of for an hour do not count"
+                )
             )
         client = known or KnownClient(request.subject, 0)
         if client.subject != request.subject:

@@ -19,6 +19,7 @@ from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.history import Head, History, Kept, is_end
 from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
+from core_api.parties.rules import PARTY
 from core_api.postgres.pool import mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows
 from server_common.limits import SETTLING_BYTES, SETTLING_VERSIONS, SUBJECT_CLIENTS
@@ -85,14 +86,26 @@ ORDER BY q.place, v.version
 """
 
 
-# Of each subject as many entries of an index are counted as it may have clients.
+# Of each subject as many entries of an index are counted as it may have clients. All guests of a
+# table may be one subject: of theirs only those count that were heard of lately, and since the last
+# party left, so none can lock out who comes later.
 _FULL: Final = """
-SELECT q.subject FROM unnest($1::text[]) AS q(subject), LATERAL (
+SELECT q.subject FROM unnest($1::text[], $2::text[]) AS q(subject, party), LATERAL (
     SELECT count(*) AS clients FROM (
-        SELECT FROM edit_clients WHERE subject = q.subject LIMIT $2
+        (SELECT FROM edit_clients WHERE q.party IS NULL AND subject = q.subject LIMIT $3)
+        UNION ALL
+        (SELECT FROM edit_clients
+         WHERE q.party IS NOT NULL AND subject = q.subject
+           AND seen_at > now() - make_interval(secs => $4)
+           AND seen_at >= coalesce((
+               SELECT updated_at FROM documents
+               WHERE channel = q.party AND key = $5 AND version > 0
+           ), '-infinity')
+         LIMIT $3)
     ) AS counted
-) AS c WHERE c.clients >= $2
+) AS c WHERE c.clients >= $3
 """
+_GUESTS_COUNTED_S: Final = 3600.0
 
 
 class Connection(Protocol):
@@ -122,15 +135,25 @@ async def read_state(
 
 
 async def full_subjects(
-    connection: Connection, subjects: Iterable[str], most: int = SUBJECT_CLIENTS
+    connection: Connection,
+    subjects: Iterable[tuple[str, str | None]],
+    most: int = SUBJECT_CLIENTS,
 ) -> frozenset[str]:
     """Those of these subjects that have `most` clients of edits already.
+
+    Args:
+        connection: a connection to Postgres, or a pool.
+        subjects: each with the channel of its party, if it is a guest's.
+        most: how many clients a subject may have.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
     with mapped_errors():
-        rows = await connection.fetch(_FULL, sorted(set(subjects)), most)
+        asked = list(set(subjects))
+        rows = await connection.fetch(
+            _FULL, [s[0] for s in asked], [s[1] for s in asked], most, _GUESTS_COUNTED_S, PARTY
+        )
     return frozenset(row[0] for row in rows)
 
 

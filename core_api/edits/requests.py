@@ -13,6 +13,7 @@ from core_api.access.callers import Caller
 from core_api.access.reach import may_follow
 from core_api.documents.definitions import Definition, Definitions, session_client
 from core_api.edits.state import Place
+from core_api.parties.rules import party_at
 
 _UNKNOWN: Final = "unknown-document"
 _SMALL_BYTES: Final = 16 * 1024
@@ -41,6 +42,13 @@ class EditRequest:
     def subject(self) -> str:
         """Whom the client belongs to."""
         return f"{self.caller.role}:{self.caller.subject}"
+
+    @property
+    def party(self) -> str | None:
+        """The channel of the party that a guest sits with; None: the caller is no guest."""
+        if self.caller.role != "table" or self.caller.table is None:
+            return None
+        return str(party_at(self.caller.table))
 
     @property
     def places(self) -> tuple[Place, ...]:

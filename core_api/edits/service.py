@@ -209,7 +209,7 @@ class EditService:
         clients = [request.client for request in requests]
         places = [place for place in _places(requests) if not damaged or place not in damaged]
         state = await read_state(connection, places, clients)
-        new = [one.subject for one in requests if one.client not in state.clients]
+        new = [(one.subject, one.party) for one in requests if one.client not in state.clients]
         if new:
             state = replace(state, full=await full_subjects(connection, new))
         needed = answers_needed(requests, state)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
-from core_api.parties.rules import PARTY, check_stay
+from core_api.parties.rules import PARTY, check_stay, party_at
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.query_batching import QueryBatcher
 
@@ -50,8 +49,7 @@ class Parties:
         """
         if caller.role != "table" or caller.table is None:
             return
-        channel = str(Channel("party", caller.table.root, caller.table.part))
-        _, (ended_at,) = await self._reads.ask([channel])
+        _, (ended_at,) = await self._reads.ask([str(party_at(caller.table))])
         check_stay(caller, ended_at)
 
     async def _read(self, channels: Sequence[str]) -> tuple[None, list[float | None]]:

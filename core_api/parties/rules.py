@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
 from core_api.errors import PartyLeftError
 
 PARTY: Final = "party"
 """The key of the document in `party:{store}/{table}` whose changes end parties."""
+
+
+def party_at(table: Channel) -> Channel:
+    """The channel of the documents of the parties at a table."""
+    return Channel("party", table.root, table.part)
 
 
 def check_stay(caller: Caller, ended_at: float | None) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import pytest
 
+from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import format_content_digest
 from client_sdk.contract.state.digest import document_hash
 from client_sdk.contract.state.document import decode_document_event
@@ -33,6 +34,7 @@ from core_api.retention.statements import CLIENTS_KEPT_S, trim_clients
 from server_common.limits import ANSWERS_KEPT, ANSWERS_UNTOLD, SUBJECT_CLIENTS
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))
+GUEST = Caller("table:12/5", "table", table=Channel("table", "12", "5"))
 BRAND = Caller("keeper", "brand", brand="b")
 PARTITIONS = 4
 
@@ -361,6 +363,35 @@ async def test_a_subject_may_have_so_many_clients_until_old_ones_fall_away(writi
     )
     assert await trim_clients(writing, CLIENTS_KEPT_S, 20) == 1
     await Till(edits, OWNER, "one-more").do("public:12", "a", Set({"n": 4}), None)
+
+
+async def test_guests_find_room_for_their_clients_once_those_before_are_idle_or_have_left(
+    writing: Pool,
+) -> None:
+    edits = service(writing)
+    dish = {"name": "Kimbap", "quantity": 1, "unit_price": 3500}
+
+    async def order_from(phone: str) -> None:
+        merge = Merge({"lines": {phone: dish}})
+        done = await Till(edits, GUEST, phone).do("party:12/5", "cart", merge, None)
+        assert done.problem is None
+
+    await writing.execute(
+        "INSERT INTO edit_clients (client, subject, settled)"
+        " SELECT 'many-' || n, 'table:table:12/5', 1 FROM generate_series(1, $1) AS n",
+        SUBJECT_CLIENTS,
+    )
+    with pytest.raises(TooManyClientsError, match="for an hour"):
+        await order_from("crowded")
+    await writing.execute(
+        "UPDATE edit_clients SET seen_at = now() - interval '61 minutes' WHERE client = 'many-1'"
+    )
+    await order_from("idle")
+    with pytest.raises(TooManyClientsError):
+        await order_from("crowded")
+    await Till(edits, OWNER, "till").do("party:12/5", "party", Set({"number": 1}), None)
+    await order_from("next")
+    assert await writing.fetchval("SELECT count(*) FROM edit_clients") == SUBJECT_CLIENTS + 3
 
 
 async def test_answers_that_a_client_never_acknowledges_are_forgotten_one_day(

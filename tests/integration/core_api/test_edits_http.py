@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
+from client_sdk.contract.channel import Channel
 from client_sdk.contract.limits import MAX_EVENT_LINE_BYTES
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
-from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
+from core_api.access.callers import Caller
+from core_api.access.tokens import TokenKeys
+from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 
 
 async def edit(
@@ -148,6 +152,57 @@ async def test_a_guest_cannot_read_another_tables_documents(core: CoreService) -
     for path in ("/v1/documents", "/v1/documents/events"):
         response = await core.client.get(f"{path}?channel=party:{store}/6&key=cart", headers=guest)
         assert response.status_code == 403
+
+
+async def party_leaves(core: CoreService, store: str) -> None:
+    do = {"set": {"number": 1}}
+    left = {"n": 1, "channel": f"party:{store}/5", "key": "party", "base": None, "do": do}
+    answer = await edit(core, token("owner", store), f"o{store}", left)
+    assert answer.json()["outcomes"][0]["outcome"] == "applied"
+
+
+async def test_a_guest_sees_of_a_documents_history_only_what_is_of_its_own_party(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    party = f"party:{store}/5"
+    guest, owner = token("table", table=f"{store}/5"), token("owner", store)
+
+    def line(n: int, key: str) -> dict[str, Any]:
+        entry = {"name": "Kimbap", "quantity": 1, "unit_price": 3500}
+        do = {"merge": {"lines": {key: entry}}}
+        return {"n": n, "channel": party, "key": "cart", "base": None, "do": do}
+
+    async def seen_by(holder: str) -> tuple[list[int], list[int]]:
+        where = f"channel={party}&key=cart"
+        headers = bearer(holder)
+        page = await core.client.get(f"/v1/documents/events?{where}", headers=headers)
+        values = [
+            await core.client.get(f"/v1/documents?{where}&version={n}", headers=headers)
+            for n in (1, 2)
+        ]
+        return [one["version"] for one in page.json()["events"]], [v.status_code for v in values]
+
+    await edit(core, guest, f"a{store}", line(1, "old"))
+    await party_leaves(core, store)
+    came = token("table", table=f"{store}/5")
+    await edit(core, came, f"b{store}", line(1, "new"))
+    assert await seen_by(came) == ([2], [404, 200])
+    assert await seen_by(owner) == ([1, 2], [200, 200])
+
+
+async def test_clients_of_a_party_that_has_left_are_not_heard_of_any_more(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    caller = Caller("guest", "table", table=Channel("table", store, "5"))
+    earlier = TokenKeys({"local": KEYS.token.encode()}, "local", lambda: time.time() - 60)
+    headers = bearer(earlier.sign(caller, 600))
+    where = f"/v1/edits?client={store}"
+    assert (await core.client.get(where, headers=headers)).status_code == 200
+    await party_leaves(core, store)
+    answer = await core.client.get(where, headers=headers)
+    assert answer.json()["type"] == "urn:yabam:problem:party-left"
 
 
 async def test_how_far_a_client_is_settled_is_told_to_its_own_subject_only(

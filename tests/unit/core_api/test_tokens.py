@@ -64,6 +64,30 @@ def test_a_token_says_who_it_was_made_for(caller: Caller) -> None:
     assert keys.verify(token) == caller
 
 
+@pytest.mark.parametrize(
+    ("iat", "issued_at"),
+    [
+        (900, 900),
+        (900.0, 900),
+        (900.75, 900),
+        (1000.5, 1000),
+        (1500, 1000),
+        (10**30, 1000),
+        (-1, -1),
+    ],
+)
+def test_a_token_was_issued_at_any_number_of_seconds_but_never_later_than_now(
+    iat: float, issued_at: int
+) -> None:
+    assert ring().verify(made(CLAIMS | {"iat": iat})).issued_at == issued_at
+
+
+@pytest.mark.parametrize("iat", [float("nan"), float("inf"), float("-inf"), "900", True, 10**400])
+def test_a_token_whose_time_of_issue_is_no_finite_number_is_refused(iat: Any) -> None:
+    with pytest.raises(UnauthorizedError, match="not a valid JWT"):
+        ring().verify(made(CLAIMS | {"iat": iat}))
+
+
 def test_a_token_is_good_until_the_second_it_expires() -> None:
     clock = Clock()
     keys = ring(clock)

@@ -92,6 +92,15 @@ def test_a_new_client_of_a_subject_that_has_enough_is_refused_and_all_others_go_
     assert [client for client, _ in plan.new_clients] == ["y"]
 
 
+def test_a_request_without_edits_makes_no_client() -> None:
+    plan = Database().plan(request("x"), request("y", edit(1)))
+    assert [answer.settled for answer in plan.answers if not isinstance(answer, CoreError)] == [
+        0,
+        1,
+    ]
+    assert [client for client, _ in plan.new_clients] == ["y"]
+
+
 # repeats
 
 
