@@ -18,7 +18,7 @@ from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
 HELD_S: Final = 60.0
-"""So long a printer is an agent's that is not heard of."""
+"""How long a silent agent keeps its printer, in seconds."""
 
 # By the partial index on printing's documents. A printer that is new in its document begins with
 # what happened since that was written: it prints no order of before. A document that is no JSON any

@@ -27,7 +27,7 @@ from event_server.replay.database_clock import rfc3339
 Wire = Callable[[bytes], bytes]
 
 Event = tuple[str, str, bytes]
-"""An order event that is not encoded yet: its id, its type and its line of JSON."""
+"""An event that is not encoded yet: its id, its type and its line of JSON."""
 
 
 def as_text(frame: bytes) -> bytes:
