@@ -1,7 +1,8 @@
 """Printers in Postgres: how far each has come in its store's log, and whose it is.
 
-A printer's row is locked before its documents, and these before the counter rows, by whoever
-writes: the maker of jobs and each step of a job.
+The maker of jobs, and a step that takes a job, lock the printer's row before its documents, and
+these before the counter rows. Since when a job waits is noted last, behind the counter rows
+(docs/architecture.md, "Locks").
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Frames:
         self._wire = wire
 
     def order(self, event: Event) -> bytes:
-        """An order event.
+        """An event of an order or of a document.
 
         Raises:
             FrameError: a part of it holds a line end.
