@@ -1,5 +1,7 @@
-"""How the limits must fit each other: one that is larger than a later limit would accept data that
-can never be delivered. Pure.
+"""How the limits of sizes and counts must fit each other. Pure.
+
+If an earlier limit were larger than a later one, data would be taken that can never be delivered.
+Times are checked where they are set, as in `event_server/settings.py`.
 
 Each server puts its settings into the table when it starts, and stops if there is a contradiction.
 """

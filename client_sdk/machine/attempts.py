@@ -11,7 +11,7 @@ from client_sdk.machine.transport_choice import Via
 NEVER: Final = float("inf")
 MAX_RESTARTS: Final = 5
 _DRIFT: Final = 1e-4
-"""How fast what is known of Core's clock loses weight: more than any two clocks drift apart."""
+"""The drift assumed between two clocks, as a share of time: more than any two really drift."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 An event is known by its channel, epoch and seq, never by its order: a cancellation is the same
 order again. n+1 is applied on top of n; a lower seq is a duplicate, dropped; a higher one is a gap,
-and only a sync can close it. Pure; the machine and the buffered start share it.
+and only a sync can close it. The machine and the buffered start share it.
 """
 
 from __future__ import annotations

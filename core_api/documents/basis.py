@@ -36,7 +36,7 @@ class Base(Struct, frozen=True):
     """What an edit was made on."""
 
     version: int | None
-    """None: on none that Core knows, so it is concurrent with all."""
+    """None: the base is not known to Core; the edit is concurrent with every version."""
     time: datetime | None
     """When that was made; None: it is not known, or there was no document."""
     value: Value | UnsetType | None

@@ -27,7 +27,7 @@ class PathChange(Struct, frozen=True):
     seen: Any
     """What its author saw there; MISSING: nothing."""
     known: int
-    """So many of the path's parts led to an object that its author saw."""
+    """How many leading parts of the path are objects that the author saw."""
 
 
 def changes_between(basis: Value | None, own: Value | None) -> list[PathChange]:

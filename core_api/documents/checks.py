@@ -1,4 +1,4 @@
-"""What an edit must be before it is looked at, and what a value must be before it is kept. Pure."""
+"""Checks of an edit before the document is read, and of a value before it is stored. Pure."""
 
 from __future__ import annotations
 

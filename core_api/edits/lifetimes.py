@@ -14,7 +14,8 @@ SESSION_S: Final = 86_400.0
 def ends_at(definition: Definition, now: datetime) -> datetime | None:
     """When a document ends whose client was heard of just now; None: it does not end by itself.
 
-    One that ends when Core said so is given as long where its end is not known, as in a migration.
+    A document of lifetime `each` ends when Core set it to. Where that moment is not at hand, as in
+    a migration, it is given `SESSION_S` from now.
     """
     if definition.lifetime in ("session", "each"):
         return now + timedelta(seconds=SESSION_S)

@@ -35,7 +35,7 @@ def histories_needed(
 ) -> dict[Place, int]:
     """The documents whose history is needed, each with the lowest version that an edit is made on.
 
-    Not needed is that of a document of which each edit is made on its newest version.
+    A document needs none if each of its edits is made on its newest version or names no version.
     """
     lowest: dict[Place, int] = {}
     for request in requests:

@@ -257,7 +257,8 @@ def outcome_row(
 
 
 def base_version(edit: Edit) -> int | None:
-    """The version that the edit names as its base; None: none, or an edit of its own."""
+    """The version that the edit names as its base; None: it names no version (no base, or one of
+    the client's own edits)."""
     return None if isinstance(edit.base, OwnEdit) else edit.base
 
 

@@ -2,7 +2,8 @@
 
 Edits that share a client or a document are one component: it is written whole or, if one of its
 documents or clients is no longer as it was read, not at all, and its edits are decided anew. Locks
-are taken in one order by every writer: documents, clients, and last the counter rows of channels.
+are taken in one order by every writer of edits: documents, clients, and last the counter rows of
+channels (docs/architecture.md, "Locks", has the order of all writers).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The end of every writing statement: events get their seqs, stand in the log and in the outbox.
 
-Orders and documents share it. The counter rows of the channels are locked last, sorted by name, and
-held only for the inserts that follow and the commit (promise 1: a seq is given under its channel's
-lock, so in commit order, and given back by a rollback, so without a gap).
+Orders and documents share it. The counter rows of the channels are locked last, sorted by name
+(docs/architecture.md, "Locks"), and held only for the inserts that follow and the commit (promise
+1: a seq is given under its channel's lock, so in commit order, and given back by a rollback, so
+without a gap).
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""The whole permission matrix: which role may do what. Pure.
+"""What each role may do with orders. Pure.
 
 | role | may |
 | --- | --- |
-| owner | all on its stores: sync the store's and its tables' channels, place, step, take back,
-  change, read |
-| table | sync its own channel; place at its own table; read its own orders as the table sees them;
-  cancel or change one of them while it is `placed` |
-| producer | place, cancel, change and read orders of its stores; no sync |
-| ops | read anything; write nothing |
+| owner | all with orders of its stores: place, step, take back, change, read; see the stores'
+  devices |
+| table | place at its own table; read its own orders as the table sees them; cancel or change one
+  of them while it is `placed` |
+| producer | place, cancel, change and read orders of its stores |
+| device, brand | nothing |
+| ops | read any order and see any store's devices; write nothing |
 
 Who may follow a channel stands in `core_api/access/reach.py`.
 """

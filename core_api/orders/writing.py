@@ -1,11 +1,11 @@
 """The writing statement: many commands at once, one transaction, one round trip.
 
-Concurrent commands go out together (`core_api/postgres/query_batching.py`); one alone is a batch
-of one. Locks are taken in one order by every writer, so none deadlock: the orders' rows by id; the
-idempotency keys' index entries by key; last the counter rows of the channels, sorted by name,
-which are held only for the inserts into the log and the outbox and the commit that follow (promise
-1: a seq is given under its channel's lock, so in commit order, and given back by a rollback, so
-without a gap).
+Concurrent commands go out together (`core_api/postgres/query_batching.py`); one alone is a batch of
+one. Locks are taken in one order by every writer of orders, so none deadlock: the orders' rows by
+id; the idempotency keys' index entries by key; last the counter rows of the channels, sorted by
+name (docs/architecture.md, "Locks", has the order of all writers). These are held only for the
+inserts into the log and the outbox and the commit that follow (promise 1: a seq is given under its
+channel's lock, so in commit order, and given back by a rollback, so without a gap).
 
 A command whose condition is gone (another writer was first, the key is taken, there is no room for
 more open orders) is left out by the statement itself and harms none of the others.

@@ -1,7 +1,8 @@
 """Printers in Postgres: how far each has come in its store's log, and whose it is.
 
-A printer's row is locked before its documents, and these before the counter rows, by whoever
-writes: the maker of jobs and each step of a job.
+The maker of jobs, and a step that takes a job, lock the printer's row before its documents, and
+these before the counter rows. Since when a job waits is noted last, behind the counter rows
+(docs/architecture.md, "Locks").
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
 HELD_S: Final = 60.0
-"""So long a printer is an agent's that is not heard of."""
+"""How long a silent agent keeps its printer, in seconds."""
 
 # By the partial index on printing's documents. A printer that is new in its document begins with
 # what happened since that was written: it prints no order of before. A document that is no JSON any

@@ -1,4 +1,4 @@
-"""On which devices one order is, and on which paper. Pure."""
+"""Which devices and which printed tickets show one order. Pure."""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ class Cycle:
     left_out: Mapping[int, str]
     """The ids of the rows that an omitted record announces, with the reason."""
     again: Mapping[int, Mapping[int, str | None]]
-    """`HeldShard.stored` of each shard, as far as these rows are still there."""
+    """By shard: the rows that Kafka already has and the database still has (`HeldShard.stored`).
+    Only their deletion is due, or that they are set aside for the reason given."""
 
     def only(self, shards: Collection[int]) -> Cycle:
         """The part of some shards."""

@@ -18,7 +18,8 @@ class HeldShard:
 
     fence: int
     good_until: float
-    """By the relay's clock, counted from before the statement that renewed it: never too late."""
+    """On the relay's clock. Counted from before the renewing statement was sent, so it never
+    outlasts the lease."""
     watermark_at: float | None = None
     published_since: bool = False
     run: str = ""

@@ -11,8 +11,8 @@ from typing import Final
 # No lock. Per held shard one range of ix_outbox_shard_id, and per channel of a row one probe of the
 # log's primary key (OFFSET 0 keeps it a probe, whatever the statistics say). A shard whose lease is
 # not ours any more, or has run out, gives no row at all; a held shard without events gives one row
-# of nulls. Rows may become visible behind one that was read (another store's commit came later),
-# so a read always starts at the beginning: a position would skip them.
+# of nulls. A row may become visible before one that was read already (another store's commit came
+# later), so each read starts at the first row; a remembered position would miss such rows.
 READ: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, l.shard,
        o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8,
@@ -74,7 +74,8 @@ WHERE o.id = ANY($4::bigint[]) AND o.shard IN (SELECT shard FROM held)
       AND (SELECT set_config('lock_timeout', '50', true)) IS NOT NULL
 """
 MOST_LEFT: Final = 10_000
-"""So many rows that were held are known; one that is forgotten is waited for once more."""
+"""The most locked rows that are remembered. A row that was forgotten costs one more wait for its
+lock."""
 
 # The same for rows and leases that nobody holds; what is left is tried again at the next cycle.
 DELETE_FREE: Final = """
@@ -130,8 +131,9 @@ WHERE o.id = s.id AND o.shard >= $3
 
 # Row locks on this relay's own member row and leases, all by primary key; members long gone are
 # removed by whoever gets them first.
-# `renewed_at` in the future (a second is for clocks that are corrected all the time) tells that the
-# database's clock was set back: whoever lives has renewed by now, and what is left is of the dead.
+# If `renewed_at` lies more than a second ahead, the database's clock was set back (LEASES and CLAIM
+# look at that). Live relays have renewed since then, so such a lease is a dead relay's. The second
+# allows for small corrections of the clock.
 BEAT: Final = """
 WITH alive AS (
     INSERT INTO relay_members (relay, seen_at) VALUES ($1, now())

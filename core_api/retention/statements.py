@@ -1,4 +1,7 @@
-"""The statements of retention: they delete in small batches, so that no lock is held for long."""
+"""The statements of retention: they delete in small batches, so that no lock is held for long.
+
+Rows that somebody holds are left for later (docs/architecture.md, "Locks").
+"""
 
 from __future__ import annotations
 

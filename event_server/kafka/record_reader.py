@@ -1,7 +1,8 @@
 """One reading session's records, turned into what the hub takes. Pure.
 
-No record is left out in silence if it carried an event of ours: who follows one of its channels is
-told to sync, or, if these cannot be read, who follows one of its partition.
+No record is left out in silence if it carried an event of ours. Everyone who follows one of its
+channels is told to sync. If its channels cannot be read: everyone who follows any channel of its
+partition.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class EdgeSocket:
         owner: the connection.
         head: the response's head, written with the first frame.
         shared: frames as messages.
-        buffer_bytes: how much may wait in memory, beside what a replay brings at once.
+        buffer_bytes: how many bytes may wait; the first frame (head and replay) is not counted.
         monotonic: seconds.
     """
 

@@ -71,7 +71,7 @@ class EdgeStream:
         head: the response's head, written with the first frame.
         chunked: false: the client speaks HTTP/1.0 and is sent what stands in the chunks.
         keep: the connection stays open after the last chunk.
-        buffer_bytes: how much may wait in memory, beside what a replay brings at once.
+        buffer_bytes: how many bytes may wait; the first frame (head and replay) is not counted.
     """
 
     __slots__ = ("_chunked", "_head", "_limit", "_owner", "ended", "keep", "send")

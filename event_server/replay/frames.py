@@ -27,7 +27,7 @@ from event_server.replay.database_clock import rfc3339
 Wire = Callable[[bytes], bytes]
 
 Event = tuple[str, str, bytes]
-"""An order event that is not encoded yet: its id, its type and its line of JSON."""
+"""An event that is not encoded yet: its id, its type and its line of JSON."""
 
 
 def as_text(frame: bytes) -> bytes:
@@ -59,7 +59,7 @@ class Frames:
         self._wire = wire
 
     def order(self, event: Event) -> bytes:
-        """An order event.
+        """An event of an order or of a document.
 
         Raises:
             FrameError: a part of it holds a line end.

@@ -2,7 +2,8 @@
 
 A record carries the database's clock as the relay read it together with the event. What that clock
 shows at the hand-out is known by its estimate (`replay/database_clock.py`), which is too low by
-the quickest way here; where this machine's clock agrees with the estimate, it is the better one.
+the shortest delivery time to this server; where this machine's clock agrees with the estimate, it
+is the better one.
 No promise hangs on it: a machine whose clock is wrong falls back to the estimate.
 
 The push path only appends a time to a list. The reader of Kafka settles the list once per fetch,

@@ -20,7 +20,7 @@ class Held:
     next_offset: int
     size: int
     missing: int = 1
-    """How many acknowledgements are missing; one stands for its reading, until it is complete."""
+    """Acknowledgements that are missing, plus one while the record is still being read."""
 
 
 @dataclass(slots=True)
