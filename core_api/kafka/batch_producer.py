@@ -29,6 +29,7 @@ from aiokafka.errors import (
 
 from core_api.kafka.messages import Message, PublishResult, Refused
 from core_api.kafka.topics import BrokerError
+from server_common.kafka.clients import start_client
 from server_common.limits import PUBLICATION_BYTES
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class BatchProducer:
             # From here on close() knows it, even if this task is cancelled while it starts.
             self.broken = True
             try:
-                await producer.start()
+                await start_client(producer)
                 partitions = len(await producer.partitions_for(self._topic))
             except (KafkaError, OSError, TimeoutError) as error:
                 told = f"Kafka at {self._bootstrap} does not answer: {error!r}"

@@ -15,6 +15,7 @@ from client_sdk.contract.errors import RecordError
 from core_api.ids import has_successor
 from core_api.kafka.topics import BrokerError
 from server_common.event_records import OrderRecord, decode_record
+from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.raw_records import LeftOut, Record
 from server_common.kafka.reading import get_many
 
@@ -27,6 +28,7 @@ MOST_PER_PARTITION: Final = 50_000
 """The most records read of each partition: the newest of each channel are enough."""
 _POLL_MS: Final = 1000
 _QUIET_POLLS: Final = 5
+_STOPS_WITHIN_S: Final = 2.0
 # A broker with records answers a fetch at once; librdkafka's mock broker only after this time.
 _FETCH_WAIT_MS: Final = 100
 
@@ -59,7 +61,7 @@ async def read_published(
         bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS
     )
     try:
-        await consumer.start()
+        await start_client(consumer)
         # The list of all topics is asked for: asking for one by name may create it, wrongly.
         if topic not in await consumer.topics():
             return PublishedTail()
@@ -77,8 +79,7 @@ async def read_published(
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"Kafka at {bootstrap} does not answer: {error}") from error
     finally:
-        with contextlib.suppress(KafkaError):
-            await consumer.stop()
+        await stop_consumer(consumer, _STOPS_WITHIN_S)
 
 
 async def _read_to(
