@@ -73,7 +73,7 @@ class Editor:
 
     async def open(self) -> None:
         """Go on from what is kept."""
-        self.client = YabamClient(
+        client = YabamClient(
             self._core_url,
             self.role.token,
             self.role.channels,
@@ -82,9 +82,11 @@ class Editor:
             transport=self.network.transport(),
             resolvers={"menu": lambda _key, _base, _current, own: own},
         )
-        await self.client.__aenter__()
+        await client.__aenter__()
+        # Not before: until then who edits finds the one that is closed.
+        self.client = client
         if self.role.orders is not None:
-            self._spawn(self._follow(self.client))
+            self._spawn(self._follow(client))
 
     async def close(self) -> None:
         """End, whatever waits."""
