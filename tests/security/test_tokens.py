@@ -262,6 +262,43 @@ async def test_t34_a_guests_token_ends_with_the_party_that_it_was_made_for(
     assert read.status_code == 200
 
 
+async def test_t35_the_next_party_reads_no_history_of_the_one_before_and_can_edit(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    guest: dict[str, Any] = {"sub": "g", "role": "table", "stores": [], "table": f"{store}/{TABLE}"}
+    before = made(iat=int(time.time()) - 60, **guest)
+    (_, cart) = guests_queries(store)
+    assert await adds_to_the_cart(core, before, store, "old")
+    for n in range(20):
+        body = {"client": f"idle-{store}-{n}", "edits": []}
+        await core.client.post("/v1/edits", json=body, headers=bearer(before))
+    await party_leaves(core, store)
+    came = made(iat=int(time.time()) + 1, **guest)
+    after = bearer(came)
+    assert (await core.client.get(cart, headers=after)).json()["events"] == []
+    version = cart.replace("/documents/events", "/documents") + "&version=1"
+    assert (await core.client.get(version, headers=after)).status_code == 404
+    assert await adds_to_the_cart(core, came, store, "new")
+    told = await core.client.get(cart, headers=after)
+    assert [event["version"] for event in told.json()["events"]] == [2]
+
+
+async def adds_to_the_cart(core: CoreService, who: str, store: str, line: str) -> bool:
+    entry = {"name": "Tea", "quantity": 1, "unit_price": 1000}
+    edit = {
+        "n": 1,
+        "channel": f"party:{store}/{TABLE}",
+        "key": "cart",
+        "base": None,
+        "do": {"merge": {"lines": {line: entry}}},
+    }
+    body = {"client": f"{line}-{store}", "edits": [edit]}
+    answer = await core.client.post("/v1/edits", json=body, headers=bearer(who))
+    # Settled: it was made on an older version, and both are in the cart.
+    return answer.json()["outcomes"][0]["outcome"] in ("applied", "settled")
+
+
 def guests_queries(store: str) -> tuple[str, ...]:
     where = f"party:{store}/{TABLE}"
     return (
