@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -103,12 +104,12 @@ class Running:
         self._offset += 1
 
 
-class Followed:
+class Followed(ABC):
     """A client's end of a stream or a socket, which say the same."""
 
+    @abstractmethod
     async def take(self) -> SseEvent:
         """The next event; StopAsyncIteration when it has ended."""
-        raise NotImplementedError
 
     async def next(self, *, skip_heartbeats: bool = True) -> SseEvent:
         """The next event; StopAsyncIteration when it has ended."""
