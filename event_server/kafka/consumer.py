@@ -46,8 +46,9 @@ _TOPIC_POLL_S: Final = 1.0
 _BACK_OFF_S: Final = (0.1, 5.0)
 _STOP_WITHIN_S: Final = 5.0
 _UNANSWERED_S: Final = 15.0
-"""Seconds to wait for a broker's late answer while other partitions still deliver. A session that
-is given up sooner would have to warm up from the start, again and again."""
+"""Seconds to wait for what a broker owes while other partitions still deliver, or while nobody
+follows this server because it is not warm yet. A session that is given up sooner would have to warm
+up from the start, again and again, and so would keep busy brokers busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,19 +304,20 @@ class KafkaSource:
             if (consumer.highwater(tp) or position) < position:
                 raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
         silent = [tp for tp, at in heard.items() if now - at > self._where.silence_s]
+        overdue = {tp for tp in silent if now - heard[tp] > _UNANSWERED_S}
         # If no record is missing either, the relay is silent, and the watermark shows that.
         try:
             ends = await consumer.end_offsets(silent) if silent else {}
         except KafkaTimeoutError:
-            all_silent = len(silent) == len(heard)
-            if all_silent or any(now - heard[tp] > _UNANSWERED_S for tp in silent):
+            if overdue or (self._hub.warm and len(silent) == len(heard)):
                 raise
             return
         for tp, end in ends.items():
             if end < positions[tp]:
                 raise LogReplacedError(f"partition {tp.partition} ends before {positions[tp]}")
             # The mark of a transaction has an offset, and is passed over without a record.
-            if positions[tp] < owed.get(tp, 0) > await consumer.position(tp):
+            is_late = self._hub.warm or tp in overdue
+            if is_late and positions[tp] < owed.get(tp, 0) > await consumer.position(tp):
                 raise SourceLostError(f"records of partition {tp.partition} do not arrive")
         owed.clear()
         owed.update(ends)

@@ -31,13 +31,15 @@ class Mute:
         raise KafkaTimeoutError
 
 
-async def look(*silent_s: float) -> dict[TopicPartition, int]:
+async def look(*silent_s: float, warm: bool = True) -> dict[TopicPartition, int]:
     """One look at brokers whose partitions were last heard from so many seconds ago; what is owed
     at the next."""
     owned = frozenset(range(4))
+    hub = Hub(Rings(256, 1 << 20), FRAMES, DatabaseClock(), owned)
+    hub.warm = warm
     source = KafkaSource(
         Where("any:9092", "order-events", 4, owned, 120, 10),
-        Hub(Rings(256, 1 << 20), FRAMES, DatabaseClock(), owned),
+        hub,
         lambda _missing: None,
         lambda _kind: None,
         lambda: NOW,
@@ -62,3 +64,12 @@ async def test_a_partition_that_stays_silent_ends_the_session() -> None:
 async def test_when_no_partition_speaks_and_no_question_is_answered_kafka_is_out_of_reach() -> None:
     with pytest.raises(KafkaTimeoutError):
         await look(4.0, 4.0, 4.0, 4.0)
+
+
+async def test_a_session_that_nobody_follows_yet_waits_for_busy_brokers() -> None:
+    assert await look(4.0, 4.0, 4.0, 14.0, warm=False) == {PARTITIONS[0]: 7}
+
+
+async def test_a_session_that_nobody_follows_yet_does_not_wait_for_ever() -> None:
+    with pytest.raises(KafkaTimeoutError):
+        await look(16.0, 16.0, 16.0, 16.0, warm=False)

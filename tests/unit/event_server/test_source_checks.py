@@ -41,12 +41,16 @@ class Brokers:
 
 
 async def check(
-    brokers: Any, position: int, silent_for: float, owed: dict[TopicPartition, int]
+    brokers: Any,
+    position: int,
+    silent_for: float,
+    owed: dict[TopicPartition, int],
+    warm: bool = True,
 ) -> None:
     where = Where("x:1", "order-events", 1, frozenset({0}), 60.0, 10, silence_s=3.0)
-    source = KafkaSource(
-        where, make_hub(), lambda _: None, lambda _: None, lambda: 0.0, lambda: 0.0
-    )
+    hub = make_hub()
+    hub.warm = warm
+    source = KafkaSource(where, hub, lambda _: None, lambda _: None, lambda: 0.0, lambda: 0.0)
     await source._check(brokers, {PART: position}, {PART: 100.0 - silent_for}, owed, 100.0)
 
 
@@ -73,6 +77,14 @@ async def test_records_that_do_not_come_end_the_session() -> None:
     await check(Brokers(end=9), 7, 4.0, owed)
     with pytest.raises(SourceLostError, match="do not arrive"):
         await check(Brokers(end=9), 7, 5.0, owed)
+
+
+async def test_before_anybody_follows_records_may_come_later() -> None:
+    owed: dict[TopicPartition, int] = {}
+    for silent_for in (4.0, 9.0, 14.0):
+        await check(Brokers(end=9), 7, silent_for, owed, warm=False)
+    with pytest.raises(SourceLostError, match="do not arrive"):
+        await check(Brokers(end=9), 7, 16.0, owed, warm=False)
 
 
 @pytest.mark.parametrize(
