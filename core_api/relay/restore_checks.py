@@ -1,13 +1,15 @@
 """Holds the database against what was published in a shard before anything new is published there.
 
-All shards that are new to a relay are looked at together. If that fails or takes long, each is
-looked at by itself, so that a partition which does not answer keeps only its own shard waiting.
+All shards that are new to a relay are looked at together. A look that fails or takes long is
+repeated for parts of its shards, down to single ones, so that a partition which does not answer
+keeps only its own shard waiting. The number of looks at once has a bound: each has connections of
+its own, and a busy broker must not be kept busy by the looks at it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from core_api.kafka.topics import BrokerError
@@ -16,6 +18,9 @@ from core_api.relay.ports import RestoreGuard
 
 TOGETHER_WITHIN_S: Final = 5.0
 _ALONE_WITHIN_S: Final = 30.0
+PARTS: Final = 8
+"""Into how many parts the shards of a look that failed are split."""
+LOOKS_AT_ONCE: Final = 16
 
 
 class RestoreChecks:
@@ -34,7 +39,8 @@ class RestoreChecks:
         self._clock = clock
         self._found = found
         self._under_way: dict[asyncio.Task[None], dict[int, HeldShard]] = {}
-        self._alone: set[int] = set()
+        self._at_most: dict[int, int] = {}
+        """With how many others at most a shard is looked at; of one that is not here: with all."""
 
     def look(self, held: Mapping[int, HeldShard]) -> None:
         """Take in what has been found out, and begin to look at what is new.
@@ -52,11 +58,16 @@ class RestoreChecks:
             for shard, one in held.items()
             if not one.is_proven and id(one) not in looking and now >= one.rest_until
         }
-        together = {shard: one for shard, one in new.items() if shard not in self._alone}
-        if together:
-            self._begin(together, TOGETHER_WITHIN_S)
-        for shard in new.keys() - together.keys():
-            self._begin({shard: new[shard]}, _ALONE_WITHIN_S)
+        groups: dict[int, list[int]] = {}
+        for shard in new:
+            groups.setdefault(self._at_most.get(shard, len(new)), []).append(shard)
+        # The large ones first: they prove the most.
+        for size in sorted(groups, reverse=True):
+            for part in _parts(groups[size], size):
+                if len(self._under_way) == LOOKS_AT_ONCE:
+                    return
+                within_s = _ALONE_WITHIN_S if size == 1 else TOGETHER_WITHIN_S
+                self._begin({shard: new[shard] for shard in part}, within_s)
 
     async def close(self) -> None:
         """Give up what is under way."""
@@ -84,11 +95,18 @@ class RestoreChecks:
             for shard, held in shards.items():
                 held.is_proven = True
                 held.recover()
-                self._alone.discard(shard)
+                self._at_most.pop(shard, None)
         elif not isinstance(error, BrokerError):
             raise error
         elif len(shards) > 1:
-            self._alone.update(shards)
+            self._at_most.update(dict.fromkeys(shards, -(-len(shards) // PARTS)))
         else:
-            for held in shards.values():
+            for shard, held in shards.items():
+                # Not with others again, however many were new when it was first looked at.
+                self._at_most[shard] = 1
                 held.fail(self._clock(), str(error))
+
+
+def _parts(shards: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(shards), size):
+        yield shards[start : start + size]
