@@ -60,9 +60,9 @@ from core_api.settings import (
     CoreSettings,
 )
 from core_api.store_rules.rules import is_obeyed
-from core_api.sync.content_digests import ContentFiller
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
+from core_api.sync.missing_digests import DigestFiller
 from core_api.sync.reading import read_moved
 from core_api.sync.service import FetchSync
 from core_api.system_edits.ending import Ending
@@ -110,7 +110,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         metrics.dropped_reports.inc,
     )
     supervisor = Supervisor(metrics.task_restarted)
-    contents = ContentFiller(pool)
+    digests = DigestFiller(pool)
     tokens = token_keys(settings.token_keys, settings.token_kid)
     sampler = ops_sampler(
         pool,
@@ -188,7 +188,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             syncs,
             settings.deadline_s,
             metrics.reset_given,
-            contents.unknown,
+            digests.unknown,
             LargeAnswers(time.monotonic),
             metrics.unreadable_met,
         ),
@@ -230,7 +230,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     for name, work in {
         "announce": lambda: announce(pool),
         "devices": devices.run,
-        "content-digests": contents.run,
+        "content-digests": digests.run,
         "count-devices": lambda: keep_counting(pool, metrics),
         "end-documents": ending.run,
         "expire-commands": expiring.run,

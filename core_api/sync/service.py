@@ -15,7 +15,7 @@ from core_api.errors import BadRequestError, UnavailableError, UnreadableRowErro
 from core_api.overload import Bound, PollingPace
 from core_api.postgres.pool import Pool
 from core_api.postgres.query_batching import QueryBatcher
-from core_api.sync.around import (
+from core_api.sync.damaged_rows import (
     Unreadable,
     is_json,
     nothing_readable,
@@ -24,7 +24,7 @@ from core_api.sync.around import (
     without_malformed,
 )
 from core_api.sync.document_reading import read_all_snapshots
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
 from core_api.sync.reading import read_pages
 from core_api.sync.request import SnapshotPage, SyncRequest

@@ -18,7 +18,7 @@ from core_api.documents.definitions import Definition, Definitions
 from core_api.edits.service import EditService
 from core_api.errors import UnreadableRowError
 from core_api.overload import Bound, PollingPace
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.reading import read_moved
 from core_api.sync.request import SyncRequest

@@ -32,7 +32,7 @@ from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.receipts.devices import Sighting
 from core_api.sync import reading as reads
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
 from core_api.wiring import new_order_id, utc_now

@@ -24,7 +24,7 @@ from core_api.api.routes import core_app
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.sync import reading as reads
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
 from server_common.tickets import TicketKeys

@@ -16,7 +16,7 @@ from core_api.errors import BadRequestError
 from core_api.overload import Bound, PollingPace
 from core_api.sync import reading as reads
 from core_api.sync import service as fetch_module
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.request import SyncRequest
 from core_api.sync.service import FetchSync
