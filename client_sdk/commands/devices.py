@@ -19,8 +19,8 @@ from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError, UsageError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.errors import ClientError
-from client_sdk.shared.edits_api import EditsApi
-from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.shared_state.edits_api import EditsApi
+from client_sdk.shared_state.yabam_client import YabamClient
 
 _LOOK_EVERY_S: Final = 0.2
 _value: Final = msgspec.json.Decoder(dict[str, Any])

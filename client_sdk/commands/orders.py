@@ -15,7 +15,7 @@ from client_sdk.commands.connection import check_host, producer_of, token_of
 from client_sdk.commands.texts import summary_of, whole
 from client_sdk.contract.errors import UsageError
 from client_sdk.contract.order import Guest, Item
-from client_sdk.shared.edits_api import EditsApi
+from client_sdk.shared_state.edits_api import EditsApi
 
 _ITEM: Final = re.compile(r"(?P<name>.+):(?P<quantity>[0-9]+):(?P<price>[0-9]+)")
 

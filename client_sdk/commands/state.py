@@ -20,10 +20,10 @@ from client_sdk.contract.errors import UsageError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.errors import ClientError, UnreachableError
-from client_sdk.shared.edit_batch import EditHandle
-from client_sdk.shared.edits_api import EditsApi
-from client_sdk.shared.shared_state import SharedDocument
-from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.shared_state.edit_batch import EditHandle
+from client_sdk.shared_state.edits_api import EditsApi
+from client_sdk.shared_state.shared_state import SharedDocument
+from client_sdk.shared_state.yabam_client import YabamClient
 from client_sdk.state.store import SqliteState
 
 _BLIND: Final = (

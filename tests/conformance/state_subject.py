@@ -22,7 +22,7 @@ from client_sdk.contract.state.edit import EditOutcome, decode_outcome
 from client_sdk.contract.state.operations import decode_operation
 from client_sdk.contract.state.values import Value
 from client_sdk.machine.sequencing import DocumentReset
-from client_sdk.shared.yabam_client import _queue_of
+from client_sdk.shared_state.yabam_client import _queue_of
 from client_sdk.state.effects import View
 from client_sdk.state.entries import Wish
 from client_sdk.state.records import EntryRow, Waiting

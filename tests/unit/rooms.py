@@ -16,7 +16,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "machine": "when to sync, connect, poll and wait, without clock and socket",
         "client": "the clients that programs use, and what lies around the machine",
         "state": "what is shown of documents, which edits wait for Core, and where they are kept",
-        "shared": "the clients of orders and documents, and what lies around the shared state",
+        "shared_state": "the clients of orders and documents, and what lies around the replica",
         "buffered": "the start over transports that cannot replay",
         "mqtt": "orders over an MQTT broker, with the buffered start",
         "replay": "recorded orders, sent again as a producer would",

@@ -30,9 +30,9 @@ from client_sdk.machine.messages import (
     Start,
 )
 from client_sdk.settings import Settings
-from client_sdk.shared.edits_api import Again, Answered, NotTaken, Settled
-from client_sdk.shared.sender import Sender
-from client_sdk.shared.yabam_client import _queue_of
+from client_sdk.shared_state.edits_api import Again, Answered, NotTaken, Settled
+from client_sdk.shared_state.sender import Sender
+from client_sdk.shared_state.yabam_client import _queue_of
 from client_sdk.state.entries import DocumentName, Wish
 from client_sdk.state.records import DropWaiting, Waiting, Write
 from client_sdk.state.replica import Replica

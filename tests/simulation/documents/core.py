@@ -22,7 +22,7 @@ from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.state.values import Value
 from client_sdk.contract.sync import StreamGrant, SyncResponse
-from client_sdk.shared.edits_api import Done, NotTaken
+from client_sdk.shared_state.edits_api import Done, NotTaken
 from client_sdk.state.orders.commands import CommandRequest
 from core_api.access.callers import Caller
 from core_api.documents.history import Head, History, Kept

@@ -18,7 +18,7 @@ from client_sdk.contract.state.operations import (
     Set,
 )
 from client_sdk.contract.state.values import Value
-from client_sdk.shared.yabam_client import _queue_of
+from client_sdk.shared_state.yabam_client import _queue_of
 from client_sdk.state.effects import View
 from client_sdk.state.entries import Wish
 from client_sdk.state.orders.commands import decode_command

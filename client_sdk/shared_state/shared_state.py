@@ -20,9 +20,9 @@ from client_sdk.contract.state.patch import PatchOperation
 from client_sdk.contract.state.pointer import parse_pointer
 from client_sdk.contract.state.values import Value, same
 from client_sdk.errors import ClientError
-from client_sdk.shared.edit_batch import Batch, EditHandle
-from client_sdk.shared.edits_api import HistoryPage
-from client_sdk.shared.engine import Engine
+from client_sdk.shared_state.edit_batch import Batch, EditHandle
+from client_sdk.shared_state.edits_api import HistoryPage
+from client_sdk.shared_state.engine import Engine
 from client_sdk.state.conflicts import EditError
 from client_sdk.state.entries import DocumentName, Wish, session_key
 from client_sdk.state.private import is_private
