@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from client_sdk.buffered.client import BufferedClient, LiveTransport
     from client_sdk.buffered.machine import BufferedStart
     from client_sdk.buffered.messages import BufferedSettings, StartResult, StartState
+    from client_sdk.checkpoint import Checkpoint
     from client_sdk.client.async_client import OrderClient
     from client_sdk.client.blocking_client import BlockingOrderClient
-    from client_sdk.client.checkpoint import Checkpoint
     from client_sdk.client.cursor_stores import (
         CursorStore,
         FileCursors,
@@ -115,7 +115,7 @@ _NAMES: Final = {
     "client_sdk.client.async_client": ["OrderClient"],
     "client_sdk.client.handler_retry": ["RetryPolicy"],
     "client_sdk.client.blocking_client": ["BlockingOrderClient"],
-    "client_sdk.client.checkpoint": ["Checkpoint"],
+    "client_sdk.checkpoint": ["Checkpoint"],
     "client_sdk.client.cursor_stores": [
         "CursorStore",
         "FileCursors",

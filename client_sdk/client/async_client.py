@@ -15,16 +15,13 @@ from typing import ClassVar, Self
 
 import httpx
 
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import CursorStore, MemoryCursors
 from client_sdk.client.delivery import Deliveries
 from client_sdk.client.handler_retry import RetryPolicy, handler_failed
-from client_sdk.client.http_bodies import no_cookies
-from client_sdk.client.http_transport import Transport
 from client_sdk.client.order_book import OrderBook
 from client_sdk.client.receipts import ReceiptSender, SeenSender
 from client_sdk.client.runner import Runner, Token
-from client_sdk.client.socket_transport import SocketTransport
 from client_sdk.contract.channel import carries_documents, parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceReport, check_device
@@ -46,6 +43,9 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Change
 from client_sdk.machine.status import Mode, Status, mode_of, status_of
 from client_sdk.settings import Settings
+from client_sdk.transport.http_bodies import no_cookies
+from client_sdk.transport.http_transport import Transport
+from client_sdk.transport.socket_transport import SocketTransport
 
 Handler = Callable[[Change], Awaitable[None] | None]
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.device import MAX_SEEN_ORDERS, RECEIPTS_EVERY_S
 
 _MOST_TRIES: Final = 4

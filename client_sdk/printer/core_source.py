@@ -14,12 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk import UnauthorizedError, UnreachableError, YabamClient
-from client_sdk.client.http_bodies import PACKED, no_cookies, read_body
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.printer.errors import AgentError, HeldError
 from client_sdk.printer.journal import Outcome
 from client_sdk.printer.source import Job, Taken, job_of_document
+from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
 
 _KEY: Final = "print."
 _TIMEOUT_S: Final = 15.0
