@@ -18,7 +18,7 @@ from core_api.documents.definitions import Definitions
 from core_api.edits.state import Place
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trimming import UNDELETABLE
+from core_api.postgres.trim_around_damage import UNDELETABLE
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.retention.history_cuts import Cut, KeptVersion, cut, kept_s
 
