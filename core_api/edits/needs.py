@@ -10,7 +10,7 @@ import msgspec
 from client_sdk.contract.state.edit import Edit, OwnEdit
 from core_api.documents.basis import OwnResult
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import KeptAnswer, Place, State
+from core_api.edits.what_was_read import KeptAnswer, Place, State
 
 _result_decoder: Final = msgspec.json.Decoder(OwnResult)
 

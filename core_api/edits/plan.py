@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.edit import EditOutcome
 from core_api.documents.definitions import Definitions
-from core_api.documents.history import History
+from core_api.documents.kept_versions import History
 from core_api.edits.rows import PlanRows
-from core_api.edits.state import KeptAnswer, Place, State
+from core_api.edits.what_was_read import KeptAnswer, Place, State
 from core_api.errors import CoreError
 
 

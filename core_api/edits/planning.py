@@ -14,7 +14,7 @@ from typing import Final
 from client_sdk.contract.state.document import EditName
 from client_sdk.contract.state.edit import Edit, EditOutcome, UnreadableEdit
 from core_api.documents.basis import OwnResult
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 from core_api.documents.settling import Settlement, settle
 from core_api.edits.lifetimes import ends_at
 from core_api.edits.needs import result_of
@@ -30,8 +30,8 @@ from core_api.edits.rows import (
     history_row,
     outcome_row,
 )
-from core_api.edits.state import KnownClient, Place
-from core_api.edits.working import Undo, Working
+from core_api.edits.what_was_read import KnownClient, Place
+from core_api.edits.working_documents import Undo, Working
 from core_api.errors import ClientTakenError, CoreError, EditGapError, TooManyClientsError
 from server_common.limits import SUBJECT_CLIENTS
 

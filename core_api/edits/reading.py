@@ -17,8 +17,8 @@ from msgspec import UNSET
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
-from core_api.documents.history import Head, History, Kept, is_end
-from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
+from core_api.documents.kept_versions import Head, History, Kept, is_end
+from core_api.edits.what_was_read import KeptAnswer, KnownClient, Place, Room, State
 from core_api.parties.rules import PARTY
 from core_api.postgres.pool import mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows

@@ -12,7 +12,7 @@ from client_sdk.contract.state.edit import Edit, EditBatch, EditOutcome, Unreada
 from core_api.access.callers import Caller
 from core_api.access.reach import may_follow
 from core_api.documents.definitions import Definition, Definitions, session_client
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import Place
 from core_api.parties.rules import party_at
 
 _UNKNOWN: Final = "unknown-document"

@@ -33,7 +33,7 @@ from core_api.edits.reading import (
     unreadable_places,
 )
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import Place
 from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write_plan
 from core_api.errors import ConflictError, CoreError, UnavailableError
 from core_api.postgres.lanes import Lanes

@@ -15,7 +15,7 @@ import asyncpg
 
 from core_api.edits.reading import Connection
 from core_api.edits.rows import PlanRows
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import Place
 from core_api.errors import UnavailableError
 from core_api.event_log.append import append_documents
 from core_api.postgres.pool import mapped_errors

@@ -15,7 +15,7 @@ from client_sdk.contract.digest import canonical
 from client_sdk.contract.state.patch import diff
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.definitions import Definitions
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import Place
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.trim_around_damage import UNDELETABLE

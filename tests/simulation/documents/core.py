@@ -25,12 +25,12 @@ from client_sdk.contract.sync import StreamGrant, SyncResponse
 from client_sdk.shared_state.edits_api import Done, NotTaken
 from client_sdk.state.orders.commands import CommandRequest
 from core_api.access.callers import Caller
-from core_api.documents.history import Head, History, Kept
+from core_api.documents.kept_versions import Head, History, Kept
 from core_api.edits.needs import answers_needed, histories_needed
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import plan_edits
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
+from core_api.edits.what_was_read import KeptAnswer, KnownClient, Place, Room, State
 from core_api.errors import CoreError
 from core_api.event_log.lines import event_json
 from core_api.orders.lifecycle import OrderChange

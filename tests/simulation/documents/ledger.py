@@ -9,7 +9,7 @@ from typing import Final
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.values import Value, same
 from client_sdk.state.orders.commands import CommandOutcome
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import Place
 from tests.simulation.documents.core import DocumentCore, Past
 from tests.simulation.documents.definitions import STRATEGY_OF
 

@@ -10,7 +10,7 @@ from client_sdk.contract.state.edit import Edit
 from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Operation, Set
 from client_sdk.contract.state.values import Value
 from client_sdk.state.entries import Wish
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import Place
 from tests.simulation.documents.definitions import STRATEGY_OF
 
 _LARGE: Final = "x" * (MAX_SHOWN_VALUE_BYTES + 100)

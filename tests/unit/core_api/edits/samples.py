@@ -10,11 +10,11 @@ from client_sdk.contract.state.edit import Edit, EditBatch, OwnEdit, UnreadableE
 from client_sdk.contract.state.operations import Operation, Set
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definition, Definitions
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import plan_edits
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
+from core_api.edits.what_was_read import KeptAnswer, KnownClient, Place, Room, State
 from core_api.errors import CoreError
 from tests.unit.core_api.samples import NOW
 

@@ -7,10 +7,10 @@ import pytest
 from client_sdk.contract.state.edit import OwnEdit, UnreadableEdit
 from client_sdk.contract.state.operations import Add, Delete, Merge, Set
 from core_api.access.callers import Caller
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 from core_api.edits.outcomes import FORGOTTEN
 from core_api.edits.planning import components_of
-from core_api.edits.state import KnownClient, Room
+from core_api.edits.what_was_read import KnownClient, Room
 from core_api.errors import (
     ClientTakenError,
     CoreError,

@@ -9,12 +9,12 @@ from typing import Any
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import canonical
 from client_sdk.contract.state.edit import EditOutcome
-from core_api.documents.history import Head, History, Kept
+from core_api.documents.kept_versions import Head, History, Kept
 from core_api.documents.settling import Settlement
 from core_api.edits.plan import Known
 from core_api.edits.requests import refused
 from core_api.edits.rows import shown_bytes
-from core_api.edits.state import Place, Room
+from core_api.edits.what_was_read import Place, Room
 from server_common.limits import CHANNEL_DOCUMENT_BYTES, CHANNEL_DOCUMENTS
 
 

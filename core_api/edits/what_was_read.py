@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 
 Place = tuple[str, str]
 """A document: its channel and its key."""
