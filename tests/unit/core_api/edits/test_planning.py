@@ -167,7 +167,7 @@ def test_two_requests_on_one_document_see_each_other_and_are_written_once() -> N
 def test_what_is_written_is_what_an_order_may_obey() -> None:
     plan = Database().plan(request("x", edit(1)), request("y", edit(1, "b")))
     assert plan.rows.rules == [(0, "store:12")]
-    assert plan.new_places == [(CHANNEL, "a"), (CHANNEL, "b")]
+    assert plan.new_names == [(CHANNEL, "a"), (CHANNEL, "b")]
     assert plan.channels == frozenset({CHANNEL})
 
 
