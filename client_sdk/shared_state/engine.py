@@ -31,7 +31,7 @@ from client_sdk.state.entries import DocumentName, Wish
 from client_sdk.state.observers import Observers
 from client_sdk.state.orders.command_queue import CommandQueue
 from client_sdk.state.private import PrivateDocuments, is_private
-from client_sdk.state.records import DropWaiting, Waiting, Write
+from client_sdk.state.records import DropWaiting, OpenConflict, Write
 from client_sdk.state.replica import Replica
 from client_sdk.state.store import subject_of
 
@@ -166,7 +166,7 @@ class Engine:
         self._online.set()
 
     async def edit(
-        self, wishes: Sequence[Wish], *, atomic: bool = False, decides: Waiting | None = None
+        self, wishes: Sequence[Wish], *, atomic: bool = False, decides: OpenConflict | None = None
     ) -> list[asyncio.Future[EditOutcome]]:
         """Make edits; they are kept, and shown, when this returns.
 
@@ -205,13 +205,13 @@ class Engine:
         self._changed.add(name)
         self.pump()
 
-    async def resolve(self, waiting: Waiting, value: Value) -> asyncio.Future[EditOutcome]:
+    async def resolve(self, waiting: OpenConflict, value: Value) -> asyncio.Future[EditOutcome]:
         """Decide a conflict by this value; raises as `edit`."""
         check_document(value)
         wish = Wish(waiting.channel, waiting.key, Set(value), base=waiting.conflict.version)
         return (await self.edit([wish], decides=waiting))[0]
 
-    def discard(self, waiting: Waiting) -> None:
+    def discard(self, waiting: OpenConflict) -> None:
         """Decide a conflict for Core's value."""
         self.replica.decided(waiting)
         self.pump()
@@ -272,12 +272,12 @@ class Engine:
             self._diverged(channel)
         self.pump()
 
-    def _decide(self, waiting: Waiting) -> None:
+    def _decide(self, waiting: OpenConflict) -> None:
         resolver = self._resolvers.get(waiting.key)
         if resolver is not None:
             self._spawn(self._resolved(waiting, resolver))
 
-    async def _resolved(self, waiting: Waiting, resolver: Resolver) -> None:
+    async def _resolved(self, waiting: OpenConflict, resolver: Resolver) -> None:
         conflict = waiting.conflict
         base = None if conflict.base is UNSET else conflict.base
         own = None if conflict.own is UNSET else conflict.own

@@ -22,9 +22,9 @@ from core_api.ingest.inbound_commands import (
     PlaceCommand,
     TransitionCommand,
     UnreadRecords,
+    by_key,
     dead_letter_headers,
     decode_command,
-    lanes,
     unread_letter,
 )
 from core_api.ingest.patience import REFUSED, Patience
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
-LANES_AT_ONCE: Final = 16
+KEYS_AT_ONCE: Final = 16
 """How many keys' commands of one partition are applied at the same time."""
 
 
@@ -117,17 +117,17 @@ class Applier:
     async def apply(self, records: Sequence[InboundRecord]) -> None:
         """Apply all records, in order within each key. Returns when all are applied or set
         aside."""
-        room = asyncio.Semaphore(LANES_AT_ONCE)
+        room = asyncio.Semaphore(KEYS_AT_ONCE)
 
-        async def lane(of_key: Sequence[InboundRecord]) -> None:
+        async def in_order(of_key: Sequence[InboundRecord]) -> None:
             async with room:
                 for record in of_key:
                     with traced(record.headers):
                         await self._settle(record)
 
         async with asyncio.TaskGroup() as group:
-            for of_key in lanes(records):
-                group.create_task(lane(of_key))
+            for of_key in by_key(records):
+                group.create_task(in_order(of_key))
 
     async def set_aside(self, what: UnreadRecords, detail: str) -> None:
         """Store in the dead letter topic what cannot be read. Returns when that is done.

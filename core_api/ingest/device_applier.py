@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from client_sdk.contract.digest import MAX_INTEGER
 from core_api.errors import CoreError
 from core_api.http.tracing import traced
-from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords, lanes
+from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords, by_key
 from core_api.ingest.patience import REFUSED, Patience
 from core_api.postgres.pool import any_error_mapped
 from server_common.devices.messages import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
-LANES_AT_ONCE: Final = 4
+KEYS_AT_ONCE: Final = 4
 """How many devices of one partition are dealt with at the same time."""
 _ANSWERED: Final = ("result", "event")
 
@@ -101,10 +101,10 @@ class DeviceApplier:
 
     async def apply(self, records: Sequence[InboundRecord]) -> None:
         """Apply all records, in order within each device, and tell what was kept."""
-        room = asyncio.Semaphore(LANES_AT_ONCE)
+        room = asyncio.Semaphore(KEYS_AT_ONCE)
         answers: list[Outbound] = []
 
-        async def lane(of_key: Sequence[InboundRecord]) -> None:
+        async def in_order(of_key: Sequence[InboundRecord]) -> None:
             async with room:
                 for record in of_key:
                     with traced(record.headers):
@@ -113,8 +113,8 @@ class DeviceApplier:
                         answers.append(answer)
 
         async with asyncio.TaskGroup() as group:
-            for of_key in lanes(records):
-                group.create_task(lane(of_key))
+            for of_key in by_key(records):
+                group.create_task(in_order(of_key))
         if answers:
             await self._patience.until_done(lambda: self._answers.answer(answers))
 

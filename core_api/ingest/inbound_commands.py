@@ -180,12 +180,12 @@ def without_value(
     return [*ours, ("value_left_out", b"%d bytes" % len(record.value or b""))]
 
 
-def lanes(records: Sequence[InboundRecord]) -> list[list[InboundRecord]]:
+def by_key(records: Sequence[InboundRecord]) -> list[list[InboundRecord]]:
     """The records of one partition by key: in order within a key, free among keys.
 
-    Records without a key form one lane: nothing is known about what belongs together.
+    Records without a key stay in order, all of them: nothing is known about what belongs together.
     """
-    by_key: dict[bytes | None, list[InboundRecord]] = {}
+    found: dict[bytes | None, list[InboundRecord]] = {}
     for record in records:
-        by_key.setdefault(record.key, []).append(record)
-    return list(by_key.values())
+        found.setdefault(record.key, []).append(record)
+    return list(found.values())

@@ -25,7 +25,7 @@ from client_sdk.machine.sequencing import DocumentReset
 from client_sdk.shared_state.yabam_client import _queue_of
 from client_sdk.state.effects import View
 from client_sdk.state.entries import Wish
-from client_sdk.state.records import EntryRow, Waiting
+from client_sdk.state.records import EntryRow, OpenConflict
 from client_sdk.state.replica import Replica
 from client_sdk.state.requests import Request
 from client_sdk.state.store import MemoryState
@@ -207,7 +207,7 @@ def _view(view: View) -> Json:
     }
 
 
-def _waiting(waiting: Waiting) -> Json:
+def _waiting(waiting: OpenConflict) -> Json:
     conflict = waiting.conflict
     told = {"id": waiting.id, "document": f"{waiting.channel} {waiting.key}", "slug": waiting.slug}
     parts = {name: _absent(getattr(conflict, name)) for name in ("current", "base", "own")}
