@@ -65,6 +65,7 @@ from core_api.sync.long_poll import LongPolls
 from core_api.sync.missing_digests import DigestFiller
 from core_api.sync.reading import read_moved
 from core_api.sync.service import FetchSync
+from core_api.sync.stream_grants import StreamGrants
 from core_api.system_edits.ending import Ending
 from core_api.wiring import (
     MOST_DEVICES,
@@ -178,12 +179,14 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         FetchSync(
             pool,
             long_polls,
-            TicketKeys(
-                {kid: key.encode() for kid, key in settings.ticket_keys.items()},
-                settings.ticket_kid,
+            StreamGrants(
+                TicketKeys(
+                    {kid: key.encode() for kid, key in settings.ticket_keys.items()},
+                    settings.ticket_kid,
+                ),
+                settings.stream_url_for(),
+                settings.ticket_ttl_s,
             ),
-            settings.stream_url_for(),
-            settings.ticket_ttl_s,
             PollingPace(settings.poll_after_ms, time.monotonic),
             syncs,
             settings.deadline_s,
