@@ -12,13 +12,14 @@ from typing import Final, Protocol
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
-from core_api.http.probes import OpsServer, ops_app
+from core_api.http.probes import ops_app
 from core_api.ingest.applier import Applier, OrderCommands
 from core_api.ingest.consumer import GROUP, Ingest
 from core_api.ingest.dead_letters import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic
+from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
 
 _DRAIN_S: Final = 5.0

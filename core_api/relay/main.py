@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from core_api.access.callers import Caller
 from core_api.devices.commands.alarm import CommandAlarm
 from core_api.devices.metrics import CommandAlarmMetrics
-from core_api.http.probes import OpsServer, ops_app
+from core_api.http.probes import ops_app
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import alerts_topic, events_topic
 from core_api.postgres.commit_hints import Hints
@@ -26,6 +26,7 @@ from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
 from core_api.restore.main import lifetime_guard
+from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
 
 if TYPE_CHECKING:
