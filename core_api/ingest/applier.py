@@ -8,21 +8,19 @@ key has kept the first answer.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from core_api.errors import CoreError
-from core_api.http.tracing import traced
+from core_api.ingest.by_key import apply_by_key
 from core_api.ingest.inbound_commands import (
     UNREADABLE,
     InboundRecord,
     PlaceCommand,
     TransitionCommand,
     UnreadRecords,
-    by_key,
     dead_letter_headers,
     decode_command,
     unread_letter,
@@ -117,17 +115,7 @@ class Applier:
     async def apply(self, records: Sequence[InboundRecord]) -> None:
         """Apply all records, in order within each key. Returns when all are applied or set
         aside."""
-        room = asyncio.Semaphore(KEYS_AT_ONCE)
-
-        async def in_order(of_key: Sequence[InboundRecord]) -> None:
-            async with room:
-                for record in of_key:
-                    with traced(record.headers):
-                        await self._settle(record)
-
-        async with asyncio.TaskGroup() as group:
-            for of_key in by_key(records):
-                group.create_task(in_order(of_key))
+        await apply_by_key(records, KEYS_AT_ONCE, self._settle)
 
     async def set_aside(self, what: UnreadRecords, detail: str) -> None:
         """Store in the dead letter topic what cannot be read. Returns when that is done.

@@ -178,14 +178,3 @@ def without_value(
     """The headers of a dead letter that carries neither the record's value nor its headers."""
     ours = list(headers[len(record.headers) :])
     return [*ours, ("value_left_out", b"%d bytes" % len(record.value or b""))]
-
-
-def by_key(records: Sequence[InboundRecord]) -> list[list[InboundRecord]]:
-    """The records of one partition by key: in order within a key, free among keys.
-
-    Records without a key stay in order, all of them: nothing is known about what belongs together.
-    """
-    found: dict[bytes | None, list[InboundRecord]] = {}
-    for record in records:
-        found.setdefault(record.key, []).append(record)
-    return list(found.values())

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from client_sdk.contract.problem import TITLES
 from core_api.access.callers import Role
 from core_api.errors import CoreError
+from core_api.ingest.by_key import by_key
 from core_api.ingest.inbound_commands import (
     MAX_COMMAND_BYTES,
     ChangeCommand,
     InboundRecord,
     PlaceCommand,
     TransitionCommand,
-    by_key,
     dead_letter_headers,
     decode_command,
 )
