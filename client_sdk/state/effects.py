@@ -41,5 +41,3 @@ class Effects:
     outcomes: list[tuple[int, EditOutcome]] = field(default_factory=list)
     """Each with the entry's id."""
     conflicts: list[OpenConflict] = field(default_factory=list)
-    renamed: bool = False
-    """Whether edits have a new client id: it must be kept before they are sent."""

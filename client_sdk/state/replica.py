@@ -326,9 +326,6 @@ class Replica:
         self._effects.writes.append(PutWaiting(waiting))
 
     def _renamed(self, entries: Sequence[Entry]) -> None:
-        if not entries:
-            return
-        self._effects.renamed = True
         for entry in entries:
             self._keep(entry)
             if entry.outcome is not None:

@@ -78,6 +78,7 @@ class KafkaPublisher:
         self._spare: BatchProducer | None = None
         self._spare_tried_at = float("-inf")
         self._apart: dict[int, BatchProducer] = {}
+        """The producers of partitions that were slow, each with one of its own."""
         self._slow_at: dict[int, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closings: set[asyncio.Task[None]] = set()
@@ -87,11 +88,6 @@ class KafkaPublisher:
     def partitions(self) -> int:
         """How many partitions the topic has; known once open."""
         return self._partitions
-
-    @property
-    def apart(self) -> frozenset[int]:
-        """The partitions that have producers of their own, because they were slow."""
-        return frozenset(self._apart)
 
     async def open(self) -> None:
         """Connect, and create or check the topic; `send` does it by itself when needed.

@@ -74,7 +74,6 @@ class StateSubject:
                 for place, one in sorted(effects.outcomes, key=lambda told: told[0])
             ],
             "conflicts": [one.id for one in effects.conflicts],
-            "renamed": effects.renamed,
             "views": [
                 _view(self.replica.view((channel, key)))
                 for channel, key in self._case["documents"]
