@@ -135,16 +135,13 @@ async def read_state(
 
 
 async def full_subjects(
-    connection: Connection,
-    subjects: Iterable[tuple[str, str | None]],
-    most: int = SUBJECT_CLIENTS,
+    connection: Connection, subjects: Iterable[tuple[str, str | None]]
 ) -> frozenset[str]:
-    """Those of these subjects that have `most` clients of edits already.
+    """Those of these subjects that have as many clients of edits as they may have.
 
     Args:
         connection: a connection to Postgres, or a pool.
         subjects: each with the channel of its party, if it is a guest's.
-        most: how many clients a subject may have.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -152,7 +149,12 @@ async def full_subjects(
     with mapped_errors():
         asked = list(set(subjects))
         rows = await connection.fetch(
-            _FULL, [s[0] for s in asked], [s[1] for s in asked], most, _GUESTS_COUNTED_S, PARTY
+            _FULL,
+            [s[0] for s in asked],
+            [s[1] for s in asked],
+            SUBJECT_CLIENTS,
+            _GUESTS_COUNTED_S,
+            PARTY,
         )
     return frozenset(row[0] for row in rows)
 

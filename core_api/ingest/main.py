@@ -65,8 +65,6 @@ async def run_ingest(
     receipts: Callable[[], Awaitable[None]] | None = None,
     hint: Callable[[], Awaitable[None]] | None = None,
     group: str = GROUP,
-    clock: Callable[[], float] = time.monotonic,
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> None:
     """Ingest until `stop` is set.
 
@@ -84,20 +82,23 @@ async def run_ingest(
         receipts: stores what devices have received, for ever.
         hint: sends hints to the relays, for ever.
         group: the consumer group.
-        clock: seconds that only go forward.
-        now_ms: milliseconds since the Unix epoch.
     """
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
     publisher = KafkaPublisher(bootstrap, dead_letter_topic(dead_letters, partitions))
-    applier = Applier(commands, KafkaDeadLetters(publisher, now_ms), asyncio.sleep, metrics)
+    applier = Applier(
+        commands,
+        KafkaDeadLetters(publisher, lambda: time.time_ns() // 1_000_000),
+        asyncio.sleep,
+        metrics,
+    )
     ingest = Ingest(
         bootstrap,
         inbound_topic(topic, partitions),
         applier,
         check,
         group=group,
-        clock=clock,
+        clock=time.monotonic,
         metrics=metrics,
     )
     of_devices = devices(registry)

@@ -44,7 +44,6 @@ async def run_relay(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
-    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Relay until `stop` is set.
 
@@ -55,7 +54,6 @@ async def run_relay(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
-        clock: seconds that only go forward.
     """
     bootstrap, topic, partitions = settings.kafka, settings.events_topic, settings.partitions
     registry = CollectorRegistry()
@@ -65,7 +63,7 @@ async def run_relay(
         events_topic(topic, partitions),
         rebuilt=metrics.rebuilds.inc,
         stands_by=partitions > 1,
-        clock=clock,
+        clock=time.monotonic,
     )
     relay = Relay(
         Outbox(pool, relay_id, settings.relay_lease_s),
@@ -74,7 +72,7 @@ async def run_relay(
         relay_id=relay_id,
         partitions=partitions,
         lease_ttl_s=settings.relay_lease_s,
-        clock=clock,
+        clock=time.monotonic,
         metrics=metrics,
     )
     reach = ReceiptAlarm(
