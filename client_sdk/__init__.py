@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from client_sdk.buffered.client import BufferedClient, LiveTransport
     from client_sdk.buffered.machine import BufferedStart
     from client_sdk.buffered.messages import BufferedSettings, StartResult, StartState
+    from client_sdk.checkpoint import Checkpoint
     from client_sdk.client.async_client import OrderClient
     from client_sdk.client.blocking_client import BlockingOrderClient
-    from client_sdk.client.checkpoint import Checkpoint
     from client_sdk.client.cursor_stores import (
         CursorStore,
         FileCursors,
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from client_sdk.machine.sequencing import Change, Reset
     from client_sdk.machine.status import Status
     from client_sdk.settings import Settings
-    from client_sdk.shared.blocking_yabam_client import BlockingYabamClient
-    from client_sdk.shared.edit_batch import EditHandle
-    from client_sdk.shared.order_commands import CommandHandle, OrderCommands
-    from client_sdk.shared.shared_state import Meta, SharedDocument, SharedState
-    from client_sdk.shared.yabam_client import YabamClient
+    from client_sdk.shared_state.blocking_yabam_client import BlockingYabamClient
+    from client_sdk.shared_state.edit_batch import EditHandle
+    from client_sdk.shared_state.order_commands import CommandHandle, OrderCommands
+    from client_sdk.shared_state.shared_state import Meta, SharedDocument, SharedState
+    from client_sdk.shared_state.yabam_client import YabamClient
     from client_sdk.state.orders.commands import CommandOutcome
     from client_sdk.state.orders.view import ShownOrder
     from client_sdk.state.store import MemoryState, SqliteState, StateStore
@@ -115,7 +115,7 @@ _NAMES: Final = {
     "client_sdk.client.async_client": ["OrderClient"],
     "client_sdk.client.handler_retry": ["RetryPolicy"],
     "client_sdk.client.blocking_client": ["BlockingOrderClient"],
-    "client_sdk.client.checkpoint": ["Checkpoint"],
+    "client_sdk.checkpoint": ["Checkpoint"],
     "client_sdk.client.cursor_stores": [
         "CursorStore",
         "FileCursors",
@@ -144,11 +144,11 @@ _NAMES: Final = {
     "client_sdk.machine.sequencing": ["Change", "Reset"],
     "client_sdk.machine.status": ["Status"],
     "client_sdk.settings": ["Settings"],
-    "client_sdk.shared.blocking_yabam_client": ["BlockingYabamClient"],
-    "client_sdk.shared.edit_batch": ["EditHandle"],
-    "client_sdk.shared.order_commands": ["CommandHandle", "OrderCommands"],
-    "client_sdk.shared.shared_state": ["Meta", "SharedDocument", "SharedState"],
-    "client_sdk.shared.yabam_client": ["YabamClient"],
+    "client_sdk.shared_state.blocking_yabam_client": ["BlockingYabamClient"],
+    "client_sdk.shared_state.edit_batch": ["EditHandle"],
+    "client_sdk.shared_state.order_commands": ["CommandHandle", "OrderCommands"],
+    "client_sdk.shared_state.shared_state": ["Meta", "SharedDocument", "SharedState"],
+    "client_sdk.shared_state.yabam_client": ["YabamClient"],
     "client_sdk.state.orders.commands": ["CommandOutcome"],
     "client_sdk.state.orders.view": ["ShownOrder"],
     "client_sdk.state.store": ["MemoryState", "SqliteState", "StateStore"],

@@ -60,11 +60,12 @@ from core_api.settings import (
     CoreSettings,
 )
 from core_api.store_rules.rules import is_obeyed
-from core_api.sync.content_digests import ContentFiller
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
+from core_api.sync.missing_digests import DigestFiller
 from core_api.sync.reading import read_moved
 from core_api.sync.service import FetchSync
+from core_api.sync.stream_grants import StreamGrants
 from core_api.system_edits.ending import Ending
 from core_api.wiring import (
     MOST_DEVICES,
@@ -110,7 +111,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         metrics.dropped_reports.inc,
     )
     supervisor = Supervisor(metrics.task_restarted)
-    contents = ContentFiller(pool)
+    digests = DigestFiller(pool)
     tokens = token_keys(settings.token_keys, settings.token_kid)
     sampler = ops_sampler(
         pool,
@@ -178,17 +179,19 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         FetchSync(
             pool,
             long_polls,
-            TicketKeys(
-                {kid: key.encode() for kid, key in settings.ticket_keys.items()},
-                settings.ticket_kid,
+            StreamGrants(
+                TicketKeys(
+                    {kid: key.encode() for kid, key in settings.ticket_keys.items()},
+                    settings.ticket_kid,
+                ),
+                settings.stream_url_for(),
+                settings.ticket_ttl_s,
             ),
-            settings.stream_url_for(),
-            settings.ticket_ttl_s,
             PollingPace(settings.poll_after_ms, time.monotonic),
             syncs,
             settings.deadline_s,
             metrics.reset_given,
-            contents.unknown,
+            digests.unknown,
             LargeAnswers(time.monotonic),
             metrics.unreadable_met,
         ),
@@ -230,7 +233,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     for name, work in {
         "announce": lambda: announce(pool),
         "devices": devices.run,
-        "content-digests": contents.run,
+        "content-digests": digests.run,
         "count-devices": lambda: keep_counting(pool, metrics),
         "end-documents": ending.run,
         "expire-commands": expiring.run,

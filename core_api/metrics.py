@@ -18,7 +18,7 @@ from client_sdk.contract.sync import ResetReason
 from core_api.overload import Bound
 
 UNREADABLE: Final = ("event", "value", "channel")
-"""What a sync leaves out where Postgres cannot give it (`core_api/sync/around.py`)."""
+"""What a sync leaves out where Postgres cannot give it (`core_api/sync/damaged_rows.py`)."""
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 

@@ -45,24 +45,38 @@ def _mqtt_address(text: str) -> str:
     return text
 
 
-class DatabaseSettings(BaseSettings):
-    """What every process of Core needs: the database and the shape of Kafka."""
-
+class _FromEnvironment(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
     )
+
+
+class PartitionSettings(_FromEnvironment):
+    """How the events are shared out."""
+
+    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+
+
+class DocumentSettings(PartitionSettings):
+    """What documents there are."""
+
+    definitions: list[str] = Field(
+        ["demonstration"],
+        description="Which definitions of documents hold: names of entry points in the group "
+        "`yabam.definitions`, as JSON",
+    )
+
+
+class DatabaseSettings(_FromEnvironment):
+    """What every process of Core needs: the database."""
 
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         description="Postgres: postgresql://user:password@host:port/database"
     )
 
 
-class TokenSettings(BaseSettings):
+class TokenSettings(_FromEnvironment):
     """What makes and verifies access tokens."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
-    )
 
     token_keys: dict[str, str] = Field(
         description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
@@ -70,12 +84,8 @@ class TokenSettings(BaseSettings):
     token_kid: str = Field(description="The token key that signs")
 
 
-class OpenOrderSettings(BaseSettings):
+class OpenOrderSettings(_FromEnvironment):
     """How much may be open at once; beyond it an order is refused with 409 `too-many-open`."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
-    )
 
     open_table_orders: int = Field(
         OPEN_TABLE_ORDERS, ge=1, description="Orders of one table that may be open at once"
@@ -105,30 +115,17 @@ class OpenOrderSettings(BaseSettings):
         )
 
 
-class StateSettings(DatabaseSettings):
+class StateSettings(DatabaseSettings, DocumentSettings):
     """`yabam state`: shared documents."""
 
-    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
-    definitions: list[str] = Field(
-        ["demonstration"],
-        description="Which definitions of documents hold: names of entry points in the group "
-        "`yabam.definitions`, as JSON",
-    )
 
-
-class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
+class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings, DocumentSettings):
     """`yabam core`."""
 
     core_host: str = Field("127.0.0.1", description="Address that Core listens on")
     core_port: Port = Field(8000, description="Port that Core listens on; 0 picks a free one")
     stream_url: str = Field(
         "http://127.0.0.1:8001/v1/stream", description="Where clients find the event servers"
-    )
-    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
-    definitions: list[str] = Field(
-        ["demonstration"],
-        description="Which definitions of documents hold: names of entry points in the group "
-        "`yabam.definitions`, as JSON",
     )
     stream_nodes: dict[str, list[int]] = Field(
         {},
@@ -277,12 +274,8 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
         return lambda _channels: self.stream_url
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(_FromEnvironment):
     """Where Kafka is and what its topics are called."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
-    )
 
     kafka: str = Field(description="Kafka: host:port[,host:port]")
     events_topic: str = Field("order-events", description="The topic that event servers read")
@@ -304,10 +297,9 @@ class KafkaSettings(BaseSettings):
     )
 
 
-class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
+class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings, PartitionSettings):
     """`yabam relay`."""
 
-    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
     relay_host: str = Field("127.0.0.1", description="Address of the relay's health and metrics")
     relay_port: Port = Field(8002, description="Port of the relay's health and metrics")
     relay_lease_s: float = Field(
@@ -328,15 +320,11 @@ class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings):
     )
 
 
-class IngestSettings(DatabaseSettings, TokenSettings, KafkaSettings, OpenOrderSettings):
+class IngestSettings(
+    DatabaseSettings, TokenSettings, KafkaSettings, OpenOrderSettings, DocumentSettings
+):
     """`yabam ingest`."""
 
-    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
-    definitions: list[str] = Field(
-        ["demonstration"],
-        description="Which definitions of documents hold: names of entry points in the group "
-        "`yabam.definitions`, as JSON",
-    )
     devices_inbound_topic: str = Field(
         "devices.inbound", description="The topic that brings what devices say"
     )
@@ -383,11 +371,10 @@ class BrokerAdminSettings(DatabaseSettings, TokenSettings):
     mqtt_admin_port: Port = Field(8006, description="Port of its health and metrics")
 
 
-class RestoreSettings(DatabaseSettings):
+class RestoreSettings(DatabaseSettings, PartitionSettings):
     """`yabam db restore-check`."""
 
     kafka: str = Field(
         "", description="Kafka: host:port[,host:port]; without it, only the database is looked at"
     )
     events_topic: str = Field("order-events", description="The topic that event servers read")
-    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")

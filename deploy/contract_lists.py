@@ -40,9 +40,8 @@ from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.contract.stream import SyncRequiredReason
 from client_sdk.contract.sync import MAX_ORDERS, ResetReason
 from client_sdk.machine.actions import LONG_FAULT, LONG_POLL_GAP_S, POLL_AFTER_MS
-from client_sdk.machine.attempts import MAX_RESTARTS
-from client_sdk.machine.healing import MOST_S as MOST_HEALING_S
-from client_sdk.machine.http_failures import MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S
+from client_sdk.machine.backoff import MAX_RESTARTS
+from client_sdk.machine.healing_backoff import MOST_S as MOST_HEALING_S
 from client_sdk.machine.rules import MOST_RECONNECT_MS
 from client_sdk.settings import Settings
 from client_sdk.state.orders.commands import (
@@ -51,6 +50,7 @@ from client_sdk.state.orders.commands import (
     MAX_COMMANDS,
     MAX_SENT_AGE_S,
 )
+from client_sdk.transport.http_failures import MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S
 
 TARGET: Final = Path("client_sdk/javascript/contract_lists.js")
 _HEAD: Final = """\
@@ -132,17 +132,17 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
     ),
     (
         "MAX_RESTARTS",
-        "How often in a row channels may begin anew: machine/attempts.py.",
+        "How often in a row channels may begin anew: machine/backoff.py.",
         MAX_RESTARTS,
     ),
     (
         "MAX_RETRY_AFTER",
-        "The longest Retry-After in seconds: machine/http_failures.py.",
+        "The longest Retry-After in seconds: transport/http_failures.py.",
         MAX_RETRY_AFTER_S,
     ),
     (
         "MAX_DETAIL_LENGTH",
-        "The longest text of a failure: machine/http_failures.py.",
+        "The longest text of a failure: transport/http_failures.py.",
         MAX_DETAIL_CHARS,
     ),
     (
@@ -173,7 +173,7 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
     ),
     (
         "MOST_HEALING_S",
-        "The most of the back-off between snapshots that heal, in seconds: machine/healing.py.",
+        "The most seconds between healing snapshots: machine/healing_backoff.py.",
         MOST_HEALING_S,
     ),
     (

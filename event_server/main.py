@@ -31,8 +31,9 @@ from event_server.sockets.handshake import Origins
 from event_server.sockets.talk import Talk
 from event_server.streams.health import Health
 from event_server.streams.latency import PushLatency
+from event_server.streams.lifetimes import Timing
 from event_server.streams.registry import TICK_S, StreamLimits, Streams
-from event_server.streams.request_rules import Placement, Timing
+from event_server.streams.request_rules import Placement
 from event_server.supervisor import when_orphaned
 from server_common.errors import SettingsError
 from server_common.read_timeout import ReadTimeout

@@ -1,16 +1,27 @@
-"""Serves health and metrics beside the main work of a process that has no HTTP of its own."""
+"""Serves health, readiness and metrics of a process that has no HTTP of its own.
+
+`/healthz` says whether the process should live on, `/readyz` whether it can work now; both are
+open. `/metrics` needs a token of role ops.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from client_sdk.contract.problem import Problem, problem
+from server_common.problem_answers import respond
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -19,6 +30,51 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 _CLOSE_S: Final = 2
 _PAUSE_S: Final = 0.1
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+
+def ops_app(
+    registry: CollectorRegistry,
+    refusal: Callable[[Request], Problem | None],
+    healthy: Callable[[], bool],
+    trouble: Callable[[], str | None],
+) -> Starlette:
+    """The application.
+
+    Args:
+        registry: the numbers to show.
+        refusal: why a request may not see them; None: it carries a token of role ops.
+        healthy: whether the process should live on.
+        trouble: why it cannot work now; None if it can.
+    """
+
+    async def healthz(_request: Request) -> Response:
+        return _said("ok", None if healthy() else "the main loop stands still")
+
+    async def readyz(_request: Request) -> Response:
+        return _said("ready", trouble())
+
+    async def metrics(request: Request) -> Response:
+        refused = refusal(request)
+        if refused is not None:
+            return respond(refused)
+        return Response(
+            generate_latest(registry), headers=_NO_STORE, media_type=CONTENT_TYPE_LATEST
+        )
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+        ]
+    )
+
+
+def _said(well: str, reason: str | None) -> Response:
+    if reason is not None:
+        return respond(problem("unavailable", reason))
+    return PlainTextResponse(well + "\n", headers=_NO_STORE)
 
 
 class OpsServer:

@@ -10,21 +10,19 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 import httpx
 
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import CursorStore, MemoryCursors
 from client_sdk.client.delivery import Deliveries
 from client_sdk.client.handler_retry import RetryPolicy, handler_failed
-from client_sdk.client.http_bodies import no_cookies
-from client_sdk.client.http_transport import Transport
 from client_sdk.client.order_book import OrderBook
 from client_sdk.client.receipts import ReceiptSender, SeenSender
 from client_sdk.client.runner import Runner, Token
-from client_sdk.client.socket_transport import SocketTransport
 from client_sdk.contract.channel import carries_documents, parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceReport, check_device
@@ -46,8 +44,12 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Change
 from client_sdk.machine.status import Mode, Status, mode_of, status_of
 from client_sdk.settings import Settings
+from client_sdk.transport.http_bodies import no_cookies
+from client_sdk.transport.http_transport import Transport
+from client_sdk.transport.socket_transport import SocketTransport
 
 Handler = Callable[[Change], Awaitable[None] | None]
+S = TypeVar("S")
 
 
 class OrderClient:
@@ -112,8 +114,8 @@ class OrderClient:
             self._report if self._device is not None else None,
             SocketTransport() if transport is None else None,
         )
-        self._receipts = ReceiptSender(self._send_receipts)
-        self._shown_orders = SeenSender(self._send_seen)
+        self._receipts = ReceiptSender(partial(self._say, self._wire.receipts))
+        self._shown_orders = SeenSender(partial(self._say, self._wire.seen))
         self._news = asyncio.Event()
         self._finished: tuple[Failure | Exception | None] | None = None
         self._taking = False
@@ -313,13 +315,9 @@ class OrderClient:
         self._finished = self._finished or (cause,)
         self._news.set()
 
-    async def _send_receipts(self, checkpoint: Checkpoint) -> bool:
+    async def _say(self, send: Callable[[S, str], Awaitable[bool]], what: S) -> bool:
         token = await self._current_token()
-        return token is not None and await self._wire.receipts(checkpoint, token)
-
-    async def _send_seen(self, orders: Sequence[str]) -> bool:
-        token = await self._current_token()
-        return token is not None and await self._wire.seen(orders, token)
+        return token is not None and await send(what, token)
 
     async def _current_token(self) -> str | None:
         if self._runner is None:

@@ -16,8 +16,8 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.async_client import OrderClient
-from client_sdk.client.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import CursorStore
 from client_sdk.client.handler_retry import RetryPolicy
 from client_sdk.client.order_book import OrderBook

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.channel import MAX_SEQ, parse_channel
 from client_sdk.contract.errors import ContractError
 from client_sdk.contract.json_decoding import decode

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.order_book import OrderBook
 from client_sdk.contract.digest import format_content_digest, format_digest
 from client_sdk.errors import ClientError

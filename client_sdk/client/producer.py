@@ -20,12 +20,12 @@ from typing import Any, Final, Self
 import httpx
 import msgspec
 
-from client_sdk.client.http_bodies import PACKED, no_cookies, read_body
 from client_sdk.contract.errors import ContractError
 from client_sdk.contract.order import Guest, Item, Order, decode_order
 from client_sdk.contract.problem import decode_problem
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
-from client_sdk.machine.http_failures import retry_after, shortened
+from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
+from client_sdk.transport.http_failures import retry_after, shortened
 
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _FIRST_DELAY_S: Final = 0.2

@@ -8,19 +8,55 @@ next sync says the same.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.device import MAX_SEEN_ORDERS, RECEIPTS_EVERY_S
 
 _MOST_TRIES: Final = 4
 _MOST_SAID: Final = 10_000
 """Orders that are remembered, so that one which is shown again is not said again."""
 
+Sleep = Callable[[float], Awaitable[None]]
 
-class ReceiptSender:
-    """Gathers, and sends by one task that lasts only as long as there is something to say.
+
+class _Sender(ABC):
+    """Sends by one task that lasts only as long as there is something to say."""
+
+    def __init__(self, sleep: Sleep) -> None:
+        self._sleep = sleep
+        self._task: asyncio.Task[None] | None = None
+
+    async def stop(self) -> None:
+        """Send nothing more."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    @abstractmethod
+    async def _say(self) -> bool | None:
+        """Say what is new; false: it was not taken. None: nothing more is to be said."""
+
+    def _wake(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="yabam-receipts")
+
+    async def _run(self) -> None:
+        failures = 0
+        while failures < _MOST_TRIES:
+            await self._sleep(RECEIPTS_EVERY_S * 2**failures)
+            taken = await self._say()
+            if taken is None:
+                break
+            failures = 0 if taken else failures + 1
+        self._task = None
+
+
+class ReceiptSender(_Sender):
+    """Says what is applied.
 
     Args:
         send: says what is applied; false: it was not taken.
@@ -28,45 +64,29 @@ class ReceiptSender:
     """
 
     def __init__(
-        self,
-        send: Callable[[Checkpoint], Awaitable[bool]],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        self, send: Callable[[Checkpoint], Awaitable[bool]], sleep: Sleep = asyncio.sleep
     ) -> None:
+        super().__init__(sleep)
         self._send = send
-        self._sleep = sleep
         self._newest: Checkpoint | None = None
-        self._task: asyncio.Task[None] | None = None
 
     def applied(self, checkpoint: Checkpoint) -> None:
         """Note what is applied; it is sent within a second or so."""
         self._newest = checkpoint
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="yabam-receipts")
+        self._wake()
 
-    async def stop(self) -> None:
-        """Send nothing more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        failures = 0
-        while self._newest is not None:
-            await self._sleep(RECEIPTS_EVERY_S * 2**failures)
-            checkpoint, self._newest = self._newest, None
-            if await self._send(checkpoint):
-                failures = 0
-                continue
-            failures = (failures + 1) % _MOST_TRIES
-            if failures and self._newest is None:
-                self._newest = checkpoint
-        self._task = None
+    async def _say(self) -> bool | None:
+        said = self._newest
+        if said is not None and not await self._send(said):
+            return False
+        if self._newest is not said:
+            return True
+        self._newest = None
+        return None
 
 
-class SeenSender:
-    """Gathers the orders that were shown, and says each once, by one task that lasts only as long
-    as there is something to say.
+class SeenSender(_Sender):
+    """Says which orders were shown, each once.
 
     Args:
         send: says which were shown; false: it was not taken.
@@ -74,46 +94,33 @@ class SeenSender:
     """
 
     def __init__(
-        self,
-        send: Callable[[Sequence[str]], Awaitable[bool]],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        self, send: Callable[[Sequence[str]], Awaitable[bool]], sleep: Sleep = asyncio.sleep
     ) -> None:
+        super().__init__(sleep)
         self._send = send
-        self._sleep = sleep
         self._waiting: dict[str, None] = {}
         self._said: dict[str, None] = {}
-        self._task: asyncio.Task[None] | None = None
 
     def seen(self, order_id: str) -> None:
-        """Note that an order was shown; it is said within a second or so."""
-        if order_id in self._said or order_id in self._waiting:
-            return
-        self._waiting[order_id] = None
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="yabam-seen")
+        """Note that an order was shown; it is said within a second or so.
 
-    async def stop(self) -> None:
-        """Send nothing more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        What Core did not take is said with the next order.
+        """
+        if order_id not in self._said and order_id not in self._waiting:
+            _remember(self._waiting, [order_id])
+            self._wake()
 
-    async def _run(self) -> None:
-        failures = 0
-        while self._waiting and failures < _MOST_TRIES:
-            await self._sleep(RECEIPTS_EVERY_S * 2**failures)
-            batch = list(self._waiting)[:MAX_SEEN_ORDERS]
-            if not await self._send(batch):
-                failures += 1
-                continue
-            failures = 0
-            for order_id in batch:
-                del self._waiting[order_id]
-                self._said[order_id] = None
-            while len(self._said) > _MOST_SAID:
-                del self._said[next(iter(self._said))]
-        # What Core did not take is said with the next order that is shown.
-        while len(self._waiting) > _MOST_SAID:
-            del self._waiting[next(iter(self._waiting))]
-        self._task = None
+    async def _say(self) -> bool | None:
+        batch = list(self._waiting)[:MAX_SEEN_ORDERS]
+        if not await self._send(batch):
+            return False
+        for order_id in batch:
+            self._waiting.pop(order_id, None)
+        _remember(self._said, batch)
+        return True if self._waiting else None
+
+
+def _remember(orders: dict[str, None], more: Sequence[str]) -> None:
+    orders.update(dict.fromkeys(more))
+    while len(orders) > _MOST_SAID:
+        del orders[next(iter(orders))]

@@ -12,15 +12,15 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from client_sdk.client.http_bodies import no_cookies
 from client_sdk.command_line.output import json_line, say
 from client_sdk.commands.connection import check_host, token_of
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError, UsageError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.errors import ClientError
-from client_sdk.shared.edits_api import EditsApi
-from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.shared_state.edits_api import EditsApi
+from client_sdk.shared_state.yabam_client import YabamClient
+from client_sdk.transport.http_bodies import no_cookies
 
 _LOOK_EVERY_S: Final = 0.2
 _value: Final = msgspec.json.Decoder(dict[str, Any])

@@ -9,13 +9,13 @@ from typing import Final
 
 import httpx
 
-from client_sdk.client.http_bodies import no_cookies
 from client_sdk.command_line.output import json_line, say
 from client_sdk.commands.connection import check_host, producer_of, token_of
 from client_sdk.commands.texts import summary_of, whole
 from client_sdk.contract.errors import UsageError
 from client_sdk.contract.order import Guest, Item
-from client_sdk.shared.edits_api import EditsApi
+from client_sdk.shared_state.edits_api import EditsApi
+from client_sdk.transport.http_bodies import no_cookies
 
 _ITEM: Final = re.compile(r"(?P<name>.+):(?P<quantity>[0-9]+):(?P<price>[0-9]+)")
 

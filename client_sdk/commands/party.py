@@ -10,8 +10,8 @@ from client_sdk.commands.state import loaded, outcome_of
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import ChannelError, UsageError
 from client_sdk.errors import ClientError
-from client_sdk.shared.edit_batch import EditHandle
-from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.shared_state.edit_batch import EditHandle
+from client_sdk.shared_state.yabam_client import YabamClient
 
 PARTY = "party"
 """The document whose change ends what guests may see and do."""

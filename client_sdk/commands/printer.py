@@ -17,7 +17,7 @@ from client_sdk.commands.connection import token_of
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import ChannelError, UsageError
 from client_sdk.printer.agent import Agent
-from client_sdk.printer.connections import Place, place_of
+from client_sdk.printer.connections import Address, address_of
 from client_sdk.printer.core_source import CoreSource, Login
 from client_sdk.printer.journal import Journal
 
@@ -42,12 +42,12 @@ def run(options: Namespace) -> None:
     except ChannelError as error:
         raise UsageError(str(error)) from error
     make = source_of(options)
-    place = place_of(options.to)
+    address = address_of(options.to)
     default = Path("var/printers") / f"{options.store}-{options.device}.journal"
     journal = Journal(options.journal or default)
     try:
         with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(_print(make, journal, place))
+            asyncio.run(_print(make, journal, address))
     finally:
         journal.close()
 
@@ -113,12 +113,12 @@ def _address(text: str, default: int) -> tuple[str, int]:
     return host, port
 
 
-async def _print(make: Callable[[Journal], Source], journal: Journal, place: Place) -> None:
+async def _print(make: Callable[[Journal], Source], journal: Journal, address: Address) -> None:
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - asyncio.run runs this
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     async with make(journal) as source:
-        await Agent(source, journal, place, _say).run()
+        await Agent(source, journal, address, _say).run()
 
 
 def _say(line: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from client_sdk.client.http_bodies import no_cookies
 from client_sdk.command_line.output import json_line, say, tell
 from client_sdk.commands.connection import check_host, token_of, told_to_wait, while_read
 from client_sdk.commands.texts import lamp_of
@@ -20,11 +19,12 @@ from client_sdk.contract.errors import UsageError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.errors import ClientError, UnreachableError
-from client_sdk.shared.edit_batch import EditHandle
-from client_sdk.shared.edits_api import EditsApi
-from client_sdk.shared.shared_state import SharedDocument
-from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.shared_state.edit_batch import EditHandle
+from client_sdk.shared_state.edits_api import EditsApi
+from client_sdk.shared_state.shared_state import SharedDocument
+from client_sdk.shared_state.yabam_client import YabamClient
 from client_sdk.state.store import SqliteState
+from client_sdk.transport.http_bodies import no_cookies
 
 _BLIND: Final = (
     "● nothing is known here of this document, so Core takes the edit as made beside all others, "

@@ -1,6 +1,6 @@
 // What the machine can do: start and end syncs and streams, poll, end. Pure.
 //
-// rules.js decides when. As client_sdk/machine/actions.py and attempts.py.
+// rules.js decides when. As client_sdk/machine/actions.py and tracks.py.
 
 import { CoreClock } from "./core_clock.js";
 import { SyncState } from "./sync_state.js";

@@ -1,6 +1,6 @@
 // Back-off with full jitter, forgotten only after a healthy time. Pure.
 //
-// As client_sdk/machine/backoff.py, and `Restarts` of client_sdk/machine/attempts.py.
+// As client_sdk/machine/backoff.py.
 
 import { MAX_RESTARTS } from "./contract_lists.js";
 

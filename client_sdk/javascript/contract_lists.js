@@ -120,13 +120,13 @@ export const MAX_EMPTY_PAGES = 20;
 /** The most bytes of one sync over all its pages: machine/snapshot_pages.py. */
 export const MAX_PAGED_SYNC_BYTES = 134_217_728;
 
-/** How often in a row channels may begin anew: machine/attempts.py. */
+/** How often in a row channels may begin anew: machine/backoff.py. */
 export const MAX_RESTARTS = 5;
 
-/** The longest Retry-After in seconds: machine/http_failures.py. */
+/** The longest Retry-After in seconds: transport/http_failures.py. */
 export const MAX_RETRY_AFTER = 3600;
 
-/** The longest text of a failure: machine/http_failures.py. */
+/** The longest text of a failure: transport/http_failures.py. */
 export const MAX_DETAIL_LENGTH = 500;
 
 /** The shortest wait between polls, whatever Core says: machine/actions.py. */
@@ -144,7 +144,7 @@ export const LONG_FAULT = 3;
 /** The longest that a `bye` can keep a client away: machine/rules.py. */
 export const MOST_RECONNECT_MS = 60_000;
 
-/** The most of the back-off between snapshots that heal, in seconds: machine/healing.py. */
+/** The most seconds between healing snapshots: machine/healing_backoff.py. */
 export const MOST_HEALING_S = 3600;
 
 /** How many closed orders a channel remembers: client/order_book.py. */

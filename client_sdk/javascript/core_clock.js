@@ -1,5 +1,5 @@
 // Core's clock, as far as it is known here. Pure; the part of `Knowledge` in
-// client_sdk/machine/attempts.py that tells the time.
+// client_sdk/machine/core_clock.py that tells the time.
 
 /** How fast a clock here may run away from Core's: what was learned last may correct that. */
 const DRIFT = 1e-4;

@@ -1,6 +1,6 @@
 // How often a channel may begin anew because its orders have another digest than Core says. Pure.
 //
-// As client_sdk/machine/healing.py, which tells why.
+// As client_sdk/machine/healing_backoff.py, which tells why.
 
 import { Backoff } from "./backoff.js";
 import { MOST_HEALING_S } from "./contract_lists.js";

@@ -1,6 +1,6 @@
 // What a refusal means: an answer other than 200, made into a failure. Pure.
 //
-// As client_sdk/machine/http_failures.py.
+// As client_sdk/transport/http_failures.py.
 
 import { MAX_DETAIL_LENGTH, MAX_RETRY_AFTER, PROBLEMS } from "./contract_lists.js";
 import { failure } from "./messages.js";

@@ -1,6 +1,6 @@
 // What the stream says, made into the machine's inputs, and the form of a failure. Pure.
 //
-// As client_sdk/machine/messages.py and `signal_of` of client_sdk/client/http_transport.py.
+// As client_sdk/machine/messages.py and `signal_of` of client_sdk/transport/stream_events.py.
 
 import { ContractError, checkEvent, instant, isEpoch, isWait } from "./contract.js";
 import { checkDocumentEvent } from "./state/document.js";

@@ -11,102 +11,86 @@ const MOST_TRIES = 4;
 /** Orders that are remembered, so that one which is shown again is not said again. */
 const MOST_SAID = 10_000;
 
-/** Gathers, and sends while there is something to say. */
-export class ReceiptSender {
-  #send;
-  #newest = null;
+/** Sends while there is something to say. */
+class Sender {
+  #say;
   #running = false;
   #stopped = false;
 
+  /** @param say () → whether what is new was taken, as a promise; null: nothing more is to be said */
+  constructor(say) {
+    this.#say = say;
+  }
+
+  /** Sends nothing more. */
+  stop() {
+    this.#stopped = true;
+  }
+
+  async wake() {
+    if (this.#running) return;
+    this.#running = true;
+    let failures = 0;
+    while (failures < MOST_TRIES) {
+      const delay = EVERY_MS * 2 ** failures;
+      await new Promise((resolve) => setTimeout(resolve, delay));
+      if (this.#stopped) return;
+      const taken = await this.#say();
+      if (taken === null) break;
+      failures = taken ? 0 : failures + 1;
+    }
+    this.#running = false;
+  }
+}
+
+/** Says what is applied. */
+export class ReceiptSender extends Sender {
+  #newest = null;
+
   /** @param send ({cursor, epoch}) → whether it was taken, as a promise */
   constructor(send) {
-    this.#send = send;
+    super(async () => {
+      const said = this.#newest;
+      if (!(await send(said))) return false;
+      return this.#newest === said ? null : true;
+    });
   }
 
   /** Notes what is applied; it is sent within a second or so. */
   applied(news) {
     this.#newest = news;
-    if (!this.#running) this.#run();
-  }
-
-  /** Sends nothing more. */
-  stop() {
-    this.#stopped = true;
-  }
-
-  async #run() {
-    this.#running = true;
-    let failures = 0;
-    while (this.#newest !== null && !this.#stopped) {
-      const delay = EVERY_MS * 2 ** failures;
-      await new Promise((resolve) => setTimeout(resolve, delay));
-      const news = this.#newest;
-      this.#newest = null;
-      if (this.#stopped) break;
-      if (await this.#send(news)) {
-        failures = 0;
-      } else {
-        failures = (failures + 1) % MOST_TRIES;
-        if (failures > 0) this.#newest ??= news;
-      }
-    }
-    this.#running = false;
+    this.wake();
   }
 }
 
-/** Gathers the orders that were shown, and says each once. */
-export class SeenSender {
-  #send;
+/** Says which orders were shown, each once. */
+export class SeenSender extends Sender {
   #waiting = new Set();
   #said = new Set();
-  #running = false;
-  #stopped = false;
 
   /** @param send (ids of orders) → whether it was taken, as a promise */
   constructor(send) {
-    this.#send = send;
+    super(async () => {
+      const batch = [...this.#waiting].slice(0, MAX_SEEN_ORDERS);
+      if (!(await send(batch))) return false;
+      for (const id of batch) this.#waiting.delete(id);
+      remember(this.#said, batch);
+      return this.#waiting.size > 0 ? true : null;
+    });
   }
 
-  /** Notes that an order was shown; it is said within a second or so. */
+  /** Notes that an order was shown; it is said within a second or so. What Core did not take is said with the next. */
   seen(orderId) {
     if (this.#said.has(orderId) || this.#waiting.has(orderId)) return;
-    this.#waiting.add(orderId);
-    if (!this.#running) this.#run();
-  }
-
-  /** Sends nothing more. */
-  stop() {
-    this.#stopped = true;
-  }
-
-  async #run() {
-    this.#running = true;
-    let failures = 0;
-    while (this.#waiting.size > 0 && failures < MOST_TRIES) {
-      const delay = EVERY_MS * 2 ** failures;
-      await new Promise((resolve) => setTimeout(resolve, delay));
-      if (this.#stopped) return;
-      const batch = [...this.#waiting].slice(0, MAX_SEEN_ORDERS);
-      if (!(await this.#send(batch))) {
-        failures += 1;
-        continue;
-      }
-      failures = 0;
-      for (const id of batch) {
-        this.#waiting.delete(id);
-        this.#said.add(id);
-      }
-      keep(this.#said, MOST_SAID);
-    }
-    // What Core did not take is said with the next order that is shown.
-    keep(this.#waiting, MOST_SAID);
-    this.#running = false;
+    remember(this.#waiting, [orderId]);
+    this.wake();
   }
 }
 
-function keep(ids, most) {
+function remember(ids, more) {
+  for (const id of more) ids.add(id);
   for (const id of ids) {
-    if (ids.size <= most) return;
+    if (ids.size <= MOST_SAID) return;
     ids.delete(id);
   }
 }

@@ -1,6 +1,7 @@
 // A stream over a WebSocket: the same inputs as from server-sent events.
 //
-// As client_sdk/client/socket_transport.py. A browser does not tell a page why a WebSocket could not be had.
+// As client_sdk/transport/socket_transport.py. A browser does not tell a page why a WebSocket
+// could not be had.
 
 import { ContractError } from "./contract.js";
 import { MAX_EVENT_LENGTH } from "./contract_lists.js";

@@ -1,6 +1,6 @@
 // The HTTP side: syncs, streams and commands; answers and errors made into the machine's inputs.
 //
-// As client_sdk/client/http_transport.py. Every read has a bound: an answer MAX_SYNC_BYTES, all
+// As client_sdk/transport/http_transport.py. Every read has a bound: an answer MAX_SYNC_BYTES, all
 // answers of one sync together MAX_PAGED_SYNC_BYTES, an event of the stream MAX_EVENT_LENGTH.
 // Whatever a server answers becomes an input: an error of a server's making never leaves this module.
 

@@ -1,6 +1,6 @@
 // The client for orders and documents together, one for all tabs of a browser.
 //
-// As client_sdk/shared/yabam_client.py.
+// As client_sdk/shared_state/yabam_client.py.
 
 import { Client } from "./client.js";
 import { carriesDocuments } from "./contract.js";

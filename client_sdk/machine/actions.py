@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from client_sdk.contract.sync import SyncResponse
-from client_sdk.machine.attempts import NEVER, Knowledge, Pressure, Restarts, StreamTrack, SyncTrack
-from client_sdk.machine.backoff import Backoff
-from client_sdk.machine.healing import Healing
+from client_sdk.machine.backoff import Backoff, Restarts
+from client_sdk.machine.core_clock import Knowledge
+from client_sdk.machine.healing_backoff import Healing
 from client_sdk.machine.messages import (
     CancelSync,
     CheckDigest,
@@ -28,6 +28,7 @@ from client_sdk.machine.messages import (
 )
 from client_sdk.machine.sequencing import Positions
 from client_sdk.machine.sync_state import Counters, SyncState, Taken
+from client_sdk.machine.tracks import NEVER, Pressure, StreamTrack, SyncTrack
 from client_sdk.machine.transport_choice import TransportChoice, Via
 from client_sdk.settings import Settings
 

@@ -1,10 +1,14 @@
-"""Back-off with full jitter, forgotten only after a healthy time. Pure."""
+"""Back-off with full jitter, forgotten only after a healthy time; too many restarts. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 from client_sdk.settings import Settings
+
+MAX_RESTARTS: Final = 5
 
 
 class Backoff:
@@ -39,3 +43,25 @@ class Backoff:
     def forget(self) -> None:
         """Reset after a full answer: the next failure counts as the first."""
         self.failures = 0
+
+
+@dataclass(slots=True)
+class Restarts:
+    """Answers that began a channel anew although it had a cursor.
+
+    A restore and retention do that now and then. A server that does it again and again would be
+    asked again at once each time: more than `MAX_RESTARTS`, each within `forgotten_after` seconds
+    of the one before, are a fault.
+    """
+
+    forgotten_after: float
+    count: int = 0
+    last_at: float = -float("inf")
+
+    def too_many(self, now: float) -> bool:
+        """Count one more. Returns whether there are too many."""
+        if now - self.last_at >= self.forgotten_after:
+            self.count = 0
+        self.count += 1
+        self.last_at = now
+        return self.count > MAX_RESTARTS

@@ -21,7 +21,7 @@ from typing import assert_never
 
 from client_sdk.machine import rules
 from client_sdk.machine.actions import Actions
-from client_sdk.machine.attempts import NEVER, Knowledge
+from client_sdk.machine.core_clock import Knowledge
 from client_sdk.machine.messages import (
     Acknowledged,
     Close,
@@ -45,6 +45,7 @@ from client_sdk.machine.messages import (
 )
 from client_sdk.machine.sequencing import Positions
 from client_sdk.machine.sync_state import Counters
+from client_sdk.machine.tracks import NEVER
 from client_sdk.machine.transitions import COUNTS
 from client_sdk.machine.transport_choice import Via
 from client_sdk.settings import Settings

@@ -17,10 +17,8 @@ import msgspec
 
 from client_sdk.buffered.client import BufferedClient
 from client_sdk.buffered.messages import BufferedSettings, StartState
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import CursorStore, MemoryCursors
-from client_sdk.client.http_bodies import no_cookies
-from client_sdk.client.http_transport import Transport
 from client_sdk.client.runner import Token
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.cursor import format_cursor
@@ -38,6 +36,8 @@ from client_sdk.mqtt.connection import MqttConnection
 from client_sdk.mqtt.live_topics import LiveTopics
 from client_sdk.mqtt.marks import BEHIND_S, SILENT_S, MarkWatch
 from client_sdk.mqtt.topics import decode_mark, marks_topic, topic_of
+from client_sdk.transport.http_bodies import no_cookies
+from client_sdk.transport.http_transport import Transport
 
 Mode = Literal["starting", "live", "polling", "closed"]
 _LOOK_EVERY_S: Final = 0.25

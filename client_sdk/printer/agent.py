@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from client_sdk.errors import UnreachableError, YabamError
-from client_sdk.printer.connections import Place
+from client_sdk.printer.connections import Address
 from client_sdk.printer.errors import HeldError, PrinterError
 from client_sdk.printer.journal import Journal
 from client_sdk.printer.printing import Ticket, print_ticket, state_of
@@ -33,7 +33,7 @@ class Agent:
     Args:
         source: where the jobs come from.
         journal: what survives a crash.
-        place: where the printer is.
+        address: where the printer is.
         say: called with each line of text for a person.
         clock: seconds that only go forward.
     """
@@ -42,13 +42,13 @@ class Agent:
         self,
         source: JobSource,
         journal: Journal,
-        place: Place,
+        address: Address,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._journal = journal
-        self._place = place
+        self._address = address
         self._say = say
         self._clock = clock
         self._troubles: list[str] = []
@@ -116,7 +116,7 @@ class Agent:
             return False
         entry = self._journal.begin(job.id, taken.attempts)
         word = await print_ticket(
-            self._place, _ticket(job, taken, entry.number), self._trouble, self._clock
+            self._address, _ticket(job, taken, entry.number), self._trouble, self._clock
         )
         self._journal.end(entry, word.outcome, word.detail)
         mark = " REPEAT" if taken.repeat else ""
@@ -128,7 +128,7 @@ class Agent:
         """Whether the printer can print now; Core is told what troubles it."""
         self._looked_at = self._clock()
         try:
-            state = await state_of(self._place)
+            state = await state_of(self._address)
         except PrinterError as error:
             self._trouble([str(error)])
             return False

@@ -32,7 +32,7 @@ class Connection(Protocol):
         """Close the connection."""
 
 
-class Place(Protocol):
+class Address(Protocol):
     """Where a printer is."""
 
     is_terminal: bool
@@ -42,7 +42,7 @@ class Place(Protocol):
         """Connect; raises PrinterError."""
 
 
-class SocketPlace:
+class SocketAddress:
     """A printer on the network, by TCP."""
 
     is_terminal = False
@@ -93,7 +93,7 @@ class _Socket:
                 await self._writer.wait_closed()
 
 
-class FilePlace:
+class FileAddress:
     """A printer at USB, by its device file."""
 
     is_terminal = False
@@ -145,7 +145,7 @@ class _File:
         os.close(self._number)
 
 
-class TerminalPlace:
+class TerminalAddress:
     """A terminal: what is shown there is printed.
 
     Args:
@@ -180,23 +180,23 @@ class _Terminal:
         return None
 
 
-def place_of(text: str) -> Place:
+def address_of(text: str) -> Address:
     """Read the text of `--to`.
 
     Raises:
         AgentError: the text has none of the known forms.
     """
     if text == "stdout":
-        return TerminalPlace()
+        return TerminalAddress()
     parts = urlsplit(text)
     try:
         port = parts.port or PORT
     except ValueError:
         port = 0
     if parts.scheme == "socket" and parts.hostname and port:
-        return SocketPlace(parts.hostname, port)
+        return SocketAddress(parts.hostname, port)
     if parts.scheme == "file" and not parts.netloc and parts.path:
-        return FilePlace(parts.path)
+        return FileAddress(parts.path)
     raise AgentError(f"{text!r}: write socket://host:9100, file:///dev/usb/lp0 or stdout")
 
 

@@ -14,12 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk import UnauthorizedError, UnreachableError, YabamClient
-from client_sdk.client.http_bodies import PACKED, no_cookies, read_body
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.printer.errors import AgentError, HeldError
 from client_sdk.printer.journal import Outcome
 from client_sdk.printer.source import Job, Taken, job_of_document
+from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
 
 _KEY: Final = "print."
 _TIMEOUT_S: Final = 15.0
@@ -45,7 +45,6 @@ class Login:
         core_url: where Core is.
         user: as the device's registration showed it.
         password: the same.
-        clock: seconds that only go forward.
     """
 
     def __init__(
@@ -53,11 +52,9 @@ class Login:
         core_url: str,
         user: str,
         password: str,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._core_url = core_url
         self._login = {"user": user, "password": password}
-        self._clock = clock
         self._token = ""
         self._renew_at = 0.0
 
@@ -68,7 +65,7 @@ class Login:
             UnauthorizedError: Core does not know them.
             UnreachableError: Core does not answer.
         """
-        if self._clock() < self._renew_at:
+        if time.monotonic() < self._renew_at:
             return self._token
         try:
             async with httpx.AsyncClient(cookies=no_cookies(), timeout=_TIMEOUT_S) as http:
@@ -82,7 +79,7 @@ class Login:
         except msgspec.DecodeError as error:
             raise UnreachableError(_told(answer.status_code, answer.content)) from error
         self._token = given.token
-        self._renew_at = self._clock() + given.expires_in_s * _RENEWED_AT
+        self._renew_at = time.monotonic() + given.expires_in_s * _RENEWED_AT
         return self._token
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from client_sdk.printer.connections import Connection, Place
+from client_sdk.printer.connections import Address, Connection
 from client_sdk.printer.errors import PrinterError
 from client_sdk.printer.escpos_bytes import process_id, ticket_bytes
 from client_sdk.printer.journal import Outcome
@@ -64,15 +64,15 @@ class State(Struct, frozen=True):
     warnings: list[str]
 
 
-async def state_of(place: Place) -> State:
+async def state_of(address: Address) -> State:
     """Ask for the printer's state.
 
     Raises:
         PrinterError: it cannot be reached, or does not answer.
     """
-    if place.is_terminal:
+    if address.is_terminal:
         return State([], [])
-    connection = await place.connect()
+    connection = await address.connect()
     try:
         return await _Talk(connection).state()
     finally:
@@ -80,23 +80,23 @@ async def state_of(place: Place) -> State:
 
 
 async def print_ticket(
-    place: Place, ticket: Ticket, tell: Tell, clock: Callable[[], float] = time.monotonic
+    address: Address, ticket: Ticket, tell: Tell, clock: Callable[[], float] = time.monotonic
 ) -> Word:
     """Print a ticket, and wait until the printer says that it has.
 
     Args:
-        place: where the printer is.
+        address: where the printer is.
         ticket: the ticket.
         tell: called with the printer's troubles whenever they change meanwhile.
         clock: seconds that only go forward.
     """
     try:
-        connection = await place.connect()
+        connection = await address.connect()
     except PrinterError as error:
         # Not a byte has left, but the journal says already that some may have.
         return Word("doubt", str(error))
     try:
-        if place.is_terminal:
+        if address.is_terminal:
             await connection.write(f"{text_of(ticket.lines, ticket.columns)}\n".encode())
             return Word("done", "shown")
         return await _print(connection, ticket, tell, clock)

@@ -13,7 +13,7 @@ from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.edit import Conflict, EditOutcome, OwnEdit
 from client_sdk.contract.state.values import Value
 from client_sdk.state.entries import Entry
-from client_sdk.state.records import Waiting
+from client_sdk.state.records import OpenConflict
 from client_sdk.state.view import perform
 
 Resolver = Callable[[str, Value | None, Value | None, Value | None], Any]
@@ -44,7 +44,7 @@ def error_of(entry: Entry, outcome: EditOutcome) -> EditError:
 
 def conflict_of(
     entry: Entry, outcome: EditOutcome, entries: Sequence[Entry], has_resolver: bool
-) -> Waiting | None:
+) -> OpenConflict | None:
     """The conflict to decide; None: the edit is refused, and that is all.
 
     Core gives what the edit would have made of the document where the client is to decide. Edits
@@ -73,7 +73,7 @@ def conflict_of(
             below.add(later.n)
             own = _after(later, own)
     channel, key = entry.document
-    return Waiting(entry.id, channel, key, problem.slug, replace(conflict, own=own))
+    return OpenConflict(entry.id, channel, key, problem.slug, replace(conflict, own=own))
 
 
 def _after(entry: Entry, value: Value | None) -> Value | None:

@@ -8,7 +8,7 @@ from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.values import Value
 from client_sdk.state.conflicts import EditError
 from client_sdk.state.entries import DocumentName
-from client_sdk.state.records import Waiting, Write
+from client_sdk.state.records import OpenConflict, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class View:
     """Whether a newer value is known to be there, or nothing is known yet."""
     left_out: int
     """Pending edits that do not fit the value; they are sent all the same."""
-    conflict: Waiting | None
+    conflict: OpenConflict | None
     """What waits for `resolve` or `discard`."""
     error: EditError | None
     """Why the last edit was refused, until another one takes effect."""
@@ -40,6 +40,4 @@ class Effects:
     """An empty key stands for all documents of the channel, also those that there are not."""
     outcomes: list[tuple[int, EditOutcome]] = field(default_factory=list)
     """Each with the entry's id."""
-    conflicts: list[Waiting] = field(default_factory=list)
-    renamed: bool = False
-    """Whether edits have a new client id: it must be kept before they are sent."""
+    conflicts: list[OpenConflict] = field(default_factory=list)

@@ -18,7 +18,7 @@ from client_sdk.contract.state.values import Value
 from client_sdk.state.entries import DocumentName, Entry
 
 
-class Waiting(Struct, frozen=True):
+class OpenConflict(Struct, frozen=True):
     """A conflict that a resolver, or a person, has to decide."""
 
     id: int
@@ -97,7 +97,7 @@ class DropDocuments:
 class PutWaiting:
     """Keep the conflict until it is decided."""
 
-    waiting: Waiting
+    waiting: OpenConflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Stored:
     counters: PutCounters | None = None
     entries: list[EntryRow] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)
+    waiting: list[OpenConflict] = field(default_factory=list)
     commands: list[bytes] = field(default_factory=list)
     """In order."""
     private: dict[str, tuple[int, Value | None]] = field(default_factory=dict)

@@ -28,7 +28,7 @@ from client_sdk.state.keeping import (
 )
 from client_sdk.state.making import Look, make_entries
 from client_sdk.state.queue import EditQueue
-from client_sdk.state.records import DropEntry, DropWaiting, PutWaiting, Waiting, Write
+from client_sdk.state.records import DropEntry, DropWaiting, OpenConflict, PutWaiting, Write
 from client_sdk.state.requests import Request
 from client_sdk.state.view import Calls, Composed, compose
 
@@ -48,7 +48,7 @@ class Replica:
         self,
         queue: EditQueue,
         channels: Mapping[str, Iterable[Document]],
-        waiting: Iterable[Waiting] = (),
+        waiting: Iterable[OpenConflict] = (),
         calls: Mapping[str, Calls] | None = None,
         resolved: Iterable[str] = (),
     ) -> None:
@@ -171,7 +171,7 @@ class Replica:
         self.queue.next_id += 1
         self._keep_counters()
 
-    def decided(self, waiting: Waiting) -> None:
+    def decided(self, waiting: OpenConflict) -> None:
         """The conflict is decided."""
         if self.waiting.pop(waiting.id, None) is not None:
             self._effects.writes.append(DropWaiting(waiting.id))
@@ -326,9 +326,6 @@ class Replica:
         self._effects.writes.append(PutWaiting(waiting))
 
     def _renamed(self, entries: Sequence[Entry]) -> None:
-        if not entries:
-            return
-        self._effects.renamed = True
         for entry in entries:
             self._keep(entry)
             if entry.outcome is not None:

@@ -26,6 +26,7 @@ from client_sdk.state.records import (
     DropEntry,
     DropWaiting,
     EntryRow,
+    OpenConflict,
     PutCommand,
     PutCounters,
     PutDocument,
@@ -33,7 +34,6 @@ from client_sdk.state.records import (
     PutPrivate,
     PutWaiting,
     Stored,
-    Waiting,
     Write,
 )
 
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS private (key TEXT PRIMARY KEY, version INTEGER NOT NU
   WITHOUT ROWID;
 """
 _FORMAT: Final = 1
-_waiting_decoder: Final = msgspec.json.Decoder(Waiting)
+_waiting_decoder: Final = msgspec.json.Decoder(OpenConflict)
 _value_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -108,7 +108,7 @@ class MemoryState:
         self._entries: dict[int, EntryRow] = {}
         self._stored = Stored()
         self._documents: dict[tuple[str, str], PutDocument] = {}
-        self._waiting: dict[int, Waiting] = {}
+        self._waiting: dict[int, OpenConflict] = {}
         self._commands: dict[int, bytes] = {}
 
     def open(self, subject: str) -> Stored:

@@ -34,7 +34,7 @@ from core_api.api.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
 from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
 from core_api.devices.commands.lifecycle import DeviceCommand, DeviceCommands
 from core_api.devices.registrations import NewDevice, RegisteredDevice
-from core_api.edits.history import HistoryPage
+from core_api.edits.history_reading import HistoryPage
 from core_api.errors import CoreError
 from core_api.http.tracing import Tracing
 from core_api.orders.history import OrderEvents

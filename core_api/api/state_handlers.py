@@ -28,7 +28,7 @@ from core_api.access.callers import Caller
 from core_api.access.reach import check_follow
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
-from core_api.edits.history import parse_position, read_document, read_entries, read_version
+from core_api.edits.history_reading import parse_position, read_document, read_entries, read_version
 from core_api.edits.reading import read_epoch
 from core_api.edits.service import EditService
 from core_api.errors import BadRequestError, InvalidError, NotFoundError

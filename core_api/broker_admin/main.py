@@ -35,7 +35,6 @@ async def run_broker_admin(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
-    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Keep the broker's users and roles until `stop` is set.
 
@@ -45,7 +44,6 @@ async def run_broker_admin(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
-        clock: seconds that only go forward.
     """
     registry = CollectorRegistry()
     metrics = AdminMetrics(registry)
@@ -58,13 +56,13 @@ async def run_broker_admin(
         settings.mqtt_password,
         settings.mqtt_readers_of_orders,
         metrics,
-        clock,
+        time.monotonic,
     )
     tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
     app = ops_app(
         registry,
         verify,
-        lambda: clock() - admin.turned_at < _ALIVE_WITHIN_S,
+        lambda: time.monotonic() - admin.turned_at < _ALIVE_WITHIN_S,
         lambda: tasks.trouble or admin.trouble,
     )
     server = OpsServer(app, listener)

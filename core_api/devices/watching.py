@@ -51,7 +51,6 @@ class Watching:
         listened: the partitions that were read to their end for so many seconds.
         committed: called after each commit with the channels that got an event.
         metrics: where the counts go.
-        silent_s: after how long a silent device is offline.
     """
 
     def __init__(
@@ -62,7 +61,6 @@ class Watching:
         listened: Callable[[float], Collection[int]],
         committed: Callable[[Sequence[str]], None],
         metrics: DeviceMetrics,
-        silent_s: float = SILENT_S,
     ) -> None:
         self._pool = pool
         self._rules = rules
@@ -70,7 +68,6 @@ class Watching:
         self._listened = listened
         self._committed = committed
         self._metrics = metrics
-        self._silent_s = silent_s
 
     async def keep_flushing(self) -> None:
         """Write what was measured, again and again."""
@@ -105,7 +102,7 @@ class Watching:
         Raises:
             ConflictError, UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
-        partitions = sorted(self._listened(self._silent_s))
+        partitions = sorted(self._listened(SILENT_S))
         total, failed = 0, list[str]()
         while partitions:
             found = await self._one_silent(partitions, failed)
@@ -119,7 +116,7 @@ class Watching:
         try:
             with mapped_errors():
                 async with self._pool.acquire() as connection, connection.transaction():
-                    row = await connection.fetchrow(_SILENT, self._silent_s, partitions, failed)
+                    row = await connection.fetchrow(_SILENT, SILENT_S, partitions, failed)
                     if row is None:
                         return None
                     channel = Channel("device", *row)

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from client_sdk.contract.state.edit import Edit, OwnEdit
 from client_sdk.contract.state.values import Value
-from core_api.documents.history import Head, History
+from core_api.documents.kept_versions import Head, History
 from core_api.documents.refusals import refuse
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from core_api.documents.definitions import Definition
-from core_api.documents.party import BELL, BILL, CART, PARTY
 from core_api.documents.schemas import DAY_S, NAME, NOTE, PRICE, by_id, closed_object
+from core_api.documents.table_documents import BELL, BILL, CART, PARTY
 
 SOLD_OUT: Final = Definition(
     key="sold-out",

@@ -34,7 +34,8 @@ from core_api.documents.calls import run_call
 from core_api.documents.changes import pointers, with_seen
 from core_api.documents.checks import check_admission
 from core_api.documents.definitions import Definition
-from core_api.documents.history import Head, History, Touched
+from core_api.documents.kept_versions import Head, History, Touched
+from core_api.documents.new_version import Version, next_version, version_time
 from core_api.documents.refusals import Refusal, RefusedEditError, refuse
 from core_api.documents.strategies import (
     STRATEGIES,
@@ -44,7 +45,6 @@ from core_api.documents.strategies import (
     replay,
     sum_,
 )
-from core_api.documents.versions import Version, next_version, version_time
 
 
 class Settlement(Struct, frozen=True):

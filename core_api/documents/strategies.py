@@ -31,7 +31,7 @@ from core_api.documents.changes import (
     with_seen,
 )
 from core_api.documents.definitions import StrategyName
-from core_api.documents.history import Touched
+from core_api.documents.kept_versions import Touched
 from core_api.documents.refusals import refuse
 
 

@@ -6,16 +6,16 @@
 | --- | --- | --- |
 | read | `requests.py` | one client's request: what each of its edits may be (pure) |
 | | `reading.py` | reads documents, clients, earlier answers and kept versions; takes no lock |
-| | `state.py` | types: what was read (pure) |
+| | `what_was_read.py` | types: what was read (pure) |
 | | `needs.py` | which earlier answers and histories must be read, too (pure) |
 | settle | `plan.py` | types: what planning is given, and what it gives: rows and answers (pure) |
 | | `planning.py` | settles the edits in order, each by `core_api/documents/settling.py` (pure) |
-| | `working.py` | the documents and their channels' room while that goes on (pure) |
+| | `working_documents.py` | the documents and their channels' room while that goes on (pure) |
 | | `lifetimes.py` | when a document ends (pure) |
 | | `outcomes.py` | what the client of an edit is told (pure) |
 | | `rows.py` | the rows of document, event, history and outcome (pure) |
 | write | `writing.py` | the one statement, under the locks; nothing of what has changed since |
-| later | `history.py` | reads a document's earlier versions and the entries of its history |
+| later | `history_reading.py` | reads a document's earlier versions and the entries of its history |
 
 `metrics.py` counts. Which edit wins is decided in `core_api/documents/`, not here.
 """

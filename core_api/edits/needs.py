@@ -10,7 +10,7 @@ import msgspec
 from client_sdk.contract.state.edit import Edit, OwnEdit
 from core_api.documents.basis import OwnResult
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import KeptAnswer, Place, State
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, State
 
 _result_decoder: Final = msgspec.json.Decoder(OwnResult)
 
@@ -32,26 +32,26 @@ def histories_needed(
     requests: Sequence[EditRequest],
     state: State,
     answers: Mapping[tuple[str, int], KeptAnswer],
-) -> dict[Place, int]:
+) -> dict[DocumentName, int]:
     """The documents whose history is needed, each with the lowest version that an edit is made on.
 
     A document needs none if each of its edits is made on its newest version or names no version.
     """
-    lowest: dict[Place, int] = {}
+    lowest: dict[DocumentName, int] = {}
     for request in requests:
         settled = _settled(state, request.client)
         for edit in request.batch.edits:
             if not isinstance(edit, Edit) or edit.n <= settled:
                 continue
-            place = (edit.channel, edit.key)
-            head = state.heads.get(place)
+            name = (edit.channel, edit.key)
+            head = state.heads.get(name)
             if head is None or head.version == 0:
                 continue
             base = _base_of(request.client, edit, settled, answers)
             # A version that is not there has no history: the edit is refused, or is made on what
             # another one of these requests makes.
             if base is not None and base < head.version:
-                lowest[place] = min(base, lowest.get(place, base))
+                lowest[name] = min(base, lowest.get(name, base))
     return lowest
 
 

@@ -17,10 +17,10 @@ from client_sdk.contract.state.edit import (
     decode_outcome,
     edit_fingerprint,
 )
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 from core_api.documents.settling import Settlement
 from core_api.edits.requests import refused
-from core_api.edits.state import KeptAnswer
+from core_api.edits.what_was_read import KeptAnswer
 from core_api.errors import EditMismatchError
 
 FORGOTTEN: Final = "forgotten"

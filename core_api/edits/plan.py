@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.edit import EditOutcome
 from core_api.documents.definitions import Definitions
-from core_api.documents.history import History
+from core_api.documents.kept_versions import History
 from core_api.edits.rows import PlanRows
-from core_api.edits.state import KeptAnswer, Place, State
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, State
 from core_api.errors import CoreError
 
 
@@ -33,7 +33,7 @@ class Plan:
     components: list[int]
     """The component of each request."""
     rows: PlanRows
-    new_places: list[Place]
+    new_names: list[DocumentName]
     """Documents that have no row yet."""
     new_clients: list[tuple[str, str]]
     """Clients that have no row yet, with their subjects."""
@@ -47,7 +47,7 @@ class Known:
 
     state: State
     answers: Mapping[tuple[str, int], KeptAnswer]
-    histories: Mapping[Place, History]
+    histories: Mapping[DocumentName, History]
 
 
 @dataclass(frozen=True, slots=True)

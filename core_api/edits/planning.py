@@ -14,7 +14,7 @@ from typing import Final
 from client_sdk.contract.state.document import EditName
 from client_sdk.contract.state.edit import Edit, EditOutcome, UnreadableEdit
 from core_api.documents.basis import OwnResult
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 from core_api.documents.settling import Settlement, settle
 from core_api.edits.lifetimes import ends_at
 from core_api.edits.needs import result_of
@@ -30,8 +30,8 @@ from core_api.edits.rows import (
     history_row,
     outcome_row,
 )
-from core_api.edits.state import KnownClient, Place
-from core_api.edits.working import Undo, Working
+from core_api.edits.what_was_read import DocumentName, KnownClient
+from core_api.edits.working_documents import Undo, Working
 from core_api.errors import ClientTakenError, CoreError, EditGapError, TooManyClientsError
 from server_common.limits import SUBJECT_CLIENTS
 
@@ -71,9 +71,9 @@ class _Planner:
             if request.client not in self._state.clients and answer.settled:
                 new_clients.append((request.client, request.subject))
         written = self._working.rows
-        self._rows.documents += [written[place] for place in sorted(written)]
+        self._rows.documents += [written[name] for name in sorted(written)]
         self._rows.rules += sorted(self._obeyed)
-        new = [place for place in written if place not in self._state.heads]
+        new = [name for name in written if name not in self._state.heads]
         return Plan(answers, components, self._rows, new, new_clients, frozenset(self._channels))
 
     def _answer(self, request: EditRequest, component: int) -> EditAnswer:
@@ -120,7 +120,7 @@ class _Planner:
     ) -> list[EditOutcome]:
         """Settle new edits of one client, in order, and note the rows."""
         results: dict[int, OwnResult | None] = {}
-        places: dict[int, Place] = {}
+        names: dict[int, DocumentName] = {}
         steps: list[_Step] = []
         undo = self._working.begin()
         for edit in edits:
@@ -128,10 +128,10 @@ class _Planner:
             if isinstance(admitted, EditOutcome):
                 steps.append(_Step(edit, admitted))
             else:
-                step = self._settle_one(request.client, admitted, results, places, undo)
+                step = self._settle_one(request.client, admitted, results, names, undo)
                 steps.append(step)
                 results[edit.n] = step.settlement.result if step.settlement else None
-                places[edit.n] = (admitted.edit.channel, admitted.edit.key)
+                names[edit.n] = (admitted.edit.channel, admitted.edit.key)
         if request.batch.atomic:
             steps = self._all_or_none(steps, undo)
         author = Author(request.caller.subject, request.client, request.caller.role)
@@ -144,18 +144,18 @@ class _Planner:
         client: str,
         admitted: Admitted,
         results: Mapping[int, OwnResult | None],
-        places: Mapping[int, Place],
+        names: Mapping[int, DocumentName],
         undo: Undo,
     ) -> _Step:
-        edit, place = admitted.edit, (admitted.edit.channel, admitted.edit.key)
-        if place in self._state.unreadable:
+        edit, name = admitted.edit, (admitted.edit.channel, admitted.edit.key)
+        if name in self._state.unreadable:
             return _Step(edit, refused(edit.n, FAILED, f"the database cannot give {edit.key}"))
-        document = self._working.at(place)
+        document = self._working.at(name)
         before = Before(document.head, document.content)
 
         def resolve(n: int) -> OwnResult | None:
             if n in results:
-                return results[n] if places.get(n) == place else None
+                return results[n] if names.get(n) == name else None
             return result_of(self._known.answers.get((client, n)))
 
         try:
@@ -165,7 +165,7 @@ class _Planner:
         except Exception as error:
             told = f"Core fails to settle it: {type(error).__name__}"
             return _Step(edit, refused(edit.n, FAILED, told))
-        full = self._working.take(admitted.channel, place, settlement, undo)
+        full = self._working.take(admitted.channel, name, settlement, undo)
         if full is not None:
             return _Step(edit, full)
         outcome = outcome_of(settlement, before.head, document.content)
@@ -270,8 +270,8 @@ def components_of(requests: Sequence[EditRequest]) -> list[int]:
             n = parent[n]
         return n
 
-    first: dict[Place, int] = {}
+    first: dict[DocumentName, int] = {}
     for number, request in enumerate(requests):
-        for place in request.places:
-            parent[find(number)] = find(first.setdefault(place, number))
+        for name in request.names:
+            parent[find(number)] = find(first.setdefault(name, number))
     return [find(number) for number in range(len(requests))]

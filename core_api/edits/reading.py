@@ -17,8 +17,8 @@ from msgspec import UNSET
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
-from core_api.documents.history import Head, History, Kept, is_end
-from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
+from core_api.documents.kept_versions import Head, History, Kept, is_end
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, Room, State
 from core_api.parties.rules import PARTY
 from core_api.postgres.pool import mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows
@@ -116,35 +116,32 @@ class Connection(Protocol):
 
 
 async def read_state(
-    connection: Connection, places: Sequence[Place], clients: Sequence[str]
+    connection: Connection, names: Sequence[DocumentName], clients: Sequence[str]
 ) -> State:
     """The documents and the clients as they are.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    channels = sorted({channel for channel, _ in places})
+    channels = sorted({channel for channel, _ in names})
     with mapped_errors():
         rows = await connection.fetch(
-            _STATE, [p[0] for p in places], [p[1] for p in places], clients, channels
+            _STATE, [name[0] for name in names], [name[1] for name in names], clients, channels
         )
     return await _decoded(
-        lambda: _state_of(rows, places, clients, channels),
+        lambda: _state_of(rows, names, clients, channels),
         sum(len(row[3]) for row in rows if row[0] == 0 and row[3] is not None),
     )
 
 
 async def full_subjects(
-    connection: Connection,
-    subjects: Iterable[tuple[str, str | None]],
-    most: int = SUBJECT_CLIENTS,
+    connection: Connection, subjects: Iterable[tuple[str, str | None]]
 ) -> frozenset[str]:
-    """Those of these subjects that have `most` clients of edits already.
+    """Those of these subjects that have as many clients of edits as they may have.
 
     Args:
         connection: a connection to Postgres, or a pool.
         subjects: each with the channel of its party, if it is a guest's.
-        most: how many clients a subject may have.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -152,28 +149,33 @@ async def full_subjects(
     with mapped_errors():
         asked = list(set(subjects))
         rows = await connection.fetch(
-            _FULL, [s[0] for s in asked], [s[1] for s in asked], most, _GUESTS_COUNTED_S, PARTY
+            _FULL,
+            [s[0] for s in asked],
+            [s[1] for s in asked],
+            SUBJECT_CLIENTS,
+            _GUESTS_COUNTED_S,
+            PARTY,
         )
     return frozenset(row[0] for row in rows)
 
 
 def _state_of(
     rows: Sequence[asyncpg.Record],
-    places: Sequence[Place],
+    names: Sequence[DocumentName],
     clients: Sequence[str],
     channels: Sequence[str],
 ) -> State:
-    heads: dict[Place, Head] = {}
-    sizes: dict[Place, int] = {}
+    heads: dict[DocumentName, Head] = {}
+    sizes: dict[DocumentName, int] = {}
     known: dict[str, KnownClient] = {}
     rooms: dict[str, Room] = {}
     epoch = ""
     for kind, number_of, _, text, number, schema, made_at, more in rows:
         if kind == 0:
-            place = places[number_of - 1]
+            name = names[number_of - 1]
             value = None if text is None else msgspec.json.decode(text)
-            heads[place] = Head(number, value, schema, made_at if number else None)
-            sizes[place] = 0 if text is None else len(text)
+            heads[name] = Head(number, value, schema, made_at if number else None)
+            sizes[name] = 0 if text is None else len(text)
         elif kind == 1:
             known[clients[number_of - 1]] = KnownClient(text, number)
         elif kind == 2:
@@ -183,14 +185,16 @@ def _state_of(
     return State(rows[0][2], heads, known, rooms, epoch, sizes)
 
 
-async def unreadable_places(connection: Connection, places: Sequence[Place]) -> frozenset[Place]:
+async def unreadable_documents(
+    connection: Connection, names: Sequence[DocumentName]
+) -> frozenset[DocumentName]:
     """Those of these documents that Postgres cannot give, or of which it gives no JSON.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
 
-    async def read(asked: Sequence[Place]) -> list[None]:
+    async def read(asked: Sequence[DocumentName]) -> list[None]:
         with unreadable_rows():
             try:
                 await read_state(connection, asked, [])
@@ -198,29 +202,29 @@ async def unreadable_places(connection: Connection, places: Sequence[Place]) -> 
                 raise unreadable(f"what is stored is no JSON: {error}") from error
         return [None] * len(asked)
 
-    found = await by_halves(read, places) if places else []
-    return frozenset(place for place, one in zip(places, found, strict=True) if one is not None)
+    found = await by_halves(read, names) if names else []
+    return frozenset(name for name, one in zip(names, found, strict=True) if one is not None)
 
 
 async def readable_histories(
-    connection: Connection, bases: Mapping[Place, int]
-) -> dict[Place, History]:
+    connection: Connection, bases: Mapping[DocumentName, int]
+) -> dict[DocumentName, History]:
     """As `read_histories`, without those that Postgres cannot give: they count as trimmed away.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
 
-    async def read(asked: Sequence[Place]) -> list[History | None]:
+    async def read(asked: Sequence[DocumentName]) -> list[History | None]:
         with unreadable_rows():
             try:
                 found = await read_histories(connection, {one: bases[one] for one in asked})
             except (msgspec.DecodeError, RecursionError, StateError) as error:
                 raise unreadable(f"what is stored is no history: {error}") from error
-        return [found.get(place) for place in asked]
+        return [found.get(name) for name in asked]
 
     kept = zip(bases, await by_halves(read, list(bases)), strict=True)
-    return {place: one for place, one in kept if isinstance(one, History)}
+    return {name: one for name, one in kept if isinstance(one, History)}
 
 
 async def _decoded(decode: Callable[[], T], size: int) -> T:
@@ -253,32 +257,34 @@ async def read_answers(
 
 
 async def read_histories(
-    connection: Connection, bases: Mapping[Place, int]
-) -> dict[Place, History]:
+    connection: Connection, bases: Mapping[DocumentName, int]
+) -> dict[DocumentName, History]:
     """What is kept of these documents from the given version on, with each version's value.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    places = list(bases)
+    names = list(bases)
     with mapped_errors():
         rows = await connection.fetch(
             _HISTORY,
-            [p[0] for p in places],
-            [p[1] for p in places],
+            [name[0] for name in names],
+            [name[1] for name in names],
             list(bases.values()),
             SETTLING_VERSIONS,
             SETTLING_BYTES,
         )
     size = sum(len(row[3]) + len(row[5] or "") for row in rows)
-    return await _decoded(lambda: _histories_of(rows, places), size)
+    return await _decoded(lambda: _histories_of(rows, names), size)
 
 
-def _histories_of(rows: Sequence[asyncpg.Record], places: Sequence[Place]) -> dict[Place, History]:
+def _histories_of(
+    rows: Sequence[asyncpg.Record], names: Sequence[DocumentName]
+) -> dict[DocumentName, History]:
     kept: dict[int, list[tuple[Any, ...]]] = {}
     for row in rows:
         kept.setdefault(row[0], []).append(tuple(row)[1:])
-    return {places[place - 1]: History(_with_values(versions)) for place, versions in kept.items()}
+    return {names[place - 1]: History(_with_values(versions)) for place, versions in kept.items()}
 
 
 def _with_values(rows: Iterable[tuple[Any, ...]]) -> Iterable[Kept]:

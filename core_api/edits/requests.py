@@ -12,7 +12,7 @@ from client_sdk.contract.state.edit import Edit, EditBatch, EditOutcome, Unreada
 from core_api.access.callers import Caller
 from core_api.access.reach import may_follow
 from core_api.documents.definitions import Definition, Definitions, session_client
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import DocumentName
 from core_api.parties.rules import party_at
 
 _UNKNOWN: Final = "unknown-document"
@@ -51,16 +51,16 @@ class EditRequest:
         return str(party_at(self.caller.table))
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def names(self) -> tuple[DocumentName, ...]:
         """The documents that it is about, each once, sorted."""
         return tuple(sorted({(e.channel, e.key) for e in self.batch.edits if isinstance(e, Edit)}))
 
     @property
     def lanes(self) -> tuple[str, ...]:
         """What others may hold locked of it: its client, its documents, their channels."""
-        places = self.places
-        channels = {channel for channel, _ in places}
-        return (self.client, *(f"{c} {key}" for c, key in places), *sorted(channels))
+        names = self.names
+        channels = {channel for channel, _ in names}
+        return (self.client, *(f"{c} {key}" for c, key in names), *sorted(channels))
 
     @property
     def identities(self) -> tuple[object, ...]:

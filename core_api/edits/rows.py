@@ -17,9 +17,9 @@ from client_sdk.contract.state.document import CHANGED, DocumentOperation, EditN
 from client_sdk.contract.state.edit import Edit, EditOutcome, OwnEdit
 from client_sdk.contract.state.operations import encode_operation
 from core_api.documents.basis import OwnResult
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
+from core_api.documents.new_version import Version
 from core_api.documents.settling import Settlement
-from core_api.documents.versions import Version
 from core_api.event_log.lines import one_line
 from server_common.event_records import partition_of_channel
 

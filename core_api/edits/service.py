@@ -30,10 +30,10 @@ from core_api.edits.reading import (
     read_histories,
     read_state,
     readable_histories,
-    unreadable_places,
+    unreadable_documents,
 )
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import DocumentName
 from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write_plan
 from core_api.errors import ConflictError, CoreError, UnavailableError
 from core_api.postgres.lanes import Lanes
@@ -149,7 +149,7 @@ class EditService:
         that its client does after it.
         """
         try:
-            damaged = await unreadable_places(self._pool, _places(requests))
+            damaged = await unreadable_documents(self._pool, _names(requests))
             _log.error("edits_failed", damaged=sorted(damaged), exc_info=error)
             return await self._settle(requests, damaged)
         except (UnavailableError, ConflictError):
@@ -158,7 +158,7 @@ class EditService:
             return [again]
 
     async def _settle(
-        self, requests: Sequence[EditRequest], damaged: frozenset[Place] | None = None
+        self, requests: Sequence[EditRequest], damaged: frozenset[DocumentName] | None = None
     ) -> list[Answer]:
         """The answers. `damaged`: what cannot be read; None: all is read at once."""
         answers: dict[int, Answer] = {}
@@ -178,37 +178,37 @@ class EditService:
         return [answers.get(place, overtaken) for place in range(len(requests))]
 
     async def _try(
-        self, requests: Sequence[EditRequest], damaged: frozenset[Place] | None
+        self, requests: Sequence[EditRequest], damaged: frozenset[DocumentName] | None
     ) -> tuple[Plan, frozenset[int]]:
         plan = await self._plan(self._pool, requests, damaged)
-        if plan.new_places or plan.new_clients:
-            await ensure_rows(self._pool, plan.new_places, plan.new_clients)
+        if plan.new_names or plan.new_clients:
+            await ensure_rows(self._pool, plan.new_names, plan.new_clients)
         return plan, await self._write(self._pool, plan)
 
     async def _try_locked(
-        self, requests: Sequence[EditRequest], damaged: frozenset[Place] | None
+        self, requests: Sequence[EditRequest], damaged: frozenset[DocumentName] | None
     ) -> tuple[Plan, frozenset[int]]:
-        places = _places(requests)
+        names = _names(requests)
         with mapped_errors():
             async with (
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="read_committed"),
             ):
-                await lock_rows(connection, places, [request.client for request in requests])
+                await lock_rows(connection, names, [request.client for request in requests])
                 plan = await self._plan(connection, requests, damaged)
-                if plan.new_places or plan.new_clients:
-                    await ensure_rows(connection, plan.new_places, plan.new_clients)
+                if plan.new_names or plan.new_clients:
+                    await ensure_rows(connection, plan.new_names, plan.new_clients)
                 return plan, await self._write(connection, plan)
 
     async def _plan(
         self,
         connection: Connection,
         requests: Sequence[EditRequest],
-        damaged: frozenset[Place] | None,
+        damaged: frozenset[DocumentName] | None,
     ) -> Plan:
         clients = [request.client for request in requests]
-        places = [place for place in _places(requests) if not damaged or place not in damaged]
-        state = await read_state(connection, places, clients)
+        names = [name for name in _names(requests) if not damaged or name not in damaged]
+        state = await read_state(connection, names, clients)
         new = [(one.subject, one.party) for one in requests if one.client not in state.clients]
         if new:
             state = replace(state, full=await full_subjects(connection, new))
@@ -244,10 +244,10 @@ class EditService:
 
     async def _held(self, requests: Sequence[EditRequest]) -> list[str | None]:
         """What of each request is locked by others, by the name of its lane; None: nothing."""
-        places = _places(requests)
-        channels = sorted({channel for channel, _ in places})
+        names = _names(requests)
+        channels = sorted({channel for channel, _ in names})
         documents, heads, clients = await held_by_others(
-            self._pool, places, channels, [request.client for request in requests]
+            self._pool, names, channels, [request.client for request in requests]
         )
         held = documents | heads | clients
         return [
@@ -255,5 +255,5 @@ class EditService:
         ]
 
 
-def _places(requests: Iterable[EditRequest]) -> list[Place]:
-    return sorted({place for request in requests for place in request.places})
+def _names(requests: Iterable[EditRequest]) -> list[DocumentName]:
+    return sorted({name for request in requests for name in request.names})

@@ -15,7 +15,7 @@ import asyncpg
 
 from core_api.edits.reading import Connection
 from core_api.edits.rows import PlanRows
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import DocumentName
 from core_api.errors import UnavailableError
 from core_api.event_log.append import append_documents
 from core_api.postgres.pool import mapped_errors
@@ -173,7 +173,7 @@ SELECT
 
 
 async def ensure_rows(
-    connection: Connection, places: Sequence[Place], clients: Sequence[tuple[str, str]]
+    connection: Connection, names: Sequence[DocumentName], clients: Sequence[tuple[str, str]]
 ) -> None:
     """Make the rows that edits of these documents and clients (with their subjects) will lock.
 
@@ -183,8 +183,8 @@ async def ensure_rows(
     with mapped_errors():
         await connection.fetch(
             _ENSURE,
-            [p[0] for p in places],
-            [p[1] for p in places],
+            [name[0] for name in names],
+            [name[1] for name in names],
             [c[0] for c in clients],
             [c[1] for c in clients],
         )
@@ -221,7 +221,7 @@ async def write_plan(connection: Connection, rows: PlanRows, partitions: int) ->
 
 
 async def lock_rows(
-    connection: Connection, places: Sequence[Place], clients: Sequence[str]
+    connection: Connection, names: Sequence[DocumentName], clients: Sequence[str]
 ) -> None:
     """Lock these rows until the transaction of the connection ends.
 
@@ -230,12 +230,14 @@ async def lock_rows(
         LockedError: somebody else holds one of them.
     """
     with mapped_errors():
-        await connection.fetch(_LOCK, [p[0] for p in places], [p[1] for p in places], clients)
+        await connection.fetch(
+            _LOCK, [name[0] for name in names], [name[1] for name in names], clients
+        )
 
 
 async def held_by_others(
     connection: Connection,
-    places: Sequence[Place],
+    names: Sequence[DocumentName],
     channels: Sequence[str],
     clients: Sequence[str],
 ) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
@@ -247,7 +249,7 @@ async def held_by_others(
     """
     with mapped_errors():
         ((documents, heads, held_clients),) = await connection.fetch(
-            _HELD, [p[0] for p in places], [p[1] for p in places], channels, clients
+            _HELD, [name[0] for name in names], [name[1] for name in names], channels, clients
         )
     return frozenset(documents), frozenset(heads), frozenset(held_clients)
 

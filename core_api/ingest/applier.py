@@ -8,14 +8,13 @@ key has kept the first answer.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from core_api.errors import CoreError
-from core_api.http.tracing import traced
+from core_api.ingest.by_key import apply_by_key
 from core_api.ingest.inbound_commands import (
     UNREADABLE,
     InboundRecord,
@@ -24,7 +23,6 @@ from core_api.ingest.inbound_commands import (
     UnreadRecords,
     dead_letter_headers,
     decode_command,
-    lanes,
     unread_letter,
 )
 from core_api.ingest.patience import REFUSED, Patience
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
-LANES_AT_ONCE: Final = 16
+KEYS_AT_ONCE: Final = 16
 """How many keys' commands of one partition are applied at the same time."""
 
 
@@ -117,17 +115,7 @@ class Applier:
     async def apply(self, records: Sequence[InboundRecord]) -> None:
         """Apply all records, in order within each key. Returns when all are applied or set
         aside."""
-        room = asyncio.Semaphore(LANES_AT_ONCE)
-
-        async def lane(of_key: Sequence[InboundRecord]) -> None:
-            async with room:
-                for record in of_key:
-                    with traced(record.headers):
-                        await self._settle(record)
-
-        async with asyncio.TaskGroup() as group:
-            for of_key in lanes(records):
-                group.create_task(lane(of_key))
+        await apply_by_key(records, KEYS_AT_ONCE, self._settle)
 
     async def set_aside(self, what: UnreadRecords, detail: str) -> None:
         """Store in the dead letter topic what cannot be read. Returns when that is done.

@@ -42,6 +42,8 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 GROUP: Final = "core-ingest"
 _POLL_MS: Final = 200
+_REQUEST_TIMEOUT_S: Final = 10.0
+"""A request to a broker is given up after this time."""
 _LOOK_EVERY_S: Final = 5.0
 _BREAK_S: Final = 10.0
 """A loop that stood still for so long, as in a process that was stopped, has heard nothing."""
@@ -91,7 +93,6 @@ class Ingest:
         group: the consumer group.
         clock: seconds that only go forward.
         metrics: where the numbers go.
-        request_timeout_s: a request to a broker is given up after this time.
     """
 
     def __init__(
@@ -104,7 +105,6 @@ class Ingest:
         group: str = GROUP,
         clock: Callable[[], float],
         metrics: ReadingMetrics,
-        request_timeout_s: float = 10.0,
     ) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
@@ -113,7 +113,6 @@ class Ingest:
         self._group = group
         self._clock = clock
         self._metrics = metrics
-        self._request_timeout_s = request_timeout_s
         self._stopping = asyncio.Event()
         self._turned_at = clock()
         self._failing: str | None = "start"
@@ -161,7 +160,7 @@ class Ingest:
 
     async def _session(self) -> None:
         """One membership in the group, until it fails or must stop."""
-        await ensure_topics(self._bootstrap, [self._topic], self._request_timeout_s)
+        await ensure_topics(self._bootstrap, [self._topic], _REQUEST_TIMEOUT_S)
         # Not before there is a database: until then it is not ready.
         await self._check()
         consumer = AIOKafkaConsumer(
@@ -170,7 +169,7 @@ class Ingest:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_FETCH_WAIT_MS,
-            request_timeout_ms=round(self._request_timeout_s * 1000),
+            request_timeout_ms=round(_REQUEST_TIMEOUT_S * 1000),
         )
         under_way = UnderWay(consumer, self._clock)
         consumer.subscribe([self._topic.name], listener=under_way)

@@ -7,7 +7,6 @@ dies in between, the message comes again, is known by its number, and is answere
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 
@@ -17,8 +16,8 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.digest import MAX_INTEGER
 from core_api.errors import CoreError
-from core_api.http.tracing import traced
-from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords, lanes
+from core_api.ingest.by_key import apply_by_key
+from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords
 from core_api.ingest.patience import REFUSED, Patience
 from core_api.postgres.pool import any_error_mapped
 from server_common.devices.messages import (
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
-LANES_AT_ONCE: Final = 4
+KEYS_AT_ONCE: Final = 4
 """How many devices of one partition are dealt with at the same time."""
 _ANSWERED: Final = ("result", "event")
 
@@ -101,20 +100,14 @@ class DeviceApplier:
 
     async def apply(self, records: Sequence[InboundRecord]) -> None:
         """Apply all records, in order within each device, and tell what was kept."""
-        room = asyncio.Semaphore(LANES_AT_ONCE)
         answers: list[Outbound] = []
 
-        async def lane(of_key: Sequence[InboundRecord]) -> None:
-            async with room:
-                for record in of_key:
-                    with traced(record.headers):
-                        answer = await self._settle(record)
-                    if answer is not None:
-                        answers.append(answer)
+        async def settle(record: InboundRecord) -> None:
+            answer = await self._settle(record)
+            if answer is not None:
+                answers.append(answer)
 
-        async with asyncio.TaskGroup() as group:
-            for of_key in lanes(records):
-                group.create_task(lane(of_key))
+        await apply_by_key(records, KEYS_AT_ONCE, settle)
         if answers:
             await self._patience.until_done(lambda: self._answers.answer(answers))
 

@@ -58,8 +58,6 @@ class DeviceIngest:
         check: raises `UnavailableError` while the database cannot take messages.
         registry: where the numbers go.
         group: the consumer group.
-        clock: seconds that only go forward.
-        now_ms: milliseconds since the Unix epoch.
     """
 
     def __init__(
@@ -74,16 +72,14 @@ class DeviceIngest:
         check: Callable[[], Awaitable[None]],
         registry: CollectorRegistry,
         group: str = GROUP,
-        clock: Callable[[], float] = time.monotonic,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._check = check
         metrics = DeviceMetrics(registry)
-        measurements = Measurements(clock, metrics.dropped.inc)
+        measurements = Measurements(time.monotonic, metrics.dropped.inc)
         self._answers = KafkaAnswers(
             KafkaPublisher(bootstrap, outbound_topic(topics.outbound, topics.partitions)),
             KafkaPublisher(bootstrap, dead_letter_topic(topics.dead_letters, topics.partitions)),
-            now_ms,
+            lambda: time.time_ns() // 1_000_000,
         )
         messages = DeviceMessages(
             writing,
@@ -99,7 +95,7 @@ class DeviceIngest:
             DeviceApplier(messages, self._answers, asyncio.sleep, metrics),
             self._can_work,
             group=group,
-            clock=clock,
+            clock=time.monotonic,
             metrics=metrics,
         )
         self._ringing = Ringing(writing, self._answers.ring)

@@ -178,14 +178,3 @@ def without_value(
     """The headers of a dead letter that carries neither the record's value nor its headers."""
     ours = list(headers[len(record.headers) :])
     return [*ours, ("value_left_out", b"%d bytes" % len(record.value or b""))]
-
-
-def lanes(records: Sequence[InboundRecord]) -> list[list[InboundRecord]]:
-    """The records of one partition by key: in order within a key, free among keys.
-
-    Records without a key form one lane: nothing is known about what belongs together.
-    """
-    by_key: dict[bytes | None, list[InboundRecord]] = {}
-    for record in records:
-        by_key.setdefault(record.key, []).append(record)
-    return list(by_key.values())

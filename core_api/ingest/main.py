@@ -12,13 +12,14 @@ from typing import Final, Protocol
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
-from core_api.http.probes import OpsServer, ops_app
+from core_api.http.probes import ops_app
 from core_api.ingest.applier import Applier, OrderCommands
 from core_api.ingest.consumer import GROUP, Ingest
 from core_api.ingest.dead_letters import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic
+from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
 
 _DRAIN_S: Final = 5.0
@@ -64,8 +65,6 @@ async def run_ingest(
     receipts: Callable[[], Awaitable[None]] | None = None,
     hint: Callable[[], Awaitable[None]] | None = None,
     group: str = GROUP,
-    clock: Callable[[], float] = time.monotonic,
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> None:
     """Ingest until `stop` is set.
 
@@ -83,20 +82,23 @@ async def run_ingest(
         receipts: stores what devices have received, for ever.
         hint: sends hints to the relays, for ever.
         group: the consumer group.
-        clock: seconds that only go forward.
-        now_ms: milliseconds since the Unix epoch.
     """
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
     publisher = KafkaPublisher(bootstrap, dead_letter_topic(dead_letters, partitions))
-    applier = Applier(commands, KafkaDeadLetters(publisher, now_ms), asyncio.sleep, metrics)
+    applier = Applier(
+        commands,
+        KafkaDeadLetters(publisher, lambda: time.time_ns() // 1_000_000),
+        asyncio.sleep,
+        metrics,
+    )
     ingest = Ingest(
         bootstrap,
         inbound_topic(topic, partitions),
         applier,
         check,
         group=group,
-        clock=clock,
+        clock=time.monotonic,
         metrics=metrics,
     )
     of_devices = devices(registry)

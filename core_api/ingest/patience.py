@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 
 from core_api.errors import ConflictError, LockedError, OverloadedError, UnavailableError
+from server_common.backoff import next_wait
 from server_common.supervision import is_being_cancelled
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Patience:
                         _log.warning("ingest_waits", reason=str(error))
                     self._trouble = str(error)
                 self._retried()
-                pause = min(max(pause * 2, FIRST_RETRY_S), LONGEST_RETRY_S)
+                pause = next_wait(pause, FIRST_RETRY_S, LONGEST_RETRY_S)
                 await self._sleep(pause)
             else:
                 self._trouble = None

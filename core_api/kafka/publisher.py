@@ -36,6 +36,8 @@ _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 its `socket.request.max.bytes`, 100 MiB by default, and never says why."""
 SLOW_S: Final = 0.5
 """A partition that has not answered for so long gets a producer of its own."""
+_REQUEST_TIMEOUT_S: Final = 5.0
+"""A request to a broker is given up, and sent again, after this time."""
 _QUICK_AGAIN_S: Final = 10.0
 _STAND_BY_RETRY_S: Final = 5.0
 Sent = dict[int, "asyncio.Task[PublishResult]"]
@@ -47,7 +49,6 @@ class KafkaPublisher:
     Args:
         bootstrap: `host:port[,host:port]`.
         topic: where to; made if it is missing, with the partitions it names.
-        request_timeout_s: a request to a broker is given up, and sent again, after this time.
         ack_timeout_s: a producer that has got no answer for so long is thrown away.
         rebuilt: called when a producer was thrown away.
         stands_by: whether a second producer is kept ready for when a partition is slow.
@@ -59,7 +60,6 @@ class KafkaPublisher:
         bootstrap: str,
         topic: Topic,
         *,
-        request_timeout_s: float = 5.0,
         ack_timeout_s: float = 60.0,
         rebuilt: Callable[[], None] = lambda: None,
         stands_by: bool = False,
@@ -67,7 +67,6 @@ class KafkaPublisher:
     ) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
-        self._request_timeout_s = request_timeout_s
         self._ack_timeout_s = ack_timeout_s
         self._rebuilt = rebuilt
         self._stands_by = stands_by
@@ -78,6 +77,7 @@ class KafkaPublisher:
         self._spare: BatchProducer | None = None
         self._spare_tried_at = float("-inf")
         self._apart: dict[int, BatchProducer] = {}
+        """The producers of partitions that were slow, each with one of its own."""
         self._slow_at: dict[int, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closings: set[asyncio.Task[None]] = set()
@@ -87,11 +87,6 @@ class KafkaPublisher:
     def partitions(self) -> int:
         """How many partitions the topic has; known once open."""
         return self._partitions
-
-    @property
-    def apart(self) -> frozenset[int]:
-        """The partitions that have producers of their own, because they were slow."""
-        return frozenset(self._apart)
 
     async def open(self) -> None:
         """Connect, and create or check the topic; `send` does it by itself when needed.
@@ -110,7 +105,7 @@ class KafkaPublisher:
             self._close_unused(*useless)
             self._rebuilt()
         if self._shared is None:
-            await ensure_topics(self._bootstrap, [self._topic], self._request_timeout_s)
+            await ensure_topics(self._bootstrap, [self._topic], _REQUEST_TIMEOUT_S)
             # Known before it is open, so that close() closes it if this is cancelled.
             self._shared = self._new_producer()
         await self._shared.open()
@@ -280,7 +275,7 @@ class KafkaPublisher:
             self._close_unused(spare)
 
     def _new_producer(self) -> BatchProducer:
-        return BatchProducer(self._bootstrap, self._topic.name, self._request_timeout_s)
+        return BatchProducer(self._bootstrap, self._topic.name, _REQUEST_TIMEOUT_S)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.ensure_future(work)

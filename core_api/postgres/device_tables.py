@@ -1,4 +1,4 @@
-"""The tables of registered devices, beside those of `tables.py` and in the same metadata."""
+"""The tables of registered devices and of printers, in the metadata of `tables.py`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from core_api.postgres.tables import metadata
-
-__all__ = ["metadata"]
 
 _NOW = text("now()")
 
@@ -132,4 +130,25 @@ device_snapshots = Table(
     Column("sha256", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     comment="The newest picture of each device",
+)
+
+printers = Table(
+    "printers",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    Column(
+        "seq",
+        BigInteger,
+        comment="of the store's log: its jobs are made up to here; null: it prints nothing",
+    ),
+    Column(
+        "waiting_since",
+        DateTime(timezone=True),
+        comment="since when a job of it is not printed; null: none waits",
+    ),
+    Column("agent", Text, comment="which agent holds it"),
+    Column("held_until", DateTime(timezone=True)),
+    postgresql_with={"fillfactor": "50"},
+    comment="The printers that stores print on",
 )

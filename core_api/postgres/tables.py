@@ -1,4 +1,7 @@
-"""The tables, as SQLAlchemy Core metadata: what Alembic migrates to and a test compares with.
+"""The tables of orders, log, relays and receipts, as SQLAlchemy Core metadata.
+
+Those of documents stand in `document_tables.py`, those of devices and printers in
+`device_tables.py`; `all_tables.py` has all of them, as Alembic and a test compare them.
 
 The log, the outbox and the heads are written by one statement per command (`orders/writing.py`)
 and read by gathered statements (`sync/reading.py`), both on asyncpg. Text is `text`, times are
@@ -10,7 +13,6 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -292,94 +294,4 @@ orders_reached = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Index("ix_orders_reached_at", "at"),
     comment="Where an order was shown to a person, or came out on paper",
-)
-
-documents = Table(
-    "documents",
-    metadata,
-    Column("channel", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("schema", Integer, nullable=False),
-    Column("facts", Text, nullable=False, comment="its JSON but for the value"),
-    Column("value", Text, comment="as JSON; null: there is none (any more)"),
-    Column("made_at", DateTime(timezone=True), nullable=False),
-    Column("updated_at", DateTime(timezone=True), nullable=False),
-    Column("ends_at", DateTime(timezone=True), comment="when it is deleted by itself"),
-    CheckConstraint("version >= 0", name="version"),
-    Index("ix_documents_ends_at", "ends_at", postgresql_where=text("ends_at IS NOT NULL")),
-    Index("ix_documents_ending_key", "key", postgresql_where=text("ends_at IS NOT NULL")),
-    Index("ix_documents_empty", "updated_at", postgresql_where=text("version = 0")),
-    Index("ix_documents_printing", "updated_at", postgresql_where=text("key = 'printing'")),
-    Index(
-        "ix_documents_printed",
-        "updated_at",
-        postgresql_where=text("value IS NULL AND key LIKE 'print.%'"),
-    ),
-    postgresql_with={"fillfactor": "50"},
-    comment="The current state of each document",
-)
-
-document_history = Table(
-    "document_history",
-    metadata,
-    Column("channel", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("version", Integer, primary_key=True, comment="what it made, or was put aside at"),
-    Column("client", Text, primary_key=True),
-    Column("n", BigInteger, primary_key=True),
-    Column("took_effect", Boolean, nullable=False, comment="false: put aside"),
-    Column("at", DateTime(timezone=True), nullable=False),
-    Column("made_at", DateTime(timezone=True), nullable=False),
-    Column("entry", Text, nullable=False, comment="the history's JSON of it"),
-    Column("diff", Text, nullable=False, comment="JSON Patch from the version before"),
-    Column("value", Text, comment="the whole value, at some versions"),
-    Column("schema", Integer, nullable=False),
-    Index("ix_document_history_at", "at", postgresql_using="brin"),
-    comment="What became of each edit that made a version or was put aside",
-)
-
-edit_clients = Table(
-    "edit_clients",
-    metadata,
-    Column("client", Text, primary_key=True),
-    Column("subject", Text, nullable=False),
-    Column("settled", BigInteger, nullable=False, comment="its last settled number"),
-    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
-    Index("ix_edit_clients_seen_at", "seen_at"),
-    Index("ix_edit_clients_subject", "subject"),
-    postgresql_with={"fillfactor": "50"},
-    comment="How far the edits of each client are settled",
-)
-
-edit_outcomes = Table(
-    "edit_outcomes",
-    metadata,
-    Column("client", Text, primary_key=True),
-    Column("n", BigInteger, primary_key=True),
-    Column("request_hash", LargeBinary, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("result", Text, comment="what an edit that is made on it needs"),
-    comment="What became of each edit, kept until its client has the answer",
-)
-
-printers = Table(
-    "printers",
-    metadata,
-    Column("store_id", Text, primary_key=True),
-    Column("device_id", Text, primary_key=True),
-    Column(
-        "seq",
-        BigInteger,
-        comment="of the store's log: its jobs are made up to here; null: it prints nothing",
-    ),
-    Column(
-        "waiting_since",
-        DateTime(timezone=True),
-        comment="since when a job of it is not printed; null: none waits",
-    ),
-    Column("agent", Text, comment="which agent holds it"),
-    Column("held_until", DateTime(timezone=True)),
-    postgresql_with={"fillfactor": "50"},
-    comment="The printers that stores print on",
 )

@@ -17,9 +17,9 @@ import msgspec
 import structlog
 
 from client_sdk.contract.channel import Channel
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
+from core_api.documents.new_version import next_version
 from core_api.documents.refusals import RefusedEditError
-from core_api.documents.versions import next_version
 from core_api.edits.plan import Rules
 from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError

@@ -17,8 +17,8 @@ import structlog
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.values import Value
 from core_api.documents.devices import STATUS
-from core_api.documents.history import Head
-from core_api.documents.versions import next_version
+from core_api.documents.kept_versions import Head
+from core_api.documents.new_version import next_version
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.edits.writing import ensure_rows

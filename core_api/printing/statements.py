@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from core_api.edits.reading import Connection
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trimming import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
 from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 

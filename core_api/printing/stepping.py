@@ -4,7 +4,7 @@ printer over MQTT, or a person."""
 from __future__ import annotations
 
 from client_sdk.contract.channel import Channel
-from core_api.documents.versions import next_version
+from core_api.documents.new_version import next_version
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import ConflictError, NotFoundError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from client_sdk.contract.channel import Channel
 from core_api.errors import NotFoundError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trimming import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
 from core_api.receipts.holders import (
     SEEN_WITHIN_S,
     Holder,

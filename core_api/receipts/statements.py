@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, event_id
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trimming import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
 from core_api.receipts.devices import Device, Sighting
 
 # A device that does not say its epoch goes on from a cursor of the current one. A receipt says what

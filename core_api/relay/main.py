@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from core_api.access.callers import Caller
 from core_api.devices.commands.alarm import CommandAlarm
 from core_api.devices.metrics import CommandAlarmMetrics
-from core_api.http.probes import OpsServer, ops_app
+from core_api.http.probes import ops_app
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import alerts_topic, events_topic
 from core_api.postgres.commit_hints import Hints
@@ -26,6 +26,7 @@ from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
 from core_api.restore.main import lifetime_guard
+from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ async def run_relay(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
-    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Relay until `stop` is set.
 
@@ -54,7 +54,6 @@ async def run_relay(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
-        clock: seconds that only go forward.
     """
     bootstrap, topic, partitions = settings.kafka, settings.events_topic, settings.partitions
     registry = CollectorRegistry()
@@ -64,7 +63,7 @@ async def run_relay(
         events_topic(topic, partitions),
         rebuilt=metrics.rebuilds.inc,
         stands_by=partitions > 1,
-        clock=clock,
+        clock=time.monotonic,
     )
     relay = Relay(
         Outbox(pool, relay_id, settings.relay_lease_s),
@@ -73,7 +72,7 @@ async def run_relay(
         relay_id=relay_id,
         partitions=partitions,
         lease_ttl_s=settings.relay_lease_s,
-        clock=clock,
+        clock=time.monotonic,
         metrics=metrics,
     )
     reach = ReceiptAlarm(

@@ -15,10 +15,10 @@ from client_sdk.contract.digest import canonical
 from client_sdk.contract.state.patch import diff
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.definitions import Definitions
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import DocumentName
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trimming import UNDELETABLE
+from core_api.postgres.trim_around_damage import UNDELETABLE
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.retention.history_cuts import Cut, KeptVersion, cut, kept_s
 
@@ -120,47 +120,47 @@ async def trim_history(
         UnavailableError: Postgres does not answer.
     """
     total = 0
-    last: Place = ("", "")
+    last: DocumentName = ("", "")
     while True:
         with mapped_errors():
             rows = await pool.fetch(_WALK, *last, documents)
         if not rows:
             return total
-        places = [(row[0], row[1]) for row in rows]
-        total += await _forget_around(pool, definitions, places, versions, left)
-        last = places[-1]
+        names = [(row[0], row[1]) for row in rows]
+        total += await _forget_around(pool, definitions, names, versions, left)
+        last = names[-1]
 
 
 async def _forget_around(
     pool: Pool,
     definitions: Definitions,
-    places: Sequence[Place],
+    names: Sequence[DocumentName],
     versions: int,
     left: Callable[[], None],
 ) -> int:
     """Forget what may go of these; one that Postgres cannot give is told, and stops no other."""
     total = 0
     try:
-        while gone := await _forget(pool, definitions, places, versions):
+        while gone := await _forget(pool, definitions, names, versions):
             total += gone
         return total
     except UNDELETABLE as error:
-        if len(places) == 1:
-            channel, key = places[0]
+        if len(names) == 1:
+            channel, key = names[0]
             _log.error("history_not_trimmed", channel=channel, key=key, reason=str(error))
             left()
             return total
-    middle = len(places) // 2
-    for part in (places[:middle], places[middle:]):
+    middle = len(names) // 2
+    for part in (names[:middle], names[middle:]):
         total += await _forget_around(pool, definitions, part, versions, left)
     return total
 
 
 async def _forget(
-    pool: Pool, definitions: Definitions, places: Sequence[Place], versions: int
+    pool: Pool, definitions: Definitions, names: Sequence[DocumentName], versions: int
 ) -> int:
-    ages = [float(kept_s(definitions, c.partition(":")[0], key)) for c, key in places]
-    channels, keys = [p[0] for p in places], [p[1] for p in places]
+    ages = [float(kept_s(definitions, c.partition(":")[0], key)) for c, key in names]
+    channels, keys = [name[0] for name in names], [name[1] for name in names]
     with mapped_errors(), unreadable_rows():
         found: dict[int, list[KeptVersion]] = {}
         for place, version, is_old, alone in await pool.fetch(

@@ -12,7 +12,7 @@ import structlog
 
 from core_api.documents.definitions import Definitions
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trimming import ALL_TIME_S, UNDELETABLE, trim_by
+from core_api.postgres.trim_around_damage import ALL_TIME_S, UNDELETABLE, trim_by
 from core_api.postgres.unreadable_rows import unreadable_rows
 
 if TYPE_CHECKING:

@@ -3,51 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from client_sdk.contract.channel import Channel, parse_channel
-from client_sdk.contract.limits import MAX_TICKET_CHARS
-from client_sdk.contract.sync import ResetReason, StreamGrant
+from client_sdk.contract.sync import ResetReason
 from core_api.access.callers import Caller
 from core_api.access.reach import check_follow
-from core_api.errors import BadRequestError, UnavailableError, UnreadableRowError
+from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.overload import Bound, PollingPace
 from core_api.postgres.pool import Pool
 from core_api.postgres.query_batching import QueryBatcher
-from core_api.sync.around import (
+from core_api.sync.damaged_rows import (
     Unreadable,
     is_json,
     nothing_readable,
     pages_apart,
-    snapshots_apart,
     without_malformed,
 )
-from core_api.sync.document_reading import read_all_snapshots
-from core_api.sync.large_orders import LargeAnswers
-from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
+from core_api.sync.large_answers import LargeAnswers
+from core_api.sync.queries import Moment, Page, PageQuery
 from core_api.sync.reading import read_pages
 from core_api.sync.request import SnapshotPage, SyncRequest
 from core_api.sync.rules import (
     ChannelAnswer,
-    cursor_of,
     encode_answer,
     fitting_pages,
-    fitting_snapshots,
-    has_more,
     is_news,
     is_short,
-    is_snapshot_short,
-    joined,
-    last_of,
     next_page_of,
     page_of,
     reset_reason,
     snapshot_of,
     void_reason,
 )
-from server_common.limits import ANSWER_BYTES, WHOLE_ANSWER_BYTES
-from server_common.tickets import Ticket, TicketKeys
+from core_api.sync.snapshot_reading import SnapshotReader
+from core_api.sync.stream_grants import StreamGrants
+from server_common.limits import ANSWER_BYTES
 
 if TYPE_CHECKING:
     from core_api.sync.long_poll import LongPolls
@@ -75,9 +67,7 @@ class FetchSync:
     Args:
         pool: the database.
         long_polls: wakes requests that wait.
-        tickets: signs stream tickets.
-        stream_url: an event server that carries these channels; None: there is none.
-        ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
+        grants: gives the tickets of streams.
         pace: how long polling clients should wait.
         bound: how many syncs may read at once; those that wait do not count.
         deadline_s: how long one read may take.
@@ -91,9 +81,7 @@ class FetchSync:
         self,
         pool: Pool,
         long_polls: LongPolls,
-        tickets: TicketKeys,
-        stream_url: Callable[[Iterable[Channel]], str | None],
-        ticket_ttl_s: float,
+        grants: StreamGrants,
         pace: PollingPace,
         bound: Bound,
         deadline_s: float,
@@ -104,9 +92,6 @@ class FetchSync:
     ) -> None:
         self._pool = pool
         self._long_polls = long_polls
-        self._tickets = tickets
-        self._stream_url = stream_url
-        self._ticket_ttl_s = ticket_ttl_s
         self._pace = pace
         self._bound = bound
         self._deadline_s = deadline_s
@@ -120,12 +105,8 @@ class FetchSync:
             abandons=True,
             isolates=True,
         )
-        self._snapshots: QueryBatcher[SnapshotQuery, Moment, OpenOrders] = QueryBatcher(
-            lambda queries: read_all_snapshots(pool, queries),
-            _SNAPSHOTS_PER_QUERY,
-            abandons=True,
-            isolates=True,
-        )
+        self._snapshots = SnapshotReader(pool, large, unreadable)
+        self._grants = grants
 
     async def answer(
         self, caller: Caller, request: SyncRequest, device: str | None = None
@@ -169,7 +150,7 @@ class FetchSync:
         channels: list[ChannelAnswer],
     ) -> bytes:
         is_whole = len(channels) == len(request.after)
-        grant = self._grant(caller, device, moment, channels) if is_whole else None
+        grant = self._grants.grant(caller, device, moment, channels) if is_whole else None
         return encode_answer(moment, channels, grant, self._pace.after_ms(self._bound.share))
 
     async def _without_malformed(
@@ -286,7 +267,7 @@ class FetchSync:
     ) -> tuple[Moment, list[ChannelAnswer]]:
         queries = [request.snapshot_query(channel) for channel in resets]
         whole = request.orders is None
-        moment, opened = await self._opened(caller, queries, whole, deadline)
+        moment, opened = await self._snapshots.read(caller.subject, queries, whole, deadline)
         return moment, [
             snapshot_of(str(channel), reason, orders, moment.epoch)
             for (channel, reason), orders in zip(resets.items(), opened, strict=True)
@@ -298,7 +279,7 @@ class FetchSync:
     ) -> tuple[Moment, list[ChannelAnswer]]:
         first = request.snapshot_query(page.channel)
         query = first._replace(after=page.after, since=page.head)
-        moment, (opened,) = await self._opened(caller, [query], False, deadline)
+        moment, (opened,) = await self._snapshots.read(caller.subject, [query], False, deadline)
         if opened is None:
             raise nothing_readable()
         reason = void_reason(page, moment, opened)
@@ -306,87 +287,3 @@ class FetchSync:
             return moment, [next_page_of(page, opened)]
         self._reset_given(reason)
         return await self._reset(caller, request, {page.channel: reason}, deadline)
-
-    async def _opened(
-        self, caller: Caller, queries: Sequence[SnapshotQuery], whole: bool, deadline: float
-    ) -> tuple[Moment, Sequence[OpenOrders | None]]:
-        """Snapshots; None for a channel that Postgres cannot give."""
-
-        async def open_one(query: SnapshotQuery) -> tuple[Moment, OpenOrders]:
-            moment, (opened,) = await self._opened_together(caller, [query], whole, deadline)
-            return moment, opened
-
-        try:
-            return await self._opened_together(caller, queries, whole, deadline)
-        except UnreadableRowError:
-            return await snapshots_apart(self._pool, queries, open_one, self._unreadable)
-
-    async def _opened_together(
-        self, caller: Caller, queries: Sequence[SnapshotQuery], whole: bool, deadline: float
-    ) -> tuple[Moment, list[OpenOrders]]:
-        """Snapshots, from a read that many share; what is large is read by itself."""
-        moment, opened = await self._snapshots.ask(queries, deadline)
-        if not any(
-            orders.cut if whole else is_snapshot_short(query, orders)
-            for query, orders in zip(queries, opened, strict=True)
-        ):
-            return moment, opened if whole else fitting_snapshots(opened, ANSWER_BYTES)
-        room = max(1, ANSWER_BYTES // len(queries))
-        larger = [query._replace(room=room) for query in queries]
-        async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
-            moment, opened = await read_all_snapshots(self._pool, larger)
-            self._large.spent(caller.subject, sum(orders.size for orders in opened))
-            if not whole:
-                return moment, fitting_snapshots(opened, ANSWER_BYTES)
-            return moment, await self._completed(caller, moment, larger, opened)
-
-    async def _completed(
-        self,
-        caller: Caller,
-        moment: Moment,
-        queries: Sequence[SnapshotQuery],
-        begun: Sequence[OpenOrders],
-    ) -> list[OpenOrders]:
-        """Whole snapshots for a client that knows of no pages: the pages, put together here."""
-        done: list[OpenOrders] = []
-        size = sum(orders.size for orders in begun)
-        for query, first in zip(queries, begun, strict=True):
-            opened = first
-            while opened.cut:
-                further = query._replace(after=last_of(opened), since=first.head, room=ANSWER_BYTES)
-                later, (more,) = await read_all_snapshots(self._pool, [further])
-                self._large.spent(caller.subject, more.size)
-                size += more.size
-                if size > WHOLE_ANSWER_BYTES:
-                    raise BadRequestError(
-                        f"the snapshot has more than {WHOLE_ANSWER_BYTES} bytes: "
-                        "ask for it in pages, with the parameter orders",
-                        "too-large",
-                    )
-                if later.epoch != moment.epoch or more.floor > first.head:
-                    raise UnavailableError("the log was cut while a snapshot was read")
-                opened = joined(opened, more)
-            done.append(opened)
-        return done
-
-    def _grant(
-        self, caller: Caller, device: str | None, moment: Moment, channels: list[ChannelAnswer]
-    ) -> StreamGrant | None:
-        if has_more(channels):
-            return None
-        url = self._stream_url(parse_channel(answer.wire.channel) for answer in channels)
-        if url is None:
-            return None
-        ticket = Ticket(
-            epoch=moment.epoch,
-            cursor=cursor_of(channels),
-            issued_at=moment.unix_s,
-            expires_at=moment.unix_s + self._ticket_ttl_s,
-            subject=caller.subject,
-            # Only what an owner's device has received counts.
-            device=(device or "") if caller.role == "owner" else "",
-        )
-        text = self._tickets.sign(ticket)
-        if len(text) > MAX_TICKET_CHARS:
-            return None  # no event server would take it: the client polls
-        return StreamGrant(url, text, self._ticket_ttl_s)

@@ -14,9 +14,9 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import canonical
 from client_sdk.contract.state.edit import Edit
 from client_sdk.contract.state.operations import Delete, Set
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
+from core_api.documents.new_version import Version
 from core_api.documents.settling import Settlement
-from core_api.documents.versions import Version
 from core_api.edits.plan import Rules
 from core_api.edits.rows import Author, Before, PlanRows, document_row, event_row, history_row
 

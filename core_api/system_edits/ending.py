@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from core_api.documents.versions import ended
+from core_api.documents.new_version import ended
 from core_api.edits.lifetimes import still_ends
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection

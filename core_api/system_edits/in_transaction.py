@@ -11,12 +11,12 @@ from typing import Final
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import canonical
 from client_sdk.contract.state.values import Value
-from core_api.documents.history import Head
-from core_api.documents.versions import Version, ended, next_version
+from core_api.documents.kept_versions import Head
+from core_api.documents.new_version import Version, ended, next_version
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection, read_state
 from core_api.edits.rows import shown_bytes
-from core_api.edits.state import Room, State
+from core_api.edits.what_was_read import Room, State
 from core_api.edits.writing import ensure_rows
 from core_api.errors import ConflictError, TooManyDocumentsError
 from core_api.system_edits.changes import SystemEdit

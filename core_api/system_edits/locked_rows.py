@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from client_sdk.contract.channel import Channel, parse_channel
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 from core_api.edits.reading import Connection
 from core_api.postgres.unreadable_rows import unreadable_rows
 

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from client_sdk.contract.errors import StateError
 from core_api.documents.definitions import Definitions
+from core_api.documents.new_version import migrated
 from core_api.documents.refusals import RefusedEditError
-from core_api.documents.versions import migrated
 from core_api.edits.lifetimes import ends_at
 from core_api.edits.plan import Rules
 from core_api.errors import UnreadableRowError

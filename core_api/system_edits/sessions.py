@@ -7,7 +7,7 @@ from typing import Final
 
 from core_api.documents.definitions import Definitions
 from core_api.edits.lifetimes import SESSION_S
-from core_api.edits.state import KnownClient
+from core_api.edits.what_was_read import KnownClient
 from core_api.postgres.pool import Pool, mapped_errors
 
 RENEWED_EVERY_S: Final = 3600.0

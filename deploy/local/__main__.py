@@ -18,8 +18,8 @@ from core_api.access.callers import Caller
 from core_api.commands.local_keys import LOCAL_KEYS
 from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
+from deploy.local.device_door import add_door, installed_mosquitto
 from deploy.local.kitchen import PRINTER, STORE, set_up_kitchen
-from deploy.local.mqtt import add_door, installed_mosquitto
 from deploy.local.ports import check_free
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import ProcessError

@@ -40,14 +40,12 @@ class MosquittoServer:
         data: its folder; made when it is new.
         port: where it listens without TLS on 127.0.0.1; 0 picks a free one and keeps it.
         tls_port: where it listens with TLS; 0 picks a free one and keeps it.
-        queued: how many messages it keeps for a client that is slow.
     """
 
-    def __init__(self, data: Path, port: int = 0, tls_port: int = 0, queued: int = 1000) -> None:
+    def __init__(self, data: Path, port: int = 0, tls_port: int = 0) -> None:
         self._data = data.absolute()
         self.port = port or free_port()
         self.tls_port = tls_port or free_port()
-        self._queued = queued
         program = shutil.which("mosquitto", path=PROGRAMS)
         if program is None:
             raise MosquittoError("mosquitto is needed; on Debian: apt-get install mosquitto")
@@ -155,7 +153,7 @@ class MosquittoServer:
             f"persistence_location {self._data}/",
             "autosave_interval 60",
             f"max_packet_size {MAX_PACKET_BYTES}",
-            f"max_queued_messages {self._queued}",
+            "max_queued_messages 1000",
             "max_inflight_messages 100",
             "max_keepalive 120",
             "set_tcp_nodelay true",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
-from client_sdk.contract.problem import MEDIA_TYPE, TITLES, encode_problem, problem
+from client_sdk.contract.problem import Problem, problem
 from event_server.errors import StreamRefusedError
 from event_server.http.access import OpsTokens
+from server_common.ops_server import ops_app
 
 
 def probes_app(
@@ -30,38 +29,11 @@ def probes_app(
         trouble: why it cannot work now; None if it can.
     """
 
-    async def healthz(_request: Request) -> Response:
-        return _plain("ok") if healthy() else _problem("unavailable", "the main loop stands still")
-
-    async def readyz(_request: Request) -> Response:
-        reason = trouble()
-        return _plain("ready") if reason is None else _problem("unavailable", reason)
-
-    async def metrics(request: Request) -> Response:
+    def refusal(request: Request) -> Problem | None:
         try:
             tokens.check(request.headers.get("authorization", ""))
         except StreamRefusedError as error:
-            return _problem(error.slug, str(error))
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+            return problem(error.slug, str(error))
+        return None
 
-    return Starlette(
-        routes=[
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-        ]
-    )
-
-
-def _plain(text: str) -> Response:
-    return PlainTextResponse(text + "\n", headers={"cache-control": "no-store"})
-
-
-def _problem(slug: str, detail: str) -> Response:
-    status, _ = TITLES[slug]
-    headers = {"cache-control": "no-store"}
-    if status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return Response(
-        encode_problem(problem(slug, detail)), status, headers=headers, media_type=MEDIA_TYPE
-    )
+    return ops_app(registry, refusal, healthy, trouble)

@@ -58,7 +58,7 @@ class Frames:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def order(self, event: Event) -> bytes:
+    def event(self, event: Event) -> bytes:
         """An event of an order or of a document.
 
         Raises:

@@ -165,7 +165,7 @@ class Hub:
         self.published += 1
         self.rings.append(channel, seq, event, time)
         if audience is not None:
-            self._deliver(channel, audience, seq, self._frames.order(event))
+            self._deliver(channel, audience, seq, self._frames.event(event))
 
     def omit(self, channel: str, seq: int, time: float) -> None:
         """Take one event of one channel whose content is missing: those who need it must sync."""
@@ -247,7 +247,7 @@ class Hub:
                     self._ahead.add(subscriber, channel, claim)
                 continue
             if ring is not None:
-                replay += map(self._frames.order, ring.after(claim.position))
+                replay += map(self._frames.event, ring.after(claim.position))
             audience.live.add(subscriber)
             audience.head = head
         self._following[subscriber] = (*self._following.get(subscriber, ()), *claims)

@@ -21,8 +21,9 @@ from event_server.replay.database_clock import rfc3339
 from event_server.replay.frames import Frames
 from event_server.replay.hub import Hub
 from event_server.streams.health import Health
-from event_server.streams.request_rules import Accepted, Placement, StreamRequest, Timing, accept
-from event_server.streams.timers import Deadlines, Rota
+from event_server.streams.lifetimes import Timing
+from event_server.streams.request_rules import Accepted, Placement, StreamRequest, accept
+from event_server.streams.timer_wheel import Deadlines, Rota
 from server_common.tickets import TicketKeys
 
 TICK_S: Final = 0.1

@@ -1,4 +1,4 @@
-"""A stream request, judged: who may follow what, from where, and for how long. Pure.
+"""A stream request, judged: who may follow what, and from where. Pure.
 
 The ticket says which channels; the positions are the ticket's cursor, overridden by `lastEventId`
 (a cursor, an event id, or a bare seq where the ticket has one channel), overridden in turn by the
@@ -7,7 +7,7 @@ The ticket says which channels; the positions are the ticket's cursor, overridde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,6 @@ from msgspec import Struct
 from client_sdk.contract.channel import parse_channel, parse_seq
 from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.errors import ChannelError, CursorError, TicketError
-from client_sdk.contract.stream import ByeReason
 from event_server.errors import StreamRefusedError
 from server_common.event_records import partition_of_channel
 from server_common.limits import EVENTS_QUERY_BYTES
@@ -27,18 +26,6 @@ from server_common.tickets import Ticket, TicketKeys
 MAX_QUERY_BYTES: Final = EVENTS_QUERY_BYTES
 """The longest query: a ticket and a cursor, both for the most channels there may be."""
 MAX_PARAMETERS: Final = 16
-
-RECONNECT_MS: Final[Mapping[ByeReason, tuple[int, int]]] = {
-    "timeout": (0, 500),
-    "expired": (0, 500),
-    "drain": (0, 2_000),
-    "slow": (500, 3_000),
-    "degraded": (1_000, 5_000),
-}
-"""How long a client waits after `bye`, picked evenly between the two, by reason."""
-
-Uniform = Callable[[float, float], float]
-"""A random number evenly between two (`random.uniform`)."""
 
 
 class StreamRequest(Struct, frozen=True):
@@ -75,27 +62,6 @@ class Placement:
             return True
         partition = partition_of_channel(parse_channel(channel), self.partitions)
         return partition is None or partition in self.owned
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long streams last and how their clients are told to come back."""
-
-    lifetime_s: tuple[float, float]
-    retry_ms: tuple[int, int]
-    uniform: Uniform
-
-    def lifetime(self) -> float:
-        """One stream's lifetime in seconds: spread widely, so that a storm does not come back."""
-        return self.uniform(*self.lifetime_s)
-
-    def retry(self) -> int:
-        """One stream's `retry:` in milliseconds."""
-        return round(self.uniform(*self.retry_ms))
-
-    def reconnect(self, reason: ByeReason) -> int:
-        """When the client may come back after this `bye`, in milliseconds."""
-        return round(self.uniform(*RECONNECT_MS[reason]))
 
 
 def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:

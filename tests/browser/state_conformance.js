@@ -89,7 +89,7 @@ class StateSubject {
       result = "refused";
     }
     const replica = this.#replica;
-    const { writes, changed, outcomes, conflicts, renamed } = replica.drain();
+    const { writes, changed, outcomes, conflicts } = replica.drain();
     this.#store.writeNow(writes);
     const wanted = [...replica.channels].filter(([, documents]) => documents.wanted.size > 0);
     return {
@@ -97,7 +97,6 @@ class StateSubject {
       changed: [...changed].sort(),
       outcomes: outcomes.map(([id, { outcome }]) => [id, outcome]).sort(([a], [b]) => a - b),
       conflicts: conflicts.map(({ id }) => id),
-      renamed,
       views: this.#case.documents
         .filter(([channel]) => this.#channels.includes(channel))
         .map(([channel, key]) => viewOf(replica.view(nameOf(channel, key)))),

@@ -9,8 +9,8 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from client_sdk.contract.channel import Channel
-from core_api.documents.party import CART, give_back, take
 from core_api.documents.refusals import CallRefusedError
+from core_api.documents.table_documents import CART, give_back, take
 from tests.browser.restaurant import PAGES, SIZES, Site, Store, device, lit, opened
 from tests.browser.test_table_page import fill_the_cart, order_from_the_menu
 

@@ -22,10 +22,10 @@ from client_sdk.contract.state.edit import EditOutcome, decode_outcome
 from client_sdk.contract.state.operations import decode_operation
 from client_sdk.contract.state.values import Value
 from client_sdk.machine.sequencing import DocumentReset
-from client_sdk.shared.yabam_client import _queue_of
+from client_sdk.shared_state.yabam_client import _queue_of
 from client_sdk.state.effects import View
 from client_sdk.state.entries import Wish
-from client_sdk.state.records import EntryRow, Waiting
+from client_sdk.state.records import EntryRow, OpenConflict
 from client_sdk.state.replica import Replica
 from client_sdk.state.requests import Request
 from client_sdk.state.store import MemoryState
@@ -74,7 +74,6 @@ class StateSubject:
                 for place, one in sorted(effects.outcomes, key=lambda told: told[0])
             ],
             "conflicts": [one.id for one in effects.conflicts],
-            "renamed": effects.renamed,
             "views": [
                 _view(self.replica.view((channel, key)))
                 for channel, key in self._case["documents"]
@@ -207,7 +206,7 @@ def _view(view: View) -> Json:
     }
 
 
-def _waiting(waiting: Waiting) -> Json:
+def _waiting(waiting: OpenConflict) -> Json:
     conflict = waiting.conflict
     told = {"id": waiting.id, "document": f"{waiting.channel} {waiting.key}", "slug": waiting.slug}
     parts = {name: _absent(getattr(conflict, name)) for name in ("current", "base", "own")}

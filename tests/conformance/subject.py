@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from client_sdk.client.order_book import BookChange, OrderBook
-from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.channel import parse_channel, parse_event_id
 from client_sdk.contract.cursor import format_cursor, parse_cursor
 from client_sdk.contract.digest import (
@@ -32,10 +31,11 @@ from client_sdk.contract.state.pointer import MISSING, get, parse_pointer
 from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.state.values import check_document
 from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
-from client_sdk.machine.http_failures import refusal
 from client_sdk.machine.messages import Failure
 from client_sdk.machine.sequencing import Change, Positions, Reset, changes_of
 from client_sdk.machine.snapshot_pages import Assembly
+from client_sdk.transport.http_failures import refusal
+from client_sdk.transport.stream_events import signal_of
 from tests.conformance import cases
 from tests.conformance.cases import Json
 from tests.conformance.commands_subject import answer_commands

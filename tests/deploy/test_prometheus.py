@@ -19,7 +19,7 @@ import yaml
 from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.mqtt import add_door
+from deploy.local.device_door import add_door
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports

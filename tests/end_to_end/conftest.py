@@ -15,7 +15,7 @@ import pytest
 from core_api.access.callers import Caller, Role
 from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer, ensure_libs
-from deploy.local.mqtt import add_door
+from deploy.local.device_door import add_door
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from client_sdk.shared.shared_state import SharedDocument
-from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.shared_state.shared_state import SharedDocument
+from client_sdk.shared_state.yabam_client import YabamClient
 from server_common.devices.messages import Inbound, Outbound, decode_outbound, encode
 from server_common.devices.mqtt_topics import Kind
 from tests.end_to_end.conftest import Installation

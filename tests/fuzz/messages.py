@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import msgspec
 
-from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.sse import SseEvent
 from client_sdk.contract.sync import decode_sync
+from client_sdk.transport.stream_events import signal_of
 from core_api.api.request_parts import decoded
 from core_api.errors import BadRequestError, InvalidError
 from core_api.ingest.inbound_commands import decode_command

@@ -31,11 +31,11 @@ def frame(data: bytes) -> None:
     kind, event_id, line = [*parts, b"", b""][:3]
     try:
         event = (event_id.decode(), kind.decode(), line)
-        text = Frames(as_text).order(event)
+        text = Frames(as_text).event(event)
     except (FrameError, UnicodeDecodeError):
         return
     assert text == encode_frame(event[1], line, event[0])
-    assert joined(Frames(as_chunk).order(event)) == text
+    assert joined(Frames(as_chunk).event(event)) == text
     expected = SseEvent(event[1] or "message", line.decode("utf-8", "replace"), event[0])
     for size in (1, 2, 7, len(text)):
         parser = SseParser()

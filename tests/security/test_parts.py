@@ -12,10 +12,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from client_sdk import OrderClient
-from client_sdk.client.http_transport import Transport
 from client_sdk.contract.limits import MAX_SYNC_BYTES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.machine.messages import OpenStream, StartSync, StreamEnded, SyncFailed
+from client_sdk.transport.http_transport import Transport
 from deploy.local.stack import Stack
 from server_common.event_records import OrderRecord, encode_order_record
 from tests.integration.client_sdk.scripted import CHANNEL, Script, answering, scripted

@@ -9,7 +9,6 @@ from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.state.document import DocumentEvent
 from client_sdk.contract.sync import SyncResponse
 from client_sdk.machine.actions import Actions
-from client_sdk.machine.attempts import NEVER
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
     Command,
@@ -21,6 +20,7 @@ from client_sdk.machine.messages import (
 )
 from client_sdk.machine.sequencing import Positions, Verdict
 from client_sdk.machine.sync_state import SyncState
+from client_sdk.machine.tracks import NEVER
 from client_sdk.settings import Settings
 from event_server.replay.coverage import Claim
 from event_server.replay.hub import Hub

@@ -14,8 +14,9 @@ from event_server.replay.frames import Frames, as_text
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
 from event_server.streams.health import Health
+from event_server.streams.lifetimes import Timing
 from event_server.streams.registry import StreamLimits, Streams
-from event_server.streams.request_rules import Placement, Timing
+from event_server.streams.request_rules import Placement
 from server_common.event_records import WatermarkRecord, encode_watermark_record
 from server_common.tickets import TicketKeys
 

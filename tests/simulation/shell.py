@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.sse import SseParser
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
@@ -29,6 +28,7 @@ from client_sdk.machine.messages import (
     Tick,
 )
 from client_sdk.settings import Settings
+from client_sdk.transport.stream_events import signal_of
 from event_server.errors import StreamRefusedError
 from event_server.streams.request_rules import StreamRequest
 from tests.simulation.servers import ModelServer, Wire

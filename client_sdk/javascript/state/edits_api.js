@@ -1,6 +1,6 @@
 // Core's part of the shared state, and of the queue, over HTTP; what it answers is made into plain values.
 //
-// As client_sdk/shared/edits_api.py. An answer is one of these:
+// As client_sdk/shared_state/edits_api.py. An answer is one of these:
 //     {type: "Answered", outcomes}     Core has settled the request's edits
 //     {type: "Settled", n, epoch}      how far it has settled a client's edits, and in which log; null: it
 //                                      does not say

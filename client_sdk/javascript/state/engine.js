@@ -1,7 +1,7 @@
 // The shell around the replica, in the tab that leads: edits are kept before they are shown. Commands to
 // orders stand in the same queue; order_desk.js is the shell around those.
 //
-// As client_sdk/shared/engine.py. Who is told of what, tab_state.js knows.
+// As client_sdk/shared_state/engine.py. Who is told of what, tab_state.js knows.
 
 import { checkDocumentValue } from "./values.js";
 import { ClosedError, StateError } from "./errors.js";

@@ -1,4 +1,4 @@
-// Writes to the store, in order, one after the other. As client_sdk/shared/journal.py.
+// Writes to the store, in order, one after the other. As client_sdk/shared_state/store_writer.py.
 
 const AGAIN_AFTER_MS = 5_000;
 

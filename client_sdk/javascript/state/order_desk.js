@@ -1,6 +1,6 @@
 // The shell around the queue of commands to orders, in the tab that leads: kept before they are shown.
 //
-// As client_sdk/shared/order_desk.py.
+// As client_sdk/shared_state/order_desk.py.
 
 import { channelsOf } from "./command_queue.js";
 

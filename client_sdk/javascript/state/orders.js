@@ -3,7 +3,7 @@
 //     const [order] = client.commands.orders;
 //     await client.commands.transition(order, "accepted");
 //
-// As client_sdk/shared/order_commands.py.
+// As client_sdk/shared_state/order_commands.py.
 
 import { StateError, shown } from "./errors.js";
 import { newest, shownOrder, shownOrders } from "./order_view.js";

@@ -19,7 +19,6 @@ const noEffects = () => ({
   changed: new Set(),
   outcomes: /** @type {any[]} */ ([]),
   conflicts: /** @type {any[]} */ ([]),
-  renamed: false,
 });
 
 /** The shared state of one client. */
@@ -54,7 +53,7 @@ export class Replica {
   }
 
   /**
-   * What is to be done, told once: {writes, changed, outcomes: [id, outcome]s, conflicts, renamed}. In
+   * What is to be done, told once: {writes, changed, outcomes: [id, outcome]s, conflicts}. In
    * `changed` an empty key stands for all documents of the channel, also those that there are not.
    */
   drain() {
@@ -366,8 +365,6 @@ export class Replica {
   }
 
   #renamed(entries) {
-    if (entries.length === 0) return;
-    this.#effects.renamed = true;
     for (const entry of entries) {
       this.#keep(entry);
       if (entry.outcome === null) continue;

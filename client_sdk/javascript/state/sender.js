@@ -1,6 +1,6 @@
 // Brings edits and commands to Core, one request at a time, and large values from it.
 //
-// `Sender` and `Loader` of client_sdk/shared/sender.py.
+// `Sender` and `Loader` of client_sdk/shared_state/sender.py.
 
 import { slugOf } from "../http_failures.js";
 import { nameOf } from "./entries.js";

@@ -4,7 +4,7 @@
 //     await cart.merge({ lines: { a7: { name: "김밥", quantity: 2 } } });
 //     cart.subscribe(draw, "/lines");
 //
-// As client_sdk/shared/shared_state.py.
+// As client_sdk/shared_state/shared_state.py.
 
 import { nameOf, partsOf, sessionKey } from "./entries.js";
 import { StateError } from "./errors.js";

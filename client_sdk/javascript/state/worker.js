@@ -1,6 +1,6 @@
 // One kind of work, done while there is some: woken by news, held back by failures.
 //
-// `Pace` of client_sdk/shared/sender.py, and the loop around it.
+// `RetryTimer` of client_sdk/shared_state/sender.py, and the loop around it.
 
 import { Backoff } from "../backoff.js";
 

@@ -32,7 +32,7 @@ from core_api.errors import (
 )
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trimming import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
 from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Result

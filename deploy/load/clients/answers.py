@@ -7,11 +7,9 @@ from typing import Final
 
 import msgspec
 
-from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.sse import SseParser
 from client_sdk.contract.sync import decode_sync
-from client_sdk.machine.http_failures import refusal
 from client_sdk.machine.messages import (
     Failure,
     Input,
@@ -21,6 +19,8 @@ from client_sdk.machine.messages import (
     SyncDone,
     SyncFailed,
 )
+from client_sdk.transport.http_failures import refusal
+from client_sdk.transport.stream_events import signal_of
 
 _MALFORMED: Final = (msgspec.DecodeError, ValueError, FrameError)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from deploy.local.mqtt import add_admin, add_gateway
+from deploy.local.device_door import add_admin, add_gateway
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Process
 from deploy.local.stack import Stack

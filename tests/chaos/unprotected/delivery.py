@@ -153,7 +153,7 @@ ROWS_SET_ASIDE: Final = Protection(
         Patch("core_api/sync/service.py", "        if not is_json(body):\n", "        if False:\n"),
         Patch(
             "core_api/edits/service.py",
-            "            damaged = await unreadable_places(self._pool, _places(requests))\n",
+            "            damaged = await unreadable_documents(self._pool, _names(requests))\n",
             "            raise error\n",
         ),
         Patch(
@@ -181,7 +181,7 @@ NO_BLIND_WINDOW: Final = Protection(
     (
         Patch(
             "event_server/replay/hub.py",
-            "                replay += map(self._frames.order, ring.after(claim.position))\n",
+            "                replay += map(self._frames.event, ring.after(claim.position))\n",
             "                pass\n",
         ),
         CLIENT_TAKES_GAPS,

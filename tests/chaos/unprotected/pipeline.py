@@ -146,7 +146,7 @@ CORE_DATABASE_CLOCK: Final = Protection(
     "tickets carry Core's own time, not the database's",
     (
         Patch(
-            "core_api/sync/service.py",
+            "core_api/sync/stream_grants.py",
             "issued_at=moment.unix_s,",
             'issued_at=__import__("time").time(),',
         ),

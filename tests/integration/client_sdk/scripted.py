@@ -182,7 +182,7 @@ class Wire:
 
 def frame(one: OrderEvent) -> bytes:
     """The SSE frame of an event."""
-    return FRAMES.order((one.id, one.type, msgspec.json.encode(one)))
+    return FRAMES.event((one.id, one.type, msgspec.json.encode(one)))
 
 
 def now() -> str:

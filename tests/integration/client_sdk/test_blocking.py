@@ -18,7 +18,7 @@ from client_sdk import (
     RetryPolicy,
     Settings,
 )
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.machine.sequencing import Change
 from tests.integration.client_sdk.scripted import CHANNEL, Script, scripted
 from tests.unit.client_sdk.samples import EPOCH

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from client_sdk import OrderClient, OrderEvent, Reset, Settings, UnauthorizedError
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import MemoryCursors
 from client_sdk.contract.sync import Snapshot
 from tests.integration.client_sdk.scripted import (

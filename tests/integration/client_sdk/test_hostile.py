@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from client_sdk.client import http_transport as transport
+from client_sdk.transport import http_transport as transport
 from tests.integration.client_sdk.scripted import Answer, Asked, Script, Wire, answering, scripted
 from tests.integration.client_sdk.test_hard_cases import client_of, stored, take
 

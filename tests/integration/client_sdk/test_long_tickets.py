@@ -6,8 +6,8 @@ import asyncio
 
 import httpx
 
-from client_sdk.client.http_transport import Transport
 from client_sdk.machine.messages import OpenStream, StreamEnded
+from client_sdk.transport.http_transport import Transport
 from tests.serving import serving
 
 TICKET = "t" * 90_000

@@ -13,9 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from client_sdk.client.checkpoint import Checkpoint
-from client_sdk.client.http_transport import Transport
-from client_sdk.client.socket_transport import SocketTransport
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.device import DeviceReport
 from client_sdk.contract.problem import encode_problem, problem
 from client_sdk.machine.messages import (
@@ -26,6 +24,8 @@ from client_sdk.machine.messages import (
     StreamEvent,
     StreamHello,
 )
+from client_sdk.transport.http_transport import Transport
+from client_sdk.transport.socket_transport import SocketTransport
 from tests.conformance import cases
 
 CHANNEL = "store:12"

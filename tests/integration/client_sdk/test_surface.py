@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from client_sdk import HandlerError, OrderClient, OrderEvent, Reset, RetryPolicy, UnauthorizedError
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import MemoryCursors
 from client_sdk.contract import cursor
 from client_sdk.contract.sync import ResetReason, Snapshot, StreamGrant

@@ -30,9 +30,9 @@ from core_api.orders.lifecycle import (
 from core_api.orders.service import OrderService
 from core_api.postgres import migrate
 from core_api.postgres.pool import Pool, open_pool
-from core_api.sync import content_digests as contents
-from core_api.sync.content_digests import ContentFiller
-from core_api.sync.content_statements import correct, read_unknown
+from core_api.sync import missing_digests as contents
+from core_api.sync.missing_digest_statements import correct, read_unknown
+from core_api.sync.missing_digests import DigestFiller
 from core_api.sync.queries import PageQuery, SnapshotQuery
 from core_api.sync.reading import read_pages, read_snapshots
 from core_api.wiring import new_order_id, utc_now
@@ -165,7 +165,7 @@ async def test_what_is_not_known_is_filled_in_and_kept_from_then_on(pool: Pool) 
         await write_as_a_core_from_before(pool, Channel("store", store))
     unknown = await told(pool)
     assert set(unknown.values()) == {None}
-    filler = ContentFiller(pool)
+    filler = DigestFiller(pool)
     assert all([await filler.fill(parse_channel(name)) for name in unknown])
     assert await told(pool) == await expected(pool)
     await live(pool, chance, 3)
@@ -218,7 +218,7 @@ async def test_the_filler_goes_on_after_a_channel_that_it_cannot_fill_in(
     for store in ("1", "2"):
         await write_as_a_core_from_before(pool, Channel("store", store))
     await pool.execute("UPDATE orders SET owner_view = 'no JSON' WHERE store_id = '1'")
-    filler = ContentFiller(pool)
+    filler = DigestFiller(pool)
     running = asyncio.create_task(filler.run())
     filler.unknown(STORE)
     filler.unknown(Channel("store", "2"))
@@ -253,7 +253,7 @@ async def test_an_upgrade_waits_for_no_order_and_no_order_for_it(
     async with asyncio.timeout(60):
         await moving
     assert set((await told(pool)).values()) == {None}
-    filler = ContentFiller(pool)
+    filler = DigestFiller(pool)
     for name in await told(pool):
         assert await filler.fill(parse_channel(name))
     assert await told(pool) == await expected(pool)

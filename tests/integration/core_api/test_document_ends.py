@@ -14,7 +14,7 @@ from client_sdk.contract.state.edit import Edit, EditBatch
 from client_sdk.contract.state.operations import Operation, Set
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definition, Definitions
-from core_api.edits.history import Position, read_document, read_entries, read_version
+from core_api.edits.history_reading import Position, read_document, read_entries, read_version
 from core_api.edits.service import EditService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.retention.statements import trim_empty

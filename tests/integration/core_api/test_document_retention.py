@@ -13,7 +13,7 @@ from client_sdk.contract.state.operations import Delete, Merge, Operation, Set
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
-from core_api.edits.history import Position, read_entries, read_version
+from core_api.edits.history_reading import Position, read_entries, read_version
 from core_api.edits.service import EditService
 from core_api.errors import EditGapError
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core_api.postgres.trimming import MOST_LEFT, trim_around
+from core_api.postgres.trim_around_damage import MOST_LEFT, trim_around
 from core_api.receipts.devices import Sighting
 from core_api.receipts.statements import find_unreached, store_sightings, trim_devices
 from core_api.retention.statements import trim_log_round

@@ -12,7 +12,7 @@ from client_sdk.contract.state.edit import Edit, EditBatch
 from client_sdk.contract.state.operations import Merge, Set
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definition, Definitions
-from core_api.edits.history import Position, read_document, read_entries
+from core_api.edits.history_reading import Position, read_document, read_entries
 from core_api.edits.plan import Rules
 from core_api.edits.service import EditService
 from core_api.postgres.pool import Pool

@@ -10,12 +10,12 @@ import asyncpg
 import httpx
 import pytest
 
-from client_sdk.client.http_transport import Transport
 from client_sdk.contract.digest import EMPTY, format_digest, order_hash
 from client_sdk.contract.order import Order
 from client_sdk.contract.sync import ChannelSync, SyncResponse, decode_sync
 from client_sdk.errors import RefusedError
 from client_sdk.machine.messages import StartSync, SyncDone, SyncFailed
+from client_sdk.transport.http_transport import Transport
 from core_api.restore.main import begin_epoch
 from core_api.settings import RestoreSettings
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token

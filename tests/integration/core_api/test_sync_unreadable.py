@@ -18,11 +18,12 @@ from core_api.documents.definitions import Definition, Definitions
 from core_api.edits.service import EditService
 from core_api.errors import UnreadableRowError
 from core_api.overload import Bound, PollingPace
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.reading import read_moved
 from core_api.sync.request import SyncRequest
 from core_api.sync.service import FetchSync
+from core_api.sync.stream_grants import StreamGrants
 from server_common.tickets import TicketKeys
 from tests.integration.core_api.relaying import commands, place
 
@@ -77,9 +78,11 @@ class Syncs:
         self.fetch = FetchSync(
             pool,
             LongPolls(lambda known: read_moved(pool, known), 0.1, 10),
-            TicketKeys({"t": b"k" * 32}, "t"),
-            lambda _channels: "https://events.example/v1/stream",
-            30.0,
+            StreamGrants(
+                TicketKeys({"t": b"k" * 32}, "t"),
+                lambda _channels: "https://events.example/v1/stream",
+                30.0,
+            ),
             PollingPace(3000, lambda: 0.0),
             Bound(100, "syncs", lambda low, _high: low),
             10.0,

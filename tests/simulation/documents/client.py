@@ -30,11 +30,11 @@ from client_sdk.machine.messages import (
     Start,
 )
 from client_sdk.settings import Settings
-from client_sdk.shared.edits_api import Again, Answered, NotTaken, Settled
-from client_sdk.shared.sender import Sender
-from client_sdk.shared.yabam_client import _queue_of
+from client_sdk.shared_state.edits_api import Again, Answered, NotTaken, Settled
+from client_sdk.shared_state.sender import Sender
+from client_sdk.shared_state.yabam_client import _queue_of
 from client_sdk.state.entries import DocumentName, Wish
-from client_sdk.state.records import DropWaiting, Waiting, Write
+from client_sdk.state.records import DropWaiting, OpenConflict, Write
 from client_sdk.state.replica import Replica
 from client_sdk.state.requests import Request
 from client_sdk.state.view import perform
@@ -147,7 +147,7 @@ class DocumentClient(Shell):
     # ── edits ────────────────────────────────────────────────────────────────
 
     def edit(
-        self, wishes: Sequence[Wish], *, atomic: bool = False, decides: Waiting | None = None
+        self, wishes: Sequence[Wish], *, atomic: bool = False, decides: OpenConflict | None = None
     ) -> None:
         """Make edits, unless others are being kept just now."""
         if self.is_keeping or self.dead:
@@ -175,7 +175,7 @@ class DocumentClient(Shell):
 
         self.keep(writes, kept)
 
-    def _made(self, wish: Wish, decides: Waiting | None, *, dated: bool) -> Made:
+    def _made(self, wish: Wish, decides: OpenConflict | None, *, dated: bool) -> Made:
         name = wish.channel, wish.key
         made, pending = self.world.ledger.made, self.replica.queue.entries
         own = [made[mark_of(entry.edit)] for entry in pending if entry.document == name]
@@ -199,11 +199,11 @@ class DocumentClient(Shell):
         before.seen = one.seen
         return before
 
-    def _decide_later(self, waiting: Waiting) -> None:
+    def _decide_later(self, waiting: OpenConflict) -> None:
         if self.device.resolves:
             self.world.at(self.world.chance.uniform(0.3, 8.0), lambda: self._decide(waiting))
 
-    def _decide(self, waiting: Waiting) -> None:
+    def _decide(self, waiting: OpenConflict) -> None:
         if self.dead or waiting.id not in self.replica.waiting:
             return
         if self.is_keeping:

@@ -22,15 +22,15 @@ from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.state.values import Value
 from client_sdk.contract.sync import StreamGrant, SyncResponse
-from client_sdk.shared.edits_api import Done, NotTaken
+from client_sdk.shared_state.edits_api import Done, NotTaken
 from client_sdk.state.orders.commands import CommandRequest
 from core_api.access.callers import Caller
-from core_api.documents.history import Head, History, Kept
+from core_api.documents.kept_versions import Head, History, Kept
 from core_api.edits.needs import answers_needed, histories_needed
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import plan_edits
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, Room, State
 from core_api.errors import CoreError
 from core_api.event_log.lines import event_json
 from core_api.orders.lifecycle import OrderChange
@@ -69,7 +69,7 @@ class Past:
 
     mark: str
     by: str
-    place: Place
+    place: DocumentName
     version: int | None
     """The version that it made; None: it was put aside."""
     change: OrderChange | None = None
@@ -82,11 +82,11 @@ class Truth:
 
     epoch: int = 1
     logs: dict[str, Log] = field(default_factory=dict)
-    heads: dict[Place, Head] = field(default_factory=dict)
-    shown: dict[Place, str] = field(default_factory=dict)
+    heads: dict[DocumentName, Head] = field(default_factory=dict)
+    shown: dict[DocumentName, str] = field(default_factory=dict)
     """What a snapshot has of each document that is there."""
-    kept: dict[Place, list[Kept]] = field(default_factory=dict)
-    floors: dict[Place, int] = field(default_factory=dict)
+    kept: dict[DocumentName, list[Kept]] = field(default_factory=dict)
+    floors: dict[DocumentName, int] = field(default_factory=dict)
     """The versions below are trimmed away."""
     clients: dict[str, KnownClient] = field(default_factory=dict)
     answers: dict[tuple[str, int], KeptAnswer] = field(default_factory=dict)
@@ -195,7 +195,7 @@ class DocumentCore:
         known = self.truth.clients.get(client)
         return 0 if known is None else known.settled
 
-    def _histories(self, bases: Mapping[Place, int]) -> dict[Place, History]:
+    def _histories(self, bases: Mapping[DocumentName, int]) -> dict[DocumentName, History]:
         histories = {}
         for place, base in bases.items():
             least = max(base, self.truth.floors.get(place, 0))
@@ -265,11 +265,11 @@ class DocumentCore:
 
     # ── reading ──────────────────────────────────────────────────────────────
 
-    def value(self, place: Place) -> Value | None:
+    def value(self, place: DocumentName) -> Value | None:
         """The newest value."""
         return self.truth.heads.get(place, Head()).value
 
-    def value_at(self, place: Place, version: int) -> Value | None:
+    def value_at(self, place: DocumentName, version: int) -> Value | None:
         """The value at a version; None: no document."""
         kept = self.truth.kept.get(place, [])
         if not 1 <= version <= len(kept):
@@ -277,7 +277,7 @@ class DocumentCore:
         value = kept[version - 1].value
         return None if value is UNSET else value
 
-    def document(self, place: Place, version: int | None) -> Document | None:
+    def document(self, place: DocumentName, version: int | None) -> Document | None:
         """`GET /v1/documents`: at a version, or the newest."""
         newest = self.truth.heads.get(place, Head()).version
         at = newest if version is None else version

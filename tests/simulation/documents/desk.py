@@ -9,7 +9,7 @@ from client_sdk.client.order_book import BookChange, OrderBook
 from client_sdk.errors import RefusedError
 from client_sdk.machine.messages import CheckDigest, Deliver, Fill
 from client_sdk.machine.sequencing import Reset
-from client_sdk.shared.edits_api import Done
+from client_sdk.shared_state.edits_api import Done
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement
 from client_sdk.state.orders.commands import (
     Command,

@@ -9,7 +9,7 @@ from typing import Final
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.values import Value, same
 from client_sdk.state.orders.commands import CommandOutcome
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import DocumentName
 from tests.simulation.documents.core import DocumentCore, Past
 from tests.simulation.documents.definitions import STRATEGY_OF
 
@@ -27,7 +27,7 @@ class Made:
     order: int
     """Its place among those of its author."""
     subject: str
-    place: Place
+    place: DocumentName
     seen: Value | None
     """What was shown when it was made."""
     at: float
@@ -72,7 +72,7 @@ class Ledger:
         self._past: dict[str, Past] = {}
         self._orders: dict[tuple[str, bool], int] = {}
         """The place of the newest of each author, edits and commands apart."""
-        self._newest: dict[Place, tuple[float, float]] = {}
+        self._newest: dict[DocumentName, tuple[float, float]] = {}
         """When the newest edits of a document under `last` were made, at the latest and surely."""
         self._restored = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from client_sdk.shared.edits_api import Again
+from client_sdk.shared_state.edits_api import Again
 
 if TYPE_CHECKING:
     from tests.simulation.documents.client import DocumentClient

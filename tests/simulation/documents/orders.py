@@ -10,7 +10,7 @@ import msgspec
 
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import Problem, decode_problem, encode_problem, problem
-from client_sdk.shared.edits_api import Done, NotTaken
+from client_sdk.shared_state.edits_api import Done, NotTaken
 from client_sdk.state.orders.commands import CommandRequest
 from core_api.errors import ImpossibleTransitionError
 from core_api.orders.channel_entries import Views

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.edit import EditOutcome
-from client_sdk.shared.sender import Sender
+from client_sdk.shared_state.sender import Sender
 from client_sdk.state.entries import Entry
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement
 from client_sdk.state.orders.commands import Command, CommandOutcome, CommandRequest

@@ -10,13 +10,13 @@ from client_sdk.contract.state.edit import Edit
 from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Operation, Set
 from client_sdk.contract.state.values import Value
 from client_sdk.state.entries import Wish
-from core_api.edits.state import Place
+from core_api.edits.what_was_read import DocumentName
 from tests.simulation.documents.definitions import STRATEGY_OF
 
 _LARGE: Final = "x" * (MAX_SHOWN_VALUE_BYTES + 100)
 
 
-def wish_for(place: Place, mark: str, chance: Random) -> Wish:
+def wish_for(place: DocumentName, mark: str, chance: Random) -> Wish:
     """An edit of this document that leaves this mark."""
     return Wish(*place, _operation(STRATEGY_OF[place[1]], mark, chance), {"mark": mark})
 

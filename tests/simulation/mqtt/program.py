@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.machine.sequencing import Change, Reset
 from client_sdk.mqtt import BufferedOrderClient
 from tests.simulation.core import STORE, TABLES

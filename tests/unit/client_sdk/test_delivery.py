@@ -7,7 +7,7 @@ import json
 import pytest
 
 from client_sdk import ClientError, Reset
-from client_sdk.client.checkpoint import Checkpoint
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.delivery import Deliveries
 from client_sdk.client.order_book import OrderBook
 from client_sdk.contract.digest import format_content_digest, format_digest

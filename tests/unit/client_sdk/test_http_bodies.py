@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from client_sdk.client.http_bodies import plain_chunks, read_body
 from client_sdk.contract.errors import FrameError
+from client_sdk.transport.http_bodies import plain_chunks, read_body
 
 MOST = 1 << 20
 

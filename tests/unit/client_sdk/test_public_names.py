@@ -42,7 +42,10 @@ def test_a_name_that_is_none_is_told_as_usual() -> None:
     ("program", "spared"),
     [
         ("import client_sdk.contract.channel", {"httpx", "sqlite3", "asyncio"}),
-        ("from client_sdk import OrderProducer", {"client_sdk.shared", "client_sdk.buffered"}),
+        (
+            "from client_sdk import OrderProducer",
+            {"client_sdk.shared_state", "client_sdk.buffered"},
+        ),
     ],
 )
 def test_a_program_loads_only_what_it_asks_for(program: str, spared: set[str]) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from client_sdk.client.checkpoint import Checkpoint
-from client_sdk.client.http_transport import Transport
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.receipts import ReceiptSender, SeenSender
 from client_sdk.contract.device import MAX_SEEN_ORDERS, DeviceReport
+from client_sdk.transport.http_transport import Transport
 
 
 class World:

@@ -15,14 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import client_sdk
-from client_sdk.client.http_bodies import no_cookies
-from client_sdk.client.http_transport import Transport
-from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.device import DeviceReport
 from client_sdk.contract.problem import encode_problem, problem
 from client_sdk.contract.sse import SseEvent
 from client_sdk.contract.sync import Snapshot
-from client_sdk.machine.http_failures import MAX_DETAIL_CHARS
 from client_sdk.machine.messages import (
     Failure,
     Input,
@@ -34,6 +30,10 @@ from client_sdk.machine.messages import (
     SyncDone,
     SyncFailed,
 )
+from client_sdk.transport.http_bodies import no_cookies
+from client_sdk.transport.http_failures import MAX_DETAIL_CHARS
+from client_sdk.transport.http_transport import Transport
+from client_sdk.transport.stream_events import signal_of
 from tests.unit.client_sdk.samples import channel_sync, event, order, sync_response
 
 CHANNEL: Final = "store:12"

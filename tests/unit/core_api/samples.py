@@ -22,11 +22,16 @@ from core_api.edits.plan import Rules
 from core_api.edits.service import EditService
 from core_api.orders.history import OrderHistory
 from core_api.store_rules.rules import is_obeyed
+from core_api.sync.stream_grants import StreamGrants
 from server_common.devices.identity import DeviceKeys
+from server_common.tickets import TicketKeys
 
 NOW: Final = datetime(2026, 11, 21, 3, 0, 38, 624170, tzinfo=UTC)
 LATER: Final = datetime(2026, 11, 21, 3, 5, 0, tzinfo=UTC)
 ORDER_ID: Final = "01a1fc0c-7a60-77c9-ba73-87c38a9e69f5"
+GRANTS: Final = StreamGrants(
+    TicketKeys({"t": b"k" * 32}, "t"), lambda _channels: "https://events.example/v1/stream", 30.0
+)
 
 
 def order(status: OrderStatus = "placed", version: int = 1, **more: object) -> Order:

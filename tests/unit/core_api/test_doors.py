@@ -32,13 +32,12 @@ from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.receipts.devices import Sighting
 from core_api.sync import reading as reads
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
 from core_api.wiring import new_order_id, utc_now
 from server_common.access_tokens import AUDIENCE
-from server_common.tickets import TicketKeys
-from tests.unit.core_api.samples import devices_api, everybody_stays, state_api
+from tests.unit.core_api.samples import GRANTS, devices_api, everybody_stays, state_api
 from tests.unit.core_api.test_fast_path import TOKENS, answer_of, scope_of
 
 KEY = b"t" * 32
@@ -117,8 +116,7 @@ def core(database: Database) -> ASGIApp:
     unused: Any = None
     devices: Any = Devices(database)
     fetch = FetchSync(
-        pool, LongPolls(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
-        lambda _channels: "https://events.example/v1/stream", 30.0, PollingPace(3000, lambda: 0.0),
+        pool, LongPolls(unused, 0.1, 0), GRANTS, PollingPace(3000, lambda: 0.0),
         bound, 5.0, metrics.reset_given, lambda _channel: None, LargeAnswers(lambda: 0.0),
     )  # fmt: skip
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)

@@ -24,11 +24,10 @@ from core_api.api.routes import core_app
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.sync import reading as reads
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
-from server_common.tickets import TicketKeys
-from tests.unit.core_api.samples import devices_api, everybody_stays, state_api
+from tests.unit.core_api.samples import GRANTS, devices_api, everybody_stays, state_api
 
 TOKENS = TokenKeys({"k": b"t" * 32}, "k", lambda: 1000.0)
 OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"1"})), 600)
@@ -90,9 +89,7 @@ def core() -> CoreApi:
     fetch = FetchSync(
         database,
         LongPolls(unused, 0.1, 0),
-        TicketKeys({"t": b"k" * 32}, "t"),
-        lambda _channels: "https://events.example/v1/stream",
-        30.0,
+        GRANTS,
         PollingPace(3000, lambda: 0.0),
         bound,
         5.0,

@@ -15,12 +15,12 @@ from core_api.access.callers import Caller
 from core_api.errors import BadRequestError
 from core_api.overload import Bound, PollingPace
 from core_api.sync import reading as reads
-from core_api.sync import service as fetch_module
-from core_api.sync.large_orders import LargeAnswers
+from core_api.sync import snapshot_reading
+from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.request import SyncRequest
 from core_api.sync.service import FetchSync
-from server_common.tickets import TicketKeys
+from tests.unit.core_api.samples import GRANTS
 
 HEAD = 5
 ORDERS = 4
@@ -77,8 +77,7 @@ def fetch_by(turns: Turns) -> FetchSync:
     unused: Any = None
     bound = Bound(10, "syncs", lambda low, _high: low)
     return FetchSync(
-        database, LongPolls(unused, 0.1, 0), TicketKeys({"t": b"k" * 32}, "t"),
-        lambda _channels: "https://events.example/v1/stream", 30.0, PollingPace(3000, lambda: 0.0),
+        database, LongPolls(unused, 0.1, 0), GRANTS, PollingPace(3000, lambda: 0.0),
         bound, 5.0, lambda _reason: None, lambda _channel: None, turns,
     )  # fmt: skip
 
@@ -117,8 +116,8 @@ async def test_a_snapshot_that_is_larger_than_a_shared_read_is_read_in_its_subje
 async def test_a_whole_snapshot_beyond_its_bound_is_refused_with_what_to_do(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch_module, "ANSWER_BYTES", 1500)
-    monkeypatch.setattr(fetch_module, "WHOLE_ANSWER_BYTES", 3000)
+    monkeypatch.setattr(snapshot_reading, "ANSWER_BYTES", 1500)
+    monkeypatch.setattr(snapshot_reading, "WHOLE_ANSWER_BYTES", 3000)
     with pytest.raises(BadRequestError, match="parameter orders") as refused:
         await fetch_by(turns).answer(OWNER, asked(None))
     assert refused.value.slug == "too-large"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from client_sdk.contract.problem import TITLES
 from core_api.access.callers import Role
 from core_api.errors import CoreError
+from core_api.ingest.by_key import by_key
 from core_api.ingest.inbound_commands import (
     MAX_COMMAND_BYTES,
     ChangeCommand,
@@ -20,7 +21,6 @@ from core_api.ingest.inbound_commands import (
     TransitionCommand,
     dead_letter_headers,
     decode_command,
-    lanes,
 )
 from core_api.orders.idempotency import Idempotency
 
@@ -138,7 +138,7 @@ def test_a_detail_that_is_no_text_can_still_be_told() -> None:
 
 def test_commands_of_one_store_stay_in_order_and_others_need_not_wait() -> None:
     records = [record(k, n) for n, k in enumerate([b"a", b"b", None, b"a", None, b"b", b"a"])]
-    offsets = [[r.offset for r in lane] for lane in lanes(records)]
+    offsets = [[r.offset for r in of_key] for of_key in by_key(records)]
     assert offsets == [[0, 3, 6], [1, 5], [2, 4]]
 
 

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from core_api.errors import UnauthorizedError
-from core_api.http.probes import OpsServer, ops_app
+from core_api.http.probes import ops_app
+from server_common.ops_server import OpsServer
 from server_common.sockets import bind
 
 

@@ -9,8 +9,9 @@ from event_server.replay.frames import Event, Frames, as_text
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
 from event_server.streams.health import Health
+from event_server.streams.lifetimes import Timing, Uniform
 from event_server.streams.registry import StreamLimits, Streams
-from event_server.streams.request_rules import Placement, Timing, Uniform
+from event_server.streams.request_rules import Placement
 from server_common.event_records import (
     Headers,
     OrderRecord,

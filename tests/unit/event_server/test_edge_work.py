@@ -34,9 +34,9 @@ class CountedFrames(Frames):
         super().__init__(as_text)
         self.made: Counter[str] = Counter()
 
-    def order(self, event: Event) -> bytes:
+    def event(self, event: Event) -> bytes:
         self.made["order"] += 1
-        return super().order(event)
+        return super().event(event)
 
 
 class Keeping(FakeSubscriber):

@@ -26,7 +26,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 class TestFramesAsMessages:
     def test_an_event_keeps_its_id_its_type_and_its_data_to_the_byte(self) -> None:
         line = '{"a": "\u2028 🍜 id: 7 data: x"}'.encode()
-        (message,) = messages_of(FRAMES.order((f"{A}@7", "order.placed", line)))
+        (message,) = messages_of(FRAMES.event((f"{A}@7", "order.placed", line)))
         assert message == b'{"id":"store:1@7","event":"order.placed","data":%b}' % line
 
     def test_the_opening_is_a_hello_without_the_retry_of_streams(self) -> None:
@@ -36,7 +36,7 @@ class TestFramesAsMessages:
         assert json.loads(message)["data"]["replayed"] == 2
 
     def test_joined_frames_are_as_many_messages_in_order(self) -> None:
-        frames = b"".join(FRAMES.order(event(A, seq)) for seq in (1, 2, 3))
+        frames = b"".join(FRAMES.event(event(A, seq)) for seq in (1, 2, 3))
         assert [json.loads(one)["id"] for one in messages_of(frames)] == [
             f"{A}@{seq}" for seq in (1, 2, 3)
         ]
@@ -49,15 +49,15 @@ class TestFramesAsMessages:
             return joined(frame)
 
         shared = SharedMessages(text_of)
-        frame = Frames(as_chunk).order(event(A, 1))
+        frame = Frames(as_chunk).event(event(A, 1))
         assert shared.of(frame) is shared.of(frame)
         assert len(made) == 1
 
     def test_equal_bytes_at_another_time_are_another_frame(self) -> None:
         shared = SharedMessages(lambda frame: frame)
-        first = shared.of(FRAMES.order(event(A, 1)))
-        assert shared.of(FRAMES.order(event(A, 2))) != first
-        assert shared.of(FRAMES.order(event(A, 1))) == first
+        first = shared.of(FRAMES.event(event(A, 1)))
+        assert shared.of(FRAMES.event(event(A, 2))) != first
+        assert shared.of(FRAMES.event(event(A, 1))) == first
 
     @pytest.mark.parametrize("size", [10, 125, 126, 65_535, 65_536])
     def test_the_length_stands_in_the_frames_head(self, size: int) -> None:

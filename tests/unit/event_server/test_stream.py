@@ -7,13 +7,12 @@ from urllib.parse import quote
 import pytest
 
 from event_server.errors import StreamRefusedError
+from event_server.streams.lifetimes import RECONNECT_MS, Timing
 from event_server.streams.request_rules import (
     MAX_PARAMETERS,
     MAX_QUERY_BYTES,
-    RECONNECT_MS,
     Placement,
     StreamRequest,
-    Timing,
     accept,
     parse_request,
 )

@@ -415,7 +415,7 @@ def takes_every_copy(hub: Hub, channel: str, seq: int, event: object, time: floa
     hub.rings.append(channel, seq, event, time)  # type: ignore[arg-type]
     audience = hub._audiences.get(channel)
     if audience is not None:
-        hub._deliver(channel, audience, seq, hub._frames.order(event))  # type: ignore[arg-type]
+        hub._deliver(channel, audience, seq, hub._frames.event(event))  # type: ignore[arg-type]
 
 
 def follows_the_quickest(hub: Hub, mark: Callable[..., bool], *about: float) -> bool:

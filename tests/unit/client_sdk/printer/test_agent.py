@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from client_sdk.errors import UnreachableError
 from client_sdk.printer.agent import Agent
-from client_sdk.printer.connections import TerminalPlace
+from client_sdk.printer.connections import TerminalAddress
 from client_sdk.printer.errors import AgentError, HeldError
 from client_sdk.printer.journal import Journal, Outcome
 from client_sdk.printer.source import Job, Taken
@@ -85,7 +85,7 @@ class Bench:
         core.agent = self.journal.agent
         self.shown: list[str] = []
         self.said: list[str] = []
-        self.agent = Agent(core, self.journal, TerminalPlace(self.shown.append), self.said.append)
+        self.agent = Agent(core, self.journal, TerminalAddress(self.shown.append), self.said.append)
 
     @property
     def printed(self) -> list[str]:

@@ -8,21 +8,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from client_sdk.printer.connections import FilePlace, SocketPlace, TerminalPlace, place_of
+from client_sdk.printer.connections import FileAddress, SocketAddress, TerminalAddress, address_of
 from client_sdk.printer.errors import AgentError, PrinterError
 
 
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("socket://10.0.0.5:9100", SocketPlace),
-        ("socket://printer", SocketPlace),
-        ("file:///dev/usb/lp0", FilePlace),
-        ("stdout", TerminalPlace),
+        ("socket://10.0.0.5:9100", SocketAddress),
+        ("socket://printer", SocketAddress),
+        ("file:///dev/usb/lp0", FileAddress),
+        ("stdout", TerminalAddress),
     ],
 )
 def test_a_place_is_named_by_its_url(text: str, kind: type) -> None:
-    assert type(place_of(text)) is kind
+    assert type(address_of(text)) is kind
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_place_is_named_by_its_url(text: str, kind: type) -> None:
 )
 def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(AgentError, match="socket://"):
-        place_of(text)
+        address_of(text)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def device() -> Iterator[tuple[int, str]]:
 
 async def test_a_device_file_takes_bytes_and_gives_answers(device: tuple[int, str]) -> None:
     other, path = device
-    connection = await FilePlace(path).connect()
+    connection = await FileAddress(path).connect()
     await connection.write(b"\x1b@ticket")
     assert os.read(other, 100) == b"\x1b@ticket"
     os.write(other, b"\x12")
@@ -57,4 +57,4 @@ async def test_a_device_file_takes_bytes_and_gives_answers(device: tuple[int, st
 
 async def test_a_device_that_is_not_there_is_told() -> None:
     with pytest.raises(PrinterError, match="no-such"):
-        await FilePlace("/dev/no-such-printer").connect()
+        await FileAddress("/dev/no-such-printer").connect()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from client_sdk.printer import printing
-from client_sdk.printer.connections import SocketPlace, TerminalPlace
+from client_sdk.printer.connections import SocketAddress, TerminalAddress
 from client_sdk.printer.errors import PrinterError
 from client_sdk.printer.printing import Ticket, Word, print_ticket, state_of
 from client_sdk.printer_media.lines import Line
@@ -27,14 +27,14 @@ class Bench:
     """A printer, and what came out of it."""
 
     printer: EscPosPrinter
-    place: SocketPlace
+    address: SocketAddress
     papers: list[Paper]
     troubles: list[list[str]] = field(default_factory=list)
 
     async def print(self, media: str = "text") -> Word:
         ticket = Ticket(LINES, 24, media, 7)
         return await print_ticket(
-            self.place, ticket, lambda troubles: self.troubles.append(list(troubles))
+            self.address, ticket, lambda troubles: self.troubles.append(list(troubles))
         )
 
 
@@ -43,7 +43,7 @@ async def bench(*, knows: bool = True, answers: bool = True) -> AsyncIterator[Be
     papers: list[Paper] = []
     printer = EscPosPrinter(papers.append, knows_process_ids=knows, answers=answers)
     async with serving(printer.serve) as port:
-        yield Bench(printer, SocketPlace("127.0.0.1", port), papers)
+        yield Bench(printer, SocketAddress("127.0.0.1", port), papers)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def test_a_printer_that_is_not_there_makes_it_doubtful_too() -> None:
     async with serving(EscPosPrinter(print).serve) as port:
         pass
     word = await print_ticket(
-        SocketPlace("127.0.0.1", port), Ticket(LINES, 24, "text", 1), lambda _: None
+        SocketAddress("127.0.0.1", port), Ticket(LINES, 24, "text", 1), lambda _: None
     )
     assert word.outcome == "doubt"
 
@@ -119,11 +119,11 @@ async def test_what_stops_the_printer_is_known_before_a_job_is_taken(
     well: Bench, paper: bool, cover: bool, told: str
 ) -> None:
     well.printer.has_paper, well.printer.cover_is_open = paper, cover
-    assert (await state_of(well.place)).troubles == [told]
+    assert (await state_of(well.address)).troubles == [told]
 
 
 async def test_a_printer_that_is_well_has_no_troubles(well: Bench) -> None:
-    state = await state_of(well.place)
+    state = await state_of(well.address)
     assert (state.troubles, state.warnings) == ([], [])
 
 
@@ -131,13 +131,13 @@ async def test_a_mute_printer_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(printing, "ANSWER_S", 0.05)
     async with bench(answers=False) as mute:
         with pytest.raises(PrinterError):
-            await state_of(mute.place)
+            await state_of(mute.address)
 
 
 async def test_a_terminal_shows_text_and_that_is_its_word() -> None:
     shown: list[str] = []
     word = await print_ticket(
-        TerminalPlace(shown.append), Ticket(LINES, 24, "picture", 1), lambda _: None
+        TerminalAddress(shown.append), Ticket(LINES, 24, "picture", 1), lambda _: None
     )
     assert word.outcome == "done"
     assert shown == [f"{TEXT}\n"]

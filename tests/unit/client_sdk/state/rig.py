@@ -18,11 +18,11 @@ from client_sdk.contract.state.operations import (
     Set,
 )
 from client_sdk.contract.state.values import Value
-from client_sdk.shared.yabam_client import _queue_of
+from client_sdk.shared_state.yabam_client import _queue_of
 from client_sdk.state.effects import View
 from client_sdk.state.entries import Wish
 from client_sdk.state.orders.commands import decode_command
-from client_sdk.state.records import Waiting
+from client_sdk.state.records import OpenConflict
 from client_sdk.state.replica import Replica
 from client_sdk.state.requests import Request
 from client_sdk.state.store import MemoryState
@@ -48,7 +48,7 @@ class Rig:
         self._calls, self._resolved = calls, tuple(resolved)
         self.store = MemoryState()
         self.outcomes: dict[int, EditOutcome] = {}
-        self.conflicts: list[Waiting] = []
+        self.conflicts: list[OpenConflict] = []
         self._ids = 0
         self.seqs: dict[str, int | None] = {}
         self.replica = self._opened()

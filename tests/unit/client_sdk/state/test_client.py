@@ -22,8 +22,8 @@ from client_sdk import (
     StateError,
     YabamClient,
 )
-from client_sdk.shared import engine
-from client_sdk.shared.sender import Sender
+from client_sdk.shared_state import engine
+from client_sdk.shared_state.sender import Sender
 from tests.unit.client_sdk.samples import event
 from tests.unit.client_sdk.state.core_model import CoreModel
 from tests.unit.client_sdk.state.http_core import HttpCore, token_of

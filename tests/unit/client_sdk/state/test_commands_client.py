@@ -24,7 +24,7 @@ from client_sdk import (
     YabamClient,
 )
 from client_sdk.contract.problem import encode_problem, problem
-from client_sdk.shared.sender import RetryTimer
+from client_sdk.shared_state.sender import RetryTimer
 from tests.unit.client_sdk.state.core_model import CoreModel
 from tests.unit.client_sdk.state.http_core import HttpCore, token_of
 from tests.unit.client_sdk.state.order_core import order_id

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from client_sdk.client.stream_events import signal_of
 from client_sdk.contract.sse import SseEvent
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.state.sync import (
@@ -36,6 +35,7 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import DocumentReset
 from client_sdk.machine.snapshot_pages import Assembly
 from client_sdk.settings import Settings
+from client_sdk.transport.stream_events import signal_of
 from tests.unit.client_sdk.samples import EPOCH, NOW, channel_sync, event, sync_response
 from tests.unit.client_sdk.state.core_model import CoreModel
 

@@ -16,12 +16,12 @@ from client_sdk.state.records import (
     DropDocument,
     DropEntry,
     DropWaiting,
+    OpenConflict,
     PutCounters,
     PutDocument,
     PutEntry,
     PutPrivate,
     PutWaiting,
-    Waiting,
     entry_of,
     row_of,
 )
@@ -57,7 +57,7 @@ def test_all_that_is_written_is_there_afterwards(reopen: Reopen) -> None:
     core.write(CHANNEL, "cart", {"a": 1})
     document = core.document(CHANNEL, "cart")
     assert document is not None
-    waiting = Waiting(5, CHANNEL, "ask", "edit-conflict", Conflict(2, {"a": 1}))
+    waiting = OpenConflict(5, CHANNEL, "ask", "edit-conflict", Conflict(2, {"a": 1}))
     counters = PutCounters("c", 4, 8, "E1")
     store = reopen()
     store.open("guest")
@@ -84,7 +84,7 @@ def test_what_is_dropped_is_gone_afterwards(reopen: Reopen) -> None:
     core.write(CHANNEL, "cart", {"a": 1})
     document = core.document(CHANNEL, "cart")
     assert document is not None
-    waiting = Waiting(5, CHANNEL, "ask", "edit-conflict", Conflict(2))
+    waiting = OpenConflict(5, CHANNEL, "ask", "edit-conflict", Conflict(2))
     store = reopen()
     store.open("guest")
     store.write([PutEntry(row_of(entry)), PutDocument(document), PutWaiting(waiting)])

@@ -23,7 +23,7 @@ from client_sdk.contract.state.operations import (
 )
 from core_api.documents.basis import OwnResult
 from core_api.documents.definitions import Definition, StrategyName
-from core_api.documents.history import Head, History
+from core_api.documents.kept_versions import Head, History
 from core_api.documents.settling import Settlement, settle
 from tests.unit.core_api.samples import NOW
 

@@ -13,7 +13,7 @@ from client_sdk.contract.state.edit import Edit, OwnEdit
 from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Patch, Set
 from core_api.documents.basis import OwnResult
 from core_api.documents.definitions import Definition
-from core_api.documents.history import Head, History
+from core_api.documents.kept_versions import Head, History
 from core_api.documents.refusals import CallRefusedError, Refusal
 from core_api.documents.settling import settle
 from tests.unit.core_api.documents.samples import ANY, Store, at, definition, edit, store

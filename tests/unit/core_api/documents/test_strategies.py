@@ -10,7 +10,7 @@ from msgspec import UNSET
 from client_sdk.contract.state.edit import Conflict, OwnEdit
 from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Patch, Set
 from core_api.documents.definitions import StrategyName
-from core_api.documents.history import Head, History, Kept
+from core_api.documents.kept_versions import Head, History, Kept
 from core_api.documents.settling import settle
 from tests.unit.core_api.documents.samples import (
     ANY,

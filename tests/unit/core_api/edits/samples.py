@@ -10,11 +10,11 @@ from client_sdk.contract.state.edit import Edit, EditBatch, OwnEdit, UnreadableE
 from client_sdk.contract.state.operations import Operation, Set
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definition, Definitions
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import plan_edits
 from core_api.edits.requests import EditRequest
-from core_api.edits.state import KeptAnswer, KnownClient, Place, Room, State
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, Room, State
 from core_api.errors import CoreError
 from tests.unit.core_api.samples import NOW
 
@@ -62,7 +62,7 @@ def request(
 class Database:
     """What the planner is told; `plan` writes nothing back but by `commit`."""
 
-    heads: dict[Place, Head] = field(default_factory=dict)
+    heads: dict[DocumentName, Head] = field(default_factory=dict)
     clients: dict[str, KnownClient] = field(default_factory=dict)
     rooms: dict[str, Room] = field(default_factory=dict)
     answers: dict[tuple[str, int], KeptAnswer] = field(default_factory=dict)
@@ -89,7 +89,7 @@ def outcomes(answer: EditAnswer | CoreError) -> list[str]:
     return [one.outcome if one.problem is None else one.problem.slug for one in answer.outcomes]
 
 
-def versions(plan: Plan) -> dict[Place, int]:
+def versions(plan: Plan) -> dict[DocumentName, int]:
     """The documents that are written, each with its new version."""
     return {(row[0], row[1]): row[4] for row in plan.rows.documents}
 

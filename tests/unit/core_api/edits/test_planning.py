@@ -7,10 +7,10 @@ import pytest
 from client_sdk.contract.state.edit import OwnEdit, UnreadableEdit
 from client_sdk.contract.state.operations import Add, Delete, Merge, Set
 from core_api.access.callers import Caller
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 from core_api.edits.outcomes import FORGOTTEN
 from core_api.edits.planning import components_of
-from core_api.edits.state import KnownClient, Room
+from core_api.edits.what_was_read import KnownClient, Room
 from core_api.errors import (
     ClientTakenError,
     CoreError,
@@ -167,7 +167,7 @@ def test_two_requests_on_one_document_see_each_other_and_are_written_once() -> N
 def test_what_is_written_is_what_an_order_may_obey() -> None:
     plan = Database().plan(request("x", edit(1)), request("y", edit(1, "b")))
     assert plan.rows.rules == [(0, "store:12")]
-    assert plan.new_places == [(CHANNEL, "a"), (CHANNEL, "b")]
+    assert plan.new_names == [(CHANNEL, "a"), (CHANNEL, "b")]
     assert plan.channels == frozenset({CHANNEL})
 
 

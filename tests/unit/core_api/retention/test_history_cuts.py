@@ -11,8 +11,8 @@ from client_sdk.contract.state.patch import apply_patch, diff
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS, MENU
-from core_api.documents.history import is_end
-from core_api.documents.party import CART
+from core_api.documents.kept_versions import is_end
+from core_api.documents.table_documents import CART
 from core_api.edits.rows import KEYFRAME_EVERY
 from core_api.retention.history_cuts import DEFAULT_S, Cut, KeptVersion, cut, kept_s
 

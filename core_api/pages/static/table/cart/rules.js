@@ -1,6 +1,6 @@
 // What the guests of a table share: what edits of it will do, and how it is read. Pure.
 //
-// Core has the same functions (core_api/documents/party.py) and the last word; these show at once what
+// Core has the same functions (core_api/documents/table_documents.py) and the last word; these show at once what
 // it will probably say. A line's id is {phone}.{dish}.{n}, so no two phones ever make the same one.
 
 const EMPTY = { lines: {} };

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from client_sdk.contract.order import Guest, Item
-from client_sdk.shared.blocking_state import Threads
-from client_sdk.shared.order_commands import CommandHandle, OrderCommands
+from client_sdk.shared_state.blocking_state import Threads
+from client_sdk.shared_state.order_commands import CommandHandle, OrderCommands
 from client_sdk.state.conflicts import EditError
 from client_sdk.state.orders.commands import CommandOutcome
 from client_sdk.state.orders.view import ShownOrder

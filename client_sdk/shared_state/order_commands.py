@@ -16,7 +16,7 @@ from client_sdk.contract.errors import StateError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.order import Guest, Item
 from client_sdk.contract.text import shown
-from client_sdk.shared.order_desk import OrderDesk
+from client_sdk.shared_state.order_desk import OrderDesk
 from client_sdk.state.conflicts import EditError
 from client_sdk.state.orders.commands import CommandOutcome, CommandWish
 from client_sdk.state.orders.view import ShownOrder

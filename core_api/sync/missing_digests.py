@@ -16,7 +16,7 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import EMPTY, content_hash
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool
-from core_api.sync.content_statements import correct, read_unknown
+from core_api.sync.missing_digest_statements import correct, read_unknown
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -29,7 +29,7 @@ _PAUSE_S: Final = 1.0
 _ORDERS_AT_ONCE: Final = 50
 
 
-class ContentFiller:
+class DigestFiller:
     """Fills in one channel after the other, in the order of the requests.
 
     Args:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core_api.documents.history import Head
+from core_api.documents.kept_versions import Head
 
-Place = tuple[str, str]
+DocumentName = tuple[str, str]
 """A document: its channel and its key."""
 
 
@@ -36,15 +36,15 @@ class State:
 
     now: datetime
     """By the database's clock."""
-    heads: Mapping[Place, Head]
+    heads: Mapping[DocumentName, Head]
     """Documents that have a row; one of version 0 has never been."""
     clients: Mapping[str, KnownClient]
     rooms: Mapping[str, Room]
     epoch: str = ""
     """The lifetime of the log."""
-    sizes: Mapping[Place, int] = field(default_factory=dict)
+    sizes: Mapping[DocumentName, int] = field(default_factory=dict)
     """The characters of each document's value."""
-    unreadable: frozenset[Place] = frozenset()
+    unreadable: frozenset[DocumentName] = frozenset()
     """Documents of which nothing is known here, because the database cannot give them."""
     full: frozenset[str] = frozenset()
     """Subjects that may have no more clients."""

@@ -25,8 +25,8 @@ from client_sdk.contract.socket import (
     socket_url,
 )
 from client_sdk.contract.sse import MAX_EVENT_BYTES, SseEvent
-from client_sdk.machine.http_failures import refusal, shortened
 from client_sdk.machine.messages import Failure
+from client_sdk.transport.http_failures import refusal, shortened
 
 _CLOSE_S: Final = 1.0
 _ROOM_BYTES: Final = 4096

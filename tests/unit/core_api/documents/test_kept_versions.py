@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from client_sdk.contract.state.pointer import Path, format_pointer
 from core_api.documents.changes import PathSet
-from core_api.documents.history import History, Kept, Touched
+from core_api.documents.kept_versions import History, Kept, Touched
 from tests.unit.core_api.documents.samples import at
 
 paths = st.lists(st.sampled_from("ab"), max_size=3).map(tuple)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from client_sdk.contract.state.operations import Call, Merge
-from core_api.documents.party import CART, give_back, placed, take
 from core_api.documents.refusals import CallRefusedError
+from core_api.documents.table_documents import CART, give_back, placed, take
 from tests.unit.core_api.documents.samples import Store, edit
 
 RICE = {"name": "Rice", "quantity": 2, "unit_price": 1000, "by": "Kim"}

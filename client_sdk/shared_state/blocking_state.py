@@ -15,10 +15,10 @@ from client_sdk.client.blocking_client import LoopThread
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.patch import PatchOperation
 from client_sdk.contract.state.values import Value
-from client_sdk.shared.edit_batch import Batch, EditHandle
-from client_sdk.shared.edits_api import HistoryPage
-from client_sdk.shared.engine import Engine
-from client_sdk.shared.shared_state import (
+from client_sdk.shared_state.edit_batch import Batch, EditHandle
+from client_sdk.shared_state.edits_api import HistoryPage
+from client_sdk.shared_state.engine import Engine
+from client_sdk.shared_state.shared_state import (
     Meta,
     NewValue,
     SharedDocument,

@@ -20,13 +20,13 @@ from client_sdk.contract.state.patch import PatchOperation
 from client_sdk.contract.state.pointer import parse_pointer
 from client_sdk.contract.state.values import Value, same
 from client_sdk.errors import ClientError
-from client_sdk.shared.edit_batch import Batch, EditHandle
-from client_sdk.shared.edits_api import HistoryPage
-from client_sdk.shared.engine import Engine
+from client_sdk.shared_state.edit_batch import Batch, EditHandle
+from client_sdk.shared_state.edits_api import HistoryPage
+from client_sdk.shared_state.engine import Engine
 from client_sdk.state.conflicts import EditError
 from client_sdk.state.entries import DocumentName, Wish, session_key
 from client_sdk.state.private import is_private
-from client_sdk.state.records import Waiting
+from client_sdk.state.records import OpenConflict
 
 NewValue = Value | Callable[[Value | None], Value]
 """A value, or a function that makes it of the one that is shown."""
@@ -181,7 +181,7 @@ class SharedDocument:
             return batch.value(self.name)
         return self.value
 
-    def _waiting(self) -> Waiting:
+    def _waiting(self) -> OpenConflict:
         waiting = self._engine.view(self.name).conflict
         if waiting is None:
             raise ClientError(f"{self.key} has no conflict to decide")

@@ -10,9 +10,9 @@ from client_sdk.contract.state.document import Document
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.machine.backoff import Backoff
 from client_sdk.settings import Settings
-from client_sdk.shared.edits_api import Again, Answered, EditsApi, NotTaken, Settled
-from client_sdk.shared.journal import Journal
-from client_sdk.shared.order_desk import OrderDesk
+from client_sdk.shared_state.edits_api import Again, Answered, EditsApi, NotTaken, Settled
+from client_sdk.shared_state.order_desk import OrderDesk
+from client_sdk.shared_state.store_writer import StoreWriter
 from client_sdk.state.replica import Replica
 from client_sdk.state.requests import Request
 from client_sdk.state.store import subject_of
@@ -88,7 +88,7 @@ class Sender:
     Args:
         replica: what is to be sent of edits, and what takes the answers.
         desk: the commands.
-        journal: answers are kept before Core is told that they are here.
+        writer: answers are kept before Core is told that they are here.
         api: Core.
         token: gives the access token.
         subject: whose edits they are.
@@ -100,7 +100,7 @@ class Sender:
         self,
         replica: Replica,
         desk: OrderDesk,
-        journal: Journal,
+        writer: StoreWriter,
         api: EditsApi,
         token: TokenSource,
         subject: str,
@@ -109,7 +109,7 @@ class Sender:
     ) -> None:
         self._replica = replica
         self._desk = desk
-        self._journal = journal
+        self._writer = writer
         self._api = api
         self._token = token
         self._subject = subject
@@ -141,8 +141,8 @@ class Sender:
         if not self._is_own(token):
             self.retry.failed("the token is another subject's: what waits is not sent with it")
             return
-        while not self._journal.is_clean:
-            await self._journal.commit()
+        while not self._writer.is_clean:
+            await self._writer.commit()
         queue = self._replica.queue
         client = queue.question
         if client is not None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core_api.errors import RateLimitedError
-from core_api.sync.large_orders import LONGEST_PAUSE_S, FairShare, LargeAnswers
+from core_api.sync.large_answers import LONGEST_PAUSE_S, FairShare, LargeAnswers
 from server_common.limits import (
     LARGE_ANSWER_BURST_BYTES,
     LARGE_ANSWER_BYTES_PER_S,

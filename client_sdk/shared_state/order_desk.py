@@ -10,8 +10,8 @@ from client_sdk.client.order_book import BookChange, OrderBook
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import Problem
 from client_sdk.errors import ClosedError, RefusedError
-from client_sdk.shared.edits_api import Done, NotTaken
-from client_sdk.shared.journal import Journal
+from client_sdk.shared_state.edits_api import Done, NotTaken
+from client_sdk.shared_state.store_writer import StoreWriter
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement, channels_of
 from client_sdk.state.orders.commands import (
     CommandOutcome,
@@ -32,7 +32,7 @@ class OrderDesk:
     Args:
         queue: what decides.
         replica: the edits, which have their places in the same queue.
-        journal: what keeps it.
+        writer: what keeps it.
         book: Core's orders, as they are shown.
         channels: what is followed.
         core_time: Core's clock, if it is known.
@@ -45,7 +45,7 @@ class OrderDesk:
         self,
         queue: CommandQueue,
         replica: Replica,
-        journal: Journal,
+        writer: StoreWriter,
         book: OrderBook,
         channels: Iterable[str],
         core_time: Callable[[], datetime | None],
@@ -55,7 +55,7 @@ class OrderDesk:
     ) -> None:
         self.queue = queue
         self._replica = replica
-        self._journal = journal
+        self._writer = writer
         self._book = book
         self._channels = frozenset(channels)
         self._core_time = core_time
@@ -118,7 +118,7 @@ class OrderDesk:
                 raise ClosedError("the client is closed")
             edits = self._replica.queue
             command = self.queue.prepare(wish, edits.next_id, edits.client, self._core_time())
-            await self._journal.commit([PutCommand(command.id, encode_command(command))])
+            await self._writer.commit([PutCommand(command.id, encode_command(command))])
             self._replica.place_taken()
             self.queue.accept(command)
             future = asyncio.get_running_loop().create_future()
@@ -183,7 +183,7 @@ class OrderDesk:
     # ── the rest ─────────────────────────────────────────────────────────────
 
     async def _settle(self, settlement: Settlement) -> None:
-        await self._journal.commit(settlement.writes)
+        await self._writer.commit(settlement.writes)
         order = settlement.order
         # Where no channel brings it, or it was brought already, the answer says nothing more.
         keep = (

@@ -21,17 +21,17 @@ from client_sdk.contract.state.values import Value, check_document
 from client_sdk.errors import ClientError, ClosedError
 from client_sdk.machine.messages import CheckDocuments, DeliverDocument
 from client_sdk.settings import Settings
-from client_sdk.shared.edits_api import Again, EditsApi
-from client_sdk.shared.journal import Journal
-from client_sdk.shared.order_desk import OrderDesk
-from client_sdk.shared.sender import Loader, RetryTimer, Sender, TokenSource
+from client_sdk.shared_state.edits_api import Again, EditsApi
+from client_sdk.shared_state.order_desk import OrderDesk
+from client_sdk.shared_state.sender import Loader, RetryTimer, Sender, TokenSource
+from client_sdk.shared_state.store_writer import StoreWriter
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.effects import View
 from client_sdk.state.entries import DocumentName, Wish
 from client_sdk.state.observers import Observers
 from client_sdk.state.orders.command_queue import CommandQueue
 from client_sdk.state.private import PrivateDocuments, is_private
-from client_sdk.state.records import DropWaiting, Waiting, Write
+from client_sdk.state.records import DropWaiting, OpenConflict, Write
 from client_sdk.state.replica import Replica
 from client_sdk.state.store import subject_of
 
@@ -49,7 +49,7 @@ class Engine:
         book: Core's orders.
         followed: all channels that are followed.
         private: the documents that never leave the device.
-        journal: what keeps it.
+        writer: what keeps it.
         api: Core.
         token: gives the access token.
         subject: whose edits these are.
@@ -67,7 +67,7 @@ class Engine:
         book: OrderBook,
         followed: Sequence[str],
         private: PrivateDocuments,
-        journal: Journal,
+        writer: StoreWriter,
         api: EditsApi,
         token: TokenSource,
         subject: str,
@@ -79,7 +79,7 @@ class Engine:
     ) -> None:
         self.replica = replica
         self.private = private
-        self.journal = journal
+        self.writer = writer
         self.api = api
         self.token = token
         self.subject = subject
@@ -94,7 +94,7 @@ class Engine:
         self.desk = OrderDesk(
             commands,
             replica,
-            journal,
+            writer,
             book,
             followed,
             core_time,
@@ -102,7 +102,7 @@ class Engine:
             self.pump,
             self.note_error,
         )
-        self._sender = Sender(replica, self.desk, journal, api, token, subject, self.pump, retry)
+        self._sender = Sender(replica, self.desk, writer, api, token, subject, self.pump, retry)
         self._loader = Loader(replica, api, token, self._loaded, RetryTimer(settings, uniform))
         self._changed: set[DocumentName] = set()
         self._telling = False
@@ -121,7 +121,7 @@ class Engine:
         for name, work in (
             ("sender", self._sender.run),
             ("loader", self._loader.run),
-            ("journal", self.journal.run),
+            ("store-writer", self.writer.run),
             ("renewal", self._renew),
         ):
             self._spawn(self._supervised(name, work))
@@ -139,13 +139,13 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         async with self._lock:
-            self.journal.put(self.replica.drain().writes)
+            self.writer.put(self.replica.drain().writes)
             for future in self._outcomes.values():
                 if not future.done():
                     future.set_exception(ClosedError("the client was closed meanwhile"))
                     future.exception()  # nobody need wait for it
             self.desk.close()
-            await self.journal.close()
+            await self.writer.close()
 
     # ── what comes in ────────────────────────────────────────────────────────
 
@@ -166,7 +166,7 @@ class Engine:
         self._online.set()
 
     async def edit(
-        self, wishes: Sequence[Wish], *, atomic: bool = False, decides: Waiting | None = None
+        self, wishes: Sequence[Wish], *, atomic: bool = False, decides: OpenConflict | None = None
     ) -> list[asyncio.Future[EditOutcome]]:
         """Make edits; they are kept, and shown, when this returns.
 
@@ -200,18 +200,18 @@ class Engine:
             if self._closed:
                 raise ClosedError("the client is closed")
             changed = self.private.changed(name, do)
-            await self.journal.commit(self.private.writes_of(name, changed))
+            await self.writer.commit(self.private.writes_of(name, changed))
             self.private.show(name, changed)
         self._changed.add(name)
         self.pump()
 
-    async def resolve(self, waiting: Waiting, value: Value) -> asyncio.Future[EditOutcome]:
+    async def resolve(self, waiting: OpenConflict, value: Value) -> asyncio.Future[EditOutcome]:
         """Decide a conflict by this value; raises as `edit`."""
         check_document(value)
         wish = Wish(waiting.channel, waiting.key, Set(value), base=waiting.conflict.version)
         return (await self.edit([wish], decides=waiting))[0]
 
-    def discard(self, waiting: Waiting) -> None:
+    def discard(self, waiting: OpenConflict) -> None:
         """Decide a conflict for Core's value."""
         self.replica.decided(waiting)
         self.pump()
@@ -229,7 +229,7 @@ class Engine:
     def pump(self) -> None:
         """Hand on what has come of the inputs."""
         effects = self.replica.drain()
-        self.journal.put(effects.writes)
+        self.writer.put(effects.writes)
         for place, outcome in effects.outcomes:
             future = self._outcomes.pop(place, None)
             if future is not None and not future.done():
@@ -262,7 +262,7 @@ class Engine:
 
     async def _commit(self, writes: list[Write]) -> None:
         try:
-            await self.journal.commit(writes)
+            await self.writer.commit(writes)
         except BaseException:
             self.replica.queue.abandon()
             raise
@@ -272,12 +272,12 @@ class Engine:
             self._diverged(channel)
         self.pump()
 
-    def _decide(self, waiting: Waiting) -> None:
+    def _decide(self, waiting: OpenConflict) -> None:
         resolver = self._resolvers.get(waiting.key)
         if resolver is not None:
             self._spawn(self._resolved(waiting, resolver))
 
-    async def _resolved(self, waiting: Waiting, resolver: Resolver) -> None:
+    async def _resolved(self, waiting: OpenConflict, resolver: Resolver) -> None:
         conflict = waiting.conflict
         base = None if conflict.base is UNSET else conflict.base
         own = None if conflict.own is UNSET else conflict.own

@@ -14,9 +14,9 @@ from client_sdk.client.cursor_stores import CursorStore
 from client_sdk.client.runner import Token
 from client_sdk.errors import ClosedError
 from client_sdk.settings import Settings
-from client_sdk.shared.blocking_commands import BlockingCommands
-from client_sdk.shared.blocking_state import BlockingState, Threads
-from client_sdk.shared.yabam_client import YabamClient
+from client_sdk.shared_state.blocking_commands import BlockingCommands
+from client_sdk.shared_state.blocking_state import BlockingState, Threads
+from client_sdk.shared_state.yabam_client import YabamClient
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.store import StateStore
 from client_sdk.state.view import Calls

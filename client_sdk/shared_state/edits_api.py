@@ -9,7 +9,6 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from client_sdk.client.http_bodies import PACKED, read_body
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.limits import MAX_EDITS_ANSWER_BYTES
@@ -19,10 +18,11 @@ from client_sdk.contract.state.document import Document, decode_document
 from client_sdk.contract.state.edit import EditOutcome, decode_outcome
 from client_sdk.contract.sync import Epoch
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
-from client_sdk.machine.http_failures import retry_after, shortened
 from client_sdk.state.entries import DocumentName
 from client_sdk.state.orders.commands import CommandRequest
 from client_sdk.state.requests import Request
+from client_sdk.transport.http_bodies import PACKED, read_body
+from client_sdk.transport.http_failures import retry_after, shortened
 
 _TIMEOUT_S: Final = 30.0
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)

@@ -12,7 +12,7 @@ from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.text import ID_PATTERN, shown
-from core_api.documents.history import is_end
+from core_api.documents.kept_versions import is_end
 from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry, author_shown
 from core_api.errors import BadRequestError
 from core_api.parties.rules import PARTY

@@ -1,4 +1,4 @@
-"""What the journal says is kept is on the disk."""
+"""What the store's writer says is kept is on the disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from client_sdk.errors import StateStoreError
-from client_sdk.shared.journal import Journal
+from client_sdk.shared_state.store_writer import StoreWriter
 from client_sdk.state.records import PutCounters, Write
 from client_sdk.state.store import MemoryState
 
@@ -43,30 +43,30 @@ class FullState(MemoryState):
 
 
 async def test_what_could_not_be_written_is_tried_again_though_nothing_new_comes() -> None:
-    journal = Journal(store := FullState())
-    await journal.open("a")
-    journal.put([PutCounters("c", 1, 1, None)])
+    writer = StoreWriter(store := FullState())
+    await writer.open("a")
+    writer.put([PutCounters("c", 1, 1, None)])
     with pytest.raises(StateStoreError):
-        await journal.run()
-    again = asyncio.create_task(journal.run())
+        await writer.run()
+    again = asyncio.create_task(writer.run())
     async with asyncio.timeout(10):
-        while not journal.is_clean:  # noqa: ASYNC110 (nobody is told)
+        while not writer.is_clean:  # noqa: ASYNC110 (nobody is told)
             await asyncio.sleep(0)
     assert store.tries == 2
     again.cancel()
-    await journal.close()
+    await writer.close()
 
 
 async def test_it_is_not_clean_while_what_was_put_is_still_being_written() -> None:
     """Else an edit could go out under a number that a crash would give to another one."""
     store = SlowState()
-    journal = Journal(store)
-    await journal.open("a")
-    journal.put([PutCounters("c", 1, 1, None)])
-    committing = asyncio.create_task(journal.commit())
+    writer = StoreWriter(store)
+    await writer.open("a")
+    writer.put([PutCounters("c", 1, 1, None)])
+    committing = asyncio.create_task(writer.commit())
     await asyncio.to_thread(store.begun.wait)
-    assert not journal.is_clean
+    assert not writer.is_clean
     store.may_end.set()
     await committing
-    assert journal.is_clean
-    await journal.close()
+    assert writer.is_clean
+    await writer.close()

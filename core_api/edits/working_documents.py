@@ -9,12 +9,12 @@ from typing import Any
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import canonical
 from client_sdk.contract.state.edit import EditOutcome
-from core_api.documents.history import Head, History, Kept
+from core_api.documents.kept_versions import Head, History, Kept
 from core_api.documents.settling import Settlement
 from core_api.edits.plan import Known
 from core_api.edits.requests import refused
 from core_api.edits.rows import shown_bytes
-from core_api.edits.state import Place, Room
+from core_api.edits.what_was_read import DocumentName, Room
 from server_common.limits import CHANNEL_DOCUMENT_BYTES, CHANNEL_DOCUMENTS
 
 
@@ -36,7 +36,7 @@ class Undo:
     """What it takes to go back to before a batch."""
 
     rooms: dict[str, Room]
-    documents: dict[Place, tuple[Head, bytes]] = field(default_factory=dict)
+    documents: dict[DocumentName, tuple[Head, bytes]] = field(default_factory=dict)
 
 
 class Working:
@@ -46,19 +46,19 @@ class Working:
         self._heads = known.state.heads
         self._histories = known.histories
         self._rooms: dict[str, Room] = dict(known.state.rooms)
-        self._documents: dict[Place, WorkingDocument] = {}
+        self._documents: dict[DocumentName, WorkingDocument] = {}
 
     @property
-    def rows(self) -> Mapping[Place, tuple[Any, ...]]:
+    def rows(self) -> Mapping[DocumentName, tuple[Any, ...]]:
         """The documents that are to be written."""
-        return {place: one.row for place, one in self._documents.items() if one.row is not None}
+        return {name: one.row for name, one in self._documents.items() if one.row is not None}
 
-    def at(self, place: Place) -> WorkingDocument:
+    def at(self, name: DocumentName) -> WorkingDocument:
         """The document as it stands by now."""
-        document = self._documents.get(place)
+        document = self._documents.get(name)
         if document is None:
-            head = self._heads.get(place, Head())
-            history = self._histories.get(place)
+            head = self._heads.get(name, Head())
+            history = self._histories.get(name)
             if history is None:
                 history = History(
                     [Kept(head.version, head.made_at, [], head.schema_version, head.value)]
@@ -67,7 +67,7 @@ class Working:
                 )
             content = b"" if head.value is None else canonical(head.value)
             document = WorkingDocument(head, head, content, history.copy())
-            self._documents[place] = document
+            self._documents[name] = document
         return document
 
     def begin(self) -> Undo:
@@ -75,14 +75,14 @@ class Working:
         return Undo(dict(self._rooms))
 
     def take(
-        self, channel: Channel, place: Place, settlement: Settlement, undo: Undo
+        self, channel: Channel, name: DocumentName, settlement: Settlement, undo: Undo
     ) -> EditOutcome | None:
         """Let the document be what an edit made of it, if its channel has the room.
 
         Returns:
             The refusal of an edit for which there is no room; None: it is taken.
         """
-        document, made = self.at(place), settlement.made
+        document, made = self.at(name), settlement.made
         if made is None:
             return None
         room = self._rooms.get(str(channel), Room(0, 0))
@@ -102,7 +102,7 @@ class Working:
                 f"{CHANNEL_DOCUMENT_BYTES}",
             )
         self._rooms[str(channel)] = Room(documents, room.size + growth)
-        undo.documents.setdefault(place, (document.head, document.content))
+        undo.documents.setdefault(name, (document.head, document.content))
         document.head, document.content = settlement.head, made.content
         document.history.add(made.kept)
         return None
@@ -110,8 +110,8 @@ class Working:
     def restore(self, undo: Undo) -> None:
         """Go back to when `begin` was called."""
         self._rooms = dict(undo.rooms)
-        for place, (head, content) in undo.documents.items():
-            document = self._documents[place]
+        for name, (head, content) in undo.documents.items():
+            document = self._documents[name]
             document.head, document.content = head, content
             document.history = History(
                 [kept for kept in document.history.after(-1) if kept.version <= head.version]

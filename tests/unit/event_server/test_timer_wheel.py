@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_server.streams.timers import Deadlines, Rota
+from event_server.streams.timer_wheel import Deadlines, Rota
 
 
 class TestDeadlines:

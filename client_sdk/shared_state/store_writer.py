@@ -13,7 +13,7 @@ from client_sdk.state.store import StateStore
 R = TypeVar("R")
 
 
-class Journal:
+class StoreWriter:
     """The store of one client, used from its event loop.
 
     Args:

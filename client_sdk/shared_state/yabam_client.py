@@ -22,11 +22,11 @@ from client_sdk.errors import ClosedError, StateStoreError
 from client_sdk.machine.messages import CheckDocuments, Deliver, DeliverDocument, Diverged
 from client_sdk.machine.sequencing import Reset
 from client_sdk.settings import Settings
-from client_sdk.shared.edits_api import EditsApi
-from client_sdk.shared.engine import Engine
-from client_sdk.shared.journal import Journal
-from client_sdk.shared.order_commands import OrderCommands
-from client_sdk.shared.shared_state import SharedState
+from client_sdk.shared_state.edits_api import EditsApi
+from client_sdk.shared_state.engine import Engine
+from client_sdk.shared_state.order_commands import OrderCommands
+from client_sdk.shared_state.shared_state import SharedState
+from client_sdk.shared_state.store_writer import StoreWriter
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.orders.command_queue import CommandQueue
 from client_sdk.state.orders.commands import Command, decode_command
@@ -121,10 +121,10 @@ class YabamClient(OrderClient):
         if self._engine is not None or self._http.is_closed:
             raise ClosedError("a client can be entered once: make a new one")
         subject = self._subject or subject_of(await self._first_token())
-        journal = Journal(self._store)
+        writer = StoreWriter(self._store)
         try:
-            stored = await journal.open(subject)
-            self._engine = self._engine_of(stored, journal, subject)
+            stored = await writer.open(subject)
+            self._engine = self._engine_of(stored, writer, subject)
         except BaseException:
             await self._http.aclose()
             raise
@@ -146,7 +146,7 @@ class YabamClient(OrderClient):
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    def _engine_of(self, stored: Stored, journal: Journal, subject: str) -> Engine:
+    def _engine_of(self, stored: Stored, writer: StoreWriter, subject: str) -> Engine:
         followed: dict[str, list[Document]] = {
             name: [] for name in self._channels if carries_documents(name)
         }
@@ -167,7 +167,7 @@ class YabamClient(OrderClient):
             self.orders,
             self._channels,
             PrivateDocuments(stored.private),
-            journal,
+            writer,
             EditsApi(self._http),
             self._current_token,
             subject,

@@ -8,7 +8,7 @@ from typing import Self
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.values import Value
 from client_sdk.errors import ClientError
-from client_sdk.shared.engine import Engine
+from client_sdk.shared_state.engine import Engine
 from client_sdk.state.entries import DocumentName, Wish
 from client_sdk.state.view import perform
 

@@ -1,17 +1,13 @@
-"""What the machine remembers of its sync and stream, of pressure and of time. Pure."""
+"""The sync under way, the open stream, and what was delivered and is not acknowledged. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from client_sdk.machine.transport_choice import Via
 
 NEVER: Final = float("inf")
-MAX_RESTARTS: Final = 5
-_DRIFT: Final = 1e-4
-"""The drift assumed between two clocks, as a share of time: more than any two really drift."""
 
 
 @dataclass(slots=True)
@@ -84,28 +80,6 @@ class StreamTrack:
 
 
 @dataclass(slots=True)
-class Restarts:
-    """Answers that began a channel anew although it had a cursor.
-
-    A restore and retention do that now and then. A server that does it again and again would be
-    asked again at once each time: more than `MAX_RESTARTS`, each within `forgotten_after` seconds
-    of the one before, are a fault.
-    """
-
-    forgotten_after: float
-    count: int = 0
-    last_at: float = -NEVER
-
-    def too_many(self, now: float) -> bool:
-        """Count one more. Returns whether there are too many."""
-        if now - self.last_at >= self.forgotten_after:
-            self.count = 0
-        self.count += 1
-        self.last_at = now
-        return self.count > MAX_RESTARTS
-
-
-@dataclass(slots=True)
 class Pressure:
     """What was delivered and is not acknowledged; paused from `most` until half is done."""
 
@@ -124,38 +98,3 @@ class Pressure:
         ends = self.paused and self.pending <= self.most // 2
         self.paused = self.paused and not ends
         return ends
-
-
-class Knowledge:
-    """Up to when Core's log is known here, by Core's clock. All `now` are monotonic seconds."""
-
-    def __init__(self) -> None:
-        self.certain_at: float | None = None
-        """When (monotonic) it was last certain to know everything."""
-        self._known_until: float | None = None
-        self._offset: float | None = None
-        self._seen_at = 0.0
-
-    def forget(self) -> None:
-        """Forget everything: the log began anew, perhaps by another clock."""
-        self._known_until = self._offset = None
-
-    def proven(self, until: datetime, now: float) -> None:
-        """Note that all that Core committed before `until` is known here."""
-        self.certain_at = now
-        time = until.timestamp()
-        self._known_until = max(time, self._known_until or time)
-        if self._offset is None or time - now > self._offset - _DRIFT * (now - self._seen_at):
-            self._offset, self._seen_at = time - now, now
-
-    def core_time(self, now: float) -> datetime | None:
-        """Core's clock at `now`, as far as it is known; never ahead of it. None: not known."""
-        if self._offset is None:
-            return None
-        return datetime.fromtimestamp(now + self._offset, UTC)
-
-    def lag(self, now: float) -> float | None:
-        """How far it is behind Core's clock, in seconds; None: nothing is known yet."""
-        if self._known_until is None or self._offset is None:
-            return None
-        return max(0.0, now + self._offset - self._known_until)

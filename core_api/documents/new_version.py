@@ -14,7 +14,7 @@ from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.state.values import Value
 from core_api.documents.checks import checked
 from core_api.documents.definitions import Definition
-from core_api.documents.history import Head, Kept
+from core_api.documents.kept_versions import Head, Kept
 
 
 class Version(Struct, frozen=True):

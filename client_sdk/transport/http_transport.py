@@ -17,10 +17,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import msgspec
 
-from client_sdk.client.checkpoint import Checkpoint
-from client_sdk.client.http_bodies import PACKED, PLAIN, plain_chunks, read_body
-from client_sdk.client.socket_transport import SocketFailedError, SocketTransport
-from client_sdk.client.stream_events import signal_of
+from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.cursor import format_cursor
 from client_sdk.contract.device import (
@@ -37,7 +34,6 @@ from client_sdk.contract.limits import MAX_SYNC_BYTES
 from client_sdk.contract.sse import SseParser
 from client_sdk.contract.state.sync import decode_mixed_sync
 from client_sdk.contract.sync import MAX_ORDERS, SyncResponse, decode_sync
-from client_sdk.machine.http_failures import refusal, shortened
 from client_sdk.machine.messages import (
     Failure,
     FailureKind,
@@ -51,6 +47,10 @@ from client_sdk.machine.messages import (
     SyncFailed,
 )
 from client_sdk.machine.snapshot_pages import Assembly
+from client_sdk.transport.http_bodies import PACKED, PLAIN, plain_chunks, read_body
+from client_sdk.transport.http_failures import refusal, shortened
+from client_sdk.transport.socket_transport import SocketFailedError, SocketTransport
+from client_sdk.transport.stream_events import signal_of
 
 _MOST_CHANNELS_IN_URL: Final = 40
 _MOST_QUERY_CHARS: Final = 32 << 10

@@ -1,0 +1,67 @@
+"""What a client that is up to date needs for a stream: an event server's URL and a ticket. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from client_sdk.contract.channel import Channel, parse_channel
+from client_sdk.contract.limits import MAX_TICKET_CHARS
+from client_sdk.contract.sync import StreamGrant
+from core_api.access.callers import Caller
+from core_api.sync.queries import Moment
+from core_api.sync.rules import ChannelAnswer, cursor_of, has_more
+from server_common.tickets import Ticket, TicketKeys
+
+
+class StreamGrants:
+    """Grants streams.
+
+    Args:
+        tickets: signs stream tickets.
+        stream_url: an event server that carries these channels; None: there is none.
+        ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
+    """
+
+    def __init__(
+        self,
+        tickets: TicketKeys,
+        stream_url: Callable[[Iterable[Channel]], str | None],
+        ticket_ttl_s: float,
+    ) -> None:
+        self._tickets = tickets
+        self._stream_url = stream_url
+        self._ticket_ttl_s = ticket_ttl_s
+
+    def grant(
+        self,
+        caller: Caller,
+        device: str | None,
+        moment: Moment,
+        channels: Sequence[ChannelAnswer],
+    ) -> StreamGrant | None:
+        """Permission to open a stream where the answer ends; None: the client has to poll.
+
+        Args:
+            caller: who asks.
+            device: the name of the device that asks; None: it has not said.
+            moment: when the answer was read.
+            channels: the answer.
+        """
+        if has_more(channels):
+            return None
+        url = self._stream_url(parse_channel(answer.wire.channel) for answer in channels)
+        if url is None:
+            return None
+        ticket = Ticket(
+            epoch=moment.epoch,
+            cursor=cursor_of(channels),
+            issued_at=moment.unix_s,
+            expires_at=moment.unix_s + self._ticket_ttl_s,
+            subject=caller.subject,
+            # Only what an owner's device has received counts.
+            device=(device or "") if caller.role == "owner" else "",
+        )
+        text = self._tickets.sign(ticket)
+        if len(text) > MAX_TICKET_CHARS:
+            return None  # no event server would take it: the client polls
+        return StreamGrant(url, text, self._ticket_ttl_s)
