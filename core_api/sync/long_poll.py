@@ -99,18 +99,33 @@ class LongPolls:
             except TimeoutError:
                 pass
             self._hinted.clear()
-            if self._waiters:
+            if asked := self._lowest():
                 try:
-                    self.wake(await self._moved(self._lowest()))
+                    self._wake_behind(asked, await self._moved(asked))
                 except UnavailableError:
                     # The waiters' time runs out, and their clients meet the error themselves.
                     await asyncio.sleep(self._interval_s)
 
     def _lowest(self) -> dict[str, int]:
-        return {
-            channel: min(waiter.known[channel] for waiter in waiters)
-            for channel, waiters in self._waiters.items()
-        }
+        """The lowest seq that anybody waits beyond, by channel."""
+        lowest: dict[str, int] = {}
+        for channel, waiters in self._waiters.items():
+            known = [one.known[channel] for one in waiters if not one.future.done()]
+            if known:
+                lowest[channel] = min(known)
+        return lowest
+
+    def _wake_behind(self, asked: Mapping[str, int], moved: Iterable[str]) -> None:
+        """Wake those for whom it is certain that their channels are beyond what they know. Of the
+        others, who may have come since the database was asked, it is asked again."""
+        for channel in moved:
+            for waiter in self._waiters.get(channel, ()):
+                if waiter.future.done():
+                    continue
+                if waiter.known[channel] <= asked[channel]:
+                    waiter.future.set_result(None)
+                else:
+                    self._hinted.set()
 
     def _forget(self, waiter: _Waiter) -> None:
         self._count -= 1

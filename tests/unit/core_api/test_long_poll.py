@@ -163,6 +163,34 @@ async def test_no_more_than_the_bound_may_wait_and_a_place_is_free_again_afterwa
         assert not await tail.wait({"a": 1}, 0.01)
 
 
+async def test_an_answer_about_an_earlier_seq_ends_no_wait_for_a_later_one() -> None:
+    heads = Heads()
+    answered, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def slowly(known: dict[str, int]) -> list[str]:
+        answered.set()
+        await may_answer.wait()
+        return await heads.moved(known)
+
+    heads.heads = {"a": 2}
+    tail = LongPolls(slowly, LONG, 10)
+    runner = asyncio.create_task(tail.run())
+    async with asyncio.timeout(10):
+        behind = await waiter(tail, {"a": 1})
+        await answered.wait()
+        ahead = await waiter(tail, {"a": 2})
+        may_answer.set()
+        assert await behind
+        while heads.asked[-1] != {"a": 2}:
+            await asyncio.sleep(0)
+        assert not ahead.done()
+        heads.heads = {"a": 3}
+        tail.hint()
+        assert await ahead
+    runner.cancel()
+    await asyncio.gather(runner, return_exceptions=True)
+
+
 async def test_a_database_that_is_gone_ends_no_wait_and_is_asked_again() -> None:
     heads = Heads()
     heads.down = 3
