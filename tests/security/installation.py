@@ -12,6 +12,7 @@ import pytest
 
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
+from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.core_service import KEYS
 
@@ -43,20 +44,20 @@ def installed(
         broker.kill()
 
 
-def log_lines(stack: Stack) -> list[str]:
-    """All that the processes have written."""
+def log_lines(*processes: Process) -> list[str]:
+    """All that these processes have written."""
     lines: list[str] = []
-    for process in stack.processes:
+    for process in processes:
         if process.log.exists():
             # Only what ends a line in a terminal or a log collector, and no more than that.
             lines += process.log.read_bytes().decode().split("\n")[:-1]
     return lines
 
 
-def log_events(stack: Stack) -> list[dict[str, Any]]:
-    """Each line of the logs as the object that it must be."""
+def log_events(*processes: Process) -> list[dict[str, Any]]:
+    """Each line of their logs as the object that it must be."""
     events = []
-    for line in log_lines(stack):
+    for line in log_lines(*processes):
         event = json.loads(line)
         assert isinstance(event, dict), line
         events.append(event)

@@ -75,14 +75,14 @@ async def test_t22_no_log_holds_a_token_a_ticket_a_key_or_what_a_guest_wrote(sys
     )
     await connection.close()
     secrets = await everything(system, store)
-    events = [event["event"] for event in log_events(system)]
+    events = [event["event"] for event in log_events(*system.processes)]
     assert {"request_failed", "command_refused", "command_failed"} <= set(events)
-    for line in log_lines(system):
+    for line in log_lines(*system.processes):
         for secret in secrets:
             assert secret not in line
             assert json.dumps(secret)[1:-1] not in line
     # There is no access log: a request that succeeds leaves no line.
-    assert not any(f"store:{store}" in line for line in log_lines(system))
+    assert not any(f"store:{store}" in line for line in log_lines(*system.processes))
 
 
 @TOGETHER
@@ -110,11 +110,11 @@ async def test_t23_whatever_a_client_sends_each_line_of_a_log_is_one_object(syst
                         a_command("k", body=order | {HOSTILE: 1})):  # fmt: skip
             await producer.send_and_wait("orders.inbound", command, store.encode())
     await until(system, {"command_refused", "record_skipped"})
-    events = log_events(system)
+    events = log_events(*system.processes)
     assert not [event for event in events if event["event"] == "forged"]
     assert all(re.fullmatch("[a-z_]+", name) for name in {event["event"] for event in events} - {
         "Invalid HTTP request received.", "Unsupported upgrade request."})  # fmt: skip
-    for text in log_lines(system):
+    for text in log_lines(*system.processes):
         assert text.isascii()
         assert text.isprintable()
 
@@ -132,5 +132,5 @@ async def raw(url: str, *lines: bytes) -> None:
 async def until(stack: Stack, events: set[str]) -> None:
     """Return once each of these has been logged."""
     async with asyncio.timeout(30):
-        while not events <= {event["event"] for event in log_events(stack)}:  # noqa: ASYNC110
+        while not events <= {event["event"] for event in log_events(*stack.processes)}:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
