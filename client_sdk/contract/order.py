@@ -22,6 +22,7 @@ from client_sdk.contract.json_decoding import decode
 OrderStatus = Literal[
     "placed", "accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"
 ]
+"""In the order in which orders pass them."""
 EventType = Literal[
     "order.placed",
     "order.accepted",
@@ -38,7 +39,9 @@ EventType = Literal[
 
 STATUSES: Final[tuple[OrderStatus, ...]] = get_args(OrderStatus)
 """The statuses that this version knows; a newer Core may send others."""
-CLOSED_STATUSES: Final[frozenset[str]] = frozenset({"rejected", "paid", "cancelled"})
+ENDED_EARLY: Final[frozenset[str]] = frozenset({"rejected", "cancelled"})
+"""An order in one of these was not carried out to its end."""
+CLOSED_STATUSES: Final[frozenset[str]] = ENDED_EARLY | {"paid"}
 """An order in one of these is over: it is in no snapshot and in no digest."""
 
 MinorUnits = Annotated[int, Meta(ge=0, le=10**12)]

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from client_sdk.contract.digest import MAX_INTEGER
 from client_sdk.contract.order import (
     CLOSED_STATUSES,
+    ENDED_EARLY,
     EventType,
     MinorUnits,
     Order,
@@ -158,7 +159,7 @@ def transition(order: Order, command: Transition, *, now: datetime) -> OrderChan
         raise ImpossibleTransitionError(
             f"the order is {order.status}; what may follow is {_listed(ahead)}", order
         )
-    if command.reason is not None and command.to not in ("rejected", "cancelled"):
+    if command.reason is not None and command.to not in ENDED_EARLY:
         raise InvalidError("$.reason: only a rejected or cancelled order has a reason")
     after = replace(
         order,

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from client_sdk.contract.order import Item, Order
+from client_sdk.contract.order import ENDED_EARLY, STATUSES, Item, Order
 from core_api.store_rules.rules import same_name
 
 Kind = Literal["order", "change", "cancel"]
@@ -25,9 +25,8 @@ PRINTING: Final = "printing"
 """The key of the store's document in `team:{store}`."""
 MOST_PRINTERS: Final = 20
 MOST_COPIES: Final = 5
-_RANK: Final = {
-    status: rank
-    for rank, status in enumerate(("placed", "accepted", "preparing", "ready", "served", "paid"))
+_RANK: Final[dict[str, int]] = {
+    status: rank for rank, status in enumerate(one for one in STATUSES if one not in ENDED_EARLY)
 }
 PRINTED_STATUSES: Final = tuple(_RANK)
 """The statuses that a printer may print at. That an order ends otherwise is printed by itself."""
