@@ -49,13 +49,13 @@ class Core:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._connection.close()
 
-    async def job(self, name: str = "o1-1-1", seq: int = 1, **more: Any) -> None:
+    async def job(self, name: str = "o1-1-1", seq: int = 1, epoch: str = "E", **more: Any) -> None:
         """A print job comes down."""
         job = {
             "seq": seq, "copy": 1, "state": "queued", "language": "en", "columns": 42,
             "media": "text", "lines": [{"text": "Table 5", "style": "plain"}], **more,
         }  # fmt: skip
-        fields = {"type": "command", "epoch": "E", "id": name, "name": "print", "arguments": job}
+        fields = {"type": "command", "epoch": epoch, "id": name, "name": "print", "arguments": job}
         await self._publish(commands_topic(self.printer.store, self.printer.device), fields)
 
     def _topic(self, kind: Any) -> str:
@@ -223,6 +223,24 @@ async def test_a_job_that_comes_late_when_it_is_told_is_none_any_more(
     await core.job("b", seq=2)
     await until(source.jobs)
     assert [job.id for job in source.jobs()] == ["b"]
+
+
+async def test_a_job_that_core_has_gone_back_to_is_heard_again(
+    core: Core, source: MqttSource
+) -> None:
+    await core.job("b", seq=2)
+    await until(source.jobs)
+    await source.tell("a", 1, "done", "")
+    await core.job("a", state="sent", agent="a", attempts=1, epoch="E2")
+    await until(lambda: [job.id for job in source.jobs()] == ["a", "b"])
+
+
+async def test_an_outcome_that_core_has_not_noted_is_not_taken_for_told(
+    core: Core, source: MqttSource
+) -> None:
+    core.reply = lambda _result: sent()
+    with pytest.raises(UnreachableError, match="not noted"):
+        await source.tell("a", 1, "done", "")
 
 
 async def test_a_job_that_cannot_be_read_is_left_to_a_person(
