@@ -7,10 +7,12 @@ import { follow } from "../shared/follow.js";
 import { onLanguage, t } from "../shared/language.js";
 import { Lamp, certainMode } from "../shared/lamp.js";
 import { Outbox, unsent } from "../shared/outbox.js";
+import { ReachLines } from "../shared/reach.js";
 import { Renewal } from "../shared/sign_in/renewal.js";
 import { refusalOf } from "../shared/sign_in/session.js";
 import { wantsReason } from "../shared/statuses.js";
 import { keepsNothing } from "../shared/storage.js";
+import { SeenSender } from "../yabam/receipts.js";
 import { Bell } from "./alarm/bell.js";
 import { Board } from "./board/board.js";
 import { Touch } from "./board/touch.js";
@@ -20,6 +22,7 @@ import { documentChannels, heardStores } from "./kitchen/store.js";
 import { allDay, matches } from "./kitchen/totals.js";
 import { Memory } from "./memory.js";
 import { announce, explanation, showFault, showSound, toast } from "./notices.js";
+import { watchShown } from "./reach/shown.js";
 import { askReason } from "./reason.js";
 
 const LOOK_EVERY_MS = 500;
@@ -39,6 +42,7 @@ export class Desk {
   #bell;
   #panel;
   #actions;
+  #reach;
   #outbox;
   #following;
   #renewal;
@@ -136,6 +140,7 @@ export class Desk {
       before: (order) => this.#memory.startedOf(order.id),
       acknowledge: (order) => this.#acknowledge(order),
       bump: (order, line) => this.#bump(order, line),
+      where: (order) => this.#reach.of(order.id),
     };
     this.#board = new Board(byId("board"), byId("tabs"), does, this.#touch);
     const moved = (elements) => this.#touch.moved(elements);
@@ -153,7 +158,8 @@ export class Desk {
     const name = this.#name;
     const documents = documentChannels(heardStores(this.#stores));
     this.#following = follow({ kind: "terminal", credentials, channels, documents, seen: (news) => this.#see(news) });
-    const { transport, state } = this.#following;
+    const { transport, state, device } = this.#following;
+    this.#tellShown(transport, device);
     this.#outbox = new Outbox((...command) => transport.command(...command), credentials);
     this.#actions = new Actions({
       outbox: this.#outbox,
@@ -179,6 +185,18 @@ export class Desk {
       bell: this.#bell,
       failed: (detail) => toast(null, t("notSaid", { detail })),
       told: () => this.#showPaused(),
+    });
+  }
+
+  /** Tells Core which orders are on this screen, and lets each card say where its order is. */
+  #tellShown(transport, device) {
+    const { signal } = this.#closing;
+    const sender = new SeenSender((orders) => transport.seen(orders));
+    watchShown(byId("board"), (id) => sender.seen(id), signal);
+    this.#reach = new ReachLines(() => this.token, device);
+    signal.addEventListener("abort", () => {
+      sender.stop();
+      this.#reach.keep(new Set());
     });
   }
 
@@ -288,6 +306,7 @@ export class Desk {
     this.#showState();
     if (!ordersChanged && this.#known) return;
     const orders = this.#orders();
+    this.#reach.keep(new Set(orders.map(({ id }) => id)));
     this.#board.show(orders, {
       now: this.#now,
       showStore: this.#stores.length > 1,

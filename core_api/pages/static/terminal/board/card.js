@@ -34,7 +34,8 @@ export class Card {
 
   /**
    * @param does what its buttons do: {act(order, step), back(order, status), acknowledge(order), bump(order,
-   *   line)}; and before(order), how far a cancelled order had come
+   *   line)}; and before(order), how far a cancelled order had come; where(order), the element that says on
+   *   which devices it is
    */
   constructor(does) {
     this.#does = does;
@@ -138,6 +139,7 @@ export class Card {
       this.#items(order),
       ...this.#notes(order),
       isNew ? null : total,
+      order.sending ? null : this.#does.where(order),
       this.#foot(order),
     ];
     // An absent part would be shown as the word null.
