@@ -21,6 +21,8 @@ import { Panel, showPaused } from "./kitchen/panel.js";
 import { documentChannels, heardStores } from "./kitchen/store.js";
 import { allDay, matches } from "./kitchen/totals.js";
 import { Memory } from "./memory.js";
+import { printerChannels } from "./printing/store_printers.js";
+import { Printers } from "./printing/printers.js";
 import { announce, explanation, showFault, showSound, toast } from "./notices.js";
 import { watchShown } from "./reach/shown.js";
 import { askReason } from "./reason.js";
@@ -41,6 +43,7 @@ export class Desk {
   #memory;
   #bell;
   #panel;
+  #printers;
   #actions;
   #reach;
   #outbox;
@@ -118,12 +121,17 @@ export class Desk {
     this.#panel.toggle();
   }
 
+  openPrinters() {
+    this.#printers.open();
+  }
+
   undoLast() {
     this.#undo.undoLast();
   }
 
   close() {
     this.#closing.abort();
+    this.#printers.close();
     this.#undo.close();
     this.#bell.close();
     this.#outbox.close();
@@ -156,7 +164,9 @@ export class Desk {
   #follow(channels) {
     const credentials = this.#credentials;
     const name = this.#name;
-    const documents = documentChannels(heardStores(this.#stores));
+    const heard = heardStores(this.#stores);
+    const documents = documentChannels(heard);
+    documents.push(...printerChannels(heard, channels.length + documents.length));
     this.#following = follow({ kind: "terminal", credentials, channels, documents, seen: (news) => this.#see(news) });
     const { transport, state, device } = this.#following;
     this.#tellShown(transport, device);
@@ -181,10 +191,17 @@ export class Desk {
     credentials.onChange(() => this.#leaveIfNew());
     this.#panel = new Panel({
       state,
-      stores: heardStores(this.#stores),
+      stores: heard,
       bell: this.#bell,
       failed: (detail) => toast(null, t("notSaid", { detail })),
       told: () => this.#showPaused(),
+    });
+    this.#printers = new Printers({
+      state,
+      stores: heard,
+      followed: documents,
+      token: () => this.token,
+      failed: (text) => toast(null, text),
     });
   }
 
@@ -342,6 +359,7 @@ export class Desk {
 
   #look() {
     this.#board.age(this.#now);
+    this.#printers.look();
     this.#showState();
     this.#ring();
   }
