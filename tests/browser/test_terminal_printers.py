@@ -147,3 +147,14 @@ async def test_a_printer_that_is_new_says_that_a_reload_shows_it(
         await ask(store, "/printer", {"agent": "a", "troubles": []})
         sheet = await sheet_of(terminal)
         await expect(sheet.locator(".printer")).to_have_attribute("data-state", "online")
+
+
+async def test_what_a_device_was_asked_to_do_is_shown(store: Store, browser: Browser) -> None:
+    await ask(store, "", {}, "PUT")
+    await ask(store, "/commands", {"name": "blink", "expires_in_s": 60})
+    async with device(browser) as owner:
+        sheet = await sheet_of(await opened(owner, store.terminal_url))
+        shown = sheet.locator(f"[data-device={PRINTER}]")
+        await shown.locator("summary").click()
+        await expect(shown.locator("li")).to_contain_text("blink")
+        await expect(shown.locator("li")).to_have_attribute("data-state", "sent")

@@ -2,6 +2,7 @@
 
 import { byId, el, setText } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
+import { StoreDevices } from "./devices.js";
 import { needsCare } from "./rules.js";
 import { newPrinter, printerForm, stationsForm } from "./settings.js";
 import { StorePrinters } from "./store_printers.js";
@@ -12,6 +13,7 @@ export class Printers {
   #strip = byId("printers-care");
   #sheet = byId("printers");
   #stores;
+  #devices;
   #failed;
   #shown = "";
 
@@ -24,6 +26,7 @@ export class Printers {
    */
   constructor({ state, stores, followed, token, failed }) {
     this.#stores = stores.map((id) => new StorePrinters({ state, id, followed, token }));
+    this.#devices = stores.map((id) => new StoreDevices(id, token));
     this.#failed = failed;
     this.#strip.querySelector("button").onclick = () => this.open();
   }
@@ -31,6 +34,7 @@ export class Printers {
   open() {
     this.#shown = "";
     this.#sheet.showModal();
+    for (const devices of this.#devices) devices.load();
     this.look();
   }
 
@@ -76,6 +80,7 @@ export class Printers {
         ...states[n].map((one, place) => this.#printer(store, one, store.settings[place])),
         newPrinter(store, say) ?? "",
         stationsForm(store, say),
+        this.#devices[n].element,
       ]),
       el("form", { method: "dialog" }, el("button", { class: "button main", type: "submit" }, t("close"))),
     );

@@ -43,4 +43,11 @@ addTexts({
     "어느 파트에도 없는 메뉴는 모든 프린터에서 인쇄됩니다.",
     "A dish that no station has is printed by every printer.",
   ],
+  devices: ["기기", "Devices"],
+  devicesNone: ["등록된 기기가 없습니다.", "No device is registered."],
+  commandsNone: ["보낸 명령이 없습니다.", "It was asked nothing."],
+  command_sent: ["보냄", "asked"],
+  command_done: ["완료", "done"],
+  command_failed: ["실패", "failed"],
+  command_expired: ["답 없음", "not answered in time"],
 });
