@@ -114,10 +114,10 @@ async def test_an_edit_that_lost_its_races_waits_for_new_rows_before_it_locks_ot
     await edits.apply(owner, EditBatch(f"c-{store.id}", [edit(1, "taking-orders", True)]))
     async with patient.acquire() as other, other.transaction():
         await ensure_rows(other, [(channel, "waiting-time")], [])
-        both = [edit(2, "taking-orders", False), edit(3, "waiting-time", 5)]
-        async with waiting_behind(
-            patient, other, edits.apply(owner, EditBatch(f"c-{store.id}", both, atomic=True))
-        ):
+        both = EditBatch(
+            f"c-{store.id}", [edit(2, "taking-orders", False), edit(3, "waiting-time", 5)], True
+        )
+        async with waiting_behind(patient, other, edits.apply(owner, both)):
             known = "channel = $1 AND key = 'taking-orders'"
             assert await is_free(other, "documents", known, channel)
 
