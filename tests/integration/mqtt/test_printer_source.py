@@ -113,6 +113,18 @@ def sent(attempts: int = 1, *, repeat: bool = False) -> Reply:
     }
 
 
+def grants(attempts: int = 1, *, repeat: bool = False) -> Callable[[dict[str, Any]], Reply]:
+    """Answers of a Core that gives each job, and notes what became of it."""
+
+    def reply(result: dict[str, Any]) -> Reply:
+        if result["outcome"] == "taken":
+            return sent(attempts, repeat=repeat)
+        job = {"state": result["outcome"], "attempts": attempts, "repeat": repeat}
+        return {"outcome": "applied", "job": job}
+
+    return reply
+
+
 async def test_jobs_come_in_their_order_and_are_taken_and_told(
     core: Core, source: MqttSource
 ) -> None:
@@ -120,7 +132,7 @@ async def test_jobs_come_in_their_order_and_are_taken_and_told(
     await core.job("a", seq=1)
     await until(lambda: len(source.jobs()) == 2)
     assert [job.id for job in source.jobs()] == ["a", "b"]
-    core.reply = lambda _result: sent(2, repeat=True)
+    core.reply = grants(2, repeat=True)
     assert await source.take(source.jobs()[0]) == Taken("sent", 2, repeat=True)
     await source.tell("a", 2, "doubt", "mute")
     assert core.results == [
@@ -246,7 +258,7 @@ async def test_an_outcome_that_core_has_not_noted_is_not_taken_for_told(
 async def test_a_job_that_cannot_be_read_is_left_to_a_person(
     core: Core, source: MqttSource
 ) -> None:
-    core.reply = lambda _result: sent()
+    core.reply = grants()
     await core.job("a", lines="of a newer Core")
     async with asyncio.timeout(30):
         while len(core.results) < 2:
@@ -255,7 +267,7 @@ async def test_a_job_that_cannot_be_read_is_left_to_a_person(
 
 
 async def test_while_it_prints_holding_renews_what_it_took(core: Core, source: MqttSource) -> None:
-    core.reply = lambda _result: sent()
+    core.reply = grants()
     await source.hold([])
     assert core.results == []
     await core.job()
