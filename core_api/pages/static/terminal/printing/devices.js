@@ -10,7 +10,7 @@ const MOST_COMMANDS = 20;
 
 /** The devices of one store. */
 export class StoreDevices {
-  element = el("section", { class: "printer", "data-devices": true });
+  element = el("section", { class: "store-devices" });
   #store;
   #token;
 
