@@ -84,7 +84,7 @@ def test_the_terminal_offers_what_core_takes(run: Run) -> None:
 
 
 def test_all_widths_that_are_offered_fit_the_definition(run: Run) -> None:
-    printers = PRINTING_DEFINITION.schema["properties"]["printers"]  # type: ignore[index]
+    printers = PRINTING_DEFINITION.schema["properties"]["printers"]
     columns = printers["additionalProperties"]["properties"]["columns"]
     for offered in run("rules.COLUMNS"):
         assert columns["minimum"] <= offered <= columns["maximum"]
