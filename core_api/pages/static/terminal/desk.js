@@ -12,7 +12,6 @@ import { Renewal } from "../shared/sign_in/renewal.js";
 import { refusalOf } from "../shared/sign_in/session.js";
 import { wantsReason } from "../shared/statuses.js";
 import { keepsNothing } from "../shared/storage.js";
-import { SeenSender } from "../yabam/receipts.js";
 import { Bell } from "./alarm/bell.js";
 import { Board } from "./board/board.js";
 import { Touch } from "./board/touch.js";
@@ -24,7 +23,7 @@ import { Memory } from "./memory.js";
 import { printerChannels } from "./printing/store_printers.js";
 import { Printers } from "./printing/printers.js";
 import { announce, explanation, showFault, showSound, toast } from "./notices.js";
-import { watchShown } from "./reach/shown.js";
+import { tellShown } from "./reach/shown.js";
 import { askReason } from "./reason.js";
 
 const LOOK_EVERY_MS = 500;
@@ -131,6 +130,7 @@ export class Desk {
 
   close() {
     this.#closing.abort();
+    this.#reach.keep(new Set());
     this.#printers.close();
     this.#undo.close();
     this.#bell.close();
@@ -169,7 +169,8 @@ export class Desk {
     documents.push(...printerChannels(heard, channels.length + documents.length));
     this.#following = follow({ kind: "terminal", credentials, channels, documents, seen: (news) => this.#see(news) });
     const { transport, state, device } = this.#following;
-    this.#tellShown(transport, device);
+    tellShown(byId("board"), transport, this.#closing.signal);
+    this.#reach = new ReachLines(() => this.token, device);
     this.#outbox = new Outbox((...command) => transport.command(...command), credentials);
     this.#actions = new Actions({
       outbox: this.#outbox,
@@ -202,18 +203,6 @@ export class Desk {
       followed: documents,
       token: () => this.token,
       failed: (text) => toast(null, text),
-    });
-  }
-
-  /** Tells Core which orders are on this screen, and lets each card say where its order is. */
-  #tellShown(transport, device) {
-    const { signal } = this.#closing;
-    const sender = new SeenSender((orders) => transport.seen(orders));
-    watchShown(byId("board"), (id) => sender.seen(id), signal);
-    this.#reach = new ReachLines(() => this.token, device);
-    signal.addEventListener("abort", () => {
-      sender.stop();
-      this.#reach.keep(new Set());
     });
   }
 

@@ -1,6 +1,21 @@
 // Which orders this terminal has shown to a person: a card counts once a good part of it is in sight.
 
+import { SeenSender } from "../../yabam/receipts.js";
+
 const IN_SIGHT = 0.3;
+
+/**
+ * Tells Core which orders a person could see on this screen.
+ *
+ * @param root the board
+ * @param transport the page's
+ * @param signal ends it
+ */
+export function tellShown(root, transport, signal) {
+  const sender = new SeenSender((orders) => transport.seen(orders));
+  watchShown(root, (id) => sender.seen(id), signal);
+  signal.addEventListener("abort", () => sender.stop());
+}
 
 /**
  * Calls `seen(id)` for each card of the board that comes into sight while the page is shown.
@@ -8,7 +23,7 @@ const IN_SIGHT = 0.3;
  * @param root the board; its cards have the class `card`, and the order's id as `data-press`
  * @param signal ends it
  */
-export function watchShown(root, seen, signal) {
+function watchShown(root, seen, signal) {
   const sight = new IntersectionObserver((entries) => {
     if (document.hidden) return;
     for (const { isIntersecting, target } of entries) if (isIntersecting) seen(target.dataset.press);
