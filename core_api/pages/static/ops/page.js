@@ -55,7 +55,10 @@ export class OpsPage {
     fill("resyncs", resyncs(figures.resyncs));
     fill("top", top(figures.top));
     this.#reach.keep(new Set((figures.late ?? []).map((one) => one.order_id)));
-    fill("late", late(figures.late, (id) => this.#reach.of(id)));
+    fill("late", late(figures.late, (id) => {
+      const { button, list } = this.#reach.of(id);
+      return [button, list];
+    }));
     fill("nodes", nodes(figures.nodes, this.#configured));
   }
 

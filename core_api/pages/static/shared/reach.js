@@ -1,6 +1,6 @@
 // On which devices and printers one order is, as Core has heard: a line that is asked for by a press.
 
-import { el } from "./dom.js";
+import { el, setText } from "./dom.js";
 import { clockTime } from "./format.js";
 import { addTexts, t } from "./language.js";
 
@@ -39,7 +39,7 @@ export async function reachOf(id, token) {
   return answer.json();
 }
 
-/** The lines of many orders: each the same element again and again, so that what is open stays open. */
+/** The lines of many orders: each the same elements again and again, so that what is open stays open. */
 export class ReachLines {
   #lines = new Map();
   #token;
@@ -51,12 +51,12 @@ export class ReachLines {
     this.#own = own;
   }
 
-  /** The line of an order, in the language that is shown now. */
+  /** An order's {button, list}, in the language that is shown now. */
   of(id) {
     const line = this.#lines.get(id) ?? new ReachLine(id, this.#token, this.#own);
     this.#lines.set(id, line);
     line.translate();
-    return line.element;
+    return line;
   }
 
   /** Forgets those of all other orders. */
@@ -69,11 +69,11 @@ export class ReachLines {
   }
 }
 
-/** A button that shows where an order is, and goes on asking for as long as it is open. */
+/** A button and a list that show where an order is; it goes on asking for as long as it is open. */
 class ReachLine {
-  element;
-  #button;
-  #list = el("ul", { class: "reach-list", role: "list", "aria-live": "polite" });
+  /** Opens and closes the list. */
+  button;
+  list = el("ul", { class: "reach-list", role: "list", "aria-live": "polite", hidden: true });
   #id;
   #token;
   #own;
@@ -83,23 +83,23 @@ class ReachLine {
     this.#id = id;
     this.#token = token;
     this.#own = own;
-    this.#button = el("button", {
+    this.button = el("button", {
       class: "reach", type: "button", "aria-expanded": "false", onclick: () => this.#toggle(),
-    }, t("where"));
-    this.element = el("div", { class: "reach-line" }, this.#button);
+    }, el("span", {}));
   }
 
   /** Says it in the language that is shown now. */
   translate() {
-    this.#button.textContent = t("where");
+    setText(this.button.firstChild, t("where"));
   }
 
   /** Asks no more. */
   close() {
     clearTimeout(this.#timer);
     this.#timer = null;
-    this.#list.remove();
-    this.#button.setAttribute("aria-expanded", "false");
+    this.list.hidden = true;
+    this.list.replaceChildren();
+    this.button.setAttribute("aria-expanded", "false");
   }
 
   #toggle() {
@@ -107,8 +107,8 @@ class ReachLine {
       this.close();
       return;
     }
-    this.#button.setAttribute("aria-expanded", "true");
-    this.element.append(this.#list);
+    this.button.setAttribute("aria-expanded", "true");
+    this.list.hidden = false;
     this.#ask();
   }
 
@@ -116,7 +116,7 @@ class ReachLine {
     const asked = (this.#timer = setTimeout(() => {}, 0));
     const rows = await this.#rows();
     if (this.#timer !== asked) return;
-    this.#list.replaceChildren(...rows);
+    this.list.replaceChildren(...rows);
     this.#timer = setTimeout(() => this.#ask(), AGAIN_MS);
   }
 
