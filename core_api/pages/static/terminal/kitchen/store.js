@@ -4,17 +4,14 @@ import { MOST_CHANNELS } from "../../yabam/transport.js";
 import { idOf, soldOutIds } from "./names.js";
 
 const CHANNEL = "public";
-/** What guests may know of a store, and what only its people may. */
-const KINDS = [CHANNEL, "team"];
 export const WAITING_STEP = 5;
 const MOST_WAITING = 120;
 
 /** Of these stores those that one client can follow the documents of, too. */
-export const heardStores = (stores) =>
-  stores.slice(0, Math.max(0, Math.floor((MOST_CHANNELS - stores.length) / KINDS.length)));
+export const heardStores = (stores) => stores.slice(0, Math.max(0, MOST_CHANNELS - stores.length));
 
 /** The channels of documents of these stores. */
-export const documentChannels = (stores) => stores.flatMap((id) => KINDS.map((kind) => `${kind}:${id}`));
+export const documentChannels = (stores) => stores.map((id) => `${CHANNEL}:${id}`);
 
 /** The documents of one store. */
 export class StoreSays {
