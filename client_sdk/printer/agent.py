@@ -16,7 +16,7 @@ from typing import Final
 from client_sdk.errors import UnreachableError, YabamError
 from client_sdk.printer.connections import Address
 from client_sdk.printer.errors import HeldError, PrinterError
-from client_sdk.printer.journal import Journal
+from client_sdk.printer.journal import Entry, Journal
 from client_sdk.printer.printing import Ticket, print_ticket, state_of
 from client_sdk.printer.source import Job, JobSource, Taken
 from client_sdk.printer_media.lines import marked_repeat
@@ -25,6 +25,9 @@ HOLD_EVERY_S: Final = 20.0
 """A third of the time after which Core gives the printer to another agent."""
 AGAIN_S: Final = 1.0
 """How long after a failure the agent tries again, in seconds."""
+TOLD_AGAIN_AFTER_S: Final = 5.0
+"""What Core has been told and does not show is told again so long after the last outcome: it may
+lag behind, or have gone back to before it was told."""
 
 
 class Agent:
@@ -54,6 +57,7 @@ class Agent:
         self._troubles: list[str] = []
         self._said = ""
         self._held_at: float | None = None
+        self._told_at = float("-inf")
         self._looked_at = float("-inf")
         self._news = asyncio.Event()
 
@@ -83,6 +87,7 @@ class Agent:
                 await asyncio.sleep(0.05)
                 return
             await self._tell_outcomes()
+            await self._tell_again()
             job = next((one for one in self._source.jobs() if self._is_open(one)), None)
             if job is None:
                 if self._clock() - self._looked_at > HOLD_EVERY_S:
@@ -98,9 +103,13 @@ class Agent:
         if not job.is_ready:
             return False
         # The known state may lag behind what this agent has told Core.
-        if job.state == "sent" and job.agent == self._journal.agent:
-            return self._journal.find(job.id, job.attempts) is None
-        return True
+        return self._begun(job) is None
+
+    def _begun(self, job: Job) -> Entry | None:
+        """The entry of the attempt that Core takes to be under way here."""
+        if job.state != "sent" or job.agent != self._journal.agent:
+            return None
+        return self._journal.find(job.id, job.attempts)
 
     async def _print(self, job: Job) -> bool:
         """Print a job; False: it cannot be had."""
@@ -110,7 +119,7 @@ class Agent:
         known = self._journal.find(job.id, taken.attempts)
         if known is not None:
             # Core has gone back to before it was told.
-            await self._source.tell(job.id, taken.attempts, known.outcome or "doubt", known.detail)
+            await self._tell(known)
             return True
         if not self._still_holds():
             return False
@@ -137,9 +146,22 @@ class Agent:
 
     async def _tell_outcomes(self) -> None:
         for entry in self._journal.untold():
-            if entry.outcome is not None:
-                await self._source.tell(entry.job, entry.attempt, entry.outcome, entry.detail)
+            await self._tell(entry)
             self._journal.told(entry)
+
+    async def _tell_again(self) -> None:
+        """Tell the outcomes of what Core takes to be under way here, and is not: Core gives no
+        other job before."""
+        if self._clock() - self._told_at < TOLD_AGAIN_AFTER_S:
+            return
+        for job in self._source.jobs():
+            entry = self._begun(job)
+            if entry is not None:
+                await self._tell(entry)
+
+    async def _tell(self, entry: Entry) -> None:
+        self._told_at = self._clock()
+        await self._source.tell(entry.job, entry.attempt, entry.outcome or "doubt", entry.detail)
 
     def _still_holds(self) -> bool:
         """Whether Core has given the printer to nobody else yet, by our own clock."""

@@ -40,6 +40,7 @@ class _Command(Struct, frozen=True):
     id: str
     name: str
     arguments: Any = None
+    epoch: str = ""
 
 
 class _JobNow(Struct, frozen=True):
@@ -99,6 +100,7 @@ class MqttSource:
         self._numbers = itertools.count(1)
         self._jobs: dict[str, Job] = {}
         self._settled: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._epoch = ""
         self._answers: dict[int, asyncio.Future[_Accepted]] = {}
         self._unreadable: dict[str, None] = {}
         self._printing: str | None = None
@@ -160,7 +162,7 @@ class MqttSource:
         """Say what became of an attempt; raises as `JobSource.tell`."""
         self._printing = None
         # What is refused has gone on by others; there is nothing more to say.
-        await self._ask(
+        answer = await self._ask(
             {
                 "id": job,
                 "outcome": _WORDS[outcome],
@@ -169,6 +171,9 @@ class MqttSource:
                 "attempt": attempt,
             }
         )
+        now = answer.job
+        if now is not None and (now.state, now.attempts) == ("sent", attempt):
+            raise UnreachableError("Core has not noted what became of a job")
         known = self._jobs.get(job)
         if known is not None and known.state == "sent" and known.attempts <= attempt:
             del self._jobs[job]
@@ -242,6 +247,9 @@ class MqttSource:
     def _hear_command(self, command: _Command) -> None:
         if command.name != _PRINT:
             return
+        if self._epoch not in ("", command.epoch):
+            self._settled.clear()  # Core may have gone back to before it was told
+        self._epoch = command.epoch
         job = job_of_document(command.id, command.arguments)
         if job is None:
             if len(self._unreadable) < _MOST_SETTLED:

@@ -54,8 +54,9 @@ WHERE store_id = $1 AND device_id = $2 AND removed_at IS NULL RETURNING generati
 _FORGET: Final = (
     "DELETE FROM device_presence WHERE store_id = $1 AND device_id = $2",
     "DELETE FROM device_received WHERE store_id = $1 AND device_id = $2",
-    "DELETE FROM star_printers WHERE store_id = $1 AND device_id = $2",
 )
+_FORGET_MAC: Final = "DELETE FROM star_printers WHERE store_id = $1 AND device_id = $2"
+"""Behind its documents, as every step of a print job locks them (docs/architecture.md, "Locks")."""
 _FORGET_PICTURE: Final = "DELETE FROM device_snapshots WHERE store_id = $1 AND device_id = $2"
 _END_COMMANDS: Final = """
 UPDATE device_commands SET state = 'expired', detail = 'the device was removed', told_at = now()
@@ -211,6 +212,7 @@ class Registrations:
                     [one for one in changes if defined.of(channel.kind, one.key) is not None],
                     self._rules,
                 )
+                await connection.execute(_FORGET_MAC, store_id, device_id)
         self._committed(channels)
 
     async def list(self, store_id: str) -> list[RegisteredDevice]:
@@ -259,7 +261,9 @@ class Registrations:
         for statement in _FORGET:
             await connection.fetch(statement, channel.root, channel.part)
         gone = Change(channel, "status", offline_value)
-        return await change_documents(connection, [gone], self._rules)
+        channels = await change_documents(connection, [gone], self._rules)
+        await connection.fetch(_FORGET_MAC, channel.root, channel.part)
+        return channels
 
 
 async def find(connection: Connection, store_id: str, device_id: str) -> Registration | None:

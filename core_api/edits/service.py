@@ -196,9 +196,11 @@ class EditService:
             ):
                 await lock_rows(connection, names, [request.client for request in requests])
                 plan = await self._plan(connection, requests, damaged)
-                if plan.new_names or plan.new_clients:
-                    await ensure_rows(connection, plan.new_names, plan.new_clients)
-                return plan, await self._write(connection, plan)
+                if not (plan.new_names or plan.new_clients):
+                    return plan, await self._write(connection, plan)
+        # Who makes rows behind locks of its own may wait in a circle.
+        await ensure_rows(self._pool, plan.new_names, plan.new_clients)
+        return plan, frozenset(plan.components)
 
     async def _plan(
         self,

@@ -141,7 +141,10 @@ WITH asked AS (
     -- By primary key, on rows that are locked already.
     UPDATE orders o SET status = g.status, version = g.version, total = g.total, note = g.note,
                         updated_at = g.at, owner_view = g.owner_view, table_view = g.table_view,
-                        placed_by = g.placed_by
+                        placed_by = g.placed_by,
+                        -- An order that is taken back waits from then on.
+                        placed_at = CASE WHEN g.type = 'order.recalled' AND g.status = 'placed'
+                                         THEN now() ELSE o.placed_at END
     FROM granted g WHERE g.version > 1 AND o.id = g.id
     RETURNING 1
 ), emptied AS (

@@ -17,8 +17,7 @@ import structlog
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.values import Value
 from core_api.documents.devices import STATUS
-from core_api.documents.kept_versions import Head
-from core_api.documents.new_version import next_version
+from core_api.documents.new_version import Version, next_version
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.edits.writing import ensure_rows
@@ -26,6 +25,7 @@ from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.printing.statements import lock_document, read_value, take_silent
 from core_api.system_edits.changes import SystemEdit
+from core_api.system_edits.locked_rows import LockedRow
 from core_api.system_edits.writing import write_system_edits
 
 if TYPE_CHECKING:
@@ -93,16 +93,15 @@ class PrinterPresence:
                     connection.transaction(isolation="read_committed"),
                 ):
                     found, silent = await take_silent(connection, _AT_ONCE)
-                    channels = [Channel("device", store, device) for store, device in silent]
-                    for channel in channels:
-                        await self._set(connection, channel, {"online": False}, None)
+                    printers = [Channel("device", store, device) for store, device in silent]
+                    changed = await self._set(connection, printers, {"online": False}, None)
             if not found:
                 return count
             if not silent:
                 continue
             count += len(silent)
-            self._committed([str(channel) for channel in channels])
-            _log.warning("printers_silent", printers=[str(channel) for channel in channels])
+            self._committed(changed)
+            _log.warning("printers_silent", printers=[str(printer) for printer in printers])
 
     async def _write(
         self, printer: Channel, said: dict[str, Any], only_of: str | None = None
@@ -112,34 +111,48 @@ class PrinterPresence:
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="read_committed"),
             ):
-                has_changed = await self._set(connection, printer, said, only_of)
-        if has_changed:
-            self._committed([str(printer)])
+                changed = await self._set(connection, [printer], said, only_of)
+        if changed:
+            self._committed(changed)
 
     async def _set(
-        self, connection: Connection, printer: Channel, said: dict[str, Any], only_of: str | None
-    ) -> bool:
-        """Write the document if it says something else; whether it did.
+        self,
+        connection: Connection,
+        printers: Sequence[Channel],
+        said: dict[str, Any],
+        only_of: str | None,
+    ) -> list[str]:
+        """Write the documents that say something else. Returns the channels that got an event.
 
         Args:
             connection: with a transaction.
-            printer: the printer.
+            printers: the printers.
             said: the fields that are known.
             only_of: leave it if another connection has said what it says; None: whoever it was.
         """
-        await ensure_rows(connection, [(str(printer), STATUS.key)], [])
-        row = await lock_document(connection, str(printer), STATUS.key)
-        head = Head() if row is None else row.head()
-        if row is None or _says(head.value, said):
-            return False
-        if only_of is not None and (head.value or {}).get("connection") != only_of:
-            return False
-        value = _status(head.value, said, row.now)
-        made = next_version(head, head.value, value, STATUS, row.now)
-        if made is None:
-            return False
-        edit = SystemEdit(printer, STATUS.key, head, made)
-        return await write_system_edits(connection, [edit], row.now, self._rules) == 1
+        ordered = sorted(printers, key=str)
+        await ensure_rows(connection, [(str(printer), STATUS.key) for printer in ordered], [])
+        now, edits = datetime.min, list[SystemEdit]()
+        for printer in ordered:
+            row = await lock_document(connection, str(printer), STATUS.key)
+            made = None if row is None else _version(row, said, only_of)
+            if row is not None and made is not None:
+                now = row.now
+                edits.append(SystemEdit(printer, STATUS.key, row.head(), made))
+        if not edits:
+            return []
+        await write_system_edits(connection, edits, now, self._rules)
+        return [str(edit.channel) for edit in edits]
+
+
+def _version(row: LockedRow, said: dict[str, Any], only_of: str | None) -> Version | None:
+    """The document's next version; None: it stays as it is."""
+    head = row.head()
+    if _says(head.value, said):
+        return None
+    if only_of is not None and (head.value or {}).get("connection") != only_of:
+        return None
+    return next_version(head, head.value, _status(head.value, said, row.now), STATUS, row.now)
 
 
 def _says(value: Value | None, said: dict[str, Any]) -> bool:

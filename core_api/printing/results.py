@@ -19,6 +19,7 @@ from core_api.printing.statements import (
     HELD_S,
     has_earlier_job,
     hold_printer,
+    is_held_by,
     is_job,
     lock_document,
 )
@@ -66,11 +67,11 @@ class PrintResults:
             return None
         agent = result.agent or NAMELESS
         is_taken = result.outcome == "taken" or result.agent is None
-        # The printer's row is locked before its documents.
-        if is_taken and not await hold_printer(
-            connection, identity.store, identity.device, agent, HELD_S
-        ):
+        place = (identity.store, identity.device)
+        if is_taken and not await hold_printer(connection, *place, agent, HELD_S):
             return Printed(_HELD, ())
+        # The printer's row is locked before its documents; to hold what one holds may lock nothing.
+        await is_held_by(connection, *place, agent)
         row = await lock_document(connection, str(printer), PREFIX + result.id)
         head = None if row is None else row.head()
         if head is None or head.value is None:

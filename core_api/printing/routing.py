@@ -1,7 +1,8 @@
 """Which printer prints what of an order's change, as the store's document `printing` says. Pure.
 
 A printer prints an order when it reaches or passes one of the printer's statuses. From then on it
-also prints what changes of its items, and that the order is over if it was cancelled or rejected.
+also prints what changes of its items, that the order is over if it was cancelled or rejected, and
+that a ticket holds no longer if the order was taken back.
 What no station names is printed at every one: a dish that is printed twice is seen, one that is
 printed nowhere is not.
 """
@@ -17,7 +18,7 @@ from msgspec import Struct
 from client_sdk.contract.order import ENDED_EARLY, STATUSES, Item, Order
 from core_api.store_rules.rules import same_name
 
-Kind = Literal["order", "change", "cancel"]
+Kind = Literal["order", "change", "cancel", "back"]
 Language = Literal["ko", "en"]
 Media = Literal["picture", "text"]
 
@@ -99,6 +100,9 @@ def ticket_of(
         return Ticket("order", items, []) if is_new and items else None
     if not _has_reached(printer, before.status) or _passes(printer, before.status, after.status):
         return Ticket("order", items, []) if items else None
+    if _passes(printer, after.status, before.status):
+        # It is ordered still, but the last ticket comes again when the order gets there again.
+        return Ticket("back", had, had) if had else None
     if (items, before.note) == (had, after.note) or not (items or had):
         return None
     return Ticket("change", items, had)

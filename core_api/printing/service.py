@@ -106,7 +106,8 @@ class PrintService:
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="read_committed"),
             ):
-                if step == "take" and not await is_held_by(connection, store_id, device_id, agent):
+                is_held = await is_held_by(connection, store_id, device_id, agent)
+                if step == "take" and not is_held:
                     raise ConflictError(f"the printer {device_id} is not held by {agent}")
                 before, job = await step_job(
                     connection, self._rules, channel, job_id, step, agent, attempt, detail

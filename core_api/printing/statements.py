@@ -1,7 +1,7 @@
 """Printers in Postgres: how far each has come in its store's log, and whose it is.
 
-The maker of jobs, and a step that takes a job, lock the printer's row before its documents, and
-these before the counter rows. Since when a job waits is noted last, behind the counter rows
+The maker of jobs, and every step of a job, lock the printer's row before its documents, and these
+before the counter rows. That a Star printer is to be called is noted last, behind the counter rows
 (docs/architecture.md, "Locks").
 """
 
@@ -132,9 +132,8 @@ RETURNING p.store_id, p.device_id, EXISTS (
 )
 """
 
-_IS_HELD_BY: Final = """
-SELECT 1 FROM printers
-WHERE store_id = $1 AND device_id = $2 AND agent = $3 AND held_until > now()
+_HOLDER: Final = """
+SELECT agent = $3 AND held_until > now() FROM printers WHERE store_id = $1 AND device_id = $2
 FOR NO KEY UPDATE
 """
 
@@ -288,8 +287,10 @@ async def take_silent(connection: Connection, limit: int) -> tuple[int, list[tup
 
 
 async def is_held_by(connection: Connection, store_id: str, device_id: str, agent: str) -> bool:
-    """Whether the printer is the agent's; it stays so until the transaction ends."""
-    return bool(await connection.fetch(_IS_HELD_BY, store_id, device_id, agent))
+    """Whether the printer is the agent's. The printer's row is locked, so it stays as it is until
+    the transaction ends."""
+    rows = await connection.fetch(_HOLDER, store_id, device_id, agent)
+    return bool(rows and rows[0][0])
 
 
 async def lock_document(connection: Connection, channel: str, key: str) -> LockedRow | None:

@@ -29,7 +29,7 @@ async def step_job(
     """The job before and after the step, which is written; the same one, if nothing has changed.
 
     Args:
-        connection: with a transaction that has locked the printer's row, if it locks it at all.
+        connection: with a transaction that has locked the printer's row (`is_held_by`).
         rules: what holds for all edits.
         printer: its channel.
         job_id: the job.

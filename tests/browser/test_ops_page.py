@@ -170,6 +170,8 @@ class TestFigures:
             row = page.locator("#late tbody tr", has_text=store)
             await expect(row).to_contain_text("No device has it")
             await expect(row).to_contain_text("2")
+            await row.get_by_role("button", name="Where is it?").click()
+            await expect(row).to_contain_text("On no device yet.")
             await expect(page.locator("#faults")).to_contain_text("Stores that orders do not reach")
             await expect(page.locator("#nodes tbody tr")).to_have_count(4)
             width = await page.evaluate("document.scrollingElement.scrollWidth")

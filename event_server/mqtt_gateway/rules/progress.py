@@ -6,7 +6,8 @@ What is published of a record may be acknowledged in any order, and much later t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -53,6 +54,14 @@ class Progress(Generic[P]):
     def has_room(self) -> bool:
         """Whether more may be read."""
         return self._count < self._most and self._bytes < self._most_bytes
+
+    @contextmanager
+    def reading(self, partition: P, next_offset: int, size: int) -> Iterator[Held]:
+        """A record is read; at the end all that is to be published of it is known. If it ends by an
+        error, the record is not dealt with, nor is what follows it."""
+        held = self.begin(partition, next_offset, size)
+        yield held
+        self.finish(partition, held)
 
     def begin(self, partition: P, next_offset: int, size: int) -> Held:
         """A record was read; `finish` it once all that is to be published of it is known."""

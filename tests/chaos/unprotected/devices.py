@@ -48,7 +48,7 @@ COMMIT_AFTER_PUBACK: Final = Protection(
     "the gateway commits its offsets 1.5 s before it publishes; programs let gaps pass",
     (
         Patch(
-            "event_server/mqtt_gateway/down.py",
+            "event_server/mqtt_gateway/record_publisher.py",
             "        sent = self._outlet.send(what, publication)\n"
             "        self._progress.add(held)\n"
             "        sent.add_done_callback(partial(self._acknowledged, tp, held, "
@@ -90,8 +90,8 @@ JOURNAL: Final = Protection(
         Patch("client_sdk/printer/agent.py", "        self._journal.end_what_was_left()\n", ""),
         Patch(
             "client_sdk/printer/agent.py",
-            "            return self._journal.find(job.id, job.attempts) is None\n",
-            "            return True\n",
+            "        return self._journal.find(job.id, job.attempts)\n",
+            "        return None\n",
         ),
         Patch(
             "client_sdk/printer/agent.py",

@@ -18,7 +18,7 @@ from client_sdk.contract.device import DeviceReport, format_device
 from core_api.access.callers import Caller
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError, alerts_topic
-from core_api.orders.lifecycle import Transition
+from core_api.orders.lifecycle import Recall, Transition
 from core_api.receipts.alarm import AlarmSettings, ReceiptAlarm
 from core_api.receipts.devices import DeviceLog, Sighting
 from core_api.receipts.metrics import AlarmMetrics
@@ -338,6 +338,23 @@ async def test_what_kafka_did_not_take_is_told_of_later(
     async with watching(pool, bootstrap, topic, received=0.0) as reach:
         await reach.look()
     assert (await next_alert(alerts))["kind"] == "unreceived"
+
+
+async def test_an_order_that_is_taken_back_waits_from_then_on(
+    pool: Pool, bootstrap: str, topic: str, alerts: AIOKafkaConsumer
+) -> None:
+    on = commands(pool)
+    order_id = str(await place(on, "12"))
+    await pool.execute("UPDATE orders SET placed_at = placed_at - interval '1 hour'")
+    await on.transition(OWNER, order_id, Transition("accepted"), None, None)
+    await on.recall(OWNER, order_id, Recall("placed"))
+    await store_sightings(pool, [Sighting("12", "till-1", "till", "live", None, 3)])
+    async with watching(pool, bootstrap, topic, accepted=600.0) as reach:
+        await reach.look()
+        assert await pool.fetchval("SELECT count(*) FROM unreached") == 0
+        await pool.execute("UPDATE orders SET placed_at = placed_at - interval '1 hour'")
+        await reach.look()
+        assert (await next_alert(alerts))["kind"] == "unaccepted"
 
 
 async def test_while_receipts_lag_no_order_is_told_of_as_unreceived(

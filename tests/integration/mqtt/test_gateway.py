@@ -243,6 +243,20 @@ async def test_a_device_that_came_while_no_gateway_was_there_gets_its_commands(
             await until(lambda: {told["id"] for told in one.on(topic)} == {"3"})
 
 
+async def test_when_the_database_has_gone_back_devices_get_what_waits_again(
+    lamp: Identity, broker: MosquittoServer, topics: Topics
+) -> None:
+    core = FakeCore()
+    topic = commands_topic(lamp.store, lamp.device)
+    async with gateway(topics, broker, core), device(broker_for(broker, lamp), topic) as one:
+        await topics.watermark()
+        await say_online(one, lamp)
+        await until(lambda: f"device:{lamp.store}/lamp" in core.asked)
+        core.set(f"device:{lamp.store}/lamp", "command.1", 1, a_command())
+        await topics.watermark(f"{EPOCH}2")
+        await until(lambda: [told["id"] for told in one.on(topic)] == ["1"])
+
+
 async def test_a_receipt_of_core_goes_to_its_device(
     lamp: Identity, broker: MosquittoServer, topics: Topics
 ) -> None:

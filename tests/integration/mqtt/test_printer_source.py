@@ -49,13 +49,13 @@ class Core:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._connection.close()
 
-    async def job(self, name: str = "o1-1-1", seq: int = 1, **more: Any) -> None:
+    async def job(self, name: str = "o1-1-1", seq: int = 1, epoch: str = "E", **more: Any) -> None:
         """A print job comes down."""
         job = {
             "seq": seq, "copy": 1, "state": "queued", "language": "en", "columns": 42,
             "media": "text", "lines": [{"text": "Table 5", "style": "plain"}], **more,
         }  # fmt: skip
-        fields = {"type": "command", "epoch": "E", "id": name, "name": "print", "arguments": job}
+        fields = {"type": "command", "epoch": epoch, "id": name, "name": "print", "arguments": job}
         await self._publish(commands_topic(self.printer.store, self.printer.device), fields)
 
     def _topic(self, kind: Any) -> str:
@@ -113,6 +113,18 @@ def sent(attempts: int = 1, *, repeat: bool = False) -> Reply:
     }
 
 
+def grants(attempts: int = 1, *, repeat: bool = False) -> Callable[[dict[str, Any]], Reply]:
+    """Answers of a Core that gives each job, and notes what became of it."""
+
+    def reply(result: dict[str, Any]) -> Reply:
+        if result["outcome"] == "taken":
+            return sent(attempts, repeat=repeat)
+        job = {"state": result["outcome"], "attempts": attempts, "repeat": repeat}
+        return {"outcome": "applied", "job": job}
+
+    return reply
+
+
 async def test_jobs_come_in_their_order_and_are_taken_and_told(
     core: Core, source: MqttSource
 ) -> None:
@@ -120,7 +132,7 @@ async def test_jobs_come_in_their_order_and_are_taken_and_told(
     await core.job("a", seq=1)
     await until(lambda: len(source.jobs()) == 2)
     assert [job.id for job in source.jobs()] == ["a", "b"]
-    core.reply = lambda _result: sent(2, repeat=True)
+    core.reply = grants(2, repeat=True)
     assert await source.take(source.jobs()[0]) == Taken("sent", 2, repeat=True)
     await source.tell("a", 2, "doubt", "mute")
     assert core.results == [
@@ -225,10 +237,28 @@ async def test_a_job_that_comes_late_when_it_is_told_is_none_any_more(
     assert [job.id for job in source.jobs()] == ["b"]
 
 
-async def test_a_job_that_cannot_be_read_is_left_to_a_person(
+async def test_a_job_that_core_has_gone_back_to_is_heard_again(
+    core: Core, source: MqttSource
+) -> None:
+    await core.job("b", seq=2)
+    await until(source.jobs)
+    await source.tell("a", 1, "done", "")
+    await core.job("a", state="sent", agent="a", attempts=1, epoch="E2")
+    await until(lambda: [job.id for job in source.jobs()] == ["a", "b"])
+
+
+async def test_an_outcome_that_core_has_not_noted_is_not_taken_for_told(
     core: Core, source: MqttSource
 ) -> None:
     core.reply = lambda _result: sent()
+    with pytest.raises(UnreachableError, match="not noted"):
+        await source.tell("a", 1, "done", "")
+
+
+async def test_a_job_that_cannot_be_read_is_left_to_a_person(
+    core: Core, source: MqttSource
+) -> None:
+    core.reply = grants()
     await core.job("a", lines="of a newer Core")
     async with asyncio.timeout(30):
         while len(core.results) < 2:
@@ -237,7 +267,7 @@ async def test_a_job_that_cannot_be_read_is_left_to_a_person(
 
 
 async def test_while_it_prints_holding_renews_what_it_took(core: Core, source: MqttSource) -> None:
-    core.reply = lambda _result: sent()
+    core.reply = grants()
     await source.hold([])
     assert core.results == []
     await core.job()

@@ -3,6 +3,7 @@
 import { byId, el, setText } from "../shared/dom.js";
 import { clockTime } from "../shared/format.js";
 import { t } from "../shared/language.js";
+import { ReachLines } from "../shared/reach.js";
 import { SPAN_MS } from "./chart.js";
 import { Feed } from "./feed.js";
 import { clients, late, nodes, resyncs, top } from "./panels.js";
@@ -18,8 +19,10 @@ export class OpsPage {
   #configured = null;
   #feed;
   #state = ["starting", ""];
+  #reach;
 
   constructor(token, leave) {
+    this.#reach = new ReachLines(() => token);
     this.#feed = new Feed(token, {
       hello: (hello) => this.#welcome(hello),
       figures: (figures) => this.#take(figures),
@@ -36,6 +39,7 @@ export class OpsPage {
 
   stop() {
     this.#feed.stop();
+    this.#reach.keep(new Set());
   }
 
   show() {
@@ -50,7 +54,11 @@ export class OpsPage {
     fill("clients", clients(figures.clients));
     fill("resyncs", resyncs(figures.resyncs));
     fill("top", top(figures.top));
-    fill("late", late(figures.late));
+    this.#reach.keep(new Set((figures.late ?? []).map((one) => one.order_id)));
+    fill("late", late(figures.late, (id) => {
+      const { button, list } = this.#reach.of(id);
+      return [button, list];
+    }));
     fill("nodes", nodes(figures.nodes, this.#configured));
   }
 

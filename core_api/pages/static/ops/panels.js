@@ -44,8 +44,8 @@ export function top(channels) {
   );
 }
 
-/** The stores that somebody must phone. */
-export function late(stores) {
+/** The stores that somebody must phone; `where(id)` gives elements that say on which devices an order is. */
+export function late(stores, where) {
   if (stores === null) return empty(t("lateUnknown"));
   if (stores.length === 0) return empty(t("lateNone"), true);
   return table(
@@ -55,7 +55,7 @@ export function late(stores) {
       one.kinds.map((kind) => el("span", { class: "badge", "data-tone": "new" }, known(`kind_${kind}`, kind))),
       number(one.orders),
       span(one.waiting_s),
-      el("code", { class: "quiet" }, one.order_id),
+      [el("code", { class: "quiet" }, one.order_id), ...where(one.order_id)],
     ]),
   );
 }

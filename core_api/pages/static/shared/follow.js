@@ -87,7 +87,7 @@ export class PageTransport extends Transport {
  * @param channels the names of those of orders
  * @param documents the names of those of documents
  * @param seen told ({orders, changes, status, leading}) whenever there is something new
- * @returns {name, transport, state, start, close}; `state` as YabamClient has it, null without documents
+ * @returns {name, device, transport, state, start, close}; `device` is this one's name at Core, `state` as YabamClient has it, null without documents
  */
 export function follow({ kind, credentials, channels, documents = [], seen }) {
   const name = `yabam.${kind}.${credentials.session.subject}.${[...channels].sort().join()}`;
@@ -95,7 +95,8 @@ export function follow({ kind, credentials, channels, documents = [], seen }) {
   let client = null;
   let saving = null;
 
-  const about = () => client.report(device);
+  // Another tab may lead; what this one says is said in the name of the same device.
+  const about = () => client?.report(device) ?? `${device}; mode=starting; pending=0`;
   const transport = new PageTransport(location.origin, credentials, about);
   const clock = awakeClock();
   const uniform = (low, high) => low + (high - low) * Math.random();
@@ -151,7 +152,7 @@ export function follow({ kind, credentials, channels, documents = [], seen }) {
     shared.close();
     tab?.close();
   };
-  return { name, transport, state, start, close };
+  return { name, device, transport, state, start, close };
 }
 
 /**

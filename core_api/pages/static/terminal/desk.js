@@ -7,6 +7,7 @@ import { follow } from "../shared/follow.js";
 import { onLanguage, t } from "../shared/language.js";
 import { Lamp, certainMode } from "../shared/lamp.js";
 import { Outbox, unsent } from "../shared/outbox.js";
+import { ReachLines } from "../shared/reach.js";
 import { Renewal } from "../shared/sign_in/renewal.js";
 import { refusalOf } from "../shared/sign_in/session.js";
 import { wantsReason } from "../shared/statuses.js";
@@ -19,7 +20,10 @@ import { Panel, showPaused } from "./kitchen/panel.js";
 import { documentChannels, heardStores } from "./kitchen/store.js";
 import { allDay, matches } from "./kitchen/totals.js";
 import { Memory } from "./memory.js";
+import { printerChannels, printingChannels, printingStores } from "./printing/store_printers.js";
+import { Printers } from "./printing/printers.js";
 import { announce, explanation, showFault, showSound, toast } from "./notices.js";
+import { tellShown } from "./reach/shown.js";
 import { askReason } from "./reason.js";
 
 const LOOK_EVERY_MS = 500;
@@ -38,7 +42,9 @@ export class Desk {
   #memory;
   #bell;
   #panel;
+  #printers;
   #actions;
+  #reach;
   #outbox;
   #following;
   #renewal;
@@ -114,12 +120,18 @@ export class Desk {
     this.#panel.toggle();
   }
 
+  openPrinters() {
+    this.#printers.open();
+  }
+
   undoLast() {
     this.#undo.undoLast();
   }
 
   close() {
     this.#closing.abort();
+    this.#reach.keep(new Set());
+    this.#printers.close();
     this.#undo.close();
     this.#bell.close();
     this.#outbox.close();
@@ -136,6 +148,7 @@ export class Desk {
       before: (order) => this.#memory.startedOf(order.id),
       acknowledge: (order) => this.#acknowledge(order),
       bump: (order, line) => this.#bump(order, line),
+      where: (order) => this.#reach.of(order.id),
     };
     this.#board = new Board(byId("board"), byId("tabs"), does, this.#touch);
     const moved = (elements) => this.#touch.moved(elements);
@@ -151,9 +164,15 @@ export class Desk {
   #follow(channels) {
     const credentials = this.#credentials;
     const name = this.#name;
-    const documents = documentChannels(heardStores(this.#stores));
+    const heard = heardStores(this.#stores);
+    const documents = documentChannels(heard);
+    const printing = printingStores(heard, channels.length + documents.length);
+    documents.push(...printingChannels(printing));
+    documents.push(...printerChannels(printing, channels.length + documents.length));
     this.#following = follow({ kind: "terminal", credentials, channels, documents, seen: (news) => this.#see(news) });
-    const { transport, state } = this.#following;
+    const { transport, state, device } = this.#following;
+    tellShown(byId("board"), transport, this.#closing.signal);
+    this.#reach = new ReachLines(() => this.token, device);
     this.#outbox = new Outbox((...command) => transport.command(...command), credentials);
     this.#actions = new Actions({
       outbox: this.#outbox,
@@ -175,10 +194,17 @@ export class Desk {
     credentials.onChange(() => this.#leaveIfNew());
     this.#panel = new Panel({
       state,
-      stores: heardStores(this.#stores),
+      stores: heard,
       bell: this.#bell,
       failed: (detail) => toast(null, t("notSaid", { detail })),
       told: () => this.#showPaused(),
+    });
+    this.#printers = new Printers({
+      state,
+      stores: printing,
+      followed: documents,
+      token: () => this.token,
+      failed: (text) => toast(null, text),
     });
   }
 
@@ -288,6 +314,7 @@ export class Desk {
     this.#showState();
     if (!ordersChanged && this.#known) return;
     const orders = this.#orders();
+    this.#reach.keep(new Set(orders.map(({ id }) => id)));
     this.#board.show(orders, {
       now: this.#now,
       showStore: this.#stores.length > 1,
@@ -323,6 +350,7 @@ export class Desk {
 
   #look() {
     this.#board.age(this.#now);
+    this.#printers.look();
     this.#showState();
     this.#ring();
   }

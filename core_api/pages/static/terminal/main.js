@@ -33,6 +33,7 @@ const doing = {
   sound: () => desk?.toggleSound(),
   hush: () => desk?.hush(),
   kitchen: () => desk?.togglePanel(),
+  printers: () => desk?.openPrinters(),
   help: showHelp,
   "sign-out": () => leave(null),
 };

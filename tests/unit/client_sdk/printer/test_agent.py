@@ -35,6 +35,8 @@ class Core:
         self.repeat: set[str] = set()
         self.agent = ""
         self.news = asyncio.Event()
+        self.is_strict = False
+        """Whether a job is given only when all before it are over, as over MQTT."""
         self.lags = False
         """Whether what is shown stays as it is, whatever was told."""
 
@@ -54,6 +56,9 @@ class Core:
     async def take(self, job: Job) -> Taken | None:
         self._fail()
         now = self.all[job.id]
+        before = [one for one in self.jobs() if one.seq < now.seq]
+        if self.is_strict and any(one.is_ready for one in before):
+            return None
         if now.state == "sent" and now.agent == self.agent:
             return Taken("sent", now.attempts, now.id in self.repeat)
         if now.state != "queued":
@@ -160,6 +165,29 @@ async def test_what_core_has_forgotten_to_be_printed_is_not_printed_again(tmp_pa
     await bench.run_until(lambda: core.told)
     assert bench.printed == []
     assert core.told == [("a", 1, "done")]
+
+
+async def test_what_core_takes_to_be_under_way_and_is_printed_is_told_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    entry = journal.begin("a", 1)
+    journal.end(entry, "done", "process id")
+    journal.told(entry)
+    agent = journal.agent
+    journal.close()
+    core = Core(job("a", 1, state="sent", attempts=1, agent=agent), job("b", 2))
+    core.is_strict = True
+    bench = Bench(core, tmp_path)
+    await bench.run_until(lambda: ("b", 1, "done") in core.told)
+    assert core.told == [("a", 1, "done"), ("b", 1, "done")]
+    assert bench.printed == ["b"]
+
+
+async def test_what_core_was_told_a_moment_ago_is_not_told_again(tmp_path: Path) -> None:
+    core = Core(job("a", 1), job("b", 2))
+    core.lags = True
+    bench = Bench(core, tmp_path)
+    await bench.run_until(lambda: ("b", 1, "done") in core.told)
+    assert core.told == [("a", 1, "done"), ("b", 1, "done")]
 
 
 async def test_a_view_that_lags_behind_prints_nothing_twice(tmp_path: Path) -> None:

@@ -54,6 +54,15 @@ def test_an_english_ticket_at_the_counter_names_its_copy() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("printer", "banner"), [(KOREAN, "** 되돌림 **"), (ENGLISH, "** TAKEN BACK **")]
+)
+def test_an_order_that_was_taken_back_says_so_first(printer: Printer, banner: str) -> None:
+    first, *rest = shown(Ticket("back", [KIMBAP], [KIMBAP]), printer).splitlines()
+    assert first.strip() == banner
+    assert "2   김밥" in rest
+
+
 def test_a_change_says_what_each_item_was() -> None:
     ticket = Ticket("change", [Item("김밥", 3, 3500), BEER], [KIMBAP, STEW])
     assert shown(ticket, ENGLISH) == (

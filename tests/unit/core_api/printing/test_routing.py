@@ -85,6 +85,27 @@ def test_what_was_printed_and_is_taken_back_is_told_and_printed_anew_when_it_com
     assert again.kind == "order"
 
 
+def test_a_later_ticket_that_holds_no_longer_is_told_before_it_is_printed_again() -> None:
+    printer = Printer(["accepted", "ready"])
+    ready, back = order("ready", 4), order("preparing", 5)
+    told = ticket_of(PRINTING, printer, ready, back)
+    assert told is not None
+    assert (told.kind, told.items) == ("back", [KIMBAP])
+    again = ticket_of(PRINTING, printer, back, order("ready", 6))
+    assert again is not None
+    assert again.kind == "order"
+
+
+def test_a_step_back_past_no_status_of_the_printer_prints_nothing() -> None:
+    assert ticket_of(PRINTING, KITCHEN, order("ready", 4), order("preparing", 5)) is None
+
+
+def test_a_step_back_of_items_that_the_station_does_not_make_prints_nothing() -> None:
+    bar = Printer(["accepted", "ready"], stations=["bar"])
+    ready, back = order("ready", 4, items=[STEW]), order("preparing", 5, items=[STEW])
+    assert ticket_of(PRINTING, bar, ready, back) is None
+
+
 def test_what_was_never_printed_and_is_cancelled_is_not() -> None:
     assert ticket_of(PRINTING, KITCHEN, order(), order("cancelled", 2, open=False)) is None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from event_server.mqtt_gateway.rules.progress import Progress
 
 
@@ -79,3 +81,13 @@ def test_a_partition_that_begins_can_be_committed_where_it_begins() -> None:
     one = progress()
     one.start_at("p", 42)
     assert one.committable() == {"p": 42}
+
+
+def test_a_record_whose_publication_fails_half_way_holds_back_its_offset() -> None:
+    one = progress()
+    one.start_at("p", 5)
+    with pytest.raises(OSError, match="lost"), one.reading("p", 6, 1):
+        raise OSError("lost")
+    with one.reading("p", 7, 1):
+        pass
+    assert one.committable() == {"p": 5}

@@ -34,7 +34,8 @@ export class Card {
 
   /**
    * @param does what its buttons do: {act(order, step), back(order, status), acknowledge(order), bump(order,
-   *   line)}; and before(order), how far a cancelled order had come
+   *   line)}; and before(order), how far a cancelled order had come; where(order), the {button, list}
+   *   that say on which devices it is
    */
   constructor(does) {
     this.#does = does;
@@ -115,6 +116,7 @@ export class Card {
     this.#age = el("span", { class: "age" });
     this.element.removeAttribute("aria-label");
     const marks = this.#marks;
+    const where = this.#does.where(order);
     // That it is new, its column says.
     const isNew = order.status === "placed";
     const total = el(
@@ -128,6 +130,7 @@ export class Card {
       el(
         "div",
         { class: "card-head" },
+        where.button,
         el("h3", {}, placeOf(order)),
         this.#age,
         el("p", { class: "number" }, `#${orderNumber(order)}`,
@@ -138,6 +141,7 @@ export class Card {
       this.#items(order),
       ...this.#notes(order),
       isNew ? null : total,
+      where.list,
       this.#foot(order),
     ];
     // An absent part would be shown as the word null.

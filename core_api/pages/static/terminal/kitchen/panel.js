@@ -83,6 +83,7 @@ export class Panel {
       this.#allDay(),
       ...this.#stores.map((store) => this.#dishes(store)),
       this.#sounds(),
+      el("button", { id: "open-printers", class: "button wide", type: "button", "data-action": "printers" }, t("printers")),
       el("button", { class: "button wide", type: "button", onclick: toggleFullScreen }, t("fullScreen")),
     );
     this.#filter();

@@ -1,0 +1,147 @@
+// On which devices and printers one order is, as Core has heard: a line that is asked for by a press.
+
+import { el, setText } from "./dom.js";
+import { clockTime } from "./format.js";
+import { addTexts, t } from "./language.js";
+
+const AGAIN_MS = 3_000;
+const ANSWER_MS = 10_000;
+
+addTexts({
+  where: ["어디에 있나요?", "Where is it?"],
+  whereNowhere: ["아직 어느 기기에도 없습니다.", "On no device yet."],
+  whereUnknown: ["서버에 물어보지 못했습니다.", "The server could not be asked."],
+  whereHere: ["이 기기", "This device"],
+  reach_seen: ["봄 {time}", "seen at {time}"],
+  reach_received: ["받음", "received"],
+  reach_sent: ["보냄", "sent"],
+  reach_waiting: ["연결 안 됨", "not connected"],
+  reach_printed: ["인쇄됨 {time}", "printed at {time}"],
+  reach_queued: ["인쇄 대기", "waits to be printed"],
+  reach_sentToPrinter: ["프린터로 보냄", "sent to the printer"],
+  reach_doubtful: ["인쇄됐는지 모름", "perhaps printed"],
+  reach_failed: ["인쇄 안 됨", "not printed"],
+});
+
+/**
+ * What `GET /v1/orders/{id}/devices` answers.
+ *
+ * @throws Error Core does not answer, or not with that
+ */
+export async function reachOf(id, token) {
+  const answer = await fetch(`/v1/orders/${encodeURIComponent(id)}/devices`, {
+    headers: { authorization: `Bearer ${token}` },
+    cache: "no-store",
+    credentials: "omit",
+    signal: AbortSignal.timeout(ANSWER_MS),
+  });
+  if (!answer.ok) throw new Error(`Core answers ${answer.status}`);
+  return answer.json();
+}
+
+/** The lines of many orders: each the same elements again and again, so that what is open stays open. */
+export class ReachLines {
+  #lines = new Map();
+  #token;
+  #own;
+
+  /** @param token () → that of who asks @param own this device's name, or null */
+  constructor(token, own = null) {
+    this.#token = token;
+    this.#own = own;
+  }
+
+  /** An order's {button, list}, in the language that is shown now. */
+  of(id) {
+    const line = this.#lines.get(id) ?? new ReachLine(id, this.#token, this.#own);
+    this.#lines.set(id, line);
+    line.translate();
+    return line;
+  }
+
+  /** Forgets those of all other orders. */
+  keep(ids) {
+    for (const [id, line] of this.#lines) {
+      if (ids.has(id)) continue;
+      line.close();
+      this.#lines.delete(id);
+    }
+  }
+}
+
+/** A button and a list that show where an order is; it goes on asking for as long as it is open. */
+class ReachLine {
+  /** Opens and closes the list. */
+  button;
+  list = el("ul", { class: "reach-list", role: "list", "aria-live": "polite", hidden: true });
+  #id;
+  #token;
+  #own;
+  #timer = null;
+
+  constructor(id, token, own) {
+    this.#id = id;
+    this.#token = token;
+    this.#own = own;
+    this.button = el("button", {
+      class: "reach", type: "button", "aria-expanded": "false", onclick: () => this.#toggle(),
+    }, el("span", {}));
+  }
+
+  /** Says it in the language that is shown now. */
+  translate() {
+    setText(this.button.firstChild, t("where"));
+  }
+
+  /** Asks no more. */
+  close() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.list.hidden = true;
+    this.list.replaceChildren();
+    this.button.setAttribute("aria-expanded", "false");
+  }
+
+  #toggle() {
+    if (this.#timer !== null) {
+      this.close();
+      return;
+    }
+    this.button.setAttribute("aria-expanded", "true");
+    this.list.hidden = false;
+    this.#ask();
+  }
+
+  async #ask() {
+    const asked = (this.#timer = setTimeout(() => {}, 0));
+    const rows = await this.#rows();
+    if (this.#timer !== asked) return;
+    this.list.replaceChildren(...rows);
+    this.#timer = setTimeout(() => this.#ask(), AGAIN_MS);
+  }
+
+  async #rows() {
+    try {
+      const { devices, printers } = await reachOf(this.#id, this.#token());
+      const rows = [...devices.map((one) => this.#deviceRow(one)), ...printers.map((one) => printerRow(one))];
+      return rows.length > 0 ? rows : [el("li", {}, t("whereNowhere"))];
+    } catch {
+      return [el("li", {}, t("whereUnknown"))];
+    }
+  }
+
+  #deviceRow({ device, state, seen_at: seenAt }) {
+    const name = device === this.#own ? t("whereHere") : device;
+    return row(name, state, t(`reach_${state}`, { time: timeOf(seenAt) }));
+  }
+}
+
+function printerRow({ device, state, printed_at: printedAt }) {
+  const name = state === "sent" ? "reach_sentToPrinter" : `reach_${state}`;
+  return row(device, state, t(name, { time: timeOf(printedAt) }));
+}
+
+const timeOf = (at) => (at === null ? "" : clockTime(Date.parse(at)));
+
+const row = (name, state, text) =>
+  el("li", { "data-state": state }, el("span", { class: "reach-name", dir: "auto" }, name), el("span", {}, text));

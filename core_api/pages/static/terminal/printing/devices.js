@@ -1,0 +1,70 @@
+// The registered devices of a store, and what each was asked to do and has answered: asked for when the sheet opens.
+
+import { el } from "../../shared/dom.js";
+import { clockTime } from "../../shared/format.js";
+import { t } from "../../shared/language.js";
+
+const ANSWER_MS = 10_000;
+/** So many of a device's commands are shown, the newest first. */
+const MOST_COMMANDS = 20;
+
+/** The devices of one store. */
+export class StoreDevices {
+  element = el("section", { class: "store-devices" });
+  #store;
+  #token;
+
+  /** @param store its id @param token () → that of who is signed in */
+  constructor(store, token) {
+    this.#store = store;
+    this.#token = token;
+  }
+
+  /** Asks anew which there are. */
+  async load() {
+    const head = el("h3", {}, t("devices"));
+    try {
+      const { registered } = await this.#ask("");
+      const rows = registered.map(({ device }) => this.#row(device));
+      const none = el("p", { class: "quiet" }, t("devicesNone"));
+      this.element.replaceChildren(head, rows.length === 0 ? none : el("ul", { class: "tickets", role: "list" }, rows));
+    } catch {
+      this.element.replaceChildren(head, el("p", { class: "error" }, t("whereUnknown")));
+    }
+  }
+
+  #row(device) {
+    const commands = el("ol", { class: "reach-list" });
+    const details = el("details", { ontoggle: () => details.open && this.#fill(device, commands) },
+      el("summary", {}, el("span", { dir: "auto" }, device)), commands);
+    return el("li", { "data-device": device }, details);
+  }
+
+  async #fill(device, list) {
+    try {
+      const { commands } = await this.#ask(`/${encodeURIComponent(device)}/commands`);
+      const rows = commands.slice(0, MOST_COMMANDS).map(commandRow);
+      list.replaceChildren(...(rows.length > 0 ? rows : [el("li", {}, t("commandsNone"))]));
+    } catch {
+      list.replaceChildren(el("li", { class: "error" }, t("whereUnknown")));
+    }
+  }
+
+  async #ask(path) {
+    const answer = await fetch(`/v1/stores/${this.#store}/devices${path}`, {
+      headers: { authorization: `Bearer ${this.#token()}` },
+      cache: "no-store",
+      credentials: "omit",
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer.json();
+  }
+}
+
+function commandRow({ name, state, detail, created_at: at }) {
+  return el("li", { "data-state": state },
+    el("span", { class: "reach-name", dir: "auto" }, name),
+    el("span", {}, `${clockTime(Date.parse(at))} ${t(`command_${state}`)}`),
+    detail ? el("span", { class: "quiet", dir: "auto" }, detail) : null);
+}

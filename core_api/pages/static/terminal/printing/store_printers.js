@@ -1,0 +1,123 @@
+// The printers of one store: what prints what, how each is, and what its owner says to them.
+
+import { ofBrowser } from "../../shared/storage.js";
+import { MOST_CHANNELS } from "../../yabam/transport.js";
+import { MOST_PRINTERS, printersIn, stateOf, ticketsIn } from "./rules.js";
+
+const ANSWER_MS = 10_000;
+/** Steps name an agent; these are a person's. */
+const PERSON = "terminal";
+const keyOf = (store) => `yabam.printers.${store}`;
+
+/** Of these stores those whose printers one client can know of, too; `taken`: so many channels are followed besides. */
+export const printingStores = (stores, taken) => stores.slice(0, Math.max(0, MOST_CHANNELS - taken));
+
+/** The channels of the documents that say what prints where. */
+export const printingChannels = (stores) => stores.map((id) => `team:${id}`);
+
+/**
+ * The channels of the printers that these stores had when this terminal was last open: a client says at its start
+ * what it follows.
+ *
+ * @param taken so many channels are followed besides
+ */
+export function printerChannels(stores, taken) {
+  const known = stores.flatMap((id) => (ofBrowser.readJson(keyOf(id)) ?? []).map((name) => `device:${id}/${name}`));
+  return known.slice(0, Math.max(0, MOST_CHANNELS - taken));
+}
+
+/** The printers of one store. */
+export class StorePrinters {
+  id;
+  #state;
+  #printing;
+  #followed;
+  #token;
+
+  /**
+   * @param state as YabamClient has it
+   * @param id the store's
+   * @param followed the names of the channels that the client follows
+   * @param token () → that of who is signed in
+   */
+  constructor({ state, id, followed, token }) {
+    this.id = id;
+    this.#state = state;
+    this.#printing = state(`team:${id}`).get("printing");
+    this.#followed = new Set(followed);
+    this.#token = token;
+  }
+
+  /** [id, settings] of each. */
+  get settings() {
+    return printersIn(this.#printing.value);
+  }
+
+  /** [name, dishes] of each station. */
+  get stations() {
+    return Object.entries(this.#printing.value?.stations ?? {}).sort(([a], [b]) => a.localeCompare(b));
+  }
+
+  /** How each printer is, as `stateOf` has it. */
+  get states() {
+    return this.settings.map(([id]) => {
+      const channel = `device:${this.id}/${id}`;
+      if (!this.#followed.has(channel)) return stateOf(id, { status: null, tickets: [], isFollowed: false });
+      const found = this.#state(channel);
+      const documents = found.keys.map((key) => ({ key, value: found.get(key).value }));
+      const status = documents.find(({ key }) => key === "status")?.value ?? null;
+      return stateOf(id, { status, tickets: ticketsIn(documents), isFollowed: true });
+    });
+  }
+
+  /** Remembers which printers there are, for the next start. */
+  remember() {
+    if (this.#printing.version === 0) return;
+    const names = this.settings.map(([id]) => id).slice(0, MOST_PRINTERS);
+    const known = ofBrowser.readJson(keyOf(this.id)) ?? [];
+    if (known.join() !== names.join()) ofBrowser.writeJson(keyOf(this.id), names);
+  }
+
+  /** Changes settings of a printer; null: it prints nothing any more. */
+  set(printer, settings) {
+    return this.#merge({ printers: { [printer]: settings } });
+  }
+
+  /** Says which dishes a station makes; null: there is no such station any more. */
+  setStation(name, dishes) {
+    const printers = {};
+    if (dishes === null) {
+      for (const [id, { stations }] of this.settings) {
+        if (!stations?.includes(name)) continue;
+        const others = stations.filter((one) => one !== name);
+        printers[id] = { stations: others.length > 0 ? others : null };
+      }
+    }
+    return this.#merge({ printers, stations: { [name]: dishes } });
+  }
+
+  /**
+   * Lets a ticket be printed again, or not at all.
+   *
+   * @param step "again" or "drop"
+   * @throws Error Core does not answer, or refuses; its message says why
+   */
+  async tell(printer, ticket, step) {
+    const path = `/v1/stores/${this.id}/devices/${encodeURIComponent(printer)}/prints/${encodeURIComponent(ticket)}`;
+    const answer = await fetch(path, {
+      method: "POST",
+      headers: { authorization: `Bearer ${this.#token()}`, "content-type": "application/json" },
+      body: JSON.stringify({ step, agent: PERSON }),
+      cache: "no-store",
+      credentials: "omit",
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+    if (answer.ok) return;
+    const problem = await answer.json().catch(() => null);
+    throw new Error(problem?.detail ?? problem?.title ?? String(answer.status));
+  }
+
+  #merge(patch) {
+    return this.#printing.merge({ printers: {}, ...patch });
+  }
+}

@@ -1,0 +1,219 @@
+"""The partitions that are ours: how far each is read, and what of it the broker has.
+
+A gateway that was frozen does not know for how long, so each commit that Kafka takes is also the
+proof that the partitions are ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import structlog
+from aiokafka import TopicPartition
+
+from event_server.errors import OwnershipLostError
+from event_server.mqtt_gateway.group_reader import GroupReader
+from event_server.mqtt_gateway.rules.membership import Membership
+from event_server.mqtt_gateway.rules.progress import Held, Progress
+from server_common.event_records import partition_of
+from server_common.kafka.raw_records import LeftOut, ReadRecord
+
+if TYPE_CHECKING:
+    from event_server.mqtt_gateway.metrics import GatewayMetrics
+
+log = structlog.get_logger()
+
+PROVE_EVERY_S: Final = 1.0
+MOST_HELD: Final = 1000
+MOST_HELD_BYTES: Final = 8 * 1024 * 1024
+_ROOM_POLL_S: Final = 0.1
+_FRESH_PAUSE_S: Final = 0.1
+
+
+class Begun(NamedTuple):
+    """A partition of the log that is read from now on."""
+
+    partition: int
+    has_lost: bool
+    """Records that nobody has published are gone from the log."""
+    is_new: bool
+    """Another gateway may have published of it since it was ours, if it ever was."""
+
+
+class Partitions:
+    """One membership in the group of gateways.
+
+    Args:
+        bootstrap: Kafka, as `host:port[,host:port]`.
+        events: the topic of the log.
+        outbound: the topic of Core's answers to devices.
+        group: the consumer group.
+        metrics: where the numbers go.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        events: str,
+        outbound: str,
+        group: str,
+        metrics: GatewayMetrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self.membership = Membership()
+        self.progress: Progress[TopicPartition] = Progress(MOST_HELD, MOST_HELD_BYTES)
+        self._events = events
+        self._metrics = metrics
+        self._clock = clock
+        self._next: dict[TopicPartition, int] = {}
+        self._publish_from: dict[TopicPartition, int] = {}
+        self._fresh: set[TopicPartition] = set()
+        self._had: set[int] = set()
+        self._joined = False
+        self._reader = GroupReader(
+            bootstrap, events, outbound, group, self._revoked, self._assigned
+        )
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether all that are ours (which may be none) are begun."""
+        return self._joined and not self._fresh
+
+    @property
+    def of_log(self) -> int:
+        """How many partitions the log has; 0: not known yet."""
+        return self._reader.partitions_of_log
+
+    def partition_of(self, store: str) -> int:
+        """The log's partition that carries the store."""
+        return partition_of(store, max(1, self.of_log))
+
+    def owns(self, store: str) -> bool:
+        """Whether the store's partition is read here."""
+        tp = TopicPartition(self._events, self.partition_of(store))
+        return tp in self._next and tp not in self._fresh
+
+    async def open(self) -> None:
+        """Join the group.
+
+        Raises:
+            KafkaError, OSError, TimeoutError: the brokers do not answer.
+        """
+        await self._reader.open()
+
+    async def leave(self) -> None:
+        """Commit what is dealt with; raises as `prove`."""
+        await self._revoked()
+
+    async def close(self) -> None:
+        """Leave the group."""
+        await self._reader.close()
+
+    async def begin_fresh(self) -> list[Begun]:
+        """Begin those that were assigned of late; raises as `open`."""
+        begun = []
+        if self._fresh:
+            await asyncio.sleep(_FRESH_PAUSE_S)
+        for tp in tuple(self._fresh):
+            at = await self._reader.begin(tp)
+            if at is None or tp not in self._fresh:
+                continue
+            self._fresh.discard(tp)
+            self.progress.start_at(tp, at.publish_from)
+            self._next[tp] = at.read_from
+            self._publish_from[tp] = at.publish_from
+            if tp.topic == self._events:
+                begun.append(Begun(tp.partition, at.has_lost, tp.partition not in self._had))
+                self._had.add(tp.partition)
+        return begun
+
+    async def next(self) -> Mapping[TopicPartition, Sequence[ReadRecord]]:
+        """The next records, or none: also while too many wait for the broker. Raises as `open`."""
+        has_room = self.progress.has_room
+        self._reader.pause(not has_room)
+        if not has_room:
+            await asyncio.sleep(_ROOM_POLL_S)
+            return {}
+        return await self._reader.next(self._next)
+
+    def hand_on(
+        self,
+        tp: TopicPartition,
+        records: Sequence[ReadRecord],
+        take: Callable[[TopicPartition, ReadRecord, Held | None], None],
+    ) -> None:
+        """Hand on those records that are ours still, each with what holds its offset back; None:
+        it was published before. What `take` raises leaves the record undealt with."""
+        for record in records:
+            # A partition that was shared out anew meanwhile is begun from its own place.
+            if tp in self._fresh or tp not in self._next:
+                return
+            if record.offset < self._publish_from[tp]:
+                take(tp, record, None)
+            else:
+                with self.progress.reading(tp, record.offset + 1, _size_of(record)) as held:
+                    take(tp, record, held)
+            self._next[tp] = record.offset + 1
+
+    def begin_again(self, tps: Mapping[TopicPartition, object]) -> None:
+        """Their records were read and not published; if they stay ours they are begun again."""
+        self._fresh |= tps.keys() & self._next.keys()
+
+    def count(self) -> None:
+        """Tell how much waits."""
+        self._metrics.held.set(self.progress.count)
+        self._metrics.behind.set(self._reader.behind(self._next))
+
+    async def keep_proving(self) -> None:
+        """Prove it again and again; raises as `prove`."""
+        while True:
+            await asyncio.sleep(PROVE_EVERY_S)
+            if self._next:
+                await self.prove()
+
+    async def prove(self) -> bool:
+        """Commit what is dealt with, which only the owner of the partitions can do. Returns whether
+        they are ours.
+
+        Raises:
+            KafkaError, OSError, TimeoutError: the brokers do not answer.
+        """
+        asked_at = self._clock()
+        mine = self._reader.mine
+        offsets = {tp: at for tp, at in self.progress.committable().items() if tp in mine}
+        if not offsets:
+            return False
+        try:
+            await self._reader.commit(offsets)
+        except OwnershipLostError as error:
+            log.info("gateway_holds_back", reason=str(error))
+            self.membership.lose()
+            return False
+        self.membership.proven(asked_at)
+        return True
+
+    async def _revoked(self) -> None:
+        self.membership.lose()
+        offsets = self.progress.committable()
+        self._next.clear()
+        self.progress.forget(list(offsets))
+        self._metrics.partitions.set(0)
+        if offsets:
+            await self._reader.commit(offsets)
+
+    def _assigned(self, assigned: frozenset[TopicPartition]) -> None:
+        self._fresh = set(assigned)
+        self._joined = True
+        of_log = sorted(tp.partition for tp in assigned if tp.topic == self._events)
+        self._had.intersection_update(of_log)
+        self._metrics.partitions.set(len(of_log))
+        log.info("gateway_has_partitions", partitions=of_log)
+
+
+def _size_of(record: ReadRecord) -> int:
+    if isinstance(record, LeftOut):
+        return len(record.raw)
+    return len(record.value or b"")

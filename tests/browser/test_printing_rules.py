@@ -1,0 +1,137 @@
+"""What the terminal makes of the documents of printing: its pure rules, run by Node."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import core_api.pages
+from core_api.printing.definitions import PRINTING_DEFINITION
+from core_api.printing.routing import MOST_COPIES, MOST_PRINTERS, PRINTED_STATUSES, Printer
+
+Run = Callable[[str], Any]
+RULES: Final = (
+    Path(core_api.pages.__file__).parent / "static" / "terminal" / "printing" / "rules.js"
+)
+
+
+# One Node for all: to start it takes longer than all that is asked.
+_ANSWERS: Final = f"""
+import * as rules from {json.dumps(RULES.as_uri())};
+import {{ createInterface }} from "node:readline";
+for await (const line of createInterface({{ input: process.stdin }})) {{
+  const asked = new Function("rules", `return ${{line}}`);
+  console.log(JSON.stringify(asked(rules)));
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[subprocess.Popen[str]]:
+    command = ["node", "--input-type=module", "-e", _ANSWERS]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def run(node: subprocess.Popen[str]) -> Run:
+    """Asks what an expression gives, with the rules as `rules`."""
+
+    def ask(expression: str) -> Any:
+        assert node.stdin is not None
+        assert node.stdout is not None
+        node.stdin.write(expression + "\n")
+        node.stdin.flush()
+        return json.loads(node.stdout.readline())
+
+    return ask
+
+
+def a_ticket(key: str = "print.o1-1-1", **more: Any) -> dict[str, Any]:
+    value = {"seq": 1, "copy": 1, "state": "queued", "waits": False} | more
+    return {"key": key, "value": value}
+
+
+def tickets(run: Run, *documents: dict[str, Any]) -> list[str]:
+    return [one["id"] for one in run(f"rules.ticketsIn({json.dumps(documents)})")]
+
+
+def needs_care(run: Run, **more: Any) -> bool:
+    one = {"id": "k", "state": "online", "troubles": [], "tickets": []} | more
+    return bool(run(f"rules.needsCare({json.dumps(one)})"))
+
+
+def test_the_terminal_offers_what_core_takes(run: Run) -> None:
+    said = run(
+        "[rules.PRINTED_STATUSES, rules.MOST_COPIES, rules.MOST_PRINTERS,"
+        " rules.printersIn({ printers: { k: { statuses: ['ready'] } } })[0][1]]"
+    )
+    usual = Printer(["ready"])
+    settings = {
+        "statuses": ["ready"], "stations": usual.stations, "copies": usual.copies,
+        "language": usual.language, "columns": usual.columns, "media": usual.media,
+    }  # fmt: skip
+    assert said == [list(PRINTED_STATUSES), MOST_COPIES, MOST_PRINTERS, settings]
+
+
+def test_all_widths_that_are_offered_fit_the_definition(run: Run) -> None:
+    printers = PRINTING_DEFINITION.schema["properties"]["printers"]
+    columns = printers["additionalProperties"]["properties"]["columns"]
+    for offered in run("rules.COLUMNS"):
+        assert columns["minimum"] <= offered <= columns["maximum"]
+
+
+def test_tickets_stand_in_the_order_in_which_they_are_printed(run: Run) -> None:
+    assert tickets(
+        run,
+        a_ticket("print.b", seq=2),
+        a_ticket("print.a2", copy=2),
+        a_ticket("print.a1"),
+    ) == ["a1", "a2", "b"]
+
+
+def test_what_is_on_paper_or_dropped_does_not_wait(run: Run) -> None:
+    assert (
+        tickets(
+            run,
+            a_ticket("print.done", state="done"),
+            a_ticket("print.dropped", state="failed"),
+            {"key": "print.gone", "value": None},
+            {"key": "status", "value": {"state": "queued"}},
+        )
+        == []
+    )
+
+
+def test_a_ticket_that_waits_for_a_person_stays(run: Run) -> None:
+    assert tickets(run, a_ticket("print.a", state="failed", waits=True)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, False),
+        ({"tickets": [{"waits": False}]}, False),
+        ({"state": "offline"}, False),
+        ({"state": "offline", "tickets": [{"waits": False}]}, True),
+        ({"tickets": [{"waits": True}]}, True),
+        ({"troubles": ["paper end"]}, True),
+    ],
+)
+def test_a_printer_needs_care_when_paper_may_not_come_out(
+    run: Run, more: dict[str, Any], expected: bool
+) -> None:
+    assert needs_care(run, **more) is expected
+
+
+def test_dishes_are_typed_one_a_line_and_stand_once(run: Run) -> None:
+    assert run(r"rules.dishesOf(' Beer\n\nCola \nBeer')") == ["Beer", "Cola"]
