@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from core_api.postgres.device_tables import metadata
+from core_api.postgres.ops_tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -23,6 +23,7 @@ from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
+from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.errors import CoreError
@@ -124,7 +125,8 @@ def core(database: Database) -> ASGIApp:
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
     gate = Gate(TOKENS, limits, everybody_stays)
-    api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, unused)
+    ops = OpsApi(unused, unused, pool, gate)
+    api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, ops)
     prints = PrintApi(unused, unused, gate)
     return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), prints, ["*"])
 
