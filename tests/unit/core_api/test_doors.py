@@ -249,6 +249,7 @@ async def test_a_malformed_epoch_is_refused_and_leaves_nothing_behind(
 @example(sub="a\0", store="1", table=None, role="owner")
 @example(sub="\ud800", store="1", table=None, role="owner")
 @example(sub="a", store="1\0", table=None, role="owner")
+@example(sub="a", store="*", table=None, role="owner")
 def test_a_claim_is_of_its_grammar_or_the_token_is_refused(
     sub: str, store: str, table: str | None, role: str
 ) -> None:
@@ -257,9 +258,10 @@ def test_a_claim_is_of_its_grammar_or_the_token_is_refused(
         claims["table"] = table
     bearer = jwt.encode(claims, KEY, "HS256", {"kid": "k"})
     status = asyncio.run(status_of("", "", DATABASE, bearer))
-    known = text.is_subject(sub) and text.is_id(store)
+    is_every = store == "*"
+    known = text.is_subject(sub) and (text.is_id(store) or is_every)
     if role == "owner" and table is None:
-        assert status == (401 if not known else 200 if store == "1" else 403)
+        assert status == (401 if not known else 200 if store == "1" or is_every else 403)
     assert status in {200, 401, 403}
 
 
