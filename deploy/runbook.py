@@ -1,7 +1,7 @@
 """Writes the page `/runbook` from docs/operations.md: `python -m deploy.runbook`.
 
-Core serves the runbook of its own release, so that the ops page leads to it where there is neither a
-checkout nor the Internet.
+Core serves the runbook of its own release, so that the ops page leads to it where there is neither
+a checkout nor the Internet.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +73,7 @@ def render(source: str) -> str:
 def _headings(tokens: Sequence[Token]) -> Iterator[tuple[str, str, Token]]:
     """Each heading with the anchor that forges give it: the second of a name ends in -1."""
     met: dict[str, int] = {}
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
             slug = re.sub(r"[^\w -]", "", inline.content.lower()).replace(" ", "-")
             number = met.get(slug, 0)

@@ -87,7 +87,8 @@ class OpsApi:
         there |= {store.alert: store.acknowledged for store in figures.late or ()}
         if alert not in there:
             raise NotFoundError(f"there is no alert {shown(alert)} now: it may have ended")
-        return there[alert] or await acknowledge(self._pool, alert, caller.subject)
+        known = there[alert]
+        return known or await acknowledge(self._pool, alert, caller.subject, figures.at_ms)
 
     def _caller(self, request: Request) -> Caller:
         caller = self._gate.caller_of(request)
