@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -17,12 +18,15 @@ from core_api.api.cloudprnt_handlers import CloudPrnt, Verify
 from core_api.api.device_handlers import DevicesApi
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
+from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.api.state_handlers import StateApi
+from core_api.dashboard.acknowledgements import ACKNOWLEDGEMENTS_KEPT_S, trim_acknowledgements
+from core_api.dashboard.day import DAY_S, trim_points
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
-from core_api.dashboard.wiring import keep_counting, ops_sampler
+from core_api.dashboard.wiring import OpsWatch, keep_counting
 from core_api.devices.commands.expiring import Expiring
 from core_api.devices.commands.lifecycle import Commands, trim_commands
 from core_api.devices.metrics import CommandMetrics
@@ -113,16 +117,16 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     supervisor = Supervisor(metrics.task_restarted)
     digests = DigestFiller(pool)
     tokens = token_keys(settings.token_keys, settings.token_kid)
-    sampler = ops_sampler(
+    watch = OpsWatch(
         pool,
         settings.ops_cores,
         settings.ops_nodes,
         tokens,
         _node_tokens(settings, tokens),
         metrics.registry,
-        settings.ops_viewers,
-        random.uniform,
     )
+    sampler = watch.sampler(settings.ops_grafana_url, settings.ops_viewers, random.uniform)
+    day = watch.day_keeper(secrets.token_hex(8))
     announced = _announcer(long_polls, hints)
     edit_metrics = EditMetrics(metrics.registry)
     edits = EditService(
@@ -200,7 +204,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         gate,
         metrics,
         lambda: _check_ready(pool, long_polls, supervisor),
-        OpsStream(sampler, tokens.verify, random.uniform).stream,
+        OpsApi(OpsStream(sampler, tokens.verify, random.uniform).stream, sampler, pool, gate),
     )
     server = CoreHttpServer(
         core_app(
@@ -240,6 +244,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "hints-out": hints.send,
         "hints-in": hints.listen,
         "memory": keep_giving_back,
+        "ops-day": day.run,
         "print-jobs": maker.run,
         "printers-silent": presence.run,
         "trim-clients": lambda: keep_trimming(
@@ -253,6 +258,10 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "trim-commands": lambda: keep_trimming(trim_commands, pool, settings.log_retention_s, left),
         "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s, left),
         "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s, left),
+        "trim-ops-day": lambda: keep_trimming(trim_points, pool, DAY_S, left),
+        "trim-acknowledgements": lambda: keep_trimming(
+            trim_acknowledgements, pool, ACKNOWLEDGEMENTS_KEPT_S, left
+        ),
         "trim-reached": lambda: keep_trimming(trim_reached, pool, settings.log_retention_s, left),
         "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s, left),
     }.items():

@@ -40,6 +40,12 @@ def _http_url(url: str) -> str:
     return url
 
 
+def _page_url(url: str) -> str:
+    if url and not re.fullmatch(r"https?://[^\s\"<>]+", url):
+        raise ValueError("write https://host/path")
+    return url
+
+
 def _mqtt_address(text: str) -> str:
     parse_address(text)
     return text
@@ -230,6 +236,12 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings, DocumentS
     )
     ops_viewers: int = Field(
         20, ge=1, le=1000, description="How many may watch the page /ops; beyond it they get 503"
+    )
+
+    ops_grafana_url: Annotated[str, AfterValidator(_page_url)] = Field(
+        "",
+        description="Where people open Grafana: the page /ops links to it, such as "
+        "https://grafana.example/d/yabam",
     )
 
     @property

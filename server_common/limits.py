@@ -104,6 +104,10 @@ DOCUMENT_FACTS_BYTES: Final = 2 * KIB
 """What a snapshot has of a document beside its value: two names, a subject, a time, numbers."""
 STORE_DEVICE_NAMES: Final = 5_000
 
+OPS_POINTS: Final = 1_500
+"""A day of them, one a minute, and some more where the lease has changed its owner."""
+OPS_POINT_BYTES: Final = 16 * KIB
+
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
 OPEN_SUBJECT_ORDERS: Final = 8_000
@@ -292,6 +296,12 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     Limit("word of a printer's agent", PRINT_STEP_BYTES, "bytes", "Core", "413 `too-large`"),
     Limit("poll of a Star printer", CLOUDPRNT_POLL_BYTES, "bytes", "Core", "413 `too-large`"),
+    # What the ops page remembers.
+    Limit("points of the ops page", OPS_POINTS, "count", "Core", "the older ones are not shown"),
+    Limit(
+        "point of the ops page", OPS_POINT_BYTES, "bytes", "Core",
+        "which kind each process was, then what was wrong, is left out",
+    ),
     # What goes through Kafka to the event servers, and from them to clients.
     Limit("largest event", EVENT_LINE, "bytes", "follows from `order`", "cannot be"),
     Limit("publication", PUBLICATION_BYTES, "bytes", "relay", "the next publication"),

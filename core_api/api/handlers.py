@@ -26,7 +26,8 @@ from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
 from core_api.access.callers import Caller
 from core_api.api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.api.gate import Gate
-from core_api.api.operations import JSON, Handler
+from core_api.api.operations import JSON
+from core_api.api.ops_handlers import OpsApi
 from core_api.api.request_parts import (
     JsonBody,
     device_of,
@@ -75,7 +76,7 @@ class CoreApi:
         gate: lets callers in.
         metrics: what `/metrics` shows.
         ready: raises UnavailableError while Core cannot serve.
-        watch_ops: answers `GET /v1/ops/stream`.
+        ops: what answers about the processes.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class CoreApi:
         gate: Gate,
         metrics: CoreMetrics,
         ready: Callable[[], Awaitable[None]],
-        watch_ops: Handler,
+        ops: OpsApi,
     ) -> None:
         self._commands = commands
         self._fetch = fetch
@@ -96,7 +97,7 @@ class CoreApi:
         self._gate = gate
         self._ready = ready
         self.metrics = metrics
-        self.watch_ops = watch_ops
+        self.ops = ops
 
     async def get_sync(self, authorization: str, device: str | None, query: bytes) -> bytes:
         """The answer's body of GET /v1/sync, from the two headers that it reads and the query.

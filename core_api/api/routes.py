@@ -23,7 +23,7 @@ from client_sdk.contract.device import HEADER, RECEIPTS_PATH, SEEN_PATH, Receipt
 from client_sdk.contract.order import Order
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
-from core_api.api import device_handlers, handlers, parameters
+from core_api.api import device_handlers, handlers, ops_handlers, parameters
 from core_api.api.batch import MAX_BATCH_ORDERS, BatchResults
 from core_api.api.device_handlers import Devices, DevicesApi, DeviceToken
 from core_api.api.fast_path import EDITS, SYNC, FastPath
@@ -32,6 +32,7 @@ from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
 from core_api.api.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
 from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
+from core_api.dashboard.waiting import Acknowledged
 from core_api.devices.commands.lifecycle import DeviceCommand, DeviceCommands
 from core_api.devices.registrations import NewDevice, RegisteredDevice
 from core_api.edits.history_reading import HistoryPage
@@ -203,9 +204,20 @@ def operations(
             (400, 401, 403, 413, 415, 422, 429), (parameters.DEVICE,), handlers.RECEIPTS.type,
         ),
         Operation(
-            "GET", "/v1/ops/stream", "watchOps", api.watch_ops,
+            "GET", "/v1/ops/stream", "watchOps", api.ops.stream,
             "What the page /ops shows, as server-sent events: hello, figures, bye", _STREAM,
             (401, 403, 503),
+        ),
+        Operation(
+            "GET", "/v1/ops/day", "readOpsDay", api.ops.day,
+            "What the charts of the page /ops show of the last day, a point a minute",
+            Answer(ops_handlers.Day), (401, 403, 429, 503),
+        ),
+        Operation(
+            "POST", "/v1/ops/acknowledgements", "acknowledgeAlert", api.ops.acknowledge,
+            "Say that somebody sees to an alert of the page /ops; it is shown until that ends",
+            Answer(Acknowledged), (400, 401, 403, 404, 413, 415, 422, 429, 503), (),
+            ops_handlers.ACKNOWLEDGEMENT.type,
         ),
         Operation(
             "GET", "/healthz", "healthz", api.healthz,

@@ -11,60 +11,28 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from msgspec import Struct
 
-from core_api.dashboard.waiting import LateStore, Overview, Waiting
-
-Series: TypeAlias = Mapping[tuple[str, ...], float]
-"""One metric's values by the values of its labels, in the order of the labels' names."""
-Kind = Literal["core", "events", "relay", "ingest", "unknown"]
-State = Literal["ready", "not-ready", "down"]
+from core_api.dashboard.alerts import (
+    Alert,
+    Signs,
+    Spells,
+    Verdict,
+    alerts_of,
+    dated,
+    late_stores,
+    verdict_of,
+)
+from core_api.dashboard.processes import BusyChannel, Node, ProcessReading, Series, node_of
+from core_api.dashboard.waiting import Acknowledged, LateStore, Overview, Waiting
 
 WINDOW_S: Final = 60.0
-"""How far latencies and resyncs look back."""
+"""How far latencies look back."""
 RATE_S: Final = 10.0
 """How far rates look back."""
 _PUSH_BUCKETS: Final = "yabam_events_push_seconds_bucket"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessReading:
-    """The metrics of one process, or why there are none."""
-
-    node: str
-    kind: Kind
-    state: State
-    detail: str
-    """Why it is not ready, or down."""
-    values: Mapping[str, Series]
-    busy: Sequence[BusyChannel] = ()
-
-    def total(self, metric: str) -> float | None:
-        """The sum over all labels; None: it has no such metric."""
-        series = self.values.get(metric)
-        return sum(series.values()) if series else None
-
-
-class BusyChannel(Struct, frozen=True):
-    """A channel that is followed."""
-
-    channel: str
-    followers: int
-    events: int
-    """Of the last two minutes, as far as the rings reach."""
-
-
-class Node(Struct, frozen=True):
-    """One process as the page shows it."""
-
-    node: str
-    kind: Kind
-    state: State
-    detail: str
-    figures: dict[str, float]
-    """What tells how this kind is: streams, lag, shards, records behind."""
 
 
 class Latency(Struct, frozen=True):
@@ -82,20 +50,20 @@ class Figures(Struct, frozen=True):
     connections: int | None
     events_per_s: float | None
     deliveries_per_s: float | None
-    syncs_per_s: float | None
     latency: Latency | None
     """null: nothing was pushed in the window."""
     watermark_age_s: float | None
     """Of the event server that is furthest behind."""
     outbox: Waiting | None
     clients: dict[str, int] | None
-    resyncs: dict[str, int] | None
-    """In the window, by reason."""
     top: list[BusyChannel]
     late: list[LateStore] | None
     nodes: list[Node]
     database: str
     """Why Postgres does not answer; empty: it does."""
+    alerts: list[Alert]
+    """What is wrong, the worst first; stores that must be phoned stand in `late`."""
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,57 +80,80 @@ class Round:
 
 
 class History:
-    """The rounds of the window, and what follows from them."""
+    """The rounds of the window, and what follows from them.
 
-    def __init__(self) -> None:
+    Args:
+        spells: since when what is wrong lasts.
+        window_s: how far latencies look back.
+        rate_s: how far rates look back.
+    """
+
+    def __init__(self, spells: Spells, window_s: float = WINDOW_S, rate_s: float = RATE_S) -> None:
+        self._spells = spells
+        self._window_s = window_s
+        self._rate_s = rate_s
         self._rounds: deque[Round] = deque()
+        self._acknowledged: Mapping[str, Acknowledged] = {}
 
     def figures(self, now: Round) -> Figures:
         """Take a round; what the page shows after it."""
         self._rounds.append(now)
-        while self._rounds[0].at_s < now.at_s - WINDOW_S:
+        while self._rounds[0].at_s < now.at_s - self._window_s:
             self._rounds.popleft()
         overview = now.overview
+        nodes = [node_of(reading) for reading in now.readings]
+        latency = self._latency()
+        watermark_age_s = _greatest(now.readings, "yabam_events_watermark_lag_seconds")
+        late = late_stores(overview) if overview else None
+        alerts = self._alerts(
+            now,
+            Signs(
+                nodes,
+                now.database,
+                watermark_age_s,
+                overview.outbox.age_s if overview else 0.0,
+                latency.p99_ms if latency else 0.0,
+            ),
+        )
         return Figures(
             at_ms=now.at_ms,
             connections=_whole(_sum(now.readings, "yabam_events_streams_open_count")),
             events_per_s=self._events_per_s(),
             deliveries_per_s=self._rate("yabam_events_deliveries_total"),
-            syncs_per_s=self._rate("yabam_core_request_seconds_count", "/v1/sync"),
-            latency=self._latency(),
-            watermark_age_s=_greatest(now.readings, "yabam_events_watermark_lag_seconds"),
+            latency=latency,
+            watermark_age_s=watermark_age_s,
             outbox=overview.outbox if overview else None,
             clients=overview.modes if overview else None,
-            resyncs=self._resyncs(),
             top=merged(reading.busy for reading in now.readings),
-            late=overview.late if overview else None,
-            nodes=[_node(reading) for reading in now.readings],
+            late=late,
+            nodes=nodes,
             database=now.database,
+            alerts=alerts,
+            verdict=verdict_of(alerts, late or []),
         )
+
+    def _alerts(self, now: Round, signs: Signs) -> list[Alert]:
+        alerts = alerts_of(signs)
+        spells = self._spells.take(now.at_ms, [alert.name for alert in alerts])
+        if now.overview is not None:
+            self._acknowledged = now.overview.acknowledged
+        return dated(alerts, spells, self._acknowledged)
 
     def _events_per_s(self) -> float | None:
         """Events are counted once where they are published; each event server counts them anew."""
         published = self._rate("yabam_relay_published_events_total")
         return self._rate("yabam_events_events_total") if published is None else published
 
-    def _rate(self, metric: str, label: str | None = None) -> float | None:
-        rounds = self._since(RATE_S)
+    def _rate(self, metric: str) -> float | None:
+        rounds = self._since(self._rate_s)
         grown = growth(rounds, metric)
         if grown is None:
             return None
         seconds = rounds[-1].at_s - rounds[0].at_s
-        wanted = (value for labels, value in grown.items() if label is None or label in labels)
-        return round(sum(wanted) / seconds, 2) if seconds > 0 else 0.0
-
-    def _resyncs(self) -> dict[str, int] | None:
-        found: dict[str, int] = {}
-        for metric in ("yabam_events_sync_required_total", "yabam_core_resets_total"):
-            for labels, value in (growth(self._since(WINDOW_S), metric) or {}).items():
-                found[labels[0]] = found.get(labels[0], 0) + round(value)
-        return found or None
+        return round(sum(grown.values()) / seconds, 2) if seconds > 0 else 0.0
 
     def _latency(self) -> Latency | None:
-        grown = growth(self._since(WINDOW_S), _PUSH_BUCKETS)
+        grown = growth(self._since(self._window_s), _PUSH_BUCKETS)
         buckets = sorted((float(labels[0]), count) for labels, count in (grown or {}).items())
         if not buckets or buckets[-1][1] < 1:
             return None
@@ -226,31 +217,6 @@ def merged(lists: Iterable[Sequence[BusyChannel]], most: int = 10) -> list[BusyC
         found.values(), key=lambda c: (-c.events * c.followers, -c.followers, c.channel)
     )
     return ranked[:most]
-
-
-_SHOWN: Final[Mapping[Kind, Mapping[str, str]]] = {
-    "core": {
-        "waiting": "yabam_core_waiting_requests",
-        "under_way": "yabam_core_under_way_requests",
-    },
-    "events": {
-        "streams": "yabam_events_streams_open_count",
-        "lag_s": "yabam_events_watermark_lag_seconds",
-        "channels": "yabam_events_channels_followed_count",
-    },
-    "relay": {
-        "shards": "yabam_relay_leases_held",
-        "watermark_age_s": "yabam_relay_watermark_age_seconds",
-    },
-    "ingest": {"behind": "yabam_ingest_behind_records"},
-    "unknown": {},
-}
-
-
-def _node(reading: ProcessReading) -> Node:
-    figures = {name: reading.total(metric) for name, metric in _SHOWN[reading.kind].items()}
-    known = {name: round(value, 3) for name, value in figures.items() if value is not None}
-    return Node(reading.node, reading.kind, reading.state, reading.detail, known)
 
 
 def _totals(readings: Iterable[ProcessReading], metric: str) -> list[float]:

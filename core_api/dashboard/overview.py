@@ -3,10 +3,22 @@ nobody."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-from core_api.dashboard.waiting import LateStore, Overview, Waiting
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from core_api.dashboard.acknowledgements import read_acknowledgements
+from core_api.dashboard.waiting import Contact, LateStore, Overview, Waiting
+from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 # No lock. Of devices at most the 100,000 that were seen last are counted, by ix_devices_seen_at.
 _MODES: Final = """
@@ -34,6 +46,14 @@ SELECT kind, store_id, count(*) AS orders,
 FROM late GROUP BY kind, store_id ORDER BY min(placed_at), store_id, kind LIMIT $1
 """
 
+# No lock. A probe of the primary key of documents for each store; a value that is too long for what
+# is meant is not read.
+_CONTACTS: Final = """
+SELECT substr(channel, 6) AS store_id, value FROM documents
+WHERE channel = ANY($1::text[]) AND key = 'contact' AND octet_length(value) <= 4096
+"""
+_contact: Final = msgspec.json.Decoder(Contact)
+
 
 async def count_modes(pool: Pool, seen_within_s: float) -> dict[str, int]:
     """How many devices were seen in each mode within that time.
@@ -58,9 +78,33 @@ async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> O
             outbox = await connection.fetchrow(_OUTBOX)
             modes = await connection.fetch(_MODES, seen_within_s)
             late = await connection.fetch(_UNREACHED, most_stores)
+    acknowledged = await read_acknowledgements(pool)
+    contacts = await _contacts(pool, [row["store_id"] for row in late])
     return Overview(
         at,
         Waiting(outbox["rows"], outbox["age_s"] or 0.0) if outbox else Waiting(0, 0.0),
         {row["mode"]: row["devices"] for row in modes},
-        [LateStore(**row) for row in late],
+        [replace(LateStore(**row), contact=contacts.get(row["store_id"])) for row in late],
+        acknowledged,
     )
+
+
+async def _contacts(pool: Pool, stores: Sequence[str]) -> dict[str, Contact]:
+    """Whom to phone in each store; what cannot be read hides neither the stores nor the rest."""
+    if not stores:
+        return {}
+    try:
+        with any_error_mapped():
+            rows = await pool.fetch(_CONTACTS, [f"team:{store}" for store in stores])
+    except UnavailableError as error:
+        _log.warning("contacts_not_read", reason=str(error))
+        return {}
+    return {row["store_id"]: found for row in rows if (found := contact_of(row["value"]))}
+
+
+def contact_of(value: str) -> Contact | None:
+    """The document as whom to phone; None: the operator has defined another form of it."""
+    try:
+        return _contact.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 from msgspec import Struct
 
+from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import Figures, History, Round
+from core_api.dashboard.points import Point, point_of
 from core_api.overload import Bound
 from server_common.supervision import is_being_cancelled
 
@@ -31,19 +33,8 @@ LINGER_S: Final = 60.0
 _MOST_POINTS: Final = 150
 
 Look = Callable[[], Awaitable[Round]]
-
-
-class Point(Struct, frozen=True):
-    """What the charts keep of one moment."""
-
-    at_ms: int
-    connections: int | None
-    events_per_s: float | None
-    syncs_per_s: float | None
-    p50_ms: float | None
-    p99_ms: float | None
-    watermark_age_s: float | None
-    outbox_rows: int | None
+Moments = Sequence[tuple[int, Sequence[str]]]
+"""What was wrong at moments before, as `Spells` takes it."""
 
 
 class Welcome(Struct, frozen=True):
@@ -55,6 +46,8 @@ class Welcome(Struct, frozen=True):
     """How many processes are configured."""
     points: list[Point]
     """What the charts show of the time before, the oldest first."""
+    grafana: str
+    """Where Grafana is; empty: nobody has said."""
 
 
 class Farewell(Struct, frozen=True):
@@ -69,7 +62,9 @@ class Sampler:
 
     Args:
         looking: gives the function that looks, for as long as somebody watches.
+        past: gives what was wrong before.
         nodes: how many processes are configured.
+        grafana: where Grafana is; empty: nobody has said.
         viewers: bounds who watches.
         period_s: how often.
         linger_s: how long to look on after the last viewer left.
@@ -78,13 +73,18 @@ class Sampler:
     def __init__(
         self,
         looking: Callable[[], AbstractAsyncContextManager[Look]],
+        past: Callable[[], Awaitable[Moments]],
         nodes: int,
+        grafana: str,
         viewers: Bound,
         period_s: float = PERIOD_S,
         linger_s: float = LINGER_S,
     ) -> None:
         self._looking = looking
+        self._past = past
         self._nodes = nodes
+        self._grafana = grafana
+        self._present = 0
         self._viewers = viewers
         self._period_s = period_s
         self._linger_s = linger_s
@@ -102,16 +102,18 @@ class Sampler:
         Raises:
             OverloadedError: there are as many as there may be.
         """
-        with self._viewers.admit():
-            self._stay_awake()
-            if self._task is None and not self._stopped:
-                self._task = asyncio.create_task(self._sample(), name="ops-sampler")
-            try:
-                yield
-            finally:
-                if self._viewers.under_way == 1:
-                    loop = asyncio.get_running_loop()
-                    self._rest_soon = loop.call_later(self._linger_s, self._rest)
+        with self._viewers.admit(), self._awake():
+            yield
+
+    async def now(self) -> Figures:
+        """The figures of this moment, or of some seconds ago, without counting as a viewer.
+
+        It waits for them for as long as it is let: give it a deadline.
+        """
+        with self._awake():
+            while self._newest is None:
+                await self._news.wait()
+            return self._newest
 
     def stop(self) -> None:
         """Say goodbye to all viewers, as this process stops."""
@@ -124,7 +126,13 @@ class Sampler:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + lifetime_s
         points = list(self._points)
-        yield Welcome(round(self._period_s * 1000), round(lifetime_s * 1000), self._nodes, points)
+        yield Welcome(
+            round(self._period_s * 1000),
+            round(lifetime_s * 1000),
+            self._nodes,
+            points,
+            self._grafana,
+        )
         shown: Figures | None = None
         while not self._stopped:
             if self._newest is not None and self._newest is not shown:
@@ -139,13 +147,30 @@ class Sampler:
                 return
         yield Farewell("drain", 1000)
 
+    @contextmanager
+    def _awake(self) -> Iterator[None]:
+        """Look for as long as the block runs, and a little longer."""
+        self._stay_awake()
+        if self._task is None and not self._stopped:
+            self._points.clear()
+            self._newest = None
+            self._task = asyncio.create_task(self._sample(), name="ops-sampler")
+        self._present += 1
+        try:
+            yield
+        finally:
+            self._present -= 1
+            if self._present == 0:
+                loop = asyncio.get_running_loop()
+                self._rest_soon = loop.call_later(self._linger_s, self._rest)
+
     async def _sample(self) -> None:
-        history = History()
-        self._points.clear()
-        self._newest = None
+        history: History | None = None
         while True:
             try:
                 async with self._looking() as look:
+                    if history is None:
+                        history = History(Spells(await self._past()))
                     await self._look_on(look, history)
             except (Exception, asyncio.CancelledError):
                 if is_being_cancelled():
@@ -181,18 +206,3 @@ class Sampler:
         # Wakes those who wait now; those who come later wait for the next round.
         self._news.set()
         self._news = asyncio.Event()
-
-
-def point_of(figures: Figures) -> Point:
-    """What the charts keep."""
-    latency = figures.latency
-    return Point(
-        figures.at_ms,
-        figures.connections,
-        figures.events_per_s,
-        figures.syncs_per_s,
-        latency.p50_ms if latency else None,
-        latency.p99_ms if latency else None,
-        figures.watermark_age_s,
-        figures.outbox.rows if figures.outbox else None,
-    )

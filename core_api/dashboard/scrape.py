@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import replace
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,7 +21,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from client_sdk.contract.problem import decode_problem
-from core_api.dashboard.figures import BusyChannel, Kind, ProcessReading, Series
+from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading, Series
 
 ANSWER_WITHIN_S: Final = 1.5
 MOST_BYTES: Final = 2 << 20
@@ -31,6 +32,15 @@ _KINDS: Final[tuple[Kind, ...]] = ("events", "relay", "ingest", "core")
 
 
 Addresses = Callable[[str, int], Awaitable[Iterable[str]]]
+
+
+class _Place(NamedTuple):
+    """A process to ask."""
+
+    url: str
+    configured: str
+    """The address in the settings that it was found by."""
+    name: str
 
 
 class _Busiest(msgspec.Struct):
@@ -47,6 +57,7 @@ class Scraper:
         nodes: their addresses.
         token: makes a token of role ops, for this round.
         client: HTTP.
+        kinds: which kind of process was last behind each address; what is found out is added.
         addresses: where a host and port are to be found, as numbers; raises OSError.
     """
 
@@ -55,35 +66,50 @@ class Scraper:
         nodes: Iterable[str],
         token: Callable[[], str],
         client: httpx.AsyncClient,
+        kinds: MutableMapping[str, Kind],
         addresses: Addresses | None = None,
     ) -> None:
         self._nodes = [node.rstrip("/") for node in nodes]
         self._token = token
         self._client = client
+        self._kinds = kinds
         self._addresses = addresses or resolved
 
     async def read(self) -> list[ProcessReading]:
         """The metrics of each process, in the order of the addresses."""
         headers = {"authorization": f"Bearer {self._token()}"}
         found = await asyncio.gather(*(self._found(node) for node in self._nodes))
-        nodes = [node for several in found for node in several][:MOST_NODES]
-        return list(await asyncio.gather(*(self._ask(node, headers) for node in nodes)))
+        places = [place for several in found for place in several][:MOST_NODES]
+        return list(await asyncio.gather(*(self._known(place, headers) for place in places)))
 
-    async def _found(self, node: str) -> list[str]:
+    async def _found(self, node: str) -> list[_Place]:
         """The processes behind an address; an address of https keeps its name, for the
         certificate."""
         parts = urlsplit(node)
+        alone = [_Place(node, node, parts.netloc)]
         if parts.scheme != "http":
-            return [node]
+            return alone
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 hosts = await self._addresses(parts.hostname or "", parts.port or 80)
         except (OSError, TimeoutError):
-            return [node]  # asking it will say what is wrong
+            return alone  # asking it will say what is wrong
         several = sorted({f"[{host}]" if ":" in host else host for host in hosts})
         if len(several) < 2:
-            return [node]
-        return [f"http://{host}:{parts.port or 80}" for host in several]
+            return alone
+        return [
+            _Place(f"http://{host}:{parts.port or 80}", node, f"{parts.netloc} ({host})")
+            for host in several
+        ]
+
+    async def _known(self, place: _Place, headers: Mapping[str, str]) -> ProcessReading:
+        """The reading, with the process's name; one that is dead is what it was."""
+        reading = await self._ask(place.url, headers)
+        if reading.kind == "unknown":
+            reading = replace(reading, kind=self._kinds.get(place.configured, "unknown"))
+        else:
+            self._kinds[place.configured] = reading.kind
+        return replace(reading, name=place.name)
 
     async def _ask(self, node: str, headers: Mapping[str, str]) -> ProcessReading:
         try:

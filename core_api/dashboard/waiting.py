@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+
+class Acknowledged(Struct, frozen=True):
+    """Somebody has seen to an alert."""
+
+    by: str
+    """The subject of the token."""
+    at_ms: int
+    """By the database's clock."""
+
+
+class Contact(Struct, frozen=True):
+    """Whom to phone in a store: its document `contact`."""
+
+    name: str = ""
+    phone: str = ""
 
 
 class Waiting(Struct, frozen=True):
@@ -26,6 +43,14 @@ class LateStore(Struct, frozen=True):
     """Of the oldest of them."""
     order_id: str
     """The oldest of them."""
+    contact: Contact | None = None
+    """null: the store has not said whom to phone."""
+    acknowledged: Acknowledged | None = None
+
+    @property
+    def alert(self) -> str:
+        """The name by which it is acknowledged."""
+        return f"{self.kind}:{self.store_id}"
 
 
 class Overview(Struct, frozen=True):
@@ -37,3 +62,10 @@ class Overview(Struct, frozen=True):
     """Devices seen lately, by mode."""
     late: list[LateStore]
     """The longest waiting first."""
+    acknowledged: Mapping[str, Acknowledged] = field(default_factory=dict)
+    """By the alerts' names; also of alerts that have ended."""
+
+    @property
+    def at_ms(self) -> int:
+        """The moment, in milliseconds since the Unix epoch, by the database's clock."""
+        return round(self.at.timestamp() * 1000)

@@ -15,9 +15,12 @@ from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
-from core_api.dashboard.figures import ProcessReading, Round
+from core_api.dashboard.day import DayKeeper, moments, read_day
+from core_api.dashboard.figures import Round
 from core_api.dashboard.overview import count_modes, read_overview
-from core_api.dashboard.sampler import Look, Sampler
+from core_api.dashboard.points import kinds_of
+from core_api.dashboard.processes import Kind, ProcessReading
+from core_api.dashboard.sampler import Look, Moments, Sampler
 from core_api.dashboard.scrape import ANSWER_WITHIN_S, Scraper, reading_of
 from core_api.dashboard.waiting import Overview
 from core_api.errors import UnavailableError
@@ -39,17 +42,8 @@ _TOKEN_LIFETIME_S: Final = 60
 _SAMPLER: Final = Caller("ops-page", "ops", frozenset())
 
 
-def ops_sampler(
-    pool: Pool,
-    cores: Sequence[str],
-    nodes: Sequence[str],
-    tokens: TokenKeys,
-    node_tokens: TokenKeys,
-    registry: CollectorRegistry,
-    most_viewers: int,
-    uniform: Callable[[float, float], float],
-) -> Sampler:
-    """The sampler of one Core.
+class OpsWatch:
+    """How the ops page of one Core looks at everything: for viewers, and once a minute for the day.
 
     Args:
         pool: the database.
@@ -58,36 +52,83 @@ def ops_sampler(
         tokens: signs the token that Cores are asked with.
         node_tokens: signs the token that the others are asked with.
         registry: this Core's own numbers; shown unless one of the `cores` answers.
-        most_viewers: how many may watch.
-        uniform: a random number evenly between two.
     """
 
+    def __init__(
+        self,
+        pool: Pool,
+        cores: Sequence[str],
+        nodes: Sequence[str],
+        tokens: TokenKeys,
+        node_tokens: TokenKeys,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._pool = pool
+        # A node is never shown a token that is good for orders: whoever had broken into it could
+        # read them all with it.
+        self._asked = ((cores, tokens), (nodes, node_tokens))
+        self._registry = registry
+        self._kinds: dict[str, Kind] = {}
+
+    def sampler(
+        self, grafana: str, most_viewers: int, uniform: Callable[[float, float], float]
+    ) -> Sampler:
+        """What viewers are fed by.
+
+        Args:
+            grafana: where Grafana is; empty: nobody has said.
+            most_viewers: how many may watch.
+            uniform: a random number evenly between two.
+        """
+        return Sampler(
+            self._looking,
+            self._past,
+            sum(len(addresses) for addresses, _ in self._asked),
+            grafana,
+            Bound(most_viewers, "viewers of the ops page", uniform),
+        )
+
+    def day_keeper(self, owner: str) -> DayKeeper:
+        """What keeps the day; `owner`: this Core, by a name that no other has."""
+        return DayKeeper(self._pool, owner, self._looking, self._kinds)
+
     @asynccontextmanager
-    async def looking() -> AsyncIterator[Look]:
+    async def _looking(self) -> AsyncIterator[Look]:
+        if not self._kinds:
+            await self._past()
         limits = httpx.Limits(max_connections=50)
         async with httpx.AsyncClient(
             timeout=ANSWER_WITHIN_S, limits=limits, trust_env=False
         ) as client:
-            # A node is never shown a token that is good for orders: whoever had broken into it
-            # could read them all with it.
             asked_cores, asked_nodes = (
-                Scraper(asked, partial(ring.sign, _SAMPLER, _TOKEN_LIFETIME_S), client)
-                for asked, ring in ((cores, tokens), (nodes, node_tokens))
+                Scraper(
+                    addresses, partial(ring.sign, _SAMPLER, _TOKEN_LIFETIME_S), client, self._kinds
+                )
+                for addresses, ring in self._asked
             )
 
             async def look() -> Round:
                 of_cores, of_nodes, (overview, trouble) = await asyncio.gather(
-                    asked_cores.read(), asked_nodes.read(), _overview(pool)
+                    asked_cores.read(), asked_nodes.read(), _overview(self._pool)
                 )
-                shown = _with_this_core([*of_cores, *of_nodes], registry)
-                at_ms = time.time_ns() // 1_000_000
+                shown = _with_this_core([*of_cores, *of_nodes], self._registry)
+                # The database's clock is the one that all Cores share.
+                at_ms = overview.at_ms if overview else time.time_ns() // 1_000_000
                 return Round(time.monotonic(), at_ms, shown, overview, trouble)
 
             yield look
 
-    return Sampler(
-        looking, len(cores) + len(nodes), Bound(most_viewers, "viewers of the ops page", uniform)
-    )
+    async def _past(self) -> Moments:
+        """What was wrong in the last day; nothing is known of it while Postgres is away."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                points = await read_day(self._pool)
+        except (TimeoutError, UnavailableError) as error:
+            _log.warning("ops_day_not_read", reason=str(error))
+            return []
+        for address, kind in kinds_of(points).items():
+            self._kinds.setdefault(address, kind)
+        return moments(points)
 
 
 async def keep_counting(pool: Pool, metrics: CoreMetrics) -> None:

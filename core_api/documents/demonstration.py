@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from core_api.documents.definitions import Definition
-from core_api.documents.schemas import DAY_S, NAME, NOTE, PRICE, by_id, closed_object
+from core_api.documents.schemas import DAY_S, NAME, NOTE, PHONE, PRICE, by_id, closed_object
 from core_api.documents.table_documents import BELL, BILL, CART, PARTY
 
 SOLD_OUT: Final = Definition(
@@ -89,6 +89,16 @@ SHIFT: Final = Definition(
 )
 """Who is on shift, and what each does."""
 
+CONTACT: Final = Definition(
+    key="contact",
+    scopes=frozenset({"team"}),
+    strategy="merge",
+    writers=frozenset({"owner"}),
+    schema=closed_object({"name": NAME, "phone": PHONE}, "name", "phone"),
+    max_age_s=DAY_S,
+)
+"""Whom the operator phones when an order reaches nobody: the ops page shows it."""
+
 DEFINITIONS: Final = (
     SOLD_OUT,
     WAITING_TIME,
@@ -100,5 +110,6 @@ DEFINITIONS: Final = (
     BILL,
     PARTY,
     SHIFT,
+    CONTACT,
 )
 """All of them: the entry point `demonstration`."""

@@ -8,6 +8,7 @@ DAY_S: Final = 86_400
 ID: Final = {"pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}
 NAME: Final = {"type": "string", "minLength": 1, "maxLength": 200}
 NOTE: Final = {"type": "string", "maxLength": 500}
+PHONE: Final = {"type": "string", "pattern": r"^\+?[0-9][0-9 ()\-]{2,29}$"}
 PRICE: Final = {"type": "integer", "minimum": 0, "maximum": 10**12}
 
 

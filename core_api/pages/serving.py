@@ -33,6 +33,7 @@ PAGES: Final = {
     "/terminal": "terminal/index.html",
     "/table": "table/index.html",
     "/ops": "ops/index.html",
+    "/runbook": "ops/runbook.html",
 }
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",

@@ -29,7 +29,6 @@ pytestmark = [
     pytest.mark.xdist_group("browser-ops"),
 ]
 
-SHOTS = Path("build/screenshots")
 SIZES = {"1280x800": (1280, 800), "phone": (390, 844)}
 SOON_MS = 20_000
 expect.set_options(timeout=SOON_MS)
@@ -112,6 +111,24 @@ async def place(stack: Stack, store: str, orders: int = 1) -> None:
             assert answer.status_code == 201
 
 
+async def says_whom_to_phone(stack: Stack, store: str) -> None:
+    value = {"name": "Kim", "phone": "02-555-0100"}
+    edit = {"n": 1, "channel": f"team:{store}", "key": "contact", "base": 0, "do": {"set": value}}
+    body = {"client": uuid4().hex, "edits": [edit]}
+    async with httpx.AsyncClient(base_url=stack.core_url) as client:
+        answer = await client.post("/v1/edits", json=body, headers=bearer(token("owner", store)))
+    assert [one["outcome"] for one in answer.json()["outcomes"]] == ["applied"]
+
+
+async def kept_a_point(stack: Stack) -> None:
+    """Return once Core has kept a point of the day."""
+    headers = bearer(token("ops"))
+    async with httpx.AsyncClient(base_url=stack.core_url, headers=headers) as client:
+        async with asyncio.timeout(30):
+            while not (await client.get("/v1/ops/day")).json()["points"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def following(stack: Stack, store: str) -> AsyncIterator[None]:
     """An owner's device that is live."""
@@ -164,6 +181,7 @@ class TestFigures:
         self, stack: Stack, browser: Browser, size: str
     ) -> None:
         store = new_store()
+        await says_whom_to_phone(stack, store)
         await place(stack, store, orders=2)
         async with viewer(browser, SIZES[size]) as (_, page):
             await page.goto(address(stack, token("ops")))
@@ -172,11 +190,15 @@ class TestFigures:
             await expect(row).to_contain_text("2")
             await row.get_by_role("button", name="Where is it?").click()
             await expect(row).to_contain_text("On no device yet.")
-            await expect(page.locator("#faults")).to_contain_text("Stores that orders do not reach")
+            await expect(row).to_contain_text("02-555-0100")
+            await expect(page.locator("#verdict")).to_contain_text("has not received an order")
             await expect(page.locator("#nodes tbody tr")).to_have_count(4)
             width = await page.evaluate("document.scrollingElement.scrollWidth")
             assert width <= SIZES[size][0], "the page is wider than the screen"
-            await page.screenshot(path=SHOTS / f"ops-{size}.png", full_page=size == "phone")
+            await row.get_by_role("button", name="Acknowledge").click()
+            await expect(row).to_contain_text("✓ ops-")
+            await page.reload()
+            await expect(row).to_contain_text("✓ ops-")
 
 
 class TestFaults:
@@ -186,17 +208,35 @@ class TestFaults:
         async with viewer(browser) as (_, page):
             await page.goto(address(stack, token("ops")))
             await expect(page.locator("#nodes .state-ready")).to_have_count(4)
-            stack.ingest.kill()
+            stack.events.kill()
             try:
                 row = page.locator("#nodes tbody tr").first
                 await expect(row).to_contain_text("Down")
-                await expect(row).to_contain_text(str(stack.addresses.ports.ingest))
-                fault = page.locator("#faults .red", has_text=str(stack.addresses.ports.ingest))
+                await expect(row).to_contain_text("Event server")
+                await expect(row).to_contain_text(str(stack.addresses.ports.events))
+                await expect(page.locator("#verdict")).to_contain_text("Orders late: Event server")
+                await expect(page.locator('[data-level="red"] .value')).not_to_have_count(0)
+                fault = page.locator("#alerts .red", has_text=str(stack.addresses.ports.events))
                 await expect(fault).to_be_visible()
             finally:
-                await back(stack.ingest)
+                await back(stack.events)
             await expect(page.locator("#nodes .state-ready")).to_have_count(4)
             await expect(fault).to_have_count(0)
+
+    async def test_one_that_died_before_anybody_looked_is_known_by_what_is_kept(
+        self, stack: Stack, browser: Browser
+    ) -> None:
+        await kept_a_point(stack)
+        stack.events.kill()
+        stack.core.kill()
+        try:
+            await back(stack.core)
+            async with viewer(browser) as (_, page):
+                await page.goto(address(stack, token("ops")))
+                row = page.locator("#nodes tbody tr", has_text=str(stack.addresses.ports.events))
+                await expect(row).to_contain_text("Event server")
+        finally:
+            await back(stack.events)
 
     async def test_without_core_the_last_figures_stay_and_are_marked_as_old(
         self, stack: Stack, browser: Browser
@@ -207,7 +247,7 @@ class TestFaults:
             stack.core.kill()
             try:
                 await expect(page.locator(".lamp-mode")).to_have_text("Not connected")
-                await expect(page.locator("#faults")).to_contain_text("these are its last figures.")
+                await expect(page.locator("#verdict")).to_contain_text("these are the figures of")
                 await expect(page.locator(tile(page, "watermark"))).to_be_visible()
                 await expect(page.locator("#ops")).to_have_class("stale")
             finally:
@@ -242,7 +282,7 @@ class TestFaults:
             await answers(alone)
             async with viewer(browser) as (_, page):
                 await page.goto(address(alone, token("ops")))
-                await expect(page.locator("#faults")).to_contain_text("The database does not")
+                await expect(page.locator("#verdict")).to_contain_text("No orders can be placed")
                 await expect(page.locator(tile(page, "outbox"))).to_have_text("–")
                 await expect(page.locator("#late")).to_contain_text("Not known")
                 await expect(page.locator("#nodes .state-ready")).to_have_count(2)
@@ -263,9 +303,9 @@ class TestFaults:
                     await expect(first.locator(".lamp-mode")).to_have_text("Live")
                     await second.goto(address(alone, token("ops")))
                     await expect(second.locator(".lamp-mode")).to_have_text("Waiting for room")
-                    await expect(second.locator("#faults")).to_contain_text("Too many people")
+                    await expect(second.locator("#verdict")).to_contain_text("too many people")
                 await expect(second.locator(".lamp-mode")).to_have_text("Live")
-                await expect(second.locator("#faults")).not_to_contain_text("Too many people")
+                await expect(second.locator("#verdict")).not_to_contain_text("too many people")
         finally:
             alone.core.kill()
 

@@ -68,6 +68,8 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
         Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
         *device_calls(store),
         Call("/metrics", "GET", "/metrics"),
+        Call("/v1/ops/day", "GET", "/v1/ops/day"),
+        Call("/v1/ops/acknowledgements", "POST", "/v1/ops/acknowledgements", {"alert": "none"}),
         *([Call("/v1/ops/stream", "GET", "/v1/ops/stream")] if streams else []),
     ]
 

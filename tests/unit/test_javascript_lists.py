@@ -10,9 +10,10 @@ import pytest
 
 from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.order import CLOSED_STATUSES, STATUSES, OrderStatus
-from client_sdk.contract.stream import SyncRequiredReason
-from client_sdk.contract.sync import ResetReason
+from core_api.dashboard.alerts import Cause, Effect
+from core_api.dashboard.processes import Kind, State
 from core_api.orders.lifecycle import NEXT
+from core_api.receipts.metrics import KINDS
 from deploy.contract_lists import TARGET, render
 
 ROOT: Final = Path(__file__).parents[2]
@@ -70,9 +71,15 @@ def test_a_status_stands_in_a_column_and_a_closed_one_in_the_last(status: str) -
 
 @pytest.mark.parametrize(
     "name",
-    [f"reason_{reason}" for reason in (*get_args(ResetReason), *get_args(SyncRequiredReason))]
-    + [f"mode_{mode}" for mode in get_args(DeviceMode)],
+    [f"mode_{mode}" for mode in get_args(DeviceMode)]
+    + [f"verdict_{effect}" for effect in get_args(Effect)]
+    + [f"alert_{cause}" for cause in get_args(Cause)]
+    + ["alert_down_last", "alert_not-ready_last"]
+    + [f"state_{state}" for state in get_args(State)]
+    + [f"kind_{kind}" for kind in (*get_args(Kind), *KINDS)],
 )
-def test_the_ops_page_has_each_reason_and_mode_in_both_languages(name: str) -> None:
+def test_the_ops_page_has_a_text_for_all_that_core_may_tell_it_in_both_languages(
+    name: str,
+) -> None:
     texts = (PAGES / "ops/texts.js").read_text()
-    assert re.search(rf"^  {name}: {_BOTH}", texts, re.MULTILINE)
+    assert re.search(rf'^  "?{name}"?: {_BOTH}', texts, re.MULTILINE)

@@ -86,7 +86,7 @@ class Watching:
             self._events += self._parser.feed(await anext(self._bytes))
         return self._events.pop(0)
 
-    async def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    async def until(self, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """The first figures that are as wanted."""
         async with asyncio.timeout(WITHIN_S):
             while True:
@@ -147,7 +147,6 @@ class TestFigures:
             assert moved["top"][0] == {"channel": f"store:{store}", "followers": 1, "events": 20}
             seen = await ops.until(lambda f: f["clients"].get("live", 0) >= 1)
             assert seen["outbox"] == {"rows": 0, "age_s": 0.0}
-            assert seen["resyncs"]["first_sync"] >= 0
             assert seen["database"] == ""
 
     async def test_every_process_is_there_with_what_tells_how_it_is(
@@ -172,22 +171,44 @@ class TestFigures:
         assert (late["kind"], late["orders"], late["order_id"]) == ("unreceived", 1, order)
         assert late["waiting_s"] >= 1
 
-    async def test_a_process_that_is_gone_is_shown_and_hides_nothing(
+    async def test_a_process_that_is_gone_is_what_it_was_until_it_is_back(
         self, everything: Stack
     ) -> None:
-        everything.ingest.kill()
-        try:
-            async with watching(everything) as ops:
-                figures = await ops.until(
-                    lambda f: any(node["state"] == "down" for node in f["nodes"])
-                )
-        finally:
-            everything.ingest.start()
-            everything.ingest.wait_ready(30)
+        address = f"127.0.0.1:{everything.addresses.ports.ingest}"
+        name = f"down:{address}"
+        async with watching(everything) as ops:
+            await ops.until(lambda f: all(n["state"] == "ready" for n in f["nodes"]))
+            assert await acknowledged(everything, name) == (404, "not-found")
+            everything.ingest.kill()
+            try:
+                figures = await ops.until(lambda f: alert_of(f, name))
+                by, at_ms = await acknowledged(everything, name)
+                assert await acknowledged(everything, name) == (by, at_ms), "who came first"
+                seen_to = await ops.until(lambda f: alert_of(f, name).get("acknowledged"))
+            finally:
+                everything.ingest.start()
+                await asyncio.to_thread(everything.ingest.wait_ready, 30)
+            await ops.until(lambda f: not alert_of(f, name))
         (down,) = [node for node in figures["nodes"] if node["state"] == "down"]
-        assert down["node"].endswith(str(everything.addresses.ports.ingest))
+        assert (down["name"], down["kind"]) == (address, "ingest")
         assert down["detail"]
-        assert figures["connections"] is not None
+        assert figures["connections"] is not None, "it hides nothing"
+        alert = alert_of(figures, name)
+        assert (alert["node"], alert["kind"], alert["effect"]) == (address, "ingest", "commands")
+        assert alert["since_ms"] <= figures["at_ms"]
+        assert alert_of(seen_to, name)["acknowledged"] == {"by": "ops-", "at_ms": at_ms}
+        log = (everything.folder / "log/core.log").read_text()
+        (line,) = [json.loads(one) for one in log.splitlines() if "alert_acknowledged" in one]
+        assert (line["alert"], line["subject"], by) == (name, "ops-", "ops-")
+
+    async def test_the_day_is_kept_whether_or_not_anybody_looks(self, everything: Stack) -> None:
+        async with (
+            httpx.AsyncClient(base_url=everything.core_url, headers=bearer(token("ops"))) as client,
+            asyncio.timeout(WITHIN_S),
+        ):
+            while not (points := (await client.get("/v1/ops/day")).json()["points"]):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert points[0]["outbox_rows"] is not None
 
     async def test_a_second_viewer_is_told_what_the_charts_showed_before(
         self, everything: Stack
@@ -200,6 +221,23 @@ class TestFigures:
         told = json.loads(hello.data)
         assert told["nodes"] == 4
         assert shown["at_ms"] in [point["at_ms"] for point in told["points"]]
+
+
+def alert_of(figures: dict[str, Any], name: str) -> dict[str, Any]:
+    """The alert of that name; empty: there is none."""
+    return next((one for one in figures["alerts"] if one["name"] == name), {})
+
+
+async def acknowledged(stack: Stack, alert: str) -> tuple[Any, Any]:
+    """Who sees to it, and since when; or the status and the problem."""
+    headers = bearer(token("ops"))
+    async with httpx.AsyncClient(base_url=stack.core_url) as client:
+        path, body = "/v1/ops/acknowledgements", {"alert": alert}
+        answer = await client.post(path, json=body, headers=headers)
+        told = answer.json()
+        if answer.status_code != 200:
+            return answer.status_code, told["type"].rpartition(":")[2]
+        return told["by"], told["at_ms"]
 
 
 class TestWhoMayWatch:

@@ -21,6 +21,8 @@ OWN: dict[str, tuple[int, int, int, int]] = {
     "sync-store": (200, 403, 403, 200),
     "sync-table": (200, 200, 403, 200),
     "metrics": (403, 403, 403, 200),
+    "ops-day": (403, 403, 403, 200),
+    "acknowledge": (403, 403, 403, 200),
 }
 # And on what is another's.
 FOREIGN: dict[str, tuple[int, int, int, int]] = {
@@ -53,6 +55,12 @@ async def act(core: CoreService, action: str, store: str, order_id: str, who: st
             return await client.get(f"/v1/sync?channel=store:{store}", headers=headers)
         case "sync-table":
             return await client.get(f"/v1/sync?channel=table:{store}/5", headers=headers)
+        case "ops-day":
+            return await client.get("/v1/ops/day", headers=headers)
+        case "acknowledge":
+            # This Core is told of no other process, which is something wrong.
+            body = {"alert": "unwatched"}
+            return await client.post("/v1/ops/acknowledgements", json=body, headers=headers)
         case _:
             return await client.get("/metrics", headers=headers)
 

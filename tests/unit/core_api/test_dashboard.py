@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core_api.dashboard.figures import Figures, ProcessReading, Round
-from core_api.dashboard.sampler import Farewell, Look, Sampler, Welcome
+from core_api.dashboard.figures import Figures, Round
+from core_api.dashboard.processes import Kind, ProcessReading
+from core_api.dashboard.sampler import Farewell, Look, Moments, Sampler, Welcome
 from core_api.errors import OverloadedError
 from core_api.overload import Bound
 
@@ -19,7 +20,8 @@ METRIC = "yabam_events_streams_open_count"
 class World:
     """What is looked at; each look waits for `turn`."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind = "events") -> None:
+        self._kind = kind
         self.looks = 0
         self.open = 0
         self.turns: asyncio.Queue[int | BaseException] = asyncio.Queue()
@@ -37,7 +39,7 @@ class World:
         turn = await self.turns.get()
         if isinstance(turn, BaseException):
             raise turn
-        reading = ProcessReading("e", "events", "ready", "", {METRIC: {(): turn}})
+        reading = ProcessReading("e", self._kind, "ready", "", {METRIC: {(): turn}})
         return Round(float(self.looks), self.looks, [reading], None, "")
 
     async def until(self, looks: int) -> None:
@@ -45,9 +47,13 @@ class World:
             await asyncio.sleep(0)
 
 
+async def nothing_before() -> Moments:
+    return []
+
+
 def sampler(world: World, most: int = 9, linger_s: float = 0.0) -> Sampler:
     bound = Bound(most, "viewers", lambda low, _high: low)
-    return Sampler(world.looking, 3, bound, period_s=0.0, linger_s=linger_s)
+    return Sampler(world.looking, nothing_before, 3, "", bound, period_s=0.0, linger_s=linger_s)
 
 
 async def next_figures(watch: AsyncIterator[Welcome | Figures | Farewell]) -> int | None:
@@ -159,9 +165,8 @@ async def test_a_sampler_that_cannot_begin_to_look_tries_again() -> None:
         async with works() as look:
             yield look
 
-    one = Sampler(
-        fails_once, 3, Bound(9, "viewers", lambda low, _high: low), period_s=0.0, linger_s=0.0
-    )
+    bound = Bound(9, "viewers", lambda low, _high: low)
+    one = Sampler(fails_once, nothing_before, 3, "", bound, period_s=0.0, linger_s=0.0)
     with one.viewer():
         watch = one.watch(60)
         await anext(watch)
@@ -172,9 +177,8 @@ async def test_a_sampler_that_cannot_begin_to_look_tries_again() -> None:
 
 async def test_a_sampler_that_is_killed_from_inside_begins_anew() -> None:
     world = World()
-    one = Sampler(
-        world.looking, 3, Bound(9, "viewers", lambda low, _high: low), period_s=0.1, linger_s=0.0
-    )
+    bound = Bound(9, "viewers", lambda low, _high: low)
+    one = Sampler(world.looking, nothing_before, 3, "", bound, period_s=0.1, linger_s=0.0)
     with one.viewer():
         watch = one.watch(60)
         await anext(watch)
@@ -186,6 +190,33 @@ async def test_a_sampler_that_is_killed_from_inside_begins_anew() -> None:
         world.turns.put_nowait(4)
         async with asyncio.timeout(10):
             assert await next_figures(watch) == 4
+
+
+async def test_what_was_wrong_before_the_first_viewer_lasts_since_then() -> None:
+    async def before() -> Moments:
+        return [(-120_000, []), (-60_000, ["unwatched"])]
+
+    world = World("core")
+    bound = Bound(9, "viewers", lambda low, _high: low)
+    one = Sampler(world.looking, before, 3, "", bound, period_s=0.0, linger_s=0.0)
+    with one.viewer():
+        world.turns.put_nowait(1)
+        (alert,) = (await one.now()).alerts
+    assert alert.since_ms == -60_000
+
+
+async def test_who_only_asks_once_gets_figures_without_being_a_viewer() -> None:
+    world = World()
+    one = sampler(world, most=1)
+    with one.viewer():
+        world.turns.put_nowait(7)
+        assert (await one.now()).connections == 7
+    world = World()
+    alone = sampler(world)
+    world.turns.put_nowait(8)
+    assert (await alone.now()).connections == 8
+    while world.open:  # noqa: ASYNC110
+        await asyncio.sleep(0)
 
 
 async def test_a_stream_ends_at_the_end_of_its_life() -> None:

@@ -7,18 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core_api.dashboard.figures import (
-    BusyChannel,
-    Figures,
-    History,
-    Kind,
-    ProcessReading,
-    Round,
-    Series,
-    growth,
-    merged,
-    quantile,
-)
+from core_api.dashboard.alerts import Spells
+from core_api.dashboard.figures import Figures, History, Round, growth, merged, quantile
+from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading, Series
 from core_api.dashboard.waiting import LateStore, Overview, Waiting
 
 DELIVERIES = "yabam_events_deliveries_total"
@@ -41,7 +32,7 @@ def a_round(at_s: float, *readings: ProcessReading, overview: Overview | None = 
 
 
 def after(*rounds: Round) -> Figures:
-    history = History()
+    history = History(Spells())
     figures = [history.figures(one) for one in rounds]
     return figures[-1]
 
@@ -82,7 +73,6 @@ class TestRates:
         assert figures.deliveries_per_s is None
         assert figures.connections is None
         assert figures.watermark_age_s is None
-        assert figures.resyncs is None
 
     def test_events_are_counted_where_they_are_published(self) -> None:
         both = [
@@ -92,16 +82,6 @@ class TestRates:
         assert after(*both).events_per_s == 1.0
         alone = [a_round(at, reading("e", {EVENTS: 4 * at})) for at in (0, 10)]
         assert after(*alone).events_per_s == 4.0
-
-    def test_syncs_are_the_requests_of_that_route(self) -> None:
-        metric = "yabam_core_request_seconds_count"
-        rounds = [
-            a_round(
-                at, labelled("c", metric, {("/v1/sync", "200"): at, ("/v1/orders", "201"): 9 * at})
-            )
-            for at in (0, 10)
-        ]
-        assert after(*rounds).syncs_per_s == 1.0
 
 
 class TestLatency:
@@ -156,18 +136,6 @@ class TestQuantile:
 
 def test_growth_is_none_for_a_metric_that_nobody_has() -> None:
     assert growth([a_round(0), a_round(1)], DELIVERIES) is None
-
-
-def test_resyncs_are_counted_by_reason_over_the_last_minute() -> None:
-    rounds = [
-        a_round(
-            at,
-            labelled("e", "yabam_events_sync_required_total", {("gap",): gaps, ("ring",): 7.0}),
-            labelled("c", "yabam_core_resets_total", {("first_sync",): at}),
-        )
-        for at, gaps in ((0.0, 0.0), (5.0, 1.0), (10.0, 3.0))
-    ]
-    assert after(*rounds).resyncs == {"gap": 3, "ring": 0, "first_sync": 10}
 
 
 def test_the_watermark_is_that_of_the_server_furthest_behind() -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from core_api.dashboard.figures import BusyChannel, ProcessReading
+from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading
 from core_api.dashboard.scrape import MOST_BYTES, MOST_NODES, Scraper, reading_of
 
 METRICS = (
@@ -32,6 +32,7 @@ async def ask(
     answer: Callable[[httpx.Request], httpx.Response],
     *nodes: str,
     names: Mapping[str, list[str]] | None = None,
+    kinds: dict[str, Kind] | None = None,
 ) -> list[ProcessReading]:
     async def addresses(host: str, _port: int) -> list[str]:
         if names is None:
@@ -39,7 +40,8 @@ async def ask(
         return names[host]
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        return await Scraper(nodes, lambda: "a-token", client, addresses).read()
+        known = {} if kinds is None else kinds
+        return await Scraper(nodes, lambda: "a-token", client, known, addresses).read()
 
 
 async def ask_one(answers: Answers) -> ProcessReading:
@@ -61,6 +63,7 @@ async def test_what_a_process_tells_is_read_without_what_is_not_ours() -> None:
         "",
         {"yabam_events_streams_ended_total": {("slow",): 3.0}},
         [BusyChannel("store:1", 2, 5)],
+        "e:8001",
     )
 
 
@@ -145,6 +148,36 @@ async def test_each_address_of_a_name_is_a_process_of_its_own() -> None:
         "http://[fd00::2]:1",
         "http://one:8001",
     ]
+
+
+async def test_several_behind_one_name_are_told_apart() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return events_server()[request.url.path]
+
+    names = {"events": ["10.0.0.2", "10.0.0.1"], "one": ["10.0.0.9"]}
+    found = await ask(answer, "http://events:8001", "http://one:8001", names=names)
+    assert [reading.name for reading in found] == [
+        "events:8001 (10.0.0.1)",
+        "events:8001 (10.0.0.2)",
+        "one:8001",
+    ]
+
+
+async def test_a_dead_process_is_of_the_kind_that_it_was_before_it_died() -> None:
+    is_dead = False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if is_dead:
+            raise httpx.ConnectError("connection refused")
+        return events_server()[request.url.path]
+
+    kinds: dict[str, Kind] = {}
+    await ask(answer, "http://e:8001", kinds=kinds)
+    is_dead = True
+    (dead,) = await ask(answer, "http://e:8001", kinds=kinds)
+    assert (dead.state, dead.kind, dead.name) == ("down", "events", "e:8001")
+    (stranger,) = await ask(answer, "http://other:8001", kinds=kinds)
+    assert (stranger.state, stranger.kind, stranger.name) == ("down", "unknown", "other:8001")
 
 
 async def test_no_more_are_asked_than_the_bound() -> None:

@@ -23,6 +23,7 @@ from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
+from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.errors import CoreError
@@ -122,7 +123,8 @@ def core(database: Database) -> ASGIApp:
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
     gate = Gate(TOKENS, limits, everybody_stays)
-    api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, unused)
+    ops = OpsApi(unused, unused, pool, gate)
+    api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, ops)
     prints = PrintApi(unused, unused, gate)
     return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), prints, ["*"])
 
@@ -245,6 +247,7 @@ async def test_a_malformed_epoch_is_refused_and_leaves_nothing_behind(
 @example(sub="a\0", store="1", table=None, role="owner")
 @example(sub="\ud800", store="1", table=None, role="owner")
 @example(sub="a", store="1\0", table=None, role="owner")
+@example(sub="a", store="*", table=None, role="owner")
 def test_a_claim_is_of_its_grammar_or_the_token_is_refused(
     sub: str, store: str, table: str | None, role: str
 ) -> None:
@@ -253,9 +256,10 @@ def test_a_claim_is_of_its_grammar_or_the_token_is_refused(
         claims["table"] = table
     bearer = jwt.encode(claims, KEY, "HS256", {"kid": "k"})
     status = asyncio.run(status_of("", "", DATABASE, bearer))
-    known = text.is_subject(sub) and text.is_id(store)
+    is_every = store == "*"
+    known = text.is_subject(sub) and (text.is_id(store) or is_every)
     if role == "owner" and table is None:
-        assert status == (401 if not known else 200 if store == "1" else 403)
+        assert status == (401 if not known else 200 if store == "1" or is_every else 403)
     assert status in {200, 401, 403}
 
 

@@ -19,6 +19,7 @@ from core_api.access.tokens import TokenKeys
 from core_api.api.fast_path import FastPath
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
+from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.metrics import CoreMetrics
@@ -109,7 +110,7 @@ def core() -> CoreApi:
         Gate(TOKENS, limits, everybody_stays),
         metrics,
         unused,
-        unused,
+        OpsApi(unused, unused, unused, unused),
     )
 
 

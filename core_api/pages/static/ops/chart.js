@@ -1,9 +1,12 @@
-// Small charts as inline SVG: lines over the last minutes, with the area under the first.
+// Small charts as inline SVG: lines over the last minutes or the last day, with the area under the first.
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [240, 56];
-export const SPAN_MS = 300_000;
+/** What the charts can show, in milliseconds. */
+export const SPANS = { minutes: 300_000, day: 86_400_000 };
 const LEAST_SPAN_MS = 60_000;
+/** Points are a minute apart at most: over a longer gap nothing is known. */
+const GAP_MS = 180_000;
 
 /** A chart that `draw` fills anew. */
 export class Chart {
@@ -23,13 +26,14 @@ export class Chart {
   /**
    * Draws lines of [time in ms, value or null]; the first has the area, the second is thinner.
    *
+   * @param span how much time it shows at most, in milliseconds
    * @param least the top of the chart stands for this at least
    */
-  draw(lines, now, least, label) {
+  draw(lines, now, span, least, label) {
     const values = lines.flat().flatMap(([, value]) => (value === null ? [] : [value]));
     const top = Math.max(least, ...values) * 1.08;
     const oldest = Math.min(...lines.flat().map(([at]) => at));
-    const wide = Math.min(SPAN_MS, Math.max(LEAST_SPAN_MS, now - oldest));
+    const wide = Math.min(span, Math.max(LEAST_SPAN_MS, now - oldest));
     const runs = lines.map((points) => runsOf(points, now, wide, top));
     const [second, first] = this.#lines;
     first.setAttribute("d", runs[0].map(lineOf).join(""));
@@ -39,14 +43,16 @@ export class Chart {
   }
 }
 
-/** Where the points lie; a new run begins after each that is not known. */
+/** Where the points lie; a new run begins after each that is not known, and after a gap. */
 function runsOf(points, now, wide, top) {
   const runs = [[]];
+  let before = -Infinity;
   for (const [at, value] of points) {
     const x = WIDTH * (1 - (now - at) / wide);
     if (x < 0) continue;
-    if (value === null) runs.push([]);
-    else runs.at(-1).push([x, HEIGHT - (value / top) * HEIGHT]);
+    if (value === null || at - before > GAP_MS) runs.push([]);
+    if (value !== null) runs.at(-1).push([x, HEIGHT - (value / top) * HEIGHT]);
+    before = at;
   }
   return runs.filter((run) => run.length > 0);
 }

@@ -42,11 +42,16 @@ function leave(problem) {
   reloadWith(problem);
 }
 
-const doing = { language: switchLanguage, "sign-out": () => leave(null) };
+const doing = {
+  language: switchLanguage,
+  "sign-out": () => leave(null),
+  acknowledge: ({ alert }) => page.acknowledge(alert),
+};
 document.addEventListener("click", (event) => {
-  const action = event.target.closest("[data-action]")?.dataset.action;
-  if (action) doing[action]();
+  const pressed = event.target.closest("[data-action]")?.dataset;
+  if (pressed) doing[pressed.action](pressed);
 });
+byId("spans").addEventListener("change", (event) => page.showSpan(event.target.value));
 byId("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   open(byId("token").value);

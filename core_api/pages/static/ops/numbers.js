@@ -23,6 +23,16 @@ export function span(seconds) {
   return seconds < 7200 ? `${number(Math.floor(seconds / 60))} min` : `${number(Math.floor(seconds / 3600))} h`;
 }
 
+const DAY_MS = 86_400_000;
+
+/** A moment in milliseconds since 1970: 14:02, and its date where that is not today's. */
+export function dayTime(at, now) {
+  const isOfToday = now - at < DAY_MS && new Date(at).getDate() === new Date(now).getDate();
+  const date = isOfToday ? {} : { month: "short", day: "numeric" };
+  const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  return new Intl.DateTimeFormat(language(), { ...date, ...time }).format(at);
+}
+
 /** The text of that name, or the name itself where a newer server says what we do not know. */
 export function known(name, fallback, values = {}) {
   try {

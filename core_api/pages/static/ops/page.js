@@ -1,12 +1,14 @@
-// The ops page while somebody is signed in: what the feed tells becomes tiles, panels and faults.
+// The ops page while somebody is signed in: what the feed tells becomes a verdict, tiles and panels.
 
-import { byId, el, setText } from "../shared/dom.js";
+import { byId, setText } from "../shared/dom.js";
 import { clockTime } from "../shared/format.js";
 import { t } from "../shared/language.js";
 import { ReachLines } from "../shared/reach.js";
-import { SPAN_MS } from "./chart.js";
 import { Feed } from "./feed.js";
-import { clients, late, nodes, resyncs, top } from "./panels.js";
+import { Points } from "./history.js";
+import { alertList, verdictLine } from "./judgement.js";
+import { morph } from "./morph.js";
+import { clients, late, nodes, top } from "./panels.js";
 import { Tiles } from "./tiles.js";
 
 const MODES = { live: "live", starting: "starting", offline: "offline", busy: "polling" };
@@ -14,7 +16,9 @@ const MODES = { live: "live", starting: "starting", offline: "offline", busy: "p
 /** Shows what the feed tells; `leave` is called with why the token is not taken. */
 export class OpsPage {
   #tiles = new Tiles(byId("tiles"));
-  #points = [];
+  #token;
+  #points;
+  #span = "minutes";
   #figures = null;
   #configured = null;
   #feed;
@@ -23,6 +27,8 @@ export class OpsPage {
 
   constructor(token, leave) {
     this.#reach = new ReachLines(() => token);
+    this.#token = token;
+    this.#points = new Points(token);
     this.#feed = new Feed(token, {
       hello: (hello) => this.#welcome(hello),
       figures: (figures) => this.#take(figures),
@@ -45,42 +51,79 @@ export class OpsPage {
   show() {
     document.title = t("title");
     this.#showLamp();
-    this.#showFaults();
     const figures = this.#figures;
+    fill("verdict", verdictLine(figures, this.#state));
     byId("ops").classList.toggle("stale", this.#state[0] !== "live");
-    document.querySelector(".page").hidden = figures === null;
+    byId("figures").hidden = figures === null;
+    byId("alerts").hidden = figures === null;
     if (figures === null) return;
-    this.#tiles.show(figures, this.#points);
+    fill("alerts", alertList(figures));
+    this.#showCharts();
     fill("clients", clients(figures.clients));
-    fill("resyncs", resyncs(figures.resyncs));
     fill("top", top(figures.top));
     this.#reach.keep(new Set((figures.late ?? []).map((one) => one.order_id)));
-    fill("late", late(figures.late, (id) => {
-      const { button, list } = this.#reach.of(id);
-      return [button, list];
-    }));
+    fill("late", late(figures.late));
+    for (const slot of byId("late").querySelectorAll("[data-slot]")) {
+      const { button, list } = this.#reach.of(slot.dataset.slot);
+      if (slot.firstChild !== button) slot.replaceChildren(button, list);
+    }
     fill("nodes", nodes(figures.nodes, this.#configured));
   }
 
-  #welcome({ nodes: configured, points }) {
+  /** Shows the charts over another span, of `SPANS`. */
+  showSpan(span) {
+    this.#span = span;
+    if (this.#figures !== null) this.#showCharts();
+  }
+
+  /** Tells Core that one sees to an alert; `names` are one to a line. */
+  async acknowledge(names) {
+    setText(byId("problem"), "");
+    try {
+      for (const alert of names.split("\n")) this.#mark(alert, await this.#send(alert));
+    } catch (error) {
+      setText(byId("problem"), t("notAcknowledged", { detail: String(error.message ?? error) }));
+    }
+  }
+
+  async #send(alert) {
+    const answer = await fetch("/v1/ops/acknowledgements", {
+      method: "POST",
+      body: JSON.stringify({ alert }),
+      credentials: "omit",
+      headers: { "content-type": "application/json", authorization: `Bearer ${this.#token}` },
+    });
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(told.detail ?? answer.status);
+    return told;
+  }
+
+  /** Shows at once what the next figures will say. */
+  #mark(name, acknowledged) {
+    const { alerts, late: stores } = this.#figures;
+    this.#figures.alerts = alerts.map((one) => (one.name === name ? { ...one, acknowledged } : one));
+    this.#figures.late =
+      stores?.map((one) => (`${one.kind}:${one.store_id}` === name ? { ...one, acknowledged } : one)) ?? null;
+    this.show();
+  }
+
+  async #welcome({ nodes: configured, points, grafana }) {
     this.#configured = configured;
-    const known = points.at(-1)?.at_ms ?? 0;
-    // What the server does not remember, as after its own restart, we still do.
-    const before = this.#points.filter((point) => point.at_ms < (points[0]?.at_ms ?? Infinity));
-    const after = this.#points.filter((point) => point.at_ms > known);
-    this.#points = points.length > 0 ? [...before, ...points, ...after] : this.#points;
+    this.#points.before(points);
+    byId("grafana").hidden = !grafana;
+    if (grafana) byId("grafana").href = grafana;
+    await this.#points.ask(Date.now());
+    if (this.#figures !== null) this.#showCharts();
   }
 
   #take(figures) {
     this.#figures = figures;
     this.#state = ["live", ""];
-    const { at_ms, connections, events_per_s, syncs_per_s, latency, watermark_age_s, outbox } = figures;
-    this.#points = this.#points.filter((p) => p.at_ms > at_ms - SPAN_MS && p.at_ms < at_ms);
-    this.#points.push({
+    const { at_ms, connections, events_per_s, latency, watermark_age_s, outbox } = figures;
+    this.#points.take({
       at_ms,
       connections,
       events_per_s,
-      syncs_per_s,
       p50_ms: latency?.p50_ms ?? null,
       p99_ms: latency?.p99_ms ?? null,
       watermark_age_s,
@@ -94,6 +137,10 @@ export class OpsPage {
     this.show();
   }
 
+  #showCharts() {
+    this.#tiles.show(this.#figures, this.#points.over(this.#span), this.#span);
+  }
+
   #showLamp() {
     const [state] = this.#state;
     const lamp = byId("lamp");
@@ -103,33 +150,11 @@ export class OpsPage {
     const text = at === undefined ? t("asOfNever") : t("asOf", { time: clockTime(at) });
     setText(lamp.querySelector(".lamp-certain"), text);
   }
-
-  #showFaults() {
-    const faults = [...this.#faults()].map(([kind, text]) => [kind, text]);
-    const list = byId("faults");
-    const told = [...list.children].map((item) => item.textContent);
-    // A live region speaks at each change: what stands there already is left alone.
-    if (told.join("\n") === faults.map(([, text]) => text).join("\n")) return;
-    list.replaceChildren(...faults.map(([kind, text]) => el("li", { class: `fault ${kind}` }, text)));
-  }
-
-  *#faults() {
-    const [state, detail] = this.#state;
-    if (state === "offline") yield ["red", t("fault_feed", { detail })];
-    if (state === "busy") yield ["amber", t("fault_busy", { detail })];
-    const figures = this.#figures;
-    if (figures === null) return;
-    if (figures.database) yield ["red", t("fault_database", { detail: figures.database })];
-    for (const node of figures.nodes) {
-      if (node.state === "ready") continue;
-      const text = t("fault_node", { node: node.node, detail: node.detail || t(`state_${node.state}`) });
-      yield [node.state === "down" ? "red" : "amber", text];
-    }
-    const stores = new Set((figures.late ?? []).map((one) => one.store_id));
-    if (stores.size > 0) yield ["red", t("fault_late", { count: stores.size })];
-  }
 }
 
-function fill(id, element) {
-  byId(id).replaceChildren(element);
+function fill(id, content) {
+  const parent = byId(id);
+  const wanted = parent.cloneNode(false);
+  wanted.append(content);
+  morph(parent, wanted);
 }

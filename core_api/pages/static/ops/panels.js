@@ -1,12 +1,11 @@
-// The panels below the key figures: who is there, who had to start anew, what is busy, what is ill.
+// The panels below the key figures: who must be phoned, who is there, what is busy, what is ill.
 
 import { el } from "../shared/dom.js";
 import { t } from "../shared/language.js";
-import { DEVICE_MODES, RESET_REASONS, SYNC_REQUIRED_REASONS } from "../yabam/contract_lists.js";
+import { DEVICE_MODES } from "../yabam/contract_lists.js";
 import { meter } from "./chart.js";
+import { acknowledging, nodeName } from "./judgement.js";
 import { known, number, span } from "./numbers.js";
-
-const REASONS = [...SYNC_REQUIRED_REASONS, ...RESET_REASONS];
 
 const empty = (text, good = false) => el("p", { class: good ? "empty good" : "empty" }, text);
 
@@ -15,19 +14,7 @@ export function clients(modes) {
   if (modes === null) return empty(t("unknown"));
   const total = DEVICE_MODES.reduce((sum, mode) => sum + (modes[mode] ?? 0), 0);
   if (total === 0) return empty(t("clientsNone"));
-  return el("ul", { class: "bars" }, DEVICE_MODES.map((mode) => bar(t(`mode_${mode}`), modes[mode] ?? 0, total, mode)));
-}
-
-/** Clients that had to start anew, by reason. */
-export function resyncs(reasons) {
-  if (reasons === null) return empty(t("unknown"));
-  const shown = [...new Set([...REASONS, ...Object.keys(reasons)])].filter((name) => reasons[name] > 0);
-  if (shown.length === 0) return empty(t("resyncsNone"), true);
-  const most = Math.max(...shown.map((name) => reasons[name]));
-  return el("ul", { class: "bars" }, shown.map((name) => {
-    const kind = ["gap", "ahead"].includes(name) ? "bad" : "plain";
-    return bar(known(`reason_${name}`, name), reasons[name], most, kind);
-  }));
+  return el("ul", { class: "bars", role: "list" }, DEVICE_MODES.map((mode) => bar(t(`mode_${mode}`), modes[mode] ?? 0, total, mode)));
 }
 
 function bar(name, value, total, kind) {
@@ -40,38 +27,57 @@ export function top(channels) {
   if (channels.length === 0) return empty(t("topNone"));
   return table(
     ["channel", "followersHead", "eventsHead"],
-    channels.map((c) => [el("code", {}, c.channel), number(c.followers), number(c.events)]),
+    channels.map((c) => [c.channel, [el("code", {}, c.channel), number(c.followers), number(c.events)]]),
   );
 }
 
-/** The stores that somebody must phone; `where(id)` gives elements that say on which devices an order is. */
-export function late(stores, where) {
+/** The stores that somebody must phone, each with a slot for where its oldest order is. */
+export function late(stores) {
   if (stores === null) return empty(t("lateUnknown"));
   if (stores.length === 0) return empty(t("lateNone"), true);
   return table(
-    ["store", "problem", "orders", "waiting", "oldestOrder"],
+    ["store", "contact", "problem", "orders", "waiting", "oldestOrder", "seenTo"],
     byStore(stores).map((one) => [
-      el("code", { class: "short" }, one.store_id),
-      one.kinds.map((kind) => el("span", { class: "badge", "data-tone": "new" }, known(`kind_${kind}`, kind))),
-      number(one.orders),
-      span(one.waiting_s),
-      [el("code", { class: "quiet" }, one.order_id), ...where(one.order_id)],
+      one.store_id,
+      [
+        el("code", { class: "short" }, one.store_id),
+        contact(one.contact),
+        one.kinds.map(({ kind }) => el("span", { class: "badge", "data-tone": "new" }, known(`kind_${kind}`, kind))),
+        number(one.orders),
+        span(one.waiting_s),
+        [el("code", { class: "quiet" }, one.order_id), slot(one.order_id)],
+        seenTo(one),
+      ],
     ]),
   );
+}
+
+const slot = (id) => el("span", { "data-slot": id, "data-key": id });
+
+/** Whom to phone: a link, which a telephone dials. */
+function contact(one) {
+  if (one === null) return el("span", { class: "quiet" }, t("contactNone"));
+  const number = one.phone.replace(/[^0-9+]/g, "");
+  return [one.name ? `${one.name} ` : "", number ? el("a", { class: "phone", href: `tel:${number}` }, one.phone) : ""];
+}
+
+/** Where a store has both troubles, both are seen to at once. */
+function seenTo({ store_id: id, kinds }) {
+  const open = kinds.filter(({ acknowledged }) => !acknowledged);
+  const names = (open.length > 0 ? open : kinds).map(({ kind }) => `${kind}:${id}`);
+  return acknowledging(names.join("\n"), open.length > 0 ? null : kinds[0].acknowledged);
 }
 
 /** One row per store: an order that no device has is accepted by nobody either. */
 function byStore(stores) {
   const found = new Map();
   for (const one of stores) {
-    const row = found.get(one.store_id);
-    if (row === undefined) {
-      found.set(one.store_id, { ...one, kinds: [one.kind] });
-    } else {
-      row.kinds.push(one.kind);
-      row.kinds.sort().reverse();
-      row.orders = Math.max(row.orders, one.orders);
-    }
+    const row = found.get(one.store_id) ?? { ...one, kinds: [], orders: 0, waiting_s: 0 };
+    found.set(one.store_id, row);
+    row.kinds.push(one);
+    row.kinds.sort((a, b) => (a.kind < b.kind ? 1 : -1));
+    row.orders = Math.max(row.orders, one.orders);
+    row.waiting_s = Math.max(row.waiting_s, one.waiting_s);
   }
   return [...found.values()];
 }
@@ -81,10 +87,13 @@ export function nodes(list, configured) {
   const order = ["down", "not-ready", "ready"];
   const sorted = [...list].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
   const rows = sorted.map((node) => [
-    el("span", { class: `badge state-${node.state}` }, known(`state_${node.state}`, node.state)),
-    known(`kind_${node.kind}`, node.kind),
-    el("code", {}, node.node.replace(/^https?:\/\//, "")),
-    node.detail || figuresOf(node.figures),
+    node.node,
+    [
+      el("span", { class: `badge state-${node.state}` }, known(`state_${node.state}`, node.state)),
+      known(`kind_${node.kind}`, node.kind),
+      el("code", {}, nodeName(node.name)),
+      node.detail || figuresOf(node.figures),
+    ],
   ]);
   const hint = configured === 0 ? [el("p", { class: "empty" }, t("nodesNone"))] : [];
   return el("div", {}, table(["state", "kind", "node", "detail"], rows), ...hint);
@@ -98,7 +107,7 @@ function figuresOf(figures) {
 
 function table(heads, rows) {
   const head = el("tr", {}, heads.map((name) => el("th", { scope: "col" }, t(name))));
-  const body = rows.map((cells) =>
-    el("tr", {}, cells.map((cell, n) => el("td", { "data-head": t(heads[n]) }, el("div", {}, cell)))));
+  const body = rows.map(([key, cells]) =>
+    el("tr", { "data-key": key }, cells.map((cell, n) => el("td", { "data-head": t(heads[n]) }, el("div", {}, cell)))));
   return el("table", {}, el("thead", {}, head), el("tbody", {}, body));
 }

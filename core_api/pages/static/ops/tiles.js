@@ -1,19 +1,16 @@
-// The row of key figures, each with its last five minutes.
+// The row of key figures, each with its last minutes or its last day.
 
 import { el, setText } from "../shared/dom.js";
 import { t } from "../shared/language.js";
-import { Chart } from "./chart.js";
+import { Chart, SPANS } from "./chart.js";
 import { milliseconds, number, span } from "./numbers.js";
 
-const AMBER_AGE_S = 2.5;
-const RED_AGE_S = 5;
-
-/** Each: what it is called, its value, what stands below, its lines, how well it is. */
+/** Each: what it is called, its value, what stands below, its lines. */
 const TILES = [
   {
     name: "connections",
     value: (f) => number(f.connections),
-    below: () => t("followers"),
+    below: belowConnections,
     lines: (points) => [points.map((p) => [p.at_ms, p.connections])],
     write: number,
     least: 4,
@@ -36,7 +33,6 @@ const TILES = [
     ],
     write: milliseconds,
     least: 10,
-    level: (f) => levelOf(f.latency?.p99_ms ?? 0, 1000, 5000),
   },
   {
     name: "watermark",
@@ -45,7 +41,6 @@ const TILES = [
     lines: (points) => [points.map((p) => [p.at_ms, p.watermark_age_s])],
     write: span,
     least: 1,
-    level: (f) => levelOf(f.watermark_age_s ?? 0, AMBER_AGE_S, RED_AGE_S),
   },
   {
     name: "outbox",
@@ -57,21 +52,20 @@ const TILES = [
     lines: (points) => [points.map((p) => [p.at_ms, p.outbox_rows])],
     write: number,
     least: 4,
-    level: (f) => levelOf(f.outbox?.age_s ?? 0, AMBER_AGE_S, RED_AGE_S),
-  },
-  {
-    name: "syncs",
-    value: (f) => (f.syncs_per_s === null ? "–" : number(f.syncs_per_s) + t("perSecond")),
-    below: () => t("thisCore"),
-    lines: (points) => [points.map((p) => [p.at_ms, p.syncs_per_s])],
-    write: number,
-    least: 2,
   },
 ];
 
-function levelOf(value, amber, red) {
-  if (value >= red) return "red";
-  return value >= amber ? "amber" : "";
+/** How many event servers hold them, where one is down. */
+function belowConnections({ nodes }) {
+  const servers = nodes.filter((node) => node.kind === "events");
+  const ready = servers.filter((node) => node.state === "ready").length;
+  return ready === servers.length ? t("followers") : t("serversReady", { ready, of: servers.length });
+}
+
+/** The worst of what is wrong with it. */
+function levelOf({ alerts }, name) {
+  const levels = alerts.filter((one) => one.figure === name).map((one) => one.level);
+  return levels.includes("red") ? "red" : (levels[0] ?? "");
 }
 
 /** The tiles, in `parent`. */
@@ -80,7 +74,7 @@ export class Tiles {
 
   constructor(parent) {
     this.#tiles = TILES.map((kind) => {
-      const [name, value, below] = [el("h2"), el("p", { class: "value" }), el("p", { class: "below" })];
+      const [name, value, below] = [el("h3"), el("p", { class: "value" }), el("p", { class: "below" })];
       const chart = new Chart();
       const tile = el("article", { class: "tile", "data-figure": kind.name }, name, value, below);
       tile.append(chart.element);
@@ -89,17 +83,17 @@ export class Tiles {
     });
   }
 
-  /** Shows the figures, and the points before them. */
-  show(figures, points) {
+  /** Shows the figures, and the points before them over a span, of `SPANS`. */
+  show(figures, points, over) {
     for (const { kind, tile, name, value, below, chart } of this.#tiles) {
       setText(name, t(kind.name));
       setText(value, kind.value(figures));
       setText(below, kind.below(figures));
-      tile.dataset.level = kind.level?.(figures) ?? "";
-      chart.draw(kind.lines(points), figures.at_ms, kind.least, (values) => {
+      tile.dataset.level = levelOf(figures, kind.name);
+      chart.draw(kind.lines(points), figures.at_ms, SPANS[over], kind.least, (values) => {
         if (values.length === 0) return t("chartEmpty", { name: t(kind.name) });
         const [least, most] = [Math.min(...values), Math.max(...values)].map(kind.write);
-        return t("chart", { name: t(kind.name), least, most });
+        return t(`chart_${over}`, { name: t(kind.name), least, most });
       });
     }
   }

@@ -1,0 +1,90 @@
+"""Who has seen to which alert, in Postgres."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.dashboard.waiting import Acknowledged
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import Pool, any_error_mapped
+from core_api.postgres.trimming import ALL_TIME_S, trim_by
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+ACKNOWLEDGEMENTS_KEPT_S: Final = 30 * 86_400.0
+"""How long one counts, in seconds: an alert that lasts longer is told anew."""
+
+# One that came after the caller looked is of the same alert, and stays.
+_WRITE: Final = """
+INSERT INTO ops_acknowledgements AS a (alert, subject, at) VALUES ($1, $2, now())
+ON CONFLICT (alert) DO UPDATE SET subject = excluded.subject, at = excluded.at
+WHERE a.at <= to_timestamp($3::float8)
+"""
+
+_READ_ONE: Final = """
+SELECT subject, extract(epoch FROM at)::float8 AS at_s FROM ops_acknowledgements WHERE alert = $1
+"""
+
+# Those of alerts that have ended are among them; of very many, the newest count.
+_READ: Final = """
+SELECT alert, subject, extract(epoch FROM at)::float8 AS at_s FROM ops_acknowledgements
+WHERE at > now() - make_interval(secs => $1) ORDER BY at DESC LIMIT 1000
+"""
+
+_TRIM: Final = """
+DELETE FROM ops_acknowledgements WHERE alert IN (
+    SELECT alert FROM ops_acknowledgements
+    WHERE at < now() - make_interval(secs => $1)
+      AND at >= now() - make_interval(secs => $3) ORDER BY at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+async def acknowledge(pool: Pool, alert: str, subject: str, seen_ms: int) -> Acknowledged:
+    """Note who sees to an alert, by the database's clock, and in the log; who comes first counts.
+
+    Args:
+        pool: the database.
+        alert: its name.
+        subject: who.
+        seen_ms: when the alert was there, and nobody saw to it.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        tag = await pool.execute(_WRITE, alert, subject, seen_ms / 1000)
+        row = await pool.fetchrow(_READ_ONE, alert)
+    if row is None:
+        raise UnavailableError("the acknowledgement is gone", "try again")
+    if tag.endswith("1"):
+        _log.info("alert_acknowledged", alert=alert, subject=subject)
+    return Acknowledged(row["subject"], round(row["at_s"] * 1000))
+
+
+async def read_acknowledgements(pool: Pool) -> dict[str, Acknowledged]:
+    """Who has seen to what, by the alerts' names.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        rows = await pool.fetch(_READ, ACKNOWLEDGEMENTS_KEPT_S)
+    return {row["alert"]: Acknowledged(row["subject"], round(row["at_s"] * 1000)) for row in rows}
+
+
+async def trim_acknowledgements(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
+    """Delete at most `batch` that are older than `older_than_s`. Returns the number.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)

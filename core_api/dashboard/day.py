@@ -1,0 +1,175 @@
+"""The last day of the ops page, a point a minute, whether or not anybody looks.
+
+One Core at a time takes the points: the one that holds the lease. Another takes over when it has
+run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.dashboard.alerts import Spells
+from core_api.dashboard.figures import History
+from core_api.dashboard.points import Point, Stored, stored_of, to_store
+from core_api.dashboard.processes import Kind
+from core_api.dashboard.sampler import PERIOD_S, Look
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import Pool, any_error_mapped
+from core_api.postgres.trimming import ALL_TIME_S, trim_by
+from server_common.limits import OPS_POINTS
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+DAY_S: Final = 86_400.0
+_EVERY_S: Final = 60.0
+_LEASE_S: Final = 90.0
+"""How long the day stands still when the Core that keeps it has died, at most, in seconds."""
+
+_CLAIM: Final = """
+INSERT INTO ops_sampling AS s (id, owner, until)
+VALUES (1, $1, now() + make_interval(secs => $2))
+ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, until = excluded.until
+WHERE s.owner = excluded.owner OR s.until < now()
+RETURNING true
+"""
+
+# Only who holds the lease: one that was stopped in between writes nothing beside another's.
+_STORE: Final = """
+INSERT INTO ops_points (at, point)
+SELECT now(), $2 FROM ops_sampling WHERE id = 1 AND owner = $1 AND until >= now()
+ON CONFLICT (at) DO NOTHING
+"""
+
+_READ: Final = """
+SELECT point FROM ops_points WHERE at > now() - make_interval(secs => $1) ORDER BY at DESC LIMIT $2
+"""
+
+_TRIM: Final = """
+DELETE FROM ops_points WHERE at IN (
+    SELECT at FROM ops_points
+    WHERE at < now() - make_interval(secs => $1)
+      AND at >= now() - make_interval(secs => $3) ORDER BY at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+async def claim(pool: Pool, owner: str) -> bool:
+    """Take the lease, or renew it; whether it is the owner's now.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        return bool(await pool.fetchval(_CLAIM, owner, _LEASE_S))
+
+
+async def store(pool: Pool, owner: str, text: str) -> None:
+    """Store a point, if the lease is still the owner's.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        await pool.execute(_STORE, owner, text)
+
+
+async def read_day(pool: Pool) -> list[Stored]:
+    """The points of the last day, the oldest first.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        rows = await pool.fetch(_READ, DAY_S, OPS_POINTS)
+    return stored_of(row["point"] for row in reversed(rows))
+
+
+async def charted_day(pool: Pool) -> list[Point]:
+    """The same for the charts.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    return [one.point for one in await read_day(pool)]
+
+
+async def trim_points(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
+    """Delete at most `batch` points that are older than `older_than_s`. Returns the number.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+
+
+class DayKeeper:
+    """Takes a point a minute while this Core holds the lease.
+
+    Args:
+        pool: the database.
+        owner: this Core, by a name that no other has.
+        looking: gives the function that looks.
+        kinds: which kind of process was last behind each address.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        owner: str,
+        looking: Callable[[], AbstractAsyncContextManager[Look]],
+        kinds: MutableMapping[str, Kind],
+    ) -> None:
+        self._pool = pool
+        self._owner = owner
+        self._looking = looking
+        self._kinds = kinds
+        self._history: History | None = None
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        while True:
+            try:
+                await self.keep()
+            except UnavailableError as error:
+                self._history = None
+                _log.warning("ops_point_not_stored", reason=str(error))
+            await asyncio.sleep(_EVERY_S)
+
+    async def keep(self) -> None:
+        """Store a point, if the lease is this Core's.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        if not await claim(self._pool, self._owner):
+            self._history = None
+            return
+        async with self._looking() as look:
+            if self._history is None:
+                # Rates come from two looks, so the first point takes one more.
+                self._history = _over_a_minute()
+                self._history.figures(await look())
+                await asyncio.sleep(PERIOD_S)
+            figures = self._history.figures(await look())
+        await store(self._pool, self._owner, to_store(figures, self._kinds))
+
+
+def _over_a_minute() -> History:
+    window_s = _EVERY_S + 2 * PERIOD_S
+    return History(Spells(), window_s, window_s)
+
+
+def moments(points: list[Stored]) -> list[tuple[int, list[str]]]:
+    """What was wrong at each moment, as `Spells` takes it."""
+    return [(one.point.at_ms, one.alerts) for one in points]

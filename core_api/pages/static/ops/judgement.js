@@ -1,0 +1,91 @@
+// What is wrong, in words: the verdict in one line, and each alert below it.
+
+import { el } from "../shared/dom.js";
+import { t } from "../shared/language.js";
+import { dayTime, known } from "./numbers.js";
+
+/**
+ * The verdict's line. Nothing in it changes from one look to the next while the trouble is the same:
+ * a live region speaks at each change.
+ */
+export function verdictLine(figures, [feed, detail]) {
+  if (feed !== "live") return unknown(figures, feed, detail);
+  const { level, effect, runbook, alert } = figures.verdict;
+  const why = alert === null ? storesLine(figures.verdict) : `${alertText(alert)}${since(alert)}`;
+  const words = [el("b", {}, known(`verdict_${effect}`, effect) + (why ? ": " : ""))];
+  if (why) words.push(el("span", {}, `${why} `));
+  if (runbook) words.push(runbookLink(runbook, why));
+  return line(level, words);
+}
+
+/** Without the newest figures nobody knows how it is. */
+function unknown(figures, feed, detail) {
+  if (feed === "starting") return line("grey", [el("b", {}, t("feed_starting"))]);
+  const last = figures === null ? "" : t("lastFigures", { time: dayTime(figures.at_ms, figures.at_ms) });
+  const why = [t(`fault_${feed}`), last, detail].filter(Boolean).join(" · ");
+  return line("unsure", [el("b", {}, `${t("verdict_unknown")}: `), el("span", {}, why)]);
+}
+
+const line = (level, words) => el("p", { "data-level": level }, words);
+
+/** The alerts, the worst first, and who sees to each. */
+export function alertList(figures) {
+  const rows = figures.alerts.map((one) => row(one, alertText(one) + since(one), one.detail, acknowledging(one.name, one.acknowledged)));
+  const stores = storesLine(figures.verdict);
+  if (stores) rows.push(row({ level: "red", name: "stores", runbook: "orders-reach-nobody" }, stores, "", storesSeenTo(figures.late)));
+  return el("ul", { class: "alerts", role: "list" }, rows);
+}
+
+function row({ level, name, runbook }, text, detail, seenTo) {
+  const more = detail ? el("span", { class: "quiet" }, detail) : null;
+  return el(
+    "li",
+    { class: `alert ${level}`, "data-key": name },
+    el("span", { class: "alert-text" }, el("strong", {}, text), more),
+    runbookLink(runbook, text),
+    seenTo,
+  );
+}
+
+/** A button that says that one sees to it, or who does. */
+export function acknowledging(name, acknowledged) {
+  if (acknowledged) {
+    const { by, at_ms } = acknowledged;
+    return el("span", { class: "seen-to" }, t("acknowledgedBy", { by, time: dayTime(at_ms, Date.now()) }));
+  }
+  return el("button", { class: "button small", type: "button", "data-action": "acknowledge", "data-alert": name }, t("acknowledge"));
+}
+
+/** The stores are acknowledged one by one, in the table below. */
+function storesSeenTo(late) {
+  const stores = new Set(late.map((one) => one.store_id));
+  const open = new Set(late.filter((one) => !one.acknowledged).map((one) => one.store_id));
+  if (open.size === 0) return el("span", { class: "seen-to" }, t("storesSeenTo"));
+  return el("a", { href: "#late-title" }, t("toTheStores", { count: open.size, of: stores.size }));
+}
+
+/** The entry of the runbook that this Core was released with. */
+function runbookLink(entry, about) {
+  return el(
+    "a",
+    { href: `/runbook#${entry}`, target: "_blank", rel: "noopener" },
+    t("whatToDo"),
+    el("span", { class: "spoken" }, ` (${about})`),
+  );
+}
+
+function alertText({ cause, node, kind, is_last: isLast }) {
+  const process = `${known(`kind_${kind}`, kind)} ${nodeName(node)}`;
+  return known(`alert_${cause}${isLast ? "_last" : ""}`, cause, { process });
+}
+
+/** What a process is called; a Core that was asked nothing is the one that answers. */
+export const nodeName = (name) => (name === "this Core" ? t("thisCore") : name);
+
+/** Which stores wait for what; empty: none. */
+function storesLine({ unreceived, unaccepted }) {
+  const parts = [["unreceived", unreceived], ["unaccepted", unaccepted]].filter(([, count]) => count > 0);
+  return parts.map(([kind, count]) => t(`stores_${kind}${count === 1 ? "_one" : ""}`, { count })).join(" · ");
+}
+
+const since = ({ since_ms: at }) => ` ${t("since", { time: dayTime(at, Date.now()) })}`;
