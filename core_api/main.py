@@ -36,7 +36,8 @@ from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
-from core_api.pages.serving import Pages, content_policy, read_files
+from core_api.pages.files import read_files
+from core_api.pages.serving import Pages, content_policy
 from core_api.parties.reading import Parties
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import Pool, check_database

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import pytest
@@ -202,10 +202,22 @@ async def device(
     locale: str = "en-US",
     *,
     touch: bool = False,
+    workers: Literal["allow", "block"] = "block",
 ) -> AsyncIterator[BrowserContext]:
-    """A device of its own: pages on which no error is raised and nothing breaks their policy."""
+    """A device of its own: pages on which no error is raised and nothing breaks their policy.
+
+    Args:
+        browser: the one that it is in.
+        size: of its screen, in pixels.
+        locale: its language.
+        touch: whether it is touched.
+        workers: whether pages may have service workers, which cost time and answer in their place.
+    """
     context = await browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, locale=locale, has_touch=touch
+        viewport={"width": size[0], "height": size[1]},
+        locale=locale,
+        has_touch=touch,
+        service_workers=workers,
     )
     errors: list[str] = []
 

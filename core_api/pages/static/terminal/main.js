@@ -2,6 +2,7 @@
 
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
+import { startWorker } from "../shared/worker.js";
 import { onLink, reloadWith, takeProblem } from "../shared/sign_in/session.js";
 import "./texts.js";
 import { Desk } from "./desk.js";
@@ -43,9 +44,12 @@ document.addEventListener("click", (event) => {
 
 onLanguage(() => (document.title = desk === null ? t("title") : document.title));
 translate();
+byId("opening").remove();
 document.title = t("title");
 onLink(async (token) => desk !== null && desk.takeLink(token));
 const problem = takeProblem();
 const who = signedIn();
 if (who === null) askToken(open, problem === null ? null : t(problem));
 else open(who);
+// So that this page opens without a network the next time.
+startWorker("/terminal-worker.js", { scope: location.pathname });
