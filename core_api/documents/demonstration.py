@@ -89,6 +89,19 @@ SHIFT: Final = Definition(
 )
 """Who is on shift, and what each does."""
 
+_MINUTES: Final = {"type": "integer", "minimum": 1, "maximum": 600}
+_LIMITS: Final = closed_object({"amber": _MINUTES, "red": _MINUTES}, "amber", "red")
+
+AGE_LIMITS: Final = Definition(
+    key="age-limits",
+    scopes=frozenset({"team"}),
+    strategy="merge",
+    writers=frozenset({"owner"}),
+    schema=closed_object({"new": _LIMITS, "progress": _LIMITS, "ready": _LIMITS}),
+    max_age_s=DAY_S,
+)
+"""After how many minutes an order's age turns amber and red on the terminals, by their columns."""
+
 DEFINITIONS: Final = (
     SOLD_OUT,
     WAITING_TIME,
@@ -100,5 +113,6 @@ DEFINITIONS: Final = (
     BILL,
     PARTY,
     SHIFT,
+    AGE_LIMITS,
 )
 """All of them: the entry point `demonstration`."""

@@ -15,7 +15,9 @@ import { Bell } from "./alarm/bell.js";
 import { Board } from "./board/board.js";
 import { Touch } from "./board/touch.js";
 import { Undo } from "./board/undo.js";
-import { Panel, showPaused } from "./kitchen/panel.js";
+import { History } from "./history/dialog.js";
+import { askCore } from "./history/log.js";
+import { Panel, showPaused, showStation } from "./kitchen/panel.js";
 import { documentChannels, heardStores } from "./kitchen/store.js";
 import { allDay, matches } from "./kitchen/totals.js";
 import { Memory } from "./memory.js";
@@ -38,6 +40,7 @@ export class Desk {
   #memory;
   #bell;
   #panel;
+  #history;
   #actions;
   #outbox;
   #following;
@@ -114,6 +117,10 @@ export class Desk {
     this.#panel.toggle();
   }
 
+  openHistory() {
+    this.#history.open();
+  }
+
   undoLast() {
     this.#undo.undoLast();
   }
@@ -121,6 +128,7 @@ export class Desk {
   close() {
     this.#closing.abort();
     this.#undo.close();
+    this.#history.close();
     this.#bell.close();
     this.#outbox.close();
     this.#renewal.close();
@@ -178,7 +186,14 @@ export class Desk {
       stores: heardStores(this.#stores),
       bell: this.#bell,
       failed: (detail) => toast(null, t("notSaid", { detail })),
-      told: () => this.#showPaused(),
+      told: () => this.#showPanelsWord(),
+    });
+    this.#history = new History({
+      stores: this.#stores,
+      ask: askCore(() => credentials.give()),
+      headOf: (store) => this.#status.positions?.[`store:${store}`] ?? null,
+      known: (order) => this.#knownOf(order),
+      recall: (order, to) => this.#recall(order, to),
     });
   }
 
@@ -229,8 +244,19 @@ export class Desk {
 
   #takeBack(id, to) {
     const order = this.#memory.get(id);
-    if (order) this.#actions.back(order, to);
+    if (order) this.#recall(order, to);
+  }
+
+  #recall(order, to) {
+    this.#actions.back(order, to);
     this.#show();
+  }
+
+  /** An order of the log as it stands here, and how far it had come. */
+  #knownOf(order) {
+    const here = this.#memory.get(order.id);
+    const newest = here !== undefined && here.version >= order.version ? here : order;
+    return { order: this.#actions.shown(newest), started: this.#memory.startedOf(order.id) };
   }
 
   /** Takes one's own step back, and nothing that somebody else has done since. */
@@ -280,14 +306,18 @@ export class Desk {
     return this.#coreTime ?? Date.now();
   }
 
+  /** What this screen shows of all orders. */
   #orders() {
-    return this.#memory.orders.map((order) => this.#actions.shown(order));
+    const { station } = this.#panel;
+    const here = this.#memory.orders.filter((order) => station.shows(order, this.#memory.marksOf(order)));
+    return here.map((order) => this.#actions.shown(order));
   }
 
   #show(fresh = new Set(), ordersChanged = true) {
     this.#showState();
     if (!ordersChanged && this.#known) return;
     const orders = this.#orders();
+    const { station } = this.#panel;
     this.#board.show(orders, {
       now: this.#now,
       showStore: this.#stores.length > 1,
@@ -296,8 +326,12 @@ export class Desk {
       marksOf: (order) => this.#memory.marksOf(order),
       bumpedOf: (order) => this.#memory.bumpedOf(order),
       matches: (order) => matches(order, this.#query),
+      station,
+      waitsOf: (order) => this.#panel.waitsOf(order.store_id),
     });
-    this.#panel.count(orders, allDay(orders, (order) => this.#memory.bumpedOf(order)));
+    this.#history.show();
+    const makes = (item) => station.makes(item);
+    this.#panel.count(orders, allDay(orders, (order) => this.#memory.bumpedOf(order), makes));
     const count = orders.filter((order) => order.status === "placed").length;
     document.title = count > 0 ? t("titleNew", { count }) : t("title");
     setText(byId("store-name"), this.#stores.map((id) => t("store", { store: id })).join(", "));
@@ -309,16 +343,17 @@ export class Desk {
     showSound(this.#bell);
   }
 
-  #showPaused() {
+  #showPanelsWord() {
     showPaused(this.#panel.paused, () => this.#panel.resume());
+    showStation(this.#panel.chosenNames, () => this.#panel.choose([]));
+    this.#show();
   }
 
   #translate() {
     this.#renewal.show();
     this.#undo.translate();
     this.#panel.show();
-    this.#showPaused();
-    this.#show();
+    this.#showPanelsWord();
   }
 
   #look() {
@@ -329,7 +364,7 @@ export class Desk {
 
   /** Lets the alarm sound, if there is something to hear of and it is time. */
   #ring() {
-    const kinds = new Set(this.#memory.orders.map((order) => this.#memory.marksOf(order)?.kind));
+    const kinds = new Set(this.#orders().map((order) => this.#memory.marksOf(order)?.kind));
     const placed = this.#orders().filter(({ status, sending }) => status === "placed" && !sending);
     const { expiresAt } = this.#credentials.session;
     const { refused } = this.#credentials;

@@ -34,6 +34,7 @@ const doing = {
   sound: () => desk?.toggleSound(),
   hush: () => desk?.hush(),
   kitchen: () => desk?.togglePanel(),
+  history: () => desk?.openHistory(),
   help: showHelp,
   "sign-out": () => leave(null),
 };

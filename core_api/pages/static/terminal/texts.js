@@ -2,6 +2,7 @@
 
 import { addTexts } from "../shared/language.js";
 import "../shared/texts.js";
+import "./history/texts.js";
 import "./kitchen/texts.js";
 
 addTexts({
@@ -134,6 +135,7 @@ addTexts({
   keyNew: ["가장 오래된 새 주문으로", "Go to the oldest new order"],
   keyUndo: ["마지막 처리 취소", "Undo the last step"],
   keySearch: ["주문 찾기", "Find an order"],
+  keyHistory: ["지난 주문", "History of the day"],
   keySound: ["소리 켜기/끄기", "Sound on or off"],
   keyHelp: ["이 도움말", "This help"],
   leaving: [

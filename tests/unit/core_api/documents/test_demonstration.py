@@ -28,6 +28,7 @@ GOOD: list[tuple[str, str, dict[str, Any]]] = [
     ("party", "bill", {"ways": 3, "shares": {"o1": {"Kim": 7000, "Lee": 2000}}}),
     ("party", "party", {"number": 7}),
     ("team", "shift", {"people": {"p1": {"name": "Lee", "task": "grill"}}}),
+    ("team", "age-limits", {"new": {"amber": 2, "red": 5}}),
 ]
 BAD: list[tuple[str, str, dict[str, Any], str]] = [
     ("public", "sold-out", {"items": {"kimbap-1": {}}}, "/items/kimbap-1"),
@@ -44,6 +45,9 @@ BAD: list[tuple[str, str, dict[str, Any], str]] = [
     ("party", "bill", {"shares": {"o1": {"Kim": -1}}}, "/shares/o1/Kim"),
     ("party", "party", {"number": "7"}, "/number"),
     ("team", "shift", {"people": {"p1": {"task": "grill"}}}, "/people/p1"),
+    ("team", "age-limits", {"new": {"amber": 0, "red": 5}}, "/new/amber"),
+    ("team", "age-limits", {"new": {"amber": 2}}, "/new"),
+    ("team", "age-limits", {"done": {"amber": 2, "red": 5}}, ""),
 ]
 
 

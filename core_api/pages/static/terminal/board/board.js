@@ -51,7 +51,8 @@ export class Board {
    * Shows the orders, oldest first.
    *
    * @param context {now, showStore, known, fresh: the ids of those that just arrived, marksOf(order),
-   *   bumpedOf(order), matches(order): whether somebody looks for it}
+   *   bumpedOf(order), matches(order): whether somebody looks for it, station: the Station of this screen,
+   *   waitsOf(order): as WAITS}
    */
   show(orders, context) {
     for (const id of context.fresh) this.#freshUntil.set(id, context.now + FRESH_MS);
@@ -153,11 +154,12 @@ export class Board {
     return columnOf(marks?.kind === "cancelled" ? { status: marks.status } : order);
   }
 
-  #cardOf(order, { now, showStore, marksOf, bumpedOf, matches }) {
+  #cardOf(order, { now, showStore, marksOf, bumpedOf, matches, station, waitsOf }) {
     const card = this.#cards.get(order.id) ?? new Card(this.#does);
     const fresh = (this.#freshUntil.get(order.id) ?? 0) > now && order.status === "placed";
     const marks = order.sending ? null : marksOf(order);
-    card.show(order, { now, showStore, fresh, marks, bumped: bumpedOf(order), matches: matches(order) });
+    const [bumped, waits] = [bumpedOf(order), waitsOf(order)];
+    card.show(order, { now, showStore, fresh, marks, bumped, matches: matches(order), station, waits });
     this.#cards.set(order.id, card);
     return card;
   }
