@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from core_api.api.handlers import CoreApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.api.state_handlers import StateApi
+from core_api.api.token_handlers import TokensApi
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import keep_counting, ops_sampler
@@ -38,6 +40,7 @@ from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pages.files import read_files
 from core_api.pages.serving import Pages, content_policy
+from core_api.pairing.codes import Pairings
 from core_api.parties.reading import Parties
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import Pool, check_database
@@ -206,6 +209,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             StateApi(edits, OrderHistory(pool), pool, gate),
             DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
             PrintApi(prints, presence, gate),
+            TokensApi(tokens, Pairings(writing, secrets.randbelow), gate, settings.sign_in_max_s),
             settings.cors_origins,
             [
                 *CloudPrnt(

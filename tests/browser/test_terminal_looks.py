@@ -38,7 +38,7 @@ async def one_of_each(store: Store) -> list[dict[str, Any]]:
 async def rush(store: Store, page: Page) -> None:
     """All that a board shows at once: a change, a cancellation, a pause, a sign-in that ends."""
     *_, changed, cancelled = await one_of_each(store)
-    await expect(page.locator(".card")).to_have_count(4)
+    await expect(page.locator(".card")).to_have_count(6)
     await store.change(changed, items=[*MEAL, MEAL[0] | {"name": "Tea"}], note="Allergy!")
     await store.step(cancelled, "cancelled", reason="Gone")
     await expect(page.locator('[data-marks="changed"]')).to_have_count(1)
@@ -61,7 +61,6 @@ async def test_axe_finds_nothing_wrong(
         await terminal.goto(f"{store.site.stack.core_url}/terminal")
         found = {"sign-in": await violations(terminal)}
         await terminal.goto(f"{store.site.stack.core_url}/terminal#token={token}")
-        await terminal.reload()
         await lit(terminal, "live")
         found["empty"] = await violations(terminal)
         await rush(store, terminal)
@@ -155,5 +154,6 @@ async def test_a_dialog_gives_the_focus_back_where_it_was(store: Store, browser:
             await terminal.keyboard.press("Escape")
             await expect(terminal.locator(dialog)).to_be_hidden()
             await expect(card(terminal, order)).to_be_focused()
+        await still(terminal)
         await terminal.keyboard.press("1")
         await expect(card(terminal, order)).to_have_attribute("data-status", "accepted")

@@ -53,6 +53,7 @@ addTexts({
   undo: ["실행 취소", "Undo"],
   undoneByOthers: ["다른 사람이 그 사이에 바꾸었습니다.", "Somebody else has changed it since."],
   undoStep: ["{place} #{number} · {status}", "{place} #{number} · {status}"],
+  sessionStrip: ["로그인 안내", "Your sign-in"],
   undoBar: ["방금 한 처리", "Steps just taken"],
   fold: ["접기", "Show less"],
   unfoldItems: ["{count}개 더 보기", "{count} more items"],
