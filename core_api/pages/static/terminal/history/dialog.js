@@ -1,7 +1,7 @@
 // The day's history: every order since midnight, also those that have left the board, and the step back.
 
 import { byId, el, setText } from "../../shared/dom.js";
-import { clockTime, itemsLine, money, orderNumber } from "../../shared/format.js";
+import { dayAndTime, itemsLine, money, orderNumber } from "../../shared/format.js";
 import { language, t } from "../../shared/language.js";
 import { behind, statusText, toneOf } from "../../shared/statuses.js";
 import { placeOf } from "../board/card.js";
@@ -125,7 +125,7 @@ export class History {
       t("takeBack", { status: statusText(before) }),
     );
     return el("li", { "data-order": order.id, "data-press": `past ${order.id}` },
-      el("time", { datetime: order.created_at }, clockTime(Date.parse(order.created_at))),
+      el("time", { datetime: order.created_at }, dayAndTime(Date.parse(order.created_at))),
       el("strong", {}, `${placeOf(order)} · #${orderNumber(order)}`),
       el("span", { class: "badge", "data-tone": toneOf(order), dir: "auto" }, statusText(order.status)),
       el("span", { class: "past-items", dir: "auto" }, itemsLine(order)),
