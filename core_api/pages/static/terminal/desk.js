@@ -6,7 +6,7 @@ import { byId, setText } from "../shared/dom.js";
 import { follow } from "../shared/follow.js";
 import { onLanguage, t } from "../shared/language.js";
 import { Lamp, certainMode } from "../shared/lamp.js";
-import { Outbox, unsent } from "../shared/outbox.js";
+import { Outbox, unsentBeyondTab } from "../shared/outbox.js";
 import { Renewal } from "../shared/sign_in/renewal.js";
 import { refusalOf } from "../shared/sign_in/session.js";
 import { wantsReason } from "../shared/statuses.js";
@@ -170,7 +170,7 @@ export class Desk {
         answered: (order) => this.#answered(order),
         refused: (action, answer) => this.#refused(action, answer),
       },
-      storage: unsent(`${name}.unsent`),
+      storage: unsentBeyondTab(`${name}.unsent`),
     });
     this.#renewal = new Renewal({
       credentials,
