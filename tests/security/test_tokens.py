@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import httpx
 import jwt
 import pytest
@@ -379,6 +380,21 @@ async def test_t37_a_pairing_code_is_good_once_for_three_tries_for_its_store_alo
         assert (await typed(core, store, before)).status_code == 401
     both = await asyncio.gather(*(typed(core, store, code) for _ in range(2)))
     assert sorted(one.status_code for one in both) == [200, 401]
+
+
+async def test_t37_a_pairing_code_ends_after_five_minutes(
+    core: CoreService, db: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    store = new_store()
+    code = await offered(core, store)
+    left = await db.fetchrow(
+        "SELECT code, ends_at - now() AS time FROM pairings WHERE store_id = $1", store
+    )
+    assert left is not None
+    assert 290 < left["time"].total_seconds() <= 300
+    assert code.encode() not in left["code"]
+    await db.execute("UPDATE pairings SET ends_at = now() WHERE store_id = $1", store)
+    assert (await typed(core, store, code)).status_code == 401
 
 
 async def adds_to_the_cart(core: CoreService, who: str, store: str, line: str) -> bool:
