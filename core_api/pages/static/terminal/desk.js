@@ -7,6 +7,7 @@ import { follow } from "../shared/follow.js";
 import { onLanguage, t } from "../shared/language.js";
 import { Lamp, certainMode } from "../shared/lamp.js";
 import { Outbox, unsentBeyondTab } from "../shared/outbox.js";
+import { nextToken, offerPairing } from "../shared/sign_in/core_tokens.js";
 import { Renewal } from "../shared/sign_in/renewal.js";
 import { refusalOf } from "../shared/sign_in/session.js";
 import { wantsReason } from "../shared/statuses.js";
@@ -179,6 +180,7 @@ export class Desk {
       clock: () => this.#coreTime,
       kept: this.#kept,
       name,
+      next: nextToken,
     });
     credentials.onChange(() => this.#leaveIfNew());
     this.#panel = new Panel({
@@ -187,6 +189,7 @@ export class Desk {
       bell: this.#bell,
       failed: (detail) => toast(null, t("notSaid", { detail })),
       told: () => this.#showPanelsWord(),
+      pair: (store) => offerPairing(this.token, store),
     });
     this.#history = new History({
       stores: this.#stores,

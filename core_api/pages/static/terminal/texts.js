@@ -24,6 +24,16 @@ addTexts({
   keep: ["이 기기에서 로그인 유지", "Keep me signed in on this device"],
   signIn: ["주문 받기", "Receive orders"],
   signOut: ["로그아웃", "Sign out"],
+  pairOr: ["또는 다른 단말기의 코드로", "Or by a code from another terminal"],
+  pairStore: ["매장 번호", "Store number"],
+  pairCode: ["여섯 자리 코드", "Six-digit code"],
+  pairCodeHint: ["주방 → 새 태블릿 연결", "Kitchen → New tablet"],
+  pairIn: ["코드로 로그인", "Sign in by the code"],
+  pairWrong: [
+    "코드가 맞지 않거나 끝났습니다. 단말기에서 새 코드를 보여 주세요.",
+    "This code is not right, or good no longer. Let the terminal show a new one.",
+  ],
+  pairUnreachable: ["서버에 연결할 수 없습니다. 잠시 뒤 다시 시도해 주세요.", "No connection to the server. Try again in a moment."],
   tokenRole: [
     "매장 단말기용 토큰이 아닙니다. 점주(owner) 토큰이 필요합니다.",
     "This token is not for a store's terminal. It takes a token of role owner.",

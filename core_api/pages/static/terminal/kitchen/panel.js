@@ -9,6 +9,7 @@ import { WAITS } from "../board/steps.js";
 import { toggleFullScreen } from "../screen.js";
 import { loadMenu } from "./menu.js";
 import { sameName } from "./names.js";
+import { PairingPart } from "./pairing.js";
 import { Station } from "./station.js";
 import { StoreSays, WAITING_STEP } from "./store.js";
 import { TeamPart } from "./team.js";
@@ -24,6 +25,7 @@ export class Panel {
   #menu = [];
   #station = new Station();
   #teams;
+  #pairings;
   #told;
   #orders = [];
   #totals = [];
@@ -41,12 +43,14 @@ export class Panel {
    * @param bell the Bell @param failed (error) called when an edit cannot be kept @param told called
    *   when a store says something else, or this screen
    *   is to show other parts of the menu
+   * @param pair (store) → a promise of a code for a new tablet, as offerPairing
    */
-  constructor({ state, stores, bell, failed, told }) {
+  constructor({ state, stores, bell, failed, told, pair }) {
     this.#stores = stores.map((id) => new StoreSays(state, id));
     this.#bell = bell;
     this.#failed = failed;
     this.#told = told;
+    this.#pairings = stores.map((id) => new PairingPart(id, () => pair(id), () => this.show()));
     this.#teams = this.#stores.map((store) => new TeamPart(store, (edit) => this.#say(edit), () => this.show()));
     for (const store of this.#stores) {
       store.watch(() => {
@@ -123,6 +127,7 @@ export class Panel {
         this.#stations(),
         ...this.#teams.flatMap((team) => team.parts(this.#stores.length > 1)),
         this.#sounds(),
+        ...this.#pairings.map((pairing) => pairing.part()),
       ].filter((part) => part !== null),
       el("button", { class: "button wide", type: "button", onclick: toggleFullScreen }, t("fullScreen")),
     );

@@ -27,7 +27,7 @@ export class TeamPart {
     this.#say = say;
     this.#label.setAttribute("for", `come-${store.id}`);
     this.#name = el("input", { id: `come-${store.id}`, maxlength: String(MOST_NAME), autocomplete: "off", onblur: show });
-    this.#add = el("button", { class: "button", type: "submit" });
+    this.#add = el("button", { id: `come-add-${store.id}`, class: "button", type: "submit" });
     this.#form = el("form", { class: "come", onsubmit: (event) => this.#come(event) }, this.#label, this.#name, this.#add);
   }
 
@@ -56,7 +56,7 @@ export class TeamPart {
     this.#name.value = "";
     this.#say(this.#store.come(newKey(), name, ""));
     // A panel in which somebody types is not drawn anew.
-    this.#name.blur();
+    this.#add.focus();
   }
 
   #ages(title) {
