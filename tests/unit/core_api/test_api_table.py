@@ -18,7 +18,9 @@ Json = dict[str, Any]
 
 def described() -> Iterator[tuple[str, str, Json]]:
     """Each operation of the document: its path, its method, what is said of it."""
-    for path, methods in document(operations(core(), STATE, DEVICES, PRINTS, SIGN_INS))["paths"].items():
+    for path, methods in document(operations(core(), STATE, DEVICES, PRINTS, SIGN_INS))[
+        "paths"
+    ].items():
         for method, said in methods.items():
             yield path, method.upper(), said
 

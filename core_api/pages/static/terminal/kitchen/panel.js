@@ -16,6 +16,8 @@ import { TeamPart } from "./team.js";
 
 /** What this device shows, whoever is signed in. */
 const STATION = "yabam.station";
+/** A press is over after so long. */
+const PRESS_MS = 300;
 
 /** The panel. */
 export class Panel {
@@ -34,7 +36,7 @@ export class Panel {
   #find = el("input", {
     ...{ type: "search", id: "find-dish", autocomplete: "off" },
     oninput: () => this.#filter(),
-    onblur: () => this.show(),
+    onblur: (event) => this.#left(event),
   });
 
   /**
@@ -51,7 +53,7 @@ export class Panel {
     this.#failed = failed;
     this.#told = told;
     this.#pairings = stores.map((id) => new PairingPart(id, () => pair(id), () => this.show()));
-    this.#teams = this.#stores.map((store) => new TeamPart(store, (edit) => this.#say(edit), () => this.show()));
+    this.#teams = this.#stores.map((store) => new TeamPart(store, (edit) => this.#say(edit), (event) => this.#left(event)));
     for (const store of this.#stores) {
       store.watch(() => {
         this.show();
@@ -139,6 +141,11 @@ export class Panel {
   async #load() {
     this.#menu = await loadMenu();
     this.choose(ofBrowser.readJson(STATION) ?? []);
+  }
+
+  /** Nobody types in a field any more. Drawn anew at once, the button that is being pressed would be another. */
+  #left({ relatedTarget }) {
+    if (!this.#root.contains(relatedTarget)) setTimeout(() => this.show(), PRESS_MS);
   }
 
   #title(text, store) {

@@ -20,13 +20,13 @@ export class TeamPart {
   /**
    * @param store its StoreSays
    * @param say (promise of an edit) tells it
-   * @param show draws the panel, which was left alone while somebody typed
+   * @param left (event) told when nobody types here any more
    */
-  constructor(store, say, show) {
+  constructor(store, say, left) {
     this.#store = store;
     this.#say = say;
     this.#label.setAttribute("for", `come-${store.id}`);
-    this.#name = el("input", { id: `come-${store.id}`, maxlength: String(MOST_NAME), autocomplete: "off", onblur: show });
+    this.#name = el("input", { id: `come-${store.id}`, maxlength: String(MOST_NAME), autocomplete: "off", onblur: left });
     this.#add = el("button", { id: `come-add-${store.id}`, class: "button", type: "submit" });
     this.#form = el("form", { class: "come", onsubmit: (event) => this.#come(event) }, this.#label, this.#name, this.#add);
   }
