@@ -38,6 +38,8 @@ RETURNING code, subject, brand, signed_in_at, lifetime_s
 """
 _USE: Final = "DELETE FROM pairings WHERE store_id = $1 AND code = $2 RETURNING store_id"
 
+_NO_CODE: Final = "this store has no such code now: let its terminal show a new one"
+
 
 class Pairings:
     """Offers codes and takes them.
@@ -87,11 +89,10 @@ class Pairings:
         given = _hash(store_id, code)
         with mapped_errors():
             found = await self._pool.fetchrow(_TRY, store_id)
-            is_right = found is not None and hmac.compare_digest(found["code"], given)
-            if not is_right or await self._pool.fetchrow(_USE, store_id, given) is None:
-                raise UnauthorizedError(
-                    "this store has no such code now: let its terminal show a new one"
-                )
+            if found is None or not hmac.compare_digest(found["code"], given):
+                raise UnauthorizedError(_NO_CODE)
+            if await self._pool.fetchrow(_USE, store_id, given) is None:
+                raise UnauthorizedError(_NO_CODE)
         stores = frozenset({store_id})
         caller = Caller(
             found["subject"],

@@ -25,12 +25,14 @@ from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
+from core_api.api.token_handlers import TokensApi
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
 from core_api.metrics import CoreMetrics
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.receipts.devices import Sighting
+from core_api.pairing.codes import Pairings
 from core_api.sync import reading as reads
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import LongPolls
@@ -126,7 +128,9 @@ def core(database: Database) -> ASGIApp:
     gate = Gate(TOKENS, limits, everybody_stays)
     api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, unused)
     prints = PrintApi(unused, unused, gate)
-    return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), prints, ["*"])
+    sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600)
+    state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool)
+    return core_app(api, state, devices_of, prints, sign_ins, ["*"])
 
 
 DATABASE = Database()

@@ -233,14 +233,17 @@ export class Board {
     this.#rove();
   }
 
-  // One stop for the Tab key: the card that was last in use; its buttons follow it.
+  // One stop for the Tab key in each column: the card that was last in use, whose buttons follow it, or the first.
   #rove() {
-    const all = [...this.#root.querySelectorAll(".card")];
-    if (!all.includes(this.#current)) this.#current = all[0] ?? null;
-    for (const element of all) {
-      const index = element === this.#current ? "0" : "-1";
-      element.tabIndex = index;
-      for (const button of element.querySelectorAll("button")) button.tabIndex = index;
+    const lists = COLUMNS.map((name) => [...this.#columns[name].list.children]);
+    if (!lists.flat().includes(this.#current)) this.#current = lists.flat()[0] ?? null;
+    for (const cards of lists) {
+      const stop = cards.includes(this.#current) ? this.#current : cards[0];
+      for (const element of cards) {
+        element.tabIndex = element === stop ? 0 : -1;
+        const index = element === this.#current ? 0 : -1;
+        for (const button of element.querySelectorAll("button")) button.tabIndex = index;
+      }
     }
   }
 
