@@ -308,13 +308,8 @@ async def test_t36_a_renewed_token_opens_nothing_more_and_a_sign_in_ends_after_a
     core: CoreService,
 ) -> None:
     now = int(time.time())
-    day_old: dict[str, Any] = {
-        "iat": now - DAY_S + 60,
-        "exp": now + 60,
-        "stores": ["s1"],
-        "brand": "b",
-    }
-    claims = await renewed(core, made(**day_old))
+    rights: dict[str, Any] = {"stores": ["s1"], "brand": "b"}
+    claims = await renewed(core, made(iat=now - DAY_S + 60, exp=now + 60, **rights))
     assert {name: claims[name] for name in ("sub", "role", "stores", "brand", "auth_time")} == {
         "sub": "x", "role": "owner", "stores": ["s1"], "brand": "b", "auth_time": now - DAY_S + 60,
     }  # fmt: skip

@@ -31,8 +31,8 @@ from core_api.ingest.inbound_commands import TransitionCommand, decode_command
 from core_api.metrics import CoreMetrics
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
-from core_api.receipts.devices import Sighting
 from core_api.pairing.codes import Pairings
+from core_api.receipts.devices import Sighting
 from core_api.sync import reading as reads
 from core_api.sync.large_orders import LargeAnswers
 from core_api.sync.long_poll import LongPolls
@@ -201,6 +201,10 @@ async def status_of(door: str, odd: str, database: Database, bearer: str = OWNER
     elif door.startswith("edit-"):
         target, method, query = "/v1/edits", "POST", ""
         body = json.dumps(edits_with(door.removeprefix("edit-"), odd)).encode()
+    elif door.startswith("pair-"):
+        target, method, query = "/v1/tokens/pairings", "POST", ""
+        given = {"store": "1", "code": "000000"}
+        body = json.dumps(given | {door.removeprefix("pair-"): odd}).encode()
     elif door.startswith("GET /"):
         target, _, name = door.removeprefix("GET ").partition("?")
         given = {"channel": "public:1", "key": "menu"} if "documents" in target else {}
@@ -219,6 +223,7 @@ DOORS = [
     *("order-" + name for name in ("store_id", "table_id", "note", "reference", "currency")),
     *("edit-" + name for name in ("client", "epoch", "channel", "key", "made_at", "name", "value")),
     *("edit-" + name for name in ("pointer", "metadata")),
+    *("pair-" + name for name in ("store", "code")),
     "GET /v1/edits?client",
     *("GET /v1/documents?" + name for name in ("channel", "key", "version")),
     *("GET /v1/documents/events?" + name for name in ("channel", "key", "after", "limit")),
