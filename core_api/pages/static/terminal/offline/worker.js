@@ -14,7 +14,7 @@ const HASHED = /"(\/static\/=[0-9a-f]+\/[^"]+)"/g;
 
 addEventListener("install", (event) => {
   skipWaiting();
-  event.waitUntil(fetch(PAGE, { credentials: "omit" }).then(keep));
+  event.waitUntil(fetch(PAGE).then(keep));
 });
 
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
