@@ -12,7 +12,7 @@ import time
 from typing import Any, Final
 
 from tests.browser.module_page import chromium
-from tests.browser.restaurant import Store, device, opened, running_site
+from tests.browser.restaurant import Site, Store, device, opened, running_site
 from tests.browser.test_terminal_layout import meal
 from tests.browser.test_terminal_taps import work_through
 
@@ -30,19 +30,18 @@ async def rush(store: Store, count: int, within_s: float) -> list[dict[str, Any]
     return placed
 
 
-async def main(count: int, within_s: float) -> None:
-    """Work it through, and say what came of it."""
-    with running_site() as site:
-        store = Store(site)
-        async with chromium() as browser, device(browser, _SCREEN, touch=True) as owner:
-            terminal = await opened(owner, store.terminal_url)
-            start = time.monotonic()
-            arriving = asyncio.create_task(rush(store, count, within_s))
-            wrong = await work_through(terminal, store, count, seed=_SEED)
-            took_s = time.monotonic() - start
-            placed = await arriving
-        steps = [await store.events(order["id"]) for order in placed]
-        await store.close()
+async def main(site: Site, count: int, within_s: float) -> int:
+    """Work it through, and say what came of it. Returns the exit status."""
+    store = Store(site)
+    async with chromium() as browser, device(browser, _SCREEN, touch=True) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        start = time.monotonic()
+        arriving = asyncio.create_task(rush(store, count, within_s))
+        wrong = await work_through(terminal, store, count, seed=_SEED)
+        took_s = time.monotonic() - start
+        placed = await arriving
+    steps = [await store.events(order["id"]) for order in placed]
+    await store.close()
     bad = sum(1 for one in wrong if one)
     twice = sum(1 for one in steps if len(one) != len(set(one)))
     served = sum(1 for one in steps if one[-1] == "order.served")
@@ -51,10 +50,11 @@ async def main(count: int, within_s: float) -> None:
         f"{sum(map(len, steps)) - count} steps, {served} served; "
         f"{bad} with a step that was not meant, {twice} with one taken twice"
     )
-    if bad or twice or served < count:
-        raise SystemExit(1)
+    return int(bad > 0 or twice > 0 or served < count)
 
 
 if __name__ == "__main__":
-    given = [float(text) for text in sys.argv[1:]]
-    asyncio.run(main(*((int(given[0]), given[1]) if len(given) == 2 else (100, 180.0))))
+    orders, seconds = sys.argv[1:] or ("100", "180")
+    with running_site() as running:
+        status = asyncio.run(main(running, int(orders), float(seconds)))
+    sys.exit(status)

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.browser.module_page import chromium
-from tests.browser.restaurant import Store, card, opened, running_site
+from tests.browser.restaurant import Site, Store, card, opened, running_site
 
 TRIES: Final = 3
 SLOW_3G: Final = {
@@ -72,23 +72,23 @@ async def one_round(
         await context.close()
 
 
-async def main() -> None:
+async def main(site: Site) -> None:
     """Print the medians."""
-    with running_site() as site:
-        async with chromium() as browser:
-            for workers in ("block", "allow"):
-                rounds = []
-                for _ in range(TRIES):
-                    store = Store(site)
-                    rounds.append(await one_round(browser, store, workers))
-                    await store.close()
-                for start in ("cold", "warm"):
-                    of = {
-                        name: round(statistics.median(one[start][name] for one in rounds), 1)
-                        for name in rounds[0][start]
-                    }
-                    print(f"{start}, worker {workers}ed: {of}")
+    async with chromium() as browser:
+        for workers in ("block", "allow"):
+            rounds = []
+            for _ in range(TRIES):
+                store = Store(site)
+                rounds.append(await one_round(browser, store, workers))
+                await store.close()
+            for start in ("cold", "warm"):
+                of = {
+                    name: round(statistics.median(one[start][name] for one in rounds), 1)
+                    for name in rounds[0][start]
+                }
+                print(f"{start}, worker {workers}ed: {of}")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with running_site() as running:
+        asyncio.run(main(running))
