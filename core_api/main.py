@@ -22,6 +22,7 @@ from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
 from core_api.api.state_handlers import StateApi
+from core_api.api.token_handlers import TokensApi
 from core_api.dashboard.acknowledgements import ACKNOWLEDGEMENTS_KEPT_S, trim_acknowledgements
 from core_api.dashboard.day import DAY_S, trim_points
 from core_api.dashboard.sampler import Sampler
@@ -40,7 +41,9 @@ from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
-from core_api.pages.serving import Pages, content_policy, read_files
+from core_api.pages.files import read_files
+from core_api.pages.serving import Pages, content_policy
+from core_api.pairing.codes import Pairings
 from core_api.parties.reading import Parties
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import Pool, check_database
@@ -212,6 +215,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             StateApi(edits, OrderHistory(pool), pool, gate),
             DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
             PrintApi(prints, presence, gate),
+            TokensApi(tokens, Pairings(writing, secrets.randbelow), gate, settings.sign_in_max_s),
             settings.cors_origins,
             [
                 *CloudPrnt(

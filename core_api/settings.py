@@ -183,6 +183,12 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings, DocumentS
     max_commands: int = Field(
         1000, ge=1, description="How many commands may be under way; beyond it they get 503"
     )
+    sign_in_max_s: int = Field(
+        604_800,
+        ge=3600,
+        le=31_536_000,
+        description="How long an owner who has signed in once may renew the token, in seconds",
+    )
     rate_per_s: float = Field(
         1000.0, gt=0, description="Requests per second that one token's subject may send on average"
     )

@@ -27,6 +27,10 @@ class Caller:
     """The channel of a device."""
     issued_at: int = field(default=0, compare=False)
     """When its token was made, in seconds since 1970; 0: the token does not say."""
+    expires_at: int = field(default=0, compare=False)
+    """When its token ends, in the same."""
+    signed_in_at: int = field(default=0, compare=False)
+    """When somebody signed in, in the same, if the token was renewed since; 0: it was not."""
 
     def has_store(self, store_id: str) -> bool:
         """Whether an owner's or a producer's token names the store."""

@@ -33,6 +33,7 @@ class _Claims(Struct, frozen=True):
     role: Role
     exp: int
     iat: float = 0.0
+    auth_time: float = 0.0
     stores: list[str] = []
     table: str | None = None
     brand: str | None = None
@@ -71,6 +72,8 @@ class TokenKeys:
             "iat": issued_at,
             "exp": issued_at + lifetime_s,
         }
+        if caller.signed_in_at:
+            claims["auth_time"] = caller.signed_in_at
         if caller.stores:
             claims["stores"] = sorted(caller.stores)
         if caller.table is not None:
@@ -132,8 +135,8 @@ def _caller(claims: _Claims, now: float) -> Caller:
         raise ValueError("a store is not of the grammar")
     if claims.brand is not None and not is_id(claims.brand):
         raise ValueError("the brand is not of the grammar")
-    if not math.isfinite(claims.iat):
-        raise ValueError("iat is no number of seconds")
+    if not (math.isfinite(claims.iat) and math.isfinite(claims.auth_time)):
+        raise ValueError("iat or auth_time is no number of seconds")
     return Caller(
         claims.sub,
         claims.role,
@@ -142,6 +145,8 @@ def _caller(claims: _Claims, now: float) -> Caller:
         claims.brand,
         _channel("device", claims.device),
         int(min(claims.iat, now)),
+        claims.exp,
+        int(min(claims.auth_time, now)),
     )
 
 

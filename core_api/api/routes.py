@@ -32,6 +32,7 @@ from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
 from core_api.api.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
 from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
+from core_api.api.token_handlers import PAIR, OwnerToken, Pairing, TokensApi
 from core_api.dashboard.waiting import Acknowledged
 from core_api.devices.commands.lifecycle import DeviceCommand, DeviceCommands
 from core_api.devices.registrations import NewDevice, RegisteredDevice
@@ -50,7 +51,7 @@ _TEXT: Final = Answer(None, "text/plain")
 
 
 def operations(
-    api: CoreApi, state: StateApi, devices: DevicesApi, prints: PrintApi
+    api: CoreApi, state: StateApi, devices: DevicesApi, prints: PrintApi, tokens: TokensApi
 ) -> list[Operation]:
     """All operations of the API, the one that describes them included."""
 
@@ -177,6 +178,21 @@ def operations(
             needs_token=False,
         ),
         Operation(
+            "POST", "/v1/tokens/renewals", "renewToken", tokens.renew,
+            "The caller's next token, with the same rights; owners only", Answer(OwnerToken),
+            (401, 403, 429),
+        ),
+        Operation(
+            "POST", "/v1/stores/{id}/pairings", "offerPairing", tokens.offer,
+            "A code by which one new tablet is let in; owners of the store only",
+            Answer(Pairing, status=201), (400, 401, 403, 429, 503), (parameters.STORE_ID,),
+        ),
+        Operation(
+            "POST", "/v1/tokens/pairings", "pairTablet", tokens.pair,
+            "A token for the new tablet on which the code was typed", Answer(OwnerToken),
+            (400, 401, 413, 415, 422, 429, 503), (), PAIR.type, needs_token=False,
+        ),
+        Operation(
             "POST", "/v1/stores/{id}/devices/{device}/printer", "holdPrinter", prints.hold,
             "An agent prints on this printer, and says how it is", Answer(Held),
             (400, 401, 403, 409, 413, 415, 422, 429, 503),
@@ -245,6 +261,7 @@ def core_app(
     state: StateApi,
     devices: DevicesApi,
     prints: PrintApi,
+    tokens: TokensApi,
     cors_origins: list[str],
     pages: Sequence[BaseRoute] = (),
 ) -> FastPath:
@@ -255,6 +272,7 @@ def core_app(
         state: what answers about documents.
         devices: what answers about devices.
         prints: what answers about print jobs.
+        tokens: what answers about tokens of owners.
         cors_origins: which other origins' pages may call the API.
         pages: the routes of the pages that people open, and of printers as they are sold.
     """
@@ -270,7 +288,7 @@ def core_app(
         )
 
     app = Starlette(
-        routes=[*routes_of(operations(api, state, devices, prints)), *pages],
+        routes=[*routes_of(operations(api, state, devices, prints, tokens)), *pages],
         middleware=[
             # Outermost, so that pages of other origins can read the answer to a bug too.
             Middleware(cors),

@@ -98,6 +98,18 @@ CONTACT: Final = Definition(
     max_age_s=DAY_S,
 )
 """Whom the operator phones when an order reaches nobody: the ops page shows it."""
+_MINUTES: Final = {"type": "integer", "minimum": 1, "maximum": 600}
+_LIMITS: Final = closed_object({"amber": _MINUTES, "red": _MINUTES}, "amber", "red")
+
+AGE_LIMITS: Final = Definition(
+    key="age-limits",
+    scopes=frozenset({"team"}),
+    strategy="merge",
+    writers=frozenset({"owner"}),
+    schema=closed_object({"new": _LIMITS, "progress": _LIMITS, "ready": _LIMITS}),
+    max_age_s=DAY_S,
+)
+"""After how many minutes an order's age turns amber and red on the terminals, by their columns."""
 
 DEFINITIONS: Final = (
     SOLD_OUT,
@@ -111,5 +123,6 @@ DEFINITIONS: Final = (
     PARTY,
     SHIFT,
     CONTACT,
+    AGE_LIMITS,
 )
 """All of them: the entry point `demonstration`."""

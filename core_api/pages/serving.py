@@ -9,10 +9,7 @@ page's worker and nothing else.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,52 +17,21 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-import client_sdk.contract
 from core_api.errors import NotFoundError
+from core_api.pages.files import PREFIX, File, parse_address
 
-FOLDERS: Final = {
-    "": Path(__file__).parent / "static",
-    "yabam/": Path(client_sdk.contract.__file__).parents[1] / "javascript",
-}
-"""Where the files are, by what their paths begin with: the pages, and the browser's SDK."""
 START: Final = "/terminal"
 PAGES: Final = {
     "/terminal": "terminal/index.html",
     "/table": "table/index.html",
     "/ops": "ops/index.html",
     "/runbook": "ops/runbook.html",
+    # A worker rules over pages below its own address, so it stands as high as they do.
+    "/terminal-worker.js": "terminal/offline/worker.js",
 }
-_MEDIA_TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".webmanifest": "application/manifest+json",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file as it is sent."""
-
-    body: bytes
-    media_type: str
-    etag: str
-
-
-def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
-    """All files whose kind we serve, by their path.
-
-    Args:
-        folders: where they are, by what their paths begin with.
-    """
-    return {
-        f"{prefix}{path.relative_to(folder)}": _file(path)
-        for prefix, folder in folders.items()
-        for path in sorted(folder.rglob("*"))
-        if path.suffix in _MEDIA_TYPES
-    }
+_ASKED_FOR: Final = "no-cache"
+"""The browser asks each time, and mostly gets 304."""
+_KEPT: Final = "public, max-age=31536000, immutable"
 
 
 def content_policy(stream_urls: Iterable[str]) -> str:
@@ -111,28 +77,32 @@ class Pages:
             "referrer-policy": "no-referrer",
             "cross-origin-opener-policy": "same-origin",
             "permissions-policy": "camera=(), geolocation=(), microphone=()",
-            # A module must never run with one of an older version: the browser asks each time, and
-            # mostly gets 304.
-            "cache-control": "no-cache",
+            "vary": "accept-encoding",
         }
 
     def routes(self, pages: Mapping[str, str] = PAGES) -> list[Route]:
         """The static files, and `pages`: the path of each with the file that it is."""
 
         async def root(_request: Request) -> Response:
-            return RedirectResponse(START, 307, {"cache-control": "no-cache"})
+            return RedirectResponse(START, 307, {"cache-control": _ASKED_FOR})
 
         async def static(request: Request) -> Response:
-            return self.send(request, request.path_params["path"])
+            return self.send(request, *parse_address(request.path_params["path"]))
 
         return [
             Route("/", root),
             *(Route(path, self._page(name)) for path, name in pages.items()),
-            Route("/static/{path:path}", static),
+            Route(f"{PREFIX}{{path:path}}", static),
         ]
 
-    def send(self, request: Request, name: str) -> Response:
+    def send(self, request: Request, name: str, digest: str | None = None) -> Response:
         """The file, or 304 where the browser has it.
+
+        Args:
+            request: what asks for it.
+            name: the path of the file.
+            digest: the one that its address names. Of another release's, what there is now is sent,
+                and kept by nobody: while Cores of two releases run, a page must not stay blank.
 
         Raises:
             NotFoundError: there is no such file.
@@ -140,10 +110,17 @@ class Pages:
         file = self._files.get(name)
         if file is None:
             raise NotFoundError("there is no such file among the pages")
-        headers = self._headers | {"etag": file.etag}
-        if file.etag in request.headers.get("if-none-match", ""):
+        packs = _takes_gzip(request.headers.get("accept-encoding", ""))
+        headers = self._headers | {
+            "cache-control": _KEPT if digest == file.digest else _ASKED_FOR,
+            "etag": f'"{file.digest}{".gz" if packs else ""}"',
+        }
+        if file.digest in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return Response(file.body, headers=headers | {"content-type": file.media_type})
+        headers["content-type"] = file.media_type
+        if packs:
+            headers["content-encoding"] = "gzip"
+        return Response(file.packed if packs else file.body, headers=headers)
 
     def _page(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def page(request: Request) -> Response:
@@ -152,10 +129,9 @@ class Pages:
         return page
 
 
-def _file(path: Path) -> File:
-    body = path.read_bytes()
-    etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    return File(body, _MEDIA_TYPES[path.suffix], etag)
+def _takes_gzip(accepted: str) -> bool:
+    codings = (coding.replace(" ", "").partition(";") for coding in accepted.lower().split(","))
+    return any(name == "gzip" and weight not in ("q=0", "q=0.0") for name, _, weight in codings)
 
 
 def _origin(url: str) -> str:

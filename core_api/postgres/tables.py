@@ -285,6 +285,20 @@ unreached = Table(
     comment="Orders that nobody has received or accepted in time",
 )
 
+pairings = Table(
+    "pairings",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("code", LargeBinary, nullable=False, comment="its SHA-256"),
+    Column("subject", Text, nullable=False),
+    Column("brand", Text),
+    Column("signed_in_at", BigInteger, nullable=False, comment="seconds since 1970"),
+    Column("lifetime_s", Integer, nullable=False),
+    Column("tries_left", SmallInteger, nullable=False),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    comment="The code by which a new tablet of the store takes over a sign-in; the last one",
+)
+
 orders_reached = Table(
     "orders_reached",
     metadata,

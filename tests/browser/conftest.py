@@ -5,20 +5,14 @@ The modules that use them stand in one group, `PAGES`: one worker runs them, one
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from deploy.local.broker import EmbeddedBroker
-from deploy.local.postgres import EmbeddedPostgres
 from tests.browser.module_page import chromium
-from tests.browser.restaurant import CHROMIUM_OPTIONS, SOON_MS, Site, Store
-from tests.end_to_end.conftest import create_database
+from tests.browser.restaurant import CHROMIUM_OPTIONS, SOON_MS, Site, Store, running_site
 
 expect.set_options(timeout=SOON_MS)
 
@@ -26,24 +20,8 @@ expect.set_options(timeout=SOON_MS)
 @pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
     """Everything, running; who kills a part of it asks for `mortal_site`."""
-    # A folder that PostgreSQL's own user may be let into, which pytest's are not.
-    folder = Path(tempfile.mkdtemp(prefix="yabam-parts-"))
-    postgres = EmbeddedPostgres(folder / "postgres", durable=False)
-    broker = EmbeddedBroker(folder)
-    try:
-        postgres.start()
-        broker.start()
-        site = Site(create_database(postgres), broker.bootstrap, folder / "site")
-        site.stack.migrate()
-        try:
-            site.stack.start()
-            yield site
-        finally:
-            site.stack.kill()
-    finally:
-        broker.kill()
-        postgres.stop_at_once()
-        shutil.rmtree(folder, ignore_errors=True)
+    with running_site() as site:
+        yield site
 
 
 @pytest_asyncio.fixture(loop_scope="package")

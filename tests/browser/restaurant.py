@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import pytest
@@ -18,7 +20,10 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locato
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller, Role
 from core_api.access.tokens import TokenKeys
+from deploy.local.broker import EmbeddedBroker
+from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
+from tests.end_to_end.conftest import create_database
 
 # So that a test of a fault and its end takes seconds: the same settings that an installation has,
 # set for a short memory.
@@ -92,6 +97,29 @@ class Site:
             url = f"{self.stack.events_url}/metrics"
             while wanted not in (await client.get(url)).text:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+
+@contextmanager
+def running_site() -> Iterator[Site]:
+    """An installation with everything that it needs, until the end."""
+    # A folder that PostgreSQL's own user may be let into, which pytest's are not.
+    folder = Path(tempfile.mkdtemp(prefix="yabam-parts-"))
+    postgres = EmbeddedPostgres(folder / "postgres", durable=False)
+    broker = EmbeddedBroker(folder)
+    try:
+        postgres.start()
+        broker.start()
+        site = Site(create_database(postgres), broker.bootstrap, folder / "site")
+        site.stack.migrate()
+        try:
+            site.stack.start()
+            yield site
+        finally:
+            site.stack.kill()
+    finally:
+        broker.kill()
+        postgres.stop_at_once()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Store:
@@ -202,10 +230,22 @@ async def device(
     locale: str = "en-US",
     *,
     touch: bool = False,
+    workers: Literal["allow", "block"] = "block",
 ) -> AsyncIterator[BrowserContext]:
-    """A device of its own: pages on which no error is raised and nothing breaks their policy."""
+    """A device of its own: pages on which no error is raised and nothing breaks their policy.
+
+    Args:
+        browser: the one that it is in.
+        size: of its screen, in pixels.
+        locale: its language.
+        touch: whether it is touched.
+        workers: whether pages may have service workers, which cost time and answer in their place.
+    """
     context = await browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, locale=locale, has_touch=touch
+        viewport={"width": size[0], "height": size[1]},
+        locale=locale,
+        has_touch=touch,
+        service_workers=workers,
     )
     errors: list[str] = []
 

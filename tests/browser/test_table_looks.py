@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.browser.accessibility import SIDEWAYS, violations
 from tests.browser.restaurant import PAGES, Store, device, opened, shot
 
 pytestmark = PAGES
-AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 WIDTHS = {360: (360, 740), 800: (800, 1280), 1280: (1280, 800)}
-SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 async def six_orders(store: Store) -> None:
@@ -92,16 +90,6 @@ async def test_it_fits_with_no_order_one_six_and_a_full_cart(
     async with device(browser, WIDTHS[width]) as guest:
         table = await opened(guest, store.table_url("5"))
         await as_it_is_used(store, table, str(width))
-
-
-async def violations(page: Page) -> list[str]:
-    """What axe-core finds: each rule with the elements that break it."""
-    await page.evaluate(AXE)
-    found: dict[str, Any] = await page.evaluate("axe.run({ resultTypes: ['violations'] })")
-    return [
-        f"{one['id']}: {', '.join(str(node['target']) for node in one['nodes'])}"
-        for one in found["violations"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -178,7 +178,7 @@ async def test_after_the_waiting_time_the_guest_reads_still_waiting_and_can_ask(
 async def test_a_guest_hears_and_is_notified_that_an_order_is_ready(
     store: Store, browser: Browser
 ) -> None:
-    async with device(browser, PHONE) as guest:
+    async with device(browser, PHONE, workers="allow") as guest:
         await guest.add_init_script(LISTENING)
         table = await opened(guest, store.table_url("5"))
         await order_from_the_menu(table)

@@ -30,6 +30,9 @@ RULES: Final = """
     const { Bumped } = await load("kitchen/bumped");
     const { allDay, matches } = await load("kitchen/totals");
     const { idOf, sameName } = await load("kitchen/names");
+    const { Station } = await load("kitchen/station");
+    const { urgency } = await load("board/steps");
+    const { StoreLog } = await load("history/log");
     const { behind } = await import("/static/shared/statuses.js");
     const { certainMode } = await import("/static/shared/lamp.js");
     const item = (name, quantity = 1, note = "") => ({ name, quantity, note, unit_price: 1000 });
@@ -462,3 +465,121 @@ async def test_an_order_goes_back_the_way_that_it_came(
     told = f"behind({{ status: '{status}' }}, {json.dumps(before)})"
     assert await run(page, f"return {told};") == back
     assert back is None or back in BACK[cast("OrderStatus", status)]
+
+
+# ── stations, ages, the log ──────────────────────────────────────────────────────────────────────
+
+MENU: Final = """const menu = [
+    { id: "meals", names: ["식사", "Meals"], dishes: [{ id: "b", names: ["비빔밥", "Bibimbap"] }] },
+    { id: "drinks", names: ["음료", "Drinks"], dishes: [{ id: "t", names: ["차", "Tea"] }] },
+];"""
+
+
+async def test_a_station_shows_what_is_made_there_and_what_no_menu_knows(page: Page) -> None:
+    found = await run(
+        page,
+        MENU
+        + """const grill = new Station(menu, ["meals", "gone"]);
+        const orders = ["비빔밥  bibimbap", "bibimbap", "Tea", "Special"].map((name) =>
+            order("placed", [item(name)]));
+        const both = order("placed", [item("Tea"), item("비빔밥")]);
+        return [orders.map((one) => grill.shows(one)), grill.shows(both),
+            both.items.map((one) => grill.makes(one)),
+            orders.map((one) => new Station(menu, []).shows(one)), grill.with("drinks"),
+            new Station(menu, ["gone"]).shows(orders[2])];""",
+    )
+    assert found == [
+        [True, True, False, True],
+        True,
+        [False, True],
+        [True] * 4,
+        ["meals", "drinks"],
+        True,
+    ]
+
+
+async def test_a_station_shows_an_order_that_has_lost_its_dish_until_that_was_seen(
+    page: Page,
+) -> None:
+    found = await run(
+        page,
+        MENU
+        + """const grill = new Station(menu, ["meals"]);
+        const seen = new Seen();
+        seen.take([order("preparing", [item("Bibimbap"), item("Tea")])]);
+        const now = order("preparing", [item("Tea")], { version: 2 });
+        seen.take([now]);
+        const before = grill.shows(now, seen.of(now));
+        seen.acknowledge(now);
+        return [before, grill.shows(now, seen.of(now))];""",
+    )
+    assert found == [True, False]
+
+
+async def test_ages_turn_when_the_store_has_said_so(page: Page) -> None:
+    found = await run(
+        page,
+        """const waits = { new: { amber: 3, red: 4 } };
+        return [1, 2, 3, 5].flatMap((minutes) => [
+            urgency(order("placed", []), minutes * 60_000),
+            urgency(order("placed", []), minutes * 60_000, waits),
+        ]).concat(urgency(order("paid", [], { open: false }), 9e9));""",
+    )
+    assert found == ["calm", "calm", "amber", "calm", "amber", "amber", "red", "red", "calm"]
+
+
+LOG: Final = """
+    const at = (seq) => new Date(Date.UTC(2026, 0, 1) + seq * 1000).toISOString();
+    const eventOf = (seq) => ({
+        id: `store:1@${seq}`, seq, type: "order.placed", occurred_at: at(seq),
+        order_id: `o${seq % 3}`, order_version: seq,
+        data: { id: `o${seq % 3}`, store_id: "1", table_id: null, status: "placed", version: seq,
+            open: true, currency: "KRW", total: 1, items: [], note: "", created_at: at(1),
+            updated_at: at(seq), reason: null, reference: null, guest: null },
+    });
+    // A log whose first `gone` events are kept no longer, and which answers at most `most` at once.
+    const core = (head, { gone = 0, most = 1000 } = {}) => async (query) => {
+        const after = Number(query.get("lastEventId").split("@")[1]);
+        const count = Math.min(most, Number(query.get("limit")), head - after);
+        const isCut = after < gone;
+        const events = isCut ? [] : Array.from({ length: count }, (_, n) => eventOf(after + 1 + n));
+        return {
+            epoch: "E1", server_time: at(head), cursor: "", has_more: false, poll_after_ms: 1000,
+            stream: null,
+            channels: [{ channel: "store:1", head, digest: "0".repeat(16), content_digest: null,
+                reset: isCut ? "retention" : null, events,
+                snapshot: isCut ? { head, orders: [], next: null } : null }],
+        };
+    };
+    const whole = async (log, head) => {
+        for (let n = 0; n < 20 && !log.isWhole; n++) await log.earlier(head);
+        return [log.isWhole, log.orders.map(({ version }) => version).sort((a, b) => a - b),
+            log.oldest === null ? null : (log.oldest - Date.UTC(2026, 0, 1)) / 1000];
+    };
+"""
+
+
+@pytest.mark.parametrize(
+    ("core", "head", "told"),
+    [
+        ("core(450)", 450, [True, [448, 449, 450], 1]),
+        ("core(450, { most: 7 })", 450, [True, [448, 449, 450], 1]),
+        # What came after the terminal has heard of it is not of this page.
+        ("core(460)", 450, [True, [448, 449, 450], 1]),
+        ("core(0)", 0, [True, [], None]),
+    ],
+)
+async def test_the_log_is_read_back_to_its_beginning(
+    page: Page, core: str, head: int, told: list[Any]
+) -> None:
+    script = f"{LOG} return whole(new StoreLog('1', {core}), {head});"
+    assert await run(page, script) == told
+
+
+async def test_the_log_is_read_as_far_as_it_is_kept(page: Page) -> None:
+    script = f"{LOG} return whole(new StoreLog('1', core(450, {{ gone: 333 }})), 450);"
+    is_whole, versions, oldest = await run(page, script)
+    assert is_whole
+    assert versions == [448, 449, 450]
+    # The last steps back are halves, so all but one event of what is kept was read.
+    assert oldest in (334, 335)

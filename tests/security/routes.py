@@ -66,6 +66,7 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
             {"yabam-device": "till-1; mode=live; pending=0"},
         ),
         Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
+        Call("/v1/stores/{id}/pairings", "POST", f"/v1/stores/{store}/pairings"),
         *device_calls(store),
         Call("/metrics", "GET", "/metrics"),
         Call("/v1/ops/day", "GET", "/v1/ops/day"),
@@ -107,6 +108,12 @@ LOGIN = Call(
     "/v1/devices/token", "POST", "/v1/devices/token", {"user": "12~bell-1~1", "password": "guessed"}
 )
 """It takes a password, which opens it like a token."""
+
+PAIR = Call("/v1/tokens/pairings", "POST", "/v1/tokens/pairings", {"store": "12", "code": "000000"})
+"""It takes a code, which opens it like a token."""
+
+RENEW = Call("/v1/tokens/renewals", "POST", "/v1/tokens/renewals")
+"""It has nothing of any store, and is for owners alone."""
 
 
 def an_edit(store: str) -> dict[str, Any]:

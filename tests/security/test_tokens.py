@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import httpx
 import jwt
 import pytest
@@ -17,6 +18,8 @@ from tests.security.routes import (
     FOR_EVERY_TOKEN,
     LOGIN,
     OPEN,
+    PAIR,
+    RENEW,
     TABLE,
     calls,
     placed,
@@ -54,7 +57,7 @@ async def test_t1_without_a_valid_token_nothing_is_read_or_written(core: CoreSer
     store = new_store()
     order_id = await placed(core, store)
     before = await seen(core, store)
-    asked = [*calls(store, order_id), *FOR_EVERY_TOKEN, LOGIN]
+    asked = [*calls(store, order_id), *FOR_EVERY_TOKEN, LOGIN, PAIR, RENEW]
     for call in asked:
         response = await call.send(core.client, "")
         assert response.status_code == 401, call
@@ -282,6 +285,116 @@ async def test_t35_the_next_party_reads_no_history_of_the_one_before_and_can_edi
     assert await adds_to_the_cart(core, came, store, "new")
     told = await core.client.get(cart, headers=after)
     assert [event["version"] for event in told.json()["events"]] == [2]
+
+
+DAY_S = 86_400
+WEEK_S = 7 * DAY_S
+
+
+async def renewed(core: CoreService, who: str) -> dict[str, Any]:
+    """The claims of the next token; none: Core gives none."""
+    answer = await RENEW.send(core.client, who)
+    if answer.status_code == 403:
+        return {}
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    claims: dict[str, Any] = jwt.decode(
+        answer.json()["token"], KEYS.token, ["HS256"], audience="yabam"
+    )
+    return claims
+
+
+async def test_t36_a_renewed_token_opens_nothing_more_and_a_sign_in_ends_after_a_week(
+    core: CoreService,
+) -> None:
+    now = int(time.time())
+    rights: dict[str, Any] = {"stores": ["s1"], "brand": "b"}
+    claims = await renewed(core, made(iat=now - DAY_S + 60, exp=now + 60, **rights))
+    assert {name: claims[name] for name in ("sub", "role", "stores", "brand", "auth_time")} == {
+        "sub": "x", "role": "owner", "stores": ["s1"], "brand": "b", "auth_time": now - DAY_S + 60,
+    }  # fmt: skip
+    assert now + DAY_S - 5 <= claims["exp"] <= now + DAY_S + 5
+    # However often it is renewed, the week is counted from the sign-in.
+    late = made(iat=now - 60, exp=now + DAY_S, auth_time=now - WEEK_S + 3600)
+    assert await renewed(core, late) == {}
+    last = made(iat=now - DAY_S, exp=now + 60, auth_time=now - WEEK_S + 3600)
+    assert now + 3500 < (await renewed(core, last))["exp"] <= now + 3605
+    over = made(iat=now - 60, exp=now + 60, auth_time=now - WEEK_S - 1)
+    assert await renewed(core, over) == {}
+    # Since when they are signed in, such a token does not say.
+    assert await renewed(core, made(exp=now + 60)) == {}
+    others: dict[Role, str] = {
+        "ops": token("ops"),
+        "producer": token("producer", "*"),
+        "table": token("table", table=f"s1/{TABLE}"),
+        "device": token("device", device="s1/bell-1"),
+    }
+    for role, who in others.items():
+        assert await renewed(core, who) == {}, role
+
+
+async def offered(core: CoreService, store: str, who: str = "") -> str:
+    """The code that a terminal of the store shows."""
+    answer = await core.client.post(
+        f"/v1/stores/{store}/pairings", headers=bearer(who or token("owner", store, "another"))
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["code"])
+
+
+async def typed(core: CoreService, store: str, code: str) -> httpx.Response:
+    """Core's answer to a tablet on which somebody types it."""
+    return await core.client.post("/v1/tokens/pairings", json={"store": store, "code": code})
+
+
+def wrong(code: str) -> str:
+    """Another code."""
+    return f"{(int(code) + 1) % 10**6:06}"
+
+
+async def test_t37_a_pairing_code_is_good_once_for_three_tries_for_its_store_alone(
+    core: CoreService,
+) -> None:
+    store, other = new_store(), new_store()
+    code = await offered(core, store)
+    assert (await typed(core, other, code)).status_code == 401
+    paired = await typed(core, store, code)
+    assert paired.status_code == 200
+    claims = jwt.decode(paired.json()["token"], KEYS.token, ["HS256"], audience="yabam")
+    # The sign-in that it takes over is of two stores.
+    assert (claims["role"], claims["stores"]) == ("owner", [store])
+    assert 0 < claims["exp"] - time.time() <= 605
+    assert time.time() - claims["auth_time"] < 60
+    assert (await typed(core, store, code)).status_code == 401
+    code = await offered(core, store)
+    for _ in range(2):
+        assert (await typed(core, store, wrong(code))).status_code == 401
+    assert (await typed(core, store, code)).status_code == 200
+    code = await offered(core, store)
+    guesses = await asyncio.gather(*(typed(core, store, wrong(code)) for _ in range(3)))
+    assert {guess.status_code for guess in guesses} == {401}
+    assert (await typed(core, store, code)).status_code == 401
+    # A new one takes its place, and the old one is good no longer.
+    before, code = await offered(core, store), await offered(core, store)
+    if before != code:
+        assert (await typed(core, store, before)).status_code == 401
+    both = await asyncio.gather(*(typed(core, store, code) for _ in range(2)))
+    assert sorted(one.status_code for one in both) == [200, 401]
+
+
+async def test_t37_a_pairing_code_ends_after_five_minutes(
+    core: CoreService, db: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    store = new_store()
+    code = await offered(core, store)
+    left = await db.fetchrow(
+        "SELECT code, ends_at - now() AS time FROM pairings WHERE store_id = $1", store
+    )
+    assert left is not None
+    assert 290 < left["time"].total_seconds() <= 300
+    assert code.encode() not in left["code"]
+    await db.execute("UPDATE pairings SET ends_at = now() WHERE store_id = $1", store)
+    assert (await typed(core, store, code)).status_code == 401
 
 
 async def adds_to_the_cart(core: CoreService, who: str, store: str, line: str) -> bool:

@@ -64,6 +64,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "postgres": "connections, errors, tables, migrations, statements that requests share",
         "kafka": "topics, messages, a publisher that is fenced",
         "http": "the server, its connections, probes, traces",
+        "pairing": "a code that lets a new tablet take over a sign-in",
         "parties": "whose party has left its table, so that a guest's token is good no longer",
         "event_log": "how events get their seqs, and the text of an event",
         "documents": "what documents there may be, and how a concurrent edit is settled",

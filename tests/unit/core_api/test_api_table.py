@@ -11,20 +11,22 @@ from starlette.routing import Route
 
 from core_api.api.openapi import document
 from core_api.api.routes import core_app, operations
-from tests.unit.core_api.test_fast_path import DEVICES, PRINTS, STATE, core
+from tests.unit.core_api.test_fast_path import DEVICES, PRINTS, SIGN_INS, STATE, core
 
 Json = dict[str, Any]
 
 
 def described() -> Iterator[tuple[str, str, Json]]:
     """Each operation of the document: its path, its method, what is said of it."""
-    for path, methods in document(operations(core(), STATE, DEVICES, PRINTS))["paths"].items():
+    for path, methods in document(operations(core(), STATE, DEVICES, PRINTS, SIGN_INS))[
+        "paths"
+    ].items():
         for method, said in methods.items():
             yield path, method.upper(), said
 
 
 def served() -> set[tuple[str, str]]:
-    app: Any = core_app(core(), STATE, DEVICES, PRINTS, ["*"]).behind
+    app: Any = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, ["*"]).behind
     assert isinstance(app, Starlette)
     routes = [route for route in app.routes if isinstance(route, Route)]
     assert len(routes) == len(app.routes)
@@ -52,6 +54,12 @@ def test_each_part_of_a_path_is_described() -> None:
         assert named == set(re.findall(r"{(\w+)}", path)), f"{method} {path}"
 
 
-def test_only_probes_the_document_itself_and_a_devices_password_need_no_token() -> None:
+def test_only_probes_the_document_itself_a_devices_password_and_a_code_need_no_token() -> None:
     open_to_all = {path for path, _, said in described() if said.get("security") == []}
-    assert open_to_all == {"/healthz", "/readyz", "/openapi.json", "/v1/devices/token"}
+    assert open_to_all == {
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/v1/devices/token",
+        "/v1/tokens/pairings",
+    }

@@ -26,11 +26,13 @@ from core_api.api.handlers import CoreApi
 from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
+from core_api.api.token_handlers import TokensApi
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
 from core_api.metrics import CoreMetrics
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
+from core_api.pairing.codes import Pairings
 from core_api.receipts.devices import Sighting
 from core_api.sync import reading as reads
 from core_api.sync.large_answers import LargeAnswers
@@ -126,7 +128,9 @@ def core(database: Database) -> ASGIApp:
     ops = OpsApi(unused, unused, pool, gate)
     api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, ops)
     prints = PrintApi(unused, unused, gate)
-    return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), prints, ["*"])
+    sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600)
+    state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool)
+    return core_app(api, state, devices_of, prints, sign_ins, ["*"])
 
 
 DATABASE = Database()
@@ -197,6 +201,10 @@ async def status_of(door: str, odd: str, database: Database, bearer: str = OWNER
     elif door.startswith("edit-"):
         target, method, query = "/v1/edits", "POST", ""
         body = json.dumps(edits_with(door.removeprefix("edit-"), odd)).encode()
+    elif door.startswith("pair-"):
+        target, method, query = "/v1/tokens/pairings", "POST", ""
+        given = {"store": "1", "code": "000000"}
+        body = json.dumps(given | {door.removeprefix("pair-"): odd}).encode()
     elif door.startswith("GET /"):
         target, _, name = door.removeprefix("GET ").partition("?")
         given = {"channel": "public:1", "key": "menu"} if "documents" in target else {}
@@ -215,6 +223,7 @@ DOORS = [
     *("order-" + name for name in ("store_id", "table_id", "note", "reference", "currency")),
     *("edit-" + name for name in ("client", "epoch", "channel", "key", "made_at", "name", "value")),
     *("edit-" + name for name in ("pointer", "metadata")),
+    *("pair-" + name for name in ("store", "code")),
     "GET /v1/edits?client",
     *("GET /v1/documents?" + name for name in ("channel", "key", "version")),
     *("GET /v1/documents/events?" + name for name in ("channel", "key", "after", "limit")),

@@ -22,6 +22,7 @@ from core_api.api.handlers import CoreApi
 from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
 from core_api.api.routes import core_app
+from core_api.api.token_handlers import TokensApi
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.sync import reading as reads
@@ -78,6 +79,7 @@ STATE = state_api(GATE)
 DEVICES = devices_api(GATE, TOKENS)
 _UNUSED: Any = None
 PRINTS = PrintApi(_UNUSED, _UNUSED, _UNUSED)
+SIGN_INS = TokensApi(_UNUSED, _UNUSED, _UNUSED, 3600)
 
 
 def core() -> CoreApi:
@@ -266,9 +268,9 @@ def requests() -> Iterator[tuple[Scope, bytes]]:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_both_ways_answer_alike(origins: list[str]) -> None:
-    quick = core_app(core(), STATE, DEVICES, PRINTS, origins)
+    quick = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, origins)
     assert isinstance(quick, FastPath)
-    usual = core_app(core(), STATE, DEVICES, PRINTS, origins)
+    usual = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, origins)
     assert isinstance(usual, FastPath)
     statuses = set()
     with capture_logs() as logged:
@@ -286,7 +288,7 @@ async def test_both_ways_answer_alike(origins: list[str]) -> None:
 
 
 async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
     page = f"store:1@4~{UUID(int=1)}~e1"
     for query, body in [
         ("channel=store:1", b'{"channels":{"store:1":null}}'),
@@ -302,7 +304,7 @@ async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> N
 
 
 async def test_what_is_neither_get_nor_post_is_left_to_starlette() -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
     for method in ("PUT", "HEAD", "OPTIONS"):
         scope = scope_of("channel=store:2", HEADERS[2], method)
         sent = await answer_of(app, scope)
@@ -325,7 +327,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
         told.append(structlog.contextvars.get_contextvars().get("trace_id"))
 
     monkeypatch.setattr(Devices, "saw", saw)
-    app = core_app(core(), STATE, DEVICES, PRINTS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
     assert isinstance(app, FastPath)
     device = ("yabam-device", "till-1; mode=live; pending=0")
     traced = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
@@ -337,7 +339,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
 
 async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, DEVICES, PRINTS, ["*"])
+    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
     assert isinstance(app, FastPath)
     for one in (app, app.behind):
         await answer_of(one, scope_of("channel=store:1", HEADERS[2]))

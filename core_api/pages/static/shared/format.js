@@ -24,6 +24,14 @@ export function clockTime(at) {
   return made(`${language()} time`, () => new Intl.DateTimeFormat(language(), options)).format(at);
 }
 
+/** The same, with the day if it is not the day of `today`. */
+export function dayAndTime(at, today = Date.now()) {
+  const time = clockTime(at);
+  if (new Date(at).toDateString() === new Date(today).toDateString()) return time;
+  const options = { month: "short", day: "numeric" };
+  return `${made(`${language()} day`, () => new Intl.DateTimeFormat(language(), options)).format(at)} ${time}`;
+}
+
 /** What people call an order: the producer's number, or the end of its id. */
 export function orderNumber(order) {
   return order.reference ?? order.id.slice(-4).toUpperCase();

@@ -2,7 +2,7 @@
 // again with the same key, so that what was done once is not done twice. What Core refuses because
 // of the token waits for the next token.
 
-import { ofTab } from "./storage.js";
+import { ofBrowser, ofTab } from "./storage.js";
 
 const FIRST_WAIT_MS = 400;
 const MOST_WAIT_MS = 8_000;
@@ -101,4 +101,25 @@ export function unsent(key) {
     load: () => ofTab.readJson(key) ?? [],
     save: (commands) => ofTab.writeJson(key, commands),
   };
+}
+
+/**
+ * Where it survives the end of its tab, too: the next tab that is opened takes it over. While both are open both may
+ * send it, and Core does it once, by its key.
+ */
+export function unsentBeyondTab(key) {
+  const own = unsent(key);
+  let mine = new Set();
+  const save = (commands) => {
+    own.save(commands);
+    const others = (ofBrowser.readJson(key) ?? []).filter((command) => !mine.has(command.key));
+    mine = new Set([...mine, ...commands.map((command) => command.key)]);
+    ofBrowser.writeJson(key, [...others.filter((command) => !mine.has(command.key)), ...commands]);
+  };
+  const load = () => {
+    const commands = new Map([...own.load(), ...(ofBrowser.readJson(key) ?? [])].map((command) => [command.key, command]));
+    save([...commands.values()]);
+    return [...commands.values()];
+  };
+  return { load, save };
 }

@@ -1,11 +1,10 @@
 // Tells a guest who looks elsewhere that an order is ready: by sound, by shaking, by a notification.
 
 import { ofBrowser } from "../shared/storage.js";
+import { startWorker } from "../shared/worker.js";
 
 const KEY = "yabam.guest.notices";
 const WORKER = "/static/table/notices_worker.js";
-/** The name that the pages' policy lets through. */
-const POLICY = "yabam-worker";
 const NOTES = [
   [784, 0],
   [1046.5, 0.18],
@@ -57,7 +56,7 @@ export class ReadyNotice {
 
   /** On a phone only a service worker may show a notification. */
   #register() {
-    this.#registration ??= navigator.serviceWorker.register(addressOfWorker()).catch(() => null);
+    this.#registration ??= startWorker(WORKER);
     return this.#registration;
   }
 
@@ -76,10 +75,4 @@ export class ReadyNotice {
       tone.stop(start + LONGEST_S);
     }
   }
-}
-
-/** As a browser with trusted types wants it: a policy that knows this one address. */
-function addressOfWorker() {
-  const make = { createScriptURL: () => WORKER };
-  return globalThis.trustedTypes?.createPolicy(POLICY, make).createScriptURL("") ?? WORKER;
 }

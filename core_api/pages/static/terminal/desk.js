@@ -6,8 +6,9 @@ import { byId, setText } from "../shared/dom.js";
 import { follow } from "../shared/follow.js";
 import { onLanguage, t } from "../shared/language.js";
 import { Lamp, certainMode } from "../shared/lamp.js";
-import { Outbox, unsent } from "../shared/outbox.js";
+import { Outbox, unsentBeyondTab } from "../shared/outbox.js";
 import { ReachLines } from "../shared/reach.js";
+import { nextToken, offerPairing } from "../shared/sign_in/core_tokens.js";
 import { Renewal } from "../shared/sign_in/renewal.js";
 import { refusalOf } from "../shared/sign_in/session.js";
 import { wantsReason } from "../shared/statuses.js";
@@ -16,7 +17,9 @@ import { Bell } from "./alarm/bell.js";
 import { Board } from "./board/board.js";
 import { Touch } from "./board/touch.js";
 import { Undo } from "./board/undo.js";
-import { Panel, showPaused } from "./kitchen/panel.js";
+import { History } from "./history/dialog.js";
+import { askCore } from "./history/log.js";
+import { Panel, showPaused, showStation } from "./kitchen/panel.js";
 import { documentChannels, heardStores } from "./kitchen/store.js";
 import { allDay, matches } from "./kitchen/totals.js";
 import { Memory } from "./memory.js";
@@ -43,6 +46,7 @@ export class Desk {
   #bell;
   #panel;
   #printers;
+  #history;
   #actions;
   #reach;
   #outbox;
@@ -124,6 +128,10 @@ export class Desk {
     this.#printers.open();
   }
 
+  openHistory() {
+    this.#history.open();
+  }
+
   undoLast() {
     this.#undo.undoLast();
   }
@@ -133,6 +141,7 @@ export class Desk {
     this.#reach.keep(new Set());
     this.#printers.close();
     this.#undo.close();
+    this.#history.close();
     this.#bell.close();
     this.#outbox.close();
     this.#renewal.close();
@@ -181,7 +190,7 @@ export class Desk {
         answered: (order) => this.#answered(order),
         refused: (action, answer) => this.#refused(action, answer),
       },
-      storage: unsent(`${name}.unsent`),
+      storage: unsentBeyondTab(`${name}.unsent`),
     });
     this.#renewal = new Renewal({
       credentials,
@@ -190,6 +199,7 @@ export class Desk {
       clock: () => this.#coreTime,
       kept: this.#kept,
       name,
+      next: nextToken,
     });
     credentials.onChange(() => this.#leaveIfNew());
     this.#panel = new Panel({
@@ -197,7 +207,15 @@ export class Desk {
       stores: heard,
       bell: this.#bell,
       failed: (detail) => toast(null, t("notSaid", { detail })),
-      told: () => this.#showPaused(),
+      told: () => this.#showPanelsWord(),
+      pair: (store) => offerPairing(this.token, store),
+    });
+    this.#history = new History({
+      stores: this.#stores,
+      ask: askCore(() => credentials.give()),
+      headOf: (store) => this.#status.positions?.[`store:${store}`] ?? null,
+      known: (order) => this.#knownOf(order),
+      recall: (order, to) => this.#recall(order, to),
     });
     this.#printers = new Printers({
       state,
@@ -255,8 +273,19 @@ export class Desk {
 
   #takeBack(id, to) {
     const order = this.#memory.get(id);
-    if (order) this.#actions.back(order, to);
+    if (order) this.#recall(order, to);
+  }
+
+  #recall(order, to) {
+    this.#actions.back(order, to);
     this.#show();
+  }
+
+  /** An order of the log as it stands here, and how far it had come. */
+  #knownOf(order) {
+    const here = this.#memory.get(order.id);
+    const newest = here !== undefined && here.version >= order.version ? here : order;
+    return { order: this.#actions.shown(newest), started: this.#memory.startedOf(order.id) };
   }
 
   /** Takes one's own step back, and nothing that somebody else has done since. */
@@ -306,8 +335,11 @@ export class Desk {
     return this.#coreTime ?? Date.now();
   }
 
+  /** What this screen shows of all orders. */
   #orders() {
-    return this.#memory.orders.map((order) => this.#actions.shown(order));
+    const { station } = this.#panel;
+    const here = this.#memory.orders.filter((order) => station.shows(order, this.#memory.marksOf(order)));
+    return here.map((order) => this.#actions.shown(order));
   }
 
   #show(fresh = new Set(), ordersChanged = true) {
@@ -315,6 +347,7 @@ export class Desk {
     if (!ordersChanged && this.#known) return;
     const orders = this.#orders();
     this.#reach.keep(new Set(orders.map(({ id }) => id)));
+    const { station } = this.#panel;
     this.#board.show(orders, {
       now: this.#now,
       showStore: this.#stores.length > 1,
@@ -323,8 +356,12 @@ export class Desk {
       marksOf: (order) => this.#memory.marksOf(order),
       bumpedOf: (order) => this.#memory.bumpedOf(order),
       matches: (order) => matches(order, this.#query),
+      station,
+      waitsOf: (order) => this.#panel.waitsOf(order.store_id),
     });
-    this.#panel.count(orders, allDay(orders, (order) => this.#memory.bumpedOf(order)));
+    this.#history.show();
+    const makes = (item) => station.makes(item);
+    this.#panel.count(orders, allDay(orders, (order) => this.#memory.bumpedOf(order), makes));
     const count = orders.filter((order) => order.status === "placed").length;
     document.title = count > 0 ? t("titleNew", { count }) : t("title");
     setText(byId("store-name"), this.#stores.map((id) => t("store", { store: id })).join(", "));
@@ -336,16 +373,17 @@ export class Desk {
     showSound(this.#bell);
   }
 
-  #showPaused() {
+  #showPanelsWord() {
     showPaused(this.#panel.paused, () => this.#panel.resume());
+    showStation(this.#panel.chosenNames, () => this.#panel.choose([]));
+    this.#show();
   }
 
   #translate() {
     this.#renewal.show();
     this.#undo.translate();
     this.#panel.show();
-    this.#showPaused();
-    this.#show();
+    this.#showPanelsWord();
   }
 
   #look() {
@@ -357,7 +395,7 @@ export class Desk {
 
   /** Lets the alarm sound, if there is something to hear of and it is time. */
   #ring() {
-    const kinds = new Set(this.#memory.orders.map((order) => this.#memory.marksOf(order)?.kind));
+    const kinds = new Set(this.#orders().map((order) => this.#memory.marksOf(order)?.kind));
     const placed = this.#orders().filter(({ status, sending }) => status === "placed" && !sending);
     const { expiresAt } = this.#credentials.session;
     const { refused } = this.#credentials;

@@ -40,6 +40,10 @@ function handled(event, desk) {
     desk.toggleSound();
     return true;
   }
+  if (event.code === "KeyH" && !event.repeat) {
+    desk.openHistory();
+    return true;
+  }
   if (event.code === "KeyU" && !event.repeat) {
     desk.undoLast();
     return true;
@@ -59,6 +63,7 @@ export function showHelp() {
     ["N", "keyNew"],
     ["U", "keyUndo"],
     ["/", "keySearch"],
+    ["H", "keyHistory"],
     ["S", "keySound"],
     ["?", "keyHelp"],
   ];

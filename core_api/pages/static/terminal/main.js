@@ -2,6 +2,7 @@
 
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
+import { startWorker } from "../shared/worker.js";
 import { onLink, reloadWith, takeProblem } from "../shared/sign_in/session.js";
 import "./texts.js";
 import { Desk } from "./desk.js";
@@ -34,6 +35,7 @@ const doing = {
   hush: () => desk?.hush(),
   kitchen: () => desk?.togglePanel(),
   printers: () => desk?.openPrinters(),
+  history: () => desk?.openHistory(),
   help: showHelp,
   "sign-out": () => leave(null),
 };
@@ -44,9 +46,12 @@ document.addEventListener("click", (event) => {
 
 onLanguage(() => (document.title = desk === null ? t("title") : document.title));
 translate();
+byId("opening").remove();
 document.title = t("title");
 onLink(async (token) => desk !== null && desk.takeLink(token));
 const problem = takeProblem();
 const who = signedIn();
 if (who === null) askToken(open, problem === null ? null : t(problem));
 else open(who);
+// So that this page opens without a network the next time.
+startWorker("/terminal-worker.js", { scope: location.pathname });

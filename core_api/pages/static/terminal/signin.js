@@ -3,6 +3,7 @@
 import { byId } from "../shared/dom.js";
 import { t } from "../shared/language.js";
 import { Kept, TokenError, forget, forgetEdits, readToken, takeFragment } from "../shared/sign_in/session.js";
+import { pairTablet } from "../shared/sign_in/core_tokens.js";
 import { ofBrowser } from "../shared/storage.js";
 
 /** What is kept of who is signed in. */
@@ -25,14 +26,33 @@ export function askToken(then, problem = null) {
   byId("keep").closest("label").hidden = !ofBrowser.keeps;
   if (problem !== null) byId("sign-in-error").textContent = problem;
   byId("token").focus();
-  form.onsubmit = (event) => {
-    event.preventDefault();
-    const made = attempt(byId("token").value, byId("stores").value, true);
+  const enter = (made) => {
     if (made === null) return;
     byId("sign-in").hidden = true;
     byId("token").value = "";
     then(made);
   };
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    enter(attempt(byId("token").value, byId("stores").value, true));
+  };
+  byId("pair").onsubmit = async (event) => {
+    event.preventDefault();
+    enter(await pair(byId("pair-store").value.trim(), byId("pair-code").value.replaceAll(" ", "")));
+  };
+}
+
+/** {session, stores} of a new tablet on which a terminal's code was typed, or null. */
+async function pair(store, code) {
+  byId("pair-error").textContent = "";
+  const { token, problem } = await pairTablet(store, code);
+  if (problem !== undefined) {
+    byId("pair-error").textContent = t(problem);
+    return null;
+  }
+  // A code is good once, so what it gave is kept beyond the tab.
+  byId("keep").checked = true;
+  return attempt(token, store, true);
 }
 
 /** Forgets who is signed in, and with `everything` the orders and what was not sent, too. */

@@ -2,6 +2,7 @@
 
 import { addTexts } from "../shared/language.js";
 import "../shared/texts.js";
+import "./history/texts.js";
 import "./kitchen/texts.js";
 
 addTexts({
@@ -23,6 +24,16 @@ addTexts({
   keep: ["이 기기에서 로그인 유지", "Keep me signed in on this device"],
   signIn: ["주문 받기", "Receive orders"],
   signOut: ["로그아웃", "Sign out"],
+  pairOr: ["또는 다른 단말기의 코드로", "Or by a code from another terminal"],
+  pairStore: ["매장 번호", "Store number"],
+  pairCode: ["여섯 자리 코드", "Six-digit code"],
+  pairCodeHint: ["주방 → 새 태블릿 연결", "Kitchen → New tablet"],
+  pairIn: ["코드로 로그인", "Sign in by the code"],
+  pairWrong: [
+    "코드가 맞지 않거나 끝났습니다. 단말기에서 새 코드를 보여 주세요.",
+    "This code is not right, or good no longer. Let the terminal show a new one.",
+  ],
+  pairUnreachable: ["서버에 연결할 수 없습니다. 잠시 뒤 다시 시도해 주세요.", "No connection to the server. Try again in a moment."],
   tokenRole: [
     "매장 단말기용 토큰이 아닙니다. 점주(owner) 토큰이 필요합니다.",
     "This token is not for a store's terminal. It takes a token of role owner.",
@@ -52,6 +63,7 @@ addTexts({
   undo: ["실행 취소", "Undo"],
   undoneByOthers: ["다른 사람이 그 사이에 바꾸었습니다.", "Somebody else has changed it since."],
   undoStep: ["{place} #{number} · {status}", "{place} #{number} · {status}"],
+  sessionStrip: ["로그인 안내", "Your sign-in"],
   undoBar: ["방금 한 처리", "Steps just taken"],
   fold: ["접기", "Show less"],
   unfoldItems: ["{count}개 더 보기", "{count} more items"],
@@ -134,6 +146,7 @@ addTexts({
   keyNew: ["가장 오래된 새 주문으로", "Go to the oldest new order"],
   keyUndo: ["마지막 처리 취소", "Undo the last step"],
   keySearch: ["주문 찾기", "Find an order"],
+  keyHistory: ["지난 주문", "History of the day"],
   keySound: ["소리 켜기/끄기", "Sound on or off"],
   keyHelp: ["이 도움말", "This help"],
   leaving: [

@@ -29,6 +29,7 @@ GOOD: list[tuple[str, str, dict[str, Any]]] = [
     ("party", "party", {"number": 7}),
     ("team", "shift", {"people": {"p1": {"name": "Lee", "task": "grill"}}}),
     ("team", "contact", {"name": "분식집 Bunsikjip", "phone": "+82 2-555-0100"}),
+    ("team", "age-limits", {"new": {"amber": 2, "red": 5}}),
 ]
 BAD: list[tuple[str, str, dict[str, Any], str]] = [
     ("public", "sold-out", {"items": {"kimbap-1": {}}}, "/items/kimbap-1"),
@@ -47,6 +48,9 @@ BAD: list[tuple[str, str, dict[str, Any], str]] = [
     ("team", "shift", {"people": {"p1": {"task": "grill"}}}, "/people/p1"),
     ("team", "contact", {"name": "Bunsikjip", "phone": "javascript:alert(1)"}, "/phone"),
     ("team", "contact", {"phone": "02-555-0100"}, ""),
+    ("team", "age-limits", {"new": {"amber": 0, "red": 5}}, "/new/amber"),
+    ("team", "age-limits", {"new": {"amber": 2}}, "/new"),
+    ("team", "age-limits", {"done": {"amber": 2, "red": 5}}, ""),
 ]
 
 

@@ -9,6 +9,9 @@ import { language, t } from "../language.js";
 import { TokenError, isSuccessor, readToken, tokenIn } from "./session.js";
 
 const LOOK_EVERY_MS = 1_000;
+/** So early before its end Core is asked for the next token, before anybody is told; in milliseconds. */
+const AHEAD_MS = 15 * 60_000;
+const ASK_EVERY_MS = 60_000;
 
 /** Says in #session how long the token is good, and asks for the next in a dialog. */
 export class Renewal {
@@ -20,6 +23,8 @@ export class Renewal {
   #tabs = null;
   #timer = null;
   #told = null;
+  #next;
+  #askedAt = -Infinity;
   #dialog = new Dialog((text) => this.take(text));
   #text = el("span");
   #button = el("button", { class: "button", type: "button", onclick: () => this.#dialog.open() });
@@ -32,8 +37,10 @@ export class Renewal {
    * @param clock () → Core's time in milliseconds since 1970, or null
    * @param kept the Kept of the page
    * @param name what the tabs of this holder share
+   * @param next (token) → a promise of the token after it, or null: Core gives none
    */
-  constructor({ credentials, stores, check, clock, kept, name }) {
+  constructor({ credentials, stores, check, clock, kept, name, next = async () => null }) {
+    this.#next = next;
     this.#credentials = credentials;
     this.#stores = stores;
     this.#check = check;
@@ -52,7 +59,10 @@ export class Renewal {
     this.#credentials.onChange(() => this.show());
     if (this.#tabs) this.#tabs.onmessage = ({ data }) => this.#heard(data);
     this.#post();
-    this.#timer = setInterval(() => this.show(), LOOK_EVERY_MS);
+    this.#timer = setInterval(() => {
+      this.show();
+      this.#askAhead();
+    }, LOOK_EVERY_MS);
     this.show();
   }
 
@@ -86,8 +96,14 @@ export class Renewal {
     return true;
   }
 
-  /** Takes the token that a text holds: null, or why not, as the name of a text. */
+  /** Takes the token that a text holds, and says so aloud: null, or why not, as the name of a text. */
   async take(text) {
+    const problem = await this.#take(text);
+    if (problem === null) setText(this.#spoken, t("renewed"));
+    return problem;
+  }
+
+  async #take(text) {
     try {
       const before = this.#credentials.session;
       const session = readToken(tokenIn(text), before.role);
@@ -101,8 +117,20 @@ export class Renewal {
       return problem.message;
     }
     this.#post();
-    setText(this.#spoken, t("renewed"));
     return null;
+  }
+
+  /** Asks Core for the next token while this one is good; nobody has to do anything. */
+  async #askAhead() {
+    const { session, refused } = this.#credentials;
+    const now = this.#clock();
+    const isTime = now !== null && session.expiresAt - now <= AHEAD_MS && session.expiresAt > now;
+    if (refused || !isTime || performance.now() - this.#askedAt < ASK_EVERY_MS) return;
+    this.#askedAt = performance.now();
+    const token = await this.#next(session.token);
+    if (token === null) return;
+    const { expiresAt } = readToken(token, session.role);
+    if (expiresAt > this.#credentials.session.expiresAt) await this.#take(token);
   }
 
   #post() {

@@ -51,7 +51,8 @@ export class Board {
    * Shows the orders, oldest first.
    *
    * @param context {now, showStore, known, fresh: the ids of those that just arrived, marksOf(order),
-   *   bumpedOf(order), matches(order): whether somebody looks for it}
+   *   bumpedOf(order), matches(order): whether somebody looks for it, station: the Station of this screen,
+   *   waitsOf(order): as WAITS}
    */
   show(orders, context) {
     for (const id of context.fresh) this.#freshUntil.set(id, context.now + FRESH_MS);
@@ -153,11 +154,12 @@ export class Board {
     return columnOf(marks?.kind === "cancelled" ? { status: marks.status } : order);
   }
 
-  #cardOf(order, { now, showStore, marksOf, bumpedOf, matches }) {
+  #cardOf(order, { now, showStore, marksOf, bumpedOf, matches, station, waitsOf }) {
     const card = this.#cards.get(order.id) ?? new Card(this.#does);
     const fresh = (this.#freshUntil.get(order.id) ?? 0) > now && order.status === "placed";
     const marks = order.sending ? null : marksOf(order);
-    card.show(order, { now, showStore, fresh, marks, bumped: bumpedOf(order), matches: matches(order) });
+    const [bumped, waits] = [bumpedOf(order), waitsOf(order)];
+    card.show(order, { now, showStore, fresh, marks, bumped, matches: matches(order), station, waits });
     this.#cards.set(order.id, card);
     return card;
   }
@@ -231,14 +233,17 @@ export class Board {
     this.#rove();
   }
 
-  // One stop for the Tab key: the card that was last in use; its buttons follow it.
+  // One stop for the Tab key in each column: the card that was last in use, whose buttons follow it, or the first.
   #rove() {
-    const all = [...this.#root.querySelectorAll(".card")];
-    if (!all.includes(this.#current)) this.#current = all[0] ?? null;
-    for (const element of all) {
-      const index = element === this.#current ? "0" : "-1";
-      element.tabIndex = index;
-      for (const button of element.querySelectorAll("button")) button.tabIndex = index;
+    const lists = COLUMNS.map((name) => [...this.#columns[name].list.children]);
+    if (!lists.flat().includes(this.#current)) this.#current = lists.flat()[0] ?? null;
+    for (const cards of lists) {
+      const stop = cards.includes(this.#current) ? this.#current : cards[0];
+      for (const element of cards) {
+        element.tabIndex = element === stop ? 0 : -1;
+        const index = element === this.#current ? 0 : -1;
+        for (const button of element.querySelectorAll("button")) button.tabIndex = index;
+      }
     }
   }
 

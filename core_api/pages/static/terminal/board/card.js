@@ -29,6 +29,8 @@ export class Card {
   #now = 0;
   #unfolded = false;
   #bumped = new Set();
+  #station = null;
+  #waits;
   #does;
   #redraw = () => {};
 
@@ -47,15 +49,20 @@ export class Card {
    * @param marks what nobody has seen of it, as Seen.of; null: nothing
    * @param showStore where the terminal follows several
    * @param bumped which of its lines are done
+   * @param station the Station of this screen: lines that others make are quiet
+   * @param waits when its age turns amber and red, as WAITS
    */
-  show(order, { now, showStore, fresh, marks, bumped, matches }) {
+  show(order, { now, showStore, fresh, marks, bumped, matches, station, waits }) {
     this.order = order;
+    this.#station = station;
+    this.#waits = waits;
     this.#marks = marks;
     this.#bumped = bumped;
     this.#redraw = () => this.#build(order, showStore);
-    const { version, status, sending = false, waits = null } = order;
+    const { version, status, sending = false, waits: waitsFor = null } = order;
     const seen = JSON.stringify(marks);
-    const shown = [document.documentElement.lang, version, status, sending, waits, seen, ...bumped].join();
+    const { lang } = document.documentElement;
+    const shown = [lang, version, status, sending, waitsFor, seen, ...bumped, ...station.chosen].join();
     markWith(this.element, order);
     this.element.dataset.press = order.id;
     this.element.dataset.marks = marks?.kind ?? "";
@@ -81,7 +88,7 @@ export class Card {
     this.#now = now;
     const ms = now - Date.parse(this.order.created_at);
     const age = ageText(ms);
-    this.element.dataset.urgency = urgency(this.order, ms);
+    this.element.dataset.urgency = urgency(this.order, ms, this.#waits);
     if (this.#age.textContent === age && this.element.hasAttribute("aria-label")) return;
     setText(this.#age, age);
     this.element.setAttribute("aria-label", this.#label(age));
@@ -184,7 +191,7 @@ export class Card {
     const canBump = line >= 0 && order.open !== false && ["accepted", "preparing"].includes(order.status);
     return el(
       "li",
-      { "data-line": kind, class: isDone ? "bumped" : null },
+      { "data-line": kind, class: isDone ? "bumped" : this.#station.makes(shown) ? null : "elsewhere" },
       el("span", { class: "quantity" }, `${shown.quantity}×`),
       kind === "removed" ? el("s", { class: "item-name", dir: "auto" }, shown.name) : canBump
         ? el("button", { class: "bump", type: "button", tabindex: "-1", "aria-pressed": String(isDone), onclick: bump }, name)

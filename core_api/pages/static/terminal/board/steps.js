@@ -4,12 +4,23 @@ import { columnOf } from "../../shared/statuses.js";
 
 export const COLUMNS = ["new", "progress", "ready", "done"];
 
-// Minutes until the age turns amber and red, in each column; a done order no longer waits.
-const WAITS = { new: [2, 5], progress: [12, 20], ready: [15, 25], done: [Infinity, Infinity] };
+/** Minutes until the age turns amber and red, in each column, where the store has not said so. */
+export const WAITS = {
+  new: { amber: 2, red: 5 },
+  progress: { amber: 12, red: 20 },
+  ready: { amber: 15, red: 25 },
+};
 
-/** How urgent an order is that was placed `ms` ago: calm, amber or red. */
-export function urgency(order, ms) {
-  const [amber, red] = WAITS[columnOf(order)];
+/**
+ * How urgent an order is that was placed `ms` ago: calm, amber or red.
+ *
+ * @param waits as WAITS
+ */
+export function urgency(order, ms, waits = WAITS) {
+  const limits = waits[columnOf(order)];
+  // A done order no longer waits.
+  if (limits === undefined) return "calm";
+  const { amber, red } = limits;
   const minutes = ms / 60_000;
   return minutes >= red ? "red" : minutes >= amber ? "amber" : "calm";
 }

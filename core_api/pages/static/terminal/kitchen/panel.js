@@ -2,13 +2,22 @@
 
 import { byId, el, setText } from "../../shared/dom.js";
 import { language, t } from "../../shared/language.js";
+import { ofBrowser } from "../../shared/storage.js";
 import { VOLUMES } from "../alarm/bell.js";
 import { KINDS } from "../alarm/rules.js";
+import { WAITS } from "../board/steps.js";
 import { toggleFullScreen } from "../screen.js";
+import { loadMenu } from "./menu.js";
 import { sameName } from "./names.js";
+import { PairingPart } from "./pairing.js";
+import { Station } from "./station.js";
 import { StoreSays, WAITING_STEP } from "./store.js";
+import { TeamPart } from "./team.js";
 
-const MENU = "/static/table/menu.json";
+/** What this device shows, whoever is signed in. */
+const STATION = "yabam.station";
+/** A press is over after so long. */
+const PRESS_MS = 300;
 
 /** The panel. */
 export class Panel {
@@ -16,6 +25,10 @@ export class Panel {
   #stores;
   #bell;
   #menu = [];
+  #station = new Station();
+  #teams;
+  #pairings;
+  #told;
   #orders = [];
   #totals = [];
   #isOpen = false;
@@ -23,19 +36,24 @@ export class Panel {
   #find = el("input", {
     ...{ type: "search", id: "find-dish", autocomplete: "off" },
     oninput: () => this.#filter(),
-    onblur: () => this.show(),
+    onblur: (event) => this.#left(event),
   });
 
   /**
    * @param state as YabamClient has it
    * @param stores the ids of those that the terminal follows
    * @param bell the Bell @param failed (error) called when an edit cannot be kept @param told called
-   *   when a store has another word to its guests
+   *   when a store says something else, or this screen
+   *   is to show other parts of the menu
+   * @param pair (store) → a promise of a code for a new tablet, as offerPairing
    */
-  constructor({ state, stores, bell, failed, told }) {
+  constructor({ state, stores, bell, failed, told, pair }) {
     this.#stores = stores.map((id) => new StoreSays(state, id));
     this.#bell = bell;
     this.#failed = failed;
+    this.#told = told;
+    this.#pairings = stores.map((id) => new PairingPart(id, () => pair(id), () => this.show()));
+    this.#teams = this.#stores.map((store) => new TeamPart(store, (edit) => this.#say(edit), (event) => this.#left(event)));
     for (const store of this.#stores) {
       store.watch(() => {
         this.show();
@@ -48,6 +66,30 @@ export class Panel {
   /** The ids of the stores that take no orders now. */
   get paused() {
     return this.#stores.filter((store) => !store.isTaking).map((store) => store.id);
+  }
+
+  /** What this screen shows of the orders. */
+  get station() {
+    return this.#station;
+  }
+
+  /** When orders of a store have waited too long, as WAITS; as usual where the store is not heard. */
+  waitsOf(storeId) {
+    return this.#stores.find(({ id }) => id === storeId)?.ages ?? WAITS;
+  }
+
+  /** Shows the parts of the menu with these ids; none: all. */
+  choose(sections) {
+    ofBrowser.writeJson(STATION, sections);
+    this.#station = new Station(this.#menu, sections);
+    this.#told();
+    this.show();
+  }
+
+  /** The names of the sections that this screen shows, if it does not show all. */
+  get chosenNames() {
+    const { chosen } = this.#station;
+    return this.#menu.filter(({ id }) => chosen.includes(id)).map(nameOf);
   }
 
   toggle() {
@@ -72,7 +114,8 @@ export class Panel {
 
   show() {
     // Who types Korean composes letters, which a field that is moved forgets.
-    if (!this.#isOpen || document.activeElement === this.#find) return;
+    const isTyped = document.activeElement?.matches("input") && this.#root.contains(document.activeElement);
+    if (!this.#isOpen || isTyped) return;
     const focused = document.activeElement?.id;
     const { scrollTop } = this.#root;
     this.#root.setAttribute("aria-label", t("kitchen"));
@@ -81,8 +124,13 @@ export class Panel {
         el("button", { class: "button tool", type: "button", "aria-label": t("close"), onclick: () => this.toggle() }, "×")),
       ...this.#stores.map((store) => this.#word(store)),
       this.#allDay(),
-      ...this.#stores.map((store) => this.#dishes(store)),
-      this.#sounds(),
+      ...[
+        ...this.#stores.map((store) => this.#dishes(store)),
+        this.#stations(),
+        ...this.#teams.flatMap((team) => team.parts(this.#stores.length > 1)),
+        this.#sounds(),
+        ...this.#pairings.map((pairing) => pairing.part()),
+      ].filter((part) => part !== null),
       el("button", { id: "open-printers", class: "button wide", type: "button", "data-action": "printers" }, t("printers")),
       el("button", { class: "button wide", type: "button", onclick: toggleFullScreen }, t("fullScreen")),
     );
@@ -92,14 +140,13 @@ export class Panel {
   }
 
   async #load() {
-    try {
-      const response = await fetch(MENU);
-      const { sections } = await response.json();
-      this.#menu = sections.flatMap(({ dishes }) => dishes.map(({ id, name }) => ({ id, names: name })));
-    } catch {
-      // A store's own menu is elsewhere; dishes that were ordered are known all the same.
-    }
-    this.show();
+    this.#menu = await loadMenu();
+    this.choose(ofBrowser.readJson(STATION) ?? []);
+  }
+
+  /** Nobody types in a field any more. Drawn anew at once, the button that is being pressed would be another. */
+  #left({ relatedTarget }) {
+    if (!this.#root.contains(relatedTarget)) setTimeout(() => this.show(), PRESS_MS);
   }
 
   #title(text, store) {
@@ -139,7 +186,7 @@ export class Panel {
 
   #dish(store, dish) {
     const isOut = dish.names.some((name) => store.isSoldOut(name));
-    const name = dish.names[language() === "ko" ? 0 : dish.names.length - 1];
+    const name = nameOf(dish);
     return el("li", { "data-names": sameName(dish.names.join(" ")) }, el("span", { dir: "auto" }, name),
       el("button", {
         id: `dish-${store.id}-${dish.id ?? sameName(name)}`, class: `button ${isOut ? "out" : ""}`, type: "button",
@@ -154,7 +201,7 @@ export class Panel {
     const add = (dish) => {
       if (!dish.names.some((name) => found.has(sameName(name)))) for (const name of dish.names) found.set(sameName(name), dish);
     };
-    this.#menu.forEach(add);
+    this.#menu.flatMap(({ dishes }) => dishes).forEach(add);
     const own = this.#orders.filter((order) => order.store_id === store.id);
     for (const name of [...store.soldOut, ...own.flatMap(({ items }) => items.map((item) => item.name))]) add({ names: [name] });
     return [...new Set(found.values())];
@@ -163,6 +210,18 @@ export class Panel {
   #filter() {
     const query = sameName(this.#find.value);
     for (const row of this.#root.querySelectorAll(".dishes li")) row.hidden = !row.dataset.names.includes(query);
+  }
+
+  #stations() {
+    if (this.#menu.length === 0) return null;
+    const { chosen } = this.#station;
+    const choice = (id, text, isChosen, sections) =>
+      el("button", { id, class: "button", type: "button", "aria-pressed": String(isChosen), onclick: () => this.choose(sections) }, text);
+    return el("section", { class: "panel-part", "data-part": "stations" }, el("h3", {}, t("stations")),
+      el("div", { class: "choices" },
+        choice("station-all", t("stationAll"), chosen.length === 0, []),
+        this.#menu.map((section, n) =>
+          choice(`station-${n}`, nameOf(section), chosen.includes(section.id), this.#station.with(section.id)))));
   }
 
   #sounds() {
@@ -184,6 +243,18 @@ export class Panel {
       this.#failed(error.message);
     }
   }
+}
+
+/** A dish's name, or a section's, in the language that is shown. */
+const nameOf = ({ names }) => names[language() === "ko" ? 0 : names.length - 1];
+
+/** Says in a strip that this screen shows a part of the orders; none: it shows all. */
+export function showStation(names, showAll) {
+  const strip = byId("station");
+  strip.hidden = names.length === 0;
+  setText(strip.querySelector("span"), names.length === 0 ? "" : t("stationOnly", { names: names.join(", ") }));
+  setText(strip.querySelector("button"), t("stationShowAll"));
+  strip.querySelector("button").onclick = showAll;
 }
 
 /** Says in a strip which stores take no orders. */

@@ -9,14 +9,16 @@ const TO_MAKE = new Set(["placed", "accepted", "preparing"]);
  * How many of each dish are still to be made: [{name, count}], most first.
  *
  * @param bumpedOf (order) → which of its lines are done
+ * @param makes (item) → whether it is made here
  */
-export function allDay(orders, bumpedOf) {
+export function allDay(orders, bumpedOf, makes = () => true) {
   const found = new Map();
   for (const order of orders) {
     if (!TO_MAKE.has(order.status)) continue;
     const done = bumpedOf(order);
-    order.items.forEach(({ name, quantity }, line) => {
-      if (done.has(line)) return;
+    order.items.forEach((item, line) => {
+      if (done.has(line) || !makes(item)) return;
+      const { name, quantity } = item;
       const known = found.get(sameName(name)) ?? { name, count: 0 };
       known.count += quantity;
       found.set(sameName(name), known);

@@ -1,0 +1,102 @@
+"""What Core answers about tokens of owners: the next one, and that of a new tablet."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Final
+
+import msgspec
+import structlog
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from client_sdk.contract.text import is_id
+from core_api.access.renewals import lifetime_beside, successor
+from core_api.access.tokens import TokenKeys
+from core_api.api.gate import Gate
+from core_api.api.operations import JSON
+from core_api.api.request_parts import JsonBody, store_of
+from core_api.errors import ForbiddenError, UnauthorizedError
+from core_api.pairing.codes import DIGITS, LIFE_S, Pairings
+
+_log = structlog.get_logger()
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+
+class OwnerToken(Struct, frozen=True):
+    """The answer of `POST /v1/tokens/renewals` and `POST /v1/tokens/pairings`."""
+
+    token: str
+    expires_in_s: int
+
+
+class Pairing(Struct, frozen=True):
+    """The answer of `POST /v1/stores/{id}/pairings`."""
+
+    code: str
+    """Six digits."""
+    expires_in_s: int
+
+
+class PairTablet(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/tokens/pairings`."""
+
+    store: Annotated[str, Meta(max_length=64)]
+    code: Annotated[str, Meta(pattern=rf"^[0-9]{{{DIGITS}}}$(?!\n)")]
+
+
+PAIR: Final = JsonBody(PairTablet)
+
+
+class TokensApi:
+    """The handlers of owners' tokens.
+
+    Args:
+        tokens: signs them.
+        pairings: the codes of new tablets.
+        gate: lets callers in.
+        most_s: how long one may stay signed in, in seconds.
+    """
+
+    def __init__(self, tokens: TokenKeys, pairings: Pairings, gate: Gate, most_s: int) -> None:
+        self._tokens = tokens
+        self._pairings = pairings
+        self._gate = gate
+        self._most_s = most_s
+
+    async def renew(self, request: Request) -> Response:
+        """POST /v1/tokens/renewals: the caller's next token, with the same rights."""
+        caller = self._gate.caller_of(request)
+        after, lifetime_s = successor(caller, time.time(), self._most_s)
+        return _json(OwnerToken(self._tokens.sign(after, lifetime_s), lifetime_s))
+
+    async def offer(self, request: Request) -> Response:
+        """POST /v1/stores/{id}/pairings: a code by which one new tablet is let in."""
+        caller = self._gate.caller_of(request)
+        store_id = store_of(request)
+        if caller.role != "owner" or not caller.has_store(store_id):
+            raise ForbiddenError("only an owner of the store lets a new tablet in")
+        lifetime_s = lifetime_beside(caller, time.time(), self._most_s)
+        with self._gate.admit():
+            code = await self._gate.within_deadline(
+                self._pairings.offer(store_id, caller, lifetime_s)
+            )
+        return _json(Pairing(code, LIFE_S), 201)
+
+    async def pair(self, request: Request) -> Response:
+        """POST /v1/tokens/pairings: a token for the tablet that shows the code."""
+        wanted = await PAIR.read(request)
+        if not is_id(wanted.store):
+            raise UnauthorizedError("there is no such store")
+        with self._gate.admit():
+            caller, lifetime_s = await self._gate.within_deadline(
+                self._pairings.take(wanted.store, wanted.code)
+            )
+        self._gate.charge(caller, 1)
+        _log.info("tablet_paired", store=wanted.store, subject=caller.subject)
+        return _json(OwnerToken(self._tokens.sign(caller, lifetime_s), lifetime_s))
+
+
+def _json(value: Struct, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, _NO_STORE, JSON)

@@ -1,0 +1,103 @@
+"""The files of the pages as they are sent: read once, joined, named by content, compressed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import client_sdk.contract
+from core_api.pages.joining import joined
+
+FOLDERS: Final = {
+    "": Path(__file__).parent / "static",
+    "yabam/": Path(client_sdk.contract.__file__).parents[1] / "javascript",
+}
+"""Where the files are, by what their paths begin with: the pages, and the browser's SDK."""
+PREFIX: Final = "/static/"
+_MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+_SCRIPT: Final = re.compile(rf'(?<=<script type="module" src=")(?:{PREFIX})([^"]+)\.js(?=")')
+_ADDRESS: Final = re.compile(rf'(?<="){PREFIX}([^"]+)(?=")')
+_HASHED: Final = re.compile(r"=([0-9a-f]{20})/(.+)")
+_JOINED: Final = ".all.js"
+
+
+@dataclass(frozen=True)
+class File:
+    """One file as it is sent."""
+
+    body: bytes
+    media_type: str
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The body, compressed by gzip when it is first asked for."""
+        return gzip.compress(self.body, mtime=0)
+
+    @cached_property
+    def digest(self) -> str:
+        """20 hexadecimal digits, which change with the body."""
+        return hashlib.sha256(self.body).hexdigest()[:20]
+
+
+def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
+    """All files whose kind we serve, by their path.
+
+    A page's script and all that it imports are one file more, beside the script. A page names its
+    files by addresses that change with them, so that a browser may keep each of them for ever.
+
+    Args:
+        folders: where they are, by what their paths begin with.
+
+    Raises:
+        JoiningError: the script of a page cannot be joined.
+    """
+    found = {
+        f"{prefix}{path.relative_to(folder)}": path.read_bytes()
+        for prefix, folder in folders.items()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in _MEDIA_TYPES
+    }
+    pages = {path: body.decode() for path, body in found.items() if path.endswith(".html")}
+    modules = {path: body.decode() for path, body in found.items() if path.endswith(".js")}
+    for page in pages.values():
+        for script in _SCRIPT.findall(page):
+            found[f"{script}{_JOINED}"] = joined(modules, f"{script}.js").encode()
+    files = {path: _file(path, body) for path, body in found.items() if path not in pages}
+    for path, page in pages.items():
+        files[path] = _file(path, _with_hashes(page, files).encode())
+    return files
+
+
+def parse_address(path: str) -> tuple[str, str | None]:
+    """The path of a file, and the digest that its address names; None: none.
+
+    Args:
+        path: what follows `/static/`.
+    """
+    match = _HASHED.fullmatch(path)
+    return (match[2], match[1]) if match else (path, None)
+
+
+def _with_hashes(page: str, files: Mapping[str, File]) -> str:
+    def hashed(match: re.Match[str]) -> str:
+        path = match[1]
+        return f"{PREFIX}={files[path].digest}/{path}" if path in files else match[0]
+
+    return _ADDRESS.sub(hashed, _SCRIPT.sub(rf"{PREFIX}\1{_JOINED}", page))
+
+
+def _file(path: str, body: bytes) -> File:
+    return File(body, _MEDIA_TYPES[path[path.rindex(".") :]])

@@ -1,0 +1,91 @@
+// The orders of a store as its log tells of them, read from the end backwards.
+
+import { checkSync } from "../../yabam/contract.js";
+
+/** So many events are asked for at once. */
+const PAGE = 200;
+const TIMEOUT_MS = 10_000;
+
+/** One store's log, as far back as somebody has asked for it. */
+export class StoreLog {
+  /** Whether there is nothing before what is known. */
+  isWhole = false;
+  #channel;
+  #ask;
+  #start = null;
+  #oldest = null;
+  #orders = new Map();
+
+  /** @param store its id @param ask (query) → a promise of Fetch Sync's answer, which may fail */
+  constructor(store, ask) {
+    this.#channel = `store:${store}`;
+    this.#ask = ask;
+  }
+
+  /** All orders that were found, each as it was at its last event. */
+  get orders() {
+    return [...this.#orders.values()];
+  }
+
+  /** When the oldest event that is known happened, in milliseconds since 1970; null: none is. */
+  get oldest() {
+    return this.#oldest;
+  }
+
+  /**
+   * Reads one page further back.
+   *
+   * @param head the seq of the newest event of the channel, where the first page ends; null: not known yet
+   * @throws Error Core could not be asked
+   */
+  async earlier(head) {
+    const end = this.#start ?? head;
+    if (end === null) throw new Error("nothing is known of the log yet");
+    for (let size = Math.min(PAGE, end); size > 0; size = Math.floor(size / 2)) {
+      const events = await this.#between(end - size, end);
+      // The log no longer reaches back so far: half of it may be there.
+      if (events === null) continue;
+      this.#start = end - size;
+      this.isWhole = this.#start === 0;
+      this.#take(events);
+      return;
+    }
+    this.isWhole = true;
+  }
+
+  /** The events after `start` up to `end`; null: they are not kept any more. */
+  async #between(start, end) {
+    const events = [];
+    for (let after = start; after < end; after = events.at(-1).seq) {
+      const query = new URLSearchParams({ channel: this.#channel, lastEventId: `${this.#channel}@${after}` });
+      query.set("limit", String(end - after));
+      query.set("orders", "1");
+      const { channels } = checkSync(await this.#ask(query));
+      const [part] = channels;
+      if (part.reset) return null;
+      if (part.events.length === 0) break;
+      events.push(...part.events);
+    }
+    return events.filter(({ seq }) => seq <= end);
+  }
+
+  #take(events) {
+    for (const { data } of events) {
+      const known = this.#orders.get(data.id);
+      if (known === undefined || known.version < data.version) this.#orders.set(data.id, data);
+    }
+    if (events.length > 0) this.#oldest = Date.parse(events[0].occurred_at);
+  }
+}
+
+/** Fetch Sync, asked with the token that `give` gives. No device is named, for nothing is applied. */
+export const askCore = (give) => async (query) => {
+  const response = await fetch(`/v1/sync?${query}`, {
+    cache: "no-store",
+    credentials: "omit",
+    headers: { authorization: `Bearer ${give()}` },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  if (!response.ok) throw new Error(`Core answered ${response.status}`);
+  return response.json();
+};

@@ -1,0 +1,76 @@
+// What the people of a store share, in the kitchen's panel: who is on shift, and how long an order may wait.
+
+import { el, setText } from "../../shared/dom.js";
+import { t } from "../../shared/language.js";
+import { newKey } from "../../shared/outbox.js";
+
+const MOST_NAME = 60;
+const COLUMNS = ["new", "progress", "ready"];
+const COLOURS = ["amber", "red"];
+
+/** The parts of one store. */
+export class TeamPart {
+  #store;
+  #say;
+  #label = el("label", { class: "spoken" });
+  #name;
+  #add;
+  #form;
+
+  /**
+   * @param store its StoreSays
+   * @param say (promise of an edit) tells it
+   * @param left (event) told when nobody types here any more
+   */
+  constructor(store, say, left) {
+    this.#store = store;
+    this.#say = say;
+    this.#label.setAttribute("for", `come-${store.id}`);
+    this.#name = el("input", { id: `come-${store.id}`, maxlength: String(MOST_NAME), autocomplete: "off", onblur: left });
+    this.#add = el("button", { id: `come-add-${store.id}`, class: "button", type: "submit" });
+    this.#form = el("form", { class: "come", onsubmit: (event) => this.#come(event) }, this.#label, this.#name, this.#add);
+  }
+
+  /** Its sections. `named`: whether the panel has several stores. */
+  parts(named) {
+    const title = (text) => el("h3", {}, named ? `${t(text)} · ${t("store", { store: this.#store.id })}` : t(text));
+    return [this.#shift(title("onShift")), this.#ages(title("ages"))];
+  }
+
+  #shift(title) {
+    setText(this.#label, t("comeName"));
+    setText(this.#add, t("come"));
+    this.#name.setAttribute("placeholder", t("comeName"));
+    const people = this.#store.people.map(({ id, name, task }) =>
+      el("li", {}, el("span", { dir: "auto" }, task === "" ? name : `${name} · ${task}`),
+        el("button", { id: `leave-${id}`, class: "button", type: "button", "aria-label": t("leaveOf", { name }),
+          onclick: () => this.#say(this.#store.leave(id)) }, t("leave"))));
+    const list = people.length === 0 ? el("p", { class: "quiet" }, t("nobody")) : el("ul", { class: "people", role: "list" }, people);
+    return el("section", { class: "panel-part", "data-part": "shift" }, title, list, this.#form);
+  }
+
+  #come(event) {
+    event.preventDefault();
+    const name = this.#name.value.trim();
+    if (name === "") return;
+    this.#name.value = "";
+    this.#say(this.#store.come(newKey(), name, ""));
+    // A panel in which somebody types is not drawn anew.
+    this.#add.focus();
+  }
+
+  #ages(title) {
+    const { ages } = this.#store;
+    const rows = COLUMNS.flatMap((column) => COLOURS.map((colour) => this.#age(column, colour, ages[column][colour])));
+    return el("section", { class: "panel-part", "data-part": "ages" }, title, el("p", { class: "quiet" }, t("agesLead")), rows);
+  }
+
+  #age(column, colour, minutes) {
+    const name = `${t(column)} · ${t(`age_${colour}`)}`;
+    const step = (more, sign, label) =>
+      el("button", { id: `age-${this.#store.id}-${column}-${colour}-${label}`, class: "button", type: "button",
+        "data-repeats": true, "aria-label": t(label, { name }), onclick: () => this.#say(this.#store.setAge(column, colour, more)) }, sign);
+    return el("div", { class: "waiting-time", "data-age": `${column}-${colour}` }, el("span", {}, name),
+      step(-1, "−", "ageLess"), el("output", {}, t("ageMinutes", { minutes })), step(1, "+", "ageMore"));
+  }
+}

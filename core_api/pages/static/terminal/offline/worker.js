@@ -1,0 +1,66 @@
+// Keeps a copy of the terminal's page with all that it is made of, and opens it where there is no network.
+//
+// The page is asked for first at every start, so that a new release is never more than a start away; the
+// copy is what came last. No order and no token is in it.
+
+const PAGE = "/terminal";
+/** What the page fetches later, under an address that stays the same. */
+const BESIDE = ["/static/table/menu.json"];
+const CACHE = "yabam-terminal";
+/** So long the network may take, in milliseconds, while there is a copy. */
+const PATIENCE_MS = 4_000;
+/** Addresses that change with what they lead to. */
+const HASHED = /"(\/static\/=[0-9a-f]+\/[^"]+)"/g;
+
+addEventListener("install", (event) => {
+  skipWaiting();
+  event.waitUntil(fetch(PAGE).then(keep));
+});
+
+addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+
+addEventListener("fetch", (event) => {
+  const { request } = event;
+  const { origin, pathname } = new URL(request.url);
+  if (request.method !== "GET" || origin !== location.origin) return;
+  if (request.mode === "navigate") {
+    if (pathname === PAGE) event.respondWith(open(event));
+  } else if (pathname.startsWith("/static/=")) event.respondWith(kept(pathname).then((copy) => copy ?? fetch(request)));
+  else if (BESIDE.includes(pathname)) event.respondWith(fetch(request).catch(() => kept(pathname)));
+});
+
+/** The page as it is now; its copy where it does not come. */
+async function open(event) {
+  const copy = await kept(PAGE);
+  const coming = fetch(event.request);
+  // A page that comes too late is the copy of the next start.
+  event.waitUntil(coming.then((page) => keep(page.clone())).catch(() => {}));
+  if (copy === undefined) return coming;
+  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, copy));
+  const inTime = coming.then((page) => (page.ok ? page : copy), () => copy);
+  return Promise.race([inTime, late]);
+}
+
+/** Keeps the page and its files in the place of what was kept, once all of them are there. */
+async function keep(page) {
+  if (!page.ok) throw new Error(`the page came with status ${page.status}`);
+  const cache = await caches.open(CACHE);
+  const text = await page.clone().text();
+  const files = [...new Set([...text.matchAll(HASHED)].map(([, address]) => address))];
+  await Promise.all(files.map((address) => keepFile(cache, address)));
+  await cache.addAll(BESIDE);
+  await cache.put(PAGE, page);
+  const wanted = new Set([PAGE, ...BESIDE, ...files]);
+  for (const { url } of await cache.keys()) if (!wanted.has(new URL(url).pathname)) await cache.delete(url);
+}
+
+async function keepFile(cache, address) {
+  if (await cache.match(address)) return;
+  const file = await fetch(address);
+  // A Core of another release sends its own file under this address, to be asked for again.
+  const isIt = file.ok && file.headers.get("cache-control")?.includes("immutable");
+  if (!isIt) throw new Error(`${address} is not to be had`);
+  await cache.put(address, file);
+}
+
+const kept = (address) => caches.open(CACHE).then((cache) => cache.match(address));

@@ -1,0 +1,108 @@
+"""Codes by which a new tablet takes over a sign-in, in Postgres: one for each store at a time.
+
+A code has six digits, is good for `LIFE_S`, for `TRIES` tries whoever makes them, and once. The
+database holds its hash: who reads the database needs no code, but who reads a log of statements
+finds none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Final
+
+from core_api.access.callers import Caller
+from core_api.errors import UnauthorizedError
+from core_api.postgres.pool import Pool, mapped_errors
+
+DIGITS: Final = 6
+LIFE_S: Final = 300
+TRIES: Final = 3
+"""Of a million codes: whoever guesses has three in a million for each pairing."""
+
+# A new code takes the place of the one before, with all its tries.
+_OFFER: Final = """
+INSERT INTO pairings (store_id, code, subject, brand, signed_in_at, lifetime_s, tries_left, ends_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8))
+ON CONFLICT (store_id) DO UPDATE SET
+    code = excluded.code, subject = excluded.subject, brand = excluded.brand,
+    signed_in_at = excluded.signed_in_at, lifetime_s = excluded.lifetime_s,
+    tries_left = excluded.tries_left, ends_at = excluded.ends_at
+"""
+# Counted before it is compared, so that tries at the same moment are counted too.
+_TRY: Final = """
+UPDATE pairings SET tries_left = tries_left - 1
+WHERE store_id = $1 AND tries_left > 0 AND ends_at > now()
+RETURNING code, subject, brand, signed_in_at, lifetime_s
+"""
+_USE: Final = "DELETE FROM pairings WHERE store_id = $1 AND code = $2 RETURNING store_id"
+
+_NO_CODE: Final = "this store has no such code now: let its terminal show a new one"
+
+
+class Pairings:
+    """Offers codes and takes them.
+
+    Args:
+        pool: the database.
+        below: a random number from 0 to below its argument, which nobody can foresee.
+    """
+
+    def __init__(self, pool: Pool, below: Callable[[int], int]) -> None:
+        self._pool = pool
+        self._below = below
+
+    async def offer(self, store_id: str, caller: Caller, lifetime_s: int) -> str:
+        """A code for one new tablet of the store, in the place of the one before.
+
+        Args:
+            store_id: the store that the tablet is to work for.
+            caller: whose sign-in it takes over.
+            lifetime_s: for how many seconds its token will be good, if it is made now.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        code = str(self._below(10**DIGITS)).zfill(DIGITS)
+        with mapped_errors():
+            await self._pool.execute(
+                _OFFER,
+                store_id,
+                _hash(store_id, code),
+                caller.subject,
+                caller.brand,
+                caller.signed_in_at or caller.issued_at,
+                lifetime_s,
+                TRIES,
+                LIFE_S,
+            )
+        return code
+
+    async def take(self, store_id: str, code: str) -> tuple[Caller, int]:
+        """Whose sign-in the tablet takes over, for that store alone, and for how many seconds.
+
+        Raises:
+            UnauthorizedError: there is no such code now.
+            UnavailableError: the database does not answer.
+        """
+        given = _hash(store_id, code)
+        with mapped_errors():
+            found = await self._pool.fetchrow(_TRY, store_id)
+            if found is None or not hmac.compare_digest(found["code"], given):
+                raise UnauthorizedError(_NO_CODE)
+            if await self._pool.fetchrow(_USE, store_id, given) is None:
+                raise UnauthorizedError(_NO_CODE)
+        stores = frozenset({store_id})
+        caller = Caller(
+            found["subject"],
+            "owner",
+            stores,
+            brand=found["brand"],
+            signed_in_at=found["signed_in_at"],
+        )
+        return caller, found["lifetime_s"]
+
+
+def _hash(store_id: str, code: str) -> bytes:
+    return hashlib.sha256(f"{store_id}/{code}".encode()).digest()

@@ -1,0 +1,123 @@
+"""How pages and their files are sent: compressed, kept where their address changes with them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from core_api.pages.files import read_files
+from core_api.pages.serving import Pages, content_policy
+
+PAGE = (
+    '<link rel="stylesheet" href="/static/shared/base.css">\n'
+    '<script type="module" src="/static/shop/main.js"></script>\n'
+)
+KEPT = "public, max-age=31536000, immutable"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in {
+        "shop/index.html": PAGE,
+        "shop/main.js": 'import { a } from "../shared/a.js";\nconsole.log(a);\n',
+        "shared/a.js": "export const a = 1;\n",
+        "shared/base.css": "p { color: red }\n" * 100,
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+class Client:
+    """Asks for the pages of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        pages = Pages(read_files({"": folder}), content_policy([]))
+        app = Starlette(routes=pages.routes({"/shop": "shop/index.html"}))
+        self._transport = httpx.ASGITransport(app)
+
+    def get(self, path: str, headers: dict[str, str]) -> httpx.Response:
+        """The answer."""
+
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://it") as client:
+                return await client.get(path, headers=headers)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def client(folder: Path) -> Client:
+    return Client(folder)
+
+
+def addresses(page: str) -> list[str]:
+    """What the page names, in its order."""
+    return [part.split('"')[0] for part in page.split('="/')[1:]]
+
+
+def get(client: Client, path: str, coding: str = "gzip") -> httpx.Response:
+    return client.get(path, headers={"accept-encoding": coding})
+
+
+def test_a_page_names_one_script_with_all_that_it_imports(client: Client) -> None:
+    _, script = addresses(get(client, "/shop").text)
+    assert script.endswith("/shop/main.all.js")
+    assert "const a = 1" in get(client, script).text
+
+
+def test_what_a_page_names_is_kept_for_ever_and_the_page_is_asked_for(client: Client) -> None:
+    page = get(client, "/shop")
+    assert page.headers["cache-control"] == "no-cache"
+    assert [get(client, path).headers["cache-control"] for path in addresses(page.text)] == [
+        KEPT,
+        KEPT,
+    ]
+    assert get(client, "/static/shop/main.js").headers["cache-control"] == "no-cache"
+
+
+def test_another_content_has_another_address(client: Client, folder: Path) -> None:
+    style, script = addresses(get(client, "/shop").text)
+    (folder / "shared/a.js").write_text("export const a = 2;\n")
+    newer = Client(folder)
+    now = addresses(get(newer, "/shop").text)
+    assert now[0] == style
+    assert now[1] != script
+    # Whose page came from a Core of the release before gets a script, and does not keep it.
+    other = get(newer, script)
+    assert "const a = 2" in other.text
+    assert other.headers["cache-control"] == "no-cache"
+
+
+def test_files_are_compressed_for_who_takes_that(client: Client) -> None:
+    plain = get(client, "/static/shared/base.css", "identity")
+    packed = get(client, "/static/shared/base.css")
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "accept-encoding"
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 5
+    assert packed.content == plain.content
+    for refuses in ("", "br", "gzip;q=0"):
+        answer = get(client, "/static/shared/base.css", refuses)
+        assert "content-encoding" not in answer.headers
+
+
+def test_what_the_browser_has_is_not_sent_again(client: Client) -> None:
+    for coding in ("gzip", "identity"):
+        etag = get(client, "/shop", coding).headers["etag"]
+        again = client.get("/shop", headers={"if-none-match": etag, "accept-encoding": coding})
+        assert (again.status_code, again.content) == (304, b"")
+        # A proxy that compresses makes it a weak one.
+        again = client.get("/shop", headers={"if-none-match": f"W/{etag}"})
+        assert again.status_code == 304
+
+
+def test_the_same_bytes_are_compressed_alike_by_every_core(folder: Path) -> None:
+    one, other = [read_files({"": folder})["shared/base.css"].packed for _ in range(2)]
+    assert one == other
+    assert gzip.decompress(one).startswith(b"p {")
