@@ -9,7 +9,7 @@ import structlog
 from core_api.dashboard.waiting import Acknowledged
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.postgres.trimming import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -20,7 +20,7 @@ from core_api.dashboard.processes import Kind
 from core_api.dashboard.sampler import PERIOD_S, Look
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.postgres.trimming import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
 from server_common.limits import OPS_POINTS
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from core_api.api.ops_handlers import Day
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import Figures, History, Round
 from core_api.dashboard.points import Point
-from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading
+from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading, Series
 from core_api.dashboard.sampler import Welcome
 from core_api.dashboard.waiting import Acknowledged, Contact, LateStore, Overview, Waiting
-from core_api.pages.serving import Pages, content_policy, read_files
+from core_api.pages.files import read_files
+from core_api.pages.serving import Pages, content_policy
 from server_common.ops_server import OpsServer
 from server_common.sockets import bind
 
@@ -40,7 +41,7 @@ def process(
     name: str, kind: Kind, down: str = "", unready: str = "", **values: float
 ) -> ProcessReading:
     """A process's reading; `down` and `unready` say why it is so."""
-    series = {metric: {(): value} for metric, value in values.items()}
+    series: dict[str, Series] = {metric: {(): value} for metric, value in values.items()}
     state: Any = "down" if down else "not-ready" if unready else "ready"
     busy = [BusyChannel("store:12", 4, 31), BusyChannel("brand:9", 260, 2)] if values else []
     told = {} if down else series
@@ -113,7 +114,8 @@ def with_faults() -> Figures:
 
 
 def _events(name: str, lag_s: float = 0.9) -> ProcessReading:
-    return process(name, "events", **{_STREAMS: 98.0, _LAG: lag_s})
+    values = {_STREAMS: 98.0, _LAG: lag_s}
+    return process(name, "events", "", "", **values)
 
 
 def _others(down: str = "") -> list[ProcessReading]:

@@ -13,6 +13,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from core_api.dashboard.figures import Figures
 from core_api.dashboard.waiting import Contact, LateStore
+from tests.browser.accessibility import SIDEWAYS, violations
 from tests.browser.ops_desk import (
     NOW_MS,
     OpsDesk,
@@ -24,7 +25,6 @@ from tests.browser.ops_desk import (
     with_faults,
 )
 from tests.browser.restaurant import PAGES, SHOTS, device
-from tests.browser.test_table_looks import SIDEWAYS, violations
 from tests.integration.core_service import token
 
 pytestmark = PAGES
