@@ -127,7 +127,7 @@ def merge(situation: Situation) -> Decision:
 
 
 def sum_(situation: Situation) -> Decision:
-    """As `merge`, but what was added to a number is added to Core's; raises as `merge`."""
+    """`merge`, but what the edit adds to a number is added to Core's number; raises as `merge`."""
     return _by_path(situation, sums=True)
 
 

@@ -74,7 +74,7 @@ def outcome_of(settlement: Settlement, before: Head, content: bytes) -> EditOutc
 
 
 def _bounded(conflict: Conflict) -> Conflict:
-    """The same without the values that are too large for an answer: the client fetches them."""
+    """The conflict without values that are too large for an answer: the client fetches those."""
     return Conflict(
         conflict.version,
         *(
