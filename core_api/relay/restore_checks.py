@@ -1,4 +1,4 @@
-"""Holds the database against what was published in a shard before anything new is published there.
+"""Compares the database with what a shard has published, before anything new is published there.
 
 All shards that are new to a relay are looked at together. If that fails or takes long, each is
 looked at by itself, so that a partition which does not answer keeps only its own shard waiting.
