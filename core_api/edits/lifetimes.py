@@ -25,7 +25,7 @@ def ends_at(definition: Definition, now: datetime) -> datetime | None:
 def still_ends(definition: Definition | None, now: datetime) -> datetime | None:
     """When a document whose stored end has come really ends; `now` or earlier: it ends now.
 
-    The operator may have changed the definition since. A document that nothing defines any more ends.
+    The operator may have changed the definition since. A document without a definition ends.
 
     Returns:
         The moment; None: it does not end by itself any more.
