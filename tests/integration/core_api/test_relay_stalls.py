@@ -73,7 +73,7 @@ async def test_a_row_that_somebody_holds_is_published_and_deleted_when_it_is_fre
 
 
 async def filled(pool: Pool, outbox: Outbox) -> tuple[Mapping[int, int], OutboxReading, list[int]]:
-    """Put an order of each store into the outbox, and read it: fences, rows, the ids of the rows."""
+    """Put an order of each store into the outbox, and read it: fences, rows, the rows' ids."""
     on = commands(pool)
     for store in STORES:
         await place(on, store)
