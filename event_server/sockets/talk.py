@@ -41,7 +41,7 @@ class ChannelMessage(Struct, frozen=True):
 
 
 class Record(NamedTuple):
-    """What is to be written to Kafka."""
+    """A record that is to be written to Kafka."""
 
     key: bytes
     value: bytes
