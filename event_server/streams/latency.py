@@ -56,7 +56,7 @@ class PushLatency:
         """An event of this record time (seconds, the database's) is being handed out."""
 
     def settle(self, now: float) -> None:
-        """Count what was handed over since the last call: it left this process at `now` (monotonic)."""
+        """Count what was handed out since the last call, as handed out at `now` (monotonic)."""
         if not self._waiting:
             return
         time = self._database_time(now)
