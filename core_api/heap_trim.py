@@ -11,8 +11,8 @@ from typing import Final
 
 _EVERY_S: Final = 10.0
 _COLLECTED_AFTER: Final = 20_000
-"""So many more objects must be alive before CPython itself looks for cycles among them. By default
-it is 700: a handful of requests under way have so many, and it would look all the time, in vain."""
+"""How many more objects must be alive before CPython itself looks for cycles among them. By default
+it is 700: a handful of requests under way have that many, and it would look all the time."""
 
 
 async def keep_giving_back(every_s: float = _EVERY_S) -> None:

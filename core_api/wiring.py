@@ -21,7 +21,7 @@ from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool, shares
 from core_api.printing.definitions import PRINTING_DEFINITIONS
 
 MOST_DEVICES: Final = 1000
-"""So many devices of a store are listed."""
+"""How many devices of a store are listed."""
 _ENTROPY_BYTES: Final = 10
 _ALWAYS_DEFINED: Final = (*DEVICE_DEFINITIONS, *PRINTING_DEFINITIONS)
 

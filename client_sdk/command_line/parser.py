@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
         self._given: list[str] = []
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse has it, but what is left over is an error here: the usage is then right."""
+        """Parse as argparse does; what is left over is an error of this command, with its usage."""
         self._given = list(sys.argv[1:] if args is None else args)
         found, left = super().parse_known_args(args, namespace)
         if left:

@@ -51,7 +51,7 @@ def content_hash(order: bytes | str | msgspec.Raw) -> int:
 
 
 def hash_of(order: object) -> int:
-    """The same for an order that is at hand as a value: it must encode to that JSON."""
+    """What an open order adds, given as a value instead of JSON: it must encode to that JSON."""
     return int.from_bytes(sha256(canonical(order)).digest()[:_CONTENT_BYTES], "big")
 
 

@@ -127,7 +127,10 @@ def changes_of(positions: Positions, answer: ChannelSync) -> tuple[list[Change],
 def document_changes_of(
     positions: Positions, answer: DocumentSync
 ) -> tuple[list[DocumentChange], bool]:
-    """The same for a channel of documents."""
+    """What a sync's answer changes in a channel of documents, and whether it is sound.
+
+    The rules are those of `changes_of`.
+    """
 
     def reset(reason: str, snapshot: DocumentSnapshot) -> DocumentReset:
         return DocumentReset(answer.channel, reason, snapshot.head, tuple(snapshot.documents))

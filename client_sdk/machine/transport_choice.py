@@ -12,7 +12,7 @@ from typing import Final, Literal
 Via = Literal["sse", "websocket"]
 
 AT_ONCE_AGAIN: Final = 2
-"""So many streams in a row that ended at once are a proxy's doing."""
+"""How many streams in a row must end at once to be taken for a proxy's doing."""
 
 
 class TransportChoice:

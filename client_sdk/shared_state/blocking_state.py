@@ -156,7 +156,7 @@ class BlockingDocument:
 
     @property
     def document(self) -> SharedDocument:
-        """The same for the client's own thread."""
+        """The asyncio document behind this one: use it in the client's own thread only."""
         return self._document
 
     def _edit(self, work: Any) -> BlockingEdit:

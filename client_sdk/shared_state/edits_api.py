@@ -69,7 +69,7 @@ class Done:
     """Core has done a command."""
 
     order: Order
-    """As the command left it."""
+    """The order after the command."""
 
 
 class _Outcomes(Struct, frozen=True):

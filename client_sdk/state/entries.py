@@ -131,7 +131,7 @@ def new_entry(place: int, client: str, n: int, wish: Wish, basis: Basis, group: 
 
 
 def contained_at(outcome: EditOutcome) -> int | None:
-    """The version that contains an edit with this outcome; None: none does.
+    """The version that contains an edit with this outcome; None: no version does.
 
     An outcome that only a newer Core knows took effect, unless there is a problem.
     """

@@ -153,7 +153,7 @@ class Transport:
         yield StreamEnded(generation, failure)
 
     async def _socket(self, command: OpenStream) -> AsyncGenerator[Input, None]:
-        """The same over a WebSocket."""
+        """The inputs of a stream that a WebSocket carries, up to its end."""
         generation, failure = command.generation, _NO_SOCKETS
         if self._sockets is not None:
             failure = Failure("unreachable", "the socket ended without a bye")

@@ -4,7 +4,7 @@ rule."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -37,6 +37,7 @@ from core_api.api.request_parts import (
 from core_api.errors import BadRequestError, CoreError, ForbiddenError
 from core_api.metrics import CoreMetrics
 from core_api.orders.answers import Written
+from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Recall, Transition
 from core_api.orders.permissions import check_devices
 from core_api.orders.service import OrderService
@@ -54,6 +55,8 @@ from core_api.sync.service import FetchSync
 from server_common.query_string import parse_query
 
 _NO_STORE: Final = {"cache-control": "no-store"}
+
+C = TypeVar("C")
 
 PLACE: Final = JsonBody(PlaceOrder)
 PLACE_BATCH: Final = JsonBody(Batch, MAX_BATCH_BYTES)
@@ -195,46 +198,28 @@ class CoreApi:
 
     async def transition(self, request: Request) -> Response:
         """POST /v1/orders/{id}/transitions."""
-        caller = self._gate.caller_of(request)
-        command = await TRANSITION.read(request)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            work = self._commands.transition(
-                caller,
-                request.path_params["id"],
-                command,
-                if_match_of(request),
-                idempotency_of(caller, request),
-            )
-            return _answer(await self._gate.within_deadline(work))
+        return await self._on_order(request, TRANSITION, self._commands.transition)
 
     async def recall(self, request: Request) -> Response:
         """POST /v1/orders/{id}/recalls."""
-        caller = self._gate.caller_of(request)
-        command = await RECALL.read(request)
-        with self._gate.admit():
-            work = self._commands.recall(
-                caller,
-                request.path_params["id"],
-                command,
-                if_match_of(request),
-                idempotency_of(caller, request),
-            )
-            return _answer(await self._gate.within_deadline(work))
+        return await self._on_order(request, RECALL, self._commands.recall)
 
     async def change(self, request: Request) -> Response:
         """PATCH /v1/orders/{id}."""
+        return await self._on_order(request, CHANGE, self._commands.change)
+
+    async def _on_order(
+        self,
+        request: Request,
+        body: JsonBody[C],
+        act: Callable[[Caller, str, C, int | None, Idempotency | None], Awaitable[Written]],
+    ) -> Response:
         caller = self._gate.caller_of(request)
-        command = await CHANGE.read(request)
+        command = await body.read(request)
         with self._gate.admit():
             await self._gate.check_stay(caller)
-            work = self._commands.change(
-                caller,
-                request.path_params["id"],
-                command,
-                if_match_of(request),
-                idempotency_of(caller, request),
-            )
+            order_id, if_match = request.path_params["id"], if_match_of(request)
+            work = act(caller, order_id, command, if_match, idempotency_of(caller, request))
             return _answer(await self._gate.within_deadline(work))
 
     async def read(self, request: Request) -> Response:

@@ -97,7 +97,7 @@ class BrokerControl:
         return _present(clients, await self._all("listRoles", "roles"))
 
     async def present_of(self, users: Sequence[str]) -> Present:
-        """The same of these users only."""
+        """What the broker has now of these users; raises as `run`."""
         clients = [{"command": "getClient", "username": user} for user in users]
         roles = [{"command": "getRole", "rolename": role_of(user)} for user in users]
         found = await self.run([*clients, *roles])

@@ -103,7 +103,7 @@ def telemetry_value(current: Value | None, names: Mapping[str, Measured], now: d
 
 
 def without_fractions(value: Any) -> Any:
-    """The same for a document, which holds integers of 53 bits: other numbers become text."""
+    """The value as a document may hold it: numbers other than integers of 53 bits become text."""
     if type(value) is float:
         return int(value) if value.is_integer() and abs(value) <= MAX_INTEGER else repr(value)
     if type(value) is int and abs(value) > MAX_INTEGER:

@@ -46,7 +46,7 @@ class Base(Struct, frozen=True):
 
 
 def makes_anew(edit: Edit, head: Head) -> bool:
-    """Whether the edit's client saw no document, and there is none: it makes it, or makes it anew.
+    """Whether the edit creates the document: its client saw none, and there is none now.
 
     If the document was deleted before the edit was made, the edit may create it again. If it was
     deleted later, the two are concurrent: whoever deleted it may have seen more.

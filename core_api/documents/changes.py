@@ -31,7 +31,7 @@ class PathChange(Struct, frozen=True):
 
 
 def changes_between(basis: Value | None, own: Value | None) -> list[PathChange]:
-    """What an author changed who saw the one value and left the other; None: no document."""
+    """What an author changed who saw one value and made the other of it; None: no document."""
     before = MISSING if basis is None else basis
     changes: list[PathChange] = []
     for operation in diff(before, MISSING if own is None else own):
@@ -48,7 +48,7 @@ def changes_between(basis: Value | None, own: Value | None) -> list[PathChange]:
 
 
 def with_seen(basis: Value | None, seen: Mapping[str, Any]) -> Value:
-    """The basis as its client saw it, who had pending edits of its own on top."""
+    """The basis as its client saw it: with the client's own pending edits on top."""
     draft = Draft({} if basis is None else basis)
     for pointer, value in seen.items():
         path = parse_pointer(pointer)
@@ -115,7 +115,7 @@ def failing_test(operations: Sequence[PatchOperation], current: Value | None) ->
 
 
 class PathSet:
-    """Paths, of which one asks whether another is one of them, or lies above or below one."""
+    """Paths that can be asked whether another is one of them, or lies above or below one."""
 
     __slots__ = ("_above", "_at")
 

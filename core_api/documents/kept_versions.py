@@ -73,11 +73,11 @@ class History:
         return version >= newest or (self._first is not None and self._first <= version + 1)
 
     def copy(self) -> History:
-        """The same, to be added to."""
+        """A copy that can be added to."""
         return History(self._kept)
 
     def add(self, made: Kept) -> None:
-        """Take in the version that follows on the newest."""
+        """Add the version after the newest."""
         if not self._kept:
             self._first = made.version
         self._kept.append(made)

@@ -81,7 +81,7 @@ def next_version(
 
 
 def ended(head: Head, now: datetime) -> Version:
-    """The version after the head at which the document, which there is, has come to its end."""
+    """The version after the head that deletes the document, because it has come to its end."""
     return Version(
         version=head.version + 1,
         value=None,

@@ -75,7 +75,7 @@ Strategy = Callable[[Situation], Decision]
 
 
 def last(situation: Situation) -> Decision:
-    """The later edit wins, of two at the same time that which is settled later; whole, as it says.
+    """The later edit wins as a whole; of two made at the same time, the one settled later.
 
     Raises:
         RefusedEditError: it is a patch with array indices, or does not apply to the current value.
@@ -89,7 +89,7 @@ def last(situation: Situation) -> Decision:
 
 
 def first(situation: Situation) -> Decision:
-    """Who comes first has it: the edit is refused with the document as it stands.
+    """The first edit wins: this one is refused, with the document as it stands.
 
     Raises:
         RefusedEditError: always.
@@ -117,7 +117,7 @@ def ask(situation: Situation) -> Decision:
 
 
 def merge(situation: Situation) -> Decision:
-    """Each path by itself: what nobody else changed is taken, else the later wins.
+    """Path by path: where nobody else made a change it is taken, else the later edit wins.
 
     Raises:
         RefusedEditError: it is a patch with array indices, or does not apply to what its client
@@ -127,7 +127,7 @@ def merge(situation: Situation) -> Decision:
 
 
 def sum_(situation: Situation) -> Decision:
-    """As `merge`, but what was added to a number is added to Core's; raises as `merge`."""
+    """`merge`, but what the edit adds to a number is added to Core's number; raises as `merge`."""
     return _by_path(situation, sums=True)
 
 
@@ -246,7 +246,7 @@ def _core_at(current: Any, change: PathChange) -> Any:
 
 
 def _is_done(core: Any, change: PathChange) -> bool:
-    """Whether Core has it so already."""
+    """Whether Core's value is so already."""
     if core is _GONE:
         return change.value is MISSING
     if type(change.value) is dict and not change.value and type(core) is dict:

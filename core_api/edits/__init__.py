@@ -15,7 +15,7 @@
 | | `outcomes.py` | what the client of an edit is told (pure) |
 | | `rows.py` | the rows of document, event, history and outcome (pure) |
 | write | `writing.py` | the one statement, under the locks; nothing of what has changed since |
-| later | `history_reading.py` | reads earlier versions of a document and its history |
+| later | `history_reading.py` | reads earlier versions of a document, and its history's entries |
 
 `metrics.py` counts. Which edit wins is decided in `core_api/documents/`, not here.
 """

@@ -139,7 +139,7 @@ async def read_version(
 
 
 class Position(NamedTuple):
-    """Behind which entry a page begins."""
+    """The entry after which a page begins."""
 
     version: int
     is_aside: bool = True

@@ -12,7 +12,7 @@ SESSION_S: Final = 86_400.0
 
 
 def ends_at(definition: Definition, now: datetime) -> datetime | None:
-    """When a document ends whose client was heard of just now; None: it does not end by itself.
+    """When a document ends, if its client was heard of just now; None: it does not end by itself.
 
     A document of lifetime `each` ends when Core set it to. Where that moment is not at hand, as in
     a migration, it is given `SESSION_S` from now.
@@ -23,9 +23,9 @@ def ends_at(definition: Definition, now: datetime) -> datetime | None:
 
 
 def still_ends(definition: Definition | None, now: datetime) -> datetime | None:
-    """When a document really ends whose noted end has come; `now` or earlier: it ends now.
+    """When a document whose stored end has come really ends; `now` or earlier: it ends now.
 
-    The operator may have changed the definition since. What nothing defines any more, ends.
+    The operator may have changed the definition since. A document without a definition ends.
 
     Returns:
         The moment; None: it does not end by itself any more.

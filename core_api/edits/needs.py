@@ -16,7 +16,7 @@ _result_decoder: Final = msgspec.json.Decoder(OwnResult)
 
 
 def answers_needed(requests: Sequence[EditRequest], state: State) -> list[tuple[str, int]]:
-    """The earlier edits whose answers are needed: those that are repeated, or edited on."""
+    """The earlier edits whose answers are needed: those sent again, or that an edit is made on."""
     needed = set()
     for request in requests:
         settled = _settled(state, request.client)

@@ -28,7 +28,7 @@ FORGOTTEN: Final = "forgotten"
 
 
 def repeated(edit: Edit | UnreadableEdit, kept: KeptAnswer | None) -> EditOutcome:
-    """The first answer again, of an edit that was settled before.
+    """The stored answer of an edit that was settled before, marked as repeated.
 
     Raises:
         EditMismatchError: it had other content then.
@@ -43,7 +43,7 @@ def repeated(edit: Edit | UnreadableEdit, kept: KeptAnswer | None) -> EditOutcom
 
 
 def fingerprint(edit: Edit | UnreadableEdit) -> bytes:
-    """What tells the edit from another under the same number."""
+    """A hash that tells the edit from another one with the same number."""
     return edit.fingerprint if isinstance(edit, UnreadableEdit) else edit_fingerprint(edit)
 
 
@@ -74,7 +74,7 @@ def outcome_of(settlement: Settlement, before: Head, content: bytes) -> EditOutc
 
 
 def _bounded(conflict: Conflict) -> Conflict:
-    """The same without the values that are too large for an answer: the client fetches them."""
+    """The conflict without values that are too large for an answer: the client fetches those."""
     return Conflict(
         conflict.version,
         *(

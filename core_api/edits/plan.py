@@ -16,7 +16,7 @@ from core_api.errors import CoreError
 
 @dataclass(frozen=True, slots=True)
 class EditAnswer:
-    """What one request is answered."""
+    """The answer to one request."""
 
     settled: int
     """The client's last settled number."""

@@ -261,7 +261,7 @@ def _check_numbers(edits: Sequence[Edit | UnreadableEdit], settled: int) -> None
 
 
 def components_of(requests: Sequence[EditRequest]) -> list[int]:
-    """A number for each request: the same for those that share a document, however far around."""
+    """A number for each request: equal for those that share a document, or are linked by others."""
     parent = list(range(len(requests)))
 
     def find(n: int) -> int:

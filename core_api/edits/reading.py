@@ -24,9 +24,6 @@ from core_api.postgres.pool import mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows
 from server_common.limits import SETTLING_BYTES, SETTLING_VERSIONS, SUBJECT_CLIENTS
 
-"""So much of a document's history is looked at to settle an edit; what is older counts as trimmed
-away."""
-
 _MOST_AT_A_STRETCH: Final = 256 * 1024
 
 T = TypeVar("T")

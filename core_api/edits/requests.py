@@ -30,7 +30,7 @@ class EditRequest:
 
     @property
     def weight(self) -> int:
-        """For how many small requests it counts in what is written together."""
+        """How many small requests it counts as, in what is written together."""
         return max(1, len(self.batch.edits), self.size // _SMALL_BYTES)
 
     @property
@@ -57,14 +57,14 @@ class EditRequest:
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """What others may hold locked of it: its client, its documents, their channels."""
+        """The names of what others may hold locked: its client, its documents, their channels."""
         names = self.names
         channels = {channel for channel, _ in names}
         return (self.client, *(f"{c} {key}" for c, key in names), *sorted(channels))
 
     @property
     def identities(self) -> tuple[object, ...]:
-        """Two requests of a client are settled one after the other."""
+        """What no two requests that are settled together may share: the client."""
         return (self.client,)
 
 
@@ -80,7 +80,7 @@ class Admitted:
 def admit(
     request: EditRequest, edit: Edit | UnreadableEdit, definitions: Definitions
 ) -> Admitted | EditOutcome:
-    """The edit with what holds for its document; or its refusal."""
+    """The edit with its document's definition, or its refusal."""
     if isinstance(edit, UnreadableEdit):
         return refused(edit.n, edit.slug, edit.detail, edit.pointer)
     try:

@@ -61,7 +61,7 @@ class Author:
     role: str
 
     def shown_in(self, channel: Channel) -> str:
-        """What all who follow the channel may know of it: where guests do, its role alone."""
+        """The author as all who follow the channel may see it: where guests do, the role alone."""
         return author_shown(channel, self.subject, self.role)
 
 

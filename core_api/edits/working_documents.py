@@ -33,7 +33,7 @@ class WorkingDocument:
 
 @dataclass(slots=True)
 class Undo:
-    """What it takes to go back to before a batch."""
+    """The state before a batch, to go back to."""
 
     rooms: dict[str, Room]
     documents: dict[DocumentName, tuple[Head, bytes]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Working:
         return document
 
     def begin(self) -> Undo:
-        """What `restore` takes to come back to this moment."""
+        """The present state, for `restore` to come back to."""
         return Undo(dict(self._rooms))
 
     def take(

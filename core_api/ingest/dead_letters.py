@@ -1,4 +1,4 @@
-"""The dead letter topic of commands."""
+"""The dead letter topic of commands. What goes there, and why, `applier.py` decides."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Write:
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """What of it others may hold locked: its store, its order."""
+        """The names of what others may hold locked: its store, and its order."""
         return self.store_id, self.order_id
 
     @property

@@ -27,7 +27,7 @@ def check_stay(caller: Caller, ended_at: float | None) -> None:
 
     Args:
         caller: of role table.
-        ended_at: when the last party there ended, in seconds since 1970; None: none ever did.
+        ended_at: when the last party there ended, in seconds since 1970; None: none has ended yet.
 
     Raises:
         PartyLeftError: the caller's token is of a party that has left.

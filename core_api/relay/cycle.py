@@ -48,7 +48,7 @@ class OutboxRow:
 
     @property
     def is_trimmed(self) -> bool:
-        """Whether the log has it no more in each of its channels."""
+        """Whether retention has deleted it from the log of one of its channels, or of all."""
         return self.fault is None and len(self.lines) < len(self.ids)
 
 
@@ -83,7 +83,7 @@ class Cycle:
     Only their deletion is due, or that they are set aside for the reason given."""
 
     def only(self, shards: Collection[int]) -> Cycle:
-        """The part of some shards."""
+        """The same cycle with these shards only."""
         return replace(
             self,
             rows={shard: rows for shard, rows in self.rows.items() if shard in shards},

@@ -59,7 +59,7 @@ class HeldShard:
         self.stored, self.stored_in = dict(left), epoch
 
     def forget_refused(self, rows: Collection[int]) -> None:
-        """These rows have been announced and need not be told apart any more."""
+        """These rows have been announced; forget that they were refused."""
         self.refused = {row: why for row, why in self.refused.items() if row not in rows}
 
     def begin(self, run: str) -> None:

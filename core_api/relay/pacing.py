@@ -9,7 +9,7 @@ from server_common.backoff import next_wait
 WATERMARK_ACTIVE_S: Final = 0.2
 """How soon after a watermark the next is due, in seconds, if events were published meanwhile."""
 WATERMARK_IDLE_S: Final = 0.5
-"""The same while nothing happens; the contract is at least one a second."""
+"""How soon the next is due while nothing happens; the contract is at least one a second."""
 
 SHORTEST_PAUSE_S: Final = 0.002
 LONGEST_PAUSE_S: Final = 0.05

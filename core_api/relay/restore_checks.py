@@ -1,4 +1,4 @@
-"""Holds the database against what was published in a shard before anything new is published there.
+"""Compares the database with what a shard has published, before anything new is published there.
 
 All shards that are new to a relay are looked at together. A look that fails or takes long is
 repeated for parts of its shards, down to single ones, so that a partition which does not answer

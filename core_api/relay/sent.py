@@ -183,7 +183,7 @@ class Sent:
 
 
 def _stored_of(shard: int, sent: _Sent) -> tuple[int, str | None]:
-    """How many of its messages are stored, and why none is; None: that is as it should be."""
+    """How many of its messages are stored, and why the others are not; None: there is no fault."""
     error = sent.answer.exception()
     if error is not None:
         sent.held.count(None)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 async def read_around(
     outbox: OutboxPort, fences: Mapping[int, int], rows_per_shard: int
 ) -> OutboxReading | None:
-    """As `OutboxPort.read`, but of a shard with a row that cannot be given: what stands before it,
-    or, if that is nothing, the row by name.
+    """Read as `OutboxPort.read` does. Of a shard with a row that Postgres cannot give: the
+    rows before it, or, if there are none, that row by its name only.
 
     Raises:
         UnavailableError: Postgres does not answer, or has begun a new epoch meanwhile.

@@ -141,7 +141,7 @@ async def _trim_log_apart(
     but: Collection[str],
     left: Callable[[str], None],
 ) -> tuple[int, int, Sequence[str]]:
-    """As `trim_log`, one channel after the other.
+    """Trim as `trim_log` does, one channel after the other.
 
     Raises:
         UnavailableError: Postgres does not answer, or cannot even tell which channels there are.

@@ -1,5 +1,5 @@
-"""Around what Postgres cannot give: each channel is read by itself, and what is damaged costs only
-its own channel.
+"""Reads around what Postgres cannot give: each channel by itself, so that damage costs only its own
+channel.
 
 An event in the log that cannot be given makes the channel begin anew: the open orders, or the
 documents, stand elsewhere and are still to be had. A document's value that cannot be given is left
@@ -49,7 +49,7 @@ _NO_VALUE: Final = -1
 async def pages_apart(
     pool: Pool, queries: Sequence[PageQuery], told: Told
 ) -> tuple[Moment, list[Page | None]]:
-    """The pages of many channels, some of which Postgres cannot give: as None.
+    """The pages of many channels, each read by itself; None for one that Postgres cannot give.
 
     Where it is an event that cannot be given, the page says that the log begins behind it.
 
@@ -85,7 +85,7 @@ async def snapshots_apart(
     open_one: Callable[[SnapshotQuery], Awaitable[tuple[Moment, OpenOrders]]],
     told: Told,
 ) -> tuple[Moment, list[OpenOrders | None]]:
-    """Snapshots of many channels, some of which Postgres cannot give: as None.
+    """Snapshots of many channels, each read by itself; None for one that Postgres cannot give.
 
     Args:
         pool: the database.
@@ -129,7 +129,7 @@ async def without_malformed(
     reset: Reset,
     told: Told,
 ) -> tuple[Moment, list[ChannelAnswer]]:
-    """An answer without what is no JSON in it.
+    """The answer without the parts of it that are not valid JSON.
 
     Args:
         pool: the database.

@@ -172,7 +172,7 @@ def fitting_pages(pages: Sequence[Page], room: int) -> Sequence[Page]:
 
 
 def fitting_snapshots(opened: Sequence[OpenOrders], room: int) -> list[OpenOrders]:
-    """The same for pages of snapshots: one without orders continues from the first order."""
+    """Pages of snapshots cut to `room` bytes: one left without orders continues from its first."""
     kept = _fitting([page.size for page in opened], room)
     return [
         o if n in kept else dataclasses.replace(o, orders=(), ids=(), cut=True)

@@ -112,7 +112,7 @@ class Hub:
         return True
 
     def mark(self, partition: int, watermark: float, now: float) -> bool:
-        """All that was committed before `watermark` came before this in the partition.
+        """Note a watermark: the partition has brought all that was committed before it.
 
         Returns:
             Whether the database's clock was set back: then nothing that was read before counts,

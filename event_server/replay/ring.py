@@ -4,6 +4,7 @@ A ring is a contiguous run of events up to the channel's newest seq. It is bound
 and, all rings together, by bytes. What age and bytes remove is removed by whole seconds of record
 time, oldest first, over all channels; `covered_since` rises with it. A channel whose ring is empty
 has none, so that what is kept follows what is committed and not how many channels ever were.
+Which events are dropped as copies, `hub.py` decides.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class ChannelMessage(Struct, frozen=True):
 
 
 class Record(NamedTuple):
-    """What is to be written to Kafka."""
+    """A record that is to be written to Kafka."""
 
     key: bytes
     value: bytes
@@ -108,7 +108,7 @@ class Talk:
         self.news()
 
     def take(self, value: bytes | None) -> None:
-        """Take a record of the topic: its sockets are told."""
+        """Take a record of the topic and tell its channel's sockets; a malformed one is counted."""
         try:
             if value is None or len(value) > _MOST_RECORD_BYTES:
                 raise msgspec.DecodeError("it has no value, or a long one")  # noqa: TRY301

@@ -1,10 +1,9 @@
 """How long pushes take: from an event's record in Kafka until it was handed to its streams. Pure.
 
-A record carries the database's clock as the relay read it together with the event. What that clock
-shows at the hand-out is known by its estimate (`replay/database_clock.py`), which is too low by
-the shortest delivery time to this server; where this machine's clock agrees with the estimate, it
-is the better one.
-No promise hangs on it: a machine whose clock is wrong falls back to the estimate.
+A record carries the time of the database's clock at which the relay read the event. That clock's
+time at the hand-out is estimated (`replay/database_clock.py`); the estimate is too low by the
+shortest delivery time to this server, so this machine's own clock is used where it agrees with it.
+No promise depends on these figures: a machine whose clock is wrong falls back to the estimate.
 
 The push path only appends a time to a list. The reader of Kafka settles the list once per fetch,
 when all of it has been written to the transports.
@@ -57,7 +56,7 @@ class PushLatency:
         """An event of this record time (seconds, the database's) is being handed out."""
 
     def settle(self, now: float) -> None:
-        """All that was handed over since the last call has been handed out at `now` (monotonic)."""
+        """Count what was handed out since the last call, as handed out at `now` (monotonic)."""
         if not self._waiting:
             return
         time = self._database_time(now)

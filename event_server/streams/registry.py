@@ -174,7 +174,7 @@ class Streams:
         subscriber.send(self.frames.opening(self._timing.retry(), hello) + b"".join(replay))
 
     def extend(self, subscriber: Subscriber, accepted: Accepted) -> list[bytes] | SyncRequired:
-        """Let an open stream follow the channels of a further ticket; it lives no longer for it.
+        """Let an open stream follow the channels of a further ticket; its lifetime stays as it is.
 
         Returns:
             What it missed there, to be written before anything else; or why it must sync: then it

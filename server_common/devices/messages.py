@@ -45,7 +45,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 MEDIA_TYPES: Final = ("image/jpeg", "image/png")
 
 EVENT_NAME_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,58}"
-"""So short that `event.{name}` is a valid document key."""
+"""The longest name for which `event.{name}` is still a valid document key."""
 
 _T = TypeVar("_T")
 _Id = Annotated[str, Meta(pattern=NAME_FORM)]

@@ -29,6 +29,6 @@ def document_hash(key: str, version: int, value: Value | None) -> int:
 
 
 def hash_of_content(key: str, version: int, content: bytes) -> int:
-    """The same for a value that is at hand in the form of RFC 8785."""
+    """What one document adds, its value given in the form of RFC 8785."""
     text = f"{key}:{version}:{sha256(content).hexdigest()}"
     return int.from_bytes(sha256(text.encode()).digest()[:_HASH_BYTES], "big")

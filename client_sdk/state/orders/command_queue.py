@@ -38,7 +38,7 @@ from client_sdk.state.orders.view import OwnCommands
 from client_sdk.state.records import DropCommand, PutCommand, Write
 
 _MOST_REMEMBERED = 1000
-"""So many orders, ends and refusals are remembered, the newest."""
+"""How many orders, ends and refusals are remembered: the newest ones."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -73,7 +73,7 @@ class CommandQueue:
 
     @property
     def first(self) -> int | None:
-        """The place of the first command; None: none waits."""
+        """The place of the first command; None: no command waits."""
         return self.own.entries[0].id if self.own.entries else None
 
     def id_of(self, order_id: str) -> str:

@@ -25,12 +25,12 @@ Kind = Literal["place", "transition", "change"]
 MAX_COMMAND_BYTES: Final = 64 * 1024
 """The most that the body of a command may have, as JSON in UTF-8: Core takes no more."""
 MAX_COMMANDS: Final = 1000
-"""So many commands may wait."""
+"""How many commands may wait."""
 MAX_COMMAND_AGE_S: Final = 86_400
 """A command that is older when it could be sent first is given up: nobody means it any more."""
 MAX_SENT_AGE_S: Final = 6 * 86_400
-"""So long a command that was sent is sent again. Core keeps its key for a week; after that nobody
-could tell whether it was done."""
+"""How long a command that was sent may be sent again, in seconds. Core keeps its key for a week;
+after that nobody could tell whether it was done."""
 UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When a new order was made, where Core's clock was not known."""
 
@@ -49,7 +49,7 @@ class CommandWish:
     status: str | None = None
     """The status that was seen."""
     after: int | None = None
-    """This client's own command that was the last in what was seen; None: none was."""
+    """This client's newest own command in what was seen; None: there was none in it."""
 
 
 class Command(Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ from server_common.limits import DEVICE_OPEN_COMMANDS
 
 CommandState = Literal["sent", "done", "failed", "expired"]
 COMMAND_ID_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,56}"
-"""So short that `command.{id}` is a valid document key."""
+"""The longest id for which `command.{id}` is still a valid document key."""
 LONGEST_S: Final = 86_400
 KEPT_S: Final = 600.0
 """How long a command's document stays after its answer, in seconds."""

@@ -20,6 +20,7 @@ from tests.integration.core_api.relaying import (
     commands,
     followed,
     place,
+    put_event,
     started,
     until_empty,
     until_true,
@@ -170,7 +171,7 @@ async def test_more_than_fits_into_a_batch_goes_out_in_order(
     pool: Pool, database_url: str, bootstrap: str, topic: str
 ) -> None:
     for _ in range(30):
-        await pool.execute(BIG_ROW, "store:12", "12", partition_of("12", PARTITIONS), 60_000)
+        await put_event(pool, "12", 60_000)
     async with (
         started(pool, database_url, bootstrap, topic),
         followed(bootstrap, topic) as seen,
@@ -296,15 +297,4 @@ WITH logged AS (
     VALUES ($1, 1, gen_random_uuid(), 1, 'order.placed', now(), '"data":null}')
 )
 INSERT INTO outbox (shard, store_id, channels, seqs) VALUES ($3, $2, ARRAY[$1], ARRAY[1])
-"""
-BIG_ROW = """
-WITH head AS (
-    INSERT INTO channel_heads AS h (channel, head, digest) VALUES ($1, 1, 0)
-    ON CONFLICT (channel) DO UPDATE SET head = h.head + 1 RETURNING head
-), logged AS (
-    INSERT INTO channel_log (channel, seq, order_id, order_version, type, occurred_at, body)
-    SELECT $1, head, gen_random_uuid(), 1, 'order.placed', now(),
-           '"data":"' || repeat('x', $4) || '"}' FROM head
-)
-INSERT INTO outbox (shard, store_id, channels, seqs) SELECT $3, $2, ARRAY[$1], ARRAY[head] FROM head
 """

@@ -24,7 +24,10 @@ from tests.integration.core_api.relaying import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from core_api.postgres.pool import Pool
+    from core_api.relay.cycle import OutboxReading
 
 STALLED = "12"
 STORES = [str(number) for number in range(20)]
@@ -69,17 +72,22 @@ async def test_a_row_that_somebody_holds_is_published_and_deleted_when_it_is_fre
     await holder.close()
 
 
-async def test_a_delete_waits_for_nobody_for_long_and_tells_what_is_left(
-    pool: Pool, database_url: str
-) -> None:
+async def filled(pool: Pool, outbox: Outbox) -> tuple[Mapping[int, int], OutboxReading, list[int]]:
+    """Put an order of each store into the outbox, and read it: fences, rows, the rows' ids."""
     on = commands(pool)
     for store in STORES:
         await place(on, store)
-    outbox = Outbox(pool, "me", 60.0)
     fences = await outbox.claim(range(PARTITIONS))
     reading = await outbox.read(fences, 100)
     assert reading is not None
-    ids = [row.id for rows in reading.shards.values() for row in rows]
+    return fences, reading, [row.id for rows in reading.shards.values() for row in rows]
+
+
+async def test_a_delete_waits_for_nobody_for_long_and_tells_what_is_left(
+    pool: Pool, database_url: str
+) -> None:
+    outbox = Outbox(pool, "me", 60.0)
+    fences, reading, ids = await filled(pool, outbox)
     holder = await asyncpg.connect(database_url)
     async with holder.transaction():
         await holder.execute("SELECT FROM outbox WHERE id = $1 FOR UPDATE", ids[0])
@@ -93,9 +101,6 @@ async def test_a_delete_waits_for_nobody_for_long_and_tells_what_is_left(
 async def test_a_row_that_is_held_is_waited_for_once_only(
     pool: Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on = commands(pool)
-    for store in STORES:
-        await place(on, store)
     statements: list[str] = []
 
     async def seen(statement: str, *arguments: object) -> str:
@@ -103,10 +108,7 @@ async def test_a_row_that_is_held_is_waited_for_once_only(
         return str(await asyncpg.pool.Pool.execute(pool, statement, *arguments))
 
     outbox = Outbox(cast("Pool", SimpleNamespace(fetch=pool.fetch, execute=seen)), "me", 60.0)
-    fences = await outbox.claim(range(PARTITIONS))
-    reading = await outbox.read(fences, 100)
-    assert reading is not None
-    held, *others = (row.id for rows in reading.shards.values() for row in rows)
+    fences, reading, (held, *others) = await filled(pool, outbox)
     holder = await asyncpg.connect(database_url)
     async with holder.transaction():
         await holder.execute("SELECT FROM outbox WHERE id = $1 FOR UPDATE", held)
@@ -119,14 +121,8 @@ async def test_a_row_that_is_held_is_waited_for_once_only(
 async def test_a_lease_that_somebody_holds_keeps_only_its_own_rows(
     pool: Pool, database_url: str
 ) -> None:
-    on = commands(pool)
-    for store in STORES:
-        await place(on, store)
     outbox = Outbox(pool, "me", 60.0)
-    fences = await outbox.claim(range(PARTITIONS))
-    reading = await outbox.read(fences, 100)
-    assert reading is not None
-    ids = [row.id for rows in reading.shards.values() for row in rows]
+    fences, reading, ids = await filled(pool, outbox)
     holder = await asyncpg.connect(database_url)
     async with holder.transaction():
         await holder.execute("SELECT FROM relay_leases WHERE shard = 0 FOR UPDATE")
