@@ -118,7 +118,8 @@ class ReachLine {
     while (!signal.aborted) {
       const rows = await this.#rows();
       if (signal.aborted) return;
-      this.list.replaceChildren(...rows);
+      // A live region speaks at each change: what stands there already is left alone.
+      if (textOf(rows) !== textOf([...this.list.children])) this.list.replaceChildren(...rows);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }
@@ -138,6 +139,8 @@ class ReachLine {
     return row(name, state, t(`reach_${state}`, { time: timeOf(seenAt) }));
   }
 }
+
+const textOf = (rows) => rows.map((one) => one.textContent).join("\n");
 
 function printerRow({ device, state, printed_at: printedAt }) {
   const name = state === "sent" ? "reach_sentToPrinter" : `reach_${state}`;
