@@ -28,7 +28,7 @@ addTexts({
  *
  * @throws Error Core does not answer, or not with that
  */
-export async function reachOf(id, token) {
+async function reachOf(id, token) {
   const answer = await fetch(`/v1/orders/${encodeURIComponent(id)}/devices`, {
     headers: { authorization: `Bearer ${token}` },
     cache: "no-store",
@@ -77,7 +77,8 @@ class ReachLine {
   #id;
   #token;
   #own;
-  #timer = null;
+  /** Ends what is asked while the list is open; null: it is closed. */
+  #opened = null;
 
   constructor(id, token, own) {
     this.#id = id;
@@ -95,29 +96,32 @@ class ReachLine {
 
   /** Asks no more. */
   close() {
-    clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#opened?.abort();
+    this.#opened = null;
     this.list.hidden = true;
     this.list.replaceChildren();
     this.button.setAttribute("aria-expanded", "false");
   }
 
   #toggle() {
-    if (this.#timer !== null) {
+    if (this.#opened !== null) {
       this.close();
       return;
     }
     this.button.setAttribute("aria-expanded", "true");
     this.list.hidden = false;
-    this.#ask();
+    this.#opened = new AbortController();
+    this.#ask(this.#opened.signal);
   }
 
-  async #ask() {
-    const asked = (this.#timer = setTimeout(() => {}, 0));
-    const rows = await this.#rows();
-    if (this.#timer !== asked) return;
-    this.list.replaceChildren(...rows);
-    this.#timer = setTimeout(() => this.#ask(), AGAIN_MS);
+  async #ask(signal) {
+    while (!signal.aborted) {
+      const rows = await this.#rows();
+      if (signal.aborted) return;
+      // A live region speaks at each change: what stands there already is left alone.
+      if (textOf(rows) !== textOf([...this.list.children])) this.list.replaceChildren(...rows);
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
   }
 
   async #rows() {
@@ -135,6 +139,8 @@ class ReachLine {
     return row(name, state, t(`reach_${state}`, { time: timeOf(seenAt) }));
   }
 }
+
+const textOf = (rows) => rows.map((one) => one.textContent).join("\n");
 
 function printerRow({ device, state, printed_at: printedAt }) {
   const name = state === "sent" ? "reach_sentToPrinter" : `reach_${state}`;

@@ -101,10 +101,11 @@ class Bench:
         assert callable(condition)
         running = asyncio.create_task(self.agent.run())
         try:
-            while not condition():
-                done, _ = await asyncio.wait([running], timeout=0.02)
-                if done:
-                    running.result()
+            async with asyncio.timeout(30):
+                while not condition():
+                    done, _ = await asyncio.wait([running], timeout=0.02)
+                    if done:
+                        running.result()
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
