@@ -193,7 +193,7 @@ class TestCharts:
         async with looking(desk, browser) as page:
             chart = page.locator('[data-figure="connections"] svg')
             await expect(chart).to_have_attribute("aria-label", re.compile("last minutes: 1"))
-            await page.get_by_text("1 day").click()
+            await page.get_by_role("radio", name="1 day").check()
             await expect(chart).to_have_attribute(
                 "aria-label", "Connections of the last day: 100 to 196"
             )
@@ -219,7 +219,7 @@ class TestLooks:
     ) -> None:
         desk.figures, desk.day, desk.grafana = STATES[state](), a_day(), "https://grafana.example"
         async with looking(desk, browser, SIZES[width]) as page:
-            await page.get_by_text("1 day").click()
+            await page.get_by_role("radio", name="1 day").check()
             assert await page.evaluate(SIDEWAYS) == 0
             # The verdict is seen without scrolling.
             await expect(verdict(page)).to_be_in_viewport()
