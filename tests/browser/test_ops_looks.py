@@ -144,7 +144,7 @@ class TestSeeingToIt:
     ) -> None:
         desk.figures = figures_of(*well_processes(), late=[unreceived("12"), STORE])
         async with looking(desk, browser) as page:
-            await page.locator("#late tbody tr").get_by_role("button").click()
+            await page.locator("#late tbody tr").get_by_role("button", name="Acknowledge").click()
             await expect(page.locator("#alerts")).to_contain_text("all seen to")
             assert desk.acknowledged == ["unreceived:12", "unaccepted:12"]
 
@@ -153,7 +153,7 @@ class TestSeeingToIt:
     ) -> None:
         desk.figures = figures_of(*well_processes(), late=[STORE])
         async with looking(desk, browser) as page:
-            button = page.locator("#late").get_by_role("button")
+            button = page.locator("#late").get_by_role("button", name="Acknowledge")
             await button.focus()
             later = LateStore("unaccepted", "12", 2, 460.0, "01A", STORE.contact)
             desk.show(figures_of(*well_processes(), late=[later], at_ms=NOW_MS + 60_000))
@@ -165,7 +165,7 @@ class TestSeeingToIt:
     ) -> None:
         desk.figures = figures_of(*well_processes(), late=[STORE])
         async with looking(desk, browser) as page:
-            pressed = await page.locator("#late button").element_handle()
+            pressed = await page.get_by_role("button", name="Acknowledge").element_handle()
             desk.show(figures_of(*well_processes(), late=[unreceived("99")]))
             await expect(page.locator("#late tbody tr")).to_contain_text("99")
             assert pressed is not None

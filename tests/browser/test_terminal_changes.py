@@ -156,7 +156,7 @@ async def test_a_new_order_rings_until_it_is_touched_and_many_ring_once(
         rung = await terminal.evaluate("window.heard.length / 3")
         assert rung < len(orders), "not once for each"
         for order in orders:
-            await card(terminal, order).locator("h3").click()
+            await card(terminal, order).locator(".card-head .reach").click()
         await terminal.evaluate("window.heard = []")
         later = await store.place(table_id="9")
         await card(terminal, later).wait_for()

@@ -23,7 +23,7 @@ import { Panel, showPaused, showStation } from "./kitchen/panel.js";
 import { documentChannels, heardStores } from "./kitchen/store.js";
 import { allDay, matches } from "./kitchen/totals.js";
 import { Memory } from "./memory.js";
-import { printerChannels, printingChannels, printingStores } from "./printing/store_printers.js";
+import { printerChannels } from "./printing/store_printers.js";
 import { Printers } from "./printing/printers.js";
 import { announce, explanation, showFault, showSound, toast } from "./notices.js";
 import { tellShown } from "./reach/shown.js";
@@ -175,9 +175,7 @@ export class Desk {
     const name = this.#name;
     const heard = heardStores(this.#stores);
     const documents = documentChannels(heard);
-    const printing = printingStores(heard, channels.length + documents.length);
-    documents.push(...printingChannels(printing));
-    documents.push(...printerChannels(printing, channels.length + documents.length));
+    documents.push(...printerChannels(heard, channels.length + documents.length));
     this.#following = follow({ kind: "terminal", credentials, channels, documents, seen: (news) => this.#see(news) });
     const { transport, state, device } = this.#following;
     tellShown(byId("board"), transport, this.#closing.signal);
@@ -219,7 +217,7 @@ export class Desk {
     });
     this.#printers = new Printers({
       state,
-      stores: printing,
+      stores: heard,
       followed: documents,
       token: () => this.token,
       failed: (text) => toast(null, text),

@@ -160,7 +160,7 @@ export class Panel {
         "aria-label": t(label, { minutes: WAITING_STEP }), onclick: () => this.#say(store.setWaiting(more)) }, text);
     return el("section", { class: "panel-part", "data-store": store.id },
       this.#title("guestsAreTold", store),
-      el("div", { class: "waiting-time" }, el("span", {}, t("waiting")),
+      el("div", { class: "stepper waiting-time" }, el("span", {}, t("waiting")),
         step("waiting-less", "−", "waitingLess", -1), el("output", {}, minutes), step("waiting-more", "+", "waitingMore", 1)),
       el("button", {
         id: `taking-${store.id}`, class: `button wide ${store.isTaking ? "" : "main"}`, type: "button",

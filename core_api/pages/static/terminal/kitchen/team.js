@@ -70,7 +70,7 @@ export class TeamPart {
     const step = (more, sign, label) =>
       el("button", { id: `age-${this.#store.id}-${column}-${colour}-${label}`, class: "button", type: "button",
         "data-repeats": true, "aria-label": t(label, { name }), onclick: () => this.#say(this.#store.setAge(column, colour, more)) }, sign);
-    return el("div", { class: "waiting-time", "data-age": `${column}-${colour}` }, el("span", {}, name),
+    return el("div", { class: "stepper", "data-age": `${column}-${colour}` }, el("span", {}, name),
       step(-1, "−", "ageLess"), el("output", {}, t("ageMinutes", { minutes })), step(1, "+", "ageMore"));
   }
 }

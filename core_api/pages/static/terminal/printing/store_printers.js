@@ -9,12 +9,6 @@ const ANSWER_MS = 10_000;
 const PERSON = "terminal";
 const keyOf = (store) => `yabam.printers.${store}`;
 
-/** Of these stores those whose printers one client can know of, too; `taken`: so many channels are followed besides. */
-export const printingStores = (stores, taken) => stores.slice(0, Math.max(0, MOST_CHANNELS - taken));
-
-/** The channels of the documents that say what prints where. */
-export const printingChannels = (stores) => stores.map((id) => `team:${id}`);
-
 /**
  * The channels of the printers that these stores had when this terminal was last open: a client says at its start
  * what it follows.
