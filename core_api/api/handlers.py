@@ -31,7 +31,7 @@ from core_api.api.request_parts import (
     JsonBody,
     device_of,
     idempotency_of,
-    if_match_of,
+    seen_of,
 )
 from core_api.errors import BadRequestError, CoreError, ForbiddenError
 from core_api.metrics import CoreMetrics
@@ -202,7 +202,7 @@ class CoreApi:
                 caller,
                 request.path_params["id"],
                 command,
-                if_match_of(request),
+                seen_of(request),
                 idempotency_of(caller, request),
             )
             return _answer(await self._gate.within_deadline(work))
@@ -216,7 +216,7 @@ class CoreApi:
                 caller,
                 request.path_params["id"],
                 command,
-                if_match_of(request),
+                seen_of(request),
                 idempotency_of(caller, request),
             )
             return _answer(await self._gate.within_deadline(work))
@@ -231,7 +231,7 @@ class CoreApi:
                 caller,
                 request.path_params["id"],
                 command,
-                if_match_of(request),
+                seen_of(request),
                 idempotency_of(caller, request),
             )
             return _answer(await self._gate.within_deadline(work))
