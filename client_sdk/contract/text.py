@@ -30,9 +30,7 @@ EPOCH_PATTERN: Final = r"[0-9A-Za-z]{1,64}"
 ORDER_ID_PATTERN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 DEVICE_PATTERN: Final = r"[A-Za-z*][A-Za-z0-9._~:/*\-]{0,63}"
 KEY_PATTERN: Final = r"[\x21-\x7e]{1,255}"
-TIME_PATTERN: Final = (
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z"
-)
+TIME_PATTERN: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z"
 DIGITS_PATTERN: Final = r"[0-9]{1,19}"
 TEXT_PATTERN: Final = r"[^\x00]*"
 

@@ -9,7 +9,13 @@ from client_sdk.contract.channel import CHANNEL_PATTERN
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import FORM, HEADER
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S
-from client_sdk.contract.text import EPOCH_PATTERN, ID_PATTERN, KEY_PATTERN, ORDER_ID_PATTERN, TIME_PATTERN
+from client_sdk.contract.text import (
+    EPOCH_PATTERN,
+    ID_PATTERN,
+    KEY_PATTERN,
+    ORDER_ID_PATTERN,
+    TIME_PATTERN,
+)
 from server_common.limits import HISTORY_ENTRIES
 
 ETAG_PATTERN: Final = '"([1-9][0-9]{0,9})"'

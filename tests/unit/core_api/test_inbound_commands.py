@@ -73,9 +73,7 @@ def test_a_command_says_when_the_version_was_made_that_it_rests_on() -> None:
 @pytest.mark.parametrize("at", ["2026-11-22", "2026-02-30T00:00:00Z", "2026-11-22T09:30:00", 1, ""])
 def test_a_time_that_core_never_wrote_is_refused(at: object) -> None:
     with pytest.raises(CoreError) as refused:
-        decode_command(
-            command(command="change", order_id="o", if_updated_at=at, body={"note": ""})
-        )
+        decode_command(command(command="change", order_id="o", if_updated_at=at, body={"note": ""}))
     assert refused.value.slug == "invalid"
     assert "if_updated_at" in str(refused.value)
 

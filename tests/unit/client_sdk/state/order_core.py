@@ -51,9 +51,7 @@ class OrderCore:
         """Core's time: a second for each thing that was done."""
         return NOW + timedelta(seconds=len(self.log))
 
-    def ask(
-        self, method: str, path: str, key: str, seen: Asked, body: bytes
-    ) -> tuple[int, bytes]:
+    def ask(self, method: str, path: str, key: str, seen: Asked, body: bytes) -> tuple[int, bytes]:
         """One request: status and body."""
         self.asked.append((method, path, key, seen))
         if key in self._kept:

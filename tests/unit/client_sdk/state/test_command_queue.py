@@ -81,7 +81,8 @@ class Desk:
         wish = CommandWish(kind, body)
         if seen is not None:
             order = seen.order
-            wish = CommandWish(kind, body, order.id, order.version, order.updated_at, order.status, seen.after)
+            based_on = order.id, order.version, order.updated_at, order.status, seen.after
+            wish = CommandWish(kind, body, *based_on)
         self.place += 1
         command = self.queue.prepare(wish, self.place, "c1", self.now)
         self.store.write([PutCommand(command.id, encode_command(command))])
