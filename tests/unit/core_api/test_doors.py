@@ -298,7 +298,7 @@ def test_a_command_from_kafka_is_of_its_grammar_or_refused(
         command = decode_command(json.dumps(value).encode())
         assert isinstance(command, TransitionCommand)
         await commands.transition(
-            command.caller, command.order_id, command.body, None, command.idempotency
+            command.caller, command.order_id, command.body, command.seen, command.idempotency
         )
 
     with pytest.raises(CoreError):  # at the latest, since there is no such order
