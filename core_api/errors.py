@@ -89,7 +89,7 @@ class ImpossibleTransitionError(CoreError):
 
 
 class StaleVersionError(CoreError):
-    """If-Match named another version than the order has."""
+    """The order is not at the version that the command was made on."""
 
     slug = "stale-version"
 

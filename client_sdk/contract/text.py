@@ -9,6 +9,7 @@ pair, the digits of another script, or a text without end.
     order id   a UUID in its canonical form           36 of 0-9 a-f -
     device     a device's name                        1 to 64, a token of RFC 9651
     key        an idempotency key                     1 to 255 of visible ASCII
+    time       when a version was made                as Core writes it: 2026-11-22T09:30:00.123456Z
     subject    whom a token names                     1 to 255, no control character
     text       a name, a note, a reason               any, as it is, but NUL
     digits     a number                               0-9, at most 19 of them
@@ -21,6 +22,7 @@ decoded from bytes; a token's claims are read by a library that lets them in.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 ID_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,64}"
@@ -28,6 +30,7 @@ EPOCH_PATTERN: Final = r"[0-9A-Za-z]{1,64}"
 ORDER_ID_PATTERN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 DEVICE_PATTERN: Final = r"[A-Za-z*][A-Za-z0-9._~:/*\-]{0,63}"
 KEY_PATTERN: Final = r"[\x21-\x7e]{1,255}"
+TIME_PATTERN: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z"
 DIGITS_PATTERN: Final = r"[0-9]{1,19}"
 TEXT_PATTERN: Final = r"[^\x00]*"
 
@@ -40,6 +43,7 @@ _ID: Final = re.compile(ID_PATTERN)
 _EPOCH: Final = re.compile(EPOCH_PATTERN)
 _ORDER_ID: Final = re.compile(ORDER_ID_PATTERN)
 _KEY: Final = re.compile(KEY_PATTERN)
+_TIME: Final = re.compile(TIME_PATTERN)
 _DIGITS: Final = re.compile(DIGITS_PATTERN)
 _SUBJECT: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_SUBJECT}}}")
 
@@ -67,6 +71,19 @@ def is_order_id(text: str) -> bool:
 def is_key(text: str) -> bool:
     """Whether it may be an idempotency key."""
     return _KEY.fullmatch(text) is not None
+
+
+def time_of(text: str) -> datetime | None:
+    """The time that the text writes as Core does, in UTC; None: it writes none."""
+    try:
+        return datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def time_text(at: datetime) -> str:
+    """The time as Core writes it: in UTC, to the microsecond."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def is_subject(text: str) -> bool:

@@ -245,18 +245,20 @@ export class Transport {
    *
    * @param {string} path as "/v1/orders/{id}/transitions"
    * @param {object} body what becomes the JSON
-   * @param {{key: string, version?: number | null, timeout?: number}} options `key`: the Idempotency-Key; `version`: of
-   *   the order that the sender has seen, null: any; `timeout` in milliseconds
+   * @param {{key: string, version?: number | null, updatedAt?: string | null, timeout?: number}} options `key`: the
+   *   Idempotency-Key; `version`: of the order that the sender has seen, null: any; `updatedAt`: when Core made that
+   *   version; `timeout` in milliseconds
    * @returns {Promise<{ok: boolean, status: number, order: import("./types.js").Order | null, problem: string | null,
    *   detail: string}>}
    */
-  async command(path, body, { key, version = null, timeout = 10_000 }) {
+  async command(path, body, { key, version = null, updatedAt = null, timeout = 10_000 }) {
     const headers = {
       authorization: await this.#authorization(),
       "content-type": "application/json",
       "idempotency-key": key,
     };
     if (version !== null) headers["if-match"] = `"${version}"`;
+    if (updatedAt !== null) headers["yabam-if-updated-at"] = updatedAt;
     const response = await fetch(this.#core + path, {
       method: "POST",
       headers,

@@ -17,6 +17,7 @@ from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.contract.state.document import Document, decode_document
 from client_sdk.contract.state.edit import EditOutcome, decode_outcome
 from client_sdk.contract.sync import Epoch
+from client_sdk.contract.text import time_text
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.state.entries import DocumentName
 from client_sdk.state.orders.commands import CommandRequest
@@ -142,6 +143,8 @@ class EditsApi:
         headers = {"idempotency-key": request.key}
         if request.version is not None:
             headers["if-match"] = f'"{request.version}"'
+        if request.updated_at is not None:
+            headers["yabam-if-updated-at"] = time_text(request.updated_at)
         try:
             status, answered, body = await self._ask(
                 request.method, request.path, token, content=request.body, headers=headers

@@ -131,7 +131,9 @@ class OrderCommands:
         if seen is None:
             raise StateError(f"{shown(str(order))} is no order that is shown here")
         core = seen.order
-        return CommandWish(kind, body, core.id, core.version, core.status, seen.after)
+        return CommandWish(
+            kind, body, core.id, core.version, core.updated_at, core.status, seen.after
+        )
 
     async def _make(self, wish: CommandWish) -> CommandHandle:
         return CommandHandle(*await self._desk.make(wish))

@@ -32,13 +32,13 @@ from core_api.api.request_parts import (
     JsonBody,
     device_of,
     idempotency_of,
-    if_match_of,
+    seen_of,
 )
 from core_api.errors import BadRequestError, CoreError, ForbiddenError
 from core_api.metrics import CoreMetrics
 from core_api.orders.answers import Written
 from core_api.orders.idempotency import Idempotency
-from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Recall, Transition
+from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Recall, Seen, Transition
 from core_api.orders.permissions import check_devices
 from core_api.orders.service import OrderService
 from core_api.problems import on_core_error
@@ -212,14 +212,14 @@ class CoreApi:
         self,
         request: Request,
         body: JsonBody[C],
-        act: Callable[[Caller, str, C, int | None, Idempotency | None], Awaitable[Written]],
+        act: Callable[[Caller, str, C, Seen, Idempotency | None], Awaitable[Written]],
     ) -> Response:
         caller = self._gate.caller_of(request)
         command = await body.read(request)
         with self._gate.admit():
             await self._gate.check_stay(caller)
-            order_id, if_match = request.path_params["id"], if_match_of(request)
-            work = act(caller, order_id, command, if_match, idempotency_of(caller, request))
+            order_id, seen = request.path_params["id"], seen_of(request)
+            work = act(caller, order_id, command, seen, idempotency_of(caller, request))
             return _answer(await self._gate.within_deadline(work))
 
     async def read(self, request: Request) -> Response:

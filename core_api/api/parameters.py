@@ -9,11 +9,19 @@ from client_sdk.contract.channel import CHANNEL_PATTERN
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import FORM, HEADER
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S
-from client_sdk.contract.text import EPOCH_PATTERN, ID_PATTERN, KEY_PATTERN, ORDER_ID_PATTERN
+from client_sdk.contract.text import (
+    EPOCH_PATTERN,
+    ID_PATTERN,
+    KEY_PATTERN,
+    ORDER_ID_PATTERN,
+    TIME_PATTERN,
+)
 from server_common.limits import HISTORY_ENTRIES
 
 ETAG_PATTERN: Final = '"([1-9][0-9]{0,9})"'
 """An order's version as an entity tag."""
+UPDATED_AT: Final = "Yabam-If-Updated-At"
+"""The header that says when the version in If-Match was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,12 @@ IF_MATCH: Final = Parameter(
     "header",
     _text(ETAG_PATTERN),
     "The version that the decision rests on, as its ETag gave it",
+)
+IF_UPDATED_AT: Final = Parameter(
+    UPDATED_AT,
+    "header",
+    _text(TIME_PATTERN),
+    "When that version was made: the order's updated_at as Core gave it",
 )
 DEVICE: Final = Parameter(
     HEADER.title(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -11,11 +12,12 @@ from starlette.requests import Request
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.device import DeviceReport, parse_device
 from client_sdk.contract.errors import ChannelError, DeviceError
-from client_sdk.contract.text import is_id, shown
+from client_sdk.contract.text import is_id, shown, time_of
 from core_api.access.callers import Caller
-from core_api.api.parameters import ETAG_PATTERN
+from core_api.api.parameters import ETAG_PATTERN, UPDATED_AT
 from core_api.errors import BadRequestError, InvalidError
 from core_api.orders.idempotency import Idempotency, parse_key
+from core_api.orders.lifecycle import Seen
 from core_api.problems import MAX_BODY_BYTES, read_request_body
 
 T = TypeVar("T")
@@ -109,16 +111,32 @@ def device_of(text: str | None) -> DeviceReport | None:
         raise BadRequestError(str(error)) from error
 
 
-def if_match_of(request: Request) -> int | None:
-    """The version that If-Match names; None: any version.
+def seen_of(request: Request) -> Seen:
+    """The version that the command was made on, as If-Match and the time beside it name it.
 
     Raises:
-        BadRequestError: it is malformed.
+        BadRequestError: one of them is malformed.
     """
-    text = request.headers.get("if-match")
+    return Seen(_version_of(request.headers.get("if-match")), _updated_at_of(request))
+
+
+def _version_of(text: str | None) -> int | None:
     if text is None or text == "*":
         return None
     match = _ETAG.fullmatch(text)
     if match is None:
         raise BadRequestError('If-Match must be the version as its ETag gave it, such as "3"')
     return int(match[1])
+
+
+def _updated_at_of(request: Request) -> datetime | None:
+    text = request.headers.get(UPDATED_AT)
+    if text is None:
+        return None
+    at = time_of(text)
+    if at is None:
+        raise BadRequestError(
+            f"{UPDATED_AT} must be the order's updated_at as Core gave it, "
+            "such as 2026-11-22T09:30:00.123456Z"
+        )
+    return at

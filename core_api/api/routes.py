@@ -30,6 +30,7 @@ from core_api.api.fast_path import EDITS, SYNC, FastPath
 from core_api.api.handlers import CoreApi
 from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
+from core_api.api.parameters import UPDATED_AT
 from core_api.api.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
 from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
 from core_api.api.token_handlers import PAIR, OwnerToken, Pairing, TokensApi
@@ -45,7 +46,11 @@ from core_api.receipts.holders import OrderDevices
 from server_common.problem_answers import LastResort
 
 _WRITE_PROBLEMS: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503)
+_COMMAND: Final = (
+    parameters.ORDER_ID, parameters.KEY, parameters.IF_MATCH, parameters.IF_UPDATED_AT
+)  # fmt: skip
 _DEVICE: Final = (parameters.STORE_ID, parameters.DEVICE_ID)
+_TAKEN_HEADERS: Final = ("authorization", "content-type", "if-match", "idempotency-key")
 _STREAM: Final = Answer(None, "text/event-stream", "It goes on until it says bye")
 _TEXT: Final = Answer(None, "text/plain")
 
@@ -87,19 +92,19 @@ def operations(
         Operation(
             "PATCH", "/v1/orders/{id}", "changeOrder", api.change,
             "Change an order's items or note", Answer(Order),
-            _WRITE_PROBLEMS, (parameters.ORDER_ID, parameters.KEY, parameters.IF_MATCH),
+            _WRITE_PROBLEMS, _COMMAND,
             handlers.CHANGE.type,
         ),
         Operation(
             "POST", "/v1/orders/{id}/transitions", "stepOrder", api.transition,
             "Take an order one step further", Answer(Order),
-            _WRITE_PROBLEMS, (parameters.ORDER_ID, parameters.KEY, parameters.IF_MATCH),
+            _WRITE_PROBLEMS, _COMMAND,
             handlers.TRANSITION.type,
         ),
         Operation(
             "POST", "/v1/orders/{id}/recalls", "recallOrder", api.recall,
             "Take an order one step back; owners only", Answer(Order),
-            _WRITE_PROBLEMS, (parameters.ORDER_ID, parameters.KEY, parameters.IF_MATCH),
+            _WRITE_PROBLEMS, _COMMAND,
             handlers.RECALL.type,
         ),
         Operation(
@@ -282,7 +287,7 @@ def core_app(
             app,
             allow_origins=cors_origins,
             allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
-            allow_headers=["authorization", "content-type", "if-match", "idempotency-key", HEADER],
+            allow_headers=[*_TAKEN_HEADERS, HEADER, UPDATED_AT],
             expose_headers=["etag", "location", "retry-after", "idempotency-replayed"],
             max_age=86_400,
         )

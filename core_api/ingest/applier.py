@@ -26,6 +26,7 @@ from core_api.ingest.inbound_commands import (
     unread_letter,
 )
 from core_api.ingest.patience import REFUSED, Patience
+from core_api.orders.lifecycle import ANY_VERSION, Seen
 from core_api.postgres.pool import any_error_mapped
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class OrderCommands(Protocol):
         caller: Caller,
         order_id: str,
         command: Transition,
-        if_match: int | None = None,
+        seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
         """Take an order one step further."""
@@ -66,7 +67,7 @@ class OrderCommands(Protocol):
         caller: Caller,
         order_id: str,
         command: ChangeOrder,
-        if_match: int | None = None,
+        seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
         """Replace an order's items, its note, or both."""
@@ -162,11 +163,11 @@ class Applier:
                 written = await self._commands.place(caller, command.body, idempotency)
             elif isinstance(command, TransitionCommand):
                 written = await self._commands.transition(
-                    caller, command.order_id, command.body, command.if_match, idempotency
+                    caller, command.order_id, command.body, command.seen, idempotency
                 )
             else:
                 written = await self._commands.change(
-                    caller, command.order_id, command.body, command.if_match, idempotency
+                    caller, command.order_id, command.body, command.seen, idempotency
                 )
         return "repeated" if written.replayed else "applied"
 

@@ -4,13 +4,14 @@ The value is JSON in UTF-8, at most 64 KiB, and says the same as a request over 
 
     {"command": "place", "idempotency_key": "…", "subject": "pos-7", "body": {…}}
     {"command": "transition", "idempotency_key": "…", "subject": "pos-7", "order_id": "…",
-     "if_match": 3, "body": {"to": "cancelled", "reason": "…"}}
+     "if_match": 3, "if_updated_at": "2026-11-22T09:30:00.123456Z",
+     "body": {"to": "cancelled", "reason": "…"}}
     {"command": "change", "idempotency_key": "…", "subject": "pos-7", "order_id": "…", "body": {…}}
 
 `body` is the body of the HTTP request of that name, `if_match` (optional) the version that the
-order must have, `idempotency_key` is required, because Kafka delivers at least once, and counts
-within `subject`, the producer's name. The record's key is the store id: commands with the same
-key are applied in order.
+order must have, and `if_updated_at` (optional) the `updated_at`. `idempotency_key` is required,
+because Kafka delivers at least once, and counts within `subject`, the producer's name. The record's
+key is the store id: commands with the same key are applied in order.
 
 There is no token: who may write to the topic is Kafka's to say, and counts as a producer for all
 stores, with a producer's rights.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -29,7 +31,7 @@ from client_sdk.contract.text import KEY_PATTERN, whole
 from core_api.access.callers import EVERY_STORE, Caller
 from core_api.errors import BadRequestError, InvalidError
 from core_api.orders.idempotency import Idempotency, parse_key
-from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
+from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Seen, Transition
 from server_common.limits import COMMAND_BYTES
 
 MAX_COMMAND_BYTES: Final = COMMAND_BYTES
@@ -39,6 +41,7 @@ _MAX_DETAIL_CHARS: Final = 1000
 Headers = Sequence[tuple[str, bytes | None]]
 _Subject = Annotated[str, Meta(max_length=200, pattern=whole(KEY_PATTERN))]
 _Version = Annotated[int, Meta(ge=1)]
+_Time = Annotated[datetime, Meta(tz=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +98,27 @@ class PlaceCommand(_Command, frozen=True, tag="place"):
     body: PlaceOrder
 
 
-class TransitionCommand(_Command, frozen=True, tag="transition"):
+class _OrderCommand(_Command, frozen=True, kw_only=True):
+    order_id: str
+    if_match: _Version | None = None
+    if_updated_at: _Time | None = None
+
+    @property
+    def seen(self) -> Seen:
+        """The version of the order that the command was made on."""
+        return Seen(self.if_match, self.if_updated_at)
+
+
+class TransitionCommand(_OrderCommand, frozen=True, tag="transition"):
     """Take an order one step further."""
 
-    order_id: str
     body: Transition
-    if_match: _Version | None = None
 
 
-class ChangeCommand(_Command, frozen=True, tag="change"):
+class ChangeCommand(_OrderCommand, frozen=True, tag="change"):
     """Replace an order's items, its note, or both."""
 
-    order_id: str
     body: ChangeOrder
-    if_match: _Version | None = None
 
 
 Command = PlaceCommand | TransitionCommand | ChangeCommand

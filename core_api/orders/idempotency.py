@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cache
 from hashlib import sha256
 from typing import Final
@@ -18,6 +19,7 @@ from msgspec.structs import fields
 
 from client_sdk.contract.text import is_key
 from core_api.errors import BadRequestError
+from core_api.orders.lifecycle import Seen
 
 MAX_KEY_CHARS: Final = 255
 
@@ -56,7 +58,7 @@ def parse_key(text: str) -> str:
     return key
 
 
-def request_hash(operation: str, target: str, command: Struct, if_match: int | None) -> bytes:
+def request_hash(operation: str, target: str, command: Struct, seen: Seen) -> bytes:
     """What tells one request from another: 32 bytes.
 
     A retry may meet another release than the first try did, so a field that a later release adds
@@ -67,9 +69,11 @@ def request_hash(operation: str, target: str, command: Struct, if_match: int | N
         operation: what is done, such as `place`.
         target: the order that it is done to; empty for a new one.
         command: what was asked for.
-        if_match: the version that the request insists on.
+        seen: the version that the request insists on; its time counts only where it is given.
     """
-    parts = [operation, target, if_match, _canonical(command)]
+    parts = [operation, target, seen.version, _canonical(command)]
+    if seen.updated_at is not None:
+        parts.append(seen.updated_at.astimezone(UTC))
     return sha256(msgspec.json.encode(parts)).digest()
 
 

@@ -5,6 +5,7 @@ Pure. `NEXT` is the only table of allowed transitions; everything else asks it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -23,8 +24,8 @@ from client_sdk.contract.order import (
 )
 from client_sdk.contract.order import Guest as WireGuest
 from client_sdk.contract.order import Item as WireItem
-from client_sdk.contract.text import ID_PATTERN, TEXT_PATTERN, whole
-from core_api.errors import ImpossibleTransitionError, InvalidError
+from client_sdk.contract.text import ID_PATTERN, TEXT_PATTERN, time_text, whole
+from core_api.errors import ImpossibleTransitionError, InvalidError, StaleVersionError
 
 NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
     "placed": ("accepted", "rejected", "cancelled"),
@@ -76,6 +77,21 @@ class NewGuest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Items = Annotated[list[NewItem], Meta(min_length=1, max_length=MAX_ITEMS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The version of an order that a command was made on, as far as its author says."""
+
+    version: int | None = None
+    """Its number; None: any."""
+    updated_at: datetime | None = None
+    """When it was made; None: any time. After a restore of the database another content may get a
+    number that was thrown away, but never its time."""
+
+
+ANY_VERSION: Final = Seen()
+"""Of a command that rests on no version."""
 
 
 class PlaceOrder(Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,6 +161,26 @@ def place(command: PlaceOrder, *, order_id: str, placed_by: str, now: datetime) 
         placed_by=placed_by,
     )
     return OrderChange("order.placed", None, order)
+
+
+def check_seen(order: Order, seen: Seen) -> None:
+    """Check that the order is at the version that the command was made on.
+
+    Raises:
+        StaleVersionError: it is not.
+    """
+    if seen.version is not None and seen.version != order.version:
+        raise StaleVersionError(
+            f"If-Match names version {seen.version}, the order is at version {order.version}: "
+            "look at it as it stands now and decide again",
+            order,
+        )
+    if seen.updated_at is not None and seen.updated_at != order.updated_at:
+        raise StaleVersionError(
+            f"the command was made on a version of {time_text(seen.updated_at)}, the order's is of "
+            f"{time_text(order.updated_at)}: look at it as it stands now and decide again",
+            order,
+        )
 
 
 def transition(order: Order, command: Transition, *, now: datetime) -> OrderChange:

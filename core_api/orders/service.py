@@ -35,12 +35,15 @@ from core_api.orders.answers import Written, again, answer_body, claim_of, visib
 from core_api.orders.channel_entries import LogWrite, Views, log_write_of
 from core_api.orders.idempotency import Idempotency, Kept, request_hash
 from core_api.orders.lifecycle import (
+    ANY_VERSION,
     ChangeOrder,
     OrderChange,
     PlaceOrder,
     Recall,
+    Seen,
     Transition,
     change,
+    check_seen,
     decode_stored_order,
     place,
     recall,
@@ -128,7 +131,7 @@ class OrderService:
             UnavailableError: the database does not answer.
         """
         access.check_place(caller, command.store_id, command.table_id)
-        hashed = request_hash("place", "", command, None) if idempotency else b""
+        hashed = request_hash("place", "", command, ANY_VERSION) if idempotency else b""
         made = place(
             command, order_id=str(self._new_id()), placed_by=caller.subject, now=self._now()
         )
@@ -174,7 +177,7 @@ class OrderService:
         caller: Caller,
         order_id: str,
         command: Transition,
-        if_match: int | None = None,
+        seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
         """Take an order one step further.
@@ -182,7 +185,7 @@ class OrderService:
         Raises:
             NotFoundError: no such order for this caller.
             ForbiddenError: not by this caller.
-            StaleVersionError: `if_match` is not the order's version.
+            StaleVersionError: the order is not at the version that was seen.
             ImpossibleTransitionError: the step does not follow.
             InvalidError: the command contradicts itself.
             IdempotencyMismatchError: the key was used for another request.
@@ -192,10 +195,10 @@ class OrderService:
 
         def decide(order: Order) -> OrderChange:
             access.check_transition(caller, order, command.to)
-            _check_version(order, if_match)
+            check_seen(order, seen)
             return transition(order, command, now=self._now())
 
-        hashed = request_hash("transition", order_id, command, if_match) if idempotency else b""
+        hashed = request_hash("transition", order_id, command, seen) if idempotency else b""
         return await self._update(caller, order_id, decide, hashed, idempotency)
 
     async def recall(
@@ -203,7 +206,7 @@ class OrderService:
         caller: Caller,
         order_id: str,
         command: Recall,
-        if_match: int | None = None,
+        seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
         """Take an order one step back; raises as `transition` does.
@@ -214,10 +217,10 @@ class OrderService:
 
         def decide(order: Order) -> OrderChange:
             access.check_recall(caller, order)
-            _check_version(order, if_match)
+            check_seen(order, seen)
             return recall(order, command, now=self._now())
 
-        hashed = request_hash("recall", order_id, command, if_match) if idempotency else b""
+        hashed = request_hash("recall", order_id, command, seen) if idempotency else b""
         return await self._update(caller, order_id, decide, hashed, idempotency)
 
     async def change(
@@ -225,17 +228,17 @@ class OrderService:
         caller: Caller,
         order_id: str,
         command: ChangeOrder,
-        if_match: int | None = None,
+        seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
         """Replace an order's items, its note, or both; raises as `transition` does."""
 
         def decide(order: Order) -> OrderChange:
             access.check_change(caller, order)
-            _check_version(order, if_match)
+            check_seen(order, seen)
             return change(order, command, now=self._now())
 
-        hashed = request_hash("change", order_id, command, if_match) if idempotency else b""
+        hashed = request_hash("change", order_id, command, seen) if idempotency else b""
         return await self._update(caller, order_id, decide, hashed, idempotency)
 
     async def read(self, caller: Caller, order_id: str) -> Written:
@@ -340,15 +343,6 @@ class OrderService:
         if outcome.scope is not None:
             raise too_many_open(rows, outcome.scope, self._open_limits)
         return outcome
-
-
-def _check_version(order: Order, if_match: int | None) -> None:
-    if if_match is not None and if_match != order.version:
-        raise StaleVersionError(
-            f"If-Match names version {if_match}, the order is at version {order.version}: "
-            "look at it as it stands now and decide again",
-            order,
-        )
 
 
 def _found(views: Views | None, order_id: str) -> Order:

@@ -84,6 +84,11 @@ class CommandsSubject {
       applied: (order, step) => this.#settle(queue.applied(orderOf(order)), step),
       refused: ({ problem, order = null }, step) =>
         this.#settle(queue.refused(problem, order && orderOf(order)), step),
+      kept: (command) => {
+        this.#store.writeNow([{ type: "PutCommand", command }]);
+        this.#place = Math.max(this.#place, command.id);
+        this.#queue = this.#opened();
+      },
       failed: () => this.#flight && queue.failed(this.#flight),
       restart: () => {
         this.#queue = this.#opened();
@@ -101,8 +106,8 @@ class CommandsSubject {
     if (name !== null) {
       const found = seen === undefined ? this.#look(name) : (this.#seen[seen].get(name) ?? null);
       if (found === null) return null;
-      const { id, version, status } = found.order;
-      wish = { kind, body, order: id, version, status, after: found.after };
+      const { id, version, updated_at: updatedAt, status } = found.order;
+      wish = { kind, body, order: id, version, updatedAt, status, after: found.after };
     }
     const command = this.#queue.prepare(wish, this.#place + 1, "c1", madeAt);
     this.#place += 1;
@@ -122,8 +127,8 @@ class CommandsSubject {
     const request = this.#queue.request();
     if (request === null) return null;
     this.#flight = request;
-    const { id, method, path, key, version, body } = request;
-    return [id, method, path, key, version, JSON.parse(body)];
+    const { id, method, path, key, version, updatedAt, body } = request;
+    return [id, method, path, key, version, updatedAt, JSON.parse(body)];
   }
 
   #settle(settlement, { keep = true }) {

@@ -57,7 +57,7 @@ class WebCore:
                 route.request.method,
                 url.path,
                 headers["idempotency-key"],
-                headers.get("if-match"),
+                (headers.get("if-match"), headers.get("yabam-if-updated-at")),
                 route.request.post_data_buffer or b"",
             )
             if self.lose_answers:

@@ -32,17 +32,18 @@ from tests.browser.restaurant import (
 pytestmark = PAGES
 
 
-async def has_its_copy(page: Page) -> None:
-    """Return once the browser keeps a copy of the page as it is now, with all its files."""
+async def has_its_copy(page: Page, text: str = "") -> None:
+    """Return once the browser keeps a copy of the page with this text, with all its files."""
     await page.wait_for_function(
-        """async () => {
+        """async (text) => {
             const cache = await caches.open("yabam-terminal");
             const copy = await (await cache.match("/terminal"))?.text();
             const wanted = [...document.querySelectorAll("link[rel=stylesheet], script[src]")];
             const address = (one) => one.getAttribute("href") ?? one.getAttribute("src");
-            const isKept = wanted.every((one) => copy?.includes(address(one)));
+            const isKept = copy?.includes(text) && wanted.every((one) => copy.includes(address(one)));
             return navigator.serviceWorker.controller !== null && isKept;
-        }"""
+        }""",
+        arg=text,
     )
 
 
@@ -138,7 +139,7 @@ async def test_a_new_release_is_there_at_the_next_start_and_is_the_copy_from_the
         releases.release("The second")
         await terminal.reload()
         await expect(title).to_have_text("The second")
-        await has_its_copy(terminal)
+        await has_its_copy(terminal, "The second")
         releases.fail()
         await terminal.reload()
         await expect(title).to_have_text("The second")

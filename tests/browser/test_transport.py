@@ -162,10 +162,16 @@ async def test_a_command_names_its_key_and_the_version_that_was_seen(page: Page)
     assert request.post_data_json == {"to": "ready"}
 
 
+async def test_a_command_names_the_time_of_the_version_that_was_seen(page: Page) -> None:
+    answers = Answers({"status": 200, "json": cases.order({"id": "a", "version": 3})})
+    await send(page, answers, version=2, updatedAt=cases.TIME)
+    assert answers.requests[0].headers["yabam-if-updated-at"] == cases.TIME
+
+
 async def test_a_command_without_a_version_goes_for_any(page: Page) -> None:
     answers = Answers({"status": 200, "json": {"id": "a"}})
     await send(page, answers)
-    assert "if-match" not in answers.requests[0].headers
+    assert not {"if-match", "yabam-if-updated-at"} & answers.requests[0].headers.keys()
 
 
 async def test_a_refused_command_brings_the_order_as_it_stands(page: Page) -> None:

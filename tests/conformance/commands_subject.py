@@ -2,8 +2,9 @@
 
 A case's steps are: `book` (Core's open orders, as the log has brought them), `contained` and
 `reset` (what that says of answers), `make` (a command to an order as it is shown, or to one as it
-was `seen` after an earlier step), `begin` (now: what is kept before the first goes out), `send`,
-the answers `applied` and `refused`, `failed`, and `restart`, which begins anew from what was kept.
+was `seen` after an earlier step), `kept` (a command that another release has kept), `begin` (now:
+what is kept before the first goes out), `send`, the answers `applied` and `refused`, `failed`, and
+`restart`, which begins anew from what was kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import msgspec
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.order import Order, decode_order
 from client_sdk.contract.problem import Problem
+from client_sdk.contract.text import time_text
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement
 from client_sdk.state.orders.commands import (
     CommandRequest,
@@ -73,6 +75,7 @@ class CommandsSubject:
                 self.queue.applied(decode_order(json.dumps(order(told)))), step
             ),
             "refused": self._refused,
+            "kept": lambda command, _: self._keep(command),
             "failed": lambda _, __: self._failed(),
             "restart": lambda _, __: self._restart(),
         }
@@ -83,6 +86,11 @@ class CommandsSubject:
     def _failed(self) -> None:
         if self._flight is not None:
             self.queue.failed(self._flight)
+
+    def _keep(self, command: Json) -> None:
+        self._store.write([PutCommand(command["id"], json.dumps(command).encode())])
+        self._place = max(self._place, command["id"])
+        self._restart()
 
     def _restart(self) -> None:
         self.queue, self._flight = self._opened(), None
@@ -98,7 +106,8 @@ class CommandsSubject:
             if seen is None:
                 return None
             one = seen.order
-            wish = CommandWish(wish.kind, wish.body, one.id, one.version, one.status, seen.after)
+            seen_at = one.version, one.updated_at
+            wish = CommandWish(wish.kind, wish.body, one.id, *seen_at, one.status, seen.after)
         at = step.get("made_at")
         made_at = None if at is None else datetime.fromisoformat(at)
         command = self.queue.prepare(wish, self._place + 1, "c1", made_at)
@@ -123,8 +132,9 @@ class CommandsSubject:
         if request is None:
             return None
         self._flight = request
-        body = json.loads(request.body)
-        return [request.id, request.method, request.path, request.key, request.version, body]
+        told = request.id, request.method, request.path, request.key, request.version
+        at = None if request.updated_at is None else time_text(request.updated_at)
+        return [*told, at, json.loads(request.body)]
 
     def _refused(self, told: Json, step: Json) -> Json:
         problem = msgspec.convert(told["problem"], Problem)

@@ -89,13 +89,14 @@ class _Play:
         request = self._tell({"send": True})
         if request is None:
             return
-        _, method, path, key, version, body = request
+        _, method, path, key, version, updated_at, body = request
         asked = None if version is None else f'"{version}"'
         if self._random.random() < 0.1:
             self._tell({"failed": True})
             return
         try:
-            told = self._core.ask(method, path, key, asked, json.dumps(body).encode())
+            seen = asked, updated_at
+            told = self._core.ask(method, path, key, seen, json.dumps(body).encode())
         except (CoreError, msgspec.ValidationError):
             told = 422, b'{"type": "urn:yabam:problem:invalid", "title": "", "status": 422}'
         if self._random.random() < 0.15:

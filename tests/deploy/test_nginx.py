@@ -235,6 +235,7 @@ class TestRequestsToCore:
             "authorization": "Bearer a.b.c",
             "idempotency-key": "k-1",
             "if-match": '"3"',
+            "yabam-if-updated-at": "2026-11-22T09:30:00.123456Z",
             "yabam-device": "till-1; mode=live; pending=0",
         }
         async with client_of(nginx) as client:

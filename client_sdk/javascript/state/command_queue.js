@@ -34,6 +34,8 @@ const problem = (slug, detail) => ({
   status: 409,
   detail,
 });
+/** What a command says of the version that it rests on. */
+const versionOf = ({ version, updated_at }) => ({ version, updated_at });
 const since = (from, now) => (Date.parse(now) - Date.parse(from)) / 1000;
 
 /** The commands of one client that are not answered. */
@@ -71,30 +73,30 @@ export class CommandQueue {
   /**
    * Makes a command; it waits only when it is accepted.
    *
-   * @param wish what a program asks for: {kind, body, order, version, status, after}; the order by the id
-   *   that it is shown under (null: a new one), and what was seen of it
+   * @param wish what a program asks for: {kind, body, order, version, updatedAt, status, after}; the order by
+   *   the id that it is shown under (null: a new one), and what was seen of it
    * @param place its place in the queue
    * @param client the client id that edits go out under
    * @param madeAt by Core's clock; null: not known
    * @throws StateError it is malformed or too large, too many wait, or what it was made on was refused
    */
-  prepare({ kind, body, order = null, version = null, status = null, after = null }, place, client, madeAt) {
+  prepare({ kind, body, order = null, status = null, after = null, ...seen }, place, client, madeAt) {
     if (this.entries.length >= MAX_COMMANDS) throw new StateError(`${MAX_COMMANDS} commands wait already`);
     checkBody(kind, body);
     // No other queue has this client id, and no place is used twice.
     const made = { id: place, key: `${client}-${place}`, kind, body };
-    const rest = { version: null, status: null, after: null, made_at: madeAt, sent_at: null };
+    const rest = { version: null, updated_at: null, status, after: null, made_at: madeAt, sent_at: null };
     if (order === null) return { ...made, order, ...rest };
     const id = this.idOf(order);
     const isWaiting = this.entries.some((entry) => entry.kind === "place" && entry.key === id);
     if (!isWaiting && !ORDER_ID.test(id)) throw new StateError(`${shown(id)} is no order that is shown here`);
-    const seen = { ...rest, version, status, after };
-    if (after !== null && this.entries.every((entry) => entry.id !== after)) {
-      // It was answered since its author looked.
-      Object.assign(seen, { version: this.#ends.get(after) ?? null, after: null });
-      if (seen.version === null) throw new StateError("the command before this one was refused: look again");
-    } else if (after !== null) seen.version = null;
-    return { ...made, order: id, ...seen };
+    const command = { ...made, order: id, ...rest };
+    if (after === null) return { ...command, version: seen.version ?? null, updated_at: seen.updatedAt ?? null };
+    if (this.entries.some((entry) => entry.id === after)) return { ...command, after };
+    // It was answered since its author looked.
+    const end = this.#ends.get(after) ?? null;
+    if (end === null) throw new StateError("the command before this one was refused: look again");
+    return { ...command, ...end };
   }
 
   /** It is kept: it waits from now on. */
@@ -139,7 +141,7 @@ export class CommandQueue {
       const isNext = entry.after === first.id;
       if (!isOfNew && !isNext) return entry;
       const later = { ...entry, order: isOfNew ? order.id : entry.order };
-      if (isNext) Object.assign(later, { version: order.version, after: null });
+      if (isNext) Object.assign(later, versionOf(order), { after: null });
       writes.push(put(later));
       return later;
     });
@@ -160,7 +162,7 @@ export class CommandQueue {
     const mayFollow = first.kind === "transition" && first.body.to !== "accepted";
     const isAsSeen = order !== null && isOpen(order) && order.status === first.status;
     if (slugOf(why) !== "stale-version" || !mayFollow || !isAsSeen) return this.#given(why, order);
-    const again = { ...first, version: order.version };
+    const again = { ...first, ...versionOf(order) };
     return { entries: [again, ...rest], writes: [put(again)], outcomes: [], order };
   }
 
@@ -212,7 +214,7 @@ export class CommandQueue {
   #remember(command, { outcome, order, problem: why }) {
     const name = shownAs(command);
     if (outcome === "applied") {
-      remember(this.#ends, command.id, order.version);
+      remember(this.#ends, command.id, versionOf(order));
       this.#errors.delete(name);
       if (command.kind === "place") remember(this.#placed, command.key, order.id);
       return;

@@ -55,9 +55,10 @@ export class EditsApi {
   }
 
   /** Sends a command to an order, as CommandQueue.request has it. */
-  command({ method, path, key, version, body }, token) {
+  command({ method, path, key, version, updatedAt, body }, token) {
     const headers = { "idempotency-key": key };
     if (version !== null) headers["if-match"] = `"${version}"`;
+    if (updatedAt !== null) headers["yabam-if-updated-at"] = updatedAt;
     const read = (order) => ({ type: "Done", order: checkOrder(order) });
     return this.#ask(path, token, read, { method, headers, body, refused: commandRefusal });
   }

@@ -4,12 +4,14 @@
 // place, and what stands before it is answered first. What makes Core do a command once is its
 // Idempotency-Key, which is made with it and never changes.
 //
-// A command is kept as {id, key, kind, body, order, version, status, after, made_at, sent_at}:
+// A command is kept as {id, key, kind, body, order, version, updated_at, status, after, made_at, sent_at}:
 //     id        its place in the queue, among the edits
 //     key       its Idempotency-Key; an order that is not placed yet is shown under that of its command
 //     kind      "place", "transition" or "change", and `body` the request's body
 //     order     the order's id, or the key of the command that places it; null: it places one
 //     version   Core does it at this version only; null: as the command `after` leaves the order
+//     updated_at  when Core made that version: after a restore another content may have its number; null or
+//               missing, as in what was kept before there was this: not known
 //     status    what its author saw
 //     after     the own command that it was made on, while that is not answered
 //     made_at   by Core's clock; null: not known
@@ -95,8 +97,8 @@ export const itemsOf = (items) => items.map((item) => ({ note: "", ...item }));
 /** What the items come to. */
 export const totalOf = (items) => items.reduce((sum, one) => sum + one.quantity * one.unit_price, 0);
 
-/** The command as it is sent, {id, method, path, key, version, body}; what it was made on is answered. */
-export function requestOf({ id, key, kind, order, version, body }) {
+/** The command as it is sent, {id, method, path, key, version, updatedAt, body}; what it was made on is answered. */
+export function requestOf({ id, key, kind, order, version, updated_at: updatedAt = null, body }) {
   const [method, path] = PATHS[kind];
-  return { id, method, path: path(order), key, version, body: JSON.stringify(body) };
+  return { id, method, path: path(order), key, version, updatedAt, body: JSON.stringify(body) };
 }

@@ -65,7 +65,7 @@ export function shownOrder(core, id, own) {
 
 /** The order after the command; null: it does not fit what is there by now. */
 function orderAfter(order, command) {
-  const { kind, body, version, status } = command;
+  const { kind, body, version, updated_at: updatedAt = null, status } = command;
   if (kind === "place") return newOrder(command);
   if (order === null || order.status !== status) return null;
   if (kind === "transition") {
@@ -73,6 +73,7 @@ function orderAfter(order, command) {
     return { ...order, status: body.to, reason: body.reason ?? null, open };
   }
   if (version !== null && version !== order.version) return null;
+  if (updatedAt !== null && updatedAt !== order.updated_at) return null;
   const items = body.items === undefined ? {} : { items: itemsOf(body.items), total: totalOf(body.items) };
   return { ...order, ...items, ...(body.note === undefined ? {} : { note: body.note }) };
 }

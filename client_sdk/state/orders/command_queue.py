@@ -67,8 +67,9 @@ class CommandQueue:
         self.own = OwnCommands(list(entries))
         self._placed: dict[str, str] = {}
         """The ids of orders, by the keys that they were shown under."""
-        self._ends: dict[int, int | None] = {}
-        """The version that an answered command left its order at; None: it was refused."""
+        self._ends: dict[int, tuple[int, datetime] | None] = {}
+        """The version that an answered command left its order at, and when Core made it; None: it
+        was refused."""
         self._flight: CommandRequest | None = None
 
     @property
@@ -103,15 +104,16 @@ class CommandQueue:
         is_waiting = any(e.kind == "place" and e.key == order_id for e in self.own.entries)
         if not is_waiting and not is_order_id(order_id):
             raise StateError(f"{shown(order_id)} is no order that is shown here")
-        version, after = wish.version, wish.after
-        if after is not None and all(entry.id != after for entry in self.own.entries):
-            # It was answered since its author looked.
-            version, after = self._ends.get(after), None
-            if version is None:
-                raise StateError("the command before this one was refused: look again")
-        elif after is not None:
-            version = None
-        return replace(command, order=order_id, version=version, status=wish.status, after=after)
+        command = replace(command, order=order_id, status=wish.status)
+        if wish.after is None:
+            return replace(command, version=wish.version, updated_at=wish.updated_at)
+        if any(entry.id == wish.after for entry in self.own.entries):
+            return replace(command, after=wish.after)
+        # It was answered since its author looked.
+        end = self._ends.get(wish.after)
+        if end is None:
+            raise StateError("the command before this one was refused: look again")
+        return replace(command, version=end[0], updated_at=end[1])
 
     def accept(self, command: Command) -> None:
         """It is kept: it waits from now on."""
@@ -160,7 +162,7 @@ class CommandQueue:
             if entry.order == first.key:
                 later = replace(later, order=order.id)
             if entry.after == first.id:
-                later = replace(later, version=order.version, after=None)
+                later = _based_on(order, replace(later, after=None))
             if later is not entry:
                 settlement.writes.append(PutCommand(later.id, encode_command(later)))
             settlement.entries.append(later)
@@ -181,7 +183,7 @@ class CommandQueue:
         may_follow = first.kind == "transition" and first.body["to"] != "accepted"
         is_as_seen = order is not None and order.is_open and order.status == first.status
         if problem.slug == "stale-version" and may_follow and is_as_seen and order is not None:
-            again = replace(first, version=order.version)
+            again = _based_on(order, first)
             entries = [again, *self.own.entries[1:]]
             return Settlement(entries, [PutCommand(again.id, encode_command(again))], order=order)
         return self._refused(first, problem, order)
@@ -234,7 +236,7 @@ class CommandQueue:
     def _remember(self, command: Command, outcome: CommandOutcome) -> None:
         own, order = self.own, outcome.order
         if outcome.outcome == "applied" and order is not None:
-            _put(self._ends, command.id, order.version)
+            _put(self._ends, command.id, (order.version, order.updated_at))
             own.errors.pop(command.shown_as, None)
             if command.kind == "place":
                 _put(self._placed, command.key, order.id)
@@ -252,6 +254,10 @@ _NOBODY_KNOWS = (
     f"it was sent more than {MAX_SENT_AGE_S // 86_400} days ago, and the answer was lost: "
     "look at the order"
 )
+
+
+def _based_on(order: Order, command: Command) -> Command:
+    return replace(command, version=order.version, updated_at=order.updated_at)
 
 
 def channels_of(order: Order) -> set[str]:

@@ -46,6 +46,8 @@ class CommandWish:
     """The order, by the id that it is shown under; None: a new one."""
     version: int | None = None
     """Core's version that was seen."""
+    updated_at: datetime | None = None
+    """When Core made that version."""
     status: str | None = None
     """The status that was seen."""
     after: int | None = None
@@ -65,6 +67,8 @@ class Command(Struct, frozen=True, kw_only=True):
     """The order; the key of the command that places it, while that is not answered."""
     version: int | None = None
     """Core does it at this version only; None: as the command `after` leaves the order."""
+    updated_at: datetime | None = None
+    """When Core made that version. After a restore another content may have its number."""
     status: str | None = None
     """The status that its author saw."""
     after: int | None = None
@@ -90,6 +94,8 @@ class CommandRequest:
     key: str
     version: int | None
     """For `If-Match`."""
+    updated_at: datetime | None
+    """For `Yabam-If-Updated-At`."""
     body: bytes
 
 
@@ -193,6 +199,6 @@ def request_of(command: Command) -> CommandRequest:
     """The command as it is sent; what it was made on is answered."""
     method, path = _PATHS[command.kind]
     body = msgspec.json.encode(command.body)
-    return CommandRequest(
-        command.id, method, path.format(command.order), command.key, command.version, body
-    )
+    path = path.format(command.order)
+    seen = command.version, command.updated_at
+    return CommandRequest(command.id, method, path, command.key, *seen, body)

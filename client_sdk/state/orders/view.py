@@ -106,7 +106,9 @@ def _after(order: Order | None, command: Command) -> Order | None:
     if command.kind == "transition":
         closes = body["to"] in CLOSED_STATUSES
         return replace(order, status=body["to"], reason=body.get("reason"), open=not closes)
-    if command.version is not None and command.version != order.version:
+    if command.version not in (None, order.version):
+        return None
+    if command.updated_at not in (None, order.updated_at):
         return None
     items = items_of(body)
     if items is not None:

@@ -162,6 +162,10 @@ async def test_a_malformed_sync_body_is_refused(
     [
         {"if-match": "3"},
         {"if-match": '"x"'},
+        {"yabam-if-updated-at": "2026-11-22"},
+        {"yabam-if-updated-at": "2026-02-30T00:00:00Z"},
+        {"yabam-if-updated-at": "2026-11-22T09:30:00+09:00"},
+        {"yabam-if-updated-at": ""},
         {"idempotency-key": ""},
         {"idempotency-key": "k" * 256},
     ],

@@ -236,14 +236,16 @@ async def test_what_the_domain_refuses_is_put_aside_with_its_slug(
             a_command("place", body={**ORDER, "note": "another request"}),
             a_command("x", "transition", order_id=order_id, body={"to": "accepted"}),
             a_command("y", "transition", **cancel, if_match=7),
+            a_command("v", "transition", **cancel, if_updated_at="2026-01-01T00:00:00Z"),
             a_command("z", "transition", **cancel),
             a_command("w", "transition", **cancel),
         ):
             await inbound.send(value)
-        letters = await inbound.dead_letters(4)
+        letters = await inbound.dead_letters(5)
     assert [dict(letter.headers)["reason"].decode() for letter in letters] == [
         "idempotency-mismatch",
         "forbidden",
+        "stale-version",
         "stale-version",
         "impossible-transition",
     ]

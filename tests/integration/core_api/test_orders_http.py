@@ -243,6 +243,42 @@ async def test_a_stale_version_is_refused_and_shown_the_order_as_it_stands(
     assert (await step(core, store, order["id"], "preparing", if_match='"2"')).status_code == 200
 
 
+async def test_a_version_of_the_same_number_from_before_a_restore_is_stale(
+    core: CoreService, db: Database
+) -> None:
+    store = new_store()
+    order = await place(core, store)
+    seen = {"if_match": '"1"', "yabam_if_updated_at": order["updated_at"]}
+    # The version that was seen is thrown away by a restore, and another one gets its number.
+    other = "2026-01-01T00:00:00.5Z"
+    changed = await db.execute(
+        "UPDATE orders SET owner_view = replace(owner_view, $2, $3),"
+        " table_view = replace(table_view, $2, $3) WHERE id = $1",
+        order["id"], order["updated_at"], other,
+    )  # fmt: skip
+    assert changed == "UPDATE 1"
+    stale = await step(core, store, order["id"], "accepted", **seen, idempotency_key="k1")
+    told = stale.json()
+    assert (stale.status_code, told["order"]["version"]) == (412, 1)
+    assert order["updated_at"] in told["detail"]
+    again = {**seen, "yabam_if_updated_at": told["order"]["updated_at"]}
+    done = await step(core, store, order["id"], "accepted", **again, idempotency_key="k1")
+    assert (done.status_code, done.json()["version"]) == (200, 2)
+
+
+async def test_the_same_key_for_another_time_of_the_version_is_another_request(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    order = await place(core, store)
+    seen = {"yabam_if_updated_at": order["updated_at"], "idempotency_key": "k1"}
+    done = await step(core, store, order["id"], "accepted", **seen)
+    again = await step(core, store, order["id"], "accepted", **seen)
+    other = await step(core, store, order["id"], "accepted", idempotency_key="k1")
+    assert [done.status_code, again.status_code, other.status_code] == [200, 200, 422]
+    assert other.json()["type"].endswith("idempotency-mismatch")
+
+
 async def test_many_writers_of_one_order_never_skip_or_double_a_version(
     core: CoreService, db: Database
 ) -> None:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 SETTINGS: Final = Settings(max_pending=8)
 _CALLS: Final = {"bell": {"ring": ring}}
+_GIVEN_UP: Final = ("refused", "put-aside")
 _ADDING: Final = ("merge", "sum", "call")
 """Under these strategies an edit that adds a name of its own always takes effect."""
 
@@ -235,7 +236,7 @@ class DocumentClient(Shell):
             of = self._answer_is_of or self.replica.queue.epoch
             self.world.ledger.told(mark, outcome, is_of_this_log=of == core.epoch)
             refused[made.place] = outcome.outcome == "refused"
-            if outcome.outcome in ("refused", "put-aside"):
+            if outcome.outcome in _GIVEN_UP:
                 self.watched.discard(mark)
         for name, is_refused in refused.items():
             view = self.replica.view(name)
@@ -288,8 +289,22 @@ class DocumentClient(Shell):
             return
         for mark in self.watched:
             made = self.world.ledger.made[mark]
-            if made.place == name and not holds(shown, mark):
+            if made.place == name and not holds(shown, mark) and not self._is_given_up(mark):
                 self.world.fail(f"{self.device.name} does not show {mark} of {name[1]} any more")
+
+    def _is_given_up(self, mark: str) -> bool:
+        """Whether Core has refused this edit or put it aside, and the answer has not come yet.
+
+        The client may know already that Core has settled it: a later version of its own says so.
+        """
+        answers = self.world.core.truth.answers
+        told = [
+            answers.get((entry.client, entry.n))
+            for entry in self.replica.queue.entries
+            if self._marks[entry.id] == mark
+        ]
+        outcomes = [decode_outcome(kept.outcome).outcome for kept in told if kept is not None]
+        return any(outcome in _GIVEN_UP for outcome in outcomes)
 
     def _check_known(self, name: DocumentName, version: int, value: Value) -> None:
         if not same(value, self.world.core.value_at(name, version)):

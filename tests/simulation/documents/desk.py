@@ -102,7 +102,8 @@ class Desk:
         changes = order.status in CHANGEABLE and chance.random() < 0.3
         kind: Any = "change" if changes else "transition"
         body = {"note": mark} if changes else {"to": chance.choice(following(order))}
-        self._make(CommandWish(kind, body, order.id, order.version, order.status, seen.after))
+        based_on = order.id, order.version, order.updated_at, order.status, seen.after
+        self._make(CommandWish(kind, body, *based_on))
 
     def _make(self, wish: CommandWish) -> None:
         client = self._client
@@ -131,6 +132,7 @@ class Desk:
             dated=True,
             is_strict=command.kind == "change" or command.body.get("to") == "accepted",
             version=wish.version,
+            updated_at=wish.updated_at,
             status=wish.status,
             on=None if on is None else mark_of_command(on),
         )

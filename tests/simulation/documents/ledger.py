@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from client_sdk.contract.state.edit import EditOutcome
@@ -51,6 +52,7 @@ class MadeCommand(Made):
     """Whether Core may do it at the version that was seen only, not at a later one of that
     status."""
     version: int | None = None
+    updated_at: datetime | None = None
     status: str | None = None
     """What was seen of the order; None: it is a new one."""
     on: str | None = None
@@ -160,6 +162,8 @@ class Ledger:
             self._fail(f"{made.mark} was made on {made.status}, and done to {before.status}")
         if made.is_strict and version is not None and before.version != version:
             self._fail(f"{made.mark} was made on version {version}, done to {before.version}")
+        if made.is_strict and made.on is None and before.updated_at != made.updated_at:
+            self._fail(f"{made.mark} was made on another version {version} than it was done to")
 
     def _check_unseen(self, made: Made, version: int, core: DocumentCore) -> None:
         before = core.value_at(made.place, version - 1)

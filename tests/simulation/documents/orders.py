@@ -12,14 +12,16 @@ from client_sdk.contract.order import Order
 from client_sdk.contract.problem import Problem, decode_problem, encode_problem, problem
 from client_sdk.shared_state.edits_api import Done, NotTaken
 from client_sdk.state.orders.commands import CommandRequest
-from core_api.errors import ImpossibleTransitionError
+from core_api.errors import ImpossibleTransitionError, StaleVersionError
 from core_api.orders.channel_entries import Views
 from core_api.orders.lifecycle import (
     ChangeOrder,
     OrderChange,
     PlaceOrder,
+    Seen,
     Transition,
     change,
+    check_seen,
     place,
     transition,
 )
@@ -61,15 +63,14 @@ def decide(
     order = orders.all.get(request.path.split("/")[3])
     if order is None:
         return _refusal("not-found")
-    if request.version is not None and request.version != order.version:
-        return _refusal("stale-version", order)
     try:
+        check_seen(order, Seen(request.version, request.updated_at))
         if request.method == "PATCH":
             return change(order, msgspec.json.decode(request.body, type=ChangeOrder), now=now)
         step = msgspec.json.decode(request.body, type=Transition)
         return transition(order, step, now=now)
-    except ImpossibleTransitionError:
-        return _refusal("impossible-transition", order)
+    except (ImpossibleTransitionError, StaleVersionError) as refused:
+        return _refusal(refused.slug, order)
 
 
 def heard(done: Order) -> Done:

@@ -199,10 +199,18 @@ def _command_before_its_turn() -> AbstractContextManager[Any]:
 
 def _command_of_any_version() -> AbstractContextManager[Any]:
     """A command does not say which version it was made on."""
+    return _sent_without(version=None, updated_at=None)
 
+
+def _command_of_any_time() -> AbstractContextManager[Any]:
+    """A command does not say when the version that it was made on was made."""
+    return _sent_without(updated_at=None)
+
+
+def _sent_without(**said: None) -> AbstractContextManager[Any]:
     def request(self: CommandQueue) -> CommandRequest | None:
         made = asked(self)
-        self._flight = None if made is None else dataclasses.replace(made, version=None)
+        self._flight = None if made is None else dataclasses.replace(made, **said)
         return self._flight
 
     asked = CommandQueue.request
@@ -240,5 +248,6 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "lose the commands at a crash": _commands_lost_at_a_crash,
     "let a command overtake an edit": _command_before_its_turn,
     "do a command to what was not seen": _command_of_any_version,
+    "do a command to another version of the same number": _command_of_any_time,
     "do what was made on a refused command": _done_though_its_base_was_refused,
 }

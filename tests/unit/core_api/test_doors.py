@@ -219,6 +219,7 @@ DOORS = [
     *("query-" + name for name in ("epoch", "channel", "lastEventId", "limit", "wait", "page")),
     *("body-" + name for name in ("epoch", "channels", "page")),
     *("header-" + name for name in ("yabam-device", "idempotency-key", "if-match")),
+    "header-yabam-if-updated-at",
     "path-order",
     *("order-" + name for name in ("store_id", "table_id", "note", "reference", "currency")),
     *("edit-" + name for name in ("client", "epoch", "channel", "key", "made_at", "name", "value")),
@@ -240,6 +241,20 @@ def test_any_text_at_any_door_is_taken_or_refused_and_never_fails(door: str, odd
     status = asyncio.run(status_of(door, odd, DATABASE))
     passing = {200, 201, 409} if door == "edit-epoch" else {200, 201}
     assert status in passing | REFUSALS, (door, odd)
+
+
+async def test_pages_of_other_origins_may_say_what_a_command_was_made_on() -> None:
+    said = "authorization,content-type,idempotency-key,if-match,yabam-if-updated-at"
+    headers = [
+        ("origin", "https://elsewhere.example"),
+        ("access-control-request-method", "PATCH"),
+        ("access-control-request-headers", said),
+    ]
+    scope = scope_of("", headers, "OPTIONS", f"/v1/orders/{ORDER_ID}")
+    sent = await answer_of(core(DATABASE), scope)
+    assert sent[0]["status"] == 200
+    told = dict(sent[0]["headers"])[b"access-control-allow-headers"].decode()
+    assert set(said.split(",")) <= set(told.lower().split(", "))
 
 
 @pytest.mark.parametrize("door", ["query-epoch", "body-epoch"])
@@ -296,7 +311,7 @@ def test_a_command_from_kafka_is_of_its_grammar_or_refused(
         command = decode_command(json.dumps(value).encode())
         assert isinstance(command, TransitionCommand)
         await commands.transition(
-            command.caller, command.order_id, command.body, None, command.idempotency
+            command.caller, command.order_id, command.body, command.seen, command.idempotency
         )
 
     with pytest.raises(CoreError):  # at the latest, since there is no such order

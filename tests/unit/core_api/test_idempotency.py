@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from itertools import combinations
 
@@ -12,13 +13,23 @@ from hypothesis import strategies as st
 
 from core_api.errors import BadRequestError
 from core_api.orders.idempotency import parse_key, request_hash
-from core_api.orders.lifecycle import ChangeOrder, NewGuest, NewItem, PlaceOrder, Transition
+from core_api.orders.lifecycle import (
+    ANY_VERSION,
+    ChangeOrder,
+    NewGuest,
+    NewItem,
+    PlaceOrder,
+    Seen,
+    Transition,
+)
 
 ITEM = '{"name":"a","quantity":1,"unit_price":1}'
+AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 
 
 def placed(text: str) -> bytes:
-    return request_hash("place", "", msgspec.json.decode(text, type=PlaceOrder), None)
+    return request_hash("place", "", msgspec.json.decode(text, type=PlaceOrder), ANY_VERSION)
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255))
@@ -57,22 +68,25 @@ def test_white_space_the_order_of_keys_and_defaults_do_not_make_another_request(
 def test_everything_that_a_request_says_makes_another_request() -> None:
     item = NewItem("a", 1, 1)
     hashes = [
-        request_hash("place", "", PlaceOrder("1", "KRW", [item]), None),
-        request_hash("place", "", PlaceOrder("2", "KRW", [item]), None),
-        request_hash("place", "", PlaceOrder("1", "USD", [item]), None),
-        request_hash("place", "", PlaceOrder("1", "KRW", [item, item]), None),
-        request_hash("place", "", PlaceOrder("1", "KRW", [item], table_id="1"), None),
-        request_hash("place", "", PlaceOrder("1", "KRW", [item], note="x"), None),
-        request_hash("place", "", PlaceOrder("1", "KRW", [item], reference="x"), None),
-        request_hash("transition", "a", Transition("cancelled"), None),
-        request_hash("transition", "b", Transition("cancelled"), None),
-        request_hash("transition", "a", Transition("accepted"), None),
-        request_hash("transition", "a", Transition("cancelled", "x"), None),
-        request_hash("transition", "a", Transition("cancelled"), 1),
-        request_hash("transition", "a", Transition("cancelled"), 2),
-        request_hash("change", "a", ChangeOrder(note="x"), None),
-        request_hash("change", "a", ChangeOrder(items=[item]), None),
-        request_hash("change", "a", ChangeOrder(items=[item], note="x"), None),
+        request_hash("place", "", PlaceOrder("1", "KRW", [item]), ANY_VERSION),
+        request_hash("place", "", PlaceOrder("2", "KRW", [item]), ANY_VERSION),
+        request_hash("place", "", PlaceOrder("1", "USD", [item]), ANY_VERSION),
+        request_hash("place", "", PlaceOrder("1", "KRW", [item, item]), ANY_VERSION),
+        request_hash("place", "", PlaceOrder("1", "KRW", [item], table_id="1"), ANY_VERSION),
+        request_hash("place", "", PlaceOrder("1", "KRW", [item], note="x"), ANY_VERSION),
+        request_hash("place", "", PlaceOrder("1", "KRW", [item], reference="x"), ANY_VERSION),
+        request_hash("transition", "a", Transition("cancelled"), ANY_VERSION),
+        request_hash("transition", "b", Transition("cancelled"), ANY_VERSION),
+        request_hash("transition", "a", Transition("accepted"), ANY_VERSION),
+        request_hash("transition", "a", Transition("cancelled", "x"), ANY_VERSION),
+        request_hash("transition", "a", Transition("cancelled"), Seen(1)),
+        request_hash("transition", "a", Transition("cancelled"), Seen(2)),
+        request_hash("transition", "a", Transition("cancelled"), Seen(2, AT)),
+        request_hash("transition", "a", Transition("cancelled"), Seen(2, AT + SECOND)),
+        request_hash("transition", "a", Transition("cancelled"), Seen(None, AT)),
+        request_hash("change", "a", ChangeOrder(note="x"), ANY_VERSION),
+        request_hash("change", "a", ChangeOrder(items=[item]), ANY_VERSION),
+        request_hash("change", "a", ChangeOrder(items=[item], note="x"), ANY_VERSION),
     ]
     assert all(len(one) == 32 for one in hashes)
     assert all(one != other for one, other in combinations(hashes, 2))
@@ -80,7 +94,13 @@ def test_everything_that_a_request_says_makes_another_request() -> None:
 
 def test_the_parts_of_a_request_cannot_be_moved_into_each_other() -> None:
     step = Transition("accepted")
-    assert request_hash("a", "bc", step, None) != request_hash("ab", "c", step, None)
+    assert request_hash("a", "bc", step, ANY_VERSION) != request_hash("ab", "c", step, ANY_VERSION)
+
+
+def test_a_time_is_the_same_in_whatever_offset_it_is_written() -> None:
+    step, seoul = Transition("accepted"), timezone(timedelta(hours=9))
+    hashes = [request_hash("a", "b", step, Seen(2, at)) for at in (AT, AT.astimezone(seoul))]
+    assert hashes[0] == hashes[1]
 
 
 COMMANDS = [
@@ -99,7 +119,7 @@ def test_the_hashes_that_the_first_release_kept_are_still_those_of_their_request
     operation: str, target: str, command: msgspec.Struct, if_match: int | None
 ) -> None:
     first = sha256(msgspec.json.encode([operation, target, if_match, command])).digest()
-    assert request_hash(operation, target, command, if_match) == first
+    assert request_hash(operation, target, command, Seen(if_match)) == first
 
 
 class _Grown:
@@ -115,11 +135,11 @@ class _Grown:
 
 def test_an_optional_field_that_a_later_release_adds_changes_no_hash_until_it_is_used() -> None:
     item, grown_item = NewItem("a", 1, 1), _Grown.NewItem("a", 1, 1)
-    kept = request_hash("place", "", PlaceOrder("1", "KRW", [item, item]), None)
+    kept = request_hash("place", "", PlaceOrder("1", "KRW", [item, item]), ANY_VERSION)
     later = _Grown.PlaceOrder("1", "KRW", [grown_item, grown_item])
-    assert request_hash("place", "", later, None) == kept
+    assert request_hash("place", "", later, ANY_VERSION) == kept
     used = [
         _Grown.PlaceOrder("1", "KRW", [grown_item, grown_item], course=2),
         _Grown.PlaceOrder("1", "KRW", [grown_item, _Grown.NewItem("a", 1, 1, "", ("egg",))]),
     ]
-    assert len({kept, *(request_hash("place", "", one, None) for one in used)}) == 3
+    assert len({kept, *(request_hash("place", "", one, ANY_VERSION) for one in used)}) == 3

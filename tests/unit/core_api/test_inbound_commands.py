@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
@@ -23,6 +24,7 @@ from core_api.ingest.inbound_commands import (
     decode_command,
 )
 from core_api.orders.idempotency import Idempotency
+from core_api.orders.lifecycle import Seen
 
 ORDER = {
     "store_id": "12",
@@ -57,6 +59,23 @@ def test_an_order_is_cancelled_at_a_version() -> None:
     cancel = decode_command(value)
     assert isinstance(cancel, TransitionCommand)
     assert (cancel.order_id, cancel.if_match, cancel.body.to) == ("o", 3, "cancelled")
+
+
+def test_a_command_says_when_the_version_was_made_that_it_rests_on() -> None:
+    seen = {"if_match": 3, "if_updated_at": "2026-11-22T09:30:00.123456Z"}
+    cancel = decode_command(
+        command(command="transition", order_id="o", **seen, body={"to": "cancelled"})
+    )
+    assert isinstance(cancel, TransitionCommand)
+    assert cancel.seen == Seen(3, datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("at", ["2026-11-22", "2026-02-30T00:00:00Z", "2026-11-22T09:30:00", 1, ""])
+def test_a_time_that_core_never_wrote_is_refused(at: object) -> None:
+    with pytest.raises(CoreError) as refused:
+        decode_command(command(command="change", order_id="o", if_updated_at=at, body={"note": ""}))
+    assert refused.value.slug == "invalid"
+    assert "if_updated_at" in str(refused.value)
 
 
 def test_an_order_is_changed() -> None:

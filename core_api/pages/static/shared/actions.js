@@ -30,17 +30,18 @@ export class Actions {
   }
 
   /** Takes an order one step further; nothing while an action on it is not answered. */
-  add({ id, version, status }, to, reason = null) {
+  add({ id, version, updated_at: updatedAt, status }, to, reason = null) {
     if (this.#pending.has(id)) return;
-    this.#begin({ key: newKey(), id, version, seen: status, to, reason, waits: null });
+    this.#begin({ key: newKey(), id, version, updatedAt, seen: status, to, reason, waits: null });
     this.#save();
   }
 
   /** Takes an order a step back; a step that Core has not answered yet is taken back when it has. */
-  back({ id, version, status }, to) {
+  back({ id, version, updated_at: updatedAt, status }, to) {
     const action = this.#pending.get(id);
     if (action === undefined) {
-      this.#begin({ key: newKey(), id, version, seen: status, to, reason: null, back: true, waits: null });
+      const seen = { id, version, updatedAt, seen: status };
+      this.#begin({ ...seen, key: newKey(), to, reason: null, back: true, waits: null });
     } else if (!action.back && action.seen === to) {
       action.undone = true;
     }
@@ -71,11 +72,11 @@ export class Actions {
   }
 
   async #begin(action) {
-    const { id, key, version, to, reason } = action;
+    const { id, key, version, updatedAt, to, reason } = action;
     this.#pending.set(id, action);
     const path = `/v1/orders/${encodeURIComponent(id)}/${action.back ? "recalls" : "transitions"}`;
     const body = reason === null ? { to } : { to, reason };
-    const answer = await this.#outbox.deliver(path, body, { key, version }, (waits) => {
+    const answer = await this.#outbox.deliver(path, body, { key, version, updatedAt }, (waits) => {
       action.waits = waits;
       this.#told.changed();
     });

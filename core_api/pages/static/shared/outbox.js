@@ -16,7 +16,7 @@ export class Outbox {
   #closed = false;
 
   /**
-   * @param send (path, body, {key, version}) → Core's answer, with the token that it was sent with;
+   * @param send (path, body, {key, version, updatedAt}) → Core's answer, with the token that it was sent with;
    *   throws when there is none
    * @param credentials the Credentials that are sent along
    */

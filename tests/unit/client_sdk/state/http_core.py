@@ -72,7 +72,7 @@ class HttpCore:
             request.method,
             request.url.path,
             headers["idempotency-key"],
-            headers.get("if-match"),
+            (headers.get("if-match"), headers.get("yabam-if-updated-at")),
             request.content,
         )
         self.order_of_writes.append(request.url.path)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from client_sdk.contract.digest import format_digest, order_hash
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import encode_problem, problem
+from client_sdk.contract.text import time_text
 from core_api.errors import ImpossibleTransitionError, InvalidError
 from core_api.orders.lifecycle import (
     ChangeOrder,
@@ -22,6 +24,8 @@ from core_api.orders.lifecycle import (
     transition,
 )
 
+Asked = tuple[str | None, str | None]
+"""If-Match, and Yabam-If-Updated-At."""
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
@@ -37,19 +41,22 @@ class OrderCore:
         self.orders: dict[str, Order] = {}
         self.log: list[OrderChange] = []
         """What was done, in order."""
-        self.asked: list[tuple[str, str, str, str | None]] = []
-        """Each request: method, path, key, If-Match."""
+        self.asked: list[tuple[str, str, str, Asked]] = []
+        """Each request: method, path, key, what was seen."""
         self._kept: dict[str, tuple[int, bytes]] = {}
         self.sold_out: set[str] = set()
 
-    def ask(
-        self, method: str, path: str, key: str, if_match: str | None, body: bytes
-    ) -> tuple[int, bytes]:
+    @property
+    def now(self) -> datetime:
+        """Core's time: a second for each thing that was done."""
+        return NOW + timedelta(seconds=len(self.log))
+
+    def ask(self, method: str, path: str, key: str, seen: Asked, body: bytes) -> tuple[int, bytes]:
         """One request: status and body."""
-        self.asked.append((method, path, key, if_match))
+        self.asked.append((method, path, key, seen))
         if key in self._kept:
             return self._kept[key]
-        status, answer = self._decided(method, path, if_match, body)
+        status, answer = self._decided(method, path, seen, body)
         if status < 400:
             self._kept[key] = status, answer
         return status, answer
@@ -57,7 +64,14 @@ class OrderCore:
     def do(self, number: int, body: dict[str, Any]) -> Order:
         """Somebody else's step or change of the n-th order."""
         order = self.orders[order_id(number)]
-        return self._take(_change_of(order, json.dumps(body).encode()))
+        return self._take(_change_of(order, json.dumps(body).encode(), self.now))
+
+    def restored(self, number: int, body: dict[str, Any]) -> Order:
+        """A restore threw the n-th order's version away; another change has its number now."""
+        order = self.orders[order_id(number)]
+        changed = self.do(number, body)
+        self.orders[order.id] = replace(changed, version=order.version)
+        return self.orders[order.id]
 
     def placed(self, store_id: str = "1", table_id: str | None = "5") -> Order:
         """An order that somebody else places."""
@@ -99,9 +113,7 @@ class OrderCore:
             "has_more": False,
         }
 
-    def _decided(
-        self, method: str, path: str, if_match: str | None, body: bytes
-    ) -> tuple[int, bytes]:
+    def _decided(self, method: str, path: str, seen: Asked, body: bytes) -> tuple[int, bytes]:
         if method == "POST" and path == "/v1/orders":
             names = {item["name"] for item in json.loads(body)["items"]}
             if names & self.sold_out:
@@ -110,10 +122,11 @@ class OrderCore:
         order = self.orders.get(path.split("/")[3])
         if order is None:
             return _refusal("not-found")
-        if if_match is not None and if_match != f'"{order.version}"':
+        version, updated_at = f'"{order.version}"', time_text(order.updated_at)
+        if seen[0] not in (None, version) or seen[1] not in (None, updated_at):
             return _refusal("stale-version", order)
         try:
-            return 200, msgspec.json.encode(self._take(_change_of(order, body)))
+            return 200, msgspec.json.encode(self._take(_change_of(order, body, self.now)))
         except ImpossibleTransitionError:
             return _refusal("impossible-transition", order)
         except InvalidError:
@@ -122,7 +135,7 @@ class OrderCore:
     def _place(self, body: bytes) -> Order:
         command = msgspec.json.decode(body, type=PlaceOrder)
         number = order_id(len(self.orders) + 1)
-        return self._take(place(command, order_id=number, placed_by="x", now=NOW))
+        return self._take(place(command, order_id=number, placed_by="x", now=self.now))
 
     def _take(self, done: OrderChange) -> Order:
         self.log.append(done)
@@ -130,10 +143,10 @@ class OrderCore:
         return done.after
 
 
-def _change_of(order: Order, body: bytes) -> OrderChange:
+def _change_of(order: Order, body: bytes, now: datetime) -> OrderChange:
     if b'"to"' in body:
-        return transition(order, msgspec.json.decode(body, type=Transition), now=NOW)
-    return change(order, msgspec.json.decode(body, type=ChangeOrder), now=NOW)
+        return transition(order, msgspec.json.decode(body, type=Transition), now=now)
+    return change(order, msgspec.json.decode(body, type=ChangeOrder), now=now)
 
 
 def _refusal(slug: str, order: Order | None = None) -> tuple[int, bytes]:

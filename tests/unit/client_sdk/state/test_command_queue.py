@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from msgspec import structs
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.order import Order, decode_order
 from client_sdk.contract.problem import decode_problem
+from client_sdk.contract.text import time_text
 from client_sdk.errors import RefusedError
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement
 from client_sdk.state.orders.commands import (
@@ -30,6 +32,11 @@ from tests.unit.client_sdk.state.order_core import NOW, OrderCore, order_id
 
 ITEMS = [{"name": "Tea", "quantity": 2, "unit_price": 100}]
 NEW = {"store_id": "1", "table_id": "5", "currency": "KRW", "items": ITEMS}
+
+
+def at(number: int) -> str:
+    """When Core did the n-th thing, counted from 0."""
+    return time_text(NOW + timedelta(seconds=number))
 
 
 class Desk:
@@ -74,7 +81,8 @@ class Desk:
         wish = CommandWish(kind, body)
         if seen is not None:
             order = seen.order
-            wish = CommandWish(kind, body, order.id, order.version, order.status, seen.after)
+            based_on = order.id, order.version, order.updated_at, order.status, seen.after
+            wish = CommandWish(kind, body, *based_on)
         self.place += 1
         command = self.queue.prepare(wish, self.place, "c1", self.now)
         self.store.write([PutCommand(command.id, encode_command(command))])
@@ -95,7 +103,8 @@ class Desk:
 
     def ask(self, request: CommandRequest) -> tuple[int, bytes]:
         version = None if request.version is None else f'"{request.version}"'
-        return self.core.ask(request.method, request.path, request.key, version, request.body)
+        at = None if request.updated_at is None else time_text(request.updated_at)
+        return self.core.ask(request.method, request.path, request.key, (version, at), request.body)
 
     def hear(self, answer: tuple[int, bytes]) -> None:
         status, body = answer
@@ -226,7 +235,7 @@ def test_a_chain_of_steps_made_offline_is_done_in_order(core: OrderCore, placed:
         placed.step(1, to)
     placed.send()
     assert core.orders[order_id(1)].status == "ready"
-    assert [asked[3] for asked in core.asked] == ['"1"', '"2"', '"3"']
+    assert [seen[0] for *_, seen in core.asked] == ['"1"', '"2"', '"3"']
 
 
 def test_an_order_is_placed_and_cancelled_offline(core: OrderCore, desk: Desk) -> None:
@@ -272,7 +281,7 @@ def test_a_version_that_a_crash_comes_after_is_that_of_the_answer(
     placed.crash()
     placed.send()
     assert core.orders[order_id(1)].status == "preparing"
-    assert [if_match for *_, if_match in core.asked] == ['"1"', '"2"']
+    assert [seen for *_, seen in core.asked] == [('"1"', at(0)), ('"2"', at(1))]
 
 
 def test_what_was_answered_is_not_sent_again_after_a_crash(core: OrderCore, placed: Desk) -> None:
@@ -281,6 +290,39 @@ def test_what_was_answered_is_not_sent_again_after_a_crash(core: OrderCore, plac
     placed.crash()
     assert placed.queue.first is None
     assert len(core.asked) == 1
+
+
+def test_a_command_names_the_time_of_the_version_that_its_author_saw(
+    core: OrderCore, placed: Desk
+) -> None:
+    placed.step(1, "accepted")
+    placed.send()
+    assert [seen for *_, seen in core.asked] == [('"1"', at(0))]
+
+
+def test_a_command_on_what_was_answered_since_names_the_time_in_the_answer(
+    core: OrderCore, placed: Desk
+) -> None:
+    placed.step(1, "accepted")
+    seen = placed.see(1)
+    placed.send()
+    placed.make("transition", {"to": "preparing"}, seen)
+    placed.send()
+    assert core.asked[-1][3] == ('"2"', at(1))
+
+
+def test_a_command_that_was_kept_without_a_time_is_sent_without_one(
+    core: OrderCore, placed: Desk
+) -> None:
+    placed.step(1, "accepted")
+    (kept,) = placed.store.open("a").commands
+    before = json.loads(kept)
+    del before["updated_at"]
+    placed.store.write([PutCommand(1, json.dumps(before).encode())])
+    placed.crash()
+    placed.send()
+    assert [seen for *_, seen in core.asked] == [('"1"', None)]
+    assert placed.slugs() == [None]
 
 
 def test_one_request_is_under_way_at_a_time(placed: Desk) -> None:
@@ -350,6 +392,36 @@ def test_a_change_does_not_undo_anothers(core: OrderCore, placed: Desk) -> None:
     placed.send()
     assert placed.slugs() == ["stale-version"]
     assert core.orders[order_id(1)].note == "theirs"
+
+
+def test_nothing_is_done_to_another_version_of_the_same_number(
+    core: OrderCore, placed: Desk
+) -> None:
+    placed.step(1, "accepted")
+    core.restored(1, {"note": "without nuts"})
+    placed.send()
+    assert placed.slugs() == ["stale-version"]
+    assert core.orders[order_id(1)].status == "placed"
+
+
+def test_a_change_of_another_version_of_the_same_number_is_left_out(
+    core: OrderCore, placed: Desk
+) -> None:
+    placed.make("change", {"note": "mine"}, placed.see(1))
+    core.restored(1, {"note": "theirs"})
+    placed.book[order_id(1)] = core.orders[order_id(1)]
+    seen = placed.see(1)
+    assert (seen.order.note, seen.left_out) == ("theirs", 1)
+
+
+def test_a_step_tried_again_names_the_time_that_the_refusal_told(
+    core: OrderCore, placed: Desk
+) -> None:
+    placed.step(1, "cancelled")
+    core.restored(1, {"note": "hot"})
+    placed.send()
+    assert placed.slugs() == [None]
+    assert [seen for *_, seen in core.asked] == [('"1"', at(0)), ('"1"', at(1))]
 
 
 def test_a_step_on_what_was_answered_since_it_was_seen_goes_on_from_there(placed: Desk) -> None:
