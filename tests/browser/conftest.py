@@ -5,6 +5,7 @@ The modules that use them stand in one group, `PAGES`: one worker runs them, one
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +19,7 @@ from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from tests.browser.module_page import chromium
 from tests.browser.restaurant import CHROMIUM_OPTIONS, SOON_MS, Site, Store
-from tests.end_to_end.conftest import create_database
+from tests.parts import migrated_database
 
 expect.set_options(timeout=SOON_MS)
 
@@ -33,8 +34,7 @@ def site() -> Iterator[Site]:
     try:
         postgres.start()
         broker.start()
-        site = Site(create_database(postgres), broker.bootstrap, folder / "site")
-        site.stack.migrate()
+        site = Site(asyncio.run(migrated_database(postgres)), broker.bootstrap, folder / "site")
         try:
             site.stack.start()
             yield site
