@@ -1,23 +1,24 @@
 """Core's commands: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `db`, `token`, `state migrate`.
 
-Only declared here: what runs them is loaded when they run.
+Only declared here: what runs a command is loaded when it runs, and that alone.
 """
 
 from __future__ import annotations
 
 from client_sdk.command_line.parser import Commands
 
-_PROCESSES = "core_api.commands.processes"
 _DATABASE = "core_api.commands.database"
 
 
 def register(commands: Commands) -> None:
     """Add Core's commands."""
-    commands.process("core", "serve orders and Fetch Sync", f"{_PROCESSES}:core")
+    commands.process("core", "serve orders and Fetch Sync", "core_api.commands.core:core")
     _add_relay(commands)
-    commands.process("ingest", "take commands from Kafka", f"{_PROCESSES}:ingest")
+    commands.process("ingest", "take commands from Kafka", "core_api.commands.ingest:ingest")
     commands.process(
-        "mqtt-admin", "keep who may do what at the MQTT broker", f"{_PROCESSES}:broker_admin"
+        "mqtt-admin",
+        "keep who may do what at the MQTT broker",
+        "core_api.commands.broker_admin:broker_admin",
     )
     _add_db(commands.group("db", "migrate the database, start a new epoch"))
     commands.group("state", "show and change shared documents").add(
@@ -29,7 +30,9 @@ def register(commands: Commands) -> None:
 
 
 def _add_relay(commands: Commands) -> None:
-    relay = commands.process("relay", "publish what Core committed to Kafka", f"{_PROCESSES}:relay")
+    relay = commands.process(
+        "relay", "publish what Core committed to Kafka", "core_api.commands.relay:relay"
+    )
     set_aside = Commands(relay, required=False).group(
         "set-aside", "show and retry events that Kafka will never take"
     )

@@ -14,7 +14,7 @@ from client_sdk.command_line.output import say
 from client_sdk.contract.channel import event_id
 from core_api.errors import CoreError
 from core_api.postgres import migrate
-from core_api.processes import migrate_state
+from core_api.processes.state_migration import migrate_state
 from core_api.relay.set_aside import list_all, retry
 from core_api.restore.main import begin_epoch, look_for_restore
 from core_api.settings import DatabaseSettings, RestoreSettings, StateSettings

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from client_sdk.contract.errors import YabamError
+from deploy.kafka.class_archive import ensure_class_archive
 from deploy.kafka.server import KafkaServer, KafkaServerError, ensure_libs
 
 
@@ -17,12 +18,14 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=9092)
     parser.add_argument("--data", type=Path, default=Path("var/kafka"), help="what is kept")
     parser.add_argument("--build", type=Path, default=Path("build/kafka"), help="the jars")
-    parser.add_argument("--prepare", action="store_true", help="only fetch the jars")
+    parser.add_argument("--prepare", action="store_true", help="only get ready for fast starts")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        libs = ensure_libs(options.build, lambda text: print(text, flush=True))
-        if not options.prepare:
+        libs = ensure_libs(options.build, _say)
+        if options.prepare:
+            ensure_class_archive(libs, _say)
+        else:
             _run(KafkaServer(options.data, libs, options.port))
     except YabamError as error:
         print(error, file=sys.stderr)
@@ -30,6 +33,10 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nKafka has stopped; its data is kept.")
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def _run(server: KafkaServer) -> None:

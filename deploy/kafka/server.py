@@ -71,6 +71,17 @@ def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
     return libs
 
 
+def class_archive(libs: Path) -> Path:
+    """Where the classes of these jars are kept, as this machine's Java has them in memory.
+
+    `class_archive.py` makes it; a JVM that finds none, or one that does not fit, reads the jars.
+    """
+    java = Path(shutil.which("java") or "java").resolve()
+    known = java.stat() if java.exists() else None
+    of = f"{libs.name} {java} {known and (known.st_size, known.st_mtime_ns)}"
+    return libs.with_name(f"classes-{hashlib.sha256(of.encode()).hexdigest()[:12]}.jsa")
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A node's place in its cluster."""
@@ -92,6 +103,7 @@ class KafkaServer:
         doors: more listeners, by name: the port that each listens on, and the one that it tells
             its clients, where a proxy may stand.
         member: its place among others; None: it is alone.
+        keeps_classes: where it writes its archive of classes when it stops; None: it writes none.
     """
 
     def __init__(
@@ -103,9 +115,11 @@ class KafkaServer:
         settings: Mapping[str, str] | None = None,
         doors: Mapping[str, tuple[int, int]] | None = None,
         member: Member | None = None,
+        keeps_classes: Path | None = None,
     ) -> None:
         self._data = data.absolute()
-        self._libs = libs
+        self._libs = libs.absolute()
+        self._keeps_classes = keeps_classes
         self._port = port or free_port()
         self._member = member or Member(1, {1: free_port()})
         self._heap_mb = heap_mb
@@ -178,7 +192,13 @@ class KafkaServer:
         heap = f"-Xmx{self._heap_mb}m"
         # All jars by name, so that the JVM's shared class archive may be used.
         classpath = ":".join(str(jar) for jar in sorted(self._libs.glob("*.jar")))
-        return ["java", heap, *_JVM, *_LOGGING, "-cp", classpath]
+        return ["java", heap, *_JVM, *self._classes(), *_LOGGING, "-cp", classpath]
+
+    def _classes(self) -> list[str]:
+        if self._keeps_classes is not None:
+            return [f"-XX:ArchiveClassesAtExit={self._keeps_classes}"]
+        archive = class_archive(self._libs)
+        return [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
 
     def _properties(self) -> dict[str, str]:
         doors = {"PLAINTEXT": (self._port, self._port)} | self._doors

@@ -12,10 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
-
-import httpx
+from urllib.parse import urlsplit
 
 from client_sdk.contract.errors import YabamError
 
@@ -142,10 +142,15 @@ class Process:
         """Whether it says so right now."""
         if self._health_url is None:
             return self.exit_status is None
+        # Asked many times a second: a client of httpx first reads all certificates of the world.
+        connection = HTTPConnection(urlsplit(self._health_url).netloc, timeout=2.0)
         try:
-            return httpx.get(f"{self._health_url}/readyz", timeout=2.0).status_code == 200
-        except httpx.TransportError:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
             return False
+        finally:
+            connection.close()
 
     def stop(self, timeout_s: float = 15.0) -> int | None:
         """The stop signal, and SIGKILL after `timeout_s`; the exit status."""

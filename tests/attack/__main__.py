@@ -17,7 +17,7 @@ from tests.attack.others import KINDS
 from tests.attack.scenarios import SCENARIOS
 from tests.attack.site import KAFKA_BUILD, SETTINGS, Figures, Site
 from tests.attack.stalls import TARGET
-from tests.parts import make_database
+from tests.parts import migrated_database
 from tests.security.installation import installed
 
 REPORT = Path("build/attack.json")
@@ -43,7 +43,7 @@ def main() -> int:
         postgres = EmbeddedPostgres(folder / "postgres", durable=False)
         postgres.start()
         try:
-            database = asyncio.run(make_database(postgres))
+            database = asyncio.run(migrated_database(postgres))
             kafka = KafkaServer(folder / "kafka", ensure_libs(KAFKA_BUILD, print))
             with installed(database, folder / "system", SETTINGS, kafka) as stack:
                 outcomes = _attack(Site.over(stack), names, not arguments.small)

@@ -10,7 +10,7 @@ import pytest
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.postgres import EmbeddedPostgres
 from tests.attack.site import KAFKA_BUILD, SETTINGS, Site
-from tests.parts import make_database
+from tests.parts import migrated_database
 from tests.security.installation import installed
 
 
@@ -19,7 +19,7 @@ def site(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     """One system, attacked by one test after the other: what harms it harms the next, too."""
-    database = asyncio.run(make_database(postgres_server))
+    database = asyncio.run(migrated_database(postgres_server))
     folder = tmp_path_factory.mktemp("attacked")
     kafka = KafkaServer(folder / "kafka", ensure_libs(KAFKA_BUILD, print))
     with installed(database, folder, SETTINGS, kafka) as stack:

@@ -38,7 +38,7 @@ from tests.bench.fanout.machine import QuietMeter
 from tests.bench.fanout.measure import cpu_seconds
 from tests.bench.sync.systems import tree_cpu
 from tests.integration.core_service import CoreService, an_order, bearer, token
-from tests.parts import make_database
+from tests.parts import migrated_database
 
 EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
 STORES: Final = 200
@@ -146,7 +146,7 @@ async def measure(folder: Path, rounds: int, count: int) -> dict[str, list[tuple
     """Each way's figures, a round after the other."""
     postgres = EmbeddedPostgres(folder / "postgres")
     postgres.start()
-    core = CoreService.start(await make_database(postgres), folder / "core")
+    core = CoreService.start(await migrated_database(postgres), folder / "core")
     found: dict[str, list[tuple[float, ...]]] = {}
     try:
         owners = [bearer(token("owner", str(store))) for store in range(STORES)]

@@ -23,7 +23,7 @@ from core_api.access.tokens import TokenKeys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
-from tests.end_to_end.conftest import create_database
+from tests.parts import migrated_database
 
 # So that a test of a fault and its end takes seconds: the same settings that an installation has,
 # set for a short memory.
@@ -109,8 +109,7 @@ def running_site() -> Iterator[Site]:
     try:
         postgres.start()
         broker.start()
-        site = Site(create_database(postgres), broker.bootstrap, folder / "site")
-        site.stack.migrate()
+        site = Site(asyncio.run(migrated_database(postgres)), broker.bootstrap, folder / "site")
         try:
             site.stack.start()
             yield site

@@ -39,6 +39,6 @@ async def test_a_machine_without_a_chromium_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(AssertionError, match="apt-get install chromium"):
+    with pytest.raises(AssertionError, match="apt-get install chromium-headless-shell"):
         async with chromium():
             pass

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
@@ -23,6 +22,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
+from tests.parts import migrated_database
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="package"),
@@ -50,27 +50,20 @@ def stack() -> Iterator[Stack]:
             "YABAM_REACH_EVERY_S": "0.2",
         }
         stack = Stack(
-            Addresses(asyncio.run(database(postgres)), broker.bootstrap, ports=free_ports()),
+            Addresses(
+                asyncio.run(migrated_database(postgres)), broker.bootstrap, ports=free_ports()
+            ),
             KEYS,
             folder,
             settings,
         )
         try:
-            stack.migrate()
             stack.start()
             yield stack
         finally:
             stack.kill()
             broker.kill()
             postgres.stop_at_once()
-
-
-async def database(server: EmbeddedPostgres) -> str:
-    name = f"t{uuid4().hex}"
-    connection = await asyncpg.connect(server.url)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    return server.url.rpartition("/")[0] + f"/{name}"
 
 
 @asynccontextmanager

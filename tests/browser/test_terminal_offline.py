@@ -40,7 +40,8 @@ async def has_its_copy(page: Page, text: str = "") -> None:
             const copy = await (await cache.match("/terminal"))?.text();
             const wanted = [...document.querySelectorAll("link[rel=stylesheet], script[src]")];
             const address = (one) => one.getAttribute("href") ?? one.getAttribute("src");
-            const isKept = copy?.includes(text) && wanted.every((one) => copy.includes(address(one)));
+            const has = (part) => copy?.includes(part);
+            const isKept = has(text) && wanted.every((one) => has(address(one)));
             return navigator.serviceWorker.controller !== null && isKept;
         }""",
         arg=text,

@@ -9,7 +9,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy.kafka.server import KafkaServer, ensure_libs
+from deploy.kafka.class_archive import ensure_class_archive
+from deploy.kafka.server import KafkaServer, class_archive, ensure_libs
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import PortTakenError
 
@@ -83,6 +84,33 @@ async def test_apache_kafka_keeps_its_records_through_a_kill(tmp_path: Path) -> 
     finally:
         server.stop()
     assert server.process.exit_status is not None
+
+
+@pytest.fixture
+def other_libs(tmp_path: Path) -> Path:
+    """The same jars, for which no classes are kept yet."""
+    libs = tmp_path / "libs"
+    libs.symlink_to(ensure_libs(BUILD, print).absolute())
+    return libs
+
+
+@pytest.mark.kafka
+def test_an_archive_of_classes_that_does_not_fit_is_of_no_harm(
+    other_libs: Path, tmp_path: Path
+) -> None:
+    class_archive(other_libs).write_bytes(b"of another Java")
+    server = KafkaServer(tmp_path / "kafka", other_libs)
+    server.start()
+    server.kill()
+
+
+@pytest.mark.kafka
+def test_an_archive_of_classes_is_made_once(other_libs: Path) -> None:
+    class_archive(other_libs).write_bytes(b"made before")
+    said: list[str] = []
+    ensure_class_archive(other_libs, said.append)
+    assert said == []
+    assert class_archive(other_libs).read_bytes() == b"made before"
 
 
 @pytest.mark.kafka

@@ -6,12 +6,10 @@ import asyncio
 import json
 import subprocess
 import tempfile
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 import yaml
@@ -27,6 +25,7 @@ from deploy.mqtt.server import MosquittoServer
 from tests.deploy.exported import ROOT
 from tests.deploy.tools import installed
 from tests.integration.core_service import KEYS, an_order, bearer, token
+from tests.parts import migrated_database
 
 WITHIN_S = 90.0
 CORES_RING = {"local": KEYS.token}
@@ -51,17 +50,8 @@ def stack(folder: Path) -> Iterator[Stack]:
     postgres, broker = EmbeddedPostgres(folder / "postgres", durable=False), EmbeddedBroker(folder)
     postgres.start()
     broker.start()
-    database = f"t{uuid.uuid4().hex}"
-
-    async def create() -> None:
-        connection = await asyncpg.connect(postgres.url)
-        await connection.execute(f"CREATE DATABASE {database}")
-        await connection.close()
-
-    asyncio.run(create())
-    url = postgres.url.rpartition("/")[0] + f"/{database}"
     stack = Stack(
-        Addresses(url, broker.bootstrap, ports=free_ports()),
+        Addresses(asyncio.run(migrated_database(postgres)), broker.bootstrap, ports=free_ports()),
         KEYS,
         folder,
         {"YABAM_EVENTS_FETCH_WAIT_MS": "10", "YABAM_TOKEN_KEYS": json.dumps(NODES_RING),
@@ -72,7 +62,6 @@ def stack(folder: Path) -> Iterator[Stack]:
     mosquitto.start()
     add_door(stack, mosquitto.settings, MQTT_PORTS["mqtt"], MQTT_PORTS["mqtt-admin"])
     try:
-        stack.migrate()
         stack.start()
         yield stack
     finally:

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from core_api.access.callers import Caller, Role
@@ -20,6 +19,7 @@ from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from deploy.mqtt.server import MosquittoServer
+from tests.parts import migrated_database
 
 BUILD = Path("build/kafka")
 
@@ -46,7 +46,7 @@ def postgres(parts_folder: Path) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(parts_folder / "postgres")
     server.start()
     yield server
-    server.stop()
+    server.stop_at_once()
 
 
 class Installation(Stack):
@@ -94,7 +94,6 @@ def stack(
     """Everything, running."""
     database = create_database(postgres)
     installation = Installation(database, kafka.bootstrap, tmp_path, extra_settings)
-    installation.migrate()
     try:
         installation.start()
         yield installation
@@ -122,7 +121,6 @@ def stack_with_devices(
     }
     installation = Installation(create_database(postgres), kafka.bootstrap, tmp_path, settings)
     add_door(installation, mosquitto.settings, free_port(), free_port())
-    installation.migrate()
     try:
         installation.start()
         yield installation
@@ -131,13 +129,5 @@ def stack_with_devices(
 
 
 def create_database(postgres: EmbeddedPostgres) -> str:
-    """A fresh database; its URL."""
-    name = f"t{uuid.uuid4().hex}"
-
-    async def create() -> None:
-        connection = await asyncpg.connect(postgres.url)
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
-
-    asyncio.run(create())
-    return postgres.url.rpartition("/")[0] + f"/{name}"
+    """A fresh, migrated database; its URL."""
+    return asyncio.run(migrated_database(postgres))

@@ -26,7 +26,7 @@ from tests.asyncapi import Judge
 from tests.end_to_end.conftest import Installation
 from tests.mqtt_parts import Device, device, until, until_it_connects_with
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 SETTINGS = {

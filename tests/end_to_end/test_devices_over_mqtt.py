@@ -22,7 +22,7 @@ from server_common.mqtt.broker import MqttError
 from tests.end_to_end.conftest import Installation
 from tests.mqtt_parts import Device, device, until, until_it_connects_with
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
 
 GUIDE = Path(__file__).parents[2] / "docs" / "sdk.md"
 

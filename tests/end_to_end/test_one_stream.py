@@ -61,7 +61,6 @@ def fleet(
     addresses = replace(Addresses(create_database(postgres), kafka.bootstrap), ports=ports)
     stack = Stack(addresses, KEYS, tmp_path_factory.mktemp("fleet"), extra, own)
     stack.add("events", second)
-    stack.migrate()
     try:
         stack.start()
         yield stack

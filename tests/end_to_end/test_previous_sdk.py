@@ -43,7 +43,6 @@ def site(
     database = create_database(postgres)
     folder = tmp_path_factory.mktemp("site")
     installation = Installation(database, kafka.bootstrap, folder, extra)
-    installation.migrate()
     try:
         installation.start()
         yield installation

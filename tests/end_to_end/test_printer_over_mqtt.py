@@ -17,7 +17,7 @@ from tests.end_to_end.conftest import Installation
 from tests.mqtt_parts import until_it_connects_with
 from tests.printer_kitchen import DEVICE, Child, Kitchen, prints_all_though_killed
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
 
 STORE = "1"
 TIMEOUT_S = 280

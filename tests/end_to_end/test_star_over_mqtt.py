@@ -16,7 +16,7 @@ from tests.end_to_end.conftest import Installation
 from tests.mqtt_parts import until
 from tests.star_printer import StarPrinter, TriggeredPrinter
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
 
 STORE, DEVICE = "1", "star-1"
 ROUTING = {"printers": {DEVICE: {"statuses": ["placed"], "media": "text", "language": "en"}}}

@@ -23,7 +23,7 @@ from tests.fuzz.api import fuzz_api
 from tests.fuzz.inputs import inputs
 from tests.fuzz.targets import TARGETS, Target
 from tests.integration.core_service import CoreService
-from tests.parts import make_database
+from tests.parts import migrated_database
 
 _ROUND: Final = 200
 _API_ROUND: Final = 30
@@ -70,7 +70,7 @@ def _look_at_api(seconds: float, seed: int) -> int:
         postgres = EmbeddedPostgres(folder / "postgres", durable=False)
         postgres.start()
         try:
-            core = CoreService.start(asyncio.run(make_database(postgres)), folder / "core")
+            core = CoreService.start(asyncio.run(migrated_database(postgres)), folder / "core")
             try:
                 return _ask_api(core.stack.core_url, seconds, seed)
             finally:

@@ -33,7 +33,6 @@ class CoreService:
         stack = Stack(
             Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, folder, extra or {}
         )
-        stack.migrate()
         stack.core.start()
         stack.core.wait_ready(30)
         return cls.over(database, stack)

@@ -9,16 +9,18 @@ import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Stack
-from tests.integration.conftest import (
-    core,
-    database,
-    db,
-)
+from tests.integration.conftest import core, db
 from tests.integration.event_server.conftest import client
-from tests.parts import make_database
+from tests.parts import migrated_database
 from tests.security.installation import installed
 
-__all__ = ["client", "core", "database", "db"]
+__all__ = ["client", "core", "db"]
+
+
+@pytest.fixture
+def database(postgres_server: EmbeddedPostgres) -> str:
+    """A database without orders; its URL."""
+    return asyncio.run(migrated_database(postgres_server))
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +28,6 @@ def system(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """Every process of ours, shared by the tests that need them all."""
-    database = asyncio.run(make_database(postgres_server))
+    database = asyncio.run(migrated_database(postgres_server))
     with installed(database, tmp_path_factory.mktemp("system")) as running:
         yield running

@@ -27,14 +27,13 @@ def installed(
     extra: dict[str, str] | None = None,
     broker: EmbeddedBroker | KafkaServer | None = None,
 ) -> Iterator[Stack]:
-    """Every process of ours, ready, over an empty database and a broker that is not started yet."""
+    """Every process of ours, ready, over a migrated database and a broker that is not started."""
     broker = broker or EmbeddedBroker(folder)
     broker.start()
     try:
         addresses = Addresses(database, broker.bootstrap, ports=free_ports())
         settings = {"YABAM_EVENTS_FETCH_WAIT_MS": "10"} | (extra or {})
         stack = Stack(addresses, KEYS, folder, settings)
-        stack.migrate()
         try:
             stack.start()
             yield stack

@@ -7,14 +7,24 @@ shows it again.
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from tests.simulation.documents.planted import PLANTED, Planted
 from tests.simulation.documents.world import DocumentWorld
 from tests.simulation.setting import ViolationError
 
-SCHEDULES = 200
+SCHEDULES = 100
 BLOCKS = 4
+LONGEST_SEARCH = 200
+FOUND_BY: Final = {
+    "send with another's token": 2,
+    "take no notice of a restore": 15,
+    "take edits of another log": 29,
+    "show an edit twice whose answer was lost": 28,
+}
+"""A schedule that has found the bug: the search begins with it, for the first one may be far."""
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
@@ -31,12 +41,12 @@ def test_a_seed_decides_everything() -> None:
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_bug_is_found(name: str) -> None:
-    assert _first_violation(PLANTED[name]) is not None
+    assert _first_violation(PLANTED[name], FOUND_BY.get(name, 0)) is not None
 
 
-def _first_violation(planted: Planted) -> ViolationError | None:
+def _first_violation(planted: Planted, first: int) -> ViolationError | None:
     with planted():
-        for seed in range(SCHEDULES):
+        for seed in (first, *range(LONGEST_SEARCH)):
             try:
                 DocumentWorld(seed).run()
             except ViolationError as violation:

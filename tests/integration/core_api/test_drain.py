@@ -15,12 +15,12 @@ import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
-from tests.parts import make_database
+from tests.parts import migrated_database
 
 
 @pytest.fixture
 async def core(postgres_server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[CoreService]:
-    database = await asyncio.to_thread(lambda: asyncio.run(make_database(postgres_server)))
+    database = await asyncio.to_thread(lambda: asyncio.run(migrated_database(postgres_server)))
     service = await asyncio.to_thread(CoreService.start, database, tmp_path)
     yield service
     await asyncio.to_thread(service.stack.core.kill)

@@ -17,7 +17,7 @@ from client_sdk.contract.problem import decode_problem
 from client_sdk.contract.sync import decode_sync
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
-from tests.parts import make_database
+from tests.parts import migrated_database
 
 
 def check(response: httpx.Response, slug: str) -> None:
@@ -49,7 +49,7 @@ def small_process(
 ) -> Iterator[CoreService]:
     """A Core with little room."""
     service = CoreService.start(
-        asyncio.run(make_database(postgres_server)),
+        asyncio.run(migrated_database(postgres_server)),
         tmp_path_factory.mktemp("small"),
         {"YABAM_MAX_WAITING": "2", "YABAM_RATE_PER_S": "0.01", "YABAM_RATE_BURST": "3"},
     )
@@ -103,7 +103,7 @@ async def test_no_more_syncs_wait_than_there_is_room_for(small: CoreService) -> 
 async def test_sigterm_lets_those_who_wait_go_and_ends_with_status_0(
     postgres_server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    database = await asyncio.to_thread(lambda: asyncio.run(make_database(postgres_server)))
+    database = await asyncio.to_thread(lambda: asyncio.run(migrated_database(postgres_server)))
     core = await asyncio.to_thread(CoreService.start, database, tmp_path)
     store = new_store()
     headers = bearer(token("owner", store))

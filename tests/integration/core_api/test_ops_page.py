@@ -19,7 +19,7 @@ from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
-from tests.parts import make_database
+from tests.parts import migrated_database
 
 PATH = "/v1/ops/stream"
 NODES_KEY = {"nodes": "n" * 32}
@@ -44,7 +44,7 @@ def everything(
     with tempfile.TemporaryDirectory(prefix="yabam-ops-") as folder:
         stack = Stack(
             Addresses(
-                asyncio.run(make_database(postgres_server)),
+                asyncio.run(migrated_database(postgres_server)),
                 embedded_broker.bootstrap,
                 ports=ports,
             ),
@@ -65,7 +65,6 @@ def everything(
             },
             {"core": CORES_OWN | {"YABAM_OPS_CORES": f'["http://127.0.0.1:{ports.core}"]'}},
         )
-        stack.migrate()
         try:
             stack.start()
             yield stack
@@ -273,10 +272,9 @@ class TestTheEnd:
         self, postgres_server: EmbeddedPostgres, tmp_path: Path
     ) -> None:
         addresses = Addresses(
-            await make_database(postgres_server), "127.0.0.1:1", ports=free_ports()
+            await migrated_database(postgres_server), "127.0.0.1:1", ports=free_ports()
         )
         stack = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_NODES": "[]"})
-        await asyncio.to_thread(stack.migrate)
         stack.core.start()
         try:
             await asyncio.to_thread(stack.core.wait_ready, 30)

@@ -16,7 +16,7 @@ from client_sdk.contract.sync import decode_sync
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_api.hammer import Connection
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
-from tests.parts import make_database
+from tests.parts import migrated_database
 
 POOL = 4
 AT_ONCE = 20
@@ -37,7 +37,7 @@ def process(
 ) -> Iterator[CoreService]:
     """A Core with few connections, whose requests give up long before its statements would."""
     service = CoreService.start(
-        asyncio.run(make_database(postgres_server)),
+        asyncio.run(migrated_database(postgres_server)),
         tmp_path_factory.mktemp("overload"),
         {
             "YABAM_POOL_SIZE": str(POOL),

@@ -19,7 +19,7 @@ from client_sdk.contract.sync import decode_sync
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_api.following import Database, Follower, open_orders
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
-from tests.parts import make_database
+from tests.parts import migrated_database
 
 STORES = 6
 FOLLOWERS_EACH = 4
@@ -42,7 +42,7 @@ def process(
 ) -> Iterator[CoreService]:
     """A Core that is short of everything."""
     service = CoreService.start(
-        asyncio.run(make_database(postgres_server)),
+        asyncio.run(migrated_database(postgres_server)),
         tmp_path_factory.mktemp("faults"),
         {
             "YABAM_POOL_SIZE": "2",

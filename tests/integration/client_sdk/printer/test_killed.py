@@ -16,7 +16,7 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Stack
 from tests.integration.core_service import KEYS, CoreService, bearer, new_store, token
-from tests.parts import make_database
+from tests.parts import migrated_database
 from tests.printer_kitchen import DEVICE, Child, Kitchen, prints_all_though_killed
 
 TIMEOUT_S = 170
@@ -24,7 +24,7 @@ TIMEOUT_S = 170
 
 @pytest.fixture
 async def core(postgres_server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Stack]:
-    service = CoreService.start(await make_database(postgres_server), tmp_path / "core")
+    service = CoreService.start(await migrated_database(postgres_server), tmp_path / "core")
     yield service.stack
     service.stop()
     await service.client.aclose()

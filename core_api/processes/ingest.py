@@ -1,36 +1,23 @@
-"""Wires the processes beside Core: relay, ingest, the admin of the MQTT broker; and a migration."""
+"""Wires ingest."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import socket
 
 import structlog
 
-from core_api.broker_admin.main import run_broker_admin
 from core_api.edits.plan import Rules
 from core_api.ingest.devices import DeviceIngest, DeviceTopics
 from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.orders.service import OrderService
 from core_api.postgres.commit_hints import Hints
-from core_api.postgres.pool import check_database, open_pool
+from core_api.postgres.pool import check_database
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.from_kafka import ReceiptReader
-from core_api.receipts.statements import (
-    list_devices,
-    store_sightings,
-)
-from core_api.relay.main import run_relay
-from core_api.settings import (
-    BrokerAdminSettings,
-    IngestSettings,
-    RelaySettings,
-    StateSettings,
-)
+from core_api.receipts.statements import list_devices, store_sightings
+from core_api.settings import IngestSettings
 from core_api.store_rules.rules import is_obeyed
-from core_api.system_edits.schema_migration import Migrated, connected, migrate_values
 from core_api.wiring import (
     MOST_DEVICES,
     definitions_of,
@@ -42,25 +29,6 @@ from core_api.wiring import (
 )
 
 log = structlog.get_logger()
-
-
-async def run_relay_process(settings: RelaySettings, listener: socket.socket) -> None:
-    """`yabam relay`: publish until SIGTERM or SIGINT."""
-    pool = await open_pool(
-        settings.database_url, size=4, command_timeout_s=10.0, name="yabam-relay"
-    )
-    try:
-        await run_relay(
-            settings,
-            pool=pool,
-            relay_id=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-            verify=token_keys(settings.token_keys, settings.token_kid).verify,
-            listener=listener,
-            stop=stop_signal(),
-        )
-    finally:
-        pool.terminate()
-        log.info("relay_stopped")
 
 
 async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:
@@ -119,33 +87,3 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         pool.terminate()
         writing.terminate()
         log.info("ingest_stopped")
-
-
-async def run_broker_admin_process(settings: BrokerAdminSettings, listener: socket.socket) -> None:
-    """`yabam mqtt-admin`: keep the broker's users and roles until SIGTERM or SIGINT."""
-    pool = await open_pool(
-        settings.database_url, size=2, command_timeout_s=10.0, name="yabam-mqtt-admin"
-    )
-    try:
-        await run_broker_admin(
-            settings,
-            pool=pool,
-            verify=token_keys(settings.token_keys, settings.token_kid).verify,
-            listener=listener,
-            stop=stop_signal(),
-        )
-    finally:
-        pool.terminate()
-        log.info("broker_admin_stopped")
-
-
-async def migrate_state(settings: StateSettings) -> Migrated:
-    """`yabam state migrate`: every value as the newest schema has it.
-
-    Raises:
-        DefinitionError: the definitions that the settings name are wrong.
-        UnavailableError: Postgres does not answer; what was migrated before stays so.
-    """
-    definitions = definitions_of(settings.definitions)
-    async with connected(settings.database_url) as connection:
-        return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))

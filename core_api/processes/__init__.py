@@ -1,0 +1,1 @@
+"""Wires the processes beside Core; each loads what it runs, and no more."""

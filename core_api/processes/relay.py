@@ -1,0 +1,35 @@
+"""Wires the relay."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+
+import structlog
+
+from core_api.postgres.pool import open_pool
+from core_api.relay.main import run_relay
+from core_api.settings import RelaySettings
+from core_api.wiring import stop_signal, token_keys
+
+log = structlog.get_logger()
+
+
+async def run_relay_process(settings: RelaySettings, listener: socket.socket) -> None:
+    """`yabam relay`: publish until SIGTERM or SIGINT."""
+    pool = await open_pool(
+        settings.database_url, size=4, command_timeout_s=10.0, name="yabam-relay"
+    )
+    try:
+        await run_relay(
+            settings,
+            pool=pool,
+            relay_id=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            verify=token_keys(settings.token_keys, settings.token_kid).verify,
+            listener=listener,
+            stop=stop_signal(),
+        )
+    finally:
+        pool.terminate()
+        log.info("relay_stopped")

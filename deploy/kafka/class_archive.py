@@ -1,0 +1,37 @@
+"""Kafka's classes as the JVM has them in memory, in a file: a start then costs far less.
+
+The file is made once for these jars and this Java. One that does not fit is of no harm: the JVM
+then reads the jars, as it does without.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.kafka.server import KafkaServer, class_archive
+
+
+def ensure_class_archive(libs: Path, say: Callable[[str], None]) -> None:
+    """Make the archive for the jars in this folder, unless it is there.
+
+    Raises:
+        KafkaServerError: Kafka does not start.
+    """
+    archive = class_archive(libs)
+    if archive.exists():
+        return
+    say("Keeping Kafka's classes for faster starts (a few seconds, once) …")
+    with tempfile.TemporaryDirectory(prefix="yabam-kafka-") as folder:
+        made = Path(folder) / "classes.jsa"
+        server = KafkaServer(Path(folder) / "kafka", libs, keeps_classes=made)
+        server.start()
+        server.stop()
+        if not made.exists():
+            say("This Java keeps none; Kafka starts all the same.")
+            return
+        partial = archive.with_suffix(f".partial-{Path(folder).name}")
+        shutil.move(made, partial)
+        partial.rename(archive)
