@@ -229,7 +229,7 @@ class TestLooks:
             await page.evaluate("scrollTo(0, 0)")
             SHOTS.mkdir(parents=True, exist_ok=True)
             await page.screenshot(
-                path=SHOTS / f"ops-{width}-{state}.png", full_page=width < SIZES[1280][0]
+                path=SHOTS / f"ops-{width}-{state}.png", full_page=width < SIZES[3840][0]
             )
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
