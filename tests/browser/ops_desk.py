@@ -21,7 +21,7 @@ from core_api.api.ops_handlers import Day
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import Figures, History, Round
 from core_api.dashboard.points import Point
-from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading
+from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading, Series
 from core_api.dashboard.sampler import Welcome
 from core_api.dashboard.waiting import Acknowledged, Contact, LateStore, Overview, Waiting
 from core_api.pages.serving import Pages, content_policy, read_files
@@ -31,8 +31,6 @@ from server_common.sockets import bind
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 NOW_MS: Final = round(NOW.timestamp() * 1000)
 _EMPTY: Final = Waiting(0, 0.0)
-_LAG: Final = "yabam_events_watermark_lag_seconds"
-_STREAMS: Final = "yabam_events_streams_open_count"
 _PUSHES: Final = "yabam_events_push_seconds_bucket"
 
 
@@ -40,7 +38,7 @@ def process(
     name: str, kind: Kind, down: str = "", unready: str = "", **values: float
 ) -> ProcessReading:
     """A process's reading; `down` and `unready` say why it is so."""
-    series = {metric: {(): value} for metric, value in values.items()}
+    series: dict[str, Series] = {metric: {(): value} for metric, value in values.items()}
     state: Any = "down" if down else "not-ready" if unready else "ready"
     busy = [BusyChannel("store:12", 4, 31), BusyChannel("brand:9", 260, 2)] if values else []
     told = {} if down else series
@@ -113,7 +111,12 @@ def with_faults() -> Figures:
 
 
 def _events(name: str, lag_s: float = 0.9) -> ProcessReading:
-    return process(name, "events", **{_STREAMS: 98.0, _LAG: lag_s})
+    return process(
+        name,
+        "events",
+        yabam_events_streams_open_count=98.0,
+        yabam_events_watermark_lag_seconds=lag_s,
+    )
 
 
 def _others(down: str = "") -> list[ProcessReading]:

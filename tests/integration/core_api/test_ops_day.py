@@ -20,7 +20,7 @@ from core_api.dashboard.day import DAY_S, DayKeeper, claim, read_day, store, tri
 from core_api.dashboard.figures import History, Round
 from core_api.dashboard.overview import read_overview
 from core_api.dashboard.points import to_store
-from core_api.dashboard.processes import Kind, ProcessReading
+from core_api.dashboard.processes import Kind, ProcessReading, Series
 from core_api.dashboard.sampler import Look
 from core_api.dashboard.waiting import Contact
 from core_api.postgres.pool import Pool
@@ -30,7 +30,7 @@ EVENTS = "yabam_relay_published_events_total"
 
 
 def a_round(at_s: float, streams: int, events: float = 0.0) -> Round:
-    values = {STREAMS: {(): float(streams)}, EVENTS: {(): events}}
+    values: dict[str, Series] = {STREAMS: {(): float(streams)}, EVENTS: {(): events}}
     reading = ProcessReading("http://e:1", "events", "ready", "", values)
     return Round(at_s, round(at_s * 1000), [reading], None, "")
 
