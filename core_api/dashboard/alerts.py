@@ -129,7 +129,12 @@ class Spells:
 def alerts_of(signs: Signs) -> list[Alert]:
     """What is wrong, the worst first; of stores that must be phoned `LateStore` tells."""
     found = [*_of_the_database(signs), *_of_the_processes(signs.nodes), *_of_the_figures(signs)]
-    return sorted(found, key=lambda one: (_EFFECTS.index(one.effect), one.level == "amber"))
+    return sorted(
+        found,
+        key=lambda one: (
+            _EFFECTS.index(one.effect), one.level == "amber", one.cause == "not-ready",
+        ),
+    )  # fmt: skip
 
 
 def dated(

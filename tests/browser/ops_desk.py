@@ -32,8 +32,6 @@ from server_common.sockets import bind
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 NOW_MS: Final = round(NOW.timestamp() * 1000)
 _EMPTY: Final = Waiting(0, 0.0)
-_LAG: Final = "yabam_events_watermark_lag_seconds"
-_STREAMS: Final = "yabam_events_streams_open_count"
 _PUSHES: Final = "yabam_events_push_seconds_bucket"
 
 
@@ -114,8 +112,12 @@ def with_faults() -> Figures:
 
 
 def _events(name: str, lag_s: float = 0.9) -> ProcessReading:
-    values = {_STREAMS: 98.0, _LAG: lag_s}
-    return process(name, "events", "", "", **values)
+    return process(
+        name,
+        "events",
+        yabam_events_streams_open_count=98.0,
+        yabam_events_watermark_lag_seconds=lag_s,
+    )
 
 
 def _others(down: str = "") -> list[ProcessReading]:

@@ -135,6 +135,11 @@ class TestAlerts:
         (alert,) = alerts_of(signs(CORE, RELAY, INGEST, OTHER_EVENTS, *without("events")[3:]))
         assert (alert.figure, alert.level) == ("connections", "red")
 
+    def test_a_process_that_is_down_comes_before_one_that_is_not_ready(self) -> None:
+        given = signs(CORE, RELAY, INGEST, node("events:1", "events", "not-ready"),
+                      node("events:2", "events", "down"))  # fmt: skip
+        assert [alert.node for alert in alerts_of(given)] == ["events:2", "events:1"]
+
     def test_each_is_told_by_itself(self) -> None:
         given = signs(*without("events"), outbox_age_s=60.0)
         assert {alert.name for alert in alerts_of(given)} == {"down:events:1", "outbox"}

@@ -11,7 +11,7 @@ import { dayTime, known } from "./numbers.js";
 export function verdictLine(figures, [feed, detail]) {
   if (feed !== "live") return unknown(figures, feed, detail);
   const { level, effect, runbook, alert } = figures.verdict;
-  const why = alert === null ? storesLine(figures.verdict) : `${alertText(alert)}${since(alert)}`;
+  const why = alert === null ? storesLine(figures.verdict) : alertText(alert);
   const words = [el("b", {}, known(`verdict_${effect}`, effect) + (why ? ": " : ""))];
   if (why) words.push(el("span", {}, `${why} `));
   if (runbook) words.push(runbookLink(runbook, why));
@@ -30,7 +30,7 @@ const line = (level, words) => el("p", { "data-level": level }, words);
 
 /** The alerts, the worst first, and who sees to each. */
 export function alertList(figures) {
-  const rows = figures.alerts.map((one) => row(one, alertText(one) + since(one), one.detail, acknowledging(one.name, one.acknowledged)));
+  const rows = figures.alerts.map((one) => row(one, alertText(one), one.detail, acknowledging(one.name, one.acknowledged)));
   const stores = storesLine(figures.verdict);
   if (stores) rows.push(row({ level: "red", name: "stores", runbook: "orders-reach-nobody" }, stores, "", storesSeenTo(figures.late)));
   return el("ul", { class: "alerts", role: "list" }, rows);
@@ -74,9 +74,10 @@ function runbookLink(entry, about) {
   );
 }
 
-function alertText({ cause, node, kind, is_last: isLast }) {
+function alertText({ cause, node, kind, is_last: isLast, since_ms: at }) {
   const process = `${known(`kind_${kind}`, kind)} ${nodeName(node)}`;
-  return known(`alert_${cause}${isLast ? "_last" : ""}`, cause, { process });
+  const since = ` ${t("since", { time: dayTime(at, Date.now()) })}`;
+  return known(`alert_${cause}${isLast ? "_last" : ""}`, cause, { process, since });
 }
 
 /** What a process is called; a Core that was asked nothing is the one that answers. */
@@ -87,5 +88,3 @@ function storesLine({ unreceived, unaccepted }) {
   const parts = [["unreceived", unreceived], ["unaccepted", unaccepted]].filter(([, count]) => count > 0);
   return parts.map(([kind, count]) => t(`stores_${kind}${count === 1 ? "_one" : ""}`, { count })).join(" · ");
 }
-
-const since = ({ since_ms: at }) => ` ${t("since", { time: dayTime(at, Date.now()) })}`;
