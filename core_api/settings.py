@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.channel import Channel
+from core_api.access.provider.settings import ProviderSettings
 from core_api.orders.admission import OpenLimits
 from server_common.devices.identity import DeviceKeys
 from server_common.limits import (
@@ -116,7 +117,7 @@ class StateSettings(DatabaseSettings):
     )
 
 
-class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings):
+class CoreSettings(DatabaseSettings, TokenSettings, ProviderSettings, OpenOrderSettings):
     """`yabam core`."""
 
     core_host: str = Field("127.0.0.1", description="Address that Core listens on")
@@ -298,6 +299,10 @@ class KafkaSettings(BaseSettings):
     receipts_topic: str = Field(
         "device-receipts",
         description="The topic of what devices have received, from event servers",
+    )
+    revocations_topic: str = Field(
+        "token-revocations",
+        description="The topic by which event servers learn which tokens are revoked",
     )
     inbound_dlq_topic: str = Field(
         "orders.inbound.dlq", description="Where commands go that cannot be applied"

@@ -104,6 +104,11 @@ DOCUMENT_FACTS_BYTES: Final = 2 * KIB
 """What a snapshot has of a document beside its value: two names, a subject, a time, numbers."""
 STORE_DEVICE_NAMES: Final = 5_000
 
+PROVIDER_ANSWER_BYTES: Final = 256 * KIB
+PROVIDER_KEYS: Final = 64
+PROVIDER_STORES: Final = 1000
+REVOCATIONS: Final = 100_000
+
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
 OPEN_SUBJECT_ORDERS: Final = 8_000
@@ -380,6 +385,17 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     Limit("longest ticket", LONGEST_TICKET, "bytes", "follows from `channels`", "cannot be"),
     Limit("ticket", MAX_TICKET_CHARS, "bytes", "Core, event server", "`stream` is null"),
+    # Who calls.
+    Limit(
+        "answer of the OpenID provider", PROVIDER_ANSWER_BYTES, "bytes", "Core",
+        "the keys that are known go on",
+    ),
+    Limit(
+        "keys of the OpenID provider", PROVIDER_KEYS, "count", "Core",
+        "the keys that are known go on",
+    ),
+    Limit("stores of a provider's token", PROVIDER_STORES, "count", "Core", "403 `forbidden`"),
+    Limit("revocations", REVOCATIONS, "count", "Core", "409 `too-many-revocations`"),
     Limit("stream query", EVENTS_QUERY_BYTES, "bytes", "event server", "400"),
     Limit("stream request head", EVENTS_HEAD_BYTES, "bytes", "event server", "400"),
 )  # fmt: skip

@@ -23,7 +23,7 @@ from client_sdk.contract.device import HEADER, RECEIPTS_PATH, SEEN_PATH, Receipt
 from client_sdk.contract.order import Order
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
-from core_api.api import device_handlers, handlers, parameters
+from core_api.api import device_handlers, handlers, parameters, revocation_handlers
 from core_api.api.batch import MAX_BATCH_ORDERS, BatchResults
 from core_api.api.device_handlers import Devices, DevicesApi, DeviceToken
 from core_api.api.fast_path import EDITS, SYNC, FastPath
@@ -31,6 +31,7 @@ from core_api.api.handlers import CoreApi
 from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
 from core_api.api.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
+from core_api.api.revocation_handlers import RevocationsApi
 from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
 from core_api.devices.commands.lifecycle import DeviceCommand, DeviceCommands
 from core_api.devices.registrations import NewDevice, RegisteredDevice
@@ -49,7 +50,11 @@ _TEXT: Final = Answer(None, "text/plain")
 
 
 def operations(
-    api: CoreApi, state: StateApi, devices: DevicesApi, prints: PrintApi
+    api: CoreApi,
+    state: StateApi,
+    devices: DevicesApi,
+    prints: PrintApi,
+    revocations: RevocationsApi,
 ) -> list[Operation]:
     """All operations of the API, the one that describes them included."""
 
@@ -203,6 +208,12 @@ def operations(
             (400, 401, 403, 413, 415, 422, 429), (parameters.DEVICE,), handlers.RECEIPTS.type,
         ),
         Operation(
+            "POST", "/v1/revocations", "revoke", revocations.revoke,
+            "Revoke a token, a session, or all that a subject was given; ops only",
+            Answer(media_type="", status=204), (400, 401, 403, 409, 413, 415, 422, 429, 503),
+            (), revocation_handlers.REVOKE.type,
+        ),
+        Operation(
             "GET", "/v1/ops/stream", "watchOps", api.watch_ops,
             "What the page /ops shows, as server-sent events: hello, figures, bye", _STREAM,
             (401, 403, 503),
@@ -233,6 +244,7 @@ def core_app(
     state: StateApi,
     devices: DevicesApi,
     prints: PrintApi,
+    revocations: RevocationsApi,
     cors_origins: list[str],
     pages: Sequence[BaseRoute] = (),
 ) -> FastPath:
@@ -243,6 +255,7 @@ def core_app(
         state: what answers about documents.
         devices: what answers about devices.
         prints: what answers about print jobs.
+        revocations: what revokes tokens.
         cors_origins: which other origins' pages may call the API.
         pages: the routes of the pages that people open, and of printers as they are sold.
     """
@@ -258,7 +271,7 @@ def core_app(
         )
 
     app = Starlette(
-        routes=[*routes_of(operations(api, state, devices, prints)), *pages],
+        routes=[*routes_of(operations(api, state, devices, prints, revocations)), *pages],
         middleware=[
             # Outermost, so that pages of other origins can read the answer to a bug too.
             Middleware(cors),

@@ -96,6 +96,11 @@ def messages_topic(name: str) -> Topic:
     )
 
 
+def revocations_topic(name: str) -> Topic:
+    """Where event servers are told what is revoked: an hour is longer than any ticket lives."""
+    return Topic(name, 1, configs={"cleanup.policy": "delete", "retention.ms": str(_HOUR_MS)})
+
+
 def receipts_topic(name: str) -> Topic:
     """Where event servers write what devices have received. What is older says nothing new."""
     return Topic(name, 1, configs={"retention.ms": str(_HOUR_MS)})

@@ -16,7 +16,7 @@ from core_api.devices.commands.alarm import CommandAlarm
 from core_api.devices.metrics import CommandAlarmMetrics
 from core_api.http.probes import OpsServer, ops_app
 from core_api.kafka.publisher import KafkaPublisher
-from core_api.kafka.topics import alerts_topic, events_topic
+from core_api.kafka.topics import alerts_topic, events_topic, revocations_topic
 from core_api.postgres.commit_hints import Hints
 from core_api.receipts.alarm import AlarmSettings, ReceiptAlarm
 from core_api.receipts.from_kafka import GROUP
@@ -26,6 +26,7 @@ from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
 from core_api.restore.main import lifetime_guard
+from core_api.revocations.telling import Teller
 from server_common.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ async def run_relay(
         settings.reach_every_s,
         lambda: int(time.time() * 1000),
     )
+    revocations = Teller(
+        pool,
+        KafkaPublisher(bootstrap, revocations_topic(settings.revocations_topic)),
+        lambda: int(time.time() * 1000),
+    )
     left = asyncio.Event()
     tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
     app = ops_app(registry, verify, lambda: relay.healthy, lambda: tasks.trouble or relay.trouble)
@@ -102,6 +108,7 @@ async def run_relay(
     tasks.start("hints", Hints(pool, settings.database_url, relay.hint).listen, essential=False)
     tasks.start("reach", reach.run)
     tasks.start("commands", commands.run)
+    tasks.start("revocations", revocations.run)
     try:
         await stop.wait()
         relay.stop()
