@@ -29,6 +29,10 @@ class EventSettings(BaseSettings):
     receipts_topic: str = Field(
         "device-receipts", description="The topic of what devices have received, for Core"
     )
+    revocations_topic: str = Field(
+        "token-revocations",
+        description="The topic by which event servers learn which tokens are revoked",
+    )
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
     events_partitions: list[int] | None = Field(
         None,

@@ -48,9 +48,7 @@ class RevocationsApi:
         now: seconds since the Unix epoch.
     """
 
-    def __init__(
-        self, pool: Pool, revoked: Revoked, gate: Gate, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, pool: Pool, revoked: Revoked, gate: Gate, now: Callable[[], float]) -> None:
         self._pool = pool
         self._revoked = revoked
         self._gate = gate

@@ -63,9 +63,7 @@ class OpsStream:
 class _Watched(EventSourceResponse):
     """A response that counts as a viewer for as long as it is being sent."""
 
-    def __init__(
-        self, sampler: Sampler, lifetime_s: float, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, sampler: Sampler, lifetime_s: float, check: Callable[[], None]) -> None:
         self._sampler = sampler
         super().__init__(
             _events(sampler, lifetime_s, check), headers=_HEADERS, send_timeout=_SEND_WITHIN_S

@@ -32,9 +32,7 @@ class Teller:
         now_ms: milliseconds since the Unix epoch.
     """
 
-    def __init__(
-        self, pool: Pool, publisher: KafkaPublisher, now_ms: Callable[[], int]
-    ) -> None:
+    def __init__(self, pool: Pool, publisher: KafkaPublisher, now_ms: Callable[[], int]) -> None:
         self._pool = pool
         self._publisher = publisher
         self._now_ms = now_ms

@@ -56,11 +56,11 @@ class SideTopics:
 
     async def write(self) -> None:
         """Hand to Kafka what the sockets say, for ever; what Kafka does not take is lost."""
-        await _again_and_again(WRITER, self._write)
+        await again_and_again(WRITER, self._write)
 
     async def read(self) -> None:
         """Tell the sockets what comes from Kafka, for ever; what comes while it is away is lost."""
-        await _again_and_again(READER, self._read)
+        await again_and_again(READER, self._read)
 
     async def _write(self) -> None:
         producer = AIOKafkaProducer(
@@ -108,7 +108,13 @@ class SideTopics:
             await stop_consumer(consumer, _STOP_PATIENCE_S)
 
 
-async def _again_and_again(task: str, session: Callable[[], Awaitable[None]]) -> None:
+async def again_and_again(task: str, session: Callable[[], Awaitable[None]]) -> None:
+    """Run a session of reading or writing, for ever; one that ends by Kafka is begun anew.
+
+    Args:
+        task: its name in the log.
+        session: works with a client of its own, and closes it.
+    """
     backoff = Backoff(*_BACK_OFF_S, random.uniform)
     told, loop = None, asyncio.get_running_loop()
     while True:

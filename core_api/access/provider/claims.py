@@ -1,4 +1,4 @@
-"""Who calls, as the claims of an OpenID provider's token say it, by the operator's mapping. Pure."""
+"""Who calls, as the claims of a provider's token say it, by the operator's mapping. Pure."""
 
 from __future__ import annotations
 

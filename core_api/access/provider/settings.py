@@ -51,7 +51,7 @@ class ProviderSettings(BaseSettings):
     )
     oidc_stores_claim: str = Field(
         "/stores",
-        description="Where the stores of an owner or a producer stand, likewise; `*` is every store",
+        description="Where the stores of owners and producers stand, likewise; `*` is every store",
     )
     oidc_brand_claim: str = Field("/brand", description="Where the brand stands: a text")
 

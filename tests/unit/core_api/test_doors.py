@@ -20,10 +20,12 @@ from starlette.types import ASGIApp
 
 from client_sdk.contract import text
 from core_api.access.callers import Caller
+from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
 from core_api.api.print_handlers import PrintApi
+from core_api.api.revocation_handlers import RevocationsApi
 from core_api.api.routes import core_app
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
@@ -123,10 +125,17 @@ def core(database: Database) -> ASGIApp:
     )  # fmt: skip
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
-    gate = Gate(TOKENS, limits, everybody_stays)
+    gate = Gate(SignIn(TOKENS), limits, everybody_stays)
     api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, unused)
     prints = PrintApi(unused, unused, gate)
-    return core_app(api, state_api(gate, pool), devices_api(gate, TOKENS, pool), prints, ["*"])
+    return core_app(
+        api,
+        state_api(gate, pool),
+        devices_api(gate, TOKENS, pool),
+        prints,
+        RevocationsApi(pool, unused, gate, lambda: 1000.0),
+        ["*"],
+    )
 
 
 DATABASE = Database()

@@ -22,6 +22,7 @@ from tests.unit.core_api.test_fast_path import (
     HEADERS,
     OWNER,
     PRINTS,
+    REVOCATIONS,
     STATE,
     TYPES,
     answer_of,
@@ -72,8 +73,8 @@ def small_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
-    quick = core_app(core(), STATE, DEVICES, PRINTS, origins)
-    usual = core_app(core(), STATE, DEVICES, PRINTS, origins)
+    quick = core_app(core(), STATE, DEVICES, PRINTS, REVOCATIONS, origins)
+    usual = core_app(core(), STATE, DEVICES, PRINTS, REVOCATIONS, origins)
     statuses = set()
     with capture_logs() as logged:
         for scope, body in requests():
@@ -86,7 +87,7 @@ async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
 
 async def test_edits_are_counted_under_their_route_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, DEVICES, PRINTS, ["*"])
+    app = core_app(api, STATE, DEVICES, PRINTS, REVOCATIONS, ["*"])
     scope = scope_of("", [("authorization", f"Bearer {OWNER}"), *TYPES[0]], "POST", "/v1/edits")
     for one in (app, app.behind):
         for client in ("good", "gap"):
@@ -98,7 +99,7 @@ async def test_edits_are_counted_under_their_route_either_way() -> None:
 
 
 async def test_posted_edits_do_not_reach_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, REVOCATIONS, ["*"])
 
     async def behind(*_request: object) -> None:
         raise AssertionError("passed on")
