@@ -62,7 +62,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "access": "who calls",
         "postgres": "connections, errors, tables, migrations, statements that requests share",
         "kafka": "topics, messages, a publisher that is fenced",
-        "revocations": "tokens and sessions that are revoked: kept, looked at, told to event servers",
+        "revocations": "what is revoked: kept, looked at, told to event servers",
         "http": "the server, its connections, probes, traces",
         "parties": "whose party has left its table, so that a guest's token is good no longer",
         "event_log": "how events get their seqs, and the text of an event",

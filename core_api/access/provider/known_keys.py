@@ -68,7 +68,7 @@ class KnownKeys:
             self._missed.move_to_end(name)
             if len(self._missed) > _MAX_MISSED:
                 self._missed.popitem(last=False)
-        if self._asked_at >= missed_at:
+        if self._asked_at > missed_at:
             raise UnauthorizedError("the token is signed by a key that the provider lacks")
         self._wanted()
         raise ProviderKeysUnknownError("the provider's keys are being read")
