@@ -108,7 +108,7 @@ def _words(claims: Mapping[str, Any], path: Path) -> list[str]:
 
 
 def _made_at(claims: Mapping[str, Any], now: float) -> int:
-    made = claims.get("iat")
+    made: Any = claims.get("iat")
     if type(made) not in (int, float) or not math.isfinite(made):
         return 0
     return int(min(made, now))

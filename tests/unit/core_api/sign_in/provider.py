@@ -65,7 +65,8 @@ ALL_KEYS: Final = key_set(*map(jwk, PRIVATE))
 
 def signed(claims: dict[str, Any], algorithm: str = "RS256", key: Any = None, **head: Any) -> str:
     headers = {"kid": kid_of(algorithm), **head}
-    return jwt.encode(claims, key or PRIVATE[algorithm], algorithm, headers)
+    payload = json.dumps(claims).encode()
+    return jwt.PyJWS().encode(payload, key or PRIVATE[algorithm], algorithm, headers)
 
 
 def by_hand(header: dict[str, Any], claims: Any, signature: bytes) -> str:
