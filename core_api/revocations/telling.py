@@ -64,7 +64,7 @@ class Teller:
         if not untold:
             return False
         at = self._now_ms()
-        messages = [Message(None, encode_revocation(one), (), at) for _, one in untold]
+        messages = [Message(None, encode_revocation(one), [], at) for _, one in untold]
         sent = await self._publisher.send({_PARTITION: messages})
         self._under_way = sent[_PARTITION], [row_id for row_id, _ in untold]
         return True

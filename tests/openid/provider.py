@@ -71,14 +71,14 @@ class OpenIdProvider:
 
 
 def _keys(generation: str) -> list[dict[str, Any]]:
-    made = (
+    made: tuple[tuple[Any, Any, str], ...] = (
         (RSAAlgorithm.to_jwk, rsa.generate_private_key(65537, 2048), "RS256"),
         (ECAlgorithm.to_jwk, ec.generate_private_key(ec.SECP256R1()), "ES256"),
         (OKPAlgorithm.to_jwk, ed25519.Ed25519PrivateKey.generate(), "EdDSA"),
     )
     keys = []
     for to_jwk, key, algorithm in made:
-        jwk = dict(json.loads(to_jwk(key)))  # type: ignore[operator]
+        jwk = dict(json.loads(to_jwk(key)))
         jwk.pop("key_ops", None)
         keys.append({**jwk, "kid": f"{generation}-{algorithm}", "alg": algorithm, "use": "sig"})
     return keys
