@@ -14,6 +14,7 @@ from client_sdk.contract.channel import Channel
 from core_api.access.provider.settings import ProviderSettings
 from core_api.orders.admission import OpenLimits
 from server_common.devices.identity import DeviceKeys
+from server_common.kafka.settings import KafkaAccessSettings
 from server_common.limits import (
     OPEN_STORE_BYTES,
     OPEN_STORE_ORDERS,
@@ -278,14 +279,9 @@ class CoreSettings(DatabaseSettings, TokenSettings, ProviderSettings, OpenOrderS
         return lambda _channels: self.stream_url
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(KafkaAccessSettings):
     """Where Kafka is and what its topics are called."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
-    )
-
-    kafka: str = Field(description="Kafka: host:port[,host:port]")
     events_topic: str = Field("order-events", description="The topic that event servers read")
     inbound_topic: str = Field("orders.inbound", description="The topic that producers write")
     alerts_topic: str = Field(
@@ -388,7 +384,7 @@ class BrokerAdminSettings(DatabaseSettings, TokenSettings):
     mqtt_admin_port: Port = Field(8006, description="Port of its health and metrics")
 
 
-class RestoreSettings(DatabaseSettings):
+class RestoreSettings(DatabaseSettings, KafkaAccessSettings):
     """`yabam db restore-check`."""
 
     kafka: str = Field(

@@ -223,7 +223,7 @@ def kafka_source(server: EventServer) -> KafkaSource:
         server.metrics.skipped[kind] += 1
 
     where = Where(
-        settings.kafka,
+        settings.cluster,
         settings.events_topic,
         settings.partitions,
         settings.owned_partitions,
@@ -241,10 +241,10 @@ def other_tasks(server: EventServer) -> Mapping[str, Work]:
     """What sockets write to Kafka, and what comes back from it; what is revoked."""
     settings = server.settings
     topics = SideTopics(
-        settings.kafka, settings.messages_topic, settings.receipts_topic, server.talk
+        settings.cluster, settings.messages_topic, settings.receipts_topic, server.talk
     )
     revocations = RevocationReader(
-        settings.kafka, settings.revocations_topic, server.streams.signed_out
+        settings.cluster, settings.revocations_topic, server.streams.signed_out
     )
     return {**topics.works, REVOCATIONS: revocations.run}
 

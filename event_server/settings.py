@@ -7,15 +7,16 @@ from random import choice
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from server_common.kafka.settings import KafkaAccessSettings
 from server_common.mqtt.broker import parse_address
 from server_common.stream_placement import StreamNodes
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class EventSettings(BaseSettings):
+class EventSettings(KafkaAccessSettings):
     """`yabam events`."""
 
     model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
@@ -207,7 +208,7 @@ def _is_address(text: str) -> str:
     return text
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(KafkaAccessSettings):
     """`yabam mqtt`."""
 
     model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)

@@ -1,4 +1,4 @@
-"""An Apache Kafka that speaks TLS, asks for accounts and obeys access rules; and its certificates."""
+"""An Apache Kafka that speaks TLS, asks for accounts and obeys access rules; its certificates."""
 
 from __future__ import annotations
 
@@ -114,6 +114,8 @@ class SecureKafka:
         self.accounts = f"127.0.0.1:{ports.core}"
         self.certs = f"127.0.0.1:{ports.events}"
         self.passwords = passwords
+        self.folder = certificates.ca.parent
+        """Where the certificates are."""
         self.server = KafkaServer(
             folder,
             libs,

@@ -25,6 +25,7 @@ import structlog
 from core_api.kafka.batch_producer import MAX_BATCH_BYTES, BatchProducer, result_of
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
+from server_common.kafka.connection import Kafka
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -45,7 +46,7 @@ class KafkaPublisher:
     """Publishes to one topic, in order within each partition.
 
     Args:
-        bootstrap: `host:port[,host:port]`.
+        kafka: the cluster.
         topic: where to; made if it is missing, with the partitions it names.
         request_timeout_s: a request to a broker is given up, and sent again, after this time.
         ack_timeout_s: a producer that has got no answer for so long is thrown away.
@@ -56,7 +57,7 @@ class KafkaPublisher:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         topic: Topic,
         *,
         request_timeout_s: float = 5.0,
@@ -65,7 +66,7 @@ class KafkaPublisher:
         stands_by: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._request_timeout_s = request_timeout_s
         self._ack_timeout_s = ack_timeout_s
@@ -110,7 +111,7 @@ class KafkaPublisher:
             self._close_unused(*useless)
             self._rebuilt()
         if self._shared is None:
-            await ensure_topics(self._bootstrap, [self._topic], self._request_timeout_s)
+            await ensure_topics(self._kafka, [self._topic], self._request_timeout_s)
             # Known before it is open, so that close() closes it if this is cancelled.
             self._shared = self._new_producer()
         await self._shared.open()
@@ -280,7 +281,7 @@ class KafkaPublisher:
             self._close_unused(spare)
 
     def _new_producer(self) -> BatchProducer:
-        return BatchProducer(self._bootstrap, self._topic.name, self._request_timeout_s)
+        return BatchProducer(self._kafka, self._topic.name, self._request_timeout_s)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.ensure_future(work)

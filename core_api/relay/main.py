@@ -57,11 +57,11 @@ async def run_relay(
         stop: set it to end.
         clock: seconds that only go forward.
     """
-    bootstrap, topic, partitions = settings.kafka, settings.events_topic, settings.partitions
+    kafka, topic, partitions = settings.cluster, settings.events_topic, settings.partitions
     registry = CollectorRegistry()
     metrics = RelayMetrics(registry)
     publisher = KafkaPublisher(
-        bootstrap,
+        kafka,
         events_topic(topic, partitions),
         rebuilt=metrics.rebuilds.inc,
         stands_by=partitions > 1,
@@ -70,7 +70,7 @@ async def run_relay(
     relay = Relay(
         Outbox(pool, relay_id, settings.relay_lease_s),
         publisher,
-        lifetime_guard(pool, bootstrap, topic, metrics.epochs.inc),
+        lifetime_guard(pool, kafka, topic, metrics.epochs.inc),
         relay_id=relay_id,
         partitions=partitions,
         lease_ttl_s=settings.relay_lease_s,
@@ -79,24 +79,24 @@ async def run_relay(
     )
     reach = ReceiptAlarm(
         pool,
-        KafkaPublisher(bootstrap, alerts_topic(settings.alerts_topic)),
+        KafkaPublisher(kafka, alerts_topic(settings.alerts_topic)),
         AlarmMetrics(registry),
         AlarmSettings(
             settings.unreceived_after_s, settings.unaccepted_after_s, settings.reach_every_s
         ),
         lambda: int(time.time() * 1000),
-        ReceiptsLag(bootstrap, settings.receipts_topic, GROUP),
+        ReceiptsLag(kafka, settings.receipts_topic, GROUP),
     )
     commands = CommandAlarm(
         pool,
-        KafkaPublisher(bootstrap, alerts_topic(settings.alerts_topic)),
+        KafkaPublisher(kafka, alerts_topic(settings.alerts_topic)),
         CommandAlarmMetrics(registry),
         settings.reach_every_s,
         lambda: int(time.time() * 1000),
     )
     revocations = Teller(
         pool,
-        KafkaPublisher(bootstrap, revocations_topic(settings.revocations_topic)),
+        KafkaPublisher(kafka, revocations_topic(settings.revocations_topic)),
         lambda: int(time.time() * 1000),
     )
     left = asyncio.Event()

@@ -18,6 +18,7 @@ from event_server.kafka.side_topics import again_and_again
 from event_server.metrics import REVOCATIONS
 from event_server.streams.signed_out import SignedOut
 from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.connection import Kafka, client_arguments
 from server_common.revocations.records import decode_revocation
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class RevocationReader:
     """The task that reads them.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         topic: where relays write them.
         signed_out: is told of each.
         clock: monotonic seconds.
@@ -41,12 +42,12 @@ class RevocationReader:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         topic: str,
         signed_out: SignedOut,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._signed_out = signed_out
         self._clock = clock
@@ -58,7 +59,7 @@ class RevocationReader:
 
     async def _read(self) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **client_arguments(self._kafka),
             group_id=None,
             auto_offset_reset="earliest",
             request_timeout_ms=_REQUEST_TIMEOUT_MS,

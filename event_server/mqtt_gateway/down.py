@@ -53,6 +53,7 @@ from server_common.event_records import (
     partition_of,
     split_ids,
 )
+from server_common.kafka.connection import Kafka
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.mqtt.broker import Broker, MqttError, MqttRefusedError
 from server_common.mqtt.connection import Connection, Incoming
@@ -80,7 +81,7 @@ _LOST: Final = (MqttError, KafkaError, OwnershipLostError, OSError, TimeoutError
 class DownSettings:
     """Where to read and to publish."""
 
-    bootstrap: str
+    kafka: Kafka
     events: str
     outbound: str
     group: str
@@ -177,7 +178,7 @@ class DownSession:
         self._outlet = Outlet(self._connection, self._membership, clock, metrics)
         self._refresher = Refresher(core, self._outlet, presence, self._owns, metrics)
         self._reader = GroupReader(
-            settings.bootstrap,
+            settings.kafka,
             settings.events,
             settings.outbound,
             settings.group,

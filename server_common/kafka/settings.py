@@ -8,6 +8,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server_common.errors import SettingsError
 from server_common.kafka.connection import (
     SENT_AS_THEY_ARE,
     Account,
@@ -27,6 +28,7 @@ class KafkaAccessSettings(BaseSettings):
         env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
     )
 
+    kafka: str = Field(description="Kafka: host:port[,host:port]")
     kafka_tls: bool = Field(False, description="Whether Kafka is spoken to by TLS: true or false")
     kafka_ca_file: str = Field(
         "",
@@ -61,6 +63,11 @@ class KafkaAccessSettings(BaseSettings):
     def _fits(self) -> Self:
         if self.kafka_cert_file and not self.kafka_tls:
             raise ValueError("YABAM_KAFKA_CERT_FILE is for TLS: set YABAM_KAFKA_TLS=true")
+        if self.kafka_tls:
+            try:
+                self._tls.context()
+            except SettingsError as error:
+                raise ValueError(str(error)) from error
         if self.kafka_sasl and not (self.kafka_user and self.kafka_password):
             raise ValueError("YABAM_KAFKA_SASL needs YABAM_KAFKA_USER and YABAM_KAFKA_PASSWORD")
         if self.kafka_sasl == "OAUTHBEARER" and not self.kafka_token_url:
@@ -71,17 +78,17 @@ class KafkaAccessSettings(BaseSettings):
             )
         return self
 
-    def cluster_at(self, bootstrap: str) -> KafkaCluster:
-        """The cluster at this address, with this process's account."""
-        tls = None
-        if self.kafka_tls:
-            tls = Tls(
-                self.kafka_ca_file,
-                self.kafka_cert_file,
-                self.kafka_key_file,
-                self.kafka_key_password,
-            )
-        return KafkaCluster(bootstrap, tls, self._account(self.kafka_sasl or None))
+    @property
+    def cluster(self) -> KafkaCluster:
+        """Kafka, and who this process is there."""
+        tls = self._tls if self.kafka_tls else None
+        return KafkaCluster(self.kafka, tls, self._account(self.kafka_sasl or None))
+
+    @property
+    def _tls(self) -> Tls:
+        return Tls(
+            self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file, self.kafka_key_password
+        )
 
     def _account(self, mechanism: Mechanism | None) -> Account | None:
         if mechanism is None:
