@@ -35,6 +35,39 @@ SCRAM: Final = {
 _LOGIN: Final = "org.apache.kafka.common.security"
 
 
+_READ: Final = ("READ", "DESCRIBE")
+_WRITE: Final = ("WRITE", "DESCRIBE")
+_OWN: Final = ("CREATE", "DESCRIBE", "DESCRIBE_CONFIGS")
+RULES: Final[Mapping[str, Sequence[tuple[str, str, Sequence[str]]]]] = {
+    "relay": [
+        ("topic", "order-events", [*_OWN, "READ", "WRITE"]),
+        ("topic", "store-alerts", [*_OWN, "WRITE"]),
+        ("topic", "token-revocations", [*_OWN, "WRITE"]),
+        ("topic", "device-receipts", _READ),
+        ("group", "core-receipts", ["DESCRIBE"]),
+    ],
+    "events": [
+        ("topic", "order-events", _READ),
+        ("topic", "token-revocations", _READ),
+        ("topic", "channel-messages", [*_READ, "WRITE"]),
+        ("topic", "device-receipts", _WRITE),
+    ],
+    "ingest": [
+        ("topic", "orders.inbound", [*_OWN, "READ"]),
+        ("topic", "devices.inbound", [*_OWN, "READ"]),
+        ("topic", "orders.inbound.dlq", [*_OWN, "WRITE"]),
+        ("topic", "devices.outbound", [*_OWN, "WRITE"]),
+        ("topic", "devices.dead-letter", [*_OWN, "WRITE"]),
+        ("topic", "device-receipts", [*_OWN, "READ"]),
+        ("topic", "channel-messages", [*_OWN, "READ"]),
+        ("group", "core-ingest", ["READ"]),
+        ("group", "core-devices", ["READ"]),
+        ("group", "core-receipts", ["READ"]),
+    ],
+}
+"""What each account may, as docs/deployment.md says it."""
+
+
 @dataclass(frozen=True)
 class Certificates:
     """Files of an authority of our own and what it has signed."""
