@@ -50,7 +50,7 @@ class SignIn:
             ForbiddenError: it is the provider's, and gives its holder nothing here.
             UnavailableError: whether it is good is not known yet.
         """
-        if self._provider is not None and is_for_provider(token.partition(".")[0]):
+        if self._provider is not None and is_for_provider(token):
             caller = self._provider.verify(token)
         else:
             caller = self._own.verify(token)

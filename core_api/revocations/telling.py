@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from core_api.kafka.alerts import keep_looking
+import structlog
+
+from core_api.errors import UnavailableError
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError
 from core_api.postgres.pool import Pool
 from core_api.revocations.statements import note_told, read_untold
 from server_common.revocations.records import encode_revocation
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 1.0
 _ANSWER_WITHIN_S: Final = 2.0
@@ -40,8 +47,17 @@ class Teller:
 
     async def run(self) -> None:
         """Tell, for ever."""
+        reason = None
         try:
-            await keep_looking(self.tell, _LOOK_EVERY_S, "revocations_not_told")
+            while True:
+                try:
+                    await self.tell()
+                    reason = None
+                except UnavailableError as error:
+                    if str(error) != reason:
+                        _log.warning("revocations_not_told", reason=str(error))
+                    reason = str(error)
+                await asyncio.sleep(_LOOK_EVERY_S)
         finally:
             self._under_way = None
             await self._publisher.close()

@@ -21,6 +21,7 @@ from server_common.access_tokens import EXPIRED, MAX_TOKEN_CHARS
 
 _ALGORITHMS: Final = frozenset(get_args(Algorithm))
 _MAX_CACHED: Final = 20_000
+_MAX_HEADER_CHARS: Final = 2048
 _SKEW_S: Final = 60
 """How far the provider's clock may be ahead of ours."""
 _MALFORMED: Final = "the token is not a valid JWT of the provider"
@@ -120,10 +121,15 @@ class ProviderTokens:
         return claims
 
 
+def is_for_provider(token: str) -> bool:
+    """Whether a token is to be verified by the provider's keys: our own never sign by these
+    algorithms."""
+    header = token.partition(".")[0]
+    return len(header) <= _MAX_HEADER_CHARS and _names_our_algorithm(header)
+
+
 @lru_cache(maxsize=1000)
-def is_for_provider(header: str) -> bool:
-    """Whether a token with this header (its first part) is to be verified by the provider's keys:
-    our own keys never sign by these algorithms."""
+def _names_our_algorithm(header: str) -> bool:
     try:
         algorithm = jwt.get_unverified_header(f"{header}.e30.").get("alg")
     except (jwt.PyJWTError, ValueError, RecursionError):
