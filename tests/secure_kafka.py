@@ -163,17 +163,17 @@ class SecureKafka:
         """Start it and make the accounts."""
         self.server.start()
         self.admin = AdminClient({"bootstrap.servers": self.server.bootstrap})
-        made = self.admin.alter_user_scram_credentials(
-            [
-                UserScramCredentialUpsertion(
-                    user, ScramCredentialInfo(mechanism, 4096), password.encode()
-                )
-                for user, password in self.passwords.items()
-                for mechanism in SCRAM.values()
-            ]
-        )
-        for done in made.values():
-            done.result(30)
+        # Kafka takes each user once in a request.
+        for mechanism in SCRAM.values():
+            info = ScramCredentialInfo(mechanism, 4096)
+            made = self.admin.alter_user_scram_credentials(
+                [
+                    UserScramCredentialUpsertion(user, info, password.encode())
+                    for user, password in self.passwords.items()
+                ]
+            )
+            for done in made.values():
+                done.result(30)
 
     def permit(self, user: str, rules: Iterable[tuple[str, str, Sequence[str]]]) -> None:
         """Let a user do these operations with a topic or a group: `("topic", name, ["READ"])`."""

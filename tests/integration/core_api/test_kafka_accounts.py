@@ -21,7 +21,7 @@ from core_api.kafka.topics import BrokerError, events_topic
 from server_common.kafka.clients import start_client
 from server_common.kafka.connection import Account, KafkaCluster, Mechanism, Tls, client_arguments
 from server_common.kafka.token_provider import ClientCredentials
-from tests.secure_kafka import SecureKafka, make_certificates
+from tests.secure_kafka import RULES, SecureKafka, make_certificates
 from tests.serving import serving
 
 pytestmark = pytest.mark.kafka
@@ -33,14 +33,13 @@ PASSWORDS: Final = {"relay": "secret-of-the-relay", "events": "secret-of-the-eve
 def secure(kafka_libs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     folder = tmp_path_factory.mktemp("secure-kafka")
     broker = SecureKafka(folder / "data", kafka_libs, make_certificates(folder, "relay"), PASSWORDS)
-    broker.start()
-    broker.permit(
-        "relay",
-        [("topic", TOPIC, ["CREATE", "DESCRIBE", "DESCRIBE_CONFIGS", "READ", "WRITE"])],
-    )
-    broker.permit("events", [("topic", TOPIC, ["DESCRIBE", "READ"])])
-    yield broker
-    broker.kill()
+    try:
+        broker.start()
+        for user in PASSWORDS:
+            broker.permit(user, RULES[user])
+        yield broker
+    finally:
+        broker.kill()
 
 
 def tls(secure: SecureKafka) -> Tls:
