@@ -4,12 +4,12 @@ than it needs."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 
-from client_sdk import OrderClient, OrderEvent
+from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.kafka.server import ensure_libs
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
@@ -55,23 +55,42 @@ def system(
         broker.kill()
 
 
-async def test_an_order_reaches_who_follows(
+async def test_an_order_reaches_who_streams_and_a_revoked_token_ends_the_stream(
     system: Stack,
 ) -> None:
     who = token("owner", "91")
     async with (
-        OrderClient(system.core_url, who, ["store:91"]) as client,
-        httpx.AsyncClient(base_url=system.core_url, trust_env=False) as http,
+        httpx.AsyncClient(base_url=system.core_url, trust_env=False, timeout=30) as http,
         asyncio.timeout(WITHIN_S),
     ):
-        placed = await http.post(
-            "/v1/orders", json=an_order("91"), headers=bearer(token("producer", "91"))
-        )
-        assert placed.status_code == 201
-        async for change in client.events():
-            if isinstance(change, OrderEvent):
-                assert change.data.id == placed.json()["id"]
-                break
+        synced = await http.get("/v1/sync?channel=store:91", headers=bearer(who))
+        grant = synced.json()["stream"]
+        async with http.stream("GET", grant["url"], params={"ticket": grant["ticket"]}) as stream:
+            events = sent_by(stream)
+            assert (await anext(events)).type == "hello"
+            placed = await http.post(
+                "/v1/orders", json=an_order("91"), headers=bearer(token("producer", "91"))
+            )
+            assert placed.status_code == 201
+            while (event := await anext(events)).type != "order.placed":
+                pass
+            assert placed.json()["id"] in event.data
+            revoked = await http.post(
+                "/v1/revocations",
+                json={"kind": "subject", "name": "owner-91"},
+                headers=bearer(token("ops")),
+            )
+            assert revoked.status_code == 204
+            while (event := await anext(events)).type != "bye":
+                pass
+            assert '"expired"' in event.data
+
+
+async def sent_by(response: httpx.Response) -> AsyncIterator[SseEvent]:
+    parser = SseParser()
+    async for part in response.aiter_bytes():
+        for event in parser.feed(part):
+            yield event
 
 
 def test_nobody_was_denied_what_it_needs_and_no_password_stands_in_a_log(system: Stack) -> None:
