@@ -6,11 +6,13 @@ YabamError
     ├── InvalidError          the body breaks a rule (invalid)
     ├── UnauthorizedError     no valid token (unauthorized)
     │   └── PartyLeftError    a guest's token, of a party that has left its table (party-left)
+    ├── ProviderError         what an OpenID provider answers is of no use
     ├── ForbiddenError        the token does not permit it (forbidden)
     ├── NotFoundError         no such order, or not for this caller (not-found)
     ├── ImpossibleTransitionError  carries the order as it stands (impossible-transition)
     ├── StaleVersionError     carries the order as it stands (stale-version)
     ├── IdempotencyMismatchError   the key was used for another request
+    ├── TooManyRevocationsError    the list of what is revoked is full (too-many-revocations)
     ├── TooManyOpenError      there is no room for more open orders (too-many-open)
     ├── TooManyDevicesError   the store has as many devices as it may have (too-many-devices)
     ├── TooManyCommandsError  the device has too many commands without an answer (too-many-commands)
@@ -24,6 +26,7 @@ YabamError
     ├── ConflictError         other writers came first too often (conflict)
     ├── OverloadedError       refused early; try again after `.retry_after` (overloaded)
     └── UnavailableError      Postgres cannot be reached (unavailable)
+        ├── ProviderKeysUnknownError   the keys of the OpenID provider are not read yet
         ├── LockedError       somebody holds a lock in it for too long
         └── UnreadableRowError     Postgres cannot give one of the rows asked for
 """
@@ -66,6 +69,10 @@ class PartyLeftError(UnauthorizedError):
     slug = "party-left"
 
 
+class ProviderError(CoreError):
+    """An OpenID provider does not answer, or not with what it must; the text says how."""
+
+
 class ForbiddenError(CoreError):
     """The token is good but does not permit this."""
 
@@ -102,6 +109,12 @@ class IdempotencyMismatchError(CoreError):
     """The Idempotency-Key came with another request before."""
 
     slug = "idempotency-mismatch"
+
+
+class TooManyRevocationsError(CoreError):
+    """As many tokens, sessions and subjects are revoked as may be."""
+
+    slug = "too-many-revocations"
 
 
 class TooManyOpenError(CoreError):
@@ -210,6 +223,13 @@ class UnavailableError(CoreError):
         super().__init__(detail)
         self.told = told
         """What clients may read: the detail may name hosts."""
+
+
+class ProviderKeysUnknownError(UnavailableError):
+    """The OpenID provider's keys have to be read before it is known whether a token is good."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, detail)
 
 
 class LockedError(UnavailableError):

@@ -13,6 +13,7 @@ import structlog
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError
+from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
 from core_api.api.cloudprnt_handlers import CloudPrnt, Verify
 from core_api.api.device_handlers import DevicesApi
@@ -20,6 +21,7 @@ from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
 from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
+from core_api.api.revocation_handlers import RevocationsApi
 from core_api.api.routes import core_app
 from core_api.api.state_handlers import StateApi
 from core_api.api.token_handlers import TokensApi
@@ -63,6 +65,8 @@ from core_api.receipts.statements import (
 from core_api.retention.history_trim import keep_trimming_history
 from core_api.retention.statements import clients_kept_s, trim_clients, trim_empty, trim_keys
 from core_api.retention.upkeep import announce, keep_trimming, keep_trimming_log
+from core_api.revocations.statements import trim_revocations
+from core_api.revocations.watching import Revoked
 from core_api.settings import (
     CoreSettings,
 )
@@ -79,6 +83,7 @@ from core_api.wiring import (
     definitions_of,
     new_order_id,
     open_pools,
+    provider_of,
     token_keys,
     utc_now,
 )
@@ -91,6 +96,8 @@ log = structlog.get_logger()
 
 _EMPTY_KEPT_S: Final = 86_400.0
 _PRINTED_KEPT_S: Final = 3600.0
+_REVOCATIONS_KEPT_S: Final = 3600.0
+"""Beyond the last token's expiry, which is by another clock."""
 _CLIENTS_AT_ONCE: Final = 20
 """Each with all its answers, of which there may be a thousand."""
 
@@ -120,6 +127,10 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     supervisor = Supervisor(metrics.task_restarted)
     digests = DigestFiller(pool)
     tokens = token_keys(settings.token_keys, settings.token_kid)
+    revoked = Revoked(pool, time.time, time.monotonic)
+    metrics.watch_revocations(lambda: revoked.age_s)
+    provider = provider_of(settings, metrics.provider_read)
+    sign_in = SignIn(tokens, provider and provider[0], revoked.check)
     watch = OpsWatch(
         pool,
         settings.ops_cores,
@@ -169,7 +180,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         edit_metrics.not_ended.inc,
     )
     gate = Gate(
-        tokens,
+        sign_in,
         ApiLimits(
             commands,
             RateLimit(settings.rate_per_s, settings.rate_burst, time.monotonic),
@@ -206,8 +217,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         Reached(pool, MOST_DEVICES),
         gate,
         metrics,
-        lambda: _check_ready(pool, long_polls, supervisor),
-        OpsApi(OpsStream(sampler, tokens.verify, random.uniform).stream, sampler, pool, gate),
+        lambda: _check_ready(pool, long_polls, supervisor, revoked),
+        OpsApi(OpsStream(sampler, sign_in.verify, random.uniform).stream, sampler, pool, gate),
     )
     server = CoreHttpServer(
         core_app(
@@ -216,6 +227,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
             PrintApi(prints, presence, gate),
             TokensApi(tokens, Pairings(writing, secrets.randbelow), gate, settings.sign_in_max_s),
+            RevocationsApi(pool, revoked, gate, time.time),
             settings.cors_origins,
             [
                 *CloudPrnt(
@@ -237,6 +249,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     # Without this task waiting syncs hear nothing. All other tasks may fail and catch up later: a
     # Core that stopped for them would send its clients to others with the same failure.
     supervisor.start("tail", long_polls.run)
+    if provider is not None:
+        supervisor.start("provider-keys", provider[1], essential=False)
     left = metrics.not_trimmed.inc
     for name, work in {
         "announce": lambda: announce(pool),
@@ -251,6 +265,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "ops-day": day.run,
         "print-jobs": maker.run,
         "printers-silent": presence.run,
+        "revocations": revoked.run,
         "trim-clients": lambda: keep_trimming(
             trim_clients, pool, clients_kept_s(edits.definitions), left, _CLIENTS_AT_ONCE
         ),
@@ -267,6 +282,9 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             trim_acknowledgements, pool, ACKNOWLEDGEMENTS_KEPT_S, left
         ),
         "trim-reached": lambda: keep_trimming(trim_reached, pool, settings.log_retention_s, left),
+        "trim-revocations": lambda: keep_trimming(
+            trim_revocations, pool, _REVOCATIONS_KEPT_S, left
+        ),
         "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s, left),
     }.items():
         supervisor.start(name, work, essential=False)
@@ -310,9 +328,13 @@ def _stop(long_polls: LongPolls, sampler: Sampler) -> None:
     sampler.stop()
 
 
-async def _check_ready(pool: Pool, long_polls: LongPolls, supervisor: Supervisor) -> None:
+async def _check_ready(
+    pool: Pool, long_polls: LongPolls, supervisor: Supervisor, revoked: Revoked
+) -> None:
     if long_polls.stopping:
         raise UnavailableError("this process is stopping", "this process is stopping")
     if supervisor.trouble is not None:
         raise UnavailableError(supervisor.trouble, "a background task of this process fails")
     await check_database(pool)
+    if not revoked.is_read:
+        raise UnavailableError("the revoked tokens are not read", "this process has just started")

@@ -89,6 +89,17 @@ class CoreMetrics:
             "Writes that wait because somebody holds their store or order locked in the database",
             registry=self.registry,
         )
+        self.provider_reads = Counter(
+            "yabam_core_provider_reads_total",
+            "Readings of the OpenID provider's keys, by outcome",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._revocations = Gauge(
+            "yabam_core_revocations_age_seconds",
+            "How old is what this Core knows of revoked tokens",
+            registry=self.registry,
+        )
         # Every series is there from the start, at 0: what appears with its first fault raises no
         # alert.
         for reason in get_args(ResetReason):
@@ -99,6 +110,8 @@ class CoreMetrics:
             self.problems.labels(slug)
         for mode in get_args(DeviceMode):
             self.devices.labels(mode)
+        for outcome in ("read", "failed"):
+            self.provider_reads.labels(outcome)
         gauge = Gauge(
             "yabam_core_waiting_requests",
             "Syncs that wait for something new",
@@ -131,6 +144,14 @@ class CoreMetrics:
     def unreadable_met(self, _channel: str, what: str) -> None:
         """Count that a sync met what Postgres cannot give."""
         self.unreadable.labels(what).inc()
+
+    def provider_read(self, succeeded: bool) -> None:
+        """Count a reading of the provider's keys."""
+        self.provider_reads.labels("read" if succeeded else "failed").inc()
+
+    def watch_revocations(self, age_s: Callable[[], float]) -> None:
+        """Read the age of what is known of revocations from this function."""
+        self._revocations.set_function(age_s)
 
     def watch_locks(self, aside: Callable[[], int]) -> None:
         """Read the number of writes that wait for a lock from this function."""

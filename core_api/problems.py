@@ -17,6 +17,7 @@ from core_api.errors import (
     EditGapError,
     ImpossibleTransitionError,
     OverloadedError,
+    ProviderKeysUnknownError,
     RateLimitedError,
     SoldOutError,
     StaleVersionError,
@@ -65,6 +66,8 @@ async def on_core_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, StaleVersionError):
         headers["etag"] = f'"{error.order.version}"'
     if isinstance(error, UnavailableError):
+        if isinstance(error, ProviderKeysUnknownError):
+            return respond(problem("unavailable", f"{error.told}: try again", retry_after=1))
         log.warning("database_unavailable", reason=str(error))
         # The reason may name hosts; the client needs only to know that it should come again.
         generic = problem("unavailable", f"{error.told}: try again", retry_after=1)

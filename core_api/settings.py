@@ -11,8 +11,10 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.channel import Channel
+from core_api.access.provider.settings import ProviderSettings
 from core_api.orders.admission import OpenLimits
 from server_common.devices.identity import DeviceKeys
+from server_common.kafka.settings import KafkaAccessSettings
 from server_common.limits import (
     OPEN_STORE_BYTES,
     OPEN_STORE_ORDERS,
@@ -125,7 +127,9 @@ class StateSettings(DatabaseSettings, DocumentSettings):
     """`yabam state`: shared documents."""
 
 
-class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings, DocumentSettings):
+class CoreSettings(
+    DatabaseSettings, TokenSettings, ProviderSettings, OpenOrderSettings, DocumentSettings
+):
     """`yabam core`."""
 
     core_host: str = Field("127.0.0.1", description="Address that Core listens on")
@@ -292,10 +296,9 @@ class CoreSettings(DatabaseSettings, TokenSettings, OpenOrderSettings, DocumentS
         return lambda _channels: self.stream_url
 
 
-class KafkaSettings(_FromEnvironment):
+class KafkaSettings(KafkaAccessSettings):
     """Where Kafka is and what its topics are called."""
 
-    kafka: str = Field(description="Kafka: host:port[,host:port]")
     events_topic: str = Field("order-events", description="The topic that event servers read")
     inbound_topic: str = Field("orders.inbound", description="The topic that producers write")
     alerts_topic: str = Field(
@@ -309,6 +312,10 @@ class KafkaSettings(_FromEnvironment):
     receipts_topic: str = Field(
         "device-receipts",
         description="The topic of what devices have received, from event servers",
+    )
+    revocations_topic: str = Field(
+        "token-revocations",
+        description="The topic by which event servers learn which tokens are revoked",
     )
     inbound_dlq_topic: str = Field(
         "orders.inbound.dlq", description="Where commands go that cannot be applied"
@@ -389,7 +396,7 @@ class BrokerAdminSettings(DatabaseSettings, TokenSettings):
     mqtt_admin_port: Port = Field(8006, description="Port of its health and metrics")
 
 
-class RestoreSettings(DatabaseSettings, PartitionSettings):
+class RestoreSettings(DatabaseSettings, KafkaAccessSettings, PartitionSettings):
     """`yabam db restore-check`."""
 
     kafka: str = Field(

@@ -18,8 +18,9 @@ from event_server.http.access import OpsTokens
 from event_server.http.routes import EventApi
 from event_server.http.server import EventHttpServer, give_up_on_dead_peers
 from event_server.kafka.consumer import KafkaSource, Where
+from event_server.kafka.revocations import RevocationReader
 from event_server.kafka.side_topics import SideTopics
-from event_server.metrics import SOURCE, TIMER, EventMetrics
+from event_server.metrics import REVOCATIONS, SOURCE, TIMER, EventMetrics
 from event_server.push.protocol import Edge
 from event_server.replay.audience import Subscriber
 from event_server.replay.database_clock import DatabaseClock
@@ -142,7 +143,7 @@ async def run_events(
     collect_rarely()
     source = kafka_source(server)
     server.streams.health.trouble = lambda: source.trouble
-    await serve(server, listeners, source.run, side_topics(server).works)
+    await serve(server, listeners, source.run, other_tasks(server))
     log.info("events_stopped")
 
 
@@ -223,7 +224,7 @@ def kafka_source(server: EventServer) -> KafkaSource:
         server.metrics.skipped[kind] += 1
 
     where = Where(
-        settings.kafka,
+        settings.cluster,
         settings.events_topic,
         settings.partitions,
         settings.owned_partitions,
@@ -237,10 +238,16 @@ def kafka_source(server: EventServer) -> KafkaSource:
     return source
 
 
-def side_topics(server: EventServer) -> SideTopics:
-    """What sockets write to Kafka, and what comes back from it."""
+def other_tasks(server: EventServer) -> Mapping[str, Work]:
+    """What sockets write to Kafka, and what comes back from it; what is revoked."""
     settings = server.settings
-    return SideTopics(settings.kafka, settings.messages_topic, settings.receipts_topic, server.talk)
+    topics = SideTopics(
+        settings.cluster, settings.messages_topic, settings.receipts_topic, server.talk
+    )
+    revocations = RevocationReader(
+        settings.cluster, settings.revocations_topic, server.streams.signed_out
+    )
+    return {**topics.works, REVOCATIONS: revocations.run}
 
 
 def _drain(streams: Streams, over_s: float) -> None:

@@ -44,6 +44,8 @@ WRITER: Final = "side_writer"
 """The task that writes messages and receipts of sockets to Kafka."""
 READER: Final = "side_reader"
 """The task that reads messages of sockets from Kafka."""
+REVOCATIONS: Final = "revocations"
+"""The task that reads from Kafka which tokens are revoked."""
 TALK: Final = ("sent", "delivered", "malformed", "receipts", "refused", "dropped")
 
 

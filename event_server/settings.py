@@ -7,15 +7,16 @@ from random import choice
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from server_common.kafka.settings import KafkaAccessSettings
 from server_common.mqtt.broker import parse_address
 from server_common.stream_placement import StreamNodes
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class EventSettings(BaseSettings):
+class EventSettings(KafkaAccessSettings):
     """`yabam events`."""
 
     model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
@@ -28,6 +29,10 @@ class EventSettings(BaseSettings):
     )
     receipts_topic: str = Field(
         "device-receipts", description="The topic of what devices have received, for Core"
+    )
+    revocations_topic: str = Field(
+        "token-revocations",
+        description="The topic by which event servers learn which tokens are revoked",
     )
     partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
     events_partitions: list[int] | None = Field(
@@ -203,7 +208,7 @@ def _is_address(text: str) -> str:
     return text
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(KafkaAccessSettings):
     """`yabam mqtt`."""
 
     model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)

@@ -12,7 +12,7 @@ from server_common.errors import SettingsError
 
 AUDIENCE: Final = "yabam"
 ALGORITHM: Final = "HS256"
-_MAX_TOKEN_CHARS: Final = 8192
+MAX_TOKEN_CHARS: Final = 8192
 _SHORTEST_KEY: Final = 32
 _MALFORMED: Final = "the token is not a valid JWT of this system"
 EXPIRED: Final = "the token has expired: get a new one"
@@ -60,7 +60,7 @@ class TokenVerifier:
         Raises:
             TokenError: malformed, forged, expired, or signed by a key that we do not have.
         """
-        if len(token) > _MAX_TOKEN_CHARS or not token.isascii():
+        if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             raise TokenError(_MALFORMED)
         try:
             key = self._keys.get(jwt.get_unverified_header(token).get("kid", ""))

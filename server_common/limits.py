@@ -107,6 +107,10 @@ STORE_DEVICE_NAMES: Final = 5_000
 OPS_POINTS: Final = 1_500
 """A day of them, one a minute, and some more where the lease has changed its owner."""
 OPS_POINT_BYTES: Final = 16 * KIB
+PROVIDER_ANSWER_BYTES: Final = 256 * KIB
+PROVIDER_KEYS: Final = 64
+PROVIDER_STORES: Final = 1000
+REVOCATIONS: Final = 100_000
 
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
@@ -120,7 +124,7 @@ SOCKET_REQUESTS_PER_S: Final = 5
 SOCKET_MESSAGES_WAITING: Final = 1_000
 SOCKET_RECEIPTS_WAITING: Final = 20_000
 
-_OTHER_TICKET_BYTES: Final = 256
+_OTHER_TICKET_BYTES: Final = 384
 OTHER_HEAD_BYTES: Final = 16 * KIB
 RECORD_HEADER_BYTES: Final = 1024
 ANSWER_FRAME_BYTES_EACH: Final = 2 * len(LONGEST_CHANNEL) + 512
@@ -390,6 +394,17 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     Limit("longest ticket", LONGEST_TICKET, "bytes", "follows from `channels`", "cannot be"),
     Limit("ticket", MAX_TICKET_CHARS, "bytes", "Core, event server", "`stream` is null"),
+    # Who calls.
+    Limit(
+        "answer of the OpenID provider", PROVIDER_ANSWER_BYTES, "bytes", "Core",
+        "the keys that are known go on",
+    ),
+    Limit(
+        "keys of the OpenID provider", PROVIDER_KEYS, "count", "Core",
+        "the keys that are known go on",
+    ),
+    Limit("stores of a provider's token", PROVIDER_STORES, "count", "Core", "403 `forbidden`"),
+    Limit("revocations", REVOCATIONS, "count", "Core", "409 `too-many-revocations`"),
     Limit("stream query", EVENTS_QUERY_BYTES, "bytes", "event server", "400"),
     Limit("stream request head", EVENTS_HEAD_BYTES, "bytes", "event server", "400"),
 )  # fmt: skip

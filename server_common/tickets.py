@@ -21,6 +21,7 @@ from msgspec import Struct
 from client_sdk.contract.errors import TicketError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.limits import MAX_TICKET_CHARS
+from server_common.revocations.holders import Holder
 
 
 class Ticket(Struct, frozen=True, omit_defaults=True):
@@ -35,6 +36,17 @@ class Ticket(Struct, frozen=True, omit_defaults=True):
     subject: str
     device: str = ""
     """The device of an owner that synced, so that what it says it has received counts."""
+    token: str = ""
+    """The key of the access token that it was given for, so that it can be revoked with it."""
+    session: str = ""
+    """The key of that token's session."""
+    made_at: int = 0
+    """When that token was made, in seconds since 1970; 0: not known."""
+
+    @property
+    def holder(self) -> Holder:
+        """Whom it was given to, as revocations name them."""
+        return Holder(self.token, self.session, self.subject, self.made_at)
 
 
 _decoder: Final = msgspec.json.Decoder(Ticket)

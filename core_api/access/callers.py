@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from client_sdk.contract.channel import Channel
+from server_common.revocations.holders import Holder
 
 Role = Literal["owner", "table", "producer", "ops", "brand", "device"]
 EVERY_STORE = "*"
@@ -31,10 +32,19 @@ class Caller:
     """When its token ends, in the same."""
     signed_in_at: int = field(default=0, compare=False)
     """When somebody signed in, in the same, if the token was renewed since; 0: it was not."""
+    token: str = field(default="", compare=False)
+    """The key by which its token can be revoked; empty: it has come without a token."""
+    session: str = field(default="", compare=False)
+    """The key by which its session can be revoked; empty: it has none."""
 
     def has_store(self, store_id: str) -> bool:
         """Whether an owner's or a producer's token names the store."""
         return store_id in self.stores or EVERY_STORE in self.stores
+
+    @property
+    def holder(self) -> Holder:
+        """The caller, as revocations name it."""
+        return Holder(self.token, self.session, self.subject, self.issued_at)
 
     @property
     def sees_owner_fields(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from hashlib import sha256
+from secrets import token_urlsafe
 from typing import Final
 
 import jwt
@@ -24,8 +26,10 @@ from server_common.access_tokens import (
     bearer_token,
 )
 from server_common.errors import SettingsError
+from server_common.revocations.records import key_of
 
 _MAX_CACHED: Final = 20_000
+_NAME_BYTES: Final = 12
 
 
 class _Claims(Struct, frozen=True):
@@ -38,6 +42,8 @@ class _Claims(Struct, frozen=True):
     table: str | None = None
     brand: str | None = None
     device: str | None = None
+    jti: str | None = None
+    sid: str | None = None
 
 
 class TokenKeys:
@@ -71,6 +77,7 @@ class TokenKeys:
             "role": caller.role,
             "iat": issued_at,
             "exp": issued_at + lifetime_s,
+            "jti": token_urlsafe(_NAME_BYTES),
         }
         if caller.signed_in_at:
             claims["auth_time"] = caller.signed_in_at
@@ -121,14 +128,23 @@ class TokenKeys:
         try:
             raw = self._verifier.claims(token, self._now())
             claims = msgspec.convert(raw, _Claims)
-            return _caller(claims, self._now()), claims.exp
+            return _caller(claims, token, self._now()), claims.exp
         except TokenError as error:
             raise UnauthorizedError(str(error)) from error
         except (msgspec.ValidationError, ValueError) as error:
             raise UnauthorizedError("the token is not a valid JWT of this system") from error
 
 
-def _caller(claims: _Claims, now: float) -> Caller:
+def token_name(token: str, claims: Mapping[str, object]) -> str:
+    """The name by which a token is revoked: its `jti`; without a usable one, a hash of what is
+    signed. (The signature itself may be written in several ways.)"""
+    name = claims.get("jti")
+    if isinstance(name, str) and is_subject(name):
+        return name
+    return f"sha256:{sha256(token.rpartition('.')[0].encode()).hexdigest()}"
+
+
+def _caller(claims: _Claims, token: str, now: float) -> Caller:
     if not is_subject(claims.sub):
         raise ValueError("the subject is malformed")
     if not all(store == EVERY_STORE or is_id(store) for store in claims.stores):
@@ -147,6 +163,8 @@ def _caller(claims: _Claims, now: float) -> Caller:
         int(min(claims.iat, now)),
         claims.exp,
         int(min(claims.auth_time, now)),
+        key_of("token", token_name(token, {"jti": claims.jti})),
+        "" if claims.sid is None else key_of("session", claims.sid),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from core_api.access.callers import Caller
-from core_api.access.tokens import TokenKeys
+from core_api.access.sign_in import SignIn
 from core_api.errors import UnavailableError
 from core_api.overload import Bound, RateLimit
 
@@ -32,15 +32,15 @@ class Gate:
     """Lets callers in.
 
     Args:
-        tokens: verifies access tokens.
+        sign_in: verifies access tokens.
         limits: how much is taken on at once, and from whom.
         stays: raises PartyLeftError for a guest whose party has left.
     """
 
     def __init__(
-        self, tokens: TokenKeys, limits: ApiLimits, stays: Callable[[Caller], Awaitable[None]]
+        self, sign_in: SignIn, limits: ApiLimits, stays: Callable[[Caller], Awaitable[None]]
     ) -> None:
-        self._tokens = tokens
+        self._sign_in = sign_in
         self._limits = limits
         self._stays = stays
 
@@ -53,21 +53,24 @@ class Gate:
 
         Raises:
             UnauthorizedError: there is no valid token.
+            ForbiddenError: it is the provider's, and gives its holder nothing here.
             RateLimitedError: the caller asks too often.
         """
-        caller = self._tokens.caller_of(authorization)
+        caller = self._sign_in.caller_of(authorization)
         self._limits.rate.take(caller.subject)
         return caller
 
     async def check_stay(self, caller: Caller) -> None:
-        """Whether a guest's party still sits at its table.
+        """Whether the caller is still signed in, and a guest's party still sits at its table.
 
-        Before something is done for the guest, and after what the guest is to see was read.
+        Before something is done for the caller, and after what the caller is to see was read.
 
         Raises:
-            PartyLeftError: it has left.
+            UnauthorizedError: the token was revoked meanwhile.
+            PartyLeftError: the party has left.
             UnavailableError: the database does not answer in time.
         """
+        self._sign_in.check(caller)
         if caller.role == "table":
             await self.within_deadline(self._stays(caller))
 

@@ -23,7 +23,13 @@ from client_sdk.contract.device import HEADER, RECEIPTS_PATH, SEEN_PATH, Receipt
 from client_sdk.contract.order import Order
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
-from core_api.api import device_handlers, handlers, ops_handlers, parameters
+from core_api.api import (
+    device_handlers,
+    handlers,
+    ops_handlers,
+    parameters,
+    revocation_handlers,
+)
 from core_api.api.batch import MAX_BATCH_ORDERS, BatchResults
 from core_api.api.device_handlers import Devices, DevicesApi, DeviceToken
 from core_api.api.fast_path import EDITS, SYNC, FastPath
@@ -32,6 +38,7 @@ from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
 from core_api.api.parameters import UPDATED_AT
 from core_api.api.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
+from core_api.api.revocation_handlers import RevocationsApi
 from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
 from core_api.api.token_handlers import PAIR, OwnerToken, Pairing, TokensApi
 from core_api.dashboard.waiting import Acknowledged
@@ -56,7 +63,12 @@ _TEXT: Final = Answer(None, "text/plain")
 
 
 def operations(
-    api: CoreApi, state: StateApi, devices: DevicesApi, prints: PrintApi, tokens: TokensApi
+    api: CoreApi,
+    state: StateApi,
+    devices: DevicesApi,
+    prints: PrintApi,
+    tokens: TokensApi,
+    revocations: RevocationsApi,
 ) -> list[Operation]:
     """All operations of the API, the one that describes them included."""
 
@@ -225,6 +237,12 @@ def operations(
             (400, 401, 403, 413, 415, 422, 429), (parameters.DEVICE,), handlers.RECEIPTS.type,
         ),
         Operation(
+            "POST", "/v1/revocations", "revoke", revocations.revoke,
+            "Revoke a token, a session, or all that a subject was given; ops only",
+            Answer(media_type="", status=204), (400, 401, 403, 409, 413, 415, 422, 429, 503),
+            (), revocation_handlers.REVOKE.type,
+        ),
+        Operation(
             "GET", "/v1/ops/stream", "watchOps", api.ops.stream,
             "What the page /ops shows, as server-sent events: hello, figures, bye", _STREAM,
             (401, 403, 503),
@@ -267,6 +285,7 @@ def core_app(
     devices: DevicesApi,
     prints: PrintApi,
     tokens: TokensApi,
+    revocations: RevocationsApi,
     cors_origins: list[str],
     pages: Sequence[BaseRoute] = (),
 ) -> FastPath:
@@ -278,6 +297,7 @@ def core_app(
         devices: what answers about devices.
         prints: what answers about print jobs.
         tokens: what answers about tokens of owners.
+        revocations: what revokes tokens.
         cors_origins: which other origins' pages may call the API.
         pages: the routes of the pages that people open, and of printers as they are sold.
     """
@@ -293,7 +313,7 @@ def core_app(
         )
 
     app = Starlette(
-        routes=[*routes_of(operations(api, state, devices, prints, tokens)), *pages],
+        routes=[*routes_of(operations(api, state, devices, prints, tokens, revocations)), *pages],
         middleware=[
             # Outermost, so that pages of other origins can read the answer to a bug too.
             Middleware(cors),

@@ -72,4 +72,23 @@ def _add_token(commands: Commands) -> None:
     token.add_argument(
         "--lifetime", help="such as 15m, 12h or 30d (default 30d; of a table 6h, one visit)"
     )
+    signed_out = Commands(token, required=False)
+    revoke = signed_out.add(
+        "revoke", "let a token, a session or a subject's tokens count no longer",
+        "core_api.commands.revocations:revoke_named",
+    )  # fmt: skip
+    what = revoke.add_mutually_exclusive_group(required=True)
+    what.add_argument("token", nargs="?", help="the token itself")
+    what.add_argument("--id", metavar="JTI", help="the token's claim jti")
+    what.add_argument("--session", metavar="SID", help="all with this claim sid")
+    what.add_argument("--subject", help="all that this subject was given until now")
+    revoke.add_argument(
+        "--lifetime",
+        help="how long such a token lives at most, such as 30d: then it is forgotten (default: "
+        "never; of a token, when it expires)",
+    )
+    signed_out.add(
+        "revoked", "show what was revoked, the newest first",
+        "core_api.commands.revocations:list_revoked",
+    )  # fmt: skip
     token.epilog = "For --owner and --producer, '*' stands for every store."

@@ -27,19 +27,19 @@ _SIGNS_SHOWN: Final = 10
 
 def upgrade(options: Namespace) -> None:
     """Migrate forward."""
-    _database(migrate.upgrade(_url(), options.revision))
+    on_database(migrate.upgrade(database_url(), options.revision))
     say(options, f"the database is at {options.revision}", {"revision": options.revision})
 
 
 def downgrade(options: Namespace) -> None:
     """Migrate back."""
-    _database(migrate.downgrade(_url(), options.revision))
+    on_database(migrate.downgrade(database_url(), options.revision))
     say(options, f"the database is at {options.revision}", {"revision": options.revision})
 
 
 def new_epoch(options: Namespace) -> None:
     """Make every client start anew."""
-    epoch = _database(begin_epoch(load(RestoreSettings)))
+    epoch = on_database(begin_epoch(load(RestoreSettings)))
     say(options, epoch, {"epoch": epoch})
 
 
@@ -50,7 +50,7 @@ def restore_check(options: Namespace) -> int:
         1 if there are signs and `--look` was given, else 0.
     """
     settings = load(RestoreSettings)
-    found = _database(look_for_restore(settings))
+    found = on_database(look_for_restore(settings))
     for sign in found[:_SIGNS_SHOWN]:
         say(options, sign, {"sign": sign})
     if not found:
@@ -72,7 +72,7 @@ def migrate_documents(options: Namespace) -> int:
     Returns:
         0: all documents have the newest schema; 1: some could not be migrated, and are listed.
     """
-    done = _database(migrate_state(load(StateSettings)))
+    done = on_database(migrate_state(load(StateSettings)))
     told = [f"{done.documents} documents migrated"]
     told += [f"left as it is: {line}" for line in done.failed]
     say(options, "\n".join(told), {"documents": done.documents, "failed": list(done.failed)})
@@ -81,7 +81,7 @@ def migrate_documents(options: Namespace) -> int:
 
 def list_set_aside(options: Namespace) -> None:
     """Show the events that Kafka has refused."""
-    for one in _database(list_all(_url())):
+    for one in on_database(list_all(database_url())):
         events = list(map(event_id, one.channels, one.seqs))
         told = f"{one.id}  {one.at:%Y-%m-%dT%H:%M:%SZ}  {','.join(events)}  {one.reason}"
         say(options, told, {"id": one.id, "at": one.at, "events": events, "reason": one.reason})
@@ -89,15 +89,21 @@ def list_set_aside(options: Namespace) -> None:
 
 def retry_set_aside(options: Namespace) -> None:
     """Put events that Kafka has refused back into the outbox."""
-    count = _database(retry(_url(), options.id))
+    count = on_database(retry(database_url(), options.id))
     say(options, f"{count} put back into the outbox", {"put_back": count})
 
 
-def _url() -> str:
+def database_url() -> str:
+    """Where the database is, by the settings."""
     return load(DatabaseSettings).database_url
 
 
-def _database(work: Coroutine[None, None, A]) -> A:
+def on_database(work: Coroutine[None, None, A]) -> A:
+    """Do it.
+
+    Raises:
+        CoreError: the database refused or failed.
+    """
     try:
         return asyncio.run(work)
     except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:

@@ -25,7 +25,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 def token(options: Namespace) -> None:
     """Print a token."""
     usual = _VISIT if options.table else _LONG
-    caller, lifetime_s = _holder(options), _lifetime(options.lifetime or usual)
+    caller, lifetime_s = _holder(options), lifetime_of(options.lifetime or usual)
     settings = signing_settings()
     keys = {kid: key.encode() for kid, key in settings.token_keys.items()}
     made = TokenKeys(keys, settings.token_kid, time.time).sign(caller, lifetime_s)
@@ -83,7 +83,12 @@ def _keeper(options: Namespace) -> Caller:
     return Caller(options.subject or f"brand-{options.brand}", "brand", brand=options.brand)
 
 
-def _lifetime(text: str) -> int:
+def lifetime_of(text: str) -> int:
+    """Seconds, of text such as 15m.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
     match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
     if match is None:
         raise UsageError(f"{text!r} is not a lifetime: write such as 15m, 12h or 30d")

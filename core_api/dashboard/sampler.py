@@ -53,7 +53,7 @@ class Welcome(Struct, frozen=True):
 class Farewell(Struct, frozen=True):
     """The last event of a viewer's stream."""
 
-    reason: Literal["timeout", "drain"]
+    reason: Literal["timeout", "drain", "expired"]
     reconnect_after_ms: int
 
 

@@ -1,7 +1,7 @@
 """`GET /v1/ops/stream`: the figures of the ops page, as server-sent events.
 
-A stream ends by itself after a minute or so, as those of the event servers do, so that a token
-that has expired does not watch on; the page comes back at once.
+A stream ends by itself after a minute or so, as those of the event servers do; the page comes back
+at once. A token that has expired or was revoked is shown nothing more.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from starlette.types import Receive, Scope, Send
 from core_api.access.callers import Caller
 from core_api.dashboard.figures import Figures
 from core_api.dashboard.sampler import Farewell, Sampler, Welcome
+from core_api.errors import CoreError
 from core_api.http.probes import check_ops
 
 LIFETIME_S: Final = (45.0, 90.0)
 _SEND_WITHIN_S: Final = 10.0
+_COME_AGAIN_MS: Final = 100
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _NAMES: Final = {Welcome: "hello", Figures: "figures", Farewell: "bye"}
 
@@ -53,16 +55,18 @@ class OpsStream:
     async def stream(self, request: Request) -> Response:
         """GET /v1/ops/stream."""
         check_ops(request, self._verify)
-        return _Watched(self._sampler, self._uniform(*LIFETIME_S))
+        return _Watched(
+            self._sampler, self._uniform(*LIFETIME_S), lambda: check_ops(request, self._verify)
+        )
 
 
 class _Watched(EventSourceResponse):
     """A response that counts as a viewer for as long as it is being sent."""
 
-    def __init__(self, sampler: Sampler, lifetime_s: float) -> None:
+    def __init__(self, sampler: Sampler, lifetime_s: float, check: Callable[[], None]) -> None:
         self._sampler = sampler
         super().__init__(
-            _events(sampler, lifetime_s), headers=_HEADERS, send_timeout=_SEND_WITHIN_S
+            _events(sampler, lifetime_s, check), headers=_HEADERS, send_timeout=_SEND_WITHIN_S
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,6 +74,18 @@ class _Watched(EventSourceResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _events(sampler: Sampler, lifetime_s: float) -> AsyncIterator[ServerSentEvent]:
+async def _events(
+    sampler: Sampler, lifetime_s: float, check: Callable[[], None]
+) -> AsyncIterator[ServerSentEvent]:
     async for one in sampler.watch(lifetime_s):
-        yield ServerSentEvent(msgspec.json.encode(one).decode(), event=_NAMES[type(one)])
+        try:
+            check()
+        except CoreError:
+            # Expired or revoked meanwhile: it is told so when it comes again.
+            yield _event(Farewell("expired", _COME_AGAIN_MS))
+            return
+        yield _event(one)
+
+
+def _event(one: Welcome | Figures | Farewell) -> ServerSentEvent:
+    return ServerSentEvent(msgspec.json.encode(one).decode(), event=_NAMES[type(one)])

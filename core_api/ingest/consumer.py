@@ -30,6 +30,7 @@ from core_api.ingest.under_way import UnderWay, at_once
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
 from server_common.backoff import Backoff
 from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, ReadRecord, Record
 from server_common.kafka.reading import get_many
 from server_common.limits import INGEST_RECORDS
@@ -86,7 +87,7 @@ class Ingest:
     """Reads and applies until it is stopped.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         topic: what to read; made if it is missing.
         applier: deals with what was read.
         check: raises `UnavailableError` while the database cannot take commands.
@@ -97,7 +98,7 @@ class Ingest:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         topic: Topic,
         applier: RecordApplier,
         check: Callable[[], Awaitable[None]],
@@ -106,7 +107,7 @@ class Ingest:
         clock: Callable[[], float],
         metrics: ReadingMetrics,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._applier = applier
         self._check = check
@@ -160,11 +161,11 @@ class Ingest:
 
     async def _session(self) -> None:
         """One membership in the group, until it fails or must stop."""
-        await ensure_topics(self._bootstrap, [self._topic], _REQUEST_TIMEOUT_S)
+        await ensure_topics(self._kafka, [self._topic], _REQUEST_TIMEOUT_S)
         # Not before there is a database: until then it is not ready.
         await self._check()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **client_arguments(self._kafka),
             group_id=self._group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

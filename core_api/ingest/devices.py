@@ -25,6 +25,7 @@ from core_api.kafka.topics import dead_letter_topic, inbound_topic, outbound_top
 from core_api.printing.results import PrintResults
 from core_api.printing.star_printers import Ringing
 from core_api.receipts.statements import store_sightings
+from server_common.kafka.connection import Kafka
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -49,7 +50,7 @@ class DeviceIngest:
     """Reads what devices say, and looks after those that say nothing.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         topics: the topics.
         pool: the database.
         writing: the database, by connections that wait for a lock shortly only.
@@ -62,7 +63,7 @@ class DeviceIngest:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         topics: DeviceTopics,
         *,
         pool: Pool,
@@ -77,8 +78,8 @@ class DeviceIngest:
         metrics = DeviceMetrics(registry)
         measurements = Measurements(time.monotonic, metrics.dropped.inc)
         self._answers = KafkaAnswers(
-            KafkaPublisher(bootstrap, outbound_topic(topics.outbound, topics.partitions)),
-            KafkaPublisher(bootstrap, dead_letter_topic(topics.dead_letters, topics.partitions)),
+            KafkaPublisher(kafka, outbound_topic(topics.outbound, topics.partitions)),
+            KafkaPublisher(kafka, dead_letter_topic(topics.dead_letters, topics.partitions)),
             lambda: time.time_ns() // 1_000_000,
         )
         messages = DeviceMessages(
@@ -90,7 +91,7 @@ class DeviceIngest:
             PrintResults(rules).take,
         )
         self._ingest = Ingest(
-            bootstrap,
+            kafka,
             inbound_topic(topics.inbound, topics.partitions),
             DeviceApplier(messages, self._answers, asyncio.sleep, metrics),
             self._can_work,

@@ -19,6 +19,7 @@ from core_api.ingest.dead_letters import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic
+from server_common.kafka.connection import Kafka
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
 
@@ -55,7 +56,7 @@ async def run_ingest(
     commands: OrderCommands,
     devices: Callable[[CollectorRegistry], Devices],
     check: Callable[[], Awaitable[None]],
-    bootstrap: str,
+    kafka: Kafka,
     topic: str,
     dead_letters: str,
     partitions: int,
@@ -72,7 +73,7 @@ async def run_ingest(
         commands: the write path of orders.
         devices: makes the part of devices, whose numbers go to the registry that it is given.
         check: raises `UnavailableError` while the database cannot take commands.
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         topic: what to read.
         dead_letters: where commands go that cannot be applied.
         partitions: how many partitions a topic gets that is made here.
@@ -85,7 +86,7 @@ async def run_ingest(
     """
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
-    publisher = KafkaPublisher(bootstrap, dead_letter_topic(dead_letters, partitions))
+    publisher = KafkaPublisher(kafka, dead_letter_topic(dead_letters, partitions))
     applier = Applier(
         commands,
         KafkaDeadLetters(publisher, lambda: time.time_ns() // 1_000_000),
@@ -93,7 +94,7 @@ async def run_ingest(
         metrics,
     )
     ingest = Ingest(
-        bootstrap,
+        kafka,
         inbound_topic(topic, partitions),
         applier,
         check,

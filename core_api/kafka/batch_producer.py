@@ -30,6 +30,7 @@ from aiokafka.errors import (
 from core_api.kafka.messages import Message, PublishResult, Refused
 from core_api.kafka.topics import BrokerError
 from server_common.kafka.clients import start_client
+from server_common.kafka.connection import Kafka, client_arguments
 from server_common.limits import PUBLICATION_BYTES
 
 if TYPE_CHECKING:
@@ -56,13 +57,13 @@ class BatchProducer:
     """A producer for one topic.
 
     Args:
-        bootstrap: `host:port[,host:port]`.
+        kafka: the cluster.
         topic: the topic's name.
         request_timeout_s: a request to a broker is given up, and sent again, after this time.
     """
 
-    def __init__(self, bootstrap: str, topic: str, request_timeout_s: float) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka, topic: str, request_timeout_s: float) -> None:
+        self._kafka = kafka
         self._topic = topic
         self._request_timeout_s = request_timeout_s
         self._producer: AIOKafkaProducer | None = None
@@ -86,7 +87,7 @@ class BatchProducer:
             if self.partitions:
                 return
             producer = self._producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap,
+                **client_arguments(self._kafka),
                 enable_idempotence=True,
                 max_batch_size=MAX_BATCH_BYTES,
                 request_timeout_ms=round(self._request_timeout_s * 1000),
@@ -97,7 +98,7 @@ class BatchProducer:
                 await start_client(producer)
                 partitions = len(await producer.partitions_for(self._topic))
             except (KafkaError, OSError, TimeoutError) as error:
-                told = f"Kafka at {self._bootstrap} does not answer: {error!r}"
+                told = f"Kafka at {self._kafka} does not answer: {error!r}"
                 raise BrokerError(told) from error
             self.partitions, self.broken = partitions, False
 

@@ -25,6 +25,7 @@ import structlog
 from core_api.kafka.batch_producer import MAX_BATCH_BYTES, BatchProducer, result_of
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
+from server_common.kafka.connection import Kafka
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -47,7 +48,7 @@ class KafkaPublisher:
     """Publishes to one topic, in order within each partition.
 
     Args:
-        bootstrap: `host:port[,host:port]`.
+        kafka: the cluster.
         topic: where to; made if it is missing, with the partitions it names.
         ack_timeout_s: a producer that has got no answer for so long is thrown away.
         rebuilt: called when a producer was thrown away.
@@ -57,7 +58,7 @@ class KafkaPublisher:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         topic: Topic,
         *,
         ack_timeout_s: float = 60.0,
@@ -65,7 +66,7 @@ class KafkaPublisher:
         stands_by: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._ack_timeout_s = ack_timeout_s
         self._rebuilt = rebuilt
@@ -105,7 +106,7 @@ class KafkaPublisher:
             self._close_unused(*useless)
             self._rebuilt()
         if self._shared is None:
-            await ensure_topics(self._bootstrap, [self._topic], _REQUEST_TIMEOUT_S)
+            await ensure_topics(self._kafka, [self._topic], _REQUEST_TIMEOUT_S)
             # Known before it is open, so that close() closes it if this is cancelled.
             self._shared = self._new_producer()
         await self._shared.open()
@@ -275,7 +276,7 @@ class KafkaPublisher:
             self._close_unused(spare)
 
     def _new_producer(self) -> BatchProducer:
-        return BatchProducer(self._bootstrap, self._topic.name, _REQUEST_TIMEOUT_S)
+        return BatchProducer(self._kafka, self._topic.name, _REQUEST_TIMEOUT_S)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.ensure_future(work)

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from core_api.errors import UnavailableError
 from server_common.errors import SettingsError
 from server_common.kafka.clients import start_client
+from server_common.kafka.connection import Kafka, client_arguments
 from server_common.limits import DEAD_LETTER_BYTES, TOPIC_MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -96,6 +97,11 @@ def messages_topic(name: str) -> Topic:
     )
 
 
+def revocations_topic(name: str) -> Topic:
+    """Where event servers are told what is revoked: an hour is longer than any ticket lives."""
+    return Topic(name, 1, configs={"cleanup.policy": "delete", "retention.ms": str(_HOUR_MS)})
+
+
 def receipts_topic(name: str) -> Topic:
     """Where event servers write what devices have received. What is older says nothing new."""
     return Topic(name, 1, configs={"retention.ms": str(_HOUR_MS)})
@@ -113,7 +119,7 @@ def dead_letter_topic(name: str, partitions: int) -> Topic:
     )
 
 
-async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout_s: float) -> None:
+async def ensure_topics(kafka: Kafka, topics: Sequence[Topic], request_timeout_s: float) -> None:
     """Make the topics that are missing and check the others.
 
     Raises:
@@ -121,7 +127,7 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout
         SettingsError: a topic has another number of partitions than the settings say.
     """
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap, request_timeout_ms=round(request_timeout_s * 1000)
+        **client_arguments(kafka), request_timeout_ms=round(request_timeout_s * 1000)
     )
     try:
         await start_client(admin)
@@ -135,7 +141,7 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], request_timeout
         if real:
             await _name_differences(admin, [t for t in topics if t not in missing])
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerError(f"Kafka at {bootstrap} does not answer: {error!r}") from error
+        raise BrokerError(f"Kafka at {kafka} does not answer: {error!r}") from error
     finally:
         await admin.close()
 

@@ -51,7 +51,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 settings.open_limits,
             ),
             devices=lambda registry: DeviceIngest(
-                settings.kafka,
+                settings.cluster,
                 DeviceTopics(
                     settings.devices_inbound_topic,
                     settings.devices_outbound_topic,
@@ -66,7 +66,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 registry=registry,
             ),
             check=lambda: check_database(pool),
-            bootstrap=settings.kafka,
+            kafka=settings.cluster,
             topic=settings.inbound_topic,
             dead_letters=settings.inbound_dlq_topic,
             partitions=settings.partitions,
@@ -74,7 +74,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
             listener=listener,
             stop=stop_signal(),
             receipts=ReceiptReader(
-                settings.kafka,
+                settings.cluster,
                 [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
                 DeviceLog(
                     lambda batch: store_sightings(pool, batch),

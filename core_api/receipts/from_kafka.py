@@ -20,6 +20,7 @@ from core_api.errors import UnavailableError
 from core_api.kafka.topics import Topic, ensure_topics
 from core_api.receipts.devices import DeviceLog, Sighting, receipt_of
 from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.connection import Kafka, client_arguments
 from server_common.receipts import decode_receipts
 
 if TYPE_CHECKING:
@@ -56,16 +57,16 @@ class ReceiptReader:
     """Reads the topic in a consumer group, and stores what it says.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         topics: what to read, and what else is made if it is missing.
         devices: stores it.
         group: the consumer group.
     """
 
     def __init__(
-        self, bootstrap: str, topics: Sequence[Topic], devices: DeviceLog, group: str = GROUP
+        self, kafka: Kafka, topics: Sequence[Topic], devices: DeviceLog, group: str = GROUP
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topics = topics
         self._devices = devices
         self._group = group
@@ -76,10 +77,10 @@ class ReceiptReader:
         Raises:
             UnavailableError, KafkaError, OSError, TimeoutError: Kafka does not answer.
         """
-        await ensure_topics(self._bootstrap, self._topics, _REQUEST_TIMEOUT_MS / 1000)
+        await ensure_topics(self._kafka, self._topics, _REQUEST_TIMEOUT_MS / 1000)
         consumer = AIOKafkaConsumer(
             self._topics[0].name,
-            bootstrap_servers=self._bootstrap,
+            **client_arguments(self._kafka),
             group_id=self._group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.connection import Kafka, client_arguments
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -38,13 +39,13 @@ class ReceiptsLag:
     """Looks at the topic and its group.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         topic: of the receipts.
         group: the consumer group that stores them.
     """
 
-    def __init__(self, bootstrap: str, topic: str, group: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka, topic: str, group: str) -> None:
+        self._kafka = kafka
         self._topic = topic
         self._group = group
         self._ends: dict[int, int] = {}
@@ -92,7 +93,7 @@ class ReceiptsLag:
         if self._consumer is None:
             # It only asks how far the group is, and never joins it.
             self._consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap,
+                **client_arguments(self._kafka),
                 group_id=self._group,
                 enable_auto_commit=False,
                 request_timeout_ms=_REQUEST_TIMEOUT_MS,

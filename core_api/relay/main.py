@@ -16,7 +16,7 @@ from core_api.devices.commands.alarm import CommandAlarm
 from core_api.devices.metrics import CommandAlarmMetrics
 from core_api.http.probes import ops_app
 from core_api.kafka.publisher import KafkaPublisher
-from core_api.kafka.topics import alerts_topic, events_topic
+from core_api.kafka.topics import alerts_topic, events_topic, revocations_topic
 from core_api.postgres.commit_hints import Hints
 from core_api.receipts.alarm import AlarmSettings, ReceiptAlarm
 from core_api.receipts.from_kafka import GROUP
@@ -26,6 +26,7 @@ from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
 from core_api.restore.main import lifetime_guard
+from core_api.revocations.telling import Teller
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
 
@@ -55,11 +56,11 @@ async def run_relay(
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
     """
-    bootstrap, topic, partitions = settings.kafka, settings.events_topic, settings.partitions
+    kafka, topic, partitions = settings.cluster, settings.events_topic, settings.partitions
     registry = CollectorRegistry()
     metrics = RelayMetrics(registry)
     publisher = KafkaPublisher(
-        bootstrap,
+        kafka,
         events_topic(topic, partitions),
         rebuilt=metrics.rebuilds.inc,
         stands_by=partitions > 1,
@@ -68,7 +69,7 @@ async def run_relay(
     relay = Relay(
         Outbox(pool, relay_id, settings.relay_lease_s),
         publisher,
-        lifetime_guard(pool, bootstrap, topic, metrics.epochs.inc),
+        lifetime_guard(pool, kafka, topic, metrics.epochs.inc),
         relay_id=relay_id,
         partitions=partitions,
         lease_ttl_s=settings.relay_lease_s,
@@ -77,19 +78,24 @@ async def run_relay(
     )
     reach = ReceiptAlarm(
         pool,
-        KafkaPublisher(bootstrap, alerts_topic(settings.alerts_topic)),
+        KafkaPublisher(kafka, alerts_topic(settings.alerts_topic)),
         AlarmMetrics(registry),
         AlarmSettings(
             settings.unreceived_after_s, settings.unaccepted_after_s, settings.reach_every_s
         ),
         lambda: int(time.time() * 1000),
-        ReceiptsLag(bootstrap, settings.receipts_topic, GROUP),
+        ReceiptsLag(kafka, settings.receipts_topic, GROUP),
     )
     commands = CommandAlarm(
         pool,
-        KafkaPublisher(bootstrap, alerts_topic(settings.alerts_topic)),
+        KafkaPublisher(kafka, alerts_topic(settings.alerts_topic)),
         CommandAlarmMetrics(registry),
         settings.reach_every_s,
+        lambda: int(time.time() * 1000),
+    )
+    revocations = Teller(
+        pool,
+        KafkaPublisher(kafka, revocations_topic(settings.revocations_topic)),
         lambda: int(time.time() * 1000),
     )
     left = asyncio.Event()
@@ -101,6 +107,7 @@ async def run_relay(
     tasks.start("hints", Hints(pool, settings.database_url, relay.hint).listen, essential=False)
     tasks.start("reach", reach.run)
     tasks.start("commands", commands.run)
+    tasks.start("revocations", revocations.run)
     try:
         await stop.wait()
         relay.stop()

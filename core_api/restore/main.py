@@ -16,6 +16,7 @@ from core_api.restore.detection import LastPublished, Lineage, newest_of, signs
 from core_api.restore.guard import LifetimeGuard
 from core_api.restore.lineage import Connection, Stored, read_lineage, read_stored, start_epoch
 from core_api.restore.published_records import PublishedTail, read_published
+from server_common.kafka.connection import Kafka
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -60,13 +61,13 @@ async def look_for_restore(settings: RestoreSettings) -> list[str]:
 
 
 def lifetime_guard(
-    pool: Pool, bootstrap: str, topic: str, begun: Callable[[], None]
+    pool: Pool, kafka: Kafka, topic: str, begun: Callable[[], None]
 ) -> LifetimeGuard:
     """The guard of a relay, which begins new epochs by itself.
 
     Args:
         pool: connections to Postgres.
-        bootstrap: Kafka's servers.
+        kafka: the cluster.
         topic: where events are published.
         begun: called when a new epoch was begun.
     """
@@ -77,7 +78,7 @@ def lifetime_guard(
 
     async def tail(partitions: Collection[int]) -> PublishedTail:
         most = max(_FEWEST_RECORDS, _RECORDS_AT_ONCE // len(partitions))
-        return await read_published(bootstrap, topic, partitions, most)
+        return await read_published(kafka, topic, partitions, most)
 
     async def stored(published: Mapping[str, LastPublished]) -> dict[str, Stored]:
         async with _of(pool) as connection:
@@ -93,7 +94,7 @@ def lifetime_guard(
 async def _read_tail(settings: RestoreSettings) -> PublishedTail:
     if not settings.kafka:
         return PublishedTail()
-    return await read_published(settings.kafka, settings.events_topic, range(settings.partitions))
+    return await read_published(settings.cluster, settings.events_topic, range(settings.partitions))
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ from core_api.ids import has_successor
 from core_api.kafka.topics import BrokerError
 from server_common.event_records import OrderRecord, decode_record
 from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, Record
 from server_common.kafka.reading import get_many
 
@@ -44,12 +45,12 @@ class PublishedTail:
 
 
 async def read_published(
-    bootstrap: str, topic: str, partitions: Collection[int], most: int = MOST_PER_PARTITION
+    kafka: Kafka, topic: str, partitions: Collection[int], most: int = MOST_PER_PARTITION
 ) -> PublishedTail:
     """The records at the end of each of these partitions; a topic that is missing has none.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         topic: which topic.
         partitions: their numbers; one that the topic lacks is passed over.
         most: how many records to read of each partition.
@@ -58,7 +59,7 @@ async def read_published(
         BrokerError: Kafka does not answer.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS
+        **client_arguments(kafka), enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS
     )
     try:
         await start_client(consumer)
@@ -77,7 +78,7 @@ async def read_published(
             consumer.seek(part, start)
         return await _read_to(consumer, starts, ends)
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerError(f"Kafka at {bootstrap} does not answer: {error}") from error
+        raise BrokerError(f"Kafka at {kafka} does not answer: {error}") from error
     finally:
         await stop_consumer(consumer, _STOPS_WITHIN_S)
 

@@ -60,6 +60,9 @@ class StreamGrants:
             subject=caller.subject,
             # Only what an owner's device has received counts.
             device=(device or "") if caller.role == "owner" else "",
+            token=caller.token,
+            session=caller.session,
+            made_at=caller.issued_at,
         )
         text = self._tickets.sign(ticket)
         if len(text) > MAX_TICKET_CHARS:

@@ -28,6 +28,7 @@ from server_common.devices.messages import (
 )
 from server_common.devices.mqtt_topics import accepted_topic, commands_topic, up_topic
 from server_common.receipts import ReceiptBatch
+from server_common.revocations.records import Revocation
 
 Direction = Literal["send", "receive"]
 """As the servers see it: what they send, what they receive."""
@@ -164,6 +165,10 @@ _KAFKA: Final = (
     _topic(
         "channelMessages", "messages_topic", "Short messages between sockets; nothing is kept",
         Message("ChannelMessage", "To the others of a channel", ChannelMessage),
+    ),
+    Channel(
+        "tokenRevocations", "kafka", _default("revocations_topic"), "Which tokens are revoked",
+        (Message("Revocation", "A token, a session or a subject", Revocation),),
     ),
     _topic(
         "devicesInbound", "devices_inbound_topic", "What devices said, as the gateway took it",

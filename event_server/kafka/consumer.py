@@ -32,6 +32,7 @@ from server_common.backoff import Backoff
 from server_common.errors import SettingsError
 from server_common.event_records import partition_of_channel
 from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.kafka.reading import get_many
 from server_common.supervision import is_being_cancelled
@@ -55,7 +56,7 @@ up from the start, again and again, and so would keep busy brokers busy."""
 class Where:
     """What to read from Kafka, and how far back."""
 
-    bootstrap: str
+    kafka: Kafka
     topic: str
     partitions: int
     owned: frozenset[int]
@@ -142,7 +143,7 @@ class KafkaSource:
     async def _session(self) -> None:
         self.sessions += 1
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._where.bootstrap,
+            **client_arguments(self._where.kafka),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -158,7 +159,7 @@ class KafkaSource:
             raise LogReplacedError(f"what was to be read next is gone: {error}") from error
         except (KafkaError, OSError, TimeoutError) as error:
             raise SourceLostError(
-                f"Kafka at {self._where.bootstrap}: {type(error).__name__}: {error}"
+                f"Kafka at {self._where.kafka}: {type(error).__name__}: {error}"
             ) from error
         finally:
             await stop_consumer(consumer, _STOP_WITHIN_S)

@@ -19,6 +19,7 @@ from event_server.metrics import READER, WRITER
 from event_server.sockets.talk import Talk
 from server_common.backoff import Backoff
 from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.connection import Kafka, client_arguments
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -37,14 +38,14 @@ class SideTopics:
     """The two tasks.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         messages: the topic of messages.
         receipts: the topic of receipts.
         talk: what the sockets have.
     """
 
-    def __init__(self, bootstrap: str, messages: str, receipts: str, talk: Talk) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka, messages: str, receipts: str, talk: Talk) -> None:
+        self._kafka = kafka
         self._messages = messages
         self._receipts = receipts
         self._talk = talk
@@ -56,15 +57,15 @@ class SideTopics:
 
     async def write(self) -> None:
         """Hand to Kafka what the sockets say, for ever; what Kafka does not take is lost."""
-        await _again_and_again(WRITER, self._write)
+        await again_and_again(WRITER, self._write)
 
     async def read(self) -> None:
         """Tell the sockets what comes from Kafka, for ever; what comes while it is away is lost."""
-        await _again_and_again(READER, self._read)
+        await again_and_again(READER, self._read)
 
     async def _write(self) -> None:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **client_arguments(self._kafka),
             acks="all",
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
@@ -92,7 +93,7 @@ class SideTopics:
 
     async def _read(self) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **client_arguments(self._kafka),
             group_id=None,
             auto_offset_reset="latest",
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
@@ -108,7 +109,13 @@ class SideTopics:
             await stop_consumer(consumer, _STOP_PATIENCE_S)
 
 
-async def _again_and_again(task: str, session: Callable[[], Awaitable[None]]) -> None:
+async def again_and_again(task: str, session: Callable[[], Awaitable[None]]) -> None:
+    """Run a session of reading or writing, for ever; one that ends by Kafka is begun anew.
+
+    Args:
+        task: its name in the log.
+        session: works with a client of its own, and closes it.
+    """
     backoff = Backoff(*_BACK_OFF_S, random.uniform)
     told, loop = None, asyncio.get_running_loop()
     while True:

@@ -29,6 +29,7 @@ from event_server.mqtt_gateway.together import run_together
 from server_common.devices.messages import Status, payload_of
 from server_common.devices.mqtt_topics import parse_up_topic
 from server_common.errors import DeviceMessageError
+from server_common.kafka.connection import Kafka
 from server_common.mqtt.broker import Broker, MqttError
 from server_common.mqtt.connection import Connection, Incoming
 
@@ -49,7 +50,7 @@ _LOST: Final = (MqttError, KafkaError, OwnershipLostError, OSError, TimeoutError
 class DownSettings:
     """Where to read and to publish."""
 
-    bootstrap: str
+    kafka: Kafka
     events: str
     outbound: str
     group: str
@@ -142,7 +143,7 @@ class DownSession:
         self._metrics = metrics
         self._clock = clock
         self._partitions = Partitions(
-            settings.bootstrap, settings.events, settings.outbound, settings.group, metrics, clock
+            settings.kafka, settings.events, settings.outbound, settings.group, metrics, clock
         )
         self._connection = Connection(
             settings.broker, f"{settings.client_id}-down", self._heard, unanswered=_UNANSWERED

@@ -27,6 +27,7 @@ from aiokafka.errors import (
 from event_server.errors import OwnershipLostError
 from event_server.mqtt_gateway.rules.membership import SESSION_TIMEOUT_S
 from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import ReadRecord
 from server_common.kafka.reading import get_many
 
@@ -68,7 +69,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     """One membership in the group.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         events: the topic of the log.
         outbound: the topic of Core's answers to devices.
         group: the consumer group.
@@ -78,7 +79,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         events: str,
         outbound: str,
         group: str,
@@ -91,7 +92,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._assigned = assigned
         self._paused = False
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **client_arguments(kafka),
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="latest",

@@ -55,7 +55,7 @@ async def run_gateway(
     core = CoreDocuments(settings.core_url, settings.core_token)
     down = Down(
         DownSettings(
-            settings.kafka,
+            settings.cluster,
             settings.events_topic,
             settings.devices_outbound_topic,
             settings.mqtt_group,
@@ -67,7 +67,7 @@ async def run_gateway(
         metrics,
         clock,
     )
-    sink = KafkaSink(settings.kafka, metrics.retries.inc)
+    sink = KafkaSink(settings.cluster, metrics.retries.inc)
     up, telemetry = (
         Up(one, sink, metrics, clock, lambda: time.time_ns() // 1_000_000)
         for one in _ways_up(settings, broker, name)

@@ -18,6 +18,7 @@ from event_server.mqtt_gateway.group_reader import GroupReader
 from event_server.mqtt_gateway.rules.membership import Membership
 from event_server.mqtt_gateway.rules.progress import Held, Progress
 from server_common.event_records import partition_of
+from server_common.kafka.connection import Kafka
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Partitions:
     """One membership in the group of gateways.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         events: the topic of the log.
         outbound: the topic of Core's answers to devices.
         group: the consumer group.
@@ -56,7 +57,7 @@ class Partitions:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         events: str,
         outbound: str,
         group: str,
@@ -73,9 +74,7 @@ class Partitions:
         self._fresh: set[TopicPartition] = set()
         self._had: set[int] = set()
         self._joined = False
-        self._reader = GroupReader(
-            bootstrap, events, outbound, group, self._revoked, self._assigned
-        )
+        self._reader = GroupReader(kafka, events, outbound, group, self._revoked, self._assigned)
 
     @property
     def is_reading(self) -> bool:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from server_common.kafka.clients import start_client
+from server_common.kafka.connection import Kafka, client_arguments
 from server_common.limits import PRODUCER_REQUEST_BYTES
 from server_common.supervision import is_being_cancelled
 
@@ -33,12 +34,12 @@ class KafkaSink:
     """Stores records in Kafka, however long that takes.
 
     Args:
-        bootstrap: Kafka, as `host:port[,host:port]`.
+        kafka: the cluster.
         retried: called for each try that failed.
     """
 
-    def __init__(self, bootstrap: str, retried: Callable[[], None]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka, retried: Callable[[], None]) -> None:
+        self._kafka = kafka
         self._retried = retried
         self._producer: AIOKafkaProducer | None = None
         self._turn = asyncio.Lock()
@@ -57,7 +58,7 @@ class KafkaSink:
             # A record that is sent twice is known by its numbers, so no idempotence is needed; and
             # an idempotent producer that has lost a batch is lost itself.
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap,
+                **client_arguments(self._kafka),
                 acks="all",
                 linger_ms=_LINGER_MS,
                 request_timeout_ms=_REQUEST_TIMEOUT_MS,

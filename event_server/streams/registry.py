@@ -23,7 +23,9 @@ from event_server.replay.hub import Hub
 from event_server.streams.health import Health
 from event_server.streams.lifetimes import Timing
 from event_server.streams.request_rules import Accepted, Placement, StreamRequest, accept
+from event_server.streams.signed_out import SignedOut
 from event_server.streams.timer_wheel import Deadlines, Rota
+from server_common.revocations.holders import Holder
 from server_common.tickets import TicketKeys
 
 TICK_S: Final = 0.1
@@ -86,6 +88,8 @@ class Streams:
         self._rota: Rota[Subscriber] = Rota(max(1, round(limits.heartbeat_s / TICK_S)))
         self._period = max(1, round(limits.heartbeat_s / TICK_S))
         self._turned_at = now
+        self._holders: dict[Subscriber, tuple[Holder, ...]] = {}
+        self.signed_out = SignedOut(now)
         hub.on_end = self._ended_by_hub
 
     def __len__(self) -> int:
@@ -123,6 +127,10 @@ class Streams:
         if time is None:
             raise self._come_again("degraded", "this server does not know the time yet")
         accepted = accept(request, self._keys, time, self._placement)
+        if self.signed_out.cover(accepted.ticket.holder):
+            raise StreamRefusedError(
+                "bad-ticket", "the token behind this ticket has been revoked: sign in again"
+            )
         if self.hub.clock.observe(accepted.ticket.issued_at, now):
             self.check_ready(now)  # the ticket may prove that what was handed out lags behind
         return accepted
@@ -170,6 +178,7 @@ class Streams:
             len(replay),
         )
         self._deadlines.set(subscriber, self._tick(now + lifetime))
+        self._holders[subscriber] = (ticket.holder,)
         self._rota.add(subscriber, math.floor(self._timing.uniform(0, self._period - 1e-9)))
         subscriber.send(self.frames.opening(self._timing.retry(), hello) + b"".join(replay))
 
@@ -181,6 +190,9 @@ class Streams:
             goes on as it was.
         """
         ticket = accepted.ticket
+        holders = self._holders.get(subscriber, ())
+        if ticket.holder not in holders:
+            self._holders[subscriber] = (*holders, ticket.holder)
         return self.hub.attach(
             subscriber, accepted.positions, ticket.cursor, ticket.issued_at, ticket.epoch
         )
@@ -195,7 +207,7 @@ class Streams:
             self.ended["client"] += 1
         self.hub.detach(subscriber)
         self._rota.discard(subscriber)
-        self._deadlines.discard(subscriber)
+        self._forget(subscriber)
         self._ending.discard(subscriber)
 
     def slow(self, subscriber: Subscriber, now: float) -> None:
@@ -210,6 +222,8 @@ class Streams:
         self._turned_at, tick = now, self._tick(now)
         if self.health.state(now) == "degraded":
             self.end_all("degraded", now)
+        if self.signed_out.has_news(now):
+            self._end_signed_out(now)
         reason: ByeReason = "drain" if self.health.draining else "timeout"
         for subscriber in self._deadlines.turn(tick):
             self._bye(subscriber, reason, now)
@@ -244,11 +258,21 @@ class Streams:
             at = self._tick(now + over_s * position / len(streams))
             self._deadlines.set(subscriber, min(at, self._deadlines.tick_of(subscriber)))
 
+    def _end_signed_out(self, now: float) -> None:
+        """End the streams of all whose tokens have been revoked."""
+        for subscriber, holders in list(self._holders.items()):
+            if any(map(self.signed_out.cover, holders)):
+                self._bye(subscriber, "expired", now)
+
+    def _forget(self, subscriber: Subscriber) -> None:
+        self._deadlines.discard(subscriber)
+        self._holders.pop(subscriber, None)
+
     def _bye(self, subscriber: Subscriber, reason: ByeReason, now: float) -> None:
         self.ended[reason] += 1
         self.hub.detach(subscriber)
         self._rota.discard(subscriber)
-        self._deadlines.discard(subscriber)
+        self._forget(subscriber)
         self._ending.set(subscriber, self._tick(now + self._limits.abort_after_s))
         try:
             subscriber.end(self.frames.bye(reason, self._timing.reconnect(reason)))
@@ -260,7 +284,7 @@ class Streams:
         if subscriber not in self._deadlines:
             return
         self._rota.discard(subscriber)
-        self._deadlines.discard(subscriber)
+        self._forget(subscriber)
         self.ended["sync-required"] += 1
         # No stream waits longer for its last event than if it had ended on the next turn.
         due = self._tick(self._turned_at + TICK_S + self._limits.abort_after_s)
@@ -271,7 +295,7 @@ class Streams:
         if subscriber in self._deadlines:
             self.ended["failed"] += 1
         self._rota.discard(subscriber)
-        self._deadlines.discard(subscriber)
+        self._forget(subscriber)
         self._ending.discard(subscriber)
 
     def _come_again(self, slug: str, detail: str) -> StreamRefusedError:

@@ -65,6 +65,12 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
             {"cursor": f"store:{store}@0", "epoch": "E1"},
             {"yabam-device": "till-1; mode=live; pending=0"},
         ),
+        Call(
+            "/v1/revocations",
+            "POST",
+            "/v1/revocations",
+            {"kind": "token", "name": "of-nobody", "until": 4_000_000_000},
+        ),
         Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
         Call("/v1/stores/{id}/pairings", "POST", f"/v1/stores/{store}/pairings"),
         *device_calls(store),

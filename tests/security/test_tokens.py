@@ -116,13 +116,15 @@ async def test_t4_a_producers_token_never_gets_a_ticket(core: CoreService) -> No
                 assert response.status_code == 403, call
 
 
-async def test_t5_an_ops_token_writes_nothing(core: CoreService) -> None:
+async def test_t5_an_ops_token_writes_nothing_but_revocations(core: CoreService) -> None:
     store = new_store()
     order_id = await placed(core, store)
     before = await seen(core, store)
     for call in calls(store, order_id, streams=False):
         response = await call.send(core.client, token("ops"))
-        if call.method != "GET" and call.route != "/v1/sync":
+        if call.route == "/v1/revocations":
+            assert response.status_code == 204
+        elif call.method != "GET" and call.route != "/v1/sync":
             assert refused(response), call
         elif "{device}" in call.route:
             # Nothing is registered there, which ops may know.

@@ -323,7 +323,7 @@ async def test_an_order_that_nobody_accepts_is_told_of_until_somebody_does(
         await reach.look()
         assert (await next_alert(alerts))["kind"] == "unaccepted"
         assert await pool.fetchval("SELECT count(*) FROM unreached") == 1
-        await on.transition(OWNER, str(order_id), Transition("accepted"), None, None)
+        await on.transition(OWNER, str(order_id), Transition("accepted"))
         await reach.look()
     assert await pool.fetchval("SELECT count(*) FROM unreached") == 0
 
@@ -346,7 +346,7 @@ async def test_an_order_that_is_taken_back_waits_from_then_on(
     on = commands(pool)
     order_id = str(await place(on, "12"))
     await pool.execute("UPDATE orders SET placed_at = placed_at - interval '1 hour'")
-    await on.transition(OWNER, order_id, Transition("accepted"), None, None)
+    await on.transition(OWNER, order_id, Transition("accepted"))
     await on.recall(OWNER, order_id, Recall("placed"))
     await store_sightings(pool, [Sighting("12", "till-1", "till", "live", None, 3)])
     async with watching(pool, bootstrap, topic, accepted=600.0) as reach:

@@ -92,7 +92,7 @@ class Inbound:
                 commands=on,
                 devices=lambda _registry: NoDevices(),
                 check=check,
-                bootstrap=self.bootstrap,
+                kafka=self.bootstrap,
                 topic=self.topic,
                 dead_letters=self.dead,
                 partitions=PARTITIONS,

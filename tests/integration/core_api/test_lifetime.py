@@ -171,8 +171,13 @@ async def test_a_person_begins_an_epoch_later_than_all_that_kafka_has(
     await pool.execute("UPDATE epoch SET epoch = $1", FAR_AHEAD)
     await publish_some(pool, database_url, bootstrap, topic, 1)
     await pool.execute("UPDATE epoch SET epoch = $1", old)
-    settings = RestoreSettings(
-        database_url=database_url, kafka=bootstrap, events_topic=topic, partitions=PARTITIONS
+    settings = RestoreSettings.model_validate(
+        {
+            "database_url": database_url,
+            "kafka": bootstrap,
+            "events_topic": topic,
+            "partitions": PARTITIONS,
+        }
     )
     assert await begin_epoch(settings) > FAR_AHEAD
 

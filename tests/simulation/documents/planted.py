@@ -207,7 +207,7 @@ def _command_of_any_time() -> AbstractContextManager[Any]:
     return _sent_without(updated_at=None)
 
 
-def _sent_without(**said: None) -> AbstractContextManager[Any]:
+def _sent_without(**said: Any) -> AbstractContextManager[Any]:
     def request(self: CommandQueue) -> CommandRequest | None:
         made = asked(self)
         self._flight = None if made is None else dataclasses.replace(made, **said)

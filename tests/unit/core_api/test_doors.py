@@ -20,11 +20,13 @@ from starlette.types import ASGIApp
 
 from client_sdk.contract import text
 from core_api.access.callers import Caller
+from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
 from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
+from core_api.api.revocation_handlers import RevocationsApi
 from core_api.api.routes import core_app
 from core_api.api.token_handlers import TokensApi
 from core_api.errors import CoreError
@@ -124,13 +126,14 @@ def core(database: Database) -> ASGIApp:
     )  # fmt: skip
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
-    gate = Gate(TOKENS, limits, everybody_stays)
+    gate = Gate(SignIn(TOKENS), limits, everybody_stays)
     ops = OpsApi(unused, unused, pool, gate)
     api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, ops)
     prints = PrintApi(unused, unused, gate)
     sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600)
+    revocations = RevocationsApi(pool, unused, gate, lambda: 1000.0)
     state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool)
-    return core_app(api, state, devices_of, prints, sign_ins, ["*"])
+    return core_app(api, state, devices_of, prints, sign_ins, revocations, ["*"])
 
 
 DATABASE = Database()

@@ -15,12 +15,14 @@ from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import capture_logs
 
 from core_api.access.callers import Caller
+from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
 from core_api.api.fast_path import FastPath
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers import CoreApi
 from core_api.api.ops_handlers import OpsApi
 from core_api.api.print_handlers import PrintApi
+from core_api.api.revocation_handlers import RevocationsApi
 from core_api.api.routes import core_app
 from core_api.api.token_handlers import TokensApi
 from core_api.metrics import CoreMetrics
@@ -69,7 +71,7 @@ class Devices:
 
 
 GATE = Gate(
-    TOKENS,
+    SignIn(TOKENS),
     ApiLimits(
         Bound(1, "commands", lambda low, _high: low), RateLimit(1e9, 10**9, lambda: 0.0), 5.0
     ),
@@ -80,6 +82,7 @@ DEVICES = devices_api(GATE, TOKENS)
 _UNUSED: Any = None
 PRINTS = PrintApi(_UNUSED, _UNUSED, _UNUSED)
 SIGN_INS = TokensApi(_UNUSED, _UNUSED, _UNUSED, 3600)
+REVOCATIONS = RevocationsApi(_UNUSED, _UNUSED, GATE, lambda: 1000.0)
 
 
 def core() -> CoreApi:
@@ -109,7 +112,7 @@ def core() -> CoreApi:
         fetch,
         devices,
         unused,
-        Gate(TOKENS, limits, everybody_stays),
+        Gate(SignIn(TOKENS), limits, everybody_stays),
         metrics,
         unused,
         OpsApi(unused, unused, unused, unused),
@@ -268,9 +271,9 @@ def requests() -> Iterator[tuple[Scope, bytes]]:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_both_ways_answer_alike(origins: list[str]) -> None:
-    quick = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, origins)
+    quick = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, origins)
     assert isinstance(quick, FastPath)
-    usual = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, origins)
+    usual = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, origins)
     assert isinstance(usual, FastPath)
     statuses = set()
     with capture_logs() as logged:
@@ -288,7 +291,7 @@ async def test_both_ways_answer_alike(origins: list[str]) -> None:
 
 
 async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, ["*"])
     page = f"store:1@4~{UUID(int=1)}~e1"
     for query, body in [
         ("channel=store:1", b'{"channels":{"store:1":null}}'),
@@ -304,7 +307,7 @@ async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> N
 
 
 async def test_what_is_neither_get_nor_post_is_left_to_starlette() -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, ["*"])
     for method in ("PUT", "HEAD", "OPTIONS"):
         scope = scope_of("channel=store:2", HEADERS[2], method)
         sent = await answer_of(app, scope)
@@ -327,7 +330,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
         told.append(structlog.contextvars.get_contextvars().get("trace_id"))
 
     monkeypatch.setattr(Devices, "saw", saw)
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, ["*"])
     assert isinstance(app, FastPath)
     device = ("yabam-device", "till-1; mode=live; pending=0")
     traced = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
@@ -339,7 +342,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
 
 async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
+    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, ["*"])
     assert isinstance(app, FastPath)
     for one in (app, app.behind):
         await answer_of(one, scope_of("channel=store:1", HEADERS[2]))

@@ -22,6 +22,7 @@ from tests.unit.core_api.test_fast_path import (
     HEADERS,
     OWNER,
     PRINTS,
+    REVOCATIONS,
     SIGN_INS,
     STATE,
     TYPES,
@@ -73,8 +74,8 @@ def small_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
-    quick = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, origins)
-    usual = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, origins)
+    quick = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, origins)
+    usual = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, origins)
     statuses = set()
     with capture_logs() as logged:
         for scope, body in requests():
@@ -87,7 +88,7 @@ async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
 
 async def test_edits_are_counted_under_their_route_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
+    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, ["*"])
     scope = scope_of("", [("authorization", f"Bearer {OWNER}"), *TYPES[0]], "POST", "/v1/edits")
     for one in (app, app.behind):
         for client in ("good", "gap"):
@@ -99,7 +100,7 @@ async def test_edits_are_counted_under_their_route_either_way() -> None:
 
 
 async def test_posted_edits_do_not_reach_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, ["*"])
 
     async def behind(*_request: object) -> None:
         raise AssertionError("passed on")

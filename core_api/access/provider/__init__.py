@@ -1,0 +1,1 @@
+"""Access tokens of an OpenID provider: its keys, and what its tokens say of their holder."""

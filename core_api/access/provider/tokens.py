@@ -1,0 +1,149 @@
+"""Access tokens that an OpenID provider has signed, verified. No await, no clock of its own."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, get_args
+
+import jwt
+
+from core_api.access.callers import Caller
+from core_api.access.provider.claims import ClaimRules, caller_of
+from core_api.access.provider.keys import Algorithm, KeyName
+from core_api.access.provider.known_keys import KnownKeys
+from core_api.access.tokens import token_name
+from core_api.errors import UnauthorizedError
+from server_common.access_tokens import EXPIRED, MAX_TOKEN_CHARS
+
+_ALGORITHMS: Final = frozenset(get_args(Algorithm))
+_MAX_CACHED: Final = 20_000
+_MAX_HEADER_CHARS: Final = 2048
+_SKEW_S: Final = 60
+"""How far the provider's clock may be ahead of ours."""
+_MALFORMED: Final = "the token is not a valid JWT of the provider"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRules:
+    """Which of a provider's tokens are for us."""
+
+    issuer: str
+    audience: str
+    claims: ClaimRules
+
+
+class ProviderTokens:
+    """Verifies the tokens of one provider.
+
+    Args:
+        rules: which of them are for us, and what they mean.
+        keys: its keys.
+        now: seconds since the Unix epoch.
+    """
+
+    def __init__(self, rules: ProviderRules, keys: KnownKeys, now: Callable[[], float]) -> None:
+        self._rules = rules
+        self._keys = keys
+        self._now = now
+        self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._generation = keys.generation
+
+    def verify(self, token: str) -> Caller:
+        """Who holds the token. One that was verified is remembered while the keys stay the same.
+
+        Raises:
+            UnauthorizedError: it is malformed, forged, expired, or for somebody else.
+            ForbiddenError: it is valid, and gives its holder nothing here.
+            ProviderKeysUnknownError: its key is not known yet.
+        """
+        if self._generation != self._keys.generation:
+            self._known.clear()
+            self._generation = self._keys.generation
+        now = self._now()
+        known = self._known.get(token)
+        if known is None:
+            known = self._known[token] = self._verify(token, now)
+            if len(self._known) > _MAX_CACHED:
+                self._known.popitem(last=False)
+        caller, expires_at = known
+        if now >= expires_at:
+            del self._known[token]
+            raise UnauthorizedError(EXPIRED)
+        return caller
+
+    def _verify(self, token: str, now: float) -> tuple[Caller, float]:
+        if len(token) > MAX_TOKEN_CHARS or not token.isascii():
+            raise UnauthorizedError(_MALFORMED)
+        try:
+            name = _key_name(token)
+            self._check_issuer(token)
+            claims = self._claims(token, name, self._keys.find(name))
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+            raise UnauthorizedError(_MALFORMED) from error
+        expires_at, begins_at = claims["exp"], claims.get("nbf", 0)
+        if not _is_time(expires_at) or not _is_time(begins_at):
+            raise UnauthorizedError(_MALFORMED)
+        if now >= expires_at:
+            raise UnauthorizedError(EXPIRED)
+        if begins_at > now + _SKEW_S:
+            raise UnauthorizedError("the token is not valid yet")
+        name_of_token = token_name(token, claims)
+        return caller_of(claims, name_of_token, self._rules.claims, now), expires_at
+
+    def _check_issuer(self, token: str) -> None:
+        """A stranger's token is refused before its key is looked for."""
+        unverified = jwt.decode(token, options={"verify_signature": False})
+        if unverified.get("iss") != self._rules.issuer:
+            raise UnauthorizedError("the token is of another issuer")
+
+    def _claims(self, token: str, name: KeyName, key: Any) -> Mapping[str, Any]:
+        try:
+            claims: Mapping[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[name.algorithm],
+                issuer=self._rules.issuer,
+                audience=self._rules.audience,
+                options={
+                    "require": ["exp", "sub", "aud", "iss"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
+            )
+        except jwt.InvalidAudienceError as error:
+            told = "the token is for another audience: ask the provider for one for this system"
+            raise UnauthorizedError(told) from error
+        return claims
+
+
+def is_for_provider(token: str) -> bool:
+    """Whether a token is to be verified by the provider's keys: our own never sign by these
+    algorithms."""
+    header = token.partition(".")[0]
+    return len(header) <= _MAX_HEADER_CHARS and _names_our_algorithm(header)
+
+
+@lru_cache(maxsize=1000)
+def _names_our_algorithm(header: str) -> bool:
+    try:
+        algorithm = jwt.get_unverified_header(f"{header}.e30.").get("alg")
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return False
+    return isinstance(algorithm, str) and algorithm in _ALGORITHMS
+
+
+def _key_name(token: str) -> KeyName:
+    header = jwt.get_unverified_header(token)
+    kid, algorithm = header.get("kid"), header.get("alg")
+    if not isinstance(kid, str) or not isinstance(algorithm, str) or "crit" in header:
+        raise ValueError("the header lacks a kid, or demands what we do not know")
+    return KeyName(kid, algorithm)
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

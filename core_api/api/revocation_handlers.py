@@ -1,0 +1,86 @@
+"""What Core answers to those who sign somebody out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from client_sdk.contract.text import MAX_SUBJECT, is_subject
+from core_api.api.gate import Gate
+from core_api.api.request_parts import JsonBody
+from core_api.errors import ForbiddenError, InvalidError
+from core_api.postgres.pool import Pool
+from core_api.revocations.statements import NewRevocation, revoke
+from core_api.revocations.watching import Revoked
+from server_common.revocations.records import Kind
+
+_LATEST_S: Final = 253_402_300_799
+"""The end of the year 9999."""
+
+
+class Revoke(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/revocations`. Times are seconds since 1970."""
+
+    kind: Kind
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
+    """The token's `jti`, the session's `sid`, or the subject as Core shows it."""
+    before: Annotated[int, Meta(ge=0, le=_LATEST_S)] | None = None
+    """Of a subject: its tokens of this second and earlier; without it, all until now."""
+    until: Annotated[int, Meta(ge=0, le=_LATEST_S)] | None = None
+    """When the last of these tokens expires, so that it can be forgotten; without it, never."""
+
+
+REVOKE: Final = JsonBody(Revoke)
+
+
+class RevocationsApi:
+    """The handler of revocations.
+
+    Args:
+        pool: the database.
+        revoked: what this Core knows of them.
+        gate: lets callers in.
+        now: seconds since the Unix epoch.
+    """
+
+    def __init__(self, pool: Pool, revoked: Revoked, gate: Gate, now: Callable[[], float]) -> None:
+        self._pool = pool
+        self._revoked = revoked
+        self._gate = gate
+        self._now = now
+
+    async def revoke(self, request: Request) -> Response:
+        """POST /v1/revocations: a token, a session, or all that a subject was given."""
+        caller = self._gate.caller_of(request)
+        if caller.role != "ops":
+            raise ForbiddenError("only ops revoke tokens and sessions")
+        wanted = new_revocation(await REVOKE.read(request), caller.subject, self._now())
+        with self._gate.admit():
+            await self._gate.within_deadline(revoke(self._pool, wanted))
+            # So that it holds here at once, for whoever asks this Core next.
+            await self._gate.within_deadline(self._revoked.look())
+        return Response(status_code=204)
+
+
+def new_revocation(asked: Revoke, by: str, now: float) -> NewRevocation:
+    """What is stored for a request. Pure.
+
+    Raises:
+        InvalidError: it cannot mean anything.
+    """
+    if not is_subject(asked.name):
+        raise InvalidError("`name` holds a character that no name has")
+    if asked.kind != "subject" and asked.before is not None:
+        raise InvalidError("`before` is for a subject: a token or a session is revoked whole")
+    if asked.before is not None and asked.before > now + 1:
+        raise InvalidError("`before` lies ahead: who signs in by then would be signed out, too")
+    before = int(now) if asked.before is None else asked.before
+    until = None if asked.until is None else datetime.fromtimestamp(asked.until, UTC)
+    return NewRevocation(
+        asked.kind, asked.name, before if asked.kind == "subject" else 0, until, by
+    )

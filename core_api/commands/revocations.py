@@ -1,0 +1,92 @@
+"""`yabam token revoke`, `revoked`: tokens that are to count no longer, in the database."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+import jwt
+
+from client_sdk.command_line.output import say
+from client_sdk.contract.errors import UsageError
+from client_sdk.contract.text import MAX_SUBJECT, is_subject, shown
+from core_api.access.tokens import token_name
+from core_api.commands.database import database_url, on_database
+from core_api.commands.tokens import lifetime_of
+from core_api.postgres.pool import Pool, open_pool
+from core_api.revocations.statements import NewRevocation, list_newest, revoke
+
+A = TypeVar("A")
+
+_BY: Final = "yabam token revoke"
+_MOST: Final = 1000
+
+
+def revoke_named(options: Namespace) -> None:
+    """Revoke a token, a session, or all that a subject was given until now."""
+    wanted = _wanted(options, datetime.now(UTC))
+    on_database(_with_pool(lambda pool: revoke(pool, wanted)))
+    say(
+        options,
+        f"revoked: {wanted.kind} {wanted.name}",
+        {"kind": wanted.kind, "name": wanted.name, "until": wanted.until},
+    )
+
+
+def list_revoked(options: Namespace) -> None:
+    """Show what was revoked."""
+    for one in on_database(_with_pool(lambda pool: list_newest(pool, _MOST))):
+        until = f"{one.until:%Y-%m-%dT%H:%M:%SZ}" if one.until else "for ever"
+        told = f"{one.made_at:%Y-%m-%dT%H:%M:%SZ}  {one.kind}  {one.name}  until {until}"
+        say(
+            options,
+            f"{told}  by {one.made_by}",
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "before": one.before,
+                "until": one.until,
+                "made_by": one.made_by,
+                "made_at": one.made_at,
+            },
+        )
+
+
+def _wanted(options: Namespace, now: datetime) -> NewRevocation:
+    until = None
+    if options.lifetime:
+        until = now + timedelta(seconds=lifetime_of(options.lifetime))
+    if options.token is not None:
+        name, expires_at = _token_named(options.token)
+        return NewRevocation("token", name, 0, until or expires_at, _BY)
+    if options.id is not None:
+        return NewRevocation("token", _name(options.id), 0, until, _BY)
+    if options.session is not None:
+        return NewRevocation("session", _name(options.session), 0, until, _BY)
+    return NewRevocation("subject", _name(options.subject), int(time.time()), until, _BY)
+
+
+def _token_named(token: str) -> tuple[str, datetime]:
+    """Its name, and when it expires; whoever has signed it."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return token_name(token, claims), datetime.fromtimestamp(claims["exp"], UTC)
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        raise UsageError("this is no access token: give its jti with --id") from None
+
+
+def _name(text: str) -> str:
+    if not is_subject(text):
+        raise UsageError(f"{shown(text)} is no name: 1 to {MAX_SUBJECT} characters")
+    return text
+
+
+async def _with_pool(work: Callable[[Pool], Awaitable[A]]) -> A:
+    pool = await open_pool(database_url(), size=1, command_timeout_s=30.0, name="yabam-token")
+    try:
+        return await work(pool)
+    finally:
+        pool.terminate()

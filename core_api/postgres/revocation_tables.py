@@ -1,0 +1,52 @@
+"""The table of who is signed out, beside those of `tables.py` and in the same metadata."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Table,
+    Text,
+    text,
+)
+
+from core_api.postgres.tables import metadata
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("kind", Text, primary_key=True, comment="token, session or subject"),
+    Column("name", Text, primary_key=True, comment="its jti, its sid, or the subject"),
+    Column(
+        "id",
+        BigInteger,
+        Identity(always=True),
+        nullable=False,
+        comment="higher after each change of the row, in the order of the commits",
+    ),
+    Column(
+        "before",
+        BigInteger,
+        nullable=False,
+        comment="of a subject: its tokens of this second since 1970 and earlier",
+    ),
+    Column(
+        "until",
+        DateTime(timezone=True),
+        comment="when the last such token has expired; null: not known",
+    ),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column(
+        "told_at", DateTime(timezone=True), comment="when event servers were told; null: not yet"
+    ),
+    CheckConstraint("kind IN ('token', 'session', 'subject')", name="kind"),
+    Index("ix_revocations_id", "id", unique=True),
+    Index("ix_revocations_untold", "id", postgresql_where=text("told_at IS NULL")),
+    Index("ix_revocations_until", "until", postgresql_where=text("until IS NOT NULL")),
+    comment="Who is signed out although its token has not expired",
+)

@@ -1,0 +1,117 @@
+"""What a Core knows of the table of revocations: read once, then every second what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.access.callers import Caller
+from core_api.errors import UnauthorizedError, UnavailableError
+from core_api.postgres.pool import Pool
+from core_api.revocations.statements import PAGE, newest_id, read_after
+from server_common.revocations.holders import Revocations
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 1.0
+_ANSWER_WITHIN_S: Final = 2.0
+_KEPT_LONGER_S: Final = 3600.0
+"""The database's clock and this machine's may differ."""
+
+
+class Revoked:
+    """Knows which callers are signed out.
+
+    Args:
+        pool: the database.
+        now: seconds since the Unix epoch.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, pool: Pool, now: Callable[[], float], clock: Callable[[], float]) -> None:
+        self._pool = pool
+        self._now = now
+        self._clock = clock
+        self._list = Revocations()
+        self._newest = 0
+        self._looking = asyncio.Lock()
+        self._looked_at: float | None = None
+        self._made_at = clock()
+
+    @property
+    def age_s(self) -> float:
+        """How old the knowledge is, in seconds."""
+        since = self._made_at if self._looked_at is None else self._looked_at
+        return self._clock() - since
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the table has been read at all."""
+        return self._looked_at is not None
+
+    def check(self, caller: Caller) -> None:
+        """Check that the caller has not been signed out.
+
+        Raises:
+            UnauthorizedError: it has.
+            UnavailableError: the table has never been read. Then only ops are let in, who have to
+                see why.
+        """
+        if self._looked_at is None and caller.role != "ops":
+            raise UnavailableError(
+                "the revoked tokens have not been read", "this process has just started"
+            )
+        if self._list.cover(caller.holder):
+            raise UnauthorizedError("this token has been revoked: sign in again")
+
+    async def run(self) -> None:
+        """Keep the knowledge young, for ever."""
+        told = None
+        while True:
+            try:
+                await self.look()
+                told = None
+            except UnavailableError as error:
+                if str(error) != told:
+                    _log.warning("revocations_not_read", reason=str(error))
+                told = str(error)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Read what is new.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        async with self._looking:
+            began = self._clock()
+            try:
+                async with asyncio.timeout(_ANSWER_WITHIN_S):
+                    newest = await newest_id(self._pool)
+            except TimeoutError:
+                raise UnavailableError("the database does not say what is revoked") from None
+            # Lower: the newest row was trimmed, or this is another database.
+            if self._looked_at is None or newest < self._newest:
+                await self._read(Revocations(), 0)
+            elif newest > self._newest:
+                await self._read(self._list, self._newest)
+            self._list.forget(self._now())
+            self._looked_at = began
+
+    async def _read(self, into: Revocations, after: int) -> None:
+        while True:
+            page = await read_after(self._pool, after)
+            for row in page:
+                after = row.id
+                until = math.inf if row.until is None else row.until + _KEPT_LONGER_S
+                into.add(row.revocation, until)
+            if len(page) < PAGE:
+                break
+        self._list, self._newest = into, after

@@ -1,0 +1,89 @@
+"""Reads what Core has revoked: all that the topic holds, and then what comes.
+
+While Kafka does not give it, streams go on, and each ends by its own lifetime.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import UnknownTopicOrPartitionError
+
+from client_sdk.contract.errors import RecordError
+from event_server.kafka.side_topics import again_and_again
+from event_server.metrics import REVOCATIONS
+from event_server.streams.signed_out import SignedOut
+from server_common.kafka.clients import start_client, stop_consumer
+from server_common.kafka.connection import Kafka, client_arguments
+from server_common.revocations.records import decode_revocation
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+_REQUEST_TIMEOUT_MS: Final = 5_000
+_STOP_PATIENCE_S: Final = 2.0
+
+
+class RevocationReader:
+    """The task that reads them.
+
+    Args:
+        kafka: the cluster.
+        topic: where relays write them.
+        signed_out: is told of each.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        topic: str,
+        signed_out: SignedOut,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._signed_out = signed_out
+        self._clock = clock
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        """Read, for ever."""
+        await again_and_again(REVOCATIONS, self._read)
+
+    async def _read(self) -> None:
+        consumer = AIOKafkaConsumer(
+            **client_arguments(self._kafka),
+            group_id=None,
+            auto_offset_reset="earliest",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        )
+        try:
+            await start_client(consumer)
+            if self._topic not in await consumer.topics():
+                raise UnknownTopicOrPartitionError(f"there is no topic {self._topic} yet")
+            consumer.subscribe([self._topic])
+            async for record in consumer:
+                self._take(record.value)
+        finally:
+            await stop_consumer(consumer, _STOP_PATIENCE_S)
+
+    def _take(self, value: bytes | None) -> None:
+        try:
+            revocation = decode_revocation(value)
+        except RecordError as error:
+            self._say_once("revocation_malformed", str(error))
+            return
+        if not self._signed_out.add(revocation, self._clock()):
+            self._say_once("revocations_full", "no further one is remembered until some are old")
+
+    def _say_once(self, event: str, reason: str) -> None:
+        if event not in self._told:
+            self._told.add(event)
+            _log.error(event, told="once", topic=self._topic, reason=reason)

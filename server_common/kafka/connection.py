@@ -1,0 +1,100 @@
+"""How every process of ours connects to Kafka: one place makes the arguments of aiokafka's clients.
+
+Without an account and without TLS an address alone is enough, as a text.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from server_common.errors import SettingsError
+from server_common.kafka.token_provider import ClientCredentials, FetchedTokens
+
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+SENT_AS_THEY_ARE: Final = frozenset({"PLAIN", "OAUTHBEARER"})
+"""Mechanisms that show the broker, and whoever listens, what the account is proven by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom we believe, and who we are."""
+
+    ca_file: str = ""
+    """File of the authorities (PEM) that sign the brokers' certificates; empty: the usual ones."""
+    cert_file: str = ""
+    """File of our certificate chain (PEM); empty: we show none."""
+    key_file: str = ""
+    key_password: str = field(default="", repr=False)
+
+    def context(self) -> ssl.SSLContext:
+        """What the connections are made with; the brokers' names are always checked.
+
+        Raises:
+            SettingsError: a file cannot be read, or they do not belong together.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file or None)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.cert_file:
+                context.load_cert_chain(
+                    self.cert_file, self.key_file or None, lambda: self.key_password
+                )
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise SettingsError(f"the files of YABAM_KAFKA_… for TLS: {error}") from error
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who we are, by SASL."""
+
+    mechanism: Mechanism
+    user: str = ""
+    password: str = field(default="", repr=False)
+    credentials: ClientCredentials | None = None
+    """With OAUTHBEARER: where tokens come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaCluster:
+    """A cluster, and who we are there. As a text it is its address, and nothing else."""
+
+    bootstrap: str
+    """`host:port[,host:port]`."""
+    tls: Tls | None = None
+    account: Account | None = None
+
+    def __str__(self) -> str:
+        return self.bootstrap
+
+
+Kafka: TypeAlias = KafkaCluster | str
+"""A cluster; a text is the address of one without accounts and TLS."""
+
+
+def client_arguments(kafka: Kafka) -> dict[str, Any]:
+    """What any of aiokafka's clients is made with to reach this cluster.
+
+    Raises:
+        SettingsError: the files of TLS cannot be used.
+    """
+    if isinstance(kafka, str):
+        return {"bootstrap_servers": kafka}
+    arguments: dict[str, Any] = {"bootstrap_servers": kafka.bootstrap}
+    transport = "PLAINTEXT"
+    if kafka.tls is not None:
+        transport = "SSL"
+        arguments["ssl_context"] = kafka.tls.context()
+    account = kafka.account
+    if account is None:
+        return {**arguments, "security_protocol": transport}
+    arguments["security_protocol"] = "SASL_SSL" if kafka.tls else "SASL_PLAINTEXT"
+    arguments["sasl_mechanism"] = account.mechanism
+    if account.credentials is not None:
+        arguments["sasl_oauth_token_provider"] = FetchedTokens(account.credentials)
+    else:
+        arguments["sasl_plain_username"] = account.user
+        arguments["sasl_plain_password"] = account.password
+    return arguments

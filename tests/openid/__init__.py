@@ -1,0 +1,1 @@
+"""A real OpenID provider, node-oidc-provider, as a process; tests start it."""

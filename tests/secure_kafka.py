@@ -1,0 +1,213 @@
+"""An Apache Kafka that speaks TLS, asks for accounts and obeys access rules; its certificates."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import confluent_kafka.admin
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from deploy.kafka.server import KafkaServer
+from deploy.local.stack import free_ports
+
+# It does not say which of its names are for others.
+_ADMIN: Final[Any] = confluent_kafka.admin
+SCRAM: Final = {
+    "SCRAM-SHA-256": _ADMIN.ScramMechanism.SCRAM_SHA_256,
+    "SCRAM-SHA-512": _ADMIN.ScramMechanism.SCRAM_SHA_512,
+}
+_LOGIN: Final = "org.apache.kafka.common.security"
+
+
+_READ: Final = ("READ", "DESCRIBE")
+_WRITE: Final = ("WRITE", "DESCRIBE")
+_OWN: Final = ("CREATE", "DESCRIBE", "DESCRIBE_CONFIGS")
+RULES: Final[Mapping[str, Sequence[tuple[str, str, Sequence[str]]]]] = {
+    "relay": [
+        ("topic", "order-events", [*_OWN, "READ", "WRITE"]),
+        ("topic", "store-alerts", [*_OWN, "WRITE"]),
+        ("topic", "token-revocations", [*_OWN, "WRITE"]),
+        ("topic", "device-receipts", _READ),
+        ("group", "core-receipts", ["DESCRIBE"]),
+    ],
+    "events": [
+        ("topic", "order-events", _READ),
+        ("topic", "token-revocations", _READ),
+        ("topic", "channel-messages", [*_READ, "WRITE"]),
+        ("topic", "device-receipts", _WRITE),
+    ],
+    "ingest": [
+        ("topic", "orders.inbound", [*_OWN, "READ"]),
+        ("topic", "devices.inbound", [*_OWN, "READ"]),
+        ("topic", "orders.inbound.dlq", [*_OWN, "WRITE"]),
+        ("topic", "devices.outbound", [*_OWN, "WRITE"]),
+        ("topic", "devices.dead-letter", [*_OWN, "WRITE"]),
+        ("topic", "device-receipts", [*_OWN, "READ"]),
+        ("topic", "channel-messages", [*_OWN, "READ"]),
+        ("group", "core-ingest", ["READ"]),
+        ("group", "core-devices", ["READ"]),
+        ("group", "core-receipts", ["READ"]),
+    ],
+}
+"""What each account may, as docs/deployment.md says it."""
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Files of an authority of our own and what it has signed."""
+
+    ca: Path
+    broker: Path
+    """Key and certificate of the broker."""
+    client: Path
+    client_key: Path
+
+
+def make_certificates(folder: Path, client: str) -> Certificates:
+    """An authority, a broker's certificate for this machine, and a client's by this name."""
+    authority = ec.generate_private_key(ec.SECP256R1())
+    root = _certificate("test authority", authority, "test authority", authority, is_ca=True)
+    made = {}
+    for name in ("broker", client):
+        key = ec.generate_private_key(ec.SECP256R1())
+        made[name] = key, _certificate(name, key, "test authority", authority)
+    files = Certificates(*(folder / f"{name}.pem" for name in ("ca", "broker", "client", "key")))
+    files.ca.write_bytes(_pem(root))
+    files.broker.write_bytes(_key(made["broker"][0]) + _pem(made["broker"][1]))
+    files.client.write_bytes(_pem(made[client][1]))
+    files.client_key.write_bytes(_key(made[client][0]))
+    return files
+
+
+def _certificate(
+    name: str, key: Any, issuer: str, signs: Any, *, is_ca: bool = False
+) -> x509.Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+    )
+    if not is_ca:
+        usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
+    return builder.sign(signs, hashes.SHA256())
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key(key: Any) -> bytes:
+    pem: bytes = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return pem
+
+
+class SecureKafka:
+    """A broker with three doors: one for accounts, one for certificates, and one for ourselves.
+
+    Args:
+        folder: where it keeps its data.
+        libs: Kafka's jars.
+        certificates: of `make_certificates`.
+        passwords: of each account.
+    """
+
+    def __init__(
+        self, folder: Path, libs: Path, certificates: Certificates, passwords: Mapping[str, str]
+    ) -> None:
+        ports = free_ports()
+        self.accounts = f"127.0.0.1:{ports.core}"
+        self.certs = f"127.0.0.1:{ports.events}"
+        self.passwords = passwords
+        self.folder = certificates.ca.parent
+        """Where the certificates are."""
+        self.server = KafkaServer(
+            folder,
+            libs,
+            settings=_settings(certificates, passwords),
+            doors={
+                "ACCOUNTS": (ports.core, ports.core),
+                "CERTS": (ports.events, ports.events),
+            },
+        )
+
+    def start(self) -> None:
+        """Start it and make the accounts."""
+        self.server.start()
+        self.admin = _ADMIN.AdminClient({"bootstrap.servers": self.server.bootstrap})
+        # Kafka takes each user once in a request.
+        for mechanism in SCRAM.values():
+            info = _ADMIN.ScramCredentialInfo(mechanism, 4096)
+            made = self.admin.alter_user_scram_credentials(
+                [
+                    _ADMIN.UserScramCredentialUpsertion(user, info, password.encode())
+                    for user, password in self.passwords.items()
+                ]
+            )
+            for done in made.values():
+                done.result(30)
+
+    def permit(self, user: str, rules: Iterable[tuple[str, str, Sequence[str]]]) -> None:
+        """Let a user do these operations with a topic or a group: `("topic", name, ["READ"])`."""
+        bindings = [
+            _ADMIN.AclBinding(
+                _ADMIN.ResourceType[kind.upper()], name, _ADMIN.ResourcePatternType.LITERAL,
+                f"User:{user}", "*", _ADMIN.AclOperation[operation], _ADMIN.AclPermissionType.ALLOW,
+            )
+            for kind, name, operations in rules
+            for operation in operations
+        ]  # fmt: skip
+        for done in self.admin.create_acls(bindings).values():
+            done.result(30)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.server.kill()
+
+
+def _settings(certificates: Certificates, passwords: Mapping[str, str]) -> dict[str, str]:
+    at = "listener.name.accounts"
+    users = " ".join(f'user_{user}="{password}"' for user, password in passwords.items())
+    return {
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,ACCOUNTS:SASL_SSL,CERTS:SSL,CONTROLLER:PLAINTEXT"
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        # The door without accounts is the test's own.
+        "super.users": "User:ANONYMOUS",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(certificates.broker),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(certificates.ca),
+        "ssl.principal.mapping.rules": "RULE:^CN=([^,]*).*$/$1/,DEFAULT",
+        "listener.name.certs.ssl.client.auth": "required",
+        f"{at}.sasl.enabled.mechanisms": ",".join([*SCRAM, "PLAIN", "OAUTHBEARER"]),
+        f"{at}.scram-sha-256.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
+        f"{at}.scram-sha-512.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
+        f"{at}.plain.sasl.jaas.config": f"{_LOGIN}.plain.PlainLoginModule required {users};",
+        # Kafka's own verifier for tests: it believes what a token says.
+        f"{at}.oauthbearer.sasl.jaas.config": (
+            f"{_LOGIN}.oauthbearer.OAuthBearerLoginModule required "
+            'unsecuredLoginStringClaim_sub="broker";'
+        ),
+    }
