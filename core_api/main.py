@@ -15,16 +15,16 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError
 from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
-from core_api.api.cloudprnt_handlers import CloudPrnt, Verify
-from core_api.api.device_handlers import DevicesApi
 from core_api.api.gate import ApiLimits, Gate
-from core_api.api.handlers import CoreApi
-from core_api.api.ops_handlers import OpsApi
-from core_api.api.print_handlers import PrintApi
-from core_api.api.revocation_handlers import RevocationsApi
+from core_api.api.handlers.cloudprnt_handlers import CloudPrnt, Verify
+from core_api.api.handlers.device_handlers import DevicesApi
+from core_api.api.handlers.ops_handlers import OpsApi
+from core_api.api.handlers.order_handlers import CoreApi
+from core_api.api.handlers.print_handlers import PrintApi
+from core_api.api.handlers.revocation_handlers import RevocationsApi
+from core_api.api.handlers.state_handlers import StateApi
+from core_api.api.handlers.token_handlers import TokensApi
 from core_api.api.routes import core_app
-from core_api.api.state_handlers import StateApi
-from core_api.api.token_handlers import TokensApi
 from core_api.dashboard.acknowledgements import ACKNOWLEDGEMENTS_KEPT_S, trim_acknowledgements
 from core_api.dashboard.day import DAY_S, trim_points
 from core_api.dashboard.sampler import Sampler

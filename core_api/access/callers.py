@@ -29,13 +29,15 @@ class Caller:
     issued_at: int = field(default=0, compare=False)
     """When its token was made, in seconds since 1970; 0: the token does not say."""
     expires_at: int = field(default=0, compare=False)
-    """When its token ends, in the same."""
+    """When its token ends, in the same; 0: Core has not signed it."""
     signed_in_at: int = field(default=0, compare=False)
     """When somebody signed in, in the same, if the token was renewed since; 0: it was not."""
     token: str = field(default="", compare=False)
     """The key by which its token can be revoked; empty: it has come without a token."""
     session: str = field(default="", compare=False)
     """The key by which its session can be revoked; empty: it has none."""
+    sid: str = field(default="", compare=False)
+    """The name of its session, if Core has given it: the renewed token has the same."""
 
     def has_store(self, store_id: str) -> bool:
         """Whether an owner's or a producer's token names the store."""

@@ -41,6 +41,8 @@ def lifetime_beside(caller: Caller, now: float, most_s: int) -> int:
 def _renewed_for(caller: Caller, now: float, most_s: int) -> int:
     if caller.role != "owner":
         raise ForbiddenError("only an owner's token can be renewed, or let a new tablet in")
+    if caller.expires_at == 0:
+        raise ForbiddenError("a token of a provider is renewed there, and lets no tablet in")
     if caller.issued_at == 0:
         raise ForbiddenError("a token that does not say when it was made (iat) cannot be renewed")
     lifetime_s = caller.expires_at - caller.issued_at

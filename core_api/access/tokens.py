@@ -79,6 +79,9 @@ class TokenKeys:
             "exp": issued_at + lifetime_s,
             "jti": token_urlsafe(_NAME_BYTES),
         }
+        if caller.role == "owner":
+            # Handed on when it is renewed, so that the whole sign-in can be revoked.
+            claims["sid"] = caller.sid or token_urlsafe(_NAME_BYTES)
         if caller.signed_in_at:
             claims["auth_time"] = caller.signed_in_at
         if caller.stores:
@@ -165,6 +168,7 @@ def _caller(claims: _Claims, token: str, now: float) -> Caller:
         int(min(claims.auth_time, now)),
         key_of("token", token_name(token, {"jti": claims.jti})),
         "" if claims.sid is None else key_of("session", claims.sid),
+        claims.sid or "",
     )
 
 

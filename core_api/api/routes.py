@@ -23,24 +23,24 @@ from client_sdk.contract.device import HEADER, RECEIPTS_PATH, SEEN_PATH, Receipt
 from client_sdk.contract.order import Order
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
-from core_api.api import (
+from core_api.api import parameters
+from core_api.api.batch import MAX_BATCH_ORDERS, BatchResults
+from core_api.api.fast_path import EDITS, SYNC, FastPath
+from core_api.api.handlers import (
     device_handlers,
-    handlers,
     ops_handlers,
-    parameters,
+    order_handlers,
     revocation_handlers,
 )
-from core_api.api.batch import MAX_BATCH_ORDERS, BatchResults
-from core_api.api.device_handlers import Devices, DevicesApi, DeviceToken
-from core_api.api.fast_path import EDITS, SYNC, FastPath
-from core_api.api.handlers import CoreApi
+from core_api.api.handlers.device_handlers import Devices, DevicesApi, DeviceToken
+from core_api.api.handlers.order_handlers import CoreApi
+from core_api.api.handlers.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
+from core_api.api.handlers.revocation_handlers import RevocationsApi
+from core_api.api.handlers.state_handlers import ClientState, EditsBody, Settled, StateApi
+from core_api.api.handlers.token_handlers import PAIR, OwnerToken, Pairing, TokensApi
 from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
 from core_api.api.parameters import UPDATED_AT
-from core_api.api.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
-from core_api.api.revocation_handlers import RevocationsApi
-from core_api.api.state_handlers import ClientState, EditsBody, Settled, StateApi
-from core_api.api.token_handlers import PAIR, OwnerToken, Pairing, TokensApi
 from core_api.dashboard.waiting import Acknowledged
 from core_api.devices.commands.lifecycle import DeviceCommand, DeviceCommands
 from core_api.devices.registrations import NewDevice, RegisteredDevice
@@ -84,17 +84,19 @@ def operations(
         Operation(
             "POST", "/v1/sync", "fetchSyncOfBody", api.sync_body,
             "Fetch Sync, with the state vector in the body", Answer(SyncResponse),
-            (400, 401, 403, 413, 415, 422, 429, 503), (parameters.DEVICE,), handlers.SYNC.type,
+            (400, 401, 403, 413, 415, 422, 429, 503), (parameters.DEVICE,),
+            order_handlers.SYNC.type,
         ),
         Operation(
             "POST", "/v1/orders", "placeOrder", api.place,
             "Place an order", Answer(Order, status=201),
-            (400, 401, 403, 409, 413, 415, 422, 429, 503), (parameters.KEY,), handlers.PLACE.type,
+            (400, 401, 403, 409, 413, 415, 422, 429, 503), (parameters.KEY,),
+            order_handlers.PLACE.type,
         ),
         Operation(
             "POST", "/v1/orders/batch", "placeOrders", api.place_batch,
             f"Place up to {MAX_BATCH_ORDERS} orders, each by itself", Answer(BatchResults),
-            (400, 401, 413, 415, 422, 429, 503), (), handlers.PLACE_BATCH.type,
+            (400, 401, 413, 415, 422, 429, 503), (), order_handlers.PLACE_BATCH.type,
         ),
         Operation(
             "GET", "/v1/orders/{id}", "readOrder", api.read,
@@ -105,19 +107,19 @@ def operations(
             "PATCH", "/v1/orders/{id}", "changeOrder", api.change,
             "Change an order's items or note", Answer(Order),
             _WRITE_PROBLEMS, _COMMAND,
-            handlers.CHANGE.type,
+            order_handlers.CHANGE.type,
         ),
         Operation(
             "POST", "/v1/orders/{id}/transitions", "stepOrder", api.transition,
             "Take an order one step further", Answer(Order),
             _WRITE_PROBLEMS, _COMMAND,
-            handlers.TRANSITION.type,
+            order_handlers.TRANSITION.type,
         ),
         Operation(
             "POST", "/v1/orders/{id}/recalls", "recallOrder", api.recall,
             "Take an order one step back; owners only", Answer(Order),
             _WRITE_PROBLEMS, _COMMAND,
-            handlers.RECALL.type,
+            order_handlers.RECALL.type,
         ),
         Operation(
             "GET", "/v1/orders/{id}/events", "listOrderEvents", state.order_events,
@@ -229,12 +231,14 @@ def operations(
         Operation(
             "POST", SEEN_PATH, "sendSeen", api.seen,
             "Say which orders a device of an owner has shown to a person", Answer(SeenTaken),
-            (400, 401, 403, 404, 413, 415, 422, 429, 503), (parameters.DEVICE,), handlers.SEEN.type,
+            (400, 401, 403, 404, 413, 415, 422, 429, 503), (parameters.DEVICE,),
+            order_handlers.SEEN.type,
         ),
         Operation(
             "POST", RECEIPTS_PATH, "sendReceipts", api.receipts,
             "Say what a device of an owner has applied, between its syncs", Answer(ReceiptsTaken),
-            (400, 401, 403, 413, 415, 422, 429), (parameters.DEVICE,), handlers.RECEIPTS.type,
+            (400, 401, 403, 413, 415, 422, 429), (parameters.DEVICE,),
+            order_handlers.RECEIPTS.type,
         ),
         Operation(
             "POST", "/v1/revocations", "revoke", revocations.revoke,

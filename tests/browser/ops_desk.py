@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core_api.api.ops_handlers import Day
+from core_api.api.handlers.ops_handlers import Day
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import Figures, History, Round
 from core_api.dashboard.points import Point

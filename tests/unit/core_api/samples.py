@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from client_sdk.contract.order import Guest, Item, Order, OrderStatus
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
-from core_api.api.device_handlers import DevicesApi
 from core_api.api.gate import Gate
-from core_api.api.state_handlers import StateApi
+from core_api.api.handlers.device_handlers import DevicesApi
+from core_api.api.handlers.state_handlers import StateApi
 from core_api.devices.commands.lifecycle import Commands
 from core_api.devices.registrations import Registrations
 from core_api.documents.definitions import Definitions

@@ -23,12 +23,12 @@ from core_api.access.callers import Caller
 from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
-from core_api.api.handlers import CoreApi
-from core_api.api.ops_handlers import OpsApi
-from core_api.api.print_handlers import PrintApi
-from core_api.api.revocation_handlers import RevocationsApi
+from core_api.api.handlers.ops_handlers import OpsApi
+from core_api.api.handlers.order_handlers import CoreApi
+from core_api.api.handlers.print_handlers import PrintApi
+from core_api.api.handlers.revocation_handlers import RevocationsApi
+from core_api.api.handlers.token_handlers import TokensApi
 from core_api.api.routes import core_app
-from core_api.api.token_handlers import TokensApi
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
 from core_api.metrics import CoreMetrics

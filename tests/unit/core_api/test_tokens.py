@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from client_sdk.contract.channel import Channel
 from core_api.access import tokens
 from core_api.access.callers import Caller, Role
+from core_api.access.renewals import successor
 from core_api.access.tokens import TokenKeys
 from core_api.errors import UnauthorizedError
 from server_common.access_tokens import AUDIENCE
@@ -270,3 +271,19 @@ def test_a_refusal_shows_neither_the_token_nor_a_key() -> None:
 def test_every_role_can_be_given(role: Role) -> None:
     keys = ring()
     assert keys.verify(keys.sign(Caller("x", role), 60)).role == role
+
+
+def test_a_renewed_token_belongs_to_the_session_of_the_one_before() -> None:
+    keys = TokenKeys({"k": b"k" * 32}, "k", lambda: 1000.0)
+    first = keys.verify(keys.sign(Caller("kim", "owner", frozenset({"1"})), 100))
+    after, lifetime_s = successor(first, 1050.0, 3600)
+    second = keys.verify(keys.sign(after, lifetime_s))
+    assert second.session == first.session != ""
+    assert second.token != first.token
+
+
+def test_two_sign_ins_are_two_sessions() -> None:
+    keys = TokenKeys({"k": b"k" * 32}, "k", lambda: 1000.0)
+    owner = Caller("kim", "owner", frozenset({"1"}))
+    one, other = (keys.verify(keys.sign(owner, 100)) for _ in range(2))
+    assert one.session != other.session

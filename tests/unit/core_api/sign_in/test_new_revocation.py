@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core_api.api.revocation_handlers import Revoke, new_revocation
+from core_api.api.handlers.revocation_handlers import Revoke, new_revocation
 from core_api.errors import InvalidError
 
 NOW = 1000.7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated, Final
 
 import msgspec
@@ -93,6 +94,8 @@ class TokensApi:
             caller, lifetime_s = await self._gate.within_deadline(
                 self._pairings.take(wanted.store, wanted.code)
             )
+        # All that its subject was given may have been revoked since the code was shown.
+        await self._gate.check_stay(replace(caller, issued_at=caller.signed_in_at))
         self._gate.charge(caller, 1)
         _log.info("tablet_paired", store=wanted.store, subject=caller.subject)
         return _json(OwnerToken(self._tokens.sign(caller, lifetime_s), lifetime_s))

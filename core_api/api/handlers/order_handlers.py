@@ -26,8 +26,8 @@ from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
 from core_api.access.callers import Caller
 from core_api.api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.api.gate import Gate
+from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.operations import JSON
-from core_api.api.ops_handlers import OpsApi
 from core_api.api.request_parts import (
     JsonBody,
     device_of,
