@@ -184,7 +184,7 @@ class TestFigures:
             await row.get_by_role("button", name="Where is it?").click()
             await expect(row).to_contain_text("On no device yet.")
             await expect(row).to_contain_text("02-555-0100")
-            await expect(page.locator("#verdict")).to_contain_text("not received an order")
+            await expect(page.locator("#alerts")).to_contain_text("not received an order")
             await expect(page.locator("#nodes tbody tr")).to_have_count(4)
             width = await page.evaluate("document.scrollingElement.scrollWidth")
             assert width <= SIZES[size][0], "the page is wider than the screen"
