@@ -45,6 +45,8 @@ export class CommandQueue {
   #known = new Map();
   #errors = new Map();
   #flight = /** @type {any} */ (null);
+  /** The channels that have begun anew since the first command was sent. */
+  #begunAnew = new Set();
 
   /** @param entries they, in order */
   constructor(entries = []) {
@@ -124,6 +126,7 @@ export class CommandQueue {
   request() {
     if (this.#flight !== null || this.entries.length === 0) return null;
     this.#flight = requestOf(this.entries[0]);
+    this.#begunAnew.clear();
     return this.#flight;
   }
 
@@ -169,13 +172,15 @@ export class CommandQueue {
   /**
    * It is kept: it holds from now on.
    *
-   * @param keep whether the order is shown as the answer has it until the log brings it
+   * @param keep whether the order is shown as the answer has it until the log brings it. It is not where its
+   *   channel has begun anew meanwhile: a restore may have thrown it away
    */
   settle({ entries, outcomes, order }, keep) {
     this.entries = entries;
     this.#flight = null;
     for (const [command, outcome] of outcomes) this.#remember(command, outcome);
-    if (keep && order !== null) remember(this.#known, order.id, order);
+    const isOfThisLog = order !== null && !channelsOf(order).some((name) => this.#begunAnew.has(name));
+    if (keep && isOfThisLog) remember(this.#known, order.id, order);
   }
 
   // ── Core's log ───────────────────────────────────────────────────────────────────────────────
@@ -188,6 +193,7 @@ export class CommandQueue {
 
   /** The channel's orders are what its snapshot says, whatever was answered before. */
   reset(channel) {
+    this.#begunAnew.add(channel);
     for (const order of [...this.#known.values()]) {
       if (channelsOf(order).includes(channel)) this.#known.delete(order.id);
     }

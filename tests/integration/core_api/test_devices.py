@@ -323,7 +323,7 @@ async def test_an_order_that_nobody_accepts_is_told_of_until_somebody_does(
         await reach.look()
         assert (await next_alert(alerts))["kind"] == "unaccepted"
         assert await pool.fetchval("SELECT count(*) FROM unreached") == 1
-        await on.transition(OWNER, str(order_id), Transition("accepted"), None, None)
+        await on.transition(OWNER, str(order_id), Transition("accepted"))
         await reach.look()
     assert await pool.fetchval("SELECT count(*) FROM unreached") == 0
 
