@@ -135,8 +135,14 @@ export class CommandQueue {
     if (this.#flight === request) this.#flight = null;
   }
 
-  /** What comes of it that the first command was done, and left the order so. */
-  applied(order) {
+  /**
+   * What comes of it that the first command was done, and left the order so.
+   *
+   * @param order as it stood then
+   * @param repeated it was done at an earlier try. The order may have gone on since, beyond what the log will
+   *   bring again, so it is not taken for how the order stands
+   */
+  applied(order, repeated = false) {
     const [first, ...rest] = this.entries;
     const writes = /** @type {object[]} */ ([drop(first.id)]);
     const entries = rest.map((entry) => {
@@ -148,7 +154,8 @@ export class CommandQueue {
       writes.push(put(later));
       return later;
     });
-    return { entries, writes, outcomes: [[first, { outcome: "applied", order, problem: null }]], order };
+    const outcomes = [[first, { outcome: "applied", order, problem: null }]];
+    return { entries, writes, outcomes, order: repeated ? null : order };
   }
 
   /**

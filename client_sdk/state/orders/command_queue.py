@@ -155,10 +155,17 @@ class CommandQueue:
         if self._flight is request:
             self._flight = None
 
-    def applied(self, order: Order) -> Settlement:
-        """What comes of it that the first command was done, and left the order so."""
+    def applied(self, order: Order, *, repeated: bool = False) -> Settlement:
+        """What comes of it that the first command was done, and left the order so.
+
+        Args:
+            order: as it stood then.
+            repeated: it was done at an earlier try. The order may have gone on since, beyond what
+                the log will bring again, so it is not taken for how the order stands.
+        """
         first, *rest = self.own.entries
-        settlement = Settlement([], [DropCommand(first.id)], order=order)
+        stands = None if repeated else order
+        settlement = Settlement([], [DropCommand(first.id)], order=stands)
         settlement.outcomes.append((first, CommandOutcome("applied", order)))
         for entry in rest:
             later = entry
