@@ -70,7 +70,9 @@ class Done:
     """Core has done a command."""
 
     order: Order
-    """The order after the command."""
+    """As the command left it."""
+    repeated: bool
+    """Whether it was done before, and the order may have gone on since."""
 
 
 class _Outcomes(Struct, frozen=True):
@@ -150,7 +152,8 @@ class EditsApi:
                 request.method, request.path, token, content=request.body, headers=headers
             )
             if status in (200, 201):
-                return Done(decode_order(body))
+                repeated = answered.get("idempotency-replayed") == "true"
+                return Done(decode_order(body), repeated)
         except (*_FAULTS, msgspec.DecodeError) as error:
             return Again(shortened(str(error) or type(error).__name__))
         problem = decode_problem(body)

@@ -166,7 +166,7 @@ class OrderDesk:
         try:
             async with self._lock:
                 if isinstance(answer, Done):
-                    await self._settle(self.queue.applied(answer.order))
+                    await self._settle(self.queue.applied(answer.order, repeated=answer.repeated))
                 else:
                     problem = answer.problem
                     await self._settle(self.queue.refused(problem, _order_in(problem)))

@@ -81,7 +81,7 @@ class CommandsSubject {
         return settlement === null ? null : this.#settle(settlement, {});
       },
       send: () => this.#send(),
-      applied: (order, step) => this.#settle(queue.applied(orderOf(order)), step),
+      applied: (order, step) => this.#settle(queue.applied(orderOf(order), step.repeated), step),
       refused: ({ problem, order = null }, step) =>
         this.#settle(queue.refused(problem, order && orderOf(order)), step),
       kept: (command) => {

@@ -46,7 +46,7 @@ class CommandsSubject:
 
     def step(self, step: Json) -> Json:
         """Feed one input; what came of it."""
-        (kind,) = step.keys() - {"made_at", "seen", "keep"}
+        (kind,) = step.keys() - {"made_at", "seen", "keep", "repeated"}
         self._outcomes: list[Json] = []
         try:
             result = self._inputs()[kind](step[kind], step)
@@ -71,9 +71,7 @@ class CommandsSubject:
             "make": self._make,
             "begin": self._begin,
             "send": lambda _, __: self._send(),
-            "applied": lambda told, step: self._settle(
-                self.queue.applied(decode_order(json.dumps(order(told)))), step
-            ),
+            "applied": self._applied,
             "refused": self._refused,
             "kept": lambda command, _: self._keep(command),
             "failed": lambda _, __: self._failed(),
@@ -135,6 +133,10 @@ class CommandsSubject:
         told = request.id, request.method, request.path, request.key, request.version
         at = None if request.updated_at is None else time_text(request.updated_at)
         return [*told, at, json.loads(request.body)]
+
+    def _applied(self, told: Json, step: Json) -> Json:
+        done, repeated = decode_order(json.dumps(order(told))), step.get("repeated", False)
+        return self._settle(self.queue.applied(done, repeated=repeated), step)
 
     def _refused(self, told: Json, step: Json) -> Json:
         problem = msgspec.convert(told["problem"], Problem)

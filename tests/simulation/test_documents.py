@@ -23,6 +23,7 @@ FOUND_BY: Final = {
     "take no notice of a restore": 15,
     "take edits of another log": 29,
     "show an edit twice whose answer was lost": 28,
+    "do a command to another version of the same number": 70_725,
 }
 """A schedule that has found the bug: the search begins with it, for the first one may be far."""
 

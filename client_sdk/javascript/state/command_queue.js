@@ -45,6 +45,8 @@ export class CommandQueue {
   #known = new Map();
   #errors = new Map();
   #flight = /** @type {any} */ (null);
+  /** The channels that have begun anew since the first command was sent. */
+  #begunAnew = new Set();
 
   /** @param entries they, in order */
   constructor(entries = []) {
@@ -124,6 +126,7 @@ export class CommandQueue {
   request() {
     if (this.#flight !== null || this.entries.length === 0) return null;
     this.#flight = requestOf(this.entries[0]);
+    this.#begunAnew.clear();
     return this.#flight;
   }
 
@@ -132,8 +135,14 @@ export class CommandQueue {
     if (this.#flight === request) this.#flight = null;
   }
 
-  /** What comes of it that the first command was done, and left the order so. */
-  applied(order) {
+  /**
+   * What comes of it that the first command was done, and left the order so.
+   *
+   * @param order as it stood then
+   * @param repeated it was done at an earlier try. The order may have gone on since, beyond what the log will
+   *   bring again, so it is not taken for how the order stands
+   */
+  applied(order, repeated = false) {
     const [first, ...rest] = this.entries;
     const writes = /** @type {object[]} */ ([drop(first.id)]);
     const entries = rest.map((entry) => {
@@ -145,7 +154,8 @@ export class CommandQueue {
       writes.push(put(later));
       return later;
     });
-    return { entries, writes, outcomes: [[first, { outcome: "applied", order, problem: null }]], order };
+    const outcomes = [[first, { outcome: "applied", order, problem: null }]];
+    return { entries, writes, outcomes, order: repeated ? null : order };
   }
 
   /**
@@ -169,13 +179,15 @@ export class CommandQueue {
   /**
    * It is kept: it holds from now on.
    *
-   * @param keep whether the order is shown as the answer has it until the log brings it
+   * @param keep whether the order is shown as the answer has it until the log brings it. It is not where its
+   *   channel has begun anew meanwhile: a restore may have thrown it away
    */
   settle({ entries, outcomes, order }, keep) {
     this.entries = entries;
     this.#flight = null;
     for (const [command, outcome] of outcomes) this.#remember(command, outcome);
-    if (keep && order !== null) remember(this.#known, order.id, order);
+    const isOfThisLog = order !== null && !channelsOf(order).some((name) => this.#begunAnew.has(name));
+    if (keep && isOfThisLog) remember(this.#known, order.id, order);
   }
 
   // ── Core's log ───────────────────────────────────────────────────────────────────────────────
@@ -188,6 +200,7 @@ export class CommandQueue {
 
   /** The channel's orders are what its snapshot says, whatever was answered before. */
   reset(channel) {
+    this.#begunAnew.add(channel);
     for (const order of [...this.#known.values()]) {
       if (channelsOf(order).includes(channel)) this.#known.delete(order.id);
     }

@@ -4,7 +4,7 @@
 //     {type: "Answered", outcomes}     Core has settled the request's edits
 //     {type: "Settled", n, epoch}      how far it has settled a client's edits, and in which log; null: it
 //                                      does not say
-//     {type: "Done", order}            it has done a command, which left the order so
+//     {type: "Done", order, repeated}  it has done a command, which left the order so; `repeated`: at an earlier try
 //     {type: "Found", document}        null: there is none
 //     {type: "NotTaken", problem}      it does not take the request, or refuses the command
 //     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
@@ -59,7 +59,10 @@ export class EditsApi {
     const headers = { "idempotency-key": key };
     if (version !== null) headers["if-match"] = `"${version}"`;
     if (updatedAt !== null) headers["yabam-if-updated-at"] = updatedAt;
-    const read = (order) => ({ type: "Done", order: checkOrder(order) });
+    const read = (order, answered) => {
+      const repeated = answered.get("idempotency-replayed") === "true";
+      return { type: "Done", order: checkOrder(order), repeated };
+    };
     return this.#ask(path, token, read, { method, headers, body, refused: commandRefusal });
   }
 
@@ -124,7 +127,7 @@ export class EditsApi {
       });
       const [text] = await readText(response, MAX_EDITS_ANSWER_BYTES);
       if (response.status === 401) this.#refused(token);
-      return [200, 201].includes(response.status) ? read(parsed(text)) : refused(response, text);
+      return [200, 201].includes(response.status) ? read(parsed(text), response.headers) : refused(response, text);
     } catch (error) {
       return again(shortened(String(error?.message ?? error)));
     }

@@ -10,8 +10,8 @@
 //     kind      "place", "transition" or "change", and `body` the request's body
 //     order     the order's id, or the key of the command that places it; null: it places one
 //     version   Core does it at this version only; null: as the command `after` leaves the order
-//     updated_at  when Core made that version: after a restore another content may have its number; null or
-//               missing, as in what was kept before there was this: not known
+//     updated_at  when Core made that version, for after a restore another content may have its number; null: not
+//               known, as in what was kept before there was this
 //     status    what its author saw
 //     after     the own command that it was made on, while that is not answered
 //     made_at   by Core's clock; null: not known
@@ -39,7 +39,7 @@ export function checkCommand(command) {
   const isKept = isObject(command) && Number.isSafeInteger(command.id) && PATHS[command.kind];
   if (!isKept || typeof command.key !== "string") throw new ContractError("a command is damaged");
   checkBody(command.kind, command.body);
-  return command;
+  return { updated_at: null, ...command };
 }
 
 /**

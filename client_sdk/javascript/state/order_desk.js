@@ -55,12 +55,12 @@ export class OrderDesk {
     });
   }
 
-  /** Takes Core's answer, {type: "Done", order} or {type: "NotTaken", problem}; it throws StateStoreError. */
-  async answered(request, { type, order, problem }) {
+  /** Takes Core's answer, {type: "Done", order, repeated} or {type: "NotTaken", problem}; it throws StateStoreError. */
+  async answered(request, { type, order, repeated, problem }) {
     const { queue } = this;
     try {
       await this.#parts.alone(() =>
-        this.#settle(type === "Done" ? queue.applied(order) : queue.refused(problem, problem.order ?? null)),
+        this.#settle(type === "Done" ? queue.applied(order, repeated) : queue.refused(problem, problem.order ?? null)),
       );
     } finally {
       queue.failed(request);

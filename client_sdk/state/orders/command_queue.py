@@ -71,6 +71,8 @@ class CommandQueue:
         """The version that an answered command left its order at, and when Core made it; None: it
         was refused."""
         self._flight: CommandRequest | None = None
+        self._begun_anew: set[str] = set()
+        """The channels that have since the first command was sent."""
 
     @property
     def first(self) -> int | None:
@@ -145,6 +147,7 @@ class CommandQueue:
         if self._flight is not None or not self.own.entries:
             return None
         self._flight = request_of(self.own.entries[0])
+        self._begun_anew.clear()
         return self._flight
 
     def failed(self, request: CommandRequest) -> None:
@@ -152,10 +155,17 @@ class CommandQueue:
         if self._flight is request:
             self._flight = None
 
-    def applied(self, order: Order) -> Settlement:
-        """What comes of it that the first command was done, and left the order so."""
+    def applied(self, order: Order, *, repeated: bool = False) -> Settlement:
+        """What comes of it that the first command was done, and left the order so.
+
+        Args:
+            order: as it stood then.
+            repeated: it was done at an earlier try. The order may have gone on since, beyond what
+                the log will bring again, so it is not taken for how the order stands.
+        """
         first, *rest = self.own.entries
-        settlement = Settlement([], [DropCommand(first.id)], order=order)
+        stands = None if repeated else order
+        settlement = Settlement([], [DropCommand(first.id)], order=stands)
         settlement.outcomes.append((first, CommandOutcome("applied", order)))
         for entry in rest:
             later = entry
@@ -193,15 +203,17 @@ class CommandQueue:
 
         Args:
             settlement: what came of the answer.
-            keep: whether the order is shown as the answer has it until the log brings it.
+            keep: whether the order is shown as the answer has it until the log brings it. It is
+                not where its channel has begun anew meanwhile: a restore may have thrown it away.
         """
         own = self.own
         own.entries = settlement.entries
         self._flight = None
         for command, outcome in settlement.outcomes:
             self._remember(command, outcome)
-        if keep and settlement.order is not None:
-            _put(own.known, settlement.order.id, settlement.order)
+        order = settlement.order
+        if keep and order is not None and not channels_of(order) & self._begun_anew:
+            _put(own.known, order.id, order)
 
     # ── Core's log ───────────────────────────────────────────────────────────
 
@@ -213,6 +225,7 @@ class CommandQueue:
 
     def reset(self, channel: str) -> None:
         """The channel's orders are what its snapshot says, whatever was answered before."""
+        self._begun_anew.add(channel)
         for order in list(self.own.known.values()):
             if channel in channels_of(order):
                 del self.own.known[order.id]

@@ -137,7 +137,7 @@ class DocumentCore:
         truth, orders = self.truth, self.truth.orders
         known = orders.answers.get(request.key)
         if known is not None:
-            return heard(known)
+            return heard(known, repeated=True)
         new_id = str(UUID(int=self._chance.getrandbits(128)))
         moment = datetime.fromtimestamp(now, UTC)
         done = decide(orders, request, new_id, caller.subject, moment)
@@ -149,7 +149,7 @@ class DocumentCore:
         truth.outbox.append(committed)
         mark = msgspec.json.decode(request.body).get("note") or request.key
         truth.past.append(Past(mark, caller.subject, (ORDERS, order.id), order.version, done))
-        return heard(order)
+        return heard(order, repeated=False)
 
     # ── edits ────────────────────────────────────────────────────────────────
 

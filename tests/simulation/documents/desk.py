@@ -172,7 +172,7 @@ class Desk:
             self.world.at(_LATER_S, lambda: self.answered(request, answer, epoch))
             return
         if isinstance(answer, Done):
-            self._settle(self.queue.applied(answer.order), epoch)
+            self._settle(self.queue.applied(answer.order, repeated=answer.repeated), epoch)
         else:
             problem = answer.problem
             order = RefusedError(problem.detail, problem.status, problem).order

@@ -73,9 +73,9 @@ def decide(
         return _refusal(refused.slug, order)
 
 
-def heard(done: Order) -> Done:
+def heard(done: Order, *, repeated: bool) -> Done:
     """Core's answer, as it comes out of the wire."""
-    return Done(msgspec.json.decode(msgspec.json.encode(done), type=Order))
+    return Done(msgspec.json.decode(msgspec.json.encode(done), type=Order), repeated)
 
 
 def _refusal(slug: str, order: Order | None = None) -> NotTaken:

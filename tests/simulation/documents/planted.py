@@ -199,18 +199,20 @@ def _command_before_its_turn() -> AbstractContextManager[Any]:
 
 def _command_of_any_version() -> AbstractContextManager[Any]:
     """A command does not say which version it was made on."""
-    return _sent_without(version=None, updated_at=None)
+    return _sent_with(lambda made: dataclasses.replace(made, version=None, updated_at=None))
 
 
 def _command_of_any_time() -> AbstractContextManager[Any]:
     """A command does not say when the version that it was made on was made."""
-    return _sent_without(updated_at=None)
+    return _sent_with(lambda made: dataclasses.replace(made, updated_at=None))
 
 
-def _sent_without(**said: Any) -> AbstractContextManager[Any]:
+def _sent_with(
+    change: Callable[[CommandRequest], CommandRequest],
+) -> AbstractContextManager[Any]:
     def request(self: CommandQueue) -> CommandRequest | None:
         made = asked(self)
-        self._flight = None if made is None else dataclasses.replace(made, **said)
+        self._flight = None if made is None else change(made)
         return self._flight
 
     asked = CommandQueue.request

@@ -67,7 +67,7 @@ class HttpCore:
         return httpx.Response(404)
 
     def _command(self, request: httpx.Request) -> httpx.Response:
-        headers = request.headers
+        headers, repeats = request.headers, self.desk.repeats
         status, body = self.desk.ask(
             request.method,
             request.url.path,
@@ -79,7 +79,8 @@ class HttpCore:
         if self.lose_order_answers:
             self.lose_order_answers -= 1
             raise httpx.ReadError("the answer is lost")
-        return httpx.Response(status, content=body)
+        repeated = {"idempotency-replayed": "true"} if self.desk.repeats > repeats else {}
+        return httpx.Response(status, content=body, headers=repeated)
 
     def _edit(self, request: httpx.Request) -> httpx.Response:
         self.order_of_writes.append(request.url.path)

@@ -45,6 +45,8 @@ class OrderCore:
         """Each request: method, path, key, what was seen."""
         self._kept: dict[str, tuple[int, bytes]] = {}
         self.sold_out: set[str] = set()
+        self.repeats = 0
+        """How many answers were those of an earlier try."""
 
     @property
     def now(self) -> datetime:
@@ -55,6 +57,7 @@ class OrderCore:
         """One request: status and body."""
         self.asked.append((method, path, key, seen))
         if key in self._kept:
+            self.repeats += 1
             return self._kept[key]
         status, answer = self._decided(method, path, seen, body)
         if status < 400:

@@ -227,6 +227,25 @@ def test_an_answer_that_a_snapshot_comes_after_is_forgotten(placed: Desk) -> Non
     assert placed.queue.own.known == {}
 
 
+def test_an_answer_from_before_its_channel_began_anew_is_not_shown(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    answer = placed.ask(request)
+    placed.queue.reset("store:1")
+    placed.hear(answer)
+    assert placed.queue.own.known == {}
+    assert placed.slugs() == [None]
+
+
+def test_a_repeated_answer_is_not_taken_for_how_the_order_stands(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    assert placed.request() is not None
+    placed.settle(placed.queue.applied(placed.core.do(1, {"to": "accepted"}), repeated=True))
+    assert placed.queue.own.known == {}
+    assert placed.slugs() == [None]
+
+
 # ── what is sent ─────────────────────────────────────────────────────────────
 
 
