@@ -10,11 +10,22 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from server_common.errors import SettingsError
-from server_common.kafka.token_provider import ClientCredentials, FetchedTokens
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 SENT_AS_THEY_ARE: Final = frozenset({"PLAIN", "OAUTHBEARER"})
 """Mechanisms that show the broker, and whoever listens, what the account is proven by."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """Where tokens come from."""
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = ""
+    ca_file: str = ""
+    """File of the authorities (PEM) that sign the certificate there; empty: the usual ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,9 @@ def client_arguments(kafka: Kafka) -> dict[str, Any]:
     arguments["security_protocol"] = "SASL_SSL" if kafka.tls else "SASL_PLAINTEXT"
     arguments["sasl_mechanism"] = account.mechanism
     if account.credentials is not None:
+        # Most processes never ask for a token, and start without an HTTP client.
+        from server_common.kafka.token_provider import FetchedTokens
+
         arguments["sasl_oauth_token_provider"] = FetchedTokens(account.credentials)
     else:
         arguments["sasl_plain_username"] = account.user

@@ -12,11 +12,11 @@ from server_common.errors import SettingsError
 from server_common.kafka.connection import (
     SENT_AS_THEY_ARE,
     Account,
+    ClientCredentials,
     KafkaCluster,
     Mechanism,
     Tls,
 )
-from server_common.kafka.token_provider import ClientCredentials
 
 _SAFE_URL: Final = re.compile(r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])([:/]\S*)?")
 

@@ -6,7 +6,6 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
@@ -16,23 +15,12 @@ from aiokafka.errors import KafkaConnectionError
 from msgspec import Struct
 
 from client_sdk.contract.json_decoding import decode
+from server_common.kafka.connection import ClientCredentials
 
 _ANSWER_WITHIN_S: Final = 5.0
 _MOST_BYTES: Final = 64 * 1024
 _SHARE_USED: Final = 0.8
 """A token is used for this share of its life, so that none expires on its way."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCredentials:
-    """Where tokens come from."""
-
-    token_url: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    scope: str = ""
-    ca_file: str = ""
-    """File of the authorities (PEM) that sign the certificate there; empty: the usual ones."""
 
 
 class _Granted(Struct, frozen=True):

@@ -19,8 +19,14 @@ from core_api.kafka.messages import Message
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError, events_topic
 from server_common.kafka.clients import start_client
-from server_common.kafka.connection import Account, KafkaCluster, Mechanism, Tls, client_arguments
-from server_common.kafka.token_provider import ClientCredentials
+from server_common.kafka.connection import (
+    Account,
+    ClientCredentials,
+    KafkaCluster,
+    Mechanism,
+    Tls,
+    client_arguments,
+)
 from tests.secure_kafka import RULES, SecureKafka, make_certificates
 from tests.serving import serving
 

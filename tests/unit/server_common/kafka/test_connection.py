@@ -12,9 +12,9 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from server_common.errors import SettingsError
-from server_common.kafka.connection import KafkaCluster, client_arguments
+from server_common.kafka.connection import ClientCredentials, KafkaCluster, client_arguments
 from server_common.kafka.settings import KafkaAccessSettings
-from server_common.kafka.token_provider import ClientCredentials, FetchedTokens
+from server_common.kafka.token_provider import FetchedTokens
 from server_common.settings_loader import load
 from tests.secure_kafka import Certificates, make_certificates
 from tests.serving import serving
