@@ -63,6 +63,7 @@ class Installation(Stack):
             "YABAM_INBOUND_DLQ_TOPIC": f"orders.inbound.dlq-{name}",
             "YABAM_DEVICES_INBOUND_TOPIC": f"devices.inbound-{name}",
             "YABAM_DEVICES_OUTBOUND_TOPIC": f"devices.outbound-{name}",
+            "YABAM_REVOCATIONS_TOPIC": f"token-revocations-{name}",
             "YABAM_DEVICES_DLQ_TOPIC": f"devices.dead-letter-{name}",
         }
         self.stream_port = free_port()

@@ -38,6 +38,7 @@ SETTINGS = {
     "devicesInbound": "YABAM_DEVICES_INBOUND_TOPIC",
     "devicesOutbound": "YABAM_DEVICES_OUTBOUND_TOPIC",
     "devicesDeadLetters": "YABAM_DEVICES_DLQ_TOPIC",
+    "tokenRevocations": "YABAM_REVOCATIONS_TOPIC",
 }
 RARE = {
     ("stream", "SyncRequired"),
@@ -252,6 +253,10 @@ async def test_every_message_of_the_running_system_is_as_the_document_says(
     ):
         everybody = (stream, said, heard, other)
         await until(lambda: all(one.has("hello") for one in everybody))
+        ops = {"authorization": f"Bearer {stack.token('ops')}"}
+        session = {"kind": "session", "name": "s-81"}
+        revoked = await owner.post("/v1/revocations", json=session, headers=ops)
+        assert revoked.status_code == 204, revoked.text
         sent = await owner.post("/v1/stores/1/devices/terminal-1/commands", json={"name": "blink"})
         await until(lambda: terminal.on(f"{own}/commands"))
         await speak(terminal, "terminal-1", sent.json()["id"])
