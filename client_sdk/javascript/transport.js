@@ -248,7 +248,7 @@ export class Transport {
    * @param {{key: string, version?: number | null, updatedAt?: string | null, timeout?: number}} options `key`: the
    *   Idempotency-Key; `version`: of the order that the sender has seen, null: any; `updatedAt`: when Core made that
    *   version; `timeout` in milliseconds
-   * @returns {Promise<{ok: boolean, status: number, order: import("./types.js").Order | null, problem: string | null,
+   * @returns {Promise<{ok: boolean, status: number, repeated: boolean, order: import("./types.js").Order | null, problem: string | null,
    *   detail: string}>}
    */
   async command(path, body, { key, version = null, updatedAt = null, timeout = 10_000 }) {
@@ -269,11 +269,12 @@ export class Transport {
     });
     const { ok, status, statusText } = response;
     const [text] = await readText(response, MAX_COMMAND_BYTES);
-    if (ok) return { ok, status, order: checkOrder(parsed(text)), problem: null, detail: "" };
+    const repeated = response.headers.get("idempotency-replayed") === "true";
+    if (ok) return { ok, status, repeated, order: checkOrder(parsed(text)), problem: null, detail: "" };
     const problem = readProblem(text);
-    if (problem === null) return { ok, status, order: null, problem: null, detail: statusText };
+    if (problem === null) return { ok, status, repeated, order: null, problem: null, detail: statusText };
     const order = problem.order ? checkOrder(problem.order) : null;
-    return { ok, status, order, problem: slugOf(problem), detail: shortened(problem.detail) };
+    return { ok, status, repeated, order, problem: slugOf(problem), detail: shortened(problem.detail) };
   }
 }
 

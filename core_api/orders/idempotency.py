@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from functools import cache
 from hashlib import sha256
 from typing import Final
@@ -69,11 +68,10 @@ def request_hash(operation: str, target: str, command: Struct, seen: Seen) -> by
         operation: what is done, such as `place`.
         target: the order that it is done to; empty for a new one.
         command: what was asked for.
-        seen: the version that the request insists on; its time counts only where it is given.
+        seen: the version that the request insists on. Its time is left out: a retry may come by a
+            release that does not send or read it.
     """
     parts = [operation, target, seen.version, _canonical(command)]
-    if seen.updated_at is not None:
-        parts.append(seen.updated_at.astimezone(UTC))
     return sha256(msgspec.json.encode(parts)).digest()
 
 

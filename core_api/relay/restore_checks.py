@@ -59,7 +59,8 @@ class RestoreChecks:
             if not one.is_proven and id(one) not in looking and now >= one.rest_until
         }
         groups: dict[int, list[int]] = {}
-        for shard in new:
+        # What has rested longest comes first, so that many that hang keep no other from its turn.
+        for shard in sorted(new, key=lambda one: new[one].rest_until):
             groups.setdefault(self._at_most.get(shard, len(new)), []).append(shard)
         # The large ones first: they prove the most.
         for size in sorted(groups, reverse=True):

@@ -44,6 +44,8 @@ class Revoked:
         self._looking = asyncio.Lock()
         self._looked_at: float | None = None
         self._made_at = clock()
+        self._why_not = "this process has just started"
+        """Why the table has not been read, as clients may read it."""
 
     @property
     def age_s(self) -> float:
@@ -65,9 +67,7 @@ class Revoked:
                 see why.
         """
         if self._looked_at is None and caller.role != "ops":
-            raise UnavailableError(
-                "the revoked tokens have not been read", "this process has just started"
-            )
+            raise UnavailableError("the revoked tokens have not been read", self._why_not)
         if self._list.cover(caller.holder):
             raise UnauthorizedError("this token has been revoked: sign in again")
 
@@ -79,6 +79,7 @@ class Revoked:
                 await self.look()
                 told = None
             except UnavailableError as error:
+                self._why_not = error.told
                 if str(error) != told:
                     _log.warning("revocations_not_read", reason=str(error))
                 told = str(error)

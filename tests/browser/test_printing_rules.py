@@ -135,3 +135,8 @@ def test_a_printer_needs_care_when_paper_may_not_come_out(
 
 def test_dishes_are_typed_one_a_line_and_stand_once(run: Run) -> None:
     assert run(r"rules.dishesOf(' Beer\n\nCola \nBeer')") == ["Beer", "Cola"]
+
+
+def test_a_printer_that_was_never_heard_of_and_has_tickets_needs_care(run: Run) -> None:
+    assert needs_care(run, state="unknown", tickets=[{"waits": False}])
+    assert not needs_care(run, state="unknown")

@@ -35,6 +35,8 @@ RULES: Final = """
     const { StoreLog } = await load("history/log");
     const { behind } = await import("/static/shared/statuses.js");
     const { certainMode } = await import("/static/shared/lamp.js");
+    const { Ledger } = await import("/static/shared/ledger.js");
+    const { Actions } = await import("/static/shared/actions.js");
     const item = (name, quantity = 1, note = "") => ({ name, quantity, note, unit_price: 1000 });
     const order = (status, items, more = {}) => ({
         id: "o1", status, version: 1, items, note: "", table_id: "5", reference: null, ...more,
@@ -583,3 +585,47 @@ async def test_the_log_is_read_as_far_as_it_is_kept(page: Page) -> None:
     assert versions == [448, 449, 450]
     # The last steps back are halves, so all but one event of what is kept was read.
     assert oldest in (334, 335)
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_answer_that_the_log_never_brings_is_shown_for_a_minute_only(page: Page) -> None:
+    shown = await run(
+        page,
+        """
+        const ledger = new Ledger();
+        const placed = order("preparing", [], { version: 2 });
+        ledger.take({ orders: [placed], changes: [] }, 0);
+        ledger.put({ ...placed, status: "ready", version: 3 }, 0);
+        return [59_000, 61_000].map((now) => {
+            ledger.take({ orders: [placed], changes: [] }, now);
+            return ledger.get("o1").status;
+        });
+        """,
+    )
+    assert shown == ["ready", "preparing"]
+
+
+@pytest.mark.parametrize(("repeated", "told"), [(False, ["o1"]), (True, [])])
+async def test_a_repeated_answer_does_not_tell_how_the_order_stands(
+    page: Page, repeated: bool, told: list[str]
+) -> None:
+    answered = await run(
+        page,
+        f"""
+        const answered = [];
+        const repeated = {str(repeated).lower()};
+        const answer = {{ ok: true, repeated, order: order("accepted", []) }};
+        const outbox = {{ deliver: async () => answer }};
+        const nothing = () => {{}};
+        const noted = ({{ id }}) => answered.push(id);
+        const told = {{ changed: nothing, answered: noted, refused: nothing }};
+        const storage = {{ load: () => [], save: nothing }};
+        const actions = new Actions({{ outbox, told, storage }});
+        actions.add(order("placed", []), "accepted");
+        while (actions.pending) await new Promise((resolve) => setTimeout(resolve));
+        return answered;
+        """,
+    )
+    assert answered == told

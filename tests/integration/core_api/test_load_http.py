@@ -138,7 +138,8 @@ async def test_core_outlives_its_database(tmp_path: Path, folder: Path) -> None:
     store = new_store()
     headers = bearer(token("owner", store))
     try:
-        core = await asyncio.to_thread(CoreService.start, postgres.url, tmp_path)
+        database = await migrated_database(postgres)
+        core = await asyncio.to_thread(CoreService.start, database, tmp_path)
         client = core.client
         sync = f"/v1/sync?channel=store:{store}&lastEventId=0"
         placed = await client.post("/v1/orders", json=an_order(store), headers=headers)

@@ -22,7 +22,7 @@ OWN: dict[str, tuple[int, int, int, int]] = {
     "sync-table": (200, 200, 403, 200),
     "metrics": (403, 403, 403, 200),
     "ops-day": (403, 403, 403, 200),
-    "acknowledge": (403, 403, 403, 200),
+    "acknowledge": (403, 403, 403, 404),
 }
 # And on what is another's.
 FOREIGN: dict[str, tuple[int, int, int, int]] = {
@@ -58,8 +58,8 @@ async def act(core: CoreService, action: str, store: str, order_id: str, who: st
         case "ops-day":
             return await client.get("/v1/ops/day", headers=headers)
         case "acknowledge":
-            # This Core is told of no other process, which is something wrong.
-            body = {"alert": "unwatched"}
+            # Whoever may acknowledge is told that there is no such alert.
+            body = {"alert": "none"}
             return await client.post("/v1/ops/acknowledgements", json=body, headers=headers)
         case _:
             return await client.get("/metrics", headers=headers)

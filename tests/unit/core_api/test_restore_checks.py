@@ -37,10 +37,14 @@ def new_shards(count: int) -> dict[int, HeldShard]:
     return {shard: HeldShard(fence=1, good_until=100.0) for shard in range(count)}
 
 
-async def look_until_proven(guard: Guard, held: dict[int, HeldShard], rounds: int = 1000) -> None:
-    """Look until all but the dead are proven."""
-    checks = RestoreChecks(guard, lambda: 0.0, lambda: None)  # type: ignore[arg-type]
+async def look_until_proven(
+    guard: Guard, held: dict[int, HeldShard], round_s: float = 0.0, rounds: int = 1000
+) -> None:
+    """Look until all but the dead are proven; so many seconds pass between two looks."""
+    now = 0.0
+    checks = RestoreChecks(guard, lambda: now, lambda: None)  # type: ignore[arg-type]
     for _ in range(rounds):
+        now += round_s
         checks.look(held)
         if all(one.is_proven or shard in guard.dead for shard, one in held.items()):
             break
@@ -77,3 +81,9 @@ async def test_the_looks_at_once_have_a_bound_however_many_partitions_are_dead()
     await look_until_proven(guard, held)
     assert unproven(held) == guard.dead
     assert guard.most_at_once == LOOKS_AT_ONCE
+
+
+async def test_many_dead_partitions_keep_no_other_from_its_turn() -> None:
+    guard, held = Guard(range(40)), new_shards(44)
+    await look_until_proven(guard, held, round_s=10.0)
+    assert unproven(held) == guard.dead

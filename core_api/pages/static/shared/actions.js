@@ -81,9 +81,10 @@ export class Actions {
       this.#told.changed();
     });
     if (answer === null) return;
-    this.#pending.delete(id);
+    if (this.#pending.get(id) === action) this.#pending.delete(id);
     this.#save();
-    if (answer.order) this.#told.answered(answer.order);
+    // A repeated answer tells how the order stood then.
+    if (answer.order && !answer.repeated) this.#told.answered(answer.order);
     if (!answer.ok) this.#told.refused(action, answer);
     else if (action.undone) this.back(answer.order, action.seen);
     this.#told.changed();

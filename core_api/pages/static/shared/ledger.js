@@ -26,7 +26,8 @@ export class Ledger {
     }
     for (const [id, { order, at }] of this.#answers) {
       const known = this.#open.get(id) ?? this.#closed.get(id)?.order;
-      const late = now - at > ANSWER_FOR_MS && !this.#open.has(id);
+      // What the log does not bring within this time was thrown away by a restore.
+      const late = now - at > ANSWER_FOR_MS;
       if (late || (known && known.version >= order.version)) this.#answers.delete(id);
     }
     this.#trim(now);

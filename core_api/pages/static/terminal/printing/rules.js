@@ -37,7 +37,7 @@ export function stateOf(id, { status, tickets, isFollowed }) {
 
 /** Whether somebody should look after a printer: it cannot print, or a ticket waits for a person. */
 export function needsCare({ state, troubles, tickets }) {
-  const isStuck = tickets.length > 0 && state === "offline";
+  const isStuck = tickets.length > 0 && state !== "online";
   return troubles.length > 0 || isStuck || tickets.some(({ waits }) => waits);
 }
 
