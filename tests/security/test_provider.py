@@ -16,7 +16,7 @@ import pytest
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, token
 from tests.openid.provider import ALGORITHMS, AUDIENCE, OpenIdProvider
-from tests.parts import make_database
+from tests.parts import migrated_database
 from tests.unit.core_api.sign_in.provider import by_hand
 
 pytestmark = pytest.mark.xdist_group("openid-provider")
@@ -56,7 +56,7 @@ def openid_core(
         "YABAM_OIDC_AUDIENCE": AUDIENCE,
         "YABAM_OIDC_ROLES": '{"platform":"ops","shop-owner":"owner","order-service":"producer"}',
     }
-    database = asyncio.run(make_database(postgres_server))
+    database = asyncio.run(migrated_database(postgres_server))
     core = CoreService.start(database, tmp_path_factory.mktemp("openid"), settings)
     yield Installed(core, provider)
     core.stop()
