@@ -62,8 +62,8 @@ from core_api.receipts.statements import (
     store_sightings,
     trim_devices,
 )
-from core_api.retention.history_trim import keep_trimming_history
-from core_api.retention.statements import clients_kept_s, trim_clients, trim_empty, trim_keys
+from core_api.retention.document_history_trim import keep_trimming_history
+from core_api.retention.log_trim import clients_kept_s, trim_clients, trim_empty, trim_keys
 from core_api.retention.upkeep import announce, keep_trimming, keep_trimming_log
 from core_api.revocations.statements import trim_revocations
 from core_api.revocations.watching import Revoked

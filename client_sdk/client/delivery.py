@@ -2,7 +2,8 @@
 
 One change at a time is current. It stays current until the consumer has acknowledged it: asking
 before that returns the same change again, so leaving a loop skips nothing. The cursor that includes
-the change is saved after that, and only then the next change follows.
+the change is saved after that, and only then the next change follows. It also says when the digest
+of what is shown differs from Core's (`divergences`).
 """
 
 from __future__ import annotations

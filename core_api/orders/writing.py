@@ -24,7 +24,7 @@ import asyncpg
 from core_api.errors import UnavailableError
 from core_api.event_log.append import RULES_CHANGED, append_orders
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits
-from core_api.orders.open_counts import count_open
+from core_api.orders.missing_counts import count_open
 from core_api.orders.writes import Write, WriteOutcome
 from core_api.postgres.pool import Pool, mapped_errors
 

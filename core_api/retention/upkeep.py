@@ -15,7 +15,7 @@ import structlog
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, check_database
 from core_api.postgres.trim_around_damage import Trim, trim_around
-from core_api.retention.statements import trim_log_round
+from core_api.retention.log_trim import trim_log_round
 from server_common.backoff import Backoff
 
 if TYPE_CHECKING:

@@ -1,4 +1,6 @@
-"""Commands that nobody answers in time expire, by the database's clock."""
+"""Commands that nobody answers in time expire, by the database's clock: the loop. The rule is
+`lifecycle.py:expire_one`.
+"""
 
 from __future__ import annotations
 

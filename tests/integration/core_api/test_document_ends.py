@@ -17,7 +17,7 @@ from core_api.documents.definitions import Definition, Definitions
 from core_api.edits.history_reading import Position, read_document, read_entries, read_version
 from core_api.edits.service import EditService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
-from core_api.retention.statements import trim_empty
+from core_api.retention.log_trim import trim_empty
 from core_api.system_edits.ending import Ending
 from core_api.system_edits.sessions import hear_of
 

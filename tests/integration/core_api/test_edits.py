@@ -30,7 +30,7 @@ from core_api.errors import (
 )
 from core_api.postgres.lanes import Lanes
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
-from core_api.retention.statements import CLIENTS_KEPT_S, trim_clients
+from core_api.retention.log_trim import CLIENTS_KEPT_S, trim_clients
 from server_common.limits import ANSWERS_KEPT, ANSWERS_UNTOLD, SUBJECT_CLIENTS
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))

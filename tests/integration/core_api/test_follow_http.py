@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from core_api.orders.lifecycle import NEXT
 from core_api.postgres.pool import open_pool
-from core_api.retention.statements import trim_log
+from core_api.retention.log_trim import trim_log
 from tests.integration.core_api.following import Follower, open_orders
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 

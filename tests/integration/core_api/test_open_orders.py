@@ -9,7 +9,6 @@ import pytest
 
 from core_api.access.callers import Caller
 from core_api.errors import BadRequestError, TooManyOpenError
-from core_api.orders import open_counts
 from core_api.orders.admission import OpenLimits
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Recall, Transition

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from core_api.postgres.pool import PLANNER, Pool, open_pool
-from core_api.retention.statements import trim_log
+from core_api.retention.log_trim import trim_log
 from core_api.sync.queries import PageQuery, SnapshotQuery
 from core_api.sync.reading import PAGES, read_moved, read_pages, read_snapshots
 from deploy.local.postgres import EmbeddedPostgres

@@ -9,7 +9,7 @@ import pytest
 from core_api.postgres.trim_around_damage import MOST_LEFT, trim_around
 from core_api.receipts.devices import Sighting
 from core_api.receipts.statements import find_unreached, store_sightings, trim_devices
-from core_api.retention.statements import trim_log_round
+from core_api.retention.log_trim import trim_log_round
 from tests.integration.core_api.relaying import commands, place
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from client_sdk.contract.digest import format_digest, order_hash
 from client_sdk.contract.sync import SyncResponse, decode_sync
 from core_api.postgres.pool import open_pool
-from core_api.retention.statements import trim_log
+from core_api.retention.log_trim import trim_log
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

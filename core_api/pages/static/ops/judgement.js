@@ -1,4 +1,5 @@
-// What is wrong, in words: the verdict in one line, and each alert below it.
+// What is wrong, in words: the verdict in one line, and each alert below it. Core has judged
+// (core_api/dashboard/alerts.py).
 
 import { el } from "../shared/dom.js";
 import { t } from "../shared/language.js";

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS, MENU
-from core_api.retention.statements import CLIENTS_KEPT_S, clients_kept_s
+from core_api.retention.log_trim import CLIENTS_KEPT_S, clients_kept_s
 
 
 def test_a_client_is_remembered_for_90_days() -> None:
