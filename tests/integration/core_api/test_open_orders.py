@@ -9,6 +9,7 @@ import pytest
 
 from core_api.access.callers import Caller
 from core_api.errors import BadRequestError, TooManyOpenError
+from core_api.orders import missing_counts
 from core_api.orders.admission import OpenLimits
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Recall, Transition
@@ -199,7 +200,9 @@ async def test_orders_are_written_though_they_cannot_be_counted(
     on = commands(pool)
     await on.place(OWNER, an_order())
     await pool.execute("UPDATE channel_heads SET counted = 0")
-    monkeypatch.setattr(open_counts, "_COUNT", "SELECT 1 / 0, $1::text[], $2::text[], $3::text[]")
+    monkeypatch.setattr(
+        missing_counts, "_COUNT", "SELECT 1 / 0, $1::text[], $2::text[], $3::text[]"
+    )
     await on.place(OWNER, an_order())
     assert await pool.fetchval("SELECT count(*) FROM orders") == 2
     monkeypatch.undo()
