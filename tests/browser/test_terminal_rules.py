@@ -629,3 +629,30 @@ async def test_a_repeated_answer_does_not_tell_how_the_order_stands(
         """,
     )
     assert answered == told
+
+
+async def test_what_was_pressed_more_than_a_day_ago_is_told_and_not_sent(page: Page) -> None:
+    told = await run(
+        page,
+        """
+        const [sent, refused, kept] = [[], [], []];
+        const deliver = (path, body, { key }) => (sent.push(key), new Promise(() => {}));
+        const outbox = { deliver };
+        const nothing = () => {};
+        const noted = ({ key }, { problem }) => refused.push([key, problem]);
+        const press = (key, at) => ({ key, id: key, at, to: "accepted", reason: null });
+        const day = 86_400_000;
+        const storage = {
+            load: () => [press("old", 0), press("new", 2), { ...press("before"), at: undefined }],
+            save: (actions) => kept.splice(0, kept.length, ...actions.map(({ key }) => key)),
+        };
+        const told = { changed: nothing, answered: nothing, refused: noted };
+        new Actions({ outbox, told, storage, now: () => day + 1 }).start();
+        return { sent, refused, kept };
+        """,
+    )
+    assert told == {
+        "sent": ["new", "before"],
+        "refused": [["old", "too-late"]],
+        "kept": ["new", "before"],
+    }

@@ -4,6 +4,7 @@
 // version that was seen, so that nobody accepts what was changed under their hands. A reload goes
 // on where it was. A step can be taken back: by a step back, once Core has answered the step.
 
+import { MAX_COMMAND_AGE_S } from "../yabam/contract_lists.js";
 import { newKey } from "./outbox.js";
 
 /** The actions that Core has not answered yet: one per order at most. */
@@ -12,27 +13,36 @@ export class Actions {
   #outbox;
   #told;
   #storage;
+  #now;
 
   /**
    * @param outbox what sends them
    * @param told {changed(), answered(order), refused(action, answer)}
    * @param storage {load() → actions of before a reload, save(actions)}
+   * @param now () → milliseconds since 1970
    */
-  constructor({ outbox, told, storage }) {
+  constructor({ outbox, told, storage, now = Date.now }) {
     this.#outbox = outbox;
     this.#told = told;
     this.#storage = storage;
+    this.#now = now;
   }
 
-  /** Sends what a reload left behind. */
+  /** Sends what a reload left behind; what was pressed more than a day ago is not sent any more. */
   start() {
-    for (const action of this.#storage.load()) this.#begin({ ...action, waits: null });
+    const isLate = ({ at = this.#now() }) => this.#now() - at > MAX_COMMAND_AGE_S * 1000;
+    const found = this.#storage.load();
+    for (const action of found) if (!isLate(action)) this.#begin({ ...action, waits: null });
+    this.#save();
+    const late = { ok: false, status: 0, order: null, problem: "too-late", detail: "" };
+    for (const action of found) if (isLate(action)) this.#told.refused(action, late);
   }
 
   /** Takes an order one step further; nothing while an action on it is not answered. */
   add({ id, version, updated_at: updatedAt, status }, to, reason = null) {
     if (this.#pending.has(id)) return;
-    this.#begin({ key: newKey(), id, version, updatedAt, seen: status, to, reason, waits: null });
+    const seen = { id, version, updatedAt, seen: status };
+    this.#begin({ ...seen, key: newKey(), at: this.#now(), to, reason, waits: null });
     this.#save();
   }
 
@@ -41,7 +51,7 @@ export class Actions {
     const action = this.#pending.get(id);
     if (action === undefined) {
       const seen = { id, version, updatedAt, seen: status };
-      this.#begin({ ...seen, key: newKey(), to, reason: null, back: true, waits: null });
+      this.#begin({ ...seen, key: newKey(), at: this.#now(), to, reason: null, back: true, waits: null });
     } else if (!action.back && action.seen === to) {
       action.undone = true;
     }

@@ -90,6 +90,7 @@ export function explanation(action, { problem, detail }, order) {
       ? t("refusedFirst", { status: statusText(order.status) })
       : t("refusedChanged");
   }
+  if (problem === "too-late") return t("refusedLate");
   if (problem === "not-found") return t("refusedGone");
   if (problem === "forbidden") return t("refusedForbidden");
   return t("refusedOther", { detail: detail ?? problem ?? "" });

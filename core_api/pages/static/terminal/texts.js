@@ -100,6 +100,7 @@ addTexts({
     "The order was changed in the meantime. Look at it again, then repeat.",
   ],
   refusedGone: ["주문을 찾을 수 없습니다.", "There is no such order any more."],
+  refusedLate: ["누른 지 하루가 넘어 보내지 않았습니다.", "Not sent: it was pressed more than a day ago."],
   refusedForbidden: ["이 토큰으로는 할 수 없습니다.", "This token does not permit that."],
   refusedOther: ["서버가 받아들이지 않았습니다: {detail}", "The server refused it: {detail}"],
 
