@@ -182,9 +182,12 @@ class Engine:
                 raise ClientError("this conflict is decided already")
             ids = None
             while ids is None:
-                writes = self.replica.prepare(wishes, self._core_time(), atomic=atomic)
-                if decides is not None:
-                    writes.append(DropWaiting(decides.id))
+                decided = None if decides is None else decides.id
+                writes = self.replica.prepare(
+                    wishes, self._core_time(), atomic=atomic, decides=decided
+                )
+                if decided is not None:
+                    writes.append(DropWaiting(decided))
                 await self._commit(writes)
                 ids = self.replica.accept()
             if decides is not None:
@@ -208,7 +211,7 @@ class Engine:
     async def resolve(self, waiting: OpenConflict, value: Value) -> asyncio.Future[EditOutcome]:
         """Decide a conflict by this value; raises as `edit`."""
         check_document(value)
-        wish = Wish(waiting.channel, waiting.key, Set(value), base=waiting.conflict.version)
+        wish = Wish(waiting.channel, waiting.key, Set(value))
         return (await self.edit([wish], decides=waiting))[0]
 
     def discard(self, waiting: OpenConflict) -> None:

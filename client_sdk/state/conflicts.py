@@ -76,6 +76,15 @@ def conflict_of(
     return OpenConflict(entry.id, channel, key, problem.slug, replace(conflict, own=own))
 
 
+def of_another_log(waiting: OpenConflict) -> OpenConflict:
+    """The conflict after the log has begun anew: the client has seen no version of that log.
+
+    What decides it takes effect where there is no document; elsewhere it is a conflict again, with
+    what this log has.
+    """
+    return replace(waiting, conflict=replace(waiting.conflict, version=0))
+
+
 def _after(entry: Entry, value: Value | None) -> Value | None:
     try:
         return perform(entry.edit.do, value, {})

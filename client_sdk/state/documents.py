@@ -72,13 +72,15 @@ class Documents:
         """Show the newest that is known."""
         self._held.pop(key, None)
 
-    def apply(self, event: DocumentEvent, *, unsure: bool = False) -> bool:
+    def apply(self, event: DocumentEvent, *, unsure: bool = False, is_one_log: bool = True) -> bool:
         """Take an event; whether more is known than before.
 
         Args:
             event: the next of the log.
             unsure: whether an own edit may be in any newer version. The log names the author of
                 each version, so only what comes without those between is held back.
+            is_one_log: whether own edits have the names here that they have in the log; if not, the
+                author says nothing.
         """
         self._check = None
         if event.version >= self._ahead.get(event.key, event.version):
@@ -101,7 +103,7 @@ class Documents:
                 self.wanted[event.key] = event.version
                 return False
             document = made
-        if unsure and event.version > before + 1:
+        if unsure and (event.version > before + 1 or not is_one_log):
             self._held.setdefault(event.key, self.get(event.key))
         self._know(document)
         return True
@@ -109,7 +111,8 @@ class Documents:
     def replace(self, reset: DocumentReset, epoch: str, unsure: Collection[str] = ()) -> set[str]:
         """The channel's documents are these and no others; the keys of all that there were or are.
 
-        Of a document that is gone the version stays, as it never restarts within a log.
+        Of a document that is gone the version stays, as it never restarts within a log. A snapshot
+        that was made before a version was fetched does not take that version back.
 
         Args:
             reset: what there is.
@@ -119,19 +122,24 @@ class Documents:
         """
         # What was kept may be of another log than the queue, and what differs is not to be trusted:
         # such a value is shown while Core's is fetched, but its version says nothing.
-        is_trusted = self.synced and self.epoch == epoch and reset.reason != "digest"
-        before = self._newest if is_trusted else {}
-        shown = self._newest
+        is_one_log = self.synced and self.epoch == epoch and reset.reason != "ahead"
+        is_trusted = is_one_log and reset.reason != "digest"
+        shown, ahead = self._newest, self._ahead if is_one_log else {}
+        before = shown if is_trusted else {key: shown[key] for key in ahead}
         held = {key: self.get(key) for key in unsure}
         self.epoch = epoch
         keys = {*self._newest, *(document.key for document in reset.documents)}
         self._newest, self._hashes, self._check = {}, {}, None
         self.wanted, self._ahead, self.synced = {}, {}, True
         for document in reset.documents:
+            known = before.get(document.key)
+            if known is not None and known.version > document.version:
+                self._newest[document.key] = known
+                self._ahead[document.key] = known.version
+                continue
             if document.value is not UNSET:
                 self._newest[document.key] = document
                 continue
-            known = before.get(document.key)
             if known is not None and known.version == document.version:
                 self._newest[document.key] = known
                 continue
@@ -142,6 +150,10 @@ class Documents:
                 self._newest[document.key] = replace(shown[document.key], version=0)
         for key in before.keys() - {document.key for document in reset.documents}:
             self._newest[key] = replace(before[key], value=None)
+            if key in ahead:
+                # The snapshot is older, or it was deleted since: Core says which.
+                self._newest[key], self._ahead[key] = before[key], ahead[key]
+                self.wanted[key] = None
         self._held = {}
         for key, one in held.items():
             if _is_same(one, self._newest.get(key)):
@@ -164,7 +176,9 @@ class Documents:
         if unsure:
             self._held.setdefault(document.key, self.get(document.key))
         self._know(document)
-        if wanted is None and document.value is not None:
+        if document.value is None:
+            self._ahead.pop(document.key, None)
+        elif wanted is None:
             self._ahead[document.key] = document.version
         return True
 

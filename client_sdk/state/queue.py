@@ -218,7 +218,9 @@ class EditQueue:
                 entry.at = 0  # this log has settled it: whatever it shows contains it
             for entry in beyond:
                 entry.at, entry.shown = None, True
-            return self._rename(lost, anew=True) if lost or known < self.next_n - 1 else []
+            # What is being made names versions of the other log: it is to be made again.
+            is_new = lost or self._prepared or known < self.next_n - 1
+            return self._rename(lost, anew=True) if is_new else []
         begins = min((entry.n for entry in lost if entry.client == self.client), default=None)
         is_gap = begins is not None and begins > known + 1
         if not is_gap:

@@ -7,6 +7,7 @@ fetched and told comes out by `drain`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from msgspec import UNSET
@@ -15,7 +16,7 @@ from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
-from client_sdk.state.conflicts import EditError, conflict_of, error_of
+from client_sdk.state.conflicts import EditError, conflict_of, error_of, of_another_log
 from client_sdk.state.documents import Documents
 from client_sdk.state.effects import Effects, View
 from client_sdk.state.entries import DocumentName, Entry, Wish, contained_at, newly_contained
@@ -139,14 +140,28 @@ class Replica:
     # ── new edits ────────────────────────────────────────────────────────────
 
     def prepare(
-        self, wishes: Sequence[Wish], made_at: datetime | None, *, atomic: bool = False
+        self,
+        wishes: Sequence[Wish],
+        made_at: datetime | None,
+        *,
+        atomic: bool = False,
+        decides: int | None = None,
     ) -> list[Write]:
         """Make edits; the answer is what must be kept before `accept`.
+
+        Args:
+            wishes: what is asked for.
+            made_at: now, by Core's clock; None: that is not known.
+            atomic: all take effect or none.
+            decides: the id of the conflict that they decide; they are made on its version.
 
         Raises:
             StateError: one of them cannot be done to what is shown, or is malformed or too large,
                 or is in no channel that is followed; none is made.
         """
+        waiting = None if decides is None else self.waiting.get(decides)
+        if waiting is not None:
+            wishes = [replace(wish, base=waiting.conflict.version) for wish in wishes]
         try:
             entries = make_entries(self.queue, self._look, wishes, made_at, atomic=atomic)
         except BaseException:
@@ -213,6 +228,7 @@ class Replica:
         self._renamed(self.queue.told(client, settled, log))
         if self.queue.epoch != before:
             self._effects.writes += log_kept(self.channels, log)
+            self._forget_versions()
         self._keep_counters()
         for entry in self.queue.entries:
             self._keep(entry)
@@ -273,7 +289,8 @@ class Replica:
     def _event(self, documents: Documents, event: DocumentEvent) -> None:
         name = event.channel, event.key
         self._contains(event.channel, [event])
-        if documents.apply(event, unsure=self._is_unsure(name)):
+        is_one_log = self._is_one_log(documents)
+        if documents.apply(event, unsure=self._is_unsure(name), is_one_log=is_one_log):
             self._remember(name)
         self._shown(name)
 
@@ -324,6 +341,14 @@ class Replica:
         self.waiting[waiting.id] = waiting
         self._effects.conflicts.append(waiting)
         self._effects.writes.append(PutWaiting(waiting))
+
+    def _forget_versions(self) -> None:
+        """The conflicts that wait are of another log."""
+        for waiting in self.waiting.values():
+            of_this = of_another_log(waiting)
+            self.waiting[waiting.id] = of_this
+            self._effects.writes.append(PutWaiting(of_this))
+            self._effects.changed.add(waiting.document)
 
     def _renamed(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

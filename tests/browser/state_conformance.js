@@ -111,8 +111,8 @@ class StateSubject {
     return {
       replica,
       requests: this.#requests,
-      prepare: (wishes, step) =>
-        this.#store.writeNow(replica.prepare(wishes, step.made_at ?? null, step.atomic ?? false)),
+      prepare: (wishes, { made_at: madeAt = null, atomic = false, decides = null }) =>
+        this.#store.writeNow(replica.prepare(wishes, madeAt, atomic, decides)),
       restart: (channels) => {
         if (channels !== true) this.#channels = channels;
         this.#replica = this.#opened();

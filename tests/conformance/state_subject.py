@@ -58,7 +58,7 @@ class StateSubject:
 
     def step(self, step: Json) -> Json:
         """Feed one input; what came of it."""
-        (kind,) = step.keys() - {"epoch", "made_at", "atomic"}
+        (kind,) = step.keys() - {"epoch", "made_at", "atomic", "decides"}
         try:
             result = self._inputs()[kind](step[kind], step)
         except StateError:
@@ -146,7 +146,8 @@ class StateSubject:
             )
             for one in wishes
         ]
-        self._store.write(self.replica.prepare(made, made_at, atomic=step.get("atomic", False)))
+        atomic, decides = step.get("atomic", False), step.get("decides")
+        self._store.write(self.replica.prepare(made, made_at, atomic=atomic, decides=decides))
 
     def _send(self) -> Json:
         request = self.replica.queue.request()

@@ -42,6 +42,14 @@ export function conflictOf(entry, outcome, entries, hasResolver) {
   return { id: entry.id, channel, key, slug, conflict: { ...conflict, own } };
 }
 
+/**
+ * The conflict after the log has begun anew: the client has seen no version of that log. What decides it
+ * takes effect where there is no document; elsewhere it is a conflict again, with what this log has.
+ */
+export function ofAnotherLog(waiting) {
+  return { ...waiting, conflict: { ...waiting.conflict, version: 0 } };
+}
+
 function after(entry, value) {
   try {
     return perform(entry.edit.do, value, {});

@@ -71,8 +71,10 @@ export class Documents {
    *
    * @param unsure whether an own edit may be in any newer version. The log names the author of each
    *   version, so only what comes without those between is held back.
+   * @param isOneLog whether own edits have the names here that they have in the log; if not, the author
+   *   says nothing
    */
-  apply(event, unsure = false) {
+  apply(event, unsure = false, isOneLog = true) {
     this.#check = null;
     if (event.version >= (this.#ahead.get(event.key) ?? event.version)) this.#ahead.delete(event.key);
     const before = this.#version(event.key);
@@ -83,14 +85,15 @@ export class Documents {
       return false;
     }
     const { key, version, schema, by } = event;
-    if (unsure && version > before + 1) this.#hold(key);
+    if (unsure && (version > before + 1 || !isOneLog)) this.#hold(key);
     this.#know({ channel: channelOf(event), key, version, schema, updated_at: event.occurred_at, by, value });
     return true;
   }
 
   /**
    * The channel's documents are these and no others; the keys of all that there were or are. Of a
-   * document that is gone the version stays, as it never restarts within a log.
+   * document that is gone the version stays, as it never restarts within a log. A snapshot that was made
+   * before a version was fetched does not take that version back.
    *
    * @param unsure the keys of which an own edit may be in any newer version: those that have changed are
    *   held back
@@ -98,9 +101,11 @@ export class Documents {
   replace({ reason, documents }, epoch, unsure = []) {
     // What was kept may be of another log than the queue, and what differs is not to be trusted: such a
     // value is shown while Core's is fetched, but its version says nothing.
-    const isTrusted = this.synced && this.epoch === epoch && reason !== "digest";
+    const isOneLog = this.synced && this.epoch === epoch && reason !== "ahead";
+    const isTrusted = isOneLog && reason !== "digest";
     const shown = this.#newest;
-    const before = isTrusted ? shown : new Map();
+    const ahead = isOneLog ? this.#ahead : new Map();
+    const before = isTrusted ? shown : new Map([...ahead.keys()].map((key) => [key, shown.get(key)]));
     const held = unsure.map((key) => [key, this.get(key)]);
     this.epoch = epoch;
     const brought = new Set(documents.map(({ key }) => key));
@@ -109,10 +114,15 @@ export class Documents {
     this.#hashes.clear();
     this.#check = null;
     this.wanted = new Map();
-    this.#ahead.clear();
+    this.#ahead = new Map();
     this.synced = true;
     for (const document of documents) {
       const known = before.get(document.key);
+      if (known !== undefined && known.version > document.version) {
+        this.#newest.set(document.key, known);
+        this.#ahead.set(document.key, known.version);
+        continue;
+      }
       if (document.value !== undefined) {
         this.#newest.set(document.key, document);
         continue;
@@ -123,7 +133,12 @@ export class Documents {
       if (known?.version !== document.version) this.wanted.set(document.key, document.version);
     }
     for (const [key, document] of before) {
-      if (!brought.has(key)) this.#newest.set(key, { ...document, value: null });
+      if (brought.has(key)) continue;
+      this.#newest.set(key, ahead.has(key) ? document : { ...document, value: null });
+      if (!ahead.has(key)) continue;
+      // The snapshot is older, or it was deleted since: Core says which.
+      this.#ahead.set(key, ahead.get(key));
+      this.wanted.set(key, null);
     }
     this.#held.clear();
     for (const [key, one] of held) {
@@ -145,7 +160,8 @@ export class Documents {
     if (value === undefined || version <= this.#version(key)) return false;
     if (unsure) this.#hold(key);
     this.#know(document);
-    if (wasNewest && value !== null) this.#ahead.set(key, version);
+    if (value === null) this.#ahead.delete(key);
+    else if (wasNewest) this.#ahead.set(key, version);
     return true;
   }
 

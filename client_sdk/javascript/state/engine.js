@@ -173,8 +173,8 @@ export class Engine {
       return [];
     }
     checkDocumentValue(value);
-    const { channel, key, conflict } = waiting;
-    const wish = { channel, key, do: { set: value }, base: conflict.version };
+    const { channel, key } = waiting;
+    const wish = { channel, key, do: { set: value } };
     return this.edit([wish], { ...options, decides: id });
   }
 
@@ -202,7 +202,7 @@ export class Engine {
     if (decides !== null && waiting === undefined) throw new StateError("this conflict is decided already");
     let ids = null;
     while (ids === null) {
-      const writes = replica.prepare(wishes, this.#time(), atomic);
+      const writes = replica.prepare(wishes, this.#time(), atomic, decides);
       if (decides !== null) writes.push({ type: "DropWaiting", id: decides });
       const places = writes.filter(({ type }) => type === "PutEntry").map(({ row }) => row.id);
       if (asked !== null) writes.push(...this.#remembering(asked, places));

@@ -198,7 +198,9 @@ export class EditQueue {
       // settled is in whatever it shows.
       for (const entry of this.unanswered) entry.at = 0;
       for (const entry of beyond) Object.assign(entry, { at: null, shown: true });
-      return lost.length > 0 || known < this.nextN - 1 ? this.#rename(lost, true) : [];
+      // What is being made names versions of the other log: it is to be made again.
+      const isNew = lost.length > 0 || this.#prepared.length > 0 || known < this.nextN - 1;
+      return isNew ? this.#rename(lost, true) : [];
     }
     const own = lost.filter((entry) => entry.client === this.client).map((entry) => entry.n);
     const isGap = own.length > 0 && Math.min(...own) > known + 1;

@@ -5,7 +5,7 @@
 // (entries.js).
 
 import { channelOf } from "../contract.js";
-import { conflictOf, errorOf } from "./conflicts.js";
+import { conflictOf, errorOf, ofAnotherLog } from "./conflicts.js";
 import { Documents } from "./documents.js";
 import { containedAt, nameOf, partsOf } from "./entries.js";
 import { StateError } from "./errors.js";
@@ -138,14 +138,17 @@ export class Replica {
    * @param wishes what is asked for: {channel, key, do, metadata, base}
    * @param madeAt when, by Core's clock, as the wire has times; null: not known
    * @param atomic whether all take effect or none
+   * @param decides the id of the conflict that they decide; they are made on its version
    * @throws StateError one of them cannot be done to what is shown, or is malformed or too large, or is
    *   in no channel that is followed; none is made
    */
-  prepare(wishes, madeAt, atomic = false) {
+  prepare(wishes, madeAt, atomic = false, decides = null) {
     const { queue } = this;
+    const base = this.waiting.get(decides)?.conflict.version;
+    const asked = base === undefined ? wishes : wishes.map((wish) => ({ ...wish, base }));
     let entries;
     try {
-      entries = makeEntries(queue, (name) => this.#look(name), wishes, madeAt, atomic);
+      entries = makeEntries(queue, (name) => this.#look(name), asked, madeAt, atomic);
     } catch (error) {
       queue.abandon();
       throw error;
@@ -212,7 +215,10 @@ export class Replica {
     if (log === null) return;
     const before = this.queue.epoch;
     this.#renamed(this.queue.told(client, settled, log));
-    if (this.queue.epoch !== before) this.#forgetOthers(log);
+    if (this.queue.epoch !== before) {
+      this.#forgetOthers(log);
+      this.#forgetVersions();
+    }
     this.#keepCounters();
     for (const entry of this.queue.entries) this.#keep(entry);
     for (const name of namesOf(this.queue.entries)) this.#show(name);
@@ -297,7 +303,8 @@ export class Replica {
   #event(documents, event) {
     const name = nameOf(channelOf(event), event.key);
     this.#contains(channelOf(event), [event]);
-    if (documents.apply(event, this.#isUnsure(name))) this.#remember(name);
+    const isOneLog = this.#isOneLog(documents);
+    if (documents.apply(event, this.#isUnsure(name), isOneLog)) this.#remember(name);
     this.#show(name);
   }
 
@@ -314,6 +321,15 @@ export class Replica {
     this.#effects.writes.push({ type: "DropDocuments" });
     for (const [channel, { epoch, all }] of this.channels) {
       if (epoch === log) for (const { key } of all) this.#remember(nameOf(channel, key));
+    }
+  }
+
+  /** The conflicts that wait are of another log. */
+  #forgetVersions() {
+    for (const waiting of [...this.waiting.values()].map(ofAnotherLog)) {
+      this.waiting.set(waiting.id, waiting);
+      this.#effects.writes.push({ type: "PutWaiting", waiting });
+      this.#effects.changed.add(nameOf(waiting.channel, waiting.key));
     }
   }
 

@@ -154,7 +154,10 @@ class DocumentClient(Shell):
         if self.is_keeping or self.dead:
             return
         try:
-            writes = self.replica.prepare(wishes, self.core_time(), atomic=atomic)
+            decided = None if decides is None else decides.id
+            writes = self.replica.prepare(
+                wishes, self.core_time(), atomic=atomic, decides=decided
+            )
         except StateError:
             return  # it does not fit what is shown
         if decides is not None:
@@ -214,13 +217,7 @@ class DocumentClient(Shell):
             self.pump()
         else:
             mark = self.world.new_mark()
-            wish = Wish(
-                *waiting.document,
-                Set({"value": mark}),
-                {"mark": mark},
-                base=waiting.conflict.version,
-            )
-            self.edit([wish], decides=waiting)
+            self.edit([Wish(*waiting.document, Set({"value": mark}), {"mark": mark})], decides=waiting)
 
     # ── what comes of it ─────────────────────────────────────────────────────
 

@@ -81,10 +81,11 @@ class Rig:
 
     # ── edits ────────────────────────────────────────────────────────────────
 
-    def edit(self, *wishes: Wish, atomic: bool = False) -> list[int]:
+    def edit(self, *wishes: Wish, atomic: bool = False, decides: int | None = None) -> list[int]:
         """Make edits; their ids."""
         while True:
-            self.store.write(self.replica.prepare(wishes, NOW, atomic=atomic))
+            writes = self.replica.prepare(wishes, NOW, atomic=atomic, decides=decides)
+            self.store.write(writes)
             ids = self.replica.accept()
             if ids is not None:
                 self.keep()

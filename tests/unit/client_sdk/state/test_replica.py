@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from msgspec import UNSET
 
 from client_sdk.contract.errors import StateError
+from client_sdk.contract.state.document import DocumentEvent
 from client_sdk.contract.state.operations import Call, Merge, Set
+from client_sdk.machine.sequencing import DocumentReset
 from client_sdk.state.entries import Wish
 from client_sdk.state.orders.commands import Command, encode_command
-from client_sdk.state.records import DropCommand, PutCommand
-from tests.unit.client_sdk.state.core_model import CoreModel
+from client_sdk.state.records import DropCommand, OpenConflict, PutCommand
+from tests.unit.client_sdk.state.core_model import NOW, CoreModel
 from tests.unit.client_sdk.state.rig import CHANNEL, Rig
 
 
@@ -282,6 +286,61 @@ def test_an_answer_after_a_snapshot_without_the_document_leaves_nothing_pending(
     assert (rig.value("cart"), rig.view("cart").pending) == (None, 0)
 
 
+# ── snapshots that come late ─────────────────────────────────────────────────
+
+
+@pytest.fixture
+def fetched(rig: Rig, core: CoreModel) -> DocumentReset:
+    """A snapshot that was under way when the client has fetched a newer version of the document."""
+    core.write(CHANNEL, "cart", {"a": 1})
+    late = core.snapshot(CHANNEL, "retention")
+    rig.merge("cart", {"b": 1})
+    rig.send()
+    rig.load()
+    return late
+
+
+def test_a_late_snapshot_takes_no_fetched_version_back(rig: Rig, fetched: DocumentReset) -> None:
+    rig.replica.take(fetched, "E1")
+    assert (rig.value("cart"), rig.view("cart").version) == ({"a": 1, "b": 1}, 2)
+
+
+def test_nor_does_one_after_the_digests_differed(rig: Rig, fetched: DocumentReset) -> None:
+    rig.replica.take(replace(fetched, reason="digest"), "E1")
+    assert (rig.value("cart"), rig.view("cart").version) == ({"a": 1, "b": 1}, 2)
+
+
+def test_no_digest_is_compared_before_the_log_has_brought_what_was_fetched(
+    rig: Rig, core: CoreModel, fetched: DocumentReset
+) -> None:
+    rig.replica.take(fetched, "E1")
+    rig.seqs[CHANNEL] = fetched.head
+    before = rig.replica.agrees(CHANNEL, core.digest(CHANNEL))
+    rig.sync()
+    assert (before, rig.replica.agrees(CHANNEL, core.digest(CHANNEL))) == (None, True)
+
+
+def test_a_fetched_document_that_a_late_snapshot_lacks_is_shown_and_asked_for(
+    rig: Rig, fetched: DocumentReset
+) -> None:
+    rig.replica.take(replace(fetched, documents=()), "E1")
+    before = rig.view("cart")
+    rig.load()
+    after = rig.view("cart")
+    assert (before.value, before.loading) == ({"a": 1, "b": 1}, True)
+    assert (after.value, after.loading) == ({"a": 1, "b": 1}, False)
+
+
+def test_a_fetched_document_that_was_deleted_since_is_gone(
+    rig: Rig, core: CoreModel, fetched: DocumentReset
+) -> None:
+    core.write(CHANNEL, "cart", None)
+    rig.begin(reason="retention")
+    rig.load()
+    assert rig.value("cart") is None
+    assert rig.replica.agrees(CHANNEL, core.digest(CHANNEL)) is True
+
+
 # ── conflicts ────────────────────────────────────────────────────────────────
 
 
@@ -328,11 +387,57 @@ def test_what_decides_a_conflict_is_made_on_the_version_it_was_shown(
     rig.send()
     waiting = rig.view("ask").conflict
     assert waiting is not None
-    rig.edit(Wish(CHANNEL, "ask", Set({"a": 4}), base=waiting.conflict.version))
-    rig.replica.decided(waiting)
-    rig.send()
+    decide(rig, waiting)
     rig.sync()
     assert (core.value(CHANNEL, "ask"), rig.view("ask").conflict) == ({"a": 4}, None)
+
+
+def decide(rig: Rig, waiting: OpenConflict) -> None:
+    """Decide the conflict for another value, and send that."""
+    rig.edit(Wish(CHANNEL, "ask", Set({"a": 4})), decides=waiting.id)
+    rig.replica.decided(waiting)
+    rig.send()
+
+
+@pytest.fixture
+def of_another_log(rig: Rig, core: CoreModel) -> OpenConflict:
+    """A conflict that waits when the log begins anew, without the document that it is about."""
+    rig.set("ask", {"a": 2})
+    core.write(CHANNEL, "ask", {"a": 3})
+    rig.send()
+    core.restore()
+    (waiting,) = rig.conflicts
+    return waiting
+
+
+def test_what_decides_a_conflict_of_another_log_overwrites_nothing_of_this_one(
+    rig: Rig, core: CoreModel, of_another_log: OpenConflict
+) -> None:
+    core.write(CHANNEL, "ask", {"a": 9})
+    rig.begin(reason="epoch")
+    rig.inquire()
+    decide(rig, of_another_log)
+    again = rig.view("ask").conflict
+    assert again is not None
+    assert (core.value(CHANNEL, "ask"), again.conflict.current) == ({"a": 9}, {"a": 9})
+
+
+def test_so_it_is_after_a_crash(rig: Rig, core: CoreModel, of_another_log: OpenConflict) -> None:
+    core.write(CHANNEL, "ask", {"a": 9})
+    rig.begin(reason="epoch")
+    rig.inquire()
+    rig.crash()
+    decide(rig, of_another_log)
+    assert core.value(CHANNEL, "ask") == {"a": 9}
+
+
+def test_what_decides_a_conflict_of_another_log_takes_effect_where_there_is_no_document(
+    rig: Rig, core: CoreModel, of_another_log: OpenConflict
+) -> None:
+    rig.begin(reason="epoch")
+    rig.inquire()
+    decide(rig, of_another_log)
+    assert core.value(CHANNEL, "ask") == {"a": 4}
 
 
 # ── restarts ─────────────────────────────────────────────────────────────────
@@ -501,6 +606,50 @@ def test_what_a_backup_had_settled_is_shown_once_after_a_restore(rig: Rig, core:
     assert rig.value("cart") == {"count": 1}
     rig.inquire()
     assert (rig.value("cart"), rig.view("cart").pending) == ({"count": 6}, 0)
+
+
+@pytest.fixture
+def of_the_log_before(rig: Rig, core: CoreModel) -> DocumentEvent:
+    """The event of an own edit, under way when a restore takes the edit back; one more is made."""
+    core.write(CHANNEL, "cart", {"count": 0})
+    core.back_up()
+    rig.sync()
+    rig.add("cart", count=1)
+    rig.send()
+    event = core.event(CHANNEL, 2)
+    core.restore()
+    rig.add("cart", count=1)
+    answer = rig.ask()
+    assert answer is not None
+    rig.hear(answer)
+    return event
+
+
+def test_an_event_of_the_log_before_shows_no_edit_twice_that_has_another_name_now(
+    rig: Rig, of_the_log_before: DocumentEvent
+) -> None:
+    rig.inquire()
+    rig.replica.take(of_the_log_before, "E1")
+    assert rig.value("cart") == {"count": 2}
+
+
+def test_nor_does_one_that_comes_before_core_has_said_how_far_it_is(
+    rig: Rig, of_the_log_before: DocumentEvent
+) -> None:
+    rig.replica.take(of_the_log_before, "E1")
+    assert rig.value("cart") == {"count": 2}
+
+
+def test_what_is_being_made_when_the_log_begins_anew_is_made_again(
+    rig: Rig, core: CoreModel
+) -> None:
+    core.write(CHANNEL, "cart", {"count": 0})
+    rig.sync()
+    rig.replica.prepare([Wish(CHANNEL, "cart", Set({"count": 1}))], NOW)
+    core.restore()
+    rig.begin(reason="epoch")
+    rig.inquire()
+    assert rig.replica.accept() is None
 
 
 # ── what a crash leaves ──────────────────────────────────────────────────────
