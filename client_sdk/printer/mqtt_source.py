@@ -265,7 +265,6 @@ class MqttSource:
             self._jobs[job.id] = job
         self._news.set()
 
-
     def _forget(self) -> None:
         """Forget what was known under an earlier epoch: Core may have gone back to before it was
         told, and may give the ids to other jobs. What waits comes again."""
