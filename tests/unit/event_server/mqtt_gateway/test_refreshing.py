@@ -250,3 +250,22 @@ async def test_what_was_lost_with_records_outlives_a_session(gateway: Gateway) -
     async with gateway.session() as (partitions, connection):
         partitions.begin(is_new=True)
         await until(lambda: set(connection.topics) == {STATE, COMMANDS})
+
+
+async def test_what_waits_for_proof_is_not_published_of_a_partition_that_was_taken_away(
+    gateway: Gateway,
+) -> None:
+    async with gateway.session() as (partitions, connection):
+        await gateway.serve(partitions, connection)
+        gateway.core.gate.clear()
+        partitions.write("E2")
+        await until(lambda: gateway.core.waiting == 2)
+        partitions.membership.lose()
+        gateway.core.gate.set()
+        await until(lambda: gateway.core.waiting == 0)
+        partitions.take_away()
+        partitions.membership.proven(0.0)
+        await until(lambda: partitions.refusals >= 2)
+        assert connection.topics == []
+        partitions.begin()
+        await until(lambda: set(connection.topics) == {STATE, COMMANDS})
