@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from client_sdk.errors import UnreachableError, YabamError
 from client_sdk.printer.connections import Address
 from client_sdk.printer.errors import HeldError, PrinterError
@@ -28,6 +30,9 @@ AGAIN_S: Final = 1.0
 TOLD_AGAIN_AFTER_S: Final = 5.0
 """What Core has been told and does not show is told again so long after the last outcome: it may
 lag behind, or have gone back to before it was told."""
+_AT: Final = "@"
+"""Between a job's id and its time; no id has it."""
+_EARLIER_RELEASE: Final = "begun by an agent of an earlier release"
 
 
 class Agent:
@@ -109,21 +114,31 @@ class Agent:
         """The entry of the attempt that Core takes to be under way here."""
         if job.state != "sent" or job.agent != self._journal.agent:
             return None
-        return self._journal.find(job.id, job.attempts)
+        return self._noted(job, job.attempts)
+
+    def _noted(self, job: Job, attempt: int) -> Entry | None:
+        """What the journal has of an attempt; None: it was not begun here."""
+        name = _name_of(job)
+        entry = self._journal.find(name, attempt)
+        if entry is not None or name == job.id:
+            return entry
+        # Earlier releases noted the id alone, which may be another event's since a restore.
+        entry = self._journal.find(job.id, attempt)
+        return entry and replace(entry, outcome="doubt", detail=_EARLIER_RELEASE)
 
     async def _print(self, job: Job) -> bool:
         """Print a job; False: it cannot be had."""
         taken = await self._source.take(job)
         if taken is None or taken.state != "sent":
             return taken is not None
-        known = self._journal.find(job.id, taken.attempts)
+        known = self._noted(job, taken.attempts)
         if known is not None:
             # Core has gone back to before it was told.
             await self._tell(known)
             return True
         if not self._still_holds():
             return False
-        entry = self._journal.begin(job.id, taken.attempts)
+        entry = self._journal.begin(_name_of(job), taken.attempts)
         word = await print_ticket(
             self._address, _ticket(job, taken, entry.number), self._trouble, self._clock
         )
@@ -161,7 +176,8 @@ class Agent:
 
     async def _tell(self, entry: Entry) -> None:
         self._told_at = self._clock()
-        await self._source.tell(entry.job, entry.attempt, entry.outcome or "doubt", entry.detail)
+        job = entry.job.partition(_AT)[0]
+        await self._source.tell(job, entry.attempt, entry.outcome or "doubt", entry.detail)
 
     def _still_holds(self) -> bool:
         """Whether Core has given the printer to nobody else yet, by our own clock."""
@@ -197,6 +213,11 @@ class Agent:
         if line != self._said:
             self._said = line
             self._say(line)
+
+
+def _name_of(job: Job) -> str:
+    """The job's name in the journal, which no other job has, whatever the database went back to."""
+    return f"{job.id}{_AT}{job.made_at}" if job.made_at else job.id
 
 
 def _ticket(job: Job, taken: Taken, number: int) -> Ticket:

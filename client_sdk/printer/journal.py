@@ -37,6 +37,7 @@ class Entry(Struct, frozen=True):
     number: int
     """A number that no other attempt in this journal has."""
     job: str
+    """The name under which it was begun."""
     attempt: int
     outcome: Outcome | None
     """None: it was begun, and its end is not known."""

@@ -149,6 +149,9 @@ class MqttSource:
         now = await self._take(job.id)
         if now is not None and now.state == _EARLIER:
             return None  # that one comes
+        known = self._jobs.get(job.id)
+        if known is None or known.made_at != job.made_at:
+            return None  # Core has gone back: what has the id now comes
         if now is None or now.state != "sent":
             self._jobs.pop(job.id, None)
             return None if now is None else Taken(now.state, now.attempts, now.repeat)
@@ -187,7 +190,7 @@ class MqttSource:
             now = await self._take(job)
             if now is not None and now.state == _EARLIER:
                 continue
-            del self._unreadable[job]
+            self._unreadable.pop(job, None)
             if now is not None and now.state == "sent":
                 await self.tell(job, now.attempts, "fail", _UNREADABLE)
 
@@ -247,8 +250,10 @@ class MqttSource:
     def _hear_command(self, command: _Command) -> None:
         if command.name != _PRINT:
             return
-        if self._epoch not in ("", command.epoch):
-            self._settled.clear()  # Core may have gone back to before it was told
+        if command.epoch < self._epoch:
+            return  # over since a restore
+        if self._epoch and command.epoch > self._epoch:
+            self._forget()
         self._epoch = command.epoch
         job = job_of_document(command.id, command.arguments)
         if job is None:
@@ -259,6 +264,14 @@ class MqttSource:
         else:
             self._jobs[job.id] = job
         self._news.set()
+
+    def _forget(self) -> None:
+        """Forget what was known under an earlier epoch: Core may have gone back to before it was
+        told, and may give the ids to other jobs. What waits comes again."""
+        self._jobs.clear()
+        self._settled.clear()
+        self._unreadable.clear()
+        self._printing = None
 
 
 def _shown(detail: str) -> str:

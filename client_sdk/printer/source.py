@@ -29,6 +29,9 @@ class Job(Struct, frozen=True):
     columns: int
     media: str
     lines: list[Line]
+    made_at: str = ""
+    """When the order's event happened. A restore of the database can give the id to another
+    event; no other one has this time, too."""
 
     @property
     def is_ready(self) -> bool:
@@ -85,6 +88,7 @@ class _Value(Struct, frozen=True):
     attempts: int = 0
     waits: bool = False
     agent: str = ""
+    made_at: str = ""
 
 
 def job_of_document(name: str, value: Any) -> Job | None:
@@ -107,4 +111,5 @@ def job_of_document(name: str, value: Any) -> Job | None:
         one.columns,
         one.media,
         one.lines,
+        one.made_at,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -229,29 +229,34 @@ class DownSession:
         lost = {one.partition for one in begun if one.has_lost}
         if lost:
             log.warning("gateway_lost_records", partitions=sorted(lost))
-            self._refresh_commands(self._presence.online(self._clock()), lost)
+            self._unserve(lost)
         numbers = {one.partition for one in begun}
         self._heads.forget(numbers)
         await self._partitions.prove()
         # Of those that we had before the broker holds what we have published.
-        self._refresh_state({one.partition for one in begun if one.is_new})
-        self._refresh_commands(self._presence.unserved(self._clock()), numbers)
+        self._refresh_state({one.partition for one in begun if one.is_new or one.has_lost})
+        for store in self._refresher.left():
+            self._refresher.want_state(store)
+        self._refresh_commands(numbers)
 
     def _refresh_all(self) -> None:
         """The database has gone back: what was published before may not be what it holds."""
         partitions = range(self._partitions.of_log)
+        self._unserve(partitions)
         self._refresh_state(partitions)
-        self._refresh_commands(self._presence.online(self._clock()), partitions)
+        self._refresh_commands(partitions)
+
+    def _unserve(self, partitions: Collection[int]) -> None:
+        """Have what waits for their devices published anew, by a later session if this one ends."""
+        self._presence.unserve(lambda store: self._partitions.partition_of(store) in partitions)
 
     def _refresh_state(self, partitions: Collection[int]) -> None:
         for store in self._presence.known_stores():
             if self._partitions.partition_of(store) in partitions:
                 self._refresher.want_state(store)
 
-    def _refresh_commands(
-        self, devices: Sequence[tuple[str, str]], partitions: Collection[int]
-    ) -> None:
-        for store, device in devices:
+    def _refresh_commands(self, partitions: Collection[int]) -> None:
+        for store, device in self._presence.unserved(self._clock()):
             if self._partitions.partition_of(store) in partitions:
                 self._refresher.want_commands(store, device)
 

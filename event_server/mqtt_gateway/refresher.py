@@ -18,6 +18,7 @@ from msgspec import UNSET
 
 from client_sdk.contract.channel import Channel
 from event_server.errors import CoreLostError
+from event_server.mqtt_gateway.rules.presence import MOST_DEVICES
 from event_server.mqtt_gateway.rules.publications import Changed, publication_of
 from event_server.mqtt_gateway.together import run_together
 from server_common.mqtt.broker import MqttRefusedError
@@ -73,6 +74,7 @@ class Refresher:
         self._metrics = metrics
         self._channels: asyncio.Queue[Channel] = asyncio.Queue()
         self._waiting: set[Channel] = set()
+        self._left: set[str] = set()
         self._values: asyncio.Queue[tuple[Changed, Callable[[], None]]] = asyncio.Queue()
         self._is_told = False
 
@@ -88,6 +90,13 @@ class Refresher:
         """Publish a document whose value the log does not carry; call `done` once the broker has
         it, or once there is nothing to be published."""
         self._values.put_nowait((changed, done))
+
+    def left(self) -> list[str]:
+        """The stores whose state was wanted and not published, because their partitions were not
+        ours just then. Each is told once: who has the partition from now on is to want it."""
+        stores = list(self._left)
+        self._left.clear()
+        return stores
 
     async def run(self) -> None:
         """Work until cancelled.
@@ -116,30 +125,45 @@ class Refresher:
             done()
 
     async def _publish_all(self, channel: Channel) -> None:
-        if not self._owns(channel.root):
-            return  # who owns it has the same wish
         device = channel.part
-        connection = device and self._presence.connection_of(channel.root, device)
+        due = None if device is None else self._presence.due(channel.root, device)
+        if not await self._has_published(channel):
+            # Another one that owns it has the same wish; a device stays unserved here.
+            if device is None:
+                self._leave(channel.root)
+        elif device is not None:
+            self._presence.serve(channel.root, device, due)
+
+    async def _has_published(self, channel: Channel) -> bool:
+        """Publish all documents of a channel; False: its partition was not ours at some moment."""
+        if not self._owns(channel.root):
+            return False
         found = await self._core.all_of(str(channel))
         for changed in found.documents:
             if not self._owns(channel.root):
-                return
+                return False
             if changed.value is UNSET:
                 await self._publish_whole(changed)
             else:
                 await self._publish(changed)
-        if device is not None:
-            self._presence.serve(channel.root, device, connection)
+        return self._owns(channel.root)
+
+    def _leave(self, store: str) -> None:
+        self._left.add(store)
+        if len(self._left) > MOST_DEVICES:
+            self._left.intersection_update(self._presence.known_stores())
 
     async def _publish_whole(self, changed: Changed) -> None:
         whole = await self._core.whole(changed)
-        if whole is not None and whole.value is not UNSET and self._owns(changed.channel.root):
+        if whole is not None and whole.value is not UNSET:
             await self._publish(whole)
 
     async def _publish(self, changed: Changed) -> None:
         what = "state" if changed.channel.kind == "public" else "commands"
         while not self._outlet.is_open:  # noqa: ASYNC110  (nobody tells when it opens)
             await asyncio.sleep(_OWNERSHIP_POLL_S)
+        if not self._owns(changed.channel.root):
+            return
         publication = publication_of(changed, datetime.now(UTC))
         if publication is None or not self._outlet.newest.take(changed):
             return

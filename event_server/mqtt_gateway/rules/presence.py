@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -28,6 +29,14 @@ class Heard(NamedTuple):
     """The device may have missed what was published before."""
 
 
+class Due(NamedTuple):
+    """It changes when a device is to be sent once more what waits for it."""
+
+    connection: str
+    round: int
+    """How often devices were to be served anew."""
+
+
 class Presence:
     """The devices that have been heard.
 
@@ -39,6 +48,7 @@ class Presence:
         self._most = most
         self._devices: OrderedDict[tuple[str, str], _Device] = OrderedDict()
         self._of_store: Counter[str] = Counter()
+        self._round = 0
 
     def hear(self, store: str, device: str, connection: str, online: bool, now: float) -> Heard:
         """A device's status came."""
@@ -59,16 +69,24 @@ class Presence:
         self._devices.move_to_end(place)
         return Heard(False, is_new)
 
-    def connection_of(self, store: str, device: str) -> str | None:
-        """The device's newest connection; None: it was not heard."""
+    def due(self, store: str, device: str) -> Due | None:
+        """For what the device is to be sent all that waits for it; None: it was not heard."""
         known = self._devices.get((store, device))
-        return None if known is None else known.connection
+        return None if known is None else Due(known.connection, self._round)
 
-    def serve(self, store: str, device: str, connection: str | None) -> None:
-        """On this connection the device was sent all that waited for it."""
+    def serve(self, store: str, device: str, due: Due | None) -> None:
+        """The device was sent all that waited for it, from when this was due."""
         known = self._devices.get((store, device))
-        if known is not None and known.connection == connection:
+        if known is not None and due == self.due(store, device):
             known.served = True
+
+    def unserve(self, is_meant: Callable[[str], bool]) -> None:
+        """The devices of these stores are to be sent what waits for them once more; what is being
+        sent now does not count."""
+        self._round += 1
+        for (store, _), device in self._devices.items():
+            if is_meant(store):
+                device.served = False
 
     def unserved(self, now: float) -> list[tuple[str, str]]:
         """The devices online that were not sent what waited for them, not by us."""

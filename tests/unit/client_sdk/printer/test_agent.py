@@ -183,6 +183,54 @@ async def test_what_core_takes_to_be_under_way_and_is_printed_is_told_again(tmp_
     assert bench.printed == ["b"]
 
 
+async def test_a_job_that_a_restore_gave_the_id_of_a_printed_one_is_printed(tmp_path: Path) -> None:
+    core = Core(job("a", 1, made_at="12:00"))
+    before = Bench(core, tmp_path)
+    await before.run_until(lambda: core.told)
+    core = Core(job("a", 1, made_at="12:30", lines=[Line("cancelled")]))
+    after = Bench(core, tmp_path)
+    await after.run_until(lambda: core.told)
+    assert before.printed + after.printed == ["a", "cancelled"]
+    assert core.told == [("a", 1, "done")]
+
+
+async def test_what_was_told_of_a_job_is_not_told_of_another_with_its_id(tmp_path: Path) -> None:
+    core = Core(job("a", 1, made_at="12:00"))
+    before = Bench(core, tmp_path)
+    await before.run_until(lambda: core.told)
+    taken = job("a", 1, made_at="12:30", state="sent", attempts=1, agent=core.agent)
+    core = Core(taken, job("b", 2))
+    after = Bench(core, tmp_path)
+    await after.run_until(lambda: ("b", 1, "done") in core.told)
+    assert after.printed == ["a", "b"]
+
+
+async def test_a_job_that_was_begun_before_a_crash_is_known_with_its_time(tmp_path: Path) -> None:
+    core = Core(job("a", 1, made_at="12:00"))
+    before = Bench(core, tmp_path)
+    core.lags = True
+    await before.run_until(lambda: core.told)
+    core.lags = False
+    after = Bench(core, tmp_path)
+    await after.run_until(lambda: len(core.told) == 2)
+    assert before.printed == ["a"]
+    assert after.printed == []
+
+
+async def test_what_an_earlier_release_noted_by_id_alone_is_doubtful(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    entry = journal.begin("a", 1)
+    journal.end(entry, "done", "process id")
+    journal.told(entry)
+    agent = journal.agent
+    journal.close()
+    core = Core(job("a", 1, made_at="12:00", state="sent", attempts=1, agent=agent))
+    bench = Bench(core, tmp_path)
+    await bench.run_until(lambda: ("a", 2, "done") in core.told)
+    assert core.told == [("a", 1, "doubt"), ("a", 2, "done")]
+    assert bench.printed == ["REPEAT"]
+
+
 async def test_what_core_was_told_a_moment_ago_is_not_told_again(tmp_path: Path) -> None:
     core = Core(job("a", 1), job("b", 2))
     core.lags = True

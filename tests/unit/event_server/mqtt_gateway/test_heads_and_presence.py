@@ -6,7 +6,7 @@ from client_sdk.contract.channel import parse_channel
 from event_server.mqtt_gateway.outlet import Newest
 from event_server.mqtt_gateway.rules.heads import KEPT_S, MOST_IN_A_MARK, Heads
 from event_server.mqtt_gateway.rules.membership import PROVEN_FOR_S, SESSION_TIMEOUT_S, Membership
-from event_server.mqtt_gateway.rules.presence import ONLINE_FOR_S, Heard, Presence
+from event_server.mqtt_gateway.rules.presence import ONLINE_FOR_S, Due, Heard, Presence
 from event_server.mqtt_gateway.rules.publications import Changed
 
 
@@ -114,14 +114,32 @@ def test_a_silent_device_is_away() -> None:
 def test_a_device_is_unserved_until_it_was_sent_what_waited_on_this_connection() -> None:
     one = Presence()
     one.hear("12", "lamp", "c1", True, 0.0)
-    one.serve("12", "lamp", "another")
+    one.serve("12", "lamp", Due("another", 0))
     assert one.unserved(1.0) == [("12", "lamp")]
-    one.serve("12", "lamp", "c1")
+    one.serve("12", "lamp", one.due("12", "lamp"))
     assert one.unserved(1.0) == []
     one.hear("12", "lamp", "c1", True, 60.0)
     assert one.unserved(60.0) == []
     one.hear("12", "lamp", "c2", True, 61.0)
     assert one.unserved(61.0) == [("12", "lamp")]
+
+
+def test_devices_are_to_be_served_anew_by_store() -> None:
+    one = Presence()
+    for store in ("12", "13"):
+        one.hear(store, "lamp", "c", True, 0.0)
+        one.serve(store, "lamp", one.due(store, "lamp"))
+    one.unserve(lambda store: store == "12")
+    assert one.unserved(1.0) == [("12", "lamp")]
+
+
+def test_what_was_begun_before_devices_were_to_be_served_anew_serves_none() -> None:
+    one = Presence()
+    one.hear("12", "lamp", "c", True, 0.0)
+    due = one.due("12", "lamp")
+    one.unserve(lambda _store: True)
+    one.serve("12", "lamp", due)
+    assert one.unserved(1.0) == [("12", "lamp")]
 
 
 def test_devices_are_bounded_and_a_store_is_forgotten_with_its_last() -> None:
