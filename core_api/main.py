@@ -226,7 +226,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             StateApi(edits, OrderHistory(pool), pool, gate),
             DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
             PrintApi(prints, presence, gate),
-            TokensApi(tokens, Pairings(writing, secrets.randbelow), gate, settings.sign_in_max_s),
+            TokensApi(
+                tokens,
+                Pairings(writing, secrets.randbelow),
+                gate,
+                settings.sign_in_max_s,
+                time.time,
+            ),
             RevocationsApi(pool, revoked, gate, time.time),
             settings.cors_origins,
             [

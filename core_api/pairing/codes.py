@@ -23,22 +23,22 @@ TRIES: Final = 3
 
 # A new code takes the place of the one before, with all its tries.
 _OFFER: Final = """
-INSERT INTO pairings (store_id, code, subject, brand, signed_in_at, lifetime_s, tries_left, ends_at)
+INSERT INTO pairings (store_id, code, subject, brand, signed_in_at, token_ends_at, tries_left, ends_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8))
 ON CONFLICT (store_id) DO UPDATE SET
     code = excluded.code, subject = excluded.subject, brand = excluded.brand,
-    signed_in_at = excluded.signed_in_at, lifetime_s = excluded.lifetime_s,
+    signed_in_at = excluded.signed_in_at, token_ends_at = excluded.token_ends_at,
     tries_left = excluded.tries_left, ends_at = excluded.ends_at
 """
 # Counted before it is compared, so that tries at the same moment are counted too.
 _TRY: Final = """
 UPDATE pairings SET tries_left = tries_left - 1
 WHERE store_id = $1 AND tries_left > 0 AND ends_at > now()
-RETURNING code, subject, brand, signed_in_at, lifetime_s
+RETURNING code, subject, brand, signed_in_at, token_ends_at
 """
 _USE: Final = "DELETE FROM pairings WHERE store_id = $1 AND code = $2 RETURNING store_id"
 
-_NO_CODE: Final = "this store has no such code now: let its terminal show a new one"
+NO_CODE: Final = "this store has no such code now: let its terminal show a new one"
 
 
 class Pairings:
@@ -53,13 +53,14 @@ class Pairings:
         self._pool = pool
         self._below = below
 
-    async def offer(self, store_id: str, caller: Caller, lifetime_s: int) -> str:
+    async def offer(self, store_id: str, caller: Caller, token_ends_at: int) -> str:
         """A code for one new tablet of the store, in the place of the one before.
 
         Args:
             store_id: the store that the tablet is to work for.
             caller: whose sign-in it takes over.
-            lifetime_s: for how many seconds its token will be good, if it is made now.
+            token_ends_at: when the tablet's token will end, in seconds since 1970, however late
+                the code is typed.
 
         Raises:
             UnavailableError: the database does not answer.
@@ -73,14 +74,14 @@ class Pairings:
                 caller.subject,
                 caller.brand,
                 caller.signed_in_at or caller.issued_at,
-                lifetime_s,
+                token_ends_at,
                 TRIES,
                 LIFE_S,
             )
         return code
 
     async def take(self, store_id: str, code: str) -> tuple[Caller, int]:
-        """Whose sign-in the tablet takes over, for that store alone, and for how many seconds.
+        """Whose sign-in the tablet takes over, for that store alone, and when its token ends.
 
         Raises:
             UnauthorizedError: there is no such code now.
@@ -90,9 +91,9 @@ class Pairings:
         with mapped_errors():
             found = await self._pool.fetchrow(_TRY, store_id)
             if found is None or not hmac.compare_digest(found["code"], given):
-                raise UnauthorizedError(_NO_CODE)
+                raise UnauthorizedError(NO_CODE)
             if await self._pool.fetchrow(_USE, store_id, given) is None:
-                raise UnauthorizedError(_NO_CODE)
+                raise UnauthorizedError(NO_CODE)
         stores = frozenset({store_id})
         caller = Caller(
             found["subject"],
@@ -101,7 +102,7 @@ class Pairings:
             brand=found["brand"],
             signed_in_at=found["signed_in_at"],
         )
-        return caller, found["lifetime_s"]
+        return caller, found["token_ends_at"]
 
 
 def _hash(store_id: str, code: str) -> bytes:

@@ -293,7 +293,7 @@ pairings = Table(
     Column("subject", Text, nullable=False),
     Column("brand", Text),
     Column("signed_in_at", BigInteger, nullable=False, comment="seconds since 1970"),
-    Column("lifetime_s", Integer, nullable=False),
+    Column("token_ends_at", BigInteger, nullable=False, comment="seconds since 1970"),
     Column("tries_left", SmallInteger, nullable=False),
     Column("ends_at", DateTime(timezone=True), nullable=False),
     comment="The code by which a new tablet of the store takes over a sign-in; the last one",

@@ -130,7 +130,7 @@ def core(database: Database) -> ASGIApp:
     ops = OpsApi(unused, unused, pool, gate)
     api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, ops)
     prints = PrintApi(unused, unused, gate)
-    sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600)
+    sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600, lambda: 1000.0)
     revocations = RevocationsApi(pool, unused, gate, lambda: 1000.0)
     state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool)
     return core_app(api, state, devices_of, prints, sign_ins, revocations, ["*"])

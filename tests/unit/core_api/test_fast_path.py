@@ -81,7 +81,7 @@ STATE = state_api(GATE)
 DEVICES = devices_api(GATE, TOKENS)
 _UNUSED: Any = None
 PRINTS = PrintApi(_UNUSED, _UNUSED, _UNUSED)
-SIGN_INS = TokensApi(_UNUSED, _UNUSED, _UNUSED, 3600)
+SIGN_INS = TokensApi(_UNUSED, _UNUSED, _UNUSED, 3600, lambda: 1000.0)
 REVOCATIONS = RevocationsApi(_UNUSED, _UNUSED, GATE, lambda: 1000.0)
 
 

@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("brand", sa.Text()),
         sa.Column("signed_in_at", sa.BigInteger(), nullable=False, comment="seconds since 1970"),
-        sa.Column("lifetime_s", sa.Integer(), nullable=False),
+        sa.Column("token_ends_at", sa.BigInteger(), nullable=False, comment="seconds since 1970"),
         sa.Column("tries_left", sa.SmallInteger(), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("store_id", name="pk_pairings"),

@@ -1,0 +1,119 @@
+"""A new tablet takes over a sign-in, and never more of it than there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import jwt
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from core_api.access.callers import Caller
+from core_api.access.sign_in import SignIn
+from core_api.access.tokens import TokenKeys
+from core_api.api.gate import ApiLimits, Gate
+from core_api.api.handlers.token_handlers import TokensApi
+from core_api.errors import CoreError
+from core_api.overload import Bound, RateLimit
+from core_api.pairing.codes import Pairings
+from core_api.problems import on_core_error
+from tests.integration.core_service import bearer
+from tests.unit.core_api.samples import everybody_stays
+
+HOUR_S = 3600
+CODE = {"store": "12", "code": "000007"}
+
+
+class Table:
+    """The table of pairings, of one store."""
+
+    def __init__(self) -> None:
+        self.row: dict[str, Any] | None = None
+
+    async def execute(self, statement: str, *values: Any) -> None:
+        columns = re.search(r"INSERT INTO pairings \((.*?)\)", statement, re.S)
+        assert columns is not None
+        self.row = dict(zip(re.findall(r"\w+", columns[1]), values, strict=True))
+
+    async def fetchrow(self, statement: str, *_values: Any) -> dict[str, Any] | None:
+        found = self.row
+        if found is None or found["tries_left"] == 0:
+            return None
+        if statement.startswith("DELETE"):
+            self.row = None
+        else:
+            found["tries_left"] -= 1
+        return found
+
+
+class Site:
+    """A Core whose clock is moved by hand, and where one stays signed in for an hour."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+        self.table = Table()
+        self.tokens = TokenKeys({"k": b"k" * 32}, "k", lambda: self.now)
+        limits = ApiLimits(
+            Bound(9, "commands", lambda low, _high: low), RateLimit(1e9, 10**9, lambda: 0.0), 5.0
+        )
+        gate = Gate(SignIn(self.tokens), limits, everybody_stays)
+        pool: Any = self.table
+        api = TokensApi(
+            self.tokens, Pairings(pool, lambda _below: 7), gate, HOUR_S, lambda: self.now
+        )
+        routes = [
+            Route("/v1/stores/{id}/pairings", api.offer, methods=["POST"]),
+            Route("/v1/tokens/pairings", api.pair, methods=["POST"]),
+        ]
+        handlers: Any = {CoreError: on_core_error}
+        self._transport = httpx.ASGITransport(Starlette(routes=routes, exception_handlers=handlers))
+
+    def owner(self, lifetime_s: int = 600) -> str:
+        return self.tokens.sign(Caller("kim", "owner", frozenset({"12"})), lifetime_s)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        async with httpx.AsyncClient(transport=self._transport, base_url="http://core") as client:
+            yield client
+
+    async def offer(self, who: str) -> int:
+        async with self.client() as client:
+            answer = await client.post("/v1/stores/12/pairings", headers=bearer(who))
+        return answer.status_code
+
+    async def pair(self) -> httpx.Response:
+        async with self.client() as client:
+            return await client.post("/v1/tokens/pairings", json=CODE)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    return dict(jwt.decode(token, options={"verify_signature": False}))
+
+
+async def test_tablets_that_let_one_another_in_stay_no_longer_than_the_first_could() -> None:
+    site = Site()
+    who = site.owner()
+    signed_in_at = site.now
+    for _ in range(40):
+        assert await site.offer(who) == 201
+        site.now += 290.7
+        paired = await site.pair()
+        if paired.status_code != 200:
+            break
+        who = paired.json()["token"]
+        assert claims_of(who)["exp"] <= signed_in_at + HOUR_S
+    assert paired.status_code == 401
+    assert "let its terminal show a new one" in paired.json()["detail"]
+
+
+async def test_a_token_that_can_be_renewed_no_longer_gives_its_own_end_to_the_tablet() -> None:
+    site = Site()
+    who = site.owner(2 * HOUR_S)
+    site.now += HOUR_S + 1
+    assert await site.offer(who) == 201
+    site.now += 250
+    assert claims_of((await site.pair()).json()["token"])["exp"] == claims_of(who)["exp"]
