@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated, Final
 
 import msgspec
@@ -105,7 +104,7 @@ class TokensApi:
                 self._pairings.take(wanted.store, wanted.code)
             )
         # All that its subject was given may have been revoked since the code was shown.
-        await self._gate.check_stay(replace(caller, issued_at=caller.signed_in_at))
+        await self._gate.check_stay(caller)
         lifetime_s = ends_at - int(self._now())
         if lifetime_s <= 0:
             raise UnauthorizedError(NO_CODE)
