@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
@@ -23,22 +23,34 @@ TRIES: Final = 3
 
 # A new code takes the place of the one before, with all its tries.
 _OFFER: Final = """
-INSERT INTO pairings (store_id, code, subject, brand, signed_in_at, token_ends_at, tries_left, ends_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8))
+INSERT INTO pairings (
+    store_id, code, subject, brand, token, session, signed_in_at, token_ends_at, tries_left, ends_at
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(secs => $10))
 ON CONFLICT (store_id) DO UPDATE SET
     code = excluded.code, subject = excluded.subject, brand = excluded.brand,
-    signed_in_at = excluded.signed_in_at, token_ends_at = excluded.token_ends_at,
-    tries_left = excluded.tries_left, ends_at = excluded.ends_at
+    token = excluded.token, session = excluded.session, signed_in_at = excluded.signed_in_at,
+    token_ends_at = excluded.token_ends_at, tries_left = excluded.tries_left,
+    ends_at = excluded.ends_at
 """
 # Counted before it is compared, so that tries at the same moment are counted too.
 _TRY: Final = """
 UPDATE pairings SET tries_left = tries_left - 1
 WHERE store_id = $1 AND tries_left > 0 AND ends_at > now()
-RETURNING code, subject, brand, signed_in_at, token_ends_at
+RETURNING code, subject, brand, token, session, signed_in_at, token_ends_at, tries_left
 """
 _USE: Final = "DELETE FROM pairings WHERE store_id = $1 AND code = $2 RETURNING store_id"
 
 NO_CODE: Final = "this store has no such code now: let its terminal show a new one"
+
+
+class Offered(NamedTuple):
+    """What a code stands for."""
+
+    caller: Caller
+    """Who has offered it: its sign-in, for that store alone, and by what it can be revoked."""
+    token_ends_at: int
+    """When the tablet's token ends, in seconds since 1970."""
 
 
 class Pairings:
@@ -73,6 +85,8 @@ class Pairings:
                 _hash(store_id, code),
                 caller.subject,
                 caller.brand,
+                caller.token,
+                caller.session,
                 caller.signed_in_at or caller.issued_at,
                 token_ends_at,
                 TRIES,
@@ -80,29 +94,38 @@ class Pairings:
             )
         return code
 
-    async def take(self, store_id: str, code: str) -> tuple[Caller, int]:
-        """Whose sign-in the tablet takes over, for that store alone, and when its token ends.
+    async def find(self, store_id: str, code: str) -> Offered:
+        """What the code stands for; this counts as one of its tries, and does not use it up.
 
         Raises:
             UnauthorizedError: there is no such code now.
             UnavailableError: the database does not answer.
         """
-        given = _hash(store_id, code)
         with mapped_errors():
             found = await self._pool.fetchrow(_TRY, store_id)
-            if found is None or not hmac.compare_digest(found["code"], given):
-                raise UnauthorizedError(NO_CODE)
-            if await self._pool.fetchrow(_USE, store_id, given) is None:
-                raise UnauthorizedError(NO_CODE)
-        stores = frozenset({store_id})
+        if found is None or not hmac.compare_digest(found["code"], _hash(store_id, code)):
+            raise UnauthorizedError(NO_CODE)
         caller = Caller(
             found["subject"],
             "owner",
-            stores,
+            frozenset({store_id}),
             brand=found["brand"],
             signed_in_at=found["signed_in_at"],
+            token=found["token"],
+            session=found["session"],
         )
-        return caller, found["token_ends_at"]
+        return Offered(caller, found["token_ends_at"])
+
+    async def use_up(self, store_id: str, code: str) -> None:
+        """Let nobody else in by it.
+
+        Raises:
+            UnauthorizedError: somebody else was quicker.
+            UnavailableError: the database does not answer.
+        """
+        with mapped_errors():
+            if await self._pool.fetchrow(_USE, store_id, _hash(store_id, code)) is None:
+                raise UnauthorizedError(NO_CODE)
 
 
 def _hash(store_id: str, code: str) -> bytes:

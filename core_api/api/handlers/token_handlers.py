@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Final
 
 import msgspec
@@ -13,7 +14,7 @@ from starlette.responses import Response
 
 from client_sdk.contract.text import is_id
 from core_api.access.renewals import lifetime_beside, successor
-from core_api.access.tokens import TokenKeys
+from core_api.access.tokens import TokenKeys, new_name
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody, store_of
@@ -89,9 +90,7 @@ class TokensApi:
         now = self._now()
         ends_at = int(now) + lifetime_beside(caller, now, self._most_s)
         with self._gate.admit():
-            code = await self._gate.within_deadline(
-                self._pairings.offer(store_id, caller, ends_at)
-            )
+            code = await self._gate.within_deadline(self._pairings.offer(store_id, caller, ends_at))
         return _json(Pairing(code, LIFE_S), 201)
 
     async def pair(self, request: Request) -> Response:
@@ -100,17 +99,19 @@ class TokensApi:
         if not is_id(wanted.store):
             raise UnauthorizedError("there is no such store")
         with self._gate.admit():
-            caller, ends_at = await self._gate.within_deadline(
-                self._pairings.take(wanted.store, wanted.code)
+            offered = await self._gate.within_deadline(
+                self._pairings.find(wanted.store, wanted.code)
             )
-        # All that its subject was given may have been revoked since the code was shown.
-        await self._gate.check_stay(caller)
-        lifetime_s = ends_at - int(self._now())
-        if lifetime_s <= 0:
-            raise UnauthorizedError(NO_CODE)
-        self._gate.charge(caller, 1)
-        _log.info("tablet_paired", store=wanted.store, subject=caller.subject)
-        return _json(OwnerToken(self._tokens.sign(caller, lifetime_s), lifetime_s))
+            # Whoever has shown the code may have been signed out since.
+            await self._gate.check_stay(offered.caller)
+            lifetime_s = offered.token_ends_at - int(self._now())
+            if lifetime_s <= 0:
+                raise UnauthorizedError(NO_CODE)
+            await self._gate.within_deadline(self._pairings.use_up(wanted.store, wanted.code))
+        tablet = replace(offered.caller, token="", session="", sid=new_name())
+        self._gate.charge(tablet, 1)
+        _log.info("tablet_paired", store=wanted.store, subject=tablet.subject, sid=tablet.sid)
+        return _json(OwnerToken(self._tokens.sign(tablet, lifetime_s), lifetime_s))
 
 
 def _json(value: Struct, status: int = 200) -> Response:

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import jwt
+import pytest
+import structlog
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -17,10 +19,12 @@ from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.token_handlers import TokensApi
-from core_api.errors import CoreError
+from core_api.errors import CoreError, UnauthorizedError, UnavailableError
 from core_api.overload import Bound, RateLimit
 from core_api.pairing.codes import Pairings
 from core_api.problems import on_core_error
+from server_common.revocations.holders import Revocations
+from server_common.revocations.records import Kind, Revocation, key_of
 from tests.integration.core_service import bearer
 from tests.unit.core_api.samples import everybody_stays
 
@@ -56,11 +60,14 @@ class Site:
     def __init__(self) -> None:
         self.now = 1_000_000.0
         self.table = Table()
+        self.database_is_away = False
         self.tokens = TokenKeys({"k": b"k" * 32}, "k", lambda: self.now)
         limits = ApiLimits(
             Bound(9, "commands", lambda low, _high: low), RateLimit(1e9, 10**9, lambda: 0.0), 5.0
         )
-        gate = Gate(SignIn(self.tokens), limits, everybody_stays)
+        self.revoked = Revocations()
+        sign_in = SignIn(self.tokens, None, self._check)
+        gate = Gate(sign_in, limits, everybody_stays)
         pool: Any = self.table
         api = TokensApi(
             self.tokens, Pairings(pool, lambda _below: 7), gate, HOUR_S, lambda: self.now
@@ -71,6 +78,12 @@ class Site:
         ]
         handlers: Any = {CoreError: on_core_error}
         self._transport = httpx.ASGITransport(Starlette(routes=routes, exception_handlers=handlers))
+
+    def _check(self, caller: Caller) -> None:
+        if self.database_is_away:
+            raise UnavailableError("the revoked tokens have not been read")
+        if self.revoked.cover(caller.holder):
+            raise UnauthorizedError("this token has been revoked: sign in again")
 
     def owner(self, lifetime_s: int = 600) -> str:
         return self.tokens.sign(Caller("kim", "owner", frozenset({"12"})), lifetime_s)
@@ -117,3 +130,35 @@ async def test_a_token_that_can_be_renewed_no_longer_gives_its_own_end_to_the_ta
     assert await site.offer(who) == 201
     site.now += 250
     assert claims_of((await site.pair()).json()["token"])["exp"] == claims_of(who)["exp"]
+
+
+@pytest.mark.parametrize(("kind", "claim"), [("token", "jti"), ("session", "sid")])
+async def test_a_code_is_good_no_longer_than_the_token_and_the_session_that_offered_it(
+    kind: Kind, claim: str
+) -> None:
+    site = Site()
+    who = site.owner()
+    assert await site.offer(who) == 201
+    site.revoked.add(Revocation(kind, key_of(kind, claims_of(who)[claim])))
+    refused = await site.pair()
+    assert refused.status_code == 401
+    assert "revoked" in refused.json()["detail"]
+
+
+async def test_a_core_that_cannot_let_the_tablet_in_now_does_not_use_up_its_code() -> None:
+    site = Site()
+    await site.offer(site.owner())
+    site.database_is_away = True
+    assert (await site.pair()).status_code == 503
+    site.database_is_away = False
+    assert (await site.pair()).status_code == 200
+
+
+async def test_the_tablet_has_a_session_of_its_own_that_the_log_names() -> None:
+    site = Site()
+    who = site.owner()
+    await site.offer(who)
+    with structlog.testing.capture_logs() as logs:
+        tablet = claims_of((await site.pair()).json()["token"])
+    assert tablet["sid"] != claims_of(who)["sid"]
+    assert [line["sid"] for line in logs if line["event"] == "tablet_paired"] == [tablet["sid"]]
