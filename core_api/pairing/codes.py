@@ -10,11 +10,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import structlog
 
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 DIGITS: Final = 6
 LIFE_S: Final = 300
@@ -40,6 +48,15 @@ WHERE store_id = $1 AND tries_left > 0 AND ends_at > now()
 RETURNING code, subject, brand, token, session, signed_in_at, token_ends_at, tries_left
 """
 _USE: Final = "DELETE FROM pairings WHERE store_id = $1 AND code = $2 RETURNING store_id"
+
+_TRIM: Final = """
+DELETE FROM pairings WHERE store_id IN (
+    SELECT store_id FROM pairings
+    WHERE ends_at < now() - make_interval(secs => $1)
+      AND ends_at >= now() - make_interval(secs => $3) ORDER BY ends_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+"""
 
 NO_CODE: Final = "this store has no such code now: let its terminal show a new one"
 
@@ -103,7 +120,10 @@ class Pairings:
         """
         with mapped_errors():
             found = await self._pool.fetchrow(_TRY, store_id)
-        if found is None or not hmac.compare_digest(found["code"], _hash(store_id, code)):
+        if found is None:
+            raise UnauthorizedError(NO_CODE)
+        if not hmac.compare_digest(found["code"], _hash(store_id, code)):
+            _log.warning("pairing_refused", store=store_id, tries_left=found["tries_left"])
             raise UnauthorizedError(NO_CODE)
         caller = Caller(
             found["subject"],
@@ -126,6 +146,17 @@ class Pairings:
         with mapped_errors():
             if await self._pool.fetchrow(_USE, store_id, _hash(store_id, code)) is None:
                 raise UnauthorizedError(NO_CODE)
+
+
+async def trim_pairings(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
+    """Delete at most `batch` codes that ended so long ago. Returns how many.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
 
 
 def _hash(store_id: str, code: str) -> bytes:

@@ -20,7 +20,7 @@ from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.token_handlers import TokensApi
 from core_api.errors import CoreError, UnauthorizedError, UnavailableError
-from core_api.overload import Bound, RateLimit
+from core_api.overload import STRANGERS_BURST, STRANGERS_PER_S, Bound, RateLimit
 from core_api.pairing.codes import Pairings
 from core_api.problems import on_core_error
 from server_common.revocations.holders import Revocations
@@ -29,7 +29,7 @@ from tests.integration.core_service import bearer
 from tests.unit.core_api.samples import everybody_stays
 
 HOUR_S = 3600
-CODE = {"store": "12", "code": "000007"}
+CODE = "000007"
 
 
 class Table:
@@ -63,7 +63,10 @@ class Site:
         self.database_is_away = False
         self.tokens = TokenKeys({"k": b"k" * 32}, "k", lambda: self.now)
         limits = ApiLimits(
-            Bound(9, "commands", lambda low, _high: low), RateLimit(1e9, 10**9, lambda: 0.0), 5.0
+            Bound(9, "commands", lambda low, _high: low),
+            RateLimit(1e9, 10**9, lambda: 0.0),
+            5.0,
+            RateLimit(STRANGERS_PER_S, STRANGERS_BURST, lambda: self.now),
         )
         self.revoked = Revocations()
         sign_in = SignIn(self.tokens, None, self._check)
@@ -98,9 +101,9 @@ class Site:
             answer = await client.post("/v1/stores/12/pairings", headers=bearer(who))
         return answer.status_code
 
-    async def pair(self) -> httpx.Response:
+    async def pair(self, code: str = CODE) -> httpx.Response:
         async with self.client() as client:
-            return await client.post("/v1/tokens/pairings", json=CODE)
+            return await client.post("/v1/tokens/pairings", json={"store": "12", "code": code})
 
 
 def claims_of(token: str) -> dict[str, Any]:
@@ -162,3 +165,28 @@ async def test_the_tablet_has_a_session_of_its_own_that_the_log_names() -> None:
         tablet = claims_of((await site.pair()).json()["token"])
     assert tablet["sid"] != claims_of(who)["sid"]
     assert [line["sid"] for line in logs if line["event"] == "tablet_paired"] == [tablet["sid"]]
+
+
+async def test_strangers_that_guess_too_often_are_refused_before_the_database_is_asked() -> None:
+    site = Site()
+    await site.offer(site.owner())
+    statuses = [(await site.pair("000000")).status_code for _ in range(STRANGERS_BURST)]
+    assert set(statuses) == {401}
+    assert site.table.row is not None
+    site.table.row["tries_left"] = 3
+    refused = await site.pair()
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) >= 1
+    assert site.table.row["tries_left"] == 3
+    site.now += 1 / STRANGERS_PER_S
+    assert (await site.pair()).status_code == 200
+
+
+async def test_the_log_says_at_which_store_a_wrong_code_was_tried() -> None:
+    site = Site()
+    await site.offer(site.owner())
+    with structlog.testing.capture_logs() as logs:
+        await site.pair("000000")
+    assert logs == [
+        {"event": "pairing_refused", "log_level": "warning", "store": "12", "tries_left": 2}
+    ]

@@ -24,6 +24,7 @@ from tests.security.routes import Call, calls
 from tests.unit.core_api.samples import devices_api, everybody_stays, state_api
 from tests.unit.core_api.test_fast_path import SIGN_INS, TOKENS, answer_of, scope_of
 
+RATE = RateLimit(1e9, 10**9, lambda: 0.0)
 STORE = "12"
 ORDER_ID = "018f0000-0000-7000-8000-000000000000"
 FOR_OPS = {"/v1/revocations", "/v1/ops/acknowledgements"}
@@ -51,7 +52,7 @@ def core() -> Any:
     """A Core over no database: whatever is done fails."""
     nothing: Any = None
     bound = Bound(9, "commands", lambda low, _high: low)
-    limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
+    limits = ApiLimits(bound, RATE, 5.0, RATE)
     gate = Gate(SignIn(TOKENS, None, RevokedMeanwhile().check), limits, everybody_stays)
     orders = OrderService(nothing, 4, utc_now, new_order_id, lambda _channels: None)
     metrics = CoreMetrics(lambda: 0, {"sync": bound})
