@@ -42,10 +42,10 @@ from core_api.http.server import CoreHttpServer, warn_of_few_files
 from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
-from core_api.overload import Bound, PollingPace, RateLimit
+from core_api.overload import STRANGERS_BURST, STRANGERS_PER_S, Bound, PollingPace, RateLimit
 from core_api.pages.files import read_files
 from core_api.pages.serving import Pages, content_policy
-from core_api.pairing.codes import Pairings
+from core_api.pairing.codes import Pairings, trim_pairings
 from core_api.parties.reading import Parties
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import Pool, check_database
@@ -95,6 +95,7 @@ from server_common.tickets import TicketKeys
 log = structlog.get_logger()
 
 _EMPTY_KEPT_S: Final = 86_400.0
+_PAIRINGS_KEPT_S: Final = 60.0
 _PRINTED_KEPT_S: Final = 3600.0
 _REVOCATIONS_KEPT_S: Final = 3600.0
 """Beyond the last token's expiry, which is by another clock."""
@@ -185,6 +186,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             commands,
             RateLimit(settings.rate_per_s, settings.rate_burst, time.monotonic),
             settings.deadline_s,
+            RateLimit(STRANGERS_PER_S, STRANGERS_BURST, time.monotonic),
         ),
         Parties(pool).check,
     )
@@ -226,7 +228,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             StateApi(edits, OrderHistory(pool), pool, gate),
             DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
             PrintApi(prints, presence, gate),
-            TokensApi(tokens, Pairings(writing, secrets.randbelow), gate, settings.sign_in_max_s),
+            TokensApi(
+                tokens,
+                Pairings(writing, secrets.randbelow),
+                gate,
+                settings.sign_in_max_s,
+                time.time,
+            ),
             RevocationsApi(pool, revoked, gate, time.time),
             settings.cors_origins,
             [
@@ -270,6 +278,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             trim_clients, pool, clients_kept_s(edits.definitions), left, _CLIENTS_AT_ONCE
         ),
         "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S, left),
+        "trim-pairings": lambda: keep_trimming(trim_pairings, pool, _PAIRINGS_KEPT_S, left),
         "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S, left),
         "trim-history": lambda: keep_trimming_history(
             pool, edits.definitions, edit_metrics.trimmed.inc, left

@@ -114,6 +114,11 @@ class PollingPace:
         return poll_after_ms(self._usual_ms, self._level)
 
 
+STRANGERS_PER_S: Final = 20.0
+"""Tablets that are let in by a code, all together: a chain's new tills on their first morning."""
+STRANGERS_BURST: Final = 60
+
+
 class RateLimit:
     """A token bucket per subject: `burst` requests at once, `per_s` on average.
 

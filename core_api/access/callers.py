@@ -45,8 +45,9 @@ class Caller:
 
     @property
     def holder(self) -> Holder:
-        """The caller, as revocations name it."""
-        return Holder(self.token, self.session, self.subject, self.issued_at)
+        """The caller, as revocations name it: a token that is renewed counts from its sign-in."""
+        made_at = self.signed_in_at or self.issued_at
+        return Holder(self.token, self.session, self.subject, made_at)
 
     @property
     def sees_owner_fields(self) -> bool:

@@ -77,11 +77,11 @@ class TokenKeys:
             "role": caller.role,
             "iat": issued_at,
             "exp": issued_at + lifetime_s,
-            "jti": token_urlsafe(_NAME_BYTES),
+            "jti": new_name(),
         }
         if caller.role == "owner":
             # Handed on when it is renewed, so that the whole sign-in can be revoked.
-            claims["sid"] = caller.sid or token_urlsafe(_NAME_BYTES)
+            claims["sid"] = caller.sid or new_name()
         if caller.signed_in_at:
             claims["auth_time"] = caller.signed_in_at
         if caller.stores:
@@ -136,6 +136,11 @@ class TokenKeys:
             raise UnauthorizedError(str(error)) from error
         except (msgspec.ValidationError, ValueError) as error:
             raise UnauthorizedError("the token is not a valid JWT of this system") from error
+
+
+def new_name() -> str:
+    """A name for a token or a session, by which it can be revoked; nobody can guess it."""
+    return token_urlsafe(_NAME_BYTES)
 
 
 def token_name(token: str, claims: Mapping[str, object]) -> str:

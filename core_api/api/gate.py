@@ -26,6 +26,8 @@ class ApiLimits:
     """A request counts once its body is there: one that comes slowly must keep nobody out."""
     rate: RateLimit
     deadline_s: float
+    strangers: RateLimit
+    """Of all who have no token yet, together."""
 
 
 class Gate:
@@ -59,6 +61,14 @@ class Gate:
         caller = self._sign_in.caller_of(authorization)
         self._limits.rate.take(caller.subject)
         return caller
+
+    def let_stranger_in(self) -> None:
+        """Count a request of somebody who has no token yet.
+
+        Raises:
+            RateLimitedError: strangers ask too often, all together.
+        """
+        self._limits.strangers.take("whoever has no token yet")
 
     async def check_stay(self, caller: Caller) -> None:
         """Whether the caller is still signed in, and a guest's party still sits at its table.

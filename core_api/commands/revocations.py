@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import jwt
 
@@ -17,7 +16,13 @@ from core_api.access.tokens import token_name
 from core_api.commands.database import database_url, on_database
 from core_api.commands.tokens import lifetime_of
 from core_api.postgres.pool import Pool, open_pool
-from core_api.revocations.statements import NewRevocation, list_newest, revoke
+from core_api.revocations.statements import (
+    NewRevocation,
+    database_now,
+    list_newest,
+    revoke,
+)
+from server_common.revocations.records import Kind
 
 A = TypeVar("A")
 
@@ -25,10 +30,19 @@ _BY: Final = "yabam token revoke"
 _MOST: Final = 1000
 
 
+class _Asked(NamedTuple):
+    kind: Kind
+    name: str
+    expires_at: datetime | None
+    """When the token expires, if that is known."""
+    lifetime_s: int | None
+    """For how long the revocation is wanted, if that was said."""
+
+
 def revoke_named(options: Namespace) -> None:
     """Revoke a token, a session, or all that a subject was given until now."""
-    wanted = _wanted(options, datetime.now(UTC))
-    on_database(_with_pool(lambda pool: revoke(pool, wanted)))
+    asked = _asked(options)
+    wanted = on_database(_with_pool(lambda pool: _revoke(pool, asked)))
     say(
         options,
         f"revoked: {wanted.kind} {wanted.name}",
@@ -55,18 +69,28 @@ def list_revoked(options: Namespace) -> None:
         )
 
 
-def _wanted(options: Namespace, now: datetime) -> NewRevocation:
-    until = None
-    if options.lifetime:
-        until = now + timedelta(seconds=lifetime_of(options.lifetime))
+async def _revoke(pool: Pool, asked: _Asked) -> NewRevocation:
+    # The clock of the machine where the command is typed may be wrong: one that is behind would
+    # leave a thief's token good.
+    now = await database_now(pool)
+    before = int(now.timestamp()) if asked.kind == "subject" else 0
+    until = asked.expires_at
+    if asked.lifetime_s is not None:
+        until = now + timedelta(seconds=asked.lifetime_s)
+    wanted = NewRevocation(asked.kind, asked.name, before, until, _BY)
+    await revoke(pool, wanted)
+    return wanted
+
+
+def _asked(options: Namespace) -> _Asked:
+    lifetime_s = lifetime_of(options.lifetime) if options.lifetime else None
     if options.token is not None:
-        name, expires_at = _token_named(options.token)
-        return NewRevocation("token", name, 0, until or expires_at, _BY)
+        return _Asked("token", *_token_named(options.token), lifetime_s)
     if options.id is not None:
-        return NewRevocation("token", _name(options.id), 0, until, _BY)
+        return _Asked("token", _name(options.id), None, lifetime_s)
     if options.session is not None:
-        return NewRevocation("session", _name(options.session), 0, until, _BY)
-    return NewRevocation("subject", _name(options.subject), int(time.time()), until, _BY)
+        return _Asked("session", _name(options.session), None, lifetime_s)
+    return _Asked("subject", _name(options.subject), None, lifetime_s)
 
 
 def _token_named(token: str) -> tuple[str, datetime]:

@@ -10,11 +10,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import structlog
 
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 DIGITS: Final = 6
 LIFE_S: Final = 300
@@ -23,22 +31,43 @@ TRIES: Final = 3
 
 # A new code takes the place of the one before, with all its tries.
 _OFFER: Final = """
-INSERT INTO pairings (store_id, code, subject, brand, signed_in_at, lifetime_s, tries_left, ends_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8))
+INSERT INTO pairings (
+    store_id, code, subject, brand, token, session, signed_in_at, token_ends_at, tries_left, ends_at
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(secs => $10))
 ON CONFLICT (store_id) DO UPDATE SET
     code = excluded.code, subject = excluded.subject, brand = excluded.brand,
-    signed_in_at = excluded.signed_in_at, lifetime_s = excluded.lifetime_s,
-    tries_left = excluded.tries_left, ends_at = excluded.ends_at
+    token = excluded.token, session = excluded.session, signed_in_at = excluded.signed_in_at,
+    token_ends_at = excluded.token_ends_at, tries_left = excluded.tries_left,
+    ends_at = excluded.ends_at
 """
 # Counted before it is compared, so that tries at the same moment are counted too.
 _TRY: Final = """
 UPDATE pairings SET tries_left = tries_left - 1
 WHERE store_id = $1 AND tries_left > 0 AND ends_at > now()
-RETURNING code, subject, brand, signed_in_at, lifetime_s
+RETURNING code, subject, brand, token, session, signed_in_at, token_ends_at, tries_left
 """
 _USE: Final = "DELETE FROM pairings WHERE store_id = $1 AND code = $2 RETURNING store_id"
 
-_NO_CODE: Final = "this store has no such code now: let its terminal show a new one"
+_TRIM: Final = """
+DELETE FROM pairings WHERE store_id IN (
+    SELECT store_id FROM pairings
+    WHERE ends_at < now() - make_interval(secs => $1)
+      AND ends_at >= now() - make_interval(secs => $3) ORDER BY ends_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+NO_CODE: Final = "this store has no such code now: let its terminal show a new one"
+
+
+class Offered(NamedTuple):
+    """What a code stands for."""
+
+    caller: Caller
+    """Who has offered it: its sign-in, for that store alone, and by what it can be revoked."""
+    token_ends_at: int
+    """When the tablet's token ends, in seconds since 1970."""
 
 
 class Pairings:
@@ -53,13 +82,14 @@ class Pairings:
         self._pool = pool
         self._below = below
 
-    async def offer(self, store_id: str, caller: Caller, lifetime_s: int) -> str:
+    async def offer(self, store_id: str, caller: Caller, token_ends_at: int) -> str:
         """A code for one new tablet of the store, in the place of the one before.
 
         Args:
             store_id: the store that the tablet is to work for.
             caller: whose sign-in it takes over.
-            lifetime_s: for how many seconds its token will be good, if it is made now.
+            token_ends_at: when the tablet's token will end, in seconds since 1970, however late
+                the code is typed.
 
         Raises:
             UnavailableError: the database does not answer.
@@ -72,36 +102,61 @@ class Pairings:
                 _hash(store_id, code),
                 caller.subject,
                 caller.brand,
+                caller.token,
+                caller.session,
                 caller.signed_in_at or caller.issued_at,
-                lifetime_s,
+                token_ends_at,
                 TRIES,
                 LIFE_S,
             )
         return code
 
-    async def take(self, store_id: str, code: str) -> tuple[Caller, int]:
-        """Whose sign-in the tablet takes over, for that store alone, and for how many seconds.
+    async def find(self, store_id: str, code: str) -> Offered:
+        """What the code stands for; this counts as one of its tries, and does not use it up.
 
         Raises:
             UnauthorizedError: there is no such code now.
             UnavailableError: the database does not answer.
         """
-        given = _hash(store_id, code)
         with mapped_errors():
             found = await self._pool.fetchrow(_TRY, store_id)
-            if found is None or not hmac.compare_digest(found["code"], given):
-                raise UnauthorizedError(_NO_CODE)
-            if await self._pool.fetchrow(_USE, store_id, given) is None:
-                raise UnauthorizedError(_NO_CODE)
-        stores = frozenset({store_id})
+        if found is None:
+            raise UnauthorizedError(NO_CODE)
+        if not hmac.compare_digest(found["code"], _hash(store_id, code)):
+            _log.warning("pairing_refused", store=store_id, tries_left=found["tries_left"])
+            raise UnauthorizedError(NO_CODE)
         caller = Caller(
             found["subject"],
             "owner",
-            stores,
+            frozenset({store_id}),
             brand=found["brand"],
             signed_in_at=found["signed_in_at"],
+            token=found["token"],
+            session=found["session"],
         )
-        return caller, found["lifetime_s"]
+        return Offered(caller, found["token_ends_at"])
+
+    async def use_up(self, store_id: str, code: str) -> None:
+        """Let nobody else in by it.
+
+        Raises:
+            UnauthorizedError: somebody else was quicker.
+            UnavailableError: the database does not answer.
+        """
+        with mapped_errors():
+            if await self._pool.fetchrow(_USE, store_id, _hash(store_id, code)) is None:
+                raise UnauthorizedError(NO_CODE)
+
+
+async def trim_pairings(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
+    """Delete at most `batch` codes that ended so long ago. Returns how many.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
 
 
 def _hash(store_id: str, code: str) -> bytes:

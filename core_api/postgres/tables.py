@@ -292,10 +292,13 @@ pairings = Table(
     Column("code", LargeBinary, nullable=False, comment="its SHA-256"),
     Column("subject", Text, nullable=False),
     Column("brand", Text),
+    Column("token", Text, nullable=False, comment="a hash of the offering token's name"),
+    Column("session", Text, nullable=False, comment="a hash of its session's; or empty"),
     Column("signed_in_at", BigInteger, nullable=False, comment="seconds since 1970"),
-    Column("lifetime_s", Integer, nullable=False),
+    Column("token_ends_at", BigInteger, nullable=False, comment="seconds since 1970"),
     Column("tries_left", SmallInteger, nullable=False),
     Column("ends_at", DateTime(timezone=True), nullable=False),
+    Index("ix_pairings_ends_at", "ends_at"),
     comment="The code by which a new tablet of the store takes over a sign-in; the last one",
 )
 

@@ -34,6 +34,7 @@ ON CONFLICT (kind, name) DO UPDATE SET
                  ELSE greatest(r.until, excluded.until) END,
     made_at = now(), told_at = NULL
 """
+_NOW: Final = "SELECT now()"
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM revocations"
 _AFTER: Final = """
 SELECT id, kind, name, before, extract(epoch FROM until)::float8
@@ -109,6 +110,13 @@ async def revoke(pool: Pool, wanted: NewRevocation) -> None:
             await connection.execute(
                 _REVOKE, wanted.kind, wanted.name, wanted.before, wanted.until, wanted.made_by
             )
+
+
+async def database_now(pool: Pool) -> datetime:
+    """What time it is at the database. Raises UnavailableError."""
+    with mapped_errors():
+        now: datetime = await pool.fetchval(_NOW)
+    return now
 
 
 async def newest_id(pool: Pool) -> int:

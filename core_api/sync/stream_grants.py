@@ -62,7 +62,7 @@ class StreamGrants:
             device=(device or "") if caller.role == "owner" else "",
             token=caller.token,
             session=caller.session,
-            made_at=caller.issued_at,
+            made_at=caller.holder.made_at,
         )
         text = self._tickets.sign(ticket)
         if len(text) > MAX_TICKET_CHARS:

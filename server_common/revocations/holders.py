@@ -20,7 +20,8 @@ class Holder(NamedTuple):
     """The key of its session; empty: it has none."""
     subject: str
     made_at: int
-    """When its token was made, in seconds since 1970; 0: not known, so before everything."""
+    """When somebody signed in for it, or else when its token was made, in seconds since 1970; 0:
+    not known, so before everything."""
 
 
 class Revocations:

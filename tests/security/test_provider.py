@@ -1,4 +1,4 @@
-"""T36: tokens of a real OpenID provider, beside our own."""
+"""T38: tokens of a real OpenID provider, beside our own."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def site(openid_core: Installed) -> AsyncIterator[Installed]:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_t36_a_providers_token_opens_what_its_claims_stand_for(
+async def test_t38_a_providers_token_opens_what_its_claims_stand_for(
     site: Installed, algorithm: str
 ) -> None:
     shop = await site.provider.token("shop", algorithm)
@@ -82,7 +82,7 @@ async def test_t36_a_providers_token_opens_what_its_claims_stand_for(
     assert await site.status(shop, "/metrics") == 403
 
 
-async def test_t36_each_role_may_what_it_may_with_a_token_of_ours(site: Installed) -> None:
+async def test_t38_each_role_may_what_it_may_with_a_token_of_ours(site: Installed) -> None:
     till, platform = [await site.provider.token(name) for name in ("till", "platform")]
     assert await site.status(till, "/v1/definitions") == 200
     placed = await site.core.client.post("/v1/orders", json=an_order("71"), headers=bearer(till))
@@ -92,14 +92,14 @@ async def test_t36_each_role_may_what_it_may_with_a_token_of_ours(site: Installe
     assert await site.status(platform) == 200
 
 
-async def test_t36_a_token_without_a_role_here_is_told_which_claim_lacks(site: Installed) -> None:
+async def test_t38_a_token_without_a_role_here_is_told_which_claim_lacks(site: Installed) -> None:
     guest = await site.provider.token("guest")
     assert await site.status(guest) == 403
     refused = await site.core.client.get("/v1/definitions", headers=bearer(guest))
     assert "/roles" in refused.json()["detail"]
 
 
-async def test_t36_nobody_else_signs_in_the_providers_name(site: Installed) -> None:
+async def test_t38_nobody_else_signs_in_the_providers_name(site: Installed) -> None:
     shop = await site.provider.token("shop")
     claims = jwt.decode(shop, options={"verify_signature": False})
     key_set = (await httpx_get(f"{site.provider.issuer}/jwks")).content
@@ -111,7 +111,7 @@ async def test_t36_nobody_else_signs_in_the_providers_name(site: Installed) -> N
     assert await site.status(by_hand({"alg": "none", "kid": kid}, claims, b"")) == 401
 
 
-async def test_t36_a_change_of_keys_signs_nobody_out_and_ends_the_old_ones(
+async def test_t38_a_change_of_keys_signs_nobody_out_and_ends_the_old_ones(
     site: Installed,
 ) -> None:
     before = await site.provider.token("shop")
@@ -127,7 +127,7 @@ async def test_t36_a_change_of_keys_signs_nobody_out_and_ends_the_old_ones(
     assert await site.status(before) == 401
 
 
-async def test_t36_made_up_keys_are_asked_for_no_more_often_than_every_few_seconds(
+async def test_t38_made_up_keys_are_asked_for_no_more_often_than_every_few_seconds(
     site: Installed,
 ) -> None:
     claims = {"iss": site.provider.issuer, "aud": AUDIENCE, "sub": "x", "exp": time.time() + 60}

@@ -1,4 +1,4 @@
-"""T37: a token that is revoked counts no longer, on any Core, and its streams end."""
+"""T39: a token that is revoked counts no longer, on any Core, and its streams end."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def named(who: str) -> str:
     return str(jwt.decode(who, options={"verify_signature": False})["jti"])
 
 
-async def test_t37_a_revoked_token_is_refused_by_every_core_and_its_stream_ends(
+async def test_t39_a_revoked_token_is_refused_by_every_core_and_its_stream_ends(
     cores: list[str], http: httpx.AsyncClient
 ) -> None:
     store = new_store()
@@ -111,7 +111,7 @@ async def test_t37_a_revoked_token_is_refused_by_every_core_and_its_stream_ends(
     assert late.status_code == 401
 
 
-async def test_t37_all_that_a_subject_was_given_until_now_is_refused_and_not_what_comes_later(
+async def test_t39_all_that_a_subject_was_given_until_now_is_refused_and_not_what_comes_later(
     cores: list[str], http: httpx.AsyncClient
 ) -> None:
     store = new_store()
@@ -131,7 +131,7 @@ async def test_t37_all_that_a_subject_was_given_until_now_is_refused_and_not_wha
     await until_refused(http, cores[1], before, store)
 
 
-async def test_t37_a_session_ends_with_all_its_tokens(
+async def test_t39_a_session_ends_with_all_its_tokens(
     cores: list[str], http: httpx.AsyncClient
 ) -> None:
     store = new_store()
@@ -150,7 +150,7 @@ async def test_t37_a_session_ends_with_all_its_tokens(
             await until_refused(http, core, who, store)
 
 
-async def test_t37_who_waits_in_a_long_poll_is_shown_nothing_after_the_revocation(
+async def test_t39_who_waits_in_a_long_poll_is_shown_nothing_after_the_revocation(
     cores: list[str], http: httpx.AsyncClient
 ) -> None:
     store = new_store()
@@ -170,7 +170,7 @@ async def test_t37_who_waits_in_a_long_poll_is_shown_nothing_after_the_revocatio
     assert (await waiting).status_code == 401
 
 
-async def test_t37_who_watches_the_ops_page_is_shown_nothing_more(
+async def test_t39_who_watches_the_ops_page_is_shown_nothing_more(
     cores: list[str], http: httpx.AsyncClient
 ) -> None:
     who = token("ops")
@@ -186,14 +186,14 @@ async def test_t37_who_watches_the_ops_page_is_shown_nothing_more(
 
 
 @pytest.mark.parametrize("role", ["owner", "producer"])
-async def test_t37_only_ops_revoke(cores: list[str], http: httpx.AsyncClient, role: str) -> None:
+async def test_t39_only_ops_revoke(cores: list[str], http: httpx.AsyncClient, role: str) -> None:
     who = token("owner" if role == "owner" else "producer", new_store())
     body = {"kind": "subject", "name": "somebody"}
     answer = await http.post(f"{cores[0]}/v1/revocations", json=body, headers=bearer(who))
     assert answer.status_code == 403
 
 
-async def test_t37_a_revocation_by_the_command_acts_like_one_by_the_route(
+async def test_t39_a_revocation_by_the_command_acts_like_one_by_the_route(
     cores: list[str], http: httpx.AsyncClient, system: Stack
 ) -> None:
     store = new_store()

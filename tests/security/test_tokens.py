@@ -116,7 +116,7 @@ async def test_t4_a_producers_token_never_gets_a_ticket(core: CoreService) -> No
                 assert response.status_code == 403, call
 
 
-async def test_t5_an_ops_token_writes_nothing_but_revocations(core: CoreService) -> None:
+async def test_t5_an_ops_token_writes_nothing_of_any_store(core: CoreService) -> None:
     store = new_store()
     order_id = await placed(core, store)
     before = await seen(core, store)

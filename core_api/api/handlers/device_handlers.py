@@ -108,9 +108,10 @@ class DevicesApi:
 
     async def put(self, request: Request) -> Response:
         """PUT /v1/stores/{id}/devices/{device}: register it, or change its registration."""
-        store_id, device_id = self._kept(request)[1:]
+        caller, store_id, device_id = self._kept(request)
         wanted = await REGISTER.read(request)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             found, password, is_new = await self._gate.within_deadline(
                 self._registrations.put(store_id, device_id, wanted)
             )
@@ -135,6 +136,7 @@ class DevicesApi:
         caller, store_id, device_id = self._kept(request)
         wanted = await COMMAND.read(request)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             try:
                 command, is_new = await self._gate.within_deadline(
                     self._commands.ask(store_id, device_id, wanted, caller.subject)

@@ -71,6 +71,7 @@ class OpsApi:
         caller = self._caller(request)
         wanted = await ACKNOWLEDGEMENT.read(request)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             return _answer(
                 await self._gate.within_deadline(self._acknowledge(caller, wanted.alert))
             )

@@ -148,6 +148,7 @@ class CoreApi:
         except CursorError as error:
             raise BadRequestError(str(error), "bad-cursor") from error
         found = receipts_of(caller, report, cursor, body.epoch)
+        await self._gate.check_stay(caller)
         self._devices.saw(found)
         return msgspec.json.encode(ReceiptsTaken(len(found)))
 
@@ -163,6 +164,7 @@ class CoreApi:
             raise ForbiddenError("only devices of an owner say what they have shown")
         orders = [str(one) for one in (await SEEN.read(request)).orders]
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             taken = await self._gate.within_deadline(
                 self._reached.saw(caller.stores, device, orders)
             )

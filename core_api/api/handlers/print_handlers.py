@@ -96,6 +96,7 @@ class PrintApi:
         _check(caller, printer, "take")
         body = await HOLD.read(request)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             await self._gate.within_deadline(self._hold(printer, body))
         return _answer(Held(0.0 if body.leaving else HELD_S))
 
@@ -109,6 +110,7 @@ class PrintApi:
         body = await STEP.read(request)
         _check(caller, printer, body.step)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
             job = await self._gate.within_deadline(
                 self._prints.step(
                     printer.root,

@@ -59,8 +59,10 @@ class RevocationsApi:
         caller = self._gate.caller_of(request)
         if caller.role != "ops":
             raise ForbiddenError("only ops revoke tokens and sessions")
-        wanted = new_revocation(await REVOKE.read(request), caller.subject, self._now())
+        asked = await REVOKE.read(request)
         with self._gate.admit():
+            await self._gate.check_stay(caller)
+            wanted = new_revocation(asked, caller.subject, self._now())
             await self._gate.within_deadline(revoke(self._pool, wanted))
             # So that it holds here at once, for whoever asks this Core next.
             await self._gate.within_deadline(self._revoked.look())

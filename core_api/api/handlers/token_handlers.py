@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 from client_sdk.contract.text import is_id
 from core_api.access.renewals import lifetime_beside, successor
-from core_api.access.tokens import TokenKeys
+from core_api.access.tokens import TokenKeys, new_name
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody, store_of
 from core_api.errors import ForbiddenError, UnauthorizedError
-from core_api.pairing.codes import DIGITS, LIFE_S, Pairings
+from core_api.pairing.codes import DIGITS, LIFE_S, NO_CODE, Pairings
 
 _log = structlog.get_logger()
 _NO_STORE: Final = {"cache-control": "no-store"}
@@ -58,18 +58,27 @@ class TokensApi:
         pairings: the codes of new tablets.
         gate: lets callers in.
         most_s: how long one may stay signed in, in seconds.
+        now: seconds since the Unix epoch.
     """
 
-    def __init__(self, tokens: TokenKeys, pairings: Pairings, gate: Gate, most_s: int) -> None:
+    def __init__(
+        self,
+        tokens: TokenKeys,
+        pairings: Pairings,
+        gate: Gate,
+        most_s: int,
+        now: Callable[[], float],
+    ) -> None:
         self._tokens = tokens
         self._pairings = pairings
         self._gate = gate
         self._most_s = most_s
+        self._now = now
 
     async def renew(self, request: Request) -> Response:
         """POST /v1/tokens/renewals: the caller's next token, with the same rights."""
         caller = self._gate.caller_of(request)
-        after, lifetime_s = successor(caller, time.time(), self._most_s)
+        after, lifetime_s = successor(caller, self._now(), self._most_s)
         return _json(OwnerToken(self._tokens.sign(after, lifetime_s), lifetime_s))
 
     async def offer(self, request: Request) -> Response:
@@ -78,27 +87,32 @@ class TokensApi:
         store_id = store_of(request)
         if caller.role != "owner" or not caller.has_store(store_id):
             raise ForbiddenError("only an owner of the store lets a new tablet in")
-        lifetime_s = lifetime_beside(caller, time.time(), self._most_s)
+        now = self._now()
+        ends_at = int(now) + lifetime_beside(caller, now, self._most_s)
         with self._gate.admit():
-            code = await self._gate.within_deadline(
-                self._pairings.offer(store_id, caller, lifetime_s)
-            )
+            code = await self._gate.within_deadline(self._pairings.offer(store_id, caller, ends_at))
         return _json(Pairing(code, LIFE_S), 201)
 
     async def pair(self, request: Request) -> Response:
         """POST /v1/tokens/pairings: a token for the tablet that shows the code."""
+        self._gate.let_stranger_in()
         wanted = await PAIR.read(request)
         if not is_id(wanted.store):
             raise UnauthorizedError("there is no such store")
         with self._gate.admit():
-            caller, lifetime_s = await self._gate.within_deadline(
-                self._pairings.take(wanted.store, wanted.code)
+            offered = await self._gate.within_deadline(
+                self._pairings.find(wanted.store, wanted.code)
             )
-        # All that its subject was given may have been revoked since the code was shown.
-        await self._gate.check_stay(replace(caller, issued_at=caller.signed_in_at))
-        self._gate.charge(caller, 1)
-        _log.info("tablet_paired", store=wanted.store, subject=caller.subject)
-        return _json(OwnerToken(self._tokens.sign(caller, lifetime_s), lifetime_s))
+            # Whoever has shown the code may have been signed out since.
+            await self._gate.check_stay(offered.caller)
+            lifetime_s = offered.token_ends_at - int(self._now())
+            if lifetime_s <= 0:
+                raise UnauthorizedError(NO_CODE)
+            await self._gate.within_deadline(self._pairings.use_up(wanted.store, wanted.code))
+        tablet = replace(offered.caller, token="", session="", sid=new_name())
+        self._gate.charge(tablet, 1)
+        _log.info("tablet_paired", store=wanted.store, subject=tablet.subject, sid=tablet.sid)
+        return _json(OwnerToken(self._tokens.sign(tablet, lifetime_s), lifetime_s))
 
 
 def _json(value: Struct, status: int = 200) -> Response:

@@ -45,6 +45,7 @@ from server_common.access_tokens import AUDIENCE
 from tests.unit.core_api.samples import GRANTS, devices_api, everybody_stays, state_api
 from tests.unit.core_api.test_fast_path import TOKENS, answer_of, scope_of
 
+RATE = RateLimit(1e9, 10**9, lambda: 0.0)
 KEY = b"t" * 32
 OWNER = TOKENS.sign(Caller("o", "owner", frozenset({"*"})), 600)
 ORDER_ID = "018f0000-0000-7000-8000-000000000000"
@@ -125,12 +126,12 @@ def core(database: Database) -> ASGIApp:
         bound, 5.0, metrics.reset_given, lambda _channel: None, LargeAnswers(lambda: 0.0),
     )  # fmt: skip
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
-    limits = ApiLimits(bound, RateLimit(1e9, 10**9, lambda: 0.0), 5.0)
+    limits = ApiLimits(bound, RATE, 5.0, RATE)
     gate = Gate(SignIn(TOKENS), limits, everybody_stays)
     ops = OpsApi(unused, unused, pool, gate)
     api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, ops)
     prints = PrintApi(unused, unused, gate)
-    sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600)
+    sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600, lambda: 1000.0)
     revocations = RevocationsApi(pool, unused, gate, lambda: 1000.0)
     state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool)
     return core_app(api, state, devices_of, prints, sign_ins, revocations, ["*"])

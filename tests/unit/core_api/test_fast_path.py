@@ -70,18 +70,17 @@ class Devices:
         assert sightings is not None
 
 
+RATE = RateLimit(1e9, 10**9, lambda: 0.0)
 GATE = Gate(
     SignIn(TOKENS),
-    ApiLimits(
-        Bound(1, "commands", lambda low, _high: low), RateLimit(1e9, 10**9, lambda: 0.0), 5.0
-    ),
+    ApiLimits(Bound(1, "commands", lambda low, _high: low), RATE, 5.0, RATE),
     everybody_stays,
 )
 STATE = state_api(GATE)
 DEVICES = devices_api(GATE, TOKENS)
 _UNUSED: Any = None
 PRINTS = PrintApi(_UNUSED, _UNUSED, _UNUSED)
-SIGN_INS = TokensApi(_UNUSED, _UNUSED, _UNUSED, 3600)
+SIGN_INS = TokensApi(_UNUSED, _UNUSED, _UNUSED, 3600, lambda: 1000.0)
 REVOCATIONS = RevocationsApi(_UNUSED, _UNUSED, GATE, lambda: 1000.0)
 
 
@@ -106,7 +105,7 @@ def core() -> CoreApi:
     rate = RateLimit(1000.0, 10_000, lambda: 0.0)
     for _ in range(10_000):
         rate.take("busy")
-    limits = ApiLimits(bound, rate, 5.0)
+    limits = ApiLimits(bound, rate, 5.0, rate)
     return CoreApi(
         unused,
         fetch,
