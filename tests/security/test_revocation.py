@@ -14,13 +14,25 @@ import pytest
 from client_sdk.contract.sse import SseEvent, SseParser
 from core_api.access.callers import Caller
 from core_api.wiring import token_keys
+from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Stack, free_ports
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
-from tests.security.installation import TOGETHER
+from tests.parts import migrated_database
+from tests.security.installation import TOGETHER, installed
 
 pytestmark = TOGETHER
 WITHIN_S = 30.0
 """Far more than a working system takes, so that a busy machine fails no test."""
+
+
+@pytest.fixture(scope="module")
+def system(
+    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """An installation of its own: others forge records of `order-events`, and push nothing."""
+    database = asyncio.run(migrated_database(postgres_server))
+    with installed(database, tmp_path_factory.mktemp("revocation")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
