@@ -155,9 +155,7 @@ class DocumentClient(Shell):
             return
         try:
             decided = None if decides is None else decides.id
-            writes = self.replica.prepare(
-                wishes, self.core_time(), atomic=atomic, decides=decided
-            )
+            writes = self.replica.prepare(wishes, self.core_time(), atomic=atomic, decides=decided)
         except StateError:
             return  # it does not fit what is shown
         if decides is not None:
@@ -217,7 +215,9 @@ class DocumentClient(Shell):
             self.pump()
         else:
             mark = self.world.new_mark()
-            self.edit([Wish(*waiting.document, Set({"value": mark}), {"mark": mark})], decides=waiting)
+            self.edit(
+                [Wish(*waiting.document, Set({"value": mark}), {"mark": mark})], decides=waiting
+            )
 
     # ── what comes of it ─────────────────────────────────────────────────────
 
