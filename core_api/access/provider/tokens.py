@@ -95,7 +95,7 @@ class ProviderTokens:
             raise UnauthorizedError(EXPIRED)
         if begins_at > now + _SKEW_S:
             raise UnauthorizedError("the token is not valid yet")
-        made_at = claims.get("iat")
+        made_at: Any = claims.get("iat")
         if _is_time(made_at) and made_at > now + _SKEW_S:
             raise UnauthorizedError("the token was made later than now (iat): set the clocks")
         name_of_token = token_name(token, claims)
