@@ -111,6 +111,8 @@ PROVIDER_ANSWER_BYTES: Final = 256 * KIB
 PROVIDER_KEYS: Final = 64
 PROVIDER_STORES: Final = 1000
 REVOCATIONS: Final = 100_000
+REVOCATIONS_BY_COMMAND: Final = 1_000
+"""Beyond those, by whoever has the database: a stolen token of ops may have filled the table."""
 
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
@@ -405,6 +407,10 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     Limit("stores of a provider's token", PROVIDER_STORES, "count", "Core", "403 `forbidden`"),
     Limit("revocations", REVOCATIONS, "count", "Core", "409 `too-many-revocations`"),
+    Limit(
+        "revocations beyond these", REVOCATIONS_BY_COMMAND, "count", "`yabam token revoke`",
+        "409 `too-many-revocations`",
+    ),
     Limit("stream query", EVENTS_QUERY_BYTES, "bytes", "event server", "400"),
     Limit("stream request head", EVENTS_HEAD_BYTES, "bytes", "event server", "400"),
 )  # fmt: skip

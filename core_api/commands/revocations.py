@@ -22,6 +22,7 @@ from core_api.revocations.statements import (
     list_newest,
     revoke,
 )
+from server_common.limits import REVOCATIONS_BY_COMMAND
 from server_common.revocations.records import Kind
 
 A = TypeVar("A")
@@ -78,7 +79,7 @@ async def _revoke(pool: Pool, asked: _Asked) -> NewRevocation:
     if asked.lifetime_s is not None:
         until = now + timedelta(seconds=asked.lifetime_s)
     wanted = NewRevocation(asked.kind, asked.name, before, until, _BY)
-    await revoke(pool, wanted)
+    await revoke(pool, wanted, REVOCATIONS_BY_COMMAND)
     return wanted
 
 

@@ -92,8 +92,13 @@ class Listed:
     made_at: datetime
 
 
-async def revoke(pool: Pool, wanted: NewRevocation) -> None:
-    """Store it. The same once more changes nothing but its time.
+async def revoke(pool: Pool, wanted: NewRevocation, room: int = 0) -> None:
+    """Store it. Of the same once more, what reaches further counts.
+
+    Args:
+        pool: the database.
+        wanted: what is to be revoked.
+        room: how many there may be beyond REVOCATIONS.
 
     Raises:
         TooManyRevocationsError: there are as many as may be.
@@ -102,7 +107,7 @@ async def revoke(pool: Pool, wanted: NewRevocation) -> None:
     with mapped_errors():
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute(_ORDER)
-            if await connection.fetchval(_FULL, wanted.kind, wanted.name, REVOCATIONS):
+            if await connection.fetchval(_FULL, wanted.kind, wanted.name, REVOCATIONS + room):
                 raise TooManyRevocationsError(
                     f"{REVOCATIONS} are revoked already: say `until` when their tokens expire, "
                     "or take a key that is not needed from the ring"

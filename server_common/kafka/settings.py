@@ -18,7 +18,9 @@ from server_common.kafka.connection import (
     Tls,
 )
 
-_SAFE_URL: Final = re.compile(r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])([:/]\S*)?")
+_SAFE_URL: Final = re.compile(
+    r"https://[^/?#\s@]+(/[^#\s]*)?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?(/[^#\s]*)?"
+)
 
 
 class KafkaAccessSettings(BaseSettings):

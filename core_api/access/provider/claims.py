@@ -19,6 +19,10 @@ ProviderRole = Literal["owner", "producer", "ops", "brand"]
 PREFIX: Final = "oidc:"
 """Before the subject, so that no account of a provider bears the name of somebody of ours."""
 
+_SKEW_S: Final = 60
+"""How far the provider's clock may be ahead of ours: what it signed before a revocation must not
+look as if it had come after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimRules:
@@ -111,4 +115,4 @@ def _made_at(claims: Mapping[str, Any], now: float) -> int:
     made: Any = claims.get("iat")
     if type(made) not in (int, float) or not math.isfinite(made):
         return 0
-    return int(min(made, now))
+    return max(0, int(min(made, now)) - _SKEW_S)

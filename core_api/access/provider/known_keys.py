@@ -47,8 +47,9 @@ class KnownKeys:
             keys: all that are good now; those that are missing here are good no longer.
             asked_at: when it was asked, by the clock.
         """
-        # Two keys with the same name may differ, so what was verified is verified again.
-        self.generation += 1
+        # Two keys with the same name may differ, so they are compared, and not their names alone.
+        if keys != self._keys:
+            self.generation += 1
         self._keys, self._asked_at = dict(keys), asked_at
 
     def find(self, name: KeyName) -> Any:

@@ -24,6 +24,9 @@ _MAX_CACHED: Final = 20_000
 _MAX_HEADER_CHARS: Final = 2048
 _SKEW_S: Final = 60
 """How far the provider's clock may be ahead of ours."""
+_OTHER_TYPES: Final = frozenset({"id", "logout", "logout+jwt"})
+"""What a provider signs that lets nobody in, in lower case: for the claim `typ`, and for the
+header."""
 _MALFORMED: Final = "the token is not a valid JWT of the provider"
 
 
@@ -84,6 +87,7 @@ class ProviderTokens:
             claims = self._claims(token, name, self._keys.find(name))
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
             raise UnauthorizedError(_MALFORMED) from error
+        _check_use(token, claims)
         expires_at, begins_at = claims["exp"], claims.get("nbf", 0)
         if not _is_time(expires_at) or not _is_time(begins_at):
             raise UnauthorizedError(_MALFORMED)
@@ -91,6 +95,9 @@ class ProviderTokens:
             raise UnauthorizedError(EXPIRED)
         if begins_at > now + _SKEW_S:
             raise UnauthorizedError("the token is not valid yet")
+        made_at: Any = claims.get("iat")
+        if _is_time(made_at) and made_at > now + _SKEW_S:
+            raise UnauthorizedError("the token was made later than now (iat): set the clocks")
         name_of_token = token_name(token, claims)
         return caller_of(claims, name_of_token, self._rules.claims, now), expires_at
 
@@ -143,6 +150,17 @@ def _key_name(token: str) -> KeyName:
     if not isinstance(kid, str) or not isinstance(algorithm, str) or "crit" in header:
         raise ValueError("the header lacks a kid, or demands what we do not know")
     return KeyName(kid, algorithm)
+
+
+def _check_use(token: str, claims: Mapping[str, Any]) -> None:
+    """An ID token says who somebody is, and a logout token that somebody has left. Where the
+    audience is a client's id, a provider signs them for the same audience."""
+    types = {
+        str(said.get("typ", "")).lower().removeprefix("application/")
+        for said in (claims, jwt.get_unverified_header(token))
+    }
+    if types & _OTHER_TYPES or "events" in claims or "at_hash" in claims:
+        raise UnauthorizedError("this is an ID token or a logout token: show the access token")
 
 
 def _is_time(value: Any) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
+import structlog
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,14 +15,21 @@ from starlette.responses import Response
 from client_sdk.contract.text import MAX_SUBJECT, is_subject
 from core_api.api.gate import Gate
 from core_api.api.request_parts import JsonBody
-from core_api.errors import ForbiddenError, InvalidError
+from core_api.errors import ForbiddenError, InvalidError, UnavailableError
 from core_api.postgres.pool import Pool
 from core_api.revocations.statements import NewRevocation, revoke
 from core_api.revocations.watching import Revoked
 from server_common.revocations.records import Kind
 
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
 _LATEST_S: Final = 253_402_300_799
 """The end of the year 9999."""
+_SKEW_S: Final = 60
+"""How far the caller's clock may be ahead of ours."""
 
 
 class Revoke(Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,8 +73,11 @@ class RevocationsApi:
             await self._gate.check_stay(caller)
             wanted = new_revocation(asked, caller.subject, self._now())
             await self._gate.within_deadline(revoke(self._pool, wanted))
-            # So that it holds here at once, for whoever asks this Core next.
-            await self._gate.within_deadline(self._revoked.look())
+            _log.info("revoked", kind=wanted.kind, name=wanted.name, made_by=wanted.made_by)
+            # So that it holds here at once, for whoever asks this Core next. If that fails, it is
+            # stored all the same, and every Core looks again within a second.
+            with suppress(UnavailableError):
+                await self._gate.within_deadline(self._revoked.look())
         return Response(status_code=204)
 
 
@@ -79,9 +91,11 @@ def new_revocation(asked: Revoke, by: str, now: float) -> NewRevocation:
         raise InvalidError("`name` holds a character that no name has")
     if asked.kind != "subject" and asked.before is not None:
         raise InvalidError("`before` is for a subject: a token or a session is revoked whole")
-    if asked.before is not None and asked.before > now + 1:
+    if asked.before is not None and asked.before > now + _SKEW_S:
         raise InvalidError("`before` lies ahead: who signs in by then would be signed out, too")
-    before = int(now) if asked.before is None else asked.before
+    if asked.until is not None and asked.until <= now:
+        raise InvalidError("`until` lies in the past: such tokens have expired by themselves")
+    before = int(now) if asked.before is None else min(asked.before, int(now))
     until = None if asked.until is None else datetime.fromtimestamp(asked.until, UTC)
     return NewRevocation(
         asked.kind, asked.name, before if asked.kind == "subject" else 0, until, by

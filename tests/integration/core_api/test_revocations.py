@@ -139,6 +139,10 @@ async def test_there_is_room_for_so_many_and_a_known_one_needs_none(
     with pytest.raises(TooManyRevocationsError, match="until"):
         await revoke(pool, new("t3"))
     await revoke(pool, new("t1"))
+    # Whoever has the database has some room more.
+    await revoke(pool, new("t3"), 1)
+    with pytest.raises(TooManyRevocationsError):
+        await revoke(pool, new("t4"), 1)
 
 
 async def test_who_has_read_up_to_a_number_misses_none_that_came_at_once(pool: Pool) -> None:

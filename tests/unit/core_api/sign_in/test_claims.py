@@ -100,8 +100,15 @@ def test_a_session_can_be_revoked_by_its_name_and_a_token_by_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("iat", "issued_at"),
-    [(900, 900), (900.5, 900), (2000, 1000), (math.nan, 0), ("900", 0), (True, 0), (None, 0)],
+    [(900, 840), (900.5, 840), (1030, 940), (30, 0), (-5, 0)],
 )
+def test_a_token_counts_as_made_a_minute_earlier_as_the_provider_s_clock_may_be_ahead(
+    iat: Any, issued_at: int
+) -> None:
+    assert read({"roles": ["platform"], "iat": iat}).issued_at == issued_at
+
+
+@pytest.mark.parametrize(("iat", "issued_at"), [(math.nan, 0), ("900", 0), (True, 0), (None, 0)])
 def test_a_token_without_a_usable_time_counts_as_the_oldest(iat: Any, issued_at: int) -> None:
     assert read({"roles": ["platform"], "iat": iat}).issued_at == issued_at
 

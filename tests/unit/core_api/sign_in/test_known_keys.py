@@ -4,6 +4,7 @@ often."""
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from core_api.access.provider.keys import KeyName
 from core_api.errors import ProviderKeysUnknownError, UnauthorizedError
@@ -71,3 +72,14 @@ def test_made_up_keys_keep_no_known_key_from_being_good() -> None:
         with pytest.raises(ProviderKeysUnknownError):
             provider.known.find(KeyName(f"k{number}", "ES256"))
     assert provider.tokens.verify(signed(CLAIMS)).subject == "oidc:ann"
+
+
+def test_the_same_keys_once_more_void_nothing_that_was_verified_and_others_do() -> None:
+    provider = AProvider(key_set(jwk("RS256"), jwk("ES256"), jwk("EdDSA")))
+    before = provider.known.generation
+    provider.publish(key_set(jwk("RS256"), jwk("ES256"), jwk("EdDSA")))
+    assert provider.known.generation == before
+    # Another key of the same name.
+    other = jwk("ES256", ec.generate_private_key(ec.SECP256R1()))
+    provider.publish(key_set(jwk("RS256"), other, jwk("EdDSA")))
+    assert provider.known.generation == before + 1

@@ -72,6 +72,11 @@ REFUSED: dict[str, dict[str, Any]] = {
     "without an end": {"exp": None},
     "with an end that is no number": {"exp": "2099"},
     "not valid yet": {"nbf": int(NOW) + 3600},
+    "made in an hour": {"iat": int(NOW) + 3600},
+    "an ID token": {"typ": "ID"},
+    "an ID token that came with an access token": {"at_hash": "x"},
+    "a logout token": {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+    "a logout token by its type": {"typ": "Logout"},
     "of no subject": {"sub": None},
     "of a subject that is no text": {"sub": 7},
 }
@@ -85,7 +90,19 @@ def test_a_token_that_is_not_for_us_now_is_refused(which: str) -> None:
 
 
 def test_a_provider_s_clock_may_be_a_minute_ahead() -> None:
-    assert SIGN_IN.verify(signed({**CLAIMS, "nbf": int(NOW) + 50})) == ANN
+    for claim in ("nbf", "iat"):
+        assert SIGN_IN.verify(signed({**CLAIMS, claim: int(NOW) + 50})) == ANN
+
+
+@pytest.mark.parametrize("said", ["logout+jwt", "Logout+JWT", "application/logout+jwt"])
+def test_a_logout_token_is_no_access_token_whatever_its_claims_are(said: str) -> None:
+    with pytest.raises(UnauthorizedError, match="show the access token"):
+        SIGN_IN.verify(signed(CLAIMS, typ=said))
+
+
+@pytest.mark.parametrize("said", ["JWT", "at+jwt"])
+def test_an_access_token_may_say_that_it_is_one(said: str) -> None:
+    assert SIGN_IN.verify(signed({**CLAIMS, "typ": "Bearer"}, typ=said)) == ANN
 
 
 def test_a_token_that_is_remembered_expires_all_the_same() -> None:

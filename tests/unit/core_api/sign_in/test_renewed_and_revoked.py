@@ -16,6 +16,7 @@ from core_api.revocations.statements import NewRevocation
 from core_api.sync.queries import Moment, Page
 from core_api.sync.rules import page_of
 from core_api.sync.stream_grants import StreamGrants
+from server_common.limits import REVOCATIONS_BY_COMMAND
 from server_common.revocations.holders import Revocations
 from server_common.revocations.records import Revocation
 from server_common.tickets import TicketKeys
@@ -70,7 +71,8 @@ def test_the_command_revokes_until_now_by_the_databases_clock(
     async def opened(*_arguments: Any, **_more: Any) -> Database:
         return Database()
 
-    async def store(_pool: Any, wanted: NewRevocation, *_more: Any) -> None:
+    async def store(_pool: Any, wanted: NewRevocation, room: int = 0) -> None:
+        assert room == REVOCATIONS_BY_COMMAND
         stored.append(wanted)
 
     monkeypatch.setenv("YABAM_DATABASE_URL", "postgresql://somewhere/db")

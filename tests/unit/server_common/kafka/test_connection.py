@@ -100,6 +100,12 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "a place for tokens that anybody may listen to": (
         {"YABAM_KAFKA_TOKEN_URL": "http://a.example/token"}, "https",
     ),
+    "a place for tokens that only looks like this machine": (
+        {"YABAM_KAFKA_TOKEN_URL": "http://127.0.0.1:x@evil.example/"}, "https",
+    ),
+    "a place for tokens behind an account": (
+        {"YABAM_KAFKA_TOKEN_URL": "https://good.example@evil.example/"}, "https",
+    ),
     "a certificate without TLS": ({"YABAM_KAFKA_CERT_FILE": "x.pem"}, "YABAM_KAFKA_TLS=true"),
     "a file that is not there": (
         {"YABAM_KAFKA_TLS": "true", "YABAM_KAFKA_CA_FILE": "/nowhere/ca.pem"}, "YABAM_KAFKA_",
