@@ -74,12 +74,12 @@ PLANTED: Final = {
     ),
     "a value of another log passes for the new one's": (
         "documents.js",
-        'this.synced && this.epoch === epoch && reason !== "digest"',
+        'isOneLog && reason !== "digest"',
         "true",
     ),
     "what is kept of another log stays": (
         "replica.js",
-        "if (this.queue.epoch !== before) this.#forgetOthers(log);",
+        "this.#forgetOthers(log);",
         "",
     ),
     "a digest is compared before the log has brought what is here": (

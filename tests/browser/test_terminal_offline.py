@@ -139,8 +139,10 @@ async def test_a_new_release_is_there_at_the_next_start_and_is_the_copy_from_the
         await has_its_copy(terminal)
         releases.release("The second")
         await terminal.reload()
-        await expect(title).to_have_text("The second")
+        # On a busy machine the page comes too late, and is the copy of the next start.
         await has_its_copy(terminal, "The second")
+        await terminal.reload()
+        await expect(title).to_have_text("The second")
         releases.fail()
         await terminal.reload()
         await expect(title).to_have_text("The second")

@@ -90,13 +90,9 @@ JOURNAL: Final = Protection(
         Patch("client_sdk/printer/agent.py", "        self._journal.end_what_was_left()\n", ""),
         Patch(
             "client_sdk/printer/agent.py",
-            "        return self._journal.find(job.id, job.attempts)\n",
-            "        return None\n",
-        ),
-        Patch(
-            "client_sdk/printer/agent.py",
-            "        known = self._journal.find(job.id, taken.attempts)\n",
-            "        known = None\n",
+            "        name = _name_of(job)\n        entry = self._journal.find(name, attempt)\n",
+            "        return None\n        name = _name_of(job)\n"
+            "        entry = self._journal.find(name, attempt)\n",
         ),
         Patch(
             "client_sdk/printer/journal.py",

@@ -41,16 +41,8 @@ async function open(event) {
   return Promise.race([inTime, late]);
 }
 
-let last = Promise.resolve();
-
-/** Keeps the page and its files in the place of what was kept, once all of them are there; one page after the other. */
-function keep(page) {
-  const keeping = last.then(() => replaceBy(page));
-  last = keeping.catch(() => {});
-  return keeping;
-}
-
-async function replaceBy(page) {
+/** Keeps the page and its files in the place of what was kept, once all of them are there. */
+async function keep(page) {
   if (!page.ok) throw new Error(`the page came with status ${page.status}`);
   const cache = await caches.open(CACHE);
   const text = await page.clone().text();
