@@ -15,6 +15,8 @@ from typing import Final
 
 import httpx
 
+from tests.serving import Listener
+
 LOOPBACK: Final = "127.0.0.1"
 _CHUNK: Final = 65536
 _QUEUED_CHUNKS: Final = 64
@@ -67,14 +69,11 @@ class FaultProxy:
         self._flowing.set()
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connections: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._serve, port=port, backlog=1024)
 
     async def start(self) -> None:
         """Listen, if it does not."""
-        if self._server is not None:
-            return
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port, backlog=1024)
+        await self._listener.start()
         if self._balancing and not self._tasks:
             for backend in self._backends:
                 self._spawn(self._look_after(backend))
@@ -83,16 +82,14 @@ class FaultProxy:
         """Stop listening, cut everything."""
         self._flowing.set()
         await self.refuse()
-        tasks = self._tasks | self._connections
-        for task in tasks:
+        await self._listener.stop()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def refuse(self) -> None:
         """Reset every connection and refuse new ones, until `start`."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        await self._listener.refuse()
         self.cut()
 
     def cut(self) -> int:
@@ -124,19 +121,12 @@ class FaultProxy:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving = asyncio.create_task(self._serve(reader, writer))
-        self._connections.add(serving)
-        serving.add_done_callback(self._connections.discard)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await asyncio.sleep(self.latency_s)
-            if there := await self._connect():
-                await self._carry(reader, writer, there)
-        finally:
-            if not writer.is_closing():
-                writer.transport.abort()
+        await asyncio.sleep(self.latency_s)
+        if there := await self._connect():
+            await self._carry(reader, writer, there)
+        else:
+            writer.transport.abort()
 
     async def _carry(
         self,

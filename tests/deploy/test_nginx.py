@@ -21,6 +21,7 @@ from deploy.local.ports import LOOPBACK, free_port
 from event_server.push.requests import MAX_HEAD_BYTES
 from event_server.settings import EventSettings
 from tests.deploy.edge import CONFIGURATION, Nginx
+from tests.serving import Listener
 
 RULES: Final = (CONFIGURATION / "nginx.conf").read_text()
 TICKET: Final = "a-ticket-that-nobody-may-read"
@@ -42,19 +43,11 @@ class Server:
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
-        self._server: asyncio.Server | None = None
+        self.port = free_port()
+        self._listener = Listener(self._serve, port=self.port, limit=MAX_HEAD_BYTES)
         self.heads: list[str] = []
         self.connections = 0
-        self.port = free_port()
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(
-            self._serve, LOOPBACK, self.port, limit=MAX_HEAD_BYTES
-        )
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        self.start, self.stop = self._listener.start, self._listener.stop
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -67,8 +60,6 @@ class Server:
                 await self._answer(writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
-        finally:
-            writer.close()
 
 
 def says(answer: bytes) -> Answer:

@@ -7,33 +7,37 @@ import contextlib
 import socket
 import struct
 
+from tests.serving import Listener
+
 
 class Proxy:
     """Forwards connections to a port, until it is told to cut them.
 
     Args:
         target: the port behind it.
+        port: where it listens; 0 takes a free one.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, port: int = 0) -> None:
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-        self.port = 0
+        self._listener = Listener(self._serve, port=port)
         self.cuts = 0
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._listener.port
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._listener.start()
 
     async def stop(self) -> None:
         """Cut everything and stop listening."""
-        if self._server is not None:
-            self._server.close()
+        await self._listener.refuse()
         self.cut()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listener.stop()
 
     def cut(self) -> None:
         """Reset every connection, in the middle of whatever it carries."""
@@ -47,10 +51,6 @@ class Proxy:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         try:
             there = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
@@ -61,13 +61,13 @@ class Proxy:
             asyncio.create_task(_pump(reader, there[1])),
             asyncio.create_task(_pump(there[0], writer)),
         ]
-        self._tasks |= set(both)
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        for end in (writer, there[1]):
-            end.transport.abort()
-        await asyncio.gather(*both, return_exceptions=True)
-        self._tasks -= set(both)
-        self._writers -= {writer, there[1]}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in (writer, there[1]):
+                end.transport.abort()
+            await asyncio.gather(*both, return_exceptions=True)
+            self._writers -= {writer, there[1]}
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

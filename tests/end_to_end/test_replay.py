@@ -92,8 +92,7 @@ async def test_no_event_of_2000_orders_is_lost_doubled_or_out_of_order(
     stack: Installation, source: str
 ) -> None:
     planned = orders(source)
-    proxy = Proxy(stack.addresses.ports.events)
-    proxy.port = stack.stream_port
+    proxy = Proxy(stack.addresses.ports.events, port=stack.stream_port)
     await proxy.start()
     token = stack.token("owner", "*")
     followers = [Follower(stack.core_url, token, channel) for channel in channels()]

@@ -19,6 +19,7 @@ from deploy.local.broker import EmbeddedBroker
 from server_common.kafka.clients import stop_consumer
 from tests.integration.event_server.relay import PARTITIONS
 from tests.integration.event_server.test_source import Reading
+from tests.serving import Listener
 
 ANSWERS = range(2)
 """How many answers come at once: the broker names itself after that, and is asked directly."""
@@ -30,26 +31,21 @@ class SlowBroker:
     def __init__(self, broker: str, answers: int) -> None:
         self._target = int(broker.rpartition(":")[2])
         self._left = answers
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener = Listener(self._serve)
         self.holds = asyncio.Event()
         self.goes_on = asyncio.Event()
         self.open = 0
-        self.port = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._listener.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listener.stop()
 
     @property
     def bootstrap(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"127.0.0.1:{self._listener.port}"
 
     async def until_nobody_is_connected(self) -> None:
         async with asyncio.timeout(30):
@@ -57,9 +53,6 @@ class SlowBroker:
                 await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         self.open += 1
         there, onward = await asyncio.open_connection("127.0.0.1", self._target)
         answering = asyncio.create_task(self._answer(there, writer))
@@ -72,7 +65,6 @@ class SlowBroker:
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
             onward.transport.abort()
-            writer.transport.abort()
 
     async def _answer(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
