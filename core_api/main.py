@@ -88,6 +88,7 @@ from core_api.wiring import (
     utc_now,
 )
 from server_common.devices.identity import parse_user
+from server_common.limits import SUBJECT_BODY_BURST_BYTES, SUBJECT_BODY_BYTES_PER_S
 from server_common.mqtt.broker import parse_address
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
@@ -185,6 +186,12 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         ApiLimits(
             commands,
             RateLimit(settings.rate_per_s, settings.rate_burst, time.monotonic),
+            RateLimit(
+                SUBJECT_BODY_BYTES_PER_S,
+                SUBJECT_BODY_BURST_BYTES,
+                time.monotonic,
+                "bytes",
+            ),
             settings.deadline_s,
             RateLimit(STRANGERS_PER_S, STRANGERS_BURST, time.monotonic),
         ),

@@ -120,18 +120,22 @@ STRANGERS_BURST: Final = 60
 
 
 class RateLimit:
-    """A token bucket per subject: `burst` requests at once, `per_s` on average.
+    """A token bucket per subject: `burst` requests or bytes at once, `per_s` on average.
 
     Args:
-        per_s: requests per second.
+        per_s: how many a second.
         burst: the bucket's size.
         now: seconds that only go forward.
+        unit: what is counted, for the message.
     """
 
-    def __init__(self, per_s: float, burst: int, now: Callable[[], float]) -> None:
+    def __init__(
+        self, per_s: float, burst: int, now: Callable[[], float], unit: str = "requests"
+    ) -> None:
         self._per_s = per_s
         self._burst = float(burst)
         self._now = now
+        self._unit = unit
         # Numbers in arrays: a float made in the midst of a storm, and kept, would keep all the
         # memory around it from being given back.
         self._slots: OrderedDict[str, int] = OrderedDict()
@@ -139,7 +143,7 @@ class RateLimit:
         self._since = array("d")
 
     def take(self, subject: str) -> None:
-        """Count one request of the subject.
+        """Count one for the subject.
 
         Raises:
             RateLimitedError: its bucket is empty; the error says when to try again.
@@ -152,12 +156,13 @@ class RateLimit:
         self._since[slot] = now
         if not allowed:
             raise RateLimitedError(
-                f"{subject[:80]} sends more than {self._per_s:g} requests a second: slow down",
+                f"{subject[:80]} sends more than {self._per_s:.10g} {self._unit} a second: "
+                "slow down",
                 (1.0 - level) / self._per_s,
             )
 
     def charge(self, subject: str, more: int) -> None:
-        """Charge `more` requests for one that was let in; later ones wait until that is made up."""
+        """Charge `more` for what was let in; what comes later waits until that is made up."""
         if more > 0:
             self._levels[self._slot_of(subject, self._now())] -= more
 

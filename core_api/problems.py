@@ -6,13 +6,11 @@ from typing import Final
 
 import msgspec
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from client_sdk.contract.problem import Problem, problem
-from client_sdk.contract.text import number_of
 from core_api.errors import (
-    BadRequestError,
     CoreError,
     EditGapError,
     ImpossibleTransitionError,
@@ -23,10 +21,7 @@ from core_api.errors import (
     StaleVersionError,
     UnavailableError,
 )
-from server_common.limits import BODY_BYTES
 from server_common.problem_answers import http_error_handler, respond
-
-MAX_BODY_BYTES: Final = BODY_BYTES
 
 log = structlog.get_logger()
 
@@ -73,31 +68,3 @@ async def on_core_error(_request: Request, error: Exception) -> Response:
         generic = problem("unavailable", f"{error.told}: try again", retry_after=1)
         return respond(generic)
     return respond(of_core_error(error), headers)
-
-
-async def read_request_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
-    """The body, at most `most` bytes.
-
-    Raises:
-        BadRequestError: it is larger, or not sent as JSON.
-    """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise BadRequestError("send the body as application/json", "unsupported-media-type")
-    declared = request.headers.get("content-length", "0")
-    if number_of(declared, most) is None:
-        raise _too_large(most)
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most:
-                raise _too_large(most)
-    except ClientDisconnect as error:
-        # Nobody reads the answer, but it is no failure of ours and must not be logged as one.
-        raise BadRequestError("the request ended before its body did") from error
-    return bytes(body)
-
-
-def _too_large(most: int) -> BadRequestError:
-    return BadRequestError(f"a body may have at most {most} bytes here", "too-large")

@@ -64,6 +64,9 @@ FETCHED_BATCH_BYTES: Final = 64 * MIB
 """No broker keeps a batch as large as this: one that says so has a damaged length."""
 UNPACKED_BATCH_BYTES: Final = 32 * MIB
 
+SUBJECT_BODY_BYTES_PER_S: Final = 2 * MIB
+SUBJECT_BODY_BURST_BYTES: Final = 8 * MIB
+
 GATHERED_ANSWER_BYTES: Final = 128 * KIB
 ANSWER_BYTES: Final = MIB
 WHOLE_ANSWER_BYTES: Final = 48 * MIB
@@ -169,6 +172,14 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit("request body", BODY_BYTES, "bytes", "Core", "413 `too-large`"),
     Limit("batch body", BATCH_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
     Limit("orders in a batch", BATCH_ORDERS, "count", "Core", "422 `invalid`"),
+    Limit(
+        "bodies of a subject", SUBJECT_BODY_BYTES_PER_S, "bytes/s", "Core",
+        "429 `too-many-requests`",
+    ),
+    Limit(
+        "bodies of a subject, in a burst", SUBJECT_BODY_BURST_BYTES, "bytes", "Core",
+        "429 `too-many-requests`",
+    ),
     Limit("sync body", MAX_SYNC_BODY_BYTES, "bytes", "Core", "413 `too-large`"),
     Limit("Kafka command", COMMAND_BYTES, "bytes", "ingest", "dead letter, `too-large`"),
     Limit(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from core_api.access.callers import Caller
 from core_api.access.sign_in import SignIn
 from core_api.errors import UnavailableError
+from core_api.http.bodies import charge_body
 from core_api.overload import Bound, RateLimit
 
 A = TypeVar("A")
@@ -25,6 +27,8 @@ class ApiLimits:
     commands: Bound
     """A request counts once its body is there: one that comes slowly must keep nobody out."""
     rate: RateLimit
+    bodies: RateLimit
+    """Of the bytes of their requests' bodies: few requests may hold much work."""
     deadline_s: float
     strangers: RateLimit
     """Of all who have no token yet, together."""
@@ -47,8 +51,17 @@ class Gate:
         self._stays = stays
 
     def caller_of(self, request: Request) -> Caller:
-        """Who calls; raises as `caller` does."""
-        return self.caller(request.headers.get("authorization", ""))
+        """Who calls; a body is charged to it as it is read.
+
+        Raises:
+            RateLimitedError: the caller has sent too many bytes.
+            CoreError: as `caller` raises.
+        """
+        caller = self.caller(request.headers.get("authorization", ""))
+        if request.method not in ("GET", "HEAD"):
+            self._limits.bodies.take(caller.subject)
+            charge_body(request, partial(self._limits.bodies.charge, caller.subject))
+        return caller
 
     def caller(self, authorization: str) -> Caller:
         """Who calls, by the header Authorization.

@@ -16,9 +16,9 @@ from client_sdk.contract.text import is_id, shown, time_of
 from core_api.access.callers import Caller
 from core_api.api.parameters import ETAG_PATTERN, UPDATED_AT
 from core_api.errors import BadRequestError, InvalidError
+from core_api.http.bodies import MAX_BODY_BYTES, read_request_body
 from core_api.orders.idempotency import Idempotency, parse_key
 from core_api.orders.lifecycle import Seen
-from core_api.problems import MAX_BODY_BYTES, read_request_body
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from core_api.http.bodies import read_request_body
 from core_api.http.server import CoreHttpServer as CoreServer
-from core_api.problems import read_request_body
 from event_server.http.server import EventHttpServer as EventServer
 from server_common.problem_answers import LastResort
 from server_common.sockets import bind

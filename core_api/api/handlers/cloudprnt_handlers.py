@@ -25,6 +25,7 @@ from core_api.access.callers import Caller
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
 from core_api.errors import BadRequestError, ConflictError, NotFoundError, UnauthorizedError
+from core_api.http.bodies import read_request_body
 from core_api.printing.cloudprnt import (
     AGENT,
     PNG,
@@ -47,7 +48,6 @@ from core_api.printing.jobs import Job, Step
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.star_printers import StarPrinters
-from core_api.problems import read_request_body
 from server_common.devices.identity import parse_user
 from server_common.limits import CLOUDPRNT_POLL_BYTES
 

@@ -193,6 +193,7 @@ class CoreApi:
         """POST /v1/orders/batch: each order by itself, with a result for each."""
         caller = self._gate.caller_of(request)
         batch = await PLACE_BATCH.read(request)
+        self._gate.charge(caller, len(batch.items) - 1)
         with self._gate.admit():
             await self._gate.check_stay(caller)
             results = await self._gate.within_deadline(place_all(self._commands, caller, batch))

@@ -32,9 +32,9 @@ from core_api.edits.history_reading import parse_position, read_document, read_e
 from core_api.edits.reading import read_epoch
 from core_api.edits.service import EditService
 from core_api.errors import BadRequestError, InvalidError, NotFoundError
+from core_api.http.bodies import read_request_body
 from core_api.orders.history import OrderHistory
 from core_api.postgres.pool import Pool
-from core_api.problems import read_request_body
 from core_api.system_edits.sessions import hear_of
 from server_common.limits import HISTORY_ENTRIES
 

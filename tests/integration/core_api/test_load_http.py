@@ -80,6 +80,15 @@ async def test_a_subject_that_asks_too_often_is_slowed_down_and_no_other_is(
     assert response.status_code == 200
 
 
+async def test_a_batch_counts_as_many_requests_as_it_has_orders(small: CoreService) -> None:
+    store = new_store()
+    owner = bearer(token("owner", store))
+    batch = {"items": [{"order": an_order(store)} for _ in range(3)]}
+    assert (await small.client.post("/v1/orders/batch", json=batch, headers=owner)).is_success
+    sync = await small.client.get(f"/v1/sync?channel=store:{store}", headers=owner)
+    check(sync, "too-many-requests")
+
+
 async def test_no_more_syncs_wait_than_there_is_room_for(small: CoreService) -> None:
     stores = [new_store() for _ in range(3)]
 

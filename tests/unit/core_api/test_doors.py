@@ -126,7 +126,7 @@ def core(database: Database) -> ASGIApp:
         bound, 5.0, metrics.reset_given, lambda _channel: None, LargeAnswers(lambda: 0.0),
     )  # fmt: skip
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
-    limits = ApiLimits(bound, RATE, 5.0, RATE)
+    limits = ApiLimits(bound, RATE, RATE, 5.0, RATE)
     gate = Gate(SignIn(TOKENS), limits, everybody_stays)
     ops = OpsApi(unused, unused, pool, gate)
     api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, ops)

@@ -73,7 +73,7 @@ class Devices:
 RATE = RateLimit(1e9, 10**9, lambda: 0.0)
 GATE = Gate(
     SignIn(TOKENS),
-    ApiLimits(Bound(1, "commands", lambda low, _high: low), RATE, 5.0, RATE),
+    ApiLimits(Bound(1, "commands", lambda low, _high: low), RATE, RATE, 5.0, RATE),
     everybody_stays,
 )
 STATE = state_api(GATE)
@@ -105,7 +105,7 @@ def core() -> CoreApi:
     rate = RateLimit(1000.0, 10_000, lambda: 0.0)
     for _ in range(10_000):
         rate.take("busy")
-    limits = ApiLimits(bound, rate, 5.0, rate)
+    limits = ApiLimits(bound, rate, RATE, 5.0, rate)
     return CoreApi(
         unused,
         fetch,

@@ -65,6 +65,7 @@ class Site:
         limits = ApiLimits(
             Bound(9, "commands", lambda low, _high: low),
             RateLimit(1e9, 10**9, lambda: 0.0),
+            RateLimit(1e9, 10**9, lambda: 0.0),
             5.0,
             RateLimit(STRANGERS_PER_S, STRANGERS_BURST, lambda: self.now),
         )

@@ -1,4 +1,4 @@
-"""A token that is revoked while a body is still coming does nothing more."""
+"""What becomes of the caller while a body comes: revoked meanwhile, or charged for its bytes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from core_api.access.callers import Caller
 from core_api.access.sign_in import SignIn
@@ -48,12 +49,23 @@ class RevokedMeanwhile:
             raise UnauthorizedError("this token has been revoked: sign in again")
 
 
-def core() -> Any:
+class RevokedForOne(RevokedMeanwhile):
+    """As that, for each request."""
+
+    def check(self, caller: Caller) -> None:
+        try:
+            super().check(caller)
+        except UnauthorizedError:
+            self._asked = 0
+            raise
+
+
+def core(revoked: RevokedMeanwhile, bodies: RateLimit = RATE) -> Any:
     """A Core over no database: whatever is done fails."""
     nothing: Any = None
     bound = Bound(9, "commands", lambda low, _high: low)
-    limits = ApiLimits(bound, RATE, 5.0, RATE)
-    gate = Gate(SignIn(TOKENS, None, RevokedMeanwhile().check), limits, everybody_stays)
+    limits = ApiLimits(bound, RATE, bodies, 5.0, RATE)
+    gate = Gate(SignIn(TOKENS, None, revoked.check), limits, everybody_stays)
     orders = OrderService(nothing, 4, utc_now, new_order_id, lambda _channels: None)
     metrics = CoreMetrics(lambda: 0, {"sync": bound})
     ops = OpsApi(nothing, nothing, nothing, gate)
@@ -65,7 +77,23 @@ def core() -> Any:
 
 
 @pytest.mark.parametrize("call", WITH_A_BODY, ids=lambda call: f"{call.method} {call.path}")
-async def test_it_is_refused_on_every_route_that_takes_a_body(call: Call) -> None:
+async def test_a_token_that_is_revoked_meanwhile_does_nothing_more(call: Call) -> None:
+    sent = await answered(core(RevokedMeanwhile()), call)
+    assert sent[0]["status"] == 401
+    assert b"revoked" in sent[1]["body"]
+
+
+@pytest.mark.parametrize("call", WITH_A_BODY, ids=lambda call: f"{call.method} {call.path}")
+async def test_whoever_has_sent_too_many_bytes_waits(call: Call) -> None:
+    size = len(json.dumps(call.json))
+    app = core(RevokedForOne(), RateLimit(1.0, size, lambda: 0.0, "bytes"))
+    assert (await answered(app, call))[0]["status"] == 401, "the first is let in"
+    sent = await answered(app, call)
+    assert sent[0]["status"] == 429
+    assert b"sends more than 1 bytes a second: slow down" in sent[1]["body"]
+
+
+async def answered(app: Any, call: Call) -> list[Message]:
     role: Any = "ops" if call.route in FOR_OPS else "owner"
     who = TOKENS.sign(Caller("x", role, frozenset({STORE}) if role == "owner" else frozenset()), 60)
     headers = [
@@ -74,6 +102,4 @@ async def test_it_is_refused_on_every_route_that_takes_a_body(call: Call) -> Non
         *call.headers.items(),
     ]
     body = json.dumps(call.json).encode()
-    sent = await answer_of(core(), scope_of("", headers, call.method, call.path), body)
-    assert sent[0]["status"] == 401
-    assert b"revoked" in sent[1]["body"]
+    return await answer_of(app, scope_of("", headers, call.method, call.path), body)
