@@ -21,6 +21,8 @@ LONGEST_FIRST: Final = (
     "browser-pages",
     "kafka-core_api",
     "kafka-mqtt",
+    "browser-terminal",
+    "kafka-load",
     "kafka-devices",
     "kafka-event_server",
     "browser-ops",

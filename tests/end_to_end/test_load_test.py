@@ -15,7 +15,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from tests.children import child
 from tests.end_to_end.conftest import Installation, create_database
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka"), pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka-load"), pytest.mark.slow]
 _WITHIN_S = 150
 
 

@@ -31,7 +31,8 @@ pytestmark = [
     pytest.mark.kafka,
     pytest.mark.slow,
     pytest.mark.timeout(480),
-    pytest.mark.xdist_group("kafka"),
+    # Five minutes: who shares a worker with it would end last of all.
+    pytest.mark.xdist_group("kafka-load"),
 ]
 
 
