@@ -65,12 +65,12 @@ def certificates_are_read_once() -> Iterator[None]:
 
 
 def pytest_collection() -> None:
-    """All that is loaded now stays: nothing of it is garbage, and looking for some takes seconds."""
+    """Collect no garbage while tests are collected: what is loaded stays, and there is much."""
     gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Let tests look for their own garbage alone, not through a hundred thousand objects of ours."""
+    """Look for the garbage of tests among what they made alone, not in all that was loaded."""
     gc.collect()
     gc.freeze()
     gc.enable()

@@ -75,7 +75,9 @@ class Kitchen:
             "do": {"set": {"printers": {DEVICE: routing}}},
         }
         answer = await http.post(
-            f"{self.core_url}/v1/edits", json={"client": "c", "edits": [edit]}, headers=self.owner
+            f"{self.core_url}/v1/edits",
+            json={"client": f"c-{self.store}", "edits": [edit]},
+            headers=self.owner,
         )
         assert answer.json()["outcomes"][0]["outcome"] == "applied", answer.text
 

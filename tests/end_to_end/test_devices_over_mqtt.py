@@ -141,6 +141,7 @@ async def test_a_device_that_was_away_gets_its_command_and_the_public_documents(
         await until(lambda: lamp.on(state))
 
 
+@pytest.mark.parametrize("store", ["1"])  # as the guide has it
 async def test_the_guides_program_prints_each_order_once(
     stack: Installation,
     store: str,
