@@ -37,6 +37,9 @@ LONGEST_FIRST: Final = (
 A group runs in one worker. One that begins late is still running when all others have ended.
 """
 
+LONGEST_ID: Final = 200
+"""Characters of a parameter that stand in a test's name as they are."""
+
 # With rich installed, structlog's own default draws every local variable of every frame: the first
 # traceback takes seconds, in which the event loop of the test stands still.
 structlog.configure(
@@ -62,6 +65,13 @@ def certificates_are_read_once() -> Iterator[None]:
             "httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context)
         )
         yield
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a long value by its beginning: each report of a test takes its name along."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        return f"{val[:40]!a} and so on, {len(val)}"
+    return None
 
 
 def pytest_collection() -> None:
