@@ -18,11 +18,11 @@ __all__ = ["core_process", "postgres_server"]
 
 LONGEST_FIRST: Final = (
     "kafka",
-    "browser-pages",
+    "browser-terminal",
     "kafka-core_api",
     "kafka-mqtt",
-    "browser-terminal",
     "kafka-load",
+    "browser-pages",
     "kafka-devices",
     "kafka-event_server",
     "browser-ops",
