@@ -31,7 +31,7 @@ expect.set_options(timeout=SOON_MS)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the terminal's tests be a group of their own."""
+    """Let the terminal's tests be a group of their own (pytest-xdist joins the names of both)."""
     for item in items:
         of_the_terminal = item.path.parent == _HERE and item.path.name.startswith("test_terminal")
         if of_the_terminal and item.get_closest_marker("xdist_group") == PAGES_GROUP.mark:
