@@ -30,10 +30,10 @@ def installed(
 ) -> Iterator[Stack]:
     """Every process of ours, ready, over a migrated database and a broker that is not started."""
     settings = {} if broker else FETCH_WAIT
-    broker = broker or EmbeddedBroker(folder)
-    broker.start()
+    log = broker or EmbeddedBroker(folder)
+    log.start()
     try:
-        addresses = Addresses(database, broker.bootstrap, ports=free_ports())
+        addresses = Addresses(database, log.bootstrap, ports=free_ports())
         stack = Stack(addresses, KEYS, folder, settings | (extra or {}))
         try:
             stack.start()
@@ -41,7 +41,7 @@ def installed(
         finally:
             stack.kill()
     finally:
-        broker.kill()
+        log.kill()
 
 
 def log_lines(*processes: Process) -> list[str]:
