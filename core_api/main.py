@@ -13,6 +13,7 @@ import structlog
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError
+from core_api.access.provider.wiring import provider_of
 from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
@@ -83,7 +84,6 @@ from core_api.wiring import (
     definitions_of,
     new_order_id,
     open_pools,
-    provider_of,
     token_keys,
     utc_now,
 )

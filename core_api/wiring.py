@@ -6,16 +6,12 @@ import asyncio
 import secrets
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from typing import Final
 from uuid import UUID
 
-from core_api.access.provider.fetching import KeyReader
-from core_api.access.provider.known_keys import KnownKeys
-from core_api.access.provider.settings import ProviderSettings
-from core_api.access.provider.tokens import ProviderTokens
 from core_api.access.tokens import TokenKeys
 from core_api.documents.definitions import GROUP, Definitions
 from core_api.documents.definitions import load as load_definitions
@@ -23,7 +19,6 @@ from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.ids import order_id
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool, shares
 from core_api.printing.definitions import PRINTING_DEFINITIONS
-from server_common.supervision import Work
 
 MOST_DEVICES: Final = 1000
 """How many devices of a store are listed."""
@@ -44,24 +39,6 @@ def new_order_id() -> UUID:
 def token_keys(keys: dict[str, str], kid: str) -> TokenKeys:
     """The ring of token keys, on this machine's clock."""
     return TokenKeys({name: key.encode() for name, key in keys.items()}, kid, time.time)
-
-
-def provider_of(
-    settings: ProviderSettings, read: Callable[[bool], None]
-) -> tuple[ProviderTokens, Work] | None:
-    """What verifies the provider's tokens, and the task that keeps its keys; None: there is no
-    provider.
-
-    Args:
-        settings: which provider.
-        read: called after each reading of its keys with whether it succeeded.
-    """
-    rules = settings.provider_rules
-    if rules is None:
-        return None
-    reader = KeyReader(settings.provider, time.monotonic, read)
-    known = KnownKeys(time.monotonic, reader.want)
-    return ProviderTokens(rules, known, time.time), lambda: reader.keep(known)
 
 
 def definitions_of(names: Sequence[str]) -> Definitions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from functools import cache
 from typing import Final
@@ -17,9 +18,11 @@ __all__ = ["core_process", "postgres_server"]
 
 LONGEST_FIRST: Final = (
     "kafka",
-    "browser-pages",
+    "browser-terminal",
     "kafka-core_api",
     "kafka-mqtt",
+    "kafka-load",
+    "browser-pages",
     "kafka-devices",
     "kafka-event_server",
     "browser-ops",
@@ -33,6 +36,9 @@ LONGEST_FIRST: Final = (
 
 A group runs in one worker. One that begins late is still running when all others have ended.
 """
+
+LONGEST_ID: Final = 200
+"""Characters of a parameter that stand in a test's name as they are."""
 
 # With rich installed, structlog's own default draws every local variable of every frame: the first
 # traceback takes seconds, in which the event loop of the test stands still.
@@ -59,6 +65,25 @@ def certificates_are_read_once() -> Iterator[None]:
             "httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context)
         )
         yield
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a long value by its beginning: each report of a test takes its name along."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        return f"{val[:40]!a} and so on, {len(val)}"
+    return None
+
+
+def pytest_collection() -> None:
+    """Collect no garbage while tests are collected: what is loaded stays, and there is much."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for the garbage of tests among what they made alone, not in all that was loaded."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

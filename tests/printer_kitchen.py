@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.children import end
 from tests.integration.core_service import an_order
 
 DEVICE = "kitchen-1"
@@ -35,9 +35,8 @@ class Child:
             )
 
     async def kill(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(signal.SIGKILL)
-            await self.process.wait()
+        if self.process is not None:
+            await end(self.process)
 
     async def again(self) -> None:
         await self.kill()
@@ -76,7 +75,9 @@ class Kitchen:
             "do": {"set": {"printers": {DEVICE: routing}}},
         }
         answer = await http.post(
-            f"{self.core_url}/v1/edits", json={"client": "c", "edits": [edit]}, headers=self.owner
+            f"{self.core_url}/v1/edits",
+            json={"client": f"c-{self.store}", "edits": [edit]},
+            headers=self.owner,
         )
         assert answer.json()["outcomes"][0]["outcome"] == "applied", answer.text
 

@@ -248,7 +248,12 @@ class Replica:
         return documents
 
     def _pending(self, name: DocumentName) -> list[Entry]:
-        return [one for one in self.queue.entries if one.shown and one.document == name]
+        channel, key = name
+        return [
+            one
+            for one in self.queue.entries
+            if one.shown and one.edit.key == key and one.edit.channel == channel
+        ]
 
     def _compose(self, name: DocumentName) -> Composed:
         composed = self._composed.get(name)

@@ -1,20 +1,41 @@
 """One installation and one Chromium for the tests of the pages, and a store for each test.
 
-The modules that use them stand in one group, `PAGES`: one worker runs them, one after the other.
+The modules that use them stand in two groups, those of the terminal and those of all other pages:
+together they would take one worker longer than all else takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.browser.module_page import chromium
-from tests.browser.restaurant import CHROMIUM_OPTIONS, SOON_MS, Site, Store, running_site
+from tests.browser.restaurant import (
+    CHROMIUM_OPTIONS,
+    PAGES_GROUP,
+    SOON_MS,
+    Site,
+    Store,
+    running_site,
+)
+
+_HERE = Path(__file__).parent
+_TERMINAL = pytest.mark.xdist_group("browser-terminal")
 
 expect.set_options(timeout=SOON_MS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the terminal's tests be a group of their own (pytest-xdist joins the names of both)."""
+    for item in items:
+        of_the_terminal = item.path.parent == _HERE and item.path.name.startswith("test_terminal")
+        if of_the_terminal and item.get_closest_marker("xdist_group") == PAGES_GROUP.mark:
+            item.add_marker(_TERMINAL)
 
 
 @pytest.fixture(scope="package")

@@ -23,14 +23,11 @@ from core_api.access.tokens import TokenKeys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
-from tests.parts import migrated_database
+from tests.parts import FETCH_WAIT, migrated_database
 
 # So that a test of a fault and its end takes seconds: the same settings that an installation has,
 # set for a short memory.
-_BRISK: Final = {
-    "YABAM_EVENTS_FETCH_WAIT_MS": "10",
-    "YABAM_POLL_AFTER_MS": "500",
-}
+_BRISK: Final = FETCH_WAIT | {"YABAM_POLL_AFTER_MS": "500"}
 _TOKEN_LIFETIME_S: Final = 3600
 SOON_MS: Final = 20_000
 """How long a page may take for anything, on a machine that is busy with other tests."""

@@ -22,7 +22,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
-from tests.parts import migrated_database
+from tests.parts import FETCH_WAIT, migrated_database
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="package"),
@@ -44,8 +44,7 @@ def stack() -> Iterator[Stack]:
         broker = EmbeddedBroker(folder)
         postgres.start()
         broker.start()
-        settings = {
-            "YABAM_EVENTS_FETCH_WAIT_MS": "10",
+        settings = FETCH_WAIT | {
             "YABAM_UNRECEIVED_AFTER_S": "1",
             "YABAM_REACH_EVERY_S": "0.2",
         }

@@ -14,6 +14,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.module_page import chromium
 from tests.deploy.site import Site, started
+from tests.parts import FETCH_WAIT
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -22,7 +23,7 @@ pytestmark = [
 ]
 
 SOON_MS: Final = 20_000
-SETTINGS: Final = {"YABAM_EVENTS_FETCH_WAIT_MS": "10", "YABAM_POLL_AFTER_MS": "500"}
+SETTINGS: Final = FETCH_WAIT | {"YABAM_POLL_AFTER_MS": "500"}
 
 
 @pytest.fixture(scope="module")

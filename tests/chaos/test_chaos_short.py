@@ -40,7 +40,7 @@ async def test_nothing_is_lost_doubled_or_misordered_while_servers_die_under_loa
         site,
         [scenario for scenario in ALL if scenario.name in NAMES],
         seed=6,
-        clients=20,
+        clients=40,
         scale=0.2,
         rate_per_s=20,
         settings=IMPATIENT,

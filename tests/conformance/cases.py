@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,8 +44,20 @@ def files() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
-def cases(of: str) -> Iterator[Json]:
-    """The cases of one file, filled in; whatever is told in pieces also byte by byte."""
+def cases(of: str) -> Sequence[Json]:
+    """The cases of one file, filled in; whatever is told in pieces also byte by byte.
+
+    They are made once and shared: nobody may change one.
+    """
+    return _filled(of)
+
+
+@cache
+def _filled(of: str) -> tuple[Json, ...]:
+    return tuple(_of_file(of))
+
+
+def _of_file(of: str) -> Iterator[Json]:
     for case in json.loads((FOLDER / f"{of}.json").read_text())["cases"]:
         yield filled(of, case)
         if of == "sse" and "repeat" not in json.dumps(case["bytes"]):
@@ -177,8 +190,8 @@ def _changed(whole: Json, case: Json) -> Json:
 def _pages(short: Json) -> Iterator[Json]:
     """The pages; of one with `times` so many, numbered where its text says `{n}`."""
     for one in short:
+        text = json.dumps({key: value for key, value in one.items() if key != "times"})
         for n in range(one.get("times", 1)):
-            text = json.dumps({key: value for key, value in one.items() if key != "times"})
             yield response(json.loads(text.replace("{n}", str(n))))
 
 

@@ -25,7 +25,7 @@ from deploy.mqtt.server import MosquittoServer
 from tests.deploy.exported import ROOT
 from tests.deploy.tools import installed
 from tests.integration.core_service import KEYS, an_order, bearer, token
-from tests.parts import migrated_database
+from tests.parts import FETCH_WAIT, migrated_database
 
 WITHIN_S = 90.0
 CORES_RING = {"local": KEYS.token}
@@ -54,8 +54,7 @@ def stack(folder: Path) -> Iterator[Stack]:
         Addresses(asyncio.run(migrated_database(postgres)), broker.bootstrap, ports=free_ports()),
         KEYS,
         folder,
-        {"YABAM_EVENTS_FETCH_WAIT_MS": "10", "YABAM_TOKEN_KEYS": json.dumps(NODES_RING),
-         "YABAM_TOKEN_KID": "nodes"},
+        FETCH_WAIT | {"YABAM_TOKEN_KEYS": json.dumps(NODES_RING), "YABAM_TOKEN_KID": "nodes"},
         {"core": {"YABAM_TOKEN_KEYS": json.dumps(CORES_RING), "YABAM_TOKEN_KID": "local"}},
     )  # fmt: skip
     mosquitto = MosquittoServer(folder / "mqtt")

@@ -19,12 +19,12 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from tests.deploy.site import Site, started
+from tests.parts import FETCH_WAIT
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("through-nginx")]
 
 ITEMS: Final = [Item("Bibimbap", 1, 9_500)]
-BRISK: Final = {
-    "YABAM_EVENTS_FETCH_WAIT_MS": "10",
+BRISK: Final = FETCH_WAIT | {
     "YABAM_EVENTS_HEARTBEAT_S": "0.3",
     "YABAM_EVENTS_LIFETIME_MIN_S": "2",
     "YABAM_EVENTS_LIFETIME_MAX_S": "3",

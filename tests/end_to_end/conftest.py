@@ -102,25 +102,29 @@ def stack(
         installation.kill()
 
 
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[MosquittoServer]:
-    """A broker of the test's own."""
-    server = MosquittoServer(tmp_path / "mqtt")
+@pytest.fixture(scope="module")
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoServer]:
+    """A broker of the module's own."""
+    server = MosquittoServer(tmp_path_factory.mktemp("mosquitto") / "mqtt")
     server.start()
     yield server
     server.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack_with_devices(
-    postgres: EmbeddedPostgres, kafka: KafkaServer, mosquitto: MosquittoServer, tmp_path: Path
+    postgres: EmbeddedPostgres,
+    kafka: KafkaServer,
+    mosquitto: MosquittoServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Installation]:
-    """Everything, with gateway and admin."""
+    """Everything, with gateway and admin, for a module; each test has a store of its own."""
+    folder = tmp_path_factory.mktemp("devices")
     settings = {
         "YABAM_MQTT_GROUP": f"gateway-{uuid.uuid4().hex[:12]}",
         "YABAM_STAR_BROKER": f"{LOOPBACK}:{mosquitto.tls_port}",
     }
-    installation = Installation(create_database(postgres), kafka.bootstrap, tmp_path, settings)
+    installation = Installation(create_database(postgres), kafka.bootstrap, folder, settings)
     add_door(installation, mosquitto.settings, free_port(), free_port())
     try:
         installation.start()

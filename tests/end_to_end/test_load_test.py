@@ -12,24 +12,21 @@ import pytest
 
 from deploy.kafka.server import KafkaServer
 from deploy.local.postgres import EmbeddedPostgres
+from tests.children import child
 from tests.end_to_end.conftest import Installation, create_database
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka"), pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka-load"), pytest.mark.slow]
 _WITHIN_S = 150
 
 
 async def load_test(out: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
     """Its exit status, what it printed, and its report."""
-    process = await asyncio.create_subprocess_exec(
+    async with child(
         sys.executable, "-m", "deploy.load", "--out", str(out), *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    try:
+    ) as process:  # fmt: skip
         async with asyncio.timeout(_WITHIN_S):
             printed, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.terminate()
     report = out / "load-test.json"
     assert process.returncode is not None
     found = json.loads(report.read_text()) if report.exists() else {}

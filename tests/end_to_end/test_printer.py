@@ -14,6 +14,7 @@ import pytest
 
 from client_sdk import Item, OrderProducer
 from deploy.local.kitchen import PRINTER, STORE, set_up_kitchen
+from tests.children import child
 from tests.end_to_end.conftest import Installation
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
@@ -24,19 +25,15 @@ async def printing(
     stack: Installation, user: str, password: str, folder: Path
 ) -> AsyncIterator[asyncio.StreamReader]:
     """`yabam printer` on a terminal, as a device that signs in by its password; what it shows."""
-    process = await asyncio.create_subprocess_exec(
+    async with child(
         *(sys.executable, "-m", "client_sdk.cli", "printer", "--sse", "--store", STORE),
         *("--device", PRINTER, "--to", "stdout", "--core", stack.core_url, "--user", user),
         *("--journal", str(folder / "journal")),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "YABAM_DEVICE_PASSWORD": password},
-    )
-    assert process.stdout is not None
-    try:
+    ) as process:
+        assert process.stdout is not None
         yield process.stdout
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def test_an_order_is_shown_as_a_ticket_by_the_stream(

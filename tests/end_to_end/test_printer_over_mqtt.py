@@ -14,12 +14,12 @@ from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Process
 from deploy.mqtt.server import MosquittoServer
 from tests.end_to_end.conftest import Installation
+from tests.integration.core_service import new_store
 from tests.mqtt_parts import until_it_connects_with
 from tests.printer_kitchen import DEVICE, Child, Kitchen, prints_all_though_killed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
 
-STORE = "1"
 TIMEOUT_S = 280
 
 
@@ -28,17 +28,17 @@ async def kitchen(
     stack_with_devices: Installation, mosquitto: MosquittoServer, tmp_path: Path
 ) -> AsyncIterator[Kitchen]:
     """A printer whose agent knows nothing but the broker."""
-    port = free_port()
-    owner = {"authorization": f"Bearer {stack_with_devices.token('owner', STORE)}"}
+    port, store = free_port(), new_store()
+    owner = {"authorization": f"Bearer {stack_with_devices.token('owner', store)}"}
     async with httpx.AsyncClient(
         base_url=stack_with_devices.core_url, headers=owner, timeout=30
     ) as http:
-        answer = await http.put(f"/v1/stores/{STORE}/devices/{DEVICE}", json={})
+        answer = await http.put(f"/v1/stores/{store}/devices/{DEVICE}", json={})
         user, password = answer.json()["user"], answer.json()["password"]
         made = Kitchen(
             stack_with_devices.core_url,
             owner,
-            STORE,
+            store,
             tmp_path,
             Child(
                 ["-m", "tests.escpos_printer", str(port), str(tmp_path / "papers")],
@@ -46,7 +46,7 @@ async def kitchen(
             ),
             Child(
                 [
-                    *("-m", "client_sdk.cli", "printer", "--store", STORE, "--device", DEVICE),
+                    *("-m", "client_sdk.cli", "printer", "--store", store, "--device", DEVICE),
                     *("--to", f"socket://{LOOPBACK}:{port}", "--user", user),
                     *("--mqtt", f"{LOOPBACK}:{mosquitto.tls_port}"),
                     *("--mqtt-ca", str(mosquitto.ca_file)),
@@ -90,7 +90,7 @@ async def test_what_became_of_a_ticket_is_shown_beside_its_order(kitchen: Kitche
     ) as http:
         await kitchen.order(http, "A-001")
         await kitchen.until(lambda: kitchen.copies("A-001") == (1, 0))
-        answer = await http.get("/v1/sync", params={"channel": f"store:{STORE}"})
+        answer = await http.get("/v1/sync", params={"channel": f"store:{kitchen.store}"})
         (order,) = answer.json()["channels"][0]["snapshot"]["orders"]
         while True:
             shown = await http.get(f"/v1/orders/{order['id']}/devices")

@@ -27,7 +27,7 @@ from tests.end_to_end.people import PARTY, STORE, Browsing, Person, Scripted, do
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
 
-SECONDS: Final = 30.0
+SECONDS: Final = 60.0
 LEVEL_WITHIN_S: Final = 90.0
 OWNER: Final = Caller("owner-1", "owner", frozenset({STORE}))
 

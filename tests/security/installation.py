@@ -15,6 +15,7 @@ from deploy.local.broker import EmbeddedBroker
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.core_service import KEYS
+from tests.parts import FETCH_WAIT
 
 TOGETHER = pytest.mark.xdist_group("security-system")
 """Marks tests that share one system, which only one worker has."""
@@ -25,22 +26,22 @@ def installed(
     database: str,
     folder: Path,
     extra: dict[str, str] | None = None,
-    broker: EmbeddedBroker | KafkaServer | None = None,
+    broker: KafkaServer | None = None,
 ) -> Iterator[Stack]:
     """Every process of ours, ready, over a migrated database and a broker that is not started."""
-    broker = broker or EmbeddedBroker(folder)
-    broker.start()
+    settings = {} if broker else FETCH_WAIT
+    log = broker or EmbeddedBroker(folder)
+    log.start()
     try:
-        addresses = Addresses(database, broker.bootstrap, ports=free_ports())
-        settings = {"YABAM_EVENTS_FETCH_WAIT_MS": "10"} | (extra or {})
-        stack = Stack(addresses, KEYS, folder, settings)
+        addresses = Addresses(database, log.bootstrap, ports=free_ports())
+        stack = Stack(addresses, KEYS, folder, settings | (extra or {}))
         try:
             stack.start()
             yield stack
         finally:
             stack.kill()
     finally:
-        broker.kill()
+        log.kill()
 
 
 def log_lines(*processes: Process) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ LARGE = {
 list, to which each is added."""
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -108,6 +110,7 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def loaded_by(path: Path) -> set[str]:
     """The modules that a module loads when it is imported, each as it is named there."""
     tree = ast.parse(path.read_text())
@@ -125,6 +128,7 @@ def loaded_by(path: Path) -> set[str]:
     return found
 
 
+@cache
 def file_of(name: str) -> Path | None:
     """The file of one of our modules; None: it is not ours, or no module."""
     place = ROOT / Path(*name.split("."))
@@ -220,6 +224,7 @@ def test_what_says_that_it_is_pure_neither_waits_nor_loads_a_driver(path: Path) 
             ahead += [(further, name) for further in loaded_by(file)]
 
 
+@cache
 def rows_of_the_table_of_promises() -> list[list[str]]:
     text = (ROOT / "docs/architecture.md").read_text()
     table = text.partition("## Promises")[2].partition("\n## ")[0]
@@ -227,11 +232,13 @@ def rows_of_the_table_of_promises() -> list[list[str]]:
     return rows[2:]
 
 
+@cache
 def files_of_the_table_of_promises() -> set[str]:
     cells = (cell for _, *cells in rows_of_the_table_of_promises() for cell in cells)
     return {path for cell in cells for path in re.findall(r"`([a-z_]+/[a-z_/]+\.py)[`:]", cell)}
 
 
+@cache
 def names_of_the_table_of_promises() -> set[tuple[str, str]]:
     """The functions and classes of each rule: a name without a file stands in the last one."""
     found = set()
@@ -249,6 +256,7 @@ def names_of_the_table_of_promises() -> set[tuple[str, str]]:
     return found
 
 
+@cache
 def names_defined_in(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.parse(path.read_text()).body:

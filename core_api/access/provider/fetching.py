@@ -6,11 +6,9 @@ All that it answers is bounded: in bytes, in time, and in how often it is asked.
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -18,6 +16,7 @@ import msgspec
 import structlog
 
 from client_sdk.contract.json_decoding import decode
+from core_api.access.provider.address import Provider, is_safe_url
 from core_api.access.provider.keys import KeySet, read_key_set
 from core_api.errors import ProviderError
 from server_common.limits import PROVIDER_ANSWER_BYTES
@@ -34,25 +33,6 @@ AT_MOST_EVERY_S: Final = 5.0
 """The provider is asked no more often, whoever shows which tokens."""
 _ANSWER_WITHIN_S: Final = 5.0
 _DISCOVERY: Final = "/.well-known/openid-configuration"
-_SAFE_URL: Final = re.compile(
-    r"https://[^/?#\s@]+(/[^#\s]*)?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?(/[^#\s]*)?"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """Where the keys are."""
-
-    issuer: str
-    keys_url: str = ""
-    """Of the key set; empty: the provider's own description names it."""
-    ca_file: str = ""
-    """File of the authorities (PEM) that sign its certificate; empty: the usual ones."""
-
-
-def is_safe_url(url: str) -> bool:
-    """Whether nobody on the way can answer in the provider's place: https, or this machine."""
-    return _SAFE_URL.fullmatch(url) is not None
 
 
 class KeyReader:

@@ -8,8 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.state.pointer import parse_pointer
+from core_api.access.provider.address import Provider, is_safe_url
 from core_api.access.provider.claims import ClaimRules, ProviderRole
-from core_api.access.provider.fetching import Provider, is_safe_url
 from core_api.access.provider.tokens import ProviderRules
 
 

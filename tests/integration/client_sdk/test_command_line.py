@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.children import child
 from tests.integration.client_sdk.scripted import Script, answering, scripted
 from tests.integration.client_sdk.scripted import problem as told
 
@@ -35,16 +36,9 @@ async def yabam(*words: str, **options: Any) -> AsyncIterator[Process]:
     ours = ("YABAM_", "PYTHONUNBUFFERED")  # output is buffered, as it is in a shell
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     options = {"preexec_fn": _heed_ctrl_c} | options
-    process = await asyncio.create_subprocess_exec(
-        *YABAM, *words, env=environment | {"YABAM_TOKEN": "t"}, stderr=PIPE, **options
-    )
-    try:
-        async with asyncio.timeout(60):
-            yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    started = child(*YABAM, *words, env=environment | {"YABAM_TOKEN": "t"}, stderr=PIPE, **options)
+    async with started as process, asyncio.timeout(60):
+        yield process
 
 
 async def read(stream: asyncio.StreamReader | None) -> str:

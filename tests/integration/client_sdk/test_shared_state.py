@@ -25,6 +25,7 @@ from client_sdk import (
     YabamClient,
 )
 from client_sdk.contract.digest import canonical
+from tests.children import child
 from tests.integration.core_service import CoreService, bearer, new_store, token
 
 FAST: Final = Settings(backoff_first=0.02, backoff_most=0.1)
@@ -137,15 +138,14 @@ async def test_no_edit_that_was_accepted_is_lost_by_kill_9(
     store = new_store()
     channel = f"party:{store}/5"
     table = token("table", table=f"{store}/5")
-    process = await asyncio.create_subprocess_exec(
+    async with child(
         sys.executable, "-c", _KILLED, "http://127.0.0.1:1", table, channel, str(tmp_path),
         stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    accepted = [await process.stdout.readline() for _ in range(12)]
-    process.send_signal(signal.SIGKILL)
-    accepted += [line for line in (await process.stdout.read()).splitlines() if line]
-    await process.wait()
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        accepted = [await process.stdout.readline() for _ in range(12)]
+        process.send_signal(signal.SIGKILL)
+        accepted += [line for line in (await process.stdout.read()).splitlines() if line]
     cable = Cable()
     async with guest(core, store, cable, state=SqliteState(tmp_path)) as client:
         cart = client.state(channel)["cart"]

@@ -13,6 +13,7 @@ import pytest
 
 from server_common.devices.messages import Outbound
 from server_common.limits import SNAPSHOT_BYTES
+from tests.children import child
 from tests.integration.core_api.device_reading import Topics
 from tests.integration.core_api.device_shop import BELL, PNG, STORE, Shop
 from tests.integration.core_api.relaying import until_true
@@ -125,7 +126,7 @@ async def test_a_message_whose_reader_is_killed_before_it_answers_is_applied_onc
 ) -> None:
     await topics.say("event", press(1))
     await topics.say("event", press(2))
-    process = await asyncio.create_subprocess_exec(
+    async with child(
         sys.executable,
         "-m",
         "tests.integration.core_api.device_ingest_process",
@@ -137,14 +138,12 @@ async def test_a_message_whose_reader_is_killed_before_it_answers_is_applied_onc
         topics.group,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
-        async for line in process.stdout:
-            if line.startswith(b"committed 1"):
-                break
-    process.kill()
-    await process.wait()
+    ) as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            async for line in process.stdout:
+                if line.startswith(b"committed 1"):
+                    break
     bell = "SELECT value::jsonb ->> 'rung' FROM documents WHERE key = 'bell'"
     before = await pool.fetchval(bell)
     async with topics.read(pool):

@@ -40,7 +40,7 @@ def test_the_service_answers_as_the_document_says(operations: Any) -> None:
         operation = result.ok()
 
         @settings(
-            max_examples=15,
+            max_examples=40,
             deadline=None,
             database=None,
             derandomize=True,

@@ -19,7 +19,7 @@ from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
-from tests.parts import migrated_database
+from tests.parts import FETCH_WAIT, migrated_database
 
 PATH = "/v1/ops/stream"
 NODES_KEY = {"nodes": "n" * 32}
@@ -50,8 +50,8 @@ def everything(
             ),
             KEYS,
             Path(folder),
-            {
-                "YABAM_EVENTS_FETCH_WAIT_MS": "10",
+            FETCH_WAIT
+            | {
                 "YABAM_EVENTS_TOPIC": f"order-events-{name}",
                 "YABAM_INBOUND_TOPIC": f"orders.inbound-{name}",
                 "YABAM_DEVICES_INBOUND_TOPIC": f"devices.inbound-{name}",

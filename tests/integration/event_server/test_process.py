@@ -17,6 +17,7 @@ import pytest
 
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
+from tests.children import child
 from tests.integration.event_server.conftest import SECRET, Stream, reason
 from tests.integration.event_server.relay import relay_to
 from tests.unit.event_server.parts import KEYS, make_ticket
@@ -37,16 +38,11 @@ async def process(
         "YABAM_TICKET_KID": "t1",
         "YABAM_TOKEN_KEYS": json.dumps({"a1": SECRET}),
     }
-    child = await asyncio.create_subprocess_exec(
+    async with child(
         sys.executable, "-m", "client_sdk.cli", "events", *arguments, env=environment | more,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.communicate()
+    ) as started:  # fmt: skip
+        yield started
 
 
 async def ready(client: httpx.AsyncClient, url: str) -> None:

@@ -269,8 +269,10 @@ class DocumentClient(Shell):
         value = None if known is None or known.value is msgspec.UNSET else known.value
         if known is not None and value is not None and known.version:
             self._check_known(name, known.version, value)
+        channel, key = name
         for entry in queue.entries:
-            if entry.shown and entry.document == name:
+            edit = entry.edit
+            if entry.shown and edit.key == key and edit.channel == channel:
                 try:
                     value = perform(entry.edit.do, value, _CALLS.get(name[1], {}))
                 except StateError:

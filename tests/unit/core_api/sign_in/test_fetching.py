@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from core_api.access.provider.fetching import KeyReader, Provider, is_safe_url, read_keys
+from core_api.access.provider.address import Provider, is_safe_url
+from core_api.access.provider.fetching import KeyReader, read_keys
 from core_api.access.provider.keys import KeyName
 from core_api.access.provider.known_keys import KnownKeys
 from core_api.errors import ProviderError, ProviderKeysUnknownError
