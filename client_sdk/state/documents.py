@@ -38,6 +38,8 @@ class Documents:
         self._check: str | None = None
         self._ahead: dict[str, int] = {}
         """The newest versions that were fetched before the log has brought them."""
+        self._is_end_ahead = False
+        """Whether a deletion was fetched that the log may not have brought yet."""
         self.wanted: dict[str, int | None] = {}
         """The versions to fetch, by key; None: the newest."""
         self.synced = False
@@ -178,6 +180,7 @@ class Documents:
         self._know(document)
         if document.value is None:
             self._ahead.pop(document.key, None)
+            self._is_end_ahead = True
         elif wanted is None:
             self._ahead[document.key] = document.version
         return True
@@ -199,7 +202,9 @@ class Documents:
     def agrees(self, content_digest: str) -> bool | None:
         """Whether the digest is this; None: a value is missing, it is compared when it is here.
 
-        None, too, while a value is here that the log has not brought yet.
+        None, too, while a value is here that the log has not brought yet. No event need ever tell
+        of a deletion that was fetched, so that excuses one comparison, which may have been asked
+        for before; the next one is of a log that has brought it.
         """
         self._check = None
         if self._ahead:
@@ -207,11 +212,20 @@ class Documents:
         if self.wanted:
             self._check = content_digest
             return None
-        return format_content_digest(self._digest()) == content_digest
+        agrees = self._compare(content_digest)
+        self._is_end_ahead = False
+        return agrees
 
     def agrees_now(self) -> bool | None:
         """The comparison that waited, if it can be made now."""
-        return None if self._check is None or self.wanted else self.agrees(self._check)
+        if self._check is None or self.wanted:
+            return None
+        check, self._check = self._check, None
+        return None if self._ahead else self._compare(check)
+
+    def _compare(self, content_digest: str) -> bool | None:
+        is_same = format_content_digest(self._digest()) == content_digest
+        return True if is_same else None if self._is_end_ahead else False
 
     def _digest(self) -> int:
         total = EMPTY

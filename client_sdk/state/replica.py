@@ -300,7 +300,10 @@ class Replica:
         self._shown(name)
 
     def _remember(self, name: DocumentName) -> None:
-        self._effects.writes += document_kept(self._documents(name), name)
+        documents = self._documents(name)
+        if documents.epoch == self.queue.epoch:
+            # After a start, what is kept counts as of the queue's log: its version is a base there.
+            self._effects.writes += document_kept(documents, name)
 
     def _shown(self, name: DocumentName) -> None:
         """What is shown may have changed: let go of the edits that Core's value contains."""

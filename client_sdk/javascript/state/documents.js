@@ -24,6 +24,8 @@ export class Documents {
   #check = null;
   /** The newest versions that were fetched before the log has brought them, by key. */
   #ahead = new Map();
+  /** Whether a deletion was fetched that the log may not have brought yet. */
+  #isEndAhead = false;
 
   /**
    * @param kept what was known when the program ended; it is shown until Core has answered
@@ -160,8 +162,10 @@ export class Documents {
     if (value === undefined || version <= this.#version(key)) return false;
     if (unsure) this.#hold(key);
     this.#know(document);
-    if (value === null) this.#ahead.delete(key);
-    else if (wasNewest) this.#ahead.set(key, version);
+    if (value === null) {
+      this.#ahead.delete(key);
+      this.#isEndAhead = true;
+    } else if (wasNewest) this.#ahead.set(key, version);
     return true;
   }
 
@@ -183,7 +187,9 @@ export class Documents {
 
   /**
    * Whether the digest is this; null: a value is missing, it is compared when it is here; or one is here
-   * that the log has not brought yet.
+   * that the log has not brought yet. No event need ever tell of a deletion that was fetched, so that
+   * excuses one comparison, which may have been asked for before; the next one is of a log that has
+   * brought it.
    */
   agrees(contentDigest) {
     this.#check = null;
@@ -192,12 +198,22 @@ export class Documents {
       this.#check = contentDigest;
       return null;
     }
-    return formatContentDigest(this.#digest()) === contentDigest;
+    const agrees = this.#compare(contentDigest);
+    this.#isEndAhead = false;
+    return agrees;
   }
 
   /** The comparison that waited, if it can be made now. */
   agreesNow() {
-    return this.#check === null || this.wanted.size > 0 ? null : this.agrees(this.#check);
+    if (this.#check === null || this.wanted.size > 0) return null;
+    const check = this.#check;
+    this.#check = null;
+    return this.#ahead.size > 0 ? null : this.#compare(check);
+  }
+
+  #compare(contentDigest) {
+    if (formatContentDigest(this.#digest()) === contentDigest) return true;
+    return this.#isEndAhead ? null : false;
   }
 
   #digest() {

@@ -310,6 +310,8 @@ export class Replica {
 
   #remember(name) {
     const [documents, key] = this.#documents(name);
+    // After a start, what is kept counts as of the queue's log: its version is a base there.
+    if (documents.epoch !== this.queue.epoch) return;
     const document = documents.get(key);
     const { writes } = this.#effects;
     if (document === null || document.value === null) writes.push(dropOf(name));

@@ -102,6 +102,8 @@ class DocumentClient(Shell):
         self._answer_is_of: str | None = None
         for waiting in self.replica.waiting.values():
             self._decide_later(waiting)
+        if queue.epoch == world.core.epoch:
+            self._check_kept(stored.documents)
         self.feed(Start())
 
     @property
@@ -269,6 +271,7 @@ class DocumentClient(Shell):
         value = None if known is None or known.value is msgspec.UNSET else known.value
         if known is not None and value is not None and known.version:
             self._check_known(name, known.version, value)
+        left_out = set()
         channel, key = name
         for entry in queue.entries:
             edit = entry.edit
@@ -276,7 +279,7 @@ class DocumentClient(Shell):
                 try:
                     value = perform(entry.edit.do, value, _CALLS.get(name[1], {}))
                 except StateError:
-                    continue
+                    left_out.add(self._marks[entry.id])
         shown = self.replica.view(name).value
         if not same(shown, value):
             self.world.fail(f"{self.device.name}: {name[1]} is shown on a wrong base")
@@ -286,7 +289,7 @@ class DocumentClient(Shell):
                 self.world.fail(f"{self.device.name} shows {twice} of {name[1]} more than once")
         if STRATEGY_OF[name[1]] not in _ADDING:
             return
-        for mark in self.watched:
+        for mark in self.watched - left_out:
             made = self.world.ledger.made[mark]
             if made.place == name and not holds(shown, mark) and not self._is_given_up(mark):
                 self.world.fail(f"{self.device.name} does not show {mark} of {name[1]} any more")
@@ -304,6 +307,12 @@ class DocumentClient(Shell):
         ]
         outcomes = [decode_outcome(kept.outcome).outcome for kept in told if kept is not None]
         return any(outcome in _GIVEN_UP for outcome in outcomes)
+
+    def _check_kept(self, documents: Sequence[Document]) -> None:
+        """What is kept under the log's name is of that log: its version will be a base."""
+        for one in documents:
+            if one.value is not None and one.value is not msgspec.UNSET:
+                self._check_known((one.channel, one.key), one.version, one.value)
 
     def _check_known(self, name: DocumentName, version: int, value: Value) -> None:
         if not same(value, self.world.core.value_at(name, version)):

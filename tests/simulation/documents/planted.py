@@ -168,6 +168,11 @@ def _shown_twice() -> AbstractContextManager[Any]:
     return patch.object(Replica, "_is_unsure", lambda _self, _name: False)
 
 
+def _documents_of_the_log_before() -> AbstractContextManager[Any]:
+    """What is kept of the log before a restore passes for the new log's."""
+    return patch("client_sdk.state.replica.log_kept", lambda _channels, _log: [])
+
+
 def _command_done_twice() -> AbstractContextManager[Any]:
     """A command that is sent again has another key."""
 
@@ -245,6 +250,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "send with another's token": _sent_with_anothers_token,
     "take no notice of a restore": _numbers_of_the_log_before,
     "take edits of another log": _edits_of_another_log,
+    "keep documents of another log": _documents_of_the_log_before,
     "show an edit twice whose answer was lost": _shown_twice,
     "do a command twice": _command_done_twice,
     "lose the commands at a crash": _commands_lost_at_a_crash,
