@@ -13,6 +13,7 @@ from typing import Final
 
 import client_sdk.contract
 from core_api.pages.joining import joined
+from core_api.pages.shortening import shortened
 
 FOLDERS: Final = {
     "": Path(__file__).parent / "static",
@@ -63,6 +64,7 @@ def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
 
     Raises:
         JoiningError: the script of a page cannot be joined.
+        ShorteningError: it has a sign whose meaning is not certain.
     """
     found = {
         f"{prefix}{path.relative_to(folder)}": path.read_bytes()
@@ -74,7 +76,7 @@ def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
     modules = {path: body.decode() for path, body in found.items() if path.endswith(".js")}
     for page in pages.values():
         for script in _SCRIPT.findall(page):
-            found[f"{script}{_JOINED}"] = joined(modules, f"{script}.js").encode()
+            found[f"{script}{_JOINED}"] = shortened(joined(modules, f"{script}.js")).encode()
     files = {path: _file(path, body) for path, body in found.items() if path not in pages}
     for path, page in pages.items():
         files[path] = _file(path, _with_hashes(page, files).encode())

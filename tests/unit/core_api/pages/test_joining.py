@@ -11,6 +11,7 @@ import pytest
 
 from core_api.pages.files import FOLDERS
 from core_api.pages.joining import JoiningError, joined
+from core_api.pages.shortening import shortened
 
 SAY = "console.log(JSON.stringify(told));\n"
 
@@ -47,20 +48,9 @@ def test_names_that_modules_have_for_themselves_do_not_meet(tmp_path: Path) -> N
     assert told_by(joined(modules, "main.js"), tmp_path) == "[2,1,1]"
 
 
-def test_comments_of_their_own_lines_are_left_out_and_texts_are_not(tmp_path: Path) -> None:
-    modules = {
-        "main.js": "// A secret.\n/**\n * Another.\n */\n"
-        'const told = ["// text", "/* text */"]; // at the end\n' + SAY
-    }
-    script = joined(modules, "main.js")
-    assert "secret" not in script
-    assert "Another" not in script
-    assert told_by(script, tmp_path) == '["// text","/* text */"]'
-
-
-def test_a_template_of_several_lines_keeps_what_looks_like_a_comment(tmp_path: Path) -> None:
-    modules = {"main.js": f"const told = `\n// text\n`;\n{SAY}"}
-    assert told_by(joined(modules, "main.js"), tmp_path) == '"\\n// text\\n"'
+def test_each_part_begins_with_the_name_of_its_module() -> None:
+    script = joined({"a/main.js": "f();\n"}, "a/main.js")
+    assert script.splitlines()[0] == "//! a/main.js"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +81,6 @@ def test_every_page_can_be_joined(page: str) -> None:
         for prefix, folder in FOLDERS.items()
         for path in folder.rglob("*.js")
     }
-    script = joined(modules, f"{page}/main.js")
+    script = shortened(joined(modules, f"{page}/main.js"))
     assert "import" not in re.findall(r"^\w+", script, re.MULTILINE)
-    assert len(script) < sum(map(len, modules.values()))
+    assert f"//! {page}/main.js" in script

@@ -1,0 +1,111 @@
+"""A script without its comments and the blanks that mean nothing: a tenth of what is sent. Pure.
+
+Nothing else changes: no name and no text does, and what began a line still begins one, so that no
+semicolon comes to be missing. Where it is not certain what a sign means it says so, and gives no
+script. A test has a parser read the script of each page before and after: the trees are the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_PART: Final = re.compile(
+    r"""
+    (?P<text> "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | //!.* )
+    | (?P<comment> //.* | /\*(?:[^*]|\*(?!/))*\*/ )
+    | (?P<sign> [`{}/"'] )
+    """,
+    re.VERBOSE,
+)
+_TEMPLATE: Final = re.compile(r"[`}](?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)", re.DOTALL)
+_REGEX: Final = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*")
+_BEFORE_REGEX: Final = re.compile(r"(?:[(,=:\[!&|?;{]|=>|\breturn)\s*\Z")
+_DIVISION: Final = re.compile(r"(?<=[\w$)\]] )/(?= )")
+_BETWEEN_LINES: Final = re.compile(r"\s*\n\s*")
+# Beside each of these, signs and words stay apart without a blank.
+_BLANKS: Final = re.compile(r"[ \t]+(?=[(){}\[\],;:=?<>&|])|(?<=[(){}\[\],;:=?<>&|])[ \t]+")
+
+
+class ShorteningError(Exception):
+    """A script with a sign whose meaning is not certain; the text shows the line."""
+
+
+def shortened(script: str) -> str:
+    """The script without what a browser does not need. A comment that begins with `//!` stays.
+
+    Raises:
+        ShorteningError: a text, a template or a bracket has no end or no beginning, or a slash may
+            be a division or begin a regular expression.
+    """
+    return _Reading(script).result()
+
+
+class _Reading:
+    def __init__(self, script: str) -> None:
+        self._script = script
+        self._at = 0
+        self._code = ""
+        self._done: list[str] = []
+        # Of each bracket that is open, whether it stands in a template.
+        self._open: list[bool] = []
+
+    def result(self) -> str:
+        while part := _PART.search(self._script, self._at):
+            self._code += self._script[self._at : part.start()]
+            self._at = part.end()
+            if part["text"] is not None:
+                self._keep(part[0])
+            elif part["comment"] is not None:
+                self._code += "\n" if "\n" in part[0] else " "
+            else:
+                self._take(part[0], part.start())
+        if self._open:
+            raise self._error("a bracket is not closed", len(self._script))
+        self._code += self._script[self._at :]
+        self._keep("")
+        return "".join(self._done)
+
+    def _take(self, sign: str, at: int) -> None:
+        if sign == "/":
+            self._take_slash(at)
+        elif sign == "`" or (sign == "}" and self._open[-1:] == [True]):
+            self._take_template(sign, at)
+        elif sign == "{":
+            self._open.append(False)
+            self._code += sign
+        elif sign == "}" and self._open:
+            self._open.pop()
+            self._code += sign
+        else:
+            raise self._error(f"{sign} has no other one", at)
+
+    def _take_template(self, sign: str, at: int) -> None:
+        piece = _TEMPLATE.match(self._script, at)
+        if piece is None:
+            raise self._error("a template has no end", at)
+        if sign == "}":
+            self._open.pop()
+        if piece[0].endswith("{"):
+            self._open.append(True)
+        self._keep(piece[0])
+        self._at = piece.end()
+
+    def _take_slash(self, at: int) -> None:
+        regex = _REGEX.match(self._script, at)
+        if regex is not None and _BEFORE_REGEX.search(self._code[-80:]):
+            self._keep(regex[0])
+            self._at = regex.end()
+        elif _DIVISION.match(self._script, at):
+            self._code += "/"
+        else:
+            raise self._error("write a division with a blank on either side", at)
+
+    def _keep(self, text: str) -> None:
+        lines = _BETWEEN_LINES.sub("\n", self._code)
+        self._done += (_BLANKS.sub("", lines), text)
+        self._code = ""
+
+    def _error(self, why: str, at: int) -> ShorteningError:
+        start = self._script.rfind("\n", 0, at) + 1
+        return ShorteningError(f"{why}: {self._script[start : at + 40].strip()!r}")
