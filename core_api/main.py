@@ -111,12 +111,12 @@ def _node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
 async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     """`yabam core`: serve until SIGTERM or SIGINT, then drain and return."""
     pool, writing, lanes = await open_pools(
-        settings.database_url, settings.pool_size, settings.statement_timeout_s, "yabam-core"
+        settings, settings.pool_size, settings.statement_timeout_s, "yabam-core"
     )
     long_polls = LongPolls(
         lambda known: read_moved(pool, known), settings.tail_interval_s, settings.max_waiting
     )
-    hints = Hints(pool, settings.database_url, long_polls.hint)
+    hints = Hints(pool, settings.session_url, long_polls.hint)
     syncs = Bound(settings.max_syncs, "syncs", random.uniform)
     commands = Bound(settings.max_commands, "commands", random.uniform)
     metrics = CoreMetrics(lambda: long_polls.waiting, {"sync": syncs, "command": commands})

@@ -79,8 +79,24 @@ class DatabaseSettings(_FromEnvironment):
     """What every process of Core needs: the database."""
 
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        description="Postgres: postgresql://user:password@host:port/database"
+        description="Postgres: postgresql://user:password@host:port/database; of several hosts "
+        "(host:port,host:port), the one that is the primary"
     )
+    database_session_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
+        None,
+        description="Postgres itself, where YABAM_DATABASE_URL is a pooler in transaction mode: "
+        "for what needs a session of its own",
+    )
+
+    @property
+    def session_url(self) -> str:
+        """Postgres, past any pooler."""
+        return self.database_session_url or self.database_url
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler in transaction mode stands before Postgres."""
+        return self.database_session_url is not None
 
 
 class TokenSettings(_FromEnvironment):

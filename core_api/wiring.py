@@ -23,6 +23,7 @@ from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.ids import order_id
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool, shares
 from core_api.printing.definitions import PRINTING_DEFINITIONS
+from core_api.settings import DatabaseSettings
 from server_common.supervision import Work
 
 MOST_DEVICES: Final = 1000
@@ -85,15 +86,24 @@ def stop_signal() -> asyncio.Event:
 
 
 async def open_pools(
-    database_url: str, size: int, command_timeout_s: float, name: str
+    database: DatabaseSettings, size: int, command_timeout_s: float, name: str
 ) -> tuple[Pool, Pool, int]:
     """Open the connections that read and those that write. Returns both, and how many of the latter
-    may wait for locks."""
+    may wait for locks.
+
+    Those that write go past a pooler: how long they wait for a lock is their session's.
+    """
     reading, writing = shares(size)
     return (
-        await open_pool(database_url, size=reading, command_timeout_s=command_timeout_s, name=name),
         await open_pool(
-            database_url,
+            database.database_url,
+            size=reading,
+            command_timeout_s=command_timeout_s,
+            name=name,
+            is_pooled=database.is_pooled,
+        ),
+        await open_pool(
+            database.session_url,
             size=writing,
             command_timeout_s=command_timeout_s,
             name=name,

@@ -33,9 +33,7 @@ async def downgrade(database_url: str, revision: str) -> None:
 def _engine(database_url: str) -> AsyncEngine:
     # asyncpg reads the URL itself, as it does in the pool: SQLAlchemy would hand it each option as
     # an argument, and it has none for `sslmode` and others that Postgres's own URLs have.
-    return create_async_engine(
-        "postgresql+asyncpg://", async_creator=Primary(database_url).connect
-    )
+    return create_async_engine("postgresql+asyncpg://", async_creator=Primary(database_url).connect)
 
 
 async def _run(database_url: str, action: Callable[[Config], None]) -> None:

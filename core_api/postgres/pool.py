@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 from asyncpg.exceptions import TargetServerAttributeNotMatched
 
 from core_api.errors import LockedError, UnavailableError
@@ -19,6 +20,8 @@ _CHECK_WITHIN_S: Final = 2.0
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
+_STATEMENTS_KEPT: Final = 100
+"""How many prepared statements a connection keeps: more than there are."""
 _HOST_WITHIN_S: Final = 5.0
 """How long one of several hosts may take to let us in before the next one is asked, in seconds."""
 
@@ -91,6 +94,7 @@ async def open_pool(
     command_timeout_s: float,
     name: str,
     lock_wait_s: float | None = None,
+    is_pooled: bool = False,
 ) -> Pool:
     """Open a pool of connections.
 
@@ -106,15 +110,19 @@ async def open_pool(
         name: shown by Postgres for each connection.
         lock_wait_s: Postgres gives a statement up, with nothing written, once it has waited so
             many seconds for one lock; None: it waits on.
+        is_pooled: a pooler in transaction mode gives each statement to any of its connections: it
+            prepares and sets nothing for one of ours. Then `PLANNER` is for the pooler to set.
     """
     lock_wait = {} if lock_wait_s is None else {"lock_timeout": f"{lock_wait_s * 1000:.0f}"}
+    of_session = {} if is_pooled else PLANNER | lock_wait
     return await asyncpg.create_pool(
         connect=Primary(database_url).connect,
         min_size=0,
         max_size=size,
         command_timeout=command_timeout_s,
         reset=_keep,
-        server_settings={"application_name": name, **PLANNER, **lock_wait},
+        statement_cache_size=0 if is_pooled else _STATEMENTS_KEPT,
+        server_settings={"application_name": name} | of_session,
     )
 
 
@@ -131,7 +139,7 @@ class Primary:
     def __init__(self, database_url: str) -> None:
         self._urls = hosts_of(database_url)
 
-    async def connect(self, **arguments: Any) -> Connection:
+    async def connect(self, *_: Any, **arguments: Any) -> Connection:
         """A new connection; the host that was the primary last is asked first.
 
         Args:
@@ -141,13 +149,14 @@ class Primary:
             Exception: what the last host that was asked answered, as `asyncpg.connect` raises it.
         """
         # With one host there is nobody else to ask, so it may take its time.
-        patience = {} if len(self._urls) == 1 else {"timeout": _HOST_WITHIN_S}
+        patience = None if len(self._urls) == 1 else _HOST_WITHIN_S
         urls = list(self._urls)
         for url in urls:
             try:
-                connection: Connection = await asyncpg.connect(
-                    url, target_session_attrs="primary", **patience, **arguments
-                )
+                async with asyncio.timeout(patience):
+                    connection: Connection = await asyncpg.connect(
+                        url, target_session_attrs=SessionAttribute.primary, **arguments
+                    )
             except Exception as error:
                 if absence_of(error) is None or url == urls[-1]:
                     raise

@@ -110,7 +110,7 @@ async def run_relay(
     server = OpsServer(app, listener)
     server.start()
     tasks.start("relay", lambda: _until_left(relay, left))
-    tasks.start("hints", Hints(pool, settings.database_url, relay.hint).listen, essential=False)
+    tasks.start("hints", Hints(pool, settings.session_url, relay.hint).listen, essential=False)
     tasks.start("reach", reach.run)
     tasks.start("commands", commands.run)
     tasks.start("revocations", revocations.run)

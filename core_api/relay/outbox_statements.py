@@ -15,11 +15,12 @@ from core_api.restore.lineage import TIMELINE
 # not ours any more, or has run out, gives no row at all; a held shard without events gives one row
 # of nulls. A row may become visible before one that was read already (another store's commit came
 # later), so each read starts at the first row; a remembered position would miss such rows.
-# The epoch is null in a database that was promoted since the epoch began in it: it may lack what was
-# published.
+# The epoch is null in a database that was promoted since the epoch began in it: it may lack what
+# was published.
 READ: Final = f"""
 SELECT (SELECT epoch FROM epoch
-        WHERE coalesce(split_part(born_in, '/', 2) = ({TIMELINE})::text, true)), extract(epoch FROM now())::float8, l.shard,
+        WHERE coalesce(split_part(born_in, '/', 2) = ({TIMELINE})::text, true)),
+       extract(epoch FROM now())::float8, l.shard,
        o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8,
        e.type, to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        o.channels, o.seqs, e.lines

@@ -15,6 +15,7 @@ the digest at its next sync.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from core_api.restore.lineage import Stored
 
 
+_IDENTITY: Final = re.compile(r"([0-9]+)/([0-9]+)/([0-9]+)")
+"""Cluster, timeline and database."""
 LONGEST_FAILOVER_S: Final = 600.0
 """How long no relay may have looked at a database for its promotion to count as a failover, in
 seconds. A recovery to a point in time, for which relays are stopped, usually takes longer."""
@@ -188,11 +191,10 @@ def doubt_without_kafka(lineage: Lineage) -> str | None:
 
 def _is_later_timeline(before: str, now: str) -> bool:
     """Whether the second identity is of the same cluster and database, on a later timeline."""
-    cluster, timeline, database = (before.split("/") + ["", ""])[:3]
-    cluster_now, timeline_now, database_now = (now.split("/") + ["", ""])[:3]
-    if (cluster, database) != (cluster_now, database_now):
+    first, second = _IDENTITY.fullmatch(before), _IDENTITY.fullmatch(now)
+    if first is None or second is None or first.group(1, 3) != second.group(1, 3):
         return False
-    return timeline.isdigit() and timeline_now.isdigit() and int(timeline_now) > int(timeline)
+    return int(second[2]) > int(first[2])
 
 
 def _time(unix_s: float) -> str:

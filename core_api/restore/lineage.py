@@ -2,8 +2,10 @@
 
 The identity is that of the cluster, its timeline and the database in it. A dump that is loaded
 anywhere makes another database; a recovery to a point in time and a promoted standby are on another
-timeline. A witness beside it tells how far a database has come. A file system's snapshot put back, and a dump loaded over the tables of the same database,
+timeline. A file system's snapshot put back, and a dump loaded over the tables of the same database,
 leave it as it was: those only what was published can show (`core_api/restore/detection.py`).
+
+A witness beside it tells how far the database has come, and whether commits waited for a standby.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ Connection: TypeAlias = (
 )
 
 TIMELINE: Final = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int"
-"""SQL for the timeline of a database that takes writes. It stands in the name of the log's file from
-the promotion on; the control file has it only after the next checkpoint, which may be minutes
+"""SQL for the timeline of a database that takes writes. It stands in the name of the log's file
+from the promotion on; the control file has it only after the next checkpoint, which may be minutes
 later."""
 _IDENTITY: Final = f"""
 concat_ws('/',
@@ -31,11 +33,11 @@ concat_ws('/',
     CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
         ELSE {TIMELINE} END,
     (SELECT oid FROM pg_database WHERE datname = current_database()))
-"""
+"""  # noqa: S608 (of constants only)
 
 _START_EPOCH: Final = f"""
 UPDATE epoch SET epoch = $1, started_at = now(), born_in = {_IDENTITY}
-"""  # noqa: S608 (of constants only)
+"""  # noqa: S608
 _LINEAGE: Final = f"""
 SELECT epoch, born_in, {_IDENTITY}, extract(epoch FROM now())::float8,
        extract(epoch FROM w.at)::float8, extract(epoch FROM w.until)::float8, w.replicated

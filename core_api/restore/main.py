@@ -47,7 +47,7 @@ async def begin_epoch(settings: RestoreSettings) -> str:
         BrokerError: Kafka is named in the settings and does not answer.
     """
     beyond = (await _read_tail(settings)).epoch
-    async with _connected(settings.database_url) as connection:
+    async with _connected(settings.session_url) as connection:
         epoch = await start_epoch(connection, lambda present: epoch_after(present, beyond))
     assert epoch is not None  # noqa: S101 (any present epoch was right)
     return epoch
@@ -56,7 +56,7 @@ async def begin_epoch(settings: RestoreSettings) -> str:
 async def look_for_restore(settings: RestoreSettings) -> list[str]:
     """The signs that the database went back behind what was published."""
     tail = await _read_tail(settings)
-    async with _connected(settings.database_url) as connection:
+    async with _connected(settings.session_url) as connection:
         lineage = await read_lineage(connection)
         published = newest_of(tail.orders, lineage.epoch)
         stored = await read_stored(connection, published)

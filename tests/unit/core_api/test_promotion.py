@@ -58,9 +58,7 @@ def test_a_standby_that_each_commit_waited_for_lacks_nothing() -> None:
         "unreadable",
     ],
 )
-def test_what_may_lack_something_is_doubted(
-    lineage: Lineage, watermark: float, said: str
-) -> None:
+def test_what_may_lack_something_is_doubted(lineage: Lineage, watermark: float, said: str) -> None:
     doubt = doubt_of(lineage, watermark)
     assert doubt is not None
     assert said in doubt

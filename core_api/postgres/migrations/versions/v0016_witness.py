@@ -19,9 +19,7 @@ def upgrade() -> None:
     op.create_table(
         "epoch_witness",
         sa.Column("singleton", sa.Integer(), server_default=sa.text("1"), nullable=False),
-        sa.Column(
-            "at", sa.DateTime(timezone=True), nullable=False, comment="when a relay looked"
-        ),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False, comment="when a relay looked"),
         sa.Column(
             "until",
             sa.DateTime(timezone=True),
