@@ -154,6 +154,23 @@ class EmbeddedPostgres:
         if done.returncode != 0:
             raise EmbeddedPostgresError(f"it was not promoted:\n{done.stderr.strip()}")
 
+    def until_primary(self) -> None:
+        """Return once it takes writes, after a recovery that ends by itself.
+
+        Raises:
+            EmbeddedPostgresError: it did not become the primary.
+        """
+        deadline = time.monotonic() + _READY_WITHIN_S
+        while self._run(
+            "psql", "-h", LOOPBACK, "-p", str(self._port), "-U", "postgres", "-Atc",
+            "SELECT pg_is_in_recovery()",
+        ).stdout.strip() != "f":  # fmt: skip
+            if time.monotonic() > deadline or not self.process.running:
+                raise EmbeddedPostgresError(
+                    f"PostgreSQL does not end its recovery:\n{self.process.log_tail()}"
+                )
+            time.sleep(0.05)
+
     def stop(self) -> None:
         """Shut it down; clients are cut."""
         self.process.stop(timeout_s=60.0)
