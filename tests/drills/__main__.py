@@ -1,4 +1,4 @@
-"""`make restore-drill`: lose the database, restore it to a point in time, and see what clients say."""
+"""`make restore-drill`: lose the database, restore it to a point in time, ask the clients."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ class Drill:
         """Return once all that was committed is in the archive."""
         name = await self._fetch("SELECT pg_walfile_name(pg_switch_wal())")
         async with asyncio.timeout(_AGREE_WITHIN_S):
-            while not (self._archive / str(name)).exists():
+            while not (self._archive / str(name)).exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
     def _lose(self) -> None:
