@@ -75,6 +75,7 @@ from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.missing_digests import DigestFiller
 from core_api.sync.reading import read_moved
+from core_api.sync.replica import Replica
 from core_api.sync.service import FetchSync
 from core_api.sync.stream_grants import StreamGrants
 from core_api.system_edits.ending import Ending
@@ -84,6 +85,7 @@ from core_api.wiring import (
     new_order_id,
     open_pools,
     provider_of,
+    replica_of,
     token_keys,
     utc_now,
 )
@@ -113,6 +115,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     pool, writing, lanes = await open_pools(
         settings, settings.pool_size, settings.statement_timeout_s, "yabam-core"
     )
+    replica = await replica_of(settings)
     long_polls = LongPolls(
         lambda known: read_moved(pool, known), settings.tail_interval_s, settings.max_waiting
     )
@@ -214,6 +217,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             digests.unknown,
             LargeAnswers(time.monotonic),
             metrics.unreadable_met,
+            replica and Replica(replica, time.monotonic, metrics.replica_asked),
         ),
         devices,
         Reached(pool, MOST_DEVICES),
@@ -307,6 +311,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         await supervisor.stop()
         pool.terminate()
         writing.terminate()
+        if replica is not None:
+            replica.terminate()
         log.info("core_stopped")
 
 

@@ -191,6 +191,11 @@ class CoreSettings(
     statement_timeout_s: float = Field(
         10.0, gt=0, le=300, description="A statement is given up after this time"
     )
+    replica_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
+        None,
+        description="A standby of Postgres, which answers syncs that it has enough for; without "
+        "it, the primary answers all",
+    )
     tail_interval_s: float = Field(
         0.25, gt=0, le=10, description="How often waiting syncs look for commits of other processes"
     )

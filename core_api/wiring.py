@@ -21,9 +21,9 @@ from core_api.documents.definitions import GROUP, Definitions
 from core_api.documents.definitions import load as load_definitions
 from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.ids import order_id
-from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool, shares
+from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool, open_replica, shares
 from core_api.printing.definitions import PRINTING_DEFINITIONS
-from core_api.settings import DatabaseSettings
+from core_api.settings import CoreSettings, DatabaseSettings
 from server_common.supervision import Work
 
 MOST_DEVICES: Final = 1000
@@ -110,4 +110,15 @@ async def open_pools(
             lock_wait_s=LOCK_WAIT_S,
         ),
         max(1, writing - 1),
+    )
+
+
+async def replica_of(settings: CoreSettings) -> Pool | None:
+    """Connections to the standby that answers syncs; None: there is none."""
+    if settings.replica_url is None:
+        return None
+    return await open_replica(
+        settings.replica_url,
+        size=settings.pool_size,
+        command_timeout_s=settings.statement_timeout_s,
     )

@@ -126,6 +126,24 @@ async def open_pool(
     )
 
 
+async def open_replica(database_url: str, *, size: int, command_timeout_s: float) -> Pool:
+    """Open connections to a standby that only answers questions; one that was promoted does, too.
+
+    Args:
+        database_url: where it is.
+        size: the most connections.
+        command_timeout_s: a statement is given up after so many seconds.
+    """
+    return await asyncpg.create_pool(
+        database_url,
+        min_size=0,
+        max_size=size,
+        command_timeout=command_timeout_s,
+        reset=_keep,
+        server_settings={"application_name": "yabam-core", **PLANNER},
+    )
+
+
 class Primary:
     """The server that takes writes, among all the hosts of a URL.
 
