@@ -14,7 +14,6 @@ import structlog
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError
 from core_api.access.sign_in import SignIn
-from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.cloudprnt_handlers import CloudPrnt, Verify
 from core_api.api.handlers.device_handlers import DevicesApi
@@ -83,6 +82,7 @@ from core_api.wiring import (
     MOST_DEVICES,
     definitions_of,
     new_order_id,
+    node_tokens,
     open_pools,
     provider_of,
     replica_of,
@@ -103,11 +103,6 @@ _REVOCATIONS_KEPT_S: Final = 3600.0
 """Beyond the last token's expiry, which is by another clock."""
 _CLIENTS_AT_ONCE: Final = 20
 """Each with all its answers, of which there may be a thousand."""
-
-
-def _node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
-    """The keys that sign tokens for the nodes. Core verifies only by its own ring."""
-    return next((token_keys({k: s}, k) for k, s in settings.ops_nodes_key.items()), own)
 
 
 async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
@@ -140,7 +135,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.ops_cores,
         settings.ops_nodes,
         tokens,
-        _node_tokens(settings, tokens),
+        node_tokens(settings, tokens),
         metrics.registry,
     )
     sampler = watch.sampler(settings.ops_grafana_url, settings.ops_viewers, random.uniform)
@@ -309,10 +304,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         await server.serve(sockets=[listener])
     finally:
         await supervisor.stop()
-        pool.terminate()
-        writing.terminate()
-        if replica is not None:
-            replica.terminate()
+        for one in filter(None, (pool, writing, replica)):
+            one.terminate()
         log.info("core_stopped")
 
 

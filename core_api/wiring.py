@@ -122,3 +122,8 @@ async def replica_of(settings: CoreSettings) -> Pool | None:
         size=settings.pool_size,
         command_timeout_s=settings.statement_timeout_s,
     )
+
+
+def node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
+    """The keys that sign tokens for the nodes. Core verifies only by its own ring."""
+    return next((token_keys({k: s}, k) for k, s in settings.ops_nodes_key.items()), own)
