@@ -1,13 +1,15 @@
-"""A real standby takes over: the epoch goes on, or a new one begins where commits are lost."""
+"""A real standby: it takes over with or without what was committed last, and answers syncs."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -27,6 +29,7 @@ from tests.integration.core_api.relaying import (
     started,
     until_empty,
 )
+from tests.integration.core_service import CoreService, bearer, token
 from tests.parts import migrated_database
 from tests.standbys import Standby
 
@@ -146,3 +149,49 @@ async def test_a_standby_alone_is_an_absent_database() -> None:
         standby.primary.kill()
         with pytest.raises(CoreError, match="read-only, as a standby is"):
             await check_database(pool)
+
+
+async def test_a_standby_answers_the_syncs_of_clients_that_it_has_enough_for(
+    embedded_broker: EmbeddedBroker, topic: str, tmp_path: Path
+) -> None:
+    async with failing_over(is_synchronous=False) as (standby, url, pool):
+        replica = f"{standby.server.url.rpartition('/')[0]}/{url.rpartition('/')[2]}"
+        settings = {"YABAM_REPLICA_URL": replica}
+        core = await asyncio.to_thread(CoreService.start, url, tmp_path, settings)
+        try:
+            async with started(pool, url, embedded_broker.bootstrap, topic), core.client:
+                await until(pool, "SELECT EXISTS (SELECT FROM epoch_witness)")
+                owner = bearer(token("owner", "12"))
+                asked = {"channel": "store:12"}
+                first = (await core.client.get("/v1/sync", params=asked, headers=owner)).json()
+                asked |= {"lastEventId": first["cursor"], "epoch": first["epoch"]}
+
+                async def synced() -> dict[str, Any]:
+                    answer = await core.client.get("/v1/sync", params=asked, headers=owner)
+                    assert answer.status_code == 200, answer.text
+                    return dict(answer.json())
+
+                answers = [await synced() for _ in range(20)]
+                assert {one["channels"][0]["head"] for one in answers} == {0}
+                counted = await counts(core)
+                assert counted["replica"] >= 15, "the first ones come before the primary is known"
+                await place(commands(pool), "12", table=None)
+                while (news := await synced())["channels"][0]["head"] == 0:
+                    pass
+                assert [one["seq"] for one in news["channels"][0]["events"]] == [1]
+                assert news["stream"] is not None
+                await standby.fall_behind()
+                await place(commands(pool), "12", table=None)
+                async with asyncio.timeout(30):
+                    while (news := await synced())["channels"][0]["head"] == 1:  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+                assert (await counts(core))["stale"] > 0
+        finally:
+            await asyncio.to_thread(core.stop)
+
+
+async def counts(core: CoreService) -> dict[str, float]:
+    """What became of the syncs for which the standby was asked."""
+    answer = await core.client.get("/metrics", headers=bearer(token("ops")))
+    rows = re.findall(r'yabam_core_replica_syncs_total\{outcome="(\w+)"\} (\S+)', answer.text)
+    return {outcome: float(count) for outcome, count in rows}
