@@ -82,7 +82,7 @@ class DatabaseSettings(_FromEnvironment):
         description="Postgres: postgresql://user:password@host:port/database; of several hosts "
         "(host:port,host:port), the one that is the primary"
     )
-    database_session_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
+    session_database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
         None,
         description="Postgres itself, where YABAM_DATABASE_URL is a pooler in transaction mode: "
         "for what needs a session of its own",
@@ -91,12 +91,12 @@ class DatabaseSettings(_FromEnvironment):
     @property
     def session_url(self) -> str:
         """Postgres, past any pooler."""
-        return self.database_session_url or self.database_url
+        return self.session_database_url or self.database_url
 
     @property
     def is_pooled(self) -> bool:
         """Whether a pooler in transaction mode stands before Postgres."""
-        return self.database_session_url is not None
+        return self.session_database_url is not None
 
 
 class TokenSettings(_FromEnvironment):
@@ -191,7 +191,7 @@ class CoreSettings(
     statement_timeout_s: float = Field(
         10.0, gt=0, le=300, description="A statement is given up after this time"
     )
-    replica_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
+    replica_database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
         None,
         description="A standby of Postgres, which answers syncs that it has enough for; without "
         "it, the primary answers all",

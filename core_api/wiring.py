@@ -115,10 +115,10 @@ async def open_pools(
 
 async def replica_of(settings: CoreSettings) -> Pool | None:
     """Connections to the standby that answers syncs; None: there is none."""
-    if settings.replica_url is None:
+    if settings.replica_database_url is None:
         return None
     return await open_replica(
-        settings.replica_url,
+        settings.replica_database_url,
         size=settings.pool_size,
         command_timeout_s=settings.statement_timeout_s,
     )

@@ -156,7 +156,7 @@ async def test_a_standby_answers_the_syncs_of_clients_that_it_has_enough_for(
 ) -> None:
     async with failing_over(is_synchronous=False) as (standby, url, pool):
         replica = f"{standby.server.url.rpartition('/')[0]}/{url.rpartition('/')[2]}"
-        settings = {"YABAM_REPLICA_URL": replica}
+        settings = {"YABAM_REPLICA_DATABASE_URL": replica}
         core = await asyncio.to_thread(CoreService.start, url, tmp_path, settings)
         try:
             async with started(pool, url, embedded_broker.bootstrap, topic), core.client:

@@ -46,7 +46,7 @@ def pooler(direct_url: str) -> Iterator[PgBouncer]:
 def process(
     pooler: PgBouncer, direct_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CoreService]:
-    settings = {"YABAM_DATABASE_SESSION_URL": direct_url}
+    settings = {"YABAM_SESSION_DATABASE_URL": direct_url}
     service = CoreService.start(pooler.url, tmp_path_factory.mktemp("core"), settings)
     yield service
     service.stop()
