@@ -43,7 +43,10 @@ class Replica:
         self._clock = clock
         self._count = count
         self._pages: QueryBatcher[PageQuery, Moment, Page] = QueryBatcher(
-            lambda queries: read_replicated_pages(pool, queries), _PAGES_PER_QUERY, abandons=True
+            lambda queries: read_replicated_pages(pool, queries),
+            _PAGES_PER_QUERY,
+            abandons=True,
+            isolates=True,
         )
         self._primary_was: tuple[float, float] | None = None
         self._rest_until = 0.0
@@ -68,7 +71,10 @@ class Replica:
         try:
             deadline = asyncio.get_running_loop().time() + _ANSWERS_WITHIN_S
             moment, pages = await self._pages.ask(asked, deadline)
-        except (UnavailableError, UnreadableRowError, TimeoutError):
+        except UnreadableRowError:
+            self._count("failed")
+            return None
+        except (UnavailableError, TimeoutError):
             self._rest_until = self._clock() + _RESTS_S
             self._count("failed")
             return None

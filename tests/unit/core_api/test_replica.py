@@ -96,6 +96,14 @@ async def test_it_is_not_asked_before_the_primarys_time_is_known_nor_long_after(
     assert world.standby.asked == 1
 
 
+async def test_a_damaged_row_of_one_client_keeps_no_other_from_the_standby(world: World) -> None:
+    world.standby.error = asyncpg.DataCorruptedError("invalid page")
+    assert not await world.answers(HEAD)
+    world.standby.error = None
+    assert await world.answers(HEAD)
+    assert world.counted == ["failed", "replica"]
+
+
 async def test_a_standby_that_fails_is_left_alone_for_a_while(world: World) -> None:
     world.standby.error = asyncpg.InterfaceError("gone")
     assert not await world.answers(HEAD)
