@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ _FOLLOWING: Final = (
     "SELECT EXISTS (SELECT FROM pg_stat_replication"
     " WHERE application_name = $1 AND state = 'streaming')"
 )
+_ASK_AGAIN_S: Final = 0.02
 _RECEIVING: Final = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver)"
 
 
@@ -86,4 +88,4 @@ async def _until_true(
 ) -> None:
     """Ask again and again: Postgres tells nobody when its answer changes."""
     while not await admin.fetchval(question, *arguments):
-        pass
+        await asyncio.sleep(_ASK_AGAIN_S)

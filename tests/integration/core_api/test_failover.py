@@ -177,7 +177,7 @@ async def test_a_standby_answers_the_syncs_of_clients_that_it_has_enough_for(
                 assert counted["replica"] >= 15, "the first ones come before the primary is known"
                 await place(commands(pool), "12", table=None)
                 while (news := await synced())["channels"][0]["head"] == 0:
-                    pass
+                    await asyncio.sleep(0.02)
                 assert [one["seq"] for one in news["channels"][0]["events"]] == [1]
                 assert news["stream"] is not None
                 await standby.fall_behind()
