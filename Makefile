@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 NODE_READY := node_modules/.package-lock.json
 WORKERS ?= 4
 # What the tests use beside Python and Java: a program and the Debian package that has it.
-TOOLS := nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto node:nodejs npm:npm
+TOOLS := nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto pgbouncer:pgbouncer node:nodejs npm:npm
 # Without what only a window needs it costs less than half of chromium, with which the tests run, too.
 BROWSER := chromium-headless-shell
 # Tickets are drawn with Korean letters.
@@ -16,7 +16,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup node-packages run kafka mqtt tools test test-browser test-fast bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits attack fuzz simulate \
+.PHONY: help setup node-packages run kafka mqtt tools test test-browser test-fast bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits restore-drill attack fuzz simulate \
 	lint types format docs lists lock clean
 
 help: ## Show this list
@@ -54,7 +54,7 @@ kafka: $(READY) ## Start a real Apache Kafka 4 on port 9092, without Docker
 mqtt: $(READY) ## Start a real Mosquitto on ports 1883 and 8883 (TLS), without Docker (MQTT_ARGS=…)
 	@exec $(BIN)/python -m deploy.mqtt $(MQTT_ARGS)
 
-tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, Node, nginx, promtool, Mosquitto, a font
+tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, Node, nginx, promtool, Mosquitto, PgBouncer, a font
 	@missing=""; for tool in $(TOOLS); do command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; done; \
 	test -e $(FONT) || missing="$$missing fonts-nanum"; \
 	command -v $(BROWSER) >/dev/null || missing="$$missing $(BROWSER)"; \
@@ -124,6 +124,10 @@ chaos-edits: $(READY) ## Edit documents through an hour of random disconnections
 chaos-unprotected: $(READY) ## See each chaos scenario fail without its protection (SCENARIO="a b" CHAOS_ARGS=--control)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.chaos.unprotected $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
+
+restore-drill: $(READY) ## Lose the database, restore it to a point in time, and see what clients are told (DRILL_ARGS=--embedded)
+	@$(BIN)/python -m deploy.kafka --prepare
+	@$(BIN)/python -m tests.drills $(DRILL_ARGS)
 
 attack: $(READY) ## Attack the real servers in full size, and print the figures (ATTACK_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare

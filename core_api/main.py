@@ -15,7 +15,6 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError
 from core_api.access.provider.wiring import provider_of
 from core_api.access.sign_in import SignIn
-from core_api.access.tokens import TokenKeys
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.cloudprnt_handlers import CloudPrnt, Verify
 from core_api.api.handlers.device_handlers import DevicesApi
@@ -76,6 +75,7 @@ from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.missing_digests import DigestFiller
 from core_api.sync.reading import read_moved
+from core_api.sync.replica import Replica
 from core_api.sync.service import FetchSync
 from core_api.sync.stream_grants import StreamGrants
 from core_api.system_edits.ending import Ending
@@ -83,7 +83,9 @@ from core_api.wiring import (
     MOST_DEVICES,
     definitions_of,
     new_order_id,
+    node_tokens,
     open_pools,
+    replica_of,
     token_keys,
     utc_now,
 )
@@ -104,20 +106,16 @@ _CLIENTS_AT_ONCE: Final = 20
 """Each with all its answers, of which there may be a thousand."""
 
 
-def _node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
-    """The keys that sign tokens for the nodes. Core verifies only by its own ring."""
-    return next((token_keys({k: s}, k) for k, s in settings.ops_nodes_key.items()), own)
-
-
 async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     """`yabam core`: serve until SIGTERM or SIGINT, then drain and return."""
     pool, writing, lanes = await open_pools(
-        settings.database_url, settings.pool_size, settings.statement_timeout_s, "yabam-core"
+        settings, settings.pool_size, settings.statement_timeout_s, "yabam-core"
     )
+    replica = await replica_of(settings)
     long_polls = LongPolls(
         lambda known: read_moved(pool, known), settings.tail_interval_s, settings.max_waiting
     )
-    hints = Hints(pool, settings.database_url, long_polls.hint)
+    hints = Hints(pool, settings.session_url, long_polls.hint)
     syncs = Bound(settings.max_syncs, "syncs", random.uniform)
     commands = Bound(settings.max_commands, "commands", random.uniform)
     metrics = CoreMetrics(lambda: long_polls.waiting, {"sync": syncs, "command": commands})
@@ -138,7 +136,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.ops_cores,
         settings.ops_nodes,
         tokens,
-        _node_tokens(settings, tokens),
+        node_tokens(settings, tokens),
         metrics.registry,
     )
     sampler = watch.sampler(settings.ops_grafana_url, settings.ops_viewers, random.uniform)
@@ -221,6 +219,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             digests.unknown,
             LargeAnswers(time.monotonic),
             metrics.unreadable_met,
+            Replica(replica, time.monotonic, metrics.replica_asked) if replica else None,
         ),
         devices,
         Reached(pool, MOST_DEVICES),
@@ -312,8 +311,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         await server.serve(sockets=[listener])
     finally:
         await supervisor.stop()
-        pool.terminate()
-        writing.terminate()
+        for one in filter(None, (pool, writing, replica)):
+            one.terminate()
         log.info("core_stopped")
 
 

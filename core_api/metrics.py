@@ -19,6 +19,8 @@ from core_api.overload import Bound
 
 UNREADABLE: Final = ("event", "value", "channel")
 """What a sync leaves out where Postgres cannot give it (`core_api/sync/damaged_rows.py`)."""
+REPLICA_OUTCOMES: Final = ("replica", "stale", "failed")
+"""What becomes of a sync for which a standby is asked (`core_api/sync/replica.py`)."""
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -43,6 +45,12 @@ class CoreMetrics:
             "yabam_core_resets_total",
             "Snapshots given because a client could not go on from its cursor, by reason",
             ["reason"],
+            registry=self.registry,
+        )
+        self.replica_syncs = Counter(
+            "yabam_core_replica_syncs_total",
+            "Syncs for which the standby was asked, by what became of it",
+            ["outcome"],
             registry=self.registry,
         )
         self.problems = Counter(
@@ -106,6 +114,8 @@ class CoreMetrics:
             self.resets.labels(reason)
         for what in UNREADABLE:
             self.unreadable.labels(what)
+        for outcome in REPLICA_OUTCOMES:
+            self.replica_syncs.labels(outcome)
         for slug in TITLES:
             self.problems.labels(slug)
         for mode in get_args(DeviceMode):
@@ -131,6 +141,10 @@ class CoreMetrics:
     def reset_given(self, reason: str) -> None:
         """Count a client that was given a snapshot, for this reason."""
         self.resets.labels(reason).inc()
+
+    def replica_asked(self, outcome: str) -> None:
+        """Count a sync for which the standby was asked."""
+        self.replica_syncs.labels(outcome).inc()
 
     def devices_seen(self, modes: Mapping[str, int]) -> None:
         """Set the number of devices seen lately in each mode; modes that are left out have none."""

@@ -79,8 +79,24 @@ class DatabaseSettings(_FromEnvironment):
     """What every process of Core needs: the database."""
 
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        description="Postgres: postgresql://user:password@host:port/database"
+        description="Postgres: postgresql://user:password@host:port/database; of several hosts "
+        "(host:port,host:port), the one that is the primary"
     )
+    session_database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
+        None,
+        description="Postgres itself, where YABAM_DATABASE_URL is a pooler in transaction mode: "
+        "for what needs a session of its own",
+    )
+
+    @property
+    def session_url(self) -> str:
+        """Postgres, past any pooler."""
+        return self.session_database_url or self.database_url
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler in transaction mode stands before Postgres."""
+        return self.session_database_url is not None
 
 
 class TokenSettings(_FromEnvironment):
@@ -174,6 +190,11 @@ class CoreSettings(
     )
     statement_timeout_s: float = Field(
         10.0, gt=0, le=300, description="A statement is given up after this time"
+    )
+    replica_database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
+        None,
+        description="A standby of Postgres, which answers syncs that it has enough for; without "
+        "it, the primary answers all",
     )
     tail_interval_s: float = Field(
         0.25, gt=0, le=10, description="How often waiting syncs look for commits of other processes"

@@ -17,8 +17,9 @@ from core_api.documents.definitions import GROUP, Definitions
 from core_api.documents.definitions import load as load_definitions
 from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.ids import order_id
-from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool, shares
+from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool, open_replica, shares
 from core_api.printing.definitions import PRINTING_DEFINITIONS
+from core_api.settings import CoreSettings, DatabaseSettings
 
 MOST_DEVICES: Final = 1000
 """How many devices of a store are listed."""
@@ -62,15 +63,24 @@ def stop_signal() -> asyncio.Event:
 
 
 async def open_pools(
-    database_url: str, size: int, command_timeout_s: float, name: str
+    database: DatabaseSettings, size: int, command_timeout_s: float, name: str
 ) -> tuple[Pool, Pool, int]:
     """Open the connections that read and those that write. Returns both, and how many of the latter
-    may wait for locks."""
+    may wait for locks.
+
+    Those that write go past a pooler: how long they wait for a lock is their session's.
+    """
     reading, writing = shares(size)
     return (
-        await open_pool(database_url, size=reading, command_timeout_s=command_timeout_s, name=name),
         await open_pool(
-            database_url,
+            database.database_url,
+            size=reading,
+            command_timeout_s=command_timeout_s,
+            name=name,
+            is_pooled=database.is_pooled,
+        ),
+        await open_pool(
+            database.session_url,
             size=writing,
             command_timeout_s=command_timeout_s,
             name=name,
@@ -78,3 +88,19 @@ async def open_pools(
         ),
         max(1, writing - 1),
     )
+
+
+async def replica_of(settings: CoreSettings) -> Pool | None:
+    """Connections to the standby that answers syncs; None: there is none."""
+    if settings.replica_database_url is None:
+        return None
+    return await open_replica(
+        settings.replica_database_url,
+        size=settings.pool_size,
+        command_timeout_s=settings.statement_timeout_s,
+    )
+
+
+def node_tokens(settings: CoreSettings, own: TokenKeys) -> TokenKeys:
+    """The keys that sign tokens for the nodes. Core verifies only by its own ring."""
+    return next((token_keys({k: s}, k) for k, s in settings.ops_nodes_key.items()), own)

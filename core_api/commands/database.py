@@ -94,8 +94,8 @@ def retry_set_aside(options: Namespace) -> None:
 
 
 def database_url() -> str:
-    """Where the database is, by the settings."""
-    return load(DatabaseSettings).database_url
+    """Where the database itself is, by the settings."""
+    return load(DatabaseSettings).session_url
 
 
 def on_database(work: Coroutine[None, None, A]) -> A:

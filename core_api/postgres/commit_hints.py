@@ -12,10 +12,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-import asyncpg
-
 from core_api.errors import UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, Primary, mapped_errors
 
 CHANNEL: Final = "yabam_outbox"
 _RETRY_S: Final = 1.0
@@ -32,7 +30,7 @@ class Hints:
 
     def __init__(self, pool: Pool, database_url: str, received: Callable[[], None]) -> None:
         self._pool = pool
-        self._database_url = database_url
+        self._primary = Primary(database_url)
         self._received = received
         self._committed = asyncio.Event()
 
@@ -59,7 +57,7 @@ class Hints:
             await asyncio.sleep(_RETRY_S)
 
     async def _listen_once(self) -> None:
-        connection = await asyncpg.connect(self._database_url)
+        connection = await self._primary.connect()
         closed = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: closed.set())

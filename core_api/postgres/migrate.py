@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from core_api.postgres.pool import Primary
 
 _HERE: Final = Path(__file__).parent
 # Any number, so long as all our processes use it: one migrates, the others wait for it.
@@ -32,9 +33,7 @@ async def downgrade(database_url: str, revision: str) -> None:
 def _engine(database_url: str) -> AsyncEngine:
     # asyncpg reads the URL itself, as it does in the pool: SQLAlchemy would hand it each option as
     # an argument, and it has none for `sslmode` and others that Postgres's own URLs have.
-    return create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database_url)
-    )
+    return create_async_engine("postgresql+asyncpg://", async_creator=Primary(database_url).connect)
 
 
 async def _run(database_url: str, action: Callable[[Config], None]) -> None:

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+from asyncpg.exceptions import TargetServerAttributeNotMatched
 
 from core_api.errors import LockedError, UnavailableError
 
@@ -16,6 +18,12 @@ _CHECK_WITHIN_S: Final = 2.0
 
 # asyncpg's classes are generic for type checkers only.
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+_STATEMENTS_KEPT: Final = 100
+"""How many prepared statements a connection keeps: more than there are."""
+_HOST_WITHIN_S: Final = 5.0
+"""How long one of several hosts may take to let us in before the next one is asked, in seconds."""
 
 # Every statement of ours is a handful of index probes. A plan that was made while a table was still
 # small, and kept, must not turn into a scan of it when it has grown.
@@ -86,12 +94,14 @@ async def open_pool(
     command_timeout_s: float,
     name: str,
     lock_wait_s: float | None = None,
+    is_pooled: bool = False,
 ) -> Pool:
     """Open a pool of connections.
 
     Connections are handed out as they are: our statements leave no session state behind, so the
     reset that asyncpg sends after each use, a round trip of its own, is left out. The pool opens
-    whether or not Postgres is there yet: connections are made when they are needed.
+    whether or not Postgres is there yet: connections are made when they are needed, each to the
+    host that is the primary then.
 
     Args:
         database_url: where Postgres is, and who we are there.
@@ -100,16 +110,87 @@ async def open_pool(
         name: shown by Postgres for each connection.
         lock_wait_s: Postgres gives a statement up, with nothing written, once it has waited so
             many seconds for one lock; None: it waits on.
+        is_pooled: a pooler in transaction mode gives each statement to any of its connections: it
+            prepares and sets nothing for one of ours. Then `PLANNER` is for the pooler to set.
     """
     lock_wait = {} if lock_wait_s is None else {"lock_timeout": f"{lock_wait_s * 1000:.0f}"}
+    of_session = {} if is_pooled else PLANNER | lock_wait
+    return await asyncpg.create_pool(
+        connect=Primary(database_url).connect,
+        min_size=0,
+        max_size=size,
+        command_timeout=command_timeout_s,
+        reset=_keep,
+        statement_cache_size=0 if is_pooled else _STATEMENTS_KEPT,
+        server_settings={"application_name": name} | of_session,
+    )
+
+
+async def open_replica(database_url: str, *, size: int, command_timeout_s: float) -> Pool:
+    """Open connections to a standby that only answers questions; one that was promoted does, too.
+
+    Args:
+        database_url: where it is.
+        size: the most connections.
+        command_timeout_s: a statement is given up after so many seconds.
+    """
     return await asyncpg.create_pool(
         database_url,
         min_size=0,
         max_size=size,
         command_timeout=command_timeout_s,
         reset=_keep,
-        server_settings={"application_name": name, **PLANNER, **lock_wait},
+        server_settings={"application_name": "yabam-core", **PLANNER},
     )
+
+
+class Primary:
+    """The server that takes writes, among all the hosts of a URL.
+
+    A standby is never taken for it: connections to one would stay in a pool and refuse every write
+    for as long as it is no primary.
+
+    Args:
+        database_url: `postgresql://user:password@host:port,host:port/database`.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._urls = hosts_of(database_url)
+
+    async def connect(self, *_: Any, **arguments: Any) -> Connection:
+        """A new connection; the host that was the primary last is asked first.
+
+        Args:
+            arguments: as of `asyncpg.connect`.
+
+        Raises:
+            Exception: what the last host that was asked answered, as `asyncpg.connect` raises it.
+        """
+        # With one host there is nobody else to ask, so it may take its time.
+        patience = None if len(self._urls) == 1 else _HOST_WITHIN_S
+        urls = list(self._urls)
+        for url in urls:
+            try:
+                async with asyncio.timeout(patience):
+                    connection: Connection = await asyncpg.connect(
+                        url, target_session_attrs=SessionAttribute.primary, **arguments
+                    )
+            except Exception as error:
+                if absence_of(error) is None or url == urls[-1]:
+                    raise
+            else:
+                self._urls.remove(url)
+                self._urls.insert(0, url)
+                return connection
+        raise AssertionError("a URL has a host")
+
+
+def hosts_of(database_url: str) -> list[str]:
+    """The URL of each host that it names, alike in all else."""
+    scheme, _, rest = database_url.partition("://")
+    end = min(at for at in (rest.find("/"), rest.find("?"), len(rest)) if at >= 0)
+    user, at, hosts = rest[:end].rpartition("@")
+    return [f"{scheme}://{user}{at}{host}{rest[end:]}" for host in hosts.split(",")]
 
 
 async def check_database(pool: Pool) -> None:
@@ -146,6 +227,8 @@ def absence_of(error: BaseException) -> str | None:
     """
     if isinstance(error, asyncpg.DataError):  # which is an InterfaceError, too: a bad argument
         return None
+    if isinstance(error, TargetServerAttributeNotMatched):
+        return _ABSENT_CODES["25006"]
     code = getattr(error, "sqlstate", None) if isinstance(error, asyncpg.PostgresError) else None
     if code is not None:
         return _ABSENT_CODES.get(code) or _ABSENT_CLASSES.get(code[:2])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -229,6 +230,24 @@ epoch = Table(
     Column("born_in", Text, comment="the cluster, timeline and database it began in"),
     CheckConstraint("singleton = 1", name="singleton"),
     comment="The lifetime of the log; a restore starts a new one",
+)
+
+epoch_witness = Table(
+    "epoch_witness",
+    metadata,
+    Column("singleton", Integer, primary_key=True, server_default=text("1")),
+    Column("at", DateTime(timezone=True), nullable=False, comment="when a relay looked"),
+    Column(
+        "until",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="until when relays may publish on the strength of it",
+    ),
+    Column(
+        "replicated", Boolean, nullable=False, comment="whether each commit waited for a standby"
+    ),
+    CheckConstraint("singleton = 1", name="singleton"),
+    comment="How far the database has come: what a promoted standby is judged by",
 )
 
 relay_leases = Table(

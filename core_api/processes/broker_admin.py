@@ -17,7 +17,11 @@ log = structlog.get_logger()
 async def run_broker_admin_process(settings: BrokerAdminSettings, listener: socket.socket) -> None:
     """`yabam mqtt-admin`: keep the broker's users and roles until SIGTERM or SIGINT."""
     pool = await open_pool(
-        settings.database_url, size=2, command_timeout_s=10.0, name="yabam-mqtt-admin"
+        settings.database_url,
+        size=2,
+        command_timeout_s=10.0,
+        name="yabam-mqtt-admin",
+        is_pooled=settings.is_pooled,
     )
     try:
         await run_broker_admin(

@@ -35,9 +35,9 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
     """`yabam ingest`: take commands from Kafka until SIGTERM or SIGINT."""
     rules = Rules(definitions_of(settings.definitions), settings.partitions, is_obeyed)
     pool, writing, lanes = await open_pools(
-        settings.database_url, settings.ingest_pool_size, 10.0, "yabam-ingest"
+        settings, settings.ingest_pool_size, 10.0, "yabam-ingest"
     )
-    hints = Hints(pool, settings.database_url, lambda: None)
+    hints = Hints(pool, settings.session_url, lambda: None)
     try:
         await run_ingest(
             commands=OrderService(

@@ -19,7 +19,11 @@ log = structlog.get_logger()
 async def run_relay_process(settings: RelaySettings, listener: socket.socket) -> None:
     """`yabam relay`: publish until SIGTERM or SIGINT."""
     pool = await open_pool(
-        settings.database_url, size=4, command_timeout_s=10.0, name="yabam-relay"
+        settings.database_url,
+        size=4,
+        command_timeout_s=10.0,
+        name="yabam-relay",
+        is_pooled=settings.is_pooled,
     )
     try:
         await run_relay(

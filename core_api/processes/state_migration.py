@@ -17,5 +17,5 @@ async def migrate_state(settings: StateSettings) -> Migrated:
         UnavailableError: Postgres does not answer; what was migrated before stays so.
     """
     definitions = definitions_of(settings.definitions)
-    async with connected(settings.database_url) as connection:
+    async with connected(settings.session_url) as connection:
         return await migrate_values(connection, Rules(definitions, settings.partitions, is_obeyed))

@@ -25,7 +25,8 @@ from core_api.receipts.receipts_lag import ReceiptsLag
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
-from core_api.restore.main import lifetime_guard
+from core_api.restore.guard import LifetimeGuard
+from core_api.restore.main import Log
 from core_api.revocations.telling import Teller
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
@@ -69,7 +70,12 @@ async def run_relay(
     relay = Relay(
         Outbox(pool, relay_id, settings.relay_lease_s),
         publisher,
-        lifetime_guard(pool, kafka, topic, metrics.epochs.inc),
+        LifetimeGuard(
+            Log(pool, kafka, topic, settings.relay_lease_s),
+            partitions,
+            metrics.epochs.inc,
+            metrics.promotions.inc,
+        ),
         relay_id=relay_id,
         partitions=partitions,
         lease_ttl_s=settings.relay_lease_s,
@@ -104,7 +110,7 @@ async def run_relay(
     server = OpsServer(app, listener)
     server.start()
     tasks.start("relay", lambda: _until_left(relay, left))
-    tasks.start("hints", Hints(pool, settings.database_url, relay.hint).listen, essential=False)
+    tasks.start("hints", Hints(pool, settings.session_url, relay.hint).listen, essential=False)
     tasks.start("reach", reach.run)
     tasks.start("commands", commands.run)
     tasks.start("revocations", revocations.run)

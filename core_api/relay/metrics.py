@@ -46,6 +46,11 @@ class RelayMetrics:
             "Epochs that this relay began because the database had gone back",
             registry=registry,
         )
+        self.promotions = Counter(
+            "yabam_relay_promotions",
+            "Standbys that took over with all that had been shown: the epoch went on",
+            registry=registry,
+        )
         self.restarts = Counter(
             "yabam_relay_task_restarts",
             "Background tasks that ended and were started again",

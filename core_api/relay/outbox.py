@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from client_sdk.contract.channel import event_id
+from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.relay.cycle import OutboxReading, OutboxRow
@@ -72,6 +73,8 @@ class Outbox:
             )
         if not rows:
             return None
+        if rows[0][0] is None:
+            raise UnavailableError("the database was promoted: what it lacks must be found out")
         shards: dict[int, list[OutboxRow]] = {}
         age = 0.0
         for _, _, shard, id_, store_id, age_s, type_, occurred_at, channels, seqs, lines in rows:

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from core_api.restore.lineage import TIMELINE
+
 # No lock. Per held shard one range of ix_outbox_shard_id, and per channel of a row one probe of the
 # log's primary key (OFFSET 0 keeps it a probe, whatever the statistics say). A shard whose lease is
 # not ours any more, or has run out, gives no row at all; a held shard without events gives one row
 # of nulls. A row may become visible before one that was read already (another store's commit came
 # later), so each read starts at the first row; a remembered position would miss such rows.
-READ: Final = """
-SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, l.shard,
+# The epoch is null in a database that was promoted since the epoch began in it: it may lack what
+# was published.
+READ: Final = f"""
+SELECT (SELECT epoch FROM epoch
+        WHERE coalesce(split_part(born_in, '/', 2) = ({TIMELINE})::text, true)),
+       extract(epoch FROM now())::float8, l.shard,
        o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8,
        e.type, to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        o.channels, o.seqs, e.lines
@@ -28,7 +34,7 @@ FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
      LEFT JOIN LATERAL (
          SELECT min(c.type) AS type, min(c.occurred_at) AS occurred_at,
                 array_agg(
-                    '{"id":"' || p.channel || '@' || p.seq || '","seq":' || p.seq || ',' || c.body
+                    '{{"id":"' || p.channel || '@' || p.seq || '","seq":' || p.seq || ',' || c.body
                     ORDER BY p.place
                 ) AS lines
          FROM unnest(o.channels, o.seqs) WITH ORDINALITY AS p(channel, seq, place)
@@ -38,7 +44,7 @@ FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
               ) AS c
      ) AS e ON true
 ORDER BY l.shard, o.id
-"""
+"""  # noqa: S608 (of constants only)
 
 # A row whose event Postgres cannot give, by what the outbox itself has.
 FIRST: Final = """

@@ -76,7 +76,8 @@ class RestoreGuard(Protocol):
     """Finds out that the database went back (`core_api/restore/guard.py`)."""
 
     async def check_identity(self) -> None:
-        """Begin a new epoch if this is not the database that the epoch began in."""
+        """Begin a new epoch if this is not the database that the epoch began in, nor a standby of
+        it that lacks nothing."""
 
     async def check_published(self, shards: Sequence[int]) -> None:
         """Begin a new epoch if these partitions have what the database has not.

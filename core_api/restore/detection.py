@@ -3,6 +3,8 @@
 After a restore, seqs that clients have seen already are given again to other events. A new epoch
 tells every client to start anew. Two things show that it is due: the database is not the one that
 the epoch began in, and something was published that the database does not have, or has otherwise.
+A standby that was promoted is such another database; it keeps the epoch where it can be shown that
+it lacks nothing (docs/decisions/0020-promoted-standbys.md).
 
 What neither can show: a restore in place (see `lineage.py`) of what was committed and
 fetched by clients but never published, or published longer ago than Kafka keeps. A client whose
@@ -13,10 +15,11 @@ the digest at its next sync.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +31,28 @@ if TYPE_CHECKING:
     from core_api.restore.lineage import Stored
 
 
+_IDENTITY: Final = re.compile(r"([0-9]+)/([0-9]+)/([0-9]+)")
+"""Cluster, timeline and database."""
+LONGEST_FAILOVER_S: Final = 600.0
+"""How long no relay may have looked at a database for its promotion to count as a failover, in
+seconds. A recovery to a point in time, for which relays are stopped, usually takes longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What a relay wrote into the database when it last looked at it, by the database's clock.
+
+    It is in a standby as far as the standby has followed, and in a backup as far as that goes back.
+    """
+
+    at: float
+    """When, in seconds since the Unix epoch."""
+    until: float
+    """Until when a relay may have published on the strength of it, in the same seconds."""
+    is_replicated: bool
+    """Whether every commit waited for a standby then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lineage:
     """The database's epoch, the identity that it began in, and the identity now."""
@@ -35,6 +60,10 @@ class Lineage:
     epoch: str
     born_in: str | None
     identity: str
+    witness: Witness | None = None
+    """None: no relay has looked yet."""
+    now: float = 0.0
+    """The time by this database's clock, in seconds since the Unix epoch."""
 
 
 class Identity(NamedTuple):
@@ -95,12 +124,23 @@ def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, LastPubli
 
 
 def signs(
-    lineage: Lineage, published: Mapping[str, LastPublished], stored: Mapping[str, Stored]
+    lineage: Lineage,
+    watermark: float,
+    published: Mapping[str, LastPublished],
+    stored: Mapping[str, Stored],
 ) -> Iterator[str]:
-    """The reasons for a new epoch, in words; empty: nothing shows that the database went back."""
+    """The reasons for a new epoch, in words; empty: nothing shows that the database went back.
+
+    Args:
+        lineage: the database's.
+        watermark: the newest that was published in its epoch, in seconds since the Unix epoch; 0:
+            there is none.
+        published: the newest published event of each channel.
+        stored: what the database has in their places.
+    """
     sign = identity_sign(lineage)
-    if sign is not None:
-        yield sign
+    if sign is not None and (doubt := doubt_of(lineage, watermark)) is not None:
+        yield f"{sign}: {doubt}"
     yield from published_signs(published, stored)
 
 
@@ -112,6 +152,53 @@ def identity_sign(lineage: Lineage) -> str | None:
         f"epoch {lineage.epoch} began in the database {lineage.born_in} "
         f"(cluster/timeline/database), and this is {lineage.identity}"
     )
+
+
+def doubt_of(lineage: Lineage, watermark: float) -> str | None:
+    """Why a database of another identity may lack commits that were shown; None: it has them all.
+
+    It is a standby that was promoted, and each commit waited for the standby up to the end: the
+    newest watermark in Kafka was published on the strength of the witness that it has.
+
+    Args:
+        lineage: of a database whose identity has changed.
+        watermark: as of `signs`.
+    """
+    doubt = doubt_without_kafka(lineage)
+    if doubt is not None:
+        return doubt
+    if not watermark:
+        return "Kafka has no watermark that shows how far the log had come"
+    witness = lineage.witness
+    if witness is None or watermark > witness.until:
+        return f"the log had come to {_time(watermark)}, and this database has not"
+    return None
+
+
+def doubt_without_kafka(lineage: Lineage) -> str | None:
+    """The same, as far as the database itself shows it."""
+    if not _is_later_timeline(lineage.born_in or "", lineage.identity):
+        return "it is no standby of that one"
+    witness = lineage.witness
+    if witness is None:
+        return "no relay had looked at it before"
+    if not witness.is_replicated:
+        return "commits did not wait for a standby, so it may lack the last ones"
+    if lineage.now - witness.at > LONGEST_FAILOVER_S:
+        return f"no relay had looked at it since {_time(witness.at)}"
+    return None
+
+
+def _is_later_timeline(before: str, now: str) -> bool:
+    """Whether the second identity is of the same cluster and database, on a later timeline."""
+    first, second = _IDENTITY.fullmatch(before), _IDENTITY.fullmatch(now)
+    if first is None or second is None or first.group(1, 3) != second.group(1, 3):
+        return False
+    return int(second[2]) > int(first[2])
+
+
+def _time(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds")
 
 
 def published_signs(

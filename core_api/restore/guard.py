@@ -6,6 +6,9 @@ in its epoch that it does not have. In each case a new epoch, later than all of 
 client to start anew. A needless epoch costs each client a snapshot; a missing one lets clients take
 new events for old ones.
 
+A standby that was promoted keeps the epoch if it can be shown that it lacks nothing that anybody
+was shown (docs/decisions/0020-promoted-standbys.md).
+
 A topic that has a later epoch once more, although this database still is in the one that was begun
 over that, has another writer: another installation, which would answer each epoch with one of its
 own. Then no further one is begun; a person must give each a topic of its own.
@@ -13,14 +16,16 @@ own. Then no further one is begun; a person must give each a topic of its own.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from core_api.restore.detection import (
     LastPublished,
     Lineage,
+    doubt_of,
+    doubt_without_kafka,
     identity_sign,
     newest_of,
     published_signs,
@@ -41,6 +46,32 @@ class SharedTopicError(SettingsError):
     """Another installation writes to the topic of this one."""
 
 
+class LogPort(Protocol):
+    """The database and the topic, as the guard needs them (`core_api/restore/main.py`).
+
+    Each method raises `UnavailableError` when Postgres or Kafka does not answer.
+    """
+
+    async def lineage(self) -> Lineage:
+        """The epoch, and the identity of the database that it began in and of this one."""
+
+    async def leave_witness(self) -> Lineage:
+        """The same, and note that the database was looked at, if it is the epoch's."""
+
+    async def tail(self, partitions: Collection[int]) -> PublishedTail:
+        """The newest records of some partitions."""
+
+    async def stored(self, published: Mapping[str, LastPublished]) -> dict[str, Stored]:
+        """What the database has where something was published."""
+
+    async def begin(self, judged: str, beyond: str) -> str | None:
+        """Begin an epoch later than the present one and than the second name, if the present one
+        still is the first name; the new one's name, or None."""
+
+    async def adopt(self, lineage: Lineage) -> bool:
+        """Let the epoch go on in this database; whether nobody was first."""
+
+
 class LifetimeGuard:
     """Finds out that the database went back, and begins a new epoch.
 
@@ -48,39 +79,48 @@ class LifetimeGuard:
     judged.
 
     Args:
-        lineage: the epoch, and the identity of the database that it began in and of this one.
-        tail: the newest records of some partitions.
-        stored: what the database has where something was published.
-        begin: begins an epoch later than the present one and than the second name, if the present
-            one still is the first name; the new one's name, or None.
+        log: the database and the topic.
+        partitions: how many partitions the topic has.
         begun: called after a new epoch was begun.
+        adopted: called after an epoch went on in a standby that was promoted.
     """
 
     def __init__(
         self,
-        lineage: Callable[[], Awaitable[Lineage]],
-        tail: Callable[[Collection[int]], Awaitable[PublishedTail]],
-        stored: Callable[[Mapping[str, LastPublished]], Awaitable[dict[str, Stored]]],
-        begin: Callable[[str, str], Awaitable[str | None]],
+        log: LogPort,
+        partitions: int,
         begun: Callable[[], None],
+        adopted: Callable[[], None],
     ) -> None:
-        self._lineage = lineage
-        self._tail = tail
-        self._stored = stored
-        self._begin = begin
+        self._of = log
+        self._partitions = partitions
         self._begun = begun
+        self._adopted = adopted
         self._outbid = ""
 
     async def check_identity(self) -> None:
-        """Begin a new epoch if this is not the database that the epoch began in.
+        """Begin a new epoch if this is not the database that the epoch began in, unless it is a
+        standby of it that was promoted and lacks nothing.
 
         Raises:
-            UnavailableError: Postgres does not answer.
+            UnavailableError: Postgres does not answer; or it is such a standby, and Kafka does not
+                answer.
         """
-        lineage = await self._lineage()
+        lineage = await self._of.leave_witness()
         sign = identity_sign(lineage)
-        if sign is not None:
-            await self._begin_anew(lineage.epoch, "", [sign])
+        if sign is None:
+            return
+        doubt = doubt_without_kafka(lineage)
+        if doubt is not None:
+            await self._begin_anew(lineage.epoch, "", [f"{sign}: {doubt}"])
+            return
+        tail = await self._of.tail(range(self._partitions))
+        lacking = await self._lacking(lineage, tail)
+        if lacking:
+            await self._begin_anew(lineage.epoch, tail.epoch, [sign, *lacking])
+        elif await self._of.adopt(lineage):
+            self._adopted()
+            _log.warning("standby_promoted", before=lineage.born_in, now=lineage.identity)
 
     async def check_published(self, partitions: Sequence[int]) -> None:
         """Begin a new epoch if these partitions have what the database has not.
@@ -90,10 +130,10 @@ class LifetimeGuard:
             SharedTopicError: another installation writes to the topic.
         """
         # Kafka first: whatever is published is committed, so the database then has it.
-        tail = await self._tail(partitions)
-        epoch = (await self._lineage()).epoch
+        tail = await self._of.tail(partitions)
+        epoch = (await self._of.lineage()).epoch
         if tail.epoch > epoch:
-            sign = f"the topic has epoch {tail.epoch}, later than the database's {epoch}"
+            sign = _later_epoch(tail.epoch, epoch)
             if epoch == self._outbid:
                 _log.error("topic_has_another_writer", epoch=epoch, found=tail.epoch)
                 raise SharedTopicError(
@@ -103,15 +143,30 @@ class LifetimeGuard:
                 )
             self._outbid = await self._begin_anew(epoch, tail.epoch, [sign]) or ""
             return
-        published = newest_of(tail.orders, epoch)
-        found = list(published_signs(published, await self._stored(published)))
+        found = await self._missing(epoch, tail)
         if found:
             await self._begin_anew(epoch, tail.epoch, found)
 
+    async def _lacking(self, lineage: Lineage, tail: PublishedTail) -> list[str]:
+        """Why a standby that was promoted may not have all that was shown."""
+        if tail.epoch > lineage.epoch:
+            return [_later_epoch(tail.epoch, lineage.epoch)]
+        doubt = doubt_of(lineage, tail.watermarks.get(lineage.epoch, 0.0))
+        missing = await self._missing(lineage.epoch, tail)
+        return missing if doubt is None else [doubt, *missing]
+
+    async def _missing(self, epoch: str, tail: PublishedTail) -> list[str]:
+        published = newest_of(tail.orders, epoch)
+        return list(published_signs(published, await self._of.stored(published)))
+
     async def _begin_anew(self, judged: str, beyond: str, signs: Sequence[str]) -> str | None:
-        epoch = await self._begin(judged, beyond)
+        epoch = await self._of.begin(judged, beyond)
         if epoch is None:
             return None  # another relay was first
         self._begun()
         _log.error("epoch_begun", epoch=epoch, before=judged, signs=list(signs[:_SIGNS_TOLD]))
         return epoch
+
+
+def _later_epoch(found: str, epoch: str) -> str:
+    return f"the topic has epoch {found}, later than the database's {epoch}"

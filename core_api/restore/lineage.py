@@ -1,9 +1,11 @@
 """The identity of the database, which shows whether it is the one that its epoch began in.
 
 The identity is that of the cluster, its timeline and the database in it. A dump that is loaded
-anywhere makes another database; a recovery to a point in time and a promoted replica are on another
+anywhere makes another database; a recovery to a point in time and a promoted standby are on another
 timeline. A file system's snapshot put back, and a dump loaded over the tables of the same database,
 leave it as it was: those only what was published can show (`core_api/restore/detection.py`).
+
+A witness beside it tells how far the database has come, and whether commits waited for a standby.
 """
 
 from __future__ import annotations
@@ -15,26 +17,46 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
-from core_api.restore.detection import Identity, LastPublished, Lineage
+from core_api.restore.detection import Identity, LastPublished, Lineage, Witness
 
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
 
-# The timeline stands in the name of the log's file from the promotion on; the control file has it
-# only after the next checkpoint, which may be minutes later.
-_IDENTITY: Final = """
+TIMELINE: Final = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int"
+"""SQL for the timeline of a database that takes writes. It stands in the name of the log's file
+from the promotion on; the control file has it only after the next checkpoint, which may be minutes
+later."""
+_IDENTITY: Final = f"""
 concat_ws('/',
     (SELECT system_identifier FROM pg_control_system()),
     CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
-        ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
+        ELSE {TIMELINE} END,
     (SELECT oid FROM pg_database WHERE datname = current_database()))
-"""
+"""  # noqa: S608 (of constants only)
 
 _START_EPOCH: Final = f"""
 UPDATE epoch SET epoch = $1, started_at = now(), born_in = {_IDENTITY}
-"""  # noqa: S608 (of constants only)
-_LINEAGE: Final = f"SELECT epoch, born_in, {_IDENTITY} FROM epoch"  # noqa: S608
+"""  # noqa: S608
+_LINEAGE: Final = f"""
+SELECT epoch, born_in, {_IDENTITY}, extract(epoch FROM now())::float8,
+       extract(epoch FROM w.at)::float8, extract(epoch FROM w.until)::float8, w.replicated
+FROM epoch LEFT JOIN epoch_witness w ON true
+"""  # noqa: S608
+# The time is that of the statement's begin: what was committed before it is in this database.
+_WITNESS: Final = f"""
+WITH written AS (
+    INSERT INTO epoch_witness AS w (at, until, replicated)
+    SELECT now(), now() + make_interval(secs => $1),
+           current_setting('synchronous_standby_names') <> ''
+           AND current_setting('synchronous_commit') IN ('on', 'remote_apply', 'remote_write')
+    FROM epoch WHERE born_in = {_IDENTITY}
+    ON CONFLICT (singleton) DO UPDATE
+        SET at = excluded.at, until = greatest(w.until, excluded.until),
+            replicated = excluded.replicated
+) {_LINEAGE}
+"""  # noqa: S608
+_ADOPT: Final = "UPDATE epoch SET born_in = $3 WHERE epoch = $1 AND born_in = $2 RETURNING true"
 
 # One probe of channel_heads and one of channel_log per channel.
 _STORED: Final = """
@@ -79,8 +101,30 @@ async def start_epoch(
 
 async def read_lineage(connection: Connection) -> Lineage:
     """The database's epoch, and its identity then and now."""
-    row = await connection.fetchrow(_LINEAGE)
-    return Lineage("", None, "") if row is None else Lineage(*row)
+    return _lineage(await connection.fetchrow(_LINEAGE))
+
+
+async def leave_witness(connection: Connection, good_for_s: float) -> Lineage:
+    """`read_lineage`, and note in the database that it was looked at, if it is the one that its
+    epoch began in.
+
+    Args:
+        connection: to the database.
+        good_for_s: for how long something may be published before it is looked at again, in
+            seconds.
+
+    Returns:
+        The lineage with the witness as it was before.
+    """
+    return _lineage(await connection.fetchrow(_WITNESS, good_for_s))
+
+
+async def adopt(connection: Connection, lineage: Lineage) -> bool:
+    """Let the epoch go on in the database that it has moved to; whether nobody was first."""
+    return (
+        await connection.fetchval(_ADOPT, lineage.epoch, lineage.born_in, lineage.identity)
+        is not None
+    )
 
 
 async def read_stored(
@@ -94,6 +138,14 @@ async def read_stored(
         channel: Stored(head or 0, floor or 0, _identity(order, key, version, at))
         for channel, head, floor, order, key, version, at in rows
     }
+
+
+def _lineage(row: asyncpg.Record | None) -> Lineage:
+    if row is None:
+        return Lineage("", None, "")
+    epoch, born_in, identity, now, at, until, is_replicated = row
+    witness = None if at is None else Witness(at, until, is_replicated)
+    return Lineage(epoch, born_in, identity, witness, now)
 
 
 def _identity(order: str | None, key: str | None, version: int, at: datetime) -> Identity | None:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import asyncpg
-
 from core_api.ids import next_epoch
-from core_api.postgres.pool import any_error_mapped
+from core_api.postgres.pool import Primary, any_error_mapped
 from core_api.restore.detection import LastPublished, Lineage, newest_of, signs
-from core_api.restore.guard import LifetimeGuard
-from core_api.restore.lineage import Connection, Stored, read_lineage, read_stored, start_epoch
+from core_api.restore.lineage import (
+    Connection,
+    Stored,
+    adopt,
+    leave_witness,
+    read_lineage,
+    read_stored,
+    start_epoch,
+)
 from core_api.restore.published_records import PublishedTail, read_published
 from server_common.kafka.connection import Kafka
 
@@ -41,7 +47,7 @@ async def begin_epoch(settings: RestoreSettings) -> str:
         BrokerError: Kafka is named in the settings and does not answer.
     """
     beyond = (await _read_tail(settings)).epoch
-    async with _connected(settings.database_url) as connection:
+    async with _connected(settings.session_url) as connection:
         epoch = await start_epoch(connection, lambda present: epoch_after(present, beyond))
     assert epoch is not None  # noqa: S101 (any present epoch was right)
     return epoch
@@ -50,45 +56,63 @@ async def begin_epoch(settings: RestoreSettings) -> str:
 async def look_for_restore(settings: RestoreSettings) -> list[str]:
     """The signs that the database went back behind what was published."""
     tail = await _read_tail(settings)
-    async with _connected(settings.database_url) as connection:
+    async with _connected(settings.session_url) as connection:
         lineage = await read_lineage(connection)
         published = newest_of(tail.orders, lineage.epoch)
         stored = await read_stored(connection, published)
-    found = list(signs(lineage, published, stored))
+    watermark = tail.watermarks.get(lineage.epoch, 0.0)
+    found = list(signs(lineage, watermark, published, stored))
     if tail.epoch > lineage.epoch:
         found.append(f"Kafka has epoch {tail.epoch}, later than the database's {lineage.epoch}")
     return found
 
 
-def lifetime_guard(
-    pool: Pool, kafka: Kafka, topic: str, begun: Callable[[], None]
-) -> LifetimeGuard:
-    """The guard of a relay, which begins new epochs by itself.
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The database and the topic of a relay: what its `LifetimeGuard` looks at.
 
     Args:
         pool: connections to Postgres.
         kafka: the cluster.
         topic: where events are published.
-        begun: called when a new epoch was begun.
+        lease_s: how long a lease holds, in seconds.
     """
 
-    async def lineage() -> Lineage:
-        async with _of(pool) as connection:
+    pool: Pool
+    kafka: Kafka
+    topic: str
+    lease_s: float
+
+    async def lineage(self) -> Lineage:
+        """See `LogPort`."""
+        async with _of(self.pool) as connection:
             return await read_lineage(connection)
 
-    async def tail(partitions: Collection[int]) -> PublishedTail:
-        most = max(_FEWEST_RECORDS, _RECORDS_AT_ONCE // len(partitions))
-        return await read_published(kafka, topic, partitions, most)
+    async def leave_witness(self) -> Lineage:
+        """See `LogPort`."""
+        async with _of(self.pool) as connection:
+            # A lease is renewed some time after the look, and a starved relay is late with both.
+            return await leave_witness(connection, 2 * self.lease_s)
 
-    async def stored(published: Mapping[str, LastPublished]) -> dict[str, Stored]:
-        async with _of(pool) as connection:
+    async def tail(self, partitions: Collection[int]) -> PublishedTail:
+        """See `LogPort`."""
+        most = max(_FEWEST_RECORDS, _RECORDS_AT_ONCE // len(partitions))
+        return await read_published(self.kafka, self.topic, partitions, most)
+
+    async def stored(self, published: Mapping[str, LastPublished]) -> dict[str, Stored]:
+        """See `LogPort`."""
+        async with _of(self.pool) as connection:
             return await read_stored(connection, published)
 
-    async def begin(judged: str, beyond: str) -> str | None:
-        async with _of(pool) as connection:
+    async def begin(self, judged: str, beyond: str) -> str | None:
+        """See `LogPort`."""
+        async with _of(self.pool) as connection:
             return await start_epoch(connection, lambda now: epoch_after(now, beyond), judged)
 
-    return LifetimeGuard(lineage, tail, stored, begin, begun)
+    async def adopt(self, lineage: Lineage) -> bool:
+        """See `LogPort`."""
+        async with _of(self.pool) as connection:
+            return await adopt(connection, lineage)
 
 
 async def _read_tail(settings: RestoreSettings) -> PublishedTail:
@@ -99,7 +123,7 @@ async def _read_tail(settings: RestoreSettings) -> PublishedTail:
 
 @contextlib.asynccontextmanager
 async def _connected(database_url: str) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(database_url)
+    connection = await Primary(database_url).connect()
     try:
         yield connection
     finally:

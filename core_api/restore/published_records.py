@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from client_sdk.contract.errors import RecordError
 from core_api.ids import has_successor
 from core_api.kafka.topics import BrokerError
-from server_common.event_records import OrderRecord, decode_record
+from server_common.event_records import OrderRecord, WatermarkRecord, decode_record
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, Record
@@ -42,6 +42,8 @@ class PublishedTail:
     """The latest epoch of all records; empty: there is none."""
     orders: list[OrderRecord] = field(default_factory=list)
     """The order records, in the order of each partition."""
+    watermarks: dict[str, float] = field(default_factory=dict)
+    """The newest watermark of each epoch, in seconds since the Unix epoch."""
 
 
 async def read_published(
@@ -125,3 +127,6 @@ def _take(tail: PublishedTail, record: Record) -> None:
         tail.epoch = max(tail.epoch, event.epoch)
         if isinstance(event, OrderRecord):
             tail.orders.append(event)
+        elif isinstance(event, WatermarkRecord):
+            before = tail.watermarks.get(event.epoch, 0.0)
+            tail.watermarks[event.epoch] = max(before, event.watermark)

@@ -54,6 +54,13 @@ FROM unnest($1::text[], $2::bigint[], $3::int[], $4::int[])
 ORDER BY q.place
 """
 
+# A standby's own time says nothing of how far it has followed. The witness was committed on the
+# primary after the time that it tells: so whatever committed before that time is here, too.
+_REPLICATED_PAGES: Final = PAGES.replace(
+    "extract(epoch FROM now())::float8",
+    "coalesce((SELECT extract(epoch FROM at)::float8 FROM epoch_witness), 0)",
+)
+
 # A range of one of the two partial indexes over open orders, in the order of the index, with the
 # head of the same snapshot. One order more than asked for is read, to see that there are more.
 _SNAPSHOTS: Final = """
@@ -114,6 +121,19 @@ async def read_pages(pool: Pool, queries: Sequence[PageQuery]) -> tuple[Moment, 
     """
     with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(PAGES, *zip(*queries, strict=True))
+    return pages_of(rows)
+
+
+async def read_replicated_pages(
+    replica: Pool, queries: Sequence[PageQuery]
+) -> tuple[Moment, list[Page]]:
+    """`read_pages` of a standby; the moment is one before which all that committed is there.
+
+    Raises:
+        UnavailableError, UnreadableRowError: as `read_pages`.
+    """
+    with mapped_errors(), unreadable_rows():
+        rows = await replica.fetch(_REPLICATED_PAGES, *zip(*queries, strict=True))
     return pages_of(rows)
 
 

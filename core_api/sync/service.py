@@ -24,6 +24,7 @@ from core_api.sync.damaged_rows import (
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.queries import Moment, Page, PageQuery
 from core_api.sync.reading import read_pages
+from core_api.sync.replica import Replica
 from core_api.sync.request import SnapshotPage, SyncRequest
 from core_api.sync.rules import (
     ChannelAnswer,
@@ -75,6 +76,7 @@ class FetchSync:
         content_unknown: called with each channel whose content digest is not known.
         large: gives turns to what does not fit a read that many share.
         unreadable: called with each channel of which Postgres cannot give something, and what.
+        replica: a standby that is asked first; None: there is none.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class FetchSync:
         content_unknown: Callable[[Channel], None],
         large: LargeAnswers,
         unreadable: Callable[[str, Unreadable], None] = lambda _channel, _what: None,
+        replica: Replica | None = None,
     ) -> None:
         self._pool = pool
         self._long_polls = long_polls
@@ -107,6 +110,7 @@ class FetchSync:
         )
         self._snapshots = SnapshotReader(pool, large, unreadable)
         self._grants = grants
+        self._replica = replica
 
     async def answer(
         self, caller: Caller, request: SyncRequest, device: str | None = None
@@ -133,8 +137,8 @@ class FetchSync:
             known = {str(channel): seq or 0 for channel, seq in request.after.items()}
             await self._long_polls.wait(known, request.wait_s)
             # Also where nothing came: the ticket counts from the read, and its time would be
-            # gone, or nearly, by a wait.
-            moment, channels = await self._read_soon(caller, request)
+            # gone, or nearly, by a wait. A standby may not have yet what the wait was ended by.
+            moment, channels = await self._read_soon(caller, request, of_primary=True)
         body = self._encoded(caller, request, device, moment, channels)
         if not is_json(body):
             moment, channels = await self._without_malformed(caller, request, moment, channels)
@@ -185,7 +189,7 @@ class FetchSync:
             self._bound.leave()
 
     async def _read_soon(
-        self, caller: Caller, request: SyncRequest
+        self, caller: Caller, request: SyncRequest, *, of_primary: bool = False
     ) -> tuple[Moment, list[ChannelAnswer]]:
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         self._bound.enter()
@@ -194,6 +198,10 @@ class FetchSync:
         try:
             if request.page is not None:
                 return await self._read_page(caller, request, request.page, deadline)
+            if self._replica is not None and not of_primary:
+                found = await self._replica.pages(request)
+                if found is not None:
+                    return found[0], self._pages_answered(request, found[1])
             return await self._read(caller, request, deadline)
         except TimeoutError:
             raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
@@ -209,6 +217,8 @@ class FetchSync:
             pages: Sequence[Page]
             try:
                 moment, pages = await self._pages.ask(asked, deadline)
+                if self._replica is not None:
+                    self._replica.saw_primary(moment.unix_s)
                 if any(map(is_short, asked, pages)):
                     moment, pages = await self._large_pages(caller, request, deadline)
             except UnreadableRowError:
@@ -239,6 +249,17 @@ class FetchSync:
                 for reason in resets.values():
                     self._reset_given(reason)
                 return moment, answers + snapshots
+
+    def _pages_answered(self, request: SyncRequest, pages: Sequence[Page]) -> list[ChannelAnswer]:
+        """The answers where each channel goes on from its cursor."""
+        for channel, page in zip(request.after, pages, strict=True):
+            if page.content is None:
+                self._content_unknown(channel)
+        pages = fitting_pages(pages, ANSWER_BYTES)
+        return [
+            page_of(str(channel), after or 0, page)
+            for (channel, after), page in zip(request.after.items(), pages, strict=True)
+        ]
 
     async def _pages_around(
         self, caller: Caller, request: SyncRequest, deadline: float

@@ -20,7 +20,7 @@ from core_api.documents.refusals import RefusedEditError
 from core_api.edits.lifetimes import ends_at
 from core_api.edits.plan import Rules
 from core_api.errors import UnreadableRowError
-from core_api.postgres.pool import PLANNER, mapped_errors
+from core_api.postgres.pool import PLANNER, Primary, mapped_errors
 from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.locked_rows import LockedRow, lock_outdated
 from core_api.system_edits.writing import write_system_edits
@@ -49,7 +49,7 @@ class Migrated(Struct):
 @asynccontextmanager
 async def connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection to the database, for the time of one command."""
-    connection = await asyncpg.connect(database_url, server_settings=PLANNER)
+    connection = await Primary(database_url).connect(server_settings=PLANNER)
     try:
         yield connection
     finally:

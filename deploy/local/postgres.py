@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,15 +40,22 @@ class EmbeddedPostgres:
         port: where it listens on 127.0.0.1; 0 picks a free one and keeps it.
         durable: fsync; only tests that throw the data away may turn it off.
         max_connections: how many clients it takes at once.
+        settings: more settings of PostgreSQL, which go before ours.
     """
 
     def __init__(
-        self, data: Path, port: int = 0, *, durable: bool = True, max_connections: int = 300
+        self,
+        data: Path,
+        port: int = 0,
+        *,
+        durable: bool = True,
+        max_connections: int = 300,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._data = data.absolute()
         self._port = port or free_port()
         self._user = _USER_UNDER_ROOT if os.geteuid() == 0 else None
-        settings = {
+        all_settings = {
             "listen_addresses": LOOPBACK,
             "port": str(self._port),
             "unix_socket_directories": "",
@@ -56,11 +64,16 @@ class EmbeddedPostgres:
             "log_min_messages": "warning",
         }
         if not durable:
-            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            all_settings |= {
+                "fsync": "off",
+                "synchronous_commit": "off",
+                "full_page_writes": "off",
+            }
+        all_settings |= settings or {}
         self.process = Process(
             "PostgreSQL",
             [str(binaries() / "postgres"), "-D", str(self._data)]
-            + [f"-c{name}={value}" for name, value in settings.items()],
+            + [f"-c{name}={value}" for name, value in all_settings.items()],
             {},
             self._data.with_name(self._data.name + ".log"),
             None,
@@ -105,6 +118,58 @@ class EmbeddedPostgres:
                     f"{self.process.log_tail()}"
                 )
             time.sleep(0.02)
+
+    def copy_to(self, data: Path, *, follows: bool = False) -> None:
+        """Make a base backup into a folder, from which another server can be started.
+
+        Args:
+            data: a folder that is not there yet.
+            follows: the other one is a standby of this one, which streams from it; it says its
+                name, which is the folder's.
+
+        Raises:
+            EmbeddedPostgresError: it did not succeed.
+        """
+        data = data.absolute()
+        data.mkdir(mode=0o700, parents=True)
+        if self._user is not None:
+            shutil.chown(data, self._user)
+            self._let_through()
+        source = f"host={LOOPBACK} port={self._port} user=postgres application_name={data.name}"
+        more = ["--write-recovery-conf"] if follows else []
+        done = self._run(
+            "pg_basebackup", "-D", str(data), "-d", source, "--wal-method=stream",
+            "--checkpoint=fast", "--no-sync", *more,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise EmbeddedPostgresError(f"the base backup failed:\n{done.stderr.strip()}")
+
+    def promote(self) -> None:
+        """Make a standby the primary, and return once it takes writes.
+
+        Raises:
+            EmbeddedPostgresError: it did not become one.
+        """
+        done = self._run("pg_ctl", "promote", "-D", str(self._data))
+        if done.returncode != 0:
+            raise EmbeddedPostgresError(f"it was not promoted:\n{done.stderr.strip()}")
+
+    def until_primary(self) -> None:
+        """Return once it takes writes, after a recovery that ends by itself.
+
+        Raises:
+            EmbeddedPostgresError: it did not become the primary.
+        """
+        deadline = time.monotonic() + _READY_WITHIN_S
+        while self._run(
+            "psql", "-h", LOOPBACK, "-p", str(self._port), "-U", "postgres", "-Atc",
+            "SELECT pg_is_in_recovery()",
+        ).stdout.strip() != "f":  # fmt: skip
+            if time.monotonic() > deadline or not self.process.running:
+                raise EmbeddedPostgresError(
+                    f"PostgreSQL does not end its recovery:\n{self.process.log_tail()}"
+                )
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """Shut it down; clients are cut."""

@@ -52,14 +52,21 @@ def main() -> int:
     start = time.monotonic()
     outcomes: list[Outcome] = []
     passed = True
-    for nodes, devices in ((1, False), (1, True), (3, False)):
-        those = [s for s in chosen if (s.needs_cluster, s.needs_devices) == (nodes > 1, devices)]
+    for name, those in _by_installation(chosen).items():
         if those:
-            home = folder / ("devices" if devices else f"kafka-{nodes}")
+            home = folder / name
             home.mkdir()
             disk = any(s.needs_disk for s in those)
             try:
-                site = Site(home, libs, {}, nodes=nodes, own_disk=disk, devices=devices)
+                site = Site(
+                    home,
+                    libs,
+                    {},
+                    nodes=3 if name == "cluster" else 1,
+                    own_disk=disk,
+                    devices=name == "devices",
+                    fails_over=name == "standby",
+                )
             except YabamError as error:
                 print(error, file=sys.stderr)
                 passed = False
@@ -77,6 +84,19 @@ def main() -> int:
     else:
         print(f"Logs: {folder}")
     return 0 if passed else 1
+
+
+def _by_installation(scenarios: Sequence[Scenario]) -> dict[str, list[Scenario]]:
+    """The scenarios that share an installation, by its name."""
+    found: dict[str, list[Scenario]] = {"plain": [], "standby": [], "devices": [], "cluster": []}
+    for one in scenarios:
+        if one.needs_devices:
+            found["devices"].append(one)
+        elif one.needs_cluster:
+            found["cluster"].append(one)
+        else:
+            found["standby" if one.fails_over else "plain"].append(one)
+    return found
 
 
 def _run(

@@ -107,6 +107,8 @@ class Scenario:
     """Whether it needs three nodes of Apache Kafka."""
     needs_devices: bool = False
     """Whether it needs a broker, gateways and a kitchen."""
+    fails_over: bool = False
+    """Whether PostgreSQL must have a second host."""
     new_epoch: bool = False
     """Whether clients are to start anew."""
 

@@ -8,7 +8,8 @@
 Both fronts balance the load, as an installation's do. PostgreSQL has a disk of its own where one
 can be had. Where devices are wanted, an MQTT broker and two gateways stand beside all that
 (`kitchen/door.py`). With three nodes of Kafka there is no proxy before
-them: they break by themselves.
+them: they break by themselves. Nor is there one before a PostgreSQL that fails over: each process
+has a URL with two hosts, and the scenario starts a standby at the second.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Site:
         nodes: of Apache Kafka.
         own_disk: whether PostgreSQL gets a small disk of its own, if we may make one.
         devices: whether there are an MQTT broker and gateways.
+        fails_over: whether PostgreSQL has a second host, for a standby.
     """
 
     def __init__(
@@ -69,12 +71,19 @@ class Site:
         nodes: int = 1,
         own_disk: bool = False,
         devices: bool = False,
+        fails_over: bool = False,
     ) -> None:
         self.folder = folder
         self.disk = Disk(folder / "disk")
         self._own_disk = own_disk
         self.postgres = EmbeddedPostgres(folder / "disk" / "postgres")
         self.database = self.postgres.url.rpartition("/")[0] + f"/{DATABASE}"
+        self._fails_over = fails_over
+        self.other_host = free_port()
+        """Where no PostgreSQL is now, and a standby may be."""
+        if fails_over:
+            hosts = f"{LOOPBACK}:{self.postgres.port},{LOOPBACK}:{self.other_host}"
+            self.database = f"postgresql://postgres@{hosts}/{DATABASE}?target_session_attrs=primary"
         self.ledger = Ledger(self.database)
         ports = free_ports()
         second = {kind: free_port() for kind in ("core", "relay", "events")}
@@ -179,6 +188,10 @@ class Site:
         await asyncio.gather(aside(self._kafka.stop), aside(self.postgres.stop))
         await aside(self.disk.unmount)
 
+    def failed_over(self, standby: EmbeddedPostgres) -> None:
+        """From now on this is the primary; the other host is free."""
+        self.other_host, self.postgres = self.postgres.port, standby
+
     def process(self, name: str) -> Process:
         """The process of this name, such as `relay-2`."""
         return next(p for p in self.stack.processes if p.name == name)
@@ -243,6 +256,8 @@ class Site:
 
     def _make_stack(self) -> Stack:
         def database_through(wire: FaultProxy) -> str:
+            if self._fails_over:
+                return self.database
             return self.database.replace(f":{self.postgres.port}/", f":{wire.port}/")
 
         kafka, events_kafka = self.bootstrap, self.bootstrap

@@ -202,6 +202,38 @@ NEW_EPOCH: Final = Protection(
     ),
 )
 
+PROMOTIONS_JUDGED: Final = Protection(
+    "each promotion begins a new epoch",
+    (
+        Patch(
+            "core_api/restore/guard.py",
+            "        doubt = doubt_without_kafka(lineage)\n",
+            '        doubt: str | None = "it was promoted"\n',
+        ),
+    ),
+)
+
+LATE_FOUND_OUT: Final = Protection(
+    "a standby that was promoted is taken for the primary that it followed",
+    (
+        Patch(
+            "core_api/restore/guard.py",
+            "        doubt = doubt_without_kafka(lineage)\n",
+            "        doubt: str | None = None\n",
+        ),
+        Patch(
+            "core_api/restore/guard.py",
+            "        lacking = await self._lacking(lineage, tail)\n",
+            "        lacking: list[str] = []\n",
+        ),
+        Patch(
+            "core_api/restore/guard.py",
+            "        found = await self._missing(epoch, tail)\n",
+            "        found: list[str] = []\n",
+        ),
+    ),
+)
+
 METADATA: Final = Protection(
     "the relay's producer does not ask anew who leads a partition",
     (

@@ -49,6 +49,8 @@ TRIALS: Final = (
     Trial("crash-postgres", pipeline.DURABLE),
     Trial("refuse-postgres", pipeline.UNREACHABLE_MAPPED),
     Trial("stall-postgres", pipeline.UNREACHABLE_MAPPED, scale=1.0, patience_s=45),
+    Trial("promote-standby", pipeline.PROMOTIONS_JUDGED),
+    Trial("promote-late-standby", pipeline.LATE_FOUND_OUT),
     Trial("disk-full", pipeline.FULL_MAPPED),
     Trial("foreign-records", delivery.FOREIGN_SKIPPED),
     Trial("poison", delivery.POISON_SET_ASIDE),

@@ -15,7 +15,7 @@ from core_api.ids import epoch_name
 from core_api.kafka.topics import ensure_topics, events_topic
 from core_api.relay.cycle import OutboxReading
 from core_api.relay.outbox import Outbox
-from core_api.restore.lineage import start_epoch
+from core_api.restore.lineage import leave_witness, read_lineage, start_epoch
 from core_api.restore.main import begin_epoch, epoch_after
 from core_api.settings import RestoreSettings
 from server_common.event_records import WatermarkRecord, encode_watermark_record
@@ -162,6 +162,43 @@ async def test_an_unchanged_database_keeps_its_epoch_whoever_takes_over(
     for _ in range(2):
         await publish_some(pool, database_url, bootstrap, topic, 2)
     assert await pool.fetchval(EPOCH) == before
+
+
+async def test_who_looks_at_the_database_leaves_a_witness_in_it(pool: Pool) -> None:
+    await pool.execute(f"UPDATE epoch SET born_in = '{await identity(pool)}'")
+    async with pool.acquire() as connection:
+        assert (await leave_witness(connection, 5.0)).witness is None
+        found = (await leave_witness(connection, 5.0)).witness
+    assert found is not None
+    assert found.until - found.at == pytest.approx(5.0)
+    assert not found.is_replicated, "nobody waits for a standby here"
+
+
+async def test_nobody_leaves_a_witness_in_a_database_that_the_epoch_did_not_begin_in(
+    pool: Pool,
+) -> None:
+    await pool.execute("UPDATE epoch SET born_in = '1/1/1'")
+    async with pool.acquire() as connection:
+        await leave_witness(connection, 5.0)
+        assert (await read_lineage(connection)).witness is None
+
+
+async def test_from_a_database_that_was_promoted_nothing_is_read_to_be_published(
+    pool: Pool,
+) -> None:
+    outbox = Outbox(pool, "a", 5.0)
+    fences = await outbox.claim([0])
+    assert await outbox.read(fences, 10) is not None
+    cluster, timeline, database = (await identity(pool)).split("/")
+    await pool.execute(f"UPDATE epoch SET born_in = '{cluster}/{int(timeline) + 1}/{database}'")
+    with pytest.raises(UnavailableError, match="promoted"):
+        await outbox.read(fences, 10)
+
+
+async def identity(pool: Pool) -> str:
+    """The identity of the database that the pool is connected to."""
+    async with pool.acquire() as connection:
+        return (await read_lineage(connection)).identity
 
 
 async def test_a_person_begins_an_epoch_later_than_all_that_kafka_has(

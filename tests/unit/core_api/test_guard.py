@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping
 import pytest
 from structlog.testing import capture_logs
 
-from core_api.restore.detection import LastPublished, Lineage
+from core_api.restore.detection import LastPublished, Lineage, Witness
 from core_api.restore.guard import LifetimeGuard, SharedTopicError
 from core_api.restore.lineage import Stored
 from core_api.restore.published_records import PublishedTail
+from server_common.event_records import OrderRecord
 
 
 class World:
@@ -18,28 +19,53 @@ class World:
 
     def __init__(self, database: str, topic: str) -> None:
         self.database, self.topic = database, topic
-        self.begun = 0
+        self.published: list[OrderRecord] = []
+        self.watermarks: dict[str, float] = {}
+        self.head = 0
+        self.born_in, self.identity = "7/1/5", "7/1/5"
+        self.witness: Witness | None = None
+        self.begun = self.adopted = self.asked_kafka = 0
 
     async def lineage(self) -> Lineage:
-        return Lineage(self.database, None, "7/1/5")
+        return Lineage(self.database, self.born_in, self.identity, self.witness, 1_000.0)
+
+    async def leave_witness(self) -> Lineage:
+        return await self.lineage()
 
     async def tail(self, _partitions: Collection[int]) -> PublishedTail:
-        return PublishedTail(self.topic)
+        self.asked_kafka += 1
+        return PublishedTail(self.topic, self.published, self.watermarks)
 
-    async def stored(self, _published: Mapping[str, LastPublished]) -> dict[str, Stored]:
-        return {}
+    async def stored(self, published: Mapping[str, LastPublished]) -> dict[str, Stored]:
+        return {channel: Stored(self.head, 0, None) for channel in published}
 
     async def begin(self, judged: str, beyond: str) -> str | None:
         if judged != self.database:
             return None
         self.database = max(judged, beyond) + "+"
+        self.born_in = self.identity
         return self.database
+
+    async def adopt(self, lineage: Lineage) -> bool:
+        if self.born_in == lineage.identity:
+            return False
+        self.born_in = lineage.identity
+        return True
 
     def count(self) -> None:
         self.begun += 1
 
+    def count_adopted(self) -> None:
+        self.adopted += 1
+
     def guard(self) -> LifetimeGuard:
-        return LifetimeGuard(self.lineage, self.tail, self.stored, self.begin, self.count)
+        return LifetimeGuard(self, 1, self.count, self.count_adopted)
+
+    def promote(self, *, is_replicated: bool) -> None:
+        """The standby takes over; it was looked at 10 s ago."""
+        self.identity = "7/2/5"
+        self.witness = Witness(990.0, 995.0, is_replicated)
+        self.watermarks = {self.database: 994.0}
 
 
 async def test_a_topic_with_a_later_epoch_gets_one_that_is_later_still() -> None:
@@ -79,3 +105,42 @@ async def test_a_database_that_is_restored_again_to_before_gets_a_new_epoch_agai
     world.topic, world.database = "E5+", "E1"
     await guard.check_published([0])
     assert (world.database, world.begun) == ("E5++", 2)
+
+
+async def test_a_promoted_standby_that_lacks_nothing_goes_on_in_its_epoch() -> None:
+    world = World("E1", "E1")
+    world.promote(is_replicated=True)
+    guard = world.guard()
+    with capture_logs() as logs:
+        await guard.check_identity()
+        await guard.check_identity()
+    assert (world.database, world.born_in, world.adopted, world.begun) == ("E1", "7/2/5", 1, 0)
+    assert [line["event"] for line in logs] == ["standby_promoted"]
+
+
+async def test_a_promoted_standby_that_commits_did_not_wait_for_begins_an_epoch_without_kafka() -> (
+    None
+):
+    world = World("E1", "E1")
+    world.promote(is_replicated=False)
+    await world.guard().check_identity()
+    assert (world.database, world.adopted, world.asked_kafka) == ("E1+", 0, 0)
+
+
+async def test_a_promoted_standby_that_lacks_what_was_published_begins_an_epoch() -> None:
+    world = World("E1", "E1")
+    world.promote(is_replicated=True)
+    line = b'{"order_id":"a","order_version":3}'
+    world.published = [OrderRecord("E1", "order.changed", "now", ("store:1@9",), (line,))]
+    world.head = 8
+    with capture_logs() as logs:
+        await world.guard().check_identity()
+    assert (world.database, world.adopted) == ("E1+", 0)
+    assert "store:1@9 was published, and the head is 8" in logs[0]["signs"]
+
+
+async def test_a_promoted_standby_from_before_a_later_epoch_begins_one_later_still() -> None:
+    world = World("E1", "E5")
+    world.promote(is_replicated=True)
+    await world.guard().check_identity()
+    assert (world.database, world.adopted) == ("E5+", 0)

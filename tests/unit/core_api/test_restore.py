@@ -42,7 +42,7 @@ def test_what_was_published_in_another_epoch_says_nothing() -> None:
     ids=["at the head", "before it", "trimmed by now"],
 )
 def test_a_database_that_has_what_was_published_shows_no_sign(stored: Stored) -> None:
-    assert list(signs(HERE, PUBLISHED, {"store:1": stored})) == []
+    assert list(signs(HERE, 0, PUBLISHED, {"store:1": stored})) == []
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_database_that_has_what_was_published_shows_no_sign(stored: Stored) ->
     ids=["behind", "empty", "another order", "another version"],
 )
 def test_a_database_that_lacks_it_or_has_it_otherwise_does(stored: Stored, said: str) -> None:
-    (sign,) = signs(HERE, PUBLISHED, {"store:1": stored})
+    (sign,) = signs(HERE, 0, PUBLISHED, {"store:1": stored})
     assert said in sign
 
 
@@ -72,7 +72,7 @@ def test_a_document_that_the_database_has_shows_no_sign() -> None:
     newest = newest_of([of_document(4)], "E2")
     stored = {"public:1": Stored(9, 0, Identity("menu", 2, AT))}
     assert newest == {"public:1": LastPublished(4, Identity("menu", 2, AT))}
-    assert list(signs(HERE, newest, stored)) == []
+    assert list(signs(HERE, 0, newest, stored)) == []
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_a_document_that_the_database_has_shows_no_sign() -> None:
     ids=["behind", "another version", "another document", "settled at another time"],
 )
 def test_a_database_that_lacks_a_document_or_has_another_does(stored: Stored, said: str) -> None:
-    (sign,) = signs(HERE, newest_of([of_document(4)], "E2"), {"public:1": stored})
+    (sign,) = signs(HERE, 0, newest_of([of_document(4)], "E2"), {"public:1": stored})
     assert said in sign
 
 
 def test_an_epoch_that_began_in_another_database_is_a_sign() -> None:
-    (sign,) = signs(Lineage("E2", "7/1/5", "7/1/6"), {}, {})
+    (sign,) = signs(Lineage("E2", "7/1/5", "7/1/6"), 0, {}, {})
     assert "7/1/5" in sign
-    assert list(signs(Lineage("E2", None, "7/1/6"), {}, {})) == [], "not known is no sign"
+    assert list(signs(Lineage("E2", None, "7/1/6"), 0, {}, {})) == [], "not known is no sign"
 
 
 def test_what_is_malformed_in_the_topic_counts_as_not_there() -> None:

@@ -100,14 +100,25 @@ def test_a_bad_value_is_named_with_its_variable_and_the_reason(
     assert reason in text
 
 
+@pytest.mark.parametrize("kind", ["", "SESSION_", "REPLICA_"])
 @pytest.mark.parametrize("value", ["mysql://secret@db/x", "db:5432", "", "sqlite:///secret"])
 def test_a_database_url_of_another_kind_is_refused_and_not_shown(
-    env: pytest.MonkeyPatch, value: str
+    env: pytest.MonkeyPatch, kind: str, value: str
 ) -> None:
-    env.setenv("YABAM_DATABASE_URL", value)
+    env.setenv(f"YABAM_{kind}DATABASE_URL", value)
     text = refusal()
-    assert "YABAM_DATABASE_URL=(hidden)" in text
+    assert f"YABAM_{kind}DATABASE_URL=(hidden)" in text
     assert "write postgresql://" in text
+
+
+def test_what_needs_a_session_goes_past_a_pooler_where_there_is_one(
+    env: pytest.MonkeyPatch,
+) -> None:
+    direct = load(DatabaseSettings)
+    assert (direct.session_url, direct.is_pooled) == (GOOD["YABAM_DATABASE_URL"], False)
+    env.setenv("YABAM_SESSION_DATABASE_URL", "postgresql://db-1,db-2/yabam")
+    pooled = load(DatabaseSettings)
+    assert (pooled.session_url, pooled.is_pooled) == ("postgresql://db-1,db-2/yabam", True)
 
 
 @pytest.mark.parametrize("name", ["YABAM_TOKEN_KEYS", "YABAM_TICKET_KEYS", "YABAM_OPS_NODES_KEY"])

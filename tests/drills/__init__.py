@@ -1,0 +1,1 @@
+"""Rehearsals of what an operator does after a loss, on real processes."""

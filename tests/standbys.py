@@ -1,0 +1,91 @@
+"""A PostgreSQL that streams from a primary, and takes over from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from deploy.local.postgres import EmbeddedPostgres
+
+_FOLLOWING: Final = (
+    "SELECT EXISTS (SELECT FROM pg_stat_replication"
+    " WHERE application_name = $1 AND state = 'streaming')"
+)
+_ASK_AGAIN_S: Final = 0.02
+_RECEIVING: Final = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver)"
+
+
+class Standby:
+    """The standby of a primary.
+
+    Args:
+        primary: it runs already.
+        data: the standby's folder, which is not there yet; its name is the standby's.
+        port: where it listens; 0 picks a free one.
+        durable: fsync; only tests that throw the data away may turn it off.
+        settings: more settings of PostgreSQL.
+    """
+
+    def __init__(
+        self,
+        primary: EmbeddedPostgres,
+        data: Path,
+        port: int = 0,
+        *,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.primary = primary
+        self.server = EmbeddedPostgres(data, port, durable=durable, settings=settings)
+        self._data = data
+
+    def start(self) -> None:
+        """Copy the primary, and start the copy as its standby."""
+        self.primary.copy_to(self._data, follows=True)
+        self.server.start()
+
+    def stop(self) -> None:
+        """Stop it as it is."""
+        if self.server.process.running:
+            self.server.stop_at_once()
+
+    async def follow(self, *, is_synchronous: bool) -> None:
+        """Return once it follows; from then on each commit waits for it, or for nobody."""
+        name = self._data.name if is_synchronous else ""
+        admin = await asyncpg.connect(self.primary.url)
+        try:
+            await _until_true(admin, _FOLLOWING, self._data.name)
+            await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+            await admin.execute("SELECT pg_reload_conf()")
+            await _until_true(
+                admin, "SELECT current_setting('synchronous_standby_names') = $1", name
+            )
+        finally:
+            await admin.close()
+
+    async def fall_behind(self) -> None:
+        """Return once it takes nothing more from its primary."""
+        admin = await asyncpg.connect(self.server.url)
+        try:
+            await admin.execute("ALTER SYSTEM SET primary_conninfo = ''")
+            await admin.execute("SELECT pg_reload_conf()")
+            await _until_true(admin, f"SELECT NOT ({_RECEIVING})")
+        finally:
+            await admin.close()
+
+    def take_over(self) -> None:
+        """SIGKILL of the primary, and nothing else: nobody tells any process where to go."""
+        self.primary.kill()
+        self.server.promote()
+
+
+async def _until_true(
+    admin: asyncpg.Connection[asyncpg.Record], question: str, *arguments: str
+) -> None:
+    """Ask again and again: Postgres tells nobody when its answer changes."""
+    while not await admin.fetchval(question, *arguments):  # noqa: ASYNC110
+        await asyncio.sleep(_ASK_AGAIN_S)
