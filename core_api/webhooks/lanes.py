@@ -22,8 +22,8 @@ from server_common.limits import (
     WEBHOOKS_AT_ONCE_EACH,
 )
 
-HOLD_S: Final = 30.0
-"""A process that dies holds its lanes for so long; longer than an attempt takes."""
+HOLD_S: Final = 40.0
+"""A process that dies holds its lanes for so long; longer than two attempts take."""
 
 # Locks the lanes that it takes, passing over those that somebody holds. A probe of the primary key
 # of channel_heads for each lane that is due.
@@ -175,9 +175,7 @@ async def _read(pool: Pool, lane: Lane, seq: int, most: int) -> Page:
     return Page(first["epoch"], first["head"], first["at"], found)
 
 
-async def move_lane(
-    pool: Pool, lane: Lane, seq: int, epoch: str, *, has_delivered: bool
-) -> bool:
+async def move_lane(pool: Pool, lane: Lane, seq: int, epoch: str, *, has_delivered: bool) -> bool:
     """Move a lane to this place. False: it is this process's no longer, or nothing is to be sent.
 
     Raises:

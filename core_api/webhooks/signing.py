@@ -60,6 +60,22 @@ class WebhookKeys:
         return _PREFIX + b64encode(hmac.digest(key, name, "sha256")).decode()
 
 
+def webhook_keys(keys: Mapping[str, str], newest: str) -> WebhookKeys | None:
+    """The keys as settings name them; None: there is none.
+
+    Args:
+        keys: secrets by `kid`.
+        newest: the `kid` for new secrets; empty: the only one.
+
+    Raises:
+        SettingsError: the newest is not among them, or one is too short.
+    """
+    if not keys:
+        return None
+    only = next(iter(keys)) if len(keys) == 1 else ""
+    return WebhookKeys({kid: key.encode() for kid, key in keys.items()}, newest or only)
+
+
 def signed_headers(message: Message, at: datetime, secrets: Sequence[str]) -> dict[str, str]:
     """The headers of one attempt.
 
