@@ -129,7 +129,7 @@ class Poster:
         """
         try:
             async with asyncio.timeout(self._within_s):
-                return await self._post(url, body.encode(), _HEADERS | headers, now)
+                return await self._post(url, body.encode(), dict(headers), now)
         except TimeoutError:
             return Outcome("unreachable", f"it did not answer within {self._within_s:g} s")
         except NotPermittedError as error:
@@ -137,11 +137,11 @@ class Poster:
         except (OSError, *_FAILED) as error:
             return Outcome("unreachable", f"it cannot be reached: {_told(error)}")
 
-    async def _post(
-        self, url: str, body: bytes, headers: Mapping[str, str], now: datetime
-    ) -> Outcome:
+    async def _post(self, url: str, body: bytes, headers: dict[str, str], now: datetime) -> Outcome:
         pool = self._pools[url.partition(":")[0].lower()]
-        async with pool.stream("POST", url, headers=dict(headers), content=body) as response:
+        async with pool.stream(
+            "POST", url, headers=[*_HEADERS.items(), *headers.items()], content=body
+        ) as response:
             retry_after = next(
                 (v.decode("latin-1") for k, v in response.headers if k.lower() == b"retry-after"),
                 None,

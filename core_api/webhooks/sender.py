@@ -103,8 +103,10 @@ class Sender:
                     pass
                 self._news.clear()
         finally:
-            for task in self._under_way:
+            tasks = list(self._under_way)
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def drain(self) -> None:
         """Begin nothing new, and let what is under way end, for a while."""
@@ -244,7 +246,7 @@ class _Visit:
         _log.error(
             "webhook_event_set_aside",
             webhook=lane.webhook_id,
-            event=f"{lane.channel}@{step.seq}",
+            event_id=f"{lane.channel}@{step.seq}",
             reason=outcome.detail,
         )
         return await self._move(behind.seq, page, has_delivered=True)
