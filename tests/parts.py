@@ -18,12 +18,14 @@ from core_api.postgres.migrate import upgrade
 from core_api.restore.lineage import start_epoch
 from core_api.restore.main import epoch_after
 from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.webhook_sender import LOOPBACK
 from tests.integration.core_service import CoreService
 
 TEMPLATE: Final = "yabam_template"
 """The database that copies are made of, once `ensure_template` has made it."""
-# Tests fill tables with more orders than any table has.
+# Tests fill tables with more orders than any table has, and receive webhooks on this machine.
 ROOMY = {
+    **LOOPBACK,
     "YABAM_OPEN_TABLE_ORDERS": "8000",
     "YABAM_OPEN_TABLE_BYTES": str(24 << 20),
 }

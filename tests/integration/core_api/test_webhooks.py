@@ -4,6 +4,7 @@ another."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -44,14 +45,24 @@ async def lanes_of(shop: Shop, webhook_id: str) -> list[Lane]:
     return lanes
 
 
-async def eventually(shop: Shop, webhook_id: str, state: str) -> Lane:
-    """The webhook's only lane, once it is in this state."""
+async def lanes_once(
+    shop: Shop, webhook_id: str, enough: Callable[[list[Lane]], bool]
+) -> list[Lane]:
+    """The webhook's lanes, once `enough` holds of them."""
     async with asyncio.timeout(60):
         while True:
-            (lane,) = await lanes_of(shop, webhook_id)
-            if lane.state == state:
-                return lane
+            lanes = await lanes_of(shop, webhook_id)
+            if enough(lanes):
+                return lanes
             await asyncio.sleep(0.02)
+
+
+async def eventually(shop: Shop, webhook_id: str, state: str) -> Lane:
+    """A lane of the webhook, once all are in this state."""
+    lanes = await lanes_once(
+        shop, webhook_id, lambda found: {lane.state for lane in found} == {state}
+    )
+    return lanes[0]
 
 
 async def test_orders_arrive_in_order_and_verified_from_the_registration_on(shop: Shop) -> None:
@@ -73,9 +84,7 @@ async def test_only_the_types_that_are_wanted_are_sent(shop: Shop) -> None:
     async with Receiver() as receiver, sending(shop.pool):
         made = await shop.webhooks.add(AddWebhook(receiver.url, [store], ["order.paid"]), "ann")
         await shop.place(store, 20)
-        async with asyncio.timeout(60):
-            while (await lanes_of(shop, made.webhook.id))[0].seq < 20:
-                await asyncio.sleep(0.02)
+        await lanes_once(shop, made.webhook.id, lambda lanes: lanes[0].seq == 20)
     assert receiver.requests == []
 
 
@@ -270,9 +279,7 @@ async def test_once_a_receiver_is_back_all_its_stores_are_tried_at_once(shop: Sh
         for store in stores:
             await shop.place(store)
         await receiver.until(lambda r: len({one.channel for one in r.requests}) == 2)
-        async with asyncio.timeout(60):
-            while {one.state for one in await lanes_of(shop, made.webhook.id)} != {"late"}:
-                await asyncio.sleep(0.02)
+        await eventually(shop, made.webhook.id, "late")
         receiver.answer = lambda _: OK
         await shop.pool.execute(
             "UPDATE webhook_lanes SET due_at = now() WHERE store_id = $1", stores[0]
