@@ -7,7 +7,7 @@ from typing import Final, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from core_api.webhooks.rules import Kind
-from core_api.webhooks.standing import Standing
+from core_api.webhooks.subscriptions import Standing
 
 TASKS: Final = ("send", "hints", "count")
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
-
 from core_api.postgres.pool import Pool, any_error_mapped
-
-LATE_AFTER_S: Final = 300.0
+from core_api.webhooks.subscriptions import LATE_AFTER_S, Standing
 
 # No lock. A probe of channel_heads for each lane, and one of channel_log for each that waits.
 _STANDING: Final = """
@@ -23,20 +20,6 @@ LEFT JOIN channel_heads h ON h.channel = 'store:' || l.store_id AND h.head > l.s
 LEFT JOIN channel_log e ON e.channel = h.channel AND e.seq = l.seq + 1
 """
 _SET_ASIDE: Final = "SELECT count(*) FROM webhook_set_aside"
-
-
-class Standing(Struct, frozen=True):
-    """How all webhooks stand."""
-
-    active: int
-    late: int
-    """Their receiver has failed for more than `LATE_AFTER_S`."""
-    parked: int
-    """Of them nothing is sent of at least one store until somebody resumes it."""
-    waiting_s: float
-    """How long the oldest event has waited whose receiver does not fail."""
-    set_aside: int
-    """Events that were left out."""
 
 
 async def read_standing(pool: Pool) -> Standing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -13,6 +13,8 @@ from client_sdk.contract.text import ID_PATTERN, whole
 from core_api.errors import InvalidError
 from server_common.limits import WEBHOOK_STORES, WEBHOOK_TYPES, WEBHOOK_URL_BYTES
 
+LATE_AFTER_S: Final = 300.0
+"""A webhook is late once its receiver has failed for so long."""
 State = Literal["active", "disabled", "ended"]
 """`ended`: its receiver has answered 410."""
 LaneState = Literal["current", "late", "parked"]
@@ -91,6 +93,20 @@ class Webhook(Struct, frozen=True):
     """Only of one that is asked for by its id."""
     events_set_aside: list[SetAside] | UnsetType = UNSET
     """As well."""
+
+
+class Standing(Struct, frozen=True):
+    """How all webhooks stand."""
+
+    active: int
+    late: int
+    """Their receiver has failed for more than `LATE_AFTER_S`."""
+    parked: int
+    """Of them nothing is sent of at least one store until somebody resumes it."""
+    waiting_s: float
+    """How long the oldest event has waited whose receiver does not fail."""
+    set_aside: int
+    """Events that were left out."""
 
 
 class NewSecret(Struct, frozen=True):
