@@ -37,7 +37,7 @@ class Received:
 
 
 Answer = Callable[[Received], "str | None"]
-"""The head of the answer to a request; None: it hangs."""
+"""The head of the answer to a request; None: it hangs; empty: the connection is cut."""
 
 OK = "HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -107,6 +107,8 @@ class Receiver:
                 self._news.notify_all()
             if answer is None:
                 await asyncio.Event().wait()
+                return
+            if not answer:
                 return
             writer.write(answer.encode())
             await writer.drain()
