@@ -254,13 +254,9 @@ def _of_webhooks(webhooks: Standing | None) -> Iterator[Alert]:
     if webhooks is None:
         return
     if webhooks.waiting_s >= WEBHOOKS_WAIT_S:
-        yield Alert(
-            "webhooks-wait", "webhooks-wait", "red", "weaker", "webhooks-wait", "webhooks"
-        )
+        yield Alert("webhooks-wait", "webhooks-wait", "red", "weaker", "webhooks-wait", "webhooks")
     if webhooks.late or webhooks.parked:
-        yield Alert(
-            "webhooks", "webhooks", "amber", "watch", "webhooks-receivers-fail", "webhooks"
-        )
+        yield Alert("webhooks", "webhooks", "amber", "watch", "webhooks-receivers-fail", "webhooks")
 
 
 def _if_later(one: Acknowledged | None, than_ms: int) -> Acknowledged | None:

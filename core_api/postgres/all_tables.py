@@ -5,8 +5,7 @@ from __future__ import annotations
 from core_api.postgres import (
     device_tables,
     document_tables,
-    ops_tables,
-    revocation_tables,
+    operator_tables,
     webhook_tables,
 )
 from core_api.postgres.tables import metadata
@@ -15,7 +14,6 @@ __all__ = [
     "device_tables",
     "document_tables",
     "metadata",
-    "ops_tables",
-    "revocation_tables",
+    "operator_tables",
     "webhook_tables",
 ]

@@ -104,7 +104,9 @@ class Findings:
         return not (self.lost or self.out_of_order or self.other_ids)
 
 
-def judge(name: str, heads: dict[str, int], taken: Sequence[Received], at: dict[str, float]) -> Findings:
+def judge(
+    name: str, heads: dict[str, int], taken: Sequence[Received], at: dict[str, float]
+) -> Findings:
     """What a receiver got of stores with these heads, in the order in which it came."""
     firsts: dict[str, list[int]] = {}
     ids: dict[tuple[str, int], set[str]] = {}

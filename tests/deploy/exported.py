@@ -43,7 +43,15 @@ class Exported:
 def exported() -> dict[str, Exported]:
     """All metrics of all parts, by the name that they are exported by."""
     found: dict[str, Exported] = {}
-    for family in [*_core(), *_relay(), *_ingest(), *_events(), *_gateway(), *_admin(), *_webhooks()]:
+    for family in [
+        *_core(),
+        *_relay(),
+        *_ingest(),
+        *_events(),
+        *_gateway(),
+        *_admin(),
+        *_webhooks(),
+    ]:
         one = _exported(family)
         found[one.name] = one
     return found
