@@ -1,5 +1,4 @@
-"""The tables of who operates it (who is signed out, the ops page), beside those of `tables.py` and in
-the same metadata."""
+"""The tables of who operates it: who is signed out, the ops page; in the metadata of `tables.py`."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -117,7 +118,7 @@ def judge(
         if one.seq not in got:
             got.append(one.seq)
     lost = sum(len(set(range(1, head + 1)) - set(firsts.get(c, []))) for c, head in heads.items())
-    disorder = sum(a > b for got in firsts.values() for a, b in zip(got, got[1:], strict=False))
+    disorder = sum(a > b for got in firsts.values() for a, b in pairwise(got))
     delays = sorted(
         at[one.id] - datetime.fromisoformat(one.body["timestamp"]).timestamp()
         for one in {one.id: one for one in taken}.values()
