@@ -1,4 +1,4 @@
-"""The tables of who operates it: who is signed out, the ops page; in the metadata of `tables.py`."""
+"""Tables of who operates it: who is signed out, the ops page; in the metadata of `tables.py`."""
 
 from __future__ import annotations
 
