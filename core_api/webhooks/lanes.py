@@ -89,7 +89,7 @@ UPDATE webhook_lanes SET due_at = now() WHERE (webhook_id, store_id) IN (
 """
 _SET_ASIDE: Final = """
 INSERT INTO webhook_set_aside (webhook_id, store_id, epoch, seq, failure)
-SELECT $1, $2, $3, $4, $5
+SELECT $1, $2, $3, $4::bigint, $5
 WHERE (SELECT count(*) FROM webhook_set_aside WHERE webhook_id = $1) < $6
   AND EXISTS (SELECT FROM webhook_lanes WHERE webhook_id = $1 AND store_id = $2 AND fence = $7)
 ON CONFLICT DO NOTHING

@@ -296,6 +296,7 @@ async def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(shop: Shop) -
         await shop.place(store)
         await receiver.until(lambda r: len(r.taken) == 1)
         Verifier(rotated.secret).verify(receiver.taken[0].text, receiver.taken[0].headers)
+        await shop.until_free(made.webhook.id)
         await shop.pool.execute("UPDATE webhooks SET old_until = now()")
         receiver.secret = rotated.secret
         await shop.place(store)

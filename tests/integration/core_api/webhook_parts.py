@@ -24,6 +24,7 @@ from core_api.webhooks.subscriptions import AddWebhook, NewSecret
 from core_api.wiring import new_order_id, utc_now
 from tests.webhook_receiver import Receiver
 
+_HELD = "SELECT count(*) FROM webhook_lanes WHERE webhook_id = $1 AND held_until > now()"
 KEYS = WebhookKeys({"local": b"w" * 32}, "local")
 LOOPBACK = Networks(["127.0.0.0/8"])
 
@@ -49,6 +50,12 @@ class Shop:
         made = await self.webhooks.add(AddWebhook(receiver.url, list(stores)), "ann")
         receiver.secret = made.secret
         return made
+
+    async def until_free(self, webhook_id: str) -> None:
+        """Return once no sender holds any of its lanes, so that the next one reads it anew."""
+        async with asyncio.timeout(60):
+            while await self.pool.fetchval(_HELD, webhook_id):
+                await asyncio.sleep(0.02)
 
     async def make_due(self, webhook_id: str, failing: str = "") -> None:
         """Let its lanes try at once, as if they had failed for this long, such as '2 hours'."""
