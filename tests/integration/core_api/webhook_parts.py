@@ -54,7 +54,7 @@ class Shop:
     async def until_free(self, webhook_id: str) -> None:
         """Return once no sender holds any of its lanes, so that the next one reads it anew."""
         async with asyncio.timeout(60):
-            while await self.pool.fetchval(_HELD, webhook_id):
+            while await self.pool.fetchval(_HELD, webhook_id):  # noqa: ASYNC110  (in the database)
                 await asyncio.sleep(0.02)
 
     async def make_due(self, webhook_id: str, failing: str = "") -> None:
