@@ -121,6 +121,9 @@ chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHA
 chaos-edits: $(READY) ## Edit documents through an hour of random disconnections (SECONDS=n SEED=n)
 	@$(BIN)/python -m tests.chaos.offline $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
+chaos-webhooks: $(READY) ## Kill senders of webhooks while receivers fail in every way (SECONDS=n)
+	@$(BIN)/python -m tests.chaos.webhooks $(if $(SECONDS),--seconds $(SECONDS))
+
 chaos-unprotected: $(READY) ## See each chaos scenario fail without its protection (SCENARIO="a b" CHAOS_ARGS=--control)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.chaos.unprotected $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)

@@ -13,6 +13,7 @@ YabamError
     ├── StaleVersionError     carries the order as it stands (stale-version)
     ├── IdempotencyMismatchError   the key was used for another request
     ├── TooManyRevocationsError    the list of what is revoked is full (too-many-revocations)
+    ├── TooManyWebhooksError  there is no room for more webhooks (too-many-webhooks)
     ├── TooManyOpenError      there is no room for more open orders (too-many-open)
     ├── TooManyDevicesError   the store has as many devices as it may have (too-many-devices)
     ├── TooManyCommandsError  the device has too many commands without an answer (too-many-commands)
@@ -115,6 +116,12 @@ class TooManyRevocationsError(CoreError):
     """As many tokens, sessions and subjects are revoked as may be."""
 
     slug = "too-many-revocations"
+
+
+class TooManyWebhooksError(CoreError):
+    """As many webhooks are registered as may be."""
+
+    slug = "too-many-webhooks"
 
 
 class TooManyOpenError(CoreError):

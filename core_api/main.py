@@ -24,6 +24,7 @@ from core_api.api.handlers.print_handlers import PrintApi
 from core_api.api.handlers.revocation_handlers import RevocationsApi
 from core_api.api.handlers.state_handlers import StateApi
 from core_api.api.handlers.token_handlers import TokensApi
+from core_api.api.handlers.webhook_handlers import WebhooksApi
 from core_api.api.routes import core_app
 from core_api.dashboard.acknowledgements import ACKNOWLEDGEMENTS_KEPT_S, trim_acknowledgements
 from core_api.dashboard.day import DAY_S, trim_points
@@ -79,6 +80,9 @@ from core_api.sync.replica import Replica
 from core_api.sync.service import FetchSync
 from core_api.sync.stream_grants import StreamGrants
 from core_api.system_edits.ending import Ending
+from core_api.webhooks.addresses import Networks
+from core_api.webhooks.registrations import Subscriptions
+from core_api.webhooks.signing import webhook_keys
 from core_api.wiring import (
     MOST_DEVICES,
     definitions_of,
@@ -197,6 +201,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     )
     registrations = Registrations(writing, edits.rules, settings.device_keys, announced)
     device_commands = Commands(writing, edits.rules, lambda: str(new_order_id()), announced)
+    subscriptions = Subscriptions(
+        writing,
+        webhook_keys(settings.webhooks_keys, settings.webhooks_kid),
+        Networks(settings.webhooks_networks),
+        lambda: new_order_id().hex,
+        hints.committed,
+    )
     expiring = Expiring(writing, edits.rules, announced, CommandMetrics(metrics.registry))
     pages = Pages(read_files(), content_policy(settings.stream_urls))
     api = CoreApi(
@@ -242,6 +253,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
                 time.time,
             ),
             RevocationsApi(pool, revoked, gate, time.time),
+            WebhooksApi(subscriptions, gate),
             settings.cors_origins,
             [
                 *CloudPrnt(

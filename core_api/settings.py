@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from ipaddress import ip_network
 from random import choice
 from typing import Annotated, Final
 
@@ -46,6 +47,11 @@ def _page_url(url: str) -> str:
     if url and not re.fullmatch(r"https?://[^\s\"<>]+", url):
         raise ValueError("write https://host/path")
     return url
+
+
+def _network(text: str) -> str:
+    ip_network(text)
+    return text
 
 
 def _mqtt_address(text: str) -> str:
@@ -143,8 +149,31 @@ class StateSettings(DatabaseSettings, DocumentSettings):
     """`yabam state`: shared documents."""
 
 
+class SendingSettings(_FromEnvironment):
+    """What registers and signs webhooks."""
+
+    webhooks_keys: dict[str, str] = Field(
+        {},
+        description="Keys that webhooks' secrets are derived with, as JSON "
+        '{"kid": "secret of 32 bytes or more"}; without one no webhook can be registered',
+    )
+    webhooks_kid: str = Field(
+        "", description="The key of webhooks for new secrets; without it, the only one"
+    )
+    webhooks_networks: list[Annotated[str, AfterValidator(_network)]] = Field(
+        [],
+        description="Networks of your own that webhooks may be sent to, beside the Internet, as "
+        'JSON such as ["10.1.0.0/16"]; to these also by http',
+    )
+
+
 class CoreSettings(
-    DatabaseSettings, TokenSettings, ProviderSettings, OpenOrderSettings, DocumentSettings
+    DatabaseSettings,
+    TokenSettings,
+    ProviderSettings,
+    OpenOrderSettings,
+    DocumentSettings,
+    SendingSettings,
 ):
     """`yabam core`."""
 
@@ -385,6 +414,13 @@ class IngestSettings(
     ingest_pool_size: int = Field(
         10, ge=2, le=500, description="Connections to Postgres; about a third of them only write"
     )
+
+
+class WebhooksSettings(DatabaseSettings, TokenSettings, SendingSettings):
+    """`yabam webhooks`."""
+
+    webhooks_host: str = Field("127.0.0.1", description="Address of its health and metrics")
+    webhooks_port: Port = Field(8007, description="Port of its health and metrics")
 
 
 class BrokerAdminSettings(DatabaseSettings, TokenSettings):

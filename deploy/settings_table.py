@@ -16,6 +16,7 @@ from core_api.settings import (
     RelaySettings,
     RestoreSettings,
     StateSettings,
+    WebhooksSettings,
 )
 from event_server.settings import EventSettings, GatewaySettings
 from server_common.limits import TABLE, Limit
@@ -28,6 +29,7 @@ PROCESSES: Final[dict[str, type[BaseSettings]]] = {
     "yabam events": EventSettings,
     "yabam mqtt": GatewaySettings,
     "yabam mqtt-admin": BrokerAdminSettings,
+    "yabam webhooks": WebhooksSettings,
     "yabam db restore-check": RestoreSettings,
     "yabam state": StateSettings,
 }

@@ -117,6 +117,20 @@ REVOCATIONS: Final = 100_000
 REVOCATIONS_BY_COMMAND: Final = 1_000
 """Beyond those, by whoever has the database: a stolen token of ops may have filled the table."""
 
+WEBHOOKS: Final = 1_000
+WEBHOOKS_OF_STORE: Final = 10
+WEBHOOKS_OF_SUBJECT: Final = 50
+WEBHOOK_STORES: Final = 100
+WEBHOOK_LANES: Final = 20_000
+"""The stores of all subscriptions together: each is looked at for news several times a second."""
+WEBHOOK_URL_BYTES: Final = 2 * KIB
+WEBHOOK_TYPES: Final = 20
+WEBHOOK_ANSWER_BYTES: Final = 4 * KIB
+WEBHOOKS_AT_ONCE: Final = 200
+WEBHOOKS_AT_ONCE_EACH: Final = 4
+WEBHOOK_EVENTS_READ: Final = 8
+WEBHOOK_SET_ASIDE: Final = 100
+
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
 OPEN_SUBJECT_ORDERS: Final = 8_000
@@ -421,6 +435,39 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit(
         "revocations beyond these", REVOCATIONS_BY_COMMAND, "count", "`yabam token revoke`",
         "409 `too-many-revocations`",
+    ),
+    Limit("webhooks", WEBHOOKS, "count", "Core", "409 `too-many-webhooks`"),
+    Limit("webhooks of a store", WEBHOOKS_OF_STORE, "count", "Core", "409 `too-many-webhooks`"),
+    Limit(
+        "webhooks of a token's subject", WEBHOOKS_OF_SUBJECT, "count", "Core",
+        "409 `too-many-webhooks`",
+    ),
+    Limit("stores of a webhook", WEBHOOK_STORES, "count", "Core", "422"),
+    Limit(
+        "stores of all webhooks together", WEBHOOK_LANES, "count", "Core",
+        "409 `too-many-webhooks`",
+    ),
+    Limit("URL of a webhook", WEBHOOK_URL_BYTES, "bytes", "Core", "422"),
+    Limit("event types of a webhook", WEBHOOK_TYPES, "count", "Core", "422"),
+    Limit(
+        "answer of a webhook's receiver", WEBHOOK_ANSWER_BYTES, "bytes", "`yabam webhooks`",
+        "the rest is not read",
+    ),
+    Limit(
+        "requests under way to webhooks' receivers", WEBHOOKS_AT_ONCE, "count",
+        "`yabam webhooks`", "stores wait; half at most are of receivers that fail",
+    ),
+    Limit(
+        "requests under way of one webhook", WEBHOOKS_AT_ONCE_EACH, "count", "`yabam webhooks`",
+        "its further stores wait",
+    ),
+    Limit(
+        "events that a webhook's store reads at once", WEBHOOK_EVENTS_READ, "count",
+        "`yabam webhooks`", "the others are read later",
+    ),
+    Limit(
+        "events of a webhook that are set aside", WEBHOOK_SET_ASIDE, "count", "`yabam webhooks`",
+        "the store waits, and is parked after three days",
     ),
     Limit("stream query", EVENTS_QUERY_BYTES, "bytes", "event server", "400"),
     Limit("stream request head", EVENTS_HEAD_BYTES, "bytes", "event server", "400"),

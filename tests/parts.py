@@ -18,6 +18,7 @@ from core_api.postgres.migrate import upgrade
 from core_api.restore.lineage import start_epoch
 from core_api.restore.main import epoch_after
 from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.webhook_sender import LOOPBACK
 from tests.integration.core_service import CoreService
 
 TEMPLATE: Final = "yabam_template"
@@ -25,8 +26,9 @@ TEMPLATE: Final = "yabam_template"
 FETCH_WAIT: Final = {"YABAM_EVENTS_FETCH_WAIT_MS": "40"}
 """For event servers over the embedded broker, which answers a waiting fetch only when its time is
 up. Each look costs: at 10 ms, server and broker together take a twentieth of a core for nothing."""
-# Tests fill tables with more orders than any table has.
+# Tests fill tables with more orders than any table has, and receive webhooks on this machine.
 ROOMY = {
+    **LOOPBACK,
     "YABAM_OPEN_TABLE_ORDERS": "8000",
     "YABAM_OPEN_TABLE_BYTES": str(24 << 20),
 }

@@ -1,4 +1,5 @@
-"""The SDK's commands: `yabam tail`, `order`, `state`, `party`, `device`, `printer` and `replay`.
+"""The SDK's commands: `yabam tail`, `order`, `state`, `party`, `device`, `webhook`, `printer` and
+`replay`.
 
 Only declared here: what runs them is loaded when they run.
 """
@@ -24,6 +25,7 @@ def register(commands: Commands) -> None:
     _add_state(commands.group("state", "show and change shared documents"))
     _add_parties(commands.group("party", "the guests at a table come and go"))
     _add_devices(commands.group("device", "register devices, and command them"))
+    _add_webhooks(commands.group("webhook", "send what happens in stores to a URL"))
     _add_printer(commands)
     _add_replay(commands)
 
@@ -164,6 +166,33 @@ def _add_devices(actions: Commands) -> None:
     )
     command.add_argument("--no-wait", action="store_true", help="do not wait for its word")
     action("watch", "show what it says and is told, on and on", "watch")
+
+
+def _add_webhooks(actions: Commands) -> None:
+    def action(name: str, told: str, run: str) -> Parser:
+        parser = actions.add(name, told, f"client_sdk.commands.webhooks:{run}")
+        add_connection(parser)
+        return parser
+
+    def of_one(name: str, told: str, run: str) -> Parser:
+        parser = action(name, told, run)
+        parser.add_argument("id", help="as `add` and `list` show it")
+        return parser
+
+    add = action("add", "send it from now on; the secret is shown once", "add")
+    add.add_argument("url", help="https://…")
+    add.add_argument("--store", action="append", required=True, metavar="STORE")
+    add.add_argument(
+        "--type", action="append", default=[], help="such as order.placed (default: all)"
+    )
+    action("list", "show the webhooks of your stores", "list_all")
+    of_one("show", "show how far each of its stores is", "show")
+    of_one("rotate", "give it another secret; for a day the old one signs, too", "rotate")
+    replay = of_one("replay", "send again what comes behind a cursor", "replay")
+    replay.add_argument("cursor", help="such as store:12@480")
+    of_one("resume", "go on with what is parked, ended or disabled", "resume")
+    of_one("disable", "send nothing until it is resumed; ops only", "disable")
+    of_one("remove", "send nothing to it any more", "remove")
 
 
 def _add_printer(commands: Commands) -> None:

@@ -33,6 +33,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "too-many-devices": (409, "There is no room for more devices"),
     "too-many-commands": (409, "The device has not answered enough of its commands"),
     "too-many-revocations": (409, "There is no room for more revocations"),
+    "too-many-webhooks": (409, "There is no room for more webhooks"),
     "sold-out": (409, "Something in the order is sold out"),
     "not-taking-orders": (409, "The store takes no orders now"),
     "edit-conflict": (409, "Others have changed the document"),

@@ -31,12 +31,13 @@ export const DEVICE_MODES = Object.freeze([
 export const PROBLEMS = Object.freeze([
   "bad-json", "bad-request", "bad-cursor", "bad-channel", "unauthorized", "party-left",
   "bad-ticket", "forbidden", "not-found", "method-not-allowed", "impossible-transition", "conflict",
-  "too-many-open", "too-many-devices", "too-many-commands", "too-many-revocations", "sold-out",
-  "not-taking-orders", "edit-conflict", "edit-gap", "edit-mismatch", "client-taken", "depends",
-  "base-ahead", "too-late", "too-many-clients", "too-many-documents", "stale-version", "too-large",
-  "unsupported-media-type", "misdirected", "invalid", "unknown-document", "forbidden-operation",
-  "patch-failed", "call-refused", "edit-outdated", "schema-ahead", "idempotency-mismatch",
-  "upgrade-required", "too-many-requests", "internal", "overloaded", "degraded", "unavailable",
+  "too-many-open", "too-many-devices", "too-many-commands", "too-many-revocations",
+  "too-many-webhooks", "sold-out", "not-taking-orders", "edit-conflict", "edit-gap",
+  "edit-mismatch", "client-taken", "depends", "base-ahead", "too-late", "too-many-clients",
+  "too-many-documents", "stale-version", "too-large", "unsupported-media-type", "misdirected",
+  "invalid", "unknown-document", "forbidden-operation", "patch-failed", "call-refused",
+  "edit-outdated", "schema-ahead", "idempotency-mismatch", "upgrade-required", "too-many-requests",
+  "internal", "overloaded", "degraded", "unavailable",
 ]);
 
 /** The kinds of channels: the ids in a name, and what its events are about: contract/channel.py. */

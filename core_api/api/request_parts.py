@@ -99,6 +99,18 @@ def device_id_of(request: Request) -> str:
     return device_id
 
 
+def webhook_id_of(request: Request) -> str:
+    """The webhook that the path names.
+
+    Raises:
+        BadRequestError: it is malformed.
+    """
+    webhook_id: str = request.path_params["webhook"]
+    if not is_id(webhook_id):
+        raise BadRequestError(f"{shown(webhook_id)} is no webhook: 1 to 64 of A-Z a-z 0-9 _ . -")
+    return webhook_id
+
+
 def device_of(text: str | None) -> DeviceReport | None:
     """What the device's header reports.
 

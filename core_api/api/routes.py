@@ -31,6 +31,7 @@ from core_api.api.handlers import (
     ops_handlers,
     order_handlers,
     revocation_handlers,
+    webhook_handlers,
 )
 from core_api.api.handlers.device_handlers import Devices, DevicesApi, DeviceToken
 from core_api.api.handlers.order_handlers import CoreApi
@@ -38,6 +39,7 @@ from core_api.api.handlers.print_handlers import HOLD, STEP, Held, PrintApi, Pri
 from core_api.api.handlers.revocation_handlers import RevocationsApi
 from core_api.api.handlers.state_handlers import ClientState, EditsBody, Settled, StateApi
 from core_api.api.handlers.token_handlers import PAIR, OwnerToken, Pairing, TokensApi
+from core_api.api.handlers.webhook_handlers import WebhooksApi
 from core_api.api.openapi import document
 from core_api.api.operations import JSON, Answer, Operation, routes_of
 from core_api.api.parameters import UPDATED_AT
@@ -50,6 +52,7 @@ from core_api.http.tracing import Tracing
 from core_api.orders.history import OrderEvents
 from core_api.problems import on_http_error
 from core_api.receipts.holders import OrderDevices
+from core_api.webhooks.subscriptions import NewSecret, Webhook, Webhooks
 from server_common.problem_answers import LastResort
 
 _WRITE_PROBLEMS: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503)
@@ -69,6 +72,7 @@ def operations(
     prints: PrintApi,
     tokens: TokensApi,
     revocations: RevocationsApi,
+    webhooks: WebhooksApi,
 ) -> list[Operation]:
     """All operations of the API, the one that describes them included."""
 
@@ -247,6 +251,44 @@ def operations(
             (), revocation_handlers.REVOKE.type,
         ),
         Operation(
+            "POST", "/v1/webhooks", "addWebhook", webhooks.add,
+            "Send what happens in stores to a URL from now on; owners of the stores only",
+            Answer(NewSecret, status=201), (400, 401, 403, 409, 413, 415, 422, 429, 503), (),
+            webhook_handlers.ADD.type,
+        ),
+        Operation(
+            "GET", "/v1/webhooks", "listWebhooks", webhooks.list,
+            "The webhooks of the caller's stores; for ops, all", Answer(Webhooks),
+            (401, 403, 429, 503),
+        ),
+        Operation(
+            "GET", "/v1/webhooks/{webhook}", "readWebhook", webhooks.get,
+            "A webhook, with how far each of its stores is", Answer(Webhook),
+            (400, 401, 403, 404, 429, 503), (parameters.WEBHOOK_ID,),
+        ),
+        Operation(
+            "DELETE", "/v1/webhooks/{webhook}", "removeWebhook", webhooks.remove,
+            "Send nothing to this URL any more", Answer(media_type="", status=204),
+            (400, 401, 403, 404, 429, 503), (parameters.WEBHOOK_ID,),
+        ),
+        Operation(
+            "POST", "/v1/webhooks/{webhook}/secrets", "rotateWebhook", webhooks.rotate,
+            "Another secret; for a day the one before signs, too", Answer(NewSecret, status=201),
+            (400, 401, 403, 404, 429, 503), (parameters.WEBHOOK_ID,),
+        ),
+        Operation(
+            "POST", "/v1/webhooks/{webhook}/replays", "replayWebhook", webhooks.replay,
+            "Send again what comes behind a cursor", Answer(Webhook),
+            (400, 401, 403, 404, 413, 415, 422, 429, 503), (parameters.WEBHOOK_ID,),
+            webhook_handlers.REPLAY.type,
+        ),
+        Operation(
+            "PUT", "/v1/webhooks/{webhook}/state", "setWebhookState", webhooks.set_state,
+            "Resume a webhook; or disable it, which only ops may", Answer(Webhook),
+            (400, 401, 403, 404, 413, 415, 422, 429, 503), (parameters.WEBHOOK_ID,),
+            webhook_handlers.SET_STATE.type,
+        ),
+        Operation(
             "GET", "/v1/ops/stream", "watchOps", api.ops.stream,
             "What the page /ops shows, as server-sent events: hello, figures, bye", _STREAM,
             (401, 403, 503),
@@ -290,6 +332,7 @@ def core_app(
     prints: PrintApi,
     tokens: TokensApi,
     revocations: RevocationsApi,
+    webhooks: WebhooksApi,
     cors_origins: list[str],
     pages: Sequence[BaseRoute] = (),
 ) -> FastPath:
@@ -302,6 +345,7 @@ def core_app(
         prints: what answers about print jobs.
         tokens: what answers about tokens of owners.
         revocations: what revokes tokens.
+        webhooks: what answers about webhooks.
         cors_origins: which other origins' pages may call the API.
         pages: the routes of the pages that people open, and of printers as they are sold.
     """
@@ -316,8 +360,9 @@ def core_app(
             max_age=86_400,
         )
 
+    table = operations(api, state, devices, prints, tokens, revocations, webhooks)
     app = Starlette(
-        routes=[*routes_of(operations(api, state, devices, prints, tokens, revocations)), *pages],
+        routes=[*routes_of(table), *pages],
         middleware=[
             # Outermost, so that pages of other origins can read the answer to a bug too.
             Middleware(cors),

@@ -1,4 +1,5 @@
-"""Core's commands: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `db`, `token`, `state migrate`.
+"""Core's commands: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `webhooks`, `db`, `token` and
+`state migrate`.
 
 Only declared here: what runs a command is loaded when it runs, and that alone.
 """
@@ -19,6 +20,11 @@ def register(commands: Commands) -> None:
         "mqtt-admin",
         "keep who may do what at the MQTT broker",
         "core_api.commands.broker_admin:broker_admin",
+    )
+    commands.process(
+        "webhooks",
+        "send orders to the URLs that subscribe to them",
+        "core_api.commands.webhooks:webhooks",
     )
     _add_db(commands.group("db", "migrate the database, start a new epoch"))
     commands.group("state", "show and change shared documents").add(

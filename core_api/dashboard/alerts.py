@@ -16,9 +16,13 @@ from msgspec.structs import replace
 
 from core_api.dashboard.processes import Kind, Node
 from core_api.dashboard.waiting import Acknowledged, LateStore, Overview
+from core_api.webhooks.subscriptions import Standing
 
 Level = Literal["red", "amber"]
-Cause = Literal["database", "down", "not-ready", "watermark", "outbox", "latency", "unwatched"]
+Cause = Literal[
+    "database", "down", "not-ready", "watermark", "outbox", "latency", "unwatched", "webhooks",
+    "webhooks-wait",
+]  # fmt: skip
 Effect = Literal["stopped", "late", "commands", "stores", "weaker", "watch", "well"]
 """What it means for orders, the worst first: they cannot be placed; they arrive late; commands from
 Kafka wait; somebody must phone; all goes on with less in reserve; it may become worse."""
@@ -45,6 +49,8 @@ _FIGURES: Final[Mapping[Kind, str]] = {
     "relay": "events",
 }
 """The tile that shows what a kind of process does."""
+WEBHOOKS_WAIT_S: Final = 60.0
+"""So long an event waits for no receiver that works."""
 _STORES_ENTRY: Final = "orders-reach-nobody"
 
 
@@ -94,6 +100,7 @@ class Signs:
     watermark_age_s: float | None
     outbox_age_s: float
     p99_ms: float
+    webhooks: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,12 @@ class Spells:
 
 def alerts_of(signs: Signs) -> list[Alert]:
     """What is wrong, the worst first; of stores that must be phoned `LateStore` tells."""
-    found = [*_of_the_database(signs), *_of_the_processes(signs.nodes), *_of_the_figures(signs)]
+    found = [
+        *_of_the_database(signs),
+        *_of_the_processes(signs.nodes),
+        *_of_the_figures(signs),
+        *_of_webhooks(signs.webhooks),
+    ]
     return sorted(
         found,
         key=lambda one: (
@@ -236,6 +248,15 @@ def _of_the_figures(signs: Signs) -> Iterator[Alert]:
         if value >= amber:
             level, effect = ("red", "late") if value >= red else ("amber", "watch")
             yield Alert(cause, cause, level, effect, entry, cause)  # type: ignore[arg-type]
+
+
+def _of_webhooks(webhooks: Standing | None) -> Iterator[Alert]:
+    if webhooks is None:
+        return
+    if webhooks.waiting_s >= WEBHOOKS_WAIT_S:
+        yield Alert("webhooks-wait", "webhooks-wait", "red", "weaker", "webhooks-wait", "webhooks")
+    if webhooks.late or webhooks.parked:
+        yield Alert("webhooks", "webhooks", "amber", "watch", "webhooks-receivers-fail", "webhooks")
 
 
 def _if_later(one: Acknowledged | None, than_ms: int) -> Acknowledged | None:

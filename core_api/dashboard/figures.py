@@ -27,6 +27,7 @@ from core_api.dashboard.alerts import (
 )
 from core_api.dashboard.processes import BusyChannel, Node, ProcessReading, Series, node_of
 from core_api.dashboard.waiting import Acknowledged, LateStore, Overview, Waiting
+from core_api.webhooks.subscriptions import Standing
 
 WINDOW_S: Final = 60.0
 """How far latencies look back."""
@@ -55,6 +56,7 @@ class Figures(Struct, frozen=True):
     watermark_age_s: float | None
     """Of the event server that is furthest behind."""
     outbox: Waiting | None
+    webhooks: Standing | None
     clients: dict[str, int] | None
     top: list[BusyChannel]
     late: list[LateStore] | None
@@ -113,6 +115,7 @@ class History:
                 watermark_age_s,
                 overview.outbox.age_s if overview else 0.0,
                 latency.p99_ms if latency else 0.0,
+                overview.webhooks if overview else None,
             ),
         )
         return Figures(
@@ -123,6 +126,7 @@ class History:
             latency=latency,
             watermark_age_s=watermark_age_s,
             outbox=overview.outbox if overview else None,
+            webhooks=overview.webhooks if overview else None,
             clients=overview.modes if overview else None,
             top=merged(reading.busy for reading in now.readings),
             late=late,

@@ -1,5 +1,5 @@
-"""What ops look at in Postgres: how much waits, which devices are there, and which orders reach
-nobody."""
+"""What ops look at in Postgres: how much waits, which devices are there, which orders reach nobody,
+and how webhooks stand."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from core_api.dashboard.acknowledgements import read_acknowledgements
 from core_api.dashboard.waiting import Contact, LateStore, Overview, Waiting
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
+from core_api.webhooks.standing import read_standing
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -86,6 +87,7 @@ async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> O
         {row["mode"]: row["devices"] for row in modes},
         [replace(LateStore(**row), contact=contacts.get(row["store_id"])) for row in late],
         acknowledged,
+        await read_standing(pool),
     )
 
 

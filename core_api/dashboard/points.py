@@ -25,6 +25,8 @@ class Point(Struct, frozen=True):
     p99_ms: float | None
     watermark_age_s: float | None
     outbox_rows: int | None
+    webhooks_failing: int | None = None
+    """Those that are late and those that are parked."""
 
 
 class Stored(Struct, frozen=True):
@@ -51,6 +53,7 @@ def point_of(figures: Figures) -> Point:
         latency.p99_ms if latency else None,
         figures.watermark_age_s,
         figures.outbox.rows if figures.outbox else None,
+        figures.webhooks.late + figures.webhooks.parked if figures.webhooks else None,
     )
 
 

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
+from core_api.webhooks.subscriptions import Standing
+
 
 class Acknowledged(Struct, frozen=True):
     """Somebody has seen to an alert."""
@@ -64,6 +66,8 @@ class Overview(Struct, frozen=True):
     """The longest waiting first."""
     acknowledged: Mapping[str, Acknowledged] = field(default_factory=dict)
     """By the alerts' names; also of alerts that have ended."""
+    webhooks: Standing | None = None
+    """null: not known."""
 
     @property
     def at_ms(self) -> int:

@@ -113,6 +113,7 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
         "YABAM_TICKET_KID": _KID,
         **_nodes_ring(secret()),
         **_devices_ring(secret()),
+        **_webhooks_ring(secret()),
         **_mqtt_passwords(secret(), secret()),
     }
     values |= _gateway_token(values)
@@ -127,6 +128,8 @@ def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, s
         added |= _nodes_ring(secret())
     if "YABAM_DEVICES_KEYS" not in known:
         added |= _devices_ring(secret())
+    if "YABAM_WEBHOOKS_KEYS" not in known:
+        added |= _webhooks_ring(secret())
     if "YABAM_MQTT_PASSWORD" not in known:
         added |= _mqtt_passwords(secret(), secret()) | _gateway_token(known)
     return added
@@ -135,6 +138,11 @@ def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, s
 def _devices_ring(secret: str) -> dict[str, str]:
     """What the passwords of devices are derived with."""
     return {"YABAM_DEVICES_KEYS": _ring(_KID, secret)}
+
+
+def _webhooks_ring(secret: str) -> dict[str, str]:
+    """What the secrets of webhooks are derived with."""
+    return {"YABAM_WEBHOOKS_KEYS": _ring(_KID, secret)}
 
 
 def _mqtt_passwords(gateway: str, admin: str) -> dict[str, str]:

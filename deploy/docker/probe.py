@@ -23,6 +23,7 @@ PORTS: Final = {
     "ingest": 8003,
     "mqtt": 8005,
     "mqtt-admin": 8006,
+    "webhooks": 8007,
 }
 """Each server's port where no setting says another."""
 _ANSWERS_WITHIN_S: Final = 3.0

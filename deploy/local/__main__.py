@@ -25,6 +25,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import ProcessError
 from deploy.local.restaurant import STORES, Restaurant, show_orders
 from deploy.local.stack import Addresses, Ports, Stack, load_keys
+from deploy.local.webhook_sender import LOOPBACK, add_sender
 
 _TOKEN_LIFETIME_S: Final = 30 * 86_400
 _WATCH_EVERY_S: Final = 0.5
@@ -78,6 +79,7 @@ def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
         kafka = options.kafka or _broker(options.data, cleanup)
         # The embedded broker answers a waiting fetch only when its time is up.
         settings = {} if options.kafka else {"YABAM_EVENTS_FETCH_WAIT_MS": "10"}
+        settings |= LOOPBACK
     stack = Stack(
         Addresses(database, kafka, ports=ports),
         load_keys(options.data / LOCAL_KEYS.name),
@@ -87,6 +89,7 @@ def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
     with _step("database schema"):
         stack.migrate()
     cleanup.callback(_quietly, stack.stop)
+    add_sender(stack)
     broker = _mqtt(options, stack, cleanup)
     with _step(", ".join(process.name for process in stack.processes)):
         stack.start()
@@ -198,6 +201,10 @@ Watch the cart that the phones of table 5 share, in two terminals, and change it
 Print the tickets of the store's kitchen in a terminal of their own:
 
   .venv/bin/yabam printer --store {STORE} --device {PRINTER} --to stdout --core {stack.core_url}
+
+Send what happens in the store to a program that serves http://127.0.0.1:9000/orders:
+
+  .venv/bin/yabam webhook add http://127.0.0.1:9000/orders --store 1 --core {stack.core_url}
 
 The same tickets as pictures, as a Star printer gets them; a real one takes the same URL:
 

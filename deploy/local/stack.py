@@ -41,6 +41,8 @@ class Keys:
     ticket: str
     devices: str = ""
     """Devices' passwords are derived with it; empty: no device can be registered."""
+    webhooks: str = ""
+    """Webhooks' secrets are derived with it; empty: no webhook can be registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,13 @@ def free_ports() -> Ports:
 def load_keys(path: Path) -> Keys:
     """The keys in the file; each is made on its first run, so that tokens outlive a restart."""
     stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    missing = {"token", "ticket", "devices"} - stored.keys()
+    missing = {"token", "ticket", "devices", "webhooks"} - stored.keys()
     if missing:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         stored |= {name: secrets.token_urlsafe(32) for name in sorted(missing)}
         path.write_text(json.dumps(stored))
-    return Keys(stored["token"], stored["ticket"], stored["devices"])
+    return Keys(stored["token"], stored["ticket"], stored["devices"], stored["webhooks"])
 
 
 class Stack:
@@ -210,6 +212,7 @@ def _environment(addresses: Addresses, keys: Keys) -> dict[str, str]:
         "YABAM_TICKET_KEYS": json.dumps({"local": keys.ticket}),
         "YABAM_TICKET_KID": "local",
         "YABAM_DEVICES_KEYS": json.dumps({"local": keys.devices} if keys.devices else {}),
+        "YABAM_WEBHOOKS_KEYS": json.dumps({"local": keys.webhooks} if keys.webhooks else {}),
         "YABAM_CORE_HOST": addresses.host,
         "YABAM_CORE_PORT": str(ports.core),
         "YABAM_EVENTS_HOST": addresses.host,

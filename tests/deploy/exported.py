@@ -19,6 +19,7 @@ from core_api.overload import Bound
 from core_api.printing.metrics import PrintMetrics
 from core_api.receipts.metrics import AlarmMetrics
 from core_api.relay.metrics import RelayMetrics
+from core_api.webhooks.metrics import WebhookMetrics
 from event_server.http.access import OpsTokens
 from event_server.main import build
 from event_server.mqtt_gateway.metrics import GatewayMetrics
@@ -42,7 +43,15 @@ class Exported:
 def exported() -> dict[str, Exported]:
     """All metrics of all parts, by the name that they are exported by."""
     found: dict[str, Exported] = {}
-    for family in [*_core(), *_relay(), *_ingest(), *_events(), *_gateway(), *_admin()]:
+    for family in [
+        *_core(),
+        *_relay(),
+        *_ingest(),
+        *_events(),
+        *_gateway(),
+        *_admin(),
+        *_webhooks(),
+    ]:
         one = _exported(family)
         found[one.name] = one
     return found
@@ -71,6 +80,12 @@ def _core() -> list[Metric]:
     PrintMetrics(metrics.registry)
     CommandMetrics(metrics.registry)
     return list(metrics.registry.collect())
+
+
+def _webhooks() -> list[Metric]:
+    registry = CollectorRegistry()
+    WebhookMetrics(registry)
+    return list(registry.collect())
 
 
 def _relay() -> list[Metric]:

@@ -17,6 +17,7 @@ from core_api.settings import (
     DatabaseSettings,
     IngestSettings,
     RelaySettings,
+    WebhooksSettings,
 )
 from event_server.settings import EventSettings, GatewaySettings
 from server_common import settings_loader
@@ -30,8 +31,9 @@ OURS: Final[dict[str, type[BaseSettings]]] = {
     "events": EventSettings,
     "mqtt": GatewaySettings,
     "mqtt-admin": BrokerAdminSettings,
+    "webhooks": WebhooksSettings,
 }
-SERVERS: Final = ("core", "relay", "ingest", "events", "mqtt", "mqtt-admin")
+SERVERS: Final = ("core", "relay", "ingest", "events", "mqtt", "mqtt-admin", "webhooks")
 SECRETS: Final = {
     "YABAM_DATABASE_URL": "postgresql://yabam:secret@db.example:5432/yabam",
     "YABAM_TOKEN_KEYS": json.dumps({"k1": "t" * 43}),
@@ -45,6 +47,7 @@ SECRETS: Final = {
     "YABAM_MQTT_ADMIN_PASSWORD": "a" * 43,
     "YABAM_GATEWAY_TOKEN": "signed",
     "YABAM_DEVICES_KEYS": json.dumps({"k1": "d" * 43}),
+    "YABAM_WEBHOOKS_KEYS": json.dumps({"k1": "w" * 43}),
 }
 NAME: Final = "app.kubernetes.io/name"
 

@@ -175,6 +175,7 @@ def test_every_kind_of_process_is_asked_under_the_name_that_alerts_use() -> None
         "yabam-ingest",
         "yabam-mqtt",
         "yabam-mqtt-admin",
+        "yabam-webhooks",
     }
     named = set(re.findall(r'job="(yabam-[a-z-]+)"', ALERTS.read_text() + CASES.read_text()))
     assert named == jobs

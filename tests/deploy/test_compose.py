@@ -149,7 +149,7 @@ class TestOurServices:
         core = environment_of(services["core"], secrets)
         (signs,) = json.loads(core["YABAM_OPS_NODES_KEY"]).items()
         assert signs not in json.loads(core["YABAM_TOKEN_KEYS"]).items()
-        for name in ("relay", "ingest", "events", "mqtt", "mqtt-admin"):
+        for name in ("relay", "ingest", "events", "mqtt", "mqtt-admin", "webhooks"):
             ring = json.loads(environment_of(services[name], secrets)["YABAM_TOKEN_KEYS"])
             assert signs in ring.items(), name
 

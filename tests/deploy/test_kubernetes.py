@@ -66,7 +66,7 @@ class TestOurPods:
         (key,) = json.loads(SECRETS["YABAM_TOKEN_KEYS"]).values()
         assert (key in str(environment)) == (name == "core")
         (signs,) = json.loads(SECRETS["YABAM_OPS_NODES_KEY"]).items()
-        if name in ("relay", "ingest", "events", "mqtt", "mqtt-admin"):
+        if name in ("relay", "ingest", "events", "mqtt", "mqtt-admin", "webhooks"):
             assert signs in json.loads(environment["YABAM_TOKEN_KEYS"]).items()
         # No way to the secret but by the keys that a process is given one by one.
         assert not any("secretRef" in source for source in container_of(name).get("envFrom", []))

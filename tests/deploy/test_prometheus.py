@@ -21,6 +21,7 @@ from deploy.local.device_door import add_door
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
+from deploy.local.webhook_sender import add_sender
 from deploy.mqtt.server import MosquittoServer
 from tests.deploy.exported import ROOT
 from tests.deploy.tools import installed
@@ -30,7 +31,7 @@ from tests.parts import FETCH_WAIT, migrated_database
 WITHIN_S = 90.0
 CORES_RING = {"local": KEYS.token}
 NODES_RING = {"nodes": "n" * 32}
-MQTT_PORTS = {"mqtt": free_port(), "mqtt-admin": free_port()}
+MORE_PORTS = {name: free_port() for name in ("mqtt", "mqtt-admin", "webhooks")}
 pytestmark = [
     pytest.mark.xdist_group("prometheus"),
     pytest.mark.slow,
@@ -59,7 +60,8 @@ def stack(folder: Path) -> Iterator[Stack]:
     )  # fmt: skip
     mosquitto = MosquittoServer(folder / "mqtt")
     mosquitto.start()
-    add_door(stack, mosquitto.settings, MQTT_PORTS["mqtt"], MQTT_PORTS["mqtt-admin"])
+    add_sender(stack, MORE_PORTS["webhooks"])
+    add_door(stack, mosquitto.settings, MORE_PORTS["mqtt"], MORE_PORTS["mqtt-admin"])
     try:
         stack.start()
         yield stack
@@ -85,7 +87,7 @@ def prometheus(stack: Stack, folder: Path) -> Iterator[str]:
         assert secret.parent == Path("/run/secrets")
         job["authorization"] = {"credentials_file": str(folder / secret.name)}
         name = job["job_name"].removeprefix("yabam-")
-        port = MQTT_PORTS.get(name) or getattr(stack.addresses.ports, name)
+        port = MORE_PORTS.get(name) or getattr(stack.addresses.ports, name)
         job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
@@ -146,12 +148,12 @@ async def test_it_reads_every_process(client: httpx.AsyncClient) -> None:
         client,
         "/targets",
         lambda found: (
-            len(found["activeTargets"]) == 6
+            len(found["activeTargets"]) == 7
             and all(target["health"] == "up" for target in found["activeTargets"])
         ),
     )
     jobs = {target["labels"]["job"] for target in targets["activeTargets"]}
-    kinds = ("core", "events", "relay", "ingest", "mqtt", "mqtt-admin")
+    kinds = ("core", "events", "relay", "ingest", "mqtt", "mqtt-admin", "webhooks")
     assert jobs == {f"yabam-{kind}" for kind in kinds}
 
 

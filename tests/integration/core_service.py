@@ -15,7 +15,7 @@ from core_api.wiring import token_keys
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from server_common.tickets import TicketKeys
 
-KEYS = Keys(token="t" * 32, ticket="k" * 32, devices="d" * 32)
+KEYS = Keys(token="t" * 32, ticket="k" * 32, devices="d" * 32, webhooks="w" * 32)
 ITEM = {"name": "김밥", "quantity": 2, "unit_price": 3500}
 
 
@@ -34,7 +34,7 @@ class CoreService:
             Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, folder, extra or {}
         )
         stack.core.start()
-        stack.core.wait_ready(30)
+        stack.core.wait_ready(120)
         return cls.over(database, stack)
 
     @classmethod

@@ -74,6 +74,8 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
         Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
         Call("/v1/stores/{id}/pairings", "POST", f"/v1/stores/{store}/pairings"),
         *device_calls(store),
+        Call("/v1/webhooks", "POST", "/v1/webhooks", a_webhook(store)),
+        *webhook_calls("wh-none", store),
         Call("/metrics", "GET", "/metrics"),
         Call("/v1/ops/day", "GET", "/v1/ops/day"),
         Call("/v1/ops/acknowledgements", "POST", "/v1/ops/acknowledgements", {"alert": "none"}),
@@ -95,6 +97,23 @@ def device_calls(store: str) -> list[Call]:
         Call(f"{route}/prints/{{print}}", "POST", f"{path}/prints/none", a_step()),
         Call(route, "DELETE", path),
     ]
+
+
+def webhook_calls(webhook: str, store: str) -> list[Call]:
+    """A request to each route that concerns a webhook of this store."""
+    route, path = "/v1/webhooks/{webhook}", f"/v1/webhooks/{webhook}"
+    return [
+        Call(route, "GET", path),
+        Call(f"{route}/secrets", "POST", f"{path}/secrets"),
+        Call(f"{route}/replays", "POST", f"{path}/replays", {"cursor": f"store:{store}@0"}),
+        Call(f"{route}/state", "PUT", f"{path}/state", {"state": "active"}),
+        Call(route, "DELETE", path),
+    ]
+
+
+def a_webhook(store: str) -> dict[str, Any]:
+    """The body of a webhook of this store."""
+    return {"url": "https://example.com/orders", "stores": [store]}
 
 
 def a_step() -> dict[str, Any]:
@@ -120,6 +139,10 @@ PAIR = Call("/v1/tokens/pairings", "POST", "/v1/tokens/pairings", {"store": "12"
 
 RENEW = Call("/v1/tokens/renewals", "POST", "/v1/tokens/renewals")
 """It has nothing of any store, and is for owners alone."""
+
+
+WEBHOOKS = Call("/v1/webhooks", "GET", "/v1/webhooks")
+"""It shows those of the caller's own stores."""
 
 
 def an_edit(store: str) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def leaves(parser: Parser) -> Iterator[Parser]:
 LEAVES: Final = {leaf.prog: leaf for leaf in leaves(all_commands())}
 PROCESSES: Final = {
     f"yabam {name}"
-    for name in ("core", "relay", "ingest", "events", "mqtt", "mqtt-admin", "printer")
+    for name in ("core", "relay", "ingest", "events", "mqtt", "mqtt-admin", "webhooks", "printer")
 }
 
 

@@ -13,6 +13,7 @@ from core_api.access.tokens import TokenKeys
 from core_api.api.gate import Gate
 from core_api.api.handlers.device_handlers import DevicesApi
 from core_api.api.handlers.state_handlers import StateApi
+from core_api.api.handlers.webhook_handlers import WebhooksApi
 from core_api.devices.commands.lifecycle import Commands
 from core_api.devices.registrations import Registrations
 from core_api.documents.definitions import Definitions
@@ -23,6 +24,9 @@ from core_api.edits.service import EditService
 from core_api.orders.history import OrderHistory
 from core_api.store_rules.rules import is_obeyed
 from core_api.sync.stream_grants import StreamGrants
+from core_api.webhooks.addresses import Networks
+from core_api.webhooks.registrations import Subscriptions
+from core_api.webhooks.signing import WebhookKeys
 from server_common.devices.identity import DeviceKeys
 from server_common.tickets import TicketKeys
 
@@ -69,6 +73,12 @@ def devices_api(gate: Gate, tokens: TokenKeys, pool: Any = None) -> DevicesApi:
         tokens,
         gate,
     )
+
+
+def webhooks_api(gate: Gate, pool: Any = None) -> WebhooksApi:
+    """The handlers of webhooks over a database that is given; their keys are its own."""
+    keys = WebhookKeys({"k": b"w" * 32}, "k")
+    return WebhooksApi(Subscriptions(pool, keys, Networks(), lambda: "made", lambda: None), gate)
 
 
 async def everybody_stays(caller: Caller) -> None:

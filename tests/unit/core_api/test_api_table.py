@@ -11,21 +11,31 @@ from starlette.routing import Route
 
 from core_api.api.openapi import document
 from core_api.api.routes import core_app, operations
-from tests.unit.core_api.test_fast_path import DEVICES, PRINTS, REVOCATIONS, SIGN_INS, STATE, core
+from tests.unit.core_api.test_fast_path import (
+    DEVICES,
+    PRINTS,
+    REVOCATIONS,
+    SIGN_INS,
+    STATE,
+    WEBHOOKS,
+    core,
+)
 
 Json = dict[str, Any]
 
 
 def described() -> Iterator[tuple[str, str, Json]]:
     """Each operation of the document: its path, its method, what is said of it."""
-    every = operations(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS)
+    every = operations(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS)
     for path, methods in document(every)["paths"].items():
         for method, said in methods.items():
             yield path, method.upper(), said
 
 
 def served() -> set[tuple[str, str]]:
-    app: Any = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, ["*"]).behind
+    app: Any = core_app(
+        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, ["*"]
+    ).behind
     assert isinstance(app, Starlette)
     routes = [route for route in app.routes if isinstance(route, Route)]
     assert len(routes) == len(app.routes)

@@ -42,7 +42,13 @@ from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
 from core_api.wiring import new_order_id, utc_now
 from server_common.access_tokens import AUDIENCE
-from tests.unit.core_api.samples import GRANTS, devices_api, everybody_stays, state_api
+from tests.unit.core_api.samples import (
+    GRANTS,
+    devices_api,
+    everybody_stays,
+    state_api,
+    webhooks_api,
+)
 from tests.unit.core_api.test_fast_path import TOKENS, answer_of, scope_of
 
 RATE = RateLimit(1e9, 10**9, lambda: 0.0)
@@ -133,8 +139,9 @@ def core(database: Database) -> ASGIApp:
     prints = PrintApi(unused, unused, gate)
     sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600, lambda: 1000.0)
     revocations = RevocationsApi(pool, unused, gate, lambda: 1000.0)
+    webhooks = webhooks_api(gate, pool)
     state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool)
-    return core_app(api, state, devices_of, prints, sign_ins, revocations, ["*"])
+    return core_app(api, state, devices_of, prints, sign_ins, revocations, webhooks, ["*"])
 
 
 DATABASE = Database()

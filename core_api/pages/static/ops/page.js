@@ -119,7 +119,7 @@ export class OpsPage {
   #take(figures) {
     this.#figures = figures;
     this.#state = ["live", ""];
-    const { at_ms, connections, events_per_s, latency, watermark_age_s, outbox } = figures;
+    const { at_ms, connections, events_per_s, latency, watermark_age_s, outbox, webhooks } = figures;
     this.#points.take({
       at_ms,
       connections,
@@ -128,6 +128,7 @@ export class OpsPage {
       p99_ms: latency?.p99_ms ?? null,
       watermark_age_s,
       outbox_rows: outbox?.rows ?? null,
+      webhooks_failing: webhooks ? webhooks.late + webhooks.parked : null,
     });
     this.show();
   }

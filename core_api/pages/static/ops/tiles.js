@@ -53,6 +53,14 @@ const TILES = [
     write: number,
     least: 4,
   },
+  {
+    name: "webhooks",
+    value: (f) => number(f.webhooks?.active),
+    below: belowWebhooks,
+    lines: (points) => [points.map((p) => [p.at_ms, p.webhooks_failing ?? null])],
+    write: number,
+    least: 4,
+  },
 ];
 
 /** How many event servers hold them, where one is down. */
@@ -60,6 +68,15 @@ function belowConnections({ nodes }) {
   const servers = nodes.filter((node) => node.kind === "events");
   const ready = servers.filter((node) => node.state === "ready").length;
   return ready === servers.length ? t("followers") : t("serversReady", { ready, of: servers.length });
+}
+
+/** How many of them fail, and how many events were left out. */
+function belowWebhooks({ webhooks }) {
+  if (!webhooks) return t("unknown");
+  const { late, parked, set_aside: aside } = webhooks;
+  const parts = [["webhooksLate", late], ["webhooksParked", parked], ["webhooksAside", aside]];
+  const told = parts.filter(([, value]) => value > 0).map(([name, value]) => t(name, { value: number(value) }));
+  return told.length > 0 ? told.join(" · ") : t("webhooksWell");
 }
 
 /** The worst of what is wrong with it. */

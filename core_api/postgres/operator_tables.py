@@ -1,4 +1,4 @@
-"""The table of who is signed out, beside those of `tables.py` and in the same metadata."""
+"""Tables of who operates it: who is signed out, the ops page; in the metadata of `tables.py`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import (
     DateTime,
     Identity,
     Index,
+    SmallInteger,
     Table,
     Text,
     text,
@@ -49,4 +50,31 @@ revocations = Table(
     Index("ix_revocations_untold", "id", postgresql_where=text("told_at IS NULL")),
     Index("ix_revocations_until", "until", postgresql_where=text("until IS NOT NULL")),
     comment="Who is signed out although its token has not expired",
+)
+
+ops_sampling = Table(
+    "ops_sampling",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("owner", Text, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    comment="Which Core keeps the points of the ops page, and until when",
+)
+
+ops_points = Table(
+    "ops_points",
+    metadata,
+    Column("at", DateTime(timezone=True), primary_key=True),
+    Column("point", Text, nullable=False),
+    comment="The figures of the ops page, a point a minute, for a day",
+)
+
+ops_acknowledgements = Table(
+    "ops_acknowledgements",
+    metadata,
+    Column("alert", Text, primary_key=True),
+    Column("subject", Text, nullable=False, comment="of the token: who"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_ops_acknowledgements_at", "at"),
+    comment="Who acknowledged an alert of the ops page last, and when",
 )

@@ -1,0 +1,133 @@
+"""What Core answers about webhooks."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core_api.access.callers import EVERY_STORE, Caller
+from core_api.api.gate import Gate
+from core_api.api.operations import JSON
+from core_api.api.request_parts import JsonBody, webhook_id_of
+from core_api.errors import ForbiddenError
+from core_api.webhooks.permissions import check_keeps, check_lists, check_registers, check_sees
+from core_api.webhooks.registrations import Subscriptions
+from core_api.webhooks.subscriptions import AddWebhook, Replay, SetState, Webhook, Webhooks
+
+log = structlog.get_logger()
+
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+ADD: Final = JsonBody(AddWebhook)
+SET_STATE: Final = JsonBody(SetState)
+REPLAY: Final = JsonBody(Replay)
+
+
+class WebhooksApi:
+    """The handlers of webhooks.
+
+    Args:
+        subscriptions: those that there are.
+        gate: lets callers in.
+    """
+
+    def __init__(self, subscriptions: Subscriptions, gate: Gate) -> None:
+        self._subscriptions = subscriptions
+        self._gate = gate
+
+    async def add(self, request: Request) -> Response:
+        """POST /v1/webhooks."""
+        caller = self._gate.caller_of(request)
+        wanted = await ADD.read(request)
+        check_registers(caller, wanted.stores)
+        with self._gate.admit():
+            await self._gate.check_stay(caller)
+            made = await self._gate.within_deadline(self._subscriptions.add(wanted, caller.subject))
+        log.info("webhook_added", webhook=made.webhook.id, by=caller.subject)
+        return _json(made, 201)
+
+    async def list(self, request: Request) -> Response:
+        """GET /v1/webhooks: those of the caller's stores."""
+        caller = self._caller_of(request)
+        sees_all = caller.role == "ops" or EVERY_STORE in caller.stores
+        stores = None if sees_all else sorted(caller.stores)
+        with self._gate.admit():
+            found = await self._gate.within_deadline(self._subscriptions.list(stores))
+        return _json(Webhooks(found))
+
+    async def get(self, request: Request) -> Response:
+        """GET /v1/webhooks/{webhook}: how far each of its stores is."""
+        caller = self._caller_of(request)
+        with self._gate.admit():
+            found = await self._found(request)
+        check_sees(caller, found.id, found.stores)
+        return _json(found)
+
+    async def remove(self, request: Request) -> Response:
+        """DELETE /v1/webhooks/{webhook}."""
+        caller = self._caller_of(request)
+        with self._gate.admit():
+            found = await self._kept(request, caller)
+            await self._gate.within_deadline(self._subscriptions.remove(found.id))
+        log.info("webhook_removed", webhook=found.id, by=caller.subject)
+        return Response(status_code=204, headers=_NO_STORE)
+
+    async def rotate(self, request: Request) -> Response:
+        """POST /v1/webhooks/{webhook}/secrets."""
+        caller = self._caller_of(request)
+        with self._gate.admit():
+            found = await self._kept(request, caller)
+            made = await self._gate.within_deadline(self._subscriptions.rotate(found.id))
+        log.info("webhook_rotated", webhook=found.id, by=caller.subject)
+        return _json(made, 201)
+
+    async def replay(self, request: Request) -> Response:
+        """POST /v1/webhooks/{webhook}/replays."""
+        caller = self._caller_of(request)
+        wanted = await REPLAY.read(request)
+        with self._gate.admit():
+            found = await self._kept(request, caller)
+            now = await self._gate.within_deadline(
+                self._subscriptions.replay(found.id, wanted.cursor)
+            )
+        log.info("webhook_replayed", webhook=found.id, cursor=wanted.cursor, by=caller.subject)
+        return _json(now)
+
+    async def set_state(self, request: Request) -> Response:
+        """PUT /v1/webhooks/{webhook}/state: ops disable, owners and ops resume."""
+        caller = self._caller_of(request)
+        is_ops = caller.role == "ops"
+        wanted = await SET_STATE.read(request)
+        with self._gate.admit():
+            await self._gate.check_stay(caller)
+            found = await self._found(request)
+            check_sees(caller, found.id, found.stores)
+            if wanted.state == "disabled" and not is_ops:
+                raise ForbiddenError("only ops disable webhooks: remove it instead")
+            now = await self._gate.within_deadline(
+                self._subscriptions.set_state(found.id, wanted.state, is_ops=is_ops)
+            )
+        log.info("webhook_state_set", webhook=found.id, state=wanted.state, by=caller.subject)
+        return _json(now)
+
+    def _caller_of(self, request: Request) -> Caller:
+        caller = self._gate.caller_of(request)
+        check_lists(caller)
+        return caller
+
+    async def _kept(self, request: Request, caller: Caller) -> Webhook:
+        await self._gate.check_stay(caller)
+        found = await self._found(request)
+        check_keeps(caller, found.id, found.stores)
+        return found
+
+    async def _found(self, request: Request) -> Webhook:
+        return await self._gate.within_deadline(self._subscriptions.get(webhook_id_of(request)))
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, _NO_STORE, JSON)

@@ -1,0 +1,80 @@
+"""The tables of webhooks, beside those of `tables.py` and in the same metadata."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from core_api.postgres.tables import metadata
+
+_NOW = text("now()")
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("types", ARRAY(Text), nullable=False, comment="which events; empty: all"),
+    Column("generation", Integer, nullable=False, comment="of the secret"),
+    Column("kid", Text, nullable=False, comment="the key that the secret comes from"),
+    Column("old_kid", Text, comment="that of the secret before; null: there is none"),
+    Column("old_until", DateTime(timezone=True), comment="until when that one signs, too"),
+    Column("state", Text, nullable=False, server_default=text("'active'")),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    CheckConstraint("state IN ('active', 'disabled', 'ended')", name="state"),
+    CheckConstraint("generation >= 1", name="generation"),
+    Index("ix_webhooks_made_by", "made_by"),
+    comment="The URLs that orders are sent to",
+)
+
+webhook_lanes = Table(
+    "webhook_lanes",
+    metadata,
+    Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
+    Column("store_id", Text, primary_key=True),
+    Column("epoch", Text, nullable=False, comment="of the log that seq is of"),
+    Column("seq", BigInteger, nullable=False, comment="the last event that needs no sending"),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("failing_since", DateTime(timezone=True), comment="null: the last attempt succeeded"),
+    Column("failure", Text, comment="what the last attempt came to"),
+    Column("due_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("held_until", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column(
+        "fence",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="one up whenever somebody else decides on the lane",
+    ),
+    Column("parked_at", DateTime(timezone=True)),
+    Column("delivered_at", DateTime(timezone=True)),
+    CheckConstraint("seq >= 0", name="seq"),
+    Index("ix_webhook_lanes_store_id", "store_id"),
+    # Each event delivered updates this row in place.
+    postgresql_with={"fillfactor": "50"},
+    comment="How far each store's log was sent to each URL",
+)
+
+webhook_set_aside = Table(
+    "webhook_set_aside",
+    metadata,
+    Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
+    Column("store_id", Text, primary_key=True),
+    Column("epoch", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("failure", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    comment="Events that a receiver refused for an hour while it took others",
+)

@@ -1,0 +1,1 @@
+"""Orders pushed to the URLs of integrators who cannot hold a connection."""

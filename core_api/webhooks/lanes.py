@@ -1,0 +1,231 @@
+"""The lanes of the database: each is one store of one subscription, with its place in the log.
+
+A lane belongs to the process that holds it; `fence` is checked by each statement that moves it, so
+what a process does that has lost the lane, or after somebody has replayed, resumed or removed it,
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from core_api.errors import UnreadableRowError
+from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
+from core_api.postgres.unreadable_rows import unreadable_rows
+from core_api.webhooks.messages import Page, Row
+from core_api.webhooks.rules import After
+from server_common.limits import (
+    WEBHOOK_EVENTS_READ,
+    WEBHOOK_SET_ASIDE,
+    WEBHOOKS_AT_ONCE_EACH,
+)
+
+HOLD_S: Final = 40.0
+"""A process that dies holds its lanes for so long; longer than two attempts take."""
+
+# Locks the lanes that it takes, passing over those that somebody holds. A probe of the primary key
+# of channel_heads for each lane that is due.
+_TAKE: Final = """
+WITH ranked AS MATERIALIZED (
+    SELECT l.webhook_id, l.store_id, coalesce(b.busy, 0) + row_number() OVER (
+        PARTITION BY l.webhook_id ORDER BY l.due_at
+    ) AS place
+    FROM webhook_lanes l
+    JOIN webhooks w ON w.id = l.webhook_id AND w.state = 'active'
+    JOIN channel_heads h ON h.channel = 'store:' || l.store_id AND h.head <> l.seq
+    LEFT JOIN unnest($1::text[], $2::int[]) AS b (webhook_id, busy) ON b.webhook_id = l.webhook_id
+    WHERE l.parked_at IS NULL AND l.due_at <= now() AND l.held_until <= now()
+      AND (l.tries > 0) = $3
+), free AS (
+    SELECT l.webhook_id, l.store_id
+    FROM ranked r JOIN webhook_lanes l USING (webhook_id, store_id)
+    WHERE r.place <= $4 AND l.parked_at IS NULL AND l.held_until <= now()
+    ORDER BY l.due_at LIMIT $5 FOR UPDATE OF l SKIP LOCKED
+)
+UPDATE webhook_lanes l
+SET held_until = now() + make_interval(secs => $6), fence = l.fence + 1
+FROM free f JOIN webhooks w ON w.id = f.webhook_id
+WHERE l.webhook_id = f.webhook_id AND l.store_id = f.store_id
+RETURNING l.webhook_id, l.store_id, l.fence, l.epoch, l.seq, l.tries,
+    coalesce(extract(epoch FROM now() - l.failing_since), 0)::float8 AS failing_s,
+    w.url, w.types, w.generation, w.kid,
+    CASE WHEN w.old_until > now() THEN w.old_kid END AS old_kid
+"""
+# No lock; one statement, so that epoch, head and rows are of one moment.
+_READ: Final = """
+SELECT e.epoch, coalesce(h.head, 0) AS head, now() AS at, r.seq, r.type, r.occurred_at, r.body
+FROM epoch e LEFT JOIN channel_heads h ON h.channel = $1 LEFT JOIN LATERAL (
+    SELECT seq, type, occurred_at,
+        CASE WHEN $4::text[] = '{}' OR type = ANY($4::text[]) THEN body END AS body
+    FROM channel_log WHERE channel = $1 AND seq > $2 ORDER BY seq LIMIT $3
+) AS r ON true ORDER BY r.seq
+"""
+_MOVE: Final = """
+UPDATE webhook_lanes l SET seq = $4, epoch = $5, tries = 0, failing_since = NULL, failure = NULL,
+    delivered_at = CASE WHEN $6 THEN now() ELSE delivered_at END,
+    held_until = now() + make_interval(secs => $7)
+WHERE webhook_id = $1 AND store_id = $2 AND fence = $3
+  AND EXISTS (SELECT FROM webhooks w WHERE w.id = $1 AND w.state = 'active')
+RETURNING seq
+"""
+_FAIL: Final = """
+UPDATE webhook_lanes SET tries = tries + 1, failing_since = coalesce(failing_since, now()),
+    failure = $4, due_at = now() + make_interval(secs => $5), held_until = now(),
+    parked_at = CASE WHEN $6 THEN now() END
+WHERE webhook_id = $1 AND store_id = $2 AND fence = $3
+"""
+_RELEASE: Final = """
+UPDATE webhook_lanes SET held_until = now()
+WHERE webhook_id = $1 AND store_id = $2 AND fence = $3 AND held_until > now()
+"""
+_END: Final = "UPDATE webhooks SET state = 'ended' WHERE id = $1 AND state = 'active'"
+_HURRY: Final = """
+UPDATE webhook_lanes SET due_at = now() WHERE (webhook_id, store_id) IN (
+    SELECT webhook_id, store_id FROM webhook_lanes
+    WHERE webhook_id = $1 AND parked_at IS NULL AND due_at > now() FOR UPDATE SKIP LOCKED
+)
+"""
+_SET_ASIDE: Final = """
+INSERT INTO webhook_set_aside (webhook_id, store_id, epoch, seq, failure)
+SELECT $1, $2, $3, $4::bigint, $5
+WHERE (SELECT count(*) FROM webhook_set_aside WHERE webhook_id = $1) < $6
+  AND EXISTS (SELECT FROM webhook_lanes WHERE webhook_id = $1 AND store_id = $2 AND fence = $7)
+ON CONFLICT DO NOTHING
+RETURNING seq
+"""
+_HAS_ROOM: Final = "SELECT count(*) < $2 FROM webhook_set_aside WHERE webhook_id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane that this process holds."""
+
+    webhook_id: str
+    store_id: str
+    fence: int
+    epoch: str
+    seq: int
+    tries: int
+    """How many attempts have failed since the last that succeeded."""
+    failing_s: float
+    """For how long."""
+    url: str
+    types: list[str]
+    generation: int
+    kid: str
+    old_kid: str | None
+    """Of the secret before, while it signs, too."""
+
+    @property
+    def channel(self) -> str:
+        """The channel of its store."""
+        return f"store:{self.store_id}"
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What each statement on it begins with."""
+        return self.webhook_id, self.store_id, self.fence
+
+
+async def take_lanes(
+    pool: Pool, busy: Mapping[str, int], most: int, *, failing: bool
+) -> list[Lane]:
+    """Take lanes that have something to send and whose time has come.
+
+    Args:
+        pool: the database.
+        busy: how many lanes this process holds already, by subscription.
+        most: how many it may take.
+        failing: whether those whose last attempt failed, or the others.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        rows = await pool.fetch(
+            _TAKE, list(busy), list(busy.values()), failing, WEBHOOKS_AT_ONCE_EACH, most, HOLD_S
+        )
+    return [Lane(**row) for row in rows]
+
+
+async def read_page(pool: Pool, lane: Lane, seq: int) -> Page:
+    """What comes behind this place of a lane's log.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    try:
+        return await _read(pool, lane, seq, WEBHOOK_EVENTS_READ)
+    except UnreadableRowError:
+        pass
+    try:
+        return await _read(pool, lane, seq, 1)
+    except UnreadableRowError:
+        page = await _read(pool, lane, seq, 0)
+        return Page(page.epoch, page.head, page.at, (), is_damaged=True)
+
+
+async def _read(pool: Pool, lane: Lane, seq: int, most: int) -> Page:
+    with mapped_errors(), unreadable_rows():
+        rows = await pool.fetch(_READ, lane.channel, seq, most, lane.types)
+    first = rows[0]
+    found = [Row(*row[3:]) for row in rows if row["seq"] is not None]
+    return Page(first["epoch"], first["head"], first["at"], found)
+
+
+async def move_lane(pool: Pool, lane: Lane, seq: int, epoch: str, *, has_delivered: bool) -> bool:
+    """Move a lane to this place. False: it is this process's no longer, or nothing is to be sent.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        moved = await pool.fetch(_MOVE, *lane.key, seq, epoch, has_delivered, HOLD_S)
+    return bool(moved)
+
+
+async def note_failure(pool: Pool, lane: Lane, failure: str, after: After) -> None:
+    """Note that an attempt has failed, and give the lane back. Raises UnavailableError."""
+    with any_error_mapped():
+        await pool.execute(_FAIL, *lane.key, failure, after.wait_s, after.is_parked)
+
+
+async def release_lane(pool: Pool, lane: Lane) -> None:
+    """Give a lane back. Raises UnavailableError."""
+    with any_error_mapped():
+        await pool.execute(_RELEASE, *lane.key)
+
+
+async def end_webhook(pool: Pool, webhook_id: str) -> None:
+    """Send nothing any more: its receiver has said that it is gone. Raises UnavailableError."""
+    with any_error_mapped():
+        await pool.execute(_END, webhook_id)
+
+
+async def hurry_lanes(pool: Pool, webhook_id: str) -> None:
+    """Let the subscription's other lanes that failed try at once: its receiver is back.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        await pool.execute(_HURRY, webhook_id)
+
+
+async def may_set_aside(pool: Pool, lane: Lane) -> bool:
+    """Whether the subscription has room for one more. Raises UnavailableError."""
+    with any_error_mapped():
+        return bool(await pool.fetchval(_HAS_ROOM, lane.webhook_id, WEBHOOK_SET_ASIDE))
+
+
+async def set_aside(pool: Pool, lane: Lane, epoch: str, seq: int, failure: str) -> bool:
+    """Keep that an event was left out. False: it was not kept.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    arguments = (lane.webhook_id, lane.store_id, epoch, seq, failure, WEBHOOK_SET_ASIDE, lane.fence)
+    with any_error_mapped():
+        return bool(await pool.fetch(_SET_ASIDE, *arguments))

@@ -1,0 +1,94 @@
+"""Wires the sender of webhooks: one call that runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from core_api.access.callers import Caller
+from core_api.errors import UnavailableError
+from core_api.http.probes import ops_app
+from core_api.postgres.commit_hints import Hints
+from core_api.webhooks.addresses import Networks
+from core_api.webhooks.metrics import WebhookMetrics
+from core_api.webhooks.posting import Poster
+from core_api.webhooks.sender import Sender
+from core_api.webhooks.signing import webhook_keys
+from core_api.webhooks.standing import read_standing
+from server_common.errors import SettingsError
+from server_common.ops_server import OpsServer
+from server_common.supervision import Supervisor
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from core_api.postgres.pool import Pool
+    from core_api.settings import WebhooksSettings
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+_ALIVE_WITHIN_S: Final = 60.0
+_COUNT_EVERY_S: Final = 5.0
+
+
+async def run_webhooks(
+    settings: WebhooksSettings,
+    *,
+    pool: Pool,
+    verify: Callable[[str], Caller],
+    listener: socket.socket,
+    stop: asyncio.Event,
+) -> None:
+    """Send webhooks until `stop` is set.
+
+    Args:
+        settings: its settings.
+        pool: the database.
+        verify: who holds a token; raises `UnauthorizedError`.
+        listener: a bound socket, where health and metrics are served.
+        stop: set it to end.
+
+    Raises:
+        SettingsError: there is no key, one is too short, or the newest is not among them.
+    """
+    registry = CollectorRegistry()
+    metrics = WebhookMetrics(registry)
+    keys = webhook_keys(settings.webhooks_keys, settings.webhooks_kid)
+    if keys is None:
+        raise SettingsError("YABAM_WEBHOOKS_KEYS names no key: no webhook could be signed")
+    poster = Poster(Networks(settings.webhooks_networks))
+    sender = Sender(pool, poster, keys, metrics, lambda: datetime.now(UTC))
+    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    app = ops_app(
+        registry,
+        verify,
+        lambda: (datetime.now(UTC) - sender.turned_at).total_seconds() < _ALIVE_WITHIN_S,
+        lambda: tasks.trouble or sender.trouble,
+    )
+    server = OpsServer(app, listener)
+    server.start()
+    tasks.start("send", sender.run)
+    tasks.start("hints", Hints(pool, settings.database_url, sender.wake).listen, essential=False)
+    tasks.start("count", lambda: _keep_counting(pool, metrics), essential=False)
+    try:
+        await stop.wait()
+        await sender.drain()
+    finally:
+        await tasks.stop()
+        await poster.close()
+        await server.stop()
+
+
+async def _keep_counting(pool: Pool, metrics: WebhookMetrics) -> None:
+    while True:
+        try:
+            metrics.stands(await read_standing(pool))
+        except UnavailableError as error:
+            _log.warning("webhooks_not_counted", reason=str(error))
+        await asyncio.sleep(_COUNT_EVERY_S)

@@ -1,0 +1,180 @@
+"""Sends one request to a receiver, over a connection to an address that was checked.
+
+A name is resolved once for each connection, and the address that was checked is the one that is
+connected to: a name that leads elsewhere a moment later changes nothing. Redirects are not
+followed, certificates are verified, and all that comes back is bounded in bytes and in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Final
+
+import httpcore
+import httpx
+
+from core_api.webhooks.addresses import Networks
+from core_api.webhooks.rules import Outcome, outcome_of
+from server_common.limits import WEBHOOK_ANSWER_BYTES, WEBHOOKS_AT_ONCE
+
+ANSWER_WITHIN_S: Final = 10.0
+"""An attempt takes no longer, from the name's resolution to the answer's head."""
+_REST_WITHIN_S: Final = 1.0
+_KEPT_S: Final = 30.0
+_MOST_ADDRESSES: Final = 4
+_HEADERS: Final = {
+    "content-type": "application/json",
+    "user-agent": "Yabam-Webhooks/1",
+    "accept-encoding": "identity",
+}
+Resolve = Callable[[str, int], list[str]]
+
+
+class NotPermittedError(OSError):
+    """The receiver's name leads to no address that is permitted."""
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host. Raises OSError: it has none."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class _CheckedBackend(httpcore.AnyIOBackend):
+    """Connects to permitted addresses only.
+
+    Args:
+        permits: whether an address is permitted.
+        resolve: finds the addresses of a host; it may block.
+        threads: where names are resolved.
+    """
+
+    def __init__(
+        self, permits: Callable[[str], bool], resolve: Resolve, threads: ThreadPoolExecutor
+    ) -> None:
+        self._permits = permits
+        self._resolve = resolve
+        self._threads = threads
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._threads, self._resolve, host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"the name {host} does not resolve") from error
+        permitted = [address for address in found if self._permits(address)][:_MOST_ADDRESSES]
+        if not permitted:
+            raise NotPermittedError(f"{host} leads to no address that webhooks may be sent to")
+        for address in permitted[:-1]:
+            with contextlib.suppress(httpcore.ConnectError):
+                return await super().connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+        return await super().connect_tcp(
+            permitted[-1], port, timeout, local_address, socket_options
+        )
+
+
+class Poster:
+    """Sends requests to receivers.
+
+    Args:
+        networks: what may be connected to.
+        resolve: finds the addresses of a host.
+        answer_within_s: how long an attempt may take, in seconds.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        resolve: Resolve = resolve,
+        answer_within_s: float = ANSWER_WITHIN_S,
+    ) -> None:
+        self._within_s = answer_within_s
+        # As many as there are requests: names that nobody resolves hold up no others.
+        self._threads = ThreadPoolExecutor(WEBHOOKS_AT_ONCE, "webhook-names")
+        verify = httpx.create_ssl_context()
+
+        def pool(permits: Callable[[str], bool]) -> httpcore.AsyncConnectionPool:
+            return httpcore.AsyncConnectionPool(
+                ssl_context=verify,
+                max_connections=WEBHOOKS_AT_ONCE,
+                keepalive_expiry=_KEPT_S,
+                network_backend=_CheckedBackend(permits, resolve, self._threads),
+            )
+
+        # What is not encrypted goes to networks of the operator only.
+        self._pools = {"https": pool(networks.permits), "http": pool(networks.is_own)}
+
+    async def post(self, url: str, body: str, headers: Mapping[str, str], now: datetime) -> Outcome:
+        """Send one request. Returns what it has come to.
+
+        Args:
+            url: as `check_url` let it pass.
+            body: JSON.
+            headers: those of this message.
+            now: for an answer that names a time.
+        """
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await self._post(url, body.encode(), dict(headers), now)
+        except TimeoutError:
+            return Outcome("unreachable", f"it did not answer within {self._within_s:g} s")
+        except NotPermittedError as error:
+            return Outcome("unreachable", str(error))
+        except (OSError, *_FAILED) as error:
+            return Outcome("unreachable", f"it cannot be reached: {_told(error)}")
+
+    async def _post(self, url: str, body: bytes, headers: dict[str, str], now: datetime) -> Outcome:
+        pool = self._pools[url.partition(":")[0].lower()]
+        async with pool.stream(
+            "POST", url, headers=[*_HEADERS.items(), *headers.items()], content=body
+        ) as response:
+            retry_after = next(
+                (v.decode("latin-1") for k, v in response.headers if k.lower() == b"retry-after"),
+                None,
+            )
+            outcome = outcome_of(response.status, retry_after, now)
+            # A connection whose answer was read to its end can be used again.
+            with contextlib.suppress(TimeoutError, OSError, *_FAILED):
+                async with asyncio.timeout(_REST_WITHIN_S):
+                    await _read_some(response)
+            return outcome
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.values():
+            await pool.aclose()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+_FAILED: Final = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+)
+
+
+async def _read_some(response: httpcore.Response) -> None:
+    read = 0
+    async for part in response.aiter_stream():
+        read += len(part)
+        if read > WEBHOOK_ANSWER_BYTES:
+            return
+
+
+def _told(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:200]

@@ -1,0 +1,214 @@
+"""Subscriptions in the database: made, shown, changed and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.cursor import parse_cursor
+from client_sdk.contract.errors import CursorError
+from core_api.errors import (
+    BadRequestError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    TooManyWebhooksError,
+)
+from core_api.postgres.pool import Pool, mapped_errors
+from core_api.webhooks import statements
+from core_api.webhooks.addresses import Networks, check_url
+from core_api.webhooks.signing import WebhookKeys
+from core_api.webhooks.subscriptions import (
+    AddWebhook,
+    Lane,
+    NewSecret,
+    SetAside,
+    State,
+    Webhook,
+    distinct,
+)
+from server_common.limits import (
+    WEBHOOK_LANES,
+    WEBHOOKS,
+    WEBHOOKS_OF_STORE,
+    WEBHOOKS_OF_SUBJECT,
+)
+
+OLD_SECRET_S: Final = 86_400.0
+"""For so long the secret before signs, too, so that a receiver can change over."""
+
+
+class Subscriptions:
+    """The subscriptions of all stores.
+
+    Args:
+        pool: the database.
+        keys: derives secrets; None: no webhook can be registered.
+        networks: where webhooks may be sent.
+        new_id: a fresh id.
+        changed: called after each change, so that whoever sends looks at once.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        keys: WebhookKeys | None,
+        networks: Networks,
+        new_id: Callable[[], str],
+        changed: Callable[[], None],
+    ) -> None:
+        self._pool = pool
+        self._keys = keys
+        self._networks = networks
+        self._new_id = new_id
+        self._changed = changed
+
+    async def add(self, wanted: AddWebhook, by: str) -> NewSecret:
+        """Make one. It begins with what happens from now on.
+
+        Raises:
+            InvalidError: its URL, its stores or its types are wrong.
+            TooManyWebhooksError: there is no room.
+            ForbiddenError: this Core has no key for secrets.
+            UnavailableError: Postgres does not answer.
+        """
+        keys = self._signing()
+        check_url(wanted.url, self._networks)
+        stores, types = distinct(wanted.stores, "stores"), distinct(wanted.types, "types")
+        webhook_id = f"wh-{self._new_id()}"
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(statements.ORDER)
+                room = await connection.fetchrow(statements.ROOM, by, stores)
+                _check_room(dict(room or {}), len(stores))
+                await connection.execute(
+                    statements.ADD, webhook_id, wanted.url, types, keys.newest, by
+                )
+                await connection.execute(statements.ADD_LANES, webhook_id, stores)
+        secret = keys.secret(webhook_id, 1, keys.newest)
+        return NewSecret(secret, await self.get(webhook_id))
+
+    async def list(self, stores: Sequence[str] | None) -> list[Webhook]:
+        """Those of these stores alone; None: all. Raises UnavailableError."""
+        with mapped_errors():
+            rows = await self._pool.fetch(statements.LIST, None, stores)
+        return [Webhook(**row) for row in rows]
+
+    async def get(self, webhook_id: str) -> Webhook:
+        """One, with how far each of its stores is.
+
+        Raises:
+            NotFoundError: there is none.
+            UnavailableError: Postgres does not answer.
+        """
+        with mapped_errors():
+            rows = await self._pool.fetch(statements.LIST, webhook_id, None)
+            if not rows:
+                raise NotFoundError(f"there is no webhook {webhook_id}, or it is not yours")
+            lanes = await self._pool.fetch(statements.LANES, webhook_id)
+            aside = await self._pool.fetch(statements.SET_ASIDE, webhook_id)
+        return replace(
+            Webhook(**rows[0]),
+            lanes=[Lane(**row) for row in lanes],
+            events_set_aside=[SetAside(**row) for row in aside],
+        )
+
+    async def remove(self, webhook_id: str) -> None:
+        """Remove one. Raises UnavailableError."""
+        with mapped_errors():
+            await self._pool.execute(statements.REMOVE, webhook_id)
+
+    async def rotate(self, webhook_id: str) -> NewSecret:
+        """Give it another secret; the one before signs for `OLD_SECRET_S`, too.
+
+        Raises:
+            NotFoundError: there is none.
+            ForbiddenError: this Core has no key for secrets.
+            UnavailableError: Postgres does not answer.
+        """
+        keys = self._signing()
+        with mapped_errors():
+            generation = await self._pool.fetchval(
+                statements.ROTATE, webhook_id, keys.newest, OLD_SECRET_S
+            )
+        found = await self.get(webhook_id)
+        return NewSecret(keys.secret(webhook_id, generation, keys.newest), found)
+
+    async def set_state(self, webhook_id: str, state: State, *, is_ops: bool) -> Webhook:
+        """Disable it, or let it go on, with the stores that are parked.
+
+        Raises:
+            ForbiddenError: ops have disabled it, and another resumes it.
+            NotFoundError: there is none.
+            UnavailableError: Postgres does not answer.
+        """
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                if await connection.fetch(statements.SET_STATE, webhook_id, state, is_ops):
+                    if state == "active":
+                        await connection.execute(statements.RESUME, webhook_id)
+                elif not is_ops:
+                    raise ForbiddenError("ops have disabled this webhook: ask them to resume it")
+        self._changed()
+        return await self.get(webhook_id)
+
+    async def replay(self, webhook_id: str, cursor: str) -> Webhook:
+        """Send again what comes behind this cursor.
+
+        Raises:
+            BadRequestError: it is no cursor.
+            InvalidError: it names what this webhook does not send, or what the log has not.
+            UnavailableError: Postgres does not answer.
+        """
+        wanted = _seqs_of(cursor)
+        stores, seqs = list(wanted), list(wanted.values())
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                found = await connection.fetch(statements.REACH, webhook_id, stores)
+                _check_reach(wanted, {row[0]: (row[1], row[2]) for row in found})
+                await connection.execute(statements.REPLAY, webhook_id, stores, seqs)
+                await connection.execute(statements.FORGET_SET_ASIDE, webhook_id, stores, seqs)
+        self._changed()
+        return await self.get(webhook_id)
+
+    def _signing(self) -> WebhookKeys:
+        if self._keys is None:
+            raise ForbiddenError("this Core sends no webhooks: set YABAM_WEBHOOKS_KEYS")
+        return self._keys
+
+
+def _check_room(found: dict[str, int], stores: int) -> None:
+    for count, most, told in (
+        (found["whole"] + 1, WEBHOOKS, "webhooks in all"),
+        (found["of_subject"] + 1, WEBHOOKS_OF_SUBJECT, "webhooks of this token's subject"),
+        (found["of_store"] + 1, WEBHOOKS_OF_STORE, "webhooks of one of these stores"),
+        (found["lanes"] + stores, WEBHOOK_LANES, "stores of all webhooks together"),
+    ):
+        if count > most:
+            raise TooManyWebhooksError(f"there may be {most} {told}: remove one that is not used")
+
+
+def _seqs_of(cursor: str) -> dict[str, int]:
+    """The place in each store."""
+    try:
+        wanted = {parse_channel(name): seq for name, seq in parse_cursor(cursor).items()}
+    except CursorError as error:
+        raise BadRequestError(str(error), "bad-cursor") from error
+    if not wanted or any(channel.kind != "store" for channel in wanted):
+        raise InvalidError("`cursor` must name stores, such as store:12@480")
+    return {channel.root: seq for channel, seq in wanted.items()}
+
+
+def _check_reach(wanted: dict[str, int], found: dict[str, tuple[int, int]]) -> None:
+    for store_id, seq in wanted.items():
+        if store_id not in found:
+            raise InvalidError(f"this webhook does not send store:{store_id}")
+        floor, head = found[store_id]
+        if not floor <= seq <= head:
+            raise InvalidError(
+                f"the log of store:{store_id} has what comes behind {floor} to {head}, "
+                f"so nothing comes behind {seq}"
+            )

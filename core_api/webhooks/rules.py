@@ -1,0 +1,108 @@
+"""What an attempt has come to, and what follows from it. Pure.
+
+A receiver that fails is asked again, ever less often, for three days; then its store is parked for
+it, and nothing is sent until somebody resumes it. Nothing is left out meanwhile: the place in the
+log stays where it was.
+
+One event may be what the receiver cannot take. It is set aside once the receiver has answered with
+a refusal of it for an hour, and then takes the event behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal
+
+from server_common.backoff import next_wait
+
+Kind = Literal["delivered", "gone", "refused", "busy", "unreachable"]
+
+FIRST_WAIT_S: Final = 1.0
+LONGEST_WAIT_S: Final = 900.0
+"""A receiver that comes back is served within so long at most."""
+LONGEST_RETRY_AFTER_S: Final = 3600.0
+PARKED_AFTER_S: Final = 3 * 86_400.0
+SET_ASIDE_AFTER_S: Final = 3600.0
+_MAX_DOUBLINGS: Final = 12
+_GONE: Final = 410
+_BUSY: Final = frozenset({429, 502, 503, 504})
+"""It says that it cannot take anything now; of the event it says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attempt has come to."""
+
+    kind: Kind
+    detail: str = ""
+    """Of a failure, for the person who looks."""
+    retry_after_s: float = 0.0
+    """How long the receiver has asked to be left alone."""
+
+
+def outcome_of(status: int, retry_after: str | None, now: datetime) -> Outcome:
+    """What the receiver's answer means.
+
+    Args:
+        status: of the answer.
+        retry_after: its header.
+        now: for a header that names a time.
+    """
+    if 200 <= status < 300:
+        return Outcome("delivered")
+    detail = f"it answered {status}"
+    if status == _GONE:
+        return Outcome("gone", detail)
+    if status in _BUSY:
+        return Outcome("busy", detail, _seconds(retry_after, now))
+    if 300 <= status < 400:
+        return Outcome("refused", f"{detail}: redirects are not followed")
+    return Outcome("refused", detail)
+
+
+def _seconds(text: str | None, now: datetime) -> float:
+    if text is None:
+        return 0.0
+    if text.isascii() and text.isdecimal():
+        wanted = float(text[:9])
+    else:
+        try:
+            wanted = (parsedate_to_datetime(text) - now).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+    return min(max(wanted, 0.0), LONGEST_RETRY_AFTER_S)
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What follows from a failure."""
+
+    wait_s: float
+    """Until the next attempt."""
+    is_parked: bool
+
+
+def after_failure(
+    tries: int, failing_s: float, outcome: Outcome, uniform: Callable[[float, float], float]
+) -> After:
+    """What follows from a failure.
+
+    Args:
+        tries: attempts that failed before this one, since the last that succeeded.
+        failing_s: for how long it has failed; 0: this is the first.
+        outcome: of this one.
+        uniform: a random number evenly between two.
+    """
+    wait = 0.0
+    for _ in range(min(tries, _MAX_DOUBLINGS) + 1):
+        wait = next_wait(wait, FIRST_WAIT_S, LONGEST_WAIT_S)
+    wait = max(uniform(wait / 2, wait), outcome.retry_after_s)
+    return After(wait, failing_s >= PARKED_AFTER_S)
+
+
+def asks_for_the_next(failing_s: float, outcome: Outcome) -> bool:
+    """Whether the event behind is tried now, to see if it is this event that is refused."""
+    return outcome.kind == "refused" and failing_s >= SET_ASIDE_AFTER_S

@@ -1,0 +1,300 @@
+"""Sends what happens in stores to the URLs that subscribe to it: each store in order, none for all.
+
+A lane is one store of one subscription. It is taken for a while, and its events are sent one after
+the other; its place in the log moves after each answer. So whatever dies in between, an event comes
+again or for the first time, never not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.errors import UnavailableError
+from core_api.postgres.pool import Pool
+from core_api.webhooks.lanes import (
+    Lane,
+    end_webhook,
+    hurry_lanes,
+    may_set_aside,
+    move_lane,
+    note_failure,
+    read_page,
+    release_lane,
+    set_aside,
+    take_lanes,
+)
+from core_api.webhooks.messages import Message, Page, Step, steps_of
+from core_api.webhooks.metrics import WebhookMetrics
+from core_api.webhooks.posting import Poster
+from core_api.webhooks.rules import Outcome, after_failure, asks_for_the_next
+from core_api.webhooks.signing import WebhookKeys, signed_headers
+from server_common.errors import SettingsError
+from server_common.limits import WEBHOOKS_AT_ONCE
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+EVERY_S: Final = 0.5
+"""How long an event waits at most that no hint has told of."""
+DRAIN_S: Final = 12.0
+"""Longer than an attempt takes."""
+_AT_ONCE_S: Final = 0.02
+"""Events that come close behind each other are looked at together."""
+_REST: Final = 9.0
+"""In a rush it looks for news a tenth of the time, however many lanes there are."""
+_PAGES: Final = 5
+"""A lane is taken anew after so many: then it sees a new secret, or that it is disabled."""
+_FAILING: Final = WEBHOOKS_AT_ONCE // 2
+
+
+class Sender:
+    """Sends webhooks; any number of processes may do so side by side.
+
+    Args:
+        pool: the database.
+        poster: sends requests.
+        keys: derives secrets.
+        metrics: what is counted.
+        clock: the time, in UTC, for signatures.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        poster: Poster,
+        keys: WebhookKeys,
+        metrics: WebhookMetrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._pool = pool
+        self._poster = poster
+        self._keys = keys
+        self._metrics = metrics
+        self._clock = clock
+        self._news = asyncio.Event()
+        self._under_way: dict[asyncio.Task[None], Lane] = {}
+        self._stopping = False
+        self.turned_at = clock()
+        """When it looked for news last."""
+        self.trouble: str | None = "nothing has been read yet"
+        """Why it cannot work now; None: it can."""
+
+    def wake(self) -> None:
+        """Look for news now."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Send for ever."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                began = loop.time()
+                await self._turn()
+                took = loop.time() - began
+                try:
+                    async with asyncio.timeout(EVERY_S):
+                        await self._news.wait()
+                        await asyncio.sleep(max(_AT_ONCE_S, _REST * took))
+                except TimeoutError:
+                    pass
+                self._news.clear()
+        finally:
+            tasks = list(self._under_way)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Begin nothing new, and let what is under way end, for a while."""
+        self._stopping = True
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=DRAIN_S)
+
+    async def _turn(self) -> None:
+        self.turned_at = self._clock()
+        try:
+            await self._take(failing=False, most=WEBHOOKS_AT_ONCE)
+            await self._take(failing=True, most=_FAILING)
+            self.trouble = None
+        except UnavailableError as error:
+            self.trouble = str(error)
+            _log.warning("webhooks_not_taken", reason=str(error))
+
+    async def _take(self, *, failing: bool, most: int) -> None:
+        """Take lanes, at most so many of this kind, while there is room at all."""
+        of_kind = sum((lane.tries > 0) == failing for lane in self._under_way.values())
+        room = min(most - of_kind, WEBHOOKS_AT_ONCE - len(self._under_way))
+        if room <= 0 or self._stopping:
+            return
+        busy = Counter(lane.webhook_id for lane in self._under_way.values())
+        for lane in await take_lanes(self._pool, busy, room, failing=failing):
+            task = asyncio.create_task(self._serve(lane), name=f"lane-{lane.webhook_id}")
+            self._under_way[task] = lane
+            task.add_done_callback(self._served)
+        self._metrics.under_way.set(len(self._under_way))
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._under_way.pop(task)
+        self._metrics.under_way.set(len(self._under_way))
+        self._news.set()
+
+    async def _serve(self, lane: Lane) -> None:
+        try:
+            await _Visit(self._pool, self._poster, self._keys, self._metrics, self._clock, lane).go(
+                lambda: self._stopping
+            )
+        except UnavailableError as error:
+            # Held until its time is over; then whoever has the database goes on with it.
+            _log.warning("webhook_lane_left", webhook=lane.webhook_id, reason=str(error))
+        except Exception:
+            # A bug of ours: it must not keep others from theirs, and must not come at once again.
+            self._metrics.bugs.inc()
+            _log.exception("webhook_lane_failed", webhook=lane.webhook_id, store=lane.store_id)
+
+
+class _Visit:
+    """One lane, for as long as it is held."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        poster: Poster,
+        keys: WebhookKeys,
+        metrics: WebhookMetrics,
+        clock: Callable[[], datetime],
+        lane: Lane,
+    ) -> None:
+        self._pool = pool
+        self._poster = poster
+        self._keys = keys
+        self._metrics = metrics
+        self._clock = clock
+        self._lane = lane
+        self._epoch = lane.epoch
+        self._seq = lane.seq
+        self._has_failed = lane.tries > 0
+
+    async def go(self, stopping: Callable[[], bool]) -> None:
+        """Send what there is, as long as the receiver takes it. Raises UnavailableError."""
+        for _ in range(_PAGES):
+            page = await read_page(self._pool, self._lane, self._seq)
+            steps = steps_of(self._lane.channel, self._epoch, self._seq, page)
+            if not steps:
+                break
+            if not await self._walk(steps, page, stopping):
+                return
+            if stopping():
+                break
+        await release_lane(self._pool, self._lane)
+
+    async def _walk(self, steps: list[Step], page: Page, stopping: Callable[[], bool]) -> bool:
+        """Take the steps of a page. False: the lane is no longer held."""
+        for step, behind in zip(steps, [*steps[1:], None], strict=True):
+            if step.message is None:
+                # Only the last of those that are passed over is noted.
+                is_last = behind is None or behind.message is not None
+                if is_last and not await self._move(step.seq, page, has_delivered=False):
+                    return False
+                continue
+            outcome = await self._send(step.message)
+            if outcome.kind != "delivered":
+                return await self._set_aside(step, steps, outcome, page) or await self._failed(
+                    outcome
+                )
+            if not await self._move(step.seq, page, has_delivered=True):
+                return False
+            if stopping():
+                break
+        return True
+
+    async def _failed(self, outcome: Outcome) -> bool:
+        """Note a failure; the lane is no longer held."""
+        lane = self._lane
+        if outcome.kind == "gone":
+            _log.warning("webhook_ended", webhook=lane.webhook_id, reason=outcome.detail)
+            await end_webhook(self._pool, lane.webhook_id)
+        # What was delivered on this visit began a new count.
+        tries, failing_s = (lane.tries, lane.failing_s) if self._has_failed else (0, 0.0)
+        after = after_failure(tries, failing_s, outcome, random.uniform)
+        await note_failure(self._pool, lane, outcome.detail, after)
+        if after.is_parked:
+            _log.error(
+                "webhook_parked",
+                webhook=lane.webhook_id,
+                store=lane.store_id,
+                reason=outcome.detail,
+            )
+        return False
+
+    async def _set_aside(self, step: Step, steps: list[Step], outcome: Outcome, page: Page) -> bool:
+        """Leave an event out if the receiver takes the one behind it. False: it stays."""
+        lane = self._lane
+        if not self._has_failed or not asks_for_the_next(lane.failing_s, outcome):
+            return False
+        behind = await self._behind(step.seq, steps, page)
+        if behind is None or behind.message is None or not await may_set_aside(self._pool, lane):
+            return False
+        if (await self._send(behind.message)).kind != "delivered":
+            return False
+        if not await set_aside(self._pool, lane, page.epoch, step.seq, outcome.detail):
+            return False
+        self._metrics.set_aside.inc()
+        _log.error(
+            "webhook_event_set_aside",
+            webhook=lane.webhook_id,
+            event_id=f"{lane.channel}@{step.seq}",
+            reason=outcome.detail,
+        )
+        return await self._move(behind.seq, page, has_delivered=True)
+
+    async def _behind(self, seq: int, steps: list[Step], page: Page) -> Step | None:
+        """The next step with something to send, within a few pages."""
+        for _ in range(_PAGES):
+            found = next((step for step in steps if step.seq > seq and step.message), None)
+            if found is not None or not steps:
+                return found
+            end = steps[-1].seq
+            steps = steps_of(
+                self._lane.channel, page.epoch, end, await read_page(self._pool, self._lane, end)
+            )
+        return None
+
+    async def _send(self, message: Message) -> Outcome:
+        lane, now = self._lane, self._clock()
+        try:
+            secrets = [self._keys.secret(lane.webhook_id, lane.generation, lane.kid)]
+            if lane.old_kid is not None:
+                secrets.append(
+                    self._keys.secret(lane.webhook_id, lane.generation - 1, lane.old_kid)
+                )
+        except SettingsError as error:
+            _log.error("webhook_not_signed", webhook=lane.webhook_id, reason=str(error))
+            outcome = Outcome("unreachable", "its secret cannot be made: rotate it")
+        else:
+            headers = signed_headers(message, now, secrets)
+            outcome = await self._poster.post(lane.url, message.body, headers, now)
+        self._metrics.attempts.labels(outcome.kind).inc()
+        return outcome
+
+    async def _move(self, seq: int, page: Page, *, has_delivered: bool) -> bool:
+        """Note the new place. False: the lane is no longer ours."""
+        moved = await move_lane(
+            self._pool, self._lane, seq, page.epoch, has_delivered=has_delivered
+        )
+        if not moved:
+            return False
+        self._seq, self._epoch = seq, page.epoch
+        if has_delivered and self._has_failed:
+            await hurry_lanes(self._pool, self._lane.webhook_id)
+        if has_delivered:
+            self._has_failed = False
+        return True

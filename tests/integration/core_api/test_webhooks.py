@@ -1,0 +1,494 @@
+"""Webhooks over a real Postgres: nothing is lost, each store comes in order, and nobody delays
+another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from standardwebhooks.webhooks import Webhook as Verifier
+
+from core_api.errors import (
+    BadRequestError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    TooManyWebhooksError,
+)
+from core_api.postgres.pool import open_pool
+from core_api.webhooks import registrations
+from core_api.webhooks.messages import GAP
+from core_api.webhooks.standing import read_standing
+from core_api.webhooks.subscriptions import AddWebhook, Lane
+from deploy.local.postgres import EmbeddedPostgres
+from tests.integration.core_api.webhook_parts import Shop, new_store, sending
+from tests.parts import migrated_database
+from tests.webhook_receiver import OK, Received, Receiver, status
+
+pytestmark = pytest.mark.xdist_group("webhooks")
+
+
+@pytest.fixture(scope="module")
+def database(postgres_server: EmbeddedPostgres) -> str:
+    """A database that these tests share, one after the other."""
+    return asyncio.run(migrated_database(postgres_server))
+
+
+@pytest.fixture
+async def shop(database: str) -> AsyncIterator[Shop]:
+    pool = await open_pool(database, size=8, command_timeout_s=10, name="test")
+    yield Shop(pool)
+    await pool.execute("DELETE FROM webhooks")
+    pool.terminate()
+
+
+def refusing(seq: int, code: int = 422) -> Any:
+    """A receiver's rule: it refuses one event and takes all others."""
+    return lambda received: status(code) if received.seq == seq else OK
+
+
+async def lanes_of(shop: Shop, webhook_id: str) -> list[Lane]:
+    lanes = (await shop.webhooks.get(webhook_id)).lanes
+    assert isinstance(lanes, list)
+    return lanes
+
+
+async def lanes_once(
+    shop: Shop, webhook_id: str, enough: Callable[[list[Lane]], bool]
+) -> list[Lane]:
+    """The webhook's lanes, once `enough` holds of them."""
+    async with asyncio.timeout(60):
+        while True:
+            lanes = await lanes_of(shop, webhook_id)
+            if enough(lanes):
+                return lanes
+            await asyncio.sleep(0.02)
+
+
+async def eventually(shop: Shop, webhook_id: str, state: str) -> Lane:
+    """A lane of the webhook, once all are in this state."""
+    lanes = await lanes_once(
+        shop, webhook_id, lambda found: {lane.state for lane in found} == {state}
+    )
+    return lanes[0]
+
+
+async def test_orders_arrive_in_order_and_verified_from_the_registration_on(shop: Shop) -> None:
+    store = new_store()
+    await shop.place(store)
+    async with Receiver() as receiver, sending(shop.pool):
+        await shop.add(receiver, store)
+        await shop.place(store, 20)
+        await receiver.until(lambda r: len(r.taken) >= 20)
+    assert [one.seq for one in receiver.taken] == list(range(2, 22))
+    first = receiver.taken[0].body
+    assert first["type"] == "order.placed"
+    assert first["data"]["id"] == f"store:{store}@2"
+    assert first["data"]["data"]["items"][0]["name"] == "김밥"
+
+
+async def test_only_the_types_that_are_wanted_are_sent(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        made = await shop.webhooks.add(AddWebhook(receiver.url, [store], ["order.paid"]), "ann")
+        await shop.place(store, 20)
+        await lanes_once(shop, made.webhook.id, lambda lanes: lanes[0].seq == 20)
+    assert receiver.requests == []
+
+
+@pytest.mark.parametrize("code", [500, 503, 404, 302])
+async def test_a_receiver_that_fails_gets_all_in_order_once_it_works_again(
+    shop: Shop, code: int
+) -> None:
+    store = new_store()
+    async with Receiver(lambda _: status(code)) as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.place(store, 5)
+        await receiver.until(lambda r: len(r.requests) >= 1)
+        receiver.answer = lambda _: OK
+        await shop.make_due(made.webhook.id)
+        await receiver.until(lambda r: len(r.taken) >= 5)
+    assert receiver.seqs(f"store:{store}") == [1, 2, 3, 4, 5]
+    assert receiver.requests[0].id == receiver.taken[0].id
+
+
+async def test_a_receiver_that_was_not_there_gets_all_once_it_is(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await receiver.stop()
+        await shop.place(store, 3)
+        lane = await eventually(shop, made.webhook.id, "late")
+        assert "cannot be reached" in str(lane.failure)
+        await receiver.start()
+        await shop.make_due(made.webhook.id)
+        await receiver.until(lambda r: len(r.taken) >= 3)
+    assert receiver.seqs(f"store:{store}") == [1, 2, 3]
+
+
+async def test_a_receiver_that_hangs_delays_no_other(shop: Shop) -> None:
+    stores = [new_store() for _ in range(8)]
+    async with (
+        Receiver(lambda _: None) as hanging,
+        Receiver() as receiver,
+        sending(shop.pool, answer_within_s=300.0),
+    ):
+        await shop.add(hanging, *stores)
+        await shop.add(receiver, *stores)
+        for store in stores:
+            await shop.place(store, 2)
+        await hanging.until(lambda r: len(r.requests) >= 1)
+        await receiver.until(lambda r: len(r.taken) >= 16)
+        assert hanging.taken == []
+
+
+async def test_a_subscription_has_only_so_many_requests_under_way(shop: Shop) -> None:
+    stores = [new_store() for _ in range(8)]
+    async with (
+        Receiver(lambda _: None) as hanging,
+        Receiver() as receiver,
+        sending(shop.pool, answer_within_s=300.0),
+    ):
+        await shop.add(hanging, *stores)
+        await shop.add(receiver, *stores)
+        for _ in range(3):
+            for store in stores:
+                await shop.place(store)
+            await receiver.until(lambda r: len(r.taken) % 8 == 0 and r.taken != [])
+        await receiver.until(lambda r: len(r.taken) >= 24)
+        assert len(hanging.requests) == 4
+
+
+async def test_a_receiver_that_does_not_answer_in_time_has_failed(shop: Shop) -> None:
+    store = new_store()
+    async with (
+        Receiver(lambda _: None) as hanging,
+        sending(shop.pool, answer_within_s=0.2),
+    ):
+        made = await shop.add(hanging, store)
+        await shop.place(store)
+        lane = await eventually(shop, made.webhook.id, "late")
+    assert lane.failure == "it did not answer within 0.2 s"
+
+
+async def test_a_store_that_is_refused_delays_no_other_of_its_subscription(shop: Shop) -> None:
+    bad, good = new_store(), new_store()
+
+    def answer(received: Received) -> str:
+        return status(500) if received.channel == f"store:{bad}" else OK
+
+    async with Receiver(answer) as receiver, sending(shop.pool):
+        await shop.add(receiver, bad, good)
+        await shop.place(bad, 2)
+        await shop.place(good, 9)
+        await receiver.until(lambda r: len(r.seqs(f"store:{good}")) == 9)
+    assert receiver.seqs(f"store:{bad}") == []
+
+
+async def test_an_event_that_is_refused_for_an_hour_is_set_aside_if_the_next_is_taken(
+    shop: Shop,
+) -> None:
+    store = new_store()
+    async with Receiver(refusing(2)) as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.place(store, 4)
+        await eventually(shop, made.webhook.id, "late")
+        await shop.make_due(made.webhook.id, "2 hours")
+        await receiver.until(lambda r: len(r.taken) >= 3)
+        await eventually(shop, made.webhook.id, "current")
+    assert receiver.seqs(f"store:{store}") == [1, 3, 4]
+    found = await shop.webhooks.get(made.webhook.id)
+    assert isinstance(found.events_set_aside, list)
+    assert [(one.event, one.failure) for one in found.events_set_aside] == [
+        (f"store:{store}@2", "it answered 422")
+    ]
+    assert (await read_standing(shop.pool)).set_aside == 1
+
+
+async def test_before_an_hour_no_event_is_set_aside(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver(refusing(1)) as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.place(store, 2)
+        await eventually(shop, made.webhook.id, "late")
+        await shop.make_due(made.webhook.id, "59 minutes")
+        await receiver.until(lambda r: len(r.requests) >= 2)
+    assert receiver.taken == []
+
+
+async def test_a_receiver_that_refuses_everything_has_nothing_set_aside(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver(lambda _: status(401)) as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.place(store, 3)
+        await eventually(shop, made.webhook.id, "late")
+        await shop.make_due(made.webhook.id, "2 hours")
+        await receiver.until(lambda r: {one.seq for one in r.requests} == {1, 2})
+        receiver.answer = lambda _: OK
+        await shop.make_due(made.webhook.id, "2 hours")
+        await receiver.until(lambda r: len(r.taken) >= 3)
+    assert receiver.seqs(f"store:{store}") == [1, 2, 3]
+    assert (await shop.webhooks.get(made.webhook.id)).set_aside == 0
+
+
+async def test_after_three_days_a_store_is_parked_and_resumed_where_it_was(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver(lambda _: status(503)) as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.place(store, 2)
+        await eventually(shop, made.webhook.id, "late")
+        await shop.make_due(made.webhook.id, "3 days")
+        await eventually(shop, made.webhook.id, "parked")
+        assert (await read_standing(shop.pool)).parked == 1
+        receiver.answer = lambda _: OK
+        await shop.make_due(made.webhook.id)
+        await shop.place(store)
+        assert receiver.taken == []
+        await shop.webhooks.set_state(made.webhook.id, "active", is_ops=False)
+        await receiver.until(lambda r: len(r.taken) >= 3)
+    assert receiver.seqs(f"store:{store}") == [1, 2, 3]
+
+
+async def test_a_receiver_that_is_gone_ends_its_webhook_until_somebody_resumes_it(
+    shop: Shop,
+) -> None:
+    store = new_store()
+    async with Receiver(lambda _: status(410)) as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.place(store)
+        await eventually(shop, made.webhook.id, "late")
+        assert (await shop.webhooks.get(made.webhook.id)).state == "ended"
+        receiver.answer = lambda _: OK
+        await shop.webhooks.set_state(made.webhook.id, "active", is_ops=False)
+        await receiver.until(lambda r: len(r.taken) >= 1)
+
+
+async def test_retry_after_is_obeyed(shop: Shop) -> None:
+    store = new_store()
+    async with (
+        Receiver(lambda _: status(429, Retry_After="1800")) as receiver,
+        sending(shop.pool),
+    ):
+        made = await shop.add(receiver, store)
+        await shop.place(store)
+        lane = await eventually(shop, made.webhook.id, "late")
+    assert lane.next_try_at is not None
+    assert lane.failing_since is not None
+    assert (lane.next_try_at - lane.failing_since).total_seconds() == pytest.approx(1800, abs=1)
+
+
+async def test_once_a_receiver_is_back_all_its_stores_are_tried_at_once(shop: Shop) -> None:
+    stores = [new_store(), new_store()]
+    async with (
+        Receiver(lambda _: status(429, Retry_After="3600")) as receiver,
+        sending(shop.pool),
+    ):
+        made = await shop.add(receiver, *stores)
+        for store in stores:
+            await shop.place(store)
+        await receiver.until(lambda r: len({one.channel for one in r.requests}) == 2)
+        await eventually(shop, made.webhook.id, "late")
+        receiver.answer = lambda _: OK
+        await shop.pool.execute(
+            "UPDATE webhook_lanes SET due_at = now() WHERE store_id = $1", stores[0]
+        )
+        await receiver.until(lambda r: len(r.taken) == 2)
+
+
+async def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        rotated = await shop.webhooks.rotate(made.webhook.id)
+        assert rotated.secret != made.secret
+        await shop.place(store)
+        await receiver.until(lambda r: len(r.taken) == 1)
+        Verifier(rotated.secret).verify(receiver.taken[0].text, receiver.taken[0].headers)
+        await shop.until_free(made.webhook.id)
+        await shop.pool.execute("UPDATE webhooks SET old_until = now()")
+        receiver.secret = rotated.secret
+        await shop.place(store)
+        await receiver.until(lambda r: len(r.taken) == 2)
+    assert len(receiver.taken[0].headers["webhook-signature"].split()) == 2
+    assert len(receiver.taken[1].headers["webhook-signature"].split()) == 1
+
+
+async def test_a_replay_sends_again_what_comes_behind_a_cursor(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.place(store, 5)
+        await receiver.until(lambda r: len(r.taken) == 5)
+        await shop.webhooks.replay(made.webhook.id, f"store:{store}@3")
+        await receiver.until(lambda r: len(r.taken) == 7)
+    assert [one.seq for one in receiver.taken] == [1, 2, 3, 4, 5, 4, 5]
+    assert receiver.taken[5].id == receiver.taken[3].id
+
+
+async def test_what_is_under_way_during_a_replay_does_not_move_the_place_on(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver(lambda _: None) as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.place(store, 3)
+        await receiver.until(lambda r: len(r.requests) == 1)
+        receiver.answer = lambda _: OK
+        await shop.webhooks.replay(made.webhook.id, f"store:{store}@0")
+        await receiver.until(lambda r: len(r.taken) >= 3)
+    assert receiver.seqs(f"store:{store}") == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "error"),
+    [
+        ("store:{store}@9", InvalidError),
+        ("store:elsewhere@0", InvalidError),
+        ("table:{store}/5@0", InvalidError),
+        ("store:{store}@x", BadRequestError),
+    ],
+)
+async def test_a_replay_of_what_the_log_has_not_is_refused(
+    shop: Shop, cursor: str, error: type[Exception]
+) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        made = await shop.add(receiver, store)
+        await shop.place(store, 2)
+        with pytest.raises(error):
+            await shop.webhooks.replay(made.webhook.id, cursor.replace("{store}", store))
+
+
+async def test_what_the_log_no_longer_has_is_told_before_what_follows(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        await shop.add(receiver, store)
+        await shop.place(store, 4)
+        await shop.pool.execute(
+            "DELETE FROM channel_log WHERE channel = $1 AND seq <= 2", f"store:{store}"
+        )
+        async with sending(shop.pool):
+            await receiver.until(lambda r: len(r.taken) == 3)
+    assert [one.body["type"] for one in receiver.taken] == [GAP, "order.placed", "order.placed"]
+    assert receiver.taken[0].body["data"]["reason"] == "retention"
+    assert [one.seq for one in receiver.taken] == [2, 3, 4]
+
+
+async def test_a_damaged_event_is_told_of_and_stops_no_other(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        await shop.add(receiver, store)
+        await shop.place(store, 3)
+        await shop.pool.execute(
+            "UPDATE channel_log SET body = 'x' WHERE channel = $1 AND seq = 2", f"store:{store}"
+        )
+        async with sending(shop.pool):
+            await receiver.until(lambda r: len(r.taken) == 3)
+    assert [one.seq for one in receiver.taken] == [1, 2, 3]
+    assert receiver.taken[1].body["data"]["reason"] == "unreadable"
+
+
+async def test_a_new_epoch_is_told(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        await shop.add(receiver, store)
+        await shop.place(store)
+        await receiver.until(lambda r: len(r.taken) == 1)
+        await shop.pool.execute("UPDATE epoch SET epoch = 'Z' || epoch")
+        await shop.place(store)
+        await receiver.until(lambda r: len(r.taken) == 3)
+    gap, event = receiver.taken[1:]
+    assert gap.body["data"]["reason"] == "epoch"
+    assert gap.body["epoch"] == event.body["epoch"] != receiver.taken[0].body["epoch"]
+
+
+async def test_senders_side_by_side_send_each_event_once(shop: Shop) -> None:
+    stores = [new_store() for _ in range(6)]
+    async with Receiver() as receiver, sending(shop.pool), sending(shop.pool):
+        await shop.add(receiver, *stores)
+        await asyncio.gather(*(shop.place(store, 10) for store in stores))
+        await receiver.until(lambda r: len(r.taken) >= 60)
+    assert len({one.id for one in receiver.taken}) == len(receiver.taken) == 60
+    for store in stores:
+        assert receiver.seqs(f"store:{store}") == list(range(1, 11))
+
+
+async def test_what_a_dead_sender_held_is_sent_again_and_nothing_is_left_out(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver(lambda received: None if received.seq == 3 else OK) as receiver:
+        made = await shop.add(receiver, store)
+        await shop.place(store, 5)
+        async with sending(shop.pool, answer_within_s=300.0):
+            await receiver.until(lambda r: len(r.requests) == 3)
+        receiver.answer = lambda _: OK
+        await shop.pool.execute(
+            "UPDATE webhook_lanes SET held_until = now() WHERE webhook_id = $1", made.webhook.id
+        )
+        async with sending(shop.pool):
+            await receiver.until(lambda r: len(r.taken) == 5)
+    assert [one.seq for one in receiver.requests] == [1, 2, 3, 3, 4, 5]
+    assert receiver.requests[2].id == receiver.requests[3].id
+
+
+async def test_ops_disable_a_webhook_and_only_they_resume_it(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.webhooks.set_state(made.webhook.id, "disabled", is_ops=True)
+        await shop.place(store, 2)
+        with pytest.raises(ForbiddenError):
+            await shop.webhooks.set_state(made.webhook.id, "active", is_ops=False)
+        assert receiver.requests == []
+        await shop.webhooks.set_state(made.webhook.id, "active", is_ops=True)
+        await receiver.until(lambda r: len(r.taken) == 2)
+
+
+async def test_a_removed_webhook_is_gone_with_all_that_belongs_to_it(shop: Shop) -> None:
+    async with Receiver() as receiver:
+        made = await shop.add(receiver, new_store())
+    await shop.webhooks.remove(made.webhook.id)
+    with pytest.raises(NotFoundError):
+        await shop.webhooks.get(made.webhook.id)
+    assert await shop.pool.fetchval("SELECT count(*) FROM webhook_lanes") == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ("WEBHOOKS", "in all"),
+        ("WEBHOOKS_OF_STORE", "of one of these stores"),
+        ("WEBHOOKS_OF_SUBJECT", "subject"),
+        ("WEBHOOK_LANES", "together"),
+    ],
+)
+async def test_there_are_only_so_many(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, limit: str, told: str
+) -> None:
+    monkeypatch.setattr(registrations, limit, 2)
+    store = new_store()
+    wanted = AddWebhook("https://example.com/", [store])
+    for _ in range(2):
+        await shop.webhooks.add(wanted, "ann")
+    with pytest.raises(TooManyWebhooksError, match=told):
+        await shop.webhooks.add(wanted, "ann")
+
+
+async def test_a_store_is_named_once(shop: Shop) -> None:
+    with pytest.raises(InvalidError, match="twice"):
+        await shop.webhooks.add(AddWebhook("https://example.com/", ["1", "1"]), "ann")
+
+
+async def test_what_waits_though_its_receiver_works_is_seen(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        await shop.add(receiver, store)
+        await shop.place(store)
+    await shop.pool.execute(
+        "UPDATE channel_log SET occurred_at = $1 WHERE channel = $2",
+        datetime(2026, 1, 1, tzinfo=UTC),
+        f"store:{store}",
+    )
+    standing = await read_standing(shop.pool)
+    assert standing.active == 1
+    assert standing.waiting_s > 86_400
