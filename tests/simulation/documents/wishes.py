@@ -16,9 +16,11 @@ from tests.simulation.documents.definitions import STRATEGY_OF
 _LARGE: Final = "x" * (MAX_SHOWN_VALUE_BYTES + 100)
 
 
-def wish_for(place: DocumentName, mark: str, chance: Random) -> Wish:
-    """An edit of this document that leaves this mark."""
-    return Wish(*place, _operation(STRATEGY_OF[place[1]], mark, chance), {"mark": mark})
+def wish_for(place: DocumentName, mark: str, chance: Random, *, patches: bool) -> Wish:
+    """An edit of this document that leaves this mark; if `patches`, some are JSON patches."""
+    is_patch = patches and int(mark[1:]) % 8 == 0
+    do = _operation(STRATEGY_OF[place[1]], mark, chance, is_patch=is_patch)
+    return Wish(*place, do, {"mark": mark})
 
 
 def mark_of(edit: Edit) -> str:
@@ -33,8 +35,7 @@ def holds(value: Value | None, mark: str) -> bool:
     return mark in whole or mark in whole.get("lines", {})
 
 
-def _operation(strategy: str, mark: str, chance: Random) -> Operation:
-    is_patch = int(mark[1:]) % 8 == 0  # no number is drawn for it, so seeds keep their faults
+def _operation(strategy: str, mark: str, chance: Random, *, is_patch: bool) -> Operation:
     match strategy:
         case "merge" if is_patch:
             return Patch([{"op": "add", "path": f"/lines/{mark}", "value": {"n": 1}}])

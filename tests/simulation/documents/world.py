@@ -27,6 +27,8 @@ QUIET_S: Final = 150.0
 STAYS_S: Final = 10.0
 PACES: Final = (0.0, 0.02, 0.1, 0.4)
 """How likely a device edits in a step."""
+PATCHES_EVERY: Final = 7
+"""In one of so many schedules some edits are JSON patches."""
 RARE: Final = ("restore", "kafka wiped", "retention", "storage lost", "backup")
 _ALL: Final = {
     "ann": Caller("ann", "owner", frozenset({STORE})),
@@ -139,6 +141,7 @@ class DocumentWorld(Setting[DocumentCore]):
     def __init__(self, seed: int) -> None:
         super().__init__(seed, DocumentCore, ModelServer)
         self.ledger = Ledger(self.fail)
+        self._patches = seed % PATCHES_EVERY == PATCHES_EVERY - 1
         self._pace = PACES[-1]
         self._marks = self._clients = 0
         self._backup: Truth = self.core.backup()
@@ -258,7 +261,9 @@ class DocumentWorld(Setting[DocumentCore]):
         if device.name != "phone" or chance.random() < 0.1:
             places = list(PLACES)
         chosen = chance.sample(places, chance.choice((1, 1, 1, 2, 3)))
-        wishes = [wish_for(place, self.new_mark(), chance) for place in chosen]
+        wishes = [
+            wish_for(place, self.new_mark(), chance, patches=self._patches) for place in chosen
+        ]
         device.client.edit(wishes, atomic=chance.random() < 0.2)
 
     # ── faults ───────────────────────────────────────────────────────────────
