@@ -42,6 +42,20 @@ async def chromium(*options: str) -> AsyncIterator[Browser]:
             await browser.close()
 
 
+async def until(page: Page, condition: str, argument: object = None) -> None:
+    """Return once a function of the page that gives a promise gives a true one.
+
+    Playwright's own `wait_for_function` takes every promise for true.
+    """
+    await page.evaluate(
+        f"""async (argument) => {{
+            const isSo = {condition};
+            while (!(await isSo(argument))) await new Promise((done) => setTimeout(done, 20));
+        }}""",
+        argument,
+    )
+
+
 @contextmanager
 def served(folders: Mapping[str, Path]) -> Iterator[str]:
     """The files of each folder under its prefix, and an empty page at /; where they are."""

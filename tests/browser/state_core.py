@@ -29,6 +29,8 @@ class WebCore:
         self.syncs: list[str] = []
         self.offline = False
         self.lose_answers = False
+        self.tokens: set[str] = set()
+        """Those with which edits came."""
         self.wrong_digests = 0
 
     async def attach(self, context: BrowserContext) -> None:
@@ -67,6 +69,7 @@ class WebCore:
         elif url.path == "/v1/documents":
             status, body = self._document(query)
         elif route.request.method == "POST":
+            self.tokens.add(route.request.headers["authorization"])
             status, body = self.model.post(route.request.post_data_buffer or b"")
             if self.lose_answers:
                 await route.abort()

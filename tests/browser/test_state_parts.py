@@ -153,6 +153,48 @@ async def test_a_value_that_cannot_be_had_holds_up_no_other(page: Page) -> None:
     assert found == [["a", "b", "c"], [True, False, False]]
 
 
+async def test_an_answer_that_comes_after_the_end_is_left_to_the_next_start(page: Page) -> None:
+    found = await run(
+        page,
+        """
+        const { Engine } = await load("engine");
+        const { MemoryStore } = await load("memory_store");
+        const { subjectOf } = await load("subject");
+        const store = new MemoryStore();
+        const waiting = () => store.openNow(subjectOf("t")).entries.length;
+        let isClosed = false;
+        let writesAfterwards = 0;
+        let answered;
+        const begun = new Promise((began) => {
+            parts.api = { send: () => new Promise((done) => { answered = done; began(); }) };
+        });
+        const news = [];
+        const engine = new Engine(store.openNow(subjectOf("t")), {
+            ...parts, channels: [CHANNEL], followed: [CHANNEL], resolvers: {}, calls: {},
+            newClient: () => "c1", subject: subjectOf("t"), coreTime: () => null,
+            book: () => null, differs() {}, told: (one) => news.push(one),
+            store: {
+                async write(writes) {
+                    if (isClosed) writesAfterwards += 1;
+                    store.writeNow(writes);
+                },
+                close: () => { isClosed = true; },
+            },
+        });
+        engine.take({ type: "DeliverDocument", change: reset([]), epoch: "E1" });
+        await engine.edit([{ channel: CHANNEL, key: "cart", do: { set: {} } }]);
+        await begun;
+        await engine.stop();
+        news.length = 0;
+        const outcomes = [{ n: 1, outcome: "applied", version: 1 }];
+        answered({ type: "Answered", outcomes });
+        for (let n = 0; n < 10; n++) await turn();
+        return [writesAfterwards, news.length, waiting()];
+    """,
+    )
+    assert found == [0, 0, 1]
+
+
 def token(claims: Json) -> str:
     return f"h.{urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.s"
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page
 
-from tests.browser.module_page import MODULE, TESTS, chromium, served
+from tests.browser.module_page import MODULE, TESTS, chromium, served, until
 from tests.conformance.cases import Json, event, response
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("module-shell")]
@@ -193,7 +193,7 @@ async def test_a_visible_tab_reminds_a_leader_whose_timers_are_held_back(
             new Shared({ ...names, seen() {} }).start();
         }"""
     )
-    await page.wait_for_function("() => navigator.locks.query().then(({ held }) => held.length)")
+    await until(page, "() => navigator.locks.query().then(({ held }) => held.length)")
     follower = await Tab.open(context, url, FIRST)
     await page.wait_for_function("() => globalThis.ticks >= 2", polling=100)
     assert await follower.page.evaluate("() => tab.shared.leading") is False

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-import uvicorn
 from playwright.async_api import Browser, Page, expect
-from starlette.applications import Starlette
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core_api.pages.files import FOLDERS, read_files
-from core_api.pages.serving import Pages, content_policy
+from tests.browser.module_page import until
+from tests.browser.releases import Releases, running
 from tests.browser.restaurant import (
     PAGES,
     Site,
@@ -32,20 +24,38 @@ from tests.browser.restaurant import (
 pytestmark = PAGES
 
 
-async def has_its_copy(page: Page, text: str = "") -> None:
-    """Return once the browser keeps a copy of the page with this text, with all its files."""
-    await page.wait_for_function(
-        """async (text) => {
+async def has_its_copy(page: Page) -> None:
+    """Return once the browser keeps a copy of the page that is shown, with all its files."""
+    await until(
+        page,
+        """async () => {
             const cache = await caches.open("yabam-terminal");
             const copy = await (await cache.match("/terminal"))?.text();
-            const wanted = [...document.querySelectorAll("link[rel=stylesheet], script[src]")];
+            const files = [...document.querySelectorAll("link[rel=stylesheet], script[src]")];
             const address = (one) => one.getAttribute("href") ?? one.getAttribute("src");
-            const has = (part) => copy?.includes(part);
-            const isKept = has(text) && wanted.every((one) => has(address(one)));
+            const isKept = files.every((one) => copy?.includes(address(one)));
             return navigator.serviceWorker.controller !== null && isKept;
         }""",
-        arg=text,
     )
+
+
+async def copy_is(page: Page, text: str) -> list[str]:
+    """Return once the copy is this page, and nothing is kept any more: the paths of its files."""
+    await until(
+        page,
+        """async (text) => {
+            const cache = await caches.open("yabam-terminal");
+            return await (await cache.match("/terminal"))?.text() === text;
+        }""",
+        text,
+    )
+    paths: list[str] = await page.evaluate(
+        """() => navigator.locks.request("yabam-terminal", async () => {
+            const all = await (await caches.open("yabam-terminal")).keys();
+            return all.map(({ url }) => new URL(url).pathname);
+        })"""
+    )
+    return paths
 
 
 async def test_it_opens_without_a_network_and_sends_what_was_pressed_when_there_is_one(
@@ -77,55 +87,6 @@ async def test_it_opens_without_a_network_and_sends_what_was_pressed_when_there_
         assert await store.events(order["id"]) == ["order.placed", "order.accepted"]
 
 
-class Releases:
-    """A Core of pages alone, whose release can be changed, and which can be gone."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._pages: ASGIApp | None = None
-        for name in ("terminal", "table", "ops", "shared"):
-            shutil.copytree(FOLDERS[""] / name, folder / name)
-
-    def release(self, title: str) -> None:
-        """Serve a page that says so."""
-        page = self._folder / "terminal/texts.js"
-        text = (FOLDERS[""] / "terminal/texts.js").read_text()
-        page.write_text(text.replace('"Store terminal"', f'"{title}"'))
-        pages = Pages(read_files({**FOLDERS, "": self._folder}), content_policy([]))
-        self._pages = Starlette(routes=pages.routes())
-
-    def fail(self) -> None:
-        """Answer as a proxy does that finds no Core."""
-        self._pages = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-        answer = self._pages or Response("Bad Gateway", 502)
-        await answer(scope, receive, send)
-
-
-class Quiet(uvicorn.Server):
-    """A server that leaves the signals to the tests."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
-@asynccontextmanager
-async def running(app: ASGIApp) -> AsyncIterator[str]:
-    """The application on a port of its own: its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Quiet(uvicorn.Config(app, log_config=None, lifespan="off"))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
-
-
 async def test_a_new_release_is_there_at_the_next_start_and_is_the_copy_from_then_on(
     browser: Browser, tmp_path: Path
 ) -> None:
@@ -139,16 +100,53 @@ async def test_a_new_release_is_there_at_the_next_start_and_is_the_copy_from_the
         await has_its_copy(terminal)
         releases.release("The second")
         await terminal.reload()
-        # On a busy machine the page comes too late, and is the copy of the next start.
-        await has_its_copy(terminal, "The second")
-        await terminal.reload()
         await expect(title).to_have_text("The second")
+        kept = await copy_is(terminal, releases.page("The second"))
         releases.fail()
         await terminal.reload()
         await expect(title).to_have_text("The second")
-        names = await terminal.evaluate(
-            "caches.open('yabam-terminal').then((cache) => cache.keys()).then((all) =>"
-            " all.map(({ url }) => url.split('/').at(-1)))"
-        )
         # Nothing of the first is left.
+        names = [path.split("/")[-1] for path in kept]
         assert len(names) == len(set(names))
+
+
+async def test_a_page_that_comes_late_is_shown_from_its_copy_and_is_the_copy_of_the_next_start(
+    browser: Browser, tmp_path: Path
+) -> None:
+    releases = Releases(tmp_path, patience_ms=1)
+    releases.release("The first")
+    async with running(releases) as url, device(browser, workers="allow") as owner:
+        terminal = await owner.new_page()
+        await terminal.goto(f"{url}/terminal")
+        title = terminal.locator("#sign-in h1")
+        await has_its_copy(terminal)
+        releases.release("The second")
+        with releases.holding("/terminal"):
+            await terminal.reload()
+            await expect(title).to_have_text("The first")
+        await copy_is(terminal, releases.page("The second"))
+        releases.fail()
+        await terminal.reload()
+        await expect(title).to_have_text("The second")
+
+
+async def test_pages_of_two_releases_that_come_at_once_leave_one_copy_with_all_its_files(
+    browser: Browser, tmp_path: Path
+) -> None:
+    releases = Releases(tmp_path)
+    releases.release("The first")
+    async with running(releases) as url, device(browser, workers="allow") as owner:
+        first, second, third = [await owner.new_page() for _ in range(3)]
+        await first.goto(f"{url}/terminal")
+        await has_its_copy(first)
+        releases.release("The second")
+        releases.release("The third")
+        style = releases.address("The second", "shared/base.css")
+        script = releases.address("The second", "terminal/main.all.js")
+        with releases.holding(script):
+            await second.goto(f"{url}/terminal?release=The+second", wait_until="commit")
+            await until(first, "(style) => caches.match(style)", style)
+            await third.goto(f"{url}/terminal?release=The+third")
+            assert style not in await copy_is(third, releases.page("The third"))
+        kept = await copy_is(first, releases.page("The second"))
+        assert {style, script} <= set(kept)

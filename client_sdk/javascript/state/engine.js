@@ -186,8 +186,9 @@ export class Engine {
     return all.some((entry) => entry.id === id);
   }
 
-  /** Hands on what has come of the inputs. */
+  /** Hands on what has come of the inputs. An answer that comes after the end is left to the next start. */
   pump() {
+    if (this.#closed) return;
     const { writes, changed, outcomes, conflicts } = this.replica.drain();
     this.#journal.put(writes);
     for (const waiting of conflicts) this.#decide(waiting);

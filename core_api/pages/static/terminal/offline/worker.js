@@ -47,11 +47,17 @@ async function keep(page) {
   const cache = await caches.open(CACHE);
   const text = await page.clone().text();
   const files = [...new Set([...text.matchAll(HASHED)].map(([, address]) => address))];
-  await Promise.all(files.map((address) => keepFile(cache, address)));
+  const keepAll = () => Promise.all(files.map((address) => keepFile(cache, address)));
+  await keepAll();
   await cache.addAll(BESIDE);
-  await cache.put(PAGE, page);
-  const wanted = new Set([PAGE, ...BESIDE, ...files]);
-  for (const { url } of await cache.keys()) if (!wanted.has(new URL(url).pathname)) await cache.delete(url);
+  // Pages of two releases may come at once, and a newer worker may be at work beside this one.
+  await navigator.locks.request(CACHE, async () => {
+    // What another page does not need went when that one was kept.
+    await keepAll();
+    await cache.put(PAGE, page);
+    const wanted = new Set([PAGE, ...BESIDE, ...files]);
+    for (const { url } of await cache.keys()) if (!wanted.has(new URL(url).pathname)) await cache.delete(url);
+  });
 }
 
 async function keepFile(cache, address) {

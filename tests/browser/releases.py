@@ -1,0 +1,118 @@
+"""Cores of pages alone, of several releases, which can be late or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from core_api.pages.files import FOLDERS, PREFIX, File, parse_address, read_files
+from core_api.pages.serving import Pages, content_policy
+
+_NEVER_MS: Final = 10**9
+_PATIENCE: Final = "PATIENCE_MS = 4_000;"
+
+
+class Releases:
+    """What answers at one address while Cores of several releases come and go.
+
+    Args:
+        folder: an empty one, for their files.
+        patience_ms: so long the worker waits for a page that it has a copy of.
+    """
+
+    def __init__(self, folder: Path, patience_ms: int = _NEVER_MS) -> None:
+        self._folder = folder
+        self._files: dict[str, dict[str, File]] = {}
+        self._apps: dict[str, ASGIApp] = {}
+        self._now: str | None = None
+        self._held: dict[str, asyncio.Event] = {}
+        for name in ("terminal", "table", "ops", "shared"):
+            shutil.copytree(FOLDERS[""] / name, folder / name)
+        worker = folder / "terminal/offline/worker.js"
+        assert _PATIENCE in worker.read_text()
+        worker.write_text(worker.read_text().replace(_PATIENCE, f"PATIENCE_MS = {patience_ms};"))
+
+    def release(self, title: str) -> None:
+        """From now on Core is of another release, whose script and styles say so."""
+        texts = (FOLDERS[""] / "terminal/texts.js").read_text()
+        (self._folder / "terminal/texts.js").write_text(
+            texts.replace('"Store terminal"', f'"{title}"')
+        )
+        styles = (FOLDERS[""] / "shared/base.css").read_text()
+        (self._folder / "shared/base.css").write_text(f"{styles}/* {title} */\n")
+        files = read_files({**FOLDERS, "": self._folder})
+        self._files[title] = files
+        self._apps[title] = Starlette(routes=Pages(files, content_policy([])).routes())
+        self._now = title
+
+    def fail(self) -> None:
+        """From now on answer as a proxy does that finds no Core."""
+        self._now = None
+
+    def page(self, title: str) -> str:
+        """The terminal's page of this release."""
+        return self._files[title]["terminal/index.html"].body.decode()
+
+    def address(self, title: str, path: str) -> str:
+        """Where the page of this release has the file."""
+        return f"{PREFIX}={self._files[title][path].digest}/{path}"
+
+    @contextmanager
+    def holding(self, path: str) -> Iterator[None]:
+        """Until its end, leave requests of this path without an answer."""
+        self._held[path] = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._held.pop(path).set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request: as the release that `?release=` names, or whose file it asks for."""
+        if scope["path"] in self._held:
+            await self._held[scope["path"]].wait()
+        gone = Response("Bad Gateway", 502)
+        answer = gone if self._now is None else self._apps[self._asked(scope) or self._now]
+        await answer(scope, receive, send)
+
+    def _asked(self, scope: Scope) -> str | None:
+        (named,) = parse_qs(scope["query_string"].decode()).get("release", [None])
+        path, digest = parse_address(scope["path"].removeprefix(PREFIX))
+        owners = [
+            title
+            for title, files in self._files.items()
+            if digest is not None and path in files and files[path].digest == digest
+        ]
+        return named or next(iter(owners), None)
+
+
+class Quiet(uvicorn.Server):
+    """A server that leaves the signals to the tests."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+@asynccontextmanager
+async def running(app: ASGIApp) -> AsyncIterator[str]:
+    """The application on a port of its own: its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Quiet(uvicorn.Config(app, log_config=None, lifespan="off"))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
