@@ -18,6 +18,8 @@ from tests.browser.test_terminal_taps import work_through
 
 _SCREEN: Final = (1920, 1080)
 _SEED: Final = 7
+_MOST_S: Final = 700
+"""So long it may take on a busy machine: twice as long as on one that is busy with nothing else."""
 
 
 async def rush(store: Store, count: int, within_s: float) -> list[dict[str, Any]]:
@@ -37,7 +39,14 @@ async def main(site: Site, count: int, within_s: float) -> int:
         terminal = await opened(owner, store.terminal_url)
         start = time.monotonic()
         arriving = asyncio.create_task(rush(store, count, within_s))
-        wrong = await work_through(terminal, store, count, seed=_SEED)
+        try:
+            async with asyncio.timeout(_MOST_S):
+                wrong = await work_through(terminal, store, count, seed=_SEED)
+        except TimeoutError:
+            arriving.cancel()
+            served = await terminal.locator('.card[data-status="served"]').count()
+            print(f"after {_MOST_S} s only {served} of {count} orders were served")
+            return 1
         took_s = time.monotonic() - start
         placed = await arriving
     steps = [await store.events(order["id"]) for order in placed]
