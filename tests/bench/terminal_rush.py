@@ -19,7 +19,7 @@ from tests.browser.test_terminal_taps import work_through
 _SCREEN: Final = (1920, 1080)
 _SEED: Final = 7
 _MOST_S: Final = 700
-"""So long it may take on a busy machine: twice as long as on one that is busy with nothing else."""
+"""So many seconds it may take, on a busy machine too."""
 
 
 async def rush(store: Store, count: int, within_s: float) -> list[dict[str, Any]]:
