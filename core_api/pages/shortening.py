@@ -12,16 +12,25 @@ from typing import Final
 
 _PART: Final = re.compile(
     r"""
-    (?P<text> "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | //!.* )
-    | (?P<comment> //.* | /\*(?:[^*]|\*(?!/))*\*/ )
-    | (?P<sign> [`{}/"'] )
+    (?P<text> "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | //![^\n\r\u2028\u2029]* )
+    | (?P<comment> //[^\n\r\u2028\u2029]* | /\*(?:[^*]|\*(?!/))*\*/ )
+    | (?P<sign> [`{}()/"'] )
     """,
     re.VERBOSE,
 )
 _TEMPLATE: Final = re.compile(r"[`}](?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)", re.DOTALL)
 _REGEX: Final = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*")
-_BEFORE_REGEX: Final = re.compile(r"(?:[(,=:\[!&|?;{]|=>|\breturn)\s*\Z")
+_BEFORE_REGEX: Final = re.compile(r"(?:[(,=:\[!&|?;{]|=>|(?<![\w$.#])return)\Z")
 _DIVISION: Final = re.compile(r"(?<=[\w$)\]] )/(?= )")
+_HEAD: Final = re.compile(r"(?<![\w$.#])(?:if|while|for|await|with)\s*\Z")
+# After each of these a slash begins a regular expression, or may.
+_NO_VALUE: Final = re.compile(
+    r"""(?<![\w$])(?:await|case|default|delete|do|else|extends|in|instanceof|new|of|return|throw|
+    typeof|void|yield)\Z""",
+    re.VERBOSE,
+)
+# JavaScript has more of them than Python's `.` knows.
+_LINE_END: Final = re.compile(r"[\n\r\u2028\u2029]")
 _BETWEEN_LINES: Final = re.compile(r"\s*\n\s*")
 # Beside each of these, signs and words stay apart without a blank.
 _BLANKS: Final = re.compile(r"[ \t]+(?=[(){}\[\],;:=?<>&|])|(?<=[(){}\[\],;:=?<>&|])[ \t]+")
@@ -47,8 +56,9 @@ class _Reading:
         self._at = 0
         self._code = ""
         self._done: list[str] = []
-        # Of each bracket that is open, whether it stands in a template.
-        self._open: list[bool] = []
+        # The brackets that are open: `if(` where a statement follows it, `${` in a template.
+        self._open: list[str] = []
+        self._closed = ""
 
     def result(self) -> str:
         while part := _PART.search(self._script, self._at):
@@ -57,7 +67,7 @@ class _Reading:
             if part["text"] is not None:
                 self._keep(part[0])
             elif part["comment"] is not None:
-                self._code += "\n" if "\n" in part[0] else " "
+                self._code += "\n" if _LINE_END.search(part[0]) else " "
             else:
                 self._take(part[0], part.start())
         if self._open:
@@ -69,14 +79,16 @@ class _Reading:
     def _take(self, sign: str, at: int) -> None:
         if sign == "/":
             self._take_slash(at)
-        elif sign == "`" or (sign == "}" and self._open[-1:] == [True]):
+        elif sign == "`" or (sign == "}" and self._open[-1:] == ["${"]):
             self._take_template(sign, at)
-        elif sign == "{":
-            self._open.append(False)
+        elif sign in "{(":
+            self._open.append("if(" if sign == "(" and _HEAD.search(self._code) else sign)
             self._code += sign
-        elif sign == "}" and self._open:
-            self._open.pop()
+        elif self._open and self._open[-1][-1] + sign in ("{}", "()"):
+            self._closed = self._open.pop()
             self._code += sign
+        elif self._open and sign in "})":
+            raise self._error("a bracket is not closed", at)
         else:
             raise self._error(f"{sign} has no other one", at)
 
@@ -87,19 +99,26 @@ class _Reading:
         if sign == "}":
             self._open.pop()
         if piece[0].endswith("{"):
-            self._open.append(True)
+            self._open.append("${")
         self._keep(piece[0])
         self._at = piece.end()
 
     def _take_slash(self, at: int) -> None:
         regex = _REGEX.match(self._script, at)
-        if regex is not None and _BEFORE_REGEX.search(self._code[-80:]):
+        before = self._code.rstrip()
+        if regex is not None and _BEFORE_REGEX.search(before):
             self._keep(regex[0])
             self._at = regex.end()
-        elif _DIVISION.match(self._script, at):
+        elif not _DIVISION.match(self._script, at):
+            raise self._error("write a division with a blank on either side", at)
+        elif regex is None or self._ends_a_value(before):
             self._code += "/"
         else:
-            raise self._error("write a division with a blank on either side", at)
+            raise self._error("write each division on a line of its own", at)
+
+    def _ends_a_value(self, code: str) -> bool:
+        is_head = code.endswith(")") and self._closed == "if("
+        return code != "" and not is_head and not _NO_VALUE.search(code)
 
     def _keep(self, text: str) -> None:
         lines = _BETWEEN_LINES.sub("\n", self._code)

@@ -35,7 +35,8 @@ class Releases:
         self._folder = folder
         self._files: dict[str, dict[str, File]] = {}
         self._apps: dict[str, ASGIApp] = {}
-        self._now: str | None = None
+        self._now = ""
+        self._instead: ASGIApp | None = None
         self._held: dict[str, asyncio.Event] = {}
         for name in ("terminal", "table", "ops", "shared"):
             shutil.copytree(FOLDERS[""] / name, folder / name)
@@ -54,11 +55,15 @@ class Releases:
         files = read_files({**FOLDERS, "": self._folder})
         self._files[title] = files
         self._apps[title] = Starlette(routes=Pages(files, content_policy([])).routes())
-        self._now = title
+        self._now, self._instead = title, None
 
     def fail(self) -> None:
         """From now on answer as a proxy does that finds no Core."""
-        self._now = None
+        self.answer(Response("Bad Gateway", 502))
+
+    def answer(self, instead: ASGIApp) -> None:
+        """From now on a proxy answers all by this, in Core's place."""
+        self._instead = instead
 
     def page(self, title: str) -> str:
         """The terminal's page of this release."""
@@ -81,11 +86,10 @@ class Releases:
         """Serve a request: as the release that `?release=` names, or whose file it asks for."""
         if scope["path"] in self._held:
             await self._held[scope["path"]].wait()
-        gone = Response("Bad Gateway", 502)
-        answer = gone if self._now is None else self._apps[self._asked(scope) or self._now]
+        answer = self._instead or self._apps[self._asked(scope)]
         await answer(scope, receive, send)
 
-    def _asked(self, scope: Scope) -> str | None:
+    def _asked(self, scope: Scope) -> str:
         (named,) = parse_qs(scope["query_string"].decode()).get("release", [None])
         path, digest = parse_address(scope["path"].removeprefix(PREFIX))
         owners = [
@@ -93,7 +97,7 @@ class Releases:
             for title, files in self._files.items()
             if digest is not None and path in files and files[path].digest == digest
         ]
-        return named or next(iter(owners), None)
+        return named or next(iter(owners), self._now)
 
 
 class Quiet(uvicorn.Server):

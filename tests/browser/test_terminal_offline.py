@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, Page, expect
+from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.browser.module_page import until
 from tests.browser.releases import Releases, running
@@ -150,3 +153,73 @@ async def test_pages_of_two_releases_that_come_at_once_leave_one_copy_with_all_i
             assert style not in await copy_is(third, releases.page("The third"))
         kept = await copy_is(first, releases.page("The second"))
         assert {style, script} <= set(kept)
+
+
+LOGIN = HTMLResponse("<h1>Sign in to the network</h1>")
+
+
+async def leads_to_login(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as a proxy that wants a sign-in first."""
+    there = scope["path"] == "/login"
+    await (LOGIN if there else RedirectResponse("/login"))(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [LOGIN, leads_to_login, HTMLResponse(LOGIN.body, 401), HTMLResponse(LOGIN.body, 403)],
+    ids=["a page", "a redirect", "401", "403"],
+)
+async def test_a_sign_in_that_a_proxy_wants_is_shown_and_never_kept(
+    proxy: ASGIApp, browser: Browser, tmp_path: Path
+) -> None:
+    releases = Releases(tmp_path)
+    releases.release("The first")
+    async with running(releases) as url, device(browser, workers="allow") as owner:
+        terminal = await owner.new_page()
+        await terminal.goto(f"{url}/terminal")
+        await has_its_copy(terminal)
+        releases.answer(proxy)
+        await terminal.reload()
+        await expect(terminal.locator("h1")).to_have_text("Sign in to the network")
+        releases.fail()
+        await terminal.goto(f"{url}/terminal")
+        await expect(terminal.locator("#sign-in h1")).to_have_text("The first")
+
+
+async def test_a_page_to_which_a_redirect_leads_opens_without_a_network(
+    browser: Browser, tmp_path: Path
+) -> None:
+    releases = Releases(tmp_path)
+    releases.release("The first")
+
+    async def led(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/terminal" and not scope["query_string"]:
+            await RedirectResponse("/terminal?release=The+first")(scope, receive, send)
+        else:
+            await releases(scope, receive, send)
+
+    async with running(led) as url, device(browser, workers="allow") as owner:
+        terminal = await owner.new_page()
+        await terminal.goto(f"{url}/terminal")
+        title = terminal.locator("#sign-in h1")
+        await expect(title).to_have_text("The first")
+        await has_its_copy(terminal)
+        await terminal.goto(f"{url}/terminal")
+        await expect(title).to_have_text("The first")
+        releases.fail()
+        await terminal.goto(f"{url}/terminal")
+        await expect(title).to_have_text("The first")
+
+
+async def test_the_menu_is_the_copy_while_a_proxy_finds_no_core(
+    browser: Browser, tmp_path: Path
+) -> None:
+    releases = Releases(tmp_path)
+    releases.release("The first")
+    async with running(releases) as url, device(browser, workers="allow") as owner:
+        terminal = await owner.new_page()
+        await terminal.goto(f"{url}/terminal")
+        await has_its_copy(terminal)
+        releases.fail()
+        menu = "fetch('/static/table/menu.json').then(({ status }) => status)"
+        assert await terminal.evaluate(menu) == 200

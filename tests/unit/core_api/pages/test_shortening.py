@@ -17,6 +17,7 @@ from core_api.pages.shortening import ShorteningError, shortened
         ("const a = /** @type {any} */ (null);\n", "const a=(null);\n"),
         # A line that ends within a comment ends.
         ("a /* one\n two */ b", "a\nb"),
+        *((f"a /* one{end} two */ b", "a\nb") for end in ("\r\n", "\r", "\u2028", "\u2029")),
         ("//! path.js\nf();\n", "//! path.js\nf();\n"),
         ("if (a) {\n  return b;\n} else c();\n", "if(a){\nreturn b;\n}else c();\n"),
         ("return typeof a === b ? [c, d] : e;", "return typeof a===b?[c,d]:e;"),
@@ -53,6 +54,15 @@ def test_a_division_begins_no_regular_expression() -> None:
     assert shortened(script) == "const half=(a + b)/ 2;const c=d[0]/ e;\n"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028", "\u2029"])
+def test_code_goes_on_after_each_kind_of_line_end(end: str) -> None:
+    assert "f();" in shortened(f"a // why{end}f();")
+
+
+def test_several_divisions_stand_in_one_line_where_each_follows_a_value() -> None:
+    assert shortened("a / b / c.d / e[0] / 2") == "a / b / c.d / e[0]/ 2"
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [
@@ -60,6 +70,9 @@ def test_a_division_begins_no_regular_expression() -> None:
         ("} /a/.test(b);", "} has no other one"),
         ("if (a) { }\n/b/.test(c);", "write a division with a blank on either side: '/b/"),
         ("if (a) /b/.test(c);", "write a division with a blank on either side"),
+        ("if (a) / b = c/.test(d);", "write each division on a line of its own: 'if (a) / b"),
+        ("else / b = c/.test(d);", "write each division on a line of its own"),
+        ("a.return / b = (c) / d;", "write each division on a line of its own"),
         ("f('a);\n", "' has no other one: \"f('a);\""),
         ("f(`a);\n", "a template has no end"),
         ("f(`a ${b);\n", "a bracket is not closed"),

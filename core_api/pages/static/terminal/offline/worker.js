@@ -11,6 +11,10 @@ const CACHE = "yabam-terminal";
 const PATIENCE_MS = 4_000;
 /** Addresses that change with what they lead to. */
 const HASHED = /"(\/static\/=[0-9a-f]+\/[^"]+)"/g;
+/** The file that none but the page itself names. */
+const SCRIPT = "/terminal/main.all.js";
+/** What is meant though it is not the page: it wants a sign-in, which a proxy may have, or says that the page is gone. */
+const MEANT = [401, 403, 410];
 
 addEventListener("install", (event) => {
   skipWaiting();
@@ -26,7 +30,7 @@ addEventListener("fetch", (event) => {
   if (request.mode === "navigate") {
     if (pathname === PAGE) event.respondWith(open(event));
   } else if (pathname.startsWith("/static/=")) event.respondWith(kept(pathname).then((copy) => copy ?? fetch(request)));
-  else if (BESIDE.includes(pathname)) event.respondWith(fetch(request).catch(() => kept(pathname)));
+  else if (BESIDE.includes(pathname)) event.respondWith(kept(pathname).then((copy) => newest(fetch(request), copy)));
 });
 
 /** The page as it is now; its copy where it does not come. */
@@ -35,18 +39,26 @@ async function open(event) {
   const coming = fetch(event.request);
   // A page that comes too late is the copy of the next start.
   event.waitUntil(coming.then((page) => keep(page.clone())).catch(() => {}));
+  return newest(coming, copy);
+}
+
+/** What comes; the copy, if there is one, where it fails or comes too late. */
+async function newest(coming, copy) {
   if (copy === undefined) return coming;
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, copy));
-  const inTime = coming.then((page) => (page.ok ? page : copy), () => copy);
+  const isMeant = ({ ok, type, status }) => ok || type === "opaqueredirect" || MEANT.includes(status);
+  const inTime = coming.then((answer) => (isMeant(answer) ? answer : copy), () => copy);
   return Promise.race([inTime, late]);
 }
 
 /** Keeps the page and its files in the place of what was kept, once all of them are there. */
 async function keep(page) {
   if (!page.ok) throw new Error(`the page came with status ${page.status}`);
-  const cache = await caches.open(CACHE);
-  const text = await page.clone().text();
+  const text = await page.text();
   const files = [...new Set([...text.matchAll(HASHED)].map(([, address]) => address))];
+  // What stands in front of Core may send a page of its own.
+  if (!files.some((address) => address.endsWith(SCRIPT))) throw new Error("what came is not the page");
+  const cache = await caches.open(CACHE);
   const keepAll = () => Promise.all(files.map((address) => keepFile(cache, address)));
   await keepAll();
   await cache.addAll(BESIDE);
@@ -54,7 +66,8 @@ async function keep(page) {
   await navigator.locks.request(CACHE, async () => {
     // What another page does not need went when that one was kept.
     await keepAll();
-    await cache.put(PAGE, page);
+    // A response to which a redirect led could not be opened: this one has forgotten its way.
+    await cache.put(PAGE, new Response(text, page));
     const wanted = new Set([PAGE, ...BESIDE, ...files]);
     for (const { url } of await cache.keys()) if (!wanted.has(new URL(url).pathname)) await cache.delete(url);
   });
