@@ -18,6 +18,7 @@ from core_api.webhooks.messages import Page, Row
 from core_api.webhooks.rules import After
 from server_common.limits import (
     WEBHOOK_EVENTS_READ,
+    WEBHOOK_READ_BYTES,
     WEBHOOK_SET_ASIDE,
     WEBHOOKS_AT_ONCE_EACH,
 )
@@ -34,7 +35,9 @@ WITH ranked AS MATERIALIZED (
     ) AS place
     FROM webhook_lanes l
     JOIN webhooks w ON w.id = l.webhook_id AND w.state = 'active'
-    JOIN channel_heads h ON h.channel = 'store:' || l.store_id AND h.head <> l.seq
+    CROSS JOIN epoch e
+    JOIN channel_heads h ON h.channel = 'store:' || l.store_id
+        AND (h.head <> l.seq OR l.epoch <> e.epoch)
     LEFT JOIN unnest($1::text[], $2::int[]) AS b (webhook_id, busy) ON b.webhook_id = l.webhook_id
     WHERE l.parked_at IS NULL AND l.due_at <= now() AND l.held_until <= now()
       AND (l.tries > 0) = $3
@@ -53,13 +56,20 @@ RETURNING l.webhook_id, l.store_id, l.fence, l.epoch, l.seq, l.tries,
     w.url, w.types, w.generation, w.kid,
     CASE WHEN w.old_until > now() THEN w.old_kid END AS old_kid
 """
-# No lock; one statement, so that epoch, head and rows are of one moment.
+# No lock; one statement, so that epoch, head and rows are of one moment. The page ends where its
+# room does; the first event that is wanted fits always.
 _READ: Final = """
 SELECT e.epoch, coalesce(h.head, 0) AS head, now() AS at, r.seq, r.type, r.occurred_at, r.body
 FROM epoch e LEFT JOIN channel_heads h ON h.channel = $1 LEFT JOIN LATERAL (
-    SELECT seq, type, occurred_at,
-        CASE WHEN $4::text[] = '{}' OR type = ANY($4::text[]) THEN body END AS body
-    FROM channel_log WHERE channel = $1 AND seq > $2 ORDER BY seq LIMIT $3
+    SELECT p.seq, p.type, p.occurred_at, CASE WHEN p.is_wanted THEN p.body END AS body FROM (
+        SELECT c.*, sum(c.size) OVER (ORDER BY c.seq) AS upto FROM (
+            SELECT seq, type, occurred_at, body, w.is_wanted,
+                CASE WHEN w.is_wanted THEN octet_length(body) ELSE 0 END AS size
+            FROM channel_log,
+                LATERAL (SELECT $4::text[] = '{}' OR type = ANY($4::text[]) AS is_wanted) AS w
+            WHERE channel = $1 AND seq > $2 ORDER BY seq LIMIT $3
+        ) AS c
+    ) AS p WHERE p.upto <= $5 OR p.upto = p.size
 ) AS r ON true ORDER BY r.seq
 """
 _MOVE: Final = """
@@ -76,8 +86,9 @@ UPDATE webhook_lanes SET tries = tries + 1, failing_since = coalesce(failing_sin
     parked_at = CASE WHEN $6 THEN now() END
 WHERE webhook_id = $1 AND store_id = $2 AND fence = $3
 """
+# Behind all that are due already: a lane that has much to send, slowly, keeps no other waiting.
 _RELEASE: Final = """
-UPDATE webhook_lanes SET held_until = now()
+UPDATE webhook_lanes SET held_until = now(), due_at = now()
 WHERE webhook_id = $1 AND store_id = $2 AND fence = $3 AND held_until > now()
 """
 _END: Final = "UPDATE webhooks SET state = 'ended' WHERE id = $1 AND state = 'active'"
@@ -87,12 +98,19 @@ UPDATE webhook_lanes SET due_at = now() WHERE (webhook_id, store_id) IN (
     WHERE webhook_id = $1 AND parked_at IS NULL AND due_at > now() FOR UPDATE SKIP LOCKED
 )
 """
+# One statement: a place that has not moved behind what is set aside would try it again.
 _SET_ASIDE: Final = """
+WITH moved AS (
+    UPDATE webhook_lanes SET seq = $4, epoch = $5, tries = 0, failing_since = NULL, failure = NULL,
+        delivered_at = now(), held_until = now() + make_interval(secs => $6)
+    WHERE webhook_id = $1 AND store_id = $2 AND fence = $3
+      AND EXISTS (SELECT FROM webhooks w WHERE w.id = $1 AND w.state = 'active')
+      AND (SELECT count(*) FROM webhook_set_aside a WHERE a.webhook_id = $1) < $9
+    RETURNING webhook_id, store_id
+)
 INSERT INTO webhook_set_aside (webhook_id, store_id, epoch, seq, failure)
-SELECT $1, $2, $3, $4::bigint, $5
-WHERE (SELECT count(*) FROM webhook_set_aside WHERE webhook_id = $1) < $6
-  AND EXISTS (SELECT FROM webhook_lanes WHERE webhook_id = $1 AND store_id = $2 AND fence = $7)
-ON CONFLICT DO NOTHING
+SELECT m.webhook_id, m.store_id, $5, $7::bigint, $8 FROM moved m
+ON CONFLICT (webhook_id, store_id, epoch, seq) DO UPDATE SET failure = EXCLUDED.failure, at = now()
 RETURNING seq
 """
 _HAS_ROOM: Final = "SELECT count(*) < $2 FROM webhook_set_aside WHERE webhook_id = $1"
@@ -169,7 +187,7 @@ async def read_page(pool: Pool, lane: Lane, seq: int) -> Page:
 
 async def _read(pool: Pool, lane: Lane, seq: int, most: int) -> Page:
     with mapped_errors(), unreadable_rows():
-        rows = await pool.fetch(_READ, lane.channel, seq, most, lane.types)
+        rows = await pool.fetch(_READ, lane.channel, seq, most, lane.types, WEBHOOK_READ_BYTES)
     first = rows[0]
     found = [Row(*row[3:]) for row in rows if row["seq"] is not None]
     return Page(first["epoch"], first["head"], first["at"], found)
@@ -220,12 +238,25 @@ async def may_set_aside(pool: Pool, lane: Lane) -> bool:
         return bool(await pool.fetchval(_HAS_ROOM, lane.webhook_id, WEBHOOK_SET_ASIDE))
 
 
-async def set_aside(pool: Pool, lane: Lane, epoch: str, seq: int, failure: str) -> bool:
-    """Keep that an event was left out. False: it was not kept.
+async def set_aside(
+    pool: Pool, lane: Lane, epoch: str, seq: int, failure: str, moved_to: int
+) -> bool:
+    """Keep that an event was left out, and move the lane to the one behind it, which was taken.
+
+    Args:
+        pool: the database.
+        lane: whose event it is.
+        epoch: of the log.
+        seq: of the event that is left out.
+        failure: what the receiver has said of it.
+        moved_to: the lane's new place.
+
+    Returns:
+        Whether it was kept; if not, the lane has not moved.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    arguments = (lane.webhook_id, lane.store_id, epoch, seq, failure, WEBHOOK_SET_ASIDE, lane.fence)
+    arguments = (*lane.key, moved_to, epoch, HOLD_S, seq, failure, WEBHOOK_SET_ASIDE)
     with any_error_mapped():
         return bool(await pool.fetch(_SET_ASIDE, *arguments))
