@@ -15,7 +15,7 @@ from core_api.errors import UnreadableRowError
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.webhooks.messages import Page, Row
-from core_api.webhooks.rules import After
+from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S, After
 from server_common.limits import (
     WEBHOOK_EVENTS_READ,
     WEBHOOK_READ_BYTES,
@@ -27,7 +27,8 @@ HOLD_S: Final = 40.0
 """A process that dies holds its lanes for so long; longer than two attempts take."""
 
 # Locks the lanes that it takes, passing over those that somebody holds. A probe of the primary key
-# of channel_heads for each lane that is due.
+# of channel_heads for each lane that is due. What lies further ahead than anything is put off was
+# written before the clock was set back.
 _TAKE: Final = """
 WITH ranked AS MATERIALIZED (
     SELECT l.webhook_id, l.store_id, coalesce(b.busy, 0) + row_number() OVER (
@@ -39,12 +40,15 @@ WITH ranked AS MATERIALIZED (
     JOIN channel_heads h ON h.channel = 'store:' || l.store_id
         AND (h.head <> l.seq OR l.epoch <> e.epoch)
     LEFT JOIN unnest($1::text[], $2::int[]) AS b (webhook_id, busy) ON b.webhook_id = l.webhook_id
-    WHERE l.parked_at IS NULL AND l.due_at <= now() AND l.held_until <= now()
-      AND (l.tries > 0) = $3
+    WHERE l.parked_at IS NULL AND (l.tries > 0) = $3
+      AND (l.tries = 0 OR l.due_at <= now()
+           OR l.due_at > now() + make_interval(secs => 2::float8 * $7))
+      AND (l.held_until <= now() OR l.held_until > now() + make_interval(secs => 2::float8 * $6))
 ), free AS (
     SELECT l.webhook_id, l.store_id
     FROM ranked r JOIN webhook_lanes l USING (webhook_id, store_id)
-    WHERE r.place <= $4 AND l.parked_at IS NULL AND l.held_until <= now()
+    WHERE r.place <= $4 AND l.parked_at IS NULL
+      AND (l.held_until <= now() OR l.held_until > now() + make_interval(secs => 2::float8 * $6))
     ORDER BY l.due_at LIMIT $5 FOR UPDATE OF l SKIP LOCKED
 )
 UPDATE webhook_lanes l
@@ -163,7 +167,14 @@ async def take_lanes(
     """
     with any_error_mapped():
         rows = await pool.fetch(
-            _TAKE, list(busy), list(busy.values()), failing, WEBHOOKS_AT_ONCE_EACH, most, HOLD_S
+            _TAKE,
+            list(busy),
+            list(busy.values()),
+            failing,
+            WEBHOOKS_AT_ONCE_EACH,
+            most,
+            HOLD_S,
+            LONGEST_RETRY_AFTER_S,
         )
     return [Lane(**row) for row in rows]
 

@@ -567,6 +567,21 @@ async def test_what_a_dead_sender_held_is_sent_again_and_nothing_is_left_out(sho
     assert receiver.requests[2].id == receiver.requests[3].id
 
 
+@pytest.mark.parametrize("tries", [0, 3])
+async def test_a_clock_that_was_set_back_keeps_no_store_waiting(shop: Shop, tries: int) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        await shop.add(receiver, store)
+        await shop.place(store)
+        await shop.pool.execute(
+            "UPDATE webhook_lanes SET held_until = now() + interval '1 day', "
+            "due_at = now() + interval '1 day', tries = $1",
+            tries,
+        )
+        async with sending(shop.pool):
+            await receiver.until(lambda r: len(r.taken) == 1)
+
+
 async def test_ops_disable_a_webhook_and_only_they_resume_it(shop: Shop) -> None:
     store = new_store()
     async with Receiver() as receiver, sending(shop.pool):
