@@ -34,7 +34,7 @@ class CoreService:
             Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, folder, extra or {}
         )
         stack.core.start()
-        stack.core.wait_ready(30)
+        stack.core.wait_ready(120)
         return cls.over(database, stack)
 
     @classmethod

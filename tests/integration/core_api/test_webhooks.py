@@ -4,9 +4,9 @@ another."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
@@ -18,6 +18,7 @@ from core_api.errors import (
     NotFoundError,
     TooManyWebhooksError,
 )
+from core_api.postgres.pool import open_pool
 from core_api.webhooks import lanes as lanes_module
 from core_api.webhooks import registrations
 from core_api.webhooks import sender as sender_module
@@ -25,18 +26,28 @@ from core_api.webhooks.lanes import read_page, set_aside, take_lanes
 from core_api.webhooks.messages import GAP
 from core_api.webhooks.standing import read_standing
 from core_api.webhooks.subscriptions import AddWebhook, Lane
+from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_api.webhook_parts import Shop, new_store, sending
+from tests.parts import migrated_database
 from tests.webhook_receiver import OK, Received, Receiver, status
 
-if TYPE_CHECKING:
-    from core_api.postgres.pool import Pool
+pytestmark = pytest.mark.xdist_group("webhooks")
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def database(postgres_server: EmbeddedPostgres) -> str:
+    """A database that these tests share, one after the other."""
+    return asyncio.run(migrated_database(postgres_server))
+
+
 @pytest.fixture
-def shop(pool: Pool) -> Shop:
-    return Shop(pool)
+async def shop(database: str) -> AsyncIterator[Shop]:
+    pool = await open_pool(database, size=8, command_timeout_s=10, name="test")
+    yield Shop(pool)
+    await pool.execute("DELETE FROM webhooks")
+    pool.terminate()
 
 
 def refusing(seq: int, code: int = 422) -> Any:

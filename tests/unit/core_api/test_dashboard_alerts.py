@@ -23,6 +23,7 @@ from core_api.dashboard.alerts import (
 from core_api.dashboard.overview import contact_of
 from core_api.dashboard.processes import Kind, Node, State
 from core_api.dashboard.waiting import Acknowledged, Contact, LateStore, Overview, Waiting
+from core_api.webhooks.subscriptions import Standing
 
 RUNBOOK = Path(__file__).parents[3] / "docs/operations.md"
 MINUTE = 60_000
@@ -73,6 +74,10 @@ class TestTheVerdict:
             (signs(watermark_age_s=5.0), "red", "late"),
             (signs(outbox_age_s=5.0), "red", "late"),
             (signs(p99_ms=5000.0), "red", "late"),
+            (signs(webhooks=Standing(3, 0, 0, 60.0, 0)), "red", "weaker"),
+            (signs(webhooks=Standing(3, 1, 0, 0.0, 0)), "amber", "watch"),
+            (signs(webhooks=Standing(3, 0, 1, 0.0, 0)), "amber", "watch"),
+            (signs(webhooks=Standing(3, 0, 0, 59.0, 9)), "green", "well"),
             (signs(watermark_age_s=2.5), "amber", "watch"),
             (signs(outbox_age_s=2.5), "amber", "watch"),
             (signs(p99_ms=1000.0), "amber", "watch"),

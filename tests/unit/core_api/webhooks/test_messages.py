@@ -118,7 +118,8 @@ def test_every_seq_is_covered_once_and_in_order(
     seq: int, present: set[int], data: st.DataObject
 ) -> None:
     rows = [row(n, wanted=data.draw(st.booleans())) for n in sorted(present) if n > seq]
-    covered, place = [], seq
+    covered: list[int] = []
+    place = seq
     for step in steps(seq, page(*rows, head=rows[-1].seq if rows else seq)):
         assert step.seq > place
         if step.message is not None and body_of(step)["type"] == GAP:
