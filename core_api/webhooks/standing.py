@@ -16,6 +16,7 @@ SELECT count(DISTINCT w.id) FILTER (WHERE w.state = 'active') AS active,
     count(DISTINCT w.id) FILTER (WHERE w.state = 'active' AND l.parked_at IS NOT NULL) AS parked,
     coalesce(max(extract(epoch FROM now() - greatest(e.occurred_at, l.due_at))) FILTER (
         WHERE w.state = 'active' AND l.parked_at IS NULL AND l.tries = 0 AND l.held_until <= now()
+            AND e.seq IS NOT NULL
     ), 0)::float8 AS waiting_s
 FROM webhooks w JOIN webhook_lanes l ON l.webhook_id = w.id
 LEFT JOIN channel_heads h ON h.channel = 'store:' || l.store_id AND h.head > l.seq

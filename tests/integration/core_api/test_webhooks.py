@@ -663,6 +663,13 @@ async def test_what_is_replayed_waits_only_since_its_replay(shop: Shop) -> None:
     assert (await read_standing(shop.pool)).waiting_s < 3600
 
 
+async def test_a_store_in_which_nothing_happens_does_not_wait(shop: Shop) -> None:
+    async with Receiver() as receiver:
+        await shop.add(receiver, new_store())
+    await shop.pool.execute("UPDATE webhook_lanes SET due_at = $1", LONG_AGO)
+    assert (await read_standing(shop.pool)).waiting_s == 0
+
+
 async def test_what_is_being_sent_does_not_wait(shop: Shop) -> None:
     store = new_store()
     async with Receiver() as receiver:
