@@ -82,7 +82,8 @@ async def test_without_encryption_only_networks_of_the_operator_are_connected_to
 
 
 async def test_a_name_that_nobody_resolves_is_asked_for_once_however_many_want_it() -> None:
-    answered, asked = threading.Event(), []
+    answered = threading.Event()
+    asked: list[str] = []
 
     def resolve(host: str, _port: int) -> list[str]:
         asked.append(host)
@@ -191,7 +192,7 @@ async def test_an_address_that_does_not_answer_keeps_no_other_from_being_tried()
 
 @pytest.mark.parametrize("path", ["/", "/orders;v=1?a=b;c", "/a%20b?c"])
 async def test_the_path_is_asked_for_as_it_was_registered(path: str) -> None:
-    asked = []
+    asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.readuntil(b"\r\n"))

@@ -468,7 +468,7 @@ async def test_a_store_with_much_to_send_is_not_sent_to_its_end_before_another(
     monkeypatch.setattr(sender_module, "WEBHOOKS_AT_ONCE", 1)
     monkeypatch.setattr(sender_module, bound, value)
     much, little = new_store(), new_store()
-    before = []
+    before: list[int] = []
 
     def answer(_received: Received) -> str:
         before.append(len(first.taken))
