@@ -126,9 +126,11 @@ WEBHOOK_LANES: Final = 20_000
 WEBHOOK_URL_BYTES: Final = 2 * KIB
 WEBHOOK_TYPES: Final = 20
 WEBHOOK_ANSWER_BYTES: Final = 4 * KIB
+WEBHOOK_HEAD_BYTES: Final = 128 * KIB
 WEBHOOKS_AT_ONCE: Final = 200
 WEBHOOKS_AT_ONCE_EACH: Final = 4
 WEBHOOK_EVENTS_READ: Final = 8
+WEBHOOK_READ_BYTES: Final = 64 * KIB
 WEBHOOK_SET_ASIDE: Final = 100
 
 OPEN_TABLE_ORDERS: Final = 200
@@ -454,16 +456,24 @@ TABLE: Final[tuple[Limit, ...]] = (
         "the rest is not read",
     ),
     Limit(
+        "all that a webhook's receiver says before the end of its answer's head",
+        WEBHOOK_HEAD_BYTES, "bytes", "`yabam webhooks`", "the attempt has failed",
+    ),
+    Limit(
         "requests under way to webhooks' receivers", WEBHOOKS_AT_ONCE, "count",
         "`yabam webhooks`", "stores wait; half at most are of receivers that fail",
     ),
     Limit(
-        "requests under way of one webhook", WEBHOOKS_AT_ONCE_EACH, "count", "`yabam webhooks`",
-        "its further stores wait",
+        "requests under way of one webhook", WEBHOOKS_AT_ONCE_EACH, "count",
+        "each `yabam webhooks`", "its further stores wait",
     ),
     Limit(
         "events that a webhook's store reads at once", WEBHOOK_EVENTS_READ, "count",
         "`yabam webhooks`", "the others are read later",
+    ),
+    Limit(
+        "events that a webhook's store reads at once, in bytes", WEBHOOK_READ_BYTES, "bytes",
+        "`yabam webhooks`", "the others are read later; one is read in any case",
     ),
     Limit(
         "events of a webhook that are set aside", WEBHOOK_SET_ASIDE, "count", "`yabam webhooks`",

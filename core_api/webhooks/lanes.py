@@ -15,9 +15,10 @@ from core_api.errors import UnreadableRowError
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.webhooks.messages import Page, Row
-from core_api.webhooks.rules import After
+from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S, After
 from server_common.limits import (
     WEBHOOK_EVENTS_READ,
+    WEBHOOK_READ_BYTES,
     WEBHOOK_SET_ASIDE,
     WEBHOOKS_AT_ONCE_EACH,
 )
@@ -26,7 +27,8 @@ HOLD_S: Final = 40.0
 """A process that dies holds its lanes for so long; longer than two attempts take."""
 
 # Locks the lanes that it takes, passing over those that somebody holds. A probe of the primary key
-# of channel_heads for each lane that is due.
+# of channel_heads for each lane that is due. What lies further ahead than anything is put off was
+# written before the clock was set back.
 _TAKE: Final = """
 WITH ranked AS MATERIALIZED (
     SELECT l.webhook_id, l.store_id, coalesce(b.busy, 0) + row_number() OVER (
@@ -34,14 +36,19 @@ WITH ranked AS MATERIALIZED (
     ) AS place
     FROM webhook_lanes l
     JOIN webhooks w ON w.id = l.webhook_id AND w.state = 'active'
-    JOIN channel_heads h ON h.channel = 'store:' || l.store_id AND h.head <> l.seq
+    CROSS JOIN epoch e
+    JOIN channel_heads h ON h.channel = 'store:' || l.store_id
+        AND (h.head <> l.seq OR l.epoch <> e.epoch)
     LEFT JOIN unnest($1::text[], $2::int[]) AS b (webhook_id, busy) ON b.webhook_id = l.webhook_id
-    WHERE l.parked_at IS NULL AND l.due_at <= now() AND l.held_until <= now()
-      AND (l.tries > 0) = $3
+    WHERE l.parked_at IS NULL AND (l.tries > 0) = $3
+      AND (l.tries = 0 OR l.due_at <= now()
+           OR l.due_at > now() + make_interval(secs => 2::float8 * $7))
+      AND (l.held_until <= now() OR l.held_until > now() + make_interval(secs => 2::float8 * $6))
 ), free AS (
     SELECT l.webhook_id, l.store_id
     FROM ranked r JOIN webhook_lanes l USING (webhook_id, store_id)
-    WHERE r.place <= $4 AND l.parked_at IS NULL AND l.held_until <= now()
+    WHERE r.place <= $4 AND l.parked_at IS NULL
+      AND (l.held_until <= now() OR l.held_until > now() + make_interval(secs => 2::float8 * $6))
     ORDER BY l.due_at LIMIT $5 FOR UPDATE OF l SKIP LOCKED
 )
 UPDATE webhook_lanes l
@@ -53,13 +60,20 @@ RETURNING l.webhook_id, l.store_id, l.fence, l.epoch, l.seq, l.tries,
     w.url, w.types, w.generation, w.kid,
     CASE WHEN w.old_until > now() THEN w.old_kid END AS old_kid
 """
-# No lock; one statement, so that epoch, head and rows are of one moment.
+# No lock; one statement, so that epoch, head and rows are of one moment. The page ends where its
+# room does; the first event that is wanted fits always.
 _READ: Final = """
 SELECT e.epoch, coalesce(h.head, 0) AS head, now() AS at, r.seq, r.type, r.occurred_at, r.body
 FROM epoch e LEFT JOIN channel_heads h ON h.channel = $1 LEFT JOIN LATERAL (
-    SELECT seq, type, occurred_at,
-        CASE WHEN $4::text[] = '{}' OR type = ANY($4::text[]) THEN body END AS body
-    FROM channel_log WHERE channel = $1 AND seq > $2 ORDER BY seq LIMIT $3
+    SELECT p.seq, p.type, p.occurred_at, CASE WHEN p.is_wanted THEN p.body END AS body FROM (
+        SELECT c.*, sum(c.size) OVER (ORDER BY c.seq) AS upto FROM (
+            SELECT seq, type, occurred_at, body, w.is_wanted,
+                CASE WHEN w.is_wanted THEN octet_length(body) ELSE 0 END AS size
+            FROM channel_log,
+                LATERAL (SELECT $4::text[] = '{}' OR type = ANY($4::text[]) AS is_wanted) AS w
+            WHERE channel = $1 AND seq > $2 ORDER BY seq LIMIT $3
+        ) AS c
+    ) AS p WHERE p.upto <= $5 OR p.upto = p.size
 ) AS r ON true ORDER BY r.seq
 """
 _MOVE: Final = """
@@ -76,8 +90,9 @@ UPDATE webhook_lanes SET tries = tries + 1, failing_since = coalesce(failing_sin
     parked_at = CASE WHEN $6 THEN now() END
 WHERE webhook_id = $1 AND store_id = $2 AND fence = $3
 """
+# Behind all that are due already: a lane that has much to send, slowly, keeps no other waiting.
 _RELEASE: Final = """
-UPDATE webhook_lanes SET held_until = now()
+UPDATE webhook_lanes SET held_until = now(), due_at = now()
 WHERE webhook_id = $1 AND store_id = $2 AND fence = $3 AND held_until > now()
 """
 _END: Final = "UPDATE webhooks SET state = 'ended' WHERE id = $1 AND state = 'active'"
@@ -87,12 +102,19 @@ UPDATE webhook_lanes SET due_at = now() WHERE (webhook_id, store_id) IN (
     WHERE webhook_id = $1 AND parked_at IS NULL AND due_at > now() FOR UPDATE SKIP LOCKED
 )
 """
+# One statement: a place that has not moved behind what is set aside would try it again.
 _SET_ASIDE: Final = """
+WITH moved AS (
+    UPDATE webhook_lanes SET seq = $4, epoch = $5, tries = 0, failing_since = NULL, failure = NULL,
+        delivered_at = now(), held_until = now() + make_interval(secs => $6)
+    WHERE webhook_id = $1 AND store_id = $2 AND fence = $3
+      AND EXISTS (SELECT FROM webhooks w WHERE w.id = $1 AND w.state = 'active')
+      AND (SELECT count(*) FROM webhook_set_aside a WHERE a.webhook_id = $1) < $9
+    RETURNING webhook_id, store_id
+)
 INSERT INTO webhook_set_aside (webhook_id, store_id, epoch, seq, failure)
-SELECT $1, $2, $3, $4::bigint, $5
-WHERE (SELECT count(*) FROM webhook_set_aside WHERE webhook_id = $1) < $6
-  AND EXISTS (SELECT FROM webhook_lanes WHERE webhook_id = $1 AND store_id = $2 AND fence = $7)
-ON CONFLICT DO NOTHING
+SELECT m.webhook_id, m.store_id, $5, $7::bigint, $8 FROM moved m
+ON CONFLICT (webhook_id, store_id, epoch, seq) DO UPDATE SET failure = EXCLUDED.failure, at = now()
 RETURNING seq
 """
 _HAS_ROOM: Final = "SELECT count(*) < $2 FROM webhook_set_aside WHERE webhook_id = $1"
@@ -145,7 +167,14 @@ async def take_lanes(
     """
     with any_error_mapped():
         rows = await pool.fetch(
-            _TAKE, list(busy), list(busy.values()), failing, WEBHOOKS_AT_ONCE_EACH, most, HOLD_S
+            _TAKE,
+            list(busy),
+            list(busy.values()),
+            failing,
+            WEBHOOKS_AT_ONCE_EACH,
+            most,
+            HOLD_S,
+            LONGEST_RETRY_AFTER_S,
         )
     return [Lane(**row) for row in rows]
 
@@ -169,7 +198,7 @@ async def read_page(pool: Pool, lane: Lane, seq: int) -> Page:
 
 async def _read(pool: Pool, lane: Lane, seq: int, most: int) -> Page:
     with mapped_errors(), unreadable_rows():
-        rows = await pool.fetch(_READ, lane.channel, seq, most, lane.types)
+        rows = await pool.fetch(_READ, lane.channel, seq, most, lane.types, WEBHOOK_READ_BYTES)
     first = rows[0]
     found = [Row(*row[3:]) for row in rows if row["seq"] is not None]
     return Page(first["epoch"], first["head"], first["at"], found)
@@ -220,12 +249,25 @@ async def may_set_aside(pool: Pool, lane: Lane) -> bool:
         return bool(await pool.fetchval(_HAS_ROOM, lane.webhook_id, WEBHOOK_SET_ASIDE))
 
 
-async def set_aside(pool: Pool, lane: Lane, epoch: str, seq: int, failure: str) -> bool:
-    """Keep that an event was left out. False: it was not kept.
+async def set_aside(
+    pool: Pool, lane: Lane, epoch: str, seq: int, failure: str, moved_to: int
+) -> bool:
+    """Keep that an event was left out, and move the lane to the one behind it, which was taken.
+
+    Args:
+        pool: the database.
+        lane: whose event it is.
+        epoch: of the log.
+        seq: of the event that is left out.
+        failure: what the receiver has said of it.
+        moved_to: the lane's new place.
+
+    Returns:
+        Whether it was kept; if not, the lane has not moved.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    arguments = (lane.webhook_id, lane.store_id, epoch, seq, failure, WEBHOOK_SET_ASIDE, lane.fence)
+    arguments = (*lane.key, moved_to, epoch, HOLD_S, seq, failure, WEBHOOK_SET_ASIDE)
     with any_error_mapped():
         return bool(await pool.fetch(_SET_ASIDE, *arguments))

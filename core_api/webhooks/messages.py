@@ -95,8 +95,11 @@ def steps_of(channel: str, epoch: str, seq: int, page: Page) -> list[Step]:
             steps.append(_gap(channel, seq, row.seq - 1, "retention", page))
         steps.append(_step(channel, row, page))
         seq = row.seq
-    if page.is_damaged:
+    # Where the place is the head, what cannot be read is no event.
+    if page.is_damaged and seq < page.head:
         steps.append(_gap(channel, seq, seq + 1, "unreadable", page))
+    elif not page.rows and seq < page.head:
+        steps.append(_gap(channel, seq, page.head, "retention", page))
     return steps
 
 

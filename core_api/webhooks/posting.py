@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.rules import Outcome, outcome_of
-from server_common.limits import WEBHOOK_ANSWER_BYTES, WEBHOOKS_AT_ONCE
+from server_common.limits import WEBHOOK_ANSWER_BYTES, WEBHOOK_HEAD_BYTES, WEBHOOKS_AT_ONCE
 
 ANSWER_WITHIN_S: Final = 10.0
 """An attempt takes no longer, from the name's resolution to the answer's head."""
@@ -45,6 +47,40 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
+class _BoundedStream(httpcore.AsyncNetworkStream):
+    """A stream that gives so many bytes at most for each request: also of interim answers, which
+    have no other end."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._read = 0
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        part = await self._stream.read(max_bytes, timeout)
+        self._read += len(part)
+        if self._read > WEBHOOK_HEAD_BYTES:
+            raise httpcore.RemoteProtocolError("its answer is too long")
+        return part
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._read = 0
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
 class _CheckedBackend(httpcore.AnyIOBackend):
     """Connects to permitted addresses only.
 
@@ -52,14 +88,21 @@ class _CheckedBackend(httpcore.AnyIOBackend):
         permits: whether an address is permitted.
         resolve: finds the addresses of a host; it may block.
         threads: where names are resolved.
+        try_s: so long each address is tried for which there is another, in seconds.
     """
 
     def __init__(
-        self, permits: Callable[[str], bool], resolve: Resolve, threads: ThreadPoolExecutor
+        self,
+        permits: Callable[[str], bool],
+        resolve: Resolve,
+        threads: ThreadPoolExecutor,
+        try_s: float,
     ) -> None:
         self._permits = permits
         self._resolve = resolve
         self._threads = threads
+        self._try_s = try_s
+        self._asked: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
 
     async def connect_tcp(
         self,
@@ -69,22 +112,38 @@ class _CheckedBackend(httpcore.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._threads, self._resolve, host, port)
+            found = await asyncio.shield(self._addresses(host, port))
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"the name {host} does not resolve") from error
         permitted = [address for address in found if self._permits(address)][:_MOST_ADDRESSES]
         if not permitted:
             raise NotPermittedError(f"{host} leads to no address that webhooks may be sent to")
         for address in permitted[:-1]:
-            with contextlib.suppress(httpcore.ConnectError):
-                return await super().connect_tcp(
-                    address, port, timeout, local_address, socket_options
+            with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return _BoundedStream(
+                    await super().connect_tcp(
+                        address, port, self._try_s, local_address, socket_options
+                    )
                 )
-        return await super().connect_tcp(
-            permitted[-1], port, timeout, local_address, socket_options
+        return _BoundedStream(
+            await super().connect_tcp(permitted[-1], port, timeout, local_address, socket_options)
         )
+
+    def _addresses(self, host: str, port: int) -> asyncio.Future[list[str]]:
+        """The host's addresses. A name that nobody resolves takes one thread, however many ask."""
+        asked = self._asked.get((host, port))
+        if asked is None:
+            loop = asyncio.get_running_loop()
+            asked = loop.run_in_executor(self._threads, self._resolve, host, port)
+            self._asked[host, port] = asked
+            asked.add_done_callback(lambda done: self._answered(host, port, done))
+        return asked
+
+    def _answered(self, host: str, port: int, done: asyncio.Future[list[str]]) -> None:
+        del self._asked[host, port]
+        if not done.cancelled():
+            done.exception()  # whoever asked may have gone
 
 
 class Poster:
@@ -103,7 +162,7 @@ class Poster:
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         self._within_s = answer_within_s
-        # As many as there are requests: names that nobody resolves hold up no others.
+        # As many as there are requests: names that nobody resolves hold up few others.
         self._threads = ThreadPoolExecutor(WEBHOOKS_AT_ONCE, "webhook-names")
         verify = httpx.create_ssl_context()
 
@@ -112,7 +171,9 @@ class Poster:
                 ssl_context=verify,
                 max_connections=WEBHOOKS_AT_ONCE,
                 keepalive_expiry=_KEPT_S,
-                network_backend=_CheckedBackend(permits, resolve, self._threads),
+                network_backend=_CheckedBackend(
+                    permits, resolve, self._threads, answer_within_s / _MOST_ADDRESSES
+                ),
             )
 
         # What is not encrypted goes to networks of the operator only.
@@ -128,8 +189,8 @@ class Poster:
             now: for an answer that names a time.
         """
         try:
-            async with asyncio.timeout(self._within_s):
-                return await self._post(url, body.encode(), dict(headers), now)
+            async with asyncio.timeout(self._within_s) as limit:
+                return await self._post(url, body.encode(), dict(headers), now, limit)
         except TimeoutError:
             return Outcome("unreachable", f"it did not answer within {self._within_s:g} s")
         except NotPermittedError as error:
@@ -137,16 +198,25 @@ class Poster:
         except (OSError, *_FAILED) as error:
             return Outcome("unreachable", f"it cannot be reached: {_told(error)}")
 
-    async def _post(self, url: str, body: bytes, headers: dict[str, str], now: datetime) -> Outcome:
-        pool = self._pools[url.partition(":")[0].lower()]
-        async with pool.stream(
-            "POST", url, headers=[*_HEADERS.items(), *headers.items()], content=body
+    async def _post(
+        self,
+        url: str,
+        body: bytes,
+        headers: dict[str, str],
+        now: datetime,
+        limit: asyncio.Timeout,
+    ) -> Outcome:
+        target = _url_of(url)
+        async with self._pools[target.scheme.decode()].stream(
+            "POST", target, headers=[*_HEADERS.items(), *headers.items()], content=body
         ) as response:
             retry_after = next(
                 (v.decode("latin-1") for k, v in response.headers if k.lower() == b"retry-after"),
                 None,
             )
             outcome = outcome_of(response.status, retry_after, now)
+            # It has answered in time, however long the rest takes.
+            limit.reschedule(asyncio.get_running_loop().time() + 2 * _REST_WITHIN_S)
             # A connection whose answer was read to its end can be used again.
             with contextlib.suppress(TimeoutError, OSError, *_FAILED):
                 async with asyncio.timeout(_REST_WITHIN_S):
@@ -166,6 +236,17 @@ _FAILED: Final = (
     httpcore.TimeoutException,
     httpcore.UnsupportedProtocol,
 )
+
+
+def _url_of(url: str) -> httpcore.URL:
+    # httpcore's own reading of a text leaves out what follows a `;` in the last part of its path.
+    parts = urlsplit(url)
+    return httpcore.URL(
+        scheme=parts.scheme,
+        host=parts.hostname or "",
+        port=parts.port,
+        target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+    )
 
 
 async def _read_some(response: httpcore.Response) -> None:

@@ -156,7 +156,7 @@ class Subscriptions:
         return await self.get(webhook_id)
 
     async def replay(self, webhook_id: str, cursor: str) -> Webhook:
-        """Send again what comes behind this cursor.
+        """Send again what comes behind this cursor; what was not sent yet comes in any case.
 
         Raises:
             BadRequestError: it is no cursor.

@@ -8,6 +8,7 @@ again or for the first time, never not at all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -47,6 +48,8 @@ EVERY_S: Final = 0.5
 """How long an event waits at most that no hint has told of."""
 DRAIN_S: Final = 12.0
 """Longer than an attempt takes."""
+VISIT_S: Final = 10.0
+"""A lane that takes longer is given back, so that a slow receiver keeps no place for itself."""
 _AT_ONCE_S: Final = 0.02
 """Events that come close behind each other are looked at together."""
 _REST: Final = 9.0
@@ -83,6 +86,7 @@ class Sender:
         self._news = asyncio.Event()
         self._under_way: dict[asyncio.Task[None], Lane] = {}
         self._stopping = False
+        self._turning = asyncio.Lock()
         self.turned_at = clock()
         """When it looked for news last."""
         self.trouble: str | None = "nothing has been read yet"
@@ -98,7 +102,8 @@ class Sender:
         try:
             while True:
                 began = loop.time()
-                await self._turn()
+                async with self._turning:
+                    await self._turn()
                 took = loop.time() - began
                 try:
                     async with asyncio.timeout(EVERY_S):
@@ -116,8 +121,13 @@ class Sender:
     async def drain(self) -> None:
         """Begin nothing new, and let what is under way end, for a while."""
         self._stopping = True
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=DRAIN_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                # What a turn is taking just now comes under way yet.
+                async with self._turning:
+                    pass
+                while self._under_way:
+                    await asyncio.wait(self._under_way)
 
     async def _turn(self) -> None:
         self.turned_at = self._clock()
@@ -185,18 +195,24 @@ class _Visit:
 
     async def go(self, stopping: Callable[[], bool]) -> None:
         """Send what there is, as long as the receiver takes it. Raises UnavailableError."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + VISIT_S
+
+        def is_over() -> bool:
+            return stopping() or loop.time() >= ends
+
         for _ in range(_PAGES):
             page = await read_page(self._pool, self._lane, self._seq)
             steps = steps_of(self._lane.channel, self._epoch, self._seq, page)
             if not steps:
                 break
-            if not await self._walk(steps, page, stopping):
+            if not await self._walk(steps, page, is_over):
                 return
-            if stopping():
+            if is_over():
                 break
         await release_lane(self._pool, self._lane)
 
-    async def _walk(self, steps: list[Step], page: Page, stopping: Callable[[], bool]) -> bool:
+    async def _walk(self, steps: list[Step], page: Page, is_over: Callable[[], bool]) -> bool:
         """Take the steps of a page. False: the lane is no longer held."""
         for step, behind in zip(steps, [*steps[1:], None], strict=True):
             if step.message is None:
@@ -212,7 +228,7 @@ class _Visit:
                 )
             if not await self._move(step.seq, page, has_delivered=True):
                 return False
-            if stopping():
+            if is_over():
                 break
         return True
 
@@ -245,7 +261,7 @@ class _Visit:
             return False
         if (await self._send(behind.message)).kind != "delivered":
             return False
-        if not await set_aside(self._pool, lane, page.epoch, step.seq, outcome.detail):
+        if not await set_aside(self._pool, lane, page.epoch, step.seq, outcome.detail, behind.seq):
             return False
         self._metrics.set_aside.inc()
         _log.error(
@@ -254,7 +270,8 @@ class _Visit:
             event_id=f"{lane.channel}@{step.seq}",
             reason=outcome.detail,
         )
-        return await self._move(behind.seq, page, has_delivered=True)
+        await self._moved(behind.seq, page, has_delivered=True)
+        return True
 
     async def _behind(self, seq: int, steps: list[Step], page: Page) -> Step | None:
         """The next step with something to send, within a few pages."""
@@ -290,11 +307,13 @@ class _Visit:
         moved = await move_lane(
             self._pool, self._lane, seq, page.epoch, has_delivered=has_delivered
         )
-        if not moved:
-            return False
+        if moved:
+            await self._moved(seq, page, has_delivered=has_delivered)
+        return moved
+
+    async def _moved(self, seq: int, page: Page, *, has_delivered: bool) -> None:
         self._seq, self._epoch = seq, page.epoch
         if has_delivered and self._has_failed:
             await hurry_lanes(self._pool, self._lane.webhook_id)
         if has_delivered:
             self._has_failed = False
-        return True

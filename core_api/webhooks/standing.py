@@ -7,14 +7,17 @@ from typing import Final
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.webhooks.subscriptions import LATE_AFTER_S, Standing
 
-# No lock. A probe of channel_heads for each lane, and one of channel_log for each that waits.
+# No lock. A probe of channel_heads for each lane, and one of channel_log for each that waits. What
+# is replayed or resumed waits since then, and what is held is being sent.
 _STANDING: Final = """
 SELECT count(DISTINCT w.id) FILTER (WHERE w.state = 'active') AS active,
     count(DISTINCT w.id) FILTER (WHERE w.state = 'active' AND l.parked_at IS NULL
         AND l.failing_since < now() - make_interval(secs => $1)) AS late,
     count(DISTINCT w.id) FILTER (WHERE w.state = 'active' AND l.parked_at IS NOT NULL) AS parked,
-    coalesce(max(extract(epoch FROM now() - e.occurred_at)) FILTER (WHERE w.state = 'active'
-        AND l.parked_at IS NULL AND l.tries = 0), 0)::float8 AS waiting_s
+    coalesce(max(extract(epoch FROM now() - greatest(e.occurred_at, l.due_at))) FILTER (
+        WHERE w.state = 'active' AND l.parked_at IS NULL AND l.tries = 0 AND l.held_until <= now()
+            AND e.seq IS NOT NULL
+    ), 0)::float8 AS waiting_s
 FROM webhooks w JOIN webhook_lanes l ON l.webhook_id = w.id
 LEFT JOIN channel_heads h ON h.channel = 'store:' || l.store_id AND h.head > l.seq
 LEFT JOIN channel_log e ON e.channel = h.channel AND e.seq = l.seq + 1

@@ -76,15 +76,17 @@ SELECT s.store_id, coalesce(h.floor, 0) AS floor, coalesce(h.head, 0) AS head
 FROM webhook_lanes s LEFT JOIN channel_heads h ON h.channel = 'store:' || s.store_id
 WHERE s.webhook_id = $1 AND s.store_id = ANY($2::text[])
 """
+# Never forward: what is behind the place was not sent yet. The epoch stays: if the log has begun
+# anew since, the receiver has not been told.
 REPLAY: Final = """
-UPDATE webhook_lanes l SET seq = r.seq, epoch = e.epoch, tries = 0, failing_since = NULL,
+UPDATE webhook_lanes l SET seq = least(l.seq, r.seq), tries = 0, failing_since = NULL,
     failure = NULL, parked_at = NULL, due_at = now(), held_until = now(), fence = l.fence + 1
 FROM (
     SELECT p.webhook_id, p.store_id, r.seq
     FROM unnest($2::text[], $3::bigint[]) AS r (store_id, seq)
     JOIN webhook_lanes p ON p.webhook_id = $1 AND p.store_id = r.store_id
     ORDER BY p.store_id FOR UPDATE OF p
-) AS r, epoch e
+) AS r
 WHERE l.webhook_id = r.webhook_id AND l.store_id = r.store_id
 """
 FORGET_SET_ASIDE: Final = """

@@ -104,7 +104,7 @@ class Standing(Struct, frozen=True):
     parked: int
     """Of them nothing is sent of at least one store until somebody resumes it."""
     waiting_s: float
-    """How long the oldest event has waited whose receiver does not fail."""
+    """How long the oldest event has waited that nobody sends, though its receiver does not fail."""
     set_aside: int
     """Events that were left out."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -78,6 +81,24 @@ async def test_without_encryption_only_networks_of_the_operator_are_connected_to
     assert "may be sent to" in outcome.detail
 
 
+async def test_a_name_that_nobody_resolves_is_asked_for_once_however_many_want_it() -> None:
+    answered = threading.Event()
+    asked: list[str] = []
+
+    def resolve(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        answered.wait()
+        raise OSError("no such name")
+
+    async with poster(resolve=resolve, within_s=0.2) as one:
+        try:
+            outcomes = [await posted(one, "https://nowhere.example/") for _ in range(3)]
+        finally:
+            answered.set()
+    assert {outcome.kind for outcome in outcomes} == {"unreachable"}
+    assert len(asked) == 1
+
+
 async def test_a_name_that_does_not_resolve_is_told() -> None:
     def resolve(_host: str, _port: int) -> list[str]:
         raise OSError("no such name")
@@ -123,6 +144,64 @@ async def test_of_a_long_answer_only_the_beginning_is_read() -> None:
     async with serving(serve) as port, poster() as one:
         assert (await posted(one, f"http://127.0.0.1:{port}/")).kind == "delivered"
         await cut.wait()
+
+
+async def test_an_answer_in_time_counts_however_long_the_rest_of_it_takes() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")
+        await asyncio.Event().wait()
+
+    async with serving(serve) as port, poster(within_s=0.9) as one:
+        assert (await posted(one, f"http://127.0.0.1:{port}/")).kind == "delivered"
+
+
+async def test_interim_answers_without_end_are_not_read_for_long() -> None:
+    cut = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"HTTP/1.1 102 On\r\n\r\n" * 100)
+                await writer.drain()
+        except OSError:
+            cut.set()
+            raise
+
+    async with serving(serve) as port, poster() as one:
+        outcome = await posted(one, f"http://127.0.0.1:{port}/")
+        await cut.wait()
+    assert outcome == Outcome("unreachable", "it cannot be reached: its answer is too long")
+
+
+async def test_an_address_that_does_not_answer_keeps_no_other_from_being_tried() -> None:
+    with contextlib.ExitStack() as sockets:
+        async with serving(_says(b"HTTP/1.1 204 No\r\n\r\n")) as port:
+            silent = sockets.enter_context(socket.socket())
+            silent.bind(("127.0.0.2", port))
+            silent.listen(0)
+            for _ in range(4):  # its queue is full: it takes no other
+                waiting = sockets.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(("127.0.0.2", port))
+            async with poster(resolve=lambda *_: ["127.0.0.2", "127.0.0.1"], within_s=4.0) as one:
+                outcome = await posted(one, f"http://both.example:{port}/")
+    assert outcome.kind == "delivered"
+
+
+@pytest.mark.parametrize("path", ["/", "/orders;v=1?a=b;c", "/a%20b?c"])
+async def test_the_path_is_asked_for_as_it_was_registered(path: str) -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n"))
+        writer.write(b"HTTP/1.1 204 No\r\n\r\n")
+        await writer.drain()
+
+    async with serving(serve) as port, poster() as one:
+        await posted(one, f"http://127.0.0.1:{port}{path}")
+    assert asked == [f"POST {path} HTTP/1.1\r\n".encode()]
 
 
 async def test_a_receiver_that_answers_byte_by_byte_runs_out_of_time() -> None:

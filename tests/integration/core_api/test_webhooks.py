@@ -19,7 +19,10 @@ from core_api.errors import (
     TooManyWebhooksError,
 )
 from core_api.postgres.pool import open_pool
+from core_api.webhooks import lanes as lanes_module
 from core_api.webhooks import registrations
+from core_api.webhooks import sender as sender_module
+from core_api.webhooks.lanes import read_page, set_aside, take_lanes
 from core_api.webhooks.messages import GAP
 from core_api.webhooks.standing import read_standing
 from core_api.webhooks.subscriptions import AddWebhook, Lane
@@ -29,6 +32,8 @@ from tests.parts import migrated_database
 from tests.webhook_receiver import OK, Received, Receiver, status
 
 pytestmark = pytest.mark.xdist_group("webhooks")
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +213,35 @@ async def test_an_event_that_is_refused_for_an_hour_is_set_aside_if_the_next_is_
     assert (await read_standing(shop.pool)).set_aside == 1
 
 
+async def test_an_event_that_was_set_aside_once_is_set_aside_again(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver(refusing(1)) as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.place(store, 2)
+        await eventually(shop, made.webhook.id, "late")
+        await shop.pool.execute(
+            "INSERT INTO webhook_set_aside (webhook_id, store_id, epoch, seq, failure) "
+            "SELECT $1, $2, epoch, 1, 'before' FROM epoch",
+            made.webhook.id,
+            store,
+        )
+        await shop.make_due(made.webhook.id, "2 hours")
+        lane = await eventually(shop, made.webhook.id, "current")
+    assert lane.seq == 2
+
+
+async def test_what_is_not_passed_over_is_not_set_aside(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        made = await shop.add(receiver, store)
+    await shop.place(store, 2)
+    (lane,) = await take_lanes(shop.pool, {}, 10, failing=False)
+    await shop.webhooks.set_state(made.webhook.id, "disabled", is_ops=True)
+    assert not await set_aside(shop.pool, lane, lane.epoch, 1, "refused", 2)
+    found = await shop.webhooks.get(made.webhook.id)
+    assert (found.set_aside, [one.seq for one in await lanes_of(shop, found.id)]) == (0, [0])
+
+
 async def test_before_an_hour_no_event_is_set_aside(shop: Shop) -> None:
     store = new_store()
     async with Receiver(refusing(1)) as receiver, sending(shop.pool):
@@ -340,6 +374,29 @@ async def test_what_is_under_way_during_a_replay_does_not_move_the_place_on(shop
     assert receiver.seqs(f"store:{store}") == [1, 2, 3]
 
 
+async def test_a_replay_leaves_out_nothing_that_was_not_sent_yet(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        made = await shop.add(receiver, store)
+        await shop.place(store, 5)
+        await shop.webhooks.replay(made.webhook.id, f"store:{store}@4")
+        async with sending(shop.pool):
+            await receiver.until(lambda r: len(r.taken) >= 5)
+    assert receiver.seqs(f"store:{store}") == [1, 2, 3, 4, 5]
+
+
+async def test_a_replay_after_a_restore_still_tells_of_the_new_epoch(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        made = await shop.add(receiver, store)
+        await shop.place(store, 2)
+        await shop.pool.execute("UPDATE epoch SET epoch = 'Z' || epoch")
+        await shop.webhooks.replay(made.webhook.id, f"store:{store}@0")
+        async with sending(shop.pool):
+            await receiver.until(lambda r: r.seqs(f"store:{store}")[-1:] == [2])
+    assert [one.body["type"] for one in receiver.taken] == [GAP, "order.placed", "order.placed"]
+
+
 @pytest.mark.parametrize(
     ("cursor", "error"),
     [
@@ -375,6 +432,85 @@ async def test_what_the_log_no_longer_has_is_told_before_what_follows(shop: Shop
     assert [one.seq for one in receiver.taken] == [2, 3, 4]
 
 
+async def test_a_store_of_which_the_log_has_nothing_any_more_is_told_of_once(shop: Shop) -> None:
+    store, other = new_store(), new_store()
+    async with Receiver() as receiver:
+        made = await shop.add(receiver, store, other)
+        await shop.place(store, 4)
+        await shop.pool.execute("DELETE FROM channel_log WHERE channel = $1", f"store:{store}")
+        async with sending(shop.pool):
+            await receiver.until(lambda r: len(r.taken) == 1)
+            await lanes_once(
+                shop, made.webhook.id, lambda found: sorted(one.seq for one in found) == [0, 4]
+            )
+            await shop.place(other)
+            await receiver.until(lambda r: len(r.taken) >= 2)
+    gap, event = receiver.taken
+    assert (gap.body["type"], gap.seq, event.channel) == (GAP, 4, f"store:{other}")
+
+
+async def test_what_is_read_at_once_is_bounded_in_bytes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes_module, "WEBHOOK_READ_BYTES", 1)
+    store = new_store()
+    async with Receiver() as receiver:
+        await shop.add(receiver, store)
+    await shop.place(store, 3)
+    (lane,) = await take_lanes(shop.pool, {}, 10, failing=False)
+    assert [row.seq for row in (await read_page(shop.pool, lane, 0)).rows] == [1]
+
+
+@pytest.mark.parametrize(("bound", "value"), [("_PAGES", 1), ("VISIT_S", 0.0)])
+async def test_a_store_with_much_to_send_is_not_sent_to_its_end_before_another(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, bound: str, value: float
+) -> None:
+    monkeypatch.setattr(sender_module, "WEBHOOKS_AT_ONCE", 1)
+    monkeypatch.setattr(sender_module, bound, value)
+    much, little = new_store(), new_store()
+    before: list[int] = []
+
+    def answer(_received: Received) -> str:
+        before.append(len(first.taken))
+        return OK
+
+    async with Receiver() as first, Receiver(answer) as second:
+        await shop.add(first, much)
+        await shop.add(second, little)
+        await shop.place(much, 20)
+        await shop.place(little)
+        async with sending(shop.pool):
+            await second.until(lambda r: len(r.taken) == 1)
+            await first.until(lambda r: len(r.taken) == 20)
+    assert before[0] < 20
+
+
+async def test_what_is_being_taken_when_a_sender_is_told_to_stop_is_sent_before_it_stops(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, going_on = asyncio.Event(), asyncio.Event()
+
+    async def take(*arguments: Any, **named: Any) -> Any:
+        found = await take_lanes(*arguments, **named)
+        if found:
+            taken.set()
+            await going_on.wait()
+        return found
+
+    monkeypatch.setattr(sender_module, "take_lanes", take)
+    store = new_store()
+    async with Receiver() as receiver:
+        made = await shop.add(receiver, store)
+        await shop.place(store)
+        async with sending(shop.pool) as (sender, _):
+            await taken.wait()
+            stopped = asyncio.create_task(sender.drain())
+            await asyncio.sleep(0)
+            going_on.set()
+            await stopped
+    assert [one.seq for one in await lanes_of(shop, made.webhook.id)] == [1]
+
+
 async def test_a_damaged_event_is_told_of_and_stops_no_other(shop: Shop) -> None:
     store = new_store()
     async with Receiver() as receiver:
@@ -403,6 +539,17 @@ async def test_a_new_epoch_is_told(shop: Shop) -> None:
     assert gap.body["epoch"] == event.body["epoch"] != receiver.taken[0].body["epoch"]
 
 
+async def test_a_new_epoch_is_told_of_a_store_in_which_nothing_happens(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        await shop.add(receiver, store)
+        await shop.place(store)
+        await receiver.until(lambda r: len(r.taken) == 1)
+        await shop.pool.execute("UPDATE epoch SET epoch = 'Z' || epoch")
+        await receiver.until(lambda r: len(r.taken) == 2)
+    assert receiver.taken[1].body["data"]["reason"] == "epoch"
+
+
 async def test_senders_side_by_side_send_each_event_once(shop: Shop) -> None:
     stores = [new_store() for _ in range(6)]
     async with Receiver() as receiver, sending(shop.pool), sending(shop.pool):
@@ -429,6 +576,21 @@ async def test_what_a_dead_sender_held_is_sent_again_and_nothing_is_left_out(sho
             await receiver.until(lambda r: len(r.taken) == 5)
     assert [one.seq for one in receiver.requests] == [1, 2, 3, 3, 4, 5]
     assert receiver.requests[2].id == receiver.requests[3].id
+
+
+@pytest.mark.parametrize("tries", [0, 3])
+async def test_a_clock_that_was_set_back_keeps_no_store_waiting(shop: Shop, tries: int) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        await shop.add(receiver, store)
+        await shop.place(store)
+        await shop.pool.execute(
+            "UPDATE webhook_lanes SET held_until = now() + interval '1 day', "
+            "due_at = now() + interval '1 day', tries = $1",
+            tries,
+        )
+        async with sending(shop.pool):
+            await receiver.until(lambda r: len(r.taken) == 1)
 
 
 async def test_ops_disable_a_webhook_and_only_they_resume_it(shop: Shop) -> None:
@@ -484,11 +646,36 @@ async def test_what_waits_though_its_receiver_works_is_seen(shop: Shop) -> None:
     async with Receiver() as receiver:
         await shop.add(receiver, store)
         await shop.place(store)
-    await shop.pool.execute(
-        "UPDATE channel_log SET occurred_at = $1 WHERE channel = $2",
-        datetime(2026, 1, 1, tzinfo=UTC),
-        f"store:{store}",
-    )
+    await shop.pool.execute("UPDATE channel_log SET occurred_at = $1", LONG_AGO)
+    await shop.pool.execute("UPDATE webhook_lanes SET due_at = $1", LONG_AGO)
     standing = await read_standing(shop.pool)
     assert standing.active == 1
     assert standing.waiting_s > 86_400
+
+
+async def test_what_is_replayed_waits_only_since_its_replay(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        made = await shop.add(receiver, store)
+        await shop.place(store)
+    await shop.pool.execute("UPDATE channel_log SET occurred_at = $1", LONG_AGO)
+    await shop.webhooks.replay(made.webhook.id, f"store:{store}@0")
+    assert (await read_standing(shop.pool)).waiting_s < 3600
+
+
+async def test_a_store_in_which_nothing_happens_does_not_wait(shop: Shop) -> None:
+    async with Receiver() as receiver:
+        await shop.add(receiver, new_store())
+    await shop.pool.execute("UPDATE webhook_lanes SET due_at = $1", LONG_AGO)
+    assert (await read_standing(shop.pool)).waiting_s == 0
+
+
+async def test_what_is_being_sent_does_not_wait(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        await shop.add(receiver, store)
+        await shop.place(store)
+    await shop.pool.execute("UPDATE channel_log SET occurred_at = $1", LONG_AGO)
+    await shop.pool.execute("UPDATE webhook_lanes SET due_at = $1", LONG_AGO)
+    assert len(await take_lanes(shop.pool, {}, 10, failing=False)) == 1
+    assert (await read_standing(shop.pool)).waiting_s == 0

@@ -101,6 +101,18 @@ def test_where_nothing_is_new_there_is_no_step() -> None:
     assert steps(1000, page()) == []
 
 
+def test_a_log_that_has_nothing_behind_the_place_any_more_is_told_of_up_to_its_head() -> None:
+    (gap,) = steps(4, page(head=9))
+    assert body_of(gap)["data"] == {
+        "channel": STORE, "after": 4, "until": 9, "reason": "retention",
+    }  # fmt: skip
+    assert gap.seq == 9
+
+
+def test_what_cannot_be_read_behind_the_head_is_no_event() -> None:
+    assert steps(5, page(head=5, is_damaged=True)) == []
+
+
 @given(st.integers(0, 50), st.sets(st.integers(1, 60)), st.data())
 def test_every_seq_is_covered_once_and_in_order(
     seq: int, present: set[int], data: st.DataObject
@@ -108,7 +120,7 @@ def test_every_seq_is_covered_once_and_in_order(
     rows = [row(n, wanted=data.draw(st.booleans())) for n in sorted(present) if n > seq]
     covered: list[int] = []
     place = seq
-    for step in steps(seq, page(*rows)):
+    for step in steps(seq, page(*rows, head=rows[-1].seq if rows else seq)):
         assert step.seq > place
         if step.message is not None and body_of(step)["type"] == GAP:
             told = body_of(step)["data"]
