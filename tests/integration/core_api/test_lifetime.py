@@ -195,12 +195,16 @@ async def test_from_a_database_that_was_promoted_nothing_is_read_to_be_published
     pool: Pool,
 ) -> None:
     outbox = Outbox(pool, "a", 5.0)
-    fences = await outbox.claim([0])
+    await place(commands(pool), "12", table=None)
+    fences = await outbox.claim([await pool.fetchval("SELECT shard FROM outbox")])
     assert await outbox.read(fences, 10) is not None
+    assert await outbox.name_first(fences, "damaged") is not None
     cluster, timeline, database = (await identity(pool)).split("/")
     await pool.execute(f"UPDATE epoch SET born_in = '{cluster}/{int(timeline) + 1}/{database}'")
     with pytest.raises(UnavailableError, match="promoted"):
         await outbox.read(fences, 10)
+    with pytest.raises(UnavailableError, match="promoted"):
+        await outbox.name_first(fences, "damaged")
 
 
 async def test_what_is_decided_of_one_database_is_done_in_no_other(pool: Pool) -> None:
