@@ -39,9 +39,15 @@ concat_ws('/',
 _START_EPOCH: Final = f"""
 UPDATE epoch SET epoch = $1, started_at = now(), born_in = {_IDENTITY}
 """  # noqa: S608
+# They stay as they were set, also after the recovery.
+_IS_CUT: Final = """concat(
+    current_setting('recovery_target'), current_setting('recovery_target_lsn'),
+    current_setting('recovery_target_name'), current_setting('recovery_target_time'),
+    current_setting('recovery_target_xid')) <> ''"""
 _LINEAGE: Final = f"""
 SELECT epoch, born_in, {_IDENTITY}, extract(epoch FROM now())::float8,
-       extract(epoch FROM w.at)::float8, extract(epoch FROM w.until)::float8, w.replicated
+       extract(epoch FROM w.at)::float8, extract(epoch FROM w.until)::float8, w.replicated,
+       {_IS_CUT}
 FROM epoch LEFT JOIN epoch_witness w ON true
 """  # noqa: S608
 # The time is that of the statement's begin: what was committed before it is in this database.
@@ -164,9 +170,9 @@ async def read_stored(
 def _lineage(row: asyncpg.Record | None) -> Lineage:
     if row is None:
         return Lineage("", None, "")
-    epoch, born_in, identity, now, at, until, is_replicated = row
+    epoch, born_in, identity, now, at, until, is_replicated, is_cut = row
     witness = None if at is None else Witness(at, until, is_replicated)
-    return Lineage(epoch, born_in, identity, witness, now)
+    return Lineage(epoch, born_in, identity, witness, now, is_cut)
 
 
 def _identity(order: str | None, key: str | None, version: int, at: datetime) -> Identity | None:
