@@ -16,11 +16,13 @@ own. Then no further one is begun; a person must give each a topic of its own.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from core_api.kafka.topics import BrokerError
 from core_api.restore.detection import (
     LastPublished,
     Lineage,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 _SIGNS_TOLD: Final = 5
+_KAFKA_TELLS_WITHIN_S: Final = 20.0
+"""A relay does nothing else meanwhile, and counts as dead after 30 s."""
 
 
 class SharedTopicError(SettingsError):
@@ -119,11 +123,18 @@ class LifetimeGuard:
         if doubt is not None:
             await self._begin_anew(lineage.epoch, "", [f"{sign}: {doubt}"], lineage)
             return
-        tail = await self._of.tail(range(self._partitions))
+        try:
+            async with asyncio.timeout(_KAFKA_TELLS_WITHIN_S):
+                tail = await self._of.tail(range(self._partitions))
+        except TimeoutError as error:
+            told = f"Kafka has not told within {_KAFKA_TELLS_WITHIN_S:g} s what it has"
+            raise BrokerError(told) from error
         lacking = await self._lacking(lineage, tail)
         if lacking:
             await self._begin_anew(lineage.epoch, tail.epoch, [sign, *lacking], lineage)
         elif await self._of.adopt(lineage):
+            # Before anything is published in it: the next standby is judged by this one.
+            await self._of.leave_witness()
             self._adopted()
             _log.warning("standby_promoted", before=lineage.born_in, now=lineage.identity)
 

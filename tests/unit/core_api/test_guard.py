@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import pytest
 from structlog.testing import capture_logs
 
 from core_api.errors import UnavailableError
+from core_api.kafka.topics import BrokerError
 from core_api.restore.detection import LastPublished, Lineage, Witness
 from core_api.restore.guard import LifetimeGuard, SharedTopicError
 from core_api.restore.lineage import Stored
 from core_api.restore.published_records import PublishedTail
 from server_common.event_records import OrderRecord
-
 
 LINE = b'{"order_id":"a","order_version":3}'
 
@@ -28,6 +29,7 @@ class World:
         self.head = 0
         self.born_in, self.identity = "7/1/5", "7/1/5"
         self.witness: Witness | None = None
+        self.left_in: list[str] = []
         self.begun = self.adopted = self.asked_kafka = 0
         self.while_kafka_tells: Callable[[], Awaitable[object]] | None = None
 
@@ -35,6 +37,8 @@ class World:
         return Lineage(self.database, self.born_in, self.identity, self.witness, 1_000.0)
 
     async def leave_witness(self) -> Lineage:
+        if self.born_in == self.identity:
+            self.left_in.append(self.identity)
         return await self.lineage()
 
     async def tail(self, _partitions: Collection[int]) -> PublishedTail:
@@ -131,6 +135,13 @@ async def test_a_promoted_standby_that_lacks_nothing_goes_on_in_its_epoch() -> N
     assert [line["event"] for line in logs] == ["standby_promoted"]
 
 
+async def test_who_lets_an_epoch_go_on_leaves_a_witness_before_anything_is_published() -> None:
+    world = World("E1", "E1")
+    world.promote(is_replicated=True)
+    await world.guard().check_identity()
+    assert world.left_in == ["7/2/5"]
+
+
 async def test_a_promoted_standby_that_commits_did_not_wait_for_begins_an_epoch_without_kafka() -> (
     None
 ):
@@ -171,6 +182,18 @@ async def test_a_relay_that_judges_late_ends_no_epoch_that_another_has_let_go_on
     world.while_kafka_tells = publish_more
     await late.check_identity()
     assert (world.database, world.adopted, world.begun) == ("E1", 1, 0)
+
+
+async def test_a_kafka_that_hangs_holds_up_no_relay_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World("E1", "E1")
+    world.promote(is_replicated=True)
+    world.while_kafka_tells = asyncio.Event().wait
+    monkeypatch.setattr("core_api.restore.guard._KAFKA_TELLS_WITHIN_S", 0.0)
+    with pytest.raises(BrokerError, match="has not told"):
+        await world.guard().check_identity()
+    assert (world.database, world.adopted, world.begun) == ("E1", 0, 0)
 
 
 async def test_what_another_database_has_says_nothing_of_the_one_that_is_judged() -> None:
