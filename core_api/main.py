@@ -212,7 +212,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             digests.unknown,
             LargeAnswers(time.monotonic),
             metrics.unreadable_met,
-            replica and Replica(replica, time.monotonic, metrics.replica_asked),
+            Replica(replica, time.monotonic, metrics.replica_asked) if replica else None,
         ),
         devices,
         Reached(pool, MOST_DEVICES),

@@ -87,5 +87,5 @@ async def _until_true(
     admin: asyncpg.Connection[asyncpg.Record], question: str, *arguments: str
 ) -> None:
     """Ask again and again: Postgres tells nobody when its answer changes."""
-    while not await admin.fetchval(question, *arguments):
+    while not await admin.fetchval(question, *arguments):  # noqa: ASYNC110
         await asyncio.sleep(_ASK_AGAIN_S)

@@ -75,7 +75,7 @@ class Log:
         pool: connections to Postgres.
         kafka: the cluster.
         topic: where events are published.
-        lease_s: how long a relay may publish after it has looked at the database, in seconds.
+        lease_s: how long a lease holds, in seconds.
     """
 
     pool: Pool
@@ -91,7 +91,8 @@ class Log:
     async def leave_witness(self) -> Lineage:
         """See `LogPort`."""
         async with _of(self.pool) as connection:
-            return await leave_witness(connection, self.lease_s)
+            # A lease is renewed some time after the look, and a starved relay is late with both.
+            return await leave_witness(connection, 2 * self.lease_s)
 
     async def tail(self, partitions: Collection[int]) -> PublishedTail:
         """See `LogPort`."""

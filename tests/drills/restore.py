@@ -129,7 +129,9 @@ class Drill:
             await asyncio.to_thread(self._postgres.copy_to, self._folder / "base")
             report.backup_s = time.monotonic() - begun
             kept |= await self._place(producer)
-            report.point = await self._fetch("SELECT clock_timestamp()")
+            point = await self._fetch("SELECT clock_timestamp()")
+            assert isinstance(point, datetime)
+            report.point = point
             lost = await self._place(producer)
             await self._agreed(followers, resets=1)
             await self._archived()

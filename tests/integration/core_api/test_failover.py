@@ -176,7 +176,7 @@ async def test_a_standby_answers_the_syncs_of_clients_that_it_has_enough_for(
                 counted = await counts(core)
                 assert counted["replica"] >= 15, "the first ones come before the primary is known"
                 await place(commands(pool), "12", table=None)
-                while (news := await synced())["channels"][0]["head"] == 0:
+                while (news := await synced())["channels"][0]["head"] == 0:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 assert [one["seq"] for one in news["channels"][0]["events"]] == [1]
                 assert news["stream"] is not None

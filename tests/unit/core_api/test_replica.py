@@ -30,7 +30,7 @@ class Standby:
             raise self.error
         (after,), (limit,) = queries[1], queries[2]
         seqs = list(range(after + 1, HEAD + 1))[:limit] if FLOOR <= after < HEAD else None
-        bodies = seqs and ['"data":{}}'] * len(seqs)
+        bodies = None if seqs is None else ['"data":{}}'] * len(seqs)
         return [(EPOCH, self.at, HEAD, 0, FLOOR, seqs, bodies, None)]
 
 
