@@ -109,7 +109,7 @@ async def start_epoch(
         The new epoch; None: `judged` is over, or it is not as `moved` says.
     """
     async with connection.transaction():
-        present, born_in, identity = await connection.fetchrow(_PRESENT) or (None, None, None)
+        ((present, born_in, identity),) = await connection.fetch(_PRESENT)
         if judged is not None and present != judged:
             return None
         if moved is not None and (born_in, identity) != (moved.born_in, moved.identity):
