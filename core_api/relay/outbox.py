@@ -73,8 +73,7 @@ class Outbox:
             )
         if not rows:
             return None
-        if rows[0][0] is None:
-            raise UnavailableError("the database was promoted: what it lacks must be found out")
+        _check_judged(rows[0][0])
         shards: dict[int, list[OutboxRow]] = {}
         age = 0.0
         for _, _, shard, id_, store_id, age_s, type_, occurred_at, channels, seqs, lines in rows:
@@ -103,6 +102,7 @@ class Outbox:
         if row is None:
             return None
         epoch, unix_s, shard, id_, store_id, age_s, channels, seqs = row
+        _check_judged(epoch)
         ids = tuple(map(event_id, channels, seqs))
         first = OutboxRow(id_, store_id, "", "", ids, (), fault)
         return OutboxReading(epoch, unix_s, age_s, {shard: [first]})
@@ -192,3 +192,8 @@ class Outbox:
         with any_error_mapped():
             row = await self._pool.fetchrow(DEPTH)
         return Depth(row[0], row[1] or 0.0) if row else Depth(0, 0.0)
+
+
+def _check_judged(epoch: str | None) -> None:
+    if epoch is None:
+        raise UnavailableError("the database was promoted: what it lacks must be found out")

@@ -10,16 +10,19 @@ from typing import Final
 
 from core_api.restore.lineage import TIMELINE
 
+# It is null in a database that was promoted since the epoch began in it: it may lack what was
+# published.
+_EPOCH: Final = f"""
+SELECT epoch FROM epoch WHERE coalesce(split_part(born_in, '/', 2) = ({TIMELINE})::text, true)
+"""  # noqa: S608 (of constants only)
+
 # No lock. Per held shard one range of ix_outbox_shard_id, and per channel of a row one probe of the
 # log's primary key (OFFSET 0 keeps it a probe, whatever the statistics say). A shard whose lease is
 # not ours any more, or has run out, gives no row at all; a held shard without events gives one row
 # of nulls. A row may become visible before one that was read already (another store's commit came
 # later), so each read starts at the first row; a remembered position would miss such rows.
-# The epoch is null in a database that was promoted since the epoch began in it: it may lack what
-# was published.
 READ: Final = f"""
-SELECT (SELECT epoch FROM epoch
-        WHERE coalesce(split_part(born_in, '/', 2) = ({TIMELINE})::text, true)),
+SELECT ({_EPOCH}),
        extract(epoch FROM now())::float8, l.shard,
        o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8,
        e.type, to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -47,8 +50,8 @@ ORDER BY l.shard, o.id
 """  # noqa: S608 (of constants only)
 
 # A row whose event Postgres cannot give, by what the outbox itself has.
-FIRST: Final = """
-SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, l.shard,
+FIRST: Final = f"""
+SELECT ({_EPOCH}), extract(epoch FROM now())::float8, l.shard,
        o.id, o.store_id, extract(epoch FROM now() - o.committed_after)::float8, o.channels, o.seqs
 FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
      JOIN relay_leases l ON l.shard = mine.shard AND l.fence = mine.fence
@@ -57,7 +60,7 @@ FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
          SELECT id, store_id, channels, seqs, committed_after FROM outbox
          WHERE shard = l.shard ORDER BY id LIMIT 1
      ) AS o ON true
-"""
+"""  # noqa: S608 (of constants only)
 
 # The fence. The lease rows are share-locked, so a relay that takes a shard over waits for this
 # statement or this statement sees its higher number and deletes nothing there. The epoch is checked

@@ -64,6 +64,8 @@ class Lineage:
     """None: no relay has looked yet."""
     now: float = 0.0
     """The time by this database's clock, in seconds since the Unix epoch."""
+    is_cut: bool = False
+    """Whether its recovery was told to end before the end of the log."""
 
 
 class Identity(NamedTuple):
@@ -177,8 +179,13 @@ def doubt_of(lineage: Lineage, watermark: float) -> str | None:
 
 def doubt_without_kafka(lineage: Lineage) -> str | None:
     """The same, as far as the database itself shows it."""
-    if not _is_later_timeline(lineage.born_in or "", lineage.identity):
+    passed = _timelines_passed(lineage.born_in or "", lineage.identity)
+    if passed < 1:
         return "it is no standby of that one"
+    if passed > 1:
+        return "it was promoted more than once, and no relay had looked at it in between"
+    if lineage.is_cut:
+        return "it was recovered to a point in time"
     witness = lineage.witness
     if witness is None:
         return "no relay had looked at it before"
@@ -189,12 +196,13 @@ def doubt_without_kafka(lineage: Lineage) -> str | None:
     return None
 
 
-def _is_later_timeline(before: str, now: str) -> bool:
-    """Whether the second identity is of the same cluster and database, on a later timeline."""
+def _timelines_passed(before: str, now: str) -> int:
+    """How many timelines after the first identity's the second one's is; 0: it is not of the same
+    cluster and database."""
     first, second = _IDENTITY.fullmatch(before), _IDENTITY.fullmatch(now)
     if first is None or second is None or first.group(1, 3) != second.group(1, 3):
-        return False
-    return int(second[2]) > int(first[2])
+        return 0
+    return int(second[2]) - int(first[2])
 
 
 def _time(unix_s: float) -> str:

@@ -16,11 +16,13 @@ own. Then no further one is begun; a person must give each a topic of its own.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from core_api.kafka.topics import BrokerError
 from core_api.restore.detection import (
     LastPublished,
     Lineage,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 _SIGNS_TOLD: Final = 5
+_KAFKA_TELLS_WITHIN_S: Final = 20.0
+"""A relay does nothing else meanwhile, and counts as dead after 30 s."""
 
 
 class SharedTopicError(SettingsError):
@@ -61,15 +65,20 @@ class LogPort(Protocol):
     async def tail(self, partitions: Collection[int]) -> PublishedTail:
         """The newest records of some partitions."""
 
-    async def stored(self, published: Mapping[str, LastPublished]) -> dict[str, Stored]:
-        """What the database has where something was published."""
+    async def stored(
+        self, published: Mapping[str, LastPublished], identity: str
+    ) -> dict[str, Stored]:
+        """What the database of this identity has where something was published; another that
+        answers in its place counts as one that does not answer."""
 
-    async def begin(self, judged: str, beyond: str) -> str | None:
+    async def begin(self, judged: str, beyond: str, moved: Lineage | None = None) -> str | None:
         """Begin an epoch later than the present one and than the second name, if the present one
-        still is the first name; the new one's name, or None."""
+        still is the first name; the new one's name, or None.
+
+        `moved`: and only in the database of this lineage, if its epoch has not gone on there."""
 
     async def adopt(self, lineage: Lineage) -> bool:
-        """Let the epoch go on in this database; whether nobody was first."""
+        """Let the epoch go on in the database of this lineage; whether nobody was first."""
 
 
 class LifetimeGuard:
@@ -112,13 +121,20 @@ class LifetimeGuard:
             return
         doubt = doubt_without_kafka(lineage)
         if doubt is not None:
-            await self._begin_anew(lineage.epoch, "", [f"{sign}: {doubt}"])
+            await self._begin_anew(lineage.epoch, "", [f"{sign}: {doubt}"], lineage)
             return
-        tail = await self._of.tail(range(self._partitions))
+        try:
+            async with asyncio.timeout(_KAFKA_TELLS_WITHIN_S):
+                tail = await self._of.tail(range(self._partitions))
+        except TimeoutError as error:
+            told = f"Kafka has not told within {_KAFKA_TELLS_WITHIN_S:g} s what it has"
+            raise BrokerError(told) from error
         lacking = await self._lacking(lineage, tail)
         if lacking:
-            await self._begin_anew(lineage.epoch, tail.epoch, [sign, *lacking])
+            await self._begin_anew(lineage.epoch, tail.epoch, [sign, *lacking], lineage)
         elif await self._of.adopt(lineage):
+            # Before anything is published in it: the next standby is judged by this one.
+            await self._of.leave_witness()
             self._adopted()
             _log.warning("standby_promoted", before=lineage.born_in, now=lineage.identity)
 
@@ -131,7 +147,8 @@ class LifetimeGuard:
         """
         # Kafka first: whatever is published is committed, so the database then has it.
         tail = await self._of.tail(partitions)
-        epoch = (await self._of.lineage()).epoch
+        lineage = await self._of.lineage()
+        epoch = lineage.epoch
         if tail.epoch > epoch:
             sign = _later_epoch(tail.epoch, epoch)
             if epoch == self._outbid:
@@ -143,7 +160,7 @@ class LifetimeGuard:
                 )
             self._outbid = await self._begin_anew(epoch, tail.epoch, [sign]) or ""
             return
-        found = await self._missing(epoch, tail)
+        found = await self._missing(lineage, tail)
         if found:
             await self._begin_anew(epoch, tail.epoch, found)
 
@@ -152,15 +169,18 @@ class LifetimeGuard:
         if tail.epoch > lineage.epoch:
             return [_later_epoch(tail.epoch, lineage.epoch)]
         doubt = doubt_of(lineage, tail.watermarks.get(lineage.epoch, 0.0))
-        missing = await self._missing(lineage.epoch, tail)
+        missing = await self._missing(lineage, tail)
         return missing if doubt is None else [doubt, *missing]
 
-    async def _missing(self, epoch: str, tail: PublishedTail) -> list[str]:
-        published = newest_of(tail.orders, epoch)
-        return list(published_signs(published, await self._of.stored(published)))
+    async def _missing(self, lineage: Lineage, tail: PublishedTail) -> list[str]:
+        published = newest_of(tail.orders, lineage.epoch)
+        stored = await self._of.stored(published, lineage.identity)
+        return list(published_signs(published, stored))
 
-    async def _begin_anew(self, judged: str, beyond: str, signs: Sequence[str]) -> str | None:
-        epoch = await self._of.begin(judged, beyond)
+    async def _begin_anew(
+        self, judged: str, beyond: str, signs: Sequence[str], moved: Lineage | None = None
+    ) -> str | None:
+        epoch = await self._of.begin(judged, beyond, moved)
         if epoch is None:
             return None  # another relay was first
         self._begun()

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
+from core_api.errors import UnavailableError
 from core_api.restore.detection import Identity, LastPublished, Lineage, Witness
 
 Connection: TypeAlias = (
@@ -38,9 +39,15 @@ concat_ws('/',
 _START_EPOCH: Final = f"""
 UPDATE epoch SET epoch = $1, started_at = now(), born_in = {_IDENTITY}
 """  # noqa: S608
+# They stay as they were set, also after the recovery.
+_IS_CUT: Final = """concat(
+    current_setting('recovery_target'), current_setting('recovery_target_lsn'),
+    current_setting('recovery_target_name'), current_setting('recovery_target_time'),
+    current_setting('recovery_target_xid')) <> ''"""
 _LINEAGE: Final = f"""
 SELECT epoch, born_in, {_IDENTITY}, extract(epoch FROM now())::float8,
-       extract(epoch FROM w.at)::float8, extract(epoch FROM w.until)::float8, w.replicated
+       extract(epoch FROM w.at)::float8, extract(epoch FROM w.until)::float8, w.replicated,
+       {_IS_CUT}
 FROM epoch LEFT JOIN epoch_witness w ON true
 """  # noqa: S608
 # The time is that of the statement's begin: what was committed before it is in this database.
@@ -56,15 +63,21 @@ WITH written AS (
             replicated = excluded.replicated
 ) {_LINEAGE}
 """  # noqa: S608
-_ADOPT: Final = "UPDATE epoch SET born_in = $3 WHERE epoch = $1 AND born_in = $2 RETURNING true"
+# Each statement looks at the identity itself: while an old primary still answers beside a new one,
+# each connection may be to another of them.
+_ADOPT: Final = f"""
+UPDATE epoch SET born_in = $3 WHERE epoch = $1 AND born_in = $2 AND {_IDENTITY} = $3 RETURNING true
+"""  # noqa: S608 (of constants only)
+_PRESENT: Final = f"SELECT epoch, born_in, {_IDENTITY} FROM epoch FOR UPDATE"  # noqa: S608
 
 # One probe of channel_heads and one of channel_log per channel.
-_STORED: Final = """
-SELECT q.channel, h.head, h.floor, l.order_id::text, l.document_key, l.order_version, l.occurred_at
+_STORED: Final = f"""
+SELECT (SELECT {_IDENTITY}), q.channel, h.head, h.floor,
+       l.order_id::text, l.document_key, l.order_version, l.occurred_at
 FROM unnest($1::text[], $2::bigint[]) AS q(channel, seq)
      LEFT JOIN channel_heads h ON h.channel = q.channel
      LEFT JOIN channel_log l ON l.channel = q.channel AND l.seq = q.seq
-"""
+"""  # noqa: S608 (of constants only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +91,10 @@ class Stored:
 
 
 async def start_epoch(
-    connection: Connection, following: Callable[[str], str], judged: str | None = None
+    connection: Connection,
+    following: Callable[[str], str],
+    judged: str | None = None,
+    moved: Lineage | None = None,
 ) -> str | None:
     """Begin a new epoch of the log: every cursor of the old one is answered with a reset.
 
@@ -86,13 +102,17 @@ async def start_epoch(
         connection: no transaction is open on it.
         following: makes the new name from the present one, which is locked meanwhile.
         judged: begin only in the place of this epoch; None: of any.
+        moved: begin only in the database of this lineage, and only if its epoch has not gone on
+            there meanwhile; None: in any.
 
     Returns:
-        The new epoch; None: `judged` is over.
+        The new epoch; None: `judged` is over, or it is not as `moved` says.
     """
     async with connection.transaction():
-        present = await connection.fetchval("SELECT epoch FROM epoch FOR UPDATE")
+        ((present, born_in, identity),) = await connection.fetch(_PRESENT)
         if judged is not None and present != judged:
+            return None
+        if moved is not None and (born_in, identity) != (moved.born_in, moved.identity):
             return None
         epoch = following(present)
         await connection.execute(_START_EPOCH, epoch)
@@ -120,7 +140,8 @@ async def leave_witness(connection: Connection, good_for_s: float) -> Lineage:
 
 
 async def adopt(connection: Connection, lineage: Lineage) -> bool:
-    """Let the epoch go on in the database that it has moved to; whether nobody was first."""
+    """Let the epoch go on in the database that it has moved to; whether this is that one, and
+    nobody was first."""
     return (
         await connection.fetchval(_ADOPT, lineage.epoch, lineage.born_in, lineage.identity)
         is not None
@@ -128,24 +149,30 @@ async def adopt(connection: Connection, lineage: Lineage) -> bool:
 
 
 async def read_stored(
-    connection: Connection, published: Mapping[str, LastPublished]
+    connection: Connection, published: Mapping[str, LastPublished], identity: str
 ) -> dict[str, Stored]:
-    """What the database has at the newest published event of each channel."""
+    """What the database of this identity has at the newest published event of each channel.
+
+    Raises:
+        UnavailableError: another database answers.
+    """
     rows = await connection.fetch(
         _STORED, list(published), [newest.seq for newest in published.values()]
     )
+    if any(row[0] != identity for row in rows):
+        raise UnavailableError(f"database {rows[0][0]} answers, and {identity} was asked")
     return {
         channel: Stored(head or 0, floor or 0, _identity(order, key, version, at))
-        for channel, head, floor, order, key, version, at in rows
+        for _, channel, head, floor, order, key, version, at in rows
     }
 
 
 def _lineage(row: asyncpg.Record | None) -> Lineage:
     if row is None:
         return Lineage("", None, "")
-    epoch, born_in, identity, now, at, until, is_replicated = row
+    epoch, born_in, identity, now, at, until, is_replicated, is_cut = row
     witness = None if at is None else Witness(at, until, is_replicated)
-    return Lineage(epoch, born_in, identity, witness, now)
+    return Lineage(epoch, born_in, identity, witness, now, is_cut)
 
 
 def _identity(order: str | None, key: str | None, version: int, at: datetime) -> Identity | None:

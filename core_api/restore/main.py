@@ -59,7 +59,7 @@ async def look_for_restore(settings: RestoreSettings) -> list[str]:
     async with _connected(settings.session_url) as connection:
         lineage = await read_lineage(connection)
         published = newest_of(tail.orders, lineage.epoch)
-        stored = await read_stored(connection, published)
+        stored = await read_stored(connection, published, lineage.identity)
     watermark = tail.watermarks.get(lineage.epoch, 0.0)
     found = list(signs(lineage, watermark, published, stored))
     if tail.epoch > lineage.epoch:
@@ -99,15 +99,19 @@ class Log:
         most = max(_FEWEST_RECORDS, _RECORDS_AT_ONCE // len(partitions))
         return await read_published(self.kafka, self.topic, partitions, most)
 
-    async def stored(self, published: Mapping[str, LastPublished]) -> dict[str, Stored]:
+    async def stored(
+        self, published: Mapping[str, LastPublished], identity: str
+    ) -> dict[str, Stored]:
         """See `LogPort`."""
         async with _of(self.pool) as connection:
-            return await read_stored(connection, published)
+            return await read_stored(connection, published, identity)
 
-    async def begin(self, judged: str, beyond: str) -> str | None:
+    async def begin(self, judged: str, beyond: str, moved: Lineage | None = None) -> str | None:
         """See `LogPort`."""
         async with _of(self.pool) as connection:
-            return await start_epoch(connection, lambda now: epoch_after(now, beyond), judged)
+            return await start_epoch(
+                connection, lambda now: epoch_after(now, beyond), judged, moved
+            )
 
     async def adopt(self, lineage: Lineage) -> bool:
         """See `LogPort`."""

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from asyncpg import BitString
 
 from client_sdk.contract.digest import EMPTY
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable_rows
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
 
@@ -132,7 +132,8 @@ async def read_replicated_pages(
     Raises:
         UnavailableError, UnreadableRowError: as `read_pages`.
     """
-    with mapped_errors(), unreadable_rows():
+    # Whatever it is that the standby cannot do, the primary may.
+    with any_error_mapped(), unreadable_rows():
         rows = await replica.fetch(_REPLICATED_PAGES, *zip(*queries, strict=True))
     return pages_of(rows)
 

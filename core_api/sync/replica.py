@@ -19,7 +19,8 @@ from core_api.sync.request import SyncRequest
 from core_api.sync.rules import is_short, reset_reason
 
 STALE_AFTER_S: Final = 3.0
-"""How far a standby may be behind the primary, in seconds: as long as a polling client waits."""
+"""How far a standby may be behind the primary, in seconds: as long as a polling client waits. Its
+clock may be ahead of what is known of the primary's by no more."""
 _CLOCK_GOOD_FOR_S: Final = 30.0
 """For how long the primary's clock is known without asking, in seconds."""
 _ANSWERS_WITHIN_S: Final = 0.5
@@ -78,7 +79,9 @@ class Replica:
             self._rest_until = self._clock() + _RESTS_S
             self._count("failed")
             return None
-        is_fresh = moment.unix_s >= unix_s + (now - at) - STALE_AFTER_S
+        # One that is ahead comes from before the primary's clock was set back: a ticket of that
+        # time would claim what was not yet read.
+        is_fresh = abs(moment.unix_s - unix_s - (now - at)) <= STALE_AFTER_S
         if not is_fresh or not is_covered(request, asked, moment, pages):
             self._count("stale")
             return None

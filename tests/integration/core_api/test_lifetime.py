@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -15,7 +16,14 @@ from core_api.ids import epoch_name
 from core_api.kafka.topics import ensure_topics, events_topic
 from core_api.relay.cycle import OutboxReading
 from core_api.relay.outbox import Outbox
-from core_api.restore.lineage import leave_witness, read_lineage, start_epoch
+from core_api.restore.detection import Identity, LastPublished
+from core_api.restore.lineage import (
+    adopt,
+    leave_witness,
+    read_lineage,
+    read_stored,
+    start_epoch,
+)
 from core_api.restore.main import begin_epoch, epoch_after
 from core_api.settings import RestoreSettings
 from server_common.event_records import WatermarkRecord, encode_watermark_record
@@ -187,12 +195,34 @@ async def test_from_a_database_that_was_promoted_nothing_is_read_to_be_published
     pool: Pool,
 ) -> None:
     outbox = Outbox(pool, "a", 5.0)
-    fences = await outbox.claim([0])
+    await place(commands(pool), "12", table=None)
+    fences = await outbox.claim([await pool.fetchval("SELECT shard FROM outbox")])
     assert await outbox.read(fences, 10) is not None
+    assert await outbox.name_first(fences, "damaged") is not None
     cluster, timeline, database = (await identity(pool)).split("/")
     await pool.execute(f"UPDATE epoch SET born_in = '{cluster}/{int(timeline) + 1}/{database}'")
     with pytest.raises(UnavailableError, match="promoted"):
         await outbox.read(fences, 10)
+    with pytest.raises(UnavailableError, match="promoted"):
+        await outbox.name_first(fences, "damaged")
+
+
+async def test_what_is_decided_of_one_database_is_done_in_no_other(pool: Pool) -> None:
+    here = await identity(pool)
+    await pool.execute("UPDATE epoch SET born_in = '1/1/1'")
+    before = await pool.fetchrow("SELECT epoch, born_in FROM epoch")
+    async with pool.acquire() as connection:
+        judged = await read_lineage(connection)
+        published = {"store:12": LastPublished(1, Identity("a", 1))}
+        assert (await read_stored(connection, published, here))["store:12"].head == 0
+        for other in (replace(judged, identity="1/2/1"), replace(judged, born_in="1/3/1")):
+            assert not await adopt(connection, other)
+            assert await start_epoch(connection, epoch_after, judged.epoch, other) is None
+        with pytest.raises(UnavailableError, match="1/2/1 was asked"):
+            await read_stored(connection, published, "1/2/1")
+        assert await pool.fetchrow("SELECT epoch, born_in FROM epoch") == before
+        assert await adopt(connection, judged)
+    assert await pool.fetchval("SELECT born_in FROM epoch") == here
 
 
 async def identity(pool: Pool) -> str:

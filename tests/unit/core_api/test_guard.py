@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import pytest
 from structlog.testing import capture_logs
 
+from core_api.errors import UnavailableError
+from core_api.kafka.topics import BrokerError
 from core_api.restore.detection import LastPublished, Lineage, Witness
 from core_api.restore.guard import LifetimeGuard, SharedTopicError
 from core_api.restore.lineage import Stored
 from core_api.restore.published_records import PublishedTail
 from server_common.event_records import OrderRecord
+
+LINE = b'{"order_id":"a","order_version":3}'
 
 
 class World:
@@ -24,23 +29,35 @@ class World:
         self.head = 0
         self.born_in, self.identity = "7/1/5", "7/1/5"
         self.witness: Witness | None = None
+        self.left_in: list[str] = []
         self.begun = self.adopted = self.asked_kafka = 0
+        self.while_kafka_tells: Callable[[], Awaitable[object]] | None = None
 
     async def lineage(self) -> Lineage:
         return Lineage(self.database, self.born_in, self.identity, self.witness, 1_000.0)
 
     async def leave_witness(self) -> Lineage:
+        if self.born_in == self.identity:
+            self.left_in.append(self.identity)
         return await self.lineage()
 
     async def tail(self, _partitions: Collection[int]) -> PublishedTail:
         self.asked_kafka += 1
+        if self.while_kafka_tells is not None:
+            await self.while_kafka_tells()
         return PublishedTail(self.topic, self.published, self.watermarks)
 
-    async def stored(self, published: Mapping[str, LastPublished]) -> dict[str, Stored]:
+    async def stored(
+        self, published: Mapping[str, LastPublished], identity: str
+    ) -> dict[str, Stored]:
+        if identity != self.identity:
+            raise UnavailableError("another database answers")
         return {channel: Stored(self.head, 0, None) for channel in published}
 
-    async def begin(self, judged: str, beyond: str) -> str | None:
+    async def begin(self, judged: str, beyond: str, moved: Lineage | None = None) -> str | None:
         if judged != self.database:
+            return None
+        if moved and (moved.born_in, moved.identity) != (self.born_in, self.identity):
             return None
         self.database = max(judged, beyond) + "+"
         self.born_in = self.identity
@@ -118,6 +135,13 @@ async def test_a_promoted_standby_that_lacks_nothing_goes_on_in_its_epoch() -> N
     assert [line["event"] for line in logs] == ["standby_promoted"]
 
 
+async def test_who_lets_an_epoch_go_on_leaves_a_witness_before_anything_is_published() -> None:
+    world = World("E1", "E1")
+    world.promote(is_replicated=True)
+    await world.guard().check_identity()
+    assert world.left_in == ["7/2/5"]
+
+
 async def test_a_promoted_standby_that_commits_did_not_wait_for_begins_an_epoch_without_kafka() -> (
     None
 ):
@@ -130,8 +154,7 @@ async def test_a_promoted_standby_that_commits_did_not_wait_for_begins_an_epoch_
 async def test_a_promoted_standby_that_lacks_what_was_published_begins_an_epoch() -> None:
     world = World("E1", "E1")
     world.promote(is_replicated=True)
-    line = b'{"order_id":"a","order_version":3}'
-    world.published = [OrderRecord("E1", "order.changed", "now", ("store:1@9",), (line,))]
+    world.published = [OrderRecord("E1", "order.changed", "now", ("store:1@9",), (LINE,))]
     world.head = 8
     with capture_logs() as logs:
         await world.guard().check_identity()
@@ -144,3 +167,44 @@ async def test_a_promoted_standby_from_before_a_later_epoch_begins_one_later_sti
     world.promote(is_replicated=True)
     await world.guard().check_identity()
     assert (world.database, world.adopted) == ("E5+", 0)
+
+
+async def test_a_relay_that_judges_late_ends_no_epoch_that_another_has_let_go_on() -> None:
+    world = World("E1", "E1")
+    world.promote(is_replicated=True)
+    first, late = world.guard(), world.guard()
+
+    async def publish_more() -> None:
+        world.while_kafka_tells = None
+        await first.check_identity()
+        world.watermarks = {"E1": 999.0}
+
+    world.while_kafka_tells = publish_more
+    await late.check_identity()
+    assert (world.database, world.adopted, world.begun) == ("E1", 1, 0)
+
+
+async def test_a_kafka_that_hangs_holds_up_no_relay_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World("E1", "E1")
+    world.promote(is_replicated=True)
+    world.while_kafka_tells = asyncio.Event().wait
+    monkeypatch.setattr("core_api.restore.guard._KAFKA_TELLS_WITHIN_S", 0.0)
+    with pytest.raises(BrokerError, match="has not told"):
+        await world.guard().check_identity()
+    assert (world.database, world.adopted, world.begun) == ("E1", 0, 0)
+
+
+async def test_what_another_database_has_says_nothing_of_the_one_that_is_judged() -> None:
+    world = World("E1", "E1")
+    world.promote(is_replicated=True)
+    world.published = [OrderRecord("E1", "order.changed", "now", ("store:1@9",), (LINE,))]
+
+    async def answer_from_the_old_primary() -> None:
+        world.identity = world.born_in
+
+    world.while_kafka_tells = answer_from_the_old_primary
+    with pytest.raises(UnavailableError, match="another database"):
+        await world.guard().check_identity()
+    assert (world.database, world.born_in, world.adopted, world.begun) == ("E1", "7/1/5", 0, 0)

@@ -44,6 +44,8 @@ def test_a_standby_that_each_commit_waited_for_lacks_nothing() -> None:
         (replace(PROMOTED, identity="8/2/5"), AT + 4, "no standby of that one"),
         (replace(PROMOTED, identity="7/2/6"), AT + 4, "no standby of that one"),
         (replace(PROMOTED, born_in="7/3/5"), AT + 4, "no standby of that one"),
+        (replace(PROMOTED, identity="7/3/5"), AT + 4, "promoted more than once"),
+        (replace(PROMOTED, is_cut=True), AT + 4, "recovered to a point in time"),
         (replace(PROMOTED, born_in="nonsense"), AT + 4, "no standby of that one"),
     ],
     ids=[
@@ -55,6 +57,8 @@ def test_a_standby_that_each_commit_waited_for_lacks_nothing() -> None:
         "another cluster",
         "another database",
         "an earlier timeline",
+        "two promotions",
+        "a recovery that was told where to end",
         "unreadable",
     ],
 )

@@ -86,6 +86,20 @@ async def test_a_standby_that_is_behind_in_time_is_not_believed(world: World) ->
     assert await world.answers(HEAD)
 
 
+async def test_a_standby_from_before_the_primarys_clock_was_set_back_is_not_believed(
+    world: World,
+) -> None:
+    world.replica.saw_primary(AT - STALE_AFTER_S - 0.1)
+    assert not await world.answers(HEAD)
+    assert world.counted == ["stale"]
+
+
+async def test_what_the_standby_cannot_do_is_left_to_the_primary(world: World) -> None:
+    world.standby.error = asyncpg.FeatureNotSupportedError("not on a standby")
+    assert not await world.answers(HEAD)
+    assert world.counted == ["failed"]
+
+
 async def test_it_is_not_asked_before_the_primarys_time_is_known_nor_long_after() -> None:
     world = World()
     assert not await world.answers(HEAD)
