@@ -107,11 +107,12 @@ class EscPosPrinter:
                 data += self._answered(more, writer, stopped=self.is_stopped)
             while not self.is_stopped and (used := self._next(data, paper, writer)):
                 del data[:used]
-                for ticket in self._out:
+                # Taken out first: another connection may look meanwhile, and print it once more.
+                while self._out:
+                    ticket = self._out.pop(0)
                     await asyncio.sleep(self._printing_s)
                     self._cut(ticket)
                     await asyncio.sleep(self._printing_s)
-                self._out.clear()
 
     def _answered(self, more: bytes, writer: asyncio.StreamWriter, *, stopped: bool) -> bytes:
         """Answer `DLE EOT` at once while everything else waits; the rest."""
