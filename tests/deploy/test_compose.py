@@ -242,7 +242,7 @@ class TestSecrets:
 
     def test_differ_from_each_other(self, secrets: dict[str, str]) -> None:
         hidden = [secrets[name] for name in secrets if re.search("PASSWORD|KEYS", name)]
-        assert len(set(hidden)) == len(hidden) == 8
+        assert len(set(hidden)) == len(hidden) == 9
 
     @pytest.mark.parametrize(
         ("public", "port"), [("https://orders.example", "443"), ("https://localhost:9443", "9443")]

@@ -228,7 +228,7 @@ LATE_FOUND_OUT: Final = Protection(
         ),
         Patch(
             "core_api/restore/guard.py",
-            "        found = await self._missing(epoch, tail)\n",
+            "        found = await self._missing(lineage, tail)\n",
             "        found: list[str] = []\n",
         ),
     ),
