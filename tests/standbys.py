@@ -16,6 +16,7 @@ _FOLLOWING: Final = (
     " WHERE application_name = $1 AND state = 'streaming')"
 )
 _ASK_AGAIN_S: Final = 0.02
+_HAS_IT: Final = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)"
 _RECEIVING: Final = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver)"
 
 
@@ -54,7 +55,8 @@ class Standby:
             self.server.stop_at_once()
 
     async def follow(self, *, is_synchronous: bool) -> None:
-        """Return once it follows; from then on each commit waits for it, or for nobody."""
+        """Return once it follows, and has all that there is; from then on each commit waits for it,
+        or for nobody."""
         name = self._data.name if is_synchronous else ""
         admin = await asyncpg.connect(self.primary.url)
         try:
@@ -66,9 +68,11 @@ class Standby:
             )
         finally:
             await admin.close()
+        await self._catch_up()
 
     async def fall_behind(self) -> None:
-        """Return once it takes nothing more from its primary."""
+        """Return once it takes nothing more from its primary; it has what there was until now."""
+        await self._catch_up()
         admin = await asyncpg.connect(self.server.url)
         try:
             await admin.execute("ALTER SYSTEM SET primary_conninfo = ''")
@@ -76,6 +80,16 @@ class Standby:
             await _until_true(admin, f"SELECT NOT ({_RECEIVING})")
         finally:
             await admin.close()
+
+    async def _catch_up(self) -> None:
+        primary = await asyncpg.connect(self.primary.url)
+        standby = await asyncpg.connect(self.server.url)
+        try:
+            written = await primary.fetchval("SELECT pg_current_wal_lsn()::text")
+            await _until_true(standby, _HAS_IT, written)
+        finally:
+            await primary.close()
+            await standby.close()
 
     def take_over(self) -> None:
         """SIGKILL of the primary, and nothing else: nobody tells any process where to go."""
