@@ -17,7 +17,11 @@ log = structlog.get_logger()
 async def run_webhooks_process(settings: WebhooksSettings, listener: socket.socket) -> None:
     """`yabam webhooks`: send until SIGTERM or SIGINT."""
     pool = await open_pool(
-        settings.database_url, size=8, command_timeout_s=5.0, name="yabam-webhooks"
+        settings.database_url,
+        size=8,
+        command_timeout_s=5.0,
+        name="yabam-webhooks",
+        is_pooled=settings.is_pooled,
     )
     try:
         await run_webhooks(

@@ -74,7 +74,7 @@ async def run_webhooks(
     server = OpsServer(app, listener)
     server.start()
     tasks.start("send", sender.run)
-    tasks.start("hints", Hints(pool, settings.database_url, sender.wake).listen, essential=False)
+    tasks.start("hints", Hints(pool, settings.session_url, sender.wake).listen, essential=False)
     tasks.start("count", lambda: _keep_counting(pool, metrics), essential=False)
     try:
         await stop.wait()

@@ -14,11 +14,14 @@ import pytest
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import check_database, open_pool
 from deploy.local.broker import EmbeddedBroker
+from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.webhook_sender import LOOPBACK, add_sender
 from tests.integration.core_api.relaying import commands, followed, place, started
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 from tests.parts import migrated_database
 from tests.pgbouncer import PgBouncer
+from tests.webhook_receiver import Receiver
 
 pytestmark = pytest.mark.xdist_group("pgbouncer")
 
@@ -46,7 +49,7 @@ def pooler(direct_url: str) -> Iterator[PgBouncer]:
 def process(
     pooler: PgBouncer, direct_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CoreService]:
-    settings = {"YABAM_SESSION_DATABASE_URL": direct_url}
+    settings = {"YABAM_SESSION_DATABASE_URL": direct_url, **LOOPBACK}
     service = CoreService.start(pooler.url, tmp_path_factory.mktemp("core"), settings)
     yield service
     service.stop()
@@ -120,6 +123,25 @@ async def test_a_relay_works_through_it(
     finally:
         pool.terminate()
         direct.terminate()
+
+
+async def test_webhooks_are_sent_through_it(core: CoreService) -> None:
+    store = new_store()
+    owner = bearer(token("owner", store))
+    sender = add_sender(core.stack, free_port(), "webhooks")
+    async with Receiver() as receiver:
+        wanted = {"url": receiver.url, "stores": [store]}
+        added = await core.client.post("/v1/webhooks", json=wanted, headers=owner)
+        assert added.status_code == 201, added.text
+        receiver.secret = added.json()["secret"]
+        sender.start()
+        try:
+            await asyncio.to_thread(sender.wait_ready, 60)
+            placed = await core.client.post("/v1/orders", json=an_order(store), headers=owner)
+            assert placed.status_code == 201, placed.text
+            await receiver.until(lambda r: r.seqs(f"store:{store}") == [1])
+        finally:
+            sender.kill()
 
 
 async def test_the_pooler_sets_what_a_session_of_ours_would_set(pooler: PgBouncer) -> None:
