@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
+import fcntl
+import functools
+import os
+import random
 import socket
-from typing import Final
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
 
 from client_sdk.contract.errors import YabamError
 
 LOOPBACK: Final = "127.0.0.1"
-_BELOW_EPHEMERAL: Final = range(15_000, 32_000)
+_FIRST_PORTS: Final = range(15_000, 32_000, 100)
+"""Where the range of ports begins that a process may have for itself."""
 
 
 class PortTakenError(YabamError):
@@ -18,16 +24,68 @@ class PortTakenError(YabamError):
 
 
 def free_port() -> int:
-    """A port that nobody uses right now.
+    """A port that nobody uses, and that no other process of this user is given meanwhile.
 
     It is below the ports that the system hands to outgoing connections, one of which might else
     take it before its owner listens.
+
+    Raises:
+        PortTakenError: there is none.
     """
-    while True:
-        port = secrets.choice(_BELOW_EPHEMERAL)
-        with socket.socket() as probe, contextlib.suppress(OSError):
+    return next(_reserved(os.getpid()))
+
+
+@functools.cache
+def _reserved(_process: int) -> Iterator[int]:
+    """The ports of a process; a process that was forked has others than its parent."""
+    folder = Path(tempfile.gettempdir()) / f"yabam-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return _in_turn(*_reserve(folder))
+
+
+def _reserve(folder: Path) -> tuple[IO[bytes], range]:
+    """Lock the file of a range of ports, for as long as the file is open.
+
+    A port that is only looked at and found free may be found free by two: the one who listens last
+    fails, or takes the other's server for its own.
+    """
+    for first in random.sample(_FIRST_PORTS, len(_FIRST_PORTS)):
+        lock = (folder / str(first)).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return lock, range(first, first + _FIRST_PORTS.step)
+    raise PortTakenError(
+        f"Other processes have reserved all ports from {_FIRST_PORTS.start} to"
+        f" {_FIRST_PORTS.stop - 1}. Stop what is left over of test runs (fuser {folder}/*)"
+    )
+
+
+def _in_turn(lock: IO[bytes], ports: range) -> Iterator[int]:
+    """Those that nobody uses; each comes again when all others had their turn."""
+    with lock:
+        while True:
+            given = 0
+            for port in random.sample(ports, len(ports)):
+                if _can_be_bound(port):
+                    given += 1
+                    yield port
+            if not given:
+                raise PortTakenError(
+                    f"All ports from {ports.start} to {ports.stop - 1} on {LOOPBACK} are taken:"
+                    " see by whom (ss -ltnp), and stop what is left over"
+                )
+
+
+def _can_be_bound(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
             probe.bind((LOOPBACK, port))
-            return port
+        except OSError:
+            return False
+        return True
 
 
 def check_free(port: int, choose_another: str) -> None:

@@ -129,9 +129,13 @@ class Process:
             ProcessError: it died, or was not ready within `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
-        while not self.is_ready():
+        while True:
+            ready = self.is_ready()
+            # What answers in the place of one that has ended is somebody else.
             if self.exit_status is not None:
                 raise ProcessError(f"{self.name} ended at its start:\n{self.log_tail()}")
+            if ready:
+                return
             if time.monotonic() > deadline:
                 raise ProcessError(
                     f"{self.name} was not ready within {timeout_s:g} s:\n{self.log_tail()}"

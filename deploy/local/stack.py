@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from deploy.local.ports import free_port
-from deploy.local.process import Process
+from deploy.local.process import Process, ProcessError
 
 Kind = Literal["core", "relay", "ingest", "events"]
 
@@ -160,7 +160,19 @@ class Stack:
         for process in self.processes:
             process.start()
         for process in self.processes:
-            process.wait_ready(timeout_s)
+            try:
+                process.wait_ready(timeout_s)
+            except ProcessError as error:
+                raise ProcessError(f"{error}\n{self._how_others_are(process)}") from None
+
+    def _how_others_are(self, late: Process) -> str:
+        """What the rest says: a process often waits for another."""
+        return "\n".join(
+            f"{one.name} {'runs' if one.running else f'ended ({one.exit_status})'}, and says:\n"
+            f"{one.log_tail()}"
+            for one in self.processes
+            if one is not late
+        )
 
     def stop(self) -> None:
         """Stop all, the event server first, so that its clients are told to come back."""

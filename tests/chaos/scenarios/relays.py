@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
+from tests.chaos.proof import Ledger
 from tests.chaos.runner import Field, NotInjectedError, Scenario
 from tests.chaos.site import Site, aside, log_lines
 from tests.chaos.wire import FaultProxy
@@ -19,26 +20,41 @@ class DeleteWatch:
 
     The rows it names are in Kafka by then: whoever stops the relay here stops it between the two.
     The relay's connections must have been made after this was set on the wire.
+
+    Args:
+        wire: the relay's way to the database.
+        ledger: tells which rows are of a store. What belongs to none is in every partition, and
+            comes more than once without any fault.
     """
 
-    def __init__(self, wire: FaultProxy) -> None:
+    def __init__(self, wire: FaultProxy, ledger: Ledger) -> None:
         self.seen = asyncio.Event()
         self.go_on = asyncio.Event()
         self.armed = False
         self.passes = False
         """Whether the held statement reaches the database after all."""
         self._wire = wire
+        self._ledger = ledger
         self._names: set[bytes] = set()
 
     async def __call__(self, data: bytes) -> bool:
         """The trap of the wire."""
-        self._names.update(_ANNOUNCED.findall(data))
-        if not self.armed or not any(name in data for name in self._names):
+        announced = _ANNOUNCED.findall(data)
+        self._names.update(announced)
+        if announced or not self.armed or not any(name in data for name in self._names):
+            return True
+        if not await self._is_of_a_store(data) or not self.armed:
             return True
         self.armed = False
         self.seen.set()
         await self.go_on.wait()
         return self.passes
+
+    async def _is_of_a_store(self, statement: bytes) -> bool:
+        rows = await self._ledger.fetch(
+            "SELECT int8send(id) FROM outbox WHERE store_id IS NOT NULL"
+        )
+        return any(isinstance(sent, bytes) and sent in statement for (sent,) in rows)
 
     async def hold(self) -> None:
         """Hold the next such statement, and return once it is held."""
@@ -53,7 +69,7 @@ async def _kill_between(ground: Field) -> str:
     before = await site.metrics("events", _DUPLICATES)
     rounds = max(1, round(3 * ground.scale))
     for _ in range(rounds):
-        watch = DeleteWatch(site.relay_2_database_wire)
+        watch = DeleteWatch(site.relay_2_database_wire, site.ledger)
         await _held(watch, ground)
         await aside(relay.kill)
         watch.go_on.set()
@@ -75,7 +91,7 @@ async def _kill_between(ground: Field) -> str:
 
 async def _pause_past_lease(ground: Field) -> str:
     site, relay = ground.site, ground.site.process("relay-2")
-    watch = DeleteWatch(site.relay_2_database_wire)
+    watch = DeleteWatch(site.relay_2_database_wire, site.ledger)
     await _held(watch, ground)
     relay.suspend()
 

@@ -123,13 +123,16 @@ async def test_orders_are_written_while_a_migration_waits_for_an_open_transactio
 
 
 async def until_it_waits(pool: Pool) -> None:
-    """Return once the migration waits for somebody."""
+    """Return once the migration waits for the writer's transaction.
+
+    It may wait for the table's autovacuum before: by then it has begun nothing.
+    """
     waiting = 0
     async with asyncio.timeout(30):
         while not waiting:
             waiting = await pool.fetchval(
                 "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
-                " WHERE NOT granted AND application_name <> 'writer'"
+                " WHERE NOT granted AND locktype = 'virtualxid' AND application_name <> 'writer'"
                 " AND datname = current_database()"
             )
 

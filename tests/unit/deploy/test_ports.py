@@ -1,0 +1,80 @@
+"""Free ports: no two processes are given the same one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from deploy.local import ports
+from deploy.local.ports import LOOPBACK, PortTakenError, free_port
+
+_MANY = 100
+_MANY_PORTS = "from deploy.local.ports import free_port; print(*(free_port() for _ in range(100)))"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Reservations of the test's own."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    ports._reserved.cache_clear()
+    yield
+    ports._reserved.cache_clear()
+
+
+def test_processes_are_never_given_the_same_port() -> None:
+    mine = {free_port() for _ in range(_MANY)}
+    child = subprocess.run(
+        [sys.executable, "-c", _MANY_PORTS],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path.cwd(),
+    )
+    assert mine.isdisjoint(map(int, child.stdout.split()))
+
+
+def test_a_process_that_was_forked_has_ports_of_its_own() -> None:
+    mine = {free_port() for _ in range(_MANY)}
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, " ".join(str(free_port()) for _ in range(_MANY)).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as said:
+        theirs = set(map(int, said.read().split()))
+    os.waitpid(child, 0)
+    assert theirs
+    assert mine.isdisjoint(theirs)
+
+
+def test_a_port_comes_again_only_when_all_others_of_the_process_had_their_turn() -> None:
+    given = [free_port() for _ in range(80)]
+    assert len(set(given)) == len(given)
+
+
+def test_a_port_in_use_is_passed_over() -> None:
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, free_port()))
+        assert taken.getsockname()[1] not in {free_port() for _ in range(_MANY)}
+
+
+def test_a_machine_without_a_free_port_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_can_be_bound", lambda _port: False)
+    with pytest.raises(PortTakenError, match=r"All ports from \d+ to \d+ .* are taken"):
+        free_port()
+
+
+def test_a_machine_whose_ports_are_all_reserved_says_so(tmp_path: Path) -> None:
+    held = list(islice(iter(lambda: ports._reserve(tmp_path), None), len(ports._FIRST_PORTS)))
+    with pytest.raises(PortTakenError, match="reserved all ports from 15000 to 31999"):
+        ports._reserve(tmp_path)
+    for lock, _ in held:
+        lock.close()
