@@ -7,9 +7,9 @@ changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from core_api.errors import UnreadableRowError
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
@@ -41,6 +41,8 @@ WITH ranked AS MATERIALIZED (
         AND (h.head <> l.seq OR l.epoch <> e.epoch)
     LEFT JOIN unnest($1::text[], $2::int[]) AS b (webhook_id, busy) ON b.webhook_id = l.webhook_id
     WHERE l.parked_at IS NULL AND (l.tries > 0) = $3
+      AND ($8::text[] IS NULL
+           OR (l.webhook_id, l.store_id) IN (SELECT * FROM unnest($8::text[], $9::text[])))
       AND (l.tries = 0 OR l.due_at <= now()
            OR l.due_at > now() + make_interval(secs => 2::float8 * $7))
       AND (l.held_until <= now() OR l.held_until > now() + make_interval(secs => 2::float8 * $6))
@@ -60,6 +62,7 @@ RETURNING l.webhook_id, l.store_id, l.fence, l.epoch, l.seq, l.tries,
     w.url, w.types, w.generation, w.kid,
     CASE WHEN w.old_until > now() THEN w.old_kid END AS old_kid
 """
+_ALL: Final = "SELECT webhook_id, store_id FROM webhook_lanes"
 # No lock; one statement, so that epoch, head and rows are of one moment. The page ends where its
 # room does; the first event that is wanted fits always.
 _READ: Final = """
@@ -151,8 +154,17 @@ class Lane:
         return self.webhook_id, self.store_id, self.fence
 
 
+LaneKey: TypeAlias = tuple[str, str]
+"""A webhook and a store of it."""
+
+
 async def take_lanes(
-    pool: Pool, busy: Mapping[str, int], most: int, *, failing: bool
+    pool: Pool,
+    busy: Mapping[str, int],
+    most: int,
+    *,
+    failing: bool,
+    only: Sequence[LaneKey] | None = None,
 ) -> list[Lane]:
     """Take lanes that have something to send and whose time has come.
 
@@ -161,22 +173,40 @@ async def take_lanes(
         busy: how many lanes this process holds already, by subscription.
         most: how many it may take.
         failing: whether those whose last attempt failed, or the others.
+        only: those of these; None: of all.
 
     Raises:
         UnavailableError: Postgres does not answer.
+        UnreadableRowError: one that is due is damaged; none was taken.
     """
-    with any_error_mapped():
-        rows = await pool.fetch(
-            _TAKE,
-            list(busy),
-            list(busy.values()),
-            failing,
-            WEBHOOKS_AT_ONCE_EACH,
-            most,
-            HOLD_S,
-            LONGEST_RETRY_AFTER_S,
-        )
+    arguments = (
+        list(busy),
+        list(busy.values()),
+        failing,
+        WEBHOOKS_AT_ONCE_EACH,
+        most,
+        HOLD_S,
+        LONGEST_RETRY_AFTER_S,
+        None if only is None else [key[0] for key in only],
+        None if only is None else [key[1] for key in only],
+    )
+    with any_error_mapped(), unreadable_rows():
+        # What comes back may be no text: only here is that seen, and then nothing is to be held.
+        async with pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(_TAKE, *arguments)
     return [Lane(**row) for row in rows]
+
+
+async def all_lanes(pool: Pool) -> list[LaneKey]:
+    """All lanes there are.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+        UnreadableRowError: one of them cannot be named.
+    """
+    with any_error_mapped(), unreadable_rows():
+        rows = await pool.fetch(_ALL)
+    return [(row["webhook_id"], row["store_id"]) for row in rows]
 
 
 async def read_page(pool: Pool, lane: Lane, seq: int) -> Page:

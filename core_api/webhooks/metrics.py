@@ -32,6 +32,11 @@ class WebhookMetrics:
             "Stores of a webhook that were left for a while because our own code failed",
             registry=registry,
         )
+        self.unreadable = Gauge(
+            "yabam_webhooks_unreadable",
+            "Stores of webhooks that are not sent because the database cannot give their rows",
+            registry=registry,
+        )
         self.under_way = Gauge(
             "yabam_webhooks_under_way", "Stores that are being sent now", registry=registry
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import structlog
 from msgspec.structs import replace
 
 from client_sdk.contract.channel import parse_channel
@@ -16,8 +17,10 @@ from core_api.errors import (
     InvalidError,
     NotFoundError,
     TooManyWebhooksError,
+    UnreadableRowError,
 )
 from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.unreadable_rows import by_halves, unreadable_rows
 from core_api.webhooks import statements
 from core_api.webhooks.addresses import Networks, check_url
 from core_api.webhooks.signing import WebhookKeys
@@ -36,6 +39,11 @@ from server_common.limits import (
     WEBHOOKS_OF_STORE,
     WEBHOOKS_OF_SUBJECT,
 )
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 OLD_SECRET_S: Final = 86_400.0
 """For so long the secret before signs, too, so that a receiver can change over."""
@@ -92,9 +100,32 @@ class Subscriptions:
         return NewSecret(secret, await self.get(webhook_id))
 
     async def list(self, stores: Sequence[str] | None) -> list[Webhook]:
-        """Those of these stores alone; None: all. Raises UnavailableError."""
-        with mapped_errors():
-            rows = await self._pool.fetch(statements.LIST, None, stores)
+        """Those of these stores alone; None: all. One that Postgres cannot give is left out.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        try:
+            return await self._read(None, stores)
+        except UnreadableRowError:
+            with mapped_errors(), unreadable_rows():
+                ids = [row["id"] for row in await self._pool.fetch(statements.IDS)]
+
+        async def read(asked: Sequence[str]) -> Sequence[Webhook | None]:
+            found = {one.id: one for one in await self._read(asked, stores)}
+            return [found.get(webhook_id) for webhook_id in asked]
+
+        answers = await by_halves(read, ids) if ids else []
+        for webhook_id, answer in zip(ids, answers, strict=True):
+            if isinstance(answer, UnreadableRowError):
+                _log.error("webhook_not_listed", webhook=webhook_id, reason=str(answer))
+        return [answer for answer in answers if isinstance(answer, Webhook)]
+
+    async def _read(
+        self, ids: Sequence[str] | None, stores: Sequence[str] | None
+    ) -> list[Webhook]:
+        with mapped_errors(), unreadable_rows():
+            rows = await self._pool.fetch(statements.LIST, ids, stores)
         return [Webhook(**row) for row in rows]
 
     async def get(self, webhook_id: str) -> Webhook:
@@ -104,14 +135,14 @@ class Subscriptions:
             NotFoundError: there is none.
             UnavailableError: Postgres does not answer.
         """
-        with mapped_errors():
-            rows = await self._pool.fetch(statements.LIST, webhook_id, None)
-            if not rows:
-                raise NotFoundError(f"there is no webhook {webhook_id}, or it is not yours")
+        found = await self._read([webhook_id], None)
+        if not found:
+            raise NotFoundError(f"there is no webhook {webhook_id}, or it is not yours")
+        with mapped_errors(), unreadable_rows():
             lanes = await self._pool.fetch(statements.LANES, webhook_id)
             aside = await self._pool.fetch(statements.SET_ASIDE, webhook_id)
         return replace(
-            Webhook(**rows[0]),
+            found[0],
             lanes=[Lane(**row) for row in lanes],
             events_set_aside=[SetAside(**row) for row in aside],
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -29,13 +30,13 @@ from core_api.webhooks.lanes import (
     read_page,
     release_lane,
     set_aside,
-    take_lanes,
 )
 from core_api.webhooks.messages import Message, Page, Step, steps_of
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
 from core_api.webhooks.rules import Outcome, after_failure, asks_for_the_next
 from core_api.webhooks.signing import WebhookKeys, signed_headers
+from core_api.webhooks.taking import Taker
 from server_common.errors import SettingsError
 from server_common.limits import WEBHOOKS_AT_ONCE
 
@@ -79,6 +80,7 @@ class Sender:
         clock: Callable[[], datetime],
     ) -> None:
         self._pool = pool
+        self._taker = Taker(pool, time.monotonic)
         self._poster = poster
         self._keys = keys
         self._metrics = metrics
@@ -135,6 +137,7 @@ class Sender:
             await self._take(failing=False, most=WEBHOOKS_AT_ONCE)
             await self._take(failing=True, most=_FAILING)
             self.trouble = None
+            self._metrics.unreadable.set(self._taker.unreadable)
         except UnavailableError as error:
             self.trouble = str(error)
             _log.warning("webhooks_not_taken", reason=str(error))
@@ -146,7 +149,7 @@ class Sender:
         if room <= 0 or self._stopping:
             return
         busy = Counter(lane.webhook_id for lane in self._under_way.values())
-        for lane in await take_lanes(self._pool, busy, room, failing=failing):
+        for lane in await self._taker.take(busy, room, failing=failing):
             task = asyncio.create_task(self._serve(lane), name=f"lane-{lane.webhook_id}")
             self._under_way[task] = lane
             task.add_done_callback(self._served)

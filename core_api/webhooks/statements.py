@@ -25,7 +25,8 @@ SELECT $1, s.store_id, e.epoch, coalesce(h.head, 0)
 FROM unnest($2::text[]) AS s (store_id) CROSS JOIN epoch e
 LEFT JOIN channel_heads h ON h.channel = 'store:' || s.store_id
 """
-# No lock. $1: one of these ids, null: all; $2: only those of these stores alone, null: all.
+IDS: Final = "SELECT id FROM webhooks ORDER BY made_at, id"
+# No lock. $1: these ids, null: all; $2: only those of these stores alone, null: all.
 LIST: Final = """
 SELECT w.id, w.url, array_agg(l.store_id ORDER BY l.store_id) AS stores, w.types, w.state,
     w.made_by, w.made_at,
@@ -34,7 +35,7 @@ SELECT w.id, w.url, array_agg(l.store_id ORDER BY l.store_id) AS stores, w.types
     (SELECT count(*) FROM webhook_set_aside a WHERE a.webhook_id = w.id) AS set_aside,
     CASE WHEN w.old_until > now() THEN w.old_until END AS old_secret_until
 FROM webhooks w JOIN webhook_lanes l ON l.webhook_id = w.id
-WHERE ($1::text IS NULL OR w.id = $1)
+WHERE ($1::text[] IS NULL OR w.id = ANY($1::text[]))
 GROUP BY w.id HAVING ($2::text[] IS NULL OR array_agg(l.store_id) <@ $2::text[])
 ORDER BY w.made_at, w.id
 """

@@ -38,6 +38,8 @@ from tests.end_to_end.followers import Follower, orders_of
 _KEYS: Final = Keys(*(f"drill-{what}-key-{'t' * 32}" for what in ("token", "ticket", "devices")))
 _CHANNELS: Final = ("store:1", "table:1/1", "table:1/2")
 _ITEMS: Final = [Item("Bibimbap", 1, 9_500)]
+_TABLES: Final = 10
+"""Enough that no table has more open orders than it may."""
 _AGREE_WITHIN_S: Final = 90.0
 
 
@@ -171,7 +173,8 @@ class Drill:
         """Place orders and accept them; their ids."""
         placed = set()
         for n in range(self._orders):
-            order = await producer.place("1", _ITEMS, currency="KRW", table_id=str(n % 2 + 1))
+            table = str(n % _TABLES + 1)
+            order = await producer.place("1", _ITEMS, currency="KRW", table_id=table)
             await producer.transition(order.id, "accepted")
             placed.add(order.id)
         return placed

@@ -4,7 +4,7 @@ another."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from core_api.postgres.pool import open_pool
 from core_api.webhooks import lanes as lanes_module
 from core_api.webhooks import registrations
 from core_api.webhooks import sender as sender_module
+from core_api.webhooks import taking
 from core_api.webhooks.lanes import read_page, set_aside, take_lanes
 from core_api.webhooks.messages import GAP
 from core_api.webhooks.standing import read_standing
@@ -497,7 +498,7 @@ async def test_what_is_being_taken_when_a_sender_is_told_to_stop_is_sent_before_
             await going_on.wait()
         return found
 
-    monkeypatch.setattr(sender_module, "take_lanes", take)
+    monkeypatch.setattr(taking, "take_lanes", take)
     store = new_store()
     async with Receiver() as receiver:
         made = await shop.add(receiver, store)
@@ -509,6 +510,73 @@ async def test_what_is_being_taken_when_a_sender_is_told_to_stop_is_sent_before_
             going_on.set()
             await stopped
     assert [one.seq for one in await lanes_of(shop, made.webhook.id)] == [1]
+
+
+@pytest.fixture
+async def damaging(shop: Shop) -> Callable[[str, str], Awaitable[None]]:
+    """Damages a text of one webhook on the disk: from then on it is no text."""
+
+    async def damage(webhook_id: str, column: str) -> None:
+        async with shop.pool.acquire() as connection:
+            await connection.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
+            try:
+                await connection.execute(
+                    f"UPDATE webhooks SET {column} = '\\xff'::bytea::text WHERE id = $1",
+                    webhook_id,
+                )
+            finally:
+                await connection.execute("DROP CAST (bytea AS text)")
+
+    return damage
+
+
+@pytest.mark.parametrize("column", ["url", "kid"])
+async def test_a_damaged_webhook_stops_no_other(
+    shop: Shop, damaging: Callable[[str, str], Awaitable[None]], column: str
+) -> None:
+    stores = [new_store() for _ in range(3)]
+    async with Receiver() as receiver:
+        bad, *_ = [await shop.add(receiver, store) for store in stores]
+        await damaging(bad.webhook.id, column)
+        for store in stores:
+            await shop.place(store, 2)
+        async with sending(shop.pool) as (_, metrics):
+            await receiver.until(lambda r: len(r.requests) >= 4)
+    taken = [(one.channel, one.seq) for one in receiver.requests]
+    assert sorted(taken) == sorted((f"store:{one}", seq) for one in stores[1:] for seq in (1, 2))
+    assert metrics.unreadable.collect()[0].samples[0].value == 1
+
+
+async def test_a_damaged_webhook_is_sent_once_it_was_mended(
+    shop: Shop,
+    damaging: Callable[[str, str], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(taking, "LOOK_AGAIN_AFTER_S", 0.0)
+    store, other = new_store(), new_store()
+    async with Receiver() as receiver:
+        bad = await shop.add(receiver, store)
+        await shop.add(receiver, other)
+        await damaging(bad.webhook.id, "url")
+        await shop.place(store)
+        await shop.place(other)
+        async with sending(shop.pool):
+            await receiver.until(lambda r: len(r.requests) == 1)
+            await shop.pool.execute(
+                "UPDATE webhooks SET url = $2 WHERE id = $1", bad.webhook.id, receiver.url
+            )
+            await receiver.until(lambda r: len(r.requests) == 2)
+    assert [one.channel for one in receiver.requests] == [f"store:{other}", f"store:{store}"]
+
+
+async def test_a_list_of_webhooks_leaves_out_a_damaged_one(
+    shop: Shop, damaging: Callable[[str, str], Awaitable[None]]
+) -> None:
+    async with Receiver() as receiver:
+        bad, *good = [await shop.add(receiver, new_store()) for _ in range(3)]
+    await damaging(bad.webhook.id, "url")
+    listed = await shop.webhooks.list(None)
+    assert [one.id for one in listed] == [one.webhook.id for one in good]
 
 
 async def test_a_damaged_event_is_told_of_and_stops_no_other(shop: Shop) -> None:
