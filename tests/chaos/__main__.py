@@ -26,7 +26,7 @@ from tests.chaos.kitchen.kitchen import Kitchen
 from tests.chaos.kitchen.names import STORE
 from tests.chaos.load import Load
 from tests.chaos.report import Table, markdown, summary, write_json, write_notes
-from tests.chaos.runner import RECOVERS_WITHIN_S, Field, Outcome, Runner, Scenario
+from tests.chaos.runner import RECOVERS_WITHIN_S, Field, Others, Outcome, Runner, Scenario
 from tests.chaos.scenarios import ALL
 from tests.chaos.site import Site
 
@@ -148,6 +148,7 @@ async def rehearse(
     patience_s: float = RECOVERS_WITHIN_S,
     settings: Settings | None = None,
     save: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
+    others: Others | None = None,
 ) -> list[Outcome]:
     """Start everything, run the scenarios, stop everything; `save` is told after each."""
     table = Table()
@@ -193,7 +194,11 @@ async def rehearse(
             cleanup.push_async_callback(kitchen.stop)
             await kitchen.open()
         table.begin(f"{len(channels)} clients are live, seed {seed}, {rate_per_s:g} writes/s")
-        ground = Field(site, crowd, load, editors, random.Random(seed), scale, patience_s, kitchen)
+        ground = Field(
+            site, crowd, load, editors, random.Random(seed), scale, patience_s, kitchen, others
+        )
+        if others is not None:
+            cleanup.callback(others.stop)
         runner = Runner(ground, seed, table.show)
         outcomes = []
         for scenario in scenarios:

@@ -7,13 +7,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from tests.chaos.crowd import Crowd
 from tests.chaos.editors import Editors
 from tests.chaos.kitchen.kitchen import Kitchen
 from tests.chaos.load import Load
-from tests.chaos.proof import Verdict
+from tests.chaos.proof import Ledger, Verdict
 from tests.chaos.site import Site
 
 RECOVERS_WITHIN_S: Final = 150.0
@@ -32,6 +32,22 @@ class NotPossibleError(Exception):
     """This machine lacks what the scenario needs; the text says what."""
 
 
+class Others(Protocol):
+    """Clients and writers beside the crowd, with a proof of their own."""
+
+    def start(self) -> None:
+        """Follow and write."""
+
+    def stop(self) -> None:
+        """End at once."""
+
+    async def rest(self, within_s: float) -> bool:
+        """Begin nothing more, and wait until what is under way is done; whether it was."""
+
+    async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
+        """What they were given and what was acknowledged to them against the database."""
+
+
 @dataclass(slots=True)
 class Field:
     """What a scenario works on."""
@@ -47,6 +63,8 @@ class Field:
     """How long after the fault clients may need to be live and level again."""
     kitchen: Kitchen | None = None
     """Printer and devices, where the scenario has them."""
+    others: Others | None = None
+    """Who is to be seen through each scenario beside the crowd."""
 
     async def last(self, seconds: float) -> None:
         """Let the fault last."""
@@ -186,6 +204,8 @@ class Runner:
         self._ground.editors.start()
         if self._ground.kitchen is not None:
             self._ground.kitchen.start()
+        if self._ground.others is not None:
+            self._ground.others.start()
         await asyncio.sleep(_WARM_UP_S * self._ground.scale)
         self._phase = "fault"
         await self._inject(scenario, outcome)
@@ -216,8 +236,12 @@ class Runner:
     async def _prove(self, scenario: Scenario, outcome: Outcome) -> None:
         site, crowd, load = self._ground.site, self._ground.crowd, self._ground.load
         editors = self._ground.editors
+        others = self._ground.others
         editors.pause()
-        if not await load.pause():
+        is_done = await load.pause()
+        if others is not None:
+            is_done &= await others.rest(self._ground.patience_s)
+        if not is_done:
             outcome.trouble = outcome.trouble or "writers could not finish their orders"
         await load.ingested(site.ledger)
         patience_s = min(_LEVEL_WITHIN_S, self._ground.patience_s)
@@ -234,6 +258,9 @@ class Runner:
             await editors.judge(site.ledger, within_s=patience_s, forgiving=scenario.new_epoch)
         )
         outcome.edits = editors.acknowledged
+        if others is not None:
+            outcome.verdict.add(await others.judge(site.ledger, patience_s))
+            others.stop()
         if self._ground.kitchen is not None:
             verdict, said = await self._ground.kitchen.judge(2 * patience_s)
             outcome.verdict.add(verdict)

@@ -1,0 +1,115 @@
+"""`make upgrade-drill`: the previous release becomes this one under load, in every order."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from client_sdk.contract.errors import YabamError
+from deploy.kafka.server import ensure_libs
+from tests.chaos.__main__ import rehearse
+from tests.chaos.report import markdown, summary, write_json, write_notes
+from tests.chaos.runner import RECOVERS_WITHIN_S, Outcome
+from tests.chaos.site import Site
+from tests.drills.upgrading.old_clients import OldClients
+from tests.drills.upgrading.orders import (
+    DOCUMENTED,
+    Code,
+    all_orders,
+    covering_orders,
+    migration,
+    upgrade,
+    way_back,
+)
+from tests.drills.upgrading.previous import PREVIOUS, ROOT, environment_of, exported
+
+
+def main() -> int:
+    """0 if nothing was lost, doubled or out of order, and all went on; 1 otherwise."""
+    options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    folder = Path(tempfile.mkdtemp(prefix="yabam-upgrade-"))
+    try:
+        code = Code(
+            environment_of(exported(options.build, options.previous)), environment_of(ROOT)
+        )
+        libs = None if options.embedded else ensure_libs(options.build / "kafka", print)
+        site = Site(folder, libs, code.old)
+        outcomes = asyncio.run(_rehearse(site, code, options))
+    except YabamError as error:
+        print(error, file=sys.stderr)
+        print(f"Logs: {folder}")
+        return 1
+    passed = bool(outcomes) and all(outcome.passed for outcome in outcomes)
+    if passed:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"Logs: {folder}")
+    return 0 if passed else 1
+
+
+async def _rehearse(site: Site, code: Code, options: argparse.Namespace) -> Sequence[Outcome]:
+    orders = {
+        "documented": [DOCUMENTED], "covering": covering_orders(), "all": all_orders()
+    }[options.orders]  # fmt: skip
+    scenarios = [migration(code)]
+    for order in orders:
+        if len(scenarios) > 1:
+            # The kinds that came last go back first, which is one more order of mixtures.
+            scenarios.append(way_back(orders[orders.index(order) - 1][::-1], code))
+        scenarios.append(upgrade(order, code))
+    began = time.monotonic()
+
+    def save(outcomes: Sequence[Outcome]) -> None:
+        write_json(options.build / "upgrade-drill.json", outcomes)
+        write_notes(options.build / "upgrade-drill-notes.json", outcomes)
+        said = summary(outcomes, options.seed, options.clients, options.rate, 1.0)
+        took = f"{(time.monotonic() - began) / 60:.0f} minutes"
+        report = f"{said} {took}.\n\n{markdown(outcomes)}"
+        (options.build / "upgrade-drill.md").write_text(report)
+
+    return await rehearse(
+        site,
+        scenarios,
+        options.seed,
+        options.clients,
+        1.0,
+        rate_per_s=options.rate,
+        patience_s=options.patience,
+        save=save,
+        others=OldClients(site, code.old),
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make upgrade-drill", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--rate", type=float, default=20.0, help="writes per second over HTTP")
+    parser.add_argument(
+        "--orders", choices=("documented", "covering", "all"), default="covering",
+        help="of the kinds: that of the documentation; so many that every mixture of old and new "
+        "kinds is met; all 24",
+    )  # fmt: skip
+    parser.add_argument("--previous", default=PREVIOUS, help="the commit of the previous release")
+    parser.add_argument(
+        "--patience", type=float, default=RECOVERS_WITHIN_S, metavar="S",
+        help="how long after the last exchange clients may need at most",
+    )  # fmt: skip
+    parser.add_argument("--embedded", action="store_true", help="with the embedded broker")
+    parser.add_argument("--build", type=Path, default=Path("build"), help="code, jars and reports")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

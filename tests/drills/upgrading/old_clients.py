@@ -1,0 +1,145 @@
+"""Clients of the previous release beside those of this one, and the proof of what they were given.
+
+They run in a process of their own (`old_program.py`), whose lines are read here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.local.process import Process
+from tests.chaos.proof import (
+    OVER,
+    Fact,
+    Ledger,
+    Standing,
+    Verdict,
+    judge,
+    judge_orders,
+    judge_writes,
+)
+from tests.chaos.site import Site
+
+STORE: Final = "1"
+CHANNELS: Final = (f"store:{STORE}", f"table:{STORE}/1", f"table:{STORE}/2")
+_PROGRAM: Final = Path(__file__).with_name("old_program.py")
+_ORDER_EVERY_S: Final = 0.5
+
+
+class OldClients:
+    """The clients, from their start to their end.
+
+    Args:
+        site: what they are clients of.
+        code: the environment in which the previous release's code runs.
+    """
+
+    def __init__(self, site: Site, code: Mapping[str, str]) -> None:
+        told = {
+            "url": site.core_url,
+            "token": site.token("old-program", "owner", STORE),
+            "store": STORE,
+            "channels": CHANNELS,
+            "every_s": _ORDER_EVERY_S,
+        }
+        self._environment = {**code, "OLD_PROGRAM": json.dumps(told)}
+        self._folder = site.folder / "log"
+        self._starts = 0
+        self._process = self._new_process()
+
+    def start(self) -> None:
+        """Follow, and place orders; each start is that of new clients."""
+        self._starts += 1
+        self._process = self._new_process()
+        self._process.start()
+
+    def stop(self) -> None:
+        """End at once."""
+        self._process.kill()
+
+    async def rest(self, within_s: float) -> bool:
+        """Begin no more orders, and wait until those under way are done; whether they were."""
+        self._process.signal(signal.SIGUSR1)
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline and self._process.running:
+            if any("rest" in line for line in self._lines()):
+                return True
+            await asyncio.sleep(0.2)
+        return False
+
+    async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
+        """What they were given and what was acknowledged to them against the database, which must
+        be at rest; they may need so long to get the last of it."""
+        deadline = time.monotonic() + within_s
+        heads = await ledger.heads()
+        while time.monotonic() < deadline and any(
+            _newest(self._lines(), channel) < heads.get(channel, 0) for channel in CHANNELS
+        ):
+            await asyncio.sleep(0.2)
+        lines = self._lines()
+        verdict = Verdict()
+        if not self._process.running:
+            note = f"the clients of the previous release ended: {self._process.log_tail()}"
+            verdict.add(Verdict(lost=1, notes=[note]))
+        orders = await ledger.open_orders()
+        for channel in CHANNELS:
+            await _judge_channel(channel, lines, ledger, orders.get(channel, {}), verdict)
+        written: dict[str, int] = {}
+        for line in lines:
+            if "reference" in line:
+                written[line["reference"]] = line["version"]
+        if not written:
+            verdict.add(Verdict(lost=1, notes=["the previous release's producer wrote nothing"]))
+        stored = await ledger.by_reference(list(written))
+        verdict.add(judge_writes(written, stored, "by the previous release's producer"))
+        return verdict
+
+    def _new_process(self) -> Process:
+        name = f"old-clients-{self._starts}"
+        command = [sys.executable, str(_PROGRAM)]
+        return Process(name, command, self._environment, self._folder / f"{name}.log", None)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        log = self._process.log
+        text = log.read_text() if log.exists() else ""
+        # The last line may be half written yet.
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        return [json.loads(line) for line in whole if line.startswith("{")]
+
+
+def _newest(lines: list[dict[str, Any]], channel: str) -> int:
+    """The newest seq that the channel's client was given; -1: it has not begun."""
+    seqs = [line.get("seq", line.get("head")) for line in lines if line.get("channel") == channel]
+    return int(seqs[-1]) if seqs else -1
+
+
+async def _judge_channel(
+    channel: str,
+    lines: list[dict[str, Any]],
+    ledger: Ledger,
+    expected: Mapping[str, Standing],
+    verdict: Verdict,
+) -> None:
+    of_channel = [line for line in lines if line.get("channel") == channel]
+    resets = [line for line in of_channel if "reset" in line]
+    if [line["reset"] for line in resets] != ["first_sync"]:
+        told = [line["reset"] for line in resets]
+        verdict.add(Verdict(lost=1, notes=[f"{channel} (previous release): resets {told}"]))
+        return
+    events = [line for line in of_channel if "seq" in line]
+    log = await ledger.log({channel: resets[0]["head"]})
+    got = [Fact(line["seq"], line["order"], line["version"]) for line in events]
+    name = f"{channel} (previous release)"
+    verdict.add(judge(name, log[channel], got))
+    shown = {order: Standing(version, status) for order, version, status in resets[0]["orders"]}
+    for line in events:
+        shown[line["order"]] = Standing(line["version"], line["status"])
+    still_open = {key: order for key, order in shown.items() if order.status not in OVER}
+    verdict.add(judge_orders(name, expected, still_open))

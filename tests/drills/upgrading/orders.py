@@ -1,0 +1,116 @@
+"""In which order the kinds of processes are exchanged, and how one is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import permutations
+from typing import Final
+
+from deploy.local.process import Process
+from deploy.local.stack import run_once
+from tests.chaos.runner import Field, NotInjectedError, Scenario
+from tests.chaos.site import aside
+
+DOCUMENTED: Final = ("events", "relay", "ingest", "core")
+"""As docs/deployment.md says. The migration comes before."""
+_BESIDE_S: Final = 3.0
+"""How long old and new of a kind, and of kinds, work beside each other."""
+_READY_WITHIN_S: Final = 120.0
+
+
+def all_orders() -> list[Sequence[str]]:
+    """Every order of the kinds, that of the documentation first."""
+    return sorted(permutations(DOCUMENTED), key=lambda order: order != DOCUMENTED)
+
+
+def covering_orders() -> list[Sequence[str]]:
+    """Few orders, the documented one first, that meet every mixture of old and new kinds."""
+    chosen: list[Sequence[str]] = []
+    met: set[frozenset[str]] = set()
+    left = all_orders()
+    while left:
+        best = max(left, key=lambda order: len(_mixtures(order) - met)) if chosen else left[0]
+        if not _mixtures(best) - met:
+            break
+        chosen.append(best)
+        met |= _mixtures(best)
+        left.remove(best)
+    return chosen
+
+
+def _mixtures(order: Sequence[str]) -> set[frozenset[str]]:
+    """Which kinds are new together, one after the other."""
+    return {frozenset(order[:count]) for count in range(1, len(order))}
+
+
+@dataclass(frozen=True)
+class Code:
+    """The environments in which both releases run."""
+
+    old: Mapping[str, str]
+    new: Mapping[str, str]
+
+
+def migration(code: Code) -> Scenario:
+    """The new release's migration while everything of the previous one works."""
+
+    async def migrate(ground: Field) -> str:
+        site = ground.site
+        environment = {**site.stack.environment, **code.new}
+        command = [sys.executable, "-m", "client_sdk.cli", "db", "upgrade"]
+        log = site.folder / "log" / "migrate-new.log"
+        before = await _revision(ground)
+        began = time.monotonic()
+        await aside(partial(run_once, Process("migrate-new", command, environment, log, None)))
+        took_s = time.monotonic() - began
+        after = await _revision(ground)
+        if before == after:
+            raise NotInjectedError(f"both releases have the schema {after}")
+        await ground.last(_BESIDE_S)
+        return f"from {before} to {after} in {took_s:.1f} s"
+
+    return Scenario("migration", "the new migrations while all that is old works", migrate)
+
+
+def upgrade(order: Sequence[str], code: Code) -> Scenario:
+    """Every process is exchanged for the new one, kind by kind."""
+    return _exchange("upgrade", "new", order, code.new)
+
+
+def way_back(order: Sequence[str], code: Code) -> Scenario:
+    """The same backwards; the schema stays the new one."""
+    return _exchange("back", "previous", order, code.old)
+
+
+def _exchange(
+    verb: str, release: str, order: Sequence[str], environment: Mapping[str, str]
+) -> Scenario:
+    async def exchange(ground: Field) -> str:
+        slowest_s = 0.0
+        for kind in order:
+            for process in _of_kind(ground, kind):
+                began = time.monotonic()
+                status = await aside(process.stop)
+                if status != 0:
+                    raise NotInjectedError(f"{process.name} ended with status {status}")
+                await aside(partial(process.start, environment))
+                await aside(partial(process.wait_ready, _READY_WITHIN_S))
+                slowest_s = max(slowest_s, time.monotonic() - began)
+                await ground.last(_BESIDE_S)
+        return f"each was back and ready after {slowest_s:.1f} s at most"
+
+    steps = ", ".join(order)
+    return Scenario(f"{verb} {steps}", f"each stopped, and started as the {release} one", exchange)
+
+
+def _of_kind(ground: Field, kind: str) -> list[Process]:
+    return [one for one in ground.site.stack.processes if one.name.partition("-")[0] == kind]
+
+
+async def _revision(ground: Field) -> str:
+    ((revision,),) = await ground.site.ledger.fetch("SELECT version_num FROM alembic_version")
+    return str(revision)
