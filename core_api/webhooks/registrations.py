@@ -121,9 +121,7 @@ class Subscriptions:
                 _log.error("webhook_not_listed", webhook=webhook_id, reason=str(answer))
         return [answer for answer in answers if isinstance(answer, Webhook)]
 
-    async def _read(
-        self, ids: Sequence[str] | None, stores: Sequence[str] | None
-    ) -> list[Webhook]:
+    async def _read(self, ids: Sequence[str] | None, stores: Sequence[str] | None) -> list[Webhook]:
         with mapped_errors(), unreadable_rows():
             rows = await self._pool.fetch(statements.LIST, ids, stores)
         return [Webhook(**row) for row in rows]

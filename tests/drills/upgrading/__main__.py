@@ -40,9 +40,7 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="yabam-upgrade-"))
     try:
-        code = Code(
-            environment_of(exported(options.build, options.previous)), environment_of(ROOT)
-        )
+        code = Code(environment_of(exported(options.build, options.previous)), environment_of(ROOT))
         libs = None if options.embedded else ensure_libs(options.build / "kafka", print)
         site = Site(folder, libs, code.old)
         outcomes = asyncio.run(_rehearse(site, code, options))

@@ -50,9 +50,7 @@ async def follow(url: str, token: str, channel: str) -> None:
 async def live(producer: OrderProducer, store: str, table: str) -> None:
     """One order, from its placing to its payment."""
     reference = f"old-{uuid.uuid4()}"
-    order = await producer.place(
-        store, ITEMS, currency="KRW", table_id=table, reference=reference
-    )
+    order = await producer.place(store, ITEMS, currency="KRW", table_id=table, reference=reference)
     say(reference=reference, version=order.version)
     for step in STEPS:
         await asyncio.sleep(0.4)

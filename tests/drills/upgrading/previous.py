@@ -33,9 +33,7 @@ def exported(build: Path, commit: str = PREVIOUS) -> Path:
     folder = (build / f"release-{commit[:12]}").resolve()
     if folder.exists():
         return folder
-    done = subprocess.run(
-        ["git", "archive", commit], cwd=ROOT, capture_output=True, check=False
-    )
+    done = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
     if done.returncode != 0:
         raise YabamError(
             f"git has no commit {commit} here, so there is no previous release to begin with: "

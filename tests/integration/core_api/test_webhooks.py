@@ -20,9 +20,8 @@ from core_api.errors import (
 )
 from core_api.postgres.pool import open_pool
 from core_api.webhooks import lanes as lanes_module
-from core_api.webhooks import registrations
+from core_api.webhooks import registrations, taking
 from core_api.webhooks import sender as sender_module
-from core_api.webhooks import taking
 from core_api.webhooks.lanes import read_page, set_aside, take_lanes
 from core_api.webhooks.messages import GAP
 from core_api.webhooks.standing import read_standing
