@@ -132,6 +132,7 @@ WEBHOOKS_AT_ONCE_EACH: Final = 4
 WEBHOOK_EVENTS_READ: Final = 8
 WEBHOOK_READ_BYTES: Final = 64 * KIB
 WEBHOOK_SET_ASIDE: Final = 100
+WEBHOOK_OLD_SECRETS: Final = 3
 
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
@@ -478,6 +479,10 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit(
         "events of a webhook that are set aside", WEBHOOK_SET_ASIDE, "count", "`yabam webhooks`",
         "the store waits, and is parked after three days",
+    ),
+    Limit(
+        "older secrets of a webhook that sign", WEBHOOK_OLD_SECRETS, "count", "Core",
+        "the oldest ends at the next rotation",
     ),
     Limit("stream query", EVENTS_QUERY_BYTES, "bytes", "event server", "400"),
     Limit("stream request head", EVENTS_HEAD_BYTES, "bytes", "event server", "400"),

@@ -187,7 +187,10 @@ def _add_webhooks(actions: Commands) -> None:
     )
     action("list", "show the webhooks of your stores", "list_all")
     of_one("show", "show how far each of its stores is", "show")
-    of_one("rotate", "give it another secret; for a day the old one signs, too", "rotate")
+    rotate = of_one("rotate", "give it another secret; for a day the old ones sign, too", "rotate")
+    rotate.add_argument(
+        "--end-old", action="store_true", help="the old ones sign no longer: one has leaked"
+    )
     replay = of_one("replay", "send again what comes behind a cursor", "replay")
     replay.add_argument("cursor", help="such as store:12@480")
     of_one("resume", "go on with what is parked, ended or disabled", "resume")

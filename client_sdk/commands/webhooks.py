@@ -43,7 +43,8 @@ async def show(options: Namespace) -> None:
 
 async def rotate(options: Namespace) -> None:
     """Give a webhook another secret; it is shown this once."""
-    await _ask(options, "POST", f"{_of_one(options)}/secrets")
+    ends_old = "?end_old=true" if options.end_old else ""
+    await _ask(options, "POST", f"{_of_one(options)}/secrets{ends_old}")
 
 
 async def replay(options: Namespace) -> None:

@@ -48,6 +48,12 @@ STORE_ID: Final = Parameter("id", "path", _text(ID_PATTERN), "The store")
 PRINT_ID: Final = Parameter("print", "path", _text(ID_PATTERN), "The print job")
 DEVICE_ID: Final = Parameter("device", "path", _text(ID_PATTERN), "The registered device")
 WEBHOOK_ID: Final = Parameter("webhook", "path", _text(ID_PATTERN), "The webhook")
+END_OLD: Final = Parameter(
+    "end_old",
+    "query",
+    {"type": "string", "enum": ["true", "false"]},
+    "Whether the secrets before sign no longer, because one has leaked",
+)
 CLIENT: Final = Parameter("client", "query", _text(ID_PATTERN), "The client's id")
 DOCUMENT_CHANNEL: Final = Parameter(
     "channel", "query", _text(CHANNEL_PATTERN), "The document's channel"

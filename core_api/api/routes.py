@@ -273,8 +273,8 @@ def operations(
         ),
         Operation(
             "POST", "/v1/webhooks/{webhook}/secrets", "rotateWebhook", webhooks.rotate,
-            "Another secret; for a day the one before signs, too", Answer(NewSecret, status=201),
-            (400, 401, 403, 404, 429, 503), (parameters.WEBHOOK_ID,),
+            "Another secret; for a day those before sign, too", Answer(NewSecret, status=201),
+            (400, 401, 403, 404, 429, 503), (parameters.WEBHOOK_ID, parameters.END_OLD),
         ),
         Operation(
             "POST", "/v1/webhooks/{webhook}/replays", "replayWebhook", webhooks.replay,

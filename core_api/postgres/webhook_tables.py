@@ -28,8 +28,6 @@ webhooks = Table(
     Column("types", ARRAY(Text), nullable=False, comment="which events; empty: all"),
     Column("generation", Integer, nullable=False, comment="of the secret"),
     Column("kid", Text, nullable=False, comment="the key that the secret comes from"),
-    Column("old_kid", Text, comment="that of the secret before; null: there is none"),
-    Column("old_until", DateTime(timezone=True), comment="until when that one signs, too"),
     Column("state", Text, nullable=False, server_default=text("'active'")),
     Column("made_by", Text, nullable=False),
     Column("made_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
@@ -37,6 +35,16 @@ webhooks = Table(
     CheckConstraint("generation >= 1", name="generation"),
     Index("ix_webhooks_made_by", "made_by"),
     comment="The URLs that orders are sent to",
+)
+
+webhook_old_secrets = Table(
+    "webhook_old_secrets",
+    metadata,
+    Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("kid", Text, nullable=False, comment="the key that the secret comes from"),
+    Column("until", DateTime(timezone=True), nullable=False, comment="until when it signs, too"),
+    comment="The secrets of webhooks that were rotated and still sign",
 )
 
 webhook_lanes = Table(

@@ -28,16 +28,17 @@ TIMELINE: Final = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(
 """SQL for the timeline of a database that takes writes. It stands in the name of the log's file
 from the promotion on; the control file has it only after the next checkpoint, which may be minutes
 later."""
-_IDENTITY: Final = f"""
+IDENTITY: Final = f"""
 concat_ws('/',
     (SELECT system_identifier FROM pg_control_system()),
     CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
         ELSE {TIMELINE} END,
     (SELECT oid FROM pg_database WHERE datname = current_database()))
 """  # noqa: S608 (of constants only)
+"""SQL for the identity of the database that answers."""
 
 _START_EPOCH: Final = f"""
-UPDATE epoch SET epoch = $1, started_at = now(), born_in = {_IDENTITY}
+UPDATE epoch SET epoch = $1, started_at = now(), born_in = {IDENTITY}
 """  # noqa: S608
 # They stay as they were set, also after the recovery.
 _IS_CUT: Final = """concat(
@@ -45,7 +46,7 @@ _IS_CUT: Final = """concat(
     current_setting('recovery_target_name'), current_setting('recovery_target_time'),
     current_setting('recovery_target_xid')) <> ''"""
 _LINEAGE: Final = f"""
-SELECT epoch, born_in, {_IDENTITY}, extract(epoch FROM now())::float8,
+SELECT epoch, born_in, {IDENTITY}, extract(epoch FROM now())::float8,
        extract(epoch FROM w.at)::float8, extract(epoch FROM w.until)::float8, w.replicated,
        {_IS_CUT}
 FROM epoch LEFT JOIN epoch_witness w ON true
@@ -57,7 +58,7 @@ WITH written AS (
     SELECT now(), now() + make_interval(secs => $1),
            current_setting('synchronous_standby_names') <> ''
            AND current_setting('synchronous_commit') IN ('on', 'remote_apply', 'remote_write')
-    FROM epoch WHERE born_in = {_IDENTITY}
+    FROM epoch WHERE born_in = {IDENTITY}
     ON CONFLICT (singleton) DO UPDATE
         SET at = excluded.at, until = greatest(w.until, excluded.until),
             replicated = excluded.replicated
@@ -66,13 +67,13 @@ WITH written AS (
 # Each statement looks at the identity itself: while an old primary still answers beside a new one,
 # each connection may be to another of them.
 _ADOPT: Final = f"""
-UPDATE epoch SET born_in = $3 WHERE epoch = $1 AND born_in = $2 AND {_IDENTITY} = $3 RETURNING true
+UPDATE epoch SET born_in = $3 WHERE epoch = $1 AND born_in = $2 AND {IDENTITY} = $3 RETURNING true
 """  # noqa: S608 (of constants only)
-_PRESENT: Final = f"SELECT epoch, born_in, {_IDENTITY} FROM epoch FOR UPDATE"  # noqa: S608
+_PRESENT: Final = f"SELECT epoch, born_in, {IDENTITY} FROM epoch FOR UPDATE"  # noqa: S608
 
 # One probe of channel_heads and one of channel_log per channel.
 _STORED: Final = f"""
-SELECT (SELECT {_IDENTITY}), q.channel, h.head, h.floor,
+SELECT (SELECT {IDENTITY}), q.channel, h.head, h.floor,
        l.order_id::text, l.document_key, l.order_version, l.occurred_at
 FROM unnest($1::text[], $2::bigint[]) AS q(channel, seq)
      LEFT JOIN channel_heads h ON h.channel = q.channel

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from core_api.errors import UnreadableRowError
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.unreadable_rows import unreadable_rows
+from core_api.restore.lineage import IDENTITY
 from core_api.webhooks.messages import Page, Row
 from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S, After
 from server_common.limits import (
@@ -26,17 +27,20 @@ from server_common.limits import (
 HOLD_S: Final = 40.0
 """A process that dies holds its lanes for so long; longer than two attempts take."""
 
+# Whether the database that answers is the one that its epoch began in, as far as is known.
+_OF_ITS_EPOCH: Final = f"coalesce(e.born_in = {IDENTITY}, true)"
 # Locks the lanes that it takes, passing over those that somebody holds. A probe of the primary key
 # of channel_heads for each lane that is due. What lies further ahead than anything is put off was
-# written before the clock was set back.
-_TAKE: Final = """
+# written before the clock was set back. Nothing is taken in a database that is not the one of its
+# epoch: it may give seqs to other events that receivers have seen already.
+_TAKE: Final = f"""
 WITH ranked AS MATERIALIZED (
     SELECT l.webhook_id, l.store_id, coalesce(b.busy, 0) + row_number() OVER (
         PARTITION BY l.webhook_id ORDER BY l.due_at
     ) AS place
     FROM webhook_lanes l
     JOIN webhooks w ON w.id = l.webhook_id AND w.state = 'active'
-    CROSS JOIN epoch e
+    JOIN epoch e ON {_OF_ITS_EPOCH}
     JOIN channel_heads h ON h.channel = 'store:' || l.store_id
         AND (h.head <> l.seq OR l.epoch <> e.epoch)
     LEFT JOIN unnest($1::text[], $2::int[]) AS b (webhook_id, busy) ON b.webhook_id = l.webhook_id
@@ -60,8 +64,12 @@ WHERE l.webhook_id = f.webhook_id AND l.store_id = f.store_id
 RETURNING l.webhook_id, l.store_id, l.fence, l.epoch, l.seq, l.tries,
     coalesce(extract(epoch FROM now() - l.failing_since), 0)::float8 AS failing_s,
     w.url, w.types, w.generation, w.kid,
-    CASE WHEN w.old_until > now() THEN w.old_kid END AS old_kid
-"""
+    ARRAY(SELECT s.generation FROM webhook_old_secrets s
+        WHERE s.webhook_id = w.id AND s.until > now() ORDER BY s.generation DESC) AS old_generations,
+    ARRAY(SELECT s.kid FROM webhook_old_secrets s
+        WHERE s.webhook_id = w.id AND s.until > now() ORDER BY s.generation DESC) AS old_kids
+"""  # noqa: S608 (of constants only)
+_IS_ITS_EPOCHS: Final = f"SELECT {_OF_ITS_EPOCH} FROM epoch e"  # noqa: S608
 _ALL: Final = "SELECT webhook_id, store_id FROM webhook_lanes"
 # No lock; one statement, so that epoch, head and rows are of one moment. The page ends where its
 # room does; the first event that is wanted fits always.
@@ -140,8 +148,10 @@ class Lane:
     types: list[str]
     generation: int
     kid: str
-    old_kid: str | None
-    """Of the secret before, while it signs, too."""
+    old_generations: list[int]
+    """Of the secrets before, the newest first, while they sign, too."""
+    old_kids: list[str]
+    """The keys that these come from."""
 
     @property
     def channel(self) -> str:
@@ -195,6 +205,16 @@ async def take_lanes(
         async with pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(_TAKE, *arguments)
     return [Lane(**row) for row in rows]
+
+
+async def is_of_its_epoch(pool: Pool) -> bool:
+    """Whether the database is the one that its epoch began in, as far as is known.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        return bool(await pool.fetchval(_IS_ITS_EPOCHS))
 
 
 async def all_lanes(pool: Pool) -> list[LaneKey]:

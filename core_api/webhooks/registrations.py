@@ -35,6 +35,7 @@ from core_api.webhooks.subscriptions import (
 )
 from server_common.limits import (
     WEBHOOK_LANES,
+    WEBHOOK_OLD_SECRETS,
     WEBHOOKS,
     WEBHOOKS_OF_STORE,
     WEBHOOKS_OF_SUBJECT,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 OLD_SECRET_S: Final = 86_400.0
-"""For so long the secret before signs, too, so that a receiver can change over."""
+"""For so long the secrets before sign, too, so that a receiver can change over."""
 
 
 class Subscriptions:
@@ -150,8 +151,12 @@ class Subscriptions:
         with mapped_errors():
             await self._pool.execute(statements.REMOVE, webhook_id)
 
-    async def rotate(self, webhook_id: str) -> NewSecret:
-        """Give it another secret; the one before signs for `OLD_SECRET_S`, too.
+    async def rotate(self, webhook_id: str, *, ends_old: bool = False) -> NewSecret:
+        """Give it another secret; those before sign for `OLD_SECRET_S` since they were replaced.
+
+        Args:
+            webhook_id: whose.
+            ends_old: none of those before signs any more, because one has leaked.
 
         Raises:
             NotFoundError: there is none.
@@ -160,11 +165,17 @@ class Subscriptions:
         """
         keys = self._signing()
         with mapped_errors():
-            generation = await self._pool.fetchval(
-                statements.ROTATE, webhook_id, keys.newest, OLD_SECRET_S
-            )
+            async with self._pool.acquire() as connection, connection.transaction():
+                row = await connection.fetchrow(statements.ROTATE, webhook_id, keys.newest)
+                if row is None:
+                    raise NotFoundError(f"there is no webhook {webhook_id}, or it is not yours")
+                old, kid = row
+                signs_s = 0.0 if ends_old else OLD_SECRET_S
+                await connection.execute(statements.KEEP_OLD, webhook_id, old, kid, signs_s)
+                oldest = old + 1 if ends_old else old + 1 - WEBHOOK_OLD_SECRETS
+                await connection.execute(statements.FORGET_OLD, webhook_id, oldest)
         found = await self.get(webhook_id)
-        return NewSecret(keys.secret(webhook_id, generation, keys.newest), found)
+        return NewSecret(keys.secret(webhook_id, old + 1, keys.newest), found)
 
     async def set_state(self, webhook_id: str, state: State, *, is_ops: bool) -> Webhook:
         """Disable it, or let it go on, with the stores that are parked.

@@ -24,6 +24,7 @@ from core_api.webhooks.lanes import (
     Lane,
     end_webhook,
     hurry_lanes,
+    is_of_its_epoch,
     may_set_aside,
     move_lane,
     note_failure,
@@ -57,6 +58,10 @@ _REST: Final = 9.0
 """In a rush it looks for news a tenth of the time, however many lanes there are."""
 _PAGES: Final = 5
 """A lane is taken anew after so many: then it sees a new secret, or that it is disabled."""
+_MOVED: Final = (
+    "the database was restored, or a standby was promoted, and no relay has judged it yet: "
+    "start yabam relay, or run yabam db restore-check"
+)
 _FAILING: Final = WEBHOOKS_AT_ONCE // 2
 
 
@@ -136,7 +141,7 @@ class Sender:
         try:
             await self._take(failing=False, most=WEBHOOKS_AT_ONCE)
             await self._take(failing=True, most=_FAILING)
-            self.trouble = None
+            self.trouble = None if await is_of_its_epoch(self._pool) else _MOVED
             self._metrics.unreadable.set(self._taker.unreadable)
         except UnavailableError as error:
             self.trouble = str(error)
@@ -291,11 +296,12 @@ class _Visit:
     async def _send(self, message: Message) -> Outcome:
         lane, now = self._lane, self._clock()
         try:
-            secrets = [self._keys.secret(lane.webhook_id, lane.generation, lane.kid)]
-            if lane.old_kid is not None:
-                secrets.append(
-                    self._keys.secret(lane.webhook_id, lane.generation - 1, lane.old_kid)
-                )
+            generations = [lane.generation, *lane.old_generations]
+            kids = [lane.kid, *lane.old_kids]
+            secrets = [
+                self._keys.secret(lane.webhook_id, generation, kid)
+                for generation, kid in zip(generations, kids, strict=True)
+            ]
         except SettingsError as error:
             _log.error("webhook_not_signed", webhook=lane.webhook_id, reason=str(error))
             outcome = Outcome("unreachable", "its secret cannot be made: rotate it")

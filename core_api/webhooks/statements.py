@@ -33,7 +33,8 @@ SELECT w.id, w.url, array_agg(l.store_id ORDER BY l.store_id) AS stores, w.types
     count(*) FILTER (WHERE l.failing_since IS NOT NULL AND l.parked_at IS NULL) AS late,
     count(*) FILTER (WHERE l.parked_at IS NOT NULL) AS parked,
     (SELECT count(*) FROM webhook_set_aside a WHERE a.webhook_id = w.id) AS set_aside,
-    CASE WHEN w.old_until > now() THEN w.old_until END AS old_secret_until
+    (SELECT max(s.until) FROM webhook_old_secrets s
+        WHERE s.webhook_id = w.id AND s.until > now()) AS old_secret_until
 FROM webhooks w JOIN webhook_lanes l ON l.webhook_id = w.id
 WHERE ($1::text[] IS NULL OR w.id = ANY($1::text[]))
 GROUP BY w.id HAVING ($2::text[] IS NULL OR array_agg(l.store_id) <@ $2::text[])
@@ -56,9 +57,18 @@ FROM webhook_set_aside WHERE webhook_id = $1 ORDER BY at, store_id, seq
 REMOVE: Final = "DELETE FROM webhooks WHERE id = $1"
 # The row's lock orders two that come at once: each is a generation of its own.
 ROTATE: Final = """
-UPDATE webhooks SET generation = generation + 1, old_kid = kid, kid = $2,
-    old_until = now() + make_interval(secs => $3)
-WHERE id = $1 RETURNING generation
+UPDATE webhooks w SET generation = w.generation + 1, kid = $2
+FROM (SELECT id, generation, kid FROM webhooks WHERE id = $1 FOR UPDATE) AS o
+WHERE w.id = o.id RETURNING o.generation, o.kid
+"""
+# $1: the webhook, $2 and $3: its secret until now, $4: for how long it signs; 0 ends all others.
+KEEP_OLD: Final = """
+INSERT INTO webhook_old_secrets (webhook_id, generation, kid, until)
+SELECT $1::text, $2::int, $3::text, now() + make_interval(secs => $4::float8) WHERE $4::float8 > 0
+"""
+# $2: from which generation on they go on signing.
+FORGET_OLD: Final = """
+DELETE FROM webhook_old_secrets WHERE webhook_id = $1 AND (until <= now() OR generation < $2)
 """
 # Disabled stays disabled unless $3.
 SET_STATE: Final = """

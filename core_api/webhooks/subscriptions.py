@@ -88,7 +88,7 @@ class Webhook(Struct, frozen=True):
     set_aside: int
     """How many events were left out."""
     old_secret_until: datetime | None
-    """Until when the secret before signs, too."""
+    """Until when a secret before signs, too; null: none does."""
     lanes: list[Lane] | UnsetType = UNSET
     """Only of one that is asked for by its id."""
     events_set_aside: list[SetAside] | UnsetType = UNSET

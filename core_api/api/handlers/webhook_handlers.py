@@ -13,7 +13,7 @@ from core_api.access.callers import EVERY_STORE, Caller
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody, webhook_id_of
-from core_api.errors import ForbiddenError
+from core_api.errors import BadRequestError, ForbiddenError
 from core_api.webhooks.permissions import check_keeps, check_lists, check_registers, check_sees
 from core_api.webhooks.registrations import Subscriptions
 from core_api.webhooks.subscriptions import AddWebhook, Replay, SetState, Webhook, Webhooks
@@ -79,9 +79,14 @@ class WebhooksApi:
     async def rotate(self, request: Request) -> Response:
         """POST /v1/webhooks/{webhook}/secrets."""
         caller = self._caller_of(request)
+        ends_old = request.query_params.get("end_old", "false")
+        if ends_old not in ("true", "false"):
+            raise BadRequestError("`end_old` is true or false")
         with self._gate.admit():
             found = await self._kept(request, caller)
-            made = await self._gate.within_deadline(self._subscriptions.rotate(found.id))
+            made = await self._gate.within_deadline(
+                self._subscriptions.rotate(found.id, ends_old=ends_old == "true")
+            )
         log.info("webhook_rotated", webhook=found.id, by=caller.subject)
         return _json(made, 201)
 

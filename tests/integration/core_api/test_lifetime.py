@@ -277,3 +277,29 @@ async def test_of_relays_that_find_the_same_one_begins_the_epoch(
     begun = await asyncio.gather(*(begin() for _ in range(4)))
     (epoch,) = [one for one in begun if one is not None]
     assert epoch == await pool.fetchval(EPOCH)
+
+
+async def test_a_role_without_any_privilege_but_of_its_tables_looks_and_leaves_its_witness(
+    pool: Pool, database_url: str
+) -> None:
+    async with pool.acquire() as owning:
+        await start_epoch(owning, epoch_after)
+    role = f"plain_{database_url.rpartition('/')[2]}"
+    await pool.execute(f"CREATE ROLE {role} LOGIN NOSUPERUSER")
+    try:
+        await pool.execute(f"GRANT SELECT, INSERT, UPDATE ON epoch, epoch_witness TO {role}")
+        url = database_url.replace("://postgres@", f"://{role}@")
+        connection = await asyncpg.connect(url)
+        try:
+            before = await leave_witness(connection, 5.0)
+            seen = await read_lineage(connection)
+        finally:
+            await connection.close()
+        async with pool.acquire() as owning:
+            known = await read_lineage(owning)
+        assert before.witness is None
+        assert seen.witness is not None
+        assert replace(seen, now=known.now) == known
+    finally:
+        await pool.execute(f"DROP OWNED BY {role}")
+        await pool.execute(f"DROP ROLE {role}")

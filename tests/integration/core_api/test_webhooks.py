@@ -61,6 +61,13 @@ async def lanes_of(shop: Shop, webhook_id: str) -> list[Lane]:
     return lanes
 
 
+async def once(holds: Callable[[], bool]) -> None:
+    """Return once this holds of what a sender says."""
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110  (the sender tells nobody)
+            await asyncio.sleep(0.02)
+
+
 async def lanes_once(
     shop: Shop, webhook_id: str, enough: Callable[[list[Lane]], bool]
 ) -> list[Lane]:
@@ -342,12 +349,74 @@ async def test_a_rotated_secret_signs_beside_the_old_one_for_a_day(shop: Shop) -
         await receiver.until(lambda r: len(r.taken) == 1)
         Verifier(rotated.secret).verify(receiver.taken[0].text, receiver.taken[0].headers)
         await shop.until_free(made.webhook.id)
-        await shop.pool.execute("UPDATE webhooks SET old_until = now()")
+        await shop.pool.execute("UPDATE webhook_old_secrets SET until = now()")
         receiver.secret = rotated.secret
         await shop.place(store)
         await receiver.until(lambda r: len(r.taken) == 2)
     assert len(receiver.taken[0].headers["webhook-signature"].split()) == 2
     assert len(receiver.taken[1].headers["webhook-signature"].split()) == 1
+
+
+async def signatures(shop: Shop, receiver: Receiver, webhook_id: str, store: str) -> list[str]:
+    """The signatures of the next event of a store."""
+    await shop.until_free(webhook_id)
+    before = len(receiver.requests)
+    await shop.place(store)
+    await receiver.until(lambda r: len(r.requests) > before)
+    return str(receiver.requests[before].headers["webhook-signature"]).split()
+
+
+async def test_who_still_has_the_first_secret_can_verify_after_a_second_rotation(
+    shop: Shop,
+) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        for _ in range(2):
+            await shop.webhooks.rotate(made.webhook.id)
+        assert len(await signatures(shop, receiver, made.webhook.id, store)) == 3
+        await receiver.until(lambda r: len(r.taken) == 1)
+
+
+async def test_at_most_three_secrets_before_sign_and_the_oldest_ends_first(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        second = await shop.webhooks.rotate(made.webhook.id)
+        for _ in range(3):
+            await shop.webhooks.rotate(made.webhook.id)
+        receiver.secret = second.secret
+        assert len(await signatures(shop, receiver, made.webhook.id, store)) == 4
+        await receiver.until(lambda r: len(r.taken) == 1)
+
+
+async def test_a_secret_that_has_leaked_is_ended_at_once(shop: Shop) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.webhooks.rotate(made.webhook.id)
+        last = await shop.webhooks.rotate(made.webhook.id, ends_old=True)
+        assert last.webhook.old_secret_until is None
+        receiver.secret = last.secret
+        assert len(await signatures(shop, receiver, made.webhook.id, store)) == 1
+        await receiver.until(lambda r: len(r.taken) == 1)
+
+
+async def test_nothing_is_sent_from_a_database_that_moved_until_a_relay_has_judged_it(
+    shop: Shop,
+) -> None:
+    store = new_store()
+    async with Receiver() as receiver:
+        await shop.add(receiver, store)
+        await shop.place(store)
+        born_in = await shop.pool.fetchval("SELECT born_in FROM epoch")
+        await shop.pool.execute("UPDATE epoch SET born_in = '1/1/1'")
+        async with sending(shop.pool) as (sender, _):
+            await once(lambda: "no relay has judged it" in (sender.trouble or ""))
+            assert receiver.requests == []
+            await shop.pool.execute("UPDATE epoch SET born_in = $1", born_in)
+            await receiver.until(lambda r: len(r.taken) == 1)
+            await once(lambda: sender.trouble is None)
 
 
 async def test_a_replay_sends_again_what_comes_behind_a_cursor(shop: Shop) -> None:
