@@ -100,9 +100,9 @@ publish: $(READY) ## Write the figures of the benchmarks in build/ into docs/per
 storm: $(READY) ## Let 5,000 clients sync at once, three times in a row (STORM_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync.storm $(STORM_ARGS)
 
-up: $(READY) ## Start the whole system in Docker (PUBLIC=https://host on the first time)
+up: $(READY) ## Start the whole system in Docker (PUBLIC=https://host on the first time, PROFILE=secure)
 	@$(BIN)/python -m deploy.docker.prepare $(if $(PUBLIC),--public $(PUBLIC))
-	@docker compose -f deploy/compose.yaml up --detach --build --wait
+	@docker compose -f deploy/compose.yaml $(if $(PROFILE),-f deploy/compose.$(PROFILE).yaml) up --detach --build --wait
 	@. deploy/.env; echo "$$PUBLIC_URL/terminal  (a token: docker compose -f deploy/compose.yaml run --rm --no-deps core token --owner 1)"
 
 down: ## Stop it; the volumes stay

@@ -64,10 +64,10 @@ WHERE l.webhook_id = f.webhook_id AND l.store_id = f.store_id
 RETURNING l.webhook_id, l.store_id, l.fence, l.epoch, l.seq, l.tries,
     coalesce(extract(epoch FROM now() - l.failing_since), 0)::float8 AS failing_s,
     w.url, w.types, w.generation, w.kid,
-    ARRAY(SELECT s.generation FROM webhook_old_secrets s
-        WHERE s.webhook_id = w.id AND s.until > now() ORDER BY s.generation DESC) AS old_generations,
-    ARRAY(SELECT s.kid FROM webhook_old_secrets s
-        WHERE s.webhook_id = w.id AND s.until > now() ORDER BY s.generation DESC) AS old_kids
+    ARRAY(SELECT s.generation FROM webhook_old_secrets s WHERE s.webhook_id = w.id
+        AND s.until > now() ORDER BY s.generation DESC) AS old_generations,
+    ARRAY(SELECT s.kid FROM webhook_old_secrets s WHERE s.webhook_id = w.id
+        AND s.until > now() ORDER BY s.generation DESC) AS old_kids
 """  # noqa: S608 (of constants only)
 _IS_ITS_EPOCHS: Final = f"SELECT {_OF_ITS_EPOCH} FROM epoch e"  # noqa: S608
 _ALL: Final = "SELECT webhook_id, store_id FROM webhook_lanes"

@@ -8,6 +8,7 @@
     deploy/secrets/tls.crt,key      a self-signed certificate; put your own in its place
     deploy/secrets/mqtt-rights.json the MQTT broker's first rights: its admin's, and nobody else's
     deploy/secrets/mqtt/            an authority of our own, and the broker's certificate
+    deploy/secrets/postgres/,kafka/ the same for each, which compose.secure.yaml uses
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _KID: Final = "k1"
 _NODES_KID: Final = "n1"
 _OPS_TOKEN_S: Final = 365 * 86_400
 _CERTIFICATE_DAYS: Final = 365
+_KAFKA_ACCOUNTS: Final = ("broker", "relay", "ingest", "events", "gateway")
 
 
 class PrepareError(YabamError):
@@ -91,7 +93,12 @@ def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
     if not (certificate := closed / "tls.crt").exists():
         _certify(certificate, closed / "tls.key", address.hostname)
         made.append(certificate)
-    return made + _broker(closed, read(environment)["YABAM_MQTT_ADMIN_PASSWORD"])
+    made += _broker(closed, read(environment)["YABAM_MQTT_ADMIN_PASSWORD"])
+    return made + [
+        made_now
+        for name in ("postgres", "kafka")
+        if (made_now := _server_certificate(closed / name, name)) is not None
+    ]
 
 
 def read(path: Path) -> dict[str, str]:
@@ -115,6 +122,7 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
         **_devices_ring(secret()),
         **_webhooks_ring(secret()),
         **_mqtt_passwords(secret(), secret()),
+        **_kafka_passwords(secret),
     }
     values |= _gateway_token(values)
     head = "# Secrets of this installation. Keep a copy where you keep secrets, never in git.\n"
@@ -132,6 +140,8 @@ def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, s
         added |= _webhooks_ring(secret())
     if "YABAM_MQTT_PASSWORD" not in known:
         added |= _mqtt_passwords(secret(), secret()) | _gateway_token(known)
+    if "KAFKA_BROKER_PASSWORD" not in known:
+        added |= _kafka_passwords(secret)
     return added
 
 
@@ -148,6 +158,11 @@ def _webhooks_ring(secret: str) -> dict[str, str]:
 def _mqtt_passwords(gateway: str, admin: str) -> dict[str, str]:
     """What the gateway and the broker's admin sign in with."""
     return {"YABAM_MQTT_PASSWORD": gateway, "YABAM_MQTT_ADMIN_PASSWORD": admin}
+
+
+def _kafka_passwords(secret: Callable[[], str]) -> dict[str, str]:
+    """What each process signs in with at a Kafka that asks for accounts."""
+    return {f"KAFKA_{name.upper()}_PASSWORD": secret() for name in _KAFKA_ACCOUNTS}
 
 
 def _gateway_token(environment: Mapping[str, str]) -> dict[str, str]:
@@ -185,15 +200,23 @@ def _broker(closed: Path, admin_password: str) -> list[Path]:
     if not (rights := closed / "mqtt-rights.json").exists():
         _write(rights, first_state(admin_password), 0o644)
         made.append(rights)
-    certificate = closed / "mqtt" / "server.crt"
-    if not certificate.exists():
-        try:
-            ensure_certificates(certificate.parent, ("mosquitto", "localhost", "127.0.0.1"))
-        except CertificateError as error:
-            raise PrepareError(str(error)) from error
-        certificate.with_suffix(".key").chmod(0o644)
-        made.append(certificate)
-    return made
+    certificate = _server_certificate(closed / "mqtt", "mosquitto")
+    return made if certificate is None else [*made, certificate]
+
+
+def _server_certificate(folder: Path, host: str) -> Path | None:
+    """Make an authority, and a server's certificate with its key, also both in one file; the
+    certificate, unless it is there."""
+    certificate, key = folder / "server.crt", folder / "server.key"
+    if certificate.exists():
+        return None
+    try:
+        ensure_certificates(folder, (host, "localhost", "127.0.0.1"))
+    except CertificateError as error:
+        raise PrepareError(str(error)) from error
+    key.chmod(0o644)
+    _write(folder / "server.pem", key.read_text() + certificate.read_text(), 0o644)
+    return certificate
 
 
 def _certify(certificate: Path, key: Path, host: str) -> None:

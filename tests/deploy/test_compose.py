@@ -16,13 +16,12 @@ from core_api.settings import CoreSettings
 from core_api.wiring import token_keys
 from deploy.docker import prepare
 from event_server.settings import EventSettings
+from tests.deploy.composed import VARIABLE, environment_of, unlike_any_other
 from tests.deploy.manifests import OURS, SERVERS, load
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"
-DOCKERFILE: Final = (DEPLOY / "docker/Dockerfile").read_text()
 WRITES_BESIDE_ITS_PROGRAMS: Final = {"kafka"}
-VARIABLE: Final = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +42,6 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("deploy")
     prepare.prepare(folder, "https://orders.example", unlike_any_other())
     return prepare.read(folder / ".env")
-
-
-def unlike_any_other() -> Any:
-    made = iter(f"{number:02}" + "x" * 41 for number in range(100))
-    return lambda: next(made)
-
-
-def environment_of(service: dict[str, Any], secrets: dict[str, str]) -> dict[str, str]:
-    """What the processes of a service find in their environment."""
-    image = dict(re.findall(r"(YABAM_\w+)=(\S+)", DOCKERFILE))
-    own = {
-        name: VARIABLE.sub(lambda match: secrets[match[1]], value)
-        for name, value in service["environment"].items()
-    }
-    return image | own
 
 
 class TestOurServices:
@@ -233,6 +217,7 @@ class TestSecrets:
         assert names == {
             ".env", "secrets/ops-token", "secrets/ops-nodes-token", "secrets/tls.crt",
             "secrets/mqtt-rights.json", "secrets/mqtt/server.crt",
+            "secrets/postgres/server.crt", "secrets/kafka/server.crt",
         }  # fmt: skip
         assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
         assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
@@ -242,7 +227,7 @@ class TestSecrets:
 
     def test_differ_from_each_other(self, secrets: dict[str, str]) -> None:
         hidden = [secrets[name] for name in secrets if re.search("PASSWORD|KEYS", name)]
-        assert len(set(hidden)) == len(hidden) == 9
+        assert len(set(hidden)) == len(hidden) == 14
 
     @pytest.mark.parametrize(
         ("public", "port"), [("https://orders.example", "443"), ("https://localhost:9443", "9443")]

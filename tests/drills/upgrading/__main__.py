@@ -30,7 +30,7 @@ from tests.drills.upgrading.orders import (
     upgrade,
     way_back,
 )
-from tests.drills.upgrading.previous import PREVIOUS, ROOT, environment_of, exported
+from tests.drills.upgrading.previous import PREVIOUS, copied, environment_of, exported
 
 
 def main() -> int:
@@ -40,7 +40,8 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="yabam-upgrade-"))
     try:
-        code = Code(environment_of(exported(options.build, options.previous)), environment_of(ROOT))
+        previous = exported(options.build, options.previous)
+        code = Code(environment_of(previous), environment_of(copied(folder / "release-new")))
         libs = None if options.embedded else ensure_libs(options.build / "kafka", print)
         site = Site(folder, libs, code.old)
         outcomes = asyncio.run(_rehearse(site, code, options))

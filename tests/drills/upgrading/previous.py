@@ -1,4 +1,4 @@
-"""The previous release: which commit it is, and how its code is run beside this one.
+"""Both releases: which commit the previous one is, and how its code is run beside this one.
 
 Its code is taken from git and run with the packages of this environment. Where it needs others,
 that shows at its start.
@@ -21,6 +21,7 @@ PREVIOUS: Final = "7ce10e48549395240177ef1c501cdfb6a53c30f5"
 """The last commit before failover and webhooks, with migrations up to 0015. A release is a tag:
 name it here as soon as there is one."""
 ROOT: Final = Path(__file__).resolve().parents[3]
+_PACKAGES: Final = ("client_sdk", "core_api", "event_server", "server_common")
 _WHERE: Final = "import core_api, event_server, client_sdk; print(core_api.__path__[0])"
 
 
@@ -44,6 +45,14 @@ def exported(build: Path, commit: str = PREVIOUS) -> Path:
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         archive.extractall(unpacked, filter="data")
     unpacked.rename(folder)
+    return folder
+
+
+def copied(folder: Path) -> Path:
+    """This release's code as it is now, in a folder of its own: so that work on it does not change
+    what a drill runs."""
+    for name in _PACKAGES:
+        shutil.copytree(ROOT / name, folder / name)
     return folder
 
 
