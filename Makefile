@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 NODE_READY := node_modules/.package-lock.json
 WORKERS ?= 4
 # What the tests use beside Python and Java: a program and the Debian package that has it.
-TOOLS := nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto pgbouncer:pgbouncer node:nodejs npm:npm
+TOOLS := nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto pgbouncer:pgbouncer pg_ctlcluster:postgresql node:nodejs npm:npm
 # Without what only a window needs it costs less than half of chromium, with which the tests run, too.
 BROWSER := chromium-headless-shell
 # Tickets are drawn with Korean letters.
@@ -54,7 +54,7 @@ kafka: $(READY) ## Start a real Apache Kafka 4 on port 9092, without Docker
 mqtt: $(READY) ## Start a real Mosquitto on ports 1883 and 8883 (TLS), without Docker (MQTT_ARGS=…)
 	@exec $(BIN)/python -m deploy.mqtt $(MQTT_ARGS)
 
-tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, Node, nginx, promtool, Mosquitto, PgBouncer, a font
+tools: ## Install what the tests use beside Python and Java (Debian, as root): a browser, Node, nginx, promtool, Mosquitto, PgBouncer, PostgreSQL with TLS, a font
 	@missing=""; for tool in $(TOOLS); do command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; done; \
 	test -e $(FONT) || missing="$$missing fonts-nanum"; \
 	command -v $(BROWSER) >/dev/null || missing="$$missing $(BROWSER)"; \

@@ -41,6 +41,7 @@ class EmbeddedPostgres:
         durable: fsync; only tests that throw the data away may turn it off.
         max_connections: how many clients it takes at once.
         settings: more settings of PostgreSQL, which go before ours.
+        programs: the folder of PostgreSQL's programs; None: those of the wheel, which speak no TLS.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class EmbeddedPostgres:
         durable: bool = True,
         max_connections: int = 300,
         settings: Mapping[str, str] | None = None,
+        programs: Path | None = None,
     ) -> None:
+        self._programs = programs or binaries()
         self._data = data.absolute()
         self._port = port or free_port()
         self._user = _USER_UNDER_ROOT if os.geteuid() == 0 else None
@@ -72,7 +75,7 @@ class EmbeddedPostgres:
         all_settings |= settings or {}
         self.process = Process(
             "PostgreSQL",
-            [str(binaries() / "postgres"), "-D", str(self._data)]
+            [str(self._programs / "postgres"), "-D", str(self._data)]
             + [f"-c{name}={value}" for name, value in all_settings.items()],
             {},
             self._data.with_name(self._data.name + ".log"),
@@ -210,7 +213,7 @@ class EmbeddedPostgres:
             )
 
     def _let_through(self) -> None:
-        for path in (self._data, binaries()):
+        for path in (self._data, self._programs):
             for folder in path.parents:
                 mode = folder.stat().st_mode
                 if not mode & _OTHERS_MAY_PASS:
@@ -219,7 +222,7 @@ class EmbeddedPostgres:
 
     def _run(self, binary: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(binaries() / binary), *arguments],
+            [str(self._programs / binary), *arguments],
             **as_user(self._user),
             cwd="/",
             capture_output=True,

@@ -44,6 +44,18 @@ def environment_of(service: Mapping[str, Any], secrets: Mapping[str, str]) -> di
     return image | own
 
 
+def secret_files(whole: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Where each secret stands in the folder that `prepare` filled, by its place in containers."""
+    return {f"/run/secrets/{k}": str(folder / v["file"]) for k, v in whole["secrets"].items()}
+
+
+def replaced(text: str, there: Mapping[str, str]) -> str:
+    """The text, with what this machine has in the place of what containers have."""
+    for name, here in there.items():
+        text = text.replace(name, here)
+    return text
+
+
 def unlike_any_other() -> Callable[[], str]:
     """Secrets, each another one."""
     made = iter(f"{number:02}" + "x" * 41 for number in range(100))

@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from deploy.docker import prepare
-from tests.deploy.composed import DEPLOY, composed, environment_of, unlike_any_other
+from tests.deploy.composed import (
+    DEPLOY,
+    composed,
+    environment_of,
+    replaced,
+    secret_files,
+    unlike_any_other,
+)
 from tests.deploy.manifests import OURS, load
 
 READS_KAFKA = {"relay", "ingest", "events", "mqtt"}
@@ -37,7 +44,9 @@ def test_every_process_verifies_the_servers_that_it_connects_to(
 ) -> None:
     service = whole["services"][name]
     environment = environment_of(service, prepare.read(folder / ".env"))
-    load(OURS[name], environment, monkeypatch)
+    files = secret_files(whole, folder)
+    here = {variable: replaced(value, files) for variable, value in environment.items()}
+    load(OURS[name], here, monkeypatch)
     assert ("YABAM_KAFKA" in environment) == (name in READS_KAFKA)
     if name in READS_KAFKA:
         assert environment["YABAM_KAFKA_TLS"] == "true"
