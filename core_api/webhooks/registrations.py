@@ -107,7 +107,7 @@ class Subscriptions:
             UnavailableError: Postgres does not answer.
         """
         try:
-            return await self._read(None, stores)
+            return [*await self._read(None, stores)]
         except UnreadableRowError:
             with mapped_errors(), unreadable_rows():
                 ids = [row["id"] for row in await self._pool.fetch(statements.IDS)]
@@ -122,7 +122,9 @@ class Subscriptions:
                 _log.error("webhook_not_listed", webhook=webhook_id, reason=str(answer))
         return [answer for answer in answers if isinstance(answer, Webhook)]
 
-    async def _read(self, ids: Sequence[str] | None, stores: Sequence[str] | None) -> list[Webhook]:
+    async def _read(
+        self, ids: Sequence[str] | None, stores: Sequence[str] | None
+    ) -> Sequence[Webhook]:
         with mapped_errors(), unreadable_rows():
             rows = await self._pool.fetch(statements.LIST, ids, stores)
         return [Webhook(**row) for row in rows]

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from unittest.mock import patch
 
 import uvloop
@@ -43,12 +43,22 @@ from server_common.event_records import (
 from tests.bench.firehose import EPOCH, PER_SECOND, through_kafka
 
 _BATCHES: Final = (1, 20, 500)
+
+
+class Way(NamedTuple):
+    """Who packs, and how."""
+
+    name: str
+    by_relay: str | None = None
+    by_topic: str | None = None
+
+
 _WAYS: Final = (
-    ("none", None, None),
-    ("lz4 by the relay", "lz4", None),
-    ("zstd by the relay", "zstd", None),
-    ("lz4 by the topic", None, "lz4"),
-    ("zstd by the topic", None, "zstd"),
+    Way("none"),
+    Way("lz4 by the relay", by_relay="lz4"),
+    Way("zstd by the relay", by_relay="zstd"),
+    Way("lz4 by the topic", by_topic="lz4"),
+    Way("zstd by the topic", by_topic="zstd"),
 )
 _MENU: Final = (
     "Bibimbap",
@@ -87,18 +97,21 @@ def order_records(count: int) -> Iterator[tuple[bytes, list[tuple[str, bytes]]]]
     for n in range(count):
         store, seq = n % 100, n // 100 + 1
         items = [
-            {"name": rng.choice(_MENU), "quantity": rng.randint(1, 4), "note": "",
-             "unit_price": rng.randrange(3_000, 20_000, 500)}
+            (rng.choice(_MENU), rng.randint(1, 4), rng.randrange(3_000, 20_000, 500))
             for _ in range(rng.randint(1, 5))
-        ]  # fmt: skip
+        ]
         status = rng.choice(_STATUSES)
         order_id = str(uuid.UUID(int=rng.getrandbits(128)))
         ids = (f"store:{store}@{seq}", f"table:{store}/{seq % 10}@{seq}")
         at = f"2026-11-22T12:{n // 60 % 60:02}:{n % 60:02}.{rng.randrange(10**6):06}Z"
         order = {
             "id": order_id, "store_id": str(store), "table_id": str(seq % 10), "status": status,
-            "version": 1 + _STATUSES.index(status), "currency": "KRW", "items": items, "note": "",
-            "total": sum(one["quantity"] * one["unit_price"] for one in items),
+            "version": 1 + _STATUSES.index(status), "currency": "KRW", "note": "",
+            "items": [
+                {"name": name, "quantity": quantity, "note": "", "unit_price": price}
+                for name, quantity, price in items
+            ],
+            "total": sum(quantity * price for _, quantity, price in items),
             "placed_at": at, "updated_at": at, "reference": f"pos-{rng.randrange(10**8)}",
         }  # fmt: skip
         lines = tuple(
@@ -146,12 +159,11 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
-def measure(server: KafkaServer, way: str, codec: str | None, of_topic: str | None,
-            batch: int, count: int) -> Found:  # fmt: skip
+def measure(server: KafkaServer, way: Way, batch: int, count: int) -> Found:
     """One way, from the relay's producer to an event server's rings."""
-    name = f"{way.replace(' ', '-')}-{batch}-{uuid.uuid4().hex[:6]}"
+    name = f"{way.name.replace(' ', '-')}-{batch}-{uuid.uuid4().hex[:6]}"
     wanted = events_topic(name, 1)
-    more = {} if of_topic is None else {"compression.type": of_topic}
+    more = {} if way.by_topic is None else {"compression.type": way.by_topic}
     topic = Topic(name, 1, exact=True, configs=dict(wanted.configs) | more)
     now = time.time()
     messages: list[Message] = []
@@ -168,13 +180,13 @@ def measure(server: KafkaServer, way: str, codec: str | None, of_topic: str | No
         return found
 
     before = _cpu_s(server.process.pid)
-    with _packing(codec):
+    with _packing(way.by_relay):
         relay_s, took = uvloop.run(write())
     events_s = uvloop.run(through_kafka(server.bootstrap, name, count))
     kafka_s = _cpu_s(server.process.pid) - before
     size = sum(one.stat().st_size for one in (server.log_folder / f"{name}-0").glob("*.log"))
     return Found(
-        way,
+        way.name,
         batch,
         size / count,
         relay_s / count * 1e6,
@@ -194,14 +206,14 @@ def main() -> None:
         server.start()
         try:
             # The JVM is slow until it has compiled what it does.
-            measure(server, *_WAYS[4], 20, count)
+            measure(server, _WAYS[-1], 20, count)
             print(_HEAD)
             print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
             for batch in _BATCHES:
                 # One at a time takes a round trip each.
                 some = count if batch > 1 else count // 10
                 for way in _WAYS:
-                    one = measure(server, *way, batch, some)
+                    one = measure(server, way, batch, some)
                     print(f"| {one.way} | {one.batch} | {one.disk_bytes:,.0f} | {one.relay_us:.0f} "
                           f"| {one.kafka_us:.0f} | {one.events_us:.1f} | {one.stored_ms:.1f} |",
                           flush=True)  # fmt: skip

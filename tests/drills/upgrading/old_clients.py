@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,7 +90,8 @@ class OldClients:
             verdict.add(Verdict(lost=1, notes=[note]))
         orders = await ledger.open_orders()
         for channel in CHANNELS:
-            await _judge_channel(channel, lines, ledger, orders.get(channel, {}), verdict)
+            log = await ledger.log({channel: _base(lines, channel)})
+            verdict.add(judge_channel(channel, lines, log[channel], orders.get(channel, {})))
         written: dict[str, int] = {}
         for line in lines:
             if "reference" in line:
@@ -120,26 +121,38 @@ def _newest(lines: list[dict[str, Any]], channel: str) -> int:
     return int(seqs[-1]) if seqs else -1
 
 
-async def _judge_channel(
+def _base(lines: list[dict[str, Any]], channel: str) -> int:
+    """Behind which seq the channel's client began."""
+    heads = [line["head"] for line in lines if line.get("channel") == channel and "head" in line]
+    return int(heads[0]) if heads else 0
+
+
+def judge_channel(
     channel: str,
     lines: list[dict[str, Any]],
-    ledger: Ledger,
-    expected: Mapping[str, Standing],
-    verdict: Verdict,
-) -> None:
+    log: Sequence[Fact],
+    open_orders: Mapping[str, Standing],
+) -> Verdict:
+    """What one client was given of one channel.
+
+    Args:
+        channel: its name.
+        lines: what the program has said, of all its clients.
+        log: the channel's log behind the client's first state.
+        open_orders: of the database.
+    """
     of_channel = [line for line in lines if line.get("channel") == channel]
     resets = [line for line in of_channel if "reset" in line]
     if [line["reset"] for line in resets] != ["first_sync"]:
         told = [line["reset"] for line in resets]
-        verdict.add(Verdict(lost=1, notes=[f"{channel} (previous release): resets {told}"]))
-        return
+        return Verdict(lost=1, notes=[f"{channel} (previous release): resets {told}"])
     events = [line for line in of_channel if "seq" in line]
-    log = await ledger.log({channel: resets[0]["head"]})
     got = [Fact(line["seq"], line["order"], line["version"]) for line in events]
     name = f"{channel} (previous release)"
-    verdict.add(judge(name, log[channel], got))
+    verdict = judge(name, log, got)
     shown = {order: Standing(version, status) for order, version, status in resets[0]["orders"]}
     for line in events:
         shown[line["order"]] = Standing(line["version"], line["status"])
     still_open = {key: order for key, order in shown.items() if order.status not in OVER}
-    verdict.add(judge_orders(name, expected, still_open))
+    verdict.add(judge_orders(name, open_orders, still_open))
+    return verdict
