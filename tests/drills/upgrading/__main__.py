@@ -58,15 +58,19 @@ def main() -> int:
 
 
 async def _rehearse(site: Site, code: Code, options: argparse.Namespace) -> Sequence[Outcome]:
-    orders = {
-        "documented": [DOCUMENTED], "covering": covering_orders(), "all": all_orders()
-    }[options.orders]  # fmt: skip
+    chosen: dict[str, list[Sequence[str]]] = {
+        "documented": [DOCUMENTED],
+        "covering": covering_orders(),
+        "all": all_orders(),
+    }
     scenarios = [migration(code)]
-    for order in orders:
-        if len(scenarios) > 1:
-            # The kinds that came last go back first, which is one more order of mixtures.
-            scenarios.append(way_back(orders[orders.index(order) - 1][::-1], code))
+    before: Sequence[str] = ()
+    for order in chosen[options.orders]:
+        if before:
+            # The kinds that came last go back first.
+            scenarios.append(way_back(before[::-1], code))
         scenarios.append(upgrade(order, code))
+        before = order
     began = time.monotonic()
 
     def save(outcomes: Sequence[Outcome]) -> None:

@@ -117,8 +117,10 @@ class OldClients:
 
 def _newest(lines: list[dict[str, Any]], channel: str) -> int:
     """The newest seq that the channel's client was given; -1: it has not begun."""
-    seqs = [line.get("seq", line.get("head")) for line in lines if line.get("channel") == channel]
-    return int(seqs[-1]) if seqs else -1
+    told = [line for line in lines if line.get("channel") == channel]
+    if not told:
+        return -1
+    return int(told[-1]["seq"] if "seq" in told[-1] else told[-1]["head"])
 
 
 def _base(lines: list[dict[str, Any]], channel: str) -> int:
