@@ -14,11 +14,14 @@ from tests.parts import migrated_database
 from tests.security.installation import installed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """One system, attacked by one test after the other: what harms it harms the next, too."""
+    """One system, attacked by one test after the other: what harms it harms the next, too.
+
+    It ends with them: it spends an eighth of a core while nobody uses it.
+    """
     database = asyncio.run(migrated_database(postgres_server))
     folder = tmp_path_factory.mktemp("attacked")
     kafka = KafkaServer(folder / "kafka", ensure_libs(KAFKA_BUILD, print))

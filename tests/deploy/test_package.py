@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
 CHANGELOG = ROOT / "CHANGELOG.md"
 OF_THE_SDK = {
-    "anyio", "certifi", "h11", "httpcore", "httpx", "idna", "msgspec", "typing-extensions",
-    "websockets",
+    "anyio", "certifi", "h11", "httpcore", "httpx", "idna", "msgspec", "sniffio",
+    "typing-extensions", "websockets",
 }  # fmt: skip
 PACKAGES = {
     "client_sdk", "core_api", "event_server", "server_common",

@@ -23,7 +23,7 @@ def database(postgres_server: EmbeddedPostgres) -> str:
     return asyncio.run(migrated_database(postgres_server))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:

@@ -6,11 +6,13 @@ from above, and this test says which part is gone when the bound is raised.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import tomllib
 from pathlib import Path
 
+import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.producer.sender import Sender
@@ -22,6 +24,8 @@ from sse_starlette.sse import AppStatus
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 BOUNDED = ("aiokafka", "uvicorn", "sse-starlette", "httptools")
@@ -150,3 +154,24 @@ def test_packages_whose_private_parts_are_used_are_bounded_from_above() -> None:
     for package in BOUNDED:
         (wanted,) = (one for one in server if re.match(rf"{package}\b", one))
         assert re.search(r",<\d", wanted), f"{wanted} has no upper bound"
+
+
+async def test_a_request_of_httpx_looks_for_no_package_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sought: list[str] = []
+
+    class Finder:
+        def find_spec(self, name: str, *_path: object) -> None:
+            sought.append(name)
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async with serving(answers) as port, httpx.AsyncClient() as client:
+        await client.get(f"http://127.0.0.1:{port}/")
+        monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+        await client.get(f"http://127.0.0.1:{port}/")
+    assert sought == []

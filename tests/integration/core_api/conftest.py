@@ -57,7 +57,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     pool.terminate()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def embedded_broker() -> Iterator[EmbeddedBroker]:
     with tempfile.TemporaryDirectory(prefix="yabam-broker-") as folder:
         broker = EmbeddedBroker(Path(folder))

@@ -303,7 +303,7 @@ def reason(event: SseEvent) -> str:
 KAFKA_BUILD = Path(os.environ.get("YABAM_TEST_KAFKA_BUILD", "build/kafka"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def embedded_broker() -> Iterator[EmbeddedBroker]:
     with tempfile.TemporaryDirectory(prefix="yabam-broker-") as folder:
         broker = EmbeddedBroker(Path(folder))
