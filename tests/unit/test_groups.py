@@ -16,6 +16,11 @@ from typing import Final
 from tests.conftest import LONGEST_FIRST
 
 _TESTS: Final = Path(__file__).parents[1]
+_KEPT_TO_THE_END: Final = {
+    "certificate", "certificates_are_read_once", "core_process", "kafka_libs", "operations",
+    "postgres", "postgres_server",
+}  # fmt: skip
+"""What a worker keeps to its end: it costs nothing, or little, while nobody uses it."""
 _MODULE = """
 import os
 
@@ -37,6 +42,12 @@ def test_each_group_that_is_to_begin_first_is_one() -> None:
     # tests/integration/conftest.py
     of_folders = {f"kafka-{folder.name}" for folder in (_TESTS / "integration").iterdir()}
     assert set(LONGEST_FIRST) <= named | of_folders
+
+
+def test_no_system_outlives_the_tests_of_its_folder() -> None:
+    texts = [path.read_text() for path in _TESTS.rglob("*.py")]
+    session = re.compile(r'scope="session"[^\n]*\)\n(?:async )?def (\w+)')
+    assert {name for text in texts for name in session.findall(text)} == _KEPT_TO_THE_END
 
 
 def test_a_group_runs_in_one_worker_across_modules(tmp_path: Path) -> None:
