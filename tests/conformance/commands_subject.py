@@ -1,9 +1,10 @@
 """The Python queue of commands to orders asked: what is shown, kept and sent after each input.
 
 A case's steps are: `book` (Core's open orders, as the log has brought them), `contained` and
-`reset` (a channel begins anew with what `book` has; `same_log` is false after a restore), `make` (a command to an order as it is shown, or to one as it
-was `seen` after an earlier step), `kept` (a command that another release has kept), `begin` (now:
-what is kept before the first goes out), `send`, the answers `applied` and `refused`, `failed`, and
+`reset` (what that says of answers; a channel begins anew with what `book` has, and `same_log` is
+false after a restore), `make` (a command to an order as it is shown, or to one as it was `seen`
+after an earlier step), `kept` (a command that another release has kept), `begin` (now: what is
+kept before the first goes out), `send`, the answers `applied` and `refused`, `failed`, and
 `restart`, which begins anew from what was kept.
 """
 
