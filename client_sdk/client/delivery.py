@@ -38,6 +38,11 @@ class Deliveries:
         self._diverged: list[Diverged] = []
 
     @property
+    def epoch(self) -> str:
+        """The epoch of the current change; "": there was none yet."""
+        return self._epoch
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """The cursor that includes the current change."""
         return Checkpoint(self._epoch, dict(self._positions))

@@ -24,7 +24,7 @@ const LONGEST_TIMER_MS = 60_000;
  * @property {() => number} clock seconds that only go forward, best also while the machine sleeps
  * @property {(low: number, high: number) => number} uniform a random number evenly between
  * @property {any} [documents] takes what comes of the channels of documents: `take(command)`, `booked(changes,
- *   channel)` after each change of the book (the channel if it began anew), `online()`, and `release()`
+ *   anew)` after each change of the book (`{channel, sameLog}` if that began anew), `online()`, and `release()`
  *   when this is closed, as TabState; null: only orders are followed
  */
 
@@ -38,6 +38,8 @@ export class Client {
   #clock;
   #mode = /** @type {import("./types.js").Mode} */ ("starting");
   #certainBefore = /** @type {number | null} */ (null);
+  /** The epoch of the last change of the book; null: there was none. */
+  #log;
   #documents;
   #wasAnswered = false;
   #running = /** @type {{[name: string]: AbortController | null}} */ ({ sync: null, stream: null });
@@ -62,6 +64,7 @@ export class Client {
     for (const [channel, orders] of Object.entries(usable?.orders ?? {})) {
       this.book.replace(channel, orders);
     }
+    this.#log = usable?.epoch ?? null;
     this.#certainBefore = usable?.certainAt ?? null;
     this.#transport = transport;
     this.#changed = changed;
@@ -242,7 +245,7 @@ export class Client {
         this.#cancel("stream");
         break;
       case "Deliver":
-        changes.push(...this.#booked(command.change));
+        changes.push(...this.#booked(command));
         break;
       case "CheckDigest":
         if (!this.#agrees(command)) {
@@ -267,9 +270,12 @@ export class Client {
     return content === null || contentDigest === null || content === contentDigest;
   }
 
-  #booked(change) {
+  #booked({ change, epoch }) {
     const changes = this.#take(change);
-    this.#documents?.booked(changes, change.type === "reset" ? change.channel : null);
+    const isOfThisLog = this.#log === null || this.#log === epoch;
+    const sameLog = isOfThisLog && change.reason !== "epoch" && change.reason !== "ahead";
+    this.#log = epoch;
+    this.#documents?.booked(changes, change.type === "reset" ? { channel: change.channel, sameLog } : null);
     return changes;
   }
 

@@ -40,6 +40,15 @@ class Reset:
     orders: tuple[Order, ...]
     type: str = "reset"
 
+    def goes_on(self, before: str, epoch: str) -> bool:
+        """Whether it is of the log that was followed before: that has not gone back meanwhile.
+
+        Args:
+            before: the epoch of the change before it; "": there was none.
+            epoch: its own.
+        """
+        return self.reason not in ("epoch", "ahead") and before in ("", epoch)
+
 
 Change = OrderEvent | Reset
 """What a consumer is handed: an event, or a reset."""

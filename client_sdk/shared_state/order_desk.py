@@ -175,9 +175,10 @@ class OrderDesk:
 
     # ── Core's log ───────────────────────────────────────────────────────────
 
-    def reset(self, channel: str) -> None:
-        """The book of the channel has begun anew."""
-        self.queue.reset(channel)
+    def reset(self, channel: str, *, same_log: bool) -> None:
+        """The book of the channel has begun anew; `same_log`: in the log of the answers so far."""
+        listed = {order.id: order.version for order in self._book}
+        self.queue.reset(channel, listed, same_log=same_log)
         self._changed()
 
     # ── the rest ─────────────────────────────────────────────────────────────
@@ -191,7 +192,8 @@ class OrderDesk:
             and not channels_of(order).isdisjoint(self._channels)
             and not self._book.has_taken(order.id, order.version)
         )
-        self.queue.settle(settlement, keep=keep)
+        listed = order is not None and self._book.get(order.id) is not None
+        self.queue.settle(settlement, keep=keep, listed=listed)
         for command, outcome in settlement.outcomes:
             future = self._outcomes.pop(command.id, None)
             if future is not None and not future.done():

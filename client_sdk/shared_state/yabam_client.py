@@ -198,11 +198,15 @@ class YabamClient(OrderClient):
             asyncio.get_running_loop().call_soon(self._runner.feed, Diverged(channel))
 
     def _take_next(self) -> Deliver | None:
+        before = self._deliveries.epoch
         delivery = super()._take_next()
-        change = None if delivery is None else delivery.change
-        if isinstance(change, Reset) and change is not self._reset and self._engine is not None:
+        if delivery is None or self._engine is None:
+            return delivery
+        change = delivery.change
+        if isinstance(change, Reset) and change is not self._reset:
             self._reset = change
-            self._engine.desk.reset(change.channel)
+            same_log = change.goes_on(before, delivery.epoch)
+            self._engine.desk.reset(change.channel, same_log=same_log)
         return delivery
 
     def _put_document(self, command: DeliverDocument | CheckDocuments) -> None:

@@ -15,8 +15,10 @@ A step names the attempt that it is about. One that comes again, or late, change
 
 from __future__ import annotations
 
+from base64 import b32encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final, Literal
 
 import msgspec
@@ -38,6 +40,8 @@ KEPT_S: Final = 86_400.0
 """How long a job stands that nothing happens to. Its history stays longer."""
 TOO_OLD: Final = "too old: print it again if it still matters"
 MOST_DETAIL: Final = 200
+_MARK_BYTES: Final = 5
+"""40 bits keep two events of one order and version apart; the id of a command has 56 letters."""
 
 
 class StepRefusedError(YabamError):
@@ -73,11 +77,8 @@ class Job(Struct, frozen=True):
     agent: str = ""
     """Who took it last."""
     detail: str = ""
-
-    @property
-    def id(self) -> str:
-        """Its name in the channel of its printer: the same for the same event and copy."""
-        return f"{self.order}-{self.version}-{self.copy}"
+    id: str = ""
+    """Its name in the channel of its printer (`name_of`), which the document does not repeat."""
 
     @property
     def is_ready(self) -> bool:
@@ -88,16 +89,32 @@ class Job(Struct, frozen=True):
     def value(self) -> dict[str, Any]:
         """As the document has it."""
         built: dict[str, Any] = msgspec.to_builtins(self)
+        del built["id"]
         return built
 
 
-def job_of(value: Mapping[str, Any]) -> Job:
+def name_of(order: str, version: int, copy: int, made_at: str) -> str:
+    """The name of a job: the same for the same event and copy, and never another event's.
+
+    A restore of the database gives an order's versions again, to other events. An agent or a
+    printer that has not heard of it still means the ticket that it knows: so the name tells when
+    the event happened, too.
+    """
+    mark = b32encode(sha256(made_at.encode()).digest()[:_MARK_BYTES]).decode().lower()
+    return f"{order}-{version}-{copy}-{mark}"
+
+
+def job_of(name: str, value: Mapping[str, Any]) -> Job:
     """Read a document that `Job.value` made.
+
+    Args:
+        name: the job's, from the document's key.
+        value: the document.
 
     Raises:
         msgspec.ValidationError: it is none.
     """
-    return msgspec.convert(value, Job)
+    return msgspec.convert({**value, "id": name}, Job)
 
 
 def after(job: Job, step: Step, agent: str, attempt: int, detail: str, now: datetime) -> Job:

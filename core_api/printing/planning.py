@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.order import Order
-from core_api.printing.jobs import Job
+from core_api.printing.jobs import Job, name_of
 from core_api.printing.layout import lines_of
 from core_api.printing.routing import Printer, Printing, ticket_of
 
@@ -79,7 +79,7 @@ def _jobs(
     ticket = ticket_of(printing, printer, before, order)
     if ticket is None:
         return []
-    at = event.occurred_at
+    at, made_at = event.occurred_at, event.occurred_at.isoformat()
     return [
         Job(
             order=order.id,
@@ -88,13 +88,14 @@ def _jobs(
             copy=copy,
             copies=printer.copies,
             seq=seq,
-            made_at=at.isoformat(),
+            made_at=made_at,
             expires_at=(at + timedelta(seconds=printer.max_age_s)).isoformat(),
             max_age_s=printer.max_age_s,
             language=printer.language,
             columns=printer.columns,
             media=printer.media,
             lines=lines_of(ticket, order, printer, copy, at, printing.time_zone),
+            id=name_of(order.id, order.version, copy, made_at),
         )
         for copy in range(1, printer.copies + 1)
     ]

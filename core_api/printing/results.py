@@ -76,7 +76,7 @@ class PrintResults:
         head = None if row is None else row.head()
         if head is None or head.value is None:
             return Printed(_GONE, ())
-        job, has_changed = job_of(head.value), False
+        job, has_changed = job_of(result.id, head.value), False
         if result.outcome == "taken" and await has_earlier_job(
             connection, str(printer), job.seq, job.copy
         ):

@@ -18,7 +18,7 @@ from core_api.edits.plan import Rules
 from core_api.errors import ConflictError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.printing.cloudprnt import JobSeen
-from core_api.printing.jobs import Job, Step, job_of
+from core_api.printing.jobs import PREFIX, Job, Step, job_of
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.statements import (
     HELD_S,
@@ -127,7 +127,9 @@ class PrintService:
         with mapped_errors():
             rows, now = await read_jobs(self._pool, str(printer))
         jobs = [
-            JobSeen(job_of(msgspec.json.decode(row.value)), row.made_at)
+            JobSeen(
+                job_of(row.key.removeprefix(PREFIX), msgspec.json.decode(row.value)), row.made_at
+            )
             for row in rows
             if row.value is not None
         ]

@@ -47,7 +47,7 @@ async def step_job(
     head = None if row is None else row.head()
     if row is None or head is None or head.value is None:
         raise NotFoundError(f"there is no print job {job_id} in {printer}")
-    before = job_of(head.value)
+    before = job_of(job_id, head.value)
     try:
         job = after(before, step, agent, attempt, detail, row.now)
     except StepRefusedError as error:

@@ -74,7 +74,7 @@ class CommandsSubject {
         this.#book = orders.map(orderOf);
       },
       contained: ([id, version]) => queue.contained(id, version),
-      reset: (channel) => queue.reset(channel),
+      reset: (channel, { same_log: sameLog = true }) => queue.reset(channel, this.#listed, sameLog),
       make: (made, step) => this.#make(made, step),
       begin: (now) => {
         const settlement = queue.first === null ? null : queue.beforeSending(now);
@@ -95,6 +95,10 @@ class CommandsSubject {
         this.#flight = null;
       },
     };
+  }
+
+  get #listed() {
+    return Object.fromEntries(this.#book.map(({ id, version }) => [id, version]));
   }
 
   #opened() {
@@ -133,7 +137,7 @@ class CommandsSubject {
 
   #settle(settlement, { keep = true }) {
     this.#store.writeNow(settlement.writes);
-    this.#queue.settle(settlement, keep);
+    this.#queue.settle(settlement, keep, settlement.order?.id in this.#listed);
     for (const [{ id }, { outcome, problem }] of settlement.outcomes) {
       this.#outcomes.push([id, outcome, problem && slugOf(problem), problem && problem.detail]);
     }

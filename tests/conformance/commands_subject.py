@@ -1,9 +1,10 @@
 """The Python queue of commands to orders asked: what is shown, kept and sent after each input.
 
 A case's steps are: `book` (Core's open orders, as the log has brought them), `contained` and
-`reset` (what that says of answers), `make` (a command to an order as it is shown, or to one as it
-was `seen` after an earlier step), `kept` (a command that another release has kept), `begin` (now:
-what is kept before the first goes out), `send`, the answers `applied` and `refused`, `failed`, and
+`reset` (what that says of answers; a channel begins anew with what `book` has, and `same_log` is
+false after a restore), `make` (a command to an order as it is shown, or to one as it was `seen`
+after an earlier step), `kept` (a command that another release has kept), `begin` (now: what is
+kept before the first goes out), `send`, the answers `applied` and `refused`, `failed`, and
 `restart`, which begins anew from what was kept.
 """
 
@@ -46,7 +47,7 @@ class CommandsSubject:
 
     def step(self, step: Json) -> Json:
         """Feed one input; what came of it."""
-        (kind,) = step.keys() - {"made_at", "seen", "keep", "repeated"}
+        (kind,) = step.keys() - {"made_at", "seen", "keep", "repeated", "same_log"}
         self._outcomes: list[Json] = []
         try:
             result = self._inputs()[kind](step[kind], step)
@@ -67,7 +68,7 @@ class CommandsSubject:
         return {
             "book": self._booked,
             "contained": lambda told, _: self.queue.contained(*told),
-            "reset": lambda channel, _: self.queue.reset(channel),
+            "reset": self._reset,
             "make": self._make,
             "begin": self._begin,
             "send": lambda _, __: self._send(),
@@ -95,6 +96,13 @@ class CommandsSubject:
 
     def _booked(self, orders: Json, _: Json) -> None:
         self._book = [decode_order(json.dumps(order(one))) for one in orders]
+
+    def _reset(self, channel: Json, step: Json) -> None:
+        self.queue.reset(channel, self._listed, same_log=step.get("same_log", True))
+
+    @property
+    def _listed(self) -> dict[str, int]:
+        return {one.id: one.version for one in self._book}
 
     def _make(self, told: Json, step: Json) -> Json:
         wish = CommandWish(told["kind"], told["body"])
@@ -146,7 +154,9 @@ class CommandsSubject:
 
     def _settle(self, settlement: Settlement, step: Json) -> Json:
         self._store.write(settlement.writes)
-        self.queue.settle(settlement, keep=step.get("keep", True))
+        order = settlement.order
+        listed = order is not None and order.id in self._listed
+        self.queue.settle(settlement, keep=step.get("keep", True), listed=listed)
         for command, outcome in settlement.outcomes:
             slug = None if outcome.problem is None else outcome.problem.slug
             detail = None if outcome.problem is None else outcome.problem.detail

@@ -105,7 +105,8 @@ class _Play:
         status, answer = told[0], json.loads(told[1])
         keep = self._random.random() < 0.8
         if status < 400:
-            self._tell({"applied": answer, "keep": keep})
+            repeated = self._random.random() < 0.2
+            self._tell({"applied": answer, "keep": keep, "repeated": repeated})
             return
         order = answer.pop("order", None)
         refused = {"problem": {"detail": "", **answer}} | ({"order": order} if order else {})
@@ -135,9 +136,8 @@ class _Play:
         self._tell({"restart": True})
 
     def _reset(self) -> None:
-        self._tell(
-            {"reset": self._random.choice((f"store:{STORE}", f"table:{STORE}/5", "store:9"))}
-        )
+        channel = self._random.choice((f"store:{STORE}", f"table:{STORE}/5", "store:9"))
+        self._tell({"reset": channel, "same_log": self._random.random() < 0.7})
 
     def _wait(self) -> None:
         self._now += timedelta(hours=self._random.choice((1, 5, 25, 150)))

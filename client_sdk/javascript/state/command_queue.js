@@ -4,7 +4,7 @@
 // another is sent once that is answered, at the version that it left; if that was refused, so is this. A
 // refusal never holds up the rest.
 //
-// What changes the queue is first made as a settlement, {entries, writes, outcomes, order}, and comes to
+// What changes the queue is first made as a settlement, {entries, writes, outcomes, order, repeated}, and comes to
 // hold when that is kept: so nobody is told of a refusal that a crash could forget, after which the same
 // command might be taken. Nothing else may change the queue meanwhile.
 
@@ -47,6 +47,8 @@ export class CommandQueue {
   #flight = /** @type {any} */ (null);
   /** The channels that have begun anew since the first command was sent. */
   #begunAnew = new Set();
+  /** Whether Core's log has become another one since then, as after a restore. */
+  #isOtherLog = false;
 
   /** @param entries they, in order */
   constructor(entries = []) {
@@ -127,6 +129,7 @@ export class CommandQueue {
     if (this.#flight !== null || this.entries.length === 0) return null;
     this.#flight = requestOf(this.entries[0]);
     this.#begunAnew.clear();
+    this.#isOtherLog = false;
     return this.#flight;
   }
 
@@ -139,8 +142,7 @@ export class CommandQueue {
    * What comes of it that the first command was done, and left the order so.
    *
    * @param order as it stood then
-   * @param repeated it was done at an earlier try. The order may have gone on since, beyond what the log will
-   *   bring again, so it is not taken for how the order stands
+   * @param repeated it was done at an earlier try, so the order may have gone on since
    */
   applied(order, repeated = false) {
     const [first, ...rest] = this.entries;
@@ -155,7 +157,7 @@ export class CommandQueue {
       return later;
     });
     const outcomes = [[first, { outcome: "applied", order, problem: null }]];
-    return { entries, writes, outcomes, order: repeated ? null : order };
+    return { entries, writes, outcomes, order, repeated };
   }
 
   /**
@@ -179,15 +181,20 @@ export class CommandQueue {
   /**
    * It is kept: it holds from now on.
    *
-   * @param keep whether the order is shown as the answer has it until the log brings it. It is not where its
-   *   channel has begun anew meanwhile: a restore may have thrown it away
+   * Where the log has still to bring what the answer says, the order is shown as the answer has it until then;
+   * else its next step would be made on a version that is gone. One that is not shown may have ended beyond
+   * what the log will bring, after a repeated answer or a snapshot: it would be shown for ever.
+   *
+   * @param keep whether the log has still to bring the order as the answer has it
+   * @param listed whether the log has brought the order, at an older version
    */
-  settle({ entries, outcomes, order }, keep) {
+  settle({ entries, outcomes, order, repeated = false }, keep, listed) {
     this.entries = entries;
     this.#flight = null;
     for (const [command, outcome] of outcomes) this.#remember(command, outcome);
-    const isOfThisLog = order !== null && !channelsOf(order).some((name) => this.#begunAnew.has(name));
-    if (keep && isOfThisLog) remember(this.#known, order.id, order);
+    if (order === null || !keep || this.#isOtherLog) return;
+    const isNewest = !repeated && !channelsOf(order).some((name) => this.#begunAnew.has(name));
+    if (listed || this.#known.has(order.id) || isNewest) remember(this.#known, order.id, order);
   }
 
   // ── Core's log ───────────────────────────────────────────────────────────────────────────────
@@ -198,11 +205,24 @@ export class CommandQueue {
     if (known !== undefined && (version === null || version >= known.version)) this.#known.delete(id);
   }
 
-  /** The channel's orders are what its snapshot says, whatever was answered before. */
-  reset(channel) {
+  /**
+   * The channel's orders are what its snapshot says, but for answers that are newer: the snapshot may have been
+   * read before a command was done whose answer is here already. In one log an order's versions only grow.
+   *
+   * @param listed the versions of Core's orders, by their ids, with those of the snapshot
+   * @param sameLog whether it is the log that the answers are of. After a restore it is not: the versions that
+   *   they name are gone
+   */
+  reset(channel, listed, sameLog) {
+    if (!sameLog) {
+      this.#isOtherLog = true;
+      this.#known.clear();
+      return;
+    }
     this.#begunAnew.add(channel);
     for (const order of [...this.#known.values()]) {
-      if (channelsOf(order).includes(channel)) this.#known.delete(order.id);
+      const isNewer = (listed[order.id] ?? order.version) < order.version;
+      if (channelsOf(order).includes(channel) && !isNewer) this.#known.delete(order.id);
     }
   }
 

@@ -67,12 +67,22 @@ export class OrderDesk {
     }
   }
 
-  /** The book has changed: {id, order}s, and the channel if it has begun anew, else null. */
+  /**
+   * The book has changed: {id, order}s, and if a channel has begun anew, {channel, sameLog}, else null; `sameLog`:
+   * in the log of the answers so far.
+   */
   booked(changes, anew) {
     const before = Object.keys(this.queue.own.known).length;
-    if (anew !== null) this.queue.reset(anew);
+    if (anew !== null) this.queue.reset(anew.channel, this.#listed, anew.sameLog);
     for (const { id, order } of changes) this.queue.contained(id, order?.version ?? null);
     if (Object.keys(this.queue.own.known).length !== before) this.#parts.told([]);
+  }
+
+  /** The versions of Core's orders that are asked for, by their ids. */
+  get #listed() {
+    const book = this.#parts.book();
+    const known = Object.keys(this.queue.own.known).map((id) => [id, book?.get(id)?.version]);
+    return Object.fromEntries(known.filter(([, version]) => version !== undefined));
   }
 
   async #settle(settlement) {
@@ -81,7 +91,8 @@ export class OrderDesk {
     const { order, outcomes } = settlement;
     // Where no channel brings it, or it was brought already, the answer says nothing more.
     const isFollowed = order !== null && channelsOf(order).some((name) => followed.includes(name));
-    this.queue.settle(settlement, isFollowed && !book()?.hasTaken(order.id, order.version));
+    const isAhead = isFollowed && !book()?.hasTaken(order.id, order.version);
+    this.queue.settle(settlement, isAhead, order !== null && (book()?.get(order.id) ?? null) !== null);
     this.#parts.told(outcomes.map(([{ id }, outcome]) => [id, outcome]));
   }
 }

@@ -10,7 +10,7 @@ Nothing else may change the queue meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -53,7 +53,9 @@ class Settlement:
     writes: list[Write] = field(default_factory=list)
     outcomes: list[tuple[Command, CommandOutcome]] = field(default_factory=list)
     order: Order | None = None
-    """The order as Core says it stands."""
+    """The order as Core says it stands; where `repeated`, as it stood then."""
+    repeated: bool = False
+    """Whether it was done at an earlier try: the order may have gone on since."""
 
 
 class CommandQueue:
@@ -73,6 +75,8 @@ class CommandQueue:
         self._flight: CommandRequest | None = None
         self._begun_anew: set[str] = set()
         """The channels that have since the first command was sent."""
+        self._is_other_log = False
+        """Whether Core's log has become another one since then, as after a restore."""
 
     @property
     def first(self) -> int | None:
@@ -148,6 +152,7 @@ class CommandQueue:
             return None
         self._flight = request_of(self.own.entries[0])
         self._begun_anew.clear()
+        self._is_other_log = False
         return self._flight
 
     def failed(self, request: CommandRequest) -> None:
@@ -160,12 +165,10 @@ class CommandQueue:
 
         Args:
             order: as it stood then.
-            repeated: it was done at an earlier try. The order may have gone on since, beyond what
-                the log will bring again, so it is not taken for how the order stands.
+            repeated: it was done at an earlier try.
         """
         first, *rest = self.own.entries
-        stands = None if repeated else order
-        settlement = Settlement([], [DropCommand(first.id)], order=stands)
+        settlement = Settlement([], [DropCommand(first.id)], order=order, repeated=repeated)
         settlement.outcomes.append((first, CommandOutcome("applied", order)))
         for entry in rest:
             later = entry
@@ -198,13 +201,18 @@ class CommandQueue:
             return Settlement(entries, [PutCommand(again.id, encode_command(again))], order=order)
         return self._refused(first, problem, order)
 
-    def settle(self, settlement: Settlement, *, keep: bool) -> None:
+    def settle(self, settlement: Settlement, *, keep: bool, listed: bool) -> None:
         """It is kept: it holds from now on.
+
+        Where the log has still to bring what the answer says, the order is shown as the answer has
+        it until then; else its next step would be made on a version that is gone. One that is not
+        shown may have ended beyond what the log will bring, after a repeated answer or a snapshot:
+        it would be shown for ever.
 
         Args:
             settlement: what came of the answer.
-            keep: whether the order is shown as the answer has it until the log brings it. It is
-                not where its channel has begun anew meanwhile: a restore may have thrown it away.
+            keep: whether the log has still to bring the order as the answer has it.
+            listed: whether the log has brought the order, at an older version.
         """
         own = self.own
         own.entries = settlement.entries
@@ -212,7 +220,10 @@ class CommandQueue:
         for command, outcome in settlement.outcomes:
             self._remember(command, outcome)
         order = settlement.order
-        if keep and order is not None and not channels_of(order) & self._begun_anew:
+        if order is None or not keep or self._is_other_log:
+            return
+        is_newest = not settlement.repeated and not channels_of(order) & self._begun_anew
+        if listed or order.id in own.known or is_newest:
             _put(own.known, order.id, order)
 
     # ── Core's log ───────────────────────────────────────────────────────────
@@ -223,12 +234,28 @@ class CommandQueue:
         if known is not None and (version is None or version >= known.version):
             del self.own.known[order_id]
 
-    def reset(self, channel: str) -> None:
-        """The channel's orders are what its snapshot says, whatever was answered before."""
+    def reset(self, channel: str, listed: Mapping[str, int], *, same_log: bool) -> None:
+        """The channel's orders are what its snapshot says, but for answers that are newer.
+
+        The snapshot may have been read before a command was done whose answer is here already. In
+        one log an order's versions only grow, so the higher one is the newer one.
+
+        Args:
+            channel: what has begun anew.
+            listed: the versions of Core's orders, by their ids, with those of the snapshot.
+            same_log: whether it is the log that the answers are of. After a restore it is not: the
+                versions that they name are gone.
+        """
+        known = self.own.known
+        if not same_log:
+            self._is_other_log = True
+            known.clear()
+            return
         self._begun_anew.add(channel)
-        for order in list(self.own.known.values()):
-            if channel in channels_of(order):
-                del self.own.known[order.id]
+        for order in list(known.values()):
+            is_newer = listed.get(order.id, order.version) < order.version
+            if channel in channels_of(order) and not is_newer:
+                del known[order.id]
 
     # ── the rest ─────────────────────────────────────────────────────────────
 

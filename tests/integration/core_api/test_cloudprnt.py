@@ -171,11 +171,12 @@ async def test_paper_that_ended_in_the_middle_is_confirmed_as_such(kitchen: Kitc
 
 async def test_what_the_printer_cannot_read_waits_for_a_person(kitchen: Kitchen) -> None:
     printer = kitchen.printer()
-    order = await kitchen.order()
-    await printer.fetch(await kitchen.a_job(printer))
+    await kitchen.order()
+    answer = await kitchen.a_job(printer)
+    await printer.fetch(answer)
     await printer.confirm("511 Media decoding error")
     assert (await printer.poll()) == {"jobReady": False}
-    job = await kitchen.document(f"print.{order}-1-1")
+    job = await kitchen.document(f"print.{str(answer['jobToken']).removesuffix('.1')}")
     assert (job["state"], job["waits"]) == ("failed", True)
 
 

@@ -63,9 +63,16 @@ class Desk:
 
     def consume(self) -> None:
         """Take what has come of the log."""
-        while (delivery := self._deliveries.take()) is not None:
-            if isinstance(delivery.change, Reset):
-                self.queue.reset(delivery.change.channel)
+        while True:
+            before = self._deliveries.epoch
+            delivery = self._deliveries.take()
+            if delivery is None:
+                break
+            change = delivery.change
+            if isinstance(change, Reset):
+                listed = {order.id: order.version for order in self._book}
+                same_log = change.goes_on(before, delivery.epoch)
+                self.queue.reset(change.channel, listed, same_log=same_log)
             self._deliveries.done(delivery)
             self._client.feed(self._deliveries.saved())
         for diverged in self._deliveries.divergences():
@@ -184,11 +191,14 @@ class Desk:
 
         def kept() -> None:
             keep = order is not None and not self._book.has_taken(order.id, order.version)
-            self.queue.settle(settlement, keep=keep)
+            listed = order is not None and self._book.get(order.id) is not None
+            self.queue.settle(settlement, keep=keep, listed=listed)
             for command, outcome in settlement.outcomes:
                 is_of_this_log = epoch in ("", self.world.core.epoch)
                 mark = mark_of_command(command)
                 self.world.ledger.told(mark, outcome, is_of_this_log=is_of_this_log)
+                if is_of_this_log:
+                    self.world.ledger.command_told(mark, outcome, self.world.core)
 
         client.keep_now(settlement.writes, kept)
 

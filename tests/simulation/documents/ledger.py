@@ -57,6 +57,8 @@ class MadeCommand(Made):
     """What was seen of the order; None: it is a new one."""
     on: str | None = None
     """The mark of the own command that it was made on, if that was not answered."""
+    told_at: float | None = None
+    """When its maker was told what became of it, by the database's clock."""
 
 
 class Ledger:
@@ -86,6 +88,24 @@ class Ledger:
         made.outcome, made.void = outcome, not is_of_this_log
         if outcome.outcome == "refused" and (outcome.problem is None or not outcome.problem.slug):
             self._fail(f"{mark} was refused without a reason")
+
+    def command_told(self, mark: str, outcome: CommandOutcome, core: DocumentCore) -> None:
+        """Its maker has the answer, of this log.
+
+        A command is not refused as stale where its maker alone has stepped the order since: whoever
+        was told of its own step is shown the order after it, and steps it from there.
+        """
+        made, order = self.made[mark], outcome.order
+        assert isinstance(made, MadeCommand)
+        made.told_at = core.settled_at
+        if outcome.problem is None or outcome.problem.slug != "stale-version" or order is None:
+            return
+        steps = [one for one in core.truth.past if one.place[1] == order.id]
+        seen = next((n for n, one in enumerate(steps) if _is_seen(made, one)), None)
+        since = [] if seen is None else [self.made[one.mark] for one in steps[seen + 1 :]]
+        if since and all(_was_told(one, made) for one in since):
+            own = [one.mark for one in since]
+            self._fail(f"{mark} was refused as stale, and only {own} of its maker came between")
 
     def restored(self, core: DocumentCore) -> None:
         """The log has gone back: what it had acknowledged is gone with it."""
@@ -181,3 +201,20 @@ class Ledger:
             self._fail(f"{made.mark} took the place of what was made later")
         at = made.at if made.dated else core.settled_at
         self._newest[entry.place] = max(latest, at), max(surely, made.at if made.dated else 0.0)
+
+
+def _is_seen(made: MadeCommand, step: Past) -> bool:
+    """Whether this step left the order as the command was made on it."""
+    if made.on is not None:
+        return step.mark == made.on
+    order = None if step.change is None else step.change.after
+    if order is None:
+        return False
+    return (order.version, order.updated_at) == (made.version, made.updated_at)
+
+
+def _was_told(step: Made, made: MadeCommand) -> bool:
+    """Whether the maker of a command had been told of this step of its own before."""
+    assert isinstance(step, MadeCommand)
+    is_own = step.author == made.author and not step.void
+    return is_own and step.told_at is not None and step.told_at < made.at

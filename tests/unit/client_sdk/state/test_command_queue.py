@@ -106,19 +106,29 @@ class Desk:
         at = None if request.updated_at is None else time_text(request.updated_at)
         return self.core.ask(request.method, request.path, request.key, (version, at), request.body)
 
-    def hear(self, answer: tuple[int, bytes]) -> None:
+    def hear(self, answer: tuple[int, bytes], *, repeated: bool = False) -> None:
         status, body = answer
         if status < 400:
-            self.settle(self.queue.applied(decode_order(body)))
+            self.hear_done(decode_order(body), repeated=repeated)
             return
         problem = decode_problem(body)
         assert problem is not None
         order = RefusedError("", status, problem).order
         self.settle(self.queue.refused(problem, order))
 
+    def hear_done(self, order: Order, *, repeated: bool = False) -> None:
+        self.settle(self.queue.applied(order, repeated=repeated))
+
+    def begin_anew(self, channel: str = "store:1", *, same_log: bool = True) -> None:
+        """A snapshot of the book comes for the channel."""
+        listed = {order.id: order.version for order in self.book.values()}
+        self.queue.reset(channel, listed, same_log=same_log)
+
     def settle(self, settlement: Settlement, *, keep: bool = True) -> None:
         self.store.write(settlement.writes)
-        self.queue.settle(settlement, keep=keep)
+        order = settlement.order
+        listed = order is not None and order.id in self.book
+        self.queue.settle(settlement, keep=keep, listed=listed)
         self.outcomes |= {command.id: outcome for command, outcome in settlement.outcomes}
 
     def send(self) -> None:
@@ -220,29 +230,115 @@ def test_a_change_of_items_is_shown_with_its_total(placed: Desk) -> None:
     assert (order.total, order.note) == (200, "hot")
 
 
-def test_an_answer_that_a_snapshot_comes_after_is_forgotten(placed: Desk) -> None:
+def test_an_answer_that_is_newer_than_a_snapshot_is_shown_and_stepped_from(placed: Desk) -> None:
     placed.step(1, "accepted")
     placed.send()
-    placed.queue.reset("store:1")
+    placed.begin_anew()
+    placed.step(1, "preparing")
+    placed.send()
+    assert placed.slugs() == [None, None]
+
+
+def test_an_answer_that_the_snapshot_holds_is_forgotten(core: OrderCore, placed: Desk) -> None:
+    placed.step(1, "accepted")
+    placed.send()
+    placed.book = dict(core.orders)
+    placed.begin_anew()
     assert placed.queue.own.known == {}
 
 
-def test_an_answer_from_before_its_channel_began_anew_is_not_shown(placed: Desk) -> None:
+def test_an_answer_is_forgotten_where_the_snapshot_lacks_its_order(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    placed.send()
+    placed.book = {}
+    placed.begin_anew()
+    assert placed.shown == []
+
+
+def test_an_answer_of_a_log_that_is_gone_is_forgotten(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    placed.send()
+    placed.begin_anew(same_log=False)
+    assert placed.queue.own.known == {}
+
+
+def test_another_channels_answers_are_kept(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    placed.send()
+    placed.book = {}
+    placed.begin_anew("store:9")
+    assert placed.see(1).order.status == "accepted"
+
+
+def test_an_answer_that_comes_after_an_older_snapshot_is_stepped_from(placed: Desk) -> None:
     placed.step(1, "accepted")
     request = placed.request()
     assert request is not None
     answer = placed.ask(request)
-    placed.queue.reset("store:1")
+    placed.begin_anew()
+    placed.hear(answer)
+    placed.step(1, "preparing")
+    placed.send()
+    assert placed.slugs() == [None, None]
+
+
+def test_an_answer_of_an_order_that_a_snapshot_has_ended_meanwhile_is_not_shown(
+    placed: Desk,
+) -> None:
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    answer = placed.ask(request)
+    placed.book = {}
+    placed.begin_anew()
+    placed.hear(answer)
+    assert placed.shown == []
+
+
+def test_an_answer_from_before_its_log_was_replaced_is_not_shown(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    answer = placed.ask(request)
+    placed.begin_anew(same_log=False)
     placed.hear(answer)
     assert placed.queue.own.known == {}
     assert placed.slugs() == [None]
 
 
-def test_a_repeated_answer_is_not_taken_for_how_the_order_stands(placed: Desk) -> None:
+def test_a_repeated_answer_that_the_log_is_behind_is_stepped_from(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    answer = placed.ask(request)
+    placed.queue.failed(request)
+    assert placed.request() is not None
+    placed.hear(answer, repeated=True)
+    placed.step(1, "preparing")
+    placed.send()
+    assert placed.slugs() == [None, None]
+
+
+def test_a_repeated_answer_on_top_of_another_that_is_shown_is_stepped_from(desk: Desk) -> None:
+    name = desk.make("place", NEW)
+    desk.step(name, "accepted")
+    placing = desk.request()
+    assert placing is not None
+    desk.hear(desk.ask(placing))
+    request = desk.request()
+    assert request is not None
+    desk.hear(desk.ask(request), repeated=True)
+    desk.step(1, "preparing")
+    desk.send()
+    assert desk.slugs() == [None, None, None]
+
+
+def test_a_repeated_answer_does_not_bring_back_an_order_that_has_ended(placed: Desk) -> None:
     placed.step(1, "accepted")
     assert placed.request() is not None
-    placed.settle(placed.queue.applied(placed.core.do(1, {"to": "accepted"}), repeated=True))
-    assert placed.queue.own.known == {}
+    placed.book = {}
+    placed.hear_done(placed.core.do(1, {"to": "accepted"}), repeated=True)
+    assert placed.shown == []
     assert placed.slugs() == [None]
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from client_sdk.contract.order import Item
 from client_sdk.printer_media.lines import Line
-from core_api.printing.jobs import Job
+from core_api.printing.jobs import Job, name_of
 from core_api.printing.routing import Printer, Printing
 from tests.unit.core_api.samples import NOW, ORDER_ID
 
@@ -43,5 +43,6 @@ def job(**more: Any) -> Job:
         columns=42,
         media="picture",
         lines=[Line("테이블 5", "large")],
+        id=name_of(ORDER_ID, 2, 1, NOW.isoformat()),
     )
     return replace(made, **more)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
 
-from core_api.printing.jobs import MOST_ATTEMPTS, Job, Step, StepRefusedError, after, ends_at
+from core_api.devices.commands.lifecycle import COMMAND_ID_PATTERN
+from core_api.printing.jobs import (
+    MOST_ATTEMPTS,
+    Job,
+    Step,
+    StepRefusedError,
+    after,
+    ends_at,
+    job_of,
+    name_of,
+)
 from tests.unit.core_api.printing.samples import job
 from tests.unit.core_api.samples import NOW, ORDER_ID
 
@@ -18,8 +29,24 @@ def do(one: Job, step: Step, agent: str = "a", attempt: int = 1, now: datetime =
     return after(one, step, agent, attempt, "", now)
 
 
-def test_its_name_follows_from_order_version_and_copy() -> None:
-    assert job(version=3, copy=2).id == f"{ORDER_ID}-3-2"
+def test_its_name_follows_from_order_version_copy_and_the_time_of_the_event() -> None:
+    name = name_of(ORDER_ID, 3, 2, "2026-11-21T12:00:00+00:00")
+    assert name == name_of(ORDER_ID, 3, 2, "2026-11-21T12:00:00+00:00")
+    assert name.startswith(f"{ORDER_ID}-3-2-")
+
+
+def test_another_event_of_the_same_version_has_another_name() -> None:
+    name = name_of(ORDER_ID, 3, 2, "2026-11-21T12:00:00+00:00")
+    assert name != name_of(ORDER_ID, 3, 2, "2026-11-21T12:00:00.000001+00:00")
+
+
+def test_its_name_is_short_enough_for_a_command_over_mqtt() -> None:
+    assert re.fullmatch(COMMAND_ID_PATTERN, name_of(ORDER_ID, 9_999_999, 5, NOW.isoformat()))
+
+
+def test_a_job_that_an_earlier_release_made_keeps_its_name() -> None:
+    made = job(id=f"{ORDER_ID}-3-2")
+    assert job_of(made.id, made.value) == made
 
 
 def test_the_first_attempt_is_no_repeat() -> None:
