@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 
-from core_api.postgres.commit_hints import Hints
-from core_api.postgres.pool import Connection, Primary
+from core_api.postgres.commit_hints import CHANNEL, Hints
+from core_api.postgres.pool import Primary
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -52,25 +53,21 @@ async def test_hints_arrive_once_the_listener_has_heard_its_own_word(
 async def test_hints_do_not_arrive_where_what_is_listened_for_is_swallowed(
     pool: Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = asyncio.Event()
-    connect = Primary.connect
+    words: asyncio.Queue[object] = asyncio.Queue()
+    watcher = await Primary(database_url).connect()
+    try:
+        await watcher.add_listener(CHANNEL, lambda *told: words.put_nowait(told[-1]))
 
-    async def through_a_pooler(self: Primary) -> Connection:
-        connection = await connect(self)
+        async def swallow(*_: object) -> None:
+            """As a pooler in transaction mode does."""
 
-        async def swallowed(*_: object) -> None:
-            asked.set()
-
-        monkeypatch.setattr(connection, "add_listener", swallowed, raising=False)
-        return connection
-
-    monkeypatch.setattr(Primary, "connect", through_a_pooler)
-    hints = Hints(pool, database_url, lambda: None)
-    async with listening(hints):
-        async with asyncio.timeout(60):
-            await asked.wait()
-        await pool.execute("SELECT 1")
-        assert not hints.arrive
+        monkeypatch.setattr(asyncpg.Connection, "add_listener", swallow)
+        hints = Hints(pool, database_url, lambda: None)
+        async with listening(hints), asyncio.timeout(60):
+            assert await words.get()
+            assert not hints.arrive
+    finally:
+        await watcher.close()
 
 
 async def test_hints_that_arrived_do_so_no_more_once_the_connection_is_cut(

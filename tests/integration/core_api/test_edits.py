@@ -365,6 +365,26 @@ async def test_a_subject_may_have_so_many_clients_until_old_ones_fall_away(writi
     await Till(edits, OWNER, "one-more").do("public:12", "a", Set({"n": 4}), None)
 
 
+async def test_a_client_is_noted_as_heard_of_once_a_minute(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+
+    async def heard_of() -> float:
+        age = "SELECT extract(epoch FROM now() - seen_at)::float8 FROM edit_clients"
+        return float(await writing.fetchval(f"{age} WHERE client = 'c1'"))
+
+    async def set_back(seconds: float) -> None:
+        earlier = "UPDATE edit_clients SET seen_at = seen_at - make_interval(secs => $1)"
+        await writing.execute(f"{earlier} WHERE client = 'c1'", seconds)
+
+    await till.do("public:12", "a", Set({"n": 1}), None)
+    await set_back(30.0)
+    await till.do("public:12", "a", Set({"n": 2}), None)
+    assert await heard_of() >= 30.0, "no index of its row changes"
+    await set_back(30.0)
+    await till.do("public:12", "a", Set({"n": 3}), None)
+    assert await heard_of() < 60.0
+
+
 async def test_guests_find_room_for_their_clients_once_those_before_are_idle_or_have_left(
     writing: Pool,
 ) -> None:
