@@ -309,6 +309,33 @@ async def test_a_large_request_is_settled_beside_the_event_loop(
     assert threads == [True] * 4 + [False]
 
 
+async def test_where_many_wait_edits_are_settled_while_others_are_written(
+    writing: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, writes, others_too = edit_service.write_plan, asyncio.Event(), asyncio.Event()
+
+    async def watched(*args: object) -> object:
+        if writes.is_set():
+            others_too.set()
+        writes.set()
+        await others_too.wait()
+        return await write(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(edit_service, "write_plan", watched)
+    everywhere = Caller("owner", "owner", frozenset({"*"}))
+    edits = service(writing)
+
+    async def edit(n: int) -> str:
+        till = Till(edits, everywhere, f"c{n}")
+        return str((await till.do(f"public:{n}", "a", Set({"n": n}), None)).outcome)
+
+    async with asyncio.timeout(60):
+        first = asyncio.create_task(edit(0))
+        await writes.wait()
+        answers = await asyncio.gather(*(edit(n + 1) for n in range(edit_service.BESIDE)), first)
+    assert answers == ["applied"] * (edit_service.BESIDE + 1)
+
+
 async def test_many_edits_at_once_share_no_statement_with_more_than_it_can_carry() -> None:
     sizes: list[int] = []
 
