@@ -34,7 +34,7 @@ async def poster(
 
 
 async def posted(one: Poster, url: str) -> Outcome:
-    return await one.post(url, "{}", {"webhook-id": "1"}, NOW)
+    return await one.post(url, b"{}", {"webhook-id": "1"}, NOW)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1"])
