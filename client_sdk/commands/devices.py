@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from client_sdk.command_line.output import json_line, say
-from client_sdk.commands.connection import token_of
+from client_sdk.commands.connection import core_of, token_of
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError, UsageError
 from client_sdk.contract.json_decoding import decode

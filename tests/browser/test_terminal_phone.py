@@ -15,7 +15,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from core_api.push.messages import Told
 from tests.browser.module_page import until
-from tests.browser.restaurant import PAGES, Store, device, opened, shot
+from tests.browser.restaurant import PAGES, Store, device, opened, shot, still
 from tests.push_service import Browser as PushedBrowser
 
 pytestmark = PAGES
@@ -106,6 +106,7 @@ async def test_a_press_subscribes_this_device_and_another_ends_it(
         assert told["device"].startswith("terminal-")
         assert await terminal.evaluate("subscribedWith") == (await store.get("/v1/push"))["key"]
         await shot(terminal, "terminal-phone")
+        await still(terminal)
         await button.click()
         await expect(button).to_have_attribute("aria-pressed", "false")
         assert await told_devices(store) == []
