@@ -30,7 +30,7 @@ from core_api.webhooks.addresses import Networks
 from core_api.webhooks.posting import Poster
 from core_api.wiring import new_order_id, utc_now
 from deploy.local.postgres import EmbeddedPostgres
-from server_common.limits import PUSHES_AT_ONCE_EACH
+from server_common.limits import PUSHES_AT_ONCE_EACH, PUSHES_OF_STORE
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
 from tests.parts import migrated_database
 from tests.push_service import PushService, encoded
@@ -289,7 +289,7 @@ async def test_a_push_service_that_hangs_delays_no_other(shop: Shop, service: Pu
     hanging, store = new_store(), new_store()
     async with PushService(KEYS.public) as dead:
         dead.answer = lambda _: None
-        for number in range(registrations.PUSHES_OF_STORE):
+        for number in range(PUSHES_OF_STORE):
             await shop.subscribe(dead, hanging, f"phone-{number}")
             await shop.subscribe(dead, f"{hanging}-2", f"phone-{number}")
             await shop.subscribe(dead, f"{hanging}-3", f"phone-{number}")
