@@ -20,7 +20,7 @@ addTexts({
   findDish: ["메뉴 찾기", "Find a dish"],
   soldOutOf: ["{dish} 품절", "{dish} sold out"],
   soldOutNow: ["품절", "Sold out"],
-  soldOutNot: ["있음", "There is"],
+  soldOutNot: ["있음", "On sale"],
   stations: ["이 화면에 표시할 메뉴", "This screen shows"],
   stationAll: ["전체", "All"],
   stationOnly: ["이 화면에는 다음 메뉴의 주문만 보입니다: {names}", "This screen shows only orders with: {names}"],
