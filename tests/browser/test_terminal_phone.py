@@ -155,7 +155,7 @@ async def test_a_push_is_a_notification_with_the_number_of_orders_in_the_place_o
         for told in (Told("12", 1, "en"), Told("12", 3, "en"), Told("12", 3, "ko")):
             await push(terminal, told)
         async with asyncio.timeout(20):
-            while len(shown := await worker.evaluate("shown")) < 3:
+            while len(shown := await worker.evaluate("shown")) < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert shown == [
             ["1 new order", "Store 12", "orders-12"],
