@@ -208,8 +208,12 @@ async def test_an_order_is_told_of_only_once_it_has_waited(
         await shop.subscribe(service, store)
         await shop.place(store)
     await shop.pool.execute(
-        "UPDATE orders SET placed_at = now() - interval '1 hour' WHERE store_id = $1", old
+        "UPDATE orders SET placed_at = now() - interval '1 hour' WHERE store_id = ANY($1)",
+        [young, old],
     )
+    # What a terminal has received may wait for long.
+    await shop.receive(young)
+    await shop.place(young)
     poster = Poster(LOOPBACK)
     metrics = PushMetrics(CollectorRegistry())
     sender = PushSender(shop.pool, poster, KEYS, metrics, utc_now, after_s=1800)
