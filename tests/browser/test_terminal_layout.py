@@ -143,7 +143,7 @@ async def test_the_history_can_be_read_on_a_phone(store: Store, browser: Browser
             assert await row.locator(part).evaluate(LINES) == 1, part
 
 
-@pytest.mark.parametrize("width", [901, 1024, 1100, 1280])
+@pytest.mark.parametrize("width", [900, 961, 1024, 1100, 1280])
 async def test_the_search_shows_its_whole_hint(store: Store, browser: Browser, width: int) -> None:
     async with device(browser, (width, 768)) as owner:
         terminal = await opened(owner, store.terminal_url)
