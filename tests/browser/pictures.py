@@ -41,6 +41,7 @@ async def take(page: Page, name: str) -> None:
     Raises:
         PictureError: it is larger than `MOST_BYTES`.
     """
+    await page.wait_for_function("() => document.getAnimations().length === 0")
     taken = Image.open(BytesIO(await page.screenshot())).convert("RGB")
     if taken.width > MOST_PIXELS:
         taken = taken.reduce(taken.width // MOST_PIXELS)
