@@ -181,6 +181,8 @@ async def test_nobody_is_told_of_what_a_terminal_has_received_or_somebody_has_ac
         await shop.subscribe(service, store)
     await shop.place(received, 2)
     await shop.receive(received)
+    await shop.place(accepted)
+    await shop.receive(accepted)
     await shop.accept(accepted, await shop.place(accepted))
     await shop.place(neither)
     async with sending(shop.pool):
