@@ -45,8 +45,8 @@ async def test_a_phone_is_told_by_the_process_that_sends_webhooks(core: CoreServ
             owner = bearer(token("owner", store))
             await core.client.post("/v1/orders", json=an_order(store), headers=owner)
             await service.until(lambda s: len(s.taken) == 1)
-            ops = {"headers": bearer(token("ops"))}
-            numbers = await core.client.get(f"http://127.0.0.1:{port}/metrics", **ops)
+            ops = bearer(token("ops"))
+            numbers = await core.client.get(f"http://127.0.0.1:{port}/metrics", headers=ops)
             assert 'yabam_pushes_attempts_total{outcome="delivered"} 1.0' in numbers.text
         finally:
             process.kill()
