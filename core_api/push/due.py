@@ -21,8 +21,8 @@ HOLD_S: Final = 30.0
 # For each store with an order that waits, of which somebody is to be told: the orders behind what
 # any of its devices has applied, as for the receipt alarm, and behind the oldest mark. A range of
 # the log's key for each, which is empty where a terminal is there. What is put off beyond reason
-# was written before the clock was set back. Marks are seqs, in the order of the commits: by time, an
-# order that was placed in a long transaction would be passed over.
+# was written before the clock was set back. Marks are seqs, in the order of the commits: by time,
+# an order that was placed in a long transaction would be passed over.
 _TAKE: Final = """
 WITH due AS MATERIALIZED (
     SELECT p.store_id, p.device, p.origin,
