@@ -16,7 +16,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup node-packages run kafka mqtt tools test test-browser test-fast bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits restore-drill upgrade-drill attack fuzz simulate \
+.PHONY: help setup node-packages run kafka mqtt tools test test-browser test-fast pictures bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits restore-drill upgrade-drill attack fuzz simulate \
 	lint types format docs lists lock clean
 
 help: ## Show this list
@@ -76,6 +76,9 @@ test-browser: $(READY) tools $(NODE_READY) ## Run the tests in a real browser on
 
 test-fast: $(READY) ## Run the tests of pure rules only
 	@$(BIN)/python -m pytest -n $(WORKERS) tests/unit $(TEST_ARGS)
+
+pictures: $(READY) ## Take the pictures in docs/images anew (PAGES="terminal sign-in table ops")
+	@$(BIN)/python -m tests.browser.pictures $(PAGES)
 
 bench: $(READY) ## Compare what a push costs with sse-starlette, Nchan and C (BENCH_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare

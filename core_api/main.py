@@ -21,6 +21,7 @@ from core_api.api.handlers.device_handlers import DevicesApi
 from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.handlers.print_handlers import PrintApi
+from core_api.api.handlers.push_handlers import PushApi
 from core_api.api.handlers.revocation_handlers import RevocationsApi
 from core_api.api.handlers.state_handlers import StateApi
 from core_api.api.handlers.token_handlers import TokensApi
@@ -56,6 +57,9 @@ from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.star_printers import StarPrinters
 from core_api.printing.statements import trim_jobs
+from core_api.push.messages import push_keys
+from core_api.push.registrations import PushSubscriptions, trim_pushes
+from core_api.push.subscriptions import KEPT_S
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.reached import Reached, trim_reached
 from core_api.receipts.statements import (
@@ -201,12 +205,16 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     )
     registrations = Registrations(writing, edits.rules, settings.device_keys, announced)
     device_commands = Commands(writing, edits.rules, lambda: str(new_order_id()), announced)
+    networks = Networks(settings.webhooks_networks)
     subscriptions = Subscriptions(
         writing,
         webhook_keys(settings.webhooks_keys, settings.webhooks_kid),
-        Networks(settings.webhooks_networks),
+        networks,
         lambda: new_order_id().hex,
         hints.committed,
+    )
+    pushes = PushSubscriptions(
+        writing, push_keys(settings.push_key, settings.push_contact), networks
     )
     expiring = Expiring(writing, edits.rules, announced, CommandMetrics(metrics.registry))
     pages = Pages(read_files(), content_policy(settings.stream_urls))
@@ -254,6 +262,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             ),
             RevocationsApi(pool, revoked, gate, time.time),
             WebhooksApi(subscriptions, gate),
+            PushApi(pushes, gate),
             settings.cors_origins,
             [
                 *CloudPrnt(
@@ -297,6 +306,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         ),
         "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S, left),
         "trim-pairings": lambda: keep_trimming(trim_pairings, pool, _PAIRINGS_KEPT_S, left),
+        "trim-pushes": lambda: keep_trimming(trim_pushes, pool, KEPT_S, left),
         "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S, left),
         "trim-history": lambda: keep_trimming_history(
             pool, edits.definitions, edit_metrics.trimmed.inc, left

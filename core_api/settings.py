@@ -167,6 +167,21 @@ class SendingSettings(_FromEnvironment):
     )
 
 
+class PushSettings(_FromEnvironment):
+    """What tells owners' phones of new orders."""
+
+    push_key: str = Field(
+        "",
+        description="The key by which push services know this installation: 32 random bytes in "
+        "base64url; without it no phone is told of orders",
+    )
+    push_contact: str = Field(
+        "",
+        description="How push services reach whoever operates this: mailto:… or https://…; needed "
+        "with YABAM_PUSH_KEY",
+    )
+
+
 class CoreSettings(
     DatabaseSettings,
     TokenSettings,
@@ -174,6 +189,7 @@ class CoreSettings(
     OpenOrderSettings,
     DocumentSettings,
     SendingSettings,
+    PushSettings,
 ):
     """`yabam core`."""
 
@@ -416,11 +432,18 @@ class IngestSettings(
     )
 
 
-class WebhooksSettings(DatabaseSettings, TokenSettings, SendingSettings):
+class WebhooksSettings(DatabaseSettings, TokenSettings, SendingSettings, PushSettings):
     """`yabam webhooks`."""
 
     webhooks_host: str = Field("127.0.0.1", description="Address of its health and metrics")
     webhooks_port: Port = Field(8007, description="Port of its health and metrics")
+    push_after_s: float = Field(
+        10.0,
+        ge=2,
+        le=3600,
+        description="Phones are told of an order that no owner's device has for so long; devices "
+        "say within 2 s what they have",
+    )
 
 
 class BrokerAdminSettings(DatabaseSettings, TokenSettings):

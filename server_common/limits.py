@@ -133,6 +133,13 @@ WEBHOOK_EVENTS_READ: Final = 8
 WEBHOOK_READ_BYTES: Final = 64 * KIB
 WEBHOOK_SET_ASIDE: Final = 100
 WEBHOOK_OLD_SECRETS: Final = 3
+PUSHES: Final = 20_000
+PUSHES_OF_STORE: Final = 20
+PUSH_ENDPOINT_BYTES: Final = 2 * KIB
+PUSH_MESSAGE_BYTES: Final = 512
+PUSH_ORDERS_COUNTED: Final = 1_000
+PUSHES_AT_ONCE: Final = 50
+PUSHES_AT_ONCE_EACH: Final = 25
 
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
@@ -438,6 +445,25 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit(
         "revocations beyond these", REVOCATIONS_BY_COMMAND, "count", "`yabam token revoke`",
         "409 `too-many-revocations`",
+    ),
+    Limit("browsers that are told of orders", PUSHES, "count", "Core", "409 `too-many-devices`"),
+    Limit("those of a store", PUSHES_OF_STORE, "count", "Core", "409 `too-many-devices`"),
+    Limit("endpoint of a browser", PUSH_ENDPOINT_BYTES, "bytes", "Core", "422"),
+    Limit(
+        "message to a browser", PUSH_MESSAGE_BYTES, "bytes", "`yabam webhooks`",
+        "each is as long; push services take 4,096",
+    ),
+    Limit(
+        "orders that a message to a browser counts", PUSH_ORDERS_COUNTED, "count",
+        "`yabam webhooks`", "it says so many",
+    ),
+    Limit(
+        "requests under way to push services", PUSHES_AT_ONCE, "count", "`yabam webhooks`",
+        "browsers wait; half at most are of those that fail",
+    ),
+    Limit(
+        "requests under way to one push service", PUSHES_AT_ONCE_EACH, "count",
+        "each `yabam webhooks`", "its further browsers wait",
     ),
     Limit("webhooks", WEBHOOKS, "count", "Core", "409 `too-many-webhooks`"),
     Limit("webhooks of a store", WEBHOOKS_OF_STORE, "count", "Core", "409 `too-many-webhooks`"),

@@ -1,5 +1,5 @@
-"""The SDK's commands: `yabam tail`, `order`, `state`, `party`, `device`, `webhook`, `printer` and
-`replay`.
+"""The SDK's commands: `yabam tail`, `order`, `state`, `party`, `device`, `webhook`, `push`,
+`printer` and `replay`.
 
 Only declared here: what runs them is loaded when they run.
 """
@@ -26,6 +26,7 @@ def register(commands: Commands) -> None:
     _add_parties(commands.group("party", "the guests at a table come and go"))
     _add_devices(commands.group("device", "register devices, and command them"))
     _add_webhooks(commands.group("webhook", "send what happens in stores to a URL"))
+    _add_pushes(commands.group("push", "which devices are told of orders while they are locked"))
     _add_printer(commands)
     _add_replay(commands)
 
@@ -196,6 +197,16 @@ def _add_webhooks(actions: Commands) -> None:
     of_one("resume", "go on with what is parked, ended or disabled", "resume")
     of_one("disable", "send nothing until it is resumed; ops only", "disable")
     of_one("remove", "send nothing to it any more", "remove")
+
+
+def _add_pushes(actions: Commands) -> None:
+    for name, told, run, place in (
+        ("list", "show those of a store", "list_all", "STORE"),
+        ("remove", "tell one nothing any more", "remove", "STORE/NAME"),
+    ):
+        parser = actions.add(name, told, f"client_sdk.commands.pushes:{run}")
+        add_connection(parser)
+        parser.add_argument("place", metavar=place)
 
 
 def _add_printer(commands: Commands) -> None:

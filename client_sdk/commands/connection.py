@@ -13,11 +13,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
+import httpx
+
 from client_sdk.client.producer import OrderProducer
 from client_sdk.command_line.output import tell
 from client_sdk.commands.texts import summary_of
 from client_sdk.contract.errors import UsageError
 from client_sdk.errors import ClientError, RefusedError
+from client_sdk.shared_state.edits_api import EditsApi
+from client_sdk.transport.http_bodies import no_cookies
 
 _QUIET_S: Final = 1.0
 _NO_SUCH_HOST: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)})
@@ -55,6 +59,18 @@ async def check_host(options: Namespace) -> None:
             ) from error
     except UnicodeError as error:
         raise UsageError(f"{host} is no name of a host: {error}") from error
+
+
+@contextlib.asynccontextmanager
+async def core_of(options: Namespace) -> AsyncIterator[EditsApi]:
+    """Core's doors, for the time of one command.
+
+    Raises:
+        UsageError: there is no such host.
+    """
+    await check_host(options)
+    async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
+        yield EditsApi(http)
 
 
 @contextlib.asynccontextmanager

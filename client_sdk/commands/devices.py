@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from client_sdk.command_line.output import json_line, say
-from client_sdk.commands.connection import check_host, token_of
+from client_sdk.commands.connection import core_of, token_of
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError, UsageError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.errors import ClientError
-from client_sdk.shared_state.edits_api import EditsApi
 from client_sdk.shared_state.yabam_client import YabamClient
-from client_sdk.transport.http_bodies import no_cookies
 
 _LOOK_EVERY_S: Final = 0.2
 _value: Final = msgspec.json.Decoder(dict[str, Any])
@@ -29,7 +24,7 @@ _value: Final = msgspec.json.Decoder(dict[str, Any])
 async def list_all(options: Namespace) -> None:
     """Show the devices of a store."""
     token = token_of(options)
-    async with _core(options) as api:
+    async with core_of(options) as api:
         answer = await api.read(f"/v1/stores/{quote(options.place, '')}/devices", {}, token)
     for device in answer.get("registered", []):
         say(options, json_line(device), device)
@@ -43,7 +38,7 @@ async def register(options: Namespace) -> None:
         body["table"] = options.table
     if options.media is not None:
         body["media"] = options.media
-    async with _core(options) as api:
+    async with core_of(options) as api:
         made = await api.request("PUT", _path(options), token, body)
     say(options, json_line(made), made)
 
@@ -51,7 +46,7 @@ async def register(options: Namespace) -> None:
 async def remove(options: Namespace) -> None:
     """End a registration."""
     token = token_of(options)
-    async with _core(options) as api:
+    async with core_of(options) as api:
         await api.request("DELETE", _path(options), token)
     say(options, f"removed {options.place}", {"removed": options.place})
 
@@ -71,7 +66,7 @@ async def command(options: Namespace) -> None:
     if options.id is not None:
         body["id"] = options.id
     path = f"{_path(options)}/commands"
-    async with _core(options) as api:
+    async with core_of(options) as api:
         asked = await api.request("POST", path, token, body)
         while asked.get("state") == "sent" and not options.no_wait:
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -102,14 +97,6 @@ async def watch(options: Namespace) -> None:
                     say(options, text, {"key": key, "version": version, "value": value})
             await asyncio.sleep(_LOOK_EVERY_S)
         raise ClientError(client.status.last_error or "the client failed")
-
-
-@asynccontextmanager
-async def _core(options: Namespace) -> AsyncIterator[EditsApi]:
-    """Core's doors, for the time of one command."""
-    await check_host(options)
-    async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
-        yield EditsApi(http)
 
 
 def _device(options: Namespace) -> Channel:

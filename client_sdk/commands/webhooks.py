@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-
 from client_sdk.command_line.output import json_line, say
-from client_sdk.commands.connection import check_host, token_of
-from client_sdk.shared_state.edits_api import EditsApi
-from client_sdk.transport.http_bodies import no_cookies
+from client_sdk.commands.connection import core_of, token_of
 
 _PATH = "/v1/webhooks"
 
@@ -27,7 +21,7 @@ async def add(options: Namespace) -> None:
 async def list_all(options: Namespace) -> None:
     """Show the webhooks of the caller's stores."""
     token = token_of(options)
-    async with _core(options) as api:
+    async with core_of(options) as api:
         answer = await api.read(_PATH, {}, token)
     for webhook in answer.get("webhooks", []):
         say(options, json_line(webhook), webhook)
@@ -36,7 +30,7 @@ async def list_all(options: Namespace) -> None:
 async def show(options: Namespace) -> None:
     """Show how far each store of a webhook is."""
     token = token_of(options)
-    async with _core(options) as api:
+    async with core_of(options) as api:
         webhook = await api.read(_of_one(options), {}, token)
     say(options, json_line(webhook), webhook)
 
@@ -65,7 +59,7 @@ async def disable(options: Namespace) -> None:
 async def remove(options: Namespace) -> None:
     """Remove a webhook."""
     token = token_of(options)
-    async with _core(options) as api:
+    async with core_of(options) as api:
         await api.request("DELETE", _of_one(options), token)
     say(options, f"removed {options.id}", {"removed": options.id})
 
@@ -74,18 +68,10 @@ async def _ask(
     options: Namespace, method: str, path: str, body: dict[str, Any] | None = None
 ) -> None:
     token = token_of(options)
-    async with _core(options) as api:
+    async with core_of(options) as api:
         answer = await api.request(method, path, token, body)
     say(options, json_line(answer), answer)
 
 
 def _of_one(options: Namespace) -> str:
     return f"{_PATH}/{quote(options.id, '')}"
-
-
-@asynccontextmanager
-async def _core(options: Namespace) -> AsyncIterator[EditsApi]:
-    """Core's doors, for the time of one command."""
-    await check_host(options)
-    async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
-        yield EditsApi(http)

@@ -30,12 +30,14 @@ from core_api.api.handlers import (
     device_handlers,
     ops_handlers,
     order_handlers,
+    push_handlers,
     revocation_handlers,
     webhook_handlers,
 )
 from core_api.api.handlers.device_handlers import Devices, DevicesApi, DeviceToken
 from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.handlers.print_handlers import HOLD, STEP, Held, PrintApi, PrintState
+from core_api.api.handlers.push_handlers import PushApi
 from core_api.api.handlers.revocation_handlers import RevocationsApi
 from core_api.api.handlers.state_handlers import ClientState, EditsBody, Settled, StateApi
 from core_api.api.handlers.token_handlers import PAIR, OwnerToken, Pairing, TokensApi
@@ -51,6 +53,7 @@ from core_api.errors import CoreError
 from core_api.http.tracing import Tracing
 from core_api.orders.history import OrderEvents
 from core_api.problems import on_http_error
+from core_api.push.subscriptions import Pushes, PushKey
 from core_api.receipts.holders import OrderDevices
 from core_api.webhooks.subscriptions import NewSecret, Webhook, Webhooks
 from server_common.problem_answers import LastResort
@@ -73,6 +76,7 @@ def operations(
     tokens: TokensApi,
     revocations: RevocationsApi,
     webhooks: WebhooksApi,
+    pushes: PushApi,
 ) -> list[Operation]:
     """All operations of the API, the one that describes them included."""
 
@@ -289,6 +293,27 @@ def operations(
             webhook_handlers.SET_STATE.type,
         ),
         Operation(
+            "GET", "/v1/push", "readPushKey", pushes.key,
+            "The key that browsers subscribe with; owners only", Answer(PushKey), (401, 403, 429),
+        ),
+        Operation(
+            "GET", "/v1/stores/{id}/pushes", "listPushes", pushes.list,
+            "Which browsers are told of the store's orders while no terminal receives them",
+            Answer(Pushes), (400, 401, 403, 429, 503), (parameters.STORE_ID,),
+        ),
+        Operation(
+            "PUT", "/v1/stores/{id}/pushes/{device}", "subscribeToPushes", pushes.put,
+            "Tell a browser of the store's orders, or go on; owners of the store only",
+            Answer(media_type="", status=204), (400, 401, 403, 409, 413, 415, 422, 429, 503),
+            (parameters.STORE_ID, parameters.BROWSER_ID), push_handlers.SUBSCRIBE.type,
+        ),
+        Operation(
+            "DELETE", "/v1/stores/{id}/pushes/{device}", "endPushes", pushes.remove,
+            "Tell a browser nothing of the store's orders any more",
+            Answer(media_type="", status=204), (400, 401, 403, 429, 503),
+            (parameters.STORE_ID, parameters.BROWSER_ID),
+        ),
+        Operation(
             "GET", "/v1/ops/stream", "watchOps", api.ops.stream,
             "What the page /ops shows, as server-sent events: hello, figures, bye", _STREAM,
             (401, 403, 503),
@@ -333,6 +358,7 @@ def core_app(
     tokens: TokensApi,
     revocations: RevocationsApi,
     webhooks: WebhooksApi,
+    pushes: PushApi,
     cors_origins: list[str],
     pages: Sequence[BaseRoute] = (),
 ) -> FastPath:
@@ -346,6 +372,7 @@ def core_app(
         tokens: what answers about tokens of owners.
         revocations: what revokes tokens.
         webhooks: what answers about webhooks.
+        pushes: what answers about the browsers that are told of orders.
         cors_origins: which other origins' pages may call the API.
         pages: the routes of the pages that people open, and of printers as they are sold.
     """
@@ -360,7 +387,7 @@ def core_app(
             max_age=86_400,
         )
 
-    table = operations(api, state, devices, prints, tokens, revocations, webhooks)
+    table = operations(api, state, devices, prints, tokens, revocations, webhooks, pushes)
     app = Starlette(
         routes=[*routes_of(table), *pages],
         middleware=[

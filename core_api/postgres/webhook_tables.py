@@ -1,4 +1,4 @@
-"""The tables of webhooks, beside those of `tables.py` and in the same metadata."""
+"""The tables of webhooks and of pushes, beside those of `tables.py` and in the same metadata."""
 
 from __future__ import annotations
 
@@ -85,4 +85,36 @@ webhook_set_aside = Table(
     Column("failure", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     comment="Events that a receiver refused for an hour while it took others",
+)
+
+push_subscriptions = Table(
+    "push_subscriptions",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("device", Text, primary_key=True, comment="the browser's own name"),
+    Column("endpoint", Text, nullable=False, comment="where its push service takes messages"),
+    Column("origin", Text, nullable=False, comment="of the endpoint"),
+    Column("p256dh", Text, nullable=False, comment="its public key"),
+    Column("auth", Text, nullable=False, comment="what else only it and its page know"),
+    Column("language", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("renewed_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("epoch", Text, nullable=False, comment="of the log that seq is of"),
+    Column("seq", BigInteger, nullable=False, comment="it was told of all orders up to here"),
+    Column("pushed_at", DateTime(timezone=True)),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("failing_since", DateTime(timezone=True), comment="null: the last attempt succeeded"),
+    Column("failure", Text, comment="what the last attempt came to"),
+    Column("due_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("held_until", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column(
+        "fence",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="one up whenever somebody else decides on it",
+    ),
+    CheckConstraint("seq >= 0", name="seq"),
+    Index("ix_push_subscriptions_renewed_at", "renewed_at"),
+    comment="The owners' browsers that are told of orders which no terminal receives",
 )

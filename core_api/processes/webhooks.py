@@ -1,21 +1,34 @@
-"""Wires the sender of webhooks."""
+"""Wires the sender of webhooks, and beside it that of pushes."""
 
 from __future__ import annotations
 
 import socket
 
 import structlog
+from prometheus_client import CollectorRegistry
 
-from core_api.postgres.pool import open_pool
+from core_api.postgres.pool import Pool, open_pool
+from core_api.push.messages import PushKeys, push_keys
+from core_api.push.metrics import PushMetrics
+from core_api.push.sender import PushSender
 from core_api.settings import WebhooksSettings
-from core_api.webhooks.main import run_webhooks
-from core_api.wiring import stop_signal, token_keys
+from core_api.webhooks.addresses import Networks
+from core_api.webhooks.main import Tasks, run_webhooks
+from core_api.webhooks.posting import Poster
+from core_api.wiring import stop_signal, token_keys, utc_now
 
 log = structlog.get_logger()
 
 
 async def run_webhooks_process(settings: WebhooksSettings, listener: socket.socket) -> None:
-    """`yabam webhooks`: send until SIGTERM or SIGINT."""
+    """`yabam webhooks`: send until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: a key is wrong, or there is none for webhooks.
+    """
+    keys = push_keys(settings.push_key, settings.push_contact)
+    # A poster of its own, so that neither waits for a connection of the other.
+    poster = Poster(Networks(settings.webhooks_networks))
     pool = await open_pool(
         settings.database_url,
         size=8,
@@ -30,7 +43,23 @@ async def run_webhooks_process(settings: WebhooksSettings, listener: socket.sock
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
             stop=stop_signal(),
+            beside=lambda registry: _pushes(registry, settings, pool, poster, keys),
         )
     finally:
+        await poster.close()
         pool.terminate()
         log.info("webhooks_stopped")
+
+
+def _pushes(
+    registry: CollectorRegistry,
+    settings: WebhooksSettings,
+    pool: Pool,
+    poster: Poster,
+    keys: PushKeys | None,
+) -> Tasks:
+    if keys is None:
+        return {}
+    metrics = PushMetrics(registry)
+    sender = PushSender(pool, poster, keys, metrics, utc_now, settings.push_after_s)
+    return {"push": sender.run}

@@ -102,25 +102,31 @@ class Target(NamedTuple):
     port: int
 
 
-def check_url(url: str, networks: Networks) -> Target:
+def check_url(url: str, networks: Networks, field: str = "url") -> Target:
     """Check the URL of a subscription, as far as that can be done without resolving its name.
+
+    Args:
+        url: the URL.
+        networks: what may be connected to.
+        field: what the caller named it, for the problem.
 
     Raises:
         InvalidError: it is none, or leads to where no webhook is sent.
     """
     if len(url.encode()) > WEBHOOK_URL_BYTES:
-        raise InvalidError(f"`url` is longer than {WEBHOOK_URL_BYTES} bytes")
+        raise InvalidError(f"`{field}` is longer than {WEBHOOK_URL_BYTES} bytes")
     target = _target(url)
     if target is None:
         raise InvalidError(
-            "`url` must be https://host/path in ASCII, without a user name and without a fragment"
+            f"`{field}` must be https://host/path in ASCII, without a user name and without a "
+            "fragment"
         )
     if not target.is_secure and not networks.has_own:
-        raise InvalidError("`url` must begin with https: orders hold names and phone numbers")
+        raise InvalidError(f"`{field}` must begin with https: orders hold names and phone numbers")
     literal = _plain(target.host)
     if literal is not None and not networks.permits(target.host):
         raise InvalidError(
-            f"`url` leads to {target.host}, which is no address of the Internet; "
+            f"`{field}` leads to {target.host}, which is no address of the Internet; "
             "an operator permits networks by YABAM_WEBHOOKS_NETWORKS"
         )
     return target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +35,8 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 _ALIVE_WITHIN_S: Final = 60.0
 _COUNT_EVERY_S: Final = 5.0
+Tasks = Mapping[str, Callable[[], Awaitable[None]]]
+"""Background tasks by their names."""
 
 
 async def run_webhooks(
@@ -44,6 +46,7 @@ async def run_webhooks(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
+    beside: Callable[[CollectorRegistry], Tasks],
 ) -> None:
     """Send webhooks until `stop` is set.
 
@@ -53,6 +56,8 @@ async def run_webhooks(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
+        beside: what else runs in this process, with its numbers in the registry that it is given;
+            webhooks are sent without it, too.
 
     Raises:
         SettingsError: there is no key, one is too short, or the newest is not among them.
@@ -76,6 +81,8 @@ async def run_webhooks(
     tasks.start("send", sender.run)
     tasks.start("hints", Hints(pool, settings.session_url, sender.wake).listen, essential=False)
     tasks.start("count", lambda: _keep_counting(pool, metrics), essential=False)
+    for name, work in beside(registry).items():
+        tasks.start(name, work, essential=False)
     try:
         await stop.wait()
         await sender.drain()

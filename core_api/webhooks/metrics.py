@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from core_api.webhooks.rules import Kind
 from core_api.webhooks.subscriptions import Standing
 
-TASKS: Final = ("send", "hints", "count")
+TASKS: Final = ("send", "hints", "count", "push")
 
 
 class WebhookMetrics:

@@ -179,18 +179,20 @@ class Poster:
         # What is not encrypted goes to networks of the operator only.
         self._pools = {"https": pool(networks.permits), "http": pool(networks.is_own)}
 
-    async def post(self, url: str, body: str, headers: Mapping[str, str], now: datetime) -> Outcome:
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], now: datetime
+    ) -> Outcome:
         """Send one request. Returns what it has come to.
 
         Args:
             url: as `check_url` let it pass.
-            body: JSON.
-            headers: those of this message.
+            body: JSON, unless the headers say what else it is.
+            headers: those of this message, in small letters.
             now: for an answer that names a time.
         """
         try:
             async with asyncio.timeout(self._within_s) as limit:
-                return await self._post(url, body.encode(), dict(headers), now, limit)
+                return await self._post(url, body, {**_HEADERS, **headers}, now, limit)
         except TimeoutError:
             return Outcome("unreachable", f"it did not answer within {self._within_s:g} s")
         except NotPermittedError as error:
@@ -208,7 +210,7 @@ class Poster:
     ) -> Outcome:
         target = _url_of(url)
         async with self._pools[target.scheme.decode()].stream(
-            "POST", target, headers=[*_HEADERS.items(), *headers.items()], content=body
+            "POST", target, headers=list(headers.items()), content=body
         ) as response:
             retry_after = next(
                 (v.decode("latin-1") for k, v in response.headers if k.lower() == b"retry-after"),

@@ -41,6 +41,8 @@ class Outcome:
     """Of a failure, for the person who looks."""
     retry_after_s: float = 0.0
     """How long the receiver has asked to be left alone."""
+    status: int | None = None
+    """Of its answer; None: it gave none."""
 
 
 def outcome_of(status: int, retry_after: str | None, now: datetime) -> Outcome:
@@ -52,15 +54,15 @@ def outcome_of(status: int, retry_after: str | None, now: datetime) -> Outcome:
         now: for a header that names a time.
     """
     if 200 <= status < 300:
-        return Outcome("delivered")
+        return Outcome("delivered", status=status)
     detail = f"it answered {status}"
     if status == _GONE:
-        return Outcome("gone", detail)
+        return Outcome("gone", detail, status=status)
     if status in _BUSY:
-        return Outcome("busy", detail, _seconds(retry_after, now))
+        return Outcome("busy", detail, _seconds(retry_after, now), status)
     if 300 <= status < 400:
-        return Outcome("refused", f"{detail}: redirects are not followed")
-    return Outcome("refused", detail)
+        return Outcome("refused", f"{detail}: redirects are not followed", status=status)
+    return Outcome("refused", detail, status=status)
 
 
 def _seconds(text: str | None, now: datetime) -> float:

@@ -307,7 +307,7 @@ class _Visit:
             outcome = Outcome("unreachable", "its secret cannot be made: rotate it")
         else:
             headers = signed_headers(message, now, secrets)
-            outcome = await self._poster.post(lane.url, message.body, headers, now)
+            outcome = await self._poster.post(lane.url, message.body.encode(), headers, now)
         self._metrics.attempts.labels(outcome.kind).inc()
         return outcome
 

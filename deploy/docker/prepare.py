@@ -121,6 +121,7 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
         **_nodes_ring(secret()),
         **_devices_ring(secret()),
         **_webhooks_ring(secret()),
+        **_push_key(secret()),
         **_mqtt_passwords(secret(), secret()),
         **_kafka_passwords(secret),
     }
@@ -138,6 +139,8 @@ def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, s
         added |= _devices_ring(secret())
     if "YABAM_WEBHOOKS_KEYS" not in known:
         added |= _webhooks_ring(secret())
+    if "YABAM_PUSH_KEY" not in known:
+        added |= _push_key(secret())
     if "YABAM_MQTT_PASSWORD" not in known:
         added |= _mqtt_passwords(secret(), secret()) | _gateway_token(known)
     if "KAFKA_BROKER_PASSWORD" not in known:
@@ -153,6 +156,11 @@ def _devices_ring(secret: str) -> dict[str, str]:
 def _webhooks_ring(secret: str) -> dict[str, str]:
     """What the secrets of webhooks are derived with."""
     return {"YABAM_WEBHOOKS_KEYS": _ring(_KID, secret)}
+
+
+def _push_key(secret: str) -> dict[str, str]:
+    """What push services know the installation by."""
+    return {"YABAM_PUSH_KEY": secret}
 
 
 def _mqtt_passwords(gateway: str, admin: str) -> dict[str, str]:

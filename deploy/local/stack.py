@@ -10,7 +10,7 @@ import json
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final, Literal
 
@@ -43,6 +43,8 @@ class Keys:
     """Devices' passwords are derived with it; empty: no device can be registered."""
     webhooks: str = ""
     """Webhooks' secrets are derived with it; empty: no webhook can be registered."""
+    push: str = ""
+    """Push services know the installation by it; empty: no phone is told of orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +62,19 @@ def free_ports() -> Ports:
     return Ports(free_port(), free_port(), free_port(), free_port())
 
 
+_KEYS: Final = tuple(one.name for one in fields(Keys))
+
+
 def load_keys(path: Path) -> Keys:
     """The keys in the file; each is made on its first run, so that tokens outlive a restart."""
     stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    missing = {"token", "ticket", "devices", "webhooks"} - stored.keys()
+    missing = set(_KEYS) - stored.keys()
     if missing:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         stored |= {name: secrets.token_urlsafe(32) for name in sorted(missing)}
         path.write_text(json.dumps(stored))
-    return Keys(stored["token"], stored["ticket"], stored["devices"], stored["webhooks"])
+    return Keys(*(stored[name] for name in _KEYS))
 
 
 class Stack:
@@ -225,6 +230,8 @@ def _environment(addresses: Addresses, keys: Keys) -> dict[str, str]:
         "YABAM_TICKET_KID": "local",
         "YABAM_DEVICES_KEYS": json.dumps({"local": keys.devices} if keys.devices else {}),
         "YABAM_WEBHOOKS_KEYS": json.dumps({"local": keys.webhooks} if keys.webhooks else {}),
+        "YABAM_PUSH_KEY": keys.push,
+        "YABAM_PUSH_CONTACT": "https://yabam.example",
         "YABAM_CORE_HOST": addresses.host,
         "YABAM_CORE_PORT": str(ports.core),
         "YABAM_EVENTS_HOST": addresses.host,

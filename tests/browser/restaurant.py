@@ -176,6 +176,13 @@ class Store:
         answer = await self._client.patch(f"/v1/orders/{order['id']}", json=fields)
         answer.raise_for_status()
 
+    async def get(self, path: str) -> dict[str, Any]:
+        """What Core answers its owner."""
+        answer = await self._client.get(path)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     async def document(self, channel: str, key: str) -> dict[str, Any]:
         """The document as Core has it; version 0: there is none."""
         where = {"channel": channel, "key": key}

@@ -17,6 +17,7 @@ from core_api.ingest.metrics import IngestMetrics
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound
 from core_api.printing.metrics import PrintMetrics
+from core_api.push.metrics import PushMetrics
 from core_api.receipts.metrics import AlarmMetrics
 from core_api.relay.metrics import RelayMetrics
 from core_api.webhooks.metrics import WebhookMetrics
@@ -85,6 +86,7 @@ def _core() -> list[Metric]:
 def _webhooks() -> list[Metric]:
     registry = CollectorRegistry()
     WebhookMetrics(registry)
+    PushMetrics(registry)
     return list(registry.collect())
 
 

@@ -48,6 +48,8 @@ SECRETS: Final = {
     "YABAM_GATEWAY_TOKEN": "signed",
     "YABAM_DEVICES_KEYS": json.dumps({"k1": "d" * 43}),
     "YABAM_WEBHOOKS_KEYS": json.dumps({"k1": "w" * 43}),
+    "YABAM_PUSH_KEY": "p" * 43,
+    "YABAM_PUSH_CONTACT": "mailto:ops@example.com",
 }
 NAME: Final = "app.kubernetes.io/name"
 

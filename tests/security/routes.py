@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from httpx import AsyncClient, Response
 
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
+from tests.push_service import Browser
 
 OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"})
 TABLE = "5"
@@ -74,6 +76,7 @@ def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
         Call("/v1/stores/{id}/devices", "GET", f"/v1/stores/{store}/devices"),
         Call("/v1/stores/{id}/pairings", "POST", f"/v1/stores/{store}/pairings"),
         *device_calls(store),
+        *push_calls(store),
         Call("/v1/webhooks", "POST", "/v1/webhooks", a_webhook(store)),
         *webhook_calls("wh-none", store),
         Call("/metrics", "GET", "/metrics"),
@@ -97,6 +100,22 @@ def device_calls(store: str) -> list[Call]:
         Call(f"{route}/prints/{{print}}", "POST", f"{path}/prints/none", a_step()),
         Call(route, "DELETE", path),
     ]
+
+
+def push_calls(store: str) -> list[Call]:
+    """A request to each route that concerns a browser that is told of this store's orders."""
+    route, path = "/v1/stores/{id}/pushes/{device}", f"/v1/stores/{store}/pushes/phone"
+    return [
+        Call("/v1/stores/{id}/pushes", "GET", f"/v1/stores/{store}/pushes"),
+        Call(route, "PUT", path, a_subscription()),
+        Call(route, "DELETE", path),
+    ]
+
+
+def a_subscription() -> dict[str, Any]:
+    """The body by which a browser subscribes to a store's orders."""
+    wanted: dict[str, Any] = msgspec.to_builtins(Browser("https://push.example/p").subscription)
+    return wanted
 
 
 def webhook_calls(webhook: str, store: str) -> list[Call]:
@@ -140,6 +159,9 @@ PAIR = Call("/v1/tokens/pairings", "POST", "/v1/tokens/pairings", {"store": "12"
 RENEW = Call("/v1/tokens/renewals", "POST", "/v1/tokens/renewals")
 """It has nothing of any store, and is for owners alone."""
 
+
+PUSH_KEY = Call("/v1/push", "GET", "/v1/push")
+"""It shows what is public, and is for owners alone."""
 
 WEBHOOKS = Call("/v1/webhooks", "GET", "/v1/webhooks")
 """It shows those of the caller's own stores."""

@@ -19,6 +19,7 @@ from tests.security.routes import (
     LOGIN,
     OPEN,
     PAIR,
+    PUSH_KEY,
     RENEW,
     TABLE,
     WEBHOOKS,
@@ -58,7 +59,7 @@ async def test_t1_without_a_valid_token_nothing_is_read_or_written(core: CoreSer
     store = new_store()
     order_id = await placed(core, store)
     before = await seen(core, store)
-    asked = [*calls(store, order_id), *FOR_EVERY_TOKEN, LOGIN, PAIR, RENEW, WEBHOOKS]
+    asked = [*calls(store, order_id), *FOR_EVERY_TOKEN, LOGIN, PAIR, PUSH_KEY, RENEW, WEBHOOKS]
     for call in asked:
         response = await call.send(core.client, "")
         assert response.status_code == 401, call

@@ -12,6 +12,7 @@ from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
 from core_api.api.gate import Gate
 from core_api.api.handlers.device_handlers import DevicesApi
+from core_api.api.handlers.push_handlers import PushApi
 from core_api.api.handlers.state_handlers import StateApi
 from core_api.api.handlers.webhook_handlers import WebhooksApi
 from core_api.devices.commands.lifecycle import Commands
@@ -22,6 +23,8 @@ from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.edits.plan import Rules
 from core_api.edits.service import EditService
 from core_api.orders.history import OrderHistory
+from core_api.push.messages import PushKeys
+from core_api.push.registrations import PushSubscriptions
 from core_api.store_rules.rules import is_obeyed
 from core_api.sync.stream_grants import StreamGrants
 from core_api.webhooks.addresses import Networks
@@ -79,6 +82,12 @@ def webhooks_api(gate: Gate, pool: Any = None) -> WebhooksApi:
     """The handlers of webhooks over a database that is given; their keys are its own."""
     keys = WebhookKeys({"k": b"w" * 32}, "k")
     return WebhooksApi(Subscriptions(pool, keys, Networks(), lambda: "made", lambda: None), gate)
+
+
+def push_api(gate: Gate, pool: Any = None) -> PushApi:
+    """The handlers of pushes over a database that is given; its key is its own."""
+    keys = PushKeys("p" * 43, "mailto:ops@example.com")
+    return PushApi(PushSubscriptions(pool, keys, Networks()), gate)
 
 
 async def everybody_stays(caller: Caller) -> None:

@@ -14,6 +14,7 @@ from core_api.api.routes import core_app, operations
 from tests.unit.core_api.test_fast_path import (
     DEVICES,
     PRINTS,
+    PUSHES,
     REVOCATIONS,
     SIGN_INS,
     STATE,
@@ -26,7 +27,7 @@ Json = dict[str, Any]
 
 def described() -> Iterator[tuple[str, str, Json]]:
     """Each operation of the document: its path, its method, what is said of it."""
-    every = operations(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS)
+    every = operations(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES)
     for path, methods in document(every)["paths"].items():
         for method, said in methods.items():
             yield path, method.upper(), said
@@ -34,7 +35,7 @@ def described() -> Iterator[tuple[str, str, Json]]:
 
 def served() -> set[tuple[str, str]]:
     app: Any = core_app(
-        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, ["*"]
+        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"]
     ).behind
     assert isinstance(app, Starlette)
     routes = [route for route in app.routes if isinstance(route, Route)]

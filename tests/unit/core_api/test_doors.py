@@ -46,6 +46,7 @@ from tests.unit.core_api.samples import (
     GRANTS,
     devices_api,
     everybody_stays,
+    push_api,
     state_api,
     webhooks_api,
 )
@@ -140,8 +141,9 @@ def core(database: Database) -> ASGIApp:
     sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600, lambda: 1000.0)
     revocations = RevocationsApi(pool, unused, gate, lambda: 1000.0)
     webhooks = webhooks_api(gate, pool)
+    pushes = push_api(gate, pool)
     state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool)
-    return core_app(api, state, devices_of, prints, sign_ins, revocations, webhooks, ["*"])
+    return core_app(api, state, devices_of, prints, sign_ins, revocations, webhooks, pushes, ["*"])
 
 
 DATABASE = Database()

@@ -35,6 +35,7 @@ from tests.unit.core_api.samples import (
     GRANTS,
     devices_api,
     everybody_stays,
+    push_api,
     state_api,
     webhooks_api,
 )
@@ -88,6 +89,7 @@ _UNUSED: Any = None
 PRINTS = PrintApi(_UNUSED, _UNUSED, _UNUSED)
 SIGN_INS = TokensApi(_UNUSED, _UNUSED, _UNUSED, 3600, lambda: 1000.0)
 WEBHOOKS = webhooks_api(GATE)
+PUSHES = push_api(GATE)
 REVOCATIONS = RevocationsApi(_UNUSED, _UNUSED, GATE, lambda: 1000.0)
 
 
@@ -277,9 +279,13 @@ def requests() -> Iterator[tuple[Scope, bytes]]:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_both_ways_answer_alike(origins: list[str]) -> None:
-    quick = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, origins)
+    quick = core_app(
+        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, origins
+    )
     assert isinstance(quick, FastPath)
-    usual = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, origins)
+    usual = core_app(
+        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, origins
+    )
     assert isinstance(usual, FastPath)
     statuses = set()
     with capture_logs() as logged:
@@ -297,7 +303,7 @@ async def test_both_ways_answer_alike(origins: list[str]) -> None:
 
 
 async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
     page = f"store:1@4~{UUID(int=1)}~e1"
     for query, body in [
         ("channel=store:1", b'{"channels":{"store:1":null}}'),
@@ -313,7 +319,7 @@ async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> N
 
 
 async def test_what_is_neither_get_nor_post_is_left_to_starlette() -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
     for method in ("PUT", "HEAD", "OPTIONS"):
         scope = scope_of("channel=store:2", HEADERS[2], method)
         sent = await answer_of(app, scope)
@@ -336,7 +342,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
         told.append(structlog.contextvars.get_contextvars().get("trace_id"))
 
     monkeypatch.setattr(Devices, "saw", saw)
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
     assert isinstance(app, FastPath)
     device = ("yabam-device", "till-1; mode=live; pending=0")
     traced = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
@@ -348,7 +354,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
 
 async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, ["*"])
+    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
     assert isinstance(app, FastPath)
     for one in (app, app.behind):
         await answer_of(one, scope_of("channel=store:1", HEADERS[2]))

@@ -22,6 +22,7 @@ from tests.unit.core_api.test_fast_path import (
     HEADERS,
     OWNER,
     PRINTS,
+    PUSHES,
     REVOCATIONS,
     SIGN_INS,
     STATE,
@@ -75,8 +76,12 @@ def small_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
-    quick = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, origins)
-    usual = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, origins)
+    quick = core_app(
+        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, origins
+    )
+    usual = core_app(
+        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, origins
+    )
     statuses = set()
     with capture_logs() as logged:
         for scope, body in requests():
@@ -89,7 +94,7 @@ async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
 
 async def test_edits_are_counted_under_their_route_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, ["*"])
+    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
     scope = scope_of("", [("authorization", f"Bearer {OWNER}"), *TYPES[0]], "POST", "/v1/edits")
     for one in (app, app.behind):
         for client in ("good", "gap"):
@@ -101,7 +106,7 @@ async def test_edits_are_counted_under_their_route_either_way() -> None:
 
 
 async def test_posted_edits_do_not_reach_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, ["*"])
+    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
 
     async def behind(*_request: object) -> None:
         raise AssertionError("passed on")

@@ -132,6 +132,11 @@ export class Desk {
     this.#history.open();
   }
 
+  /** Whoever signs out is told nothing any more. */
+  signOut() {
+    this.#panel.endPushes();
+  }
+
   undoLast() {
     this.#undo.undoLast();
   }
@@ -207,6 +212,8 @@ export class Desk {
       failed: (detail) => toast(null, t("notSaid", { detail })),
       told: () => this.#showPanelsWord(),
       pair: (store) => offerPairing(this.token, store),
+      device,
+      token: () => this.token,
     });
     this.#history = new History({
       stores: this.#stores,

@@ -24,6 +24,7 @@ function open(who) {
 // is asked for another: what was not sent waits for it.
 function leave(problem) {
   if (problem === null && desk?.pending && !confirm(t("leaving"))) return;
+  if (problem === null) desk?.signOut();
   desk?.close();
   signOut(problem === null, desk?.token);
   reloadWith(problem);

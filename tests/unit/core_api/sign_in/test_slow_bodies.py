@@ -22,7 +22,13 @@ from core_api.orders.service import OrderService
 from core_api.overload import Bound, RateLimit
 from core_api.wiring import new_order_id, utc_now
 from tests.security.routes import Call, calls
-from tests.unit.core_api.samples import devices_api, everybody_stays, state_api, webhooks_api
+from tests.unit.core_api.samples import (
+    devices_api,
+    everybody_stays,
+    push_api,
+    state_api,
+    webhooks_api,
+)
 from tests.unit.core_api.test_fast_path import SIGN_INS, TOKENS, answer_of, scope_of
 
 RATE = RateLimit(1e9, 10**9, lambda: 0.0)
@@ -73,7 +79,8 @@ def core(revoked: RevokedMeanwhile, bodies: RateLimit = RATE) -> Any:
     prints = PrintApi(nothing, nothing, gate)
     revocations = RevocationsApi(nothing, nothing, gate, lambda: 1000.0)
     state, devices = state_api(gate), devices_api(gate, TOKENS)
-    return core_app(api, state, devices, prints, SIGN_INS, revocations, webhooks_api(gate), ["*"])
+    webhooks, pushes = webhooks_api(gate), push_api(gate)
+    return core_app(api, state, devices, prints, SIGN_INS, revocations, webhooks, pushes, ["*"])
 
 
 @pytest.mark.parametrize("call", WITH_A_BODY, ids=lambda call: f"{call.method} {call.path}")

@@ -10,5 +10,5 @@ addTexts({
   historyLoading: ["불러오는 중…", "Loading…"],
   historyFailed: ["불러오지 못했습니다. 연결되면 다시 눌러 주세요.", "Could not be loaded. Press again once there is a connection."],
   historyNone: ["찾은 주문이 없습니다.", "No order was found."],
-  historyCount: ["주문 {count}건", "{count} orders"],
+  historyCount: ["주문 {count}건", "Orders: {count}"],
 });

@@ -10,6 +10,7 @@ import { toggleFullScreen } from "../screen.js";
 import { loadMenu } from "./menu.js";
 import { sameName } from "./names.js";
 import { PairingPart } from "./pairing.js";
+import { PhonePart } from "./phone.js";
 import { Station } from "./station.js";
 import { StoreSays, WAITING_STEP } from "./store.js";
 import { TeamPart } from "./team.js";
@@ -28,6 +29,7 @@ export class Panel {
   #station = new Station();
   #teams;
   #pairings;
+  #phone;
   #told;
   #orders = [];
   #totals = [];
@@ -46,13 +48,16 @@ export class Panel {
    *   when a store says something else, or this screen
    *   is to show other parts of the menu
    * @param pair (store) → a promise of a code for a new tablet, as offerPairing
+   * @param device this one's name at Core @param token () → that of who is signed in
    */
-  constructor({ state, stores, bell, failed, told, pair }) {
+  constructor({ state, stores, bell, failed, told, pair, device, token }) {
     this.#stores = stores.map((id) => new StoreSays(state, id));
     this.#bell = bell;
     this.#failed = failed;
     this.#told = told;
     this.#pairings = stores.map((id) => new PairingPart(id, () => pair(id), () => this.show()));
+    this.#phone = new PhonePart({ stores, device, token, show: () => this.show() });
+    this.#phone.start();
     this.#teams = this.#stores.map((store) => new TeamPart(store, (edit) => this.#say(edit), (event) => this.#left(event)));
     for (const store of this.#stores) {
       store.watch(() => {
@@ -100,6 +105,11 @@ export class Panel {
     if (this.#isOpen) this.#root.querySelector("button, input")?.focus();
   }
 
+  /** Tells this device nothing any more while it is locked. */
+  endPushes() {
+    this.#phone.end().catch(() => {});
+  }
+
   /** Takes orders again, in all stores. */
   resume() {
     for (const store of this.#stores) if (!store.isTaking) this.#say(store.setTaking(true));
@@ -130,6 +140,7 @@ export class Panel {
         ...this.#teams.flatMap((team) => team.parts(this.#stores.length > 1)),
         this.#sounds(),
         ...this.#pairings.map((pairing) => pairing.part()),
+        this.#phone.part(),
       ].filter((part) => part !== null),
       el("button", { id: "open-printers", class: "button wide", type: "button", "data-action": "printers" }, t("printers")),
       el("button", { class: "button wide", type: "button", onclick: toggleFullScreen }, t("fullScreen")),

@@ -1,7 +1,7 @@
 // Keeps a copy of the terminal's page with all that it is made of, and opens it where there is no network.
 //
 // The page is asked for first at every start, so that a new release is never more than a start away; the
-// copy is what came last. No order and no token is in it.
+// copy is what came last. No order and no token is in it. It also shows what is pushed to a locked phone.
 
 const PAGE = "/terminal";
 /** What the page fetches later, under an address that stays the same. */
@@ -23,6 +23,13 @@ addEventListener("install", (event) => {
 
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 
+addEventListener("push", (event) => event.waitUntil(tell(event.data.json())));
+
+addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(showPage());
+});
+
 addEventListener("fetch", (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);
@@ -32,6 +39,21 @@ addEventListener("fetch", (event) => {
   } else if (pathname.startsWith("/static/=")) event.respondWith(kept(pathname).then((copy) => copy ?? fetch(request)));
   else if (BESIDE.includes(pathname)) event.respondWith(kept(pathname).then((copy) => newest(fetch(request), copy)));
 });
+
+/** Shows how many orders of a store are new, in the place of what was shown of it before. */
+function tell({ store, count, language }) {
+  const isKorean = language === "ko";
+  const title = isKorean ? `새 주문 ${count}건` : count === 1 ? "1 new order" : `${count} new orders`;
+  const body = isKorean ? `매장 ${store}` : `Store ${store}`;
+  return registration.showNotification(title, { body, tag: `orders-${store}`, renotify: true, icon: "/static/shared/icon.svg" });
+}
+
+/** Brings the terminal to the front, or opens it. */
+async function showPage() {
+  const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const page = pages.find(({ url }) => new URL(url).pathname === PAGE);
+  return page ? page.focus() : clients.openWindow(PAGE);
+}
 
 /** The page as it is now; its copy where it does not come. */
 async function open(event) {

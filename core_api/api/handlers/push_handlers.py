@@ -1,0 +1,80 @@
+"""What Core answers about the browsers that are told of new orders."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core_api.api.gate import Gate
+from core_api.api.operations import JSON
+from core_api.api.request_parts import JsonBody, device_id_of, store_of
+from core_api.errors import ForbiddenError
+from core_api.push.registrations import PushSubscriptions
+from core_api.push.rules import check_sees, check_subscribes
+from core_api.push.subscriptions import Pushes, PushKey, Subscribe
+
+_log = structlog.get_logger()
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+SUBSCRIBE: Final = JsonBody(Subscribe)
+
+
+class PushApi:
+    """The handlers of pushes.
+
+    Args:
+        subscriptions: those that there are.
+        gate: lets callers in.
+    """
+
+    def __init__(self, subscriptions: PushSubscriptions, gate: Gate) -> None:
+        self._subscriptions = subscriptions
+        self._gate = gate
+
+    async def key(self, request: Request) -> Response:
+        """GET /v1/push: what a browser subscribes with."""
+        if self._gate.caller_of(request).role != "owner":
+            raise ForbiddenError("only owners are told of orders")
+        return _json(PushKey(self._subscriptions.key))
+
+    async def list(self, request: Request) -> Response:
+        """GET /v1/stores/{id}/pushes: which browsers are told."""
+        caller = self._gate.caller_of(request)
+        store_id = store_of(request)
+        check_sees(caller, store_id)
+        with self._gate.admit():
+            found = await self._gate.within_deadline(self._subscriptions.list(store_id))
+        return _json(Pushes(found))
+
+    async def put(self, request: Request) -> Response:
+        """PUT /v1/stores/{id}/pushes/{device}: tell a browser, or go on."""
+        caller = self._gate.caller_of(request)
+        store_id, device = store_of(request), device_id_of(request)
+        check_subscribes(caller, store_id)
+        wanted = await SUBSCRIBE.read(request)
+        with self._gate.admit():
+            await self._gate.check_stay(caller)
+            await self._gate.within_deadline(
+                self._subscriptions.put(store_id, device, wanted, caller.subject)
+            )
+        _log.info("push_subscribed", store=store_id, device=device, by=caller.subject)
+        return Response(status_code=204, headers=_NO_STORE)
+
+    async def remove(self, request: Request) -> Response:
+        """DELETE /v1/stores/{id}/pushes/{device}: tell a browser nothing any more."""
+        caller = self._gate.caller_of(request)
+        store_id, device = store_of(request), device_id_of(request)
+        check_subscribes(caller, store_id)
+        with self._gate.admit():
+            await self._gate.check_stay(caller)
+            await self._gate.within_deadline(self._subscriptions.remove(store_id, device))
+        _log.info("push_removed", store=store_id, device=device, by=caller.subject)
+        return Response(status_code=204, headers=_NO_STORE)
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), 200, _NO_STORE, JSON)

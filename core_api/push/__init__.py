@@ -1,0 +1,1 @@
+"""New orders told to owners' phones that are locked, by Web Push."""

@@ -1,0 +1,165 @@
+"""Which browsers are to be told now: asked of the database at each look, and held while it is done.
+
+No message is queued. What a browser is told is what is so when it is told: an order that a terminal
+has received meanwhile, or that somebody has accepted, needs no push any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from core_api.postgres.pool import Pool, any_error_mapped
+from core_api.push.rules import PAUSE_S, Next
+from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
+from server_common.limits import PUSH_ORDERS_COUNTED, PUSHES_AT_ONCE_EACH
+
+HOLD_S: Final = 30.0
+"""A process that dies holds its subscriptions for so long; longer than an attempt takes."""
+
+# For each store with an order that waits, of which somebody is to be told: the orders behind what
+# any of its devices has applied, as for the receipt alarm, and behind the oldest mark. A range of
+# the log's key for each, which is empty where a terminal is there. What is put off beyond reason
+# was written before the clock was set back. Marks are seqs, in the order of the commits: by time,
+# an order that was placed in a long transaction would be passed over.
+_TAKE: Final = """
+WITH due AS MATERIALIZED (
+    SELECT p.store_id, p.device, p.origin,
+        CASE WHEN p.epoch = e.epoch THEN p.seq ELSE 0 END AS seq
+    FROM push_subscriptions p CROSS JOIN epoch e
+    WHERE (p.tries > 0) = $3
+      AND (p.due_at <= now() OR p.due_at > now() + make_interval(secs => 2::float8 * $7))
+      AND (p.held_until <= now() OR p.held_until > now() + make_interval(secs => 2::float8 * $6))
+      AND EXISTS (
+          SELECT FROM orders o WHERE o.store_id = p.store_id AND o.status = 'placed'
+              AND o.status NOT IN ('rejected', 'paid', 'cancelled')
+              AND o.placed_at <= now() - make_interval(secs => $8)
+      )
+), stores AS MATERIALIZED (
+    SELECT d.store_id, greatest(min(d.seq), coalesce((
+        SELECT max(v.applied) FROM devices v JOIN epoch e ON e.epoch = v.epoch
+        WHERE v.store_id = d.store_id
+    ), 0)) AS seq
+    FROM due d GROUP BY d.store_id
+), waiting AS MATERIALIZED (
+    SELECT s.store_id, l.seq, o.placed_at FROM stores s
+    JOIN channel_log l ON l.channel = 'store:' || s.store_id AND l.seq > s.seq
+        AND l.order_version = 1
+    JOIN orders o ON o.id = l.order_id AND o.status = 'placed'
+), ranked AS (
+    SELECT d.store_id, d.device, max(w.seq) AS upto, coalesce(b.busy, 0) + row_number() OVER (
+        PARTITION BY d.origin ORDER BY min(w.placed_at)
+    ) AS place, min(w.placed_at) AS since
+    FROM due d JOIN waiting w ON w.store_id = d.store_id AND w.seq > d.seq
+    LEFT JOIN unnest($1::text[], $2::int[]) AS b (origin, busy) ON b.origin = d.origin
+    GROUP BY d.store_id, d.device, d.origin, b.busy
+    HAVING min(w.placed_at) <= now() - make_interval(secs => $8)
+), free AS (
+    SELECT p.store_id, p.device, r.upto
+    FROM ranked r JOIN push_subscriptions p USING (store_id, device)
+    WHERE r.place <= $4
+      AND (p.held_until <= now() OR p.held_until > now() + make_interval(secs => 2::float8 * $6))
+    ORDER BY r.since LIMIT $5 FOR UPDATE OF p SKIP LOCKED
+)
+UPDATE push_subscriptions p
+SET held_until = now() + make_interval(secs => $6), fence = p.fence + 1
+FROM free f CROSS JOIN epoch e
+WHERE p.store_id = f.store_id AND p.device = f.device
+RETURNING p.store_id, p.device, p.fence, e.epoch, f.upto, p.endpoint, p.origin, p.p256dh, p.auth,
+    p.language, p.tries,
+    coalesce(extract(epoch FROM now() - p.failing_since), 0)::float8 AS failing_s,
+    (SELECT count(*) FROM (
+        SELECT FROM orders o WHERE o.store_id = p.store_id AND o.status = 'placed'
+            AND o.status NOT IN ('rejected', 'paid', 'cancelled') LIMIT $9
+    ) AS c)::int AS count
+"""
+_DONE: Final = """
+UPDATE push_subscriptions SET seq = $4, epoch = $5, tries = 0, failing_since = NULL,
+    failure = NULL, pushed_at = now(), due_at = now() + make_interval(secs => $6),
+    held_until = now()
+WHERE store_id = $1 AND device = $2 AND fence = $3
+"""
+_FAIL: Final = """
+UPDATE push_subscriptions SET tries = tries + 1, failing_since = coalesce(failing_since, now()),
+    failure = $4, due_at = now() + make_interval(secs => $5), held_until = now()
+WHERE store_id = $1 AND device = $2 AND fence = $3
+"""
+_END: Final = """
+DELETE FROM push_subscriptions WHERE store_id = $1 AND device = $2 AND fence = $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A browser of one store that is to be told now; this process holds it."""
+
+    store_id: str
+    device: str
+    fence: int
+    epoch: str
+    upto: int
+    """The newest order that it is told of, by its place in the store's log."""
+    endpoint: str
+    origin: str
+    """Of the endpoint: its push service."""
+    p256dh: str
+    auth: str
+    language: str
+    tries: int
+    """How many attempts have failed since the last that succeeded."""
+    failing_s: float
+    """For how long."""
+    count: int
+    """Orders of the store that are `placed`, up to `PUSH_ORDERS_COUNTED`."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What each statement on it begins with."""
+        return self.store_id, self.device, self.fence
+
+
+async def take_due(
+    pool: Pool, busy: Mapping[str, int], most: int, after_s: float, *, failing: bool
+) -> list[Due]:
+    """Take browsers that are to be told now, whose orders have waited for the longest first.
+
+    Args:
+        pool: the database.
+        busy: how many this process holds already, by push service.
+        most: how many it may take.
+        after_s: how long an order may be without a device that has it, in seconds.
+        failing: whether those whose last attempt failed, or the others.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        rows = await pool.fetch(
+            _TAKE,
+            list(busy),
+            list(busy.values()),
+            failing,
+            PUSHES_AT_ONCE_EACH,
+            most,
+            HOLD_S,
+            LONGEST_RETRY_AFTER_S,
+            after_s,
+            PUSH_ORDERS_COUNTED,
+        )
+    return [Due(**row) for row in rows]
+
+
+async def note_told(pool: Pool, due: Due) -> None:
+    """Note that its push service has taken the message. Raises UnavailableError."""
+    with any_error_mapped():
+        await pool.execute(_DONE, *due.key, due.upto, due.epoch, PAUSE_S)
+
+
+async def note_failed(pool: Pool, due: Due, failure: str, after: Next) -> None:
+    """Note that an attempt has failed, or forget the browser. Raises UnavailableError."""
+    with any_error_mapped():
+        if after.ending is None:
+            await pool.execute(_FAIL, *due.key, failure, after.wait_s)
+        else:
+            await pool.execute(_END, *due.key)

@@ -1,0 +1,207 @@
+"""A message as a push service takes it: encrypted for one browser, signed as ours. Pure.
+
+The encryption is that of RFC 8291, so the push service learns nothing but the size, which is always
+the same; the token is that of RFC 8292 (VAPID). What is said is a number: no name, no dish.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDH,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    derive_private_key,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import Struct
+
+from core_api.errors import InvalidError
+from server_common.errors import SettingsError
+from server_common.limits import PUSH_MESSAGE_BYTES
+
+TTL_S: Final = 3600
+"""A phone that is off for longer is told by its next order."""
+_TOKEN_S: Final = 43_200
+_KEY_BYTES: Final = 32
+_SALT_BYTES: Final = 16
+_RECORD_BYTES: Final = 4096
+_LAST_RECORD: Final = b"\x02"
+_HEAD_BYTES: Final = _SALT_BYTES + 4 + 1 + 65
+_TAG_BYTES: Final = 16
+_TEXT_BYTES: Final = PUSH_MESSAGE_BYTES - _HEAD_BYTES - len(_LAST_RECORD) - _TAG_BYTES
+"""Each message is as long as any, so that its length says nothing."""
+_TOPIC_BYTES: Final = 15
+
+
+class Told(Struct, frozen=True):
+    """What a browser is told; `terminal/offline/worker.js` makes a notification of it."""
+
+    store: str
+    count: int
+    """Orders of the store that are new."""
+    language: str
+
+
+class PushKeys:
+    """The key by which push services know this installation.
+
+    Args:
+        key: 32 random bytes, in base64url.
+        contact: how a push service reaches whoever operates this: `mailto:…` or `https://…`.
+
+    Raises:
+        SettingsError: it is no such key, or no such address.
+    """
+
+    def __init__(self, key: str, contact: str) -> None:
+        if not contact.startswith(("mailto:", "https://")):
+            raise SettingsError(
+                "YABAM_PUSH_CONTACT must be mailto:… or https://…: push services ask for it"
+            )
+        try:
+            self._private = _private_key(key)
+        except ValueError:
+            raise SettingsError(
+                "YABAM_PUSH_KEY must be 32 random bytes in base64url, 43 characters"
+            ) from None
+        self._contact = contact
+        self.public: Final = _encoded(_point(self._private.public_key()))
+        """What browsers subscribe with."""
+
+    def authorization(self, endpoint: str, now: datetime) -> str:
+        """The header that proves to a push service who sends.
+
+        Args:
+            endpoint: of the browser; the token is good at its push service alone.
+            now: in UTC.
+        """
+        parts = urlsplit(endpoint)
+        claims = {
+            "aud": f"{parts.scheme}://{parts.netloc}",
+            "exp": int((now + timedelta(seconds=_TOKEN_S)).timestamp()),
+            "sub": self._contact,
+        }
+        return f"vapid t={jwt.encode(claims, self._private, 'ES256')}, k={self.public}"
+
+
+def push_keys(key: str, contact: str) -> PushKeys | None:
+    """The key as settings name it; None: there is none.
+
+    Raises:
+        SettingsError: it is none, or the contact is no address.
+    """
+    return PushKeys(key, contact) if key else None
+
+
+def check_browser_key(p256dh: str) -> None:
+    """Whether a message can be encrypted for this public key.
+
+    Raises:
+        InvalidError: it is no point of the curve.
+    """
+    try:
+        _browser_key(p256dh)
+    except ValueError:
+        raise InvalidError("`p256dh` is no public key of the curve P-256") from None
+
+
+def message(told: Told, p256dh: str, auth: str, random: Callable[[int], bytes]) -> bytes:
+    """The body of a request to a push service.
+
+    Args:
+        told: what the browser is told.
+        p256dh: its public key.
+        auth: its secret.
+        random: gives so many random bytes.
+    """
+    text = msgspec.json.encode(told).ljust(_TEXT_BYTES)
+    own = generate_private_key(SECP256R1())
+    return encrypted(text, p256dh, auth, own, random(_SALT_BYTES))
+
+
+def encrypted(
+    text: bytes, p256dh: str, auth: str, own: EllipticCurvePrivateKey, salt: bytes
+) -> bytes:
+    """A text for one browser, after RFC 8291: the salt, our public key, one record.
+
+    Args:
+        text: less than 4000 bytes.
+        p256dh: the browser's public key.
+        auth: its secret.
+        own: a key of this message alone.
+        salt: 16 random bytes.
+    """
+    browser = _browser_key(p256dh)
+    points = _point(browser) + _point(own.public_key())
+    shared = own.exchange(ECDH(), browser)
+    secret = _derived(shared, _decoded(auth), b"WebPush: info\x00" + points, 32)
+    key = _derived(secret, salt, b"Content-Encoding: aes128gcm\x00", 16)
+    nonce = _derived(secret, salt, b"Content-Encoding: nonce\x00", 12)
+    sender = _point(own.public_key())
+    head = salt + _RECORD_BYTES.to_bytes(4) + bytes([len(sender)]) + sender
+    return head + AESGCM(key).encrypt(nonce, text + _LAST_RECORD, None)
+
+
+def headers(keys: PushKeys, endpoint: str, store_id: str, now: datetime) -> dict[str, str]:
+    """The headers of one attempt (RFC 8030).
+
+    A push service that has not handed over the store's last message yet drops it for this one.
+
+    Args:
+        keys: of this installation.
+        endpoint: of the browser.
+        store_id: the store that the message is of.
+        now: in UTC.
+    """
+    topic = hashlib.sha256(store_id.encode()).digest()[:_TOPIC_BYTES]
+    return {
+        "authorization": keys.authorization(endpoint, now),
+        "content-encoding": "aes128gcm",
+        "content-type": "application/octet-stream",
+        "ttl": str(TTL_S),
+        "urgency": "high",
+        "topic": _encoded(topic),
+        "user-agent": "Yabam-Push/1",
+    }
+
+
+def _private_key(text: str) -> EllipticCurvePrivateKey:
+    raw = _decoded(text)
+    # 0 is refused, as what lies beyond the curve is.
+    number = int.from_bytes(raw) if len(raw) == _KEY_BYTES else 0
+    return derive_private_key(number, SECP256R1())
+
+
+def _browser_key(p256dh: str) -> EllipticCurvePublicKey:
+    return EllipticCurvePublicKey.from_encoded_point(SECP256R1(), _decoded(p256dh))
+
+
+def _derived(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
+    return HKDF(SHA256(), length, salt, info).derive(secret)
+
+
+def _point(key: EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def _decoded(text: str) -> bytes:
+    bare = text.rstrip("=")
+    return urlsafe_b64decode(bare + "=" * (-len(bare) % 4))
+
+
+def _encoded(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()

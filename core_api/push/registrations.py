@@ -1,0 +1,158 @@
+"""Which browsers of a store are told of new orders: kept, shown, forgotten."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from core_api.errors import ForbiddenError, TooManyDevicesError
+from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
+from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.push.messages import PushKeys, check_browser_key
+from core_api.push.subscriptions import LATE_AFTER_S, Push, Standing, Subscribe
+from core_api.webhooks.addresses import Networks, check_url
+from server_common.limits import PUSHES, PUSHES_OF_STORE
+
+# Two that came at once would count the same room.
+_ORDER: Final = "SELECT pg_advisory_xact_lock(7061648)"
+_ROOM: Final = """
+SELECT (SELECT count(*) FROM push_subscriptions) AS whole, count(*) AS of_store
+FROM push_subscriptions WHERE store_id = $1 AND device <> $2 AND endpoint <> $3
+"""
+# A browser that has forgotten its name comes with its endpoint under another.
+_DROP_TWIN: Final = """
+DELETE FROM push_subscriptions WHERE store_id = $1 AND device <> $2 AND endpoint = $3
+"""
+# From the newest event on. Who comes with the same endpoint goes on where it was; another begins
+# anew, also with its attempts.
+_PUT: Final = """
+INSERT INTO push_subscriptions AS p
+    (store_id, device, endpoint, origin, p256dh, auth, language, subject, epoch, seq)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, e.epoch, coalesce(h.head, 0)
+FROM epoch e LEFT JOIN channel_heads h ON h.channel = 'store:' || $1::text
+ON CONFLICT (store_id, device) DO UPDATE SET
+    endpoint = excluded.endpoint, origin = excluded.origin, p256dh = excluded.p256dh,
+    auth = excluded.auth, language = excluded.language, subject = excluded.subject,
+    renewed_at = now(),
+    tries = CASE WHEN p.endpoint = excluded.endpoint THEN p.tries ELSE 0 END,
+    due_at = CASE WHEN p.endpoint = excluded.endpoint THEN p.due_at ELSE now() END,
+    failing_since = CASE WHEN p.endpoint = excluded.endpoint THEN p.failing_since END,
+    failure = CASE WHEN p.endpoint = excluded.endpoint THEN p.failure END,
+    fence = CASE WHEN p.endpoint = excluded.endpoint THEN p.fence ELSE p.fence + 1 END
+"""
+_LIST: Final = """
+SELECT device, split_part(origin, '://', 2) AS service, subject, language, renewed_at, pushed_at,
+    failing_since, failure
+FROM push_subscriptions WHERE store_id = $1 ORDER BY device
+"""
+_REMOVE: Final = "DELETE FROM push_subscriptions WHERE store_id = $1 AND device = $2"
+_TRIM: Final = """
+DELETE FROM push_subscriptions WHERE (store_id, device) IN (
+    SELECT store_id, device FROM push_subscriptions
+    WHERE renewed_at < now() - make_interval(secs => $1)
+      AND renewed_at >= now() - make_interval(secs => $3) ORDER BY renewed_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+"""
+_STANDING: Final = """
+SELECT count(*) AS subscriptions,
+    count(*) FILTER (WHERE failing_since < now() - make_interval(secs => $1)) AS late
+FROM push_subscriptions
+"""
+
+
+class PushSubscriptions:
+    """The subscriptions of all stores.
+
+    Args:
+        pool: the database.
+        keys: of this installation; None: nobody can subscribe.
+        networks: where push services may be.
+    """
+
+    def __init__(self, pool: Pool, keys: PushKeys | None, networks: Networks) -> None:
+        self._pool = pool
+        self._keys = keys
+        self._networks = networks
+
+    @property
+    def key(self) -> str:
+        """What browsers subscribe with.
+
+        Raises:
+            ForbiddenError: this Core has no key.
+        """
+        return self._check_sends().public
+
+    async def put(self, store_id: str, device: str, wanted: Subscribe, subject: str) -> None:
+        """Tell a browser of the store's orders from now on, or go on doing so.
+
+        Args:
+            store_id: the store.
+            device: the browser's name.
+            wanted: where it is told, and its keys.
+            subject: of the token that asks.
+
+        Raises:
+            ForbiddenError: this Core has no key.
+            InvalidError: its endpoint leads to where nothing is sent, or its key is none.
+            TooManyDevicesError: there is no room.
+            UnavailableError: Postgres does not answer.
+        """
+        self._check_sends()
+        check_url(wanted.endpoint, self._networks, "endpoint")
+        check_browser_key(wanted.p256dh)
+        parts = urlsplit(wanted.endpoint)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        named = (store_id, device, wanted.endpoint)
+        with mapped_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(_ORDER)
+                await connection.execute(_DROP_TWIN, *named)
+                room = await connection.fetchrow(_ROOM, *named)
+                _check_room(dict(room or {}))
+                more = (wanted.p256dh, wanted.auth, wanted.language, subject)
+                await connection.execute(_PUT, *named, origin, *more)
+
+    async def list(self, store_id: str) -> list[Push]:
+        """Those of a store. Raises UnavailableError."""
+        with mapped_errors():
+            rows = await self._pool.fetch(_LIST, store_id)
+        return [Push(**row) for row in rows]
+
+    async def remove(self, store_id: str, device: str) -> None:
+        """Tell a browser nothing any more. Raises UnavailableError."""
+        with mapped_errors():
+            await self._pool.execute(_REMOVE, store_id, device)
+
+    def _check_sends(self) -> PushKeys:
+        if self._keys is None:
+            raise ForbiddenError("this Core tells no phones: set YABAM_PUSH_KEY")
+        return self._keys
+
+
+def _check_room(found: dict[str, int]) -> None:
+    for count, most, told in (
+        (found["whole"], PUSHES, "subscriptions in all"),
+        (found["of_store"], PUSHES_OF_STORE, "devices of a store that are told of its orders"),
+    ):
+        if count >= most:
+            raise TooManyDevicesError(f"there may be {most} {told}: remove one that is not used")
+
+
+async def read_standing(pool: Pool) -> Standing:
+    """How all subscriptions stand now. Raises UnavailableError."""
+    with any_error_mapped():
+        row = await pool.fetchrow(_STANDING, LATE_AFTER_S)
+    return Standing(**row) if row else Standing(0, 0)
+
+
+async def trim_pushes(
+    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+) -> int:
+    """Forget at most `batch` browsers whose page was not opened for so long. Returns how many.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)

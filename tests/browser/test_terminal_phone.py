@@ -1,0 +1,201 @@
+"""A locked phone: the terminal subscribes it, and its worker shows what is pushed.
+
+A browser without a vendor's push service cannot subscribe, so the subscription is made up, and what
+the push service would hand over is handed to the worker by the browser's own tools. A Chromium
+without windows shows no notification: what the worker wants to show is kept instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from core_api.push.messages import Told
+from tests.browser.restaurant import PAGES, Store, device, opened, shot, still
+from tests.push_service import Browser as PushedBrowser
+
+pytestmark = PAGES
+
+# What the page sees of a push service: it gives this subscription, for this key.
+SUBSCRIBING = """(given) => {
+    let made = null;
+    const subscribe = async ({ userVisibleOnly, applicationServerKey }) => {
+        if (!userVisibleOnly) throw new Error("a page must show what it is pushed");
+        globalThis.subscribedWith = applicationServerKey;
+        const { endpoint, p256dh, auth } = given;
+        const text = applicationServerKey.replaceAll("-", "+").replaceAll("_", "/");
+        const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+        made = {
+            endpoint,
+            options: { applicationServerKey: bytes.buffer },
+            toJSON: () => ({ endpoint, keys: { p256dh, auth } }),
+            unsubscribe: async () => { made = null; return true; },
+        };
+        return made;
+    };
+    // An empty page, which a tab begins with, has neither.
+    const getSubscription = async () => made;
+    Object.assign(globalThis.PushManager?.prototype ?? {}, { subscribe, getSubscription });
+    Object.defineProperty(Notification, "permission", { get: () => "granted" });
+    Notification.requestPermission = async () => "granted";
+}"""
+
+
+async def let_subscribe(owner: BrowserContext) -> None:
+    """Let the pages of a device subscribe, at a push service that nobody asks."""
+    wanted = PushedBrowser("https://push.example/1").subscription
+    given = json.dumps({"endpoint": wanted.endpoint, "p256dh": wanted.p256dh, "auth": wanted.auth})
+    await owner.add_init_script(f"({SUBSCRIBING})({given})")
+
+
+async def told_devices(store: Store) -> list[dict[str, Any]]:
+    """The devices of the store that are told of its orders."""
+    return list((await store.get(f"/v1/stores/{store.id}/pushes"))["pushes"])
+
+
+async def push(page: Page, told: Told) -> None:
+    """Hand a message to the page's worker, as the browser does when its push service sends one."""
+    tools = await page.context.new_cdp_session(page)
+    found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def registered(event: dict[str, Any]) -> None:
+        for one in event["registrations"]:
+            if one["scopeURL"].endswith("/terminal") and not found.done():
+                found.set_result(one["registrationId"])
+
+    tools.on("ServiceWorker.workerRegistrationUpdated", registered)
+    await tools.send("ServiceWorker.enable")
+    await tools.send(
+        "ServiceWorker.deliverPushMessage",
+        {
+            "origin": await page.evaluate("location.origin"),
+            "registrationId": await found,
+            "data": msgspec.json.encode(told).decode(),
+        },
+    )
+    await tools.detach()
+
+
+async def test_a_press_subscribes_this_device_and_another_ends_it(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        await let_subscribe(owner)
+        terminal = await opened(owner, store.terminal_url)
+        await terminal.locator("#open-kitchen").click()
+        button = terminal.locator("#phone-push")
+        await button.click()
+        await expect(button).to_have_attribute("aria-pressed", "true")
+        (told,) = await told_devices(store)
+        assert (told["service"], told["language"]) == ("push.example", "en")
+        assert told["device"].startswith("terminal-")
+        assert await terminal.evaluate("subscribedWith") == (await store.get("/v1/push"))["key"]
+        await shot(terminal, "terminal-phone")
+        await still(terminal)
+        await button.click()
+        await expect(button).to_have_attribute("aria-pressed", "false")
+        assert await told_devices(store) == []
+
+
+async def test_a_device_that_is_told_says_so_again_at_its_next_start_until_its_owner_signs_out(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        await let_subscribe(owner)
+        terminal = await opened(owner, store.terminal_url)
+        await terminal.locator("#open-kitchen").click()
+        await terminal.locator("#phone-push").click()
+        await expect(terminal.locator("#phone-push")).to_have_attribute("aria-pressed", "true")
+        (before,) = await told_devices(store)
+        again = "**/v1/stores/*/pushes/*"
+        async with terminal.expect_response(again) as renewed:
+            await terminal.reload()
+        assert (await renewed.value).status == 204
+        (after,) = await told_devices(store)
+        assert after["renewed_at"] > before["renewed_at"]
+        await terminal.locator("[data-action=sign-out]").click()
+        await terminal.locator("#token").wait_for()
+        async with asyncio.timeout(20):
+            while await told_devices(store):  # noqa: ASYNC110  (in the database)
+                await asyncio.sleep(0.05)
+
+
+async def test_a_device_that_the_browser_lets_not_be_told_says_why(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        await owner.add_init_script('Notification.requestPermission = async () => "denied";')
+        terminal = await opened(owner, store.terminal_url)
+        await terminal.locator("#open-kitchen").click()
+        await terminal.locator("#phone-push").click()
+        part = terminal.locator("[data-part=phone]")
+        await expect(part.get_by_role("alert")).to_contain_text("The browser blocks notifications")
+        assert await told_devices(store) == []
+
+
+async def test_a_push_is_a_notification_with_the_number_of_orders_in_the_place_of_the_one_before(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        terminal = await opened(owner, store.terminal_url)
+        await terminal.wait_for_function("() => navigator.serviceWorker.controller !== null")
+        (worker,) = owner.service_workers
+        await worker.evaluate(
+            """() => {
+                globalThis.shown = [];
+                registration.showNotification = async (title, { body, tag }) => {
+                    shown.push([title, body, tag]);
+                };
+            }"""
+        )
+        for told in (Told("12", 1, "en"), Told("12", 3, "en"), Told("12", 3, "ko")):
+            await push(terminal, told)
+        async with asyncio.timeout(20):
+            while len(shown := await worker.evaluate("shown")) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert shown == [
+            ["1 new order", "Store 12", "orders-12"],
+            ["3 new orders", "Store 12", "orders-12"],
+            ["새 주문 3건", "매장 12", "orders-12"],
+        ]
+
+
+async def test_a_press_on_a_notification_brings_the_terminal_back(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        terminal = await opened(owner, store.terminal_url)
+        await terminal.wait_for_function("() => navigator.serviceWorker.controller !== null")
+        (worker,) = owner.service_workers
+        # A browser lets a worker do either only after a real press.
+        done = await worker.evaluate(
+            """async () => {
+                const done = [];
+                WindowClient.prototype.focus = async function () {
+                    done.push(["focus", new URL(this.url).pathname]);
+                };
+                clients.openWindow = async (path) => { done.push(["open", path]); };
+                const notification = { close: () => done.push(["close"]) };
+                const press = async () => {
+                    const event = Object.assign(new Event("notificationclick"), { notification });
+                    const waits = [];
+                    event.waitUntil = (work) => waits.push(work);
+                    dispatchEvent(event);
+                    await Promise.all(waits);
+                };
+                await press();
+                clients.matchAll = async () => [];
+                await press();
+                return done;
+            }"""
+        )
+        assert done == [
+            ["close"],
+            ["focus", "/terminal"],
+            ["close"],
+            ["open", "/terminal"],
+        ]

@@ -1,0 +1,444 @@
+"""Pushes over a real Postgres and a push service of our own: told in time, once, and nobody in the
+way of another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from msgspec import structs
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from core_api.access.callers import Caller
+from core_api.errors import ForbiddenError, InvalidError, TooManyDevicesError
+from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
+from core_api.orders.service import OrderService
+from core_api.postgres.pool import Pool, open_pool
+from core_api.push import registrations
+from core_api.push import sender as sender_module
+from core_api.push.messages import PushKeys
+from core_api.push.metrics import PushMetrics
+from core_api.push.registrations import PushSubscriptions, read_standing, trim_pushes
+from core_api.push.sender import PushSender
+from core_api.push.subscriptions import Push, Subscribe
+from core_api.receipts.devices import receipt_of
+from core_api.receipts.statements import store_sightings
+from core_api.webhooks.addresses import Networks
+from core_api.webhooks.posting import Poster
+from core_api.wiring import new_order_id, utc_now
+from deploy.local.postgres import EmbeddedPostgres
+from server_common.limits import PUSHES_AT_ONCE_EACH, PUSHES_OF_STORE
+from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
+from tests.parts import migrated_database
+from tests.push_service import PushService, encoded
+from tests.webhook_receiver import status
+
+pytestmark = pytest.mark.xdist_group("webhooks")
+
+KEYS = PushKeys(encoded(b"k" * 32), "mailto:ops@example.com")
+
+
+class Shop:
+    """Stores, and the browsers that are told of their orders."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.orders = OrderService(pool, 4, utc_now, new_order_id, lambda _: None)
+        self.pushes = PushSubscriptions(pool, KEYS, LOOPBACK)
+
+    async def place(self, store: str, count: int = 1) -> str:
+        """Place orders in a store; the last one's id."""
+        for _ in range(count):
+            wanted = PlaceOrder(store, "KRW", [NewItem("김밥", 1, 3500)])
+            placed = await self.orders.place(_owner(store), wanted)
+        return placed.order_id
+
+    async def accept(self, store: str, order_id: str) -> None:
+        """Accept an order."""
+        await self.orders.transition(_owner(store), order_id, Transition("accepted"))
+
+    async def receive(self, store: str) -> None:
+        """Let a terminal of the store have all its orders."""
+        epoch = await self.pool.fetchval("SELECT epoch FROM epoch")
+        head = await self.pool.fetchval(
+            "SELECT head FROM channel_heads WHERE channel = $1", f"store:{store}"
+        )
+        await store_sightings(self.pool, [receipt_of(store, "till-1", "ann", epoch, head)])
+
+    async def subscribe(self, service: PushService, store: str, device: str = "phone") -> Subscribe:
+        """Tell a browser of this push service of a store's orders."""
+        wanted = service.browser().subscription
+        await self.pushes.put(store, device, wanted, "ann")
+        return wanted
+
+    async def one(self, store: str) -> Push:
+        """The only browser of a store."""
+        (found,) = await self.pushes.list(store)
+        return found
+
+    async def until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
+        """Return once it is so in the database. Raises TimeoutError: it was not in a minute."""
+        async with asyncio.timeout(60):
+            while not await is_so():  # noqa: ASYNC110  (in the database)
+                await asyncio.sleep(0.02)
+
+    async def until_told(self, store: str) -> None:
+        """Return once it is noted that the store's only browser was told."""
+
+        async def is_told() -> bool:
+            return (await self.one(store)).pushed_at is not None
+
+        await self.until(is_told)
+
+    async def until_failed(self, store: str) -> Push:
+        """The store's only browser, once it is noted that an attempt has failed."""
+
+        async def has_failed() -> bool:
+            return (await self.one(store)).failure is not None
+
+        await self.until(has_failed)
+        return await self.one(store)
+
+    async def until_forgotten(self, store: str) -> None:
+        """Return once nobody is told of the store's orders."""
+
+        async def is_forgotten() -> bool:
+            return not await self.pushes.list(store)
+
+        await self.until(is_forgotten)
+
+    async def make_due(self, store: str) -> None:
+        """Let nothing put off the store's next message."""
+        await self.pool.execute(
+            "UPDATE push_subscriptions SET due_at = now() WHERE store_id = $1", store
+        )
+
+
+def _owner(store: str) -> Caller:
+    return Caller(f"owner-{store}", "owner", frozenset({store}))
+
+
+@pytest.fixture(scope="module")
+def database(postgres_server: EmbeddedPostgres) -> str:
+    """A database that these tests share, one after the other."""
+    return asyncio.run(migrated_database(postgres_server))
+
+
+@pytest.fixture
+async def shop(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+    monkeypatch.setattr(sender_module, "EVERY_S", 0.02)
+    pool = await open_pool(database, size=8, command_timeout_s=10, name="test")
+    yield Shop(pool)
+    await pool.execute("DELETE FROM push_subscriptions")
+    pool.terminate()
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[PushService]:
+    async with PushService(KEYS.public) as running:
+        yield running
+
+
+@asynccontextmanager
+async def sending(
+    pool: Pool, networks: Networks = LOOPBACK, answer_within_s: float = 30.0
+) -> AsyncIterator[PushMetrics]:
+    """A sender for the time of a block, which tells of orders at once."""
+    metrics = PushMetrics(CollectorRegistry())
+    poster = Poster(networks, answer_within_s=answer_within_s)
+    running = asyncio.create_task(
+        PushSender(pool, poster, KEYS, metrics, utc_now, after_s=0.0).run()
+    )
+    try:
+        yield metrics
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await poster.close()
+
+
+async def test_many_orders_that_nobody_receives_are_one_message_with_their_number(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.place(store, 5)
+    async with sending(shop.pool):
+        await service.until(lambda s: len(s.taken) == 1)
+        await shop.until_told(store)
+    (pushed,) = service.taken
+    assert pushed.told == {"store": store, "count": 5, "language": "ko"}
+
+
+async def test_nobody_is_told_of_what_a_terminal_has_received_or_somebody_has_accepted(
+    shop: Shop, service: PushService
+) -> None:
+    received, accepted, neither = new_store(), new_store(), new_store()
+    for store in (received, accepted, neither):
+        await shop.subscribe(service, store)
+    await shop.place(received, 2)
+    await shop.receive(received)
+    await shop.place(accepted)
+    await shop.receive(accepted)
+    await shop.accept(accepted, await shop.place(accepted))
+    await shop.place(neither)
+    async with sending(shop.pool):
+        await shop.until_told(neither)
+    assert [pushed.told["store"] for pushed in service.taken] == [neither]
+
+
+async def test_a_terminal_that_has_only_the_older_orders_does_not_keep_the_newer_one_silent(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.place(store)
+    await shop.receive(store)
+    await shop.place(store)
+    async with sending(shop.pool):
+        await shop.until_told(store)
+
+
+async def test_an_order_is_told_of_only_once_it_has_waited(
+    shop: Shop, service: PushService
+) -> None:
+    young, old = new_store(), new_store()
+    for store in (young, old):
+        await shop.subscribe(service, store)
+        await shop.place(store)
+    await shop.pool.execute(
+        "UPDATE orders SET placed_at = now() - interval '1 hour' WHERE store_id = ANY($1)",
+        [young, old],
+    )
+    # What a terminal has received may wait for long.
+    await shop.receive(young)
+    await shop.place(young)
+    poster = Poster(LOOPBACK)
+    metrics = PushMetrics(CollectorRegistry())
+    sender = PushSender(shop.pool, poster, KEYS, metrics, utc_now, after_s=1800)
+    await sender.look()
+    await service.until(lambda s: len(s.taken) == 1)
+    await shop.until_told(old)
+    await sender.look()
+    await poster.close()
+    assert service.asked == ["/push/1"]
+
+
+async def test_a_subscription_begins_with_the_orders_that_come_after_it(
+    shop: Shop, service: PushService
+) -> None:
+    before, after = new_store(), new_store()
+    await shop.place(before)
+    for store in (before, after):
+        await shop.subscribe(service, store)
+    await shop.place(after)
+    async with sending(shop.pool):
+        await shop.until_told(after)
+    assert [pushed.told["store"] for pushed in service.taken] == [after]
+
+
+async def test_after_a_message_the_next_one_waits_and_says_how_many_are_new_by_then(
+    shop: Shop, service: PushService
+) -> None:
+    store, other = new_store(), new_store()
+    await shop.subscribe(service, store)
+    async with sending(shop.pool):
+        await shop.place(store)
+        await shop.until_told(store)
+        await shop.place(store, 2)
+        await shop.subscribe(service, other)
+        await shop.place(other)
+        await shop.until_told(other)
+        assert [pushed.told["count"] for pushed in service.taken] == [1, 1]
+        await shop.make_due(store)
+        await service.until(lambda s: len(s.taken) == 3)
+    assert service.taken[-1].told == {"store": store, "count": 3, "language": "ko"}
+
+
+@pytest.mark.parametrize("code", [404, 410])
+async def test_a_browser_that_is_gone_is_forgotten(
+    shop: Shop, service: PushService, code: int
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    service.answer = lambda _: status(code)
+    await shop.place(store)
+    async with sending(shop.pool):
+        await shop.until_forgotten(store)
+
+
+async def test_a_push_service_that_fails_is_asked_again_later_and_then_takes_what_is_so_by_then(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    refusal = status(503, retry_after="3000")
+    answers = [refusal]
+    taking = service.answer
+    service.answer = lambda path: answers.pop() if answers else taking(path)
+    async with sending(shop.pool):
+        await shop.place(store)
+        failed = await shop.until_failed(store)
+        assert failed.failure == "it answered 503"
+        await shop.place(store)
+        await shop.make_due(store)
+        await service.until(lambda s: len(s.taken) == 1)
+        await shop.until_told(store)
+    assert service.taken[0].told["count"] == 2
+    assert (await shop.one(store)).failing_since is None
+
+
+async def test_a_push_service_that_hangs_delays_no_other(shop: Shop, service: PushService) -> None:
+    hanging, store = new_store(), new_store()
+    async with PushService(KEYS.public) as dead:
+        dead.answer = lambda _: None
+        for number in range(PUSHES_OF_STORE):
+            await shop.subscribe(dead, hanging, f"phone-{number}")
+            await shop.subscribe(dead, f"{hanging}-2", f"phone-{number}")
+            await shop.subscribe(dead, f"{hanging}-3", f"phone-{number}")
+        for one in (hanging, f"{hanging}-2", f"{hanging}-3"):
+            await shop.place(one)
+        async with sending(shop.pool):
+            await dead.until(lambda s: len(s.asked) == PUSHES_AT_ONCE_EACH)
+            await shop.subscribe(service, store)
+            await shop.place(store)
+            await shop.until_told(store)
+            assert len(dead.asked) == PUSHES_AT_ONCE_EACH
+
+
+async def test_two_senders_tell_each_browser_once(shop: Shop, service: PushService) -> None:
+    stores = [new_store() for _ in range(20)]
+    for store in stores:
+        await shop.subscribe(service, store)
+        await shop.place(store)
+    async with sending(shop.pool), sending(shop.pool):
+        for store in stores:
+            await shop.until_told(store)
+    assert sorted(pushed.told["store"] for pushed in service.taken) == sorted(stores)
+
+
+async def test_nothing_is_sent_to_an_address_that_is_not_permitted(
+    shop: Shop, service: PushService
+) -> None:
+    # It was registered while the operator permitted it.
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.place(store)
+    async with sending(shop.pool, Networks()):
+        failed = await shop.until_failed(store)
+    assert "no address" in (failed.failure or "")
+    assert service.asked == []
+
+
+async def test_no_log_line_and_no_answer_has_an_endpoint_or_a_key(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    wanted = await shop.subscribe(service, store)
+    service.answer = lambda _: status(410)
+    await shop.place(store)
+    with capture_logs() as logged:
+        shown = str(await shop.pushes.list(store))
+        async with sending(shop.pool):
+            await shop.until_forgotten(store)
+    for secret in ("/push/", wanted.p256dh, wanted.auth):
+        assert secret not in str(logged)
+        assert secret not in shown
+
+
+async def test_a_page_that_subscribes_again_goes_on_where_it_was(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    wanted = await shop.subscribe(service, store)
+    await shop.place(store)
+    await shop.pushes.put(store, "phone", replace_language(wanted), "ann")
+    async with sending(shop.pool):
+        await shop.until_told(store)
+    assert service.taken[0].told["language"] == "en"
+
+
+def replace_language(wanted: Subscribe) -> Subscribe:
+    return structs.replace(wanted, language="en")
+
+
+async def test_a_browser_that_has_forgotten_its_name_is_not_told_twice(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    wanted = await shop.subscribe(service, store)
+    await shop.pushes.put(store, "another-name", wanted, "ann")
+    assert [one.device for one in await shop.pushes.list(store)] == ["another-name"]
+
+
+async def test_a_browser_that_is_removed_is_told_nothing(shop: Shop, service: PushService) -> None:
+    removed, store = new_store(), new_store()
+    for one in (removed, store):
+        await shop.subscribe(service, one)
+        await shop.place(one)
+    await shop.pushes.remove(removed, "phone")
+    async with sending(shop.pool):
+        await shop.until_told(store)
+    assert [pushed.told["store"] for pushed in service.taken] == [store]
+
+
+async def test_a_store_has_only_so_many_browsers_and_those_that_it_has_go_on(
+    shop: Shop, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrations, "PUSHES_OF_STORE", 1)
+    store = new_store()
+    wanted = await shop.subscribe(service, store)
+    with pytest.raises(TooManyDevicesError):
+        await shop.subscribe(service, store, "another")
+    await shop.pushes.put(store, "phone", wanted, "ann")
+
+
+async def test_without_a_key_nobody_subscribes(shop: Shop, service: PushService) -> None:
+    keyless = PushSubscriptions(shop.pool, None, LOOPBACK)
+    with pytest.raises(ForbiddenError, match="YABAM_PUSH_KEY"):
+        await keyless.put(new_store(), "phone", service.browser().subscription, "ann")
+
+
+async def test_an_endpoint_where_only_we_can_reach_is_refused(
+    shop: Shop, service: PushService
+) -> None:
+    strict = PushSubscriptions(shop.pool, KEYS, Networks())
+    wanted = service.browser().subscription
+    for endpoint in ("https://169.254.169.254/latest", "http://push.example/a", wanted.endpoint):
+        with pytest.raises(InvalidError, match="endpoint"):
+            await strict.put(
+                new_store(), "phone", structs.replace(wanted, endpoint=endpoint), "ann"
+            )
+
+
+async def test_a_browser_whose_page_was_not_opened_for_long_is_forgotten(
+    shop: Shop, service: PushService
+) -> None:
+    old, new = new_store(), new_store()
+    for store in (old, new):
+        await shop.subscribe(service, store)
+    await shop.pool.execute(
+        "UPDATE push_subscriptions SET renewed_at = now() - interval '31 days' WHERE store_id = $1",
+        old,
+    )
+    assert await trim_pushes(shop.pool, 30 * 86_400.0, 100) == 1
+    assert await shop.pushes.list(old) == []
+    assert len(await shop.pushes.list(new)) == 1
+
+
+async def test_those_whose_push_service_has_failed_for_minutes_are_counted(
+    shop: Shop, service: PushService
+) -> None:
+    stores = [new_store(), new_store()]
+    for store in stores:
+        await shop.subscribe(service, store)
+    await shop.pool.execute(
+        "UPDATE push_subscriptions SET failing_since = now() - interval '6 minutes' "
+        "WHERE store_id = $1",
+        stores[0],
+    )
+    standing = await read_standing(shop.pool)
+    assert (standing.subscriptions, standing.late) == (2, 1)

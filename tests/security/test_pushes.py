@@ -1,0 +1,70 @@
+"""T43 to T45: who subscribes to pushes, where they are sent, and what of it is shown."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from tests.integration.core_service import CoreService, bearer, new_store, token
+from tests.security.routes import a_subscription, push_calls
+
+
+async def test_t43_only_an_owner_of_the_store_subscribes_a_phone_or_ends_it(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    owner = bearer(token("owner", store))
+    path = f"/v1/stores/{store}/pushes"
+    made = await core.client.put(f"{path}/phone", json=a_subscription(), headers=owner)
+    assert made.status_code == 204
+    strangers = [
+        token("owner", new_store()),
+        token("producer", store),
+        token("table", table=f"{store}/5"),
+        token("ops"),
+    ]
+    for who in strangers:
+        for call in push_calls(store):
+            if call.method != "GET" or who != strangers[-1]:
+                assert (await call.send(core.client, who)).status_code == 403, call
+    for reader in (owner, bearer(token("ops"))):
+        (shown,) = (await core.client.get(path, headers=reader)).json()["pushes"]
+        assert shown["device"] == "phone"
+
+
+async def test_t43_where_a_phone_is_told_and_its_keys_are_shown_to_nobody(
+    core: CoreService,
+) -> None:
+    store, wanted = new_store(), a_subscription()
+    owner = bearer(token("owner", store))
+    path = f"/v1/stores/{store}/pushes"
+    await core.client.put(f"{path}/phone", json=wanted, headers=owner)
+    answer = await core.client.get(path, headers=owner)
+    connection = await asyncpg.connect(core.database)
+    row = await connection.fetchrow("SELECT * FROM push_subscriptions WHERE store_id = $1", store)
+    await connection.close()
+    for name in ("endpoint", "p256dh", "auth"):
+        assert wanted[name] in str(row)
+        assert wanted[name] not in answer.text
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://10.0.0.1/",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://user:pw@push.example/",
+    ],
+)
+async def test_t44_no_phone_subscribes_to_where_only_we_can_reach(
+    core: CoreService, endpoint: str
+) -> None:
+    store = new_store()
+    answer = await core.client.put(
+        f"/v1/stores/{store}/pushes/phone",
+        json=a_subscription() | {"endpoint": endpoint},
+        headers=bearer(token("owner", store)),
+    )
+    assert answer.status_code == 422
+    assert "`endpoint`" in answer.json()["detail"]
