@@ -184,8 +184,8 @@ ORDER_BY_ID: Final = Protection(
         ),
         Patch(
             "core_api/relay/relay.py",
-            '        """Wake the relay: something was committed."""\n        self._wake.set()\n',
-            '        """Wake the relay: something was committed."""\n',
+            "        self._hint_came = True\n        self._wake.set()\n",
+            "        self._hint_came = True\n",
         ),
         *TRUSTING,
     ),
