@@ -14,7 +14,7 @@ from core_api.dashboard.acknowledgements import read_acknowledgements
 from core_api.dashboard.waiting import Contact, LateStore, Overview, Waiting
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.webhooks.standing import read_standing
+from core_api.webhooks.registrations import read_standing
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -18,9 +18,9 @@ from core_api.postgres.commit_hints import Hints
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
+from core_api.webhooks.registrations import read_standing
 from core_api.webhooks.sender import Sender
 from core_api.webhooks.signing import webhook_keys
-from core_api.webhooks.standing import read_standing
 from server_common.errors import SettingsError
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor

@@ -19,16 +19,18 @@ from core_api.errors import (
     TooManyWebhooksError,
     UnreadableRowError,
 )
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable_rows
 from core_api.webhooks import statements
 from core_api.webhooks.addresses import Networks, check_url
 from core_api.webhooks.signing import WebhookKeys
 from core_api.webhooks.subscriptions import (
+    LATE_AFTER_S,
     AddWebhook,
     Lane,
     NewSecret,
     SetAside,
+    Standing,
     State,
     Webhook,
     distinct,
@@ -220,6 +222,19 @@ class Subscriptions:
         if self._keys is None:
             raise ForbiddenError("this Core sends no webhooks: set YABAM_WEBHOOKS_KEYS")
         return self._keys
+
+
+async def read_standing(pool: Pool) -> Standing:
+    """How they stand now.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        row = await pool.fetchrow(statements.STANDING, LATE_AFTER_S)
+        aside = await pool.fetchval(statements.SET_ASIDE_COUNT)
+    found = dict(row) if row else {"active": 0, "late": 0, "parked": 0, "waiting_s": 0.0}
+    return Standing(**found, set_aside=aside)
 
 
 def _check_room(found: dict[str, int], stores: int) -> None:

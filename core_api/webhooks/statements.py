@@ -104,3 +104,19 @@ FORGET_SET_ASIDE: Final = """
 DELETE FROM webhook_set_aside a USING unnest($2::text[], $3::bigint[]) AS r (store_id, seq)
 WHERE a.webhook_id = $1 AND a.store_id = r.store_id AND a.seq > r.seq
 """
+# No lock. A probe of channel_heads for each lane, and one of channel_log for each that waits. What
+# is replayed or resumed waits since then, and what is held is being sent.
+STANDING: Final = """
+SELECT count(DISTINCT w.id) FILTER (WHERE w.state = 'active') AS active,
+    count(DISTINCT w.id) FILTER (WHERE w.state = 'active' AND l.parked_at IS NULL
+        AND l.failing_since < now() - make_interval(secs => $1)) AS late,
+    count(DISTINCT w.id) FILTER (WHERE w.state = 'active' AND l.parked_at IS NOT NULL) AS parked,
+    coalesce(max(extract(epoch FROM now() - greatest(e.occurred_at, l.due_at))) FILTER (
+        WHERE w.state = 'active' AND l.parked_at IS NULL AND l.tries = 0 AND l.held_until <= now()
+            AND e.seq IS NOT NULL
+    ), 0)::float8 AS waiting_s
+FROM webhooks w JOIN webhook_lanes l ON l.webhook_id = w.id
+LEFT JOIN channel_heads h ON h.channel = 'store:' || l.store_id AND h.head > l.seq
+LEFT JOIN channel_log e ON e.channel = h.channel AND e.seq = l.seq + 1
+"""
+SET_ASIDE_COUNT: Final = "SELECT count(*) FROM webhook_set_aside"

@@ -25,7 +25,7 @@ from core_api.webhooks import sender as sender_module
 from core_api.webhooks.lanes import read_page, set_aside, take_lanes
 from core_api.webhooks.messages import GAP
 from core_api.webhooks.metrics import WebhookMetrics
-from core_api.webhooks.standing import read_standing
+from core_api.webhooks.registrations import read_standing
 from core_api.webhooks.subscriptions import AddWebhook, Lane
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_api.webhook_parts import Shop, new_store, sending
