@@ -84,7 +84,7 @@ class Taker:
         except UnavailableError:
             if not taken:
                 raise
-            # They are this process's already: nobody else would send them before their time is over.
+            # They are this process's already: nobody else sends them before their time is over.
             return list(taken.values())
         for key, answer in zip(keys, answers, strict=True):
             if isinstance(answer, UnreadableRowError):
