@@ -189,8 +189,7 @@ class Subscriptions:
                 if row is None:
                     raise _not_found(webhook_id)
                 old, kid = row
-                signs_s = 0.0 if ends_old else OLD_SECRET_S
-                await connection.execute(statements.KEEP_OLD, webhook_id, old, kid, signs_s)
+                await connection.execute(statements.KEEP_OLD, webhook_id, old, kid, OLD_SECRET_S)
                 oldest = old + 1 if ends_old else old + 1 - WEBHOOK_OLD_SECRETS
                 await connection.execute(statements.FORGET_OLD, webhook_id, oldest)
         found = await self.get(webhook_id)

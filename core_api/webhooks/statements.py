@@ -62,10 +62,10 @@ UPDATE webhooks w SET generation = w.generation + 1, kid = $2
 FROM (SELECT id, generation, kid FROM webhooks WHERE id = $1 FOR UPDATE) AS o
 WHERE w.id = o.id RETURNING o.generation, o.kid
 """
-# $1: the webhook, $2 and $3: its secret until now, $4: for how long it signs; 0 ends all others.
+# $1: the webhook, $2 and $3: its secret until now, $4: for how long it signs.
 KEEP_OLD: Final = """
 INSERT INTO webhook_old_secrets (webhook_id, generation, kid, until)
-SELECT $1::text, $2::int, $3::text, now() + make_interval(secs => $4::float8) WHERE $4::float8 > 0
+VALUES ($1, $2, $3, now() + make_interval(secs => $4))
 """
 # $2: from which generation on they go on signing.
 FORGET_OLD: Final = """
