@@ -76,13 +76,13 @@ def test_many_shards_are_read_no_more_often_than_without_hints() -> None:
     shards = [shard(began - WATERMARK_IDLE_S * n / count) for n in range(count)]
     pacer, now, reads = Pacer(), began, 0
     for _ in range(10):
-        pacer.note(now, found=False, woken=False)
+        pacer.note(now, found=False, hinted=False)
     while now < began + 10:
         now += pacer.rest(now, True, shards)
         for one in shards:
             if watermark_due(now, one.watermark_at, one.published_since):
                 one.watermark_at = now
-        pacer.note(now, found=False, woken=False)
+        pacer.note(now, found=False, hinted=False)
         reads += 1
     assert reads <= 10 / LONGEST_PAUSE_S + 1
 
