@@ -99,5 +99,6 @@ class Pacer:
                 return self._pause
             due = min(due, one.watermark_at + _watermark_every(one.published_since))
         self._relies = bool(shards)
-        # A timer that ends a little early must not lead to a read for nothing.
-        return max(0.0, due - now) + SHORTEST_PAUSE_S
+        # A timer that ends a little early must not lead to a read for nothing. Nor is there a read
+        # for each of many shards: what is due within a pause is read together, as without hints.
+        return max(self._pause, due - now + SHORTEST_PAUSE_S)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from core_api.errors import UnreadableRowError
+from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.restore.lineage import IDENTITY
@@ -70,10 +70,15 @@ RETURNING l.webhook_id, l.store_id, l.fence, l.epoch, l.seq, l.tries,
         AND s.until > now() ORDER BY s.generation DESC) AS old_kids
 """  # noqa: S608 (of constants only)
 _IS_ITS_EPOCHS: Final = f"SELECT {_OF_ITS_EPOCH} FROM epoch e"  # noqa: S608
-_ALL: Final = "SELECT webhook_id, store_id FROM webhook_lanes"
+# Not those whose names are damaged: no webhook and no log has them, so they are never taken.
+_ALL: Final = """
+SELECT l.webhook_id, l.store_id FROM webhook_lanes l JOIN webhooks w ON w.id = l.webhook_id
+JOIN channel_heads h ON h.channel = 'store:' || l.store_id
+"""
 # No lock; one statement, so that epoch, head and rows are of one moment. The page ends where its
-# room does; the first event that is wanted fits always.
-_READ: Final = """
+# room does; the first event that is wanted fits always. A database that takes the place of another
+# while a lane is sent has no page, as it has no lanes to take.
+_READ: Final = f"""
 SELECT e.epoch, coalesce(h.head, 0) AS head, now() AS at, r.seq, r.type, r.occurred_at, r.body
 FROM epoch e LEFT JOIN channel_heads h ON h.channel = $1 LEFT JOIN LATERAL (
     SELECT p.seq, p.type, p.occurred_at, CASE WHEN p.is_wanted THEN p.body END AS body FROM (
@@ -81,12 +86,12 @@ FROM epoch e LEFT JOIN channel_heads h ON h.channel = $1 LEFT JOIN LATERAL (
             SELECT seq, type, occurred_at, body, w.is_wanted,
                 CASE WHEN w.is_wanted THEN octet_length(body) ELSE 0 END AS size
             FROM channel_log,
-                LATERAL (SELECT $4::text[] = '{}' OR type = ANY($4::text[]) AS is_wanted) AS w
+                LATERAL (SELECT $4::text[] = '{{}}' OR type = ANY($4::text[]) AS is_wanted) AS w
             WHERE channel = $1 AND seq > $2 ORDER BY seq LIMIT $3
         ) AS c
     ) AS p WHERE p.upto <= $5 OR p.upto = p.size
-) AS r ON true ORDER BY r.seq
-"""
+) AS r ON true WHERE {_OF_ITS_EPOCH} ORDER BY r.seq
+"""  # noqa: S608 (of constants only)
 _MOVE: Final = """
 UPDATE webhook_lanes l SET seq = $4, epoch = $5, tries = 0, failing_since = NULL, failure = NULL,
     delivered_at = CASE WHEN $6 THEN now() ELSE delivered_at END,
@@ -218,7 +223,7 @@ async def is_of_its_epoch(pool: Pool) -> bool:
 
 
 async def all_lanes(pool: Pool) -> list[LaneKey]:
-    """All lanes there are.
+    """All lanes whose stores have a log.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -233,7 +238,7 @@ async def read_page(pool: Pool, lane: Lane, seq: int) -> Page:
     """What comes behind this place of a lane's log.
 
     Raises:
-        UnavailableError: Postgres does not answer.
+        UnavailableError: Postgres does not answer, or another database than that of the epoch does.
     """
     try:
         return await _read(pool, lane, seq, WEBHOOK_EVENTS_READ)
@@ -249,6 +254,8 @@ async def read_page(pool: Pool, lane: Lane, seq: int) -> Page:
 async def _read(pool: Pool, lane: Lane, seq: int, most: int) -> Page:
     with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(_READ, lane.channel, seq, most, lane.types, WEBHOOK_READ_BYTES)
+    if not rows:
+        raise UnavailableError("this is not the database that its epoch began in")
     first = rows[0]
     found = [Row(*row[3:]) for row in rows if row["seq"] is not None]
     return Page(first["epoch"], first["head"], first["at"], found)

@@ -140,7 +140,7 @@ class Subscriptions:
         """
         found = await self._read([webhook_id], None)
         if not found:
-            raise NotFoundError(f"there is no webhook {webhook_id}, or it is not yours")
+            raise _not_found(webhook_id)
         with mapped_errors(), unreadable_rows():
             lanes = await self._pool.fetch(statements.LANES, webhook_id)
             aside = await self._pool.fetch(statements.SET_ASIDE, webhook_id)
@@ -149,6 +149,21 @@ class Subscriptions:
             lanes=[Lane(**row) for row in lanes],
             events_set_aside=[SetAside(**row) for row in aside],
         )
+
+    async def stores_of(self, webhook_id: str) -> Sequence[str]:
+        """The stores of one, also where Postgres cannot give the rest of it.
+
+        Raises:
+            NotFoundError: there is none.
+            UnavailableError: Postgres does not answer.
+        """
+        with mapped_errors(), unreadable_rows():
+            found = [
+                row["store_id"] for row in await self._pool.fetch(statements.STORES, webhook_id)
+            ]
+        if not found:
+            raise _not_found(webhook_id)
+        return found
 
     async def remove(self, webhook_id: str) -> None:
         """Remove one. Raises UnavailableError."""
@@ -172,7 +187,7 @@ class Subscriptions:
             async with self._pool.acquire() as connection, connection.transaction():
                 row = await connection.fetchrow(statements.ROTATE, webhook_id, keys.newest)
                 if row is None:
-                    raise NotFoundError(f"there is no webhook {webhook_id}, or it is not yours")
+                    raise _not_found(webhook_id)
                 old, kid = row
                 await connection.execute(statements.KEEP_OLD, webhook_id, old, kid, OLD_SECRET_S)
                 oldest = old + 1 if ends_old else old + 1 - WEBHOOK_OLD_SECRETS
@@ -234,6 +249,10 @@ async def read_standing(pool: Pool) -> Standing:
         aside = await pool.fetchval(statements.SET_ASIDE_COUNT)
     found = dict(row) if row else {"active": 0, "late": 0, "parked": 0, "waiting_s": 0.0}
     return Standing(**found, set_aside=aside)
+
+
+def _not_found(webhook_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no webhook {webhook_id}, or it is not yours")
 
 
 def _check_room(found: dict[str, int], stores: int) -> None:

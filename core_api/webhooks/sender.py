@@ -200,6 +200,7 @@ class _Visit:
         self._epoch = lane.epoch
         self._seq = lane.seq
         self._has_failed = lane.tries > 0
+        self._old_secrets = _old_secrets(keys, lane)
 
     async def go(self, stopping: Callable[[], bool]) -> None:
         """Send what there is, as long as the receiver takes it. Raises UnavailableError."""
@@ -296,17 +297,12 @@ class _Visit:
     async def _send(self, message: Message) -> Outcome:
         lane, now = self._lane, self._clock()
         try:
-            generations = [lane.generation, *lane.old_generations]
-            kids = [lane.kid, *lane.old_kids]
-            secrets = [
-                self._keys.secret(lane.webhook_id, generation, kid)
-                for generation, kid in zip(generations, kids, strict=True)
-            ]
+            secret = self._keys.secret(lane.webhook_id, lane.generation, lane.kid)
         except SettingsError as error:
             _log.error("webhook_not_signed", webhook=lane.webhook_id, reason=str(error))
             outcome = Outcome("unreachable", "its secret cannot be made: rotate it")
         else:
-            headers = signed_headers(message, now, secrets)
+            headers = signed_headers(message, now, [secret, *self._old_secrets])
             outcome = await self._poster.post(lane.url, message.body.encode(), headers, now)
         self._metrics.attempts.labels(outcome.kind).inc()
         return outcome
@@ -326,3 +322,15 @@ class _Visit:
             await hurry_lanes(self._pool, self._lane.webhook_id)
         if has_delivered:
             self._has_failed = False
+
+
+def _old_secrets(keys: WebhookKeys, lane: Lane) -> list[str]:
+    """Those before that sign, too. One whose key was taken away is left out: what the newest one
+    signs is not to wait for it."""
+    secrets = []
+    for generation, kid in zip(lane.old_generations, lane.old_kids, strict=True):
+        try:
+            secrets.append(keys.secret(lane.webhook_id, generation, kid))
+        except SettingsError as error:
+            _log.warning("webhook_old_secret_ended", webhook=lane.webhook_id, reason=str(error))
+    return secrets

@@ -50,6 +50,7 @@ SELECT l.store_id, l.seq, coalesce(h.head, 0) AS head,
 FROM webhook_lanes l LEFT JOIN channel_heads h ON h.channel = 'store:' || l.store_id
 WHERE l.webhook_id = $1 ORDER BY l.store_id
 """
+STORES: Final = "SELECT store_id FROM webhook_lanes WHERE webhook_id = $1"
 SET_ASIDE: Final = """
 SELECT 'store:' || store_id || '@' || seq AS event, epoch, failure, at
 FROM webhook_set_aside WHERE webhook_id = $1 ORDER BY at, store_id, seq

@@ -6,12 +6,13 @@ given is found by halves, is left out for a while, and is then looked at again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from core_api.errors import UnreadableRowError
+from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool
 from core_api.postgres.unreadable_rows import by_halves
 from core_api.webhooks.lanes import Lane, LaneKey, all_lanes, take_lanes
@@ -53,7 +54,7 @@ class Taker:
             failing: whether those whose last attempt failed, or the others.
 
         Raises:
-            UnavailableError: Postgres does not answer.
+            UnavailableError: Postgres does not answer, and nothing was taken.
         """
         if self._monotonic_s() >= self._left_out_until:
             self._left_out = frozenset()
@@ -72,12 +73,19 @@ class Taker:
         async def take_of(keys: Sequence[LaneKey]) -> list[None]:
             room = most - len(taken)
             if room > 0:
-                found = await take_lanes(self._pool, busy, room, failing=failing, only=keys)
+                held = Counter(busy) + Counter(webhook_id for webhook_id, _ in taken)
+                found = await take_lanes(self._pool, held, room, failing=failing, only=keys)
                 taken.update({(lane.webhook_id, lane.store_id): lane for lane in found})
             return [None] * len(keys)
 
         keys = [key for key in await all_lanes(self._pool) if key not in self._left_out]
-        answers = await by_halves(take_of, keys) if keys else []
+        try:
+            answers = await by_halves(take_of, keys) if keys else []
+        except UnavailableError:
+            if not taken:
+                raise
+            # They are this process's already: nobody else sends them before their time is over.
+            return list(taken.values())
         for key, answer in zip(keys, answers, strict=True):
             if isinstance(answer, UnreadableRowError):
                 self._leave_out(key, answer)

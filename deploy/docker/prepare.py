@@ -213,18 +213,21 @@ def _broker(closed: Path, admin_password: str) -> list[Path]:
 
 
 def _server_certificate(folder: Path, host: str) -> Path | None:
-    """Make an authority, and a server's certificate with its key, also both in one file; the
-    certificate, unless it is there."""
-    certificate, key = folder / "server.crt", folder / "server.key"
-    if certificate.exists():
+    """Make an authority, and a server's certificate with its key, also both in one file, which
+    comes last; what was made, None: all is there."""
+    certificate, key, both = (folder / f"server.{end}" for end in ("crt", "key", "pem"))
+    if both.exists():
         return None
+    is_new = not certificate.exists()
     try:
         ensure_certificates(folder, (host, "localhost", "127.0.0.1"))
     except CertificateError as error:
         raise PrepareError(str(error)) from error
     key.chmod(0o644)
-    _write(folder / "server.pem", key.read_text() + certificate.read_text(), 0o644)
-    return certificate
+    unfinished = folder / "server.pem.new"
+    _write(unfinished, key.read_text() + certificate.read_text(), 0o644)
+    unfinished.rename(both)
+    return certificate if is_new else both
 
 
 def _certify(certificate: Path, key: Path, host: str) -> None:

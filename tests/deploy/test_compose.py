@@ -225,6 +225,18 @@ class TestSecrets:
         assert prepare.prepare(tmp_path, "https://other.example", unlike_any_other()) == []
         assert before == {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
 
+    @pytest.mark.parametrize("name", ["postgres", "kafka", "mqtt"])
+    def test_are_finished_where_they_were_left_half_made(self, tmp_path: Path, name: str) -> None:
+        prepare.prepare(tmp_path, "https://orders.example", unlike_any_other())
+        folder = tmp_path / "secrets" / name
+        whole = (folder / "server.pem").read_text()
+        (folder / "server.pem").unlink()
+        (folder / "server.key").chmod(0o600)
+        made = prepare.prepare(tmp_path, "https://orders.example", unlike_any_other())
+        assert made == [folder / "server.pem"]
+        assert (folder / "server.pem").read_text() == whole
+        assert (folder / "server.key").stat().st_mode & 0o777 == 0o644
+
     def test_differ_from_each_other(self, secrets: dict[str, str]) -> None:
         hidden = [secrets[name] for name in secrets if re.search("PASSWORD|KEYS", name)]
         assert len(set(hidden)) == len(hidden) == 14

@@ -68,6 +68,32 @@ async def test_t40_ops_see_a_webhook_disable_and_resume_it_and_change_nothing_el
     assert answer.json()["state"] == "active"
 
 
+async def test_t40_its_owner_alone_removes_a_webhook_that_the_database_cannot_give(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    webhook_id = (await added(core, store))["webhook"]["id"]
+    path = f"/v1/webhooks/{webhook_id}"
+    connection = await asyncpg.connect(core.database)
+    try:
+        async with connection.transaction():
+            await connection.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
+            await connection.execute(
+                "UPDATE webhooks SET url = '\\xff'::bytea::text WHERE id = $1", webhook_id
+            )
+            await connection.execute("DROP CAST (bytea AS text)")
+        for who, answered in (
+            (token("owner", new_store()), 404), (token("ops"), 403), (token("owner", store), 204),
+            (token("owner", store), 404),
+        ):  # fmt: skip
+            answer = await core.client.delete(path, headers=bearer(who))
+            assert answer.status_code == answered
+        left = await connection.fetchval("SELECT count(*) FROM webhooks WHERE id = $1", webhook_id)
+    finally:
+        await connection.close()
+    assert left == 0
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -71,9 +71,13 @@ class WebhooksApi:
         """DELETE /v1/webhooks/{webhook}."""
         caller = self._caller_of(request)
         with self._gate.admit():
-            found = await self._kept(request, caller)
-            await self._gate.within_deadline(self._subscriptions.remove(found.id))
-        log.info("webhook_removed", webhook=found.id, by=caller.subject)
+            await self._gate.check_stay(caller)
+            webhook_id = webhook_id_of(request)
+            # Its stores alone: a damaged one can be removed, too.
+            stores = await self._gate.within_deadline(self._subscriptions.stores_of(webhook_id))
+            check_keeps(caller, webhook_id, stores)
+            await self._gate.within_deadline(self._subscriptions.remove(webhook_id))
+        log.info("webhook_removed", webhook=webhook_id, by=caller.subject)
         return Response(status_code=204, headers=_NO_STORE)
 
     async def rotate(self, request: Request) -> Response:

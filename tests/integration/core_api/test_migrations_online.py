@@ -196,3 +196,49 @@ async def test_two_that_migrate_at_once_do_not_wait_for_each_other_for_ever(
     async with asyncio.timeout(30):
         await asyncio.gather(*(migrate.upgrade(database) for _ in range(3)))
     assert await pool.fetchval("SELECT version_num FROM alembic_version") == NEWEST
+
+
+@pytest.mark.parametrize(("before", "after"), [("0017", "0018"), ("0018", "0017")])
+async def test_a_webhook_is_added_while_the_migration_of_secrets_waits_for_it(
+    database: str, writer: Connection, before: str, after: str
+) -> None:
+    await migrate.upgrade(database, before)
+    move = migrate.upgrade if before < after else migrate.downgrade
+    adding = writer.transaction()
+    await adding.start()
+    await writer.execute("SELECT count(*) FROM webhooks")
+    moving = asyncio.ensure_future(move(database, after))
+    async with asyncio.timeout(30):
+        waiting = 0
+        while not waiting:
+            waiting = await writer.fetchval(
+                "SELECT count(*) FROM pg_locks"
+                " WHERE relation = 'webhooks'::regclass AND NOT granted"
+            )
+    await writer.execute(
+        "INSERT INTO webhooks (id, url, types, generation, kid, made_by)"
+        " VALUES ('wh-1', 'https://a.example', '{}', 1, 'k1', 'ann')"
+    )
+    await adding.commit()
+    await moving
+    assert await writer.fetchval("SELECT version_num FROM alembic_version") == after
+    assert await writer.fetchval("SELECT count(*) FROM webhooks") == 1
+
+
+async def test_the_old_secrets_of_webhooks_go_on_signing_forward_and_back(
+    database: str, writer: Connection
+) -> None:
+    await migrate.upgrade(database, "0017")
+    await writer.execute(
+        "INSERT INTO webhooks (id, url, types, generation, kid, made_by, old_kid, old_until)"
+        " VALUES ('signs', 'https://a.example', '{}', 3, 'k2', 'ann', 'k1', now() + '1 hour'),"
+        " ('is-over', 'https://a.example', '{}', 2, 'k2', 'ann', 'k1', now() - '1 hour'::interval),"
+        " ('is-first', 'https://a.example', '{}', 1, 'k2', 'ann', NULL, NULL)"
+    )
+    old = "SELECT id, old_kid, old_until FROM webhooks WHERE old_until > now()"
+    before = await writer.fetch(old)
+    await migrate.upgrade(database, "0018")
+    kept = await writer.fetch("SELECT webhook_id, generation, kid FROM webhook_old_secrets")
+    assert [tuple(row) for row in kept] == [("signs", 2, "k1")]
+    await migrate.downgrade(database, "0017")
+    assert await writer.fetch(old) == before

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import Gauge
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from core_api.errors import (
@@ -17,17 +18,19 @@ from core_api.errors import (
     InvalidError,
     NotFoundError,
     TooManyWebhooksError,
+    UnavailableError,
 )
-from core_api.postgres.pool import open_pool
+from core_api.postgres.pool import Pool, open_pool
 from core_api.webhooks import lanes as lanes_module
 from core_api.webhooks import registrations, taking
 from core_api.webhooks import sender as sender_module
 from core_api.webhooks.lanes import read_page, set_aside, take_lanes
-from core_api.webhooks.messages import GAP
+from core_api.webhooks.messages import GAP, Page
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.registrations import read_standing
 from core_api.webhooks.subscriptions import AddWebhook, Lane
 from deploy.local.postgres import EmbeddedPostgres
+from server_common.limits import WEBHOOK_EVENTS_READ, WEBHOOKS_AT_ONCE_EACH
 from tests.integration.core_api.webhook_parts import Shop, new_store, sending
 from tests.parts import migrated_database
 from tests.webhook_receiver import OK, Received, Receiver, status
@@ -69,10 +72,14 @@ async def once(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+def value_of(gauge: Gauge) -> float:
+    (metric,) = gauge.collect()
+    return metric.samples[0].value
+
+
 def stores_left_out(metrics: WebhookMetrics) -> float:
     """How many stores a sender says that it leaves out because of damage."""
-    (metric,) = metrics.unreadable.collect()
-    return metric.samples[0].value
+    return value_of(metrics.unreadable)
 
 
 async def lanes_once(
@@ -409,6 +416,18 @@ async def test_a_secret_that_has_leaked_is_ended_at_once(shop: Shop) -> None:
         await receiver.until(lambda r: len(r.taken) == 1)
 
 
+async def test_an_old_secret_whose_key_was_taken_away_keeps_nothing_from_being_sent(
+    shop: Shop,
+) -> None:
+    store = new_store()
+    async with Receiver() as receiver, sending(shop.pool):
+        made = await shop.add(receiver, store)
+        await shop.pool.execute("UPDATE webhooks SET kid = 'gone' WHERE id = $1", made.webhook.id)
+        receiver.secret = (await shop.webhooks.rotate(made.webhook.id)).secret
+        assert len(await signatures(shop, receiver, made.webhook.id, store)) == 1
+        await receiver.until(lambda r: len(r.taken) == 1)
+
+
 async def test_nothing_is_sent_from_a_database_that_moved_until_a_relay_has_judged_it(
     shop: Shop,
 ) -> None:
@@ -424,6 +443,32 @@ async def test_nothing_is_sent_from_a_database_that_moved_until_a_relay_has_judg
             await shop.pool.execute("UPDATE epoch SET born_in = $1", born_in)
             await receiver.until(lambda r: len(r.taken) == 1)
             await once(lambda: sender.trouble is None)
+
+
+async def test_what_another_database_has_behind_the_place_of_a_lane_is_not_sent(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = 0
+
+    async def read(pool: Pool, lane: lanes_module.Lane, seq: int) -> Page:
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            await pool.execute("UPDATE epoch SET born_in = '1/1/1'")
+        return await read_page(pool, lane, seq)
+
+    monkeypatch.setattr(sender_module, "read_page", read)
+    store = new_store()
+    born_in = await shop.pool.fetchval("SELECT born_in FROM epoch")
+    async with Receiver() as receiver:
+        await shop.add(receiver, store)
+        await shop.place(store, WEBHOOK_EVENTS_READ + 1)
+        try:
+            async with sending(shop.pool) as (_, metrics):
+                await once(lambda: reads >= 2 and value_of(metrics.under_way) == 0)
+        finally:
+            await shop.pool.execute("UPDATE epoch SET born_in = $1", born_in)
+    assert [one.seq for one in receiver.requests] == list(range(1, WEBHOOK_EVENTS_READ + 1))
 
 
 async def test_a_replay_sends_again_what_comes_behind_a_cursor(shop: Shop) -> None:
@@ -592,11 +637,13 @@ async def damaging(shop: Shop) -> Callable[[str, str], Awaitable[None]]:
     """Damages a text of one webhook on the disk: from then on it is no text."""
 
     async def damage(webhook_id: str, column: str) -> None:
+        table, _, name = column.partition(".")
+        key = "id" if table == "webhooks" else "webhook_id"
         async with shop.pool.acquire() as connection:
             await connection.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
             try:
                 await connection.execute(
-                    f"UPDATE webhooks SET {column} = '\\xff'::bytea::text WHERE id = $1",
+                    f"UPDATE {table} SET {name} = '\\xff'::bytea::text WHERE {key} = $1",
                     webhook_id,
                 )
             finally:
@@ -605,7 +652,7 @@ async def damaging(shop: Shop) -> Callable[[str, str], Awaitable[None]]:
     return damage
 
 
-@pytest.mark.parametrize("column", ["url", "kid"])
+@pytest.mark.parametrize("column", ["webhooks.url", "webhooks.kid"])
 async def test_a_damaged_webhook_stops_no_other(
     shop: Shop, damaging: Callable[[str, str], Awaitable[None]], column: str
 ) -> None:
@@ -634,7 +681,7 @@ async def test_a_damaged_webhook_is_sent_once_it_was_mended(
     async with Receiver() as damaged, Receiver() as receiver:
         bad = await shop.add(damaged, store)
         await shop.add(receiver, other)
-        await damaging(bad.webhook.id, "url")
+        await damaging(bad.webhook.id, "webhooks.url")
         await shop.place(store)
         await shop.place(other)
         async with sending(shop.pool):
@@ -646,12 +693,71 @@ async def test_a_damaged_webhook_is_sent_once_it_was_mended(
             await damaged.until(lambda r: len(r.taken) == 1)
 
 
+async def test_a_store_whose_name_is_damaged_stops_no_other_beside_a_damaged_webhook(
+    shop: Shop, damaging: Callable[[str, str], Awaitable[None]]
+) -> None:
+    store, unnamed, other = [new_store() for _ in range(3)]
+    async with Receiver() as damaged, Receiver() as receiver:
+        bad = await shop.add(damaged, store)
+        worse = await shop.add(damaged, unnamed)
+        await shop.add(receiver, other)
+        await damaging(bad.webhook.id, "webhooks.url")
+        await damaging(worse.webhook.id, "webhook_lanes.store_id")
+        for one in (store, other):
+            await shop.place(one)
+        async with sending(shop.pool):
+            await receiver.until(lambda r: len(r.taken) == 1)
+
+
+async def taker_beside_damage(
+    shop: Shop, damaging: Callable[[str, str], Awaitable[None]], stores: int
+) -> tuple[taking.Taker, str]:
+    """Who takes the lanes of a webhook of so many stores, and of a damaged one; and its name."""
+    of_good, of_bad = [new_store() for _ in range(stores)], new_store()
+    async with Receiver() as receiver:
+        good = await shop.add(receiver, *of_good)
+        bad = await shop.add(receiver, of_bad)
+    for one in (*of_good, of_bad):
+        await shop.place(one)
+    await damaging(bad.webhook.id, "webhooks.url")
+    return taking.Taker(shop.pool, lambda: 0.0), good.webhook.id
+
+
+async def test_a_webhook_has_no_more_than_its_requests_at_once_beside_a_damaged_one(
+    shop: Shop, damaging: Callable[[str, str], Awaitable[None]]
+) -> None:
+    taker, good = await taker_beside_damage(shop, damaging, 4 * WEBHOOKS_AT_ONCE_EACH)
+    taken = await taker.take({good: 1}, 100, failing=False)
+    assert [lane.webhook_id for lane in taken] == [good] * (WEBHOOKS_AT_ONCE_EACH - 1)
+
+
+async def test_what_was_taken_before_the_database_failed_is_sent(
+    shop: Shop,
+    damaging: Callable[[str, str], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taker, good = await taker_beside_damage(shop, damaging, 2)
+    has_taken = False
+
+    async def take(*arguments: Any, **more: Any) -> list[lanes_module.Lane]:
+        nonlocal has_taken
+        if has_taken:
+            raise UnavailableError("it is gone")
+        found = await take_lanes(*arguments, **more)
+        has_taken = True
+        return found
+
+    monkeypatch.setattr(taking, "take_lanes", take)
+    taken = await taker.take({}, 100, failing=False)
+    assert {lane.webhook_id for lane in taken} == {good}
+
+
 async def test_a_list_of_webhooks_leaves_out_a_damaged_one(
     shop: Shop, damaging: Callable[[str, str], Awaitable[None]]
 ) -> None:
     async with Receiver() as receiver:
         bad, *good = [await shop.add(receiver, new_store()) for _ in range(3)]
-    await damaging(bad.webhook.id, "url")
+    await damaging(bad.webhook.id, "webhooks.url")
     listed = await shop.webhooks.list(None)
     assert [one.id for one in listed] == [one.webhook.id for one in good]
 

@@ -71,6 +71,22 @@ def test_a_watermark_that_is_overdue_is_not_waited_for() -> None:
     assert after_nothing().rest(105.0, True, [shard(100.0)]) == SHORTEST_PAUSE_S
 
 
+def test_many_shards_are_read_no_more_often_than_without_hints() -> None:
+    count, began = 48, 100.0
+    shards = [shard(began - WATERMARK_IDLE_S * n / count) for n in range(count)]
+    pacer, now, reads = Pacer(), began, 0
+    for _ in range(10):
+        pacer.note(now, found=False, hinted=False)
+    while now < began + 10:
+        now += pacer.rest(now, True, shards)
+        for one in shards:
+            if watermark_due(now, one.watermark_at, one.published_since):
+                one.watermark_at = now
+        pacer.note(now, found=False, hinted=False)
+        reads += 1
+    assert reads <= 10 / LONGEST_PAUSE_S + 1
+
+
 def test_without_hints_the_outbox_is_read_often() -> None:
     pacer = after_nothing()
     for _ in range(8):

@@ -17,6 +17,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Go forward."""
+    # At once what the columns take in the end: a webhook that is added meanwhile would stand
+    # between the two locks, and one of both would be refused.
+    op.execute("LOCK TABLE webhooks IN ACCESS EXCLUSIVE MODE")
     op.create_table(
         "webhook_old_secrets",
         sa.Column("webhook_id", sa.Text(), nullable=False),

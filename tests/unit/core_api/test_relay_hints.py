@@ -1,0 +1,81 @@
+"""A relay that relies on hints: one wakes it, and what a lost one should have told of is found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from core_api.relay import pacing
+from core_api.relay.metrics import RelayMetrics
+from core_api.relay.relay import Relay
+from tests.unit.core_api.test_relay_independence import OTHER, SLOW, Database, Guard, Kafka
+
+HOUR_S = 3600.0
+
+
+@asynccontextmanager
+async def relying(database: Database) -> AsyncIterator[Relay]:
+    """A relay that knows that hints arrive, renews its leases once in hours, and is at rest."""
+    kafka = Kafka()
+    relay = Relay(
+        database,
+        kafka,
+        Guard(),
+        relay_id="me",
+        partitions=2,
+        lease_ttl_s=10 * HOUR_S,
+        clock=asyncio.get_running_loop().time,
+        metrics=RelayMetrics(CollectorRegistry()),
+        hinted=lambda: True,
+    )
+    running = asyncio.create_task(relay.run())
+    try:
+        async with asyncio.timeout(20):
+            while not (kafka.marks(SLOW) and kafka.marks(OTHER)):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        yield relay
+    finally:
+        relay.stop()
+        await running
+
+
+def let_watermarks_be_due_in_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "WATERMARK_IDLE_S", HOUR_S)
+    monkeypatch.setattr(pacing, "WATERMARK_ACTIVE_S", HOUR_S)
+
+
+async def test_an_event_whose_hint_was_lost_is_published_with_the_next_watermark() -> None:
+    database = Database()
+    async with relying(database):
+        for number in range(1, 4):
+            await database.put(number % 2, number)
+            await database.until_gone(number)
+
+
+async def test_a_hint_wakes_the_relay_long_before_a_watermark_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    let_watermarks_be_due_in_an_hour(monkeypatch)
+    database = Database()
+    async with relying(database) as relay:
+        for number in range(1, 4):
+            await database.put(number % 2, number)
+            relay.hint()
+            await database.until_gone(number)
+
+
+async def test_after_a_lost_hint_events_are_found_long_before_a_watermark_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = Database()
+    async with relying(database):
+        await database.put(SLOW, 1)
+        await database.until_gone(1)
+        let_watermarks_be_due_in_an_hour(monkeypatch)
+        for number in range(2, 5):
+            await database.put(number % 2, number)
+            await database.until_gone(number)
