@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from client_sdk.contract.channel import Channel, parse_channel
@@ -19,7 +20,7 @@ _UNKNOWN: Final = "unknown-document"
 _SMALL_BYTES: Final = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EditRequest:
     """What one client asks for."""
 
@@ -50,12 +51,12 @@ class EditRequest:
             return None
         return str(party_at(self.caller.table))
 
-    @property
+    @cached_property
     def names(self) -> tuple[DocumentName, ...]:
         """The documents that it is about, each once, sorted."""
         return tuple(sorted({(e.channel, e.key) for e in self.batch.edits if isinstance(e, Edit)}))
 
-    @property
+    @cached_property
     def lanes(self) -> tuple[str, ...]:
         """The names of what others may hold locked: its client, its documents, their channels."""
         names = self.names

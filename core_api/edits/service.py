@@ -49,6 +49,10 @@ RACES: Final = 2
 MAX_ATTEMPTS: Final = 5
 """How often edits are decided; after `RACES` the rows are locked, so nobody can be first."""
 
+BESIDE: Final = 16
+"""Once so many requests wait, their documents are read and settled while others are being written,
+and the other way round: Postgres and this process work at the same time."""
+
 MOST_AT_A_STRETCH_BYTES: Final = 512 * 1024
 """The most bytes of documents that are worked on in the event loop; more go to a thread."""
 
@@ -83,7 +87,7 @@ class EditService:
         self._committed = committed
         self._metrics = EditMetrics(CollectorRegistry()) if metrics is None else metrics
         self._writes: Lanes[EditRequest, Answer] = Lanes(
-            self._settle_each, self._held, lanes, lambda request: request.weight
+            self._settle_each, self._held, lanes, lambda request: request.weight, BESIDE
         )
 
     @property

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 import structlog
 
 from core_api.errors import LockedError
-from core_api.postgres.query_batching import QueryBatcher
+from core_api.postgres.query_batching import Beside, QueryBatcher
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -74,6 +74,8 @@ class Lanes(Generic[W, A]):
         held: tells which of the lanes of each write is locked.
         at_once: how many lanes may be at the database at once.
         weigh: for how many writes one counts; None: each for one.
+        beside: once so many callers wait, a second statement goes out beside the one under way,
+            with none of its lanes; None: never.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Lanes(Generic[W, A]):
         held: FindHeld[W],
         at_once: int,
         weigh: Callable[[W], int] | None = None,
+        beside: int | None = None,
     ) -> None:
         self._write = write
         self._held = held
@@ -90,7 +93,11 @@ class Lanes(Generic[W, A]):
         self._lanes: dict[str, _Lane[W, A]] = {}
         self._aside = 0
         self._main: QueryBatcher[W, None, A | _StepAside] = QueryBatcher(
-            self._write_together, MAX_BATCH, _identities, weigh=weigh
+            self._write_together,
+            MAX_BATCH,
+            _identities,
+            weigh=weigh,
+            beside=None if beside is None else Beside(beside, _lanes),
         )
 
     @property
@@ -185,3 +192,7 @@ class Lanes(Generic[W, A]):
 
 def _identities(write: Write) -> tuple[object, ...]:
     return write.identities
+
+
+def _lanes(write: Write) -> tuple[str, ...]:
+    return write.lanes

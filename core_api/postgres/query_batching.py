@@ -2,7 +2,8 @@
 
 One query is in flight; requests that come meanwhile wait for it and then go out together as the
 next. An idle batcher adds no wait, a busy one costs the database one query per round trip however
-many ask.
+many ask. Where a query takes both the database and this process long, a second may go out beside
+the first, so that neither waits for the other (`Beside`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Generic, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from core_api.errors import UnreadableRowError
 from server_common.supervision import is_being_cancelled
@@ -21,6 +23,19 @@ C = TypeVar("C")
 
 
 Asked: TypeAlias = tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]
+
+_MOST_IN_FLIGHT: Final = 2
+"""One for the database and one for this process: a third would only make them smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside(Generic[Q]):
+    """When a second query goes out beside the one in flight."""
+
+    waiting: int
+    """Once so many callers wait: fewer cost less in one query, a moment later."""
+    apart: Callable[[Q], Iterable[object]]
+    """What no two queries in flight may share; who shares it with one waits for its end."""
 
 
 class QueryBatcher(Generic[Q, C, R]):
@@ -36,6 +51,7 @@ class QueryBatcher(Generic[Q, C, R]):
         isolates: whether a query that meets a row which Postgres cannot give is asked again by
             halves, so that it fails only for the caller who needs that row; for reading, which may
             be done twice.
+        beside: when a second query goes out beside the one in flight; None: never.
     """
 
     def __init__(
@@ -46,6 +62,7 @@ class QueryBatcher(Generic[Q, C, R]):
         abandons: bool = False,
         weigh: Callable[[Q], int] | None = None,
         isolates: bool = False,
+        beside: Beside[Q] | None = None,
     ) -> None:
         self._run = run
         self._most = most
@@ -54,8 +71,8 @@ class QueryBatcher(Generic[Q, C, R]):
         self._abandons = abandons
         self._weigh = weigh
         self._isolates = isolates
-        self._in_flight: list[Asked[Q, C, R]] = []
-        self._pump: asyncio.Task[None] | None = None
+        self._beside = beside
+        self._pumps: dict[asyncio.Task[None], list[Asked[Q, C, R]]] = {}
 
     async def ask(self, questions: Sequence[Q], deadline: float | None = None) -> tuple[C, list[R]]:
         """The common part and one answer per question; raises what `run` raises.
@@ -68,8 +85,8 @@ class QueryBatcher(Generic[Q, C, R]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[tuple[C, list[R]]] = loop.create_future()
         self._waiting.append((questions, future))
-        if self._pump is None:
-            self._pump = asyncio.create_task(self._drain(), name="gather")
+        if not self._pumps or self._is_time_for_another():
+            self._pumps[asyncio.create_task(self._drain(), name="gather")] = []
         # A timer on the future costs a fraction of asyncio.timeout, and this is the hottest path.
         timer = None if deadline is None else loop.call_at(deadline, _expire, future)
         try:
@@ -82,48 +99,77 @@ class QueryBatcher(Generic[Q, C, R]):
                 timer.cancel()
 
     def _abandon_if_unwanted(self) -> None:
-        wanted = any(not future.done() for _, future in self._in_flight)
-        if self._abandons and self._in_flight and self._pump is not None and not wanted:
-            self._in_flight = []
-            self._pump.cancel()
+        if not self._abandons:
+            return
+        for pump, batch in self._pumps.items():
+            if batch and all(future.done() for _, future in batch):
+                self._pumps[pump] = []
+                pump.cancel()
+
+    def _is_time_for_another(self) -> bool:
+        # Not with each caller: what is in flight may hold up all who wait.
+        return (
+            self._beside is not None
+            and len(self._pumps) < _MOST_IN_FLIGHT
+            and len(self._waiting) % self._beside.waiting == 0
+        )
 
     async def _drain(self) -> None:
+        pump = asyncio.current_task()
+        assert pump is not None, "a coroutine runs in a task"
         try:
-            while self._waiting:
+            while self._waiting and (len(self._pumps) == 1 or self._are_enough()):
                 batch = self._next_batch()
                 if batch:
-                    await self._answer(batch)
+                    await self._answer(batch, pump)
+                elif len(self._pumps) > 1:
+                    break  # The other one takes those who wait for its query.
         finally:
-            self._pump = None
+            del self._pumps[pump]
+
+    def _are_enough(self) -> bool:
+        return self._beside is not None and len(self._waiting) >= self._beside.waiting
 
     def _next_batch(self) -> list[Asked[Q, C, R]]:
         batch: list[Asked[Q, C, R]] = []
         held_back: list[Asked[Q, C, R]] = []
         taken: set[object] = set()
+        in_flight = {
+            name for other in self._pumps.values() for asked in other for name in self._apart(asked)
+        }
         size = 0
         while self._waiting and (not batch or size + self._size(self._waiting[0][0]) <= self._most):
             questions, future = asked = self._waiting.popleft()
             if future.done():  # its caller has gone away meanwhile
                 continue
             wanted = {identity for q in questions for identity in self._identities(q)}
-            if taken.isdisjoint(wanted):
+            apart = self._apart(asked) if in_flight else ()
+            if not taken.isdisjoint(wanted):
+                held_back.append(asked)
+            elif in_flight.isdisjoint(apart):
                 batch.append(asked)
                 size += self._size(questions)
             else:
                 held_back.append(asked)
+                in_flight.update(apart)
             # A question that must wait delays those after it, so that none is overtaken.
             taken |= wanted
         self._waiting.extendleft(reversed(held_back))
         return batch
 
+    def _apart(self, asked: Asked[Q, C, R]) -> list[object]:
+        if self._beside is None:
+            return []
+        return [name for question in asked[0] for name in self._beside.apart(question)]
+
     def _size(self, questions: Sequence[Q]) -> int:
         return len(questions) if self._weigh is None else sum(map(self._weigh, questions))
 
-    async def _answer(self, batch: list[Asked[Q, C, R]]) -> None:
+    async def _answer(self, batch: list[Asked[Q, C, R]], pump: asyncio.Task[None]) -> None:
         parts = [batch]
         while parts:
             part = parts.pop()
-            error = await self._ask_for(part)
+            error = await self._ask_for(part, pump)
             if error is None:
                 continue
             middle = len(part) // 2
@@ -136,15 +182,16 @@ class QueryBatcher(Generic[Q, C, R]):
             ]
             parts += [half for half in halves if half]
 
-    async def _ask_for(self, batch: list[Asked[Q, C, R]]) -> Exception | None:
+    async def _ask_for(
+        self, batch: list[Asked[Q, C, R]], pump: asyncio.Task[None]
+    ) -> Exception | None:
         """Answer the callers; the error, if the query fails."""
         questions = [question for asked, _ in batch for question in asked]
-        self._in_flight = batch
+        self._pumps[pump] = batch
         try:
             common, answers = await self._run(questions)
         except asyncio.CancelledError:
-            pump = asyncio.current_task()
-            if not self._in_flight and pump is not None:
+            if not self._pumps[pump]:
                 pump.uncancel()  # it was ours, and meant for this query alone
             elif is_being_cancelled():
                 raise
@@ -154,7 +201,7 @@ class QueryBatcher(Generic[Q, C, R]):
         except Exception as error:
             return error
         finally:
-            self._in_flight = []
+            self._pumps[pump] = []
         start = 0
         for asked, future in batch:
             end = start + len(asked)
