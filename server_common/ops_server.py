@@ -30,6 +30,7 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 _CLOSE_S: Final = 2
 _PAUSE_S: Final = 0.1
+_TICK_S: Final = 1.0
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
@@ -107,12 +108,20 @@ class OpsServer:
     async def stop(self) -> None:
         """Stop serving; the listener is closed."""
         if self._task is not None:
-            self._server.should_exit = True
+            self._server.leave()
             await self._task
 
 
 class _Quiet(uvicorn.Server):
-    """A server that leaves signals to the process and survives a failure of its loop."""
+    """A server that leaves signals to the process and survives a failure of its loop.
+
+    uvicorn's own loop looks ten times a second whether it is to stop, and makes the time of the
+    header Date once a second. This one is told to stop.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -122,7 +131,15 @@ class _Quiet(uvicorn.Server):
         """Serve the connections until told to stop."""
         while not self.should_exit:
             try:
-                await super().main_loop()
+                await self.on_tick(0)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_TICK_S):
+                        await self._told.wait()
             except Exception as error:
                 _log.error("ops_server_failed", exc_info=error)
                 await asyncio.sleep(_PAUSE_S)
+
+    def leave(self) -> None:
+        """End `main_loop`."""
+        self.should_exit = True
+        self._told.set()

@@ -71,7 +71,11 @@ WITH docs AS (
     WHERE d.channel = a.channel AND d.key = a.key AND a.component NOT IN (TABLE stale)
     RETURNING 1
 ), set_clients AS (
-    UPDATE edit_clients c SET settled = a.settled, seen_at = now() FROM clients a
+    -- Left as it is within a minute: a row of which no index changes is updated in its place.
+    UPDATE edit_clients c
+    SET settled = a.settled,
+        seen_at = CASE WHEN c.seen_at > now() - interval '1 minute' THEN c.seen_at ELSE now() END
+    FROM clients a
     WHERE c.client = a.client AND a.component NOT IN (TABLE stale)
     RETURNING 1
 ), kept AS (

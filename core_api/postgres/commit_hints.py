@@ -2,13 +2,16 @@
 
 NOTIFY takes a database-wide lock at its commit, so it has no place in an order's transaction. Here
 it is a statement of its own, and at most one is under way per process however many orders commit.
-Nothing depends on it: a pooler may swallow it, and the relay and the tail look by themselves.
+Nothing depends on it: a pooler may swallow it, and the relay and the tail look by themselves. Who
+listens tries with a word of its own whether hints arrive (`Hints.arrive`), so that it may look less
+often while they do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +36,8 @@ class Hints:
         self._primary = Primary(database_url)
         self._received = received
         self._committed = asyncio.Event()
+        self.arrive = False
+        """Whether hints are known to arrive over the connection that listens now."""
 
     def committed(self) -> None:
         """Note that this process has committed something."""
@@ -47,6 +52,7 @@ class Hints:
                 with mapped_errors():
                     await self._pool.execute("SELECT pg_notify($1, '')", CHANNEL)
             except UnavailableError:
+                self._committed.set()
                 await asyncio.sleep(_RETRY_S)
 
     async def listen(self) -> None:
@@ -59,9 +65,20 @@ class Hints:
     async def _listen_once(self) -> None:
         connection = await self._primary.connect()
         closed = asyncio.Event()
+        word = secrets.token_hex(8)
+
+        def hear(payload: object) -> None:
+            if payload == word:
+                self.arrive = True
+            else:
+                self._received()
+
         try:
             connection.add_termination_listener(lambda _: closed.set())
-            await connection.add_listener(CHANNEL, lambda *_: self._received())
+            await connection.add_listener(CHANNEL, lambda *told: hear(told[-1]))
+            # By another connection, as hints come: a pooler may give back what one says to itself.
+            await self._pool.execute("SELECT pg_notify($1, $2)", CHANNEL, word)
             await closed.wait()
         finally:
+            self.arrive = False
             connection.terminate()

@@ -116,7 +116,7 @@ class QueryBatcher(Generic[Q, C, R]):
 
     async def _drain(self) -> None:
         pump = asyncio.current_task()
-        assert pump is not None, "a coroutine runs in a task"
+        assert pump is not None  # noqa: S101
         try:
             while self._waiting and (len(self._pumps) == 1 or self._are_enough()):
                 batch = self._next_batch()

@@ -72,15 +72,11 @@ class ReceiptsLag:
         consumer = await self._open()
         if self._topic not in await consumer.topics():
             return {}, {}
-        first = TopicPartition(self._topic, 0)
-        if first not in consumer.assignment():
-            consumer.assign([first])
-            await consumer.end_offsets([first])  # by then it knows of all partitions
+        if not consumer.partitions_for_topic(self._topic):
+            await consumer.end_offsets([TopicPartition(self._topic, 0)])  # brings its metadata
         numbers = consumer.partitions_for_topic(self._topic) or {0}
+        # None is assigned: even one that is paused makes aiokafka look at it five times a second.
         partitions = [TopicPartition(self._topic, number) for number in numbers]
-        if consumer.assignment() != frozenset(partitions):
-            consumer.assign(partitions)
-        consumer.pause(*partitions)  # nobody reads what it would fetch
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         stored = {

@@ -44,6 +44,12 @@ class HeldShard:
     """Not before this time (by the relay's clock) is it tried again."""
     rest_s: float = 0.0
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is to be tried again: only a new event or a watermark makes work."""
+        is_well = self.is_proven and self.trouble is None
+        return is_well and not self.refused and self.at_most is None and not self.stored
+
     def fail(self, now: float, why: str) -> None:
         """An attempt has failed: rest, twice as long as after the last one."""
         self.trouble = why

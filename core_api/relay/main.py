@@ -81,7 +81,9 @@ async def run_relay(
         lease_ttl_s=settings.relay_lease_s,
         clock=time.monotonic,
         metrics=metrics,
+        hinted=lambda: hints.arrive,
     )
+    hints = Hints(pool, settings.session_url, relay.hint)
     reach = ReceiptAlarm(
         pool,
         KafkaPublisher(kafka, alerts_topic(settings.alerts_topic)),
@@ -110,7 +112,7 @@ async def run_relay(
     server = OpsServer(app, listener)
     server.start()
     tasks.start("relay", lambda: _until_left(relay, left))
-    tasks.start("hints", Hints(pool, settings.session_url, relay.hint).listen, essential=False)
+    tasks.start("hints", hints.listen, essential=False)
     tasks.start("reach", reach.run)
     tasks.start("commands", commands.run)
     tasks.start("revocations", revocations.run)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Final
 
+from core_api.relay.held_shard import HeldShard
 from server_common.backoff import next_wait
 
 WATERMARK_ACTIVE_S: Final = 0.2
@@ -13,6 +16,9 @@ WATERMARK_IDLE_S: Final = 0.5
 
 SHORTEST_PAUSE_S: Final = 0.002
 LONGEST_PAUSE_S: Final = 0.05
+"""How long the relay rests at most where hints are not relied on."""
+DOUBT_S: Final = 60.0
+"""How long hints are not relied on after one that did not come."""
 
 
 def watermark_due(now: float, sent_at: float | None, published_since: bool) -> bool:
@@ -28,7 +34,11 @@ def watermark_due(now: float, sent_at: float | None, published_since: bool) -> b
     """
     if sent_at is None:
         return True
-    return now - sent_at >= (WATERMARK_ACTIVE_S if published_since else WATERMARK_IDLE_S)
+    return now - sent_at >= _watermark_every(published_since)
+
+
+def _watermark_every(published_since: bool) -> float:
+    return WATERMARK_ACTIVE_S if published_since else WATERMARK_IDLE_S
 
 
 def next_pause(previous_s: float, found: bool) -> float:
@@ -39,3 +49,50 @@ def next_pause(previous_s: float, found: bool) -> float:
     if found:
         return 0.0
     return next_wait(previous_s, SHORTEST_PAUSE_S, LONGEST_PAUSE_S)
+
+
+class Pacer:
+    """How long the relay rests between two reads; what it waits for wakes it earlier.
+
+    Each commit is followed by a hint. While hints arrive, nothing needs to be read before the next
+    watermark is due. One may be lost (the process that committed died, a connection broke without a
+    word): then the watermark's read finds the event, and hints are not relied on for `DOUBT_S`.
+    """
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+        self._relies = False
+        self._doubts_until = -math.inf
+
+    def note(self, now: float, *, found: bool, woken: bool) -> None:
+        """A read has come back.
+
+        Args:
+            now: seconds, of any clock that only goes forward.
+            found: whether it brought events.
+            woken: whether the rest before it was cut short.
+        """
+        if found and self._relies and not woken:
+            self._doubts_until = now + DOUBT_S
+        self._pause = next_pause(self._pause, found)
+
+    def rest(self, now: float, hinted: bool, held: Iterable[HeldShard]) -> float:
+        """How long to rest now, in seconds; infinity: until something happens.
+
+        Args:
+            now: by the clock of `note`.
+            hinted: whether hints are known to arrive.
+            held: the shards that are owned and have nothing under way at Kafka.
+        """
+        shards = list(held)
+        self._relies = False
+        if not self._pause or (shards and (not hinted or now < self._doubts_until)):
+            return self._pause
+        due = math.inf
+        for one in shards:
+            if one.watermark_at is None or not one.is_calm:
+                return self._pause
+            due = min(due, one.watermark_at + _watermark_every(one.published_since))
+        self._relies = bool(shards)
+        # A timer that ends a little early must not lead to a read for nothing.
+        return max(0.0, due - now) + SHORTEST_PAUSE_S

@@ -38,7 +38,7 @@ from core_api.errors import CoreError, UnavailableError, UnreadableRowError
 from core_api.kafka.topics import BrokerError
 from core_api.relay.cycle import Cycle, OutboxReading, plan_cycle
 from core_api.relay.held_shard import HeldShard
-from core_api.relay.pacing import next_pause
+from core_api.relay.pacing import Pacer
 from core_api.relay.ports import OutboxPort, Publisher, RestoreGuard
 from core_api.relay.restore_checks import RestoreChecks
 from core_api.relay.sent import Sent
@@ -74,6 +74,7 @@ class Relay:
         clock: seconds that only go forward, also while this process is paused.
         metrics: where the numbers go.
         new_run: a name that no other run of any relay has.
+        hinted: whether `hint` is known to be called after each commit.
     """
 
     def __init__(
@@ -88,7 +89,10 @@ class Relay:
         clock: Callable[[], float],
         metrics: RelayMetrics,
         new_run: Callable[[], str] = lambda: secrets.token_hex(8),
+        hinted: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._hinted = hinted
+        self._pacer = Pacer()
         self._new_run = new_run
         self._outbox = outbox
         self._publisher = publisher
@@ -141,14 +145,16 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until `stop` is called."""
-        pause, backoff = 0.0, Backoff(*_RETRY_S, random.uniform)
+        backoff = Backoff(*_RETRY_S, random.uniform)
         try:
             while not self._stopping.is_set():
                 self._cycled_at = self._clock()
+                woken = self._wake.is_set()
                 self._wake.clear()
                 try:
                     await self._shards.tick_if_due(self._asking_kafka)
-                    pause = next_pause(pause, await self._cycle())
+                    found = await self._cycle()
+                    self._pacer.note(self._clock(), found=found, woken=woken)
                 except (UnavailableError, SettingsError) as error:
                     await self._step_back(error)
                     # Without a lease a cycle asks nobody; only a tick tells that it works again.
@@ -158,9 +164,14 @@ class Relay:
                 else:
                     self._say_how_it_is()
                     backoff.forget()
-                    await _rest(self._wake, min(pause, self._shards.until_tick))
+                    await _rest(self._wake, min(self._pause(), self._shards.until_tick))
         finally:
             await self._leave()
+
+    def _pause(self) -> float:
+        busy = self._sent.shards
+        idle = [one for shard, one in self._shards.held.items() if shard not in busy]
+        return self._pacer.rest(self._clock(), self._hinted(), idle)
 
     async def _step_back(self, error: CoreError | SettingsError) -> None:
         """Log why this relay cannot work, and give up what it may no longer hold."""

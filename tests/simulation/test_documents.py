@@ -24,6 +24,8 @@ FOUND_BY: Final = {
     "take edits of another log": 29,
     "show an edit twice whose answer was lost": 28,
     "do a command to another version of the same number": 70_725,
+    "drop an answer for an older snapshot": 107,
+    "show nothing of a repeated answer": 43,
 }
 """A schedule that has found the bug: the search begins with it, for the first one may be far."""
 

@@ -20,6 +20,8 @@ _MOST_LATE: Final = 10
 """So many messages a gateway may have had in its connection when it was frozen."""
 _SETTLES_S: Final = 5.0
 _TAKEN_OVER_WITHIN_S: Final = 100.0
+_TICKET_BEGINS: Final = b"\x1b@"
+"""`ESC @`: what comes before is asked of the printer only."""
 _DEAD_LETTERS: Final = "yabam_mqtt_dead_letters_total"
 _FLOODED: Final = "yabam_mqtt_flooded_total"
 
@@ -190,6 +192,7 @@ async def _cut_agent(ground: Field) -> str:
         await _next_ticket(ground)
         await asyncio.sleep(ground.chance.uniform(0, 1.2))
         cut += ground.chance.choice(kitchen.wires).cut()
+    await _cut_with_a_ticket(ground)
     kitchen.core_wire.stall()
     await ground.last(8)
     cut += kitchen.core_wire.cut()
@@ -199,7 +202,29 @@ async def _cut_agent(ground: Field) -> str:
     # What was on its way is lost.
     cut += kitchen.printer_wire.cut()
     kitchen.printer_wire.clear()
-    return f"{cut} connections to Core or the printer reset, and both ways stalled"
+    return (
+        f"{cut} connections to Core or the printer reset, one more with a ticket in it, "
+        "and both ways stalled"
+    )
+
+
+async def _cut_with_a_ticket(ground: Field) -> None:
+    """Reset the agent's connection to the printer when the next ticket is on its way."""
+    wire = _kitchen(ground).printer_wire
+    met = asyncio.Event()
+
+    async def swallow(data: bytes) -> bool:
+        if not data.startswith(_TICKET_BEGINS):
+            return True
+        wire.trap = None
+        met.set()
+        return False
+
+    async def is_met() -> bool:
+        return met.is_set()
+
+    wire.trap = swallow
+    await ground.until(is_met, "a ticket is on its way to the printer", 90)
 
 
 async def _bad_device(ground: Field) -> str:
@@ -296,7 +321,8 @@ SCENARIOS = [
     ),
     _scenario(
         "cut-agent",
-        "the agent's connections to Core and to the printer reset, then stalled",
+        "the agent's connections to Core and to the printer reset, also with a ticket on its way, "
+        "then stalled",
         _cut_agent,
     ),
     _scenario("bad-device", "a device sends garbage, floods and never reads", _bad_device),

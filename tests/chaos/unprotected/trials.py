@@ -77,7 +77,7 @@ TRIALS: Final = (
     Trial("cut-gateway", devices.GATEWAY_COMES_BACK),
     Trial("kill-agent", devices.JOURNAL, patience_s=45),
     Trial("freeze-agent", devices.AGENTS_TAKE_OVER, patience_s=100),
-    Trial("cut-agent", devices.PRINTERS_WORD, patience_s=45),
+    Trial("cut-agent", devices.PRINTERS_WORD, patience_s=90),
     Trial("bad-device", devices.CHECKED_AT_THE_DOOR),
     Trial("leader-killed", pipeline.METADATA, scale=0.5),
     Trial("leader-leaves", pipeline.METADATA),

@@ -176,7 +176,7 @@ async def test_what_the_printer_cannot_read_waits_for_a_person(kitchen: Kitchen)
     await printer.fetch(answer)
     await printer.confirm("511 Media decoding error")
     assert (await printer.poll()) == {"jobReady": False}
-    job = await kitchen.document(f"print.{answer['jobToken'].removesuffix('.1')}")
+    job = await kitchen.document(f"print.{str(answer['jobToken']).removesuffix('.1')}")
     assert (job["state"], job["waits"]) == ("failed", True)
 
 

@@ -309,6 +309,33 @@ async def test_a_large_request_is_settled_beside_the_event_loop(
     assert threads == [True] * 4 + [False]
 
 
+async def test_where_many_wait_edits_are_settled_while_others_are_written(
+    writing: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, writes, others_too = edit_service.write_plan, asyncio.Event(), asyncio.Event()
+
+    async def watched(*args: object) -> object:
+        if writes.is_set():
+            others_too.set()
+        writes.set()
+        await others_too.wait()
+        return await write(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(edit_service, "write_plan", watched)
+    everywhere = Caller("owner", "owner", frozenset({"*"}))
+    edits = service(writing)
+
+    async def edit(n: int) -> str:
+        till = Till(edits, everywhere, f"c{n}")
+        return str((await till.do(f"public:{n}", "a", Set({"n": n}), None)).outcome)
+
+    async with asyncio.timeout(60):
+        first = asyncio.create_task(edit(0))
+        await writes.wait()
+        answers = await asyncio.gather(*(edit(n + 1) for n in range(edit_service.BESIDE)), first)
+    assert answers == ["applied"] * (edit_service.BESIDE + 1)
+
+
 async def test_many_edits_at_once_share_no_statement_with_more_than_it_can_carry() -> None:
     sizes: list[int] = []
 
@@ -363,6 +390,26 @@ async def test_a_subject_may_have_so_many_clients_until_old_ones_fall_away(writi
     )
     assert await trim_clients(writing, CLIENTS_KEPT_S, 20) == 1
     await Till(edits, OWNER, "one-more").do("public:12", "a", Set({"n": 4}), None)
+
+
+async def test_a_client_is_noted_as_heard_of_once_a_minute(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+
+    async def heard_of() -> float:
+        age = "SELECT extract(epoch FROM now() - seen_at)::float8 FROM edit_clients"
+        return float(await writing.fetchval(f"{age} WHERE client = 'c1'"))
+
+    async def set_back(seconds: float) -> None:
+        earlier = "UPDATE edit_clients SET seen_at = seen_at - make_interval(secs => $1)"
+        await writing.execute(f"{earlier} WHERE client = 'c1'", seconds)
+
+    await till.do("public:12", "a", Set({"n": 1}), None)
+    await set_back(30.0)
+    await till.do("public:12", "a", Set({"n": 2}), None)
+    assert await heard_of() >= 30.0, "no index of its row changes"
+    await set_back(30.0)
+    await till.do("public:12", "a", Set({"n": 3}), None)
+    assert await heard_of() < 60.0
 
 
 async def test_guests_find_room_for_their_clients_once_those_before_are_idle_or_have_left(

@@ -325,10 +325,11 @@ class DocumentCore:
     # ── faults ───────────────────────────────────────────────────────────────
 
     def trim(self) -> None:
-        """Forget the older half of each log, and of what is kept of each document."""
-        logs: list[Log | ChannelLog] = [*self.truth.logs.values()]
-        logs += self.truth.orders.channels.values()
-        for log in logs:
+        """Forget the older half of each log and of what is kept of each document, and all events
+        of orders: who is behind gets a snapshot."""
+        for orders in self.truth.orders.channels.values():
+            orders.floor = orders.head
+        for log in self.truth.logs.values():
             log.floor = max(log.floor, log.head // 2)
         for place, head in self.truth.heads.items():
             self.truth.floors[place] = max(self.truth.floors.get(place, 0), head.version // 2)

@@ -237,6 +237,26 @@ def _done_though_its_base_was_refused() -> AbstractContextManager[Any]:
     return patch.object(CommandQueue, "_refused", refused)
 
 
+def _answers_dropped_at_a_snapshot() -> AbstractContextManager[Any]:
+    """A snapshot counts for newer than any answer."""
+
+    def reset(self: CommandQueue, channel: str, listed: Mapping[str, int], **_: bool) -> None:
+        dropped(self, channel, listed, same_log=False)
+
+    dropped = CommandQueue.reset
+    return patch.object(CommandQueue, "reset", reset)
+
+
+def _repeated_answers_not_shown() -> AbstractContextManager[Any]:
+    """An answer that is repeated says nothing of the order."""
+
+    def settle(self: CommandQueue, settlement: Settlement, *, keep: bool, listed: bool) -> None:
+        settled(self, settlement, keep=keep and not settlement.repeated, listed=listed)
+
+    settled = CommandQueue.settle
+    return patch.object(CommandQueue, "settle", settle)
+
+
 PLANTED: Final[Mapping[str, Planted]] = {
     "Core applies twice": _applied_twice_by_core,
     "the client sends twice": _applied_twice_by_the_client,
@@ -258,4 +278,6 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "do a command to what was not seen": _command_of_any_version,
     "do a command to another version of the same number": _command_of_any_time,
     "do what was made on a refused command": _done_though_its_base_was_refused,
+    "drop an answer for an older snapshot": _answers_dropped_at_a_snapshot,
+    "show nothing of a repeated answer": _repeated_answers_not_shown,
 }

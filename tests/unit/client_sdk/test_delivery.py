@@ -156,3 +156,30 @@ def test_nothing_in_hand_is_nothing_to_save() -> None:
     hand, _ = deliveries()
     assert hand.take() is None
     assert not hand.unsaved
+
+
+@pytest.mark.parametrize(
+    ("reason", "before", "goes_on"),
+    [
+        ("first_sync", "", True),
+        ("first_sync", EPOCH, True),
+        ("retention", EPOCH, True),
+        ("digest", EPOCH, True),
+        ("digest", "older", False),
+        ("epoch", "older", False),
+        ("epoch", "", False),
+        ("ahead", EPOCH, False),
+    ],
+)
+def test_a_reset_tells_whether_its_log_is_the_one_that_was_followed(
+    reason: str, before: str, *, goes_on: bool
+) -> None:
+    assert Reset(STORE, reason, 2, ()).goes_on(before, EPOCH) is goes_on
+
+
+def test_the_epoch_is_that_of_the_current_change() -> None:
+    hand = Deliveries(OrderBook(), {}, EPOCH)
+    hand.put(Deliver(Reset(STORE, "epoch", 2, ()), "newer"))
+    assert hand.epoch == EPOCH
+    hand.take()
+    assert hand.epoch == "newer"

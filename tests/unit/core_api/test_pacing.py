@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
+import pytest
+
+from core_api.relay.held_shard import HeldShard
 from core_api.relay.pacing import (
+    DOUBT_S,
     LONGEST_PAUSE_S,
     SHORTEST_PAUSE_S,
     WATERMARK_ACTIVE_S,
     WATERMARK_IDLE_S,
+    Pacer,
     next_pause,
     watermark_due,
 )
@@ -32,3 +40,94 @@ def test_the_pause_grows_while_nothing_comes_and_ends_with_the_first_event() -> 
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_PAUSE_S
     assert next_pause(pauses[-1], found=True) == 0.0
+
+
+def shard(watermark_at: float | None = 100.0) -> HeldShard:
+    """One that is owned, well, and read to its end."""
+    return HeldShard(1, 200.0, watermark_at=watermark_at, is_proven=True)
+
+
+def after_nothing() -> Pacer:
+    """A pacer whose last read found nothing."""
+    pacer = Pacer()
+    pacer.note(100.0, found=False, woken=False)
+    return pacer
+
+
+def test_while_hints_arrive_nothing_is_read_before_the_next_watermark_is_due() -> None:
+    rest = after_nothing().rest(100.1, True, [shard(100.0), shard(99.9)])
+    assert 100.1 + rest == pytest.approx(99.9 + WATERMARK_IDLE_S + SHORTEST_PAUSE_S)
+
+
+def test_after_events_the_next_watermark_is_due_sooner() -> None:
+    active = shard(100.0)
+    active.published_since = True
+    rest = after_nothing().rest(100.1, True, [active, shard(100.0)])
+    assert 100.1 + rest == pytest.approx(100.0 + WATERMARK_ACTIVE_S + SHORTEST_PAUSE_S)
+
+
+def test_a_watermark_that_is_overdue_is_not_waited_for() -> None:
+    assert after_nothing().rest(105.0, True, [shard(100.0)]) == SHORTEST_PAUSE_S
+
+
+def test_without_hints_the_outbox_is_read_often() -> None:
+    pacer = after_nothing()
+    for _ in range(8):
+        assert pacer.rest(100.1, False, [shard()]) <= LONGEST_PAUSE_S
+        pacer.note(100.1, found=False, woken=False)
+
+
+def test_after_a_read_that_found_something_there_is_no_rest() -> None:
+    pacer = after_nothing()
+    pacer.note(100.0, found=True, woken=True)
+    assert pacer.rest(100.1, True, [shard()]) == 0.0
+
+
+def test_who_owns_nothing_rests_until_something_happens() -> None:
+    assert after_nothing().rest(100.1, False, []) == math.inf
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda one: one.fail(100.0, "Kafka refuses"),
+        lambda one: one.keep({7: None}, "E1"),
+        lambda one: one.refused.update({7: "too large"}),
+        lambda one: setattr(one, "at_most", 4),
+        lambda one: setattr(one, "is_proven", False),
+        lambda one: setattr(one, "watermark_at", None),
+    ],
+    ids=["failed", "held by somebody", "refused", "searched", "not proven", "no watermark yet"],
+)
+def test_a_shard_with_something_to_try_again_is_read_often(
+    spoil: Callable[[HeldShard], None],
+) -> None:
+    troubled = shard()
+    spoil(troubled)
+    assert after_nothing().rest(100.1, True, [shard(), troubled]) <= LONGEST_PAUSE_S
+
+
+def test_an_event_that_no_hint_told_of_makes_the_relay_read_often_for_a_while() -> None:
+    pacer = after_nothing()
+    assert pacer.rest(100.1, True, [shard()]) > LONGEST_PAUSE_S
+    pacer.note(100.5, found=True, woken=False)
+    pacer.note(100.5, found=False, woken=False)
+    assert pacer.rest(100.6, True, [shard(100.5)]) <= LONGEST_PAUSE_S
+    later = 100.5 + DOUBT_S
+    assert pacer.rest(later, True, [shard(later)]) > LONGEST_PAUSE_S
+
+
+def test_an_event_that_a_hint_told_of_makes_nobody_doubt() -> None:
+    pacer = after_nothing()
+    pacer.rest(100.1, True, [shard()])
+    pacer.note(100.2, found=True, woken=True)
+    pacer.note(100.2, found=False, woken=False)
+    assert pacer.rest(100.2, True, [shard(100.2)]) > LONGEST_PAUSE_S
+
+
+def test_what_is_found_while_the_outbox_is_read_often_anyway_makes_nobody_doubt() -> None:
+    pacer = after_nothing()
+    pacer.rest(100.1, False, [shard()])
+    pacer.note(100.2, found=True, woken=False)
+    pacer.note(100.2, found=False, woken=False)
+    assert pacer.rest(100.2, True, [shard(100.2)]) > LONGEST_PAUSE_S
