@@ -19,6 +19,8 @@ LONGEST_PAUSE_S: Final = 0.05
 """How long the relay rests at most where hints are not relied on."""
 DOUBT_S: Final = 60.0
 """How long hints are not relied on after one that did not come."""
+LATE_S: Final = 1.0
+"""A hint that comes so soon after its event was found was only late."""
 
 
 def watermark_due(now: float, sent_at: float | None, published_since: bool) -> bool:
@@ -56,24 +58,27 @@ class Pacer:
 
     Each commit is followed by a hint. While hints arrive, nothing needs to be read before the next
     watermark is due. One may be lost (the process that committed died, a connection broke without a
-    word): then the watermark's read finds the event, and hints are not relied on for `DOUBT_S`.
+    word): then the watermark's read finds the event, and hints are not relied on for `DOUBT_S`,
+    unless one comes within `LATE_S`.
     """
 
     def __init__(self) -> None:
         self._pause = 0.0
         self._relies = False
-        self._doubts_until = -math.inf
+        self._doubts_since = -math.inf
 
-    def note(self, now: float, *, found: bool, woken: bool) -> None:
+    def note(self, now: float, *, found: bool, hinted: bool) -> None:
         """A read has come back.
 
         Args:
             now: seconds, of any clock that only goes forward.
             found: whether it brought events.
-            woken: whether the rest before it was cut short.
+            hinted: whether a hint came in the rest before it.
         """
-        if found and self._relies and not woken:
-            self._doubts_until = now + DOUBT_S
+        if hinted and now < self._doubts_since + LATE_S:
+            self._doubts_since = -math.inf
+        if found and self._relies and not hinted:
+            self._doubts_since = now
         self._pause = next_pause(self._pause, found)
 
     def rest(self, now: float, hinted: bool, held: Iterable[HeldShard]) -> float:
@@ -86,7 +91,7 @@ class Pacer:
         """
         shards = list(held)
         self._relies = False
-        if not self._pause or (shards and (not hinted or now < self._doubts_until)):
+        if not self._pause or (shards and (not hinted or now < self._doubts_since + DOUBT_S)):
             return self._pause
         due = math.inf
         for one in shards:

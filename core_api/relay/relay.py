@@ -93,6 +93,7 @@ class Relay:
     ) -> None:
         self._hinted = hinted
         self._pacer = Pacer()
+        self._hint_came = False
         self._new_run = new_run
         self._outbox = outbox
         self._publisher = publisher
@@ -136,6 +137,7 @@ class Relay:
 
     def hint(self) -> None:
         """Wake the relay: something was committed."""
+        self._hint_came = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -149,12 +151,12 @@ class Relay:
         try:
             while not self._stopping.is_set():
                 self._cycled_at = self._clock()
-                woken = self._wake.is_set()
+                hinted, self._hint_came = self._hint_came, False
                 self._wake.clear()
                 try:
                     await self._shards.tick_if_due(self._asking_kafka)
                     found = await self._cycle()
-                    self._pacer.note(self._clock(), found=found, woken=woken)
+                    self._pacer.note(self._clock(), found=found, hinted=hinted)
                 except (UnavailableError, SettingsError) as error:
                     await self._step_back(error)
                     # Without a lease a cycle asks nobody; only a tick tells that it works again.

@@ -22,6 +22,7 @@ from core_api.edits import planning
 from core_api.edits import service as edit_service
 from core_api.edits.requests import EditRequest
 from core_api.edits.service import EditService
+from core_api.edits.writing import write_plan
 from core_api.errors import (
     ClientTakenError,
     EditGapError,
@@ -320,14 +321,14 @@ async def test_a_client_that_was_heard_of_by_a_clock_ahead_is_heard_of_now(writi
 async def test_where_many_wait_edits_are_settled_while_others_are_written(
     writing: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, writes, others_too = edit_service.write_plan, asyncio.Event(), asyncio.Event()
+    writes, others_too = asyncio.Event(), asyncio.Event()
 
     async def watched(*args: object) -> object:
         if writes.is_set():
             others_too.set()
         writes.set()
         await others_too.wait()
-        return await write(*args)  # type: ignore[arg-type]
+        return await write_plan(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(edit_service, "write_plan", watched)
     everywhere = Caller("owner", "owner", frozenset({"*"}))
@@ -335,7 +336,7 @@ async def test_where_many_wait_edits_are_settled_while_others_are_written(
 
     async def edit(n: int) -> str:
         till = Till(edits, everywhere, f"c{n}")
-        return str((await till.do(f"public:{n}", "a", Set({"n": n}), None)).outcome)
+        return str((await till.do(f"public:{n}", "waiting-time", Set({"value": 20}))).outcome)
 
     async with asyncio.timeout(60):
         first = asyncio.create_task(edit(0))

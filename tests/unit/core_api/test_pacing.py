@@ -10,6 +10,7 @@ import pytest
 from core_api.relay.held_shard import HeldShard
 from core_api.relay.pacing import (
     DOUBT_S,
+    LATE_S,
     LONGEST_PAUSE_S,
     SHORTEST_PAUSE_S,
     WATERMARK_ACTIVE_S,
@@ -50,7 +51,7 @@ def shard(watermark_at: float | None = 100.0) -> HeldShard:
 def after_nothing() -> Pacer:
     """A pacer whose last read found nothing."""
     pacer = Pacer()
-    pacer.note(100.0, found=False, woken=False)
+    pacer.note(100.0, found=False, hinted=False)
     return pacer
 
 
@@ -74,12 +75,12 @@ def test_without_hints_the_outbox_is_read_often() -> None:
     pacer = after_nothing()
     for _ in range(8):
         assert pacer.rest(100.1, False, [shard()]) <= LONGEST_PAUSE_S
-        pacer.note(100.1, found=False, woken=False)
+        pacer.note(100.1, found=False, hinted=False)
 
 
 def test_after_a_read_that_found_something_there_is_no_rest() -> None:
     pacer = after_nothing()
-    pacer.note(100.0, found=True, woken=True)
+    pacer.note(100.0, found=True, hinted=True)
     assert pacer.rest(100.1, True, [shard()]) == 0.0
 
 
@@ -110,8 +111,8 @@ def test_a_shard_with_something_to_try_again_is_read_often(
 def test_an_event_that_no_hint_told_of_makes_the_relay_read_often_for_a_while() -> None:
     pacer = after_nothing()
     assert pacer.rest(100.1, True, [shard()]) > LONGEST_PAUSE_S
-    pacer.note(100.5, found=True, woken=False)
-    pacer.note(100.5, found=False, woken=False)
+    pacer.note(100.5, found=True, hinted=False)
+    pacer.note(100.5, found=False, hinted=False)
     assert pacer.rest(100.6, True, [shard(100.5)]) <= LONGEST_PAUSE_S
     later = 100.5 + DOUBT_S
     assert pacer.rest(later, True, [shard(later)]) > LONGEST_PAUSE_S
@@ -120,14 +121,24 @@ def test_an_event_that_no_hint_told_of_makes_the_relay_read_often_for_a_while() 
 def test_an_event_that_a_hint_told_of_makes_nobody_doubt() -> None:
     pacer = after_nothing()
     pacer.rest(100.1, True, [shard()])
-    pacer.note(100.2, found=True, woken=True)
-    pacer.note(100.2, found=False, woken=False)
+    pacer.note(100.2, found=True, hinted=True)
+    pacer.note(100.2, found=False, hinted=False)
     assert pacer.rest(100.2, True, [shard(100.2)]) > LONGEST_PAUSE_S
 
 
 def test_what_is_found_while_the_outbox_is_read_often_anyway_makes_nobody_doubt() -> None:
     pacer = after_nothing()
     pacer.rest(100.1, False, [shard()])
-    pacer.note(100.2, found=True, woken=False)
-    pacer.note(100.2, found=False, woken=False)
+    pacer.note(100.2, found=True, hinted=False)
+    pacer.note(100.2, found=False, hinted=False)
     assert pacer.rest(100.2, True, [shard(100.2)]) > LONGEST_PAUSE_S
+
+
+@pytest.mark.parametrize(("late_s", "doubts"), [(LATE_S / 2, False), (2 * LATE_S, True)])
+def test_a_hint_that_was_only_late_makes_nobody_doubt(late_s: float, doubts: bool) -> None:
+    pacer = after_nothing()
+    pacer.rest(100.1, True, [shard()])
+    pacer.note(100.5, found=True, hinted=False)
+    now = 100.5 + late_s
+    pacer.note(now, found=False, hinted=True)
+    assert (pacer.rest(now, True, [shard(now)]) <= LONGEST_PAUSE_S) is doubts
