@@ -272,8 +272,9 @@ export class Client {
 
   #booked({ change, epoch }) {
     const changes = this.#take(change);
-    const isOfThisLog = this.#log === null || this.#log === epoch;
-    const sameLog = isOfThisLog && change.reason !== "epoch" && change.reason !== "ahead";
+    // After a restore each channel begins anew because of the epoch; the first one tells of it.
+    const isOfThisLog = this.#log === null ? change.reason !== "epoch" : this.#log === epoch;
+    const sameLog = isOfThisLog && change.reason !== "ahead";
     this.#log = epoch;
     this.#documents?.booked(changes, change.type === "reset" ? { channel: change.channel, sameLog } : null);
     return changes;

@@ -43,11 +43,15 @@ class Reset:
     def goes_on(self, before: str, epoch: str) -> bool:
         """Whether it is of the log that was followed before: that has not gone back meanwhile.
 
+        After a restore each channel begins anew because of the epoch; the first one tells of it.
+
         Args:
             before: the epoch of the change before it; "": there was none.
             epoch: its own.
         """
-        return self.reason not in ("epoch", "ahead") and before in ("", epoch)
+        if self.reason == "ahead":
+            return False
+        return before == epoch if before else self.reason != "epoch"
 
 
 Change = OrderEvent | Reset

@@ -94,6 +94,8 @@ class YabamClient(OrderClient):
         self._engine: Engine | None = None
         self._was_answered = False
         self._reset: Reset | None = None
+        self._log = ""
+        """The epoch of the last change that the desk has heard of; "": there was none."""
 
     @property
     def state(self) -> SharedState:
@@ -133,6 +135,7 @@ class YabamClient(OrderClient):
         except BaseException:
             await self._engine.stop()
             raise
+        self._log = self._deliveries.epoch
         self._engine.start()
         return self
 
@@ -198,15 +201,15 @@ class YabamClient(OrderClient):
             asyncio.get_running_loop().call_soon(self._runner.feed, Diverged(channel))
 
     def _take_next(self) -> Deliver | None:
-        before = self._deliveries.epoch
         delivery = super()._take_next()
         if delivery is None or self._engine is None:
             return delivery
         change = delivery.change
         if isinstance(change, Reset) and change is not self._reset:
             self._reset = change
-            same_log = change.goes_on(before, delivery.epoch)
+            same_log = change.goes_on(self._log, delivery.epoch)
             self._engine.desk.reset(change.channel, same_log=same_log)
+        self._log = delivery.epoch
         return delivery
 
     def _put_document(self, command: DeliverDocument | CheckDocuments) -> None:

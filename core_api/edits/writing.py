@@ -71,10 +71,12 @@ WITH docs AS (
     WHERE d.channel = a.channel AND d.key = a.key AND a.component NOT IN (TABLE stale)
     RETURNING 1
 ), set_clients AS (
-    -- Left as it is within a minute: a row of which no index changes is updated in its place.
+    -- Left as it is within a minute: a row of which no index changes is updated in its place. A
+    -- time to come, from before the clock was set back, would keep the client until then.
     UPDATE edit_clients c
     SET settled = a.settled,
-        seen_at = CASE WHEN c.seen_at > now() - interval '1 minute' THEN c.seen_at ELSE now() END
+        seen_at = CASE WHEN c.seen_at BETWEEN now() - interval '1 minute' AND now()
+                       THEN c.seen_at ELSE now() END
     FROM clients a
     WHERE c.client = a.client AND a.component NOT IN (TABLE stale)
     RETURNING 1

@@ -76,14 +76,16 @@ export class ScriptedTransport {
   }
 }
 
-/** A client over a scripted transport; `seen` holds all that it told. */
-export function startClient({ answers, saved = null, changed = () => {}, settings = {} }) {
+/** A client over a scripted transport; `seen` holds all that it told, `anew` which channels began anew. */
+export function startClient({ answers, channels = ["store:12"], saved = null, changed = () => {}, settings = {} }) {
   const transport = new ScriptedTransport(answers);
   const seen = [];
-  const bench = { transport, seen, client: null, now: 0 };
+  const bench = { transport, seen, anew: [], client: null, now: 0 };
+  const booked = (_changes, anew) => void (anew && bench.anew.push([anew.channel, anew.sameLog]));
   bench.client = new Client({
-    channels: ["store:12"],
+    channels,
     transport,
+    documents: { booked, online: () => {}, release: () => {} },
     saved,
     settings,
     changed: (news) => {

@@ -108,6 +108,23 @@ async def test_a_stored_state_goes_on_where_it_was(page: Page) -> None:
     assert found == [{"after": {"store:12": 5}, "epoch": "E1"}, ["a"], 0]
 
 
+async def test_the_first_channel_that_begins_anew_tells_that_the_log_is_another_one(
+    page: Page,
+) -> None:
+    channels = ["store:12", "store:13"]
+    empty = {"reset": "epoch", "snapshot": {"head": 2, "orders": []}}
+    after_a_restore = good(*({"channel": one, **empty} for one in channels), epoch="E2")
+    saved = _saved() | {
+        "positions": dict.fromkeys(channels, 5),
+        "orders": {one: [] for one in channels},
+    }
+    found = await run(
+        page, "return bench.anew.slice(0, 2);", after_a_restore, saved=saved, channels=channels
+    )
+    assert found == [["store:12", False], ["store:13", True]]
+    assert await run(page, "return bench.anew;", good()) == [["store:12", True]]
+
+
 async def test_what_it_stores_is_what_it_takes_up(page: Page) -> None:
     script = "return JSON.parse(JSON.stringify(bench.client.state));"
     state = await run(page, script, good())

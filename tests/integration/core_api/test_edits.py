@@ -310,6 +310,14 @@ async def test_a_large_request_is_settled_beside_the_event_loop(
     assert threads == [True] * 4 + [False]
 
 
+async def test_a_client_that_was_heard_of_by_a_clock_ahead_is_heard_of_now(writing: Pool) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    await till.do("public:12", "waiting-time", Set({"value": 1}))
+    await writing.execute("UPDATE edit_clients SET seen_at = now() + interval '1 year'")
+    await till.do("public:12", "waiting-time", Set({"value": 2}), 1)
+    assert await writing.fetchval("SELECT seen_at <= now() FROM edit_clients")
+
+
 async def test_where_many_wait_edits_are_settled_while_others_are_written(
     writing: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,7 @@ def test_nothing_in_hand_is_nothing_to_save() -> None:
         ("digest", "older", False),
         ("epoch", "older", False),
         ("epoch", "", False),
+        ("epoch", EPOCH, True),  # another channel has told of the new epoch before
         ("ahead", EPOCH, False),
     ],
 )

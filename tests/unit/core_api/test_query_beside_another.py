@@ -90,6 +90,17 @@ async def test_what_shares_with_the_query_in_flight_waits_for_its_end() -> None:
     await finish(database, tasks)
 
 
+async def test_those_who_wait_for_the_query_in_flight_keep_no_others_from_going_beside() -> None:
+    database = Database()
+    queries = batcher(database, waiting=2)
+    tasks = [await asked(queries, question) for question in ("xa", "ba", "ca")]
+    assert database.batches == [["xa"]], "both who wait share with it"
+    tasks += [await asked(queries, question) for question in "de"]
+    assert database.batches == [["xa"], ["d", "e"]]
+    await finish(database, tasks)
+    assert database.batches[2:] == [["ba", "ca"]]
+
+
 async def test_what_waits_is_not_overtaken_by_what_shares_with_it() -> None:
     database = Database()
     queries = batcher(database, waiting=3)
