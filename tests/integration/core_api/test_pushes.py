@@ -17,8 +17,9 @@ from core_api.errors import ForbiddenError, InvalidError, TooManyDevicesError
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool, open_pool
-from core_api.push import registrations
+from core_api.push import due, registrations
 from core_api.push import sender as sender_module
+from core_api.push.due import settle
 from core_api.push.messages import PushKeys
 from core_api.push.metrics import PushMetrics
 from core_api.push.registrations import PushSubscriptions, read_standing, trim_pushes
@@ -109,6 +110,14 @@ class Shop:
             return not await self.pushes.list(store)
 
         await self.until(is_forgotten)
+
+    async def mark(self, store: str) -> int:
+        """Up to which event the store's only browser needs no telling."""
+        return int(
+            await self.pool.fetchval(
+                "SELECT seq FROM push_subscriptions WHERE store_id = $1", store
+            )
+        )
 
     async def make_due(self, store: str) -> None:
         """Let nothing put off the store's next message."""
@@ -283,6 +292,45 @@ async def test_a_push_service_that_fails_is_asked_again_later_and_then_takes_wha
         await shop.until_told(store)
     assert service.taken[0].told["count"] == 2
     assert (await shop.one(store)).failing_since is None
+
+
+async def test_a_push_service_does_not_count_as_failing_once_nothing_waits_for_it(
+    shop: Shop, service: PushService
+) -> None:
+    accepted, waiting = new_store(), new_store()
+    service.answer = lambda _: status(503, retry_after="3000")
+    async with sending(shop.pool):
+        for store in (accepted, waiting):
+            await shop.subscribe(service, store)
+            order = await shop.place(store)
+            await shop.until_failed(store)
+            if store == accepted:
+                await shop.accept(store, order)
+
+        async def is_well() -> bool:
+            return (await shop.one(accepted)).failing_since is None
+
+        await shop.until(is_well)
+    assert (await shop.one(accepted)).failure == "it answered 503"
+    assert (await shop.one(waiting)).failing_since is not None
+
+
+async def test_a_mark_follows_the_log_of_a_store_whose_orders_are_accepted_at_once(
+    shop: Shop, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else each look would read all that has happened since the browser was told last.
+    monkeypatch.setattr(due, "MARK_LAG", 4)
+    accepted, waiting = new_store(), new_store()
+    for store in (accepted, waiting):
+        await shop.subscribe(service, store)
+        await shop.accept(store, await shop.place(store))
+    await shop.accept(accepted, await shop.place(accepted))
+    await shop.place(waiting, 2)
+    await settle(shop.pool)
+    assert (await shop.mark(accepted), await shop.mark(waiting)) == (4, 0)
+    async with sending(shop.pool):
+        await shop.until_told(waiting)
+    assert [pushed.told["count"] for pushed in service.taken] == [2]
 
 
 async def test_a_push_service_that_hangs_delays_no_other(shop: Shop, service: PushService) -> None:
