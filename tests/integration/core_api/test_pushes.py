@@ -16,7 +16,7 @@ from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError, InvalidError, TooManyDevicesError
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
-from core_api.postgres.pool import Pool, open_pool
+from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.push import due, registrations
 from core_api.push import sender as sender_module
 from core_api.push.due import settle
@@ -436,6 +436,51 @@ async def test_a_store_has_only_so_many_browsers_and_those_that_it_has_go_on(
     with pytest.raises(TooManyDevicesError):
         await shop.subscribe(service, store, "another")
     await shop.pushes.put(store, "phone", wanted, "ann")
+
+
+async def test_where_there_is_no_more_room_those_that_are_there_go_on(
+    shop: Shop, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrations, "PUSHES", 1)
+    store = new_store()
+    wanted = await shop.subscribe(service, store)
+    with pytest.raises(TooManyDevicesError):
+        await shop.subscribe(service, new_store())
+    await shop.pushes.put(store, "phone", replace_language(wanted), "ann")
+    await shop.subscribe(service, store)
+
+
+async def test_a_page_that_subscribes_again_waits_for_nobody_who_subscribes(
+    shop: Shop, service: PushService, database: str
+) -> None:
+    # All terminals of an installation may start at once.
+    store = new_store()
+    wanted = await shop.subscribe(service, store)
+    pool = await open_pool(
+        database, size=1, command_timeout_s=10, name="test", lock_wait_s=LOCK_WAIT_S
+    )
+    again = PushSubscriptions(pool, KEYS, LOOPBACK)
+    try:
+        async with shop.pool.acquire() as other, other.transaction():
+            await other.execute(registrations.ORDER)
+            await again.put(store, "phone", replace_language(wanted), "ann")
+    finally:
+        pool.terminate()
+    assert (await shop.one(store)).language == "en"
+
+
+async def test_a_push_service_is_one_however_its_name_is_spelled(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    wanted = service.browser().subscription
+    for number, origin in enumerate(
+        ("https://push.example", "https://PUSH.Example", "https://push.example.:443")
+    ):
+        one = structs.replace(wanted, endpoint=f"{origin}/{number}")
+        await shop.pushes.put(store, f"phone-{number}", one, "ann")
+    shown = await shop.pushes.list(store)
+    assert [push.service for push in shown] == ["push.example"] * 3
 
 
 async def test_without_a_key_nobody_subscribes(shop: Shop, service: PushService) -> None:
