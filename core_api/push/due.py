@@ -22,9 +22,9 @@ MARK_LAG: Final = 200
 
 # For each store that somebody is to be told of: the orders behind what any of its devices has
 # applied, as for the receipt alarm, and behind the oldest mark. A range of the log's key for each,
-# which is empty where a terminal is there. What is put off beyond reason was written before the
-# clock was set back. Marks are seqs, in the order of the commits: by time, an order that was placed
-# in a long transaction would be passed over.
+# which is empty where a terminal is there. What is put off beyond reason, or placed in the future,
+# was written before the clock was set back. Marks are seqs, in the order of the commits: by time,
+# an order that was placed in a long transaction would be passed over.
 _TAKE: Final = """
 WITH due AS MATERIALIZED (
     SELECT p.store_id, p.device, p.origin,
@@ -52,6 +52,7 @@ WITH due AS MATERIALIZED (
     LEFT JOIN unnest($1::text[], $2::int[]) AS b (origin, busy) ON b.origin = d.origin
     GROUP BY d.store_id, d.device, d.origin, b.busy
     HAVING min(w.placed_at) <= now() - make_interval(secs => $8)
+        OR min(w.placed_at) > now() + make_interval(secs => $8)
 ), free AS (
     SELECT p.store_id, p.device, r.upto
     FROM ranked r JOIN push_subscriptions p USING (store_id, device)

@@ -230,6 +230,19 @@ async def test_an_order_is_told_of_only_once_it_has_waited(
     assert service.asked == ["/push/1"]
 
 
+async def test_an_order_from_before_the_database_s_clock_was_set_back_is_told_of(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.place(store)
+    await shop.pool.execute(
+        "UPDATE orders SET placed_at = now() + interval '1 hour' WHERE store_id = $1", store
+    )
+    async with sending(shop.pool):
+        await shop.until_told(store)
+
+
 async def test_a_subscription_begins_with_the_orders_that_come_after_it(
     shop: Shop, service: PushService
 ) -> None:
