@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core_api.errors import ForbiddenError, TooManyDevicesError
+from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
 from core_api.push.messages import PushKeys, check_browser_key
@@ -19,7 +20,7 @@ SELECT count(*) AS whole, count(*) FILTER (WHERE store_id = $1) AS of_store
 FROM push_subscriptions WHERE (store_id, device) <> ($1, $2)
 """
 # At each start of a page, perhaps of all pages at once: no lock but that of its own row, and no
-# count. Whoever comes with the same endpoint goes on where it was, also where there is no more room.
+# count. Whoever comes with the same endpoint goes on where it was, also where no room is left.
 _RENEW: Final = """
 UPDATE push_subscriptions SET p256dh = $4, auth = $5, language = $6, subject = $7,
     renewed_at = now()
@@ -104,17 +105,22 @@ class PushSubscriptions:
         self._check_sends()
         target = check_url(wanted.endpoint, self._networks, "endpoint")
         check_browser_key(wanted.p256dh)
-        named = (store_id, device, wanted.endpoint)
-        row = (*named, wanted.p256dh, wanted.auth, wanted.language, subject)
+        keys = (wanted.p256dh, wanted.auth)
+        row = (store_id, device, wanted.endpoint, *keys, wanted.language, subject)
         with mapped_errors():
-            if await self._pool.execute(_RENEW, *row) != "UPDATE 0":
-                return
+            renewed = await self._pool.execute(_RENEW, *row)
+        if renewed == "UPDATE 0":
+            await despite_locks(lambda: self._add(row, origin_of(target)))
+
+    async def _add(self, row: tuple[str, ...], origin: str) -> None:
+        store_id, device, endpoint = row[:3]
+        with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(ORDER)
-                await connection.execute(_DROP_TWIN, *named)
+                await connection.execute(_DROP_TWIN, store_id, device, endpoint)
                 room = await connection.fetchrow(_ROOM, store_id, device)
                 _check_room(dict(room or {}))
-                await connection.execute(_PUT, *row, origin_of(target))
+                await connection.execute(_PUT, *row, origin)
 
     async def list(self, store_id: str) -> list[Push]:
         """Those of a store. Raises UnavailableError."""

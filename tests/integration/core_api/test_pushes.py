@@ -463,23 +463,51 @@ async def test_where_there_is_no_more_room_those_that_are_there_go_on(
     await shop.subscribe(service, store)
 
 
+@pytest.fixture
+async def impatient(database: str) -> AsyncIterator[Pool]:
+    """Connections as Core has them for writing: they wait 100 ms at most for a lock."""
+    pool = await open_pool(
+        database, size=1, command_timeout_s=10, name="test", lock_wait_s=LOCK_WAIT_S
+    )
+    yield pool
+    pool.terminate()
+
+
 async def test_a_page_that_subscribes_again_waits_for_nobody_who_subscribes(
-    shop: Shop, service: PushService, database: str
+    shop: Shop, service: PushService, impatient: Pool
 ) -> None:
     # All terminals of an installation may start at once.
     store = new_store()
     wanted = await shop.subscribe(service, store)
-    pool = await open_pool(
-        database, size=1, command_timeout_s=10, name="test", lock_wait_s=LOCK_WAIT_S
-    )
-    again = PushSubscriptions(pool, KEYS, LOOPBACK)
-    try:
-        async with shop.pool.acquire() as other, other.transaction():
-            await other.execute(registrations.ORDER)
-            await again.put(store, "phone", replace_language(wanted), "ann")
-    finally:
-        pool.terminate()
+    again = PushSubscriptions(impatient, KEYS, LOOPBACK)
+    async with shop.pool.acquire() as other, other.transaction():
+        await other.execute(registrations.ORDER)
+        await again.put(store, "phone", replace_language(wanted), "ann")
     assert (await shop.one(store)).language == "en"
+
+
+async def test_browsers_that_subscribe_at_once_wait_for_each_other(
+    shop: Shop, service: PushService, impatient: Pool
+) -> None:
+    store, wanted = new_store(), service.browser().subscription
+    pushes = PushSubscriptions(impatient, KEYS, LOOPBACK)
+
+    async def waits(so: bool) -> None:
+        async def is_so() -> bool:
+            found = await shop.pool.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            )
+            return (found > 0) == so
+
+        await shop.until(is_so)
+
+    async with shop.pool.acquire() as other, other.transaction():
+        await other.execute(registrations.ORDER)
+        putting = asyncio.create_task(pushes.put(store, "phone", wanted, "ann"))
+        await waits(so=True)
+        await waits(so=False)
+    await putting
+    assert len(await shop.pushes.list(store)) == 1
 
 
 async def test_a_push_service_is_one_however_its_name_is_spelled(
