@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core_api.errors import ForbiddenError, TooManyDevicesError
+from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
@@ -129,9 +129,17 @@ class PushSubscriptions:
         return [Push(**row) for row in rows]
 
     async def remove(self, store_id: str, device: str) -> None:
-        """Tell a browser nothing any more. Raises UnavailableError."""
+        """Tell a browser nothing any more.
+
+        Raises:
+            NotFoundError: it is told nothing.
+            UnavailableError: Postgres does not answer.
+        """
         with mapped_errors():
-            await self._pool.execute(_REMOVE, store_id, device)
+            done = await self._pool.execute(_REMOVE, store_id, device)
+        # Whoever mistypes the name of a stolen phone must not believe that it is told no more.
+        if done == "DELETE 0":
+            raise NotFoundError(f"no device {device} is told of the orders of store {store_id}")
 
     def _check_sends(self) -> PushKeys:
         if self._keys is None:
