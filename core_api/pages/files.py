@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
+
+import brotli
 
 import client_sdk.contract
 from core_api.pages.joining import joined
@@ -33,6 +35,11 @@ _SCRIPT: Final = re.compile(rf'(?<=<script type="module" src=")(?:{PREFIX})([^"]
 _ADDRESS: Final = re.compile(rf'(?<="){PREFIX}([^"]+)(?=")')
 _HASHED: Final = re.compile(r"=([0-9a-f]{20})/(.+)")
 _JOINED: Final = ".all.js"
+CODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "br": brotli.compress,
+    "gzip": lambda body: gzip.compress(body, mtime=0),
+}
+"""How a body may be compressed, the better way first."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,21 @@ class File:
     body: bytes
     media_type: str
 
-    @cached_property
-    def packed(self) -> bytes:
-        """The body, compressed by gzip when it is first asked for."""
-        return gzip.compress(self.body, mtime=0)
+    _packed: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    def has_packed(self, coding: str) -> bool:
+        """Whether the body is compressed so already."""
+        return coding in self._packed
+
+    def packed(self, coding: str) -> bytes:
+        """The body, compressed when it is first asked for: of a large one, half a second's work.
+
+        Args:
+            coding: one of `CODINGS`.
+        """
+        if coding not in self._packed:
+            self._packed[coding] = CODINGS[coding](self.body)
+        return self._packed[coding]
 
     @cached_property
     def digest(self) -> str:

@@ -9,6 +9,7 @@ page's worker and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from core_api.errors import NotFoundError
-from core_api.pages.files import PREFIX, File, parse_address
+from core_api.pages.files import CODINGS, PREFIX, File, parse_address
 
 START: Final = "/terminal"
 PAGES: Final = {
@@ -87,7 +88,7 @@ class Pages:
             return RedirectResponse(START, 307, {"cache-control": _ASKED_FOR})
 
         async def static(request: Request) -> Response:
-            return self.send(request, *parse_address(request.path_params["path"]))
+            return await self.send(request, *parse_address(request.path_params["path"]))
 
         return [
             Route("/", root),
@@ -95,7 +96,7 @@ class Pages:
             Route(f"{PREFIX}{{path:path}}", static),
         ]
 
-    def send(self, request: Request, name: str, digest: str | None = None) -> Response:
+    async def send(self, request: Request, name: str, digest: str | None = None) -> Response:
         """The file, or 304 where the browser has it.
 
         Args:
@@ -110,28 +111,34 @@ class Pages:
         file = self._files.get(name)
         if file is None:
             raise NotFoundError("there is no such file among the pages")
-        packs = _takes_gzip(request.headers.get("accept-encoding", ""))
+        coding = _coding(request.headers.get("accept-encoding", ""))
         headers = self._headers | {
             "cache-control": _KEPT if digest == file.digest else _ASKED_FOR,
-            "etag": f'"{file.digest}{".gz" if packs else ""}"',
+            "etag": f'"{file.digest}.{coding or "plain"}"',
         }
         if file.digest in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         headers["content-type"] = file.media_type
-        if packs:
-            headers["content-encoding"] = "gzip"
-        return Response(file.packed if packs else file.body, headers=headers)
+        if coding is None:
+            return Response(file.body, headers=headers)
+        headers["content-encoding"] = coding
+        if not file.has_packed(coding):
+            # Once, and not in the way of others.
+            await asyncio.to_thread(file.packed, coding)
+        return Response(file.packed(coding), headers=headers)
 
     def _page(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def page(request: Request) -> Response:
-            return self.send(request, name)
+            return await self.send(request, name)
 
         return page
 
 
-def _takes_gzip(accepted: str) -> bool:
+def _coding(accepted: str) -> str | None:
+    """The best coding that is accepted; None: none of ours is."""
     codings = (coding.replace(" ", "").partition(";") for coding in accepted.lower().split(","))
-    return any(name == "gzip" and weight not in ("q=0", "q=0.0") for name, _, weight in codings)
+    taken = {name for name, _, weight in codings if weight not in ("q=0", "q=0.0")}
+    return next((coding for coding in CODINGS if coding in taken), None)
 
 
 def _origin(url: str) -> str:

@@ -20,11 +20,11 @@ HOLD_S: Final = 30.0
 MARK_LAG: Final = 200
 """Events that a mark may be behind while no order waits: each look reads the log from there."""
 
-# For each store that somebody is to be told of: the orders behind what any of its devices has
-# applied, as for the receipt alarm, and behind the oldest mark. A range of the log's key for each,
-# which is empty where a terminal is there. What is put off beyond reason, or placed in the future,
-# was written before the clock was set back. Marks are seqs, in the order of the commits: by time,
-# an order that was placed in a long transaction would be passed over.
+# For each store with an order that waits, of which somebody is to be told: the orders behind what
+# any of its devices has applied, as for the receipt alarm, and behind the oldest mark. A range of
+# the log's key for each, which is empty where a terminal is there. What is put off beyond reason,
+# or placed in the future, was written before the clock was set back. Marks are seqs, in the order
+# of the commits: by time, an order that was placed in a long transaction would be passed over.
 _TAKE: Final = """
 WITH due AS MATERIALIZED (
     SELECT p.store_id, p.device, p.origin,
@@ -33,6 +33,12 @@ WITH due AS MATERIALIZED (
     WHERE (p.tries > 0) = $3
       AND (p.due_at <= now() OR p.due_at > now() + make_interval(secs => 2::float8 * $7))
       AND (p.held_until <= now() OR p.held_until > now() + make_interval(secs => 2::float8 * $6))
+      AND EXISTS (
+          SELECT FROM orders o WHERE o.store_id = p.store_id AND o.status = 'placed'
+              AND o.status NOT IN ('rejected', 'paid', 'cancelled')
+              AND (o.placed_at <= now() - make_interval(secs => $8)
+                   OR o.placed_at > now() + make_interval(secs => $8))
+      )
 ), stores AS MATERIALIZED (
     SELECT d.store_id, greatest(min(d.seq), coalesce((
         SELECT max(v.applied) FROM devices v JOIN epoch e ON e.epoch = v.epoch

@@ -18,6 +18,15 @@ from tests.browser.test_terminal_taps import work_through
 
 _SCREEN: Final = (1920, 1080)
 _SEED: Final = 7
+_NOTE_LONG_TASKS: Final = """() => {
+    globalThis.longTasks = [0, 0];
+    new PerformanceObserver((list) => {
+        for (const { duration } of list.getEntries()) {
+            longTasks[0] += duration;
+            longTasks[1] = Math.max(longTasks[1], duration);
+        }
+    }).observe({ entryTypes: ["longtask"] });
+}"""
 _MOST_S: Final = 700
 """So many seconds it may take, on a busy machine too."""
 
@@ -37,6 +46,7 @@ async def main(site: Site, count: int, within_s: float) -> int:
     store = Store(site)
     async with chromium() as browser, device(browser, _SCREEN, touch=True) as owner:
         terminal = await opened(owner, store.terminal_url)
+        await terminal.evaluate(_NOTE_LONG_TASKS)
         start = time.monotonic()
         arriving = asyncio.create_task(rush(store, count, within_s))
         try:
@@ -48,6 +58,7 @@ async def main(site: Site, count: int, within_s: float) -> int:
             print(f"after {_MOST_S} s only {served} of {count} orders were served")
             return 1
         took_s = time.monotonic() - start
+        busy_ms, longest_ms = await terminal.evaluate("longTasks")
         placed = await arriving
     steps = [await store.events(order["id"]) for order in placed]
     await store.close()
@@ -58,6 +69,11 @@ async def main(site: Site, count: int, within_s: float) -> int:
         f"{count} orders in {within_s:g} s: all worked through after {took_s:.0f} s, "
         f"{sum(map(len, steps)) - count} steps, {served} served; "
         f"{bad} with a step that was not meant, {twice} with one taken twice"
+    )
+    each_s = took_s / max(1, sum(map(len, steps)) - count)
+    print(
+        f"{each_s:.2f} s for each step; the page was busy for {busy_ms / 1000:.0f} s in tasks of "
+        f"more than 50 ms, the longest of {longest_ms:.0f} ms"
     )
     return int(bad > 0 or twice > 0 or served < count)
 

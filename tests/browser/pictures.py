@@ -41,12 +41,15 @@ async def take(page: Page, name: str) -> None:
     Raises:
         PictureError: it is larger than `MOST_BYTES`.
     """
+    await page.wait_for_function("() => document.getAnimations().length === 0")
     taken = Image.open(BytesIO(await page.screenshot())).convert("RGB")
     if taken.width > MOST_PIXELS:
         taken = taken.reduce(taken.width // MOST_PIXELS)
     path = FOLDER / f"{name}.png"
     for colours in _COLOURS:
-        taken.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        # By an octree: the median cut leaves out what is small, such as a green lamp.
+        few = taken.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few.save(path, optimize=True)
         if (size := path.stat().st_size) <= MOST_BYTES:
             print(f"{path}: {size // 1000} kB, {colours} colours", flush=True)
             return

@@ -64,6 +64,20 @@ WHOLE: Final = """(status) => {
 }"""
 
 
+LINES: Final = """(element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size;
+}"""
+MISSING_OF_HINT: Final = """(input) => {
+    const { fontWeight, fontSize, fontFamily, paddingLeft, paddingRight } = getComputedStyle(input);
+    const context = document.createElement("canvas").getContext("2d");
+    context.font = `${fontWeight} ${fontSize} ${fontFamily}`;
+    const room = input.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+    return context.measureText(input.placeholder).width - room;
+}"""
+
+
 def meal(number: int) -> dict[str, Any]:
     """The fields of an order, each another one."""
     dishes = [DISHES[(number + n) % len(DISHES)] for n in range(1 + number % 4)]
@@ -116,6 +130,26 @@ async def test_it_uses_the_screen_and_breaks_no_word(
             if count == 31:
                 whole = await terminal.evaluate(WHOLE, "placed")
                 assert whole >= min(count, LEAST_WHOLE[name]), (name, whole)
+
+
+async def test_the_history_can_be_read_on_a_phone(store: Store, browser: Browser) -> None:
+    await store.step(await store.place(**meal(3)), "accepted")
+    async with device(browser, SCREENS["360"], touch=True) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        await terminal.locator("[data-action=history]").click()
+        row = terminal.locator("#history li")
+        await expect(row.get_by_role("button", name="Take back to New")).to_be_visible()
+        for part in ("strong", "time"):
+            assert await row.locator(part).evaluate(LINES) == 1, part
+
+
+@pytest.mark.parametrize("width", [900, 961, 1024, 1100, 1280])
+async def test_the_search_shows_its_whole_hint(store: Store, browser: Browser, width: int) -> None:
+    async with device(browser, (width, 768)) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        missing = await terminal.locator("#search").evaluate(MISSING_OF_HINT)
+        assert missing <= 0
+        assert await terminal.locator(".bar").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
 
 
 @pytest.mark.parametrize("size", SCREENS)

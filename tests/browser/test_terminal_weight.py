@@ -12,8 +12,8 @@ pytestmark = PAGES
 
 MOST_FILES: Final = 6
 """As many as a browser asks a server of HTTP/1.1 for at once."""
-MOST_BYTES: Final = 110_000
-"""Two seconds at 400 kbit/s, with what is asked for beside them."""
+MOST_BYTES: Final = 95_000
+"""Less than two seconds at 400 kbit/s, with what is asked for beside them."""
 _FILES: Final = """() => performance.getEntriesByType("resource")
     .filter(({ name }) => name.includes("/static/="))
     .map(({ name, transferSize }) => [name.split("/").at(-1), transferSize])"""

@@ -190,6 +190,8 @@ async def test_nobody_is_told_of_what_a_terminal_has_received_or_somebody_has_ac
         await shop.subscribe(service, store)
     await shop.place(received, 2)
     await shop.receive(received)
+    await shop.place(accepted)
+    await shop.receive(accepted)
     await shop.accept(accepted, await shop.place(accepted))
     await shop.place(neither)
     async with sending(shop.pool):
@@ -217,8 +219,12 @@ async def test_an_order_is_told_of_only_once_it_has_waited(
         await shop.subscribe(service, store)
         await shop.place(store)
     await shop.pool.execute(
-        "UPDATE orders SET placed_at = now() - interval '1 hour' WHERE store_id = $1", old
+        "UPDATE orders SET placed_at = now() - interval '1 hour' WHERE store_id = ANY($1)",
+        [young, old],
     )
+    # What a terminal has received may wait for long.
+    await shop.receive(young)
+    await shop.place(young)
     poster = Poster(LOOPBACK)
     metrics = PushMetrics(CollectorRegistry())
     sender = PushSender(shop.pool, poster, KEYS, metrics, utc_now, after_s=1800)

@@ -94,21 +94,26 @@ def test_another_content_has_another_address(client: Client, folder: Path) -> No
     assert other.headers["cache-control"] == "no-cache"
 
 
-def test_files_are_compressed_for_who_takes_that(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("accepted", "coding"), [("gzip", "gzip"), ("gzip, deflate, br, zstd", "br"), ("br", "br")]
+)
+def test_files_are_compressed_for_who_takes_that(
+    client: Client, accepted: str, coding: str
+) -> None:
     plain = get(client, "/static/shared/base.css", "identity")
-    packed = get(client, "/static/shared/base.css")
+    packed = get(client, "/static/shared/base.css", accepted)
     assert "content-encoding" not in plain.headers
-    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["content-encoding"] == coding
     assert packed.headers["vary"] == "accept-encoding"
     assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 5
     assert packed.content == plain.content
-    for refuses in ("", "br", "gzip;q=0"):
+    for refuses in ("", "zstd", "gzip;q=0", "br;q=0, gzip;q=0.0"):
         answer = get(client, "/static/shared/base.css", refuses)
         assert "content-encoding" not in answer.headers
 
 
 def test_what_the_browser_has_is_not_sent_again(client: Client) -> None:
-    for coding in ("gzip", "identity"):
+    for coding in ("br", "gzip", "identity"):
         etag = get(client, "/shop", coding).headers["etag"]
         again = client.get("/shop", headers={"if-none-match": etag, "accept-encoding": coding})
         assert (again.status_code, again.content) == (304, b"")
@@ -118,6 +123,6 @@ def test_what_the_browser_has_is_not_sent_again(client: Client) -> None:
 
 
 def test_the_same_bytes_are_compressed_alike_by_every_core(folder: Path) -> None:
-    one, other = [read_files({"": folder})["shared/base.css"].packed for _ in range(2)]
+    one, other = [read_files({"": folder})["shared/base.css"].packed("gzip") for _ in range(2)]
     assert one == other
     assert gzip.decompress(one).startswith(b"p {")
