@@ -19,10 +19,11 @@ from core_api.orders.service import OrderService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.push import due, registrations
 from core_api.push import sender as sender_module
-from core_api.push.due import settle
+from core_api.push.due import note_failed, note_told, settle, take_due
 from core_api.push.messages import PushKeys
 from core_api.push.metrics import PushMetrics
 from core_api.push.registrations import PushSubscriptions, read_standing, trim_pushes
+from core_api.push.rules import Next
 from core_api.push.sender import PushSender
 from core_api.push.subscriptions import Push, Subscribe
 from core_api.receipts.devices import receipt_of
@@ -247,6 +248,36 @@ async def test_an_order_from_before_the_database_s_clock_was_set_back_is_told_of
     )
     async with sending(shop.pool):
         await shop.until_told(store)
+
+
+@pytest.mark.parametrize("until", ["due_at", "held_until"])
+async def test_what_was_put_off_before_the_database_s_clock_was_set_back_is_told(
+    shop: Shop, service: PushService, until: str
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.place(store)
+    await shop.pool.execute(
+        f"UPDATE push_subscriptions SET {until} = now() + interval '1 day' WHERE store_id = $1",
+        store,
+    )
+    async with sending(shop.pool):
+        await shop.until_told(store)
+
+
+async def test_what_an_old_endpoint_answers_does_not_touch_the_one_that_came_meanwhile(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.place(store)
+    (old,) = await take_due(shop.pool, {}, 1, 0.0, failing=False)
+    await shop.subscribe(service, store)
+    await note_failed(shop.pool, old, "it answered 503", Next(60.0, None))
+    await note_failed(shop.pool, old, "it answered 410", Next(0.0, "gone"))
+    await note_told(shop.pool, old)
+    new = await shop.one(store)
+    assert (new.failure, new.pushed_at, await shop.mark(store)) == (None, None, 0)
 
 
 async def test_a_subscription_begins_with_the_orders_that_come_after_it(
@@ -503,7 +534,7 @@ async def test_browsers_that_subscribe_at_once_wait_for_each_other(
             found = await shop.pool.fetchval(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
             )
-            return (found > 0) == so
+            return bool(found) == so
 
         await shop.until(is_so)
 
