@@ -401,6 +401,40 @@ async def test_a_push_service_that_hangs_delays_no_other(shop: Shop, service: Pu
             assert len(dead.asked) == PUSHES_AT_ONCE_EACH
 
 
+async def test_a_row_that_is_damaged_keeps_no_other_browser_from_being_told(
+    shop: Shop, service: PushService
+) -> None:
+    damaged, store = new_store(), new_store()
+    for one in (damaged, store):
+        await shop.subscribe(service, one)
+        await shop.place(one)
+    await shop.pool.execute(
+        "UPDATE push_subscriptions SET p256dh = 'none' WHERE store_id = $1", damaged
+    )
+    async with sending(shop.pool) as metrics:
+        await shop.until_told(store)
+        await shop.until(lambda: has_bug(metrics))
+    assert [pushed.told["store"] for pushed in service.taken] == [store]
+
+
+async def has_bug(metrics: PushMetrics) -> bool:
+    (counted,) = metrics.bugs.collect()
+    return any(sample.value > 0 for sample in counted.samples if sample.name.endswith("_total"))
+
+
+async def test_a_mark_of_another_log_counts_for_nothing(shop: Shop, service: PushService) -> None:
+    # After a restore the log begins anew, with smaller numbers.
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.pool.execute(
+        "UPDATE push_subscriptions SET epoch = 'E0', seq = 1000 WHERE store_id = $1", store
+    )
+    await shop.place(store)
+    async with sending(shop.pool):
+        await shop.until_told(store)
+    assert await shop.mark(store) == 1
+
+
 async def test_two_senders_tell_each_browser_once(shop: Shop, service: PushService) -> None:
     stores = [new_store() for _ in range(20)]
     for store in stores:
