@@ -310,7 +310,7 @@ def operations(
         Operation(
             "DELETE", "/v1/stores/{id}/pushes/{device}", "endPushes", pushes.remove,
             "Tell a browser nothing of the store's orders any more",
-            Answer(media_type="", status=204), (400, 401, 403, 429, 503),
+            Answer(media_type="", status=204), (400, 401, 403, 404, 429, 503),
             (parameters.STORE_ID, parameters.BROWSER_ID),
         ),
         Operation(

@@ -17,12 +17,14 @@ from server_common.limits import PUSH_ORDERS_COUNTED, PUSHES_AT_ONCE_EACH
 
 HOLD_S: Final = 30.0
 """A process that dies holds its subscriptions for so long; longer than an attempt takes."""
+MARK_LAG: Final = 200
+"""Events that a mark may be behind while no order waits: each look reads the log from there."""
 
 # For each store with an order that waits, of which somebody is to be told: the orders behind what
 # any of its devices has applied, as for the receipt alarm, and behind the oldest mark. A range of
-# the log's key for each, which is empty where a terminal is there. What is put off beyond reason
-# was written before the clock was set back. Marks are seqs, in the order of the commits: by time,
-# an order that was placed in a long transaction would be passed over.
+# the log's key for each, which is empty where a terminal is there. What is put off beyond reason,
+# or placed in the future, was written before the clock was set back. Marks are seqs, in the order
+# of the commits: by time, an order that was placed in a long transaction would be passed over.
 _TAKE: Final = """
 WITH due AS MATERIALIZED (
     SELECT p.store_id, p.device, p.origin,
@@ -34,7 +36,8 @@ WITH due AS MATERIALIZED (
       AND EXISTS (
           SELECT FROM orders o WHERE o.store_id = p.store_id AND o.status = 'placed'
               AND o.status NOT IN ('rejected', 'paid', 'cancelled')
-              AND o.placed_at <= now() - make_interval(secs => $8)
+              AND (o.placed_at <= now() - make_interval(secs => $8)
+                   OR o.placed_at > now() + make_interval(secs => $8))
       )
 ), stores AS MATERIALIZED (
     SELECT d.store_id, greatest(min(d.seq), coalesce((
@@ -55,6 +58,7 @@ WITH due AS MATERIALIZED (
     LEFT JOIN unnest($1::text[], $2::int[]) AS b (origin, busy) ON b.origin = d.origin
     GROUP BY d.store_id, d.device, d.origin, b.busy
     HAVING min(w.placed_at) <= now() - make_interval(secs => $8)
+        OR min(w.placed_at) > now() + make_interval(secs => $8)
 ), free AS (
     SELECT p.store_id, p.device, r.upto
     FROM ranked r JOIN push_subscriptions p USING (store_id, device)
@@ -84,6 +88,40 @@ _FAIL: Final = """
 UPDATE push_subscriptions SET tries = tries + 1, failing_since = coalesce(failing_since, now()),
     failure = $4, due_at = now() + make_interval(secs => $5), held_until = now()
 WHERE store_id = $1 AND device = $2 AND fence = $3
+"""
+# Without it, one failure before an order was accepted would count as failing until the next order
+# that nobody receives, and then as failing for days; and a store without a terminal would be read
+# from where its browser was told last, each second. One that somebody takes meanwhile is left.
+_SETTLE: Final = """
+WITH behind AS MATERIALIZED (
+    SELECT p.store_id, p.device, p.fence, h.head, e.epoch, m.seq
+    FROM push_subscriptions p CROSS JOIN epoch e
+    JOIN channel_heads h ON h.channel = 'store:' || p.store_id
+    CROSS JOIN LATERAL (SELECT CASE WHEN p.epoch = e.epoch THEN p.seq ELSE 0 END AS seq) AS m
+    WHERE p.tries > 0 OR h.head - m.seq >= $1
+), stores AS MATERIALIZED (
+    SELECT b.store_id, greatest(min(b.seq), coalesce((
+        SELECT max(v.applied) FROM devices v JOIN epoch e ON e.epoch = v.epoch
+        WHERE v.store_id = b.store_id
+    ), 0)) AS seq
+    FROM behind b GROUP BY b.store_id
+), waiting AS MATERIALIZED (
+    SELECT s.store_id, max(l.seq) AS seq FROM stores s
+    JOIN channel_log l ON l.channel = 'store:' || s.store_id AND l.seq > s.seq
+        AND l.order_version = 1
+    JOIN orders o ON o.id = l.order_id AND o.status = 'placed'
+    GROUP BY s.store_id
+), settled AS (
+    SELECT p.store_id, p.device, b.head, b.epoch
+    FROM behind b JOIN push_subscriptions p USING (store_id, device)
+    LEFT JOIN waiting w ON w.store_id = b.store_id
+    WHERE coalesce(w.seq, 0) <= b.seq AND p.fence = b.fence
+      AND (p.held_until <= now() OR p.held_until > now() + make_interval(secs => 2::float8 * $2))
+    FOR UPDATE OF p SKIP LOCKED
+)
+UPDATE push_subscriptions p
+SET seq = s.head, epoch = s.epoch, tries = 0, failing_since = NULL
+FROM settled s WHERE p.store_id = s.store_id AND p.device = s.device
 """
 _END: Final = """
 DELETE FROM push_subscriptions WHERE store_id = $1 AND device = $2 AND fence = $3
@@ -154,6 +192,18 @@ async def note_told(pool: Pool, due: Due) -> None:
     """Note that its push service has taken the message. Raises UnavailableError."""
     with any_error_mapped():
         await pool.execute(_DONE, *due.key, due.upto, due.epoch, PAUSE_S)
+
+
+async def settle(pool: Pool) -> None:
+    """Let nothing be left of what browsers were to be told of orders that wait no more.
+
+    Their push services count as failing no longer, and their marks move up to the newest event.
+
+    Raises:
+        UnavailableError: Postgres does not answer.
+    """
+    with any_error_mapped():
+        await pool.execute(_SETTLE, MARK_LAG, HOLD_S)
 
 
 async def note_failed(pool: Pool, due: Due, failure: str, after: Next) -> None:

@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
-from core_api.errors import ForbiddenError, TooManyDevicesError
+from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
+from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
 from core_api.push.messages import PushKeys, check_browser_key
 from core_api.push.subscriptions import LATE_AFTER_S, Push, Standing, Subscribe
-from core_api.webhooks.addresses import Networks, check_url
+from core_api.webhooks.addresses import Networks, check_url, origin_of
 from server_common.limits import PUSHES, PUSHES_OF_STORE
 
 # Two that came at once would count the same room.
-_ORDER: Final = "SELECT pg_advisory_xact_lock(7061648)"
+ORDER: Final = "SELECT pg_advisory_xact_lock(7061648)"
 _ROOM: Final = """
-SELECT (SELECT count(*) FROM push_subscriptions) AS whole, count(*) AS of_store
-FROM push_subscriptions WHERE store_id = $1 AND device <> $2 AND endpoint <> $3
+SELECT count(*) AS whole, count(*) FILTER (WHERE store_id = $1) AS of_store
+FROM push_subscriptions WHERE (store_id, device) <> ($1, $2)
+"""
+# At each start of a page, perhaps of all pages at once: no lock but that of its own row, and no
+# count. Whoever comes with the same endpoint goes on where it was, also where no room is left.
+_RENEW: Final = """
+UPDATE push_subscriptions SET p256dh = $4, auth = $5, language = $6, subject = $7,
+    renewed_at = now()
+WHERE store_id = $1 AND device = $2 AND endpoint = $3
 """
 # A browser that has forgotten its name comes with its endpoint under another.
 _DROP_TWIN: Final = """
 DELETE FROM push_subscriptions WHERE store_id = $1 AND device <> $2 AND endpoint = $3
 """
-# From the newest event on. Who comes with the same endpoint goes on where it was; another begins
-# anew, also with its attempts.
+# From the newest event on; a browser with another endpoint goes on from its mark, with no attempt
+# behind it.
 _PUT: Final = """
 INSERT INTO push_subscriptions AS p
-    (store_id, device, endpoint, origin, p256dh, auth, language, subject, epoch, seq)
+    (store_id, device, endpoint, p256dh, auth, language, subject, origin, epoch, seq)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, e.epoch, coalesce(h.head, 0)
 FROM epoch e LEFT JOIN channel_heads h ON h.channel = 'store:' || $1::text
 ON CONFLICT (store_id, device) DO UPDATE SET
     endpoint = excluded.endpoint, origin = excluded.origin, p256dh = excluded.p256dh,
     auth = excluded.auth, language = excluded.language, subject = excluded.subject,
-    renewed_at = now(),
-    tries = CASE WHEN p.endpoint = excluded.endpoint THEN p.tries ELSE 0 END,
-    due_at = CASE WHEN p.endpoint = excluded.endpoint THEN p.due_at ELSE now() END,
-    failing_since = CASE WHEN p.endpoint = excluded.endpoint THEN p.failing_since END,
-    failure = CASE WHEN p.endpoint = excluded.endpoint THEN p.failure END,
-    fence = CASE WHEN p.endpoint = excluded.endpoint THEN p.fence ELSE p.fence + 1 END
+    renewed_at = now(), tries = 0, due_at = now(), failing_since = NULL, failure = NULL,
+    fence = p.fence + 1
 """
 _LIST: Final = """
 SELECT device, split_part(origin, '://', 2) AS service, subject, language, renewed_at, pushed_at,
@@ -100,19 +103,24 @@ class PushSubscriptions:
             UnavailableError: Postgres does not answer.
         """
         self._check_sends()
-        check_url(wanted.endpoint, self._networks, "endpoint")
+        target = check_url(wanted.endpoint, self._networks, "endpoint")
         check_browser_key(wanted.p256dh)
-        parts = urlsplit(wanted.endpoint)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        named = (store_id, device, wanted.endpoint)
+        keys = (wanted.p256dh, wanted.auth)
+        row = (store_id, device, wanted.endpoint, *keys, wanted.language, subject)
+        with mapped_errors():
+            renewed = await self._pool.execute(_RENEW, *row)
+        if renewed == "UPDATE 0":
+            await despite_locks(lambda: self._add(row, origin_of(target)))
+
+    async def _add(self, row: tuple[str, ...], origin: str) -> None:
+        store_id, device, endpoint = row[:3]
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(_ORDER)
-                await connection.execute(_DROP_TWIN, *named)
-                room = await connection.fetchrow(_ROOM, *named)
+                await connection.execute(ORDER)
+                await connection.execute(_DROP_TWIN, store_id, device, endpoint)
+                room = await connection.fetchrow(_ROOM, store_id, device)
                 _check_room(dict(room or {}))
-                more = (wanted.p256dh, wanted.auth, wanted.language, subject)
-                await connection.execute(_PUT, *named, origin, *more)
+                await connection.execute(_PUT, *row, origin)
 
     async def list(self, store_id: str) -> list[Push]:
         """Those of a store. Raises UnavailableError."""
@@ -121,9 +129,17 @@ class PushSubscriptions:
         return [Push(**row) for row in rows]
 
     async def remove(self, store_id: str, device: str) -> None:
-        """Tell a browser nothing any more. Raises UnavailableError."""
+        """Tell a browser nothing any more.
+
+        Raises:
+            NotFoundError: it is told nothing.
+            UnavailableError: Postgres does not answer.
+        """
         with mapped_errors():
-            await self._pool.execute(_REMOVE, store_id, device)
+            done = await self._pool.execute(_REMOVE, store_id, device)
+        # Whoever mistypes the name of a stolen phone must not believe that it is told no more.
+        if done == "DELETE 0":
+            raise NotFoundError(f"no device {device} is told of the orders of store {store_id}")
 
     def _check_sends(self) -> PushKeys:
         if self._keys is None:

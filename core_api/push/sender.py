@@ -18,7 +18,7 @@ import structlog
 
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool
-from core_api.push.due import Due, note_failed, note_told, take_due
+from core_api.push.due import Due, note_failed, note_told, settle, take_due
 from core_api.push.messages import PushKeys, Told, headers, message
 from core_api.push.metrics import PushMetrics
 from core_api.push.registrations import read_standing
@@ -33,7 +33,7 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 EVERY_S: Final = 1.0
 _COUNT_EVERY: Final = 5
-"""Looks between two counts of all subscriptions."""
+"""Looks between two times that all subscriptions are settled and counted."""
 _FAILING: Final = PUSHES_AT_ONCE // 2
 
 
@@ -73,6 +73,7 @@ class PushSender:
             while True:
                 try:
                     if looks % _COUNT_EVERY == 0:
+                        await settle(self._pool)
                         self._metrics.stands(await read_standing(self._pool))
                     await self.look()
                 except UnavailableError as error:

@@ -132,6 +132,14 @@ def check_url(url: str, networks: Networks, field: str = "url") -> Target:
     return target
 
 
+def origin_of(target: Target) -> str:
+    """Scheme, host and port of it, as browsers write them, however the URL spells them."""
+    scheme, default = ("https", 443) if target.is_secure else ("http", 80)
+    host = target.host.removesuffix(".")
+    port = "" if target.port == default else f":{target.port}"
+    return f"{scheme}://[{host}]{port}" if ":" in host else f"{scheme}://{host}{port}"
+
+
 def _target(url: str) -> Target | None:
     if not _TARGET.fullmatch(url) or "#" in url or "\\" in url:
         return None

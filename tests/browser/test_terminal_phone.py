@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import msgspec
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from core_api.access.callers import Caller
+from core_api.access.tokens import TokenKeys
 from core_api.push.messages import Told
 from tests.browser.restaurant import PAGES, Store, device, opened, shot, still
 from tests.push_service import Browser as PushedBrowser
@@ -21,28 +24,47 @@ from tests.push_service import Browser as PushedBrowser
 pytestmark = PAGES
 
 # What the page sees of a push service: it gives this subscription, for this key.
+# It is kept when the page is loaded anew.
 SUBSCRIBING = """(given) => {
-    let made = null;
-    const subscribe = async ({ userVisibleOnly, applicationServerKey }) => {
-        if (!userVisibleOnly) throw new Error("a page must show what it is pushed");
-        globalThis.subscribedWith = applicationServerKey;
-        const { endpoint, p256dh, auth } = given;
-        const text = applicationServerKey.replaceAll("-", "+").replaceAll("_", "/");
-        const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
-        made = {
+    const PLACE = "test.subscribed";
+    const { endpoint, p256dh, auth } = given;
+    const getSubscription = async () => {
+        const key = localStorage.getItem(PLACE);
+        if (key === null) return null;
+        const bytes = Uint8Array.from(
+            atob(key.replaceAll("-", "+").replaceAll("_", "/")), (sign) => sign.charCodeAt(0),
+        );
+        return {
             endpoint,
             options: { applicationServerKey: bytes.buffer },
             toJSON: () => ({ endpoint, keys: { p256dh, auth } }),
-            unsubscribe: async () => { made = null; return true; },
+            // It takes a moment, in which the page may be left.
+            unsubscribe: async () => {
+                await new Promise((done) => setTimeout(done, 500));
+                localStorage.removeItem(PLACE);
+                return true;
+            },
         };
-        return made;
+    };
+    const subscribe = async ({ userVisibleOnly, applicationServerKey }) => {
+        if (!userVisibleOnly) throw new Error("a page must show what it is pushed");
+        localStorage.setItem(PLACE, applicationServerKey);
+        return getSubscription();
     };
     // An empty page, which a tab begins with, has neither.
-    const getSubscription = async () => made;
     Object.assign(globalThis.PushManager?.prototype ?? {}, { subscribe, getSubscription });
     Object.defineProperty(Notification, "permission", { get: () => "granted" });
     Notification.requestPermission = async () => "granted";
 }"""
+SUBSCRIBED = 'localStorage.getItem("test.subscribed")'
+# Lets a test have what the page does each day.
+DAILY = """(() => {
+    const real = globalThis.setInterval;
+    globalThis.setInterval = (work, wait, ...more) => {
+        if (wait === 86_400_000) globalThis.daily = work;
+        return real(work, wait, ...more);
+    };
+})()"""
 
 
 async def let_subscribe(owner: BrowserContext) -> None:
@@ -93,7 +115,7 @@ async def test_a_press_subscribes_this_device_and_another_ends_it(
         (told,) = await told_devices(store)
         assert (told["service"], told["language"]) == ("push.example", "en")
         assert told["device"].startswith("terminal-")
-        assert await terminal.evaluate("subscribedWith") == (await store.get("/v1/push"))["key"]
+        assert await terminal.evaluate(SUBSCRIBED) == (await store.get("/v1/push"))["key"]
         await shot(terminal, "terminal-phone")
         await still(terminal)
         await button.click()
@@ -122,6 +144,70 @@ async def test_a_device_that_is_told_says_so_again_at_its_next_start_until_its_o
         async with asyncio.timeout(20):
             while await told_devices(store):  # noqa: ASYNC110  (in the database)
                 await asyncio.sleep(0.05)
+
+
+async def subscribed(owner: BrowserContext, store: Store) -> Page:
+    """The terminal of an owner on a device that is told of the store's orders."""
+    await let_subscribe(owner)
+    terminal = await opened(owner, store.terminal_url)
+    await terminal.locator("#open-kitchen").click()
+    await terminal.locator("#phone-push").click()
+    await expect(terminal.locator("#phone-push")).to_have_attribute("aria-pressed", "true")
+    await still(terminal)
+    return terminal
+
+
+async def test_whoever_signs_out_without_a_network_is_told_no_more(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        terminal = await subscribed(owner, store)
+        await owner.route("**/v1/stores/*/pushes/*", lambda route: route.abort())
+        await terminal.locator("[data-action=sign-out]").click()
+        await terminal.locator("#token").wait_for()
+        # The browser itself ends it, so that its push service takes nothing more.
+        await terminal.wait_for_function(f"() => {SUBSCRIBED} === null")
+
+
+async def test_another_owner_who_signs_in_on_a_device_ends_what_the_one_before_was_told(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as shared:
+        await subscribed(shared, store)
+        keys = TokenKeys({"local": store.site.keys.token.encode()}, "local", time.time)
+        token = keys.sign(Caller("another", "owner", frozenset({store.id})), 3600)
+        other = await opened(shared, f"{store.site.stack.core_url}/terminal#token={token}")
+        await other.wait_for_function(f"() => {SUBSCRIBED} === null")
+        await other.locator("#open-kitchen").click()
+        await expect(other.locator("#phone-push")).to_have_attribute("aria-pressed", "false")
+
+
+async def test_where_there_is_no_room_a_device_says_so_and_nothing_is_left_of_it(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        await let_subscribe(owner)
+        terminal = await opened(owner, store.terminal_url)
+        full = "**/v1/stores/*/pushes/*"
+        await owner.route(full, lambda route: route.fulfill(status=409, json={}))
+        await terminal.locator("#open-kitchen").click()
+        await terminal.locator("#phone-push").click()
+        part = terminal.locator("[data-part=phone]")
+        await expect(part.get_by_role("alert")).to_contain_text("no room for this one")
+        assert await terminal.evaluate(SUBSCRIBED) is None
+
+
+async def test_a_page_that_stays_open_says_again_each_day_that_its_device_is_told(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        await owner.add_init_script(DAILY)
+        terminal = await subscribed(owner, store)
+        (before,) = await told_devices(store)
+        async with terminal.expect_response("**/v1/stores/*/pushes/*"):
+            await terminal.evaluate("daily()")
+        (after,) = await told_devices(store)
+        assert after["renewed_at"] > before["renewed_at"]
 
 
 async def test_a_device_that_the_browser_lets_not_be_told_says_why(

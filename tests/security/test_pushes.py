@@ -27,6 +27,8 @@ async def test_t43_only_an_owner_of_the_store_subscribes_a_phone_or_ends_it(
         for call in push_calls(store):
             if call.method != "GET" or who != strangers[-1]:
                 assert (await call.send(core.client, who)).status_code == 403, call
+    missing = await core.client.delete(f"{path}/phome", headers=owner)
+    assert missing.status_code == 404
     for reader in (owner, bearer(token("ops"))):
         (shown,) = (await core.client.get(path, headers=reader)).json()["pushes"]
         assert shown["device"] == "phone"

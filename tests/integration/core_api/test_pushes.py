@@ -16,12 +16,14 @@ from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError, InvalidError, TooManyDevicesError
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
-from core_api.postgres.pool import Pool, open_pool
-from core_api.push import registrations
+from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
+from core_api.push import due, registrations
 from core_api.push import sender as sender_module
+from core_api.push.due import note_failed, note_told, settle, take_due
 from core_api.push.messages import PushKeys
 from core_api.push.metrics import PushMetrics
 from core_api.push.registrations import PushSubscriptions, read_standing, trim_pushes
+from core_api.push.rules import Next
 from core_api.push.sender import PushSender
 from core_api.push.subscriptions import Push, Subscribe
 from core_api.receipts.devices import receipt_of
@@ -109,6 +111,14 @@ class Shop:
             return not await self.pushes.list(store)
 
         await self.until(is_forgotten)
+
+    async def mark(self, store: str) -> int:
+        """Up to which event the store's only browser needs no telling."""
+        return int(
+            await self.pool.fetchval(
+                "SELECT seq FROM push_subscriptions WHERE store_id = $1", store
+            )
+        )
 
     async def make_due(self, store: str) -> None:
         """Let nothing put off the store's next message."""
@@ -227,6 +237,49 @@ async def test_an_order_is_told_of_only_once_it_has_waited(
     assert service.asked == ["/push/1"]
 
 
+async def test_an_order_from_before_the_database_s_clock_was_set_back_is_told_of(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.place(store)
+    await shop.pool.execute(
+        "UPDATE orders SET placed_at = now() + interval '1 hour' WHERE store_id = $1", store
+    )
+    async with sending(shop.pool):
+        await shop.until_told(store)
+
+
+@pytest.mark.parametrize("until", ["due_at", "held_until"])
+async def test_what_was_put_off_before_the_database_s_clock_was_set_back_is_told(
+    shop: Shop, service: PushService, until: str
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.place(store)
+    await shop.pool.execute(
+        f"UPDATE push_subscriptions SET {until} = now() + interval '1 day' WHERE store_id = $1",
+        store,
+    )
+    async with sending(shop.pool):
+        await shop.until_told(store)
+
+
+async def test_what_an_old_endpoint_answers_does_not_touch_the_one_that_came_meanwhile(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.place(store)
+    (old,) = await take_due(shop.pool, {}, 1, 0.0, failing=False)
+    await shop.subscribe(service, store)
+    await note_failed(shop.pool, old, "it answered 503", Next(60.0, None))
+    await note_failed(shop.pool, old, "it answered 410", Next(0.0, "gone"))
+    await note_told(shop.pool, old)
+    new = await shop.one(store)
+    assert (new.failure, new.pushed_at, await shop.mark(store)) == (None, None, 0)
+
+
 async def test_a_subscription_begins_with_the_orders_that_come_after_it(
     shop: Shop, service: PushService
 ) -> None:
@@ -291,6 +344,45 @@ async def test_a_push_service_that_fails_is_asked_again_later_and_then_takes_wha
     assert (await shop.one(store)).failing_since is None
 
 
+async def test_a_push_service_does_not_count_as_failing_once_nothing_waits_for_it(
+    shop: Shop, service: PushService
+) -> None:
+    accepted, waiting = new_store(), new_store()
+    service.answer = lambda _: status(503, retry_after="3000")
+    async with sending(shop.pool):
+        for store in (accepted, waiting):
+            await shop.subscribe(service, store)
+            order = await shop.place(store)
+            await shop.until_failed(store)
+            if store == accepted:
+                await shop.accept(store, order)
+
+        async def is_well() -> bool:
+            return (await shop.one(accepted)).failing_since is None
+
+        await shop.until(is_well)
+    assert (await shop.one(accepted)).failure == "it answered 503"
+    assert (await shop.one(waiting)).failing_since is not None
+
+
+async def test_a_mark_follows_the_log_of_a_store_whose_orders_are_accepted_at_once(
+    shop: Shop, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else each look would read all that has happened since the browser was told last.
+    monkeypatch.setattr(due, "MARK_LAG", 4)
+    accepted, waiting = new_store(), new_store()
+    for store in (accepted, waiting):
+        await shop.subscribe(service, store)
+        await shop.accept(store, await shop.place(store))
+    await shop.accept(accepted, await shop.place(accepted))
+    await shop.place(waiting, 2)
+    await settle(shop.pool)
+    assert (await shop.mark(accepted), await shop.mark(waiting)) == (4, 0)
+    async with sending(shop.pool):
+        await shop.until_told(waiting)
+    assert [pushed.told["count"] for pushed in service.taken] == [2]
+
+
 async def test_a_push_service_that_hangs_delays_no_other(shop: Shop, service: PushService) -> None:
     hanging, store = new_store(), new_store()
     async with PushService(KEYS.public) as dead:
@@ -307,6 +399,40 @@ async def test_a_push_service_that_hangs_delays_no_other(shop: Shop, service: Pu
             await shop.place(store)
             await shop.until_told(store)
             assert len(dead.asked) == PUSHES_AT_ONCE_EACH
+
+
+async def test_a_row_that_is_damaged_keeps_no_other_browser_from_being_told(
+    shop: Shop, service: PushService
+) -> None:
+    damaged, store = new_store(), new_store()
+    for one in (damaged, store):
+        await shop.subscribe(service, one)
+        await shop.place(one)
+    await shop.pool.execute(
+        "UPDATE push_subscriptions SET p256dh = 'none' WHERE store_id = $1", damaged
+    )
+    async with sending(shop.pool) as metrics:
+        await shop.until_told(store)
+        await shop.until(lambda: has_bug(metrics))
+    assert [pushed.told["store"] for pushed in service.taken] == [store]
+
+
+async def has_bug(metrics: PushMetrics) -> bool:
+    (counted,) = metrics.bugs.collect()
+    return any(sample.value > 0 for sample in counted.samples if sample.name.endswith("_total"))
+
+
+async def test_a_mark_of_another_log_counts_for_nothing(shop: Shop, service: PushService) -> None:
+    # After a restore the log begins anew, with smaller numbers.
+    store = new_store()
+    await shop.subscribe(service, store)
+    await shop.pool.execute(
+        "UPDATE push_subscriptions SET epoch = 'E0', seq = 1000 WHERE store_id = $1", store
+    )
+    await shop.place(store)
+    async with sending(shop.pool):
+        await shop.until_told(store)
+    assert await shop.mark(store) == 1
 
 
 async def test_two_senders_tell_each_browser_once(shop: Shop, service: PushService) -> None:
@@ -394,6 +520,79 @@ async def test_a_store_has_only_so_many_browsers_and_those_that_it_has_go_on(
     with pytest.raises(TooManyDevicesError):
         await shop.subscribe(service, store, "another")
     await shop.pushes.put(store, "phone", wanted, "ann")
+
+
+async def test_where_there_is_no_more_room_those_that_are_there_go_on(
+    shop: Shop, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrations, "PUSHES", 1)
+    store = new_store()
+    wanted = await shop.subscribe(service, store)
+    with pytest.raises(TooManyDevicesError):
+        await shop.subscribe(service, new_store())
+    await shop.pushes.put(store, "phone", replace_language(wanted), "ann")
+    await shop.subscribe(service, store)
+
+
+@pytest.fixture
+async def impatient(database: str) -> AsyncIterator[Pool]:
+    """Connections as Core has them for writing: they wait 100 ms at most for a lock."""
+    pool = await open_pool(
+        database, size=1, command_timeout_s=10, name="test", lock_wait_s=LOCK_WAIT_S
+    )
+    yield pool
+    pool.terminate()
+
+
+async def test_a_page_that_subscribes_again_waits_for_nobody_who_subscribes(
+    shop: Shop, service: PushService, impatient: Pool
+) -> None:
+    # All terminals of an installation may start at once.
+    store = new_store()
+    wanted = await shop.subscribe(service, store)
+    again = PushSubscriptions(impatient, KEYS, LOOPBACK)
+    async with shop.pool.acquire() as other, other.transaction():
+        await other.execute(registrations.ORDER)
+        await again.put(store, "phone", replace_language(wanted), "ann")
+    assert (await shop.one(store)).language == "en"
+
+
+async def test_browsers_that_subscribe_at_once_wait_for_each_other(
+    shop: Shop, service: PushService, impatient: Pool
+) -> None:
+    store, wanted = new_store(), service.browser().subscription
+    pushes = PushSubscriptions(impatient, KEYS, LOOPBACK)
+
+    async def waits(so: bool) -> None:
+        async def is_so() -> bool:
+            found = await shop.pool.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            )
+            return bool(found) == so
+
+        await shop.until(is_so)
+
+    async with shop.pool.acquire() as other, other.transaction():
+        await other.execute(registrations.ORDER)
+        putting = asyncio.create_task(pushes.put(store, "phone", wanted, "ann"))
+        await waits(so=True)
+        await waits(so=False)
+    await putting
+    assert len(await shop.pushes.list(store)) == 1
+
+
+async def test_a_push_service_is_one_however_its_name_is_spelled(
+    shop: Shop, service: PushService
+) -> None:
+    store = new_store()
+    wanted = service.browser().subscription
+    for number, origin in enumerate(
+        ("https://push.example", "https://PUSH.Example", "https://push.example.:443")
+    ):
+        one = structs.replace(wanted, endpoint=f"{origin}/{number}")
+        await shop.pushes.put(store, f"phone-{number}", one, "ann")
+    shown = await shop.pushes.list(store)
+    assert [push.service for push in shown] == ["push.example"] * 3
 
 
 async def test_without_a_key_nobody_subscribes(shop: Shop, service: PushService) -> None:

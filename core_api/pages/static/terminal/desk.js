@@ -212,6 +212,7 @@ export class Desk {
       failed: (detail) => toast(null, t("notSaid", { detail })),
       told: () => this.#showPanelsWord(),
       pair: (store) => offerPairing(this.token, store),
+      owner: credentials.session.subject,
       device,
       token: () => this.token,
     });

@@ -6,6 +6,7 @@ import { startWorker } from "../shared/worker.js";
 import { onLink, reloadWith, takeProblem } from "../shared/sign_in/session.js";
 import "./texts.js";
 import { Desk } from "./desk.js";
+import { endUnwanted } from "./kitchen/phone.js";
 import { keepAwake } from "./screen.js";
 import { listenForKeys, showHelp } from "./keys.js";
 import { askToken, kept, signOut, signedIn } from "./signin.js";
@@ -52,7 +53,9 @@ document.title = t("title");
 onLink(async (token) => desk !== null && desk.takeLink(token));
 const problem = takeProblem();
 const who = signedIn();
-if (who === null) askToken(open, problem === null ? null : t(problem));
-else open(who);
+if (who === null) {
+  askToken(open, problem === null ? null : t(problem));
+  endUnwanted().catch(() => {});
+} else open(who);
 // So that this page opens without a network the next time.
 startWorker("/terminal-worker.js", { scope: location.pathname });

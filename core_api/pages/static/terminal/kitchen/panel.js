@@ -48,15 +48,16 @@ export class Panel {
    *   when a store says something else, or this screen
    *   is to show other parts of the menu
    * @param pair (store) → a promise of a code for a new tablet, as offerPairing
+   * @param owner subject of who is signed in
    * @param device this one's name at Core @param token () → that of who is signed in
    */
-  constructor({ state, stores, bell, failed, told, pair, device, token }) {
+  constructor({ state, stores, bell, failed, told, pair, owner, device, token }) {
     this.#stores = stores.map((id) => new StoreSays(state, id));
     this.#bell = bell;
     this.#failed = failed;
     this.#told = told;
     this.#pairings = stores.map((id) => new PairingPart(id, () => pair(id), () => this.show()));
-    this.#phone = new PhonePart({ stores, device, token, show: () => this.show() });
+    this.#phone = new PhonePart({ stores, owner, device, token, show: () => this.show() });
     this.#phone.start();
     this.#teams = this.#stores.map((store) => new TeamPart(store, (edit) => this.#say(edit), (event) => this.#left(event)));
     for (const store of this.#stores) {

@@ -4,15 +4,26 @@ import { el } from "../../shared/dom.js";
 import { language, t } from "../../shared/language.js";
 import { ofBrowser } from "../../shared/storage.js";
 
+/** Under it the browser keeps whom it tells: the subject of that owner. */
 const WISH = "yabam.push";
 const ANSWER_MS = 10_000;
+/** What an answer's status says of it. */
+const REFUSALS = { 403: "pushNone", 409: "pushFull" };
+/** Core forgets who has not said so again for a month; a page may be open for longer. */
+const AGAIN_MS = 86_400_000;
 
 /** Whether this browser can be told at all: over HTTPS, on an iPhone once the page is on its home screen. */
 const isPossible = () => "PushManager" in globalThis && "Notification" in globalThis && "serviceWorker" in navigator;
 
+/** Ends it in this browser where nobody wants it any more: whoever signed out may have had no network. */
+export async function endUnwanted() {
+  if (ofBrowser.read(WISH) === null && isPossible()) await unsubscribe();
+}
+
 /** The part of this device. */
 export class PhonePart {
   #stores;
+  #owner;
   #device;
   #token;
   #show;
@@ -20,27 +31,34 @@ export class PhonePart {
   #isBusy = false;
   #problem = null;
 
-  /** @param stores ids @param device its name at Core @param token () → that of who is signed in @param show draws the panel */
-  constructor({ stores, device, token, show }) {
+  /** @param stores ids @param owner subject of who is signed in @param device its name at Core @param token () → that of who is signed in @param show draws the panel */
+  constructor({ stores, owner, device, token, show }) {
     this.#stores = stores;
+    this.#owner = owner;
     this.#device = device;
     this.#token = token;
     this.#show = show;
   }
 
-  /** Subscribes again where this device is told already: Core forgets who has not done so for a month. */
+  /** Subscribes again where this device is told already, now and each day; who signed in before is told no more. */
   start() {
-    if (isPossible() && ofBrowser.read(WISH) === "on" && Notification.permission === "granted") this.#do(() => this.#on());
+    if (!isPossible()) return;
+    setInterval(() => this.#again(), AGAIN_MS);
+    if (ofBrowser.read(WISH) === this.#owner) this.#again();
+    else {
+      ofBrowser.remove(WISH);
+      this.#do(() => unsubscribe().catch(() => {}));
+    }
   }
 
   /** Ends it, as whoever signs out wants. */
   async end() {
-    if (ofBrowser.read(WISH) !== "on") return;
+    if (ofBrowser.read(WISH) !== this.#owner) return;
     ofBrowser.remove(WISH);
     this.#isOn = false;
     const told = this.#stores.map((store) => this.#ask("DELETE", pathOf(store, this.#device)));
-    const subscription = await (await registered()).pushManager.getSubscription();
-    await Promise.all([...told, subscription?.unsubscribe()]);
+    // Where Core does not hear of it, it learns from the push service that this browser is gone.
+    await Promise.all([unsubscribe(), Promise.allSettled(told)]);
   }
 
   part() {
@@ -50,8 +68,15 @@ export class PhonePart {
       this.#problem === null ? null : el("p", { class: "error", role: "alert" }, t(this.#problem)),
       el("button", {
         id: "phone-push", class: "button wide", type: "button", "aria-pressed": String(this.#isOn),
-        onclick: () => this.#do(() => (this.#isOn ? this.end() : this.#on())),
+        onclick: () => this.#do(() => (this.#isOn ? this.end() : this.#begin())),
       }, t(this.#isOn ? "pushEnd" : "pushBegin")));
+  }
+
+  #again() {
+    if (ofBrowser.read(WISH) !== this.#owner || Notification.permission !== "granted") return;
+    this.#isOn = true;
+    // Without a network it goes on as it was.
+    this.#do(() => this.#on().catch(() => {}));
   }
 
   async #do(work) {
@@ -67,9 +92,20 @@ export class PhonePart {
     this.#show();
   }
 
+  /** All of it or nothing: what was made of it would be told, and the part would say that it is not. */
+  async #begin() {
+    try {
+      await this.#on();
+    } catch (problem) {
+      await this.end().catch(() => {});
+      throw problem;
+    }
+  }
+
   async #on() {
     // Asked for first: a browser lets a page ask only right after a press.
     if ((await Notification.requestPermission()) !== "granted") throw refusal("pushDenied");
+    ofBrowser.write(WISH, this.#owner);
     const { key } = await (await this.#ask("GET", "/v1/push")).json();
     const { pushManager } = await registered();
     const before = await pushManager.getSubscription();
@@ -79,7 +115,6 @@ export class PhonePart {
     const { endpoint, keys } = made.toJSON();
     const body = { endpoint, p256dh: keys.p256dh, auth: keys.auth, language: language() };
     await Promise.all(this.#stores.map((store) => this.#ask("PUT", pathOf(store, this.#device), body)));
-    ofBrowser.write(WISH, "on");
     this.#isOn = true;
   }
 
@@ -89,7 +124,7 @@ export class PhonePart {
       headers: { authorization: `Bearer ${this.#token()}`, ...(body && { "content-type": "application/json" }) },
       body: body && JSON.stringify(body),
     });
-    if (!answer.ok) throw refusal(answer.status === 403 ? "pushNone" : "pushFailed");
+    if (!answer.ok) throw refusal(REFUSALS[answer.status] ?? "pushFailed");
     return answer;
   }
 }
@@ -97,6 +132,13 @@ export class PhonePart {
 const pathOf = (store, device) => `/v1/stores/${encodeURIComponent(store)}/pushes/${encodeURIComponent(device)}`;
 
 const refusal = (text) => Object.assign(new Error(text), { text });
+
+/** Ends the browser's subscription: its push service takes nothing more for it. */
+async function unsubscribe() {
+  const registration = await navigator.serviceWorker.getRegistration();
+  const subscription = await registration?.pushManager.getSubscription();
+  await subscription?.unsubscribe();
+}
 
 /** The page's worker, which shows the notifications; it may take a while at the first start. */
 function registered() {

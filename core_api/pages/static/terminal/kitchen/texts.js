@@ -50,6 +50,7 @@ addTexts({
   pushEnd: ["알림 그만 받기", "Tell it no more"],
   pushDenied: ["브라우저가 알림을 막고 있습니다. 이 페이지의 설정에서 알림을 허용해 주세요.", "The browser blocks notifications: allow them in the settings of this page."],
   pushNone: ["이 설치에서는 알림을 쓰지 않습니다.", "This installation tells no devices."],
+  pushFull: ["알림을 받는 기기가 이미 너무 많습니다. 다른 기기에서 알림을 꺼 주세요.", "So many devices are told already that there is no room for this one: end it on another."],
   pushFailed: ["되지 않았습니다. 연결을 확인하고 다시 눌러 주세요.", "It did not work. Check the connection and press again."],
   volume: ["소리 크기", "Volume"],
   volume_low: ["작게", "Low"],
